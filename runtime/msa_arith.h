@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: 0BSD */
+/* The scalar arithmetic of class f32-fma-1: what every kernel must compute, bit for bit.
+ *
+ * Vector kernels perform these operations in this order and take the same constants.
+ * Rounding is to nearest, ties to even; nothing may be contracted (-ffp-contract=off). */
+#ifndef MSA_ARITH_H
+#define MSA_ARITH_H
+
+#include <stdint.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+/* exp(x) = 2^n * (1 + r + r^2 * (C2 + ... + C6 r^4)), x = n ln 2 + r; +0 below the cut, so that no
+ * subnormal arises. Relative error 3.1e-9 before rounding. */
+#define MSA_EXP_CUT (-60.0f)
+#define MSA_EXP_LOG2E 1.44269504088896341f
+#define MSA_EXP_ROUND 12582912.0f /* 1.5 * 2^23: adding it rounds to an integer kept in the low bits */
+#define MSA_EXP_LN2_HIGH 0.693145751953125f
+#define MSA_EXP_LN2_LOW 1.428606765330187045e-06f
+#define MSA_EXP_C2 0.4999999403953552f
+#define MSA_EXP_C3 0.1666651964187622f
+#define MSA_EXP_C4 0.041668400168418884f
+#define MSA_EXP_C5 0.008368851616978645f
+#define MSA_EXP_C6 0.0013814319390803576f
+
+/* gelu(x) = max(x, 0) - a h(a), a = |x|, h(a) = erfc(a / sqrt 2) / 2 = exp(-a^2 / 2) P(t), t = 1 / (1 + SLOPE a),
+ * P without constant term. Relative error of h 5.8e-8 for a <= 11; beyond, exp is +0. */
+#define MSA_GELU_SLOPE 0.3f
+#define MSA_GELU_C1 0.11960802972316742f
+#define MSA_GELU_C2 0.1210685521364212f
+#define MSA_GELU_C3 0.09800738841295242f
+#define MSA_GELU_C4 0.13470374047756195f
+#define MSA_GELU_C5 (-0.06507670134305954f)
+#define MSA_GELU_C6 0.2185511589050293f
+#define MSA_GELU_C7 (-0.16420239210128784f)
+#define MSA_GELU_C8 0.03734023496508598f
+
+typedef union { float f; uint32_t u; } msa_float_bits;
+typedef union { double f; uint64_t u; } msa_double_bits;
+
+static inline uint32_t msa_bits(float x)
+{
+    msa_float_bits b;
+    b.f = x;
+    return b.u;
+}
+
+static inline float msa_from_bits(uint32_t u)
+{
+    msa_float_bits b;
+    b.u = u;
+    return b.f;
+}
+
+/* a * b + c with one rounding. */
+static inline float msa_fma(float a, float b, float c)
+{
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
+    return __builtin_fmaf(a, b, c);
+#else
+    /* The product is exact in double. The sum is rounded to odd, which makes the last rounding, to float, the only one
+     * that counts (Boldo and Melquiond 2008). */
+    const double p = (double)a * (double)b;
+    const double d = (double)c;
+    msa_double_bits s;
+    s.f = p + d;
+    const double v = s.f - p;
+    const double e = (p - (s.f - v)) + (d - v);
+    if ((e > 0.0 || e < 0.0) && (s.u & 1u) == 0u) {
+        if ((e > 0.0) == (s.f > 0.0)) s.u += 1u;
+        else s.u -= 1u;
+    }
+    return (float)s.f;
+#endif
+}
+
+/* a if a > b, else b: so b for equal zeros and whenever either is NaN. */
+static inline float msa_max(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+/* Correctly rounded square root; x >= 0 or NaN. */
+static inline float msa_sqrt(float x)
+{
+#if defined(__SSE2__)
+    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+#elif defined(__aarch64__)
+    return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0);
+#else
+    uint32_t u = msa_bits(x);
+    int32_t e = (int32_t)(u >> 23);
+    if (u == 0u || u >= 0x7f800000u) return x;
+    if (e == 0) {
+        u = msa_bits(x * 16777216.0f);
+        e = (int32_t)(u >> 23) - 24;
+    }
+    e -= 127;
+    uint64_t m = (uint64_t)((u & 0x7fffffu) | 0x800000u) << 25; /* x = m * 2^(e - 48), m in [2^48, 2^49) */
+    if ((e & 1) != 0) {
+        m <<= 1;
+        e -= 1;
+    }
+    uint64_t root = 0, rest = m;
+    for (int bit = 24; bit >= 0; --bit) {
+        const uint64_t t = ((root << 1) + ((uint64_t)1 << bit)) << bit;
+        if (rest >= t) {
+            rest -= t;
+            root += (uint64_t)1 << bit;
+        }
+    }
+    const uint32_t mantissa = (uint32_t)((root >> 1) + (root & 1u)); /* a root is never a tie */
+    return msa_from_bits((uint32_t)((e / 2 + 126) << 23) + mantissa);
+#endif
+}
+
+/* e^x for x <= 0. */
+static inline float msa_exp(float x)
+{
+    if (x < MSA_EXP_CUT) return 0.0f;
+    const float t = msa_fma(x, MSA_EXP_LOG2E, MSA_EXP_ROUND);
+    const float n = t - MSA_EXP_ROUND;
+    float r = msa_fma(n, -MSA_EXP_LN2_HIGH, x);
+    r = msa_fma(n, -MSA_EXP_LN2_LOW, r);
+    float p = MSA_EXP_C6;
+    p = msa_fma(p, r, MSA_EXP_C5);
+    p = msa_fma(p, r, MSA_EXP_C4);
+    p = msa_fma(p, r, MSA_EXP_C3);
+    p = msa_fma(p, r, MSA_EXP_C2);
+    p = msa_fma(p, r, 1.0f);
+    p = msa_fma(p, r, 1.0f);
+    return msa_from_bits(msa_bits(p) + (msa_bits(t) << 23));
+}
+
+/* The exact (erf) GELU. */
+static inline float msa_gelu(float x)
+{
+    const float a = msa_from_bits(msa_bits(x) & 0x7fffffffu);
+    const float t = 1.0f / msa_fma(a, MSA_GELU_SLOPE, 1.0f);
+    float p = MSA_GELU_C8;
+    p = msa_fma(p, t, MSA_GELU_C7);
+    p = msa_fma(p, t, MSA_GELU_C6);
+    p = msa_fma(p, t, MSA_GELU_C5);
+    p = msa_fma(p, t, MSA_GELU_C4);
+    p = msa_fma(p, t, MSA_GELU_C3);
+    p = msa_fma(p, t, MSA_GELU_C2);
+    p = msa_fma(p, t, MSA_GELU_C1);
+    p = p * t;
+    const float h = msa_exp((a * a) * -0.5f) * p;
+    return msa_fma(-a, h, msa_max(x, 0.0f));
+}
+
+/* x = n pi/2 + r, |r| <= pi/4, for |x| < 10^5; n modulo 4 goes to *quadrant. */
+static inline float msa_reduce_quadrant(float x, uint32_t *quadrant)
+{
+    const float t = msa_fma(x, 0.636619772367581343f, MSA_EXP_ROUND);
+    const float n = t - MSA_EXP_ROUND;
+    float r = msa_fma(n, -1.57079637050628662109375f, x);
+    r = msa_fma(n, 4.37113900018624283e-8f, r);
+    r = msa_fma(n, 1.71512449441267439e-15f, r);
+    *quadrant = msa_bits(t) & 3u;
+    return r;
+}
+
+/* sin r for quadrant 0, cos r for 1, and so on; |r| <= pi/4. */
+static inline float msa_sin_quadrant(float r, uint32_t quadrant)
+{
+    const float z = r * r;
+    float s = 2.7175644845556235e-06f, c = 2.4431205019936897e-05f;
+    s = msa_fma(s, z, -0.00019839256128761917f);
+    s = msa_fma(s, z, 0.008333329111337662f);
+    s = msa_fma(s, z, -0.1666666716337204f);
+    s = msa_fma(s * z, r, r);
+    c = msa_fma(c, z, -0.0013887305976822972f);
+    c = msa_fma(c, z, 0.04166664555668831f);
+    c = msa_fma(c * z, z, msa_fma(z, -0.5f, 1.0f));
+    const float v = (quadrant & 1u) != 0u ? c : s;
+    return (quadrant & 2u) != 0u ? -v : v;
+}
+
+static inline float msa_sin(float x)
+{
+    uint32_t quadrant;
+    const float r = msa_reduce_quadrant(x, &quadrant);
+    return msa_sin_quadrant(r, quadrant);
+}
+
+static inline float msa_cos(float x)
+{
+    uint32_t quadrant;
+    const float r = msa_reduce_quadrant(x, &quadrant);
+    return msa_sin_quadrant(r, quadrant + 1u);
+}
+
+#endif
