@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# For whoever adds a file or changes the build: list the sources, regenerate configure and Makefile.in, and note what they were made from.
+set -eu
+cd "$(dirname "$0")"
+
+# list NAME FILES...: a make variable, one file a line
+list() {
+  name=$1
+  shift
+  printf '%s =' "$name"
+  for f in "$@"; do printf ' \\\n\t%s' "$f"; done
+  printf '\n'
+}
+sorted() { find "$@" -type f ! -name '.*' ! -name '*~' ! -name '*.am' | LC_ALL=C sort; }
+
+{
+  printf '# SPDX-License-Identifier: Apache-2.0\n# Every source of the host program; written by autogen.sh.\n'
+  # shellcheck disable=SC2046
+  list gen_sources $(sorted gen -name '*.[ch]' | grep -vx gen/main.c)
+} > gen/files.am
+{
+  printf '# SPDX-License-Identifier: Apache-2.0\n# What is installed beside the program; written by autogen.sh.\n'
+  for d in boards lua runtime templates; do
+    # shellcheck disable=SC2046
+    list ${d}_files $(sorted $d)
+  done
+} > lua/files.am
+{
+  printf '# SPDX-License-Identifier: Apache-2.0\n# Tests, their data, the demo and the documents, as they go into a distribution; written by autogen.sh.\n'
+  # shellcheck disable=SC2046
+  list test_files $(sorted tests bench demo docs 2>/dev/null | grep -v -e '^tests/c/' -e '^tests/fuzz/.*\.c$' -e '^tests/luahost\.c$')
+  c_tests=
+  for f in $(sorted tests/c -name 'test_*.c'); do c_tests="$c_tests ${f%.c}"; done
+  # shellcheck disable=SC2086
+  list c_tests $c_tests
+  # shellcheck disable=SC2046
+  list c_test_shared $(sorted tests/c ! -name 'test_*.c')
+  for t in $c_tests; do
+    id=$(echo "$t" | tr / _)
+    printf '%s_SOURCES = %s.c $(c_test_shared)\n%s_LDADD = $(LDADD) $(CRITERION_LIBS)\n' "$id" "$t" "$id"
+  done
+  fuzzers=
+  for f in $(sorted tests/fuzz -name 'fuzz_*.c' 2>/dev/null); do fuzzers="$fuzzers ${f%.c}"; done
+  # shellcheck disable=SC2086
+  list fuzzers $fuzzers
+  for t in $fuzzers; do
+    id=$(echo "$t" | tr / _)
+    printf '%s_SOURCES = %s.c\n%s_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer\n' "$id" "$t" "$id"
+  done
+} > tests/files.am
+
+autoreconf --force --install
+rm -rf autom4te.cache configure~ build-aux/*~
+sha256sum configure.ac Makefile.am gen/files.am lua/files.am tests/files.am aclocal.m4 configure Makefile.in > build-aux/made-from.sha256

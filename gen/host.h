@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the C side of the host program shares: the Lua modules, how they report errors, and how files left behind are removed. */
+#ifndef MSAGEN_HOST_H
+#define MSAGEN_HOST_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#if defined __GNUC__
+#define MSAGEN_PRINTF(at, first) __attribute__((format(printf, at, first)))
+#else
+#define MSAGEN_PRINTF(at, first)
+#endif
+
+/* Modules, preloaded as "msagen.NAME". */
+int luaopen_msagen_blob(lua_State *L);
+int luaopen_msagen_checkpoint(lua_State *L);
+int luaopen_msagen_image(lua_State *L);
+int luaopen_msagen_json(lua_State *L);
+int luaopen_msagen_npy(lua_State *L);
+int luaopen_msagen_sha256(lua_State *L);
+int luaopen_msagen_sys(lua_State *L);
+int luaopen_msagen_tensor(lua_State *L);
+
+/* Raise { msagen = TEXT }: an error in what the user gave, shown as "msagen: TEXT". The text follows printf, any length, and
+ * names file, thing, expected, found. Never returns; the int lets callers write `return msagen_fail(...)`. */
+int msagen_fail(lua_State *L, const char *format, ...) MSAGEN_PRINTF(2, 3);
+
+/* Open a Lua state with the standard library, the modules above and the global `msagen` {datadir, version}; package.path is
+ * this installation's lua/ and the system's Lua modules, never the current folder. NULL: out of memory. */
+lua_State *msagen_host_open(void);
+
+/* Run `script` with the strings argv[0..argc-1] as its arguments. Returns the exit status: the integer that the script returns,
+ * 0 if it returns nothing, 1 after an error, which is printed as one line. */
+int msagen_host_run(lua_State *L, const char *script, int argc, char **argv);
+
+/* Files and trees to remove when the program ends early. */
+int msagen_cleanup(const char *path);  /* register; 0, or -1: out of memory, or 64 are registered already */
+void msagen_keep(const char *path);    /* forget; the path as registered */
+void msagen_cleanup_now(void);         /* remove and forget all */
+void msagen_cleanup_on_signals(void);  /* remove all on SIGINT, SIGTERM, SIGHUP and SIGPIPE; survive SIGXFSZ */
+void msagen_cleanup_child(long pid);   /* pass such a signal on to this process first; 0: none */
+
+/* Remove a file or a whole tree, following no link. Returns 0, also if there was nothing; else -1 with errno. */
+int msagen_remove_tree(const char *path);
+
+#endif

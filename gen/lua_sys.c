@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* msagen.sys: files, folders, processes, the terminal and the CPU, for Lua. Paths are bytes as the kernel takes them. */
+#define _GNU_SOURCE
+#include "host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int fail_errno(lua_State *L, const char *path, const char *what)
+{
+    return msagen_fail(L, "%s: cannot be %s: %s", path, what, strerror(errno));
+}
+
+/* exists(path) -> boolean, following links */
+static int sys_exists(lua_State *L)
+{
+    struct stat st;
+    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0);
+    return 1;
+}
+
+/* isdir(path) -> boolean */
+static int sys_isdir(lua_State *L)
+{
+    struct stat st;
+    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0 && S_ISDIR(st.st_mode));
+    return 1;
+}
+
+/* mtime_ns(path) -> integer nanoseconds, or nil where there is nothing */
+static int sys_mtime_ns(lua_State *L)
+{
+    struct stat st;
+    if (stat(luaL_checkstring(L, 1), &st) != 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, (lua_Integer)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
+    return 1;
+}
+
+/* size(path) -> bytes, or nil where there is nothing */
+static int sys_size(lua_State *L)
+{
+    struct stat st;
+    if (stat(luaL_checkstring(L, 1), &st) != 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, (lua_Integer)st.st_size);
+    return 1;
+}
+
+/* realpath(path) -> absolute path without links, or nil where there is nothing */
+static int sys_realpath(lua_State *L)
+{
+    char found[PATH_MAX];
+    if (realpath(luaL_checkstring(L, 1), found))
+        lua_pushstring(L, found);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int byte_order(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int not_dots(const struct dirent *e)
+{
+    return strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+}
+
+/* list(folder) -> array of names in byte order */
+static int sys_list(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    lua_newtable(L);
+    struct dirent **names;
+    const int n = scandir(path, &names, not_dots, byte_order);
+    if (n < 0)
+        return fail_errno(L, path, "listed");
+    for (int i = 0; i < n; ++i) {
+        lua_pushstring(L, names[i]->d_name);
+        lua_rawseti(L, -2, i + 1);
+        free(names[i]);
+    }
+    free(names);
+    return 1;
+}
+
+/* mkdir_p(path): the folder and those above it, as far as they are missing */
+static int sys_mkdir_p(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char *copy = lua_newuserdatauv(L, strlen(path) + 1, 0);
+    strcpy(copy, path);
+    for (char *p = copy; *p; ++p) {
+        if (p == copy || *p != '/')
+            continue;
+        *p = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+            return fail_errno(L, copy, "made");
+        *p = '/';
+    }
+    struct stat st;
+    if (mkdir(copy, 0777) != 0 && (errno != EEXIST || stat(copy, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return fail_errno(L, path, "made");
+    return 0;
+}
+
+/* mkdtemp(folder, prefix) -> path of a new folder in `folder`; it can be entered by its user alone, as mkdtemp(3) makes it */
+static int sys_mkdtemp(lua_State *L)
+{
+    const char *folder = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, "");
+    const size_t size = strlen(folder) + strlen(prefix) + 8;
+    char *path = lua_newuserdatauv(L, size, 0);
+    snprintf(path, size, "%s/%sXXXXXX", folder, prefix);
+    if (!mkdtemp(path))
+        return fail_errno(L, folder, "written");
+    lua_pushstring(L, path);
+    return 1;
+}
+
+/* rename(from, to) */
+static int sys_rename(lua_State *L)
+{
+    const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+    if (rename(from, to) != 0)
+        return fail_errno(L, to, "written");
+    return 0;
+}
+
+/* chmod(path, mode) */
+static int sys_chmod(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    if (chmod(path, (mode_t)luaL_checkinteger(L, 2)) != 0)
+        return fail_errno(L, path, "changed");
+    return 0;
+}
+
+/* remove_tree(path): file or folder with all in it; nothing there is no error */
+static int sys_remove_tree(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    if (msagen_remove_tree(path) != 0)
+        return fail_errno(L, path, "removed");
+    return 0;
+}
+
+/* cleanup(path): remove it when the program ends, however it ends, unless keep(path) comes first */
+static int sys_cleanup(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    if (msagen_cleanup(path) != 0)
+        return msagen_fail(L, "%s: cannot be registered for removal", path);
+    return 0;
+}
+
+static int sys_keep(lua_State *L)
+{
+    msagen_keep(luaL_checkstring(L, 1));
+    return 0;
+}
+
+/* read_file(path) -> bytes; for small files: large ones are mapped by their readers */
+static int sys_read_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(L, path, "read");
+    for (;;) {
+        char *room = luaL_prepbuffer(&b);
+        const ssize_t n = read(fd, room, LUAL_BUFFERSIZE);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            const int why = errno;
+            close(fd);
+            errno = why;
+            return fail_errno(L, path, "read");
+        }
+        if (n == 0)
+            break;
+        luaL_addsize(&b, (size_t)n);
+    }
+    close(fd);
+    luaL_pushresult(&b);
+    return 1;
+}
+
+static int write_all(int fd, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        const ssize_t n = write(fd, bytes, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        bytes += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* write_file(path, bytes): whole or not at all, through a temporary file beside it; a device is written directly */
+static int sys_write_file(lua_State *L)
+{
+    size_t size;
+    const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &size);
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        const int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            return fail_errno(L, path, "written");
+        const int failed = write_all(fd, bytes, size);
+        const int why = errno;
+        if (close(fd) != 0 || failed) {
+            errno = failed ? why : errno;
+            return fail_errno(L, path, "written");
+        }
+        return 0;
+    }
+    const size_t length = strlen(path) + 8;
+    char *temporary = lua_newuserdatauv(L, length, 0);
+    snprintf(temporary, length, "%s.XXXXXX", path);
+    const int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(L, path, "written");
+    const int registered = msagen_cleanup(temporary) == 0;
+    const mode_t mask = umask(0);
+    umask(mask);
+    int failed = write_all(fd, bytes, size) != 0 || fchmod(fd, 0666 & ~mask) != 0;
+    int why = errno;
+    if (close(fd) != 0 && !failed) {
+        failed = 1;
+        why = errno;
+    }
+    if (!failed && rename(temporary, path) != 0) {
+        failed = 1;
+        why = errno;
+    }
+    if (failed)
+        unlink(temporary);
+    if (registered)
+        msagen_keep(temporary);
+    if (failed) {
+        errno = why;
+        return fail_errno(L, path, "written");
+    }
+    return 0;
+}
+
+/* The strings of t[1..], as a vector that exec takes; lives as a userdata on the stack. */
+static char **string_vector(lua_State *L, int table, lua_Integer count)
+{
+    char **vector = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *vector, 0);
+    for (lua_Integer i = 0; i < count; ++i) {
+        lua_rawgeti(L, table, i + 1);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "spawn: element %d is no string", (int)i + 1);
+        vector[i] = (char *)(size_t)lua_tostring(L, -1);
+        lua_pop(L, 1); /* the table still holds it */
+    }
+    vector[count] = NULL;
+    return vector;
+}
+
+/* environ with the entries of the table at `changes` set, or removed where false. Leaves a table that holds the strings and the vector. */
+static char **changed_environment(lua_State *L, int changes)
+{
+    lua_newtable(L);
+    const int strings = lua_gettop(L);
+    lua_Integer n = 0;
+    for (char **e = environ; *e; ++e) {
+        const char *equals = strchr(*e, '=');
+        lua_pushlstring(L, *e, equals ? (size_t)(equals - *e) : strlen(*e));
+        const int unchanged = lua_gettable(L, changes) == LUA_TNIL;
+        lua_pop(L, 1);
+        if (unchanged) {
+            lua_pushstring(L, *e);
+            lua_rawseti(L, strings, ++n);
+        }
+    }
+    for (lua_pushnil(L); lua_next(L, changes); lua_pop(L, 1))
+        if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
+            lua_pushfstring(L, "%s=%s", lua_tostring(L, -2), lua_tostring(L, -1));
+            lua_rawseti(L, strings, ++n);
+        }
+    return string_vector(L, strings, n);
+}
+
+static const char *string_field(lua_State *L, const char *name)
+{
+    const int type = lua_getfield(L, 1, name);
+    if (type != LUA_TNIL && type != LUA_TSTRING)
+        luaL_error(L, "spawn: %s is no string", name);
+    const char *s = lua_tostring(L, -1);
+    lua_pop(L, 1);
+    return s;
+}
+
+/* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture", stderr=path|"capture"} -> status, captured.
+ * Streams not named are inherited; both captured: one stream, in order. Status as a shell gives it, 128 + signal if killed. */
+static int sys_spawn(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    const char *cwd = string_field(L, "cwd");
+    const char *redirect[3] = {string_field(L, "stdin"), string_field(L, "stdout"), string_field(L, "stderr")};
+    char **argv = string_vector(L, 1, luaL_len(L, 1));
+    if (!argv[0])
+        return luaL_error(L, "spawn: no program");
+    char **env = environ;
+    if (lua_getfield(L, 1, "env") == LUA_TTABLE)
+        env = changed_environment(L, lua_gettop(L));
+
+    int capture = 0;
+    for (int i = 1; i < 3; ++i)
+        capture |= redirect[i] && strcmp(redirect[i], "capture") == 0;
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    int ends[2] = {-1, -1};
+    if (capture && pipe2(ends, O_CLOEXEC) != 0)
+        return fail_errno(L, argv[0], "started");
+
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    /* Before cwd: paths are the caller's. */
+    for (int i = 0; i < 3; ++i) {
+        if (!redirect[i])
+            continue;
+        if (i > 0 && strcmp(redirect[i], "capture") == 0)
+            posix_spawn_file_actions_adddup2(&actions, ends[1], i);
+        else if (i == 2 && redirect[1] && strcmp(redirect[1], redirect[2]) == 0)
+            posix_spawn_file_actions_adddup2(&actions, 1, 2);
+        else
+            posix_spawn_file_actions_addopen(&actions, i, redirect[i], i ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY, 0666);
+    }
+    if (cwd)
+        posix_spawn_file_actions_addchdir_np(&actions, cwd);
+    sigset_t signals;
+    sigemptyset(&signals);
+    posix_spawnattr_setsigmask(&attributes, &signals);
+    sigaddset(&signals, SIGXFSZ);
+    posix_spawnattr_setsigdefault(&attributes, &signals);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+
+    fflush(stdout);
+    pid_t pid = 0;
+    errno = posix_spawnp(&pid, argv[0], &actions, &attributes, argv, env);
+    const int started = errno == 0;
+    const int why = errno;
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    if (capture)
+        close(ends[1]);
+    if (!started) {
+        if (capture)
+            close(ends[0]);
+        errno = why;
+        return fail_errno(L, argv[0], "started");
+    }
+    msagen_cleanup_child(pid);
+    while (capture) {
+        char *room = luaL_prepbuffer(&b);
+        const ssize_t n = read(ends[0], room, LUAL_BUFFERSIZE);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        luaL_addsize(&b, (size_t)n);
+    }
+    if (capture)
+        close(ends[0]);
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    msagen_cleanup_child(0);
+    luaL_pushresult(&b);
+    lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    if (!capture)
+        return 1;
+    lua_insert(L, -2);
+    return 2;
+}
+
+/* isatty(fd) -> boolean */
+static int sys_isatty(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* columns() -> width of the terminal on standard error, 80 if there is none */
+static int sys_columns(lua_State *L)
+{
+    struct winsize size;
+    const int known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    lua_pushinteger(L, known ? size.ws_col : 80);
+    return 1;
+}
+
+/* monotonic_ns() -> integer */
+static int sys_monotonic_ns(lua_State *L)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    lua_pushinteger(L, (lua_Integer)t.tv_sec * 1000000000 + t.tv_nsec);
+    return 1;
+}
+
+/* nproc() -> CPUs that this process may use */
+static int sys_nproc(lua_State *L)
+{
+    cpu_set_t set;
+    lua_pushinteger(L, sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1);
+    return 1;
+}
+
+/* peak_rss() -> bytes, of this process so far */
+static int sys_peak_rss(lua_State *L)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
+    return 1;
+}
+
+/* cpu_features() -> set of the instruction sets that CPU and kernel offer, by gcc's names without dots: avx2, fma, avx512f, sse42, ... */
+static int sys_cpu_features(lua_State *L)
+{
+    lua_newtable(L);
+#if defined __x86_64__ && defined __GNUC__
+    __builtin_cpu_init();
+#define FEATURE(gcc_name, name)                                                                                                  \
+    if (__builtin_cpu_supports(gcc_name)) {                                                                                      \
+        lua_pushboolean(L, 1);                                                                                                   \
+        lua_setfield(L, -2, name);                                                                                               \
+    }
+    FEATURE("sse4.2", "sse42")
+    FEATURE("avx", "avx")
+    FEATURE("avx2", "avx2")
+    FEATURE("fma", "fma")
+    FEATURE("avx512f", "avx512f")
+    FEATURE("avx512bw", "avx512bw")
+    FEATURE("avx512dq", "avx512dq")
+    FEATURE("avx512vl", "avx512vl")
+    FEATURE("avx512vnni", "avx512vnni")
+#undef FEATURE
+#endif
+    return 1;
+}
+
+int luaopen_msagen_sys(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"chmod", sys_chmod},
+        {"cleanup", sys_cleanup},
+        {"columns", sys_columns},
+        {"cpu_features", sys_cpu_features},
+        {"exists", sys_exists},
+        {"isatty", sys_isatty},
+        {"isdir", sys_isdir},
+        {"keep", sys_keep},
+        {"list", sys_list},
+        {"mkdir_p", sys_mkdir_p},
+        {"mkdtemp", sys_mkdtemp},
+        {"monotonic_ns", sys_monotonic_ns},
+        {"mtime_ns", sys_mtime_ns},
+        {"nproc", sys_nproc},
+        {"peak_rss", sys_peak_rss},
+        {"read_file", sys_read_file},
+        {"realpath", sys_realpath},
+        {"remove_tree", sys_remove_tree},
+        {"rename", sys_rename},
+        {"size", sys_size},
+        {"spawn", sys_spawn},
+        {"write_file", sys_write_file},
+        {NULL, NULL},
+    };
+    luaL_newlib(L, functions);
+    return 1;
+}
