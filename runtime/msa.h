@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa.h - types and statuses of a compiled Medical SAM Adapter; msa_model.h adds the sizes and the four functions. */
+#ifndef MSA_H
+#define MSA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Largest width and height of an image, pixels. */
+#define MSA_MAX_SIDE 16384u
+
+/* The arena's and the weights' addresses are multiples of this many bytes. */
+#define MSA_ALIGNMENT 64u
+
+/* What a call came to. Numbers are never reused. */
+typedef enum msa_status {
+    MSA_OK = 0,
+    MSA_E_ARGUMENT = 1,     /* a null pointer, or a session that msa_open did not open */
+    MSA_E_ORDER = 2,        /* segmenting before an image is encoded */
+    MSA_E_ENVIRONMENT = 3,  /* big-endian, not rounding to nearest, or flushing subnormals to zero */
+    MSA_E_ARENA = 4,        /* the arena is shorter than MSA_MODEL_ARENA_BYTES */
+    MSA_E_ALIGNMENT = 5,    /* the arena or the weights do not start at a multiple of MSA_ALIGNMENT bytes */
+    MSA_E_FORMAT = 6,       /* the weights are no blob of this version */
+    MSA_E_SIZE = 7,         /* the weights are longer or shorter than they say, or than this build's */
+    MSA_E_ARITHMETIC = 8,   /* the weights were packed for another class of arithmetic */
+    MSA_E_BUILD = 9,        /* the weights belong to another build */
+    MSA_E_CRC = 10,         /* the weights are damaged */
+    MSA_E_IMAGE_SIZE = 11,  /* a side of the image is 0 or above MSA_MAX_SIDE */
+    MSA_E_IMAGE_STRIDE = 12, /* rows or slices overlap, or do not fit the address space */
+    MSA_E_SLICES = 13,      /* a prompt for neither one nor all slices */
+    MSA_E_POINTS = 14,      /* more than MSA_MODEL_MAX_POINTS points */
+    MSA_E_POINT = 15,       /* a point that is NaN or outside the image */
+    MSA_E_LABEL = 16,       /* a label other than 1, 0 or -1 */
+    MSA_E_BOX = 17,         /* a box with NaN, outside the image, or with its corners swapped */
+    MSA_E_MASK = 18,        /* a mask prompt with NaN or infinity */
+    MSA_E_NAN = 19,         /* the network's output has NaN or infinity */
+    MSA_E_CANCELLED = 20,   /* msa_progress asked for it; the session is as after opening */
+    MSA_E_SELF_TEST = 21    /* the known answer came out differently */
+} msa_status;
+
+/* One opened model. The caller's memory, one thread at a time; fields are private. */
+typedef struct msa_session {
+    uint64_t build;               /* names the build that opened it */
+    uint32_t state;
+    uint32_t width, height;       /* of the encoded image, pixels */
+    unsigned char *arena;
+    const unsigned char *weights;
+} msa_session;
+
+/* An image, or a volume of slices alike in size. */
+typedef struct msa_image {
+    const uint8_t *pixels;        /* red, green, blue, a byte each; rows top to bottom */
+    uint32_t width, height;       /* pixels, 1 to MSA_MAX_SIDE */
+    size_t stride;                /* bytes from a row to the next, at least 3 * width */
+    size_t slice_stride;          /* bytes from a slice to the next, at least stride * height, or 0: all slices are the first; ignored where depth is 1 */
+} msa_image;
+
+/* What to segment. Coordinates are pixels of the encoded image, x right, y down, edges included: 0..width, 0..height. */
+typedef struct msa_prompt {
+    const float (*points)[2];     /* [slices][point_count] of x, y; ignored without points */
+    const int8_t *labels;         /* [slices][point_count]: 1 inside, 0 outside, -1 no point */
+    uint32_t point_count;         /* a slice, at most MSA_MODEL_MAX_POINTS */
+    const float (*box)[4];        /* [slices] of x0, y0, x1, y1 with x0 <= x1, y0 <= y1; or NULL */
+    const float *mask;            /* [slices][MSA_MODEL_MASK_SIDE][MSA_MODEL_MASK_SIDE] logits of an earlier result; or NULL */
+    bool multimask;               /* three masks rather than one; ignored where the model returns its classes */
+    uint32_t slices;              /* 1: the same for every slice; MSA_MODEL_DEPTH: one entry a slice */
+} msa_prompt;
+
+/* Where a result goes. */
+typedef struct msa_mask {
+    float *logits;                /* [depth][masks][MSA_MODEL_MASK_SIDE][MSA_MODEL_MASK_SIDE]; room for MSA_MODEL_MASKS masks a slice */
+    float *iou;                   /* [depth][masks], predicted; room for MSA_MODEL_MASKS a slice */
+    uint32_t masks;               /* out: masks a slice */
+} msa_mask;
+
+/* The status in words, for a log; static text. */
+const char *msa_status_text(msa_status status);
+
+/* Hook: called after every layer with its number, counted from 0 within a call. Feed a watchdog here.
+ * Return 0 to go on; anything else ends the call with MSA_E_CANCELLED. The library's own goes on;
+ * a product that defines it replaces that. */
+int msa_progress(uint32_t layer);
+
+/* Enlarges mask logits to the image, a row at a time: bilinear, pixel centres (align_corners = false), float32.
+ * Where the model fits the longest side into a square, by way of that square; else directly. Fields are private. */
+typedef struct msa_upsampler {
+    const float *logits;
+    float *rows;
+    uint32_t side, square, inner_width, inner_height, width, height;
+    uint32_t held[2];
+} msa_upsampler;
+
+/*   logits  [side][side], read until the last row is done
+ *   square  the model's input size where it fits the longest side, else 0
+ *   width, height   of the image, 1 to MSA_MAX_SIDE
+ *   rows    memory for 2 * square floats; may be NULL where square is 0 */
+void msa_upsample_init(msa_upsampler *u, const float *logits, uint32_t side, uint32_t square,
+                       uint32_t width, uint32_t height, float *rows);
+
+/* Row y of the enlarged logits, in any order (top to bottom is fastest).   row  [width] */
+void msa_upsample_row(msa_upsampler *u, uint32_t y, float *row);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

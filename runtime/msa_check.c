@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_check.c - what must hold before the arithmetic means anything: the machine's float unit, and the weights' header. */
+#include "msa_arith.h"
+#include "msa_runtime.h"
+
+#include <float.h>
+#include <limits.h>
+
+#if CHAR_BIT != 8 || FLT_RADIX != 2 || FLT_MANT_DIG != 24 || DBL_MANT_DIG != 53
+#error "msa needs IEEE float and double"
+#endif
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "msa needs float arithmetic in float (on x86: -msse2 -mfpmath=sse)"
+#endif
+
+/* The blob: offsets in its header and in an entry of its segment table. */
+enum {
+    BLOB_VERSION = 1,
+    AT_VERSION = 8,
+    AT_HEADER_BYTES = 12,
+    AT_TOTAL_BYTES = 16,
+    AT_SEGMENTS = 24,
+    AT_TABLE_CRC = 28,
+    AT_ARITHMETIC = 32,
+    AT_HASH = 48,
+    HEADER_BYTES = 128,
+    SEGMENT_BYTES = 24,
+    AT_SEGMENT_BYTES = 8,
+    AT_SEGMENT_CRC = 16
+};
+
+static uint32_t read_u32(const unsigned char *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static uint64_t read_u64(const unsigned char *p)
+{
+    return (uint64_t)read_u32(p) | (uint64_t)read_u32(p + 4) << 32;
+}
+
+msa_status msa_check_environment(void)
+{
+    const uint32_t one = 1;
+    unsigned char low;
+    memcpy(&low, &one, 1);
+    if (low != 1) {
+        return MSA_E_ENVIRONMENT;
+    }
+    /* Volatile: the machine is asked, not the compiler. Halves of the last place go to even: down from 1, up from its successor. */
+    volatile float half = FLT_EPSILON / 2.0f;
+    volatile float even = 1.0f;
+    volatile float odd = 1.0f + FLT_EPSILON;
+    volatile float down = even + half;
+    volatile float up = odd + half;
+    volatile float negative = -even - half;
+    if (down != 1.0f || up != 1.0f + 2.0f * FLT_EPSILON || negative != -1.0f) {
+        return MSA_E_ENVIRONMENT;
+    }
+    volatile float least = FLT_MIN;
+    volatile float subnormal = least * 0.5f;
+    volatile float again = subnormal * 2.0f;
+    if (again != FLT_MIN) {
+        return MSA_E_ENVIRONMENT;
+    }
+    return MSA_OK;
+}
+
+msa_status msa_check_weights(const unsigned char *weights, size_t bytes, uint64_t expected_bytes,
+                             const char arithmetic[16], const unsigned char hash[32])
+{
+    static const char magic[8] = "MSAGENW";
+    if (bytes < HEADER_BYTES) {
+        return MSA_E_SIZE;
+    }
+    if (memcmp(weights, magic, sizeof magic) != 0 || read_u32(weights + AT_VERSION) != BLOB_VERSION
+        || read_u32(weights + AT_HEADER_BYTES) != HEADER_BYTES) {
+        return MSA_E_FORMAT;
+    }
+    if (memcmp(weights + AT_ARITHMETIC, arithmetic, 16) != 0) {
+        return MSA_E_ARITHMETIC;
+    }
+    if (memcmp(weights + AT_HASH, hash, 32) != 0) {
+        return MSA_E_BUILD;
+    }
+    const uint64_t total = read_u64(weights + AT_TOTAL_BYTES);
+    if (total != bytes || total != expected_bytes) {
+        return MSA_E_SIZE;
+    }
+    const uint64_t segments = read_u32(weights + AT_SEGMENTS);
+    if (segments > (total - HEADER_BYTES) / SEGMENT_BYTES) {
+        return MSA_E_FORMAT;
+    }
+    if (msa_crc32c(0, weights + HEADER_BYTES, (size_t)(segments * SEGMENT_BYTES)) != read_u32(weights + AT_TABLE_CRC)) {
+        return MSA_E_CRC;
+    }
+    for (uint64_t i = 0; i < segments; ++i) {
+        const unsigned char *const entry = weights + HEADER_BYTES + i * SEGMENT_BYTES;
+        const uint64_t offset = read_u64(entry);
+        const uint64_t length = read_u64(entry + AT_SEGMENT_BYTES);
+        if (offset > total || length > total - offset) {
+            return MSA_E_FORMAT;
+        }
+    }
+    return MSA_OK;
+}
+
+msa_status msa_check_segments(const unsigned char *weights)
+{
+    const uint32_t segments = read_u32(weights + AT_SEGMENTS);
+    for (uint32_t i = 0; i < segments; ++i) {
+        const unsigned char *const entry = weights + HEADER_BYTES + (size_t)i * SEGMENT_BYTES;
+        const size_t offset = (size_t)read_u64(entry);
+        const size_t length = (size_t)read_u64(entry + AT_SEGMENT_BYTES);
+        if (msa_crc32c(0, weights + offset, length) != read_u32(entry + AT_SEGMENT_CRC)) {
+            return MSA_E_CRC;
+        }
+    }
+    return MSA_OK;
+}
+
+bool msa_finite(const float *x, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        if ((msa_bits(x[i]) & 0x7f800000u) == 0x7f800000u) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_runtime.h - what the runtime's files and the generated layers share; no part of the product's interface. */
+#ifndef MSA_RUNTIME_H
+#define MSA_RUNTIME_H
+
+#include "msa.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The two that a freestanding C library has as well; string.h is no freestanding header. */
+int memcmp(const void *a, const void *b, size_t bytes);
+void *memcpy(void *to, const void *from, size_t bytes);
+
+/* ---- image (msa_image.c) ---- */
+
+/* Bytes of work that resize any image to at most side x side: 4-byte weights, two a source column and three an output column;
+ * per output column a window and three sums; and finished rows, kept so that no row is resized twice (in huge images some are). */
+#define MSA_RESIZE_ROW_BYTES(side) (32768u + 12u * (side))
+#define MSA_RESIZE_WORK_BYTES(side) (4u * (2u * MSA_MAX_SIDE + 3u * (side)) + 16u * (side) + MSA_RESIZE_ROW_BYTES(side))
+#define MSA_RESIZE_SLOTS 64
+
+/* Pillow's bilinear resize of an RGB image, bit for bit, one output row after the other. */
+typedef struct msa_resizer {
+    const uint8_t *pixels;
+    size_t stride;
+    uint32_t width, height;          /* of the image */
+    uint32_t out_width, out_height;
+    uint32_t taps;                   /* entries of a weight row */
+    uint32_t next;                   /* output row that comes next */
+    uint32_t slots;
+    const uint32_t *weights;         /* [out_width][taps], 22 fractional bits */
+    const uint16_t *window;          /* [out_width] of first column, count */
+    uint32_t *sums;                  /* [out_width][3] */
+    uint8_t *rows;                   /* [slots][out_width][3] */
+    uint32_t held[MSA_RESIZE_SLOTS]; /* 1 + source row that a slot holds; 0: none */
+} msa_resizer;
+
+/* MSA_OK, MSA_E_ARGUMENT, MSA_E_IMAGE_SIZE or MSA_E_IMAGE_STRIDE. */
+msa_status msa_image_check(const msa_image *image, uint32_t slices);
+
+/* Size of the image within the model's square of `side` pixels: the square, or with the longest side fitted, at least 1. */
+void msa_resized_size(uint32_t width, uint32_t height, uint32_t side, bool longest,
+                      uint32_t *out_width, uint32_t *out_height);
+
+/* Relies on: msa_image_check passed.  work  4-byte aligned; MSA_RESIZE_WORK_BYTES(larger side) is always enough.
+ * Returns MSA_E_IMAGE_SIZE for an output side of 0 or above MSA_MAX_SIDE, MSA_E_ARENA if work is short. */
+msa_status msa_resize_init(msa_resizer *r, const msa_image *image, uint32_t slice,
+                           uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes);
+
+/* The next of out_height rows.   row  [out_width][3] */
+void msa_resize_row(msa_resizer *r, uint8_t *row);
+
+/* ---- prompt (msa_prompt.c) ---- */
+
+/* The embeddings that tokens are made of, in the blob: rows of `out` floats. */
+typedef struct msa_prompt_table {
+    const float *rows;      /* gaussian [2][out/2]; point embeddings 0..3; not-a-point; output tokens */
+    uint32_t out;           /* width of a token, even */
+    uint32_t output_tokens; /* IoU token and mask tokens */
+} msa_prompt_table;
+
+/* From pixels of the image to the model's square. */
+typedef struct msa_prompt_space {
+    uint32_t width, height;             /* of the image */
+    uint32_t inner_width, inner_height; /* of the image in the square: msa_resized_size */
+    uint32_t side;                      /* of the square */
+    bool click_rc;                      /* the weights were trained on clicks as (row, column); boxes are not concerned */
+} msa_prompt_space;
+
+/* MSA_OK, or what is wrong with the prompt for an image of width x height.
+ *   depth, max_points, mask_side   of the model */
+msa_status msa_prompt_check(const msa_prompt *prompt, uint32_t width, uint32_t height,
+                            uint32_t depth, uint32_t max_points, uint32_t mask_side);
+
+/* Output tokens, points, a padding token if there are points and no box, box corners; then rows of zeros.
+ *   tokens  [rows][stride], columns past the table's width become 0; rows >= output tokens + points + 2
+ * Relies on: msa_prompt_check passed. Returns the number of tokens. */
+uint32_t msa_prompt_tokens(const msa_prompt *prompt, uint32_t slice, const msa_prompt_space *space,
+                           const msa_prompt_table *table, float *tokens, uint32_t rows, uint32_t stride);
+
+/* ---- checks (msa_crc32c.c, msa_check.c) ---- */
+
+/* CRC-32C (Castagnoli) of `bytes` bytes, continuing from crc; start with 0. */
+uint32_t msa_crc32c(uint32_t crc, const void *data, size_t bytes);
+
+/* MSA_OK if the machine is little-endian, rounds to nearest even, and keeps subnormals. */
+msa_status msa_check_environment(void);
+
+/* The blob's header and segment table.
+ *   expected_bytes, arithmetic, hash   this build's
+ * MSA_OK, MSA_E_SIZE, _FORMAT, _ARITHMETIC, _BUILD or _CRC. Never reads past `bytes`. */
+msa_status msa_check_weights(const unsigned char *weights, size_t bytes, uint64_t expected_bytes,
+                             const char arithmetic[16], const unsigned char hash[32]);
+
+/* Every segment's CRC. Relies on: msa_check_weights passed. MSA_OK or MSA_E_CRC. */
+msa_status msa_check_segments(const unsigned char *weights);
+
+/* No NaN and no infinity among `count` floats. */
+bool msa_finite(const float *x, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
