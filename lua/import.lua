@@ -1,0 +1,472 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- From a checkpoint to the model description: dialect, hyper-parameters, tensors under SAM's names, and the fate of every tensor of the file.
+--
+-- plan() looks at names, shapes and dtypes only and decides; load() refuses what the plan leaves open, then folds and resamples.
+-- Which dialects there are: import/dialects/. What the network consists of: import/network.lua.
+
+local fail = require "fail"
+local depths = require "import.depth"
+local dialects = require "import.dialects"
+local names = require "import.names"
+local network = require "import.network"
+local shapes = require "import.shapes"
+local weights = require "import.weights"
+local windows = require "import.windows"
+
+local import = {}
+
+local MAX_SIDE = 16384
+local floating = { f32 = true, f64 = true, f16 = true, bf16 = true }
+
+--- The file's tensors: array of {name, key, shape, dtype, tensor}, key being the name without "module.".
+local function read(ckpt)
+  local list, keys = {}, {}
+  for i, name in ipairs(ckpt:names()) do list[i] = name end
+  local prefix, odd = names.prefix(list)
+  if not prefix then
+    fail("%s: %s: expected a name beginning with module., as others of the file do; found none", ckpt.path, names.show(odd))
+  end
+  local present = {}
+  for i, name in ipairs(list) do
+    local key = name:sub(#prefix + 1)
+    if present[key] then fail("%s: %s: expected once, found twice", ckpt.path, names.show(name)) end
+    local tensor = ckpt:tensor(name)
+    present[key] = { name = name, key = key, shape = tensor.shape, dtype = tensor.dtype, tensor = tensor }
+    list[i], keys[i] = present[key], key
+  end
+  return list, present, keys, prefix
+end
+
+--- The dialect asked for or shown, and all that the file may be of.
+local function recognise(ckpt, traits, wanted, keys)
+  if not traits.network then
+    fail("%s: expected tensors named image_encoder., prompt_encoder. and mask_decoder., found %s", ckpt.path,
+      keys[1] and ("%d others, the first %s"):format(#keys, names.show(keys[1])) or "no tensor")
+  end
+  local candidates = dialects.candidates(traits)
+  if wanted then
+    local dialect = dialects.named(wanted)
+    if not dialect then
+      fail("--dialect: expected one of %s, found %s", dialects.list(dialects.all()), names.show(wanted))
+    end
+    local expected, found = dialects.contradiction(dialect, traits)
+    if expected then
+      fail("%s: --dialect %s: expected %s, found %s%s", ckpt.path, dialect.name, expected, found,
+        #candidates > 0 and (", as in " .. dialects.list(candidates, " or ")) or "")
+    end
+    return dialect, { dialect }
+  end
+  if #candidates == 0 then
+    fail("%s: dialect: expected the marks of one of %s, found a mixture: %s", ckpt.path, dialects.list(dialects.all()), dialects.describe(traits))
+  end
+  return candidates[1], candidates
+end
+
+--- How often each repeated part occurs in the file.
+local function count(keys)
+  local function at_least_one(n) return math.max(n, 1) end
+  return {
+    blocks = at_least_one(names.count(keys, "image_encoder.blocks.")),
+    layers = at_least_one(names.count(keys, "mask_decoder.transformer.layers.")),
+    hypernetworks = at_least_one(names.count(keys, "mask_decoder.output_hypernetworks_mlps.")),
+    hyper_layers = at_least_one(names.count(keys, "mask_decoder.output_hypernetworks_mlps.0.layers.")),
+    iou_layers = at_least_one(names.count(keys, "mask_decoder.iou_prediction_head.layers.")),
+  }
+end
+
+local function refuse_missing(ckpt, missing, traits, spell)
+  local first = missing[1]
+  local frozen = first:match("^image_encoder%.patch_embed") and (traits.encoder_adapters or traits.lora)
+  fail("%s: %s: expected in the file, found no such tensor%s%s", ckpt.path, spell(first),
+    #missing > 1 and (" (nor %d others)"):format(#missing - 1) or "",
+    frozen and "; this looks like an adapter-only file: it needs the backbone that it was trained on" or "")
+end
+
+--- What a tensor outside the expected ones is: a reason why it is dead, or nil for one that must not be ignored.
+local function foreign(key)
+  if key == "pixel_mean" or key == "pixel_std" then return "the dialect's own mean and deviation are used" end
+  if key:match("%.?total_ops$") or key:match("%.?total_params$") then return "a profiler's counter" end
+  if not key:match("^image_encoder%.") and not key:match("^prompt_encoder%.") and not key:match("^mask_decoder%.") then
+    return "not of the network: neither image_encoder, prompt_encoder nor mask_decoder"
+  end
+end
+
+--- Names and shapes of the file against the network; gives entries by SAM's name, values of the variables, and the entry each key feeds.
+local function match(ckpt, file, dialect, traits, options)
+  local to_sam, to_file = names.speller(dialect.spelling)
+  local function spell(sam_name) return names.show(file.prefix .. to_file(sam_name)) end
+
+  local counts = count(file.keys)
+  local present = {}
+  for _, key in ipairs(file.keys) do present[to_sam(key)] = file.present[key] end
+  local expected = network.tensors(counts, traits, options, present)
+
+  local missing, entries = {}, {}
+  for _, entry in ipairs(expected) do
+    entry.found = present[entry.name]
+    entries[entry.name] = entry
+    if not entry.found and not entry.optional then missing[#missing + 1] = entry.name end
+  end
+  if #missing > 0 then refuse_missing(ckpt, missing, traits, spell) end
+
+  local bound = {}
+  for _, entry in ipairs(expected) do
+    local found = entry.found
+    if found then
+      if not floating[found.dtype] then
+        fail("%s: %s is %s; expected f32, f64, f16 or bf16", ckpt.path, names.show(found.name), found.dtype)
+      end
+      local fits, wanted = shapes.fit(entry, found.shape, bound, spell)
+      if not fits then
+        fail("%s: %s is %s; expected %s", ckpt.path, names.show(found.name), shapes.text(found.shape), wanted)
+      end
+    end
+  end
+
+  for _, one in ipairs(file.list) do
+    local entry = entries[to_sam(one.key)]
+    if entry and entry.found == one then
+      one.entry = entry
+    else
+      one.foreign = foreign(one.key)
+      if not one.foreign then
+        fail("%s: %s: unknown tensor in a part that computes; expected only tensors of %s", ckpt.path, names.show(one.name), dialect.name)
+      end
+    end
+  end
+
+  local value = {}
+  for variable, binding in pairs(bound) do value[variable] = binding.size end
+  return entries, value, counts, spell
+end
+
+local function divides(ckpt, whole, part, what, ...)
+  if part < 1 or whole % part ~= 0 then
+    fail("%s: " .. what, ckpt.path, ...)
+  end
+end
+
+--- Widths and counts that the shapes give, and what only an option can.
+local function hyper_parameters(ckpt, dialect, traits, value, counts, options, spell)
+  divides(ckpt, value.dim, value.head, "%s is [..,%d]; expected a head width that divides the encoder's width %d",
+    spell "image_encoder.blocks.0.attn.rel_pos_h", value.head, value.dim)
+  local heads = options.decoder_heads or 8
+  if math.type(heads) ~= "integer" or heads < 1 then
+    fail("--decoder-heads: expected a positive number, found %s", tostring(heads))
+  end
+  for _, width in ipairs { value.out, value.cross } do
+    divides(ckpt, width, heads, "--decoder-heads %d: expected a divisor of the decoder's widths %d and %d", heads, value.out, value.cross)
+  end
+  if counts.hypernetworks ~= value.masks then
+    fail("%s: %s is [%d,%d]; expected [%d,%d], one token for each of output_hypernetworks_mlps", ckpt.path,
+      spell "mask_decoder.mask_tokens.weight", value.masks, value.out, counts.hypernetworks, value.out)
+  end
+
+  local classes = options.classes
+  if classes and (math.type(classes) ~= "integer" or classes < 1) then
+    fail("--classes: expected a positive number, found %s", tostring(classes))
+  end
+  if dialect.mask_rule == "first" then
+    local least = dialect.least_mask_tokens
+    if value.masks < least then
+      fail("%s: %s is [%d,%d]; expected at least %d mask tokens in files of %s", ckpt.path,
+        spell "mask_decoder.mask_tokens.weight", value.masks, value.out, least, dialect.name)
+    end
+    classes = classes or (value.masks > least and value.masks or 1)
+    if math.max(least, classes) ~= value.masks then
+      fail("%s: --classes %d: expected %s, as the file has %d mask tokens, found %d", ckpt.path, classes,
+        value.masks > least and tostring(value.masks) or ("1 to %d"):format(least), value.masks, classes)
+    end
+  else
+    if classes and classes > 1 then
+      fail("%s: --classes %d: expected 1 or nothing, as files of %s have no classes, found %d", ckpt.path, classes, dialect.name, classes)
+    end
+    classes = nil
+    if value.masks < 2 then
+      fail("%s: %s is [%d,%d]; expected at least 2 mask tokens", ckpt.path, spell "mask_decoder.mask_tokens.weight", value.masks, value.out)
+    end
+  end
+
+  local clicks = options.click_order or "xy"
+  if clicks ~= "xy" and clicks ~= "rc" then fail("--click-order: expected xy or rc, found %s", names.show(clicks)) end
+  return heads, classes, clicks
+end
+
+local function multiple_of_patch(size, patch)
+  if math.type(size) ~= "integer" or size < patch or size % patch ~= 0 or size > MAX_SIDE then
+    fail("--resolution %s: expected a multiple of the patch, %d, up to %d, found %s", tostring(size), patch, MAX_SIDE, tostring(size))
+  end
+end
+
+--- Which blocks are global, the window, the file's grid and the build's; choices where only the user can tell.
+local function geometry(ckpt, dialect, traits, entries, value, counts, options, spell)
+  local patch = value.patch
+  if options.resolution then multiple_of_patch(options.resolution, patch) end
+
+  local sizes, tables = {}, {}
+  for i = 0, counts.blocks - 1 do
+    local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_h"):format(i)]
+    local length = entry.found.shape[1]
+    if length % 2 == 0 then
+      fail("%s: %s is %s; expected an odd length, 2n-1", ckpt.path, spell(entry.name), shapes.text(entry.found.shape))
+    end
+    sizes[i], tables[i] = (length + 1) // 2, entry
+  end
+  for _, i in ipairs(options.global_blocks or {}) do
+    if not sizes[i] then
+      fail("%s: --global-blocks: expected blocks 0 to %d, found %s", ckpt.path, counts.blocks - 1, tostring(i))
+    end
+  end
+
+  local grid_known = dialect.grid_from == "pos_embed" and value.position or nil
+  if dialect.position_grid and value.position ~= dialect.position_grid then
+    fail("%s: %s is [1,%d,%d,%d]; expected [1,%d,%d,%d], as in every file of %s", ckpt.path, spell "image_encoder.pos_embed",
+      value.position, value.position, value.dim, dialect.position_grid, dialect.position_grid, value.dim, dialect.name)
+  end
+  -- Files without adapters come from the LoRA block, whose global tables are as long as pos_embed is wide.
+  local fixed_tables = dialect.grid_from == "tables" and not traits.encoder_adapters
+  local found, problem = windows.find(sizes, {
+    grid = grid_known,
+    lora = fixed_tables,
+    requested = options.resolution and options.resolution // patch,
+    global_blocks = options.global_blocks,
+  })
+  if not found and problem.block then
+    fail("%s: %s is %s, a window or grid of %d; expected %s", ckpt.path, spell(tables[problem.block].name),
+      shapes.text(tables[problem.block].found.shape), sizes[problem.block], problem.expected)
+  elseif not found then
+    return { choices = { { option = "--global-blocks", values = problem.choices,
+      why = "the tables' lengths do not tell which kind of block is global" } } }
+  end
+
+  local own = found.grid
+  if fixed_tables and own == dialect.position_grid then own = nil end
+  local size = options.resolution or own and own * patch or dialect.default_size
+  if not size then
+    fail("%s: --resolution: expected a size, as the file has no global block to tell it, found none", ckpt.path)
+  end
+  if not own then multiple_of_patch(size, patch) end
+  if size > MAX_SIDE then
+    fail("%s: %s is [1,%d,%d,%d]; expected a resolution up to %d, found %d", ckpt.path, spell "image_encoder.pos_embed",
+      value.position, value.position, value.dim, MAX_SIDE, size)
+  end
+  local grid = size // patch
+
+  local choices = {}
+  if own and grid ~= own then
+    if not dialect.resample then
+      local entry, needed = entries["image_encoder.pos_embed"], shapes.text { 1, grid, grid, value.dim }
+      local what = "resolution"
+      for i = 0, counts.blocks - 1 do
+        if found.global[i] then
+          entry, needed, what = tables[i], shapes.text { 2 * grid - 1, value.head }, "a global block at resolution"
+        end
+      end
+      fail("%s: %s is %s; %s %d needs %s or a table that can be resampled, and %s files are not resampled: use the file's own resolution, %d",
+        ckpt.path, spell(entry.name), shapes.text(entry.found.shape), what, size, needed, dialect.name, own * patch)
+    end
+    if found.undecided then
+      choices[1] = { option = "--global-blocks", values = { "LIST" },
+        why = ("grid and window are both %d in the file, so that its tables do not tell which blocks are global"):format(own) }
+    end
+  end
+  return {
+    choices = choices, window = found.window, global = found.global, grid = grid, size = size,
+    file_grid = own, undecided = found.undecided, table_grid = found.grid,
+  }
+end
+
+--- Depth and the length of the depth branch's runs, checked against what the dialect can do.
+local function volume(ckpt, dialect, traits, options)
+  local depth, chunk = options.depth, options.chunk
+  if math.type(depth) ~= "integer" or depth < 1 then
+    fail("--depth: expected a positive number, found %s", tostring(depth))
+  end
+  if depth == 1 then return 1, nil end
+  if not dialect.volumes or not traits.encoder_adapters then
+    fail("%s: --depth %d: expected 1, as %s has no depth branch, found %d", ckpt.path, depth,
+      dialect.volumes and "a file without adapters" or "a file of " .. dialect.name, depth)
+  end
+  if chunk == "none" then return depth, false end
+  chunk = chunk or depth
+  if math.type(chunk) ~= "integer" or chunk < 1 or depth % chunk ~= 0 then
+    fail("--chunk: expected a divisor of the depth %d, or none, found %s", depth, tostring(chunk))
+  end
+  if dialect.volumes == "slices" and chunk ~= depth then
+    fail("%s: --chunk %d: expected the depth, %d, as %s runs over all slices, found %d", ckpt.path, chunk, depth, dialect.name, chunk)
+  end
+  if not depths.grid(chunk) then
+    fail("--chunk 1: expected at least 2, as a sequence of one token has no grid, found 1")
+  end
+  return depth, chunk
+end
+
+local normalisations = {
+  unit = { kind = "unit", mean = { 0, 0, 0 }, std = { 255, 255, 255 } },
+  imagenet255 = { kind = "imagenet255", mean = { 123.675, 116.28, 103.53 }, std = { 58.395, 57.12, 57.375 } },
+}
+
+local function indices(global, blocks)
+  local list = {}
+  for i = 0, blocks - 1 do
+    if global[i] then list[#list + 1] = i end
+  end
+  return list
+end
+
+--- What is left to do to tensors, entry by entry: entry.resize = {kind, from, to}.
+local function resampling(model, entries, value)
+  local grid = model.grid
+  if not grid then return end
+  if value.position ~= grid then
+    entries["image_encoder.pos_embed"].resize = { "bicubic", value.position, grid }
+  end
+  for i = 0, model.blocks - 1 do
+    for _, axis in ipairs { "h", "w" } do
+      local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_%s"):format(i, axis)]
+      if model.global[i] and entry.found.shape[1] ~= 2 * grid - 1 then
+        entry.resize = { "linear", entry.found.shape[1], 2 * grid - 1 }
+      end
+    end
+  end
+end
+
+local function fates(file, entries)
+  local list = {}
+  for i, one in ipairs(file.list) do
+    local fate, why
+    if one.foreign then
+      fate, why = "dead", one.foreign
+    else
+      local entry = one.entry
+      fate, why = entry.fate, entry.why
+      if entry.resize and entry.resize[1] == "bicubic" then
+        fate, why = "resampled", ("%dx%d to %dx%d, bicubic"):format(entry.resize[2], entry.resize[2], entry.resize[3], entry.resize[3])
+      elseif entry.resize then
+        fate, why = "resampled", ("%d to %d, linear"):format(entry.resize[2], entry.resize[3])
+      elseif entries[entry.name:gsub("weight$", "lora_A")] and fate == "used" then
+        why = "with its LoRA pair added"
+      end
+    end
+    list[i] = { name = one.name, shape = one.shape, dtype = one.dtype, fate = fate, why = why }
+  end
+  return list
+end
+
+local function blocks_text(list)
+  return #list == 1 and "block " .. list[1] or "blocks " .. table.concat(list, ",")
+end
+
+--- What a person should know before trusting the masks.
+local function warnings(file, dialect, traits, model, entries, candidates, table_grid, undecided)
+  local list = {}
+  local function warn(...) list[#list + 1] = (...):format(select(2, ...)) end
+
+  for _, candidate in ipairs(candidates) do
+    for _, text in ipairs(candidate.warnings) do list[#list + 1] = text end
+  end
+
+  local zero, all = {}, 0
+  for i = 0, model.blocks - 1 do
+    local h = entries[("image_encoder.blocks.%d.attn.rel_pos_h"):format(i)].found.tensor
+    local w = entries[("image_encoder.blocks.%d.attn.rel_pos_w"):format(i)].found.tensor
+    if h:is_zero() and w:is_zero() then zero[#zero + 1] = i end
+    all = all + 1
+  end
+  if #zero > 0 then
+    warn("the relative-position tables of %s are all zero: legal%s", #zero == all and "all blocks" or blocks_text(zero),
+      dialect.grid_from == "tables" and ", as the program that trained it dropped SAM's tables and never trained its own" or "")
+  end
+
+  if traits.lora then
+    warn "LoRA pairs are folded into their weights; a file saved while the program evaluated may hold them folded already, and nothing in it tells"
+  elseif dialect.pad_without_adapters and not traits.encoder_adapters then
+    warn "neither adapters nor LoRA pairs: taken for a file with merged LoRA pairs, whose blocks normalise before they pad"
+  end
+  if not model.file_grid and table_grid then
+    warn("the resolution is not in the file (its global tables are %d long at any): %d unless --resolution says otherwise",
+      2 * table_grid - 1, dialect.default_size)
+  end
+  if undecided then
+    warn("grid and window are both %d: which blocks are global is not in the file; it matters only at another resolution (--global-blocks)", table_grid)
+  end
+
+  local depth_adapter = false
+  for _, one in ipairs(file.list) do
+    if one.key:match("%.Depth_Adapter%.") then depth_adapter = true end
+  end
+  if depth_adapter and model.depth == 1 then
+    warn "Depth_Adapter is in the files of 2-D and 3-D programs alike: whether this one saw volumes, and of how many slices, is not in it (--depth)"
+  end
+  return list
+end
+
+--- Decide everything that names, shapes and dtypes decide; nothing is computed.
+-- options as in load(). Gives the model description without `tensor`, and in it `choices`: what only the user can tell, as
+-- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
+function import.plan(ckpt, options)
+  options = setmetatable({ depth = options and options.depth or 1 }, { __index = options or {} })
+  local file = {}
+  file.list, file.present, file.keys, file.prefix = read(ckpt)
+  local traits = names.traits(file.keys)
+  local dialect, candidates = recognise(ckpt, traits, options.dialect, file.keys)
+  local depth, chunk = volume(ckpt, dialect, traits, options)
+  local entries, value, counts, spell = match(ckpt, file, dialect, traits, options)
+  local heads, classes, clicks = hyper_parameters(ckpt, dialect, traits, value, counts, options, spell)
+  local place = geometry(ckpt, dialect, traits, entries, value, counts, options, spell)
+
+  local adapters = traits.encoder_adapters and dialect.adapters or "none"
+  local model = {
+    source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= "" and file.prefix or nil },
+    image_size = place.size, file_size = place.file_grid and place.file_grid * value.patch,
+    patch = value.patch, grid = place.grid, file_grid = place.file_grid,
+    dim = value.dim, blocks = counts.blocks, heads = value.dim // value.head, window = place.window, global = place.global,
+    out = value.out, mlp = value.mlp,
+    prompt = { mask_in1 = value.mask_in1, mask_in2 = value.mask_in2 },
+    decoder = {
+      heads = heads, layers = counts.layers, mlp = value.decoder_mlp, masks = value.masks, cross = value.cross,
+      iou_layers = counts.iou_layers, iou = value.iou, hyper_layers = counts.hyper_layers, hyper = value.hyper,
+      upscaled1 = value.upscaled1, upscaled2 = value.upscaled2,
+    },
+    classes = classes, mask_rule = dialect.mask_rule,
+    first_self_attention = dialect.first_self_attention, position_stays = dialect.position_stays,
+    adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil, adapter_scale = 0.5,
+    lora = traits.lora,
+    pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
+    normalise = normalisations[dialect.normalise], resize = dialect.resize,
+    click_order = clicks, training = dialect.training,
+    depth = depth, chunk = chunk, volumes = depth > 1 and dialect.volumes or nil,
+    choices = place.choices, candidates = {},
+  }
+  for i, candidate in ipairs(candidates) do model.candidates[i] = candidate.name end
+  if #candidates == 1 then
+    model.dialect = dialect.name
+  else
+    table.insert(model.choices, 1, { option = "--dialect", values = model.candidates, why = "their tensors are alike" })
+  end
+  model.global_list = model.global and indices(model.global, counts.blocks)
+
+  resampling(model, entries, value)
+  model.fates = fates(file, entries)
+  model.warnings = warnings(file, dialect, traits, model, entries, candidates, place.table_grid, place.undecided)
+  return model, entries
+end
+
+local function alternatives(list)
+  if #list == 1 then return list[1] end
+  return table.concat(list, ", ", 1, #list - 1) .. " or " .. list[#list]
+end
+
+--- The model description that the compiler takes. Fails with one line where the file or an option does not fit.
+-- options: dialect, classes, decoder_heads, global_blocks (array), resolution, click_order, depth (1), chunk (number or "none").
+function import.load(ckpt, options)
+  local model, entries = import.plan(ckpt, options)
+  for _, choice in ipairs(model.choices) do
+    fail("%s: %s: expected %s (%s), found none", ckpt.path, choice.option, alternatives(choice.values), choice.why)
+  end
+  model.source.sha256 = ckpt:sha256()
+  model.tensor = weights.make(entries, model)
+  return model
+end
+
+return import

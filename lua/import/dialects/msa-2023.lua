@@ -1,0 +1,35 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Dialect msa-2023: Medical SAM Adapter as first released, May 2023.
+
+return {
+  name = "msa-2023",
+  source = "Medical SAM Adapter, May 2023",
+  order = 2,
+
+  marks = {
+    rel = { "rel_pos" },
+    mlp = { "lin" },
+    encoder_adapters = { true },
+    decoder_adapters = { false },
+    lora = { false },
+  },
+
+  spelling = {},
+
+  grid_from = "pos_embed",
+  resample = false,
+  volumes = "runs",
+  pad = "norm1_bias",
+  adapters = "encoder",
+  adapter_activation = "gelu",
+  first_self_attention = "replace",
+  position_stays = false,
+  mask_rule = "multimask",
+  normalise = "unit",
+  resize = "squash",
+  training = { clicks = "rc", upsampling = "none" },
+
+  warnings = {
+    "the program that trains msa-2023 files gives clicks as (row, column): if these weights were trained with it, build with --click-order rc",
+  },
+}

@@ -1,0 +1,167 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What is in a checkpoint, for a person (text) or a machine (a table for JSON): dialect or the choices, hyper-parameters, every tensor's fate, warnings.
+
+local dialects = require "import.dialects"
+local import = require "import"
+local names = require "import.names"
+local shapes = require "import.shapes"
+
+local inspect = {}
+
+local clicks = { xy = "(x,y)", rc = "(row,column)" }
+
+local function elements(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+--- The values of what differs between the dialects the file may be of, "a | b".
+local function either(candidates, read)
+  local list, seen = {}, {}
+  for _, name in ipairs(candidates) do
+    local text = read(dialects.named(name))
+    if not seen[text] then
+      seen[text] = true
+      list[#list + 1] = text
+    end
+  end
+  return table.concat(list, " | ")
+end
+
+--- Look at an open checkpoint. Fails with one line where it is no model that msagen knows.
+function inspect.report(ckpt)
+  local model = import.plan(ckpt)
+  local totals = { used = 0, folded = 0, resampled = 0, dead = 0 }
+  local values, tensors = 0, {}
+  for i, fate in ipairs(model.fates) do
+    totals[fate.fate] = totals[fate.fate] + 1
+    values = values + elements(fate.shape)
+    tensors[i] = { name = names.show(fate.name), shape = fate.shape, dtype = fate.dtype, fate = fate.fate, why = fate.why }
+  end
+  return {
+    file = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = model.source.prefix, sha256 = ckpt:sha256() },
+    dialect = model.dialect, candidates = model.candidates, choices = model.choices,
+    model = {
+      image_size = model.file_size, patch = model.patch, grid = model.file_grid,
+      width = model.dim, blocks = model.blocks, heads = model.heads, mlp = model.mlp, window = model.window,
+      global_blocks = model.global_list, out = model.out, adapters = model.adapters, lora = model.lora,
+      pad = model.pad, first_self_attention = model.first_self_attention, mask_rule = model.mask_rule, mask_tokens = model.decoder.masks,
+      resize = model.resize, decoder = model.decoder,
+      default_size = model.image_size,
+      normalise = either(model.candidates, function(d) return d.normalise end),
+      training_clicks = either(model.candidates, function(d) return clicks[d.training.clicks] end),
+      training_upsampling = either(model.candidates, function(d) return d.training.upsampling end),
+    },
+    totals = totals, values = values, tensors = tensors, warnings = model.warnings,
+  }
+end
+
+local spoken = {
+  resize = { squash = "squash to a square", longest = "longest side, padded at the bottom and right" },
+  pad = { zero = "zeros", norm1_bias = "norm1's bias" },
+  mask_rule = { multimask = "mask 0, or 1 to %d with --multimask", first = "the first n of %d, n = --classes" },
+  normalise = { ["unit"] = "x/255", ["imagenet255"] = "(x-mean)/std", ["unit | imagenet255"] = "x/255 | (x-mean)/std" },
+}
+
+local function join(list, separator)
+  local texts = {}
+  for i, item in ipairs(list) do texts[i] = tostring(item) end
+  return table.concat(texts, separator)
+end
+
+local function adapters_text(model)
+  if model.lora then return "none; LoRA pairs, folded into their weights" end
+  if model.adapters == "paper" then return "encoder and decoder, as in the paper" end
+  return model.adapters
+end
+
+local function encoder_text(model)
+  local kind
+  if not model.global_blocks then
+    kind = "which blocks are global is not in the file"
+  elseif #model.global_blocks == model.blocks then
+    kind = "all blocks global"
+  elseif #model.global_blocks == 0 then
+    kind = ("window %d, no global block"):format(model.window)
+  else
+    kind = ("window %d, global blocks %s"):format(model.window, join(model.global_blocks, ","))
+  end
+  return ("%d blocks, width %d, heads %d of %d, mlp %d, %s; out %d"):format(
+    model.blocks, model.width, model.heads, model.width // model.heads, model.mlp, kind, model.out)
+end
+
+local function columns(rows)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, utf8.len(row[i]) or #row[i]) end
+  end
+  local lines = {}
+  for _, row in ipairs(rows) do
+    local cells = {}
+    for i, cell in ipairs(row) do
+      cells[i] = i < #row and cell .. (" "):rep(widths[i] - (utf8.len(cell) or #cell)) or cell
+    end
+    lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
+  end
+  return lines
+end
+
+--- The report as lines of text.
+function inspect.text(report)
+  local file, model, totals = report.file, report.model, report.totals
+  local rows = {}
+  local function say(what, format, ...) rows[#rows + 1] = { what, format:format(...) } end
+
+  say("file", "%s", file.path)
+  say("container", "%s, %s%s", file.format, file.container, file.prefix and ("; every name begins with " .. file.prefix) or "")
+  say("sha256", "%s", file.sha256)
+  say("dialect", "%s", report.dialect or join(report.candidates, " or ") .. ": nothing in the file tells which")
+  if model.image_size then
+    say("resolution", "%d (grid %d, patch %d)", model.image_size, model.grid, model.patch)
+  else
+    say("resolution", "not in the file (patch %d)%s", model.patch, model.default_size and ("; default %d"):format(model.default_size) or "")
+  end
+  say("encoder", "%s", encoder_text(model))
+  say("adapters", "%s", adapters_text(model))
+  local decoder = model.decoder
+  say("decoder", "%d layers, heads %d (no tensor tells), mlp %d, cross attention %d wide, %d mask tokens",
+    decoder.layers, decoder.heads, decoder.mlp, decoder.cross, decoder.masks)
+  say("masks", spoken.mask_rule[model.mask_rule], model.mask_rule == "first" and decoder.masks or decoder.masks - 1)
+  say("input", "%s; %s", spoken.resize[model.resize], spoken.normalise[model.normalise] or model.normalise)
+  say("window padding", "%s", spoken.pad[model.pad])
+  say("in training", "clicks %s, masks up-sampled: %s", model.training_clicks, model.training_upsampling)
+  say("tensors", "%d, of %d values: %d used, %d folded, %d resampled, %d dead", #report.tensors, report.values,
+    totals.used, totals.folded, totals.resampled, totals.dead)
+  local lines = columns(rows)
+
+  for _, choice in ipairs(report.choices) do
+    lines[#lines + 1] = ("choose: %s %s (%s)"):format(choice.option, join(choice.values, "|"), choice.why)
+  end
+  for _, warning in ipairs(report.warnings) do
+    lines[#lines + 1] = "warning: " .. warning
+  end
+
+  lines[#lines + 1] = ""
+  rows = { { "tensor", "shape", "dtype", "fate", "why" } }
+  for _, one in ipairs(report.tensors) do
+    rows[#rows + 1] = { one.name, shapes.text(one.shape), one.dtype, one.fate, one.why }
+  end
+  table.move(columns(rows), 1, #rows, #lines + 1, lines)
+  return lines
+end
+
+--- The report with its arrays marked, so that an empty one is written as [].
+function inspect.json(report)
+  local array = require "msagen.json".array
+  array(report.candidates)
+  array(report.choices)
+  for _, choice in ipairs(report.choices) do array(choice.values) end
+  array(report.tensors)
+  for _, one in ipairs(report.tensors) do array(one.shape) end
+  array(report.warnings)
+  if report.model.global_blocks then array(report.model.global_blocks) end
+  return report
+end
+
+return inspect
