@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* msagen.sha256: hex(string), and new() -> h:update(string), h:hex() for what comes in pieces. */
+#include "host.h"
+#include "sha256.h"
+
+#define KIND "msagen.sha256"
+
+static int push_hex(lua_State *L, struct msagen_sha256 *h)
+{
+    unsigned char digest[32];
+    char text[65];
+    msagen_sha256_final(h, digest);
+    msagen_hex(digest, text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+static int hex(lua_State *L)
+{
+    size_t bytes;
+    const char *data = luaL_checklstring(L, 1, &bytes);
+    struct msagen_sha256 h;
+    msagen_sha256_init(&h);
+    msagen_sha256_update(&h, data, bytes);
+    return push_hex(L, &h);
+}
+
+static int new(lua_State *L)
+{
+    msagen_sha256_init(lua_newuserdatauv(L, sizeof(struct msagen_sha256), 0));
+    luaL_setmetatable(L, KIND);
+    return 1;
+}
+
+static int update(lua_State *L)
+{
+    size_t bytes;
+    struct msagen_sha256 *h = luaL_checkudata(L, 1, KIND);
+    const char *data = luaL_checklstring(L, 2, &bytes);
+    msagen_sha256_update(h, data, bytes);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/* Of what came so far; more may follow. */
+static int hex_so_far(lua_State *L)
+{
+    struct msagen_sha256 copy = *(struct msagen_sha256 *)luaL_checkudata(L, 1, KIND);
+    return push_hex(L, &copy);
+}
+
+int luaopen_msagen_sha256(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"update", update}, {"hex", hex_so_far}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"hex", hex}, {"new", new}, {NULL, NULL}};
+    luaL_newmetatable(L, KIND);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A file written beside its target and renamed when complete, so that nobody ever sees half of it. */
+#ifndef MSAGEN_OUTFILE_H
+#define MSAGEN_OUTFILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct msagen_outfile;
+
+/* Creates a temporary file in the target's folder (removed on signals, too). NULL and a text that starts with `path` on failure. */
+struct msagen_outfile *msagen_outfile_open(const char *path, char *error, size_t error_bytes);
+
+/* Appends. After a failure further writes do nothing, and finish reports it. */
+void msagen_outfile_write(struct msagen_outfile *f, const void *data, size_t bytes);
+
+/* Overwrites bytes already appended. */
+void msagen_outfile_patch(struct msagen_outfile *f, uint64_t at, const void *data, size_t bytes);
+
+/* Bytes appended so far. */
+uint64_t msagen_outfile_size(const struct msagen_outfile *f);
+
+/* 1 once anything has failed. */
+int msagen_outfile_failed(const struct msagen_outfile *f);
+
+/* Renames to the target and frees f. 0; or -1 with a text, the temporary file gone and the target as it was. */
+int msagen_outfile_finish(struct msagen_outfile *f, char *error, size_t error_bytes);
+
+/* Removes the temporary file and frees f; NULL is allowed. */
+void msagen_outfile_abort(struct msagen_outfile *f);
+
+#endif
