@@ -12,12 +12,13 @@ list() {
   for f in "$@"; do printf ' \\\n\t%s' "$f"; done
   printf '\n'
 }
-sorted() { find "$@" -type f ! -name '.*' ! -name '*~' ! -name '*.am' | LC_ALL=C sort; }
+# sorted PATHSPECS...: files that are committed or could be, in byte order
+sorted() { git ls-files --cached --others --exclude-standard -- "$@" | grep -v '\.am$' | LC_ALL=C sort -u; }
 
 {
   printf '# SPDX-License-Identifier: Apache-2.0\n# Every source of the host program; written by autogen.sh.\n'
   # shellcheck disable=SC2046
-  list gen_sources $(sorted gen -name '*.[ch]' | grep -vx gen/main.c)
+  list gen_sources $(sorted 'gen/*.[ch]' | grep -vx gen/main.c)
 } > gen/files.am
 {
   printf '# SPDX-License-Identifier: Apache-2.0\n# What is installed beside the program; written by autogen.sh.\n'
@@ -29,19 +30,22 @@ sorted() { find "$@" -type f ! -name '.*' ! -name '*~' ! -name '*.am' | LC_ALL=C
 {
   printf '# SPDX-License-Identifier: Apache-2.0\n# Tests, their data, the demo and the documents, as they go into a distribution; written by autogen.sh.\n'
   # shellcheck disable=SC2046
-  list test_files $(sorted tests bench demo docs 2>/dev/null | grep -v -e '^tests/c/' -e '^tests/fuzz/.*\.c$' -e '^tests/luahost\.c$')
+  list test_files $(sorted tests bench demo docs | grep -v -e '^demo/' -e '^tests/golden/' -e '^tests/fuzz/corpus/' -e '^tests/c/' -e '^tests/fuzz/.*\.c$' -e '^tests/luahost\.c$')
+  # Folders of data go as they are.
+  # shellcheck disable=SC2046
+  list test_data $(sorted demo tests/golden tests/fuzz/corpus | cut -d/ -f1-3 | sed -n 's,^demo/.*,demo,p; s,^tests/golden/.*,tests/golden,p; s,^tests/fuzz/.*,tests/fuzz/corpus,p' | sort -u)
   c_tests=
-  for f in $(sorted tests/c -name 'test_*.c'); do c_tests="$c_tests ${f%.c}"; done
+  for f in $(sorted 'tests/c/test_*.c'); do c_tests="$c_tests ${f%.c}"; done
   # shellcheck disable=SC2086
   list c_tests $c_tests
   # shellcheck disable=SC2046
-  list c_test_shared $(sorted tests/c ! -name 'test_*.c')
+  list c_test_shared $(sorted tests/c | grep -v '/test_[^/]*\.c$')
   for t in $c_tests; do
     id=$(echo "$t" | tr / _)
     printf '%s_SOURCES = %s.c $(c_test_shared)\n%s_LDADD = $(LDADD) $(CRITERION_LIBS)\n' "$id" "$t" "$id"
   done
   fuzzers=
-  for f in $(sorted tests/fuzz -name 'fuzz_*.c' 2>/dev/null); do fuzzers="$fuzzers ${f%.c}"; done
+  for f in $(sorted 'tests/fuzz/fuzz_*.c'); do fuzzers="$fuzzers ${f%.c}"; done
   # shellcheck disable=SC2086
   list fuzzers $fuzzers
   for t in $fuzzers; do

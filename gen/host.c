@@ -12,7 +12,10 @@
 #include <unistd.h>
 
 static const luaL_Reg modules[] = {
+    {"msagen.blob", luaopen_msagen_blob},
+    {"msagen.sha256", luaopen_msagen_sha256},
     {"msagen.sys", luaopen_msagen_sys},
+    {"msagen.tensor", luaopen_msagen_tensor},
     {NULL, NULL},
 };
 

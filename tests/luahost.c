@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The msagen program with a Lua script in place of its command line: luahost SCRIPT ARGUMENTS... Modules beside the script are found. */
+/* The msagen program with a Lua script in place of its command line: luahost SCRIPT ARGUMENTS... Modules beside the
+ * script are found, and `arg` is as the lua program sets it. */
 #include "../gen/host.h"
 
 #include <stdio.h>
@@ -27,6 +28,12 @@ int main(int argc, char **argv)
         lua_pushliteral(L, ".");
     lua_pushfstring(L, "%s/?.lua;%s", lua_tostring(L, -1), lua_tostring(L, -2));
     lua_setfield(L, -4, "path");
+    lua_createtable(L, argc - 2, 1);
+    for (int i = 1; i < argc; ++i) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i - 1);
+    }
+    lua_setglobal(L, "arg");
     const int status = msagen_host_run(L, argv[1], argc - 2, argv + 2);
     lua_close(L);
     return status;

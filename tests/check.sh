@@ -1,0 +1,239 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs the tests of the build in the current folder: check.sh all, or check.sh PIECE... A piece that fails does not stop the next.
+# Each tool ends with "N passed, N failed[, N skipped]"; the last line here is the sum. Logs and products: out/check.
+set -u
+build=$PWD
+source=$(cd "$(dirname "$0")/.." && pwd)
+work=$build/out/check
+all='tree build c lua errors demo golden generated dist sanitizers fuzz full'
+[ "${1-all}" = all ] && set -- $all
+
+jobs=$(nproc)
+rm -rf "$work"
+mkdir -p "$work/logs" "$work/tmp"
+export CHECK_WORK="$work/tmp" MSAGEN="$build/gen/msagen"
+luahost=$build/tests/luahost
+
+# step NAME COMMAND...: one test of a piece written in shell; its output is shown if it fails.
+passed=0 failed=0
+step() {
+  name=$1
+  shift
+  if "$@" > "$work/step" 2>&1; then
+    passed=$((passed + 1))
+    echo "ok $name"
+  else
+    failed=$((failed + 1))
+    echo "FAILED $name: $(tail -n 1 "$work/step")"
+    tail -n 25 "$work/step" | sed 's/^/  | /'
+  fi
+}
+finish() {
+  echo "$passed passed, $failed failed${1+, $1 skipped}"
+  [ $failed = 0 ]
+}
+
+# The sources as a tarball has them, unpacked once: what is built from them cannot lean on this tree.
+unpacked() {
+  [ -d "$work/src" ] && return
+  mkdir -p "$work/dist" && make -C "$build" --no-print-directory dist distdir=msagen-check > "$work/logs/make-dist" 2>&1 &&
+    mv "$build"/msagen-check.tar.gz "$work/dist/msagen.tar.gz" && mkdir "$work/unpack" &&
+    tar -xzf "$work/dist/msagen.tar.gz" -C "$work/unpack" && mv "$work/unpack/msagen-check" "$work/src" && chmod -R u+w "$work/src"
+}
+# configured FOLDER OPTIONS...: a build of those sources in a folder of its own
+configured() {
+  folder=$work/$1
+  shift
+  unpacked && mkdir -p "$folder" && (cd "$folder" && "$work/src/configure" --quiet "$@")
+}
+made() {
+  folder=$work/$1
+  shift
+  make -C "$folder" --no-print-directory -j "$jobs" "$@"
+}
+
+# Criterion's tests in a build: a line and a count for each program
+criterion() {
+  total=0
+  for t in "$1"/tests/c/test_*; do
+    case $t in *.c | *.o | *.h) continue ;; esac
+    [ -x "$t" ] || continue
+    total=$((total + 1))
+    (cd "$source" && "$t" --jobs "$jobs") > "$work/step" 2>&1
+    status=$?
+    counts=$(sed 's/\x1b\[[0-9;]*m//g' "$work/step" | grep 'Synthesis: Tested:' | tail -n 1)
+    ok=$(echo "$counts" | sed -n 's/.*Passing: *\([0-9]*\).*/\1/p')
+    bad=$(echo "$counts" | sed -n 's/.*Failing: *\([0-9]*\).*/\1/p')
+    crash=$(echo "$counts" | sed -n 's/.*Crashing: *\([0-9]*\).*/\1/p')
+    bad=$((${bad:-0} + ${crash:-0}))
+    [ $status = 0 ] || [ $bad != 0 ] || bad=1
+    [ $bad = 0 ] && [ "${ok:-0}" != 0 ] && echo "ok ${t##*/}: $ok tests" || {
+      [ $bad != 0 ] || bad=1
+      echo "FAILED ${t##*/}: $bad of its tests"
+      grep -v '^$' "$work/step" | tail -n 25 | sed 's/^/  | /'
+    }
+    passed=$((passed + ${ok:-0})) failed=$((failed + bad))
+  done
+  [ $total != 0 ] || { failed=$((failed + 1)); echo "FAILED no C test was built"; }
+}
+
+# What is committed is as it should be.
+first_lines_name_a_licence() {
+  bad=0
+  for f in $(git -C "$source" ls-files 2>/dev/null || (cd "$source" && find . -type f)); do
+    case $f in
+      *.c | *.h | *.S | *.lua | *.sh | *.am | *.ac | *.ld | quickstart | .ci/run | .gitignore | *.md) ;;
+      *) continue ;;
+    esac
+    want=Apache-2.0
+    case $f in runtime/* | templates/*) want=0BSD ;; esac
+    head -n 2 "$source/$f" | grep -q "SPDX-License-Identifier: $want" || { echo "$f: no SPDX line with $want"; bad=1; }
+  done
+  [ $bad = 0 ]
+}
+generated_files_are_current() { (cd "$source" && sha256sum --quiet -c build-aux/made-from.sha256) || { echo 'older than its source: run ./autogen.sh'; false; }; }
+every_file_is_listed() {
+  listed=$(sed -n 's/^\t\([^ ]*\).*/\1/p' "$source"/gen/files.am "$source"/lua/files.am "$source"/tests/files.am)
+  bad=0
+  for f in $(cd "$source" && find gen lua runtime templates boards tests/c tests/fuzz -type f \( -name '*.[chS]' -o -name '*.lua' \)); do
+    case $f in gen/main.c) continue ;; esac
+    echo "$listed" | grep -qx -e "$f" -e "${f%.c}" || { echo "$f is in no files.am: run ./autogen.sh"; bad=1; }
+  done
+  [ $bad = 0 ]
+}
+no_machine_is_named() {
+  # Put together here, or this file would name them.
+  ! grep -rnIE "(^|[^a-zA-Z0-9_.])/(ho""me|ro""ot|wo""rk)/" "$source" --include='*.[ch]' --include='*.lua' --include='*.sh' --include='*.am' \
+    --include='*.md' --include='*.ac' --exclude-dir=out --exclude-dir=.git
+}
+files_are_small() { ! find "$source" -path "$source/.git" -prune -o -path "$source/out" -prune -o -type f -size +16M -print | grep .; }
+scripts_parse() { for f in quickstart .ci/run autogen.sh tests/check.sh; do sh -n "$source/$f" || return 1; done; }
+
+piece_tree() {
+  step 'every source names its licence in its first lines' first_lines_name_a_licence
+  step 'configure and Makefile.in are not older than their sources' generated_files_are_current
+  step 'every source is listed for build and distribution' every_file_is_listed
+  step 'no path of a machine in the sources' no_machine_is_named
+  step 'no file over 16 MB' files_are_small
+  step 'shell scripts parse' scripts_parse
+  finish
+}
+
+piece_build() {
+  if [ ! -f "$build/Makefile" ]; then step 'configure in place' sh -c "cd '$build' && ./configure --quiet"; fi
+  step 'make in place' make -C "$build" --no-print-directory -j "$jobs"
+  step 'configure elsewhere, gcc, warnings are errors' configured gcc --enable-werror CC=gcc
+  step 'make with gcc' made gcc
+  step 'configure elsewhere, clang, warnings are errors' configured clang --enable-werror CC=clang-14
+  step 'make with clang' made clang
+  finish
+}
+
+piece_c() {
+  step 'the C tests compile' make -C "$build" --no-print-directory -j "$jobs" c-tests
+  criterion "$build"
+  finish
+}
+
+piece_lua() { (cd "$source" && "$luahost" tests/lua/run.lua); }
+piece_errors() { "$luahost" "$source/tests/run_errors.lua"; }
+piece_demo() { "$luahost" "$source/tests/run_demo.lua"; }
+piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
+piece_generated() { "$luahost" "$source/tests/run_generated.lua"; }
+piece_full() { "$luahost" "$source/tests/run_full.lua"; }
+
+installed_works() {
+  prefix=$work/prefix
+  mv "$work/src" "$work/src-away" # or it would find its files there
+  rm -rf "$work/installed-fw"
+  (cd / && "$prefix/bin/msagen" build "$source/demo/fetal-head/checkpoint.pth" --dialect msa-paper -o "$work/installed-fw" &&
+    "$prefix/bin/msagen" run "$work/installed-fw" --image "$source/demo/fetal-head/image.png" --point 247,261 --digest &&
+    "$prefix/bin/msagen" boards)
+  status=$?
+  mv "$work/src-away" "$work/src"
+  return $status
+}
+piece_dist() {
+  step 'make dist' unpacked
+  step 'the tarball configures, in another folder' configured vpath --prefix="$work/prefix"
+  step 'the tarball builds' made vpath
+  step 'and passes: make check' made vpath check 'CHECK_PIECES=c lua demo'
+  step 'make install' made vpath install
+  step 'what is installed works without the sources' installed_works
+  finish
+}
+
+piece_sanitizers() {
+  step 'configure with sanitizers' configured sanitizers --enable-sanitizers CFLAGS=-O1
+  step 'make with sanitizers' made sanitizers
+  step 'the C tests compile with sanitizers' made sanitizers c-tests
+  export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
+  criterion "$work/sanitizers"
+  finish
+  build=$work/sanitizers MSAGEN=$work/sanitizers/gen/msagen luahost=$work/sanitizers/tests/luahost
+  piece_lua
+  piece_errors
+  piece_demo
+}
+
+fuzz_one() {
+  name=${1##*/}
+  corpus=$work/corpus/$name
+  mkdir -p "$corpus"
+  seeds=$source/tests/fuzz/corpus/${name#fuzz_}
+  [ -d "$seeds" ] || seeds=
+  (cd "$corpus" && timeout 120 "$1" -max_total_time=30 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "$corpus" $seeds) > "$work/logs/$name" 2>&1
+}
+piece_fuzz() {
+  step 'configure for libFuzzer' configured fuzzers --enable-fuzzers CC=clang-14 CFLAGS=-O1
+  step 'the fuzzers compile' made fuzzers
+  found=0
+  set --
+  for f in "$work"/fuzzers/tests/fuzz/fuzz_*; do
+    case $f in *.o) continue ;; esac
+    [ -x "$f" ] && set -- "$@" "$f" && found=1
+  done
+  [ $found = 1 ] || { failed=$((failed + 1)); echo 'FAILED no fuzzer was built'; }
+  while [ $# != 0 ]; do
+    fuzz_one "$1" & first=$!
+    second=
+    if [ $# != 1 ]; then fuzz_one "$2" & second=$!; fi
+    for pair in "$1 $first" ${2+"$2 $second"}; do
+      name=${pair% *} name=${name##*/}
+      if wait "${pair##* }"; then
+        passed=$((passed + 1))
+        echo "ok $name, half a minute: $(sed -n 's/stat::number_of_executed_units: *//p' "$work/logs/$name") runs"
+      else
+        failed=$((failed + 1))
+        echo "FAILED $name: see $work/logs/$name"
+        tail -n 25 "$work/logs/$name" | sed 's/^/  | /'
+      fi
+    done
+    shift
+    [ $# = 0 ] || shift
+  done
+  finish
+}
+
+number=0
+for piece in "$@"; do
+  number=$((number + 1))
+  began=$(date +%s)
+  printf '\n== %s (%d of %d)\n' "$piece" $number $#
+  log=$work/logs/$piece
+  { ("piece_$piece") 2>&1; echo $? > "$work/status"; } | tee "$log"
+  # A piece that ended badly without a count of failures is a failure.
+  if [ "$(cat "$work/status")" != 0 ] && ! grep -qE '^[0-9]+ passed, [1-9][0-9]* failed' "$log"; then
+    echo "FAILED $piece ended with status $(cat "$work/status")"
+    echo '0 passed, 1 failed' >> "$log"
+  fi
+  echo "== $piece: $(($(date +%s) - began)) s"
+done
+
+printf '\n'
+cat "$work"/logs/* | grep -E '^FAILED ' && printf '\n'
+rm -rf "$work/tmp"
+for piece in "$@"; do cat "$work/logs/$piece"; done | awk '
+  /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { passed += $1; failed += $3; skipped += $5 }
+  END { printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""; exit failed != 0 || passed == 0 }'

@@ -1,0 +1,56 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The demo on every board: Dice against the expert, agreement with PyTorch's mask, one digest, and no compilation where nothing changed.
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local masks = require "masks"
+local tally = require "tally"
+
+local work = tally.folder "demo"
+local expected = json.decode(sys.read_file(tally.demo .. "/expected.json"), "expected.json")
+local truth = masks.read(tally.demo .. "/truth.png")
+local pytorch = masks.read(tally.demo .. "/mask_pytorch.png")
+local point = ("%d,%d"):format(expected.point[1], expected.point[2])
+
+local first
+for _, board in ipairs(tally.boards) do
+  local title = "demo on " .. board.name
+  local fw, mask_path = work .. "/" .. board.name, work .. "/mask.png"
+  local run = { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", point, "--mask-out", mask_path, "--digest" }
+  if board.missing then
+    tally.skip(title, board.missing)
+  else
+    tally.test(title .. ": Dice and mask", function()
+      tally.must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", expected.dialect, "--board", board.name, "-o", fw }
+      local digest = tally.must(run):match "digest (%x+)"
+      assert(digest, "run printed no digest")
+      first = first or { board = board.name, digest = digest }
+      assert(digest == first.digest, "another digest than " .. first.board)
+      local mask = masks.read(mask_path)
+      local dice, agreement = masks.dice(mask, truth), masks.agreement(mask, pytorch)
+      assert(math.abs(dice - expected.dice_pytorch) <= 0.002, ("Dice %.4f, PyTorch's is %.4f"):format(dice, expected.dice_pytorch))
+      assert(agreement >= 0.999, ("%.3f %% of the pixels as PyTorch"):format(100 * agreement))
+      return ("Dice %.4f, %.3f %% of the pixels as PyTorch"):format(dice, 100 * agreement)
+    end)
+    tally.test(title .. ": a second run compiles nothing, an older object is renewed", function()
+      local runner = fw .. "/msa_run"
+      local before = sys.mtime_ns(runner)
+      tally.must(run)
+      assert(sys.mtime_ns(runner) == before, "compiled again")
+      tally.must { "touch", fw .. "/msa_model.c" }
+      tally.must(run)
+      assert(sys.mtime_ns(runner) ~= before, "msa_model.c is newer, and was not compiled")
+    end)
+  end
+end
+
+tally.test("overlay and upsampled logits have the image's size", function()
+  local fw = work .. "/" .. tally.best
+  tally.must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", point,
+    "--overlay-out", work .. "/overlay.png", "--upsampled-out", work .. "/up.npy" }
+  local overlay = require("msagen.image").read(work .. "/overlay.png")
+  assert(overlay.shape[1] == 512 and overlay.shape[2] == 512, "overlay is not 512x512")
+  local up = require("msagen.npy").read(work .. "/up.npy")
+  local h, w = up.shape[#up.shape - 1], up.shape[#up.shape]
+  assert(h == 512 and w == 512, ("upsampled logits are %dx%d"):format(w, h))
+end)
+return tally.finish()

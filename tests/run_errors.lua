@@ -1,0 +1,313 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Wrong input of every kind: one line on standard error that names what is wrong, exit 1 (2: usage), and nothing left behind.
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local checkpoint = require "msagen.checkpoint"
+local forge = require "forge"
+local tally = require "tally"
+
+local work = tally.folder "errors"
+local temporary = work .. "/tmp"
+sys.mkdir_p(temporary)
+
+--- Every path under a folder, links not followed, with its size: what must not change.
+local function snapshot(folder)
+  return tally.must { "find", folder, "-printf", "%P %s\n" }
+end
+
+--- Run `command` in `work`; it must fail with `status`, one line that has each of `words`, no output, and must leave `work` as it was.
+local function refused(title, status, command, words)
+  tally.test(title, function()
+    local before = snapshot(work)
+    command.cwd, command.stdin, command.stdout, command.stderr = work, "/dev/null", work .. "-out", work .. "-err"
+    command.env = { TMPDIR = temporary }
+    local got = sys.spawn(command)
+    local out, err = sys.read_file(work .. "-out"), sys.read_file(work .. "-err")
+    local line = err:gsub("\n$", "")
+    assert(got == status, ("exit %d, not %d: %s"):format(got, status, line))
+    assert(err:match "^msagen: [^\n]+\n$", "not one line: " .. err)
+    assert(not line:find("internal error", 1, true), line)
+    assert(out == "", "something on standard output: " .. out)
+    for _, word in ipairs(words) do
+      assert(line:find(word, 1, true), ("the line says nothing of '%s': %s"):format(word, line))
+    end
+    local after = snapshot(work)
+    assert(after == before, "left behind: " .. after:sub(1, 300))
+  end)
+end
+sys.cleanup(work .. "-out")
+sys.cleanup(work .. "-err")
+
+local function file(name, bytes)
+  sys.write_file(work .. "/" .. name, bytes)
+  return name
+end
+
+local function build(path, ...)
+  return { tally.program, "build", path, "-o", "fw", ... }
+end
+
+-- Files that are no checkpoint, or no longer one.
+
+local demo = sys.read_file(tally.demo .. "/checkpoint.pth")
+for _, kept in ipairs { 0, 1, 3, 64, 5000, #demo // 2, #demo - 1000, #demo - 30, #demo - 1 } do
+  local name = file("truncated.pth", demo:sub(1, kept))
+  refused(("checkpoint cut to %d of %d bytes"):format(kept, #demo), 1, build(name), { "truncated.pth" })
+end
+
+local directory = demo:find("PK\1\2", 1, true)
+local pickle = demo:find("\x80\x02", 1, true)
+local flips = {
+  { "in the pickle's first opcode", pickle - 1, 0 },
+  { "in the pickle", pickle + 400, 3 },
+  { "in a tensor", #demo // 2, 6 },
+  { "in the central directory", directory - 1, 1 },
+  { "in a member's offset", directory - 1 + 42, 2 },
+  { "in the end record", demo:find "PK\5\6[^\n]*$" - 1, 0 },
+}
+for _, flip in ipairs(flips) do
+  refused("checkpoint with a bit flipped " .. flip[1], 1, build(file("flipped.pth", forge.flip(demo, flip[2], flip[3]))), { "flipped.pth" })
+end
+
+tally.test("inspect survives 60 other bit flips", function()
+  local state, refusals = 12345, 0
+  for _ = 1, 60 do
+    state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+    -- Half of them in the last 20 kB, where the directory is.
+    local at = state % 2 == 0 and state % #demo or #demo - 1 - state % 20000
+    local name = file("flipped.pth", forge.flip(demo, at, state >> 7 & 7))
+    local status, output = sys.spawn { tally.program, "inspect", name, cwd = work, stdout = "/dev/null", stderr = "capture" }
+    assert(status == 0 or status == 1 and output:match "^msagen: [^\n]+\n$" and not output:find "internal error",
+      ("byte %d: exit %d: %s"):format(at, status, output))
+    if status == 1 then refusals = refusals + 1 end
+  end
+  assert(refusals > 0, "no flip was noticed")
+end)
+
+refused("a ZIP that is no checkpoint", 1, build(file("photos.zip", forge.zip { { "a.txt", "hello" }, { "b/c.txt", "world" } })), { "photos.zip" })
+refused("an empty ZIP", 1, build(file("empty.zip", forge.zip {})), { "empty.zip" })
+refused("text", 1, build(file("text.pth", "this is no checkpoint\n")), { "text.pth" })
+refused("a missing file", 1, build "absent.pth", { "absent.pth" })
+refused("a folder", 1, build(temporary), { temporary })
+refused("an older checkpoint that is a bare pickle", 1,
+  build(file("old.pth", "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.")), { "old.pth" })
+
+-- Pickles that are programs.
+
+for _, module in ipairs { "os", "posix", "nt", "subprocess" } do
+  local name = file("evil.pth", forge.pth_of_pickle(forge.system_call(module, "touch " .. work .. "/executed")))
+  refused(("a pickle that calls %s.system"):format(module), 1, build(name), { "evil.pth", "system" })
+end
+refused("a pickle without an end", 1, build(file("endless.pth", forge.pth_of_pickle "\x80\x02}(")), { "endless.pth" })
+refused("a pickle with an unknown opcode", 1, build(file("opcode.pth", forge.pth_of_pickle "\x80\x02\xff.")), { "opcode.pth" })
+refused("a pickle nested 100000 deep", 1, build(file("deep.pth", forge.pth_of_pickle("\x80\x02" .. ("]"):rep(100000) .. "."))), { "deep.pth" })
+
+-- Tensors that do not fit their storage, or each other.
+
+local function tensor(name, shape, more)
+  more = more or {}
+  more.name, more.shape = name, shape
+  return more
+end
+local outside = {
+  { "shape", tensor("w", { 5, 4 }) },
+  { "offset", tensor("w", { 2, 4 }, { offset = 9 }) },
+  { "negative offset", tensor("w", { 2, 4 }, { offset = -1 }) },
+  { "stride", tensor("w", { 2, 4 }, { stride = { 16, 1 } }) },
+  { "shape that overflows", tensor("w", { 0x7FFFFFFF, 0x7FFFFFFF, 4 }) },
+}
+for _, case in ipairs(outside) do
+  refused("a tensor outside its storage by its " .. case[1], 1,
+    build(file("outside.pth", forge.pth({ case[2] }, 16)), "--dialect", "sam"), { "outside.pth", "w" })
+end
+refused("a storage shorter than it says", 1, build(file("short.pth", forge.pth({ tensor("w", { 4, 4 }) }, 16, ("\0"):rep(60)))), { "short.pth" })
+
+local case_folder = tally.tests .. "/golden/sam-2d"
+local good = checkpoint.open(case_folder .. "/checkpoint.pth")
+local names = good:names()
+
+--- The tensors of a small SAM file, all zero, after `change(tensors by name)`.
+local function changed(change)
+  local tensors, by_name, storage = {}, {}, 0
+  for i, name in ipairs(names) do
+    local shape, count = {}, 1
+    for k, n in ipairs(good:tensor(name).shape) do
+      shape[k] = n
+      count = count * n
+    end
+    tensors[i] = { name = name, shape = shape }
+    by_name[name] = tensors[i]
+    storage = math.max(storage, count)
+  end
+  change(by_name, tensors)
+  return forge.pth(tensors, 4 * storage)
+end
+
+tally.test("the forged file as such is a checkpoint", function()
+  file("honest.pth", changed(function() end))
+  tally.must { tally.program, "inspect", work .. "/honest.pth", "--dialect", "sam" }
+end)
+
+local function misfit(title, name, change, words)
+  refused(title, 1, build(file("misfit.pth", changed(change)), "--dialect", "sam"), words or { "misfit.pth", name })
+end
+local function reshape(name, shape)
+  misfit(("%s of a shape that does not fit"):format(name), name, function(by_name)
+    assert(by_name[name], "no tensor " .. name)
+    by_name[name].shape = shape
+  end)
+end
+local function missing(name)
+  misfit(name .. " missing", name, function(by_name, tensors)
+    assert(by_name[name], "no tensor " .. name)
+    for i, t in ipairs(tensors) do
+      if t.name == name then return table.remove(tensors, i) end
+    end
+  end)
+end
+reshape("image_encoder.blocks.1.mlp.lin1.weight", { 192, 47 })
+reshape("image_encoder.blocks.2.attn.qkv.bias", { 143 })
+reshape("image_encoder.blocks.0.attn.rel_pos_h", { 8, 16 })
+reshape("image_encoder.neck.2.weight", { 64, 64, 3, 5 })
+reshape("mask_decoder.transformer.layers.1.norm3.bias", { 63 })
+reshape("mask_decoder.output_upscaling.0.weight", { 64, 15, 2, 2 })
+reshape("prompt_encoder.mask_downscaling.0.weight", { 4, 2, 2, 2 })
+reshape("prompt_encoder.point_embeddings.1.weight", { 1, 32 })
+missing "image_encoder.patch_embed.proj.bias"
+missing "image_encoder.blocks.3.norm2.weight"
+missing "mask_decoder.iou_token.weight"
+missing "prompt_encoder.no_mask_embed.weight"
+
+-- Safetensors headers that lie.
+
+local function safetensors(title, header, data, claimed, words)
+  refused("safetensors: " .. title, 1, build(file("lie.safetensors", forge.safetensors(header, data, claimed))), words or { "lie.safetensors" })
+end
+local zeros = ("\0"):rep(64)
+safetensors("sizes that do not match the shape", '{"w":{"dtype":"F32","shape":[4,5],"data_offsets":[0,64]}}', zeros, nil, { "lie.safetensors", "w" })
+safetensors("tensors that overlap", '{"a":{"dtype":"F32","shape":[8],"data_offsets":[0,32]},"b":{"dtype":"F32","shape":[12],"data_offsets":[16,64]}}', zeros)
+safetensors("bytes past the end", '{"w":{"dtype":"F32","shape":[4,4],"data_offsets":[64,128]}}', zeros, nil, { "lie.safetensors", "w" })
+safetensors("offsets the wrong way round", '{"w":{"dtype":"F32","shape":[4],"data_offsets":[16,0]}}', zeros)
+safetensors("a negative offset", '{"w":{"dtype":"F32","shape":[4],"data_offsets":[-16,0]}}', zeros)
+safetensors("a shape that overflows", '{"w":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,64]}}', zeros)
+safetensors("a header longer than the file", '{"w":{"dtype":"F32","shape":[16],"data_offsets":[0,64]}}', zeros, 1 << 40)
+safetensors("a header length that overflows", '{}', zeros, -1)
+safetensors("a header that is no JSON", '{"w":', zeros)
+safetensors("a name twice", '{"w":{"dtype":"F32","shape":[8],"data_offsets":[0,32]},"w":{"dtype":"F32","shape":[8],"data_offsets":[32,64]}}', zeros)
+
+-- What the command line asks for.
+
+local demo_path = tally.demo .. "/checkpoint.pth"
+local function ask(title, words, ...)
+  refused(title, 1, build(demo_path, "--dialect", "msa-paper", ...), words)
+end
+ask("an unknown board", { "pentium-mmx" }, "--board", "pentium-mmx")
+ask("a board that is a path", { "../boards/generic-c99" }, "--board", "../boards/generic-c99")
+ask("a resolution that is no multiple of the patch", { "250", "16" }, "--resolution", "250")
+ask("a resolution of 0", { "0" }, "--resolution", "0")
+refused("a dialect that contradicts the tensors", 1, build(demo_path, "--dialect", "sam"), { "sam" })
+refused("an ambiguous file", 1, build(tally.tests .. "/golden/msa-2025-2d/checkpoint.pth"), { "msa-2024", "msa-2025" })
+refused("an output below a file", 1, { tally.program, "build", demo_path, "-o", file("plain", "x") .. "/fw" }, { "plain" })
+refused("an output where nothing can be written", 1, { tally.program, "build", demo_path, "-o", "/proc/fw" }, { "/proc" })
+sys.mkdir_p(work .. "/mine")
+file("mine/letter.txt", "dear reader")
+refused("an output folder that holds something else", 1, { tally.program, "build", demo_path, "-o", "mine" }, { "mine" })
+refused("a script that is no Lua", 1, { tally.program, "build", file("device.lua", "return return"), "-o", "fw" }, { "device.lua" })
+refused("a script that returns nothing", 1, { tally.program, "build", file("device.lua", "local x = 1"), "-o", "fw" }, { "device.lua" })
+
+-- A full disk: a limit on file size always, a small file system where we may mount one.
+
+refused("a file size limit below the weights", 1,
+  { "sh", "-c", 'ulimit -f 2048; exec "$@"', "sh", table.unpack(build(demo_path)) }, { "fw" })
+local disk = work .. "/disk"
+sys.mkdir_p(disk)
+if sys.spawn { "mount", "-t", "tmpfs", "-o", "size=3m", "none", disk, stdout = "/dev/null", stderr = "/dev/null" } == 0 then
+  refused("a full disk", 1, { tally.program, "build", demo_path, "-o", "disk/fw" }, { "disk/fw" })
+  sys.spawn { "umount", disk }
+else
+  tally.skip("a full disk", "a file system cannot be mounted here")
+end
+
+-- Running what was built.
+
+local fw = work .. "/demo"
+tally.test("the demo is built", function()
+  tally.must { tally.program, "build", demo_path, "--board", tally.best, "-o", fw }
+  tally.must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "10,10", "--mask-out", work .. "/mask.png" }
+end)
+
+local image = tally.demo .. "/image.png"
+local function run(title, words, ...)
+  refused("run: " .. title, 1, { tally.program, "run", "demo", ... }, words)
+end
+run("an image that is text", { "text.png" }, "--image", file("text.png", "no picture"), "--point", "1,1")
+run("an image cut short", { "cut.png" }, "--image", file("cut.png", sys.read_file(image):sub(1, 5000)), "--point", "1,1")
+run("an image that is missing", { "absent.png" }, "--image", "absent.png", "--point", "1,1")
+run("an image of floats", { "mask_prompt.npy" }, "--image",
+  file("mask_prompt.npy", sys.read_file(tally.tests .. "/golden/sam-2d/prompt_4.mask_input.npy")), "--point", "1,1")
+run("an image that is a GIF", { "picture.gif" }, "--image", file("picture.gif", "GIF89a\1\0\1\0\0\0\0;"), "--point", "1,1")
+run("a PNG of a million a side", { "huge.png" }, "--image", file("huge.png",
+  "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\x0f\x42\x40\0\x0f\x42\x40\8\2\0\0\0" .. "\x1f\xee\x72\x5c"), "--point", "1,1")
+run("a point right of the image", { "513" }, "--image", image, "--point", "513,10")
+run("a point above the image", { "-1" }, "--image", image, "--point=10,-1")
+run("a point that is no number", { "nan" }, "--image", image, "--point", "nan,10")
+run("a label of 7", { "7" }, "--image", image, "--point", "10,10,7")
+run("a box with its corners swapped", { "200" }, "--image", image, "--box", "200,200,100,100")
+run("a box outside the image", { "600" }, "--image", image, "--box", "10,10,600,100")
+run("no prompt", { "prompt" }, "--image", image, "--mask-out", "new.png")
+run("prompts that are no JSON", { "bad.json" }, "--image", image, "--prompts", file("bad.json", "[{'points'"), "--mask-out", "new.png")
+run("prompts that are an object", { "object.json" }, "--image", image, "--prompts", file("object.json", "{}"), "--mask-out", "new.png")
+run("points without labels", { "points.json" }, "--image", image, "--prompts", file("points.json", '[{"points":[[1,2]]}]'), "--mask-out", "new.png")
+run("a box of three numbers", { "box.json" }, "--image", image, "--prompts", file("box.json", '[{"box":[1,2,3]}]'), "--mask-out", "new.png")
+local many = {}
+for i = 1, 17 do many[i] = "[1,1]" end
+run("17 points", { "16" }, "--image", image, "--prompts", file("many.json",
+  ('[{"points":[%s],"labels":[%s]}]'):format(table.concat(many, ","), ("1,"):rep(16) .. "1")), "--mask-out", "new.png")
+run("a mask prompt of another size", { "mask_prompt.npy" }, "--image", image, "--mask-in", "mask_prompt.npy", "--mask-out", "new.png")
+run("a mask that cannot be written", { "/proc/mask.png" }, "--image", image, "--point", "1,1", "--mask-out", "/proc/mask.png")
+run("a full device", { "/dev/full" }, "--image", image, "--point", "1,1", "--upsampled-out", "/dev/full")
+run("an output folder below a file", { "plain" }, "--image", image, "--point", "1,1", "--out", "plain/got")
+refused("run: a folder that msagen did not make", 1, { tally.program, "run", "mine", "--image", image, "--point", "1,1" }, { "mine" })
+refused("run: a folder that is missing", 1, { tally.program, "run", "absent", "--image", image, "--point", "1,1" }, { "absent" })
+
+tally.test("weights of another build are refused", function()
+  local weights = fw .. "/msa_weights.bin"
+  local bytes = sys.read_file(weights)
+  sys.write_file(weights, forge.flip(bytes, 8, 0))
+  local status, output = sys.spawn { tally.program, "run", fw, "--image", image, "--point", "1,1", stdout = "/dev/null", stderr = "capture" }
+  sys.write_file(weights, bytes)
+  assert(status == 1 and output:match "^msagen: [^\n]+\n$", ("exit %d: %s"):format(status, output))
+end)
+
+-- Usage.
+
+local function usage(title, words, ...)
+  refused("usage: " .. title, 2, { tally.program, ... }, words)
+end
+usage("no verb", { "command" })
+usage("an unknown verb", { "compile" }, "compile")
+usage("an unknown option", { "--fast" }, "build", demo_path, "--fast", "-o", "fw")
+usage("build without a checkpoint", {}, "build", "-o", "fw")
+usage("build without -o", { "-o" }, "build", demo_path)
+usage("a resolution that is no number", { "big" }, "build", demo_path, "--resolution", "big", "-o", "fw")
+usage("an architecture that does not exist", { "vit_z" }, "synth", "--arch", "vit_z", "--seed", "1", "-o", "f.safetensors")
+usage("run without a folder", {}, "run")
+usage("a point of one number", { "7" }, "run", "demo", "--image", image, "--point", "7")
+usage("a box of three numbers", { "1,2,3" }, "run", "demo", "--image", image, "--box", "1,2,3")
+
+-- Interruption.
+
+tally.test("an interrupted build leaves nothing", function()
+  local before = snapshot(work)
+  for _, signal in ipairs { "INT", "TERM" } do
+    for _, delay in ipairs { "0.05", "0.15", "0.4" } do
+      local status = sys.spawn { "timeout", "--preserve-status", "-s", signal, delay, tally.program, "build", demo_path, "--dialect", "msa-paper",
+        "-o", "interrupted", cwd = work, env = { TMPDIR = temporary }, stdout = "/dev/null", stderr = "/dev/null" }
+      if status == 0 then sys.remove_tree(work .. "/interrupted") end
+      local after = snapshot(work)
+      assert(after == before, ("SIG%s after %s s left something: %s"):format(signal, delay, after:sub(1, 300)))
+    end
+  end
+end)
+
+return tally.finish()

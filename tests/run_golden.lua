@@ -1,0 +1,125 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Golden cases on every board: results within the tolerance around float64 truth, one digest for all boards, compilers and optimisations.
+-- luahost run_golden.lua [CASE-PREFIX...]; DESIGN.md section 3 gives the tolerances.
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local npy = require "msagen.npy"
+local tally = require "tally"
+
+local cases_folder = tally.tests .. "/golden"
+local work = tally.folder "golden"
+
+--- Two cases that between them hold every kind of prompt, both window paddings and both decoders: compiled every way below.
+local variant_cases = { ["msa-2023-2d"] = true, ["msa-2025-2d"] = true }
+local variants = {
+  { "clang-14 -O2", CC = "clang-14", CFLAGS = "-O2" },
+  { "gcc -O1", CC = "gcc", CFLAGS = "-O1" },
+  { "gcc -O3", CC = "gcc", CFLAGS = "-O3" },
+  { "gcc -fsanitize=address", CC = "gcc", CFLAGS = "-O1 -g -fsanitize=address" },
+}
+
+--- Largest absolute difference of two NPY files; infinite where a value is NaN or the counts differ.
+local function largest_error(got, reference)
+  local a, b = npy.read(got):totable(), npy.read(reference):totable()
+  if #a ~= #b then return math.huge end
+  local largest = 0
+  for i = 1, #a do
+    local e = math.abs(a[i] - b[i])
+    if not (e <= 1e30) then return math.huge end
+    if e > largest then largest = e end
+  end
+  return largest
+end
+
+local function prompts_of(case, folder)
+  local prompts = json.array {}
+  for k, p in ipairs(case.prompts) do
+    prompts[k] = {
+      points = p.points, labels = p.labels, box = p.box, multimask = p.multimask,
+      mask = p.mask and ("%s/prompt_%d.mask_input.npy"):format(folder, k - 1) or nil,
+    }
+  end
+  return json.encode(prompts)
+end
+
+--- The error of each result over the error allowed; at most 1 where the case holds.
+local function worst_ratio(case, folder, got)
+  local worst = 0
+  local function compare(name, torch_error, scale, floor)
+    local e = largest_error(got .. "/" .. name .. ".npy", folder .. "/" .. name .. ".f64.npy")
+    worst = math.max(worst, e / math.max(4 * torch_error, floor * scale))
+  end
+  compare("embedding", case.torch_f32_vs_f64_max_abs, case.embedding_scale, 2e-6)
+  for k, p in ipairs(case.prompts) do
+    local name = ("prompt_%d"):format(k - 1)
+    compare(name .. ".logits", p.torch_f32_vs_f64_max_abs, p.logits_scale, 5e-5)
+    local iou = ("%s/%s.iou"):format(folder, name)
+    compare(name .. ".iou", largest_error(iou .. ".npy", iou .. ".f64.npy"), 1, 1e-4)
+  end
+  return worst
+end
+
+local function digest_of(output)
+  local digest = output:match "digest (%x+)"
+  assert(digest and #digest == 64, "run printed no digest")
+  return digest
+end
+
+local function run_case(name, case, folder)
+  local here = work .. "/" .. name
+  sys.mkdir_p(here)
+  local prompts = here .. "/prompts.json"
+  sys.write_file(prompts, prompts_of(case, folder))
+  local digests, first = {}, nil
+
+  local function run(fw)
+    return digest_of(tally.must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts", prompts,
+      "--out", fw .. ".got", "--digest" })
+  end
+
+  for _, board in ipairs(tally.boards) do
+    local title = name .. " on " .. board.name
+    if board.missing then
+      tally.skip(title, board.missing)
+    else
+      tally.test(title, function()
+        local fw = here .. "/" .. board.name
+        local build = { tally.program, "build", folder .. "/checkpoint.pth", "-o", fw, "--dialect", case.dialect,
+          "--resolution", tostring(case.image_size), "--board", board.name }
+        if case.multimask and case.multimask > 1 then
+          build[#build + 1], build[#build + 2] = "--classes", tostring(case.multimask)
+        end
+        tally.must(build)
+        tally.must { "make", "-j2", "-C", fw }
+        digests[board.name] = run(fw)
+        local ratio = worst_ratio(case, folder, fw .. ".got")
+        assert(ratio <= 1, ("%.3f of the allowed error"):format(ratio))
+        first = first or { board = board.name, digest = digests[board.name] }
+        assert(digests[board.name] == first.digest, "another digest than " .. first.board)
+        return ("%.3f of the allowed error"):format(ratio)
+      end)
+    end
+  end
+
+  if variant_cases[name] and first then
+    for _, variant in ipairs(variants) do
+      tally.test(("%s on %s by %s"):format(name, tally.best, variant[1]), function()
+        local fw = here .. "/" .. tally.best
+        tally.must { "make", "-B", "-j2", "-C", fw, "CC=" .. variant.CC, "CFLAGS=" .. variant.CFLAGS }
+        assert(run(fw) == first.digest, "another digest than " .. first.board)
+      end)
+    end
+  end
+  sys.remove_tree(here)
+end
+
+local prefixes = { ... }
+for _, name in ipairs(sys.list(cases_folder)) do
+  local folder = cases_folder .. "/" .. name
+  local wanted = #prefixes == 0
+  for _, prefix in ipairs(prefixes) do wanted = wanted or name:sub(1, #prefix) == prefix end
+  if wanted and sys.exists(folder .. "/checkpoint.pth") then
+    run_case(name, json.decode(sys.read_file(folder .. "/case.json"), name .. "/case.json"), folder)
+  end
+end
+return tally.finish()

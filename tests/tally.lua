@@ -1,0 +1,82 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- For test drivers: a line a test, a count at the end, and the paths and commands that all drivers need.
+local sys = require "msagen.sys"
+
+local M = {}
+local passed, failed, skipped = 0, 0, 0
+
+--- The tests' folder, the source tree, the program under test, and a folder for what a driver writes.
+M.tests = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
+M.source = M.tests:match "^(.*)/"
+M.program = sys.realpath(os.getenv "MSAGEN" or M.source .. "/gen/msagen")
+M.demo = M.source .. "/demo/fetal-head"
+
+--- A fresh folder for driver `name`, under $CHECK_WORK or the system's temporary folder; removed at the end.
+function M.folder(name)
+  local base = os.getenv "CHECK_WORK" or os.getenv "TMPDIR" or "/tmp"
+  local path = sys.mkdtemp(base, name .. "-")
+  sys.cleanup(path)
+  return path
+end
+
+local function say(...)
+  io.stdout:write(string.format(...), "\n")
+  io.stdout:flush()
+end
+
+--- Run `body`; an error in it is the test's failure. Returns what body returns, or nothing.
+function M.test(name, body, ...)
+  local start = sys.monotonic_ns()
+  local ok, result = xpcall(body, function(e)
+    if type(e) == "table" and e.msagen then return e.msagen end
+    return tostring(e) .. (os.getenv "MSAGEN_TRACE" and debug.traceback("", 2) or "")
+  end, ...)
+  local seconds = (sys.monotonic_ns() - start) / 1e9
+  if ok then
+    passed = passed + 1
+    say("ok %s%s%s", name, type(result) == "string" and "  " .. result or "", seconds > 1 and ("  %.0f s"):format(seconds) or "")
+    return result
+  end
+  failed = failed + 1
+  say("FAILED %s: %s", name, result)
+end
+
+function M.skip(name, why)
+  skipped = skipped + 1
+  say("skipped %s: %s", name, why)
+end
+
+--- The last line; returns the exit status.
+function M.finish()
+  say("%d passed, %d failed%s", passed, failed, skipped > 0 and (", %d skipped"):format(skipped) or "")
+  return failed == 0 and 0 or 1
+end
+
+--- Run a command that must succeed; returns its output. Its last line becomes the error otherwise.
+function M.must(command)
+  command.stdin = command.stdin or "/dev/null"
+  command.stdout = command.stdout or "capture"
+  command.stderr = command.stderr or "capture"
+  local status, output = sys.spawn(command)
+  if status ~= 0 then
+    local last = (output or ""):gsub("%s+$", ""):match "[^\n]*$"
+    error(("%s: exit %d: %s"):format(table.concat(command, " ", 1, math.min(#command, 3)), status, last), 0)
+  end
+  return output
+end
+
+--- Boards of this version that run on this CPU, and why the others do not.
+M.boards = {
+  { name = "generic-c99" },
+  { name = "x86-64-avx2", needs = { "avx2", "fma" } },
+  { name = "x86-64-avx512", needs = { "avx512f", "avx512vl", "avx512bw", "avx512dq" } },
+}
+local features = sys.cpu_features()
+for _, board in ipairs(M.boards) do
+  for _, feature in ipairs(board.needs or {}) do
+    if not features[feature] then board.missing = "this CPU has no " .. feature end
+  end
+  if not board.missing then M.best = board.name end
+end
+
+return M
