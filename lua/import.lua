@@ -344,7 +344,7 @@ local function fates(file, entries)
         fate, why = "resampled", ("%dx%d to %dx%d, bicubic"):format(entry.resize[2], entry.resize[2], entry.resize[3], entry.resize[3])
       elseif entry.resize then
         fate, why = "resampled", ("%d to %d, linear"):format(entry.resize[2], entry.resize[3])
-      elseif entries[entry.name:gsub("weight$", "lora_A")] and fate == "used" then
+      elseif entry.name:match("%.weight$") and entries[(entry.name:gsub("weight$", "lora_A"))] then
         why = "with its LoRA pair added"
       end
     end
