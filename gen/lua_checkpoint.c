@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lua_checkpoint.c - msagen.checkpoint: checkpoint files for Lua.
+ *
+ *   open(path)          a checkpoint; an unsound file is an error of the user's, one line that starts with the path
+ *   c.path, c.format    "pth" or "safetensors"
+ *   c.container         "state dict", or "training file: epoch, state_dict, ..."
+ *   c.metadata          text -> text, of a safetensors; a new table each time
+ *   c:names()           array in the file's order
+ *   c:has(name)         boolean
+ *   c:tensor(name)      view of the mapped file, a storage's CRC checked at its first use
+ *   c:verify()          checks the CRC of all that was not checked yet
+ *   c:sha256()          lower-case hex of the whole file, after verify()
+ *   c:close()           before its time; tensors stay valid */
+#include "checkpoint.h"
+#include "explain.h"
+#include "host.h"
+#include "sha256.h"
+
+#include <string.h>
+
+#define KIND "msagen.checkpoint"
+
+static struct msagen_checkpoint *check(lua_State *L)
+{
+    struct msagen_checkpoint **c = luaL_checkudata(L, 1, KIND);
+    luaL_argcheck(L, *c, 1, "it is closed");
+    return *c;
+}
+
+static int checkpoint_open(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char why[MSAGEN_ERROR_BYTES];
+    struct msagen_checkpoint **c = lua_newuserdatauv(L, sizeof *c, 0);
+    *c = NULL;
+    luaL_setmetatable(L, KIND);
+    *c = msagen_checkpoint_open(path, why, sizeof why);
+    return *c ? 1 : msagen_fail(L, "%s", why);
+}
+
+static int checkpoint_close(lua_State *L)
+{
+    struct msagen_checkpoint **c = luaL_checkudata(L, 1, KIND);
+    msagen_checkpoint_close(*c);
+    *c = NULL;
+    return 0;
+}
+
+static int checkpoint_names(lua_State *L)
+{
+    const struct msagen_checkpoint *c = check(L);
+    const size_t count = msagen_checkpoint_count(c);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; ++i) {
+        lua_pushstring(L, msagen_checkpoint_name(c, i));
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int checkpoint_has(lua_State *L)
+{
+    const struct msagen_checkpoint *c = check(L);
+    size_t index;
+    lua_pushboolean(L, msagen_checkpoint_find(c, luaL_checkstring(L, 2), &index));
+    return 1;
+}
+
+static int checkpoint_tensor(lua_State *L)
+{
+    struct msagen_checkpoint *c = check(L);
+    const char *name = luaL_checkstring(L, 2);
+    char why[MSAGEN_ERROR_BYTES];
+    size_t index;
+    if (!msagen_checkpoint_find(c, name, &index))
+        return msagen_fail(L, "%s: holds no tensor %s", msagen_checkpoint_path(c), name);
+    struct msagen_tensor *tensor = msagen_checkpoint_tensor(c, index, why, sizeof why);
+    if (!tensor)
+        return msagen_fail(L, "%s", why);
+    msagen_tensor_push(L, tensor);
+    return 1;
+}
+
+static int checkpoint_verify(lua_State *L)
+{
+    char why[MSAGEN_ERROR_BYTES];
+    return msagen_checkpoint_verify(check(L), why, sizeof why) ? 0 : msagen_fail(L, "%s", why);
+}
+
+static int checkpoint_sha256(lua_State *L)
+{
+    enum { PART = 4 << 20 };
+    checkpoint_verify(L);
+    const struct msagen_checkpoint *c = check(L);
+    size_t bytes;
+    const unsigned char *data = msagen_checkpoint_bytes(c, &bytes);
+    struct msagen_sha256 hash;
+    msagen_sha256_init(&hash);
+    while (bytes > 0) {
+        const size_t part = bytes < PART ? bytes : PART;
+        msagen_sha256_update(&hash, data, part);
+        msagen_checkpoint_release(c, data, part);
+        data += part;
+        bytes -= part;
+    }
+    unsigned char digest[32];
+    char text[65];
+    msagen_sha256_final(&hash, digest);
+    msagen_hex(digest, text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+static int push_metadata(lua_State *L, const struct msagen_checkpoint *c)
+{
+    const char *key, *value;
+    lua_newtable(L);
+    for (size_t i = 0; msagen_checkpoint_metadata(c, i, &key, &value); ++i) {
+        lua_pushstring(L, value);
+        lua_setfield(L, -2, key);
+    }
+    return 1;
+}
+
+/* Upvalue 1: the methods. */
+static int checkpoint_index(lua_State *L)
+{
+    const char *field = luaL_checkstring(L, 2);
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+        return 1;
+    const struct msagen_checkpoint *c = check(L);
+    if (strcmp(field, "path") == 0)
+        lua_pushstring(L, msagen_checkpoint_path(c));
+    else if (strcmp(field, "format") == 0)
+        lua_pushstring(L, msagen_checkpoint_format(c));
+    else if (strcmp(field, "container") == 0)
+        lua_pushstring(L, msagen_checkpoint_container(c));
+    else if (strcmp(field, "metadata") == 0)
+        return push_metadata(L, c);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+int luaopen_msagen_checkpoint(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"names", checkpoint_names},   {"has", checkpoint_has},     {"tensor", checkpoint_tensor}, {"verify", checkpoint_verify},
+        {"sha256", checkpoint_sha256}, {"close", checkpoint_close}, {NULL, NULL},
+    };
+    static const luaL_Reg functions[] = {{"open", checkpoint_open}, {NULL, NULL}};
+    luaL_newmetatable(L, KIND);
+    luaL_newlib(L, methods);
+    lua_pushcclosure(L, checkpoint_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, checkpoint_close);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, checkpoint_close);
+    lua_setfield(L, -2, "__close");
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}
