@@ -2,6 +2,7 @@
 /* msagen.sys: files, folders, processes, the terminal and the CPU, for Lua. Paths are bytes as the kernel takes them. */
 #define _GNU_SOURCE
 #include "host.h"
+#include "outfile.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -208,65 +209,45 @@ static int sys_read_file(lua_State *L)
     return 1;
 }
 
-static int write_all(int fd, const char *bytes, size_t size)
+static int write_device(const char *path, const char *bytes, size_t size)
 {
-    while (size > 0) {
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int status = 0;
+    while (size > 0 && status == 0) {
         const ssize_t n = write(fd, bytes, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        bytes += n;
-        size -= (size_t)n;
+        if (n >= 0) {
+            bytes += n;
+            size -= (size_t)n;
+        } else if (errno != EINTR) {
+            status = -1;
+        }
     }
-    return 0;
+    const int why = errno;
+    if (close(fd) == 0 && status != 0)
+        errno = why;
+    return status;
 }
 
-/* write_file(path, bytes): whole or not at all, through a temporary file beside it; a device is written directly */
+/* write_file(path, bytes): whole or not at all, through a temporary file beside it; a device or a pipe is written directly */
 static int sys_write_file(lua_State *L)
 {
     size_t size;
     const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &size);
     struct stat st;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        const int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0)
+        if (write_device(path, bytes, size) != 0)
             return fail_errno(L, path, "written");
-        const int failed = write_all(fd, bytes, size);
-        const int why = errno;
-        if (close(fd) != 0 || failed) {
-            errno = failed ? why : errno;
-            return fail_errno(L, path, "written");
-        }
         return 0;
     }
-    const size_t length = strlen(path) + 8;
-    char *temporary = lua_newuserdatauv(L, length, 0);
-    snprintf(temporary, length, "%s.XXXXXX", path);
-    const int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(L, path, "written");
-    const int registered = msagen_cleanup(temporary) == 0;
-    const mode_t mask = umask(0);
-    umask(mask);
-    int failed = write_all(fd, bytes, size) != 0 || fchmod(fd, 0666 & ~mask) != 0;
-    int why = errno;
-    if (close(fd) != 0 && !failed) {
-        failed = 1;
-        why = errno;
-    }
-    if (!failed && rename(temporary, path) != 0) {
-        failed = 1;
-        why = errno;
-    }
-    if (failed)
-        unlink(temporary);
-    if (registered)
-        msagen_keep(temporary);
-    if (failed) {
-        errno = why;
-        return fail_errno(L, path, "written");
-    }
+    char error[PATH_MAX + 128];
+    struct msagen_outfile *f = msagen_outfile_open(path, error, sizeof error);
+    if (!f)
+        return msagen_fail(L, "%s", error);
+    msagen_outfile_write(f, bytes, size);
+    if (msagen_outfile_finish(f, error, sizeof error) != 0)
+        return msagen_fail(L, "%s", error);
     return 0;
 }
 
@@ -319,8 +300,9 @@ static const char *string_field(lua_State *L, const char *name)
     return s;
 }
 
-/* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture", stderr=path|"capture"} -> status, captured.
- * Streams not named are inherited; both captured: one stream, in order. Status as a shell gives it, 128 + signal if killed. */
+/* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture", stderr=path|"capture"}
+ *   -> status as a shell gives it (128 + signal if killed), what was captured or nil, peak memory in bytes of it and its children.
+ * Streams not named are inherited; both captured: one stream, in order. */
 static int sys_spawn(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -395,15 +377,19 @@ static int sys_spawn(lua_State *L)
     if (capture)
         close(ends[0]);
     int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+    struct rusage usage = {.ru_maxrss = 0};
+    while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)
         continue;
     msagen_cleanup_child(0);
     luaL_pushresult(&b);
+    const int text = lua_gettop(L);
     lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-    if (!capture)
-        return 1;
-    lua_insert(L, -2);
-    return 2;
+    if (capture)
+        lua_pushvalue(L, text);
+    else
+        lua_pushnil(L);
+    lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
+    return 3;
 }
 
 /* isatty(fd) -> boolean */

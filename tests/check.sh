@@ -136,7 +136,7 @@ piece_c() {
   finish
 }
 
-piece_lua() { (cd "$source" && "$luahost" tests/lua/run.lua); }
+piece_lua() { (cd "$source" && "$luahost" tests/lua/suite.lua); }
 piece_errors() { "$luahost" "$source/tests/run_errors.lua"; }
 piece_demo() { "$luahost" "$source/tests/run_demo.lua"; }
 piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
