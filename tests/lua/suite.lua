@@ -1,14 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Runner of the Lua tests: `luahost tests/lua/suite.lua [test_NAME.lua ...]`, all of this folder if none is named.
---
--- Ends with "N passed, N failed" (and ", N skipped" where the host lacks a module) and exit status 1 if any failed. Under
--- plain lua5.4 the tests of what is only Lua run.
+-- What the Lua tests are written in: describe, it, and assertions that say what was expected and found.
 
 local suite = { passed = 0, failed = 0, skipped = 0 }
-package.loaded.suite = suite
-
-local here = arg[0]:match("^(.*)/[^/]*$") or "."
-package.path = ("%s/?.lua;%s/../../lua/?.lua;%s"):format(here, here, package.path)
 
 local path = {}
 
@@ -19,7 +12,8 @@ function suite.describe(what, body)
   path[#path] = nil
 end
 
-local function reason(problem)
+--- An error as text: a refusal's line, or what Lua said.
+function suite.reason(problem)
   if type(problem) == "table" and problem.msagen then return "refused: " .. problem.msagen end
   return tostring(problem)
 end
@@ -34,7 +28,7 @@ function suite.it(what, body)
     suite.passed = suite.passed + 1
   else
     suite.failed = suite.failed + 1
-    io.stdout:write("FAILED  ", table.concat(path, ": "), ": ", what, "\n        ", (reason(problem):gsub("\n", "\n        ")), "\n")
+    io.stdout:write("FAILED  ", table.concat(path, ": "), ": ", what, "\n        ", (suite.reason(problem):gsub("\n", "\n        ")), "\n")
   end
 end
 
@@ -97,37 +91,4 @@ function suite.refuses(body, ...)
   end
 end
 
-local function tests()
-  local ok, sys = pcall(require, "msagen.sys")
-  local list = {}
-  if ok then
-    list = sys.list(here)
-  else
-    for name in require("lfs").dir(here) do list[#list + 1] = name end
-  end
-  local files = {}
-  for _, name in ipairs(list) do
-    if name:match("^test_[%w_]+%.lua$") then files[#files + 1] = here .. "/" .. name end
-  end
-  table.sort(files)
-  return files
-end
-
-suite.folder = here
-
-local files = #arg > 0 and { table.unpack(arg) } or tests()
-for _, file in ipairs(files) do
-  local before = suite.passed + suite.failed
-  local ok, problem = pcall(function() assert(loadfile(file))() end)
-  if not ok then
-    suite.failed = suite.failed + 1
-    io.stdout:write("FAILED  ", file, ": ", reason(problem), "\n")
-  elseif suite.passed + suite.failed == before and suite.skipped == 0 then
-    suite.failed = suite.failed + 1
-    io.stdout:write("FAILED  ", file, ": expected tests, found none\n")
-  end
-end
-
-io.stdout:write(("%d passed, %d failed%s\n"):format(suite.passed, suite.failed,
-  suite.skipped > 0 and (", %d skipped"):format(suite.skipped) or ""))
-os.exit(suite.failed == 0 and suite.passed > 0, true)
+return suite

@@ -1,0 +1,42 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Runs the Lua tests: `luahost tests/lua/run.lua [FILE ...]`, every test_*.lua of this folder if none is named.
+--
+-- Ends with "N passed, N failed", and ", N skipped" where the host lacks a module; exit status 1 if any failed. Under
+-- plain lua5.4 the tests of what is only Lua run.
+
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+package.path = ("%s/?.lua;%s/../../lua/?.lua;%s"):format(here, here, package.path)
+local suite = require "suite"
+
+local function tests()
+  local ok, sys = pcall(require, "msagen.sys")
+  local list = {}
+  if ok then
+    list = sys.list(here)
+  else
+    for name in require("lfs").dir(here) do list[#list + 1] = name end
+  end
+  local files = {}
+  for _, name in ipairs(list) do
+    if name:match("^test_[%w_]+%.lua$") then files[#files + 1] = here .. "/" .. name end
+  end
+  table.sort(files)
+  return files
+end
+
+local files = #arg > 0 and { table.unpack(arg) } or tests()
+for _, file in ipairs(files) do
+  local before = suite.passed + suite.failed
+  local ok, problem = pcall(function() assert(loadfile(file))() end)
+  if not ok then
+    suite.failed = suite.failed + 1
+    io.stdout:write("FAILED  ", file, ": ", suite.reason(problem), "\n")
+  elseif suite.passed + suite.failed == before and suite.skipped == 0 then
+    suite.failed = suite.failed + 1
+    io.stdout:write("FAILED  ", file, ": expected tests, found none\n")
+  end
+end
+
+io.stdout:write(("%d passed, %d failed%s\n"):format(suite.passed, suite.failed,
+  suite.skipped > 0 and (", %d skipped"):format(suite.skipped) or ""))
+os.exit(suite.failed == 0 and suite.passed > 0, true)
