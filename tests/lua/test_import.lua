@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Import: what DIALECTS.md section 3 says of each dialect, read from names and shapes alone.
 
-local suite = require "suite"
+local spec = require "spec"
 local fake = require "fake_checkpoint"
 local import = require "import"
-local describe, it, equal, refuses, holds = suite.describe, suite.it, suite.equal, suite.refuses, suite.holds
+local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
 local function plan(list, options) return (import.plan(fake.open(list), options)) end
 local function load(list, options) return import.load(fake.open(list), options) end

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Import: the file's own resolution, another one, and which blocks are global (DIALECTS.md section 3, below the table).
 
-local suite = require "suite"
+local spec = require "spec"
 local fake = require "fake_checkpoint"
 local import = require "import"
-local describe, it, equal, refuses = suite.describe, suite.it, suite.equal, suite.refuses
+local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
 
 local function load(list, options) return import.load(fake.open(list), options) end
 local function late(changes, options)

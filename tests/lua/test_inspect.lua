@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- inspect: a table for people and one for machines, that never guesses.
 
-local suite = require "suite"
+local spec = require "spec"
 local fake = require "fake_checkpoint"
 local inspect = require "inspect"
-local describe, it, equal, refuses, holds = suite.describe, suite.it, suite.equal, suite.refuses, suite.holds
+local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
 local function report(dialect, changes) return inspect.report(fake.open(fake.model(dialect, changes))) end
 local function text(dialect, changes) return table.concat(inspect.text(report(dialect, changes)), "\n") end
@@ -77,7 +77,7 @@ describe("the report", function()
   end)
 end)
 
-local json = suite.host "msagen.json"
+local json = spec.host "msagen.json"
 if json then
   describe("the JSON", function()
     it("holds the report", function()
