@@ -1,0 +1,163 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Import of real files: the golden checkpoints are what their case.json says, and folding and resampling compute what they should.
+
+local spec = require "spec"
+local fake = require "fake_checkpoint"
+local import = require "import"
+local inspect = require "inspect"
+local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
+
+local checkpoint = spec.host "msagen.checkpoint"
+local tensor = spec.host "msagen.tensor"
+if not checkpoint or not tensor then return end
+local json = require "msagen.json"
+local sys = require "msagen.sys"
+
+local golden = arg[0]:match("^(.*)/[^/]*$") .. "/../golden"
+
+local function cases()
+  local list = {}
+  for _, name in ipairs(sys.list(golden)) do
+    local folder = golden .. "/" .. name
+    if sys.exists(folder .. "/checkpoint.pth") then
+      local case = json.decode(sys.read_file(folder .. "/case.json"), "case.json")
+      list[#list + 1] = { name = name, file = folder .. "/checkpoint.pth", case = case }
+    end
+  end
+  assert(#list >= 8, "golden cases are missing")
+  return list
+end
+
+describe("golden checkpoints", function()
+  for _, one in ipairs(cases()) do
+    local case = one.case
+    local late = case.dialect == "msa-2024" or case.dialect == "msa-2025"
+
+    it(one.name .. " has the shapes of its case", function()
+      local m = import.load(checkpoint.open(one.file), { dialect = case.dialect, classes = late and case.multimask or nil })
+      equal({ m.dialect, m.image_size, m.patch, m.blocks, m.dim, m.heads, m.window, m.out, m.decoder.mlp, m.decoder.heads },
+        { case.dialect, case.image_size, case.patch, case.depth, case.dim, case.heads, case.window, case.out, case.dec_mlp, case.dec_heads })
+      equal(m.global_list, case.global)
+      equal(m.normalise.kind, case.normalise)
+      equal(m.classes, case.multimask)
+      equal(#m.source.sha256, 64)
+      local grid = case.image_size // case.patch
+      equal(m.tensor["image_encoder.pos_embed"].shape, { 1, grid, grid, case.dim })
+      for name, t in pairs(m.tensor) do assert(t:finite(), name) end
+    end)
+
+    it(one.name .. " is named by inspect, or left open", function()
+      local report = inspect.report(checkpoint.open(one.file))
+      if late then
+        equal({ report.dialect, report.candidates }, { nil, { "msa-2024", "msa-2025" } })
+        refuses(function() import.load(checkpoint.open(one.file)) end, "--dialect")
+      else
+        equal(report.dialect, case.dialect)
+      end
+    end)
+  end
+end)
+
+-- A fake checkpoint whose tensors hold numbers: a fixed sequence, or what `values` gives for a name.
+local function filled(list, values)
+  local ckpt = fake.open(list)
+  local seed = 1
+  local made = {}
+  for _, one in ipairs(list) do
+    local n, numbers = 1, {}
+    for _, size in ipairs(one[2]) do n = n * size end
+    for i = 1, n do
+      seed = seed * 48271 % 2147483647
+      numbers[i] = (seed % 2001 - 1000) / 1024
+    end
+    if values[one[1]] then numbers = values[one[1]] end
+    made[one[1]] = tensor.from(numbers, one[2]):rename(one[1])
+  end
+  function ckpt.tensor(_, name) return made[name] end
+  return ckpt
+end
+
+describe("LoRA", function()
+  local shape = { dim = 8, heads = 2, blocks = 2, global = { 1 }, out = 16, decoder_mlp = 8, lora = 4, table_grid = 64, encoder_adapters = false, window = 3 }
+  local list = fake.model("msa-2024", shape)
+  local ckpt = filled(list, {})
+  local model = import.load(ckpt, { dialect = "msa-2025", resolution = 96 })
+
+  local function product(b, a, rank, row, column, b_column, a_row)
+    local sum = 0
+    for r = 0, rank - 1 do sum = sum + b:get(row, b_column + r) * a:get(a_row + r, column) end
+    return sum / rank
+  end
+
+  local function close(found, expected, what)
+    if not (math.abs(found - expected) <= 1e-6 * math.max(1, math.abs(expected))) then
+      error(("%s: expected %.9g, found %.9g"):format(what, expected, found))
+    end
+  end
+
+  it("adds B*A/r to the weights of the MLP", function()
+    for _, name in ipairs { "mlp.lin1", "mlp.lin2" } do
+      local at = "image_encoder.blocks.1." .. name
+      local a, b, before = ckpt:tensor(at .. ".lora_A"), ckpt:tensor(at .. ".lora_B"), ckpt:tensor(at .. ".weight")
+      local after = model.tensor[at .. ".weight"]
+      equal(after.shape, before.shape)
+      equal(after.name, at .. ".weight")
+      for row = 0, before.shape[1] - 1 do
+        for column = 0, before.shape[2] - 1 do
+          close(after:get(row, column), before:get(row, column) + product(b, a, 4, row, column, 0, 0), at)
+        end
+      end
+    end
+  end)
+
+  it("adds to the rows of q and v, and leaves k as it is", function()
+    local at = "image_encoder.blocks.0.attn.qkv"
+    local a, b, before = ckpt:tensor(at .. ".lora_A"), ckpt:tensor(at .. ".lora_B"), ckpt:tensor(at .. ".weight")
+    local after = model.tensor[at .. ".weight"]
+    for row = 0, 7 do
+      for column = 0, 7 do
+        close(after:get(row, column), before:get(row, column) + product(b, a, 4, row, column, 0, 0), "q")
+        equal(after:get(8 + row, column), before:get(8 + row, column), "k")
+        close(after:get(16 + row, column), before:get(16 + row, column) + product(b, a, 4, 8 + row, column, 0, 4), "v")
+      end
+    end
+  end)
+
+  it("leaves no pair in the model", function()
+    for name in pairs(model.tensor) do assert(not name:find "lora", name) end
+  end)
+
+  it("needs both halves of a pair, of one rank", function()
+    local function broken(change)
+      local other = fake.model("msa-2024", shape)
+      change(other)
+      return function() import.load(fake.open(other), { dialect = "msa-2025" }) end
+    end
+    refuses(broken(function(other) fake.remove(other, "image_encoder.blocks.1.mlp.lin2.lora_A") end), "image_encoder.blocks.1.mlp.lin2.lora_A")
+    refuses(broken(function(other) fake.find(other, "image_encoder.blocks.1.mlp.lin2.lora_A")[2] = { 5, 32 } end),
+      "image_encoder.blocks.1.mlp.lin2.lora_A is [5,32]; expected [4,32] (rank = 4, from image_encoder.blocks.1.mlp.lin2.lora_B")
+    refuses(broken(function(other) fake.find(other, "image_encoder.blocks.1.attn.qkv.lora_A")[2] = { 4, 8 } end), "expected [8,8]")
+    refuses(broken(function(other) other[#other + 1] = { "image_encoder.blocks.0.attn.proj.lora_A", { 4, 8 } } end), "attn.proj.lora_A: unknown")
+  end)
+end)
+
+describe("positions", function()
+  it("of 64x64 go to the grid with the grid's axes, not the channels', resampled", function()
+    local list = fake.model("msa-2024", { dim = 4, heads = 1, out = 16, grid = 32, window = 7, blocks = 2, global = { 1 } })
+    local ramp = {}
+    for y = 0, 63 do
+      for x = 0, 63 do
+        for c = 0, 3 do ramp[#ramp + 1] = y + x / 64 + 100 * c end
+      end
+    end
+    local model = import.load(filled(list, { ["image_encoder.pos_embed"] = ramp }), { dialect = "msa-2024" })
+    local position = model.tensor["image_encoder.pos_embed"]
+    equal(position.shape, { 1, 32, 32, 4 })
+    for _, at in ipairs { { 5, 9, 0 }, { 16, 16, 3 }, { 25, 4, 1 } } do
+      local y, x, c = table.unpack(at)
+      local expected = (2 * y + 0.5) + (2 * x + 0.5) / 64 + 100 * c
+      local found = position:get(0, y, x, c)
+      assert(math.abs(found - expected) < 1e-4, ("expected %.6f, found %.6f"):format(expected, found))
+    end
+  end)
+end)
