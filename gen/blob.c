@@ -157,13 +157,13 @@ static int refuse_value(const struct msagen_tensor *t, char *error, size_t error
         const double value = msagen_tensor_at_flat(t, flat);
         if (isfinite((float)value))
             continue;
-        char index[MSAGEN_MAX_DIMS * 21 + 1], text[2 * MSAGEN_MAX_DIMS * 21];
-        text[0] = '\0';
-        int64_t rest = flat;
-        for (int i = t->dims - 1; i >= 0; --i) {
-            snprintf(index, sizeof index, "%lld%s%s", (long long)(rest % t->shape[i]), *text ? "," : "", text);
-            rest /= t->shape[i];
-            snprintf(text, sizeof text, "%s", index);
+        char text[MSAGEN_MAX_DIMS * 21 + 1] = "";
+        int64_t block = numel;
+        size_t used = 0;
+        for (int i = 0; i < t->dims; ++i) {
+            block /= t->shape[i];
+            used += (size_t)snprintf(text + used, sizeof text - used, i ? ",%lld" : "%lld",
+                                     (long long)(flat / block % t->shape[i]));
         }
         if (isfinite(value))
             return refuse(error, error_bytes, "%s: element [%s] is %g; a weight must fit into a float", t->name, text, value);

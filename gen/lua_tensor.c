@@ -281,7 +281,7 @@ static int tensor_tobytes(lua_State *L)
     const struct msagen_tensor *t = msagen_tensor_check(L, 1);
     luaL_Buffer b;
     const size_t bytes = (size_t)msagen_tensor_numel(t) * msagen_dtype_bytes(t->dtype);
-    msagen_tensor_read_raw(t, luaL_buffinitsize(L, &b, bytes));
+    msagen_tensor_read_raw(t, 0, msagen_tensor_numel(t), luaL_buffinitsize(L, &b, bytes));
     luaL_pushresultsize(&b, bytes);
     return 1;
 }

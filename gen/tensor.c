@@ -565,14 +565,10 @@ void msagen_tensor_read_f64_range(const struct msagen_tensor *t, int64_t first, 
     READ_RANGE(run_f64, 1);
 }
 
-static void read_raw_range(const struct msagen_tensor *t, int64_t first, int64_t count, unsigned char *out)
+void msagen_tensor_read_raw(const struct msagen_tensor *t, int64_t first, int64_t count, void *to)
 {
+    unsigned char *out = to;
     READ_RANGE(run_raw, msagen_dtype_bytes(t->dtype));
-}
-
-void msagen_tensor_read_raw(const struct msagen_tensor *t, void *out)
-{
-    read_raw_range(t, 0, msagen_tensor_numel(t), out);
 }
 
 /* ---- questions ---- */
@@ -638,8 +634,8 @@ int msagen_tensor_equal(const struct msagen_tensor *a, const struct msagen_tenso
     const int64_t numel = msagen_tensor_numel(a);
     for (int64_t first = 0; first < numel; first += CHUNK) {
         const int64_t n = numel - first < CHUNK ? numel - first : CHUNK;
-        read_raw_range(a, first, n, left);
-        read_raw_range(b, first, n, right);
+        msagen_tensor_read_raw(a, first, n, left);
+        msagen_tensor_read_raw(b, first, n, right);
         if (memcmp(left, right, (size_t)n * msagen_dtype_bytes(a->dtype)) != 0)
             return 0;
     }
@@ -777,7 +773,7 @@ struct msagen_tensor *msagen_tensor_reshape(const struct msagen_tensor *t, int d
     struct msagen_tensor *copy = msagen_tensor_zeros(t->name, t->dtype, dims, shape);
     if (!copy)
         return refuse(error, error_bytes, "%s: out of memory", t->name);
-    msagen_tensor_read_raw(t, writable(copy));
+    msagen_tensor_read_raw(t, 0, numel, writable(copy));
     return copy;
 }
 

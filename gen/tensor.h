@@ -92,8 +92,8 @@ void msagen_tensor_read_f32_block(const struct msagen_tensor *t, int64_t row, in
 void msagen_tensor_read_f32_range(const struct msagen_tensor *t, int64_t first, int64_t count, float *out);
 void msagen_tensor_read_f64_range(const struct msagen_tensor *t, int64_t first, int64_t count, double *out);
 
-/* The whole tensor in C order, numel elements of its own dtype, raw. */
-void msagen_tensor_read_raw(const struct msagen_tensor *t, void *out);
+/* The same in the tensor's own dtype, raw. */
+void msagen_tensor_read_raw(const struct msagen_tensor *t, int64_t first, int64_t count, void *out);
 
 /* Flat C-order index of the first NaN or infinity, or -1. */
 int64_t msagen_tensor_first_nonfinite(const struct msagen_tensor *t);
