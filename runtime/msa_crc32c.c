@@ -4,8 +4,6 @@
 
 #if defined(__SSE4_2__) && defined(__x86_64__)
 
-#include <nmmintrin.h>
-
 uint32_t msa_crc32c(uint32_t crc, const void *data, size_t bytes)
 {
     const unsigned char *p = (const unsigned char *)data;
@@ -13,12 +11,12 @@ uint32_t msa_crc32c(uint32_t crc, const void *data, size_t bytes)
     for (; bytes >= 8; bytes -= 8) {
         uint64_t word;
         memcpy(&word, p, sizeof word);
-        c = _mm_crc32_u64(c, word);
+        c = __builtin_ia32_crc32di(c, word);
         p += 8;
     }
     uint32_t rest = (uint32_t)c;
     for (; bytes > 0; --bytes) {
-        rest = _mm_crc32_u8(rest, *p++);
+        rest = __builtin_ia32_crc32qi(rest, *p++);
     }
     return ~rest;
 }

@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_run.c - test bench of a generated model, no part of the product: performs a request file's commands, writes NPY files.
+ *
+ * msa_run REQUEST RESPONSE WEIGHTS
+ * REQUEST, little-endian: the 8 bytes "MSARUN1\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
+ * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
+ * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice; `encode_ms X`, `decode_ms X`; at a failure `error TEXT`. */
+#if defined(__unix__) || defined(__linux__)
+#define _POSIX_C_SOURCE 200809L
+#define ON_POSIX 1
+#else
+#define ON_POSIX 0
+#endif
+
+#include "msa_model.h"
+#include "msa_runtime.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#if ON_POSIX
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+enum command {
+    IMAGE = 1,     /* u32 width, height, slices; u64 offset of the pixels; path. slices 1: the same for all */
+    SYNTHETIC = 2, /* nothing: an image of the model's size, made here */
+    EMBEDDING = 3, /* path: float32 [D,E,g,g] */
+    PROMPT = 4,    /* u32 flags, slices, points; f32 points; i8 labels, zeros to a multiple of 4; f32 box; f32 mask */
+    LOGITS = 5,    /* path: float32 [D,M,4g,4g] of the latest prompt */
+    IOU = 6,       /* path: float32 [D,M] */
+    MASK = 7,      /* path: uint8 [D,H,W], 0 or 255: where the logits of the mask of highest IoU, enlarged, are positive */
+    UPSAMPLED = 8, /* path: float32 [D,M,H,W] */
+    RESIZED = 9,   /* path: uint8 [D,S,S,3] */
+    BENCH = 10,    /* u32 repetitions */
+    PROGRESS = 11, /* u32 layers in all, or 0: show progress on standard error from here on */
+    SELF_TEST = 12 /* nothing */
+};
+
+enum prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4 };
+
+#define S MSA_MODEL_INPUT_SIZE
+#define D MSA_MODEL_DEPTH
+#define SIDE MSA_MODEL_MASK_SIDE
+#define SQUARE (MSA_MODEL_RESIZE_LONGEST ? S : 0u)
+
+static FILE *response;
+static msa_session session;
+static msa_image image;
+static bool encoded;
+static uint32_t prompts;
+static float *logits, *iou;
+static msa_mask mask;
+static bool progress;
+static uint32_t layers;
+
+static int fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("error ", response);
+    vfprintf(response, format, args);
+    fputc('\n', response);
+    va_end(args);
+    return -1;
+}
+
+int msa_progress(uint32_t layer)
+{
+    if (progress) {
+        if (layers > 0) {
+            fprintf(stderr, "\rlayer %lu of %lu", (unsigned long)layer + 1, (unsigned long)layers);
+        } else {
+            fprintf(stderr, "\rlayer %lu", (unsigned long)layer + 1);
+        }
+        fflush(stderr);
+    }
+    return 0;
+}
+
+static void progress_done(void)
+{
+    if (progress) {
+        fputs("\r\033[K", stderr);
+        fflush(stderr);
+    }
+}
+
+static void *allocate(size_t bytes)
+{
+    unsigned char *const p = malloc(bytes + MSA_ALIGNMENT);
+    if (p == NULL) {
+        fail("%lu bytes of memory: not to be had", (unsigned long)bytes);
+        return NULL;
+    }
+    return p + (MSA_ALIGNMENT - (uintptr_t)p % MSA_ALIGNMENT);
+}
+
+/* A whole file, mapped where that is possible; kept to the end. */
+static const unsigned char *load(const char *path, size_t *bytes)
+{
+#if ON_POSIX
+    struct stat info;
+    const int file = open(path, O_RDONLY);
+    if (file < 0 || fstat(file, &info) != 0 || info.st_size <= 0) {
+        fail("%s: cannot be read: %s", path, file < 0 ? strerror(errno) : "empty");
+        return NULL;
+    }
+    *bytes = (size_t)info.st_size;
+    void *const p = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, file, 0);
+    close(file);
+    if (p == MAP_FAILED) {
+        fail("%s: cannot be mapped: %s", path, strerror(errno));
+        return NULL;
+    }
+    return p;
+#else
+    FILE *const file = fopen(path, "rb");
+    long size = -1;
+    if (file != NULL && fseek(file, 0, SEEK_END) == 0) {
+        size = ftell(file);
+    }
+    if (size <= 0 || fseek(file, 0, SEEK_SET) != 0) {
+        fail("%s: cannot be read", path);
+        return NULL;
+    }
+    *bytes = (size_t)size;
+    unsigned char *const p = allocate(*bytes);
+    if (p == NULL || fread(p, 1, *bytes, file) != *bytes) {
+        fail("%s: cannot be read", path);
+        return NULL;
+    }
+    fclose(file);
+    return p;
+#endif
+}
+
+static double now_ms(void)
+{
+#if ON_POSIX
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+#else
+    return (double)clock() * (1e3 / (double)CLOCKS_PER_SEC);
+#endif
+}
+
+/* ---- NPY files ---- */
+
+static FILE *npy_open(const char *path, const char *type, int dimensions, const uint32_t *shape)
+{
+    char header[192];
+    int n = snprintf(header + 10, 118, "{'descr': '%s', 'fortran_order': False, 'shape': (", type);
+    for (int i = 0; i < dimensions; ++i) {
+        n += snprintf(header + 10 + n, 16, i == 0 ? "%lu" : ", %lu", (unsigned long)shape[i]);
+    }
+    n += snprintf(header + 10 + n, 8, "), }");
+    memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
+    memset(header + 10 + n, ' ', (size_t)(118 - n));
+    header[127] = '\n';
+    FILE *const file = fopen(path, "wb");
+    if (file == NULL) {
+        fail("%s: cannot be written: %s", path, strerror(errno));
+        return NULL;
+    }
+    fwrite(header, 1, 128, file); /* npy_close asks */
+    return file;
+}
+
+static int npy_close(FILE *file, const char *path)
+{
+    const bool failed = ferror(file) != 0;
+    if (fclose(file) != 0 || failed) {
+        return fail("%s: cannot be written: %s", path, strerror(errno));
+    }
+    return 0;
+}
+
+static int npy_write(const char *path, int dimensions, const uint32_t *shape, const float *values)
+{
+    size_t count = 1;
+    for (int i = 0; i < dimensions; ++i) {
+        count *= shape[i];
+    }
+    FILE *const file = npy_open(path, "<f4", dimensions, shape);
+    if (file == NULL) {
+        return -1;
+    }
+    fwrite(values, sizeof *values, count, file);
+    return npy_close(file, path);
+}
+
+/* ---- commands ---- */
+
+static int need_image(void)
+{
+    return image.pixels == NULL ? fail("request: no image before this command") : 0;
+}
+
+static int need_embedding(void)
+{
+    if (encoded) {
+        return 0;
+    }
+    if (need_image() != 0) {
+        return -1;
+    }
+    const msa_status status = msa_encode(&session, &image);
+    progress_done();
+    if (status != MSA_OK) {
+        return fail("encoding: %s", msa_status_text(status));
+    }
+    encoded = true;
+    return 0;
+}
+
+static int need_result(void)
+{
+    return prompts == 0 ? fail("request: no prompt before this command") : 0;
+}
+
+static int do_image(const unsigned char *p, size_t bytes, char *path)
+{
+    uint32_t size[3];
+    uint64_t offset;
+    if (bytes < 20) {
+        return fail("request: short image");
+    }
+    memcpy(size, p, sizeof size);
+    memcpy(&offset, p + 12, sizeof offset);
+    size_t length;
+    const unsigned char *const file = load(path + 20, &length);
+    if (file == NULL) {
+        return -1;
+    }
+    if (size[2] != 1 && size[2] != D) {
+        return fail("request: an image of %lu slices", (unsigned long)size[2]);
+    }
+    const uint64_t slice = 3u * (uint64_t)size[0] * size[1];
+    if (size[0] > MSA_MAX_SIDE || size[1] > MSA_MAX_SIDE || offset > length || slice * size[2] > length - offset) {
+        return fail("%s: shorter than its image", path + 20);
+    }
+    image.pixels = file + offset;
+    image.width = size[0];
+    image.height = size[1];
+    image.stride = 3u * (size_t)size[0];
+    image.slice_stride = size[2] == 1 ? 0u : (size_t)slice;
+    encoded = false;
+    return 0;
+}
+
+/* Smooth shapes and noise, so that no arithmetic is spared. */
+static int do_synthetic(void)
+{
+    uint8_t *const pixels = allocate((size_t)3 * S * S);
+    uint32_t noise = 1;
+    if (pixels == NULL) {
+        return -1;
+    }
+    for (size_t y = 0; y < S; ++y) {
+        for (size_t x = 0; x < S; ++x) {
+            for (size_t c = 0; c < 3; ++c) {
+                noise = noise * 1664525u + 1013904223u;
+                pixels[(y * S + x) * 3 + c] = (uint8_t)((x * y / S + x * (c + 1) + (noise >> 26)) & 255u);
+            }
+        }
+    }
+    image.pixels = pixels;
+    image.width = S;
+    image.height = S;
+    image.stride = (size_t)3 * S;
+    image.slice_stride = 0;
+    encoded = false;
+    return 0;
+}
+
+static int do_embedding(const char *path)
+{
+    const uint32_t shape[4] = {D, MSA_MODEL_OUT, MSA_MODEL_GRID, MSA_MODEL_GRID};
+    if (need_embedding() != 0) {
+        return -1;
+    }
+    float *const embedding = allocate(sizeof(float) * D * MSA_MODEL_OUT * MSA_MODEL_GRID * MSA_MODEL_GRID);
+    if (embedding == NULL) {
+        return -1;
+    }
+    const msa_status status = msa_get_embedding(&session, embedding);
+    if (status != MSA_OK) {
+        return fail("embedding: %s", msa_status_text(status));
+    }
+    return npy_write(path, 4, shape, embedding);
+}
+
+static uint32_t best_mask(uint32_t slice)
+{
+    const float *const values = iou + (size_t)slice * mask.masks;
+    uint32_t best = 0;
+    for (uint32_t m = 1; m < mask.masks; ++m) {
+        if (values[m] > values[best]) {
+            best = m;
+        }
+    }
+    return best;
+}
+
+static const float *logits_of(uint32_t slice, uint32_t m)
+{
+    return logits + ((size_t)slice * mask.masks + m) * SIDE * SIDE;
+}
+
+static int do_prompt(const unsigned char *p, size_t bytes)
+{
+    uint32_t head[3];
+    if (bytes < sizeof head) {
+        return fail("request: short prompt");
+    }
+    memcpy(head, p, sizeof head);
+    const size_t slices = head[1];
+    const size_t points = slices * head[2];
+    const size_t label_bytes = (points + 3u) / 4u * 4u;
+    const size_t box_bytes = (head[0] & WITH_BOX) != 0 ? slices * 16u : 0u;
+    const size_t mask_bytes = (head[0] & WITH_MASK) != 0 ? slices * SIDE * SIDE * sizeof(float) : 0u;
+    if (slices > D || head[2] > 1024 || bytes != sizeof head + points * 8u + label_bytes + box_bytes + mask_bytes) {
+        return fail("request: a prompt of %lu bytes", (unsigned long)bytes);
+    }
+    const unsigned char *const labels = p + sizeof head + points * 8u;
+    const unsigned char *const box = labels + label_bytes;
+    const msa_prompt prompt = {
+        (const float (*)[2])(const void *)(p + sizeof head),
+        (const int8_t *)labels,
+        head[2],
+        box_bytes > 0 ? (const float (*)[4])(const void *)box : NULL,
+        mask_bytes > 0 ? (const float *)(const void *)(box + box_bytes) : NULL,
+        (head[0] & MULTIMASK) != 0,
+        (uint32_t)slices,
+    };
+    if (need_embedding() != 0) {
+        return -1;
+    }
+    const msa_status status = msa_segment(&session, &prompt, &mask);
+    progress_done();
+    if (status != MSA_OK) {
+        return fail("prompt %lu: %s", (unsigned long)prompts, msa_status_text(status));
+    }
+    fprintf(response, "prompt %lu masks %lu\n", (unsigned long)prompts, (unsigned long)mask.masks);
+    for (uint32_t slice = 0; slice < D; ++slice) {
+        const uint32_t best = best_mask(slice);
+        fprintf(response, "best %lu %.9g\n", (unsigned long)best, (double)iou[(size_t)slice * mask.masks + best]);
+    }
+    ++prompts;
+    return 0;
+}
+
+static int do_logits(const char *path)
+{
+    const uint32_t shape[4] = {D, mask.masks, SIDE, SIDE};
+    return need_result() != 0 ? -1 : npy_write(path, 4, shape, logits);
+}
+
+static int do_iou(const char *path)
+{
+    const uint32_t shape[2] = {D, mask.masks};
+    return need_result() != 0 ? -1 : npy_write(path, 2, shape, iou);
+}
+
+/* The latest result at the image's size: the best masks as bytes, or all logits. */
+static int do_enlarged(const char *path, bool bytes)
+{
+    const uint32_t mask_shape[3] = {D, image.height, image.width};
+    const uint32_t logits_shape[4] = {D, mask.masks, image.height, image.width};
+    if (need_result() != 0) {
+        return -1;
+    }
+    float *const rows = allocate(sizeof(float) * 2u * S);
+    float *const row = allocate(sizeof(float) * image.width);
+    uint8_t *const row_bytes = allocate(image.width);
+    FILE *file = NULL;
+    if (rows != NULL && row != NULL && row_bytes != NULL) {
+        file = bytes ? npy_open(path, "|u1", 3, mask_shape) : npy_open(path, "<f4", 4, logits_shape);
+    }
+    if (file == NULL) {
+        return -1;
+    }
+    for (uint32_t slice = 0; slice < D; ++slice) {
+        const uint32_t first = bytes ? best_mask(slice) : 0u;
+        const uint32_t end = bytes ? first + 1u : mask.masks;
+        for (uint32_t m = first; m < end; ++m) {
+            msa_upsampler enlarge;
+            msa_upsample_init(&enlarge, logits_of(slice, m), SIDE, SQUARE, image.width, image.height, rows);
+            for (uint32_t y = 0; y < image.height && ferror(file) == 0; ++y) {
+                msa_upsample_row(&enlarge, y, row);
+                if (!bytes) {
+                    fwrite(row, sizeof *row, image.width, file);
+                    continue;
+                }
+                for (uint32_t x = 0; x < image.width; ++x) {
+                    row_bytes[x] = row[x] > 0.0f ? 255u : 0u;
+                }
+                fwrite(row_bytes, 1, image.width, file);
+            }
+        }
+    }
+    return npy_close(file, path);
+}
+
+static int do_resized(const char *path)
+{
+    const uint32_t shape[4] = {D, S, S, 3};
+    uint32_t width, height;
+    if (need_image() != 0) {
+        return -1;
+    }
+    const msa_status checked = msa_image_check(&image, D);
+    if (checked != MSA_OK) {
+        return fail("image: %s", msa_status_text(checked));
+    }
+    void *const work = allocate(MSA_RESIZE_WORK_BYTES(S));
+    uint8_t *const row = allocate((size_t)3 * S);
+    FILE *const file = work != NULL && row != NULL ? npy_open(path, "|u1", 4, shape) : NULL;
+    if (file == NULL) {
+        return -1;
+    }
+    msa_resized_size(image.width, image.height, S, MSA_MODEL_RESIZE_LONGEST != 0, &width, &height);
+    msa_status status = MSA_OK;
+    for (uint32_t slice = 0; slice < D && status == MSA_OK; ++slice) {
+        msa_resizer resize;
+        status = msa_resize_init(&resize, &image, slice, width, height, work, MSA_RESIZE_WORK_BYTES(S));
+        memset(row, 0, (size_t)3 * S);
+        for (uint32_t y = 0; y < S && status == MSA_OK; ++y) {
+            if (y < height) {
+                msa_resize_row(&resize, row);
+            } else if (y == height) {
+                memset(row, 0, (size_t)3 * S);
+            }
+            fwrite(row, 3, S, file);
+        }
+    }
+    const int written = npy_close(file, path);
+    return status != MSA_OK ? fail("image: %s", msa_status_text(status)) : written;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, uint32_t count)
+{
+    qsort(values, count, sizeof *values, by_value);
+    return (values[(count - 1u) / 2u] + values[count / 2u]) / 2.0;
+}
+
+static int do_bench(const unsigned char *p, size_t bytes)
+{
+    uint32_t count;
+    if (bytes != sizeof count) {
+        return fail("request: short bench");
+    }
+    memcpy(&count, p, sizeof count);
+    if (count == 0 || count > 1000000 || need_image() != 0) {
+        return fail("request: a bench of %lu", (unsigned long)count);
+    }
+    double *const encode_ms = allocate(sizeof(double) * count);
+    double *const decode_ms = allocate(sizeof(double) * count);
+    if (encode_ms == NULL || decode_ms == NULL) {
+        return -1;
+    }
+    const float click[1][2] = {{(float)image.width * 0.5f, (float)image.height * 0.5f}};
+    const int8_t label[1] = {1};
+    const msa_prompt prompt = {click, label, 1, NULL, NULL, true, 1};
+    msa_mask result = {logits, iou, 0};
+    msa_status status = MSA_OK;
+    for (uint32_t i = 0; i < count && status == MSA_OK; ++i) {
+        const double start = now_ms();
+        status = msa_encode(&session, &image);
+        encode_ms[i] = now_ms() - start;
+    }
+    for (uint32_t i = 0; i < count && status == MSA_OK; ++i) {
+        const double start = now_ms();
+        status = msa_segment(&session, &prompt, &result);
+        decode_ms[i] = now_ms() - start;
+    }
+    progress_done();
+    prompts = 0; /* the latest prompt's result is gone */
+    encoded = status == MSA_OK;
+    if (status != MSA_OK) {
+        return fail("bench: %s", msa_status_text(status));
+    }
+    fprintf(response, "encode_ms %.3f\n", median(encode_ms, count));
+    fprintf(response, "decode_ms %.3f\n", median(decode_ms, count));
+    return 0;
+}
+
+static int do_self_test(void)
+{
+    const msa_status status = msa_self_test(&session);
+    encoded = false;
+    return status != MSA_OK ? fail("self-test: %s", msa_status_text(status)) : 0;
+}
+
+static int perform(uint32_t what, unsigned char *rest, size_t bytes)
+{
+    char *const path = (char *)rest;
+    switch (what) {
+    case IMAGE: return do_image(rest, bytes, path);
+    case SYNTHETIC: return do_synthetic();
+    case EMBEDDING: return do_embedding(path);
+    case PROMPT: return do_prompt(rest, bytes);
+    case LOGITS: return do_logits(path);
+    case IOU: return do_iou(path);
+    case MASK: return do_enlarged(path, true);
+    case UPSAMPLED: return do_enlarged(path, false);
+    case RESIZED: return do_resized(path);
+    case BENCH: return do_bench(rest, bytes);
+    case PROGRESS:
+        if (bytes != sizeof layers) {
+            return fail("request: short progress");
+        }
+        memcpy(&layers, rest, sizeof layers);
+        progress = true;
+        return 0;
+    case SELF_TEST: return do_self_test();
+    default: return fail("request: no command %lu", (unsigned long)what);
+    }
+}
+
+/* A command's rest is followed by a zero byte here, so that a path in it is a string. */
+static int perform_all(const unsigned char *request, size_t bytes)
+{
+    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '1', '\n'};
+    if (bytes < 8 || memcmp(request, magic, 8) != 0) {
+        return fail("request: of another version");
+    }
+    size_t at = 8;
+    while (at < bytes) {
+        uint32_t head[2];
+        if (bytes - at < sizeof head) {
+            return fail("request: cut short");
+        }
+        memcpy(head, request + at, sizeof head);
+        at += sizeof head;
+        if (bytes - at < head[1]) {
+            return fail("request: cut short");
+        }
+        unsigned char *const rest = allocate((size_t)head[1] + 1u);
+        if (rest == NULL) {
+            return -1;
+        }
+        memcpy(rest, request + at, head[1]);
+        rest[head[1]] = 0;
+        if (perform(head[0], rest, head[1]) != 0) {
+            return -1;
+        }
+        at += ((size_t)head[1] + 3u) / 4u * 4u;
+    }
+    return 0;
+}
+
+static int run(const char *request_path, const char *weights_path)
+{
+    size_t request_bytes, weights_bytes;
+    const unsigned char *const weights = load(weights_path, &weights_bytes);
+    const unsigned char *const request = weights != NULL ? load(request_path, &request_bytes) : NULL;
+    if (request == NULL) {
+        return -1;
+    }
+    void *const arena = allocate(MSA_MODEL_ARENA_BYTES);
+    logits = allocate(sizeof(float) * D * MSA_MODEL_MASKS * SIDE * SIDE);
+    iou = allocate(sizeof(float) * D * MSA_MODEL_MASKS);
+    if (arena == NULL || logits == NULL || iou == NULL) {
+        return -1;
+    }
+    mask.logits = logits;
+    mask.iou = iou;
+    const msa_status status = msa_open(&session, arena, MSA_MODEL_ARENA_BYTES, weights, weights_bytes);
+    if (status != MSA_OK) {
+        return fail("%s: %s", weights_path, msa_status_text(status));
+    }
+    return perform_all(request, request_bytes);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) {
+        fputs("usage: run REQUEST RESPONSE WEIGHTS\n", stderr);
+        return 2;
+    }
+    response = fopen(argv[2], "w");
+    if (response == NULL) {
+        fprintf(stderr, "%s: cannot be written: %s\n", argv[2], strerror(errno));
+        return 1;
+    }
+    const int failed = run(argv[1], argv[3]);
+    return fclose(response) != 0 || failed != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

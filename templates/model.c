@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_model.c - the session: checks what it is given, calls the layers, hands out results. */
+#include "msa_internal.h"
+#include "msa_runtime.h"
+
+/* States of a session; a forgotten or unopened one holds neither. */
+#define OPENED 0x4d534131u
+#define ENCODED 0x4d534132u
+
+#define SIDE2 ((size_t)MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE)
+
+static const unsigned char model_hash[32] = MSA_MODEL_HASH;
+static const char arithmetic[16] = MSA_MODEL_ARITHMETIC;
+
+/* Sessions of two models in one program are not mixed up: each carries the start of its model's hash. */
+static uint64_t build_name(void)
+{
+    uint64_t name = 0;
+    for (uint32_t i = 0; i < 8u; ++i) {
+        name = name << 8 | model_hash[i];
+    }
+    return name;
+}
+
+static bool is_open(const msa_session *s)
+{
+    return s != NULL && s->build == build_name() && (s->state == OPENED || s->state == ENCODED);
+}
+
+static bool aligned(const void *p)
+{
+    return (uintptr_t)p % MSA_ALIGNMENT == 0;
+}
+
+static float *arena_floats(const msa_session *s, size_t offset)
+{
+    return (float *)(void *)(s->arena + offset);
+}
+
+static msa_status check_memory(const void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes)
+{
+    if (arena == NULL || weights == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    if (!aligned(arena) || !aligned(weights)) {
+        return MSA_E_ALIGNMENT;
+    }
+    if (arena_bytes < (size_t)MSA_MODEL_ARENA_BYTES) {
+        return MSA_E_ARENA;
+    }
+    const msa_status status = msa_check_environment();
+    if (status != MSA_OK) {
+        return status;
+    }
+    return msa_check_weights((const unsigned char *)weights, weights_bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, model_hash);
+}
+
+msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes)
+{
+    if (s == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    const msa_status status = check_memory(arena, arena_bytes, weights, weights_bytes);
+    s->build = build_name();
+    s->state = status == MSA_OK ? OPENED : 0u;
+    s->width = 0;
+    s->height = 0;
+    s->arena = (unsigned char *)arena;
+    s->weights = (const unsigned char *)weights;
+    return status;
+}
+
+static bool embedding_finite(const msa_session *s)
+{
+    const float *const embedding = arena_floats(s, MSA_EMBEDDING_OFFSET);
+    const size_t tokens = (size_t)MSA_MODEL_DEPTH * MSA_MODEL_GRID * MSA_MODEL_GRID;
+    for (size_t i = 0; i < tokens; ++i) {
+        if (!msa_finite(embedding + i * MSA_EMBEDDING_STRIDE, MSA_MODEL_OUT)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+msa_status msa_encode(msa_session *s, const msa_image *image)
+{
+    if (!is_open(s)) {
+        return MSA_E_ARGUMENT;
+    }
+    msa_status status = msa_image_check(image, MSA_MODEL_DEPTH);
+    if (status != MSA_OK) {
+        return status;
+    }
+    s->state = OPENED;
+    status = msa_encode_layers(s, image);
+    if (status == MSA_OK && !embedding_finite(s)) {
+        status = MSA_E_NAN;
+    }
+    if (status == MSA_OK) {
+        s->width = image->width;
+        s->height = image->height;
+        s->state = ENCODED;
+    }
+    return status;
+}
+
+msa_status msa_get_embedding(const msa_session *s, float *out)
+{
+    if (!is_open(s) || out == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    if (s->state != ENCODED) {
+        return MSA_E_ORDER;
+    }
+    const size_t tokens = (size_t)MSA_MODEL_GRID * MSA_MODEL_GRID;
+    for (size_t slice = 0; slice < MSA_MODEL_DEPTH; ++slice) {
+        const float *const from = arena_floats(s, MSA_EMBEDDING_OFFSET) + slice * tokens * MSA_EMBEDDING_STRIDE;
+        float *const to = out + slice * MSA_MODEL_OUT * tokens;
+        for (size_t channel = 0; channel < MSA_MODEL_OUT; ++channel) {
+            for (size_t token = 0; token < tokens; ++token) {
+                to[channel * tokens + token] = from[token * MSA_EMBEDDING_STRIDE + channel];
+            }
+        }
+    }
+    return MSA_OK;
+}
+
+/* Tokens and decoder for one slice; results stay in the arena. */
+static msa_status decode(const msa_session *s, const msa_prompt *prompt, uint32_t slice)
+{
+    const msa_prompt_table table = {
+        (const float *)(const void *)(s->weights + MSA_PROMPT_TABLE_OFFSET), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS,
+    };
+    msa_prompt_space space = {s->width, s->height, 0, 0, MSA_MODEL_INPUT_SIZE, MSA_MODEL_CLICK_RC != 0};
+    msa_resized_size(s->width, s->height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0,
+                     &space.inner_width, &space.inner_height);
+    const uint32_t tokens = msa_prompt_tokens(prompt, slice, &space, &table, arena_floats(s, MSA_TOKENS_OFFSET),
+                                              MSA_MODEL_TOKENS, MSA_TOKEN_STRIDE);
+    const float *mask = prompt->mask;
+    if (mask != NULL && prompt->slices > 1) {
+        mask += slice * SIDE2;
+    }
+    return msa_decode_layers(s, slice, tokens, mask);
+}
+
+msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
+{
+    if (!is_open(s) || mask == NULL || mask->logits == NULL || mask->iou == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    if (s->state != ENCODED) {
+        return MSA_E_ORDER;
+    }
+    msa_status status = msa_prompt_check(prompt, s->width, s->height, MSA_MODEL_DEPTH, MSA_MODEL_MAX_POINTS, MSA_MODEL_MASK_SIDE);
+    if (status != MSA_OK) {
+        return status;
+    }
+    const bool several = MSA_MODEL_FIRST_CLASSES == 0 && prompt->multimask && MSA_MODEL_MASKS > 1;
+    const size_t first = several ? 1u : 0u;
+    const size_t count = several ? MSA_MODEL_MASKS - 1u : MSA_MODEL_FIRST_CLASSES == 0 ? 1u : MSA_MODEL_FIRST_CLASSES;
+    const float *const logits = arena_floats(s, MSA_LOGITS_OFFSET) + first * SIDE2;
+    const float *const iou = arena_floats(s, MSA_IOU_OFFSET) + first;
+#if MSA_MODEL_DEPTH > 1
+    /* The caller's memory stays untouched until all slices are done. */
+    float *const all_logits = arena_floats(s, MSA_STAGE_OFFSET);
+    float *const all_iou = all_logits + MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2;
+#else
+    const float *const all_logits = logits;
+    const float *const all_iou = iou;
+#endif
+    for (uint32_t slice = 0; slice < MSA_MODEL_DEPTH; ++slice) {
+        status = decode(s, prompt, slice);
+        if (status == MSA_OK && (!msa_finite(logits, count * SIDE2) || !msa_finite(iou, count))) {
+            status = MSA_E_NAN;
+        }
+        if (status != MSA_OK) {
+            if (status == MSA_E_CANCELLED) {
+                s->state = OPENED;
+            }
+            return status;
+        }
+#if MSA_MODEL_DEPTH > 1
+        memcpy(all_logits + slice * count * SIDE2, logits, count * SIDE2 * sizeof(float));
+        memcpy(all_iou + slice * count, iou, count * sizeof(float));
+#endif
+    }
+    memcpy(mask->logits, all_logits, MSA_MODEL_DEPTH * count * SIDE2 * sizeof(float));
+    memcpy(mask->iou, all_iou, MSA_MODEL_DEPTH * count * sizeof(float));
+    mask->masks = (uint32_t)count;
+    return MSA_OK;
+}
+
+msa_status msa_self_test(msa_session *s)
+{
+    if (!is_open(s)) {
+        return MSA_E_ARGUMENT;
+    }
+    s->state = OPENED;
+    return msa_check_segments(s->weights);
+}

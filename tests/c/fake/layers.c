@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: 0BSD */
+/* layers.c - a network whose answers are seen at a glance: it embeds each patch's mean and lights up what resembles the first point. */
+#include "msa_internal.h"
+#include "msa_runtime.h"
+
+/* Channels of token (j, i): means of red, green, blue of its patch, i, j, slice. */
+msa_status msa_encode_layers(const msa_session *s, const msa_image *image)
+{
+    float *const embedding = (float *)(void *)(s->arena + MSA_EMBEDDING_OFFSET);
+    uint8_t *const row = s->arena + MSA_WORK_OFFSET;
+    void *const work = s->arena + MSA_WORK_OFFSET + 4096;
+    uint32_t width, height;
+    msa_resized_size(image->width, image->height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0, &width, &height);
+    for (uint32_t slice = 0; slice < MSA_MODEL_DEPTH; ++slice) {
+        float *const tokens = embedding + (size_t)slice * 16u * MSA_EMBEDDING_STRIDE;
+        msa_resizer resize;
+        const msa_status status = msa_resize_init(&resize, image, slice, width, height, work, MSA_RESIZE_WORK_BYTES(MSA_MODEL_INPUT_SIZE));
+        if (status != MSA_OK) {
+            return status;
+        }
+        for (uint32_t i = 0; i < 16u * MSA_EMBEDDING_STRIDE; ++i) {
+            tokens[i] = 0.0f;
+        }
+        for (uint32_t y = 0; y < height; ++y) {
+            msa_resize_row(&resize, row);
+            for (uint32_t x = 0; x < width; ++x) {
+                float *const token = tokens + (y / 16u * 4u + x / 16u) * MSA_EMBEDDING_STRIDE;
+                for (uint32_t c = 0; c < 3u; ++c) {
+                    token[c] += (float)row[3u * x + c] / 256.0f;
+                }
+                token[3] = (float)(x / 16u);
+                token[4] = (float)(y / 16u);
+                token[5] = (float)slice;
+            }
+        }
+        if (msa_progress(slice) != 0) {
+            return MSA_E_CANCELLED;
+        }
+    }
+    return MSA_OK;
+}
+
+/* Mask m: red of the patch less 0.5 and m / 10, plus the mask prompt; infinite where a patch is exactly 1/256 red.
+ * IoU: 0.5 and m / 10 while there are points, else m / 10. */
+msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt)
+{
+    const float *const embedding = (const float *)(const void *)(s->arena + MSA_EMBEDDING_OFFSET);
+    float *const logits = (float *)(void *)(s->arena + MSA_LOGITS_OFFSET);
+    float *const iou = (float *)(void *)(s->arena + MSA_IOU_OFFSET);
+    for (uint32_t m = 0; m < MSA_MODEL_MASKS; ++m) {
+        for (uint32_t i = 0; i < 256u; ++i) {
+            const float red = embedding[((size_t)slice * 16u + i / 64u * 4u + i % 16u / 4u) * MSA_EMBEDDING_STRIDE];
+            const float wanted = red - 0.5f - (float)m / 10.0f + (mask_prompt != NULL ? mask_prompt[i] : 0.0f);
+            logits[m * 256u + i] = red == 1.0f / 256.0f ? wanted / 0.0f : wanted;
+        }
+        iou[m] = (token_count > 1u + MSA_MODEL_MASKS ? 0.5f : 0.0f) + (float)m / 10.0f;
+    }
+    return msa_progress(100u + slice) != 0 ? MSA_E_CANCELLED : MSA_OK;
+}

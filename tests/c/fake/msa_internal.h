@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_internal.h - the fake model's arena and its layers. */
+#ifndef MSA_INTERNAL_H
+#define MSA_INTERNAL_H
+
+#include "msa_model.h"
+
+#define MSA_MODEL_ARITHMETIC "f32-fma-1"
+#define MSA_MODEL_HASH {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32}
+#define MSA_PROMPT_TABLE_OFFSET 192
+#define MSA_TOKEN_STRIDE 16
+#define MSA_EMBEDDING_STRIDE 16
+#define MSA_EMBEDDING_OFFSET 0
+#define MSA_TOKENS_OFFSET 4096
+#define MSA_LOGITS_OFFSET 8192
+#define MSA_IOU_OFFSET 16384
+#define MSA_STAGE_OFFSET 20480
+#define MSA_WORK_OFFSET 65536
+
+msa_status msa_encode_layers(const msa_session *s, const msa_image *image);
+msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_model.h - a model small enough to check by hand, for tests of session, harness and `run`: see layers.c. */
+#ifndef MSA_MODEL_H
+#define MSA_MODEL_H
+
+#include "msa.h"
+
+#define MSA_MODEL_INPUT_SIZE 64
+#ifndef MSA_MODEL_DEPTH
+#define MSA_MODEL_DEPTH 1
+#endif
+#define MSA_MODEL_GRID 4
+#define MSA_MODEL_OUT 6
+#define MSA_MODEL_MASKS 4
+#define MSA_MODEL_MASK_SIDE 16
+#define MSA_MODEL_MAX_POINTS 16
+#define MSA_MODEL_TOKENS 23
+#define MSA_MODEL_ARENA_BYTES 320000
+#define MSA_MODEL_WEIGHTS_BYTES 640
+#ifndef MSA_MODEL_RESIZE_LONGEST
+#define MSA_MODEL_RESIZE_LONGEST 0
+#endif
+#ifndef MSA_MODEL_FIRST_CLASSES
+#define MSA_MODEL_FIRST_CLASSES 0
+#endif
+#define MSA_MODEL_CLICK_RC 0
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
+msa_status msa_encode(msa_session *s, const msa_image *image);
+msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask);
+msa_status msa_self_test(msa_session *s);
+msa_status msa_get_embedding(const msa_session *s, float *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
