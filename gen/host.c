@@ -14,7 +14,9 @@
 static const luaL_Reg modules[] = {
     {"msagen.blob", luaopen_msagen_blob},
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
+    {"msagen.image", luaopen_msagen_image},
     {"msagen.json", luaopen_msagen_json},
+    {"msagen.npy", luaopen_msagen_npy},
     {"msagen.sha256", luaopen_msagen_sha256},
     {"msagen.sys", luaopen_msagen_sys},
     {"msagen.tensor", luaopen_msagen_tensor},

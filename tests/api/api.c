@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A caller of the generated C API that does everything wrong once, then right: every status as documented, results the same each time.
+ * usage: api WEIGHTS WIDTH HEIGHT PIXELS(raw RGB) */
+#include "msa_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures;
+static unsigned layers, cancel_at;
+
+#define EXPECT(call, status) expect(#call, (call), (status), __LINE__)
+
+static void expect(const char *what, msa_status got, msa_status want, int line)
+{
+    if (got != want) {
+        printf("line %d: %s: expected %s, found %s\n", line, what, msa_status_text(want), msa_status_text(got));
+        ++failures;
+    }
+}
+
+static void check(int holds, const char *what)
+{
+    if (!holds) {
+        printf("%s: does not hold\n", what);
+        ++failures;
+    }
+}
+
+/* Ours replaces the library's: counts, and cancels where told. */
+int msa_progress(uint32_t layer)
+{
+    (void)layer;
+    ++layers;
+    return cancel_at && layers == cancel_at;
+}
+
+static void *aligned(size_t bytes)
+{
+    void *p = aligned_alloc(MSA_ALIGNMENT, (bytes + MSA_ALIGNMENT - 1) / MSA_ALIGNMENT * MSA_ALIGNMENT);
+    if (!p) {
+        fputs("out of memory\n", stderr);
+        exit(2);
+    }
+    return p;
+}
+
+static void *file(const char *path, size_t bytes)
+{
+    FILE *f = fopen(path, "rb");
+    void *p = aligned(bytes);
+    if (!f || fread(p, 1, bytes, f) != bytes || fgetc(f) != EOF) {
+        fprintf(stderr, "%s: is not %lu bytes\n", path, (unsigned long)bytes);
+        exit(2);
+    }
+    fclose(f);
+    return p;
+}
+
+enum { SIDE = MSA_MODEL_MASK_SIDE, LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE * SIDE, IOUS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS };
+
+static float logits[LOGITS], again[LOGITS], iou[IOUS];
+
+/* A refused call leaves the mask as it was. */
+static void refused(msa_session *s, const msa_prompt *prompt, msa_status want)
+{
+    for (size_t i = 0; i < LOGITS; ++i)
+        again[i] = 7.0f;
+    msa_mask mask = {again, iou, 99};
+    iou[0] = 7.0f;
+    expect("msa_segment", msa_segment(s, prompt, &mask), want, (int)want);
+    int same = mask.masks == 99 && iou[0] == 7.0f;
+    for (size_t i = 0; i < LOGITS; ++i)
+        same = same && again[i] == 7.0f;
+    check(same, "a refused msa_segment leaves the mask untouched");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5)
+        return 2;
+    unsigned char *weights = file(argv[1], MSA_MODEL_WEIGHTS_BYTES);
+    const uint32_t width = (uint32_t)strtoul(argv[2], NULL, 10), height = (uint32_t)strtoul(argv[3], NULL, 10);
+    unsigned char *pixels = file(argv[4], (size_t)3 * width * height);
+    unsigned char *arena = aligned(MSA_MODEL_ARENA_BYTES + MSA_ALIGNMENT);
+    msa_session s;
+    memset(&s, 0, sizeof s);
+
+    const msa_image image = {pixels, width, height, (size_t)3 * width, 0};
+    float point[1][2] = {{(float)width / 2, (float)height / 2}};
+    int8_t label[1] = {1};
+    msa_prompt prompt = {(const float(*)[2])point, label, 1, NULL, NULL, true, 1};
+    msa_mask mask = {logits, iou, 0};
+
+    EXPECT(msa_encode(&s, &image), MSA_E_ARGUMENT);
+    EXPECT(msa_segment(&s, &prompt, &mask), MSA_E_ARGUMENT);
+    EXPECT(msa_self_test(&s), MSA_E_ARGUMENT);
+    EXPECT(msa_open(NULL, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARGUMENT);
+    EXPECT(msa_open(&s, NULL, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARGUMENT);
+    EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARGUMENT);
+    EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES - 1, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARENA);
+    EXPECT(msa_open(&s, arena + 4, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ALIGNMENT);
+    EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES - 64), MSA_E_SIZE);
+    EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, 16), MSA_E_SIZE);
+    weights[0] ^= 1;
+    EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_FORMAT);
+    weights[0] ^= 1;
+
+    EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
+    EXPECT(msa_segment(&s, &prompt, &mask), MSA_E_ORDER);
+    EXPECT(msa_encode(&s, NULL), MSA_E_ARGUMENT);
+    msa_image odd = image;
+    odd.width = 0;
+    EXPECT(msa_encode(&s, &odd), MSA_E_IMAGE_SIZE);
+    odd.width = MSA_MAX_SIDE + 1;
+    EXPECT(msa_encode(&s, &odd), MSA_E_IMAGE_SIZE);
+    odd = image;
+    odd.stride = (size_t)3 * width - 1;
+    EXPECT(msa_encode(&s, &odd), MSA_E_IMAGE_STRIDE);
+
+    EXPECT(msa_encode(&s, &image), MSA_OK);
+    check(layers > 5, "msa_progress is called for each layer");
+    EXPECT(msa_segment(&s, &prompt, &mask), MSA_OK);
+    check(mask.masks >= 1 && mask.masks <= MSA_MODEL_MASKS, "between one mask and MSA_MODEL_MASKS");
+    int finite = 1;
+    for (size_t i = 0; i < (size_t)MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE; ++i)
+        finite = finite && isfinite(logits[i]);
+    check(finite, "logits are finite");
+
+    msa_prompt wrong = prompt;
+    wrong.point_count = MSA_MODEL_MAX_POINTS + 1;
+    refused(&s, &wrong, MSA_E_POINTS);
+    wrong = prompt;
+    wrong.slices = MSA_MODEL_DEPTH + 1;
+    refused(&s, &wrong, MSA_E_SLICES);
+    point[0][0] = (float)width + 1;
+    refused(&s, &prompt, MSA_E_POINT);
+    point[0][0] = (float)NAN;
+    refused(&s, &prompt, MSA_E_POINT);
+    point[0][0] = (float)width / 2;
+    label[0] = 2;
+    refused(&s, &prompt, MSA_E_LABEL);
+    label[0] = 1;
+    const float swapped[1][4] = {{10, 10, 5, 20}};
+    wrong = prompt;
+    wrong.box = swapped;
+    refused(&s, &wrong, MSA_E_BOX);
+    static float nan_mask[SIDE * SIDE];
+    nan_mask[SIDE] = (float)NAN;
+    wrong = prompt;
+    wrong.mask = nan_mask;
+    refused(&s, &wrong, MSA_E_MASK);
+
+    /* One encode serves many prompts, and errors in between change nothing. */
+    msa_mask second = {again, iou, 0};
+    EXPECT(msa_segment(&s, &prompt, &second), MSA_OK);
+    check(second.masks == mask.masks && memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0,
+          "the same prompt gives the same bytes");
+
+    /* Cancelled: as after opening. */
+    layers = 0;
+    cancel_at = 3;
+    EXPECT(msa_encode(&s, &image), MSA_E_CANCELLED);
+    cancel_at = 0;
+    EXPECT(msa_segment(&s, &prompt, &mask), MSA_E_ORDER);
+
+    EXPECT(msa_self_test(&s), MSA_OK);
+    EXPECT(msa_segment(&s, &prompt, &mask), MSA_E_ORDER);
+    weights[MSA_MODEL_WEIGHTS_BYTES - 4096] ^= 1;
+    EXPECT(msa_self_test(&s), MSA_E_CRC);
+    weights[MSA_MODEL_WEIGHTS_BYTES - 4096] ^= 1;
+
+    /* An arena with anything in it gives the same result as a clean one. */
+    memset(arena, 0xFF, MSA_MODEL_ARENA_BYTES);
+    EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
+    EXPECT(msa_encode(&s, &image), MSA_OK);
+    EXPECT(msa_segment(&s, &prompt, &second), MSA_OK);
+    check(memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0, "an arena full of NaN gives the same bytes");
+
+    free(arena);
+    free(pixels);
+    free(weights);
+    return failures != 0;
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// The generated header, as a C++ program sees it.
+#include "msa_model.h"
+
+static_assert(MSA_MODEL_ARENA_BYTES > 0 && MSA_MODEL_WEIGHTS_BYTES > 0, "sizes are constants");
+
+int opened(msa_session *s, void *arena, const void *weights)
+{
+    return msa_open(s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES) == MSA_OK;
+}

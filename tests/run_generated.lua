@@ -1,0 +1,185 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What generated code is (DESIGN.md section 2): clean under strict flags, freestanding, nothing that changes or allocates, a plain
+-- Makefile, an API that refuses misuse, and the same bytes each time.
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local image = require "msagen.image"
+local tally = require "tally"
+local must = tally.must
+
+local work = tally.folder "generated"
+local strict = "-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror"
+
+local function build(out, ...)
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "-o", out, ... }
+end
+
+local function lines(text)
+  return text:gmatch "[^\n]+"
+end
+
+--- The product's C files of a folder: all but the runner, which is a test harness.
+local function sources(fw, runner)
+  local list = {}
+  for _, name in ipairs(sys.list(fw)) do
+    if name:match "%.[ch]$" and name ~= (runner or "msa_run") .. ".c" then list[#list + 1] = name end
+  end
+  return list
+end
+
+--- C without comments and strings.
+local function code_of(path)
+  return (sys.read_file(path):gsub("/%*.-%*/", " "):gsub('"[^"\n]*"', '""'))
+end
+
+for _, board in ipairs(tally.boards) do
+  local fw = work .. "/" .. board.name
+  local function title(what) return board.name .. ": " .. what end
+
+  tally.test(title "builds, and make needs neither msagen nor Lua", function()
+    build(fw, "--board", board.name)
+    must { "env", "-i", "PATH=/usr/bin:/bin", "make", "-j2", "-C", fw }
+  end)
+
+  for _, compiler in ipairs { "gcc", "clang-14" } do
+    tally.test(title("no warning from " .. compiler), function()
+      must { "make", "-B", "-j2", "-C", fw, "CC=" .. compiler, "CFLAGS=-O2 " .. strict }
+    end)
+    tally.test(title("freestanding and without writable data, by " .. compiler), function()
+      must { "make", "-B", "-j2", "-C", fw, "libmsa_model.a", "CC=" .. compiler, "CFLAGS=-O2 -ffreestanding -fstack-usage" }
+      local whole = fw .. "/whole.o"
+      must { "ld", "-r", "-o", whole, "--whole-archive", fw .. "/libmsa_model.a" }
+      for line in lines(must { "nm", "-u", whole }) do
+        local symbol = line:match "%S+$"
+        assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp" or symbol == "msa_progress",
+          "undefined: " .. symbol)
+      end
+      for line in lines(must { "size", "-A", whole }) do
+        local section, bytes = line:match "^(%.%S+)%s+(%d+)"
+        local writable = section and (section == ".data" or section == ".bss" or section:match "^%.bss%." or section:match "^%.t[db]"
+          or section:match "^%.data%." and not section:match "^%.data%.rel%.ro")
+        assert(not writable or bytes == "0", ("section %s holds %s bytes"):format(section or "", bytes or ""))
+      end
+      -- Constant stack: no alloca, no VLA.
+      local largest = 0
+      for _, name in ipairs(sys.list(fw)) do
+        if name:match "%.su$" then
+          for line in lines(sys.read_file(fw .. "/" .. name)) do
+            local where, bytes, kind = line:match "^(%S+)%s+(%d+)%s+(%S+)$"
+            assert(kind == "static", ("%s: stack is %s"):format(where or line, kind or "?"))
+            largest = math.max(largest, math.tointeger(bytes))
+          end
+        end
+      end
+      os.remove(whole)
+      return largest > 0 and ("largest stack frame %d bytes"):format(largest) or nil
+    end)
+  end
+
+  tally.test(title "freestanding headers only, no goto, no allocation, no recursion by name", function()
+    local allowed = { ["stdint.h"] = true, ["stddef.h"] = true, ["limits.h"] = true, ["float.h"] = true, ["stdbool.h"] = true }
+    local files = sources(fw)
+    assert(#files > 5, "too few files")
+    for _, name in ipairs(files) do
+      local code = code_of(fw .. "/" .. name)
+      for header in sys.read_file(fw .. "/" .. name):gmatch "#%s*include%s*<([^>]+)>" do
+        assert(allowed[header] or header:match "intrin%.h$" or header:match "^arm_%w+%.h$", name .. " includes " .. header)
+      end
+      for _, word in ipairs { "goto", "malloc", "calloc", "realloc", "free", "alloca", "printf", "setjmp" } do
+        assert(not code:find("%f[%w_]" .. word .. "%f[^%w_]"), name .. " has " .. word)
+      end
+    end
+  end)
+
+  tally.test(title "every layer is a documented function", function()
+    local documented = 0
+    for _, name in ipairs { "msa_encoder.c", "msa_decoder.c" } do
+      local text = sys.read_file(fw .. "/" .. name)
+      for before, fn in text:gmatch "([^\n]*)\nv?o?i?[%w_]*%s+(msa_[%w_]+)%([^;{]*%)%s*\n{" do
+        if before ~= "" then
+          assert(before:match "%*/%s*$", ("%s: %s has no comment before it"):format(name, fn))
+          documented = documented + 1
+        end
+      end
+    end
+    assert(documented > 10, "found only " .. documented)
+    return documented .. " functions"
+  end)
+
+  tally.test(title "says what it is: licence, generator, checkpoint; no date, no path", function()
+    for _, name in ipairs(sources(fw)) do
+      local text = sys.read_file(fw .. "/" .. name)
+      assert(text:match "^/%* SPDX%-License%-Identifier: 0BSD", name .. " has no 0BSD line")
+      assert(not text:find(work, 1, true) and not text:find(tally.source, 1, true), name .. " names a path of this machine")
+      assert(not text:find("__DATE__", 1, true) and not text:find("__TIME__", 1, true), name .. " has the date")
+    end
+    local manifest = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest.json")
+    assert(manifest.generator == "msagen" and manifest.board == board.name, "manifest.json names another board")
+  end)
+end
+
+local fw = work .. "/" .. tally.best
+
+tally.test("the same build elsewhere, in another locale and time zone, gives the same bytes", function()
+  local first, second = work .. "/once", work .. "/elsewhere/twice"
+  sys.mkdir_p(work .. "/elsewhere")
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "-o", first, env = { TZ = "UTC", LC_ALL = "C" } }
+  must { tally.program, "build", "checkpoint.pth", "-o", second, cwd = tally.demo, env = { TZ = "Asia/Tokyo", LC_ALL = "C.UTF-8", HOME = "/" } }
+  must { "diff", "-r", first, second }
+end)
+
+tally.test("a build replaces its own output, and only that", function()
+  local out = work .. "/once"
+  build(out)
+  must { "diff", "-r", work .. "/elsewhere/twice", out }
+end)
+
+tally.test("text of the product is at most 512 KiB", function()
+  must { "make", "-B", "-j2", "-C", fw }
+  local total = 0
+  for line in lines(must { "size", fw .. "/libmsa_model.a" }) do
+    local text = line:match "^%s*(%d+)"
+    -- The weights are .incbin'd into an object of their own.
+    if text and not line:find("weights", 1, true) then total = total + math.tointeger(text) end
+  end
+  assert(total > 0 and total <= 512 * 1024, total .. " bytes")
+  return total .. " bytes"
+end)
+
+tally.test("the C API refuses misuse and repeats itself, under sanitizers", function()
+  local picture = image.read(tally.demo .. "/image.png")
+  local small = picture:slice(1, 100, 200):slice(2, 50, 300)
+  local pixels = small:totable()
+  local parts = {}
+  for i = 1, #pixels, 4096 do
+    parts[#parts + 1] = string.char(table.unpack(pixels, i, math.min(i + 4095, #pixels)))
+  end
+  sys.write_file(work .. "/pixels", table.concat(parts))
+  local sanitizers = "-fsanitize=address,undefined -fno-sanitize-recover=all"
+  must { "make", "-B", "-j2", "-C", fw, "libmsa_model.a", "CFLAGS=-O1 -g " .. sanitizers }
+  local api = work .. "/api"
+  must { "sh", "-c", ("exec gcc -std=c11 -O1 -g %s -I'%s' -o '%s' '%s/api/api.c' '%s/libmsa_model.a' -lm"):format(sanitizers, fw, api, tally.tests, fw) }
+  must { api, fw .. "/msa_weights.bin", "300", "200", work .. "/pixels" }
+end)
+
+tally.test("the header serves C++", function()
+  must { "clang++-14", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", fw, tally.tests .. "/api/header.cpp" }
+end)
+
+tally.test("two models with their own prefixes live in one program", function()
+  local objects = {}
+  for _, prefix in ipairs { "left", "right" } do
+    local out = work .. "/" .. prefix
+    build(out, "--prefix", prefix)
+    must { "make", "-j2", "-C", out }
+    objects[#objects + 1] = ("'%s/lib%s_model.a'"):format(out, prefix)
+  end
+  must { "sh", "-c", ("exec gcc -std=c99 -I'%s/left' -I'%s/right' -o '%s/two' '%s/api/two_models.c' %s"):format(
+    work, work, work, tally.tests, table.concat(objects, " ")) }
+  must { work .. "/two" }
+  local run = must { tally.program, "run", work .. "/left", "--image", tally.demo .. "/image.png", "--point", "247,261", "--digest" }
+  local plain = must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--digest" }
+  assert(run:match "digest %x+" and run:match "digest %x+" == plain:match "digest %x+", "the prefix changes the digest")
+end)
+
+return tally.finish()
