@@ -331,6 +331,16 @@ local function resampling(model, entries, value)
   end
 end
 
+--- Mark the relative-position tables that are all zero.
+local function find_zero_tables(model, entries)
+  for i = 0, model.blocks - 1 do
+    for _, axis in ipairs { "h", "w" } do
+      local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_%s"):format(i, axis)]
+      entry.zero = entry.found.tensor:is_zero()
+    end
+  end
+end
+
 local function fates(file, entries)
   local list = {}
   for i, one in ipairs(file.list) do
@@ -346,6 +356,8 @@ local function fates(file, entries)
         fate, why = "resampled", ("%d to %d, linear"):format(entry.resize[2], entry.resize[3])
       elseif entry.name:match("%.weight$") and entries[(entry.name:gsub("weight$", "lora_A"))] then
         why = "with its LoRA pair added"
+      elseif entry.zero then
+        why = "all zero"
       end
     end
     list[i] = { name = one.name, shape = one.shape, dtype = one.dtype, fate = fate, why = why }
@@ -366,15 +378,13 @@ local function warnings(file, dialect, traits, model, entries, candidates, table
     for _, text in ipairs(candidate.warnings) do list[#list + 1] = text end
   end
 
-  local zero, all = {}, 0
+  local zero = {}
   for i = 0, model.blocks - 1 do
-    local h = entries[("image_encoder.blocks.%d.attn.rel_pos_h"):format(i)].found.tensor
-    local w = entries[("image_encoder.blocks.%d.attn.rel_pos_w"):format(i)].found.tensor
-    if h:is_zero() and w:is_zero() then zero[#zero + 1] = i end
-    all = all + 1
+    local at = ("image_encoder.blocks.%d.attn.rel_pos_"):format(i)
+    if entries[at .. "h"].zero and entries[at .. "w"].zero then zero[#zero + 1] = i end
   end
   if #zero > 0 then
-    warn("the relative-position tables of %s are all zero: legal%s", #zero == all and "all blocks" or blocks_text(zero),
+    warn("the relative-position tables of %s are all zero: legal%s", #zero == model.blocks and "all blocks" or blocks_text(zero),
       dialect.grid_from == "tables" and ", as the program that trained it dropped SAM's tables and never trained its own" or "")
   end
 
@@ -447,6 +457,7 @@ function import.plan(ckpt, options)
   model.global_list = model.global and indices(model.global, counts.blocks)
 
   resampling(model, entries, value)
+  find_zero_tables(model, entries)
   model.fates = fates(file, entries)
   model.warnings = warnings(file, dialect, traits, model, entries, candidates, place.table_grid, place.undecided)
   return model, entries

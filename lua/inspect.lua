@@ -40,7 +40,7 @@ function inspect.report(ckpt)
     tensors[i] = { name = names.show(fate.name), shape = fate.shape, dtype = fate.dtype, fate = fate.fate, why = fate.why }
   end
   return {
-    file = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = model.source.prefix, sha256 = ckpt:sha256() },
+    file = { path = utf8.len(ckpt.path) and ckpt.path or names.show(ckpt.path), format = ckpt.format, container = ckpt.container, prefix = model.source.prefix, sha256 = ckpt:sha256() },
     dialect = model.dialect, candidates = model.candidates, choices = model.choices,
     model = {
       image_size = model.file_size, patch = model.patch, grid = model.file_grid,
@@ -151,16 +151,21 @@ function inspect.text(report)
   return lines
 end
 
---- The report with its arrays marked, so that an empty one is written as [].
+--- The report with its arrays marked, so that an empty one is written as [], and null for what is not in the file.
 function inspect.json(report)
-  local array = require "msagen.json".array
+  local array, null = require "msagen.json".array, require "msagen.json".null
+  report.dialect = report.dialect or null
+  report.file.prefix = report.file.prefix or null
+  for _, key in ipairs { "image_size", "grid", "window", "global_blocks", "default_size" } do
+    if report.model[key] == nil then report.model[key] = null end
+  end
   array(report.candidates)
   array(report.choices)
   for _, choice in ipairs(report.choices) do array(choice.values) end
   array(report.tensors)
   for _, one in ipairs(report.tensors) do array(one.shape) end
   array(report.warnings)
-  if report.model.global_blocks then array(report.model.global_blocks) end
+  if report.model.global_blocks ~= null then array(report.model.global_blocks) end
   return report
 end
 

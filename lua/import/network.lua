@@ -10,7 +10,15 @@ local network = {}
 local List = {}
 List.__index = List
 
+-- A hostile file may promise millions of layers; this many missing tensors are proof enough.
+local MOST_MISSING = 1000
+local enough = {}
+
 function List:add(name, ...)
+  if not self.present[name] and not self.optional then
+    if self.missing >= MOST_MISSING then error(enough, 0) end
+    self.missing = self.missing + 1
+  end
   self[#self + 1] = { name = name, shape = { ... }, group = self.group, fate = self.fate, why = self.why, optional = self.optional }
 end
 
@@ -154,14 +162,16 @@ local function decoder(list, counts, traits)
   list:mlp(name .. "iou_prediction_head", counts.iou_layers, "iou", "masks")
 end
 
---- Every tensor of the network, in the order in which shapes are best explained.
+--- Every tensor of the network, in the order in which shapes are best explained; cut short past a thousand missing ones.
 -- counts: blocks, layers, hypernetworks, hyper_layers, iou_layers (each at least 1); present: set of the file's names.
 function network.tensors(counts, traits, options, present)
-  local list = setmetatable({ fate = "used", why = "" }, List)
-  list.group = {}
-  encoder(list, counts, traits, options, present)
-  prompts(list)
-  decoder(list, counts, traits)
+  local list = setmetatable({ fate = "used", why = "", group = {}, present = present, missing = 0 }, List)
+  local ok, problem = pcall(function()
+    encoder(list, counts, traits, options, present)
+    prompts(list)
+    decoder(list, counts, traits)
+  end)
+  if not ok and problem ~= enough then error(problem, 0) end
   return list
 end
 

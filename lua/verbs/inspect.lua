@@ -11,11 +11,8 @@ end
 function verb.run(args)
   local inspect = require "inspect"
   local report = inspect.report(require "msagen.checkpoint".open(args.checkpoint))
-  if args.json then
-    io.stdout:write(require "msagen.json".encode(inspect.json(report), { indent = 1 }), "\n")
-  else
-    io.stdout:write(table.concat(inspect.text(report), "\n"), "\n")
-  end
+  local text = args.json and require "msagen.json".encode(inspect.json(report), { indent = 1 }) or table.concat(inspect.text(report), "\n")
+  io.stdout:write(text, "\n")
   return 0
 end
 

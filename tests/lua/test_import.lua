@@ -325,6 +325,9 @@ describe("shapes", function()
     refuses(function() load(list) end, "image_encoder.blocks.4.norm1.weight")
     list[#list][1] = "image_encoder.blocks.99999999999999999999.norm1.weight"
     refuses(function() load(list) end, "unknown tensor")
+    list[#list][1] = "mask_decoder.output_hypernetworks_mlps.9999.layers.0.weight"
+    list[#list + 1] = { "mask_decoder.output_hypernetworks_mlps.0.layers.9999.weight", { 1 } }
+    refuses(function() load(list) end, "output_hypernetworks_mlps.0.layers.3.weight")
   end)
 
   it("of hostile names are shown in one line", function()

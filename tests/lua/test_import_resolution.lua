@@ -173,6 +173,7 @@ describe("warnings", function()
       end
     end
     equal(warned(load(list, { dialect = "msa-2025" }), "all blocks are all zero"), true)
+    equal(load(list, { dialect = "msa-2025", resolution = 224 }).fates[6].why, "all zero")
     fake.find(list, "image_encoder.blocks.2.attn.rel_w").zero = false
     equal(warned(load(list, { dialect = "msa-2025" }), "blocks 0,1,3 are all zero"), true)
   end)
