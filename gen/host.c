@@ -96,8 +96,7 @@ static int open_state(lua_State *L)
     lua_setglobal(L, "msagen");
 
     lua_getglobal(L, "package");
-    lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;/usr/local/share/lua/5.4/?.lua;/usr/share/lua/5.4/?.lua",
-                    folder, folder, MSAGEN_LUA_DIR);
+    lua_pushfstring(L, "%s/lua/?.lua;%s/?.lua", folder, MSAGEN_LUA_DIR);
     lua_setfield(L, -2, "path");
     lua_pushliteral(L, "");
     lua_setfield(L, -2, "cpath");

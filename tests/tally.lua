@@ -65,18 +65,18 @@ function M.must(command)
   return output
 end
 
---- Boards of this version that run on this CPU, and why the others do not.
-M.boards = {
-  { name = "generic-c99" },
-  { name = "x86-64-avx2", needs = { "avx2", "fma" } },
-  { name = "x86-64-avx512", needs = { "avx512f", "avx512vl", "avx512bw", "avx512dq" } },
-}
+--- Every board whose code this machine could run: {name=, missing=what this CPU lacks}; M.best is the default.
+local boards = require "boards"
 local features = sys.cpu_features()
-for _, board in ipairs(M.boards) do
-  for _, feature in ipairs(board.needs or {}) do
-    if not features[feature] then board.missing = "this CPU has no " .. feature end
+M.boards, M.best = {}, boards.best().name
+for _, board in ipairs(boards.all()) do
+  if board.hosted then
+    local missing
+    for _, feature in ipairs(board.requires) do
+      if not features[feature] then missing = "this CPU has no " .. feature end
+    end
+    M.boards[#M.boards + 1] = { name = board.name, missing = missing }
   end
-  if not board.missing then M.best = board.name end
 end
 
 return M

@@ -1,0 +1,42 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen boards [--json]: what can be built for.
+
+local verb = {}
+
+function verb.setup(command)
+  command:flag("--json", "For machines: one JSON array.")
+end
+
+--- What running the board's code takes here.
+local function runs(boards, board)
+  if boards.native(board) then return "here" end
+  if board.emulator then return "under " .. board.emulator[1] end
+  return board.hosted and "not on this CPU" or "on the board only"
+end
+
+function verb.run(args)
+  local boards = require "boards"
+  local best = boards.best()
+  if args.json then
+    local json = require "msagen.json"
+    local list = json.array {}
+    for i, board in ipairs(boards.all()) do
+      list[i] = {
+        name = board.name, summary = board.summary, isa = board.isa.name, compiler = board.compiler, flags = json.array(board.flags),
+        hosted = board.hosted, native = boards.native(board), emulator = board.emulator and json.array(board.emulator) or json.null,
+        default = best ~= nil and board.name == best.name,
+      }
+    end
+    io.stdout:write(json.encode(list, { indent = 1 }), "\n")
+    return 0
+  end
+  local row = "%-16s %-8s %-18s %s\n"
+  io.stdout:write(row:format("board", "isa", "runs", "what"))
+  for _, board in ipairs(boards.all()) do
+    local default = best and board.name == best.name and " (the default here)" or ""
+    io.stdout:write(row:format(board.name, board.isa.name, runs(boards, board), board.summary .. default))
+  end
+  return 0
+end
+
+return verb
