@@ -1,0 +1,16 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Plain C99 for any hosted compiler: the reference that every other board's digest is held against. Fused multiply-adds are
+-- computed exactly in software where the target has none, so it is slow.
+return {
+  name = "generic-c99",
+  summary = "plain C99, any processor: the reference",
+  isa = "c99",
+  hosted = true,
+  requires = {},
+  preference = 0,
+  compiler = "gcc",
+  flags = {},
+  core = { fma_per_cycle = 1, loads_per_cycle = 2, fma_latency = 4 },
+  caches = { l1 = 32 * 1024, l2 = 256 * 1024 },
+  k_block = 768,
+}

@@ -1,0 +1,15 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- x86-64 with AVX2 and FMA: Intel since Haswell (2013), AMD since Excavator and Zen.
+return {
+  name = "x86-64-avx2",
+  summary = "x86-64 with AVX2 and FMA",
+  isa = "avx2",
+  hosted = true,
+  requires = { "avx2", "fma" },
+  preference = 10,
+  compiler = "gcc",
+  flags = { "-mavx2", "-mfma" },
+  core = { fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4 },
+  caches = { l1 = 32 * 1024, l2 = 512 * 1024 },
+  k_block = 768,
+}

@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The boards: one file each in boards/, a table.
+--   name, summary      what the command line calls it, and a line about it
+--   isa                an instruction set of lua/isa
+--   hosted             true where the board runs an operating system with stdio
+--   requires           CPU features (as the host program names them) without which it cannot run here natively
+--   preference         the highest one whose requirements this CPU meets is the default
+--   emulator           argument list to run its programs with elsewhere, or nil
+--   compiler, flags    command and target flags
+--   core               per cycle and core: fma_per_cycle, loads_per_cycle (vectors), fma_latency (cycles)
+--   caches             bytes: l1, l2
+--   k_block            steps of k that a matrix product takes at a time
+local fail = require "fail"
+local sys = require "msagen.sys"
+
+local boards = {}
+
+local function folder() return msagen.datadir .. "/boards" end
+
+local function load_board(name)
+  local path = folder() .. "/" .. name .. ".lua"
+  local chunk, message = loadfile(path, "t", {})
+  if not chunk then fail("%s", message) end
+  local board = chunk()
+  assert(board.name == name, path)
+  local isa_path = msagen.datadir .. "/lua/isa/" .. board.isa .. ".lua"
+  local isa = assert(loadfile(isa_path, "t", {}))()
+  isa.name = board.isa
+  board.isa = isa
+  return board
+end
+
+--- All boards, by name.
+function boards.all()
+  local list = {}
+  for _, file in ipairs(sys.list(folder())) do
+    local name = file:match("^(.+)%.lua$")
+    if name then list[#list + 1] = load_board(name) end
+  end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+--- Whether this CPU runs the board's code natively.
+function boards.native(board)
+  if not board.hosted or board.emulator then return false end
+  local features = sys.cpu_features()
+  for _, feature in ipairs(board.requires) do
+    if not features[feature] then return false end
+  end
+  return true
+end
+
+--- The board of a name; refused with the list if there is none.
+function boards.named(name)
+  local names = {}
+  for _, board in ipairs(boards.all()) do
+    if board.name == name then return board end
+    names[#names + 1] = board.name
+  end
+  fail("--board: expected one of %s, found %s", table.concat(names, ", "), name)
+end
+
+--- The fastest board that this CPU can run.
+function boards.best()
+  local best
+  for _, board in ipairs(boards.all()) do
+    if boards.native(board) and (not best or board.preference > best.preference) then best = board end
+  end
+  return best
+end
+
+return boards

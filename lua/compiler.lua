@@ -1,0 +1,159 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The compiler as a whole: a device description -> a folder of C.
+local boards = require "boards"
+local emit = require "emit"
+local fail = require "fail"
+local import = require "import"
+local kernels = require "kernels"
+local network = require "network"
+local sys = require "msagen.sys"
+
+local compiler = {}
+
+--- Passes over the graph, in order; each is in lua/passes/ and says what it relies on and what it leaves.
+compiler.passes = { "prune", "fuse", "schedule", "memory" }
+
+--- Options of a device, as build scripts and the command line give them.
+-- @field checkpoint path (required)  @field board name  @field resolution pixels  @field depth slices  @field dialect name
+-- @field classes n  @field decoder_heads n  @field global_blocks list of block numbers  @field click_order "xy"|"rc"
+-- @field chunk n or "none"  @field prefix C identifier  @field precision "f32"  @field name folder of one device among several
+compiler.options = { checkpoint = "string", board = "string", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
+  decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", name = "string" }
+
+local function check_device(device, where)
+  for key, value in pairs(device) do
+    local kind = compiler.options[key]
+    if not kind then
+      local known = {}
+      for k in pairs(compiler.options) do known[#known + 1] = k end
+      table.sort(known)
+      fail("%s: expected one of the fields %s, found %s", where, table.concat(known, ", "), tostring(key))
+    end
+    local found = math.type(value) == "integer" and "integer" or type(value)
+    if kind ~= "any" and found ~= kind then fail("%s: %s: expected %s, found %s", where, key, kind, found) end
+  end
+  if not device.checkpoint then fail("%s: checkpoint: expected a path, found none", where) end
+  if device.precision and device.precision ~= "f32" then fail("%s: precision: expected f32, found %s", where, device.precision) end
+  if device.prefix and not device.prefix:match("^%a[%w_]*$") then fail("%s: prefix: expected a C identifier, found %s", where, device.prefix) end
+end
+
+--- The model, its scheduled graph and its kernels.
+function compiler.schedule(device, where)
+  check_device(device, where)
+  local board = device.board and boards.named(device.board) or boards.best()
+  local ckpt = require("msagen.checkpoint").open(device.checkpoint)
+  local model = import.load(ckpt, device)
+  local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
+  local graph = network.build(model)
+  local resize = 4 * (2 * 16384 + 3 * model.image_size) + 16 * model.image_size + 32768 + 12 * model.image_size -- MSA_RESIZE_WORK_BYTES
+  local run = {
+    prune = function(pass) return pass(graph) end,
+    fuse = function(pass) return pass(graph, model) end,
+    schedule = function(pass) return pass(graph, model, set) end,
+    memory = function(pass) return pass(graph, model, (resize + 3) // 4) end,
+  }
+  for _, name in ipairs(compiler.passes) do graph = run[name](require("passes." .. name)) end
+  return { model = model, board = board, graph = graph, kernels = set, ckpt = ckpt }
+end
+
+local RUNTIME = { "msa_check", "msa_crc32c", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
+
+local function manifest(build, device, blob, info, files)
+  local m, json = build.model, require "msagen.json"
+  local layers, buffers = {}, {}
+  for i, L in ipairs(build.graph.fused) do
+    layers[i] = { name = L.name, kind = L.kind, phase = L.decoding and "decode" or "encode", macs = L.macs, weights_offset = L.weights_at * 4, weights_bytes = L.segment.size * 4, scratch_bytes = L.scratch * 4 }
+  end
+  for i, b in ipairs(build.graph.memory.buffers) do buffers[i] = { name = b.name, offset = b.offset * 4, bytes = b.floats * 4, first_step = b.first, last_step = b.last } end
+  local pruned = {}
+  for i, p in ipairs(build.graph.pruned or {}) do pruned[i] = { layer = p.layer, what = p.what, tensors = json.array(p.tensors), macs = p.macs } end
+  local segments = {}
+  for i, s in ipairs(blob.segments) do segments[i] = { name = s.name, offset = s.offset, bytes = s.bytes, crc32c = ("%08x"):format(s.crc) } end
+  return {
+    generator = "msagen", version = msagen.version, board = build.board.name, emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
+    prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
+    checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },
+    arithmetic = "f32-fma-1", precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
+    blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
+    max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind,
+    macs_encode = info.macs_encode, macs_decode = info.macs_decode, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
+    weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
+    layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned), segments = json.array(segments), tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,
+  }
+end
+
+-- Where the generated folder may go: nothing, an empty folder, or one with a manifest of ours.
+local function check_target(dir)
+  if not sys.exists(dir) then return end
+  if not sys.isdir(dir) then fail("%s: expected a folder, found a file", dir) end
+  local list = sys.list(dir)
+  if #list == 0 then return end
+  local path = dir .. "/manifest.json"
+  if sys.exists(path) then
+    local ok, found = pcall(function() return require("msagen.json").decode(sys.read_file(path), path) end)
+    if ok and type(found) == "table" and found.generator == "msagen" then return end
+  end
+  fail("%s: expected an empty folder or one that msagen wrote, found other files", dir)
+end
+
+local function parent_and_name(dir)
+  dir = dir:gsub("/+$", "")
+  local parent, name = dir:match("^(.*)/([^/]+)$")
+  if not parent then return ".", dir end
+  return parent == "" and "/" or parent, name
+end
+
+--- Compile one device into dir: written beside it, then put in its place in one step.
+-- @param progress function(text, done, total)
+function compiler.build(device, dir, where, progress)
+  check_target(dir)
+  local build = compiler.schedule(device, where)
+  for _, warning in ipairs(build.model.warnings) do io.stderr:write("msagen: warning: ", warning, "\n") end
+  local parent, name = parent_and_name(dir)
+  if not sys.isdir(parent) then sys.mkdir_p(parent) end
+  local work = sys.mkdtemp(parent, "." .. name .. ".")
+  sys.cleanup(work)
+  local ok, message = pcall(function()
+    local prefix = device.prefix or "msa"
+    local upper = prefix:upper()
+    local function rename(text)
+      if prefix == "msa" then return text end
+      return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]MSA_", upper .. "_"))
+    end
+    local info = { runtime_objects = {} }
+    for i, file in ipairs(RUNTIME) do info.runtime_objects[i] = file .. ".o" end
+    local blob = emit.weights(build.graph, build.model, work .. "/" .. prefix .. "_weights.bin", progress)
+    progress("writing C", 1, 1)
+    local texts = emit.texts(build.graph, build.model, build.board, build.kernels, blob, info)
+    for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.c" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
+    for _, file in ipairs(RUNTIME) do texts[file .. ".c"] = sys.read_file(msagen.datadir .. "/runtime/" .. file .. ".c") end
+    local names, files = {}, {}
+    for file in pairs(texts) do names[#names + 1] = file end
+    table.sort(names)
+    for _, file in ipairs(names) do
+      local text, target = rename(texts[file]), rename(file)
+      sys.write_file(work .. "/" .. target, text)
+      files[target] = require("msagen.sha256").hex(text)
+    end
+    sys.write_file(work .. "/manifest.json", require("msagen.json").encode(manifest(build, device, blob, info, files), { indent = 1 }) .. "\n")
+    sys.chmod(work, 493) -- 0755: a temporary folder is private
+    if sys.exists(dir) then
+      local old = sys.mkdtemp(parent, "." .. name .. ".old.")
+      sys.cleanup(old)
+      sys.rename(dir, old .. "/dir")
+      sys.rename(work, dir)
+      sys.remove_tree(old)
+      sys.keep(old)
+    else
+      sys.rename(work, dir)
+    end
+    sys.keep(work)
+  end)
+  if not ok then
+    sys.remove_tree(work)
+    error(message, 0)
+  end
+  return build
+end
+
+return compiler

@@ -1,0 +1,201 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first, since
+-- their places are part of the text.
+local fail = require "fail"
+local network = require "network"
+local segment = require "segment"
+local sys = require "msagen.sys"
+local template = require "template"
+local tensor = require "msagen.tensor"
+local kernels = require "kernels"
+
+local emit = {}
+
+local ARITHMETIC = "f32-fma-1"
+
+local function f32(x) return (string.unpack("<f", string.pack("<f", x))) end
+
+-- Fourier features of the positions, [g*g, E], as the prompt encoder computes them in float32: x first, then y.
+local function dense_position(model)
+  local g, E = model.grid, model.out
+  local gaussian = model.tensor["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"]
+  local half = E // 2
+  local two_pi = f32(2 * math.pi)
+  local gx, gy = {}, {}
+  for k = 0, half - 1 do gx[k + 1], gy[k + 1] = gaussian:get(0, k), gaussian:get(1, k) end
+  local function coordinate(i) return f32(2 * f32((i + 0.5) / g) - 1) end
+  local from_x = {}
+  for i = 0, g - 1 do
+    local c, row = coordinate(i), {}
+    for k = 1, half do row[k] = f32(c * gx[k]) end
+    from_x[i] = row
+  end
+  local format = "<" .. ("f"):rep(16)
+  local out, line = {}, {}
+  for j = 0, g - 1 do
+    local c = coordinate(j)
+    for i = 0, g - 1 do
+      local row = from_x[i]
+      for k = 1, half do
+        local angle = f32(f32(c * gy[k] + row[k]) * two_pi)
+        line[k], line[half + k] = math.sin(angle), math.cos(angle)
+      end
+      for k = 1, E, 16 do
+        if k + 15 <= E then out[#out + 1] = string.pack(format, table.unpack(line, k, k + 15))
+        else
+          for n = k, E do out[#out + 1] = string.pack("<f", line[n]) end
+        end
+      end
+    end
+  end
+  return tensor.frombytes(table.concat(out), "f32", { g * g, E }):rename(gaussian.name)
+end
+
+-- The rows that prompt tokens are made of: gaussian matrix, point embeddings, "not a point", output tokens.
+local function prompt_rows(model)
+  local E = model.out
+  local t, root = model.tensor, "prompt_encoder."
+  local values = {}
+  local function add(source)
+    for _, v in ipairs(source:reshape { source:numel() }:totable()) do values[#values + 1] = v end
+  end
+  add(t[root .. "pe_layer.positional_encoding_gaussian_matrix"])
+  for i = 0, 3 do add(t[("%spoint_embeddings.%d.weight"):format(root, i)]) end
+  add(t[root .. "not_a_point_embed.weight"])
+  add(t["mask_decoder.iou_token.weight"])
+  add(t["mask_decoder.mask_tokens.weight"])
+  return tensor.from(values, { #values // E, E }):rename "prompt_encoder"
+end
+
+--- Write the blob: a segment a layer, then the dense positions and the prompt's rows.
+-- @return the blob's report; layers get `weights_at`, floats from its start
+function emit.weights(graph, model, path, progress)
+  local blob = require("msagen.blob").create(path, { arith = ARITHMETIC, version = 1 })
+  local ok, result = pcall(function()
+    local places = {}
+    local function one(name, seg)
+      blob:segment(name)
+      places[name] = seg:write(blob)
+    end
+    for i, L in ipairs(graph.fused) do
+      progress(("packing weights: %s"):format(L.name), i, #graph.fused)
+      one(L.name, L.segment)
+    end
+    local lde = kernels.stride(model.out)
+    local position, rows = segment.new(), segment.new()
+    position:rows("position", model.grid * model.grid, model.out, lde, function() return dense_position(model) end)
+    one("position", position)
+    local count = 7 + model.decoder.masks
+    rows:rows("prompt", count, model.out, model.out, function() return prompt_rows(model) end)
+    one("prompt", rows)
+    local report = blob:close()
+    report.places = places
+    return report
+  end)
+  if not ok then
+    blob:abort()
+    error(result, 0)
+  end
+  for _, L in ipairs(graph.fused) do L.weights_at = result.places[L.name] // 4 end
+  result.position_at = result.places.position // 4
+  result.prompt_at = result.places.prompt
+  return result
+end
+
+-- Names of the tensors a layer uses, shortened: "a.{b,c}".
+local function cite(L)
+  local names, seen = {}, {}
+  for _, op in ipairs(L) do
+    local roles = {}
+    for role in pairs(op.params) do roles[#roles + 1] = role end
+    table.sort(roles)
+    for _, role in ipairs(roles) do
+      local name = op.params[role].name
+      if not seen[name] then
+        seen[name] = true
+        names[#names + 1] = name
+      end
+    end
+  end
+  return names
+end
+
+local function wrapped(prefix, words, width)
+  local lines, line = {}, prefix
+  for i, word in ipairs(words) do
+    local piece = word .. (i < #words and "," or "")
+    if #line + 1 + #piece > width and line ~= prefix then
+      lines[#lines + 1] = line
+      line = " *   "
+    end
+    line = line .. (line:sub(-1) == " " and "" or " ") .. piece
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
+local function spaced(n)
+  local s = ("%d"):format(n)
+  return (s:reverse():gsub("(%d%d%d)", "%1 "):reverse():gsub("^ ", ""))
+end
+
+local function layer_text(L, folder)
+  local env = setmetatable({ name = "msa_" .. L.name, at = L.at, scratch = L.scratch_at }, { __index = L.env })
+  local text = template.file(folder, "layers/" .. L.kind .. ".c", env)
+  local head = ("/* Layer %d, %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
+    L.step, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment.size * 4), spaced(L.scratch * 4))
+  return head .. text
+end
+
+-- The prototype of a layer: the line of its text that opens the function.
+local function prototype(text)
+  for line in text:gmatch("[^\n]+") do
+    local p = line:match("^([%w_]+ msa_[%w_]+%(.*%))$")
+    if p then return p end
+  end
+  error "a layer's template has no function"
+end
+
+--- All generated texts: file name -> text, for prefix msa.
+function emit.texts(graph, model, board, kernel_set, blob, info)
+  local folder = msagen.datadir .. "/templates"
+  local made_by = ("Generated by msagen %s; do not edit."):format(msagen.version)
+  local origin = (" * checkpoint sha256 %s\n * dialect %s   board %s   resolution %d   depth %d   precision f32   arithmetic %s"):format(
+    model.source.sha256, model.dialect, board.name, model.image_size, model.depth, ARITHMETIC)
+  local encode, decode = {}, {}
+  local decoding = false
+  for _, L in ipairs(graph.fused) do
+    if L.kind == "dense_prompt" then decoding = true end
+    L.text = layer_text(L, folder)
+    L.decoding = decoding
+    local list = decoding and decode or encode
+    list[#list + 1] = L
+  end
+  local prototypes = {}
+  for _, L in ipairs(graph.fused) do prototypes[#prototypes + 1] = prototype(L.text) .. ";" end
+  local function macs(list)
+    local sum = 0
+    for _, L in ipairs(list) do sum = sum + L.macs end
+    return sum
+  end
+  info.macs_encode, info.macs_decode = macs(encode), macs(decode)
+  local memory = graph.memory
+  local lde = kernels.stride(model.out)
+  local hash = {}
+  for byte in blob.model_hash:gmatch("%x%x") do hash[#hash + 1] = "0x" .. byte end
+  local env = {
+    made_by = made_by, origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = memory, lde = lde,
+    encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "), arithmetic = ARITHMETIC,
+    token_rows = network.token_rows(model), max_points = network.MAX_POINTS, table = table, spaced = spaced,
+    classes = model.mask_rule == "first" and (model.classes or 1) or 0,
+    result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
+  }
+  local texts = {}
+  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c", "weights.S", "model.c" } do
+    texts["msa_" .. name] = template.file(folder, name, env)
+  end
+  texts["Makefile"] = template.file(folder, "Makefile", env)
+  return texts
+end
+
+return emit

@@ -1,0 +1,20 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- AVX2 with FMA: 8 floats a vector, 16 registers.
+return {
+  width = 8,
+  registers = 16,
+  include = "immintrin.h",
+  vector = "__m256",
+  load = "_mm256_loadu_ps(p)",
+  store = "_mm256_storeu_ps(p, v)",
+  splat = "_mm256_set1_ps(s)",
+  add = "_mm256_add_ps(a, b)",
+  sub = "_mm256_sub_ps(a, b)",
+  mul = "_mm256_mul_ps(a, b)",
+  div = "_mm256_div_ps(a, b)",
+  fma = "_mm256_fmadd_ps(a, b, c)",
+  max = "_mm256_max_ps(a, b)",
+  abs = "_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)",
+  scale = "_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(t), 23)))",
+  zero_below = "_mm256_and_ps(_mm256_cmp_ps(x, c, _CMP_NLT_UQ), a)",
+}

@@ -1,0 +1,20 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- AVX-512F: 16 floats a vector, 32 registers.
+return {
+  width = 16,
+  registers = 32,
+  include = "immintrin.h",
+  vector = "__m512",
+  load = "_mm512_loadu_ps(p)",
+  store = "_mm512_storeu_ps(p, v)",
+  splat = "_mm512_set1_ps(s)",
+  add = "_mm512_add_ps(a, b)",
+  sub = "_mm512_sub_ps(a, b)",
+  mul = "_mm512_mul_ps(a, b)",
+  div = "_mm512_div_ps(a, b)",
+  fma = "_mm512_fmadd_ps(a, b, c)",
+  max = "_mm512_max_ps(a, b)",
+  abs = "_mm512_abs_ps(a)",
+  scale = "_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(t), 23)))",
+  zero_below = "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, c, _CMP_NLT_UQ), a)",
+}

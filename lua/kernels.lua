@@ -1,0 +1,133 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The kernels that a build needs: asked for by shape, written once each, in the order of their first use.
+-- A kernel's name says its shape. Sizes are in floats; rows of a buffer lie its `ld` apart.
+local template = require "template"
+local tiles = require "tiles"
+
+local kernels = {}
+kernels.__index = kernels
+
+--- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
+function kernels.new(isa, board, folder)
+  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {} }, kernels)
+end
+
+local function round16(n) return (n + 15) // 16 * 16 end
+kernels.round16 = round16
+
+--- A row stride for rows of n floats: a multiple of 16 that is an odd number of cache lines, so that the rows of a tile do not
+-- fall into the same sets of the first-level cache.
+function kernels.stride(n)
+  local lines = (n + 15) // 16
+  return (lines % 2 == 0 and lines > 1) and (lines + 1) * 16 or lines * 16
+end
+
+-- The name of a kernel: its shape when that is free, else the shape and a number.
+function kernels:unique(base)
+  local count = (self.names[base] or 0) + 1
+  self.names[base] = count
+  return count == 1 and base or ("%s_v%d"):format(base, count)
+end
+
+-- Render file once for a key; the text's prototype is the line that opens the function.
+function kernels:make(file, base, fields)
+  local parts = {}
+  for k, v in pairs(fields) do
+    if type(v) ~= "table" and type(v) ~= "function" then parts[#parts + 1] = k .. "=" .. tostring(v) end
+    if k == "rel" and v then parts[#parts + 1] = ("rel=%d,%d"):format(v.n, v.ld) end
+  end
+  table.sort(parts)
+  local key = file .. " " .. table.concat(parts, " ")
+  local name = self.named[key]
+  if name then return name end
+  name = self:unique(base)
+  self.named[key] = name
+  local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16 }, { __index = fields })
+  local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
+    __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
+  }))
+  self.texts[#self.texts + 1] = text
+  for line in text:gmatch("[^\n]+") do
+    local prototype = line:match("^(void .*%))$")
+    if prototype then
+      self.prototypes[#self.prototypes + 1] = prototype .. ";"
+      break
+    end
+  end
+  return name
+end
+
+local function tile(self, mr, np, f, count)
+  return self:make("tile", ("msa_tile_%dx%d_k%d"):format(mr, np * 16, count),
+    { MR = mr, NP = np, K = count, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps })
+end
+
+--- c (M,N) = act(init + a b).
+-- M, N, K; lda, ldc; ldb = 16 and bps = K * 16 unless b is not packed; cps = 16 unless c is in panels;
+-- init "zero", "bias" (one more argument) or "keep"; act "none", "gelu" or "relu".
+-- Writes whole panels: c has room for N rounded up to 16.
+-- @return name of void f(a, b, [bias,] c)
+function kernels:gemm(f)
+  f = { M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb or 16, bps = f.bps or f.K * 16, ldc = f.ldc, cps = f.cps or 16,
+    init = f.init or "zero", act = f.act or "none", panels = (f.N + 15) // 16 }
+  assert(f.M > 0 and f.N > 0 and f.K > 0 and f.lda and f.ldc)
+  local sum = (f.init == "keep" and "c" or f.init == "bias" and "bias" or "0") .. " + a b"
+  f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
+  f.blocks = tiles.blocks(f.K, self.board.k_block or 768)
+  f.rows, f.columns = tiles.choose(self.isa, self.board.core, f.M, f.panels)
+  f.tile = function(mr, np, count) return tile(self, mr, np, f, count) end
+  for _, block in ipairs(f.blocks) do -- tiles are written before the product that calls them
+    for _, row in ipairs(f.rows) do
+      for _, column in ipairs(f.columns) do f.tile(row.mr, column.np, block.count) end
+    end
+  end
+  return self:make("gemm", ("msa_gemm_%dx%dx%d%s"):format(f.M, f.N, f.K, f.act ~= "none" and "_" .. f.act or ""), f)
+end
+
+--- Layer norm of `rows` rows of C. @return name of void f(x, gamma_beta, y); beta lies round16(C) behind gamma
+function kernels:layernorm(f)
+  return self:make("layernorm", ("msa_layernorm_%dx%d"):format(f.rows, f.C),
+    { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = ("%.9g"):format(f.eps) })
+end
+
+function kernels:softmax(f)
+  return self:make("softmax", ("msa_softmax_%dx%d"):format(f.rows, f.cols),
+    { rows = f.rows, cols = f.cols, padded = round16(f.cols), ld = f.ld, counted = f.counted or false })
+end
+
+--- The key tile of f32-fma-1: whole rows of a grid, about 256 keys. It is part of the definition: no board may change it.
+function kernels.key_tile(keys, row)
+  row = row or 1
+  return math.min(keys, math.max(1, 256 // row) * row)
+end
+
+--- Layout of one head's packed keys: sizes in floats, and the placing kernel
+-- void f(first, count, k, k_stride, v, v_stride, kp, vp).
+function kernels:keys(f)
+  local tile_keys = kernels.key_tile(f.keys, f.row)
+  local count = (f.keys + tile_keys - 1) // tile_keys
+  local last = f.keys - (count - 1) * tile_keys
+  local dpad = round16(f.d)
+  local name = self:make("keys", ("msa_keys_%dx%d"):format(f.keys, f.d),
+    { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, tiles = count, last = last, padded = round16(tile_keys) })
+  return name, { k = count * round16(tile_keys) * f.d, v = f.keys * dpad, tile = tile_keys }
+end
+
+--- Attention of M queries over packed keys. @return name, scratch sizes {s, o, stat} in floats
+function kernels:attend(f)
+  local tile_keys = kernels.key_tile(f.keys, f.row)
+  local padded = round16(tile_keys)
+  local lds = kernels.stride(padded + (f.rel and 16 or 0))
+  local dpad = round16(f.d)
+  local name = self:make("attend", ("msa_attend_%dx%dx%d"):format(f.M, f.keys, f.d), { M = f.M, keys = f.keys, d = f.d, dpad = dpad,
+    tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false, counted = f.counted or false })
+  return name, { s = f.M * lds, o = f.M * dpad, stat = round16(3 * f.M) }
+end
+
+--- Element-wise kernels on `rows` rows of C: `kind` "add" (y += x), "add2" (z += x + y), "addscaled" (z += x + s y), "copyadd" (z = x + y), "scale" (x *= s).
+function kernels:rows(kind, f)
+  return self:make("rows_" .. kind, ("msa_%s_%dx%d"):format(kind, f.rows, f.C),
+    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, s = f.s and ("%.9g"):format(f.s) or "" })
+end
+
+return kernels

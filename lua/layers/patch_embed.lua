@@ -1,0 +1,45 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The image, resized and normalised a row at a time, to tokens: convolution with stride P as a matrix product, plus the
+-- absolute position. Normalisation is a table of 256 values a channel; padding to a square is 0 after normalisation.
+local kernels = require "kernels"
+local segment = require "segment"
+local scratch = require "scratch"
+local tensor = require "msagen.tensor"
+
+local layer = {}
+
+function layer.prepare(L, ctx)
+  local m, K = ctx.model, ctx.kernels
+  local embed, position = L:op "patch_embed", L:op "add_table"
+  local C, g, P, S = m.dim, m.grid, m.patch, m.image_size
+  local ldc = kernels.stride(C)
+  local length = 3 * P * P
+  local lda = kernels.stride(length)
+  local seg = segment.new()
+  seg:vector("levels", 768, function()
+    local t = {}
+    for c = 1, 3 do
+      for v = 0, 255 do t[#t + 1] = (v - embed.normalise.mean[c]) / embed.normalise.std[c] end
+    end
+    return tensor.from(t, { 768 })
+  end)
+  seg:linear("proj", embed.params.weight, embed.params.bias)
+  local table_ = position.params.table
+  seg:rows("position", g * g, C, ldc, function() return table_:reshape { g * g, C }:rename(table_.name) end)
+  L.segment = seg
+  local s = scratch.new()
+  s:take("a", g * lda)
+  s:take("y", g * ldc)
+  s:take("row", (S * 3 + 3) // 4)
+  s:take("resizer", 0) -- its size is the runtime's to say: the last place, so that it may grow
+  L.scratch = s.size
+  L.scratch_tail = "MSA_RESIZE_WORK_BYTES"
+  L.env = { C = C, grid = g, patch = P, size = S, ldc = ldc, lda = lda, s = s.at, w = seg.at, slices = m.depth, longest = m.resize == "longest",
+    gemm = K:gemm { M = g, N = C, K = length, lda = lda, ldc = ldc, init = embed.params.bias and "bias" or "zero" }, bias = embed.params.bias ~= nil,
+    sum = K:rows("sum", { rows = g, C = C, ldx = ldc, ldy = ldc, ldz = ldc }) }
+  L.buffers = { x = m.depth * g * g * ldc }
+  L.macs = m.depth * g * g * length * C
+  L.image = true
+end
+
+return layer

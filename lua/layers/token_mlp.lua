@@ -1,0 +1,42 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The MLP on the decoder's tokens, with the paper's adapter beside it; residual and norm.
+local common = require "layers.decoder_attention"
+local kernels = require "kernels"
+local segment = require "segment"
+local scratch = require "scratch"
+
+local layer = {}
+
+function layer.prepare(L, ctx)
+  local K, rows, E = ctx.kernels, ctx.token_rows, ctx.model.out
+  local up, down, adapter, norm = L:op("linear", 1), L:op("linear", 2), L:op "adapter", L:op "layernorm"
+  local lde = kernels.stride(E)
+  local seg = segment.new()
+  local hidden = seg:linear("lin1", up.params.weight, up.params.bias)
+  seg:linear("lin2", down.params.weight, down.params.bias)
+  seg:norm("norm", norm.params)
+  local ldh = kernels.stride(hidden)
+  local s = scratch.new()
+  s:take("hidden", rows * ldh)
+  s:take("y", rows * lde)
+  L.env = { rows = rows, E = E, hidden = hidden, lde = lde, s = s.at, w = seg.at, adapter = adapter ~= nil,
+    lin1 = K:gemm { M = rows, N = hidden, K = E, lda = lde, ldc = ldh, init = "bias", act = "relu" },
+    lin2 = K:gemm { M = rows, N = E, K = hidden, lda = ldh, ldc = lde, init = "bias" },
+    norm = K:layernorm { rows = rows, C = E, ldx = lde, ldy = lde, eps = norm.eps } }
+  L.macs = rows * 2 * E * hidden
+  if adapter then
+    local a = common.adapter(adapter, ctx, seg, rows, "fc")
+    s:take("narrow", rows * a.ldh)
+    s:take("a", rows * lde)
+    L.env.down, L.env.up = a.down, a.up
+    L.env.add = K:rows("addscaled", { rows = rows, C = E, ldx = lde, ldy = lde, ldz = lde, s = L:op("add", 1).scale })
+    L.macs = L.macs + rows * 2 * E * a.hidden
+  else
+    L.env.add = K:rows("add", { rows = rows, C = E, ldx = lde, ldy = lde })
+  end
+  L.segment = seg
+  L.scratch = s.size
+  L.buffers = { queries = rows * lde }
+end
+
+return layer

@@ -1,0 +1,62 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Tokens attend to the image: keys and values of a block of image tokens at a time go straight to where attention reads
+-- them; the prompt adapter; residual and norm.
+local common = require "layers.decoder_attention"
+local kernels = require "kernels"
+local segment = require "segment"
+local scratch = require "scratch"
+local tensor = require "msagen.tensor"
+
+local layer = {}
+
+function layer.prepare(L, ctx)
+  local m, K, rows, block = ctx.model, ctx.kernels, ctx.token_rows, ctx.block_rows
+  local tokens = m.grid * m.grid
+  local seg = segment.new()
+  local a = common.projections(L, ctx, seg)
+  local adapter = L:op "prompt_adapter"
+  local place, packed = K:keys { keys = tokens, d = a.d }
+  local attend, sizes = K:attend { M = rows, keys = tokens, d = a.d, ldq = a.ldi, ldo = a.ldi }
+  local s = scratch.new()
+  s:take("positioned", rows * a.lde)
+  s:take("q", rows * a.ldi)
+  s:take("image", block * a.lde)
+  s:take("k", block * a.ldi)
+  s:take("v", block * a.ldi)
+  s:take("kp", a.heads * packed.k)
+  s:take("vp", a.heads * packed.v)
+  s:take("logits", sizes.s)
+  s:take("acc", sizes.o)
+  s:take("stat", sizes.stat)
+  s:take("o", rows * a.ldi)
+  s:take("y", rows * a.lde)
+  L.env = { rows = rows, block = block, image_tokens = tokens, E = a.E, lde = a.lde, ldi = a.ldi, d = a.d, heads = a.heads, K_size = packed.k, V_size = packed.v, s = s.at, w = seg.at,
+    project = a.project(rows), project_image = a.project(block), scale = a.scale(rows), place = place, attend = attend, out = a.output(rows),
+    sum = a.sum(rows), sum_image = a.sum(block), add = a.add(rows), norm = a.norm(rows), adapter = adapter ~= nil }
+  L.macs = rows * (2 * a.E * a.inner + 2 * tokens * a.inner) + tokens * 2 * a.E * a.inner
+  if adapter then
+    local p = adapter.params
+    local hidden, E = p.D_fc1_weight.shape[1], a.E
+    local ldh = kernels.stride(hidden)
+    -- D_fc1 a + D_fcp p: one sum, so one bias.
+    seg:panels("fc1", E, hidden, function() return p.D_fc1_weight:transpose():rename(p.D_fc1_weight.name) end)
+    seg:vector("fc1_bias", hidden, function()
+      local b = p.D_fc1_bias or tensor.zeros { hidden }
+      return p.D_fcp_bias and b:add(p.D_fcp_bias):rename(p.D_fcp_bias.name) or b
+    end)
+    seg:panels("fcp", E, hidden, function() return p.D_fcp_weight:transpose():rename(p.D_fcp_weight.name) end)
+    seg:linear("fc2", p.D_fc2_weight, p.D_fc2_bias)
+    s:take("hidden", rows * ldh)
+    s:take("a", rows * a.lde)
+    L.env.fc1 = K:gemm { M = rows, N = hidden, K = E, lda = a.lde, ldc = ldh, init = "bias" }
+    L.env.fcp = K:gemm { M = rows, N = hidden, K = E, lda = a.lde, ldc = ldh, init = "keep", act = "relu" }
+    L.env.fc2 = K:gemm { M = rows, N = E, K = hidden, lda = ldh, ldc = a.lde, init = "bias" }
+    L.macs = L.macs + rows * 3 * E * hidden
+  end
+  L.segment = seg
+  L.scratch = s.size
+  L.buffers = { tokens = rows * a.lde, queries = rows * a.lde, keys = tokens * a.lde }
+  L.position = true
+end
+
+return layer

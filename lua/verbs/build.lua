@@ -1,0 +1,112 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen build SCRIPT.lua | CHECKPOINT [options] -o DIR: compile to C.
+local fail = require "fail"
+
+local verb = {}
+
+local function integer(text)
+  local n = math.tointeger(tonumber(text))
+  if not n or n < 1 then return nil, ("expected a whole number above 0, found %s"):format(text) end
+  return n
+end
+
+local function block_list(text)
+  local list = {}
+  for piece in (text .. ","):gmatch("([^,]*),") do
+    local n = math.tointeger(tonumber(piece))
+    if not n or n < 0 then return nil, ("expected block numbers separated by commas, found %s"):format(text) end
+    list[#list + 1] = n
+  end
+  return list
+end
+
+local function one_of(...)
+  local allowed = { ... }
+  return function(text)
+    for _, a in ipairs(allowed) do
+      if a == text then return text end
+    end
+    return nil, ("expected %s, found %s"):format(table.concat(allowed, " or "), text)
+  end
+end
+
+function verb.setup(command)
+  command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors)."):argname "SCRIPT.lua|CHECKPOINT"
+  command:option("-o", "The folder to write; replaced only if msagen wrote it."):argname("DIR"):target("output"):count(1)
+  command:option("--board", "What to compile for; msagen boards lists them. Default: the best board for this CPU."):argname "NAME"
+  command:option("--resolution", "Side of the square that images are resized to, pixels. Default: the file's own."):argname("PX"):convert(integer)
+  command:option("--depth", "Slices of a volume. Default: 1."):argname("D"):convert(integer)
+  command:option("--precision", "Arithmetic of the build: f32."):argname("NAME"):convert(one_of "f32")
+  command:option("--dialect", "Which program trained the file; needed only where the tensors do not tell."):argname "NAME"
+  command:option("--classes", "Classes that a 2024 or 2025 file was trained for. Default: 1."):argname("N"):convert(integer)
+  command:option("--chunk", "Slices that the depth branch takes at a time, or none. Default: the depth."):argname("N|none"):convert(function(text)
+    if text == "none" then return text end
+    return integer(text)
+  end)
+  command:option("--decoder-heads", "Attention heads of the mask decoder. Default: 8."):argname("N"):target("decoder_heads"):convert(integer)
+  command:option("--global-blocks", "Encoder blocks with global attention, from 0; needed only where no tensor tells."):argname("LIST"):target("global_blocks"):convert(block_list)
+  command:option("--click-order", "How the weights expect clicks: xy (default) or rc (row, column)."):argname("ORDER"):target("click_order"):convert(one_of("xy", "rc"))
+  command:option("--prefix", "Prefix of all names, so that one program can hold several models. Default: msa."):argname "NAME"
+end
+
+local FIELDS = { "board", "resolution", "depth", "precision", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix" }
+
+-- Run a build script: a program of the user's own that returns a device, or a list of them with names.
+local function run_script(path)
+  local environment = setmetatable({ msagen = setmetatable({ device = function(t)
+    if type(t) ~= "table" then fail("%s: msagen.device: expected a table, found %s", path, type(t)) end
+    return t
+  end }, { __index = msagen }) }, { __index = _G })
+  local chunk, message = loadfile(path, "t", environment)
+  if not chunk then fail("%s", message) end
+  local ok, result = pcall(chunk)
+  if not ok then
+    if type(result) == "table" then error(result, 0) end
+    fail("%s", tostring(result):gsub("%c", " "))
+  end
+  if type(result) ~= "table" then fail("%s: expected the script to return msagen.device {...} or a list of them, found %s", path, type(result)) end
+  -- Paths in a script are relative to the script.
+  local folder = path:match("^(.*)/[^/]*$")
+  local devices = #result > 0 and result or { result }
+  for i, device in ipairs(devices) do
+    if type(device) ~= "table" then fail("%s: device %d: expected a table, found %s", path, i, type(device)) end
+    if folder and type(device.checkpoint) == "string" and device.checkpoint:sub(1, 1) ~= "/" then device.checkpoint = folder .. "/" .. device.checkpoint end
+  end
+  return devices, #result > 0
+end
+
+local function megabytes(bytes) return ("%.1f MiB"):format(bytes / 1048576) end
+
+function verb.run(args)
+  local compiler = require "compiler"
+  local show, finish = require "progress"()
+  local devices, several
+  if args.input:match("%.lua$") then
+    devices, several = run_script(args.input)
+  else
+    devices = { { checkpoint = args.input } }
+  end
+  local seen = {}
+  for _, device in ipairs(devices) do
+    for _, field in ipairs(FIELDS) do
+      if args[field] ~= nil then device[field] = args[field] end
+    end
+    local dir = args.output
+    if several then
+      local name = device.name or device.board
+      if type(name) ~= "string" or not name:match("^[%w_.-]+$") or name:match("^%.+$") then fail("%s: name: expected letters, digits, -, _ and . for each device of a list, found %s", args.input, tostring(name)) end
+      if seen[name] then fail("%s: name: expected a different one for each device, found %s twice", args.input, name) end
+      seen[name] = true
+      dir = dir .. "/" .. name
+    end
+    local ok, build = pcall(compiler.build, device, dir, args.input, show)
+    finish()
+    if not ok then error(build, 0) end
+    local model, memory = build.model, build.graph.memory
+    io.stdout:write(("%s: %s, %d x %d, %s; arena %s (lower bound %s)\n"):format(dir, model.dialect, model.image_size, model.image_size, build.board.name,
+      megabytes(memory.floats * 4), megabytes(memory.bound * 4)))
+  end
+  return 0
+end
+
+return verb

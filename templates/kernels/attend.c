@@ -1,0 +1,60 @@
+@ -- One query tile against all keys of a head, a tile of keys at a time: the running maximum and sum of Milakov and
+@ -- Gimelshein 2018, so that no row of logits is ever whole.
+/* out ($(M), $(d)), rows $(ldo) apart, = softmax(q k^T$(rel and " + r" or "")) v over $(keys) keys, tile by tile of $(tile). q ($(M), $(d)), rows $(ldq) apart, is
+ * already scaled.$(rel and (" r = rh[key row] + rw[key column], a grid of %d x %d keys."):format(rel.n, rel.n) or "")$(counted and " Keys from `count` on do not count." or "")
+ * s, o and stat are scratch: $(M * lds), $(M * dpad) and $(3 * M) floats. $(2 * M * keys * d) multiply-adds. */
+void $(name)(const float *restrict q, const float *restrict kp, const float *restrict vp,$(rel and " const float *restrict rh, const float *restrict rw," or "") float *restrict s, float *restrict o, float *restrict stat, float *restrict out$(counted and ", size_t count" or ""))
+{
+    float *m = stat, *l = stat + $(M), *alpha = stat + $(2 * M);
+    for (size_t i = 0; i < $(M); ++i) {
+        m[i] = -FLT_MAX;
+        l[i] = 0.0f;
+    }
+@ local function one(t, keys_here)
+@   local padded = (keys_here + 15) // 16 * 16
+@   if rel then
+    for (size_t i = 0; i < $(M); ++i) {
+        for (size_t y = 0; y < $(keys_here // rel.n); ++y) {
+            const msa_vec row = msa_splat(rh[i * $(rel.ld) + $(t) * $(tile // rel.n) + y]);
+            for (size_t x = 0; x < $((rel.n + 15) // 16 * 16); x += $(W)) msa_store(s + i * $(lds) + y * $(rel.n) + x, msa_vadd(row, msa_load(rw + i * $(rel.ld) + x)));
+        }
+    }
+@   end
+    $(kernels:gemm { M = M, N = keys_here, K = d, lda = ldq, ldc = lds, init = rel and "keep" or "zero" })(q, kp + $(t) * $(padded_tile * d), s);
+    $(kernels:softmax { rows = M, cols = keys_here, ld = lds, counted = counted })(s, m, l, alpha$(counted and ", count" or ""));
+@   return padded
+@ end
+@ local function rescale()
+    for (size_t i = 0; i < $(M); ++i) {
+        const msa_vec by = msa_splat(alpha[i]);
+        for (size_t j = 0; j < $(dpad); j += $(W)) msa_store(o + i * $(dpad) + j, msa_vmul(msa_load(o + i * $(dpad) + j), by));
+    }
+@ end
+@ local full = keys // tile
+@ local rest = keys % tile
+@ local function product(t, keys_here, init)
+    $(kernels:gemm { M = M, N = dpad, K = keys_here, lda = lds, bps = keys_here * 16, ldc = dpad, init = init })(s, vp + $(t) * $(tile * dpad), o);
+@ end
+@ one("0", math.min(tile, keys))
+@ product("0", math.min(tile, keys), "zero")
+@ if full > 1 then
+    for (size_t t = 1; t < $(full); ++t) {
+@   one("t", tile)
+@   rescale()
+@   product("t", tile, "keep")
+    }
+@ end
+@ if full > 0 and rest > 0 then
+@   one(full, rest)
+@   rescale()
+@   product(full, rest, "keep")
+@ end
+    for (size_t i = 0; i < $(M); ++i) {
+        const msa_vec by = msa_splat(l[i]);
+        for (size_t j = 0; j < $(d // W * W); j += $(W)) msa_store(out + i * $(ldo) + j, msa_vdiv(msa_load(o + i * $(dpad) + j), by));
+@ if d % W ~= 0 then
+        for (size_t j = $(d // W * W); j < $(d); ++j) out[i * $(ldo) + j] = o[i * $(dpad) + j] / l[i];
+@ end
+    }
+}
+

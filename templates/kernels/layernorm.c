@@ -1,0 +1,62 @@
+@ local per = 16 // W
+@ local full = C // 16
+@ local tail = C % 16
+/* y ($(rows), $(C)) = layer norm of x, rows $(ldx) and $(ldy) apart; w holds gamma and, $(gap) further, beta; eps $(eps).
+ * Sums are 16 interleaved partial sums and a fixed tree. y may be x. */
+void $(name)(const float *x, const float *w, float *y)
+{
+    for (size_t i = 0; i < $(rows); ++i) {
+        const float *xi = x + i * $(ldx);
+        float *yi = y + i * $(ldy);
+        float part[16];
+@ for v = 0, per - 1 do
+        msa_vec s$(v) = msa_splat(0.0f);
+@ end
+@ if full > 0 then
+        for (size_t k = 0; k < $(full * 16); k += 16) {
+@ for v = 0, per - 1 do
+            s$(v) = msa_vadd(s$(v), msa_load(xi + k + $(v * W)));
+@ end
+        }
+@ end
+@ for v = 0, per - 1 do
+        msa_store(part + $(v * W), s$(v));
+@ end
+@ if tail > 0 then
+        for (size_t k = 0; k < $(tail); ++k) part[k] = part[k] + xi[$(full * 16) + k];
+@ end
+        const float mean = msa_sum16(part) / $(C).0f;
+        const msa_vec mean_v = msa_splat(mean);
+@ for v = 0, per - 1 do
+        s$(v) = msa_splat(0.0f);
+@ end
+@ if full > 0 then
+        for (size_t k = 0; k < $(full * 16); k += 16) {
+@ for v = 0, per - 1 do
+            const msa_vec d$(v) = msa_vsub(msa_load(xi + k + $(v * W)), mean_v);
+            s$(v) = msa_vfma(d$(v), d$(v), s$(v));
+@ end
+        }
+@ end
+@ for v = 0, per - 1 do
+        msa_store(part + $(v * W), s$(v));
+@ end
+@ if tail > 0 then
+        for (size_t k = 0; k < $(tail); ++k) part[k] = msa_fma(xi[$(full * 16) + k] - mean, xi[$(full * 16) + k] - mean, part[k]);
+@ end
+        const float rstd = 1.0f / msa_sqrt(msa_sum16(part) / $(C).0f + $(eps)f);
+@ if full > 0 then
+        const msa_vec rstd_v = msa_splat(rstd);
+        for (size_t k = 0; k < $(full * 16); k += $(W)) {
+            const msa_vec t = msa_vmul(msa_vsub(msa_load(xi + k), mean_v), rstd_v);
+            msa_store(yi + k, msa_vfma(t, msa_load(w + k), msa_load(w + $(gap) + k)));
+        }
+@ else
+        (void)mean_v;
+@ end
+@ if tail > 0 then
+        for (size_t k = $(full * 16); k < $(C); ++k) yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
+@ end
+    }
+}
+

@@ -1,0 +1,9 @@
+/* z ($(rows), $(C)) += x + $(s) y; rows of x $(ldx), y $(ldy) and z $(ldz) apart. */
+void $(name)(const float *restrict x, const float *restrict y, float *restrict z)
+{
+    const msa_vec by = msa_splat($(s)f);
+    for (size_t i = 0; i < $(rows); ++i) {
+        for (size_t j = 0; j < $(round16(C)); j += $(W)) msa_store(z + i * $(ldz) + j, msa_vadd(msa_load(z + i * $(ldz) + j), msa_vfma(msa_load(y + i * $(ldy) + j), by, msa_load(x + i * $(ldx) + j))));
+    }
+}
+

@@ -1,0 +1,47 @@
+@ local per = 16 // W
+/* One tile of keys for $(rows) queries: s ($(rows), $(cols)), rows $(ld) apart, becomes exp(s - m), m the largest logit so far;
+ * l is the sum so far; alpha = exp(m before - m) is what earlier sums must be multiplied by.$(counted and " Keys from `count` on do not count." or "") */
+void $(name)(float *restrict s, float *restrict m, float *restrict l, float *restrict alpha$(counted and ", size_t count" or ""))
+{
+    for (size_t i = 0; i < $(rows); ++i) {
+        float *si = s + i * $(ld);
+        float part[16];
+@ if counted then
+        for (size_t k = count; k < $(padded); ++k) si[k] = -FLT_MAX;
+@ elseif cols < padded then
+        for (size_t k = $(cols); k < $(padded); ++k) si[k] = -FLT_MAX;
+@ end
+@ for v = 0, per - 1 do
+        msa_vec t$(v) = msa_load(si + $(v * W));
+@ end
+@ if padded > 16 then
+        for (size_t k = 16; k < $(padded); k += 16) {
+@ for v = 0, per - 1 do
+            t$(v) = msa_vmax(t$(v), msa_load(si + k + $(v * W)));
+@ end
+        }
+@ end
+@ for v = 0, per - 1 do
+        msa_store(part + $(v * W), t$(v));
+@ end
+        const float top = msa_max(m[i], msa_max16(part));
+        const msa_vec top_v = msa_splat(top);
+        alpha[i] = msa_exp(m[i] - top);
+        m[i] = top;
+@ for v = 0, per - 1 do
+        t$(v) = msa_splat(0.0f);
+@ end
+        for (size_t k = 0; k < $(padded); k += 16) {
+@ for v = 0, per - 1 do
+            const msa_vec e$(v) = msa_vexp(msa_vsub(msa_load(si + k + $(v * W)), top_v));
+            msa_store(si + k + $(v * W), e$(v));
+            t$(v) = msa_vadd(t$(v), e$(v));
+@ end
+        }
+@ for v = 0, per - 1 do
+        msa_store(part + $(v * W), t$(v));
+@ end
+        l[i] = msa_fma(l[i], alpha[i], msa_sum16(part));
+    }
+}
+

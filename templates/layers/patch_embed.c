@@ -1,0 +1,31 @@
+/* x ($(slices * grid * grid), $(C)) = patches of the resized, normalised image, projected, + position. A row of patches at a time;
+ * pixels beyond the image are 0 after normalisation. Returns MSA_OK or what is wrong with the image. */
+msa_status $(name)(float *arena, const float *w, const msa_image *image)
+{
+    float *const a = arena + $(scratch + s.a), *const y = arena + $(scratch + s.y);
+    uint8_t *const row = (uint8_t *)(arena + $(scratch + s.row));
+    const float *const levels = w + $(w.levels);
+    uint32_t width = $(size), height = $(size);
+@ if longest then
+    msa_resized_size(image->width, image->height, $(size), true, &width, &height);
+@ end
+    for (uint32_t slice = 0; slice < $(slices); ++slice) {
+        msa_resizer resizer;
+        const msa_status status = msa_resize_init(&resizer, image, slice, width, height, arena + $(scratch + s.resizer), MSA_RESIZE_WORK_BYTES($(size)));
+        if (status != MSA_OK) return status;
+        for (uint32_t gy = 0; gy < $(grid); ++gy) {
+            float *const x = arena + $(at.x) + (slice * $(grid) + gy) * (size_t)$(grid * ldc);
+            for (uint32_t py = 0; py < $(patch); ++py) {
+                const bool inside = gy * $(patch) + py < height;
+                if (inside) msa_resize_row(&resizer, row);
+                for (uint32_t i = 0; i < $(size); ++i) {
+                    float *const to = a + i / $(patch) * $(lda) + py * $(patch) + i % $(patch);
+                    for (uint32_t c = 0; c < 3; ++c) to[c * $(patch * patch)] = inside && i < width ? levels[c * 256 + row[i * 3 + c]] : 0.0f;
+                }
+            }
+            $(gemm)(a, w + $(w.proj),$(bias and (" w + %d,"):format(w.proj_bias) or "") y);
+            $(sum)(y, w + $(w.position) + gy * (size_t)$(grid * ldc), x);
+        }
+    }
+    return MSA_OK;
+}

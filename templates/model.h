@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_model.h - a compiled Medical SAM Adapter: its sizes and its functions. $(made_by)
+$(origin) */
+#ifndef MSA_MODEL_H
+#define MSA_MODEL_H
+
+#include "msa.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MSA_MODEL_INPUT_SIZE $(model.image_size)        /* pixels a side of the square that an image is resized to */
+#define MSA_MODEL_DEPTH $(model.depth)               /* slices of a volume */
+#define MSA_MODEL_GRID $(model.grid)               /* tokens a side */
+#define MSA_MODEL_OUT $(model.out)               /* channels of the embedding */
+#define MSA_MODEL_MASK_SIDE $(4 * model.grid)          /* pixels a side of the logits */
+#define MSA_MODEL_MASKS $(model.decoder.masks)              /* mask tokens: room for so many masks a slice is always enough */
+#define MSA_MODEL_FIRST_CLASSES $(classes)      /* masks that every call returns; 0: one, or all but the first with multimask */
+#define MSA_MODEL_MAX_POINTS $(max_points)        /* points of a prompt; a box comes on top */
+#define MSA_MODEL_TOKENS $(token_rows)            /* rows of the decoder's token matrix */
+#define MSA_MODEL_RESIZE_LONGEST $(model.resize == "longest" and 1 or 0)     /* 1: the longest side is fitted, the rest padded; 0: squashed to the square */
+#define MSA_MODEL_CLICK_RC $(model.click_order == "rc" and 1 or 0)           /* 1: the weights were trained on clicks as (row, column) */
+#define MSA_MODEL_ARENA_BYTES $(memory.floats * 4)
+#define MSA_MODEL_WEIGHTS_BYTES $(blob.bytes)
+#define MSA_MODEL_MACS_ENCODE $(info.macs_encode)
+#define MSA_MODEL_MACS_DECODE $(info.macs_decode)       /* one prompt, one slice */
+#define MSA_MODEL_LAYERS_ENCODE $(#encode)      /* calls of msa_progress */
+#define MSA_MODEL_LAYERS_DECODE $(#decode)
+#define MSA_MODEL_ARITHMETIC "$(arithmetic)"
+#define MSA_MODEL_BOARD "$(board.name)"
+
+/* Open a session.
+ *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session
+ *   weights   msa_weights.bin, MSA_MODEL_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read, outlives the session
+ * Checks the environment (little-endian, rounding to nearest, subnormals kept) and the blob's header, not its CRCs: msa_self_test does.
+ * Returns MSA_OK or why not: MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _ENVIRONMENT, _FORMAT, _SIZE, _ARITHMETIC, _BUILD. */
+msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
+
+/* Resize, normalise and encode an image (SAM, Kirillov et al. 2023, appendix A). One encode serves many prompts.
+ * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _NAN or _CANCELLED; on error there is no embedding. */
+msa_status msa_encode(msa_session *s, const msa_image *image);
+
+/* Segment the encoded image under one prompt.
+ *   prompt  at most MSA_MODEL_MAX_POINTS points, in pixels of the encoded image, x right, y down
+ *   mask    logits hold MSA_MODEL_DEPTH * MSA_MODEL_MASKS * MSA_MODEL_MASK_SIDE^2 floats, iou MSA_MODEL_DEPTH * MSA_MODEL_MASKS; caller's memory
+ * Returns MSA_OK, or the reason; on error mask is untouched. Takes no memory, keeps no pointer. MSA_E_ORDER before msa_encode. */
+msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask);
+
+/* Copy the embedding to out, MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID^2 floats, [depth][channel][row][column]. */
+msa_status msa_get_embedding(const msa_session *s, float *out);
+
+/* Check the CRC-32C of all weights; forgets the embedding. MSA_OK, MSA_E_ARGUMENT, _CRC. */
+msa_status msa_self_test(msa_session *s);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

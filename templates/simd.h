@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_simd.h - the vector operations of $(isa.name), $(isa.width) floats each. $(made_by)
+ * Every kernel is written in these; each does to every lane what msa_arith.h says of scalars. */
+#ifndef MSA_SIMD_H
+#define MSA_SIMD_H
+
+#include <stddef.h>
+#include <float.h>
+#include "msa_arith.h"
+@ if isa.include then
+#include <$(isa.include)>
+@ end
+
+typedef $(isa.vector) msa_vec;
+
+static inline msa_vec msa_load(const float *p) { return $(isa.load); }
+static inline void msa_store(float *p, msa_vec v) { $(isa.store); }
+static inline msa_vec msa_splat(float s) { return $(isa.splat); }
+static inline msa_vec msa_vadd(msa_vec a, msa_vec b) { return $(isa.add); }
+static inline msa_vec msa_vsub(msa_vec a, msa_vec b) { return $(isa.sub); }
+static inline msa_vec msa_vmul(msa_vec a, msa_vec b) { return $(isa.mul); }
+static inline msa_vec msa_vdiv(msa_vec a, msa_vec b) { return $(isa.div); }
+static inline msa_vec msa_vfma(msa_vec a, msa_vec b, msa_vec c) { return $(isa.fma); }
+static inline msa_vec msa_vmax(msa_vec a, msa_vec b) { return $(isa.max); }
+static inline msa_vec msa_vabs(msa_vec a) { return $(isa.abs); }
+
+/* a * 2^n, where t is n as the exponential's rounding left it: an integer in the low bits. */
+static inline msa_vec msa_vscale(msa_vec a, msa_vec t) { return $(isa.scale); }
+
+/* +0 where x < c, else a. */
+static inline msa_vec msa_vzero_below(msa_vec x, msa_vec c, msa_vec a) { return $(isa.zero_below); }
+
+static inline msa_vec msa_vexp(msa_vec x)
+{
+    const msa_vec t = msa_vfma(x, msa_splat(MSA_EXP_LOG2E), msa_splat(MSA_EXP_ROUND));
+    const msa_vec n = msa_vsub(t, msa_splat(MSA_EXP_ROUND));
+    msa_vec r = msa_vfma(n, msa_splat(-MSA_EXP_LN2_HIGH), x);
+    r = msa_vfma(n, msa_splat(-MSA_EXP_LN2_LOW), r);
+    msa_vec p = msa_splat(MSA_EXP_C6);
+@ for _, c in ipairs { "MSA_EXP_C5", "MSA_EXP_C4", "MSA_EXP_C3", "MSA_EXP_C2", "1.0f", "1.0f" } do
+    p = msa_vfma(p, r, msa_splat($(c)));
+@ end
+    return msa_vzero_below(x, msa_splat(MSA_EXP_CUT), msa_vscale(p, t));
+}
+
+static inline msa_vec msa_vgelu(msa_vec x)
+{
+    const msa_vec a = msa_vabs(x);
+    const msa_vec t = msa_vdiv(msa_splat(1.0f), msa_vfma(a, msa_splat(MSA_GELU_SLOPE), msa_splat(1.0f)));
+    msa_vec p = msa_splat(MSA_GELU_C8);
+@ for i = 7, 1, -1 do
+    p = msa_vfma(p, t, msa_splat(MSA_GELU_C$(i)));
+@ end
+    p = msa_vmul(p, t);
+    const msa_vec h = msa_vmul(msa_vexp(msa_vmul(msa_vmul(a, a), msa_splat(-0.5f))), p);
+    return msa_vfma(msa_vsub(msa_splat(-0.0f), a), h, msa_vmax(x, msa_splat(0.0f)));
+}
+
+static inline msa_vec msa_vrelu(msa_vec x) { return msa_vmax(x, msa_splat(0.0f)); }
+
+/* The fixed trees over 16 partial results. */
+static inline float msa_sum16(const float *p)
+{
+    const float a0 = (p[0] + p[8]) + (p[4] + p[12]);
+    const float a1 = (p[1] + p[9]) + (p[5] + p[13]);
+    const float a2 = (p[2] + p[10]) + (p[6] + p[14]);
+    const float a3 = (p[3] + p[11]) + (p[7] + p[15]);
+    return (a0 + a2) + (a1 + a3);
+}
+
+static inline float msa_max16(const float *p)
+{
+    const float a0 = msa_max(msa_max(p[0], p[8]), msa_max(p[4], p[12]));
+    const float a1 = msa_max(msa_max(p[1], p[9]), msa_max(p[5], p[13]));
+    const float a2 = msa_max(msa_max(p[2], p[10]), msa_max(p[6], p[14]));
+    const float a3 = msa_max(msa_max(p[3], p[11]), msa_max(p[7], p[15]));
+    return msa_max(msa_max(a0, a2), msa_max(a1, a3));
+}
+
+#endif
