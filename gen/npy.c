@@ -158,7 +158,7 @@ static int parse_dictionary(struct header *h)
         return wrong(h, "nothing after the dictionary expected", "");
     for (int which = 0; which < 3; ++which)
         if (!(h->seen >> which & 1))
-            return wrong(h, "descr, fortran_order and shape expected; missing is", keys[which]);
+            return wrong(h, "descr, fortran_order and shape expected, once each; one is missing", "");
     return 1;
 }
 
