@@ -1,0 +1,196 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Prompts: from options and JSON files, checked against image and model, packed for the runner.
+-- A prompt is { what = name for messages, slices = 1 or the depth, points = {{x, y}...} a slice, labels = {...} a slice,
+-- box = {x0, y0, x1, y1} a slice, mask = {path, tensor}, multimask = boolean }; points, box and mask may be missing.
+local fail = require "fail"
+local json = require "msagen.json"
+
+local prompts = {}
+
+local function shown(value)
+  if type(value) == "number" then return ("%.14g"):format(value) end
+  if value == json.null then return "null" end
+  if type(value) == "table" then return json.is_array(value) and ("an array of %d"):format(#value) or "an object" end
+  return tostring(value)
+end
+
+local function is_array(value) return type(value) == "table" and json.is_array(value) end
+
+-- How many array levels a JSON value has, judged by its first elements.
+local function levels(value)
+  local n = 0
+  while is_array(value) do
+    n = n + 1
+    value = value[1]
+  end
+  return n
+end
+
+-- Values a slice: `value` itself for all slices, or one entry each where it has a level more than `plain`.
+local function by_slice(value, plain, depth, what, expected)
+  local n = levels(value)
+  if n == plain then return { value } end
+  if n ~= plain + 1 then fail("%s: expected %s, found %s", what, expected, shown(value)) end
+  if #value ~= depth then fail("%s: expected %d slices, found %d", what, depth, #value) end
+  return value
+end
+
+local function numbers(value, count, what, expected)
+  if not is_array(value) or #value ~= count then fail("%s: expected %s, found %s", what, expected, shown(value)) end
+  for i, x in ipairs(value) do
+    if type(x) ~= "number" then fail("%s: expected %s, found %s as number %d", what, expected, shown(x), i) end
+  end
+  return value
+end
+
+local KNOWN = { points = true, labels = true, box = true, mask = true, multimask = true }
+
+-- One object of a prompt file.
+local function from_object(object, what, depth)
+  if type(object) ~= "table" or json.is_array(object) then fail("%s: expected an object, found %s", what, shown(object)) end
+  local keys = {}
+  for key in pairs(object) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for _, key in ipairs(keys) do
+    -- Golden cases tell results and errors beside the prompt.
+    if not KNOWN[key] and not key:match "^logits_" and not key:match "^torch_" then
+      fail("%s: expected points, labels, box, mask or multimask, found %s", what, key)
+    end
+    if object[key] == json.null then object[key] = nil end
+  end
+  local prompt = { what = what, multimask = object.multimask }
+  if prompt.multimask ~= nil and type(prompt.multimask) ~= "boolean" then fail("%s: multimask: expected true or false, found %s", what, shown(prompt.multimask)) end
+  if object.points then
+    local here = what .. ": points"
+    prompt.points = by_slice(object.points, 2, depth, here, "[n,2]")
+    if not object.labels then fail("%s: labels: expected one for each point, found none", what) end
+    prompt.labels = by_slice(object.labels, 1, depth, what .. ": labels", "[n]")
+    for _, points in ipairs(prompt.points) do
+      if not is_array(points) or #points == 0 or #points ~= #prompt.points[1] then fail("%s: expected as many points in each slice, found %s", here, shown(points)) end
+      for i, point in ipairs(points) do numbers(point, 2, ("%s: point %d"):format(here, i), "x and y") end
+    end
+    for _, labels in ipairs(prompt.labels) do numbers(labels, #prompt.points[1], what .. ": labels", ("%d numbers, one for each point"):format(#prompt.points[1])) end
+  elseif object.labels then
+    fail("%s: points: expected one for each label, found none", what)
+  end
+  if object.box then
+    prompt.box = by_slice(object.box, 1, depth, what .. ": box", "[4]")
+    for _, box in ipairs(prompt.box) do numbers(box, 4, what .. ": box", "x0, y0, x1, y1") end
+  end
+  if object.mask ~= nil then
+    if type(object.mask) ~= "string" then fail("%s: mask: expected the path of an NPY file, found %s", what, shown(object.mask)) end
+    prompt.mask = { path = object.mask }
+  end
+  return prompt
+end
+
+--- The prompts of a JSON file.
+function prompts.from_file(path, depth)
+  local list = json.decode(require("msagen.sys").read_file(path), path)
+  if not is_array(list) then fail("%s: expected an array of prompts, found %s", path, shown(list)) end
+  local result = {}
+  for k, object in ipairs(list) do result[k] = from_object(object, ("%s: prompt %d"):format(path, k - 1), depth) end
+  return result
+end
+
+--- The one prompt of --point, --box, --mask-in and --multimask, or none.
+function prompts.from_options(args)
+  if #args.point == 0 and not args.box and not args.mask_in then return {} end
+  local prompt = { multimask = args.multimask }
+  if #args.point > 0 then
+    prompt.points, prompt.labels = { {} }, { {} }
+    for i, point in ipairs(args.point) do
+      prompt.points[1][i], prompt.labels[1][i] = { point[1], point[2] }, point[3] or 1
+    end
+  end
+  if args.box then prompt.box = { args.box } end
+  if args.mask_in then prompt.mask = { path = args.mask_in } end
+  return { prompt }
+end
+
+local function within(x, limit) return x >= 0 and x <= limit end
+
+local function coordinates(values)
+  local texts = {}
+  for i, x in ipairs(values) do texts[i] = shown(x) end
+  return table.concat(texts, ",")
+end
+
+-- The mask prompt, checked for shape and values; its slices.
+local function load_mask(mask, what, model)
+  local side = 4 * model.grid
+  local t = require("msagen.npy").read(mask.path)
+  local shape, dtype = t.shape, t.dtype
+  local ahead = 1
+  for i = 1, #shape - 2 do ahead = ahead * shape[i] end
+  local fits = #shape >= 2 and #shape <= 4 and shape[#shape] == side and shape[#shape - 1] == side
+  if not fits or ahead ~= 1 and ahead ~= model.depth or not dtype:match "^b?f%d" then
+    fail("%s: expected float32 logits [%d,%d]%s, found %s [%s]", what or mask.path, side, side, model.depth > 1 and (" or one a slice, [%d,%d,%d]"):format(model.depth, side, side) or "",
+      dtype, table.concat(shape, ","))
+  end
+  local floats = t:reshape { ahead * side * side }:scale(1) -- any width to float32
+  local finite, at = floats:finite()
+  if not finite then fail("%s: expected finite logits, found NaN or infinity at element %d", what or mask.path, at) end
+  return floats, ahead
+end
+
+--- Check a prompt for an image of width x height and a model; load its mask; set its slices.
+function prompts.check(prompt, width, height, model)
+  local function name(option) return prompt.what and ("%s: %s"):format(prompt.what, option:gsub("^%-%-", "")) or option end
+  local slices = 1
+  for _, field in ipairs { "points", "labels", "box" } do
+    if prompt[field] then slices = math.max(slices, #prompt[field]) end
+  end
+  for s, points in ipairs(prompt.points or {}) do
+    if #points > model.max_points then fail("%s: expected at most %d points, found %d", name "points", model.max_points, #points) end
+    for i, point in ipairs(points) do
+      if not within(point[1], width) or not within(point[2], height) then
+        fail("%s %s: expected a place within the image, 0..%d,0..%d, found it outside", name(prompt.what and "point" or "--point"), coordinates(point), width, height)
+      end
+      local labels = prompt.labels[#prompt.labels == 1 and 1 or s]
+      local label = labels[i]
+      if label ~= 1 and label ~= 0 and label ~= -1 then fail("%s %s: expected label 1, 0 or -1, found %s", name(prompt.what and "point" or "--point"), coordinates(point), shown(label)) end
+    end
+  end
+  for _, box in ipairs(prompt.box or {}) do
+    local here = ("%s %s"):format(name "--box", coordinates(box))
+    for i = 1, 4 do
+      local limit = i % 2 == 1 and width or height
+      if not within(box[i], limit) then fail("%s: expected corners within the image, 0..%d,0..%d, found %s outside", here, width, height, shown(box[i])) end
+    end
+    if box[3] < box[1] or box[4] < box[2] then fail("%s: expected the upper left corner first, found the corners swapped", here) end
+  end
+  if prompt.mask then
+    prompt.mask.tensor, prompt.mask.slices = load_mask(prompt.mask, prompt.what and ("%s: mask %s"):format(prompt.what, prompt.mask.path), model)
+    slices = math.max(slices, prompt.mask.slices)
+  end
+  prompt.slices = slices
+end
+
+--- Slice s (from 1) of one of a prompt's fields.
+function prompts.slice(prompt, field, s)
+  local values = prompt[field]
+  return values and values[#values == 1 and 1 or s]
+end
+
+local BOX, MASK, MULTIMASK = 1, 2, 4
+
+--- The rest of the runner's PROMPT command.
+function prompts.pack(prompt)
+  local out = {}
+  local function put(format, ...) out[#out + 1] = string.pack(format, ...) end
+  local count = prompt.points and #prompt.points[1] or 0
+  put("<I4I4I4", (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0), prompt.slices, count)
+  for s = 1, count > 0 and prompt.slices or 0 do
+    for _, point in ipairs(prompts.slice(prompt, "points", s)) do put("<ff", point[1], point[2]) end
+  end
+  for s = 1, count > 0 and prompt.slices or 0 do
+    for _, label in ipairs(prompts.slice(prompt, "labels", s)) do put("<i1", math.tointeger(label)) end
+  end
+  put(("x"):rep(-(prompt.slices * count) % 4))
+  for s = 1, prompt.box and prompt.slices or 0 do put("<ffff", table.unpack(prompts.slice(prompt, "box", s))) end
+  if prompt.mask then out[#out + 1] = prompt.mask.tensor:tobytes():rep(prompt.mask.slices == 1 and prompt.slices or 1) end
+  return table.concat(out)
+end
+
+return prompts

@@ -1,0 +1,241 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen run DIR [options]: run what was built on an image, on this computer or under the board's emulator.
+local fail = require "fail"
+
+local verb = {}
+
+-- Numbers as people write them; NaN and infinity are numbers here, and outside every image.
+local function number(text)
+  local word = text:lower():match "^[+-]?(%a+)$"
+  if word == "nan" then return 0 / 0 end
+  if word == "inf" or word == "infinity" then return text:sub(1, 1) == "-" and -math.huge or math.huge end
+  if not text:match "^[+-]?%.?%d[%d.]*[eE]?[+-]?%d*$" then return nil end
+  return tonumber(text)
+end
+
+local function number_list(text, least, most, expected)
+  local list = {}
+  for piece in (text .. ","):gmatch "([^,]*)," do
+    list[#list + 1] = number(piece)
+    if not list[#list] or #list > most then return nil, ("expected %s, found %s"):format(expected, text) end
+  end
+  local _, commas = text:gsub(",", "")
+  if #list ~= commas + 1 or #list < least then return nil, ("expected %s, found %s"):format(expected, text) end
+  return list
+end
+
+local function a_point(text) return number_list(text, 2, 3, "X,Y or X,Y,LABEL") end
+local function a_box(text) return number_list(text, 4, 4, "X0,Y0,X1,Y1") end
+local function a_count(text)
+  local n = math.tointeger(tonumber(text))
+  if not n or n < 1 or n > 1000000 then return nil, ("expected a whole number from 1 to 1000000, found %s"):format(text) end
+  return n
+end
+
+function verb.setup(command)
+  command:argument("dir", "A folder that `msagen build` wrote."):argname "DIR"
+  command:option("--image", "PNG, JPEG, or NPY (uint8 [H,W,3]; [D,H,W,3] for a volume)."):argname "FILE"
+  command:option("--point", "A point in pixels of the image; label 1 (default) inside, 0 outside."):argname "X,Y[,LABEL]":count "*":convert(a_point)
+  command:option("--box", "A box, corners in pixels of the image."):argname "X0,Y0,X1,Y1":convert(a_box)
+  command:option("--mask-in", "Logits of an earlier result as a prompt."):argname "FILE.npy"
+  command:flag("--multimask", "Ask for three masks rather than one.")
+  command:option("--prompts", "Prompts as a JSON array, instead of the four options above."):argname "FILE.json"
+  command:option("--out", "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy."):argname "DIR"
+  command:option("--mask-out", "The first prompt's best mask, 0 or 255, at the image's size; of a volume an NPY."):argname "FILE.png"
+  command:option("--overlay-out", "The image with that mask, its contour and the prompt drawn into it."):argname "FILE.png"
+  command:option("--resized-out", "The image as the model gets it, uint8 [D,S,S,3]."):argname "FILE.npy"
+  command:option("--upsampled-out", "The first prompt's logits at the image's size, float32 [D,M,H,W]."):argname "FILE.npy"
+  command:flag("--digest", "Print the SHA-256 over the embedding and all logits.")
+  command:option("--bench", "Print times (medians of N), memory and multiply-adds."):argname "N":convert(a_count)
+end
+
+local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local NPY_HEADER = 128 -- of the files that the runner writes
+local MAX_SIDE = 16384
+
+local function usage(format, ...)
+  io.stderr:write("msagen: ", format:format(...), "; see msagen run --help\n")
+  return 2
+end
+
+local function npy_dtype(t) return ("%s [%s]"):format(t.dtype, table.concat(t.shape, ",")) end
+
+-- Any image file as a tensor u8 [D,H,W,3].
+local function read_image(path, depth)
+  local file, why = io.open(path, "rb")
+  if not file then fail("%s: cannot be read: %s", path, (why:gsub("^.*: ", ""))) end
+  local start = file:read(6)
+  file:close()
+  local t = start == "\x93NUMPY" and require("msagen.npy").read(path) or require("msagen.image").read(path)
+  local shape = t.shape
+  local expected = depth == 1 and "uint8 [H,W,3]" or ("uint8 [%d,H,W,3]"):format(depth)
+  if t.dtype ~= "u8" or shape[#shape] ~= 3 or not (#shape == 3 and depth == 1 or #shape == 4 and shape[1] == depth) then
+    fail("%s: image: expected %s, found %s", path, expected, npy_dtype(t))
+  end
+  local height, width = shape[#shape - 2], shape[#shape - 1]
+  if height < 1 or width < 1 or height > MAX_SIDE or width > MAX_SIDE then
+    fail("%s: image: expected 1 to %d pixels a side, found %dx%d", path, MAX_SIDE, width, height)
+  end
+  return t:reshape { depth, height, width, 3 }
+end
+
+local function command(what, rest)
+  return string.pack("<I4I4", what, #rest) .. rest .. ("\0"):rep(-#rest % 4)
+end
+
+local function feed(hash, path)
+  local file = assert(io.open(path, "rb"))
+  file:seek("set", NPY_HEADER)
+  for piece in function() return file:read(1048576) end do hash:update(piece) end
+  file:close()
+end
+
+local function write_overlay(path, image, mask_path, prompt)
+  local prompts, tensor = require "run.prompts", require("msagen.npy").read(mask_path)
+  local marks = {}
+  for s = 1, image.shape[1] do
+    marks[s] = { points = prompts.slice(prompt, "points", s), labels = prompts.slice(prompt, "labels", s), box = prompts.slice(prompt, "box", s) }
+  end
+  require("msagen.image").write_png(path, require("msagen.overlay").draw(image, tensor, marks))
+end
+
+-- What is said of each prompt's result, from the runner's lines.
+local function read_results(lines)
+  local results, times = {}, {}
+  for _, line in ipairs(lines) do
+    local masks = line:match "^prompt %d+ masks (%d+)$"
+    local best, iou = line:match "^best (%d+) (%S+)$"
+    local name, ms = line:match "^(%a+_ms) (%S+)$"
+    if masks then results[#results + 1] = { masks = math.tointeger(masks), best = {}, iou = {} }
+    elseif best then
+      local result = results[#results]
+      result.best[#result.best + 1], result.iou[#result.iou + 1] = math.tointeger(best), tonumber(iou)
+    elseif name then times[name] = ms
+    end
+  end
+  return results, times
+end
+
+local function report(args, folder, results, times, digest)
+  if digest then print("digest " .. digest) end
+  if args.bench then
+    print(("encode_ms %s\ndecode_ms %s"):format(times.encode_ms, times.decode_ms))
+    for _, name in ipairs { "arena_bytes", "weights_bytes", "macs_encode", "macs_decode" } do print(("%s %d"):format(name, folder[name])) end
+  end
+  if digest or args.bench then return end
+  for k, result in ipairs(results) do
+    local iou = {}
+    for i, value in ipairs(result.iou) do iou[i] = ("%.4f"):format(value) end
+    print(("prompt %d: %d mask%s, highest predicted IoU %s"):format(k - 1, result.masks, result.masks == 1 and "" or "s", table.concat(iou, " ")))
+  end
+end
+
+local function perform(args, folder, image, list, staging, scratch)
+  local prompts, sys = require "run.prompts", require "msagen.sys"
+  local request = { "MSARUN1\n" }
+  local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
+
+  -- Where everything goes is settled before the work begins.
+  local function file(option) return args[option] and staging:file(args[option]) end
+  local function kept(name) return args.out and staging:file(args.out .. "/" .. name) or scratch .. "/" .. name end
+  local hashed, outputs = {}, {}
+  outputs.resized, outputs.upsampled = file "resized_out", file "upsampled_out"
+  outputs.mask, outputs.overlay = file "mask_out", file "overlay_out"
+  local volume = folder.depth > 1
+  local raw_mask = (outputs.mask or outputs.overlay) and (volume and outputs.mask or scratch .. "/mask.npy")
+
+  if sys.isatty(2) then
+    local layers = 0
+    for _, layer in ipairs(type(folder.layers) == "table" and folder.layers or {}) do
+      if layer.phase == "encode" then layers = layers + 1 end
+    end
+    ask(PROGRESS, string.pack("<I4", layers))
+  end
+  if image then
+    local raw, shape = scratch .. "/image.npy", image.shape
+    require("msagen.npy").write(raw, image)
+    ask(IMAGE, string.pack("<I4I4I4I8", shape[3], shape[2], shape[1], sys.size(raw) - image:numel()) .. raw)
+  else
+    ask(SYNTHETIC)
+  end
+  if outputs.resized then ask(RESIZED, outputs.resized) end
+  if args.out or args.digest then
+    hashed[1] = kept "embedding.npy"
+    ask(EMBEDDING, hashed[1])
+  end
+  for k, prompt in ipairs(list) do
+    ask(PROMPT, prompts.pack(prompt))
+    if args.out or args.digest then
+      hashed[#hashed + 1] = kept(("prompt_%d.logits.npy"):format(k - 1))
+      ask(LOGITS, hashed[#hashed])
+    end
+    if args.out then ask(IOU, kept(("prompt_%d.iou.npy"):format(k - 1))) end
+    if k == 1 and raw_mask then ask(MASK, raw_mask) end
+    if k == 1 and outputs.upsampled then ask(UPSAMPLED, outputs.upsampled) end
+  end
+  if args.bench then ask(BENCH, string.pack("<I4", args.bench)) end
+
+  sys.write_file(scratch .. "/request", table.concat(request))
+  local lines = folder:perform(scratch .. "/request", scratch .. "/response", function(text) return staging:renamed(text) end)
+  local results, times = read_results(lines)
+
+  local digest
+  if args.digest then
+    local hash = require("msagen.sha256").new()
+    for _, path in ipairs(hashed) do feed(hash, path) end
+    digest = hash:hex()
+  end
+  local ok, message = pcall(function()
+    if outputs.mask and not volume then
+      local mask = require("msagen.npy").read(raw_mask)
+      require("msagen.image").write_png(outputs.mask, mask:reshape { mask.shape[2], mask.shape[3] })
+    end
+    if outputs.overlay then write_overlay(outputs.overlay, image, raw_mask, list[1]) end
+  end)
+  if not ok then
+    if type(message) == "table" and message.msagen then message.msagen = staging:renamed(message.msagen) end
+    error(message, 0)
+  end
+  staging:commit()
+  report(args, folder, results, times, digest)
+end
+
+function verb.run(args)
+  local alone = #args.point > 0 and "--point" or args.box and "--box" or args.mask_in and "--mask-in" or args.multimask and "--multimask"
+  if args.prompts and alone then return usage("--prompts: expected instead of %s, found both", alone) end
+  if not args.image and not args.bench then return usage "--image: expected a file (only --bench goes without), found none" end
+  local sys = require "msagen.sys"
+  local folder = require("run.folder").open(args.dir)
+  local prompts = require "run.prompts"
+  local list = args.prompts and prompts.from_file(args.prompts, folder.depth) or prompts.from_options(args)
+  for _, option in ipairs { "mask_out", "overlay_out", "upsampled_out" } do
+    local name = "--" .. option:gsub("_", "-")
+    if args[option] and #list == 0 then fail("%s: expected a prompt (--point, --box, --mask-in or --prompts), found none", name) end
+  end
+  if not args.image then
+    for _, option in ipairs { "point", "box", "mask_in", "prompts", "out", "resized_out", "digest" } do
+      local given = args[option]
+      if given and not (option == "point" and #given == 0) then return usage("--%s: expected with --image, found without", (option:gsub("_", "-"))) end
+    end
+  end
+  if folder.depth > 1 and args.mask_out and args.mask_out:lower():match "%.png$" then
+    fail("--mask-out %s: expected the name of an NPY file, as the masks of a volume are, found a PNG", args.mask_out)
+  end
+
+  local image = args.image and read_image(args.image, folder.depth)
+  for _, prompt in ipairs(image and list or {}) do prompts.check(prompt, image.shape[3], image.shape[2], folder) end
+
+  folder:compile()
+  local base = os.getenv "TMPDIR" or "/tmp"
+  local scratch = sys.mkdtemp(base, "msagen-run-")
+  sys.cleanup(scratch)
+  local staging = require("run.staging").new()
+  local ok, message = pcall(perform, args, folder, image, list, staging, scratch)
+  staging:close()
+  sys.remove_tree(scratch)
+  sys.keep(scratch)
+  if not ok then error(message, 0) end
+  return 0
+end
+
+return verb
