@@ -95,6 +95,8 @@ static const struct msagen_pickle_global globals[] = {
     GLOBAL("numpy._core.multiarray", "scalar", OPAQUE),
     GLOBAL("numpy.core.multiarray", "_reconstruct", OPAQUE),
     GLOBAL("numpy._core.multiarray", "_reconstruct", OPAQUE),
+    GLOBAL("numpy.core.numeric", "_frombuffer", OPAQUE),
+    GLOBAL("numpy._core.numeric", "_frombuffer", OPAQUE),
     GLOBAL("numpy", "dtype", OPAQUE),
     GLOBAL("numpy", "ndarray", NAME_ONLY),
     GLOBAL("pathlib", "PosixPath", OPAQUE),
@@ -118,6 +120,12 @@ static const struct msagen_pickle_global globals[] = {
     GLOBAL("__builtin__", "list", NAME_ONLY),
     GLOBAL("__builtin__", "int", NAME_ONLY),
     GLOBAL("__builtin__", "float", NAME_ONLY),
+    GLOBAL("__builtin__", "bool", NAME_ONLY),
+    GLOBAL("__builtin__", "str", NAME_ONLY),
+    GLOBAL("__builtin__", "tuple", NAME_ONLY),
+    GLOBAL("__builtin__", "object", NAME_ONLY),
+    GLOBAL("__builtin__", "long", NAME_ONLY),
+    GLOBAL("__builtin__", "unicode", NAME_ONLY),
     GLOBAL("builtins", "set", OPAQUE),
     GLOBAL("builtins", "frozenset", OPAQUE),
     GLOBAL("builtins", "complex", OPAQUE),
@@ -128,9 +136,14 @@ static const struct msagen_pickle_global globals[] = {
     GLOBAL("builtins", "list", NAME_ONLY),
     GLOBAL("builtins", "int", NAME_ONLY),
     GLOBAL("builtins", "float", NAME_ONLY),
+    GLOBAL("builtins", "bool", NAME_ONLY),
+    GLOBAL("builtins", "str", NAME_ONLY),
+    GLOBAL("builtins", "tuple", NAME_ONLY),
+    GLOBAL("builtins", "object", NAME_ONLY),
+    GLOBAL("builtins", "bytes", NAME_ONLY),
 };
 
-/* Opcodes that are known and refused. The text opcodes of protocol 0 are among them: torch.save never wrote protocol 0 or 1. */
+/* Opcodes that are known and refused. The text opcodes of protocol 0 are among them: torch.save writes protocol 2 unless told. */
 static const struct {
     unsigned char code;
     const char *name;
@@ -664,7 +677,7 @@ static bool refuse_opcode(struct reader *r, unsigned char code)
 {
     for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i)
         if (refused[i].code == code)
-            return FAIL(r, "byte %zu: opcode %s (0x%02x), which torch.save never writes: refused", r->at - 1, refused[i].name,
+            return FAIL(r, "byte %zu: opcode %s (0x%02x), which no checkpoint needs: refused", r->at - 1, refused[i].name,
                         code);
     return FAIL(r, "byte %zu: unknown opcode 0x%02x: refused", r->at - 1, code);
 }
@@ -793,7 +806,7 @@ static bool step(struct reader *r, unsigned char code)
     case 0x93:      /* STACK_GLOBAL */
         return read_stack_global(r);
     case 'i':       /* INST: refused, by the name it calls where that tells more */
-        return read_global(r) && FAIL(r, "byte %zu: opcode INST (0x69), which torch.save never writes: refused", r->at - 1);
+        return read_global(r) && FAIL(r, "byte %zu: opcode INST (0x69), which no checkpoint needs: refused", r->at - 1);
     case 'R':       /* REDUCE */
     case 0x81:      /* NEWOBJ */
         return read_call(r, 1);
