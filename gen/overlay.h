@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The picture for people: an image with a mask tinted and outlined, and the prompt that asked for it. */
+#ifndef MSAGEN_OVERLAY_H
+#define MSAGEN_OVERLAY_H
+
+#include <stddef.h>
+
+/* RGB pixels, drawn in place: a view of `stride` bytes a row. */
+struct msagen_canvas {
+    unsigned char *pixels;
+    size_t width, height, stride;
+};
+
+/* Tint where mask [height][width] is not zero, and draw its contour. 0, or -1: out of memory. */
+int msagen_overlay_mask(struct msagen_canvas *canvas, const unsigned char *mask);
+
+/* A disc with a plus (label 1) or a minus (label 0) at (x, y) in pixels, edges of pixels being whole numbers. Clipped. */
+void msagen_overlay_point(struct msagen_canvas *canvas, double x, double y, int label);
+
+/* The outline of a box. Clipped. */
+void msagen_overlay_box(struct msagen_canvas *canvas, double x0, double y0, double x1, double y1);
+
+#endif
