@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_model.c - the session: checks what it is given, calls the layers, hands out results. */
+#ifndef MSA_INTERNAL_H
 #include "msa_internal.h"
+#endif
 #include "msa_runtime.h"
 
 /* States of a session; a forgotten or unopened one holds neither. */

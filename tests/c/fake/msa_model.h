@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_model.h - a model small enough to check by hand, for tests of session, harness and `run`: see layers.c. */
+/* msa_model.h - a model small enough to check by hand, for tests of session, harness and `run`: see layers.h. */
 #ifndef MSA_MODEL_H
 #define MSA_MODEL_H
 

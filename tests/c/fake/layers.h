@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
-/* layers.c - a network whose answers are seen at a glance: it embeds each patch's mean and lights up what resembles the first point. */
+/* layers.h - a network whose answers are seen at a glance: it embeds each patch's mean and lights up what resembles the first point. */
+#ifndef FAKE_LAYERS_H
+#define FAKE_LAYERS_H
+
 #include "msa_internal.h"
 #include "msa_runtime.h"
 
@@ -57,3 +60,5 @@ msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t toke
     }
     return msa_progress(100u + slice) != 0 ? MSA_E_CANCELLED : MSA_OK;
 }
+
+#endif
