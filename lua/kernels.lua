@@ -62,17 +62,18 @@ local function tile(self, mr, np, f, count)
     { MR = mr, NP = np, K = count, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps })
 end
 
---- c (M,N) = act(init + a b).
+--- c (M,N) = act(a b), act(a b + bias) or act(c + a b).
 -- M, N, K; lda, ldc; ldb = 16 and bps = K * 16 unless b is not packed; cps = 16 unless c is in panels;
--- init "zero", "bias" (one more argument) or "keep"; act "none", "gelu" or "relu".
+-- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act "none", "gelu" or "relu".
 -- Writes whole panels: c has room for N rounded up to 16.
 -- @return name of void f(a, b, [bias,] c)
 function kernels:gemm(f)
   f = { M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb or 16, bps = f.bps or f.K * 16, ldc = f.ldc, cps = f.cps or 16,
     init = f.init or "zero", act = f.act or "none", panels = (f.N + 15) // 16 }
   assert(f.M > 0 and f.N > 0 and f.K > 0 and f.lda and f.ldc)
-  local sum = (f.init == "keep" and "c" or f.init == "bias" and "bias" or "0") .. " + a b"
+  local sum = f.init == "keep" and "c + a b" or f.init == "bias" and "a b + bias" or "a b"
   f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
+  f.finishes = f.act ~= "none" or f.init == "bias"
   f.blocks = tiles.blocks(f.K, self.board.k_block or 768)
   f.rows, f.columns = tiles.choose(self.isa, self.board.core, f.M, f.panels)
   f.tile = function(mr, np, count) return tile(self, mr, np, f, count) end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The image, resized and normalised a row at a time, to tokens: convolution with stride P as a matrix product, plus the
--- absolute position. Normalisation is a table of 256 values a channel; padding to a square is 0 after normalisation.
+--- The image, resized and normalised a row at a time, to tokens: convolution with stride P as a matrix product for each colour, plus
+-- the absolute position. Normalisation is a table of 256 values a channel; padding to a square is 0 after normalisation.
 local kernels = require "kernels"
 local segment = require "segment"
 local scratch = require "scratch"
@@ -30,12 +30,14 @@ function layer.prepare(L, ctx)
   local s = scratch.new()
   s:take("a", g * lda)
   s:take("y", g * ldc)
+  s:take("product", g * ldc)
   s:take("row", (S * 3 + 3) // 4)
   s:take("resizer", 0) -- its size is the runtime's to say: the last place, so that it may grow
   L.scratch = s.size
   L.scratch_tail = "MSA_RESIZE_WORK_BYTES"
   L.env = { C = C, grid = g, patch = P, size = S, ldc = ldc, lda = lda, s = s.at, w = seg.at, slices = m.depth, longest = m.resize == "longest",
-    gemm = K:gemm { M = g, N = C, K = length, lda = lda, ldc = ldc, init = embed.params.bias and "bias" or "zero" }, bias = embed.params.bias ~= nil,
+    first = K:gemm { M = g, N = C, K = P * P, lda = lda, ldc = ldc, bps = length * 16, init = embed.params.bias and "bias" or "zero" }, bias = embed.params.bias ~= nil,
+    other = K:gemm { M = g, N = C, K = P * P, lda = lda, ldc = ldc, bps = length * 16 }, add = K:rows("add", { rows = g, C = C, ldx = ldc, ldy = ldc }),
     sum = K:rows("sum", { rows = g, C = C, ldx = ldc, ldy = ldc, ldz = ldc }) }
   L.buffers = { x = m.depth * g * g * ldc }
   L.macs = m.depth * g * g * length * C

@@ -1,13 +1,16 @@
 @ local per = 16 // W
 @ local function fill(j, np, pad)
 @   for v = 0, np * per - 1 do
-$(pad)msa_store(c + i * $(ldc) + $(j) * $(cps) + $(v // per * cps + v % per * W), $(init == "bias" and ("msa_load(bias + %s * 16 + %d)"):format(j, v * W) or "msa_splat(0.0f)"));
+$(pad)msa_store(c + i * $(ldc) + $(j) * $(cps) + $(v // per * cps + v % per * W), msa_splat(0.0f));
 @   end
 @ end
 @ local function finish(j, np, pad)
 @   for v = 0, np * per - 1 do
 @     local where = ("c + i * %d + %s * %d + %d"):format(ldc, j, cps, v // per * cps + v % per * W)
-$(pad)msa_store($(where), msa_v$(act)(msa_load($(where))));
+@     local value = ("msa_load(%s)"):format(where)
+@     if init == "bias" then value = ("msa_vadd(%s, msa_load(bias + %s * 16 + %d))"):format(value, j, v * W) end
+@     if act ~= "none" then value = ("msa_v%s(%s)"):format(act, value) end
+$(pad)msa_store($(where), $(value));
 @   end
 @ end
 /* c ($(M), $(N)) = $(formula), a ($(M), $(K)), b ($(K), $(N)). Rows of a are $(lda) apart, of c $(ldc);
@@ -34,7 +37,7 @@ void $(name)(const float *restrict a, const float *restrict b,$(init == "bias" a
             $(tile(row.mr, column.np, block.count))(a + i * $(lda) + $(block.first), b + j * $(bps) + $(block.first * ldb), c + i * $(ldc) + j * $(cps));
         }
 @     end
-@     if #blocks == 1 and act ~= "none" then
+@     if #blocks == 1 and finishes then
         for (size_t i = 0; i < $(M); ++i) {
 @       finish("j", column.np, "            ")
         }
@@ -42,7 +45,7 @@ void $(name)(const float *restrict a, const float *restrict b,$(init == "bias" a
     }
 @   end
 @ end
-@ if #blocks > 1 and act ~= "none" then
+@ if #blocks > 1 and finishes then
     for (size_t i = 0; i < $(M); ++i) {
         for (size_t j = 0; j < $(panels); ++j) {
 @   finish("j", 1, "            ")

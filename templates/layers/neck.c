@@ -2,6 +2,7 @@
 void $(name)(float *arena, const float *w)
 {
     float *const border = arena + $(scratch + s.border);
+    float *const product = arena + $(scratch + s.product);
     memset(border, 0, $((grid + 2) * (grid + 2) * lde) * sizeof(float));
     for (size_t slice = 0; slice < $(slices); ++slice) {
         const float *const x = arena + $(at.x) + slice * $(grid * grid * ldc);
@@ -13,8 +14,10 @@ void $(name)(float *arena, const float *w)
         }
         for (size_t y = 0; y < $(grid); ++y) {
             float *const row = out + y * $(grid * lde);
-@ for tap = 0, 8 do
-            $(tap == 0 and tap_zero or tap_keep)(border + (y + $(tap // 3)) * $((grid + 2) * lde) + $(tap % 3 * lde), w + $(w["tap" .. tap]), row);
+            $(tap)(border + y * $((grid + 2) * lde), w + $(w.tap0), row);
+@ for t = 1, 8 do
+            $(tap)(border + (y + $(t // 3)) * $((grid + 2) * lde) + $(t % 3 * lde), w + $(w["tap" .. t]), product);
+            $(add)(product, row);
 @ end
             $(norm2)(row, w + $(w.norm2), row);
         }

@@ -2,7 +2,7 @@
  * pixels beyond the image are 0 after normalisation. Returns MSA_OK or what is wrong with the image. */
 msa_status $(name)(float *arena, const float *w, const msa_image *image)
 {
-    float *const a = arena + $(scratch + s.a), *const y = arena + $(scratch + s.y);
+    float *const a = arena + $(scratch + s.a), *const y = arena + $(scratch + s.y), *const product = arena + $(scratch + s.product);
     uint8_t *const row = (uint8_t *)(arena + $(scratch + s.row));
     const float *const levels = w + $(w.levels);
     uint32_t width = $(size), height = $(size);
@@ -23,7 +23,11 @@ msa_status $(name)(float *arena, const float *w, const msa_image *image)
                     for (uint32_t c = 0; c < 3; ++c) to[c * $(patch * patch)] = inside && i < width ? levels[c * 256 + row[i * 3 + c]] : 0.0f;
                 }
             }
-            $(gemm)(a, w + $(w.proj),$(bias and (" w + %d,"):format(w.proj_bias) or "") y);
+            $(first)(a, w + $(w.proj),$(bias and (" w + %d,"):format(w.proj_bias) or "") y);
+            for (size_t c = 1; c < 3; ++c) {
+                $(other)(a + c * $(patch * patch), w + $(w.proj) + c * $(patch * patch * 16), product);
+                $(add)(product, y);
+            }
             $(sum)(y, w + $(w.position) + gy * (size_t)$(grid * ldc), x);
         }
     }
