@@ -37,7 +37,7 @@ finish() {
 # The sources as a tarball has them, unpacked once: what is built from them cannot lean on this tree.
 unpacked() {
   [ -d "$work/src" ] && return
-  mkdir -p "$work/dist" && make -C "$build" --no-print-directory dist distdir=msagen-check > "$work/logs/make-dist" 2>&1 &&
+  mkdir -p "$work/dist" && make -C "$build" --no-print-directory dist distdir=msagen-check &&
     mv "$build"/msagen-check.tar.gz "$work/dist/msagen.tar.gz" && mkdir "$work/unpack" &&
     tar -xzf "$work/dist/msagen.tar.gz" -C "$work/unpack" && mv "$work/unpack/msagen-check" "$work/src" && chmod -R u+w "$work/src"
 }

@@ -217,11 +217,11 @@ refused("a script that returns nothing", 1, { tally.program, "build", file("devi
 -- A full disk: a limit on file size always, a small file system where we may mount one.
 
 refused("a file size limit below the weights", 1,
-  { "sh", "-c", 'ulimit -f 2048; exec "$@"', "sh", table.unpack(build(demo_path)) }, { "fw" })
+  { "sh", "-c", 'ulimit -f 2048; exec "$@"', "sh", table.unpack(build(demo_path)) }, { "fw", "File too large" })
 local disk = work .. "/disk"
 sys.mkdir_p(disk)
 if sys.spawn { "mount", "-t", "tmpfs", "-o", "size=3m", "none", disk, stdout = "/dev/null", stderr = "/dev/null" } == 0 then
-  refused("a full disk", 1, { tally.program, "build", demo_path, "-o", "disk/fw" }, { "disk/fw" })
+  refused("a full disk", 1, { tally.program, "build", demo_path, "-o", "disk/fw" }, { "disk/", "No space left" })
   sys.spawn { "umount", disk }
 else
   tally.skip("a full disk", "a file system cannot be mounted here")
