@@ -16,8 +16,11 @@
 enum { BUFFER = 1 << 18 };
 
 struct msagen_outfile {
-    char *path, *temporary;
+    char *path;      /* as the user gave it, for messages */
+    char *target;    /* what it leads to */
+    char *temporary; /* NULL: the target is a device or a pipe, and open itself */
     int fd;
+    int pipe; /* or a terminal: no seeking */
     int why; /* errno of the first failure, or 0 */
     uint64_t size;
     size_t held; /* bytes in the buffer, the last of `size` */
@@ -27,9 +30,37 @@ struct msagen_outfile {
 static void outfile_free(struct msagen_outfile *f)
 {
     free(f->path);
+    free(f->target);
     free(f->temporary);
     free(f->buffer);
     free(f);
+}
+
+/* Opens f->target itself where renaming would replace something that is no file; 0 if the target is a file or not there. */
+static int open_special(struct msagen_outfile *f)
+{
+    struct stat st;
+    if (stat(f->target, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+        return 0;
+    f->fd = open(f->target, O_WRONLY | O_CLOEXEC);
+    f->pipe = f->fd >= 0 && lseek(f->fd, 0, SEEK_CUR) < 0;
+    return 1;
+}
+
+static void open_temporary(struct msagen_outfile *f)
+{
+    const size_t size = strlen(f->target) + sizeof ".XXXXXX";
+    f->temporary = malloc(size);
+    if (!f->temporary)
+        return;
+    snprintf(f->temporary, size, "%s.XXXXXX", f->target);
+    f->fd = mkostemp(f->temporary, O_CLOEXEC);
+    if (f->fd >= 0 && msagen_cleanup(f->temporary) != 0) {
+        close(f->fd);
+        unlink(f->temporary);
+        f->fd = -1;
+        errno = ENOMEM;
+    }
 }
 
 struct msagen_outfile *msagen_outfile_open(const char *path, char *error, size_t error_bytes)
@@ -39,22 +70,15 @@ struct msagen_outfile *msagen_outfile_open(const char *path, char *error, size_t
         snprintf(error, error_bytes, "%s: out of memory", path);
         return NULL;
     }
-    const size_t size = strlen(path) + sizeof ".XXXXXX";
     f->fd = -1;
     f->path = strdup(path);
+    f->target = realpath(path, NULL);
+    if (!f->target)
+        f->target = strdup(path);
     f->buffer = malloc(BUFFER);
-    f->temporary = malloc(size);
     errno = ENOMEM;
-    if (f->path && f->buffer && f->temporary) {
-        snprintf(f->temporary, size, "%s.XXXXXX", path);
-        f->fd = mkostemp(f->temporary, O_CLOEXEC);
-    }
-    if (f->fd >= 0 && msagen_cleanup(f->temporary) != 0) {
-        close(f->fd);
-        unlink(f->temporary);
-        f->fd = -1;
-        errno = ENOMEM;
-    }
+    if (f->path && f->target && f->buffer && !open_special(f))
+        open_temporary(f);
     if (f->fd < 0) {
         snprintf(error, error_bytes, "%s: cannot be created: %s", path, strerror(errno));
         outfile_free(f);
@@ -66,7 +90,7 @@ struct msagen_outfile *msagen_outfile_open(const char *path, char *error, size_t
 static void write_all(struct msagen_outfile *f, uint64_t at, const unsigned char *data, size_t bytes)
 {
     while (bytes && !f->why) {
-        const ssize_t n = pwrite(f->fd, data, bytes, (off_t)at);
+        const ssize_t n = f->pipe ? write(f->fd, data, bytes) : pwrite(f->fd, data, bytes, (off_t)at);
         if (n > 0) {
             data += n;
             at += (uint64_t)n;
@@ -104,6 +128,8 @@ void msagen_outfile_write(struct msagen_outfile *f, const void *data, size_t byt
 void msagen_outfile_patch(struct msagen_outfile *f, uint64_t at, const void *data, size_t bytes)
 {
     flush(f);
+    if (f->pipe && !f->why)
+        f->why = ESPIPE;
     write_all(f, at, data, bytes);
 }
 
@@ -118,30 +144,37 @@ int msagen_outfile_failed(const struct msagen_outfile *f)
 }
 
 /* mkostemp makes files private; what we write is as public as the user's umask says. */
-static int publish(int fd)
+static int publish(struct msagen_outfile *f)
 {
     const mode_t mask = umask(0);
     umask(mask);
-    return fchmod(fd, 0666 & ~mask);
+    return fchmod(f->fd, 0666 & ~mask);
+}
+
+/* Forgets the temporary file, which has been renamed or is to go. */
+static void leave(struct msagen_outfile *f, int renamed)
+{
+    if (f->temporary) {
+        if (!renamed)
+            unlink(f->temporary);
+        msagen_keep(f->temporary);
+    }
+    outfile_free(f);
 }
 
 int msagen_outfile_finish(struct msagen_outfile *f, char *error, size_t error_bytes)
 {
     flush(f);
-    if (!f->why && publish(f->fd) != 0)
+    if (!f->why && f->temporary && publish(f) != 0)
         f->why = errno;
     if (close(f->fd) != 0 && !f->why)
         f->why = errno;
-    f->fd = -1;
-    if (!f->why && rename(f->temporary, f->path) != 0)
+    if (!f->why && f->temporary && rename(f->temporary, f->target) != 0)
         f->why = errno;
     const int why = f->why;
-    if (why) {
+    if (why)
         snprintf(error, error_bytes, "%s: cannot be written: %s", f->path, strerror(why));
-        unlink(f->temporary);
-    }
-    msagen_keep(f->temporary);
-    outfile_free(f);
+    leave(f, !why);
     return why ? -1 : 0;
 }
 
@@ -149,9 +182,6 @@ void msagen_outfile_abort(struct msagen_outfile *f)
 {
     if (!f)
         return;
-    if (f->fd >= 0)
-        close(f->fd);
-    unlink(f->temporary);
-    msagen_keep(f->temporary);
-    outfile_free(f);
+    close(f->fd);
+    leave(f, 0);
 }

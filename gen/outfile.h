@@ -8,13 +8,14 @@
 
 struct msagen_outfile;
 
-/* Creates a temporary file in the target's folder (removed on signals, too). NULL and a text that starts with `path` on failure. */
+/* Creates a temporary file in the target's folder (removed on signals, too). A target that is a link stays one; a device or a
+ * pipe is written to, not replaced. NULL and a text that starts with `path` on failure. */
 struct msagen_outfile *msagen_outfile_open(const char *path, char *error, size_t error_bytes);
 
 /* Appends. After a failure further writes do nothing, and finish reports it. */
 void msagen_outfile_write(struct msagen_outfile *f, const void *data, size_t bytes);
 
-/* Overwrites bytes already appended. */
+/* Overwrites bytes already appended; fails on a pipe. */
 void msagen_outfile_patch(struct msagen_outfile *f, uint64_t at, const void *data, size_t bytes);
 
 /* Bytes appended so far. */
