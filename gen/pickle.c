@@ -288,8 +288,8 @@ static bool pop_mark(struct reader *r, struct msagen_value ***items, size_t *cou
     if (r->mark_count == 0)
         return FAIL(r, "byte %zu: malformed: no mark on the stack", r->at - 1);
     const size_t depth = r->marks[--r->mark_count];
-    *items = r->stack + depth;
     *count = r->depth - depth;
+    *items = *count ? r->stack + depth : NULL;
     r->depth = depth;
     return true;
 }
