@@ -12,7 +12,7 @@
 #define SIDE2 ((size_t)MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE)
 
 static const unsigned char model_hash[32] = MSA_MODEL_HASH;
-static const char arithmetic[16] = MSA_MODEL_ARITHMETIC;
+static const char model_arithmetic[16] = MSA_MODEL_ARITHMETIC;
 
 /* Sessions of two models in one program are not mixed up: each carries the start of its model's hash. */
 static uint64_t build_name(void)
@@ -54,7 +54,7 @@ static msa_status check_memory(const void *arena, size_t arena_bytes, const void
     if (status != MSA_OK) {
         return status;
     }
-    return msa_check_weights((const unsigned char *)weights, weights_bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, model_hash);
+    return msa_check_weights((const unsigned char *)weights, weights_bytes, MSA_MODEL_WEIGHTS_BYTES, model_arithmetic, model_hash);
 }
 
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes)

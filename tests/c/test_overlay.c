@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Overlay pictures: what is tinted, outlined and left alone; sizes from one pixel on; marks across the edges. */
+#include "overlay.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned char pixels[256 * 256 * 3], mask[256 * 256];
+
+static struct msagen_canvas grey(size_t width, size_t height)
+{
+    memset(pixels, 100, sizeof pixels);
+    memset(mask, 0, sizeof mask);
+    return (struct msagen_canvas){pixels, width, height, width * 3};
+}
+
+static const unsigned char *at(const struct msagen_canvas *canvas, size_t x, size_t y)
+{
+    return canvas->pixels + y * canvas->stride + 3 * x;
+}
+
+static bool untouched(const unsigned char *pixel)
+{
+    return pixel[0] == 100 && pixel[1] == 100 && pixel[2] == 100;
+}
+
+Test(overlay, a_square_is_tinted_and_outlined)
+{
+    struct msagen_canvas canvas = grey(256, 256);
+    for (size_t y = 64; y < 192; ++y)
+        memset(mask + y * 256 + 64, 255, 128);
+    cr_assert_eq(msagen_overlay_mask(&canvas, mask), 0);
+    cr_assert(untouched(at(&canvas, 10, 10)));
+    cr_assert(untouched(at(&canvas, 128, 56)), "well above the mask");
+    const unsigned char *middle = at(&canvas, 128, 128), *edge = at(&canvas, 128, 64);
+    cr_assert(middle[2] > 120 && middle[0] < 100, "bluer");
+    cr_assert(edge[1] > 180 && edge[2] > 180, "the contour is bright: %d %d %d", edge[0], edge[1], edge[2]);
+    for (size_t i = 0; i < 3; ++i)
+        cr_assert_eq(at(&canvas, 64, 128)[i], at(&canvas, 128, 64)[i], "the same on each side");
+}
+
+Test(overlay, no_mask_and_a_mask_everywhere)
+{
+    struct msagen_canvas canvas = grey(200, 150);
+    cr_assert_eq(msagen_overlay_mask(&canvas, mask), 0);
+    for (size_t i = 0; i < 200 * 150 * 3; ++i)
+        cr_assert_eq(pixels[i], 100);
+    memset(mask, 1, sizeof mask);
+    cr_assert_eq(msagen_overlay_mask(&canvas, mask), 0);
+    for (size_t i = 0; i < 200 * 150; ++i)
+        cr_assert_eq(memcmp(pixels + 3 * i, pixels, 3), 0, "no contour along the image's border");
+    cr_assert(pixels[2] > 120);
+}
+
+Test(overlay, tiny_images)
+{
+    for (size_t width = 1; width < 12; ++width)
+        for (size_t height = 1; height < 12; ++height) {
+            const size_t bytes = width * height * 3;
+            unsigned char *own = malloc(bytes), *bits = malloc(width * height);
+            memset(own, 100, bytes);
+            for (size_t i = 0; i < width * height; ++i)
+                bits[i] = (unsigned char)(i % 2);
+            struct msagen_canvas canvas = {own, width, height, width * 3};
+            cr_assert_eq(msagen_overlay_mask(&canvas, bits), 0);
+            msagen_overlay_point(&canvas, 0.0, 0.0, 1);
+            msagen_overlay_point(&canvas, (double)width, (double)height, 0);
+            msagen_overlay_box(&canvas, 0.0, 0.0, (double)width, (double)height);
+            free(own);
+            free(bits);
+        }
+}
+
+Test(overlay, points_and_boxes)
+{
+    struct msagen_canvas canvas = grey(256, 256);
+    msagen_overlay_point(&canvas, 60.0, 60.0, 1);
+    msagen_overlay_point(&canvas, 180.0, 60.0, 0);
+    msagen_overlay_box(&canvas, 20.0, 120.0, 230.0, 240.0);
+    const unsigned char *inside = at(&canvas, 57, 57), *outside = at(&canvas, 177, 57), *line = at(&canvas, 120, 120);
+    cr_assert(inside[1] > inside[0] + 50, "green");
+    cr_assert(outside[0] > outside[1] + 50, "red");
+    cr_assert(line[0] > 150 && line[2] < line[0], "yellow: %d %d %d", line[0], line[1], line[2]);
+    cr_assert(untouched(at(&canvas, 120, 180)), "a box is hollow");
+    cr_assert(untouched(at(&canvas, 120, 60)));
+}
