@@ -45,14 +45,7 @@ function compiler.schedule(device, where)
   local model = import.load(ckpt, device)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   local graph = network.build(model)
-  local resize = 4 * (2 * 16384 + 3 * model.image_size) + 16 * model.image_size + 32768 + 12 * model.image_size -- MSA_RESIZE_WORK_BYTES
-  local run = {
-    prune = function(pass) return pass(graph) end,
-    fuse = function(pass) return pass(graph, model) end,
-    schedule = function(pass) return pass(graph, model, set) end,
-    memory = function(pass) return pass(graph, model, (resize + 3) // 4) end,
-  }
-  for _, name in ipairs(compiler.passes) do graph = run[name](require("passes." .. name)) end
+  for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
   return { model = model, board = board, graph = graph, kernels = set, ckpt = ckpt }
 end
 

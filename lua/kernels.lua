@@ -102,16 +102,17 @@ function kernels.key_tile(keys, row)
   return math.min(keys, math.max(1, 256 // row) * row)
 end
 
---- Layout of one head's packed keys: sizes in floats, and the placing kernel
--- void f(first, count, k, k_stride, v, v_stride, kp, vp).
+--- Layout of one head's packed keys. @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives the kernel
+-- void f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
 function kernels:keys(f)
   local tile_keys = kernels.key_tile(f.keys, f.row)
   local count = (f.keys + tile_keys - 1) // tile_keys
   local last = f.keys - (count - 1) * tile_keys
   local dpad = round16(f.d)
-  local name = self:make("keys", ("msa_keys_%dx%d"):format(f.keys, f.d),
-    { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, tiles = count, last = last, padded = round16(tile_keys) })
-  return name, { k = count * round16(tile_keys) * f.d, v = f.keys * dpad, tile = tile_keys }
+  return { k = count * round16(tile_keys) * f.d, v = f.keys * dpad, place = function(p)
+    return self:make("keys", ("msa_keys_%d_of_%dx%d"):format(p.count, f.keys, f.d), { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, tiles = count, last = last,
+      padded = round16(tile_keys), count = p.count, k_stride = p.k_stride, v_stride = p.v_stride or p.k_stride })
+  end }
 end
 
 --- Attention of M queries over packed keys. @return name, scratch sizes {s, o, stat} in floats

@@ -201,7 +201,7 @@ local function decoder(g, m)
     for n = 0, count - 1 do stages[n + 1] = linear(m, ("%s.layers.%d"):format(prefix, n)) end
     return stages
   end
-  g:value("hyper", m.decoder.masks, E // 8)
+  g:value("hyper", m.decoder.masks, m.decoder.upscaled2)
   g:value("iou", m.decoder.masks, 1)
   local hyper, params = {}, {}
   for n = 0, m.decoder.masks - 1 do hyper[n + 1] = mlp(("%soutput_hypernetworks_mlps.%d"):format(root, n), m.decoder.hyper_layers) end
@@ -211,11 +211,11 @@ local function decoder(g, m)
   end
   for s, stage in ipairs(iou) do params[("iou_%d_weight"):format(s - 1)], params[("iou_%d_bias"):format(s - 1)] = stage.weight, stage.bias end
   g:op("token_heads", "heads", { last }, { "hyper", "iou" }, { params = params, hyper = hyper, iou = iou })
-  g:value("upscaled_1", image_tokens * 4, E // 4)
-  g:value("upscaled_2", image_tokens * 4, E // 4)
-  g:value("upscaled_3", image_tokens * 4, E // 4)
-  g:value("upscaled_4", image_tokens * 16, E // 8)
-  g:value("upscaled", image_tokens * 16, E // 8)
+  g:value("upscaled_1", image_tokens * 4, m.decoder.upscaled1)
+  g:value("upscaled_2", image_tokens * 4, m.decoder.upscaled1)
+  g:value("upscaled_3", image_tokens * 4, m.decoder.upscaled1)
+  g:value("upscaled_4", image_tokens * 16, m.decoder.upscaled2)
+  g:value("upscaled", image_tokens * 16, m.decoder.upscaled2)
   g:value("logits", m.decoder.masks, image_tokens * 16)
   local up = root .. "output_upscaling."
   g:op("conv_transpose2x2", "masks", { keys }, { "upscaled_1" }, { params = linear(m, up .. "0") })

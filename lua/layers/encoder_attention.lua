@@ -88,7 +88,7 @@ function layer.prepare(L, ctx)
   -- The kinds of windows: full ones, those cut at the right, at the bottom, and in the corner.
   local along = (g + side - 1) // side
   local rest = g - (along - 1) * side
-  local keys_kernel, packed = K:keys { keys = side * side, row = side, d = d }
+  local packed = K:keys { keys = side * side, row = side, d = d }
   local function window_kernel(height, width)
     local qr = tile_rows(height, width)
     local M, T = qr * width, height * width
@@ -126,7 +126,12 @@ function layer.prepare(L, ctx)
     f.s, f.w = s.at, seg.at
     f.norm = K:layernorm { rows = width, C = C, ldx = ldc, ldy = ldc, eps = norm.eps }
     f.project = K:gemm { M = M, N = d, K = C, lda = ldc, ldc = dpad, init = "bias" }
-    f.place = keys_kernel
+    if width == side then f.place = packed.place { count = M, k_stride = dpad }
+    else
+      f.place = packed.place { count = width, k_stride = dpad }
+      f.place_right = packed.place { count = side - width, k_stride = 0 }
+    end
+    if height < side then f.place_below = packed.place { count = (side - height) * side, k_stride = 0 } end
     f.attend = attend
     if has_rel then
       f.rel_row = K:gemm { M = width, N = side, K = d, lda = ldq, ldb = table_width, bps = 16, ldc = ldr }

@@ -12,7 +12,7 @@ function layer.prepare(L, ctx)
   local seg = segment.new()
   local a = common.projections(L, ctx, seg)
   local adapter = L:op "adapter"
-  local place, packed = K:keys { keys = rows, d = a.d }
+  local packed = K:keys { keys = rows, d = a.d }
   local attend, sizes = K:attend { M = block, keys = rows, d = a.d, ldq = a.ldi, ldo = a.ldi, counted = true }
   local s = scratch.new()
   s:take("positioned", rows * a.lde)
@@ -28,7 +28,7 @@ function layer.prepare(L, ctx)
   s:take("o", block * a.ldi)
   s:take("y", block * a.lde)
   L.env = { rows = rows, block = block, image_tokens = tokens, E = a.E, lde = a.lde, ldi = a.ldi, d = a.d, heads = a.heads, K_size = packed.k, V_size = packed.v, s = s.at, w = seg.at,
-    project = a.project(rows), project_image = a.project(block), scale = a.scale(block), place = place, attend = attend, out = a.output(block),
+    project = a.project(rows), project_image = a.project(block), scale = a.scale(block), place = packed.place { count = rows, k_stride = a.ldi }, attend = attend, out = a.output(block),
     sum = a.sum(rows), sum_image = a.sum(block), add = a.add(block), norm = a.norm(block), adapter = adapter ~= nil }
   L.macs = tokens * (2 * a.E * a.inner + 2 * rows * a.inner) + rows * 2 * a.E * a.inner
   if adapter then

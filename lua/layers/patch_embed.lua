@@ -32,10 +32,11 @@ function layer.prepare(L, ctx)
   s:take("y", g * ldc)
   s:take("product", g * ldc)
   s:take("row", (S * 3 + 3) // 4)
-  s:take("resizer", 0) -- its size is the runtime's to say: the last place, so that it may grow
+  -- MSA_RESIZE_WORK_BYTES of runtime/msa_runtime.h; the generated text asserts that it is enough.
+  local resizer = 4 * (2 * 16384 + 3 * S) + 16 * S + 32768 + 12 * S
+  s:take("resizer", (resizer + 3) // 4)
   L.scratch = s.size
-  L.scratch_tail = "MSA_RESIZE_WORK_BYTES"
-  L.env = { C = C, grid = g, patch = P, size = S, ldc = ldc, lda = lda, s = s.at, w = seg.at, slices = m.depth, longest = m.resize == "longest",
+  L.env = { resizer_bytes = (resizer + 63) // 64 * 64, C = C, grid = g, patch = P, size = S, ldc = ldc, lda = lda, s = s.at, w = seg.at, slices = m.depth, longest = m.resize == "longest",
     first = K:gemm { M = g, N = C, K = P * P, lda = lda, ldc = ldc, bps = length * 16, init = embed.params.bias and "bias" or "zero" }, bias = embed.params.bias ~= nil,
     other = K:gemm { M = g, N = C, K = P * P, lda = lda, ldc = ldc, bps = length * 16 }, add = K:rows("add", { rows = g, C = C, ldx = ldc, ldy = ldc }),
     sum = K:rows("sum", { rows = g, C = C, ldx = ldc, ldy = ldc, ldz = ldc }) }

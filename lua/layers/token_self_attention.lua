@@ -11,7 +11,7 @@ function layer.prepare(L, ctx)
   local seg = segment.new()
   local a = common.projections(L, ctx, seg)
   L.segment = seg
-  local place, packed = K:keys { keys = rows, d = a.d }
+  local packed = K:keys { keys = rows, d = a.d }
   local attend, sizes = K:attend { M = rows, keys = rows, d = a.d, ldq = a.ldi, ldo = a.ldi, counted = true }
   local s = scratch.new()
   s:take("positioned", rows * a.lde)
@@ -32,7 +32,7 @@ function layer.prepare(L, ctx)
   for _, op in ipairs(L) do residual = residual or (op.kind == "add" and op ~= L[1]) end
   L.env = { rows = rows, E = a.E, lde = a.lde, ldi = a.ldi, d = a.d, heads = a.heads, s = s.at, w = seg.at, stays = stays, residual = residual,
     positioned = a.query_position, first = L:op("attention").inputs[1] == "tokens" or (stays and L[1].inputs[1] == "tokens"),
-    project = a.project(rows), scale = a.scale(rows), place = place, attend = attend, out = a.output(rows), sum = a.sum(rows), add = a.add(rows), norm = a.norm(rows) }
+    project = a.project(rows), scale = a.scale(rows), place = packed.place { count = rows, k_stride = a.ldi }, attend = attend, out = a.output(rows), sum = a.sum(rows), add = a.add(rows), norm = a.norm(rows) }
   L.buffers = { tokens = rows * a.lde, queries = rows * a.lde }
   L.macs = rows * (4 * a.E * a.inner + 2 * rows * a.inner)
   L.counted = true

@@ -15,7 +15,7 @@ function layer.prepare(L, ctx)
   local seg = segment.new()
   local a = common.projections(L, ctx, seg)
   local adapter = L:op "prompt_adapter"
-  local place, packed = K:keys { keys = tokens, d = a.d }
+  local packed = K:keys { keys = tokens, d = a.d }
   local attend, sizes = K:attend { M = rows, keys = tokens, d = a.d, ldq = a.ldi, ldo = a.ldi }
   local s = scratch.new()
   s:take("positioned", rows * a.lde)
@@ -31,7 +31,7 @@ function layer.prepare(L, ctx)
   s:take("o", rows * a.ldi)
   s:take("y", rows * a.lde)
   L.env = { rows = rows, block = block, image_tokens = tokens, E = a.E, lde = a.lde, ldi = a.ldi, d = a.d, heads = a.heads, K_size = packed.k, V_size = packed.v, s = s.at, w = seg.at,
-    project = a.project(rows), project_image = a.project(block), scale = a.scale(rows), place = place, attend = attend, out = a.output(rows),
+    project = a.project(rows), project_image = a.project(block), scale = a.scale(rows), place = packed.place { count = block, k_stride = a.ldi }, attend = attend, out = a.output(rows),
     sum = a.sum(rows), sum_image = a.sum(block), add = a.add(rows), norm = a.norm(rows), adapter = adapter ~= nil }
   L.macs = rows * (2 * a.E * a.inner + 2 * tokens * a.inner) + tokens * 2 * a.E * a.inner
   if adapter then

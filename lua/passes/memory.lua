@@ -6,7 +6,7 @@
 -- on each layer `at` (buffer -> offset) and `scratch_at`. All in floats; every place starts on a cache line.
 local function round16(n) return (n + 15) // 16 * 16 end
 
-return function(graph, model, resize_floats)
+return function(graph, model)
   local list, by_name, step = {}, {}, 0
   local function live(name, floats, at)
     local b = by_name[name]
@@ -27,8 +27,7 @@ return function(graph, model, resize_floats)
     for name in pairs(L.buffers) do names[#names + 1] = name end
     table.sort(names)
     for _, name in ipairs(names) do live(name, L.buffers[name], step) end
-    local floats = L.scratch + (L.scratch_tail and resize_floats or 0)
-    live("scratch " .. L.name, floats, step)
+    live("scratch " .. L.name, L.scratch, step)
   end
   for _, L in ipairs(graph.fused) do
     if L.kind == "dense_prompt" then by_name.tokens.first = math.min(by_name.tokens.first, L.step - 1) end

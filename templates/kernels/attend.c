@@ -50,8 +50,10 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
 @   product(full, rest, "keep")
 @ end
     for (size_t i = 0; i < $(M); ++i) {
+@ if d >= W then
         const msa_vec by = msa_splat(l[i]);
         for (size_t j = 0; j < $(d // W * W); j += $(W)) msa_store(out + i * $(ldo) + j, msa_vdiv(msa_load(o + i * $(dpad) + j), by));
+@ end
 @ if d % W ~= 0 then
         for (size_t j = $(d // W * W); j < $(d); ++j) out[i * $(ldo) + j] = o[i * $(dpad) + j] / l[i];
 @ end

@@ -11,16 +11,16 @@ void $(name)(const float *restrict w, float *restrict x, float *restrict scratch
             $(project)(n + y * $(width * ldc), w + $(w.k0) + h * $(w.q1 and w.q1 - w.q0 or 0), w + $(w.k_bias) + h * $(dpad), q);
             $(project)(n + y * $(width * ldc), w + $(w.v0) + h * $(w.q1 and w.q1 - w.q0 or 0), w + $(w.v_bias) + h * $(dpad), v);
 @ if width == side then
-            $(place)(y * $(side), $(M), q, $(dpad), v, $(dpad), kp, vp);
+            $(place)(y * $(side), q, v, kp, vp);
 @ else
             for (size_t r = 0; r < $(qr); ++r) {
-                $(place)((y + r) * $(side), $(width), q + r * $(width * dpad), $(dpad), v + r * $(width * dpad), $(dpad), kp, vp);
-                $(place)((y + r) * $(side) + $(width), $(side - width), w + $(w.k_pad) + h * $(dpad), 0, w + $(w.v_pad) + h * $(dpad), 0, kp, vp);
+                $(place)((y + r) * $(side), q + r * $(width * dpad), v + r * $(width * dpad), kp, vp);
+                $(place_right)((y + r) * $(side) + $(width), w + $(w.k_pad) + h * $(dpad), w + $(w.v_pad) + h * $(dpad), kp, vp);
             }
 @ end
         }
 @ if height < side then
-        $(place)($(height * side), $((side - height) * side), w + $(w.k_pad) + h * $(dpad), 0, w + $(w.v_pad) + h * $(dpad), 0, kp, vp);
+        $(place_below)($(height * side), w + $(w.k_pad) + h * $(dpad), w + $(w.v_pad) + h * $(dpad), kp, vp);
 @ end
         for (size_t y = 0; y < $(height); y += $(qr)) {
             $(project)(n + y * $(width * ldc), w + $(w.q0) + h * $(w.q1 and w.q1 - w.q0 or 0), w + $(w.q_bias) + h * $(dpad), q);

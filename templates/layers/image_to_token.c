@@ -8,7 +8,7 @@ void $(name)(float *arena, const float *w, const float *position, size_t count)
     $(sum)(queries, tokens, positioned);
     $(project)(positioned, w + $(w.k), w + $(w.k_bias), k);
     $(project)(queries, w + $(w.v), w + $(w.v_bias), v);
-    for (size_t h = 0; h < $(heads); ++h) $(place)(0, $(rows), k + h * $(d), $(ldi), v + h * $(d), $(ldi), kp + h * $(K_size), vp + h * $(V_size));
+    for (size_t h = 0; h < $(heads); ++h) $(place)(0, k + h * $(d), v + h * $(d), kp + h * $(K_size), vp + h * $(V_size));
     for (size_t t = 0; t < $(image_tokens); t += $(block)) {
         float *const keys = arena + $(at.keys) + t * $(lde);
         float *const image = scratch + $(s.image), *const q = scratch + $(s.q), *const o = scratch + $(s.o), *const y = scratch + $(s.y);

@@ -1,3 +1,6 @@
+/* The memory plan and the runtime agree on the resizer's room. */
+typedef char msa_resizer_fits[MSA_RESIZE_WORK_BYTES($(size)) <= $(resizer_bytes) ? 1 : -1];
+
 /* x ($(slices * grid * grid), $(C)) = patches of the resized, normalised image, projected, + position. A row of patches at a time;
  * pixels beyond the image are 0 after normalisation. Returns MSA_OK or what is wrong with the image. */
 msa_status $(name)(float *arena, const float *w, const msa_image *image)

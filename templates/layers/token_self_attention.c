@@ -23,7 +23,7 @@ void $(name)(float *arena, const float *w, size_t count)
     $(project)(queries, w + $(w.v), w + $(w.v_bias), v);
     $(scale)(q);
     for (size_t h = 0; h < $(heads); ++h) {
-        $(place)(0, $(rows), k + h * $(d), $(ldi), v + h * $(d), $(ldi), scratch + $(s.kp), scratch + $(s.vp));
+        $(place)(0, k + h * $(d), v + h * $(d), scratch + $(s.kp), scratch + $(s.vp));
         $(attend)(q + h * $(d), scratch + $(s.kp), scratch + $(s.vp), scratch + $(s.logits), scratch + $(s.acc), scratch + $(s.stat), o + h * $(d), count);
     }
     $(out)(o, w + $(w.out), w + $(w.out_bias), y);

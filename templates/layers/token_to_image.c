@@ -14,7 +14,7 @@ void $(name)(float *arena, const float *w, const float *position)
         $(sum_image)(keys + t * $(lde), position + t * $(lde), image);
         $(project_image)(image, w + $(w.k), w + $(w.k_bias), k);
         $(project_image)(keys + t * $(lde), w + $(w.v), w + $(w.v_bias), v);
-        for (size_t h = 0; h < $(heads); ++h) $(place)(t, $(block), k + h * $(d), $(ldi), v + h * $(d), $(ldi), kp + h * $(K_size), vp + h * $(V_size));
+        for (size_t h = 0; h < $(heads); ++h) $(place)(t, k + h * $(d), v + h * $(d), kp + h * $(K_size), vp + h * $(V_size));
     }
     for (size_t h = 0; h < $(heads); ++h) $(attend)(q + h * $(d), kp + h * $(K_size), vp + h * $(V_size), scratch + $(s.logits), scratch + $(s.acc), scratch + $(s.stat), o + h * $(d));
     $(out)(o, w + $(w.out), w + $(w.out_bias), y);
