@@ -209,38 +209,11 @@ static int sys_read_file(lua_State *L)
     return 1;
 }
 
-static int write_device(const char *path, const char *bytes, size_t size)
-{
-    const int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    int status = 0;
-    while (size > 0 && status == 0) {
-        const ssize_t n = write(fd, bytes, size);
-        if (n >= 0) {
-            bytes += n;
-            size -= (size_t)n;
-        } else if (errno != EINTR) {
-            status = -1;
-        }
-    }
-    const int why = errno;
-    if (close(fd) == 0 && status != 0)
-        errno = why;
-    return status;
-}
-
 /* write_file(path, bytes): whole or not at all, through a temporary file beside it; a device or a pipe is written directly */
 static int sys_write_file(lua_State *L)
 {
     size_t size;
     const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &size);
-    struct stat st;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        if (write_device(path, bytes, size) != 0)
-            return fail_errno(L, path, "written");
-        return 0;
-    }
     char error[PATH_MAX + 128];
     struct msagen_outfile *f = msagen_outfile_open(path, error, sizeof error);
     if (!f)

@@ -81,7 +81,7 @@ criterion() {
 # What is committed is as it should be.
 first_lines_name_a_licence() {
   bad=0
-  for f in $(git -C "$source" ls-files 2>/dev/null || (cd "$source" && find . -type f)); do
+  for f in $(git -C "$source" ls-files 2>/dev/null || (cd "$source" && find . -name out -prune -o -type f -printf '%P\n')); do
     case $f in
       *.c | *.h | *.S | *.lua | *.sh | *.am | *.ac | *.ld | quickstart | .ci/run | .gitignore | *.md) ;;
       *) continue ;;

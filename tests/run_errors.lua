@@ -264,6 +264,7 @@ run("17 points", { "16" }, "--image", image, "--prompts", file("many.json",
   ('[{"points":[%s],"labels":[%s]}]'):format(table.concat(many, ","), ("1,"):rep(16) .. "1")), "--mask-out", "new.png")
 run("a mask prompt of another size", { "mask_prompt.npy" }, "--image", image, "--mask-in", "mask_prompt.npy", "--mask-out", "new.png")
 run("a mask that cannot be written", { "/proc/mask.png" }, "--image", image, "--point", "1,1", "--mask-out", "/proc/mask.png")
+run("a full device", { "/dev/full" }, "--image", image, "--point", "1,1", "--upsampled-out", "/dev/full")
 run("an output folder below a file", { "plain" }, "--image", image, "--point", "1,1", "--out", "plain/got")
 refused("run: a folder that msagen did not make", 1, { tally.program, "run", "mine", "--image", image, "--point", "1,1" }, { "mine" })
 refused("run: a folder that is missing", 1, { tally.program, "run", "absent", "--image", image, "--point", "1,1" }, { "absent" })
