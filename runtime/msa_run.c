@@ -92,14 +92,34 @@ static void progress_done(void)
     }
 }
 
+/* Memory in use, the latest first. */
+struct block {
+    struct block *next;
+};
+
+static struct block *blocks;
+
 static void *allocate(size_t bytes)
 {
-    unsigned char *const p = malloc(bytes + MSA_ALIGNMENT);
-    if (p == NULL) {
+    struct block *const block = malloc(sizeof *block + bytes + MSA_ALIGNMENT);
+    if (block == NULL) {
         fail("%lu bytes of memory: not to be had", (unsigned long)bytes);
         return NULL;
     }
+    block->next = blocks;
+    blocks = block;
+    unsigned char *const p = (unsigned char *)(block + 1);
     return p + (MSA_ALIGNMENT - (uintptr_t)p % MSA_ALIGNMENT);
+}
+
+/* Free what was allocated since `mark` was the latest. */
+static void release(struct block *mark)
+{
+    while (blocks != mark) {
+        struct block *const block = blocks;
+        blocks = block->next;
+        free(block);
+    }
 }
 
 /* A whole file, mapped where that is possible; kept to the end. */
@@ -551,6 +571,7 @@ static int perform_all(const unsigned char *request, size_t bytes)
         if (bytes - at < head[1]) {
             return fail("request: cut short");
         }
+        struct block *const mark = blocks;
         unsigned char *const rest = allocate((size_t)head[1] + 1u);
         if (rest == NULL) {
             return -1;
@@ -559,6 +580,9 @@ static int perform_all(const unsigned char *request, size_t bytes)
         rest[head[1]] = 0;
         if (perform(head[0], rest, head[1]) != 0) {
             return -1;
+        }
+        if (head[0] != IMAGE && head[0] != SYNTHETIC) {
+            release(mark);
         }
         at += ((size_t)head[1] + 3u) / 4u * 4u;
     }
@@ -600,5 +624,6 @@ int main(int argc, char **argv)
         return 1;
     }
     const int failed = run(argv[1], argv[3]);
+    release(NULL);
     return fclose(response) != 0 || failed != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -145,7 +145,7 @@ function prompts.check(prompt, width, height, model)
     if #points > model.max_points then fail("%s: expected at most %d points, found %d", name "points", model.max_points, #points) end
     for i, point in ipairs(points) do
       if not within(point[1], width) or not within(point[2], height) then
-        fail("%s %s: expected a place within the image, 0..%d,0..%d, found it outside", name(prompt.what and "point" or "--point"), coordinates(point), width, height)
+        fail("%s %s: expected a point of the image, x 0 to %d, y 0 to %d, found one outside", name(prompt.what and "point" or "--point"), coordinates(point), width, height)
       end
       local labels = prompt.labels[#prompt.labels == 1 and 1 or s]
       local label = labels[i]
@@ -156,7 +156,7 @@ function prompts.check(prompt, width, height, model)
     local here = ("%s %s"):format(name "--box", coordinates(box))
     for i = 1, 4 do
       local limit = i % 2 == 1 and width or height
-      if not within(box[i], limit) then fail("%s: expected corners within the image, 0..%d,0..%d, found %s outside", here, width, height, shown(box[i])) end
+      if not within(box[i], limit) then fail("%s: expected corners in the image, x 0 to %d, y 0 to %d, found %s", here, width, height, shown(box[i])) end
     end
     if box[3] < box[1] or box[4] < box[2] then fail("%s: expected the upper left corner first, found the corners swapped", here) end
   end

@@ -30,7 +30,7 @@ function staging:folder(parent, target)
   if not self.folders[real] then
     if real == "/dev" or real:match "^/dev/" then fail("%s: cannot be written: not among the devices", target) end
     local ok, made = pcall(sys.mkdtemp, base, ".msagen-")
-    if not ok then fail("%s: cannot be written: %s", target, type(made) == "table" and made.msagen or made) end
+    if not ok then fail("%s: cannot be written: %s", target, (tostring(type(made) == "table" and made.msagen or made):gsub("^.*: cannot be written: ", ""))) end
     sys.cleanup(made)
     self.folders[real] = made
   end

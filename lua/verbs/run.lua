@@ -7,7 +7,7 @@ local verb = {}
 -- Numbers as people write them; NaN and infinity are numbers here, and outside every image.
 local function number(text)
   local word = text:lower():match "^[+-]?(%a+)$"
-  if word == "nan" then return 0 / 0 end
+  if word == "nan" then return -(0 / 0) end
   if word == "inf" or word == "infinity" then return text:sub(1, 1) == "-" and -math.huge or math.huge end
   if not text:match "^[+-]?%.?%d[%d.]*[eE]?[+-]?%d*$" then return nil end
   return tonumber(text)
@@ -24,11 +24,11 @@ local function number_list(text, least, most, expected)
   return list
 end
 
-local function a_point(text) return number_list(text, 2, 3, "X,Y or X,Y,LABEL") end
-local function a_box(text) return number_list(text, 4, 4, "X0,Y0,X1,Y1") end
+local function a_point(text) return number_list(text, 2, 3, "--point X,Y or --point X,Y,LABEL") end
+local function a_box(text) return number_list(text, 4, 4, "--box X0,Y0,X1,Y1") end
 local function a_count(text)
   local n = math.tointeger(tonumber(text))
-  if not n or n < 1 or n > 1000000 then return nil, ("expected a whole number from 1 to 1000000, found %s"):format(text) end
+  if not n or n < 1 or n > 1000000 then return nil, ("expected --bench with a whole number from 1 to 1000000, found %s"):format(text) end
   return n
 end
 
