@@ -162,6 +162,13 @@ tally.test("the C API refuses misuse and repeats itself, under sanitizers", func
   must { api, fw .. "/msa_weights.bin", "300", "200", work .. "/pixels" }
 end)
 
+tally.test("the example in README.md compiles without a warning", function()
+  local example = sys.read_file(tally.source .. "/README.md"):match '\n(    #include "msa_model.h".-\n    }\n)'
+  assert(example, "README.md has no example")
+  sys.write_file(work .. "/example.c", (example:gsub("\n    ", "\n"):gsub("^    ", "")))
+  must { "gcc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-I", fw, "-c", "-o", work .. "/example.o", work .. "/example.c" }
+end)
+
 tally.test("the header serves C++", function()
   must { "clang++-14", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", fw, tally.tests .. "/api/header.cpp" }
 end)

@@ -85,7 +85,7 @@ local function run_case(name, case, folder)
       tally.test(title, function()
         local fw = here .. "/" .. board.name
         local build = { tally.program, "build", folder .. "/checkpoint.pth", "-o", fw, "--dialect", case.dialect,
-          "--resolution", tostring(case.image_size), "--board", board.name }
+          "--resolution", tostring(case.run_size or case.image_size), "--board", board.name }
         if case.multimask and case.multimask > 1 then
           build[#build + 1], build[#build + 2] = "--classes", tostring(case.multimask)
         end
