@@ -17,6 +17,7 @@ static const luaL_Reg modules[] = {
     {"msagen.image", luaopen_msagen_image},
     {"msagen.json", luaopen_msagen_json},
     {"msagen.npy", luaopen_msagen_npy},
+    {"msagen.reference", luaopen_msagen_reference},
     {"msagen.overlay", luaopen_msagen_overlay},
     {"msagen.sha256", luaopen_msagen_sha256},
     {"msagen.synth", luaopen_msagen_synth},

@@ -187,11 +187,12 @@ function emit.texts(graph, model, board, kernel_set, blob, info)
     made_by = made_by, origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = memory, lde = lde,
     encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "), arithmetic = ARITHMETIC,
     token_rows = network.token_rows(model), max_points = network.MAX_POINTS, table = table, spaced = spaced,
+    answer = require("known_answer").compute(graph),
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
   }
   local texts = {}
-  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c", "weights.S", "model.c" } do
+  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c", "known_answer.c", "weights.S", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
   texts["Makefile"] = template.file(folder, "Makefile", env)

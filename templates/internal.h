@@ -25,6 +25,7 @@ void *memset(void *to, int value, size_t bytes);
 
 msa_status msa_encode_layers(const msa_session *s, const msa_image *image);
 msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask);
+msa_status msa_known_answer(float *arena, const float *weights);
 
 @ for _, p in ipairs(prototypes) do
 $(p)

@@ -198,5 +198,9 @@ msa_status msa_self_test(msa_session *s)
         return MSA_E_ARGUMENT;
     }
     s->state = OPENED;
-    return msa_check_segments(s->weights);
+    const msa_status status = msa_check_segments(s->weights);
+    if (status != MSA_OK) {
+        return status;
+    }
+    return msa_known_answer(arena_floats(s, 0), (const float *)(const void *)s->weights);
 }

@@ -50,7 +50,8 @@ msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
 /* Copy the embedding to out, MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID^2 floats, [depth][channel][row][column]. */
 msa_status msa_get_embedding(const msa_session *s, float *out);
 
-/* Check the CRC-32C of all weights; forgets the embedding. MSA_OK, MSA_E_ARGUMENT, _CRC. */
+/* Check the CRC-32C of all weights, then run some layers on a fixed pattern and compare with the known answer; forgets the
+ * embedding. MSA_OK, MSA_E_ARGUMENT, _CRC, _SELF_TEST. */
 msa_status msa_self_test(msa_session *s);
 
 #ifdef __cplusplus

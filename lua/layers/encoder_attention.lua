@@ -164,7 +164,9 @@ function layer.prepare(L, ctx)
     end
     kind(true, true)
   end
-  L.env = { adapter = adapter ~= nil, kinds = kinds, side = side, grid = g, ldc = ldc, C = C, slices = m.depth, heads = heads, d = d }
+  -- What the self-test runs: one whole window, if there is one of a moderate size.
+  local whole = (not cut or along > 1) and side * side <= 1024 and kinds[1].name or nil
+  L.env = { whole_window = whole, adapter = adapter ~= nil, kinds = kinds, side = side, grid = g, ldc = ldc, C = C, slices = m.depth, heads = heads, d = d }
   L.buffers = { x = m.depth * g * g * ldc }
 
   local T, n2 = g * g, side * side

@@ -33,7 +33,7 @@ function layer.prepare(L, ctx)
     s:take("a", rows * ldc)
   end
   L.scratch = s.size
-  local env = { C = C, hidden = hidden, ldc = ldc, rows = rows, tokens = m.depth * m.grid * m.grid, s = s.at, w = seg.at, adapter = adapter ~= nil }
+  local env = { C = C, hidden = hidden, width = width or 0, ldc = ldc, rows = rows, s = s.at, w = seg.at, adapter = adapter ~= nil }
   env.norm = K:layernorm { rows = rows, C = C, ldx = ldc, ldy = ldc, eps = norm.eps }
   env.lin1 = K:gemm { M = rows, N = hidden, K = C, lda = ldc, ldc = ldh, init = "bias", act = "gelu" }
   env.lin2 = K:gemm { M = rows, N = C, K = hidden, lda = ldh, ldc = ldc, init = "bias" }
@@ -45,9 +45,10 @@ function layer.prepare(L, ctx)
   else
     env.add = K:rows("add", { rows = rows, C = C, ldx = ldc, ldy = ldc })
   end
-  L.env = env
-  L.buffers = { x = env.tokens * ldc }
-  L.macs = env.tokens * (2 * C * hidden + (width and 2 * C * width or 0))
+  local tokens = m.depth * m.grid * m.grid
+  L.env = { block = K:make("mlp", ("msa_mlp_%dx%dx%d"):format(rows, C, hidden), env), C = C, ldc = ldc, rows = rows, tokens = tokens, adapter = adapter ~= nil }
+  L.buffers = { x = tokens * ldc }
+  L.macs = tokens * (2 * C * hidden + (width and 2 * C * width or 0))
 end
 
 return layer

@@ -56,12 +56,12 @@ end
 
 -- Of a compiler's output, the line that says most.
 local function telling_line(output)
-  local last
-  for line in output:gmatch "[^\n]+" do
-    if line:find("error", 1, true) then return line end
-    last = line
+  for _, pattern in ipairs { ": fatal error: ", "%d: error: ", "undefined reference", "multiple definition", "error", "." } do
+    for line in output:gmatch "[^\n]+" do
+      if line:find(pattern) then return line end
+    end
   end
-  return last or "no output"
+  return "no output"
 end
 
 --- Call make if something is stale, and never otherwise.

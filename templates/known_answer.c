@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_known_answer.c - the self-test's computation. $(made_by)
+$(origin)
+ * Layers of the model run on a fixed pattern; the CRC-32C of what they give was computed with plain loops at generation. */
+#include "msa_internal.h"
+#include "msa_kernels.h"
+
+/* x (n) = the pattern from place `first` on: uniform in [-1, 1). */
+static void pattern(uint32_t first, size_t n, float *x)
+{
+    for (size_t i = 0; i < n; ++i) {
+        uint32_t z = (first + (uint32_t)i) * 0x9e3779b9u;
+        z = (z ^ z >> 16) * 0x85ebca6bu;
+        z = (z ^ z >> 13) * 0xc2b2ae35u;
+        z ^= z >> 16;
+        x[i] = (float)(int32_t)(z >> 8) * (1.0f / 8388608.0f) - 1.0f;
+    }
+}
+
+/* MSA_OK, or MSA_E_SELF_TEST if this machine or this compiler computes something else. Overwrites the arena. */
+msa_status msa_known_answer(float *arena, const float *weights)
+{
+    uint32_t crc = 0;
+@ do
+@   local L = answer.mlp
+    {
+        float *const x = arena + $(L.at.x);
+        for (uint32_t i = 0; i < $(L.env.rows); ++i) pattern(i * $(L.env.C), $(L.env.C), x + i * (size_t)$(L.env.ldc));
+        $(L.env.block)(weights + $(L.weights_at), x, arena + $(L.scratch_at));
+@   for _, i in ipairs(answer.samples(L.env.rows)) do
+        crc = msa_crc32c(crc, x + $(i * L.env.ldc), $(L.env.C) * sizeof(float));
+@   end
+    }
+@ end
+@ if answer.window then
+@   local L = answer.window
+@   local side = L.env.side
+    {
+        float *const x = arena + $(L.at.x);
+        for (uint32_t y = 0; y < $(side); ++y) {
+            for (uint32_t c = 0; c < $(side); ++c) pattern((y * $(side) + c) * $(L.env.C), $(L.env.C), x + (y * $(L.env.grid) + c) * (size_t)$(L.env.ldc));
+        }
+        $(L.env.whole_window)(weights + $(L.weights_at), x, arena + $(L.scratch_at));
+@   for _, i in ipairs(answer.samples(side * side)) do
+        crc = msa_crc32c(crc, x + $((i // side * L.env.grid + i % side) * L.env.ldc), $(L.env.C) * sizeof(float));
+@   end
+    }
+@ end
+@ do
+@   local S, M = answer.self, answer.token_mlp
+    {
+        float *const tokens = arena + $(S.at.tokens), *const queries = arena + $(S.at.queries);
+        memset(tokens, 0, $(S.buffers.tokens) * sizeof(float));
+        for (uint32_t i = 0; i < $(S.env.rows); ++i) pattern(i * $(S.env.E), $(S.env.E), tokens + i * (size_t)$(S.env.lde));
+        msa_$(S.name)(arena, weights + $(S.weights_at), $(S.env.rows));
+        msa_$(M.name)(arena, weights + $(M.weights_at));
+        for (uint32_t i = 0; i < $(S.env.rows); ++i) crc = msa_crc32c(crc, queries + i * (size_t)$(S.env.lde), $(S.env.E) * sizeof(float));
+    }
+@ end
+    return crc == 0x$(("%08x"):format(answer.crc))u ? MSA_OK : MSA_E_SELF_TEST;
+}
