@@ -56,7 +56,7 @@ end
 
 -- Of a compiler's output, the line that says most.
 local function telling_line(output)
-  for _, pattern in ipairs { ": fatal error: ", "%d: error: ", "undefined reference", "multiple definition", "error", "." } do
+  for _, pattern in ipairs { ": fatal error: ", ":%d+: error: ", "undefined reference", "multiple definition", "error", "." } do
     for line in output:gmatch "[^\n]+" do
       if line:find(pattern) then return line end
     end

@@ -184,4 +184,9 @@ Test(session, self_test)
     weights[MSA_MODEL_WEIGHTS_BYTES - 1] ^= 1;
     cr_assert_eq(open_session(), MSA_OK, "opening reads the header alone");
     cr_assert_eq(msa_self_test(&s), MSA_E_CRC);
+    const float negative = -1.0f;
+    memcpy(weights + MSA_PROMPT_TABLE_OFFSET, &negative, sizeof negative);
+    seal_weights(weights);
+    cr_assert_eq(open_session(), MSA_OK);
+    cr_assert_eq(msa_self_test(&s), MSA_E_SELF_TEST, "whole weights, but another answer");
 }

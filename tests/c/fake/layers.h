@@ -61,4 +61,11 @@ msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t toke
     return msa_progress(100u + slice) != 0 ? MSA_E_CANCELLED : MSA_OK;
 }
 
+/* The answer is right while the prompt table starts with no negative number. */
+msa_status msa_known_answer(float *arena, const float *weights)
+{
+    arena[0] = weights[MSA_PROMPT_TABLE_OFFSET / 4];
+    return arena[0] < 0.0f ? MSA_E_SELF_TEST : MSA_OK;
+}
+
 #endif

@@ -19,5 +19,6 @@
 
 msa_status msa_encode_layers(const msa_session *s, const msa_image *image);
 msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt);
+msa_status msa_known_answer(float *arena, const float *weights);
 
 #endif

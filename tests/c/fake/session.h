@@ -36,6 +36,13 @@ static void put_number(unsigned char *p, uint64_t value, size_t bytes)
         p[i] = (unsigned char)(value >> 8 * i);
 }
 
+/* Sums over the only segment and over the table. */
+static void seal_weights(unsigned char *w)
+{
+    put_number(w + 144, msa_crc32c(0, w + MSA_PROMPT_TABLE_OFFSET, MSA_MODEL_WEIGHTS_BYTES - MSA_PROMPT_TABLE_OFFSET), 4);
+    put_number(w + 28, msa_crc32c(0, w + 128, 24), 4);
+}
+
 /* Header, table and one segment: the prompt table, row r of which is r. */
 static unsigned char *fake_weights(void)
 {
@@ -55,8 +62,7 @@ static unsigned char *fake_weights(void)
             rows[r * MSA_MODEL_OUT + i] = (float)r;
     put_number(w + 128, MSA_PROMPT_TABLE_OFFSET, 8);
     put_number(w + 136, MSA_MODEL_WEIGHTS_BYTES - MSA_PROMPT_TABLE_OFFSET, 8);
-    put_number(w + 144, msa_crc32c(0, w + MSA_PROMPT_TABLE_OFFSET, MSA_MODEL_WEIGHTS_BYTES - MSA_PROMPT_TABLE_OFFSET), 4);
-    put_number(w + 28, msa_crc32c(0, w + 128, 24), 4);
+    seal_weights(w);
     return w;
 }
 

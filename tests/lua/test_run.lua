@@ -1,0 +1,286 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- `run`: prompts and what is refused of them; when make is called; outputs; a volume from end to end on a made-up model
+-- (tests/c/fake: its logits are the red of a patch less 0.5 and a tenth for each mask).
+
+local spec = require "spec"
+local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
+local sys, npy, tensor = spec.host "msagen.sys", spec.host "msagen.npy", spec.host "msagen.tensor"
+if not (sys and npy and tensor) then return end
+
+local folder, prompts, staging, verb = require "run.folder", require "run.prompts", require "run.staging", require "verbs.run"
+local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-run-")
+sys.cleanup(work)
+
+local function file(name, bytes)
+  sys.write_file(work .. "/" .. name, bytes)
+  return work .. "/" .. name
+end
+
+local flat, volume = { grid = 4, depth = 1, max_points = 3 }, { grid = 4, depth = 2, max_points = 3 }
+
+local function parsed(text, depth)
+  return prompts.from_file(file("prompts.json", text), depth or 1)
+end
+
+local function checked(text, model)
+  local list = parsed(text, (model or flat).depth)
+  for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, model or flat) end
+  return list
+end
+
+describe("prompt files", function()
+  it("hold points, boxes and masks", function()
+    local list = checked '[{"points":[[1,2],[100,50.0]],"labels":[1,-1],"multimask":true},{"box":[0,0,7,8],"points":null}]'
+    equal(#list, 2)
+    equal({ list[1].points, list[1].labels, list[1].slices, list[1].multimask }, { { { { 1, 2 }, { 100, 50.0 } } }, { { 1, -1 } }, 1, true })
+    equal({ list[2].box, list[2].points }, { { { 0, 0, 7, 8 } } })
+  end)
+
+  it("may have an axis of slices", function()
+    local list = checked('[{"points":[[[1,2]],[[3,4]]],"labels":[[1],[0]],"box":[1,2,3,4]},{"box":[[1,2,3,4],[5,6,7,8]]}]', volume)
+    equal({ list[1].slices, prompts.slice(list[1], "points", 2), prompts.slice(list[1], "box", 2) }, { 2, { { 3, 4 } }, { 1, 2, 3, 4 } })
+    equal({ list[2].slices, prompts.slice(list[2], "box", 2) }, { 2, { 5, 6, 7, 8 } })
+    equal(checked('[{"points":[[1,2]],"labels":[1]}]', volume)[1].slices, 1)
+  end)
+
+  it("are refused where they say something else", function()
+    for _, case in ipairs {
+      { "[", "not JSON" }, { "{}", "array", "object" }, { "[7]", "prompt 0", "object", "7" }, { '[{},{"pionts":[[1,2]]}]', "prompt 1", "pionts" },
+      { '[{"points":[[1,2]]}]', "labels" }, { '[{"labels":[1]}]', "points" }, { '[{"points":[],"labels":[]}]', "[n,2]" },
+      { '[{"points":[1,2],"labels":[1]}]', "[n,2]" }, { '[{"points":[[1,2,3]],"labels":[1]}]', "point 1", "3" },
+      { '[{"points":[[1,"2"]],"labels":[1]}]', "point 1", "2" }, { '[{"points":[[1,2]],"labels":[1,1]}]', "labels" },
+      { '[{"points":[[1,2]],"labels":[[1],[1]]}]', "1 slices", "2" }, { '[{"points":"x","labels":[1]}]', "x" },
+      { '[{"box":[1,2,3]}]', "box", "x0" }, { '[{"box":[1,2,3,null]}]', "box", "null" }, { '[{"box":{}}]', "box" },
+      { '[{"mask":true}]', "mask", "NPY" }, { '[{"mask":"absent.npy"}]', "absent.npy" }, { '[{"multimask":1}]', "multimask", "1" },
+      { '[{"points":[[101,2]],"labels":[1]}]', "101,2" }, { '[{"points":[[1,-0.5]],"labels":[1]}]', "1,-0.5" }, { '[{"points":[[1,2]],"labels":[2]}]', "label", "2" },
+      { '[{"points":[[1,1],[1,1],[1,1],[1,1]],"labels":[1,1,1,1]}]', "3 points", "4" }, { '[{"box":[5,5,4,6]}]', "swapped" }, { '[{"box":[5,5,101,6]}]', "101" },
+    } do
+      refuses(function() checked(case[1]) end, table.unpack(case, 2))
+    end
+  end)
+
+  it("name masks that must fit the model", function()
+    local good = tensor.from({ table.unpack(setmetatable({}, { __index = function(_, i) return i end }), 1, 256) }, { 1, 1, 16, 16 })
+    npy.write(work .. "/mask.npy", good)
+    local list = checked(('[{"mask":"%s/mask.npy"}]'):format(work))
+    equal({ list[1].mask.tensor:get(255), list[1].mask.slices }, { 256.0, 1 })
+    equal(#prompts.pack(list[1]), 12 + 4 * 256)
+    equal(checked(('[{"mask":"%s/mask.npy","box":[[1,2,3,4],[1,2,3,4]]}]'):format(work), volume)[1].slices, 2)
+    npy.write(work .. "/mask.npy", good:reshape { 1, 8, 32 })
+    refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]", "[1,8,32]")
+    npy.write(work .. "/mask.npy", tensor.from({ 1 / 0 }, { 1 }):reshape { 1, 1 })
+    refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]")
+  end)
+
+  it("are packed for the runner in the order that msa_run.c tells", function()
+    local list = checked('[{"points":[[1,2],[3,4],[5,6]],"labels":[1,0,-1],"box":[[1,2,3,4],[5,6,7,8]],"multimask":true}]', volume)
+    equal(prompts.pack(list[1]), string.pack("<I4I4I4", 1 | 4, 2, 3) .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
+      .. string.pack("<ffffffff", 1, 2, 3, 4, 5, 6, 7, 8))
+  end)
+end)
+
+describe("outputs", function()
+  it("appear together or not at all", function()
+    local out = work .. "/out"
+    sys.mkdir_p(out)
+    local s = staging.new()
+    local a, b = s:file(out .. "/a"), s:file(out .. "/new/folder/b")
+    sys.write_file(a, "A")
+    sys.write_file(b, "B")
+    equal(sys.exists(out .. "/a") or sys.exists(out .. "/new"), false)
+    equal(s:renamed(("%s: cannot be written"):format(b)), out .. "/new/folder/b: cannot be written")
+    s:commit()
+    s:close()
+    equal({ sys.read_file(out .. "/a"), sys.read_file(out .. "/new/folder/b"), #sys.list(out) }, { "A", "B", 2 })
+    s = staging.new()
+    sys.write_file(s:file(out .. "/a"), "C")
+    s:close()
+    equal({ sys.read_file(out .. "/a"), #sys.list(out) }, { "A", 2 })
+  end)
+
+  it("are refused before the work", function()
+    refuses(function() staging.new():file(work .. "/out") end, "found a folder")
+    refuses(function() staging.new():file(work .. "/out/a/b") end, "no folder")
+    refuses(function() staging.new():file("/proc/x") end, "/proc/x: cannot be written")
+    refuses(function() staging.new():file("/dev/null") end, "/dev/null")
+  end)
+end)
+
+-- The made-up model as `msagen build` would leave it.
+
+local function crc32c(bytes)
+  local c = 0xffffffff
+  for i = 1, #bytes do
+    c = c ~ bytes:byte(i)
+    for _ = 1, 8 do c = (c >> 1) ~ ((c & 1) * 0x82F63B78) end
+  end
+  return c ~ 0xffffffff
+end
+
+local function fake_weights()
+  local segment = string.pack("<ffffff", 1, 1, 1, 1, 1, 1):rep(11)
+  segment = segment .. ("\0"):rep(640 - 192 - #segment)
+  local row = string.pack("<I8I8I4I4", 192, #segment, crc32c(segment), 0)
+  local hash = {}
+  for i = 1, 32 do hash[i] = string.char(i) end
+  local head = string.pack("<c8I4I4I8I4I4c16", "MSAGENW\0", 1, 128, 640, 1, crc32c(row), "f32-fma-1") .. table.concat(hash)
+  return head .. ("\0"):rep(128 - #head) .. row .. ("\0"):rep(192 - 128 - #row) .. segment
+end
+
+local makefile = [[
+C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers
+OBJECTS = ${C:=.o}
+msa_run: msa_run.o ${OBJECTS}
+	echo linked >> made
+	gcc -o $@ msa_run.o ${OBJECTS}
+${OBJECTS} msa_run.o: msa_model.h msa_internal.h Makefile
+.c.o:
+	gcc -std=c99 -O1 -DMSA_MODEL_DEPTH=%d -c -o $@ $<
+]]
+
+local function fake_folder(name, depth)
+  local path = work .. "/" .. name
+  sys.mkdir_p(path)
+  for _, source in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.c", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c", "msa_status.c" } do
+    sys.write_file(path .. "/" .. source, sys.read_file(msagen.datadir .. "/runtime/" .. source))
+  end
+  for _, header in ipairs { "msa_model.h", "msa_internal.h", "layers.h" } do
+    sys.write_file(path .. "/" .. header, sys.read_file(here .. "/../c/fake/" .. header))
+  end
+  sys.write_file(path .. "/msa_model.c", sys.read_file(msagen.datadir .. "/templates/model.c"))
+  sys.write_file(path .. "/layers.c", '#include "layers.h"\n')
+  sys.write_file(path .. "/Makefile", makefile:format(depth))
+  sys.write_file(path .. "/msa_weights.bin", fake_weights())
+  sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen", runner = "msa_run", weights = "msa_weights.bin", input_size = 64,
+    depth = depth, grid = 4, max_points = 16, arena_bytes = 320000, weights_bytes = 640, macs_encode = 1, macs_decode = 2 })
+  return path
+end
+
+--- The verb as the command line calls it; what it printed.
+local function run(dir, args)
+  local printed, say = {}, print
+  print = function(...) printed[#printed + 1] = table.concat({ ... }, "\t") end
+  args.dir, args.point = dir, args.point or {}
+  local ok, status = pcall(verb.run, args)
+  print = say
+  if not ok then error(status, 0) end
+  equal(status, 0)
+  return table.concat(printed, "\n")
+end
+
+local function counted(path) return select(2, sys.read_file(path .. "/made"):gsub("\n", "")) end
+
+describe("a folder", function()
+  local path = fake_folder("flat", 1)
+  local image = work .. "/image.npy"
+  -- The left half black, the right half red.
+  npy.write(image, tensor.frombytes((("\0\0\0"):rep(40) .. ("\200\0\0"):rep(40)):rep(20), "u8", { 20, 80, 3 }))
+
+  it("is compiled when something is missing or older, and never otherwise", function()
+    equal(folder.open(path):stale(), true)
+    holds(run(path, { image = image, box = { 0, 0, 80, 20 } }), "prompt 0: 1 mask, highest predicted IoU 0.5000")
+    run(path, { image = image })
+    equal(counted(path), 1)
+    for count, touched in ipairs { "layers.c", "msa_model.h", "Makefile" } do
+      equal(sys.spawn { "touch", path .. "/" .. touched }, 0)
+      equal(folder.open(path):stale(), true, touched)
+      run(path, { image = image })
+      equal(counted(path), 1 + count, touched)
+    end
+    sys.remove_tree(path .. "/layers.o")
+    run(path, { image = image })
+    equal(counted(path), 5)
+    equal(folder.open(path):stale(), false)
+  end)
+
+  it("that does not compile is an error of one line", function()
+    local source = path .. "/layers.c"
+    sys.write_file(source, "#error on purpose\n")
+    refuses(function() run(path, { image = image }) end, path, "make", "on purpose")
+    sys.write_file(source, '#include "layers.h"\n')
+    run(path, { image = image })
+  end)
+
+  it("gives masks at the image's size, of the highest predicted IoU", function()
+    local got, mask, up, resized = work .. "/got", work .. "/mask.png", work .. "/up.npy", work .. "/resized.npy"
+    local text = run(path, { image = image, point = { { 70, 10 }, { 5, 5, 0 } }, multimask = true, out = got, mask_out = mask, upsampled_out = up, resized_out = resized,
+      overlay_out = work .. "/overlay.png" })
+    holds(text, "3 masks", "0.8000")
+    local m = require("msagen.image").read(mask)
+    equal(m.shape, { 20, 80, 3 })
+    equal({ m:get(10, 10, 0), m:get(10, 70, 0), m:get(0, 0, 1), m:get(19, 79, 2) }, { 0, 255, 0, 255 })
+    local logits = npy.read(got .. "/prompt_0.logits.npy")
+    equal({ logits.shape, npy.read(got .. "/prompt_0.iou.npy").shape, npy.read(got .. "/embedding.npy").shape }, { { 1, 3, 16, 16 }, { 1, 3 }, { 1, 6, 4, 4 } })
+    equal(math.abs(logits:get(0, 2, 0, 15) - (200 - 0.8)) < 1e-3, true)
+    local large = npy.read(up)
+    equal(large.shape, { 1, 3, 20, 80 })
+    equal(large:get(0, 1, 0, 0), logits:get(0, 1, 0, 0))
+    equal(math.abs(large:get(0, 1, 19, 79) - logits:get(0, 1, 15, 15)) < 1e-4, true)
+    local r = npy.read(resized)
+    equal({ r.shape, r.dtype, r:get(0, 63, 63, 0), r:get(0, 0, 0, 0), r:get(0, 0, 63, 1) }, { { 1, 64, 64, 3 }, "u8", 200, 0, 0 })
+    equal(require("msagen.image").read(work .. "/overlay.png").shape, { 20, 80, 3 })
+  end)
+
+  it("prints the digest of embedding and logits, and the bench's lines", function()
+    local got = work .. "/digest"
+    local list = file("two.json", '[{"box":[1,2,3,4]},{"points":[[1,2]],"labels":[1],"multimask":true}]')
+    local text = run(path, { image = image, prompts = list, out = got, digest = true })
+    local bytes = ""
+    for _, name in ipairs { "embedding", "prompt_0.logits", "prompt_1.logits" } do bytes = bytes .. npy.read(("%s/%s.npy"):format(got, name)):tobytes() end
+    equal(text, "digest " .. require("msagen.sha256").hex(bytes))
+    equal(run(path, { image = image, prompts = list, digest = true }), text)
+    equal(run(path, { bench = 3 }):gsub("%d+%.%d+", "T"), "encode_ms T\ndecode_ms T\narena_bytes 320000\nweights_bytes 640\nmacs_encode 1\nmacs_decode 2")
+  end)
+
+  it("says in one line what the runner refuses, and leaves nothing", function()
+    local before = sys.list(work)
+    local weights = path .. "/msa_weights.bin"
+    local bytes = sys.read_file(weights)
+    sys.write_file(weights, bytes:sub(1, 60) .. "x" .. bytes:sub(62))
+    refuses(function() run(path, { image = image, box = { 1, 1, 2, 2 }, mask_out = work .. "/never.png" }) end, "msa_weights.bin", "another build")
+    sys.write_file(weights, bytes)
+    npy.write(work .. "/image.npy", tensor.frombytes(("\1\0\0"):rep(4096), "u8", { 64, 64, 3 }))
+    equal(sys.list(work), before)
+  end)
+
+  it("of another kind is refused", function()
+    refuses(function() folder.open(work .. "/absent") end, "absent", "found nothing")
+    refuses(function() folder.open(image) end, "image.npy", "found a file")
+    refuses(function() folder.open(work) end, "manifest.json")
+    sys.mkdir_p(work .. "/other")
+    sys.write_file(work .. "/other/manifest.json", '{"generator":"another"}')
+    refuses(function() folder.open(work .. "/other") end, "manifest.json")
+    sys.write_file(work .. "/other/manifest.json", '{"generator":"msagen","runner":"../../bin/sh"}')
+    refuses(function() folder.open(work .. "/other") end, "arena_bytes")
+  end)
+end)
+
+describe("a volume", function()
+  local path = fake_folder("volume", 3)
+  local image = work .. "/volume.npy"
+  local slices = {}
+  for d = 0, 2 do slices[d + 1] = (string.char(d * 100) .. "\0\0"):rep(30 * 20) end
+  npy.write(image, tensor.frombytes(table.concat(slices), "u8", { 3, 20, 30, 3 }))
+
+  it("has a mask a slice, in an NPY, and a sheet of overlays", function()
+    local got, mask = work .. "/volume.got", work .. "/volume.mask.npy"
+    local list = file("volume.json", '[{"points":[[[1,2]],[[3,4]],[[5,6]]],"labels":[[1],[0],[1]],"multimask":true}]')
+    local text = run(path, { image = image, prompts = list, out = got, mask_out = mask, overlay_out = work .. "/sheet.png" })
+    holds(text, "3 masks", "0.8000 0.8000 0.8000")
+    equal({ npy.read(got .. "/embedding.npy").shape, npy.read(got .. "/prompt_0.logits.npy").shape, npy.read(got .. "/prompt_0.iou.npy").shape },
+      { { 3, 6, 4, 4 }, { 3, 3, 16, 16 }, { 3, 3 } })
+    local m = npy.read(mask)
+    equal({ m.shape, m.dtype, m:get(0, 10, 10), m:get(1, 10, 10), m:get(2, 19, 29) }, { { 3, 20, 30 }, "u8", 0, 255, 255 })
+    equal(require("msagen.image").read(work .. "/sheet.png").shape, { 40, 60, 3 })
+  end)
+
+  it("is refused where the slices do not fit", function()
+    npy.write(work .. "/two.npy", tensor.frombytes(("\0"):rep(2 * 30 * 20 * 3), "u8", { 2, 20, 30, 3 }))
+    refuses(function() run(path, { image = work .. "/two.npy" }) end, "[3,H,W,3]", "[2,20,30,3]")
+    refuses(function() run(path, { image = image, box = { 1, 1, 2, 2 }, mask_out = work .. "/volume.png" }) end, "NPY", "volume.png")
+  end)
+end)
+
+sys.remove_tree(work)
+sys.keep(work)
