@@ -10,9 +10,6 @@ local verbs = {
 
 local argparse = require "argparse"
 local arguments = { ... }
-for i, argument in ipairs(arguments) do
-  if type(argument) ~= "string" then arguments[i] = nil end
-end
 
 --- Print a usage error as one line; the exit status says that nothing was tried.
 local function usage_error(message, command)
