@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sgemm.c - the yardstick: OpenBLAS's float32 matrix product, n^3, one thread. Needs libopenblas-dev, which nothing but bench/ does.
+ *
+ * sgemm [N [REPETITIONS]]   prints `core NAME`, `library VERSION`, `sgemm_gmacs X`: 10^9 multiply-adds a second, median of the repetitions. */
+#define _POSIX_C_SOURCE 200809L
+#include <cblas.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { MOST = 1000 };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv)
+{
+    const int n = argc > 1 ? atoi(argv[1]) : 2048;
+    const int repetitions = argc > 2 ? atoi(argv[2]) : 5;
+    if (n < 1 || n > 16384 || repetitions < 1 || repetitions > MOST) {
+        fputs("usage: sgemm [N [REPETITIONS]]\n", stderr);
+        return 2;
+    }
+    const size_t count = (size_t)n * (size_t)n;
+    float *const a = malloc(count * sizeof *a), *const b = malloc(count * sizeof *b), *const c = malloc(count * sizeof *c);
+    if (!a || !b || !c) {
+        fputs("sgemm: out of memory\n", stderr);
+        return 1;
+    }
+    unsigned state = 1;
+    for (size_t i = 0; i < count; ++i) {
+        state = state * 1664525u + 1013904223u;
+        a[i] = (float)(state >> 8) * (2.0f / 16777216.0f) - 1.0f;
+        b[i] = a[i] * 0.5f;
+        c[i] = 0.0f;
+    }
+    openblas_set_num_threads(1);
+    double times[MOST];
+    for (int i = -1; i < repetitions; ++i) { /* the first one warms up */
+        const double start = seconds();
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1.0f, a, n, b, n, 0.0f, c, n);
+        if (i >= 0)
+            times[i] = seconds() - start;
+    }
+    /* One element, computed again: a rate of wrong results would be none. */
+    double expected = 0;
+    for (size_t k = 0; k < (size_t)n; ++k)
+        expected += (double)a[k] * (double)b[k * (size_t)n];
+    if (!(c[0] - expected < 1e-2 && expected - c[0] < 1e-2)) {
+        fprintf(stderr, "sgemm: expected %g, found %g\n", expected, (double)c[0]);
+        return 1;
+    }
+    qsort(times, (size_t)repetitions, sizeof *times, ascending);
+    const double cube = (double)n * (double)n * (double)n;
+    printf("core %s\nlibrary %s\nsgemm_gmacs %.2f\n", openblas_get_corename(), openblas_get_config(), cube / times[repetitions / 2] / 1e9);
+    free(a);
+    free(b);
+    free(c);
+    return 0;
+}
