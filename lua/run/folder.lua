@@ -80,7 +80,7 @@ function folder:compile()
 end
 
 local SIGNALS = { [132] = "this CPU lacks an instruction of the board's", [134] = "it aborted", [136] = "a floating-point exception",
-  [137] = "killed", [139] = "a memory access outside its own" }
+  [137] = "killed", [153] = "a file would become larger than is allowed", [139] = "a memory access outside its own" }
 
 --- Have the runner (under the board's emulator) perform a request.
 -- @param request path  @param response path to write  @param renamed function(text) that gives temporary files their names
