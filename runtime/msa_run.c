@@ -39,7 +39,7 @@ enum command {
     UPSAMPLED = 8, /* path: float32 [D,M,H,W] */
     RESIZED = 9,   /* path: uint8 [D,S,S,3] */
     BENCH = 10,    /* u32 repetitions */
-    PROGRESS = 11, /* u32 layers in all, or 0: show progress on standard error from here on */
+    PROGRESS = 11, /* u32 layers of the encoder, or 0: show progress of encoding on standard error from here on */
     SELF_TEST = 12 /* nothing */
 };
 
@@ -58,6 +58,7 @@ static uint32_t prompts;
 static float *logits, *iou;
 static msa_mask mask;
 static bool progress;
+static bool encoding;
 static uint32_t layers;
 
 static int fail(const char *format, ...)
@@ -73,7 +74,7 @@ static int fail(const char *format, ...)
 
 int msa_progress(uint32_t layer)
 {
-    if (progress) {
+    if (progress && encoding) {
         if (layers > 0) {
             fprintf(stderr, "\rlayer %lu of %lu", (unsigned long)layer + 1, (unsigned long)layers);
         } else {
@@ -219,6 +220,14 @@ static int npy_write(const char *path, int dimensions, const uint32_t *shape, co
 
 /* ---- commands ---- */
 
+static msa_status encode(void)
+{
+    encoding = true;
+    const msa_status status = msa_encode(&session, &image);
+    encoding = false;
+    return status;
+}
+
 static int need_image(void)
 {
     return image.pixels == NULL ? fail("request: no image before this command") : 0;
@@ -232,7 +241,7 @@ static int need_embedding(void)
     if (need_image() != 0) {
         return -1;
     }
-    const msa_status status = msa_encode(&session, &image);
+    const msa_status status = encode();
     progress_done();
     if (status != MSA_OK) {
         return fail("encoding: %s", msa_status_text(status));
@@ -501,7 +510,7 @@ static int do_bench(const unsigned char *p, size_t bytes)
     msa_status status = MSA_OK;
     for (uint32_t i = 0; i < count && status == MSA_OK; ++i) {
         const double start = now_ms();
-        status = msa_encode(&session, &image);
+        status = encode();
         encode_ms[i] = now_ms() - start;
     }
     for (uint32_t i = 0; i < count && status == MSA_OK; ++i) {
