@@ -126,10 +126,10 @@ function kernels:attend(f)
   return name, { s = f.M * lds, o = f.M * dpad, stat = round16(3 * f.M) }
 end
 
---- Element-wise kernels on `rows` rows of C: `kind` "add" (y += x), "add2" (z += x + y), "addscaled" (z += x + s y), "copyadd" (z = x + y), "scale" (x *= s).
+--- Element-wise kernels on `rows` rows of C: `kind` "add" (y += x), "add2" (z += x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "copyadd" (z = x + y), "scale" (x *= s).
 function kernels:rows(kind, f)
   return self:make("rows_" .. kind, ("msa_%s_%dx%d"):format(kind, f.rows, f.C),
-    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, s = f.s and ("%.9g"):format(f.s) or "" })
+    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s and ("%.9g"):format(f.s) or "" })
 end
 
 return kernels

@@ -1,7 +1,7 @@
 @ local function cite(what) if height == side and width == side then return what end return what .. ", of which the first " .. height .. " rows and " .. width .. " columns are tokens and the rest padding" end
-/* Attention within $(cite(side .. " x " .. side .. " positions")): x += $(adapter and "adapted " or "")projection(attention(norm(x))).
+/* Attention within $(cite(side .. " x " .. side .. " positions")): x += $(adapter and "adapted " or "")projection(attention(norm(x)))$(depth and " + depth" or "").
  * x is the first token, tokens $(ldc) apart, rows of $(grid). $(heads) heads of $(d). w is the layer's segment. */
-void $(name)(const float *restrict w, float *restrict x, float *restrict scratch)
+void $(name)(const float *restrict w, float *restrict x,$(depth and " const float *restrict depth," or "") float *restrict scratch)
 {
     float *const n = scratch + $(s.n), *const o = scratch + $(s.o), *const kp = scratch + $(s.kp), *const vp = scratch + $(s.vp);
     float *const q = scratch + $(s.q), *const v = scratch + $(s.v);
@@ -33,6 +33,7 @@ void $(name)(const float *restrict w, float *restrict x, float *restrict scratch
             $(attend)(q, kp, vp,$(has_rel and " rh, rw," or "") scratch + $(s.logits), scratch + $(s.acc), scratch + $(s.stat), o + y * $(width * ldc) + h * $(d));
         }
     }
+@ local along = depth and (" depth + (y + r) * %d,"):format(grid * ldc) or ""
     for (size_t y = 0; y < $(height); y += $(qr)) {
         float *const p = scratch + $(s.y);
         $(out)(o + y * $(width * ldc), w + $(w.proj),$(out_bias and (" w + %d,"):format(w.proj_bias) or "") p);
@@ -40,9 +41,9 @@ void $(name)(const float *restrict w, float *restrict x, float *restrict scratch
         float *const a = scratch + $(s.a);
         $(down)(p, w + $(w.fc1), w + $(w.fc1_bias), scratch + $(s.hidden));
         $(up)(scratch + $(s.hidden), w + $(w.fc2), w + $(w.fc2_bias), a);
-        for (size_t r = 0; r < $(qr); ++r) $(add)(p + r * $(width * ldc), a + r * $(width * ldc), x + (y + r) * $(grid * ldc));
+        for (size_t r = 0; r < $(qr); ++r) $(add)(p + r * $(width * ldc), a + r * $(width * ldc),$(along) x + (y + r) * $(grid * ldc));
 @ else
-        for (size_t r = 0; r < $(qr); ++r) $(add)(p + r * $(width * ldc), x + (y + r) * $(grid * ldc));
+        for (size_t r = 0; r < $(qr); ++r) $(add)(p + r * $(width * ldc),$(along) x + (y + r) * $(grid * ldc));
 @ end
     }
 }
