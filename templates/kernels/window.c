@@ -10,18 +10,8 @@ void $(name)(const float *restrict w, float *restrict x,$(depth and " const floa
         for (size_t y = 0; y < $(height); y += $(qr)) {
             $(project)(n + y * $(width * ldc), w + $(w.k0) + h * $(w.q1 and w.q1 - w.q0 or 0), w + $(w.k_bias) + h * $(dpad), q);
             $(project)(n + y * $(width * ldc), w + $(w.v0) + h * $(w.q1 and w.q1 - w.q0 or 0), w + $(w.v_bias) + h * $(dpad), v);
-@ if width == side then
-            $(place)(y * $(side), q, v, kp, vp);
-@ else
-            for (size_t r = 0; r < $(qr); ++r) {
-                $(place)((y + r) * $(side), q + r * $(width * dpad), v + r * $(width * dpad), kp, vp);
-                $(place_right)((y + r) * $(side) + $(width), w + $(w.k_pad) + h * $(dpad), w + $(w.v_pad) + h * $(dpad), kp, vp);
-            }
-@ end
+            $(place)(y * $(width), q, v, kp, vp);
         }
-@ if height < side then
-        $(place_below)($(height * side), w + $(w.k_pad) + h * $(dpad), w + $(w.v_pad) + h * $(dpad), kp, vp);
-@ end
         for (size_t y = 0; y < $(height); y += $(qr)) {
             $(project)(n + y * $(width * ldc), w + $(w.q0) + h * $(w.q1 and w.q1 - w.q0 or 0), w + $(w.q_bias) + h * $(dpad), q);
 @ if has_rel then
@@ -30,7 +20,7 @@ void $(name)(const float *restrict w, float *restrict x,$(depth and " const floa
             for (size_t c = 0; c < $(width); ++c) $(rel_column)(q + c * $(ldq), w + $(w.rel_w + side - 1) - c, rw + c * $(ldr));
 @ end
             $(scale)(q);
-            $(attend)(q, kp, vp,$(has_rel and " rh, rw," or "") scratch + $(s.logits), scratch + $(s.acc), scratch + $(s.stat), o + y * $(width * ldc) + h * $(d));
+            $(attend)(q, kp, vp,$(has_rel and " rh, rw," or "")$(pads and (" w + %d + h * %d, w + %d + h * %d,"):format(w.k_pad, dpad, w.v_pad, dpad) or "") scratch + $(s.logits), scratch + $(s.acc), scratch + $(s.stat), o + y * $(width * ldc) + h * $(d));
         }
     }
 @ local along = depth and (" depth + (y + r) * %d,"):format(grid * ldc) or ""
