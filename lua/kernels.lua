@@ -34,6 +34,7 @@ function kernels:make(file, base, fields)
   local parts = {}
   for k, v in pairs(fields) do
     if type(v) ~= "table" and type(v) ~= "function" then parts[#parts + 1] = k .. "=" .. tostring(v) end
+    if k == "pad" and v then parts[#parts + 1] = ("pad=%d,%d,%d"):format(v.side, v.height, v.width) end
     if k == "rel" and v then parts[#parts + 1] = ("rel=%d,%d"):format(v.n, v.ld) end
   end
   table.sort(parts)
@@ -115,21 +116,25 @@ function kernels:keys(f)
   end }
 end
 
---- Attention of M queries over packed keys. @return name, scratch sizes {s, o, stat} in floats
+--- Attention of M queries over packed keys.
+-- M, keys, d, ldq, ldo; row: keys of a grid's row; rel {n = columns of the keys' grid, ld}; counted: a count is given at run time;
+-- pad {side, height, width}: the keys are the height x width corner of a side x side window whose rest is padding.
+-- @return name, scratch sizes {s, o, stat} in floats
 function kernels:attend(f)
   local tile_keys = kernels.key_tile(f.keys, f.row)
   local padded = round16(tile_keys)
-  local lds = kernels.stride(padded + (f.rel and 16 or 0))
+  local pads = f.pad and f.pad.side * f.pad.side - f.keys or 0
+  local lds = kernels.stride(math.max(padded, round16(pads)) + ((f.rel or pads > 0) and 16 or 0))
   local dpad = round16(f.d)
   local name = self:make("attend", ("msa_attend_%dx%dx%d"):format(f.M, f.keys, f.d), { M = f.M, keys = f.keys, d = f.d, dpad = dpad,
-    tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false, counted = f.counted or false })
-  return name, { s = f.M * lds, o = f.M * dpad, stat = round16(3 * f.M) }
+    tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false, counted = f.counted or false, pad = pads > 0 and f.pad or false })
+  return name, { s = f.M * lds, o = f.M * dpad, stat = round16(4 * f.M) }
 end
 
---- Element-wise kernels on `rows` rows of C: `kind` "add" (y += x), "add2" (z += x + y), "addscaled" (z += x + s y), "copyadd" (z = x + y), "scale" (x *= s).
+--- Element-wise kernels on `rows` rows of C: `kind` "add" (y += x), "add2" (z += x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "copyadd" (z = x + y), "scale" (x *= s).
 function kernels:rows(kind, f)
   return self:make("rows_" .. kind, ("msa_%s_%dx%d"):format(kind, f.rows, f.C),
-    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, s = f.s and ("%.9g"):format(f.s) or "" })
+    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s and ("%.9g"):format(f.s) or "" })
 end
 
 return kernels

@@ -61,6 +61,15 @@ local function encoder(g, m)
     local params = take(m, at .. "attn", "rel_pos_h", "rel_pos_w")
     params.weight, params.bias = m.tensor[at .. "attn.qkv.weight"], m.tensor[at .. "attn.qkv.bias"]
     g:op("grid_attention", layer, { n }, { attended }, { params = params, heads = m.heads, side = window > 0 and window or m.grid })
+    local depth
+    if m.depth > 1 and m.tensor[at .. "Depth_Adapter.D_fc1.weight"] then
+      -- Along the depth, with the same attention: over runs of the windowed entries, or over the slices of each place.
+      depth = v "depth"
+      local branch = adapter(m, at .. "Depth_Adapter", "D_fc1", "D_fc2")
+      local along = m.volumes == "runs" and window > 0 and (m.grid + window - 1) // window or 1
+      g:op("depth_attention", layer, { x }, { depth }, { params = branch, act = m.adapter_activation, windows = along, side = along > 1 and window or m.grid,
+        length = m.volumes == "slices" and m.depth or m.chunk or m.depth * along * along })
+    end
     local out = v("projected", wide)
     g:op("linear", layer, { attended }, { out }, { params = linear(m, at .. "attn.proj") })
     if m.tensor[at .. "Space_Adapter.D_fc1.weight"] then
@@ -74,7 +83,7 @@ local function encoder(g, m)
       out = whole
     end
     local x1 = v "x1"
-    g:op("add", layer, { x, out }, { x1 }, {})
+    g:op("add", layer, { x, out, depth }, { x1 }, {})
 
     layer = ("block_%02d_mlp"):format(i)
     local n2, h, act, down = v "norm2", v("hidden", tokens, m.mlp), v("gelu", tokens, m.mlp), v "mlp"

@@ -4,6 +4,8 @@
 #include "msa_kernels.h"
 #include "msa_simd.h"
 
+void *memcpy(void *to, const void *from, size_t bytes);
+
 @ for _, text in ipairs(kernels.texts) do
 $(text:sub(1, -2))
 @ end

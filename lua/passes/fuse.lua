@@ -4,7 +4,7 @@
 -- operation that no pattern covers is an error, so nothing is dropped silently.
 local patterns = {
   { "patch_embed", "patch_embed add_table" },
-  { "encoder_attention", "layernorm window? grid_attention linear adapter? unwindow? add" },
+  { "encoder_attention", "layernorm window? grid_attention depth_attention? linear adapter? unwindow? add" },
   { "encoder_mlp", "layernorm linear gelu linear adapter? add? add" },
   { "neck", "linear layernorm conv3x3 layernorm" },
   { "dense_prompt", "add_dense_prompt" },

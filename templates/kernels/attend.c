@@ -1,9 +1,13 @@
 @ -- One query tile against all keys of a head, a tile of keys at a time: the running maximum and sum of Milakov and
 @ -- Gimelshein 2018, so that no row of logits is ever whole.
+@ local pads = pad and pad.side * pad.side - keys or 0
 /* out ($(M), $(d)), rows $(ldo) apart, = softmax(q k^T$(rel and " + r" or "")) v over $(keys) keys, tile by tile of $(tile). q ($(M), $(d)), rows $(ldq) apart, is
  * already scaled.$(rel and (" r = rh[key row] + rw[key column], a grid of %d x %d keys."):format(rel.n, rel.n) or "")$(counted and " Keys from `count` on do not count." or "")
- * s, o and stat are scratch: $(M * lds), $(M * dpad) and $(3 * M) floats. $(2 * M * keys * d) multiply-adds. */
-void $(name)(const float *restrict q, const float *restrict kp, const float *restrict vp,$(rel and " const float *restrict rh, const float *restrict rw," or "") float *restrict s, float *restrict o, float *restrict stat, float *restrict out$(counted and ", size_t count" or ""))
+@ if pads > 0 then
+ * Of the window's $(pad.side) x $(pad.side) places $(pads) are padding: one key and one value for all of them, so the value enters once, weighted by their sum.
+@ end
+ * s, o and stat are scratch: $(M * lds), $(M * dpad) and $(4 * M) floats. $(2 * M * keys * d) multiply-adds. */
+void $(name)(const float *restrict q, const float *restrict kp, const float *restrict vp,$(rel and " const float *restrict rh, const float *restrict rw," or "")$(pads > 0 and " const float *restrict k_pad, const float *restrict v_pad," or "") float *restrict s, float *restrict o, float *restrict stat, float *restrict out$(counted and ", size_t count" or ""))
 {
     float *m = stat, *l = stat + $(M), *alpha = stat + $(2 * M);
     for (size_t i = 0; i < $(M); ++i) {
@@ -48,6 +52,40 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
 @   one(full, rest)
 @   rescale()
 @   product(full, rest, "keep")
+@ end
+@ if pads > 0 then
+@   local right, below = pad.side - pad.width, pad.side - pad.height
+    float *const weight = stat + $(3 * M);
+    for (size_t i = 0; i < $(M); ++i) {
+        float *const si = s + i * $(lds);
+        float dot = 0.0f;
+        for (size_t c = 0; c < $(d); ++c) dot = msa_fma(q[i * $(ldq) + c], k_pad[c], dot);
+        const msa_vec same = msa_splat(dot);
+@   if rel then
+        const float *const rhi = rh + i * $(rel.ld), *const rwi = rw + i * $(rel.ld);
+@     if right > 0 then
+        for (size_t y = 0; y < $(pad.height); ++y) {
+            const msa_vec row = msa_splat(rhi[y]);
+            for (size_t x = 0; x < $(round16(right)); x += $(W)) msa_store(si + y * $(right) + x, msa_vadd(msa_vadd(row, msa_load(rwi + $(pad.width) + x)), same));
+        }
+@     end
+@     if below > 0 then
+        for (size_t y = 0; y < $(below); ++y) {
+            const msa_vec row = msa_splat(rhi[$(pad.height) + y]);
+            for (size_t x = 0; x < $(round16(pad.side)); x += $(W)) msa_store(si + $(pad.height * right) + y * $(pad.side) + x, msa_vadd(msa_vadd(row, msa_load(rwi + x)), same));
+        }
+@     end
+@   else
+        for (size_t x = 0; x < $(round16(pads)); x += $(W)) msa_store(si + x, same);
+@   end
+        weight[i] = 0.0f;
+    }
+    $(kernels:softmax { rows = M, cols = pads, ld = lds })(s, m, weight, alpha);
+    for (size_t i = 0; i < $(M); ++i) {
+        const msa_vec by = msa_splat(alpha[i]), all = msa_splat(weight[i]);
+        l[i] = msa_fma(l[i], alpha[i], weight[i]);
+        for (size_t j = 0; j < $(dpad); j += $(W)) msa_store(o + i * $(dpad) + j, msa_vfma(all, msa_load(v_pad + j), msa_vmul(msa_load(o + i * $(dpad) + j), by)));
+    }
 @ end
     for (size_t i = 0; i < $(M); ++i) {
 @ if d >= W then

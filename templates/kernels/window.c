@@ -1,7 +1,7 @@
 @ local function cite(what) if height == side and width == side then return what end return what .. ", of which the first " .. height .. " rows and " .. width .. " columns are tokens and the rest padding" end
-/* Attention within $(cite(side .. " x " .. side .. " positions")): x += $(adapter and "adapted " or "")projection(attention(norm(x))).
+/* Attention within $(cite(side .. " x " .. side .. " positions")): x += $(adapter and "adapted " or "")projection(attention(norm(x)))$(depth and " + depth" or "").
  * x is the first token, tokens $(ldc) apart, rows of $(grid). $(heads) heads of $(d). w is the layer's segment. */
-void $(name)(const float *restrict w, float *restrict x, float *restrict scratch)
+void $(name)(const float *restrict w, float *restrict x,$(depth and " const float *restrict depth," or "") float *restrict scratch)
 {
     float *const n = scratch + $(s.n), *const o = scratch + $(s.o), *const kp = scratch + $(s.kp), *const vp = scratch + $(s.vp);
     float *const q = scratch + $(s.q), *const v = scratch + $(s.v);
@@ -10,18 +10,8 @@ void $(name)(const float *restrict w, float *restrict x, float *restrict scratch
         for (size_t y = 0; y < $(height); y += $(qr)) {
             $(project)(n + y * $(width * ldc), w + $(w.k0) + h * $(w.q1 and w.q1 - w.q0 or 0), w + $(w.k_bias) + h * $(dpad), q);
             $(project)(n + y * $(width * ldc), w + $(w.v0) + h * $(w.q1 and w.q1 - w.q0 or 0), w + $(w.v_bias) + h * $(dpad), v);
-@ if width == side then
-            $(place)(y * $(side), q, v, kp, vp);
-@ else
-            for (size_t r = 0; r < $(qr); ++r) {
-                $(place)((y + r) * $(side), q + r * $(width * dpad), v + r * $(width * dpad), kp, vp);
-                $(place_right)((y + r) * $(side) + $(width), w + $(w.k_pad) + h * $(dpad), w + $(w.v_pad) + h * $(dpad), kp, vp);
-            }
-@ end
+            $(place)(y * $(width), q, v, kp, vp);
         }
-@ if height < side then
-        $(place_below)($(height * side), w + $(w.k_pad) + h * $(dpad), w + $(w.v_pad) + h * $(dpad), kp, vp);
-@ end
         for (size_t y = 0; y < $(height); y += $(qr)) {
             $(project)(n + y * $(width * ldc), w + $(w.q0) + h * $(w.q1 and w.q1 - w.q0 or 0), w + $(w.q_bias) + h * $(dpad), q);
 @ if has_rel then
@@ -30,9 +20,10 @@ void $(name)(const float *restrict w, float *restrict x, float *restrict scratch
             for (size_t c = 0; c < $(width); ++c) $(rel_column)(q + c * $(ldq), w + $(w.rel_w + side - 1) - c, rw + c * $(ldr));
 @ end
             $(scale)(q);
-            $(attend)(q, kp, vp,$(has_rel and " rh, rw," or "") scratch + $(s.logits), scratch + $(s.acc), scratch + $(s.stat), o + y * $(width * ldc) + h * $(d));
+            $(attend)(q, kp, vp,$(has_rel and " rh, rw," or "")$(pads and (" w + %d + h * %d, w + %d + h * %d,"):format(w.k_pad, dpad, w.v_pad, dpad) or "") scratch + $(s.logits), scratch + $(s.acc), scratch + $(s.stat), o + y * $(width * ldc) + h * $(d));
         }
     }
+@ local along = depth and (" depth + (y + r) * %d,"):format(grid * ldc) or ""
     for (size_t y = 0; y < $(height); y += $(qr)) {
         float *const p = scratch + $(s.y);
         $(out)(o + y * $(width * ldc), w + $(w.proj),$(out_bias and (" w + %d,"):format(w.proj_bias) or "") p);
@@ -40,9 +31,9 @@ void $(name)(const float *restrict w, float *restrict x, float *restrict scratch
         float *const a = scratch + $(s.a);
         $(down)(p, w + $(w.fc1), w + $(w.fc1_bias), scratch + $(s.hidden));
         $(up)(scratch + $(s.hidden), w + $(w.fc2), w + $(w.fc2_bias), a);
-        for (size_t r = 0; r < $(qr); ++r) $(add)(p + r * $(width * ldc), a + r * $(width * ldc), x + (y + r) * $(grid * ldc));
+        for (size_t r = 0; r < $(qr); ++r) $(add)(p + r * $(width * ldc), a + r * $(width * ldc),$(along) x + (y + r) * $(grid * ldc));
 @ else
-        for (size_t r = 0; r < $(qr); ++r) $(add)(p + r * $(width * ldc), x + (y + r) * $(grid * ldc));
+        for (size_t r = 0; r < $(qr); ++r) $(add)(p + r * $(width * ldc),$(along) x + (y + r) * $(grid * ldc));
 @ end
     }
 }

@@ -1,0 +1,8 @@
+/* z ($(rows), $(C)) += (x + y) + v; rows of x $(ldx), y $(ldy), v $(ldv) and z $(ldz) apart. */
+void $(name)(const float *restrict x, const float *restrict y, const float *restrict v, float *restrict z)
+{
+    for (size_t i = 0; i < $(rows); ++i) {
+        for (size_t j = 0; j < $(round16(C)); j += $(W)) msa_store(z + i * $(ldz) + j, msa_vadd(msa_load(z + i * $(ldz) + j), msa_vadd(msa_vadd(msa_load(x + i * $(ldx) + j), msa_load(y + i * $(ldy) + j)), msa_load(v + i * $(ldv) + j))));
+    }
+}
+
