@@ -101,7 +101,6 @@ end
 function compiler.build(device, dir, where, progress)
   check_target(dir)
   local build = compiler.schedule(device, where)
-  for _, warning in ipairs(build.model.warnings) do io.stderr:write("msagen: warning: ", warning, "\n") end
   local parent, name = parent_and_name(dir)
   if not sys.isdir(parent) then sys.mkdir_p(parent) end
   local work = sys.mkdtemp(parent, "." .. name .. ".")
@@ -111,7 +110,7 @@ function compiler.build(device, dir, where, progress)
     local upper = prefix:upper()
     local function rename(text)
       if prefix == "msa" then return text end
-      return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]MSA_", upper .. "_"))
+      return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]libmsa_", "lib" .. prefix .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
     end
     local info = { runtime_objects = {} }
     for i, file in ipairs(RUNTIME) do info.runtime_objects[i] = file .. ".o" end
@@ -146,6 +145,7 @@ function compiler.build(device, dir, where, progress)
     sys.remove_tree(work)
     error(message, 0)
   end
+  for _, warning in ipairs(build.model.warnings) do io.stderr:write("msagen: warning: ", warning, "\n") end
   return build
 end
 

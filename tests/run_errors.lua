@@ -204,7 +204,6 @@ end
 ask("an unknown board", { "pentium-mmx" }, "--board", "pentium-mmx")
 ask("a board that is a path", { "../boards/generic-c99" }, "--board", "../boards/generic-c99")
 ask("a resolution that is no multiple of the patch", { "250", "16" }, "--resolution", "250")
-ask("a volume, which this version cannot compute", { "--depth" }, "--depth", "4")
 refused("a dialect that contradicts the tensors", 1, build(demo_path, "--dialect", "sam"), { "sam" })
 refused("an ambiguous file", 1, build(tally.tests .. "/golden/msa-2025-2d/checkpoint.pth"), { "msa-2024", "msa-2025" })
 refused("an output below a file", 1, { tally.program, "build", demo_path, "-o", file("plain", "x") .. "/fw" }, { "plain" })
