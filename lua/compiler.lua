@@ -6,6 +6,7 @@ local fail = require "fail"
 local import = require "import"
 local kernels = require "kernels"
 local network = require "network"
+local segment = require "segment"
 local sys = require "msagen.sys"
 
 local compiler = {}
@@ -14,11 +15,14 @@ local compiler = {}
 compiler.passes = { "prune", "fuse", "schedule", "memory" }
 
 --- Options of a device, as build scripts and the command line give them.
--- @field checkpoint path (required)  @field board name  @field resolution pixels  @field depth slices  @field dialect name
--- @field classes n  @field decoder_heads n  @field global_blocks list of block numbers  @field click_order "xy"|"rc"
--- @field chunk n or "none"  @field prefix C identifier  @field precision "f32"  @field name folder of one device among several
+-- @field checkpoint path (required, unless there are banks)  @field board name  @field resolution pixels  @field depth slices
+-- @field dialect name  @field classes n  @field decoder_heads n  @field global_blocks list of block numbers
+-- @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier  @field precision "f32"
+-- @field base path of the backbone of adapter-only files  @field banks list of { name =, checkpoint = }
+-- @field text_prompts path of a .safetensors  @field name folder of one device among several
 compiler.options = { checkpoint = "string", board = "string", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
-  decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", name = "string" }
+  decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", base = "string", banks = "table",
+  text_prompts = "string", name = "string" }
 
 local function check_device(device, where)
   for key, value in pairs(device) do
@@ -32,21 +36,94 @@ local function check_device(device, where)
     local found = math.type(value) == "integer" and "integer" or type(value)
     if kind ~= "any" and found ~= kind then fail("%s: %s: expected %s, found %s", where, key, kind, found) end
   end
-  if not device.checkpoint then fail("%s: checkpoint: expected a path, found none", where) end
+  if not device.checkpoint and not (device.banks and #device.banks > 0) then fail("%s: checkpoint: expected a path, found none", where) end
   if device.precision and device.precision ~= "f32" then fail("%s: precision: expected f32, found %s", where, device.precision) end
   if device.prefix and not device.prefix:match("^%a[%w_]*$") then fail("%s: prefix: expected a C identifier, found %s", where, device.prefix) end
 end
 
---- The model, its scheduled graph and its kernels.
+-- One bank's model as a scheduled graph.
+local function schedule(model, board, private)
+  local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
+  local graph = network.build(model)
+  graph.private = private
+  for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
+  return { model = model, graph = graph, kernels = set, tables = emit.tables(model, private and private[""]) }
+end
+
+-- Which parts of which layers differ between the banks: layer name -> set of roles; "" holds the tables'.
+local function differences(banks)
+  local private = { [""] = {} }
+  local function compare(layer, first, pick)
+    local roles = private[layer] or {}
+    for i, part in ipairs(first.parts) do
+      for k = 2, #banks do
+        local other = pick(banks[k]).parts[i]
+        if not other or other.role ~= part.role or other.floats ~= part.floats then
+          fail("--bank %s: %s: expected the shape that bank %s has in %s, found another", banks[k].name, layer, banks[1].name, part.role)
+        end
+        if not roles[part.role] and not segment.equal(part, other) then roles[part.role] = true end
+      end
+    end
+    private[layer] = roles
+  end
+  for i, L in ipairs(banks[1].graph.fused) do
+    compare(L.name, L.segment, function(bank) return bank.graph.fused[i].segment end)
+  end
+  compare("", banks[1].tables.position, function(bank) return bank.tables.position end)
+  compare("", banks[1].tables.prompt, function(bank) return bank.tables.prompt end)
+  return private
+end
+
+-- The checkpoints of a device in order: {{name or nil, path}...}. A checkpoint beside banks is one of them, or bank "default".
+local function sources(device, where)
+  local list, seen = {}, {}
+  if device.checkpoint then list[1] = { path = device.checkpoint } end
+  for i, bank in ipairs(device.banks or {}) do
+    if type(bank) ~= "table" or type(bank.name) ~= "string" or type(bank.checkpoint) ~= "string" then
+      fail("%s: banks: expected {name =, checkpoint =} for bank %d, found %s", where, i, type(bank))
+    end
+    if not bank.name:match("^[%w_.-]+$") then fail("--bank: expected a name of letters, digits, -, _ and ., found %s", bank.name) end
+    if seen[bank.name] then fail("--bank: expected a different name for each bank, found %s twice", bank.name) end
+    seen[bank.name] = true
+    if list[1] and not list[1].name and list[1].path == bank.checkpoint then list[1].name = bank.name
+    else list[#list + 1] = { name = bank.name, path = bank.checkpoint } end
+  end
+  if #list > 1 and not list[1].name then
+    if seen.default then fail("--bank: expected a name other than default, which is the checkpoint's own, found default") end
+    list[1].name = "default"
+  end
+  return list
+end
+
+--- The scheduled build of a device: { model, board, graph, kernels, tables, banks }, banks being the builds of all its
+-- checkpoints, the first the one whose graph is emitted.
 function compiler.schedule(device, where)
   check_device(device, where)
   local board = device.board and boards.named(device.board) or boards.best()
-  local ckpt = require("msagen.checkpoint").open(device.checkpoint)
-  local model = import.load(ckpt, device)
-  local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
-  local graph = network.build(model)
-  for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
-  return { model = model, board = board, graph = graph, kernels = set, ckpt = ckpt }
+  local open = require("msagen.checkpoint").open
+  local options = {}
+  for key, value in pairs(device) do options[key] = value end
+  options.base = device.base and open(device.base)
+  local models, names = {}, {}
+  for i, source in ipairs(sources(device, where)) do
+    local model = import.load(open(source.path), options)
+    if device.text_prompts then model.texts = require("import.text").load(device.text_prompts, model) end
+    models[i], names[i] = model, source.name
+  end
+  if #models == 1 then
+    local build = schedule(models[1], board)
+    build.board, build.name, build.banks = board, names[1], { build }
+    return build
+  end
+  require("import.banks").check(models, names)
+  local banks = {}
+  for i, model in ipairs(models) do
+    banks[i] = schedule(model, board)
+    banks[i].name = names[i]
+  end
+  local build = schedule(models[1], board, differences(banks))
+  build.board, build.name, build.banks = board, names[1], banks
+  return build
 end
 
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
@@ -55,14 +132,19 @@ local function manifest(build, device, blob, info, files)
   local m, json = build.model, require "msagen.json"
   local layers, buffers = {}, {}
   for i, L in ipairs(build.graph.fused) do
-    layers[i] = { name = L.name, kind = L.kind, phase = L.decoding and "decode" or "encode", macs = L.macs, weights_offset = L.weights_at * 4, weights_bytes = L.segment.size * 4, scratch_bytes = L.scratch * 4 }
+    layers[i] = { name = L.name, kind = L.kind, phase = L.decoding and "decode" or "encode", macs = L.macs, weights_offset = L.weights_at * 4, weights_bytes = L.segment:floats(#build.banks) * 4, bank_bytes = L.segment.own * 4, scratch_bytes = L.scratch * 4 }
   end
   for i, b in ipairs(build.graph.memory.buffers) do buffers[i] = { name = b.name, offset = b.offset * 4, bytes = b.floats * 4, first_step = b.first, last_step = b.last } end
   local pruned = {}
   for i, p in ipairs(build.graph.pruned or {}) do pruned[i] = { layer = p.layer, what = p.what, tensors = json.array(p.tensors), macs = p.macs } end
   local segments = {}
   for i, s in ipairs(blob.segments) do segments[i] = { name = s.name, offset = s.offset, bytes = s.bytes, crc32c = ("%08x"):format(s.crc) } end
+  local banks = {}
+  for i, bank in ipairs(build.banks) do
+    if bank.name then banks[i] = { name = bank.name, sha256 = bank.model.source.sha256, tensors = json.array(bank.model.fates) } end
+  end
   return {
+    banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
     generator = "msagen", version = msagen.version, board = build.board.name, emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
     prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },
@@ -114,9 +196,9 @@ function compiler.build(device, dir, where, progress)
     end
     local info = { runtime_objects = {} }
     for i, file in ipairs(RUNTIME) do info.runtime_objects[i] = file .. ".o" end
-    local blob = emit.weights(build.graph, build.model, work .. "/" .. prefix .. "_weights.bin", progress)
+    local blob = emit.weights(build, work .. "/" .. prefix .. "_weights.bin", progress)
     progress("writing C", 1, 1)
-    local texts = emit.texts(build.graph, build.model, build.board, build.kernels, blob, info)
+    local texts = emit.texts(build, blob, info)
     for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.c" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
     for _, file in ipairs(RUNTIME) do texts[file .. ".c"] = sys.read_file(msagen.datadir .. "/runtime/" .. file .. ".c") end
     local names, files = {}, {}
@@ -145,7 +227,9 @@ function compiler.build(device, dir, where, progress)
     sys.remove_tree(work)
     error(message, 0)
   end
-  for _, warning in ipairs(build.model.warnings) do io.stderr:write("msagen: warning: ", warning, "\n") end
+  for _, bank in ipairs(build.banks) do
+    for _, warning in ipairs(bank.model.warnings) do io.stderr:write("msagen: warning: ", bank.name and bank.name .. ": " or "", warning, "\n") end
+  end
   return build
 end
 

@@ -81,16 +81,21 @@ local function token_answer(self, mlp, crc)
   return reference.crc32c(crc, x)
 end
 
---- @return { crc = expected CRC-32C, and the layers that take part: mlp, window (or nil), self, token_mlp; samples(n) }
-function known.compute(graph)
-  local answer = { samples = samples }
-  answer.mlp = find(graph, "encoder_mlp")
-  answer.window = find(graph, "encoder_attention", function(L) return L.env.whole_window ~= nil end)
-  answer.self = find(graph, "token_self_attention")
-  answer.token_mlp = find(graph, "token_mlp")
-  local crc = mlp_answer(answer.mlp, 0)
-  if answer.window then crc = window_answer(answer.window, crc) end
-  answer.crc = token_answer(answer.self, answer.token_mlp, crc)
+local function parts(graph)
+  return { mlp = find(graph, "encoder_mlp"), window = find(graph, "encoder_attention", function(L) return L.env.whole_window ~= nil end),
+    self = find(graph, "token_self_attention"), token_mlp = find(graph, "token_mlp") }
+end
+
+--- @return the layers that take part: mlp, window (or nil), self, token_mlp; samples(n); crcs, the expected CRC-32C of each bank
+function known.compute(build)
+  local answer = parts(build.graph)
+  answer.samples, answer.crcs = samples, {}
+  for i, bank in ipairs(build.banks) do
+    local p = parts(bank.graph)
+    local crc = mlp_answer(p.mlp, 0)
+    if p.window then crc = window_answer(p.window, crc) end
+    answer.crcs[i] = ("0x%08xu"):format(token_answer(p.self, p.token_mlp, crc))
+  end
   return answer
 end
 

@@ -10,8 +10,8 @@ local ENCODER_EPS, DECODER_EPS = 1e-6, 1e-5
 --- Largest number of points a prompt may hold; a box or the padding token comes on top.
 network.MAX_POINTS = 16
 
---- Rows of the decoder's token matrix: IoU token, mask tokens, points, two corners.
-function network.token_rows(model) return 1 + model.decoder.masks + network.MAX_POINTS + 2 end
+--- Rows of the decoder's token matrix: IoU token, mask tokens, points, two corners, and a text prompt if the build has any.
+function network.token_rows(model) return 1 + model.decoder.masks + network.MAX_POINTS + 2 + (model.texts and 1 or 0) end
 
 -- The parameters under a common prefix, by their last names: {weight=, bias=}; absent ones are left out.
 local function take(model, prefix, ...)

@@ -1,19 +1,41 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The layout of one layer's weights: parts at fixed places, in the order in which the layer reads them.
 -- Offsets are in floats from the segment's start. Layers of the same shape get the same layout, so they share kernels.
+-- Parts that all banks have in common come first; behind them the others, once a bank. The offset of such a part reads
+-- "bank + n" in the generated text, where bank is the chosen bank's distance.
 local segment = {}
 segment.__index = segment
 
 local function round16(n) return (n + 15) // 16 * 16 end
 
-function segment.new() return setmetatable({ parts = {}, at = {}, size = 0 }, segment) end
+-- Where a bank's own part lies: a number that is known once the segment is complete, and prints as C.
+local place = {}
+place.__index = place
+function place.__add(a, b)
+  if type(a) == "number" then a, b = b, a end
+  return setmetatable({ segment = a.segment, n = a.n + b }, place)
+end
+function place.__sub(a, b)
+  if type(b) == "number" then return setmetatable({ segment = a.segment, n = a.n - b }, place) end
+  return a.n - b.n
+end
+function place.__tostring(a) return ("bank + %d"):format(a.segment.shared + a.n) end
+
+--- @param private set of roles that differ between banks, or nil
+function segment.new(private) return setmetatable({ parts = {}, at = {}, shared = 0, own = 0, private = private or {} }, segment) end
 
 local function add(self, role, floats, part)
   assert(not self.at[role], role)
-  self.at[role], part.role, part.offset, part.floats = self.size, role, self.size, floats
+  part.role, part.floats, part.private = role, floats, self.private[role] or false
+  if part.private then
+    self.at[role], part.offset = setmetatable({ segment = self, n = self.own }, place), self.own
+    self.own = self.own + round16(floats)
+  else
+    self.at[role], part.offset = self.shared, self.shared
+    self.shared = self.shared + round16(floats)
+  end
   self.parts[#self.parts + 1] = part
-  self.size = self.size + round16(floats)
-  return part.offset
+  return self.at[role]
 end
 
 --- A matrix [K,N] in panels of 16 columns. `make` gives the tensor when the blob is written.
@@ -25,7 +47,7 @@ function segment:vector(role, n, make) return add(self, role, round16(n), { kind
 --- A matrix [R,N], rows `stride` apart.
 function segment:rows(role, R, N, stride, make) return add(self, role, R * stride, { kind = "rows", R = R, N = N, stride = stride, make = make }) end
 
---- A linear map's weight [N,K] as panels and its bias, zeros where there is none.
+--- A linear map's weight [N,K] as panels and its bias, if there is one.
 function segment:linear(role, weight, bias)
   local N, K = weight.shape[1], weight:numel() // weight.shape[1]
   self:panels(role, K, N, function() return weight:reshape { N, K }:transpose():rename(weight.name) end)
@@ -36,22 +58,71 @@ end
 --- Gamma and beta of a layer norm, beta a multiple of 16 behind.
 function segment:norm(role, params)
   local n = params.weight:numel()
-  self:vector(role, n, function() return params.weight end)
-  self:vector(role .. "_beta", n, function() return params.bias end)
+  -- One part, so that both stay together: kernels find beta by its distance.
+  self:rows(role, 2, n, round16(n), function()
+    return { params.weight, params.bias }
+  end)
   return n
 end
 
---- Write the parts to a blob whose segment has been begun.
-function segment:write(blob)
+--- What tells one layout from another: kernels that know a layer's offsets are shared between equal ones.
+function segment:signature()
+  local list = {}
+  for i, part in ipairs(self.parts) do list[i] = ("%s%s%d"):format(part.role, part.private and "*" or "@", part.offset) end
+  return table.concat(list, " ")
+end
+
+--- C for a bank's parameter, or "" where the layer has nothing of a bank's own.
+function segment:bank_parameter() return self.own > 0 and ", size_t bank" or "" end
+function segment:bank_argument() return self.own > 0 and ", bank" or "" end
+
+--- Floats of all banks together.
+function segment:floats(banks) return self.shared + self.own * (banks or 1) end
+
+local function write_part(blob, part, tensor)
+  if part.kind == "panels" then return blob:panels(tensor) end
+  if part.kind == "vector" then return blob:vector(tensor, round16(part.n)) end
+  if type(tensor) ~= "table" then return blob:rows(tensor, part.stride) end
   local first
-  for _, part in ipairs(self.parts) do
-    local tensor = part.make()
-    local offset
-    if part.kind == "panels" then offset = blob:panels(tensor)
-    elseif part.kind == "vector" then offset = blob:vector(tensor, round16(part.n))
-    else offset = blob:rows(tensor, part.stride) end
+  for _, row in ipairs(tensor) do
+    local offset = blob:vector(row, part.stride)
     first = first or offset
-    if offset - first ~= part.offset * 4 then error(("segment part %s lies at %d, planned at %d"):format(part.role, offset - first, part.offset * 4)) end
+  end
+  return first
+end
+
+--- Whether two parts of the same role hold the same numbers.
+function segment.equal(a, b)
+  local x, y = a.make(), b.make()
+  if type(x) == "table" then
+    for i, row in ipairs(x) do
+      if not row:equal(y[i]) then return false end
+    end
+    return true
+  end
+  return x:equal(y)
+end
+
+--- Write the parts to a blob whose segment has been begun.
+-- @param others the same layer's segments of the other banks, in order
+-- @return the segment's place in the blob, bytes
+function segment:write(blob, others)
+  local first
+  local function write(part, planned)
+    local offset = write_part(blob, part, part.make())
+    first = first or offset
+    if offset - first ~= planned * 4 then error(("segment part %s lies at %d, planned at %d"):format(part.role, offset - first, planned * 4)) end
+  end
+  for _, part in ipairs(self.parts) do
+    if not part.private then write(part, part.offset) end
+  end
+  if self.own > 0 then
+    for bank = 0, #(others or {}) do
+      local from = bank == 0 and self.parts or others[bank].parts
+      for i, part in ipairs(self.parts) do
+        if part.private then write(from[i], self.shared + bank * self.own + part.offset) end
+      end
+    end
   end
   return first
 end

@@ -13,10 +13,10 @@ msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t toke
 {
     float *const arena = (float *)(void *)s->arena;
     const float *const weights = (const float *)(const void *)s->weights;
-    const float *const position = weights + $(blob.position_at);
+    const float *const position = weights + $(blob.position_at)$(blob.position_bank > 0 and (" + s->bank * (size_t)%d"):format(blob.position_bank) or "");
     const size_t count = token_count;
 @ for i, L in ipairs(decode) do
-@   local arguments = { "arena", "weights + " .. L.weights_at }
+@   local arguments = { "arena", "weights + " .. L.weights_at .. bank_of(L) }
 @   if L.mask_prompt then arguments[3] = ("arena + %d + slice * (size_t)%d, mask"):format(L.at.embedding, model.grid * model.grid * lde) end
 @   if L.position then arguments[#arguments + 1] = "position" end
 @   if L.counted then arguments[#arguments + 1] = "count" end

@@ -15,10 +15,10 @@ msa_status msa_encode_layers(const msa_session *s, const msa_image *image)
     const float *const weights = (const float *)(const void *)s->weights;
 @ for i, L in ipairs(encode) do
 @   if L.image then
-    const msa_status status = msa_$(L.name)(arena, weights + $(L.weights_at), image);
+    const msa_status status = msa_$(L.name)(arena, weights + $(L.weights_at)$(bank_of(L)), image);
     if (status != MSA_OK) return status;
 @   else
-    msa_$(L.name)(arena, weights + $(L.weights_at));
+    msa_$(L.name)(arena, weights + $(L.weights_at)$(bank_of(L)));
 @   end
     if (msa_progress($(i - 1)) != 0) return MSA_E_CANCELLED;
 @ end

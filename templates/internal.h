@@ -21,11 +21,12 @@ void *memset(void *to, int value, size_t bytes);
 
 /* Bytes from the weights' start. */
 #define MSA_PROMPT_TABLE_OFFSET $(blob.prompt_at)
+#define MSA_PROMPT_BANK_STRIDE $(blob.prompt_bank)
 #define MSA_MODEL_HASH {$(hash)}
 
 msa_status msa_encode_layers(const msa_session *s, const msa_image *image);
 msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask);
-msa_status msa_known_answer(float *arena, const float *weights);
+msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank);
 
 @ for _, p in ipairs(prototypes) do
 $(p)

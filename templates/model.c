@@ -202,5 +202,5 @@ msa_status msa_self_test(msa_session *s)
     if (status != MSA_OK) {
         return status;
     }
-    return msa_known_answer(arena_floats(s, 0), (const float *)(const void *)s->weights);
+    return msa_known_answer(arena_floats(s, 0), (const float *)(const void *)s->weights, 0u);
 }

@@ -27,6 +27,16 @@ extern "C" {
 #define MSA_MODEL_MACS_DECODE $(info.macs_decode)       /* one prompt, one slice */
 #define MSA_MODEL_LAYERS_ENCODE $(#encode)      /* calls of msa_progress */
 #define MSA_MODEL_LAYERS_DECODE $(#decode)
+#define MSA_MODEL_BANKS $(#banks)               /* targets that share the backbone; msa_select_bank chooses */
+@ if banks[1].name then
+@   for i, bank in ipairs(banks) do
+#define MSA_BANK_$(macro(bank.name)) $(i - 1)u
+@   end
+@ end
+#define MSA_MODEL_TEXTS $(model.texts and #model.texts.names or 0)               /* text prompts: values of msa_prompt.text */
+@ for i, text in ipairs(model.texts and model.texts.names or {}) do
+#define MSA_TEXT_$(macro(text)) $(i - 1)u
+@ end
 #define MSA_MODEL_ARITHMETIC "$(arithmetic)"
 #define MSA_MODEL_BOARD "$(board.name)"
 
@@ -49,6 +59,10 @@ msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
 
 /* Copy the embedding to out, MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID^2 floats, [depth][channel][row][column]. */
 msa_status msa_get_embedding(const msa_session *s, float *out);
+
+/* Choose a bank, 0 to MSA_MODEL_BANKS - 1: its adapters and its decoder on the common backbone. Opening chooses 0. Forgets the
+ * embedding. MSA_OK, MSA_E_ARGUMENT, _BANK. */
+msa_status msa_select_bank(msa_session *s, uint32_t bank);
 
 /* Check the CRC-32C of all weights, then run some layers on a fixed pattern and compare with the known answer; forgets the
  * embedding. MSA_OK, MSA_E_ARGUMENT, _CRC, _SELF_TEST. */

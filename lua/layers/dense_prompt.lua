@@ -15,7 +15,7 @@ function layer.prepare(L, ctx)
   local lde = kernels.stride(E)
   local w0, w3, w6 = p["0.weight"], p["3.weight"], p["6.weight"]
   local c1, c2 = w0.shape[1], w3.shape[1]
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   seg:vector("no_mask", E, function() return p.no_mask:reshape { E }:rename(p.no_mask.name) end)
   seg:linear("conv0", w0, p["0.bias"])
   seg:norm("norm1", { weight = p["1.weight"], bias = p["1.bias"] })

@@ -81,7 +81,7 @@ function branch.prepare(L, ctx, seg)
   s:take("hidden", rows * ldh)
   local f = { C = C, grid = g, side = side, windows = windows, slices = m.depth, length = length, runs = m.depth * windows * windows // length, places = places, rows = rows,
     heads = heads, d = d, dpad = dpad, dh = dh, dw = dw, ldc = ldc, ldr = ldr, hidden = hidden, padded = padded, has_rel = rel_h ~= nil,
-    width_h = round16(dh - 1 + round16(dh)), width_w = round16(dw - 1 + round16(dw)), s = s.at, w = seg.at, layout = seg.size,
+    width_h = round16(dh - 1 + round16(dh)), width_w = round16(dw - 1 + round16(dw)), s = s.at, w = seg.at, layout = seg:signature(), bank = seg:bank_parameter(),
     norm = K:layernorm { rows = 1, C = C, ldx = ldc, ldy = ldc, eps = norm.eps },
     project = K:gemm { M = rows, N = d, K = C, lda = ldc, ldc = dpad, init = "bias" },
     scale = K:rows("scale", { rows = rel_h and length or rows, C = d, ldx = dpad, s = 1 / math.sqrt(d) }),

@@ -39,7 +39,7 @@ function layer.prepare(L, ctx)
   local rel_h, rel_w = op.params.rel_pos_h, op.params.rel_pos_w
   local has_rel = rel_h ~= nil
 
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   seg:norm("norm", norm.params)
   for i, part in ipairs { "q", "k", "v" } do
     local base = (i - 1) * C
@@ -118,7 +118,7 @@ function layer.prepare(L, ctx)
     L.scratch = math.max(L.scratch, (depth and depth.scratch or 0) + math.max(s.size, tail.size))
     local f = { height = height, width = width, side = side, grid = g, heads = heads, C = C, d = d, dpad = dpad, ldc = ldc, ldq = ldq, ldr = ldr, qr = qr, M = M, T = T,
       K_size = packed.k, V_size = packed.v, table_width = table_width, has_rel = has_rel, adapter = adapter ~= nil, hidden = hidden or 0, ldh = ldh,
-      layout = table.concat({ seg.size, seg.at.proj, adapter and seg.at.fc2 or 0 }, "-"), pads = pads }
+      layout = seg:signature(), bank = seg:bank_parameter(), pads = pads }
     f.s, f.w = s.at, seg.at
     f.norm = K:layernorm { rows = width, C = C, ldx = ldc, ldy = ldc, eps = norm.eps }
     f.project = K:gemm { M = M, N = d, K = C, lda = ldc, ldc = dpad, init = "bias" }

@@ -14,7 +14,7 @@ function layer.prepare(L, ctx)
   local C, hidden = m.dim, up.params.weight.shape[1]
   local ldc, ldh = kernels.stride(C), kernels.stride(hidden)
   local rows = ctx.block_rows
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   seg:norm("norm", norm.params)
   seg:linear("lin1", up.params.weight, up.params.bias)
   seg:linear("lin2", down.params.weight, down.params.bias)
@@ -33,7 +33,7 @@ function layer.prepare(L, ctx)
     s:take("a", rows * ldc)
   end
   L.scratch = s.size
-  local env = { C = C, hidden = hidden, width = width or 0, ldc = ldc, rows = rows, s = s.at, w = seg.at, adapter = adapter ~= nil }
+  local env = { C = C, hidden = hidden, width = width or 0, ldc = ldc, rows = rows, s = s.at, w = seg.at, layout = seg:signature(), bank = seg:bank_parameter(), adapter = adapter ~= nil }
   env.norm = K:layernorm { rows = rows, C = C, ldx = ldc, ldy = ldc, eps = norm.eps }
   env.lin1 = K:gemm { M = rows, N = hidden, K = C, lda = ldc, ldc = ldh, init = "bias", act = "gelu" }
   env.lin2 = K:gemm { M = rows, N = C, K = hidden, lda = ldh, ldc = ldc, init = "bias" }

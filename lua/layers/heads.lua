@@ -12,7 +12,7 @@ function layer.prepare(L, ctx)
   local op = L:op "token_heads"
   local E, masks = m.out, m.decoder.masks
   local lde = kernels.stride(E)
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   local widest, macs = 0, 0
   local function stages(role, list)
     local out, width = {}, E

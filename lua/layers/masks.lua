@@ -13,7 +13,7 @@ function layer.prepare(L, ctx)
   local up1, up2, norm = L:op("conv_transpose2x2", 1), L:op("conv_transpose2x2", 2), L:op "layernorm"
   local c1, c2 = up1.params.weight.shape[2], up2.params.weight.shape[2]
   local lde, ld1, ld2 = kernels.stride(E), kernels.round16(c1), kernels.round16(c2)
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   local function sub_pixels(role, op, cin, cout)
     local weight = op.params.weight
     for sub = 0, 3 do

@@ -12,7 +12,7 @@ function layer.prepare(L, ctx)
   local first, norm1, conv, norm2 = L:op "linear", L:op("layernorm", 1), L:op "conv3x3", L:op("layernorm", 2)
   local C, E, g = m.dim, m.out, m.grid
   local ldc, lde = kernels.stride(C), kernels.stride(E)
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   seg:linear("conv1", first.params.weight)
   seg:norm("norm1", norm1.params)
   local weight = conv.params.weight

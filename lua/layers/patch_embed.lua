@@ -15,7 +15,7 @@ function layer.prepare(L, ctx)
   local ldc = kernels.stride(C)
   local length = 3 * P * P
   local lda = kernels.stride(length)
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   seg:vector("levels", 768, function()
     local t = {}
     for c = 1, 3 do

@@ -11,7 +11,7 @@ function layer.prepare(L, ctx)
   local K, rows, E = ctx.kernels, ctx.token_rows, ctx.model.out
   local up, down, adapter, norm = L:op("linear", 1), L:op("linear", 2), L:op "adapter", L:op "layernorm"
   local lde = kernels.stride(E)
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   local hidden = seg:linear("lin1", up.params.weight, up.params.bias)
   seg:linear("lin2", down.params.weight, down.params.bias)
   seg:norm("norm", norm.params)

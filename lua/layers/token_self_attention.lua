@@ -8,7 +8,7 @@ local layer = {}
 
 function layer.prepare(L, ctx)
   local K, rows = ctx.kernels, ctx.token_rows
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   local a = common.projections(L, ctx, seg)
   L.segment = seg
   local packed = K:keys { keys = rows, d = a.d }

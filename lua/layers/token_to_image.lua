@@ -12,7 +12,7 @@ local layer = {}
 function layer.prepare(L, ctx)
   local m, K, rows, block = ctx.model, ctx.kernels, ctx.token_rows, ctx.block_rows
   local tokens = m.grid * m.grid
-  local seg = segment.new()
+  local seg = segment.new(L.private)
   local a = common.projections(L, ctx, seg)
   local adapter = L:op "prompt_adapter"
   local packed = K:keys { keys = tokens, d = a.d }

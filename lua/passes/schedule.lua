@@ -14,6 +14,9 @@ end
 
 return function(graph, model, kernels)
   local ctx = { graph = graph, model = model, kernels = kernels, block_rows = block_rows(model.grid), token_rows = network.token_rows(model) }
-  for _, L in ipairs(graph.fused) do require("layers." .. L.kind).prepare(L, ctx) end
+  for _, L in ipairs(graph.fused) do
+    L.private = graph.private and graph.private[L.name] -- roles of weights that differ between banks
+    require("layers." .. L.kind).prepare(L, ctx)
+  end
   return graph
 end

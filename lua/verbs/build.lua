@@ -31,7 +31,7 @@ local function one_of(...)
 end
 
 function verb.setup(command)
-  command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors)."):argname "SCRIPT.lua|CHECKPOINT"
+  command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there are banks."):argname("SCRIPT.lua|CHECKPOINT"):args "?"
   command:option("-o", "The folder to write; replaced only if msagen wrote it."):argname("DIR"):target("output"):count(1)
   command:option("--board", "What to compile for; msagen boards lists them. Default: the best board for this CPU."):argname "NAME"
   command:option("--resolution", "Side of the square that images are resized to, pixels. Default: the file's own."):argname("PX"):convert(integer)
@@ -46,10 +46,17 @@ function verb.setup(command)
   command:option("--decoder-heads", "Attention heads of the mask decoder. Default: 8."):argname("N"):target("decoder_heads"):convert(integer)
   command:option("--global-blocks", "Encoder blocks with global attention, from 0; needed only where no tensor tells."):argname("LIST"):target("global_blocks"):convert(block_list)
   command:option("--click-order", "How the weights expect clicks: xy (default) or rc (row, column)."):argname("ORDER"):target("click_order"):convert(one_of("xy", "rc"))
+  command:option("--base", "The backbone (a SAM checkpoint) of files that hold adapters only, or differences."):argname "FILE"
+  command:option("--bank", "A target of its own on a common backbone; repeated. msagen run --bank NAME chooses."):argname("NAME=FILE"):target("banks"):count("*"):convert(function(text)
+    local name, path = text:match("^([^=]+)=(.+)$")
+    if not name then return nil, ("expected NAME=FILE, found %s"):format(text) end
+    return { name = name, checkpoint = path }
+  end)
+  command:option("--text-prompts", "Embeddings of phrases, one of which may be a prompt: a matrix [n, E], or [n, t] with a projection [E, t], and names."):argname("FILE.safetensors"):target("text_prompts")
   command:option("--prefix", "Prefix of all names, so that one program can hold several models. Default: msa."):argname "NAME"
 end
 
-local FIELDS = { "board", "resolution", "depth", "precision", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix" }
+local FIELDS = { "board", "resolution", "depth", "precision", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix", "base", "text_prompts" }
 
 -- Run a build script: a program of the user's own that returns a device, or a list of them with names.
 local function run_script(path)
@@ -70,7 +77,13 @@ local function run_script(path)
   local devices = #result > 0 and result or { result }
   for i, device in ipairs(devices) do
     if type(device) ~= "table" then fail("%s: device %d: expected a table, found %s", path, i, type(device)) end
-    if folder and type(device.checkpoint) == "string" and device.checkpoint:sub(1, 1) ~= "/" then device.checkpoint = folder .. "/" .. device.checkpoint end
+    local function relative(t, field)
+      if folder and type(t[field]) == "string" and t[field]:sub(1, 1) ~= "/" then t[field] = folder .. "/" .. t[field] end
+    end
+    for _, field in ipairs { "checkpoint", "base", "text_prompts" } do relative(device, field) end
+    for _, bank in ipairs(type(device.banks) == "table" and device.banks or {}) do
+      if type(bank) == "table" then relative(bank, "checkpoint") end
+    end
   end
   return devices, #result > 0
 end
@@ -81,7 +94,12 @@ function verb.run(args)
   local compiler = require "compiler"
   local show, finish = require "progress"()
   local devices, several
-  if args.input:match("%.lua$") then
+  local banks = args.banks and #args.banks > 0 and args.banks or nil
+  if not args.input and not banks then
+    io.stderr:write("msagen: build: expected a script, a checkpoint or --bank NAME=FILE, found none; see msagen build --help\n")
+    return 2
+  end
+  if args.input and args.input:match("%.lua$") then
     devices, several = run_script(args.input)
   else
     devices = { { checkpoint = args.input } }
@@ -91,6 +109,7 @@ function verb.run(args)
     for _, field in ipairs(FIELDS) do
       if args[field] ~= nil then device[field] = args[field] end
     end
+    if banks then device.banks = banks end
     local dir = args.output
     if several then
       local name = device.name or device.board
@@ -99,7 +118,7 @@ function verb.run(args)
       seen[name] = true
       dir = dir .. "/" .. name
     end
-    local ok, build = pcall(compiler.build, device, dir, args.input, show)
+    local ok, build = pcall(compiler.build, device, dir, args.input or "build", show)
     finish()
     if not ok then error(build, 0) end
     local model, memory = build.model, build.graph.memory

@@ -1,7 +1,7 @@
 /* depth ($(slices * grid * grid), $(C)) = adapter(projection(attention(norm(x)))) on sequences of $(length) tokens, laid out as $(dh) x $(dw): at each place
  * of a $(side) x $(side) window, runs of consecutive entries, an entry being one of the $(windows * windows) windows of one of the $(slices) slices, slices first.
  * Tokens $(ldc) apart. w is the layer's segment. */
-void $(name)(const float *restrict w, const float *restrict x, float *restrict depth, float *restrict scratch)
+void $(name)(const float *restrict w$(bank), const float *restrict x, float *restrict depth, float *restrict scratch)
 {
     float *const n = scratch + $(s.n), *const o = scratch + $(s.o), *const q = scratch + $(s.q), *const k = scratch + $(s.k), *const v = scratch + $(s.v);
     float *const kp = scratch + $(s.kp), *const vp = scratch + $(s.vp);

@@ -1,5 +1,5 @@
 /* x ($(rows), $(C)) += lin2(gelu(lin1(norm(x))))$(adapter and " + scaled adapter(norm(x))" or ""); tokens $(ldc) apart. w is the layer's segment. */
-void $(name)(const float *restrict w, float *restrict x, float *restrict scratch)
+void $(name)(const float *restrict w$(bank), float *restrict x, float *restrict scratch)
 {
     float *const n = scratch + $(s.n), *const hidden = scratch + $(s.hidden), *const y = scratch + $(s.y);
     $(norm)(x, w + $(w.norm), n);

@@ -1,7 +1,7 @@
 @ local function cite(what) if height == side and width == side then return what end return what .. ", of which the first " .. height .. " rows and " .. width .. " columns are tokens and the rest padding" end
 /* Attention within $(cite(side .. " x " .. side .. " positions")): x += $(adapter and "adapted " or "")projection(attention(norm(x)))$(depth and " + depth" or "").
  * x is the first token, tokens $(ldc) apart, rows of $(grid). $(heads) heads of $(d). w is the layer's segment. */
-void $(name)(const float *restrict w, float *restrict x,$(depth and " const float *restrict depth," or "") float *restrict scratch)
+void $(name)(const float *restrict w$(bank), float *restrict x,$(depth and " const float *restrict depth," or "") float *restrict scratch)
 {
     float *const n = scratch + $(s.n), *const o = scratch + $(s.o), *const kp = scratch + $(s.kp), *const vp = scratch + $(s.vp);
     float *const q = scratch + $(s.q), *const v = scratch + $(s.v);

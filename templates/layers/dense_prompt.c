@@ -1,6 +1,6 @@
 /* keys ($(tokens), $(E)) = embedding + dense prompt: the mask prompt ($(4 * grid), $(4 * grid)) through mask_downscaling, or
  * no_mask_embed where mask is NULL. */
-void $(name)(float *arena, const float *w, const float *embedding, const float *mask)
+void $(name)(float *arena, const float *w$(bank_parameter), const float *embedding, const float *mask)
 {
     float *const scratch = arena + $(scratch);
     for (size_t t = 0; t < $(tokens); t += $(rows)) {

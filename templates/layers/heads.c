@@ -9,7 +9,7 @@
 @   return from
 @ end
 /* iou ($(masks)) from the first token; hyper ($(width), $(masks)), in panels, from the mask tokens. */
-void $(name)(float *arena, const float *w)
+void $(name)(float *arena, const float *w$(bank_parameter))
 {
     float *const a = arena + $(scratch + s.a), *const b = arena + $(scratch + s.b);
     float *const hyper = arena + $(at.hyper);

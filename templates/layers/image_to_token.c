@@ -1,5 +1,5 @@
 /* keys ($(image_tokens), $(E)) = norm($(adapter and "adapted " or "")keys + attention of the image to the tokens): $(heads) heads of $(d), $(block) image tokens at a time. */
-void $(name)(float *arena, const float *w, const float *position, size_t count)
+void $(name)(float *arena, const float *w$(bank_parameter), const float *position, size_t count)
 {
     float *const scratch = arena + $(scratch);
     const float *const tokens = arena + $(at.tokens), *const queries = arena + $(at.queries);

@@ -1,5 +1,5 @@
 /* logits ($(masks), $(4 * grid), $(4 * grid)) = hyper . gelu(up(gelu(norm(up(keys))))), $(block) tokens at a time. */
-void $(name)(float *arena, const float *w)
+void $(name)(float *arena, const float *w$(bank_parameter))
 {
     float *const fine = arena + $(scratch + s.fine), *const finest = arena + $(scratch + s.finest), *const products = arena + $(scratch + s.products);
     float *const logits = arena + $(at.logits);

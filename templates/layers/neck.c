@@ -1,5 +1,5 @@
 /* embedding ($(slices * grid * grid), $(E)) = norm(conv3x3(norm(conv1x1(x)))). */
-void $(name)(float *arena, const float *w)
+void $(name)(float *arena, const float *w$(bank_parameter))
 {
     float *const border = arena + $(scratch + s.border);
     float *const product = arena + $(scratch + s.product);

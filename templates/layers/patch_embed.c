@@ -3,7 +3,7 @@ typedef char msa_resizer_fits[MSA_RESIZE_WORK_BYTES($(size)) <= $(resizer_bytes)
 
 /* x ($(slices * grid * grid), $(C)) = patches of the resized, normalised image, projected, + position. A row of patches at a time;
  * pixels beyond the image are 0 after normalisation. Returns MSA_OK or what is wrong with the image. */
-msa_status $(name)(float *arena, const float *w, const msa_image *image)
+msa_status $(name)(float *arena, const float *w$(bank_parameter), const msa_image *image)
 {
     float *const a = arena + $(scratch + s.a), *const y = arena + $(scratch + s.y), *const product = arena + $(scratch + s.product);
     uint8_t *const row = (uint8_t *)(arena + $(scratch + s.row));

@@ -1,5 +1,5 @@
 /* queries ($(rows), $(E)) = norm(queries + lin2(relu(lin1(queries)))$(adapter and " + adapter(queries), scaled" or "")); $(hidden) wide inside. */
-void $(name)(float *arena, const float *w)
+void $(name)(float *arena, const float *w$(bank_parameter))
 {
     float *const scratch = arena + $(scratch);
     float *const queries = arena + $(at.queries), *const y = scratch + $(s.y);

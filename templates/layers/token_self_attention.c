@@ -1,6 +1,6 @@
 /* queries ($(rows), $(E)) = norm($(residual and "queries + " or "")attention among the tokens): $(heads) heads of $(d).
  * $(positioned and "The position is added for q and k." or stays and "The position is added once, to values and residual too." or "No position is added.") */
-void $(name)(float *arena, const float *w, size_t count)
+void $(name)(float *arena, const float *w$(bank_parameter), size_t count)
 {
     float *const scratch = arena + $(scratch);
     const float *const tokens = arena + $(at.tokens);

@@ -1,5 +1,5 @@
 /* queries ($(rows), $(E)) = norm(queries + attention of the tokens to the image$(adapter and ", adapted by the prompt" or "")): $(heads) heads of $(d). */
-void $(name)(float *arena, const float *w, const float *position)
+void $(name)(float *arena, const float *w$(bank_parameter), const float *position)
 {
     float *const scratch = arena + $(scratch);
     const float *const tokens = arena + $(at.tokens), *const keys = arena + $(at.keys);
