@@ -207,6 +207,7 @@ function emit.texts(build, blob, info)
     made_by = made_by, origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = memory, lde = lde,
     encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "), arithmetic = ARITHMETIC,
     token_rows = network.token_rows(model), max_points = network.MAX_POINTS, table = table, spaced = spaced,
+    linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there
     answer = require("known_answer").compute(build), banks = build.banks, macro = function(name) return (name:upper():gsub("[^A-Z0-9]", "_")) end,
     bank_of = function(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end,
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
@@ -216,6 +217,7 @@ function emit.texts(build, blob, info)
   for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c", "known_answer.c", "weights.S", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
+  if not env.linkable then texts["msa_weights.S"] = nil end
   texts["Makefile"] = template.file(folder, "Makefile", env)
   return texts
 end
