@@ -62,8 +62,9 @@ msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t toke
 }
 
 /* The answer is right while the prompt table starts with no negative number. */
-msa_status msa_known_answer(float *arena, const float *weights)
+msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
 {
+    (void)bank;
     arena[0] = weights[MSA_PROMPT_TABLE_OFFSET / 4];
     return arena[0] < 0.0f ? MSA_E_SELF_TEST : MSA_OK;
 }

@@ -8,6 +8,7 @@
 #define MSA_MODEL_ARITHMETIC "f32-fma-1"
 #define MSA_MODEL_HASH {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32}
 #define MSA_PROMPT_TABLE_OFFSET 192
+#define MSA_PROMPT_BANK_STRIDE 0
 #define MSA_TOKEN_STRIDE 16
 #define MSA_EMBEDDING_STRIDE 16
 #define MSA_EMBEDDING_OFFSET 0
@@ -19,6 +20,6 @@
 
 msa_status msa_encode_layers(const msa_session *s, const msa_image *image);
 msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt);
-msa_status msa_known_answer(float *arena, const float *weights);
+msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank);
 
 #endif

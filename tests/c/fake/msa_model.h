@@ -24,6 +24,8 @@
 #define MSA_MODEL_FIRST_CLASSES 0
 #endif
 #define MSA_MODEL_CLICK_RC 0
+#define MSA_MODEL_BANKS 1
+#define MSA_MODEL_TEXTS 0
 
 #ifdef __cplusplus
 extern "C" {
