@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The tensors of the model: as they are in the file, or folded (LoRA), or resampled to the build's grid.
+-- The tensors of the model: as they are in the file, or folded (LoRA, when they are read), or resampled to the build's grid.
+
+local deferred = require "import.deferred"
 
 local weights = {}
 
@@ -8,40 +10,53 @@ local function bicubic(tensor, grid)
   return tensor:permute { 1, 4, 2, 3 }:resample_bicubic({ grid, grid }):permute { 1, 3, 4, 2 }
 end
 
---- B [rows,r] with A [r,columns]: weight + B*A/r.
-local function fold(weight, b, a)
-  return weight:add(b:matmul(a):scale(1 / b.shape[2]))
+--- weight + B*A/r with B [rows,r], A [r,columns]; of each product and each sum one rounding. The file's pages of weight are let go.
+local function fold(weight, b, a, rank)
+  local folded = weight:add(b:matmul(a), 1 / rank)
+  weight:forget()
+  return folded
 end
 
---- The pair of qkv adapts q and v only: A [2r,C] holds q's half and v's, B [2C,r] likewise. Gives B as [3C,2r], zero where nothing is added.
-local function spread(b)
+--- Rows of qkv's B as [count,2r] for the whole of A: q's pair in the first r columns, v's in the last, zeros where nothing is added.
+local function spread(b, first, count)
   local tensor = require "msagen.tensor"
   local width, rank = b.shape[1] // 2, b.shape[2]
-  local values, spreaded = b:totable(), {}
-  for row = 0, 3 * width - 1 do
+  local values = {}
+  for row = first, first + count - 1 do
+    local part = row // width
+    local numbers = part ~= 1 and b:slice(1, part == 0 and row or row - width, 1):totable()
     for column = 0, 2 * rank - 1 do
-      local value = 0.0
-      if row < width and column < rank then
-        value = values[row * rank + column + 1]
-      elseif row >= 2 * width and column >= rank then
-        value = values[(row - width) * rank + column - rank + 1]
-      end
-      spreaded[#spreaded + 1] = value
+      values[#values + 1] = numbers and column // rank == part // 2 and numbers[column % rank + 1] or 0.0
     end
   end
-  return tensor.from(spreaded, { 3 * width, 2 * rank })
+  return tensor.from(values, { count, 2 * rank })
 end
 
+--- The pair of qkv adapts q and v only: A [2r,C] holds q's half and v's, B [2C,r] likewise.
+local function qkv_rows(weight, b, a)
+  local width, rank = b.shape[1] // 2, b.shape[2]
+  return function(first, count)
+    local rows, part = weight:slice(1, first, count), first // width
+    if count == 0 or (first + count - 1) // width ~= part then return fold(rows, spread(b, first, count), a, rank) end
+    if part == 1 then return rows end
+    return fold(rows, b:slice(1, part == 0 and first or first - width, count), a:slice(1, part == 0 and 0 or rank, rank), rank)
+  end
+end
+
+local function linear_rows(weight, b, a)
+  local rank = b.shape[2]
+  return function(first, count) return fold(weight:slice(1, first, count), b:slice(1, first, count), a, rank) end
+end
+
+--- The weight with its LoRA pair added, computed when it is asked for.
 local function folded(name, weight, entries)
   local a = entries[name .. ".lora_A"].found.tensor
   local b = entries[name .. ".lora_B"].found.tensor
-  if name:match("%.qkv$") then
-    return weight:add(spread(b):matmul(a):scale(1 / b.shape[2]))
-  end
-  return fold(weight, b, a)
+  return deferred.new(weight, (name:match "%.qkv$" and qkv_rows or linear_rows)(weight, b, a))
 end
 
 --- SAM's name -> tensor, for every entry of the network that the build computes with. Names of tensors stay the file's own.
+-- Folded ones are import.deferred's.
 function weights.make(entries, model)
   local made = {}
   for name, entry in pairs(entries) do
@@ -54,7 +69,7 @@ function weights.make(entries, model)
       elseif entry.resize then
         tensor = tensor:resample_linear(entry.resize[3]):rename(found.name)
       elseif base and entries[base .. ".lora_A"] then
-        tensor = folded(base, tensor, entries):rename(found.name)
+        tensor = folded(base, tensor, entries)
       end
       made[name] = tensor
     end

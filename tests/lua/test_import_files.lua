@@ -127,6 +127,25 @@ describe("LoRA", function()
     for name in pairs(model.tensor) do assert(not name:find "lora", name) end
   end)
 
+  it("is folded when it is read, not before: rows alone, a whole, and through a view are the same numbers", function()
+    local at = "image_encoder.blocks.0.attn.qkv"
+    local lazy = model.tensor[at .. ".weight"]
+    equal(type(lazy), "table")
+    equal({ lazy.shape, lazy:numel(), lazy.dtype, lazy.name }, { { 24, 8 }, 192, "f32", at .. ".weight" })
+    local whole = lazy:reshape { 24, 8 }
+    equal(whole:equal(lazy:value()), true)
+    for _, part in ipairs { { 0, 8 }, { 8, 8 }, { 16, 8 }, { 3, 2 }, { 10, 5 }, { 6, 12 }, { 0, 24 }, { 23, 1 } } do
+      local first, count = table.unpack(part)
+      local rows = lazy:slice(1, first, count)
+      equal(rows.name, at .. ".weight")
+      equal(rows:totable(), whole:slice(1, first, count):totable(), ("rows %d to %d"):format(first, first + count - 1))
+    end
+    equal(lazy:slice(2, 3, 2):totable(), whole:slice(2, 3, 2):totable())
+    equal(lazy:transpose():totable(), whole:transpose():totable())
+    -- Tensors that cannot be computed with load all the same.
+    equal(import.load(fake.open(list), { dialect = "msa-2025" }).tensor[at .. ".weight"].shape, { 24, 8 })
+  end)
+
   it("needs both halves of a pair, of one rank", function()
     local function broken(change)
       local other = fake.model("msa-2024", shape)
