@@ -297,16 +297,18 @@ usage("a box of three numbers", { "1,2,3" }, "run", "demo", "--image", image, "-
 
 -- Interruption.
 
-tally.test("an interrupted build leaves nothing", function()
+tally.test("an interrupted build leaves nothing, or all", function()
+  tally.must { tally.program, "build", demo_path, "-o", work .. "/whole" }
   local before, killed = snapshot(work), 0
   for _, signal in ipairs { "INT", "TERM" } do
-    for _, delay in ipairs { "0.05", "0.15", "0.4" } do
-      local status = sys.spawn { "timeout", "--preserve-status", "-s", signal, delay, tally.program, "build", demo_path, "--dialect", "msa-paper",
-        "-o", "interrupted", cwd = work, env = { TMPDIR = temporary }, stdout = "/dev/null", stderr = "/dev/null" }
-      if status == 0 then sys.remove_tree(work .. "/interrupted") end
+    for _, delay in ipairs { "0.05", "0.1", "0.15", "0.4" } do
+      local status = sys.spawn { "timeout", "--preserve-status", "-s", signal, delay, tally.program, "build", demo_path, "-o", "interrupted",
+        cwd = work, env = { TMPDIR = temporary }, stdout = "/dev/null", stderr = "/dev/null" }
       if status > 128 then killed = killed + 1 end
-      local after = snapshot(work)
-      assert(after == before, ("SIG%s after %s s left something: %s"):format(signal, delay, after:sub(1, 300)))
+      -- The signal may come after the last step.
+      if sys.exists(work .. "/interrupted") then tally.must { "diff", "-r", work .. "/whole", work .. "/interrupted" } end
+      sys.remove_tree(work .. "/interrupted")
+      assert(snapshot(work) == before, ("SIG%s after %s s left something"):format(signal, delay))
     end
   end
   assert(killed > 0, "every build was done before its signal")
