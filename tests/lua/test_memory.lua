@@ -1,0 +1,126 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The memory plan: buffers that live at once do not overlap, nothing is smaller than the largest live set, little is larger.
+
+local spec = require "spec"
+local describe, it, equal = spec.describe, spec.it, spec.equal
+local memory = require "passes.memory"
+
+local function round16(n) return (n + 15) // 16 * 16 end
+
+--- The plan against lifetimes worked out here, from what each layer touches.
+local function check(g, model)
+  local plan, lives = g.memory, {}
+  local step, last = 0, 0
+  local function touch(name, floats, offset, at)
+    local life = lives[name] or { name = name, floats = floats, offset = offset, first = at, last = at }
+    equal(life.offset, offset, name)
+    equal(life.floats, floats, name)
+    life.last = at
+    lives[name] = life
+  end
+  for _, L in ipairs(g.fused) do
+    step = step + 1
+    if L.kind == "dense_prompt" then
+      touch("tokens", g.memory.by_name.tokens.floats, g.memory.by_name.tokens.offset, step) -- made before the decoder
+      step = step + 1
+    end
+    for name, floats in pairs(L.buffers) do touch(name, round16(floats), L.at[name], step) end
+    if L.scratch > 0 then touch("scratch " .. L.name, round16(L.scratch), L.scratch_at, step) end
+    last = step
+  end
+  for _, name in ipairs { "embedding", "logits", "iou" } do lives[name].last = last + 1 end -- read after the last layer
+  if model.depth > 1 then
+    local stage = plan.by_name.stage
+    assert(stage.floats >= model.depth * (lives.logits.floats + model.decoder.masks))
+    lives.stage = { name = "stage", floats = stage.floats, offset = stage.offset, first = lives.tokens.first, last = last + 1 }
+  end
+  local list, top = {}, 0
+  for _, life in pairs(lives) do
+    list[#list + 1] = life
+    assert(life.offset >= 0 and life.offset % 16 == 0, life.name)
+    top = math.max(top, life.offset + life.floats)
+  end
+  equal(plan.floats, top, "arena")
+  for i, a in ipairs(list) do
+    for j = i + 1, #list do
+      local b = list[j]
+      local together = a.first <= b.last and b.first <= a.last
+      local apart = a.offset + a.floats <= b.offset or b.offset + b.floats <= a.offset
+      assert(apart or not together, a.name .. " and " .. b.name .. " overlap")
+    end
+  end
+  local bound = 0
+  for at = 1, last + 1 do
+    local sum = 0
+    for _, life in ipairs(list) do
+      if life.first <= at and at <= life.last then sum = sum + life.floats end
+    end
+    bound = math.max(bound, sum)
+  end
+  equal(plan.bound, bound, "bound")
+  assert(bound <= plan.floats)
+end
+
+--- A made-up chain of layers with buffers of random sizes and lives.
+local function random_graph(seed)
+  math.randomseed(seed)
+  local layers, count = {}, math.random(4, 30)
+  local middle = math.random(2, count)
+  for i = 1, count do
+    layers[i] = { name = "layer_" .. i, kind = i == middle and "dense_prompt" or "other", scratch = math.random(0, 3) * math.random(1, 500), buffers = {} }
+  end
+  local function lives(name, first, last, floats)
+    for i = first, last do
+      if i == first or i == last or math.random(2) == 1 then layers[i].buffers[name] = floats end
+    end
+  end
+  for k = 1, math.random(1, 12) do
+    local a, b = math.random(1, count), math.random(1, count)
+    lives("b" .. k, math.min(a, b), math.max(a, b), math.random(1, 2000))
+  end
+  lives("tokens", middle, count, 300)
+  lives("embedding", math.max(1, middle - 1), middle, 700)
+  lives("logits", count, count, 900)
+  lives("iou", count, count, 16)
+  return { fused = layers }, { depth = math.random(1, 3), decoder = { masks = 4 } }
+end
+
+describe("memory plan", function()
+  it("of made-up layers", function()
+    for seed = 1, 300 do
+      local g, model = random_graph(seed)
+      check(memory(g, model), model)
+    end
+  end)
+
+  it("is the same each time", function()
+    local function offsets()
+      local list = {}
+      for i, b in ipairs(memory(random_graph(5)).memory.buffers) do list[i] = b.name .. "@" .. b.offset end
+      return list
+    end
+    equal(offsets(), offsets())
+  end)
+
+  local sys = spec.host "msagen.sys"
+  if not sys then return end
+  local tiny, compiler = require "tiny_model", require "compiler"
+  local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-memory-")
+  sys.cleanup(work)
+
+  for _, name in ipairs { "plain", "adapted", "late", "wide" } do
+    it("of a model: " .. name, function()
+      local build = compiler.schedule(tiny.device(work, name), "test")
+      check(build.graph, build.model)
+    end)
+  end
+
+  it("of the demo is within 5 % of the bound, on every board", function()
+    for _, board in ipairs(require "boards".all()) do
+      local build = compiler.schedule({ checkpoint = msagen.datadir .. "/demo/fetal-head/checkpoint.pth", dialect = "msa-paper", board = board.name }, "test")
+      check(build.graph, build.model)
+      local plan = build.graph.memory
+      assert(plan.floats <= 1.05 * plan.bound, ("%s: %d floats, bound %d"):format(board.name, plan.floats, plan.bound))
+    end
+  end)
+end)

@@ -1,0 +1,65 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Checkpoints of a few thousand synthetic weights, in shapes that nobody trains: what tests of the compiler compile.
+
+local sys = require "msagen.sys"
+local tiny = {}
+
+--- Shapes: none of the widths is a multiple of 16 or of another, windows do not divide the grid.
+tiny.shapes = {
+  plain = { dialect = "sam", heads = 4, shape = { resolution = 48, patch = 16, dim = 20, blocks = 2, heads = 2, global = { 1 }, window = 2, out = 24, decoder_mlp = 28, masks = 4 } },
+  adapted = { dialect = "msa-paper", heads = 2, shape = { resolution = 56, patch = 8, dim = 36, blocks = 2, heads = 2, global = { 1 }, window = 3, out = 40, decoder_mlp = 52, masks = 4 } },
+  late = { dialect = "msa-2025", heads = 4, classes = 17, shape = { resolution = 40, patch = 8, dim = 24, blocks = 2, heads = 3, global = { 1 }, window = 5, out = 32, decoder_mlp = 20, masks = 17 } },
+  wide = { dialect = "sam", heads = 8, shape = { resolution = 272, patch = 16, dim = 40, blocks = 2, heads = 2, global = { 1 }, window = 14, out = 48, decoder_mlp = 800, masks = 3 } },
+}
+
+--- Write tiny.shapes[name] into folder. @return a device for compiler.build, but for its board
+function tiny.device(folder, name)
+  local one = tiny.shapes[name]
+  local path = ("%s/%s.safetensors"):format(folder, name)
+  if not sys.exists(path) then require "msagen.synth".write(path, require "synth".tensors(one.shape, one.dialect), 7) end
+  return { checkpoint = path, dialect = one.dialect, decoder_heads = one.heads, classes = one.classes, global_blocks = one.shape.global, resolution = one.dialect:match "202[45]" and one.shape.resolution or nil }
+end
+
+--- Run body with nothing written to the terminal: builds say what they warn of.
+function tiny.quietly(body, ...)
+  local out, err = io.stdout, io.stderr
+  local lines = {}
+  local sink = { write = function(self, ...) lines[#lines + 1] = table.concat { ... } return self end, flush = function() end }
+  io.stdout, io.stderr = sink, sink
+  local results = table.pack(pcall(body, ...))
+  io.stdout, io.stderr = out, err
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+--- compiler.build of a device into dir. @return the build
+function tiny.build(device, dir)
+  return tiny.quietly(require "compiler".build, device, dir, "test", function() end)
+end
+
+--- Run a command that must succeed. @return what it wrote
+function tiny.must(command)
+  command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
+  command.env = command.env or {}
+  command.env.MAKEFLAGS, command.env.MFLAGS, command.env.MAKELEVEL = false, false, false
+  local status, output = sys.spawn(command)
+  if status ~= 0 then error(("%s: exit %d: %s"):format(table.concat(command, " "), status, output:sub(-400)), 0) end
+  return output
+end
+
+--- The msagen program under test.
+function tiny.program()
+  return os.getenv "MSAGEN" or msagen.datadir .. "/gen/msagen"
+end
+
+--- Boards of the tree that this CPU runs, the plain one first.
+function tiny.boards()
+  local list, boards = {}, require "boards"
+  for _, board in ipairs(boards.all()) do
+    if boards.native(board) then list[#list + 1] = board end
+  end
+  table.sort(list, function(a, b) return a.preference < b.preference end)
+  return list
+end
+
+return tiny
