@@ -5,8 +5,10 @@
 -- Which dialects there are: import/dialects/. What the network consists of: import/network.lua.
 
 local fail = require "fail"
+local bases = require "import.base"
 local depths = require "import.depth"
 local dialects = require "import.dialects"
+local files = require "import.file"
 local names = require "import.names"
 local network = require "import.network"
 local shapes = require "import.shapes"
@@ -17,25 +19,6 @@ local import = {}
 
 local MAX_SIDE = 16384
 local floating = { f32 = true, f64 = true, f16 = true, bf16 = true }
-
---- The file's tensors: array of {name, key, shape, dtype, tensor}, key being the name without "module.".
-local function read(ckpt)
-  local list, keys = {}, {}
-  for i, name in ipairs(ckpt:names()) do list[i] = name end
-  local prefix, odd = names.prefix(list)
-  if not prefix then
-    fail("%s: %s: expected a name beginning with module., as others of the file do; found none", ckpt.path, names.show(odd))
-  end
-  local present = {}
-  for i, name in ipairs(list) do
-    local key = name:sub(#prefix + 1)
-    if present[key] then fail("%s: %s: expected once, found twice", ckpt.path, names.show(name)) end
-    local tensor = ckpt:tensor(name)
-    present[key] = { name = name, key = key, shape = tensor.shape, dtype = tensor.dtype, tensor = tensor }
-    list[i], keys[i] = present[key], key
-  end
-  return list, present, keys, prefix
-end
 
 --- The dialect asked for or shown, and all that the file may be of.
 local function recognise(ckpt, traits, wanted, keys)
@@ -74,12 +57,14 @@ local function count(keys)
   }
 end
 
-local function refuse_missing(ckpt, missing, traits, spell)
+local function refuse_missing(ckpt, base, missing, traits, present, spell)
   local first = missing[1]
-  local frozen = first:match("^image_encoder%.patch_embed") and (traits.encoder_adapters or traits.lora)
-  fail("%s: %s: expected in the file, found no such tensor%s%s", ckpt.path, spell(first),
+  local lacks = false -- the backbone, rather than a tensor or two
+  for _, name in ipairs(missing) do lacks = lacks or name:match "%.attn%.qkv%.weight$" or name:match "^image_encoder%.patch_embed" end
+  local partial = lacks and (traits.encoder_adapters or traits.decoder_adapters or traits.lora or not present["image_encoder.patch_embed.proj.weight"])
+  fail("%s: %s: expected in the file%s, found no such tensor%s%s", ckpt.path, spell(first), base and " or in " .. base.path or "",
     #missing > 1 and (" (nor %d others)"):format(#missing - 1) or "",
-    frozen and "; this looks like an adapter-only file: it needs the backbone that it was trained on" or "")
+    partial and not base and "; this looks like an adapter-only file: --base FILE names the backbone that it was trained on" or "")
 end
 
 --- What a tensor outside the expected ones is: a reason why it is dead, or nil for one that must not be ignored.
@@ -91,14 +76,43 @@ local function foreign(key)
   end
 end
 
---- Names and shapes of the file against the network; gives entries by SAM's name, values of the variables, and the entry each key feeds.
-local function match(ckpt, file, dialect, traits, options)
-  local to_sam, to_file = names.speller(dialect.spelling)
-  local function spell(sam_name) return names.show(file.prefix .. to_file(sam_name)) end
+--- All tensors by SAM's name, the checkpoint's before the base's; and those that both hold.
+local function gather(file, base, to_sam)
+  local present, both = {}, {}
+  for _, one in ipairs(file.list) do
+    one.sam = to_sam(one.key)
+    present[one.sam] = one
+  end
+  if base then
+    local base_to_sam = names.speller(base.spelling)
+    for _, one in ipairs(base.list) do
+      one.sam = base_to_sam(one.key)
+      local own = present[one.sam]
+      if own and own.file == "checkpoint" then
+        one.replaced = true
+        both[#both + 1] = { sam = one.sam, own = own, other = one }
+      elseif not own then
+        present[one.sam] = one
+      end
+    end
+  end
+  return present, both
+end
 
-  local counts = count(file.keys)
-  local present = {}
-  for _, key in ipairs(file.keys) do present[to_sam(key)] = file.present[key] end
+--- Names and shapes of the files against the network; gives entries by SAM's name, values of the variables, the counts, and how
+-- to spell a name for the person.
+local function match(file, base, dialect, traits, options)
+  local to_sam, to_file = names.speller(dialect.spelling)
+  local present, both = gather(file, base, to_sam)
+  local function spell(sam_name)
+    local one = present[sam_name]
+    if one then return names.show(one.name) .. (one.file == "base" and " of " .. one.path or "") end
+    return names.show(file.prefix .. to_file(sam_name))
+  end
+
+  local keys = {}
+  for _, one in ipairs(file.all) do keys[#keys + 1] = one.sam end
+  local counts = count(keys)
   local expected = network.tensors(counts, traits, options, present)
 
   local missing, entries = {}, {}
@@ -107,32 +121,39 @@ local function match(ckpt, file, dialect, traits, options)
     entries[entry.name] = entry
     if not entry.found and not entry.optional then missing[#missing + 1] = entry.name end
   end
-  if #missing > 0 then refuse_missing(ckpt, missing, traits, spell) end
+  if #missing > 0 then refuse_missing(file, base, missing, traits, present, spell) end
 
   local bound = {}
   for _, entry in ipairs(expected) do
     local found = entry.found
     if found then
       if not floating[found.dtype] then
-        fail("%s: %s is %s; expected f32, f64, f16 or bf16", ckpt.path, names.show(found.name), found.dtype)
+        fail("%s: %s is %s; expected f32, f64, f16 or bf16", found.path, names.show(found.name), found.dtype)
       end
       local fits, wanted = shapes.fit(entry, found.shape, bound, spell)
       if not fits then
-        fail("%s: %s is %s; expected %s", ckpt.path, names.show(found.name), shapes.text(found.shape), wanted)
+        fail("%s: %s is %s; expected %s", found.path, names.show(found.name), shapes.text(found.shape), wanted)
       end
     end
   end
 
-  for _, one in ipairs(file.list) do
-    local entry = entries[to_sam(one.key)]
+  for _, one in ipairs(file.all) do
+    local entry = entries[one.sam]
     if entry and entry.found == one then
       one.entry = entry
-    else
+    elseif not (entry and one.replaced) then
       one.foreign = foreign(one.key)
       if not one.foreign then
-        fail("%s: %s: unknown tensor in a part that computes; expected only tensors of %s", ckpt.path, names.show(one.name), dialect.name)
+        fail("%s: %s: unknown tensor in a part that computes; expected only tensors of %s", one.path, names.show(one.name), dialect.name)
       end
     end
+  end
+  if base then
+    local computing = {}
+    for _, pair in ipairs(both) do
+      if entries[pair.sam] then computing[#computing + 1] = pair end
+    end
+    bases.verify(file.path, base, computing)
   end
 
   local value = {}
@@ -341,12 +362,15 @@ local function find_zero_tables(model, entries)
   end
 end
 
-local function fates(file, entries)
+--- In the order of the files, the base's after the checkpoint's; `file` says whose where there is a base.
+local function fates(file, base, entries)
   local list = {}
-  for i, one in ipairs(file.list) do
+  for i, one in ipairs(file.all) do
     local fate, why
     if one.foreign then
       fate, why = "dead", one.foreign
+    elseif one.replaced then
+      fate, why = "dead", "the checkpoint has its own"
     else
       local entry = one.entry
       fate, why = entry.fate, entry.why
@@ -360,7 +384,7 @@ local function fates(file, entries)
         why = "all zero"
       end
     end
-    list[i] = { name = one.name, shape = one.shape, dtype = one.dtype, fate = fate, why = why }
+    list[i] = { name = one.name, shape = one.shape, dtype = one.dtype, fate = fate, why = why, file = base and one.file or nil }
   end
   return list
 end
@@ -369,8 +393,31 @@ local function blocks_text(list)
   return #list == 1 and "block " .. list[1] or "blocks " .. table.concat(list, ",")
 end
 
+--- What the checkpoint should have told and the base tells in its stead.
+local function borrowed_warnings(warn, dialect, model, entries, resolution_told)
+  local borrowed, renamed, tables = {}, false, 0
+  for i = 0, model.blocks - 1 do
+    local one = entries[("image_encoder.blocks.%d.attn.rel_pos_h"):format(i)].found
+    if one.file == "base" then
+      borrowed[#borrowed + 1] = i
+      renamed = renamed or one.key == one.sam
+    else
+      tables = tables + 1
+    end
+  end
+  if renamed and #dialect.spelling > 0 then
+    warn("the relative positions of %s are the base's; the program that trains %s files drops SAM's for their names and works with zeros: "
+      .. "if that trained these weights, a base saved by it is the right one", #borrowed == model.blocks and "all blocks" or blocks_text(borrowed), dialect.name)
+  end
+  local own = tables > 0
+  if dialect.grid_from == "pos_embed" then own = entries["image_encoder.pos_embed"].found.file == "checkpoint" end
+  if model.file_grid and not own and not resolution_told then
+    warn("the resolution is not in the file: %d is the base's (--resolution)", model.file_size)
+  end
+end
+
 --- What a person should know before trusting the masks.
-local function warnings(file, dialect, traits, model, entries, candidates, table_grid, undecided)
+local function warnings(file, base, dialect, traits, model, entries, candidates, table_grid, undecided, told)
   local list = {}
   local function warn(...) list[#list + 1] = (...):format(select(2, ...)) end
 
@@ -388,11 +435,12 @@ local function warnings(file, dialect, traits, model, entries, candidates, table
       dialect.grid_from == "tables" and ", as the program that trained it dropped SAM's tables and never trained its own" or "")
   end
 
-  if traits.lora then
+  if traits.lora and not base then
     warn "LoRA pairs are folded into their weights; a file saved while the program evaluated may hold them folded already, and nothing in it tells"
-  elseif dialect.pad_without_adapters and not traits.encoder_adapters then
+  elseif dialect.pad_without_adapters and not traits.encoder_adapters and not traits.lora then
     warn "neither adapters nor LoRA pairs: taken for a file with merged LoRA pairs, whose blocks normalise before they pad"
   end
+  if base then borrowed_warnings(warn, dialect, model, entries, told) end
   if not model.file_grid and table_grid then
     warn("the resolution is not in the file (its global tables are %d long at any): %d unless --resolution says otherwise",
       2 * table_grid - 1, dialect.default_size)
@@ -402,7 +450,7 @@ local function warnings(file, dialect, traits, model, entries, candidates, table
   end
 
   local depth_adapter = false
-  for _, one in ipairs(file.list) do
+  for _, one in ipairs(file.all) do
     if one.key:match("%.Depth_Adapter%.") then depth_adapter = true end
   end
   if depth_adapter and model.depth == 1 then
@@ -416,18 +464,22 @@ end
 -- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
 function import.plan(ckpt, options)
   options = setmetatable({ depth = options and options.depth or 1 }, { __index = options or {} })
-  local file = {}
-  file.list, file.present, file.keys, file.prefix = read(ckpt)
-  local traits = names.traits(file.keys)
+  local file = files.read(ckpt, "checkpoint")
+  local base = options.base and files.read(options.base, "base")
+  if base then base.spelling = bases.spelling(base) end
+  local traits = base and bases.traits(file, base) or names.traits(file.keys)
+  file.all = table.move(file.list, 1, #file.list, 1, {})
+  if base then table.move(base.list, 1, #base.list, #file.all + 1, file.all) end
   local dialect, candidates = recognise(ckpt, traits, options.dialect, file.keys)
   local depth, chunk = volume(ckpt, dialect, traits, options)
-  local entries, value, counts, spell = match(ckpt, file, dialect, traits, options)
+  local entries, value, counts, spell = match(file, base, dialect, traits, options)
   local heads, classes, clicks = hyper_parameters(ckpt, dialect, traits, value, counts, options, spell)
   local place = geometry(ckpt, dialect, traits, entries, value, counts, options, spell)
 
   local adapters = traits.encoder_adapters and dialect.adapters or "none"
   local model = {
-    source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= "" and file.prefix or nil },
+    source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= "" and file.prefix or nil,
+      base = base and { path = base.path, format = base.ckpt.format, container = base.ckpt.container, prefix = base.prefix ~= "" and base.prefix or nil } or nil },
     image_size = place.size, file_size = place.file_grid and place.file_grid * value.patch,
     patch = value.patch, grid = place.grid, file_grid = place.file_grid,
     dim = value.dim, blocks = counts.blocks, heads = value.dim // value.head, window = place.window, global = place.global,
@@ -458,8 +510,8 @@ function import.plan(ckpt, options)
 
   resampling(model, entries, value)
   find_zero_tables(model, entries)
-  model.fates = fates(file, entries)
-  model.warnings = warnings(file, dialect, traits, model, entries, candidates, place.table_grid, place.undecided)
+  model.fates = fates(file, base, entries)
+  model.warnings = warnings(file, base, dialect, traits, model, entries, candidates, place.table_grid, place.undecided, options.resolution)
   return model, entries
 end
 
@@ -469,13 +521,15 @@ local function alternatives(list)
 end
 
 --- The model description that the compiler takes. Fails with one line where the file or an option does not fit.
--- options: dialect, classes, decoder_heads, global_blocks (array), resolution, click_order, depth (1), chunk (number or "none").
+-- options: dialect, classes, decoder_heads, global_blocks (array), resolution, click_order, depth (1), chunk (number or "none"),
+-- base (an open checkpoint that supplies what the file lacks: import/base.lua).
 function import.load(ckpt, options)
   local model, entries = import.plan(ckpt, options)
   for _, choice in ipairs(model.choices) do
     fail("%s: %s: expected %s (%s), found none", ckpt.path, choice.option, alternatives(choice.values), choice.why)
   end
   model.source.sha256 = ckpt:sha256()
+  if options and options.base then model.source.base.sha256 = options.base:sha256() end
   model.tensor = weights.make(entries, model)
   return model
 end

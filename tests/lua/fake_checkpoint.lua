@@ -40,13 +40,21 @@ end
 
 function Tensor:is_zero() return self.zero end
 
---- list: array of {name, {shape}, dtype (default f32), zero = true for all-zero contents}.
+--- Contents are equal where the entries' `values` are (nothing by default), whatever the names.
+function Tensor:equal(other) return self.values == other.values and self.zero == other.zero end
+
+function Tensor:scale() return self end
+
+function Tensor:forget() self.forgotten = true end
+
+--- list: array of {name, {shape}, dtype (default f32), zero = true for all-zero contents, values = anything: what equal() compares}.
 function fake.open(list, path)
   local ckpt = { path = path or "fake.pth", format = "pth", container = "state dict", metadata = {} }
   local order, by_name = {}, {}
   for i, one in ipairs(list) do
     order[i] = one[1]
     by_name[one[1]] = tensor(one[1], one[2], one[3], nil, one.zero)
+    by_name[one[1]].values = one.values
   end
   function ckpt.names() return order end
   function ckpt.tensor(_, name) return by_name[name] end
@@ -208,6 +216,15 @@ end
 function fake.prefixed(model, prefix)
   for _, one in ipairs(model) do one[1] = prefix .. one[1] end
   return model
+end
+
+--- The entries that accept(name) is true of.
+function fake.only(model, accept)
+  local rest = {}
+  for _, one in ipairs(model) do
+    if accept(one[1]) then rest[#rest + 1] = one end
+  end
+  return rest
 end
 
 return fake

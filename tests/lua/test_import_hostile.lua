@@ -76,7 +76,13 @@ describe("a damaged file", function()
           encoder_adapters = dialect ~= "sam" and not (dialect == "msa-2024" and round % 3 == 0) })
         for _ = 1, random(3) do changes[random(#changes)](list, random(#list)) end
         local ckpt = fake.open(unique(whole(list)))
-        local ok, problem = pcall(import.plan, ckpt, options())
+        local chosen = options()
+        if round % 4 == 0 then
+          local base = fake.model(random(2) == 1 and "sam" or dialect, { blocks = 2, global = { 1 } })
+          if random(2) == 1 then changes[random(#changes)](base, random(#base)) end
+          chosen.base = fake.open(unique(whole(base)), "base.pth")
+        end
+        local ok, problem = pcall(import.plan, ckpt, chosen)
         if ok then
           taken = taken + 1
         elseif type(problem) == "table" and problem.msagen and not problem.msagen:find "[%c\127]" and #problem.msagen < 2000 then

@@ -1,0 +1,83 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A base (--base): the file that supplies what an adapter-only or delta file lacks, tensor by tensor under SAM's names.
+--
+-- What both files hold comes from the checkpoint. Of such tensors MSA's programs train the adapters, the LoRA pairs and the whole
+-- decoder, so there the checkpoint's may differ; the rest of the image encoder and the prompt encoder are frozen in every
+-- program, so a base that differs there is not the one that the file was trained on, and is refused.
+
+local dialects = require "import.dialects"
+local fail = require "fail"
+local names = require "import.names"
+local shapes = require "import.shapes"
+
+local base = {}
+
+local MOST_NAMED = 3
+
+local function frozen(sam_name)
+  if sam_name:match "^prompt_encoder%." then return true end
+  return sam_name:match "^image_encoder%." and not sam_name:match "%.%u%a*_Adapter%." and not sam_name:match "%.lora_%u$"
+end
+
+--- The spelling of the base's own names, which need not be the checkpoint's: most bases are SAM's.
+function base.spelling(file)
+  local traits = names.traits(file.keys)
+  if not traits.network then
+    fail("%s: expected tensors named image_encoder., prompt_encoder. and mask_decoder., found %s", file.path,
+      file.keys[1] and ("%d others, the first %s"):format(#file.keys, names.show(file.keys[1])) or "no tensor")
+  end
+  local candidates = dialects.candidates(traits)
+  if not candidates[1] then
+    fail("%s: dialect: expected the marks of one of %s, found a mixture: %s", file.path, dialects.list(dialects.all()), dialects.describe(traits))
+  end
+  return candidates[1].spelling
+end
+
+--- What the two files show together. SAM's spelling in the base says nothing of the checkpoint; a later one does.
+function base.traits(checkpoint, file)
+  local own, other = names.traits(checkpoint.keys), names.traits(file.keys)
+  local function spelled(mark, late)
+    if own[mark] ~= "none" then return own[mark] end
+    return other[mark] == late and late or "none"
+  end
+  return {
+    rel = spelled("rel", "rel"), mlp = spelled("mlp", "layers"),
+    encoder_adapters = own.encoder_adapters or other.encoder_adapters,
+    decoder_adapters = own.decoder_adapters or other.decoder_adapters,
+    lora = own.lora or other.lora, network = own.network,
+  }
+end
+
+local function same_values(a, b)
+  if a.dtype ~= b.dtype then
+    return a:scale(1):equal(b:scale(1))
+  end
+  return a:equal(b)
+end
+
+--- Refuse a base that the checkpoint was not trained on. pairs_: array of {sam = name, own = tensor of the checkpoint, other = the base's}.
+-- A table of zeros that the base spells otherwise is exempt: 2024's loader drops SAM's tables for their names and keeps its own zeros.
+function base.verify(path, file, pairs_)
+  local differing = {}
+  for _, pair in ipairs(pairs_) do
+    local own, other = pair.own, pair.other
+    local dropped = own.key ~= other.key and own.key:match "%.rel_[hw]$" and own.tensor:is_zero()
+    if frozen(pair.sam) and not dropped then
+      if shapes.text(own.shape) ~= shapes.text(other.shape) then
+        fail("%s: %s is %s; expected %s, as in %s, since it is frozen in training", file.path, names.show(other.name), shapes.text(other.shape),
+          shapes.text(own.shape), path)
+      end
+      if not same_values(own.tensor, other.tensor) then differing[#differing + 1] = names.show(other.name) end
+      own.tensor:forget()
+      other.tensor:forget()
+    end
+  end
+  if #differing > 0 then
+    local more = #differing - MOST_NAMED
+    fail("%s: %s%s: expected the values in %s, as %s frozen in training, found others: it was trained on another base", file.path,
+      table.concat(differing, ", ", 1, math.min(#differing, MOST_NAMED)), more > 0 and (" and %d more"):format(more) or "", path,
+      #differing == 1 and "it is" or "they are")
+  end
+end
+
+return base
