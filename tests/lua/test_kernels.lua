@@ -1,0 +1,370 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Kernels: asked for by shape and written once; and, compiled for every board that this CPU runs, bit for bit what the plain
+-- loops of gen/reference.c give, at shapes that divide nothing. What lies beside the data is NaN, so that reading it would show.
+
+local spec = require "spec"
+local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds
+local kernels = require "kernels"
+
+describe("strides", function()
+  it("hold a row, and are one cache line or an odd number of them", function()
+    for n = 1, 5000 do
+      local s = kernels.stride(n)
+      assert(s >= n and s % 16 == 0 and s < n + 32, n)
+      assert((s // 16) % 2 == 1, n)
+    end
+  end)
+end)
+
+describe("the key tile", function()
+  -- DESIGN.md section 3: part of the definition. These numbers are f32-fma-1; another number is another arithmetic.
+  it("is whole rows of the grid, about 256 keys", function()
+    for _, case in ipairs { { 196, 14, 196 }, { 4096, 64, 256 }, { 1024, 32, 256 }, { 256, 16, 256 }, { 23, 1, 23 }, { 4096, 1, 256 }, { 289, 17, 255 }, { 90000, 300, 300 }, { 25, 5, 25 } } do
+      equal(kernels.key_tile(case[1], case[2]), case[3], ("%d keys in rows of %d"):format(case[1], case[2]))
+    end
+    equal(kernels.key_tile(4096), 256)
+  end)
+end)
+
+local sys = spec.host "msagen.sys"
+if not sys then return end
+local tiny, reference, tensor = require "tiny_model", require "msagen.reference", require "msagen.tensor"
+local template, boards = require "template", require "boards"
+local folder = msagen.datadir .. "/templates"
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-kernels-")
+sys.cleanup(work)
+
+local function new(board) return kernels.new(board.isa, board, folder) end
+local plain = boards.named "generic-c99"
+
+describe("kernels", function()
+  local function shape(changes)
+    local f = { M = 7, N = 20, K = 33, lda = 48, ldc = 48 }
+    for k, v in pairs(changes or {}) do f[k] = v end
+    return f
+  end
+
+  it("are made once for a shape, and again for another", function()
+    local set, seen = new(plain), {}
+    local first = set:gemm(shape())
+    local texts = #set.texts
+    equal(set:gemm(shape()), first)
+    equal(#set.texts, texts)
+    equal(first, "msa_gemm_7x20x33")
+    seen[first] = true
+    for _, changes in ipairs { { M = 8 }, { N = 21 }, { K = 34 }, { lda = 80 }, { ldc = 80 }, { init = "bias" }, { init = "keep" }, { act = "gelu" }, { act = "relu" }, { bps = 4000 }, { ldb = 48 } } do
+      local name = set:gemm(shape(changes))
+      assert(not seen[name], name .. " twice")
+      seen[name] = true
+      equal(set:gemm(shape(changes)), name)
+    end
+  end)
+
+  it("tell attentions apart by everything their text depends on", function()
+    local set, seen = new(plain), {}
+    for _, f in ipairs { {}, { counted = true }, { ldq = 48 }, { ldo = 48 }, { row = 5, rel = { n = 5, ld = 16 } }, { row = 5, rel = { n = 5, ld = 48 } }, { row = 5 } } do
+      local g = { M = 3, keys = 25, d = 8, ldq = 16, ldo = 16 }
+      for k, v in pairs(f) do g[k] = v end
+      local name = set:attend(g)
+      equal(set:attend(g), name)
+      seen[name] = (seen[name] or 0) + 1
+    end
+    local count = 0
+    for name, times in pairs(seen) do
+      count = count + 1
+      assert(times == 1 or name == set:attend { M = 3, keys = 25, d = 8, ldq = 16, ldo = 16 }, name) -- rows of 5 in 25 keys are one tile either way
+    end
+    assert(count >= 6, count)
+  end)
+
+  for _, name in ipairs { "plain", "adapted", "late", "wide" } do
+    it("of a model have one definition and one prototype each: " .. name, function()
+      for _, board in ipairs(boards.all()) do
+        local device = tiny.device(work, name)
+        device.board = board.name
+        local set = require "compiler".schedule(device, "test").kernels
+        local defined, declared = {}, {}
+        for _, text in ipairs(set.texts) do
+          local count = 0
+          for static, kernel in text:gmatch "%f[^\n\0](s?t?a?t?i?c? ?)void (msa_[%w_]+)%(" do
+            assert(not defined[kernel], kernel .. " is defined twice")
+            defined[kernel] = static == "" and "extern" or "static"
+            count = count + 1
+          end
+          equal(count, 1, "functions in a kernel's text")
+          assert(text:match "^%s*/%*.-%*/", "a kernel without a comment: " .. text:sub(1, 60))
+        end
+        for _, prototype in ipairs(set.prototypes) do
+          local kernel = prototype:match "^void (msa_[%w_]+)%(.*%);$"
+          assert(kernel and not declared[kernel], prototype)
+          declared[kernel] = true
+          local found = false
+          for _, text in ipairs(set.texts) do found = found or text:find(prototype:sub(1, -2) .. "\n{", 1, true) ~= nil end
+          assert(found, "no definition has the prototype " .. prototype)
+        end
+        for kernel, linkage in pairs(defined) do equal(declared[kernel] or false, linkage == "extern", kernel) end
+        -- Every kernel that is called is there, and stands before its caller.
+        local before = {}
+        for _, text in ipairs(set.texts) do
+          local own = text:match "void (msa_[%w_]+)%("
+          for kernel in text:gmatch "(msa_[%w_]+)%(" do
+            if kernel:match "^msa_gemm_" or kernel:match "^msa_tile_" or kernel:match "^msa_attend_" or kernel:match "^msa_softmax_" then
+              assert(before[kernel] or kernel == own, own .. " calls " .. kernel .. ", which is not there yet")
+            end
+          end
+          before[own] = true
+        end
+      end
+    end)
+  end
+end)
+
+-- ---- compiled kernels against the plain loops ----
+
+local at = 0
+--- The next of an endless supply of numbers in [-1, 1).
+local function numbers(rows, width)
+  at = at + rows * width
+  return reference.pattern(at - rows * width, rows, width)
+end
+
+--- One program for a board: cases add C, input and what must come out.
+local function program(board)
+  local p = { set = new(board), body = {}, input = {}, expected = {}, names = {} }
+  local function c(format, ...) p.body[#p.body + 1] = "    " .. format:format(...) end
+  -- A matrix read from the input, rows ld apart, NaN around it.
+  function p.take(name, t, ld, room)
+    p.input[#p.input + 1] = t:tobytes()
+    c("float *%s = take(%d, %d, %d, %d);", name, t.shape[1], t.shape[2], ld, room or t.shape[1] * ld)
+  end
+  -- [K,N] in panels of 16, zeros in the last one.
+  function p.panels(name, t)
+    p.input[#p.input + 1] = t:tobytes()
+    c("float *%s = panels(%d, %d);", name, t.shape[1], t.shape[2])
+  end
+  -- n floats and zeros up to a multiple of 16.
+  function p.vector(name, t)
+    p.input[#p.input + 1] = t:tobytes()
+    c("float *%s = vector(%d);", name, t:numel())
+  end
+  function p.room(name, floats) c("float *%s = room(%d);", name, floats) end
+  function p.call(format, ...) c(format .. ";", ...) end
+  function p.give(title, name, expected, ld)
+    c("give(%s, %d, %d, %d);", name, expected.shape[1], expected.shape[2], ld)
+    p.names[#p.names + 1] = title
+    p.expected[#p.expected + 1] = expected:tobytes()
+  end
+  function p.case(body)
+    p.body[#p.body + 1] = "    {"
+    body(p)
+    p.body[#p.body + 1] = "    }"
+  end
+  return p
+end
+
+local HARNESS = [[
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "simd.h"
+$(kernels)
+static float *room(size_t n)
+{
+    float *p = aligned_alloc(64, (n * sizeof(float) + 64 + 63) / 64 * 64);
+    if (p == NULL) exit(2);
+    for (size_t i = 0; i < n + 16; ++i) p[i] = msa_from_bits(0x7fc00000u);
+    return p;
+}
+static void fill(float *p, size_t n) { if (fread(p, sizeof(float), n, stdin) != n) exit(3); }
+static float *take(size_t rows, size_t width, size_t ld, size_t n)
+{
+    float *p = room(n);
+    for (size_t i = 0; i < rows; ++i) fill(p + i * ld, width);
+    return p;
+}
+static float *panels(size_t K, size_t N)
+{
+    float *p = room((N + 15) / 16 * 16 * K), *row = room(N);
+    for (size_t k = 0; k < K; ++k) {
+        fill(row, N);
+        for (size_t n = 0; n < (N + 15) / 16 * 16; ++n) p[n / 16 * 16 * K + k * 16 + n % 16] = n < N ? row[n] : 0.0f;
+    }
+    return p;
+}
+static float *vector(size_t n)
+{
+    float *p = room((n + 15) / 16 * 16);
+    memset(p, 0, (n + 15) / 16 * 16 * sizeof *p);
+    fill(p, n);
+    return p;
+}
+static void give(const float *p, size_t rows, size_t width, size_t ld)
+{
+    for (size_t i = 0; i < rows; ++i) fwrite(p + i * ld, sizeof(float), width, stdout);
+}
+int main(void)
+{
+$(body)
+    return 0;
+}
+]]
+
+--- Compile and run the cases. @return titles of those that came out otherwise
+local function run(p, board)
+  local dir = work .. "/" .. board.name
+  sys.mkdir_p(dir)
+  sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
+  sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness", { kernels = table.concat(p.set.texts), body = table.concat(p.body, "\n") }))
+  sys.write_file(dir .. "/in", table.concat(p.input))
+  local command = { "gcc", "-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-w", "-I", msagen.datadir .. "/runtime", "-o", dir .. "/kernels", dir .. "/kernels.c" }
+  for _, flag in ipairs(board.flags) do table.insert(command, 2, flag) end
+  tiny.must(command)
+  equal((sys.spawn { dir .. "/kernels", stdin = dir .. "/in", stdout = dir .. "/out", stderr = "capture" }), 0, "exit status")
+  local out, from, wrong = sys.read_file(dir .. "/out"), 1, {}
+  for i, expected in ipairs(p.expected) do
+    if out:sub(from, from + #expected - 1) ~= expected then wrong[#wrong + 1] = p.names[i] end
+    from = from + #expected
+  end
+  equal(from - 1, #out, "bytes")
+  return wrong
+end
+
+local function gemms(p)
+  -- One row, one column, one step; tails of rows and of columns; more steps than a block of k.
+  for _, s in ipairs { { 1, 1, 1 }, { 1, 17, 48 }, { 3, 16, 2 }, { 13, 33, 50 }, { 29, 90, 7 }, { 5, 20, 1601 } } do
+    local M, N, K = table.unpack(s)
+    for _, kind in ipairs { { "zero", "none" }, { "bias", "none" }, { "bias", "gelu" }, { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" } } do
+      local init, act = kind[1], kind[2]
+      p.case(function()
+        local a, w, bias, c = numbers(M, K), numbers(N, K), numbers(1, N), numbers(M, N)
+        local lda, ldc = kernels.stride(K), kernels.stride(N)
+        p.take("a", a, lda)
+        p.panels("b", w:transpose())
+        if init == "bias" then p.vector("bias", bias) end
+        if init == "keep" then p.take("c", c, ldc) else p.room("c", M * ldc) end
+        p.call("%s(a, b,%s c)", p.set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, init = init, act = act }, init == "bias" and " bias," or "")
+        local expected
+        if init == "keep" then
+          -- c + a b: the plain loops get c as steps of its own, before those of a.
+          local one, both_a, both_w = {}, {}, {}
+          for i = 0, M - 1 do
+            for j = 0, M - 1 do both_a[#both_a + 1] = i == j and 1 or 0 end
+            for k = 0, K - 1 do both_a[#both_a + 1] = a:get(i, k) end
+          end
+          for n = 0, N - 1 do
+            for i = 0, M - 1 do both_w[#both_w + 1] = c:get(i, n) end
+            for k = 0, K - 1 do both_w[#both_w + 1] = w:get(n, k) end
+          end
+          expected = reference.linear(tensor.from(both_a, { M, M + K }), tensor.from(both_w, { N, M + K }))
+        else
+          expected = reference.linear(a, w, init == "bias" and bias or nil)
+        end
+        if act ~= "none" then expected = reference[act](expected) end
+        p.give(("gemm %dx%dx%d %s %s"):format(M, N, K, init, act), "c", expected, ldc)
+      end)
+    end
+  end
+end
+
+local function norms(p)
+  for _, s in ipairs { { 1, 1 }, { 3, 5 }, { 2, 16 }, { 7, 23 }, { 4, 64 }, { 5, 100 }, { 3, 257 } } do
+    p.case(function()
+      local rows, C = s[1], s[2]
+      local x, gamma, beta = numbers(rows, C), numbers(1, C), numbers(1, C)
+      local ldx, ldy = kernels.stride(C), kernels.stride(C) + 32
+      p.take("x", x, ldx)
+      p.input[#p.input + 1] = gamma:tobytes() .. beta:tobytes()
+      p.call("float *w = room(%d)", 2 * kernels.round16(C))
+      p.call("fill(w, %d), fill(w + %d, %d)", C, kernels.round16(C), C)
+      p.room("y", rows * ldy)
+      p.call("%s(x, w, y)", p.set:layernorm { rows = rows, C = C, ldx = ldx, ldy = ldy, eps = 1e-6 })
+      p.give(("layer norm %dx%d"):format(rows, C), "y", reference.layernorm(x, gamma, beta, 1e-6), ldy)
+    end)
+  end
+end
+
+local function element_wise(p)
+  local rows, C = 3, 21
+  local ld = kernels.stride(C)
+  local s = string.unpack("<f", string.pack("<f", 0.7))
+  for _, kind in ipairs { "add", "sum", "add2", "addscaled", "scale", "gelu" } do
+    p.case(function()
+      local x, y, z = numbers(rows, C), numbers(rows, C), numbers(rows, C)
+      p.take("x", x, ld)
+      p.take("y", y, ld)
+      p.take("z", z, ld)
+      local name = p.set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = kind ~= "scale" and kind ~= "gelu" and ld or nil, ldz = ld, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil })
+      local arguments, result, expected
+      if kind == "add" then arguments, result, expected = "x, y", "y", reference.add(y, x)
+      elseif kind == "sum" then arguments, result, expected = "x, y, z", "z", reference.add(x, y)
+      elseif kind == "add2" then arguments, result, expected = "x, y, z", "z", reference.add(z, reference.add(x, y))
+      elseif kind == "addscaled" then arguments, result, expected = "x, y, z", "z", reference.add(z, reference.add(x, y, s))
+      elseif kind == "scale" then arguments, result, expected = "x", "x", x:scale(s)
+      else arguments, result, expected = "x", "x", reference.gelu(x) end
+      p.call("%s(%s)", name, arguments)
+      p.give("rows " .. kind, result, expected, ld)
+    end)
+  end
+end
+
+local function attentions(p)
+  -- { queries, keys, width, row of the key grid or nil, count or nil, relative positions }
+  local cases = { { 3, 7, 5 }, { 1, 1, 1 }, { 5, 23, 16, nil, 6 }, { 4, 23, 20, nil, 23 }, { 6, 300, 12 }, { 2, 529, 3, 23 }, { 7, 25, 10, 5, nil, true }, { 4, 196, 33, 14, nil, true }, { 3, 289, 16, 17, nil, true },
+    { 3, 361, 8, 19, nil, true } }
+  for _, case in ipairs(cases) do
+    local M, N, d, row, count, rel = table.unpack(case, 1, 6)
+    p.case(function()
+      local q, k, v = numbers(M, d), numbers(N, d), numbers(N, d)
+      local ldq, ldo, ldk, ldr = kernels.stride(d), kernels.stride(d) + 32, kernels.stride(d) + 64, row and kernels.stride(row)
+      local options = { heads = 1, tile = kernels.key_tile(N, row), count = count or N }
+      if rel then
+        options.side, options.place = row, {}
+        options.rel_h, options.rel_w = numbers(2 * row - 1, d), numbers(2 * row - 1, d)
+        local full_h, full_w = reference.linear(q, options.rel_h), reference.linear(q, options.rel_w)
+        local rh, rw = {}, {}
+        for i = 0, M - 1 do
+          local place = (i * 31 + 3) % N
+          options.place[i + 1] = place
+          for j = 0, row - 1 do
+            rh[#rh + 1] = full_h:get(i, place // row + row - 1 - j)
+            rw[#rw + 1] = full_w:get(i, place % row + row - 1 - j)
+          end
+        end
+        p.take("rh", tensor.from(rh, { M, row }), ldr)
+        p.take("rw", tensor.from(rw, { M, row }), ldr)
+      end
+      p.take("q", q, ldq)
+      -- Keys come in two lots, and what attention reads past a head's width is the next head's.
+      p.take("k", k, ldk)
+      p.take("v", v, ldk)
+      local packed = p.set:keys { keys = N, row = row, d = d }
+      local attend, sizes = p.set:attend { M = M, keys = N, row = row, d = d, ldq = ldq, ldo = ldo, counted = count ~= nil, rel = rel and { n = row, ld = ldr } }
+      p.room("kp", packed.k)
+      p.room("vp", packed.v)
+      local half = N > 1 and N // 2 or N
+      p.call("%s(0, k, v, kp, vp)", packed.place { count = half, k_stride = ldk })
+      if half < N then p.call("%s(%d, k + %d, v + %d, kp, vp)", packed.place { count = N - half, k_stride = ldk }, half, half * ldk, half * ldk) end
+      p.room("s", sizes.s)
+      p.room("o", sizes.o)
+      p.room("stat", sizes.stat)
+      p.room("out", M * ldo)
+      if d > 1 then p.call("%s(q)", p.set:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) })) end
+      p.call("%s(q, kp, vp,%s s, o, stat, out%s)", attend, rel and " rh, rw," or "", count and (", %d"):format(count) or "")
+      p.give(("attention %dx%dx%d row %s count %s%s"):format(M, N, d, tostring(row), tostring(count), rel and " rel" or ""), "out", reference.attention(q, k, v, options), ldo)
+    end)
+  end
+end
+
+describe("compiled kernels are the plain loops, bit for bit:", function()
+  for _, board in ipairs(tiny.boards()) do
+    it(board.name, function()
+      local p = program(board)
+      gemms(p)
+      norms(p)
+      element_wise(p)
+      attentions(p)
+      assert(#p.names > 50)
+      equal(table.concat(run(p, board), "; "), "", "kernels that compute something else")
+    end)
+  end
+end)
