@@ -156,7 +156,9 @@ tally.test("the C API refuses misuse and repeats itself, under sanitizers", func
   end
   sys.write_file(work .. "/pixels", table.concat(parts))
   local sanitizers = "-fsanitize=address,undefined -fno-sanitize-recover=all"
-  must { "make", "-B", "-j2", "-C", fw, "libmsa_model.a", "CFLAGS=-O1 -g " .. sanitizers }
+  local fw = work .. "/sanitized"
+  build(fw)
+  must { "make", "-j2", "-C", fw, "libmsa_model.a", "CFLAGS=-O1 -g " .. sanitizers }
   local api = work .. "/api"
   must { "sh", "-c", ("exec gcc -std=c11 -O1 -g %s -I'%s' -o '%s' '%s/api/api.c' '%s/libmsa_model.a' -lm"):format(sanitizers, fw, api, tally.tests, fw) }
   must { api, fw .. "/msa_weights.bin", "300", "200", work .. "/pixels" }
