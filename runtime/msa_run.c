@@ -2,9 +2,10 @@
 /* msa_run.c - test bench of a generated model, no part of the product: performs a request file's commands, writes NPY files.
  *
  * msa_run REQUEST RESPONSE WEIGHTS
- * REQUEST, little-endian: the 8 bytes "MSARUN1\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
+ * REQUEST, little-endian: the 8 bytes "MSARUN2\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
- * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice; `encode_ms X`, `decode_ms X`; at a failure `error TEXT`. */
+ * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
+ * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `encode_ms X`, `decode_ms X`; at a failure `error TEXT`. */
 #if defined(__unix__) || defined(__linux__)
 #define _POSIX_C_SOURCE 200809L
 #define ON_POSIX 1
@@ -29,18 +30,20 @@
 #endif
 
 enum command {
-    IMAGE = 1,     /* u32 width, height, slices; u64 offset of the pixels; path. slices 1: the same for all */
+    IMAGE = 1,     /* u32 width, height, slices; u64 offset of the pixels; path. At least D slices, or 1: the same for all */
     SYNTHETIC = 2, /* nothing: an image of the model's size, made here */
-    EMBEDDING = 3, /* path: float32 [D,E,g,g] */
+    EMBEDDING = 3, /* path: float32 [N,E,g,g] */
     PROMPT = 4,    /* u32 flags, slices, points; f32 points; i8 labels, zeros to a multiple of 4; f32 box; f32 mask */
-    LOGITS = 5,    /* path: float32 [D,M,4g,4g] of the latest prompt */
-    IOU = 6,       /* path: float32 [D,M] */
-    MASK = 7,      /* path: uint8 [D,H,W], 0 or 255: where the logits of the mask of highest IoU, enlarged, are positive */
-    UPSAMPLED = 8, /* path: float32 [D,M,H,W] */
-    RESIZED = 9,   /* path: uint8 [D,S,S,3] */
+    LOGITS = 5,    /* path: float32 [N,M,4g,4g] of the latest prompt */
+    IOU = 6,       /* path: float32 [N,M] */
+    MASK = 7,      /* path: uint8 [N,H,W], 0 or 255: where the logits of the mask of highest IoU, enlarged, are positive */
+    UPSAMPLED = 8, /* path: float32 [N,M,H,W] */
+    RESIZED = 9,   /* path: uint8 [N,S,S,3] */
     BENCH = 10,    /* u32 repetitions */
     PROGRESS = 11, /* u32 layers of the encoder, or 0: show progress of encoding on standard error from here on */
-    SELF_TEST = 12 /* nothing */
+    SELF_TEST = 12, /* nothing */
+    PIECE = 13     /* u32 first, keep: go on with the D slices from `first`; from here on files get the first `keep` of them, which
+                      follow those of the pieces before */
 };
 
 enum prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4 };
@@ -52,7 +55,9 @@ enum prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4 };
 
 static FILE *response;
 static msa_session session;
-static msa_image image;
+static msa_image image; /* the piece */
+static const uint8_t *volume;
+static uint32_t slices, first_slice, kept = D;
 static bool encoded;
 static uint32_t prompts;
 static float *logits, *iou;
@@ -75,10 +80,13 @@ static int fail(const char *format, ...)
 int msa_progress(uint32_t layer)
 {
     if (progress && encoding) {
+        fputc('\r', stderr);
+        if (slices > D) {
+            fprintf(stderr, "slice %lu of %lu, ", (unsigned long)first_slice + 1, (unsigned long)slices);
+        }
+        fprintf(stderr, "layer %lu", (unsigned long)layer + 1);
         if (layers > 0) {
-            fprintf(stderr, "\rlayer %lu of %lu", (unsigned long)layer + 1, (unsigned long)layers);
-        } else {
-            fprintf(stderr, "\rlayer %lu", (unsigned long)layer + 1);
+            fprintf(stderr, " of %lu", (unsigned long)layers);
         }
         fflush(stderr);
     }
@@ -175,6 +183,7 @@ static double now_ms(void)
 
 /* ---- NPY files ---- */
 
+/* The file of all slices, begun by the first piece. */
 static FILE *npy_open(const char *path, const char *type, int dimensions, const uint32_t *shape)
 {
     char header[192];
@@ -186,12 +195,12 @@ static FILE *npy_open(const char *path, const char *type, int dimensions, const 
     memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
     memset(header + 10 + n, ' ', (size_t)(118 - n));
     header[127] = '\n';
-    FILE *const file = fopen(path, "wb");
+    FILE *const file = fopen(path, first_slice > 0 ? "ab" : "wb");
     if (file == NULL) {
         fail("%s: cannot be written: %s", path, strerror(errno));
-        return NULL;
+    } else if (first_slice == 0) {
+        fwrite(header, 1, 128, file); /* npy_close asks */
     }
-    fwrite(header, 1, 128, file); /* npy_close asks */
     return file;
 }
 
@@ -204,10 +213,11 @@ static int npy_close(FILE *file, const char *path)
     return 0;
 }
 
+/* Of `values` [D,...] the slices that are kept. */
 static int npy_write(const char *path, int dimensions, const uint32_t *shape, const float *values)
 {
-    size_t count = 1;
-    for (int i = 0; i < dimensions; ++i) {
+    size_t count = kept;
+    for (int i = 1; i < dimensions; ++i) {
         count *= shape[i];
     }
     FILE *const file = npy_open(path, "<f4", dimensions, shape);
@@ -269,19 +279,41 @@ static int do_image(const unsigned char *p, size_t bytes, char *path)
     if (file == NULL) {
         return -1;
     }
-    if (size[2] != 1 && size[2] != D) {
+    if (size[2] != 1 && size[2] < D) {
         return fail("request: an image of %lu slices", (unsigned long)size[2]);
     }
     const uint64_t slice = 3u * (uint64_t)size[0] * size[1];
     if (size[0] > MSA_MAX_SIDE || size[1] > MSA_MAX_SIDE || offset > length || slice * size[2] > length - offset) {
         return fail("%s: shorter than its image", path + 20);
     }
-    image.pixels = file + offset;
+    volume = file + offset;
+    slices = size[2] < D ? D : size[2];
+    first_slice = 0;
+    kept = D;
+    image.pixels = volume;
     image.width = size[0];
     image.height = size[1];
     image.stride = 3u * (size_t)size[0];
     image.slice_stride = size[2] == 1 ? 0u : (size_t)slice;
     encoded = false;
+    return 0;
+}
+
+static int do_piece(const unsigned char *p, size_t bytes)
+{
+    uint32_t range[2];
+    if (bytes != sizeof range || volume == NULL) {
+        return fail("request: a piece of no image");
+    }
+    memcpy(range, p, sizeof range);
+    if (range[0] > slices - D || range[1] < 1 || range[1] > D) {
+        return fail("request: %lu slices from %lu of %lu", (unsigned long)range[1], (unsigned long)range[0], (unsigned long)slices);
+    }
+    first_slice = range[0];
+    kept = range[1];
+    image.pixels = volume + image.slice_stride * first_slice;
+    encoded = false;
+    prompts = 0;
     return 0;
 }
 
@@ -301,6 +333,10 @@ static int do_synthetic(void)
             }
         }
     }
+    volume = pixels;
+    slices = D;
+    first_slice = 0;
+    kept = D;
     image.pixels = pixels;
     image.width = S;
     image.height = S;
@@ -312,7 +348,7 @@ static int do_synthetic(void)
 
 static int do_embedding(const char *path)
 {
-    const uint32_t shape[4] = {D, MSA_MODEL_OUT, MSA_MODEL_GRID, MSA_MODEL_GRID};
+    const uint32_t shape[4] = {slices, MSA_MODEL_OUT, MSA_MODEL_GRID, MSA_MODEL_GRID};
     if (need_embedding() != 0) {
         return -1;
     }
@@ -351,12 +387,12 @@ static int do_prompt(const unsigned char *p, size_t bytes)
         return fail("request: short prompt");
     }
     memcpy(head, p, sizeof head);
-    const size_t slices = head[1];
-    const size_t points = slices * head[2];
+    const size_t entries = head[1];
+    const size_t points = entries * head[2];
     const size_t label_bytes = (points + 3u) / 4u * 4u;
-    const size_t box_bytes = (head[0] & WITH_BOX) != 0 ? slices * 16u : 0u;
-    const size_t mask_bytes = (head[0] & WITH_MASK) != 0 ? slices * SIDE * SIDE * sizeof(float) : 0u;
-    if (slices > D || head[2] > 1024 || bytes != sizeof head + points * 8u + label_bytes + box_bytes + mask_bytes) {
+    const size_t box_bytes = (head[0] & WITH_BOX) != 0 ? entries * 16u : 0u;
+    const size_t mask_bytes = (head[0] & WITH_MASK) != 0 ? entries * SIDE * SIDE * sizeof(float) : 0u;
+    if (entries > D || head[2] > 1024 || bytes != sizeof head + points * 8u + label_bytes + box_bytes + mask_bytes) {
         return fail("request: a prompt of %lu bytes", (unsigned long)bytes);
     }
     const unsigned char *const labels = p + sizeof head + points * 8u;
@@ -368,7 +404,7 @@ static int do_prompt(const unsigned char *p, size_t bytes)
         box_bytes > 0 ? (const float (*)[4])(const void *)box : NULL,
         mask_bytes > 0 ? (const float *)(const void *)(box + box_bytes) : NULL,
         (head[0] & MULTIMASK) != 0,
-        (uint32_t)slices,
+        (uint32_t)entries,
     };
     if (need_embedding() != 0) {
         return -1;
@@ -379,7 +415,7 @@ static int do_prompt(const unsigned char *p, size_t bytes)
         return fail("prompt %lu: %s", (unsigned long)prompts, msa_status_text(status));
     }
     fprintf(response, "prompt %lu masks %lu\n", (unsigned long)prompts, (unsigned long)mask.masks);
-    for (uint32_t slice = 0; slice < D; ++slice) {
+    for (uint32_t slice = 0; slice < kept; ++slice) {
         const uint32_t best = best_mask(slice);
         fprintf(response, "best %lu %.9g\n", (unsigned long)best, (double)iou[(size_t)slice * mask.masks + best]);
     }
@@ -389,21 +425,21 @@ static int do_prompt(const unsigned char *p, size_t bytes)
 
 static int do_logits(const char *path)
 {
-    const uint32_t shape[4] = {D, mask.masks, SIDE, SIDE};
+    const uint32_t shape[4] = {slices, mask.masks, SIDE, SIDE};
     return need_result() != 0 ? -1 : npy_write(path, 4, shape, logits);
 }
 
 static int do_iou(const char *path)
 {
-    const uint32_t shape[2] = {D, mask.masks};
+    const uint32_t shape[2] = {slices, mask.masks};
     return need_result() != 0 ? -1 : npy_write(path, 2, shape, iou);
 }
 
 /* The latest result at the image's size: the best masks as bytes, or all logits. */
 static int do_enlarged(const char *path, bool bytes)
 {
-    const uint32_t mask_shape[3] = {D, image.height, image.width};
-    const uint32_t logits_shape[4] = {D, mask.masks, image.height, image.width};
+    const uint32_t mask_shape[3] = {slices, image.height, image.width};
+    const uint32_t logits_shape[4] = {slices, mask.masks, image.height, image.width};
     if (need_result() != 0) {
         return -1;
     }
@@ -417,7 +453,7 @@ static int do_enlarged(const char *path, bool bytes)
     if (file == NULL) {
         return -1;
     }
-    for (uint32_t slice = 0; slice < D; ++slice) {
+    for (uint32_t slice = 0; slice < kept; ++slice) {
         const uint32_t first = bytes ? best_mask(slice) : 0u;
         const uint32_t end = bytes ? first + 1u : mask.masks;
         for (uint32_t m = first; m < end; ++m) {
@@ -441,7 +477,7 @@ static int do_enlarged(const char *path, bool bytes)
 
 static int do_resized(const char *path)
 {
-    const uint32_t shape[4] = {D, S, S, 3};
+    const uint32_t shape[4] = {slices, S, S, 3};
     uint32_t width, height;
     if (need_image() != 0) {
         return -1;
@@ -458,7 +494,7 @@ static int do_resized(const char *path)
     }
     msa_resized_size(image.width, image.height, S, MSA_MODEL_RESIZE_LONGEST != 0, &width, &height);
     msa_status status = MSA_OK;
-    for (uint32_t slice = 0; slice < D && status == MSA_OK; ++slice) {
+    for (uint32_t slice = 0; slice < kept && status == MSA_OK; ++slice) {
         msa_resizer resize;
         status = msa_resize_init(&resize, &image, slice, width, height, work, MSA_RESIZE_WORK_BYTES(S));
         memset(row, 0, (size_t)3 * S);
@@ -558,6 +594,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
         progress = true;
         return 0;
     case SELF_TEST: return do_self_test();
+    case PIECE: return do_piece(rest, bytes);
     default: return fail("request: no command %lu", (unsigned long)what);
     }
 }
@@ -565,7 +602,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
 /* A command's rest is followed by a zero byte here, so that a path in it is a string. */
 static int perform_all(const unsigned char *request, size_t bytes)
 {
-    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '1', '\n'};
+    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '2', '\n'};
     if (bytes < 8 || memcmp(request, magic, 8) != 0) {
         return fail("request: of another version");
     }

@@ -143,7 +143,11 @@ piece_c() {
 
 piece_lua() { (cd "$source" && "$luahost" tests/lua/suite.lua); }
 piece_errors() { "$luahost" "$source/tests/run_errors.lua"; }
-piece_demo() { "$luahost" "$source/tests/run_demo.lua"; }
+piece_demo() {
+  "$luahost" "$source/tests/run_demo.lua"
+  status=$?
+  "$luahost" "$source/tests/run_demo_volume.lua" && [ $status = 0 ]
+}
 piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
 piece_generated() { "$luahost" "$source/tests/run_generated.lua"; }
 piece_full() { "$luahost" "$source/tests/run_full.lua"; }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Prompts: from options and JSON files, checked against image and model, packed for the runner.
--- A prompt is { what = name for messages, slices = 1 or the depth, points = {{x, y}...} a slice, labels = {...} a slice,
+-- A prompt is { what = name for messages, slices = 1 or those of the volume, points = {{x, y}...} a slice, labels = {...} a slice,
 -- box = {x0, y0, x1, y1} a slice, mask = {path, tensor}, multimask = boolean }; points, box and mask may be missing.
 local fail = require "fail"
 local json = require "msagen.json"
@@ -27,11 +27,11 @@ local function levels(value)
 end
 
 -- Values a slice: `value` itself for all slices, or one entry each where it has a level more than `plain`.
-local function by_slice(value, plain, depth, what, expected)
+local function by_slice(value, plain, slices, what, expected)
   local n = levels(value)
   if n == plain then return { value } end
   if n ~= plain + 1 then fail("%s: expected %s, found %s", what, expected, shown(value)) end
-  if #value ~= depth then fail("%s: expected %d slices, found %d", what, depth, #value) end
+  if #value ~= slices then fail("%s: expected %d slices, found %d", what, slices, #value) end
   return value
 end
 
@@ -46,7 +46,7 @@ end
 local KNOWN = { points = true, labels = true, box = true, mask = true, multimask = true }
 
 -- One object of a prompt file.
-local function from_object(object, what, depth)
+local function from_object(object, what, slices)
   if type(object) ~= "table" or json.is_array(object) then fail("%s: expected an object, found %s", what, shown(object)) end
   local keys = {}
   for key in pairs(object) do keys[#keys + 1] = key end
@@ -62,9 +62,9 @@ local function from_object(object, what, depth)
   if prompt.multimask ~= nil and type(prompt.multimask) ~= "boolean" then fail("%s: multimask: expected true or false, found %s", what, shown(prompt.multimask)) end
   if object.points then
     local here = what .. ": points"
-    prompt.points = by_slice(object.points, 2, depth, here, "[n,2]")
+    prompt.points = by_slice(object.points, 2, slices, here, "[n,2]")
     if not object.labels then fail("%s: labels: expected one for each point, found none", what) end
-    prompt.labels = by_slice(object.labels, 1, depth, what .. ": labels", "[n]")
+    prompt.labels = by_slice(object.labels, 1, slices, what .. ": labels", "[n]")
     for _, points in ipairs(prompt.points) do
       if not is_array(points) or #points == 0 or #points ~= #prompt.points[1] then fail("%s: expected as many points in each slice, found %s", here, shown(points)) end
       for i, point in ipairs(points) do numbers(point, 2, ("%s: point %d"):format(here, i), "x and y") end
@@ -74,7 +74,7 @@ local function from_object(object, what, depth)
     fail("%s: points: expected one for each label, found none", what)
   end
   if object.box then
-    prompt.box = by_slice(object.box, 1, depth, what .. ": box", "[4]")
+    prompt.box = by_slice(object.box, 1, slices, what .. ": box", "[4]")
     for _, box in ipairs(prompt.box) do numbers(box, 4, what .. ": box", "x0, y0, x1, y1") end
   end
   if object.mask ~= nil then
@@ -84,12 +84,12 @@ local function from_object(object, what, depth)
   return prompt
 end
 
---- The prompts of a JSON file.
-function prompts.from_file(path, depth)
+--- The prompts of a JSON file, for an image of so many slices.
+function prompts.from_file(path, slices)
   local list = json.decode(require("msagen.sys").read_file(path), path)
   if not is_array(list) then fail("%s: expected an array of prompts, found %s", path, shown(list)) end
   local result = {}
-  for k, object in ipairs(list) do result[k] = from_object(object, ("%s: prompt %d"):format(path, k - 1), depth) end
+  for k, object in ipairs(list) do result[k] = from_object(object, ("%s: prompt %d"):format(path, k - 1), slices) end
   return result
 end
 
@@ -117,15 +117,15 @@ local function coordinates(values)
 end
 
 -- The mask prompt, checked for shape and values; its slices.
-local function load_mask(mask, what, model)
+local function load_mask(mask, what, slices, model)
   local side = 4 * model.grid
   local t = require("msagen.npy").read(mask.path)
   local shape, dtype = t.shape, t.dtype
   local ahead = 1
   for i = 1, #shape - 2 do ahead = ahead * shape[i] end
   local fits = #shape >= 2 and #shape <= 4 and shape[#shape] == side and shape[#shape - 1] == side
-  if not fits or ahead ~= 1 and ahead ~= model.depth or not dtype:match "^b?f%d" then
-    fail("%s: expected float32 logits [%d,%d]%s, found %s [%s]", what or mask.path, side, side, model.depth > 1 and (" or one a slice, [%d,%d,%d]"):format(model.depth, side, side) or "",
+  if not fits or ahead ~= 1 and ahead ~= slices or not dtype:match "^b?f%d" then
+    fail("%s: expected float32 logits [%d,%d]%s, found %s [%s]", what or mask.path, side, side, slices > 1 and (" or one a slice, [%d,%d,%d]"):format(slices, side, side) or "",
       dtype, table.concat(shape, ","))
   end
   local floats = t:reshape { ahead * side * side }:scale(1) -- any width to float32
@@ -134,8 +134,8 @@ local function load_mask(mask, what, model)
   return floats, ahead
 end
 
---- Check a prompt for an image of width x height and a model; load its mask; set its slices.
-function prompts.check(prompt, width, height, model)
+--- Check a prompt for an image of width x height, so many slices, and a model; load its mask; set its slices.
+function prompts.check(prompt, width, height, volume, model)
   local function name(option) return prompt.what and ("%s: %s"):format(prompt.what, option:gsub("^%-%-", "")) or option end
   local slices = 1
   for _, field in ipairs { "points", "labels", "box" } do
@@ -161,7 +161,7 @@ function prompts.check(prompt, width, height, model)
     if box[3] < box[1] or box[4] < box[2] then fail("%s: expected the upper left corner first, found the corners swapped", here) end
   end
   if prompt.mask then
-    prompt.mask.tensor, prompt.mask.slices = load_mask(prompt.mask, prompt.what and ("%s: mask %s"):format(prompt.what, prompt.mask.path), model)
+    prompt.mask.tensor, prompt.mask.slices = load_mask(prompt.mask, prompt.what and ("%s: mask %s"):format(prompt.what, prompt.mask.path), volume, model)
     slices = math.max(slices, prompt.mask.slices)
   end
   prompt.slices = slices
@@ -175,21 +175,27 @@ end
 
 local BOX, MASK, MULTIMASK = 1, 2, 4
 
---- The rest of the runner's PROMPT command.
-function prompts.pack(prompt)
+--- The rest of the runner's PROMPT command, for `depth` slices after the first `first` of the volume.
+function prompts.pack(prompt, first, depth)
   local out = {}
   local function put(format, ...) out[#out + 1] = string.pack(format, ...) end
   local count = prompt.points and #prompt.points[1] or 0
-  put("<I4I4I4", (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0), prompt.slices, count)
-  for s = 1, count > 0 and prompt.slices or 0 do
+  local slices = prompt.slices == 1 and 1 or depth
+  local from, to = first + 1, first + slices
+  put("<I4I4I4", (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0), slices, count)
+  for s = from, count > 0 and to or 0 do
     for _, point in ipairs(prompts.slice(prompt, "points", s)) do put("<ff", point[1], point[2]) end
   end
-  for s = 1, count > 0 and prompt.slices or 0 do
+  for s = from, count > 0 and to or 0 do
     for _, label in ipairs(prompts.slice(prompt, "labels", s)) do put("<i1", math.tointeger(label)) end
   end
-  put(("x"):rep(-(prompt.slices * count) % 4))
-  for s = 1, prompt.box and prompt.slices or 0 do put("<ffff", table.unpack(prompts.slice(prompt, "box", s))) end
-  if prompt.mask then out[#out + 1] = prompt.mask.tensor:tobytes():rep(prompt.mask.slices == 1 and prompt.slices or 1) end
+  put(("x"):rep(-(slices * count) % 4))
+  for s = from, prompt.box and to or 0 do put("<ffff", table.unpack(prompts.slice(prompt, "box", s))) end
+  if prompt.mask then
+    local mask = prompt.mask
+    local side2 = mask.tensor:numel() // mask.slices
+    out[#out + 1] = mask.slices == 1 and mask.tensor:tobytes():rep(slices) or mask.tensor:slice(1, first * side2, slices * side2):tobytes()
+  end
   return table.concat(out)
 end
 

@@ -34,7 +34,7 @@ end
 
 function verb.setup(command)
   command:argument("dir", "A folder that `msagen build` wrote."):argname "DIR"
-  command:option("--image", "PNG, JPEG, or NPY (uint8 [H,W,3]; [D,H,W,3] for a volume)."):argname "FILE"
+  command:option("--image", "PNG, JPEG, or NPY (uint8 [H,W,3]; [N,H,W,3] for a volume, run in pieces of the depth built for)."):argname "FILE"
   command:option("--point", "A point in pixels of the image; label 1 (default) inside, 0 outside."):argname "X,Y[,LABEL]":count "*":convert(a_point)
   command:option("--box", "A box, corners in pixels of the image."):argname "X0,Y0,X1,Y1":convert(a_box)
   command:option("--mask-in", "Logits of an earlier result as a prompt."):argname "FILE.npy"
@@ -43,15 +43,16 @@ function verb.setup(command)
   command:option("--out", "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy."):argname "DIR"
   command:option("--mask-out", "The first prompt's best mask, 0 or 255, at the image's size; of a volume an NPY."):argname "FILE.png"
   command:option("--overlay-out", "The image with that mask, its contour and the prompt drawn into it."):argname "FILE.png"
-  command:option("--resized-out", "The image as the model gets it, uint8 [D,S,S,3]."):argname "FILE.npy"
-  command:option("--upsampled-out", "The first prompt's logits at the image's size, float32 [D,M,H,W]."):argname "FILE.npy"
+  command:option("--resized-out", "The image as the model gets it, uint8 [N,S,S,3]."):argname "FILE.npy"
+  command:option("--upsampled-out", "The first prompt's logits at the image's size, float32 [N,M,H,W]."):argname "FILE.npy"
   command:flag("--digest", "Print the SHA-256 over the embedding and all logits.")
   command:option("--bench", "Print times (medians of N), memory and multiply-adds."):argname "N":convert(a_count)
 end
 
-local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS, PIECE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13
 local NPY_HEADER = 128 -- of the files that the runner writes
 local MAX_SIDE = 16384
+local MAX_SLICES = 65536
 
 local function usage(format, ...)
   io.stderr:write("msagen: ", format:format(...), "; see msagen run --help\n")
@@ -60,7 +61,7 @@ end
 
 local function npy_dtype(t) return ("%s [%s]"):format(t.dtype, table.concat(t.shape, ",")) end
 
--- Any image file as a tensor u8 [D,H,W,3].
+-- Any image file as a tensor u8 [N,H,W,3], of at least `depth` slices.
 local function read_image(path, depth)
   local file, why = io.open(path, "rb")
   if not file then fail("%s: cannot be read: %s", path, (why:gsub("^.*: ", ""))) end
@@ -68,15 +69,30 @@ local function read_image(path, depth)
   file:close()
   local t = start == "\x93NUMPY" and require("msagen.npy").read(path) or require("msagen.image").read(path)
   local shape = t.shape
-  local expected = depth == 1 and "uint8 [H,W,3]" or ("uint8 [%d,H,W,3]"):format(depth)
-  if t.dtype ~= "u8" or shape[#shape] ~= 3 or not (#shape == 3 and depth == 1 or #shape == 4 and shape[1] == depth) then
-    fail("%s: image: expected %s, found %s", path, expected, npy_dtype(t))
+  if t.dtype ~= "u8" or shape[#shape] ~= 3 or not (#shape == 3 and depth == 1 or #shape == 4) then
+    fail("%s: image: expected %s, found %s", path, depth == 1 and "uint8 [H,W,3] or [N,H,W,3]" or ("uint8 [N,H,W,3] of %d slices or more"):format(depth), npy_dtype(t))
+  end
+  local slices = #shape == 3 and 1 or shape[1]
+  if slices < depth or slices > MAX_SLICES then
+    fail("%s: image: expected a volume of %d slices, the depth built for, or more (up to %d), found %d", path, depth, MAX_SLICES, slices)
   end
   local height, width = shape[#shape - 2], shape[#shape - 1]
   if height < 1 or width < 1 or height > MAX_SIDE or width > MAX_SIDE then
     fail("%s: image: expected 1 to %d pixels a side, found %dx%d", path, MAX_SIDE, width, height)
   end
-  return t:reshape { depth, height, width, 3 }
+  return t:reshape { slices, height, width, 3 }
+end
+
+-- A volume of N slices as pieces of D: { first =, keep = }. Results are of the last piece wherever it reaches, so one before keeps less.
+local function pieces_of(slices, depth)
+  local pieces = {}
+  for first = 0, slices - depth, depth do pieces[#pieces + 1] = { first = first, keep = depth } end
+  local rest = slices % depth
+  if rest > 0 then
+    pieces[#pieces].keep = rest
+    pieces[#pieces + 1] = { first = slices - depth, keep = depth }
+  end
+  return pieces
 end
 
 local function command(what, rest)
@@ -90,6 +106,15 @@ local function feed(hash, path)
   file:close()
 end
 
+-- The sheet of all slices' overlays is a picture too, about square.
+local function check_sheet(path, shape)
+  local slices, height, width = shape[1], shape[2], shape[3]
+  local columns = math.ceil(math.sqrt(slices))
+  if columns * width > MAX_SIDE or (slices + columns - 1) // columns * height > MAX_SIDE then
+    fail("--overlay-out %s: expected a sheet of at most %d pixels a side, found %d slices of %dx%d", path, MAX_SIDE, slices, width, height)
+  end
+end
+
 local function write_overlay(path, image, mask_path, prompt)
   local prompts, tensor = require "run.prompts", require("msagen.npy").read(mask_path)
   local marks = {}
@@ -99,16 +124,18 @@ local function write_overlay(path, image, mask_path, prompt)
   require("msagen.image").write_png(path, require("msagen.overlay").draw(image, tensor, marks))
 end
 
--- What is said of each prompt's result, from the runner's lines.
+-- What is said of each prompt's result, from the runner's lines; each piece tells of all prompts anew.
 local function read_results(lines)
-  local results, times = {}, {}
+  local results, times, result = {}, {}, nil
   for _, line in ipairs(lines) do
-    local masks = line:match "^prompt %d+ masks (%d+)$"
+    local k, masks = line:match "^prompt (%d+) masks (%d+)$"
     local best, iou = line:match "^best (%d+) (%S+)$"
     local name, ms = line:match "^(%a+_ms) (%S+)$"
-    if masks then results[#results + 1] = { masks = math.tointeger(masks), best = {}, iou = {} }
+    if masks then
+      k = math.tointeger(k) + 1
+      result = results[k] or { masks = math.tointeger(masks), best = {}, iou = {} }
+      results[k] = result
     elseif best then
-      local result = results[#results]
       result.best[#result.best + 1], result.iou[#result.iou + 1] = math.tointeger(best), tonumber(iou)
     elseif name then times[name] = ms
     end
@@ -132,16 +159,16 @@ end
 
 local function perform(args, folder, image, list, staging, scratch)
   local prompts, sys = require "run.prompts", require "msagen.sys"
-  local request = { "MSARUN1\n" }
+  local request = { "MSARUN2\n" }
   local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
 
   -- Where everything goes is settled before the work begins.
   local function file(option) return args[option] and staging:file(args[option]) end
   local function kept(name) return args.out and staging:file(args.out .. "/" .. name) or scratch .. "/" .. name end
-  local hashed, outputs = {}, {}
+  local outputs, logits, iou, hashed = {}, {}, {}, {}
   outputs.resized, outputs.upsampled = file "resized_out", file "upsampled_out"
   outputs.mask, outputs.overlay = file "mask_out", file "overlay_out"
-  local volume = folder.depth > 1
+  local volume = image and image.shape[1] > 1
   local raw_mask = (outputs.mask or outputs.overlay) and (volume and outputs.mask or scratch .. "/mask.npy")
 
   if sys.isatty(2) then
@@ -158,20 +185,26 @@ local function perform(args, folder, image, list, staging, scratch)
   else
     ask(SYNTHETIC)
   end
-  if outputs.resized then ask(RESIZED, outputs.resized) end
   if args.out or args.digest then
-    hashed[1] = kept "embedding.npy"
-    ask(EMBEDDING, hashed[1])
-  end
-  for k, prompt in ipairs(list) do
-    ask(PROMPT, prompts.pack(prompt))
-    if args.out or args.digest then
-      hashed[#hashed + 1] = kept(("prompt_%d.logits.npy"):format(k - 1))
-      ask(LOGITS, hashed[#hashed])
+    outputs.embedding = kept "embedding.npy"
+    hashed[1] = outputs.embedding
+    for k = 1, #list do
+      logits[k] = kept(("prompt_%d.logits.npy"):format(k - 1))
+      hashed[k + 1] = logits[k]
+      iou[k] = args.out and kept(("prompt_%d.iou.npy"):format(k - 1))
     end
-    if args.out then ask(IOU, kept(("prompt_%d.iou.npy"):format(k - 1))) end
-    if k == 1 and raw_mask then ask(MASK, raw_mask) end
-    if k == 1 and outputs.upsampled then ask(UPSAMPLED, outputs.upsampled) end
+  end
+  for _, piece in ipairs(image and pieces_of(image.shape[1], folder.depth) or {}) do
+    ask(PIECE, string.pack("<I4I4", piece.first, piece.keep))
+    if outputs.resized then ask(RESIZED, outputs.resized) end
+    if outputs.embedding then ask(EMBEDDING, outputs.embedding) end
+    for k, prompt in ipairs(list) do
+      ask(PROMPT, prompts.pack(prompt, piece.first, folder.depth))
+      if logits[k] then ask(LOGITS, logits[k]) end
+      if iou[k] then ask(IOU, iou[k]) end
+      if k == 1 and raw_mask then ask(MASK, raw_mask) end
+      if k == 1 and outputs.upsampled then ask(UPSAMPLED, outputs.upsampled) end
+    end
   end
   if args.bench then ask(BENCH, string.pack("<I4", args.bench)) end
 
@@ -207,7 +240,9 @@ function verb.run(args)
   local sys = require "msagen.sys"
   local folder = require("run.folder").open(args.dir)
   local prompts = require "run.prompts"
-  local list = args.prompts and prompts.from_file(args.prompts, folder.depth) or prompts.from_options(args)
+  local image = args.image and read_image(args.image, folder.depth)
+  local slices = image and image.shape[1] or folder.depth
+  local list = args.prompts and prompts.from_file(args.prompts, slices) or prompts.from_options(args)
   for _, option in ipairs { "mask_out", "overlay_out", "upsampled_out" } do
     local name = "--" .. option:gsub("_", "-")
     if args[option] and #list == 0 then fail("%s: expected a prompt (--point, --box, --mask-in or --prompts), found none", name) end
@@ -218,12 +253,12 @@ function verb.run(args)
       if given and not (option == "point" and #given == 0) then return usage("--%s: expected with --image, found without", (option:gsub("_", "-"))) end
     end
   end
-  if folder.depth > 1 and args.mask_out and args.mask_out:lower():match "%.png$" then
+  if slices > 1 and args.mask_out and args.mask_out:lower():match "%.png$" then
     fail("--mask-out %s: expected the name of an NPY file, as the masks of a volume are, found a PNG", args.mask_out)
   end
 
-  local image = args.image and read_image(args.image, folder.depth)
-  for _, prompt in ipairs(image and list or {}) do prompts.check(prompt, image.shape[3], image.shape[2], folder) end
+  for _, prompt in ipairs(image and list or {}) do prompts.check(prompt, image.shape[3], image.shape[2], slices, folder) end
+  if image and args.overlay_out then check_sheet(args.overlay_out, image.shape) end
 
   folder:compile()
   local base = os.getenv "TMPDIR" or "/tmp"

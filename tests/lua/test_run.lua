@@ -25,7 +25,7 @@ end
 
 local function checked(text, model)
   local list = parsed(text, (model or flat).depth)
-  for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, model or flat) end
+  for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, (model or flat).depth, model or flat) end
   return list
 end
 
@@ -65,7 +65,7 @@ describe("prompt files", function()
     npy.write(work .. "/mask.npy", good)
     local list = checked(('[{"mask":"%s/mask.npy"}]'):format(work))
     equal({ list[1].mask.tensor:get(255), list[1].mask.slices }, { 256.0, 1 })
-    equal(#prompts.pack(list[1]), 12 + 4 * 256)
+    equal(#prompts.pack(list[1], 0, 1), 12 + 4 * 256)
     equal(checked(('[{"mask":"%s/mask.npy","box":[[1,2,3,4],[1,2,3,4]]}]'):format(work), volume)[1].slices, 2)
     npy.write(work .. "/mask.npy", good:reshape { 1, 8, 32 })
     refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]", "[1,8,32]")
@@ -75,8 +75,21 @@ describe("prompt files", function()
 
   it("are packed for the runner in the order that msa_run.c tells", function()
     local list = checked('[{"points":[[1,2],[3,4],[5,6]],"labels":[1,0,-1],"box":[[1,2,3,4],[5,6,7,8]],"multimask":true}]', volume)
-    equal(prompts.pack(list[1]), string.pack("<I4I4I4", 1 | 4, 2, 3) .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
+    equal(prompts.pack(list[1], 0, 2), string.pack("<I4I4I4", 1 | 4, 2, 3) .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
       .. string.pack("<ffffffff", 1, 2, 3, 4, 5, 6, 7, 8))
+  end)
+
+  it("are cut for the pieces of a volume", function()
+    local numbers = {}
+    for i = 1, 3 * 256 do numbers[i] = i end
+    npy.write(work .. "/mask.npy", tensor.from(numbers, { 3, 16, 16 }))
+    local list = parsed(('[{"points":[[[1,2]],[[3,4]],[[5,6]]],"labels":[[1],[0],[1]],"mask":"%s/mask.npy"},{"box":[1,2,3,4]}]'):format(work), 3)
+    for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, 3, volume) end
+    local packed = prompts.pack(list[1], 1, 2)
+    equal(packed:sub(1, 32), string.pack("<I4I4I4ffff", 2, 2, 1, 3, 4, 5, 6) .. "\0\1\0\0")
+    equal({ #packed, (string.unpack("<f", packed, 33)), (string.unpack("<f", packed, #packed - 3)) }, { 32 + 4 * 512, 257.0, 768.0 })
+    equal(prompts.pack(list[2], 1, 2), string.pack("<I4I4I4ffff", 1, 1, 0, 1, 2, 3, 4))
+    refuses(function() parsed('[{"box":[[1,2,3,4],[1,2,3,4]]}]', 3) end, "3 slices", "2")
   end)
 end)
 
@@ -277,8 +290,66 @@ describe("a volume", function()
 
   it("is refused where the slices do not fit", function()
     npy.write(work .. "/two.npy", tensor.frombytes(("\0"):rep(2 * 30 * 20 * 3), "u8", { 2, 20, 30, 3 }))
-    refuses(function() run(path, { image = work .. "/two.npy" }) end, "[3,H,W,3]", "[2,20,30,3]")
+    refuses(function() run(path, { image = work .. "/two.npy" }) end, "two.npy", "3 slices", "found 2")
+    npy.write(work .. "/flat.npy", tensor.frombytes(("\0"):rep(30 * 20 * 3), "u8", { 20, 30, 3 }))
+    refuses(function() run(path, { image = work .. "/flat.npy" }) end, "[N,H,W,3]", "3 slices", "[20,30,3]")
     refuses(function() run(path, { image = image, box = { 1, 1, 2, 2 }, mask_out = work .. "/volume.png" }) end, "NPY", "volume.png")
+  end)
+end)
+
+describe("a volume of more slices than the depth", function()
+  local path, flat_path = work .. "/volume", work .. "/flat"
+  -- Red 20 d; the made-up model's logits are that less 0.5 and a tenth a mask, its channel 5 the slice within the piece.
+  local function slices(from, count)
+    local list = {}
+    for d = from, from + count - 1 do list[#list + 1] = (string.char(d * 20) .. "\0\0"):rep(30 * 20) end
+    local name = ("%s/slices_%d_%d.npy"):format(work, from, count)
+    npy.write(name, tensor.frombytes(table.concat(list), "u8", { count, 20, 30, 3 }))
+    return name
+  end
+  local function prompt_of(from, count)
+    local points, labels = {}, {}
+    for d = from, from + count - 1 do
+      points[#points + 1], labels[#labels + 1] = ("[[%d,1]]"):format(d), "[1]"
+    end
+    return file("pieces.json", ('[{"box":[1,2,3,4],"multimask":true},{"points":[%s],"labels":[%s]}]'):format(table.concat(points, ","), table.concat(labels, ",")))
+  end
+
+  it("is run in pieces, the last of which ends with it", function()
+    local got, one = work .. "/pieces", work .. "/piece"
+    local args = { image = slices(0, 8), prompts = prompt_of(0, 8), out = got, mask_out = got .. "/mask.npy", upsampled_out = got .. "/up.npy", resized_out = got .. "/resized.npy",
+      overlay_out = got .. "/sheet.png", digest = true }
+    local digest = run(path, args)
+    local names = { embedding = { 8, 6, 4, 4 }, ["prompt_0.logits"] = { 8, 3, 16, 16 }, ["prompt_0.iou"] = { 8, 3 }, ["prompt_1.logits"] = { 8, 1, 16, 16 }, ["prompt_1.iou"] = { 8, 1 },
+      mask = { 8, 20, 30 }, up = { 8, 3, 20, 30 }, resized = { 8, 64, 64, 3 } }
+    local bytes = ""
+    for _, name in ipairs { "embedding", "prompt_0.logits", "prompt_1.logits" } do bytes = bytes .. npy.read(("%s/%s.npy"):format(got, name)):tobytes() end
+    equal(digest, "digest " .. require("msagen.sha256").hex(bytes))
+    for _, piece in ipairs { { first = 0, keep = 3 }, { first = 3, keep = 2 }, { first = 5, keep = 3 } } do
+      run(path, { image = slices(piece.first, 3), prompts = prompt_of(piece.first, 3), out = one, mask_out = one .. "/mask.npy", upsampled_out = one .. "/up.npy",
+        resized_out = one .. "/resized.npy" })
+      for name, shape in pairs(names) do
+        local whole, part = npy.read(("%s/%s.npy"):format(got, name)), npy.read(("%s/%s.npy"):format(one, name))
+        equal(whole.shape, shape, name)
+        equal(whole:slice(1, piece.first, piece.keep):equal(part:slice(1, 0, piece.keep)), true, ("%s from slice %d"):format(name, piece.first))
+      end
+    end
+    equal(require("msagen.image").read(got .. "/sheet.png").shape, { 60, 90, 3 })
+  end)
+
+  it("has as many pieces as slices where the model is flat", function()
+    local got = work .. "/flat.pieces"
+    local text = run(flat_path, { image = slices(0, 3), prompts = prompt_of(0, 3), out = got, mask_out = got .. "/mask.npy" })
+    holds(text, "prompt 0: 3 masks, highest predicted IoU 0.8000 0.8000 0.8000", "prompt 1: 1 mask")
+    local logits = npy.read(got .. "/prompt_1.logits.npy")
+    equal({ logits.shape, logits:get(0, 0, 0, 0), logits:get(2, 0, 15, 15), npy.read(got .. "/mask.npy").shape }, { { 3, 1, 16, 16 }, -0.5, 39.5, { 3, 20, 30 } })
+    refuses(function() run(flat_path, { image = slices(0, 3), box = { 1, 1, 2, 2 }, mask_out = work .. "/three.png" }) end, "NPY", "three.png")
+  end)
+
+  it("has no overlay that is larger than a picture may be", function()
+    local image = work .. "/long.npy"
+    npy.write(image, tensor.frombytes(("\0"):rep(5 * 3 * 6000), "u8", { 5, 1, 6000, 3 }))
+    refuses(function() run(flat_path, { image = image, box = { 1, 0, 2, 1 }, overlay_out = work .. "/long.png" }) end, "long.png", "16384", "5 slices of 6000x1")
   end)
 end)
 
