@@ -17,11 +17,11 @@ compiler.passes = { "prune", "fuse", "schedule", "memory" }
 --- Options of a device, as build scripts and the command line give them.
 -- @field checkpoint path (required, unless there are banks)  @field board name  @field resolution pixels  @field depth slices
 -- @field dialect name  @field classes n  @field decoder_heads n  @field global_blocks list of block numbers
--- @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier  @field precision "f32"
+-- @field cores 1  @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier  @field precision "f32"
 -- @field base path of the backbone of adapter-only files  @field banks list of { name =, checkpoint = }
 -- @field text_prompts path of a .safetensors  @field name folder of one device among several
 compiler.options = { checkpoint = "string", board = "string", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
-  decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", base = "string", banks = "table",
+  decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", cores = "integer", base = "string", banks = "table",
   text_prompts = "string", name = "string" }
 
 local function check_device(device, where)
@@ -38,6 +38,7 @@ local function check_device(device, where)
   end
   if not device.checkpoint and not (device.banks and #device.banks > 0) then fail("%s: checkpoint: expected a path, found none", where) end
   if device.precision and device.precision ~= "f32" then fail("%s: precision: expected f32, found %s", where, device.precision) end
+  if device.cores and device.cores ~= 1 then fail("%s: cores: expected 1, the only number yet, found %d", where, device.cores) end
   if device.prefix and not device.prefix:match("^%a[%w_]*$") then fail("%s: prefix: expected a C identifier, found %s", where, device.prefix) end
 end
 

@@ -39,6 +39,7 @@ function verb.setup(command)
   command:option("--precision", "Arithmetic of the build: f32."):argname("NAME"):convert(one_of "f32")
   command:option("--dialect", "Which program trained the file; needed only where the tensors do not tell."):argname "NAME"
   command:option("--classes", "Classes that a 2024 or 2025 file was trained for. Default: 1."):argname("N"):convert(integer)
+  command:option("--cores", "Cores to split the work over: 1, as yet."):argname("N"):convert(integer)
   command:option("--chunk", "Slices that the depth branch takes at a time, or none. Default: the depth."):argname("N|none"):convert(function(text)
     if text == "none" then return text end
     return integer(text)
@@ -56,7 +57,7 @@ function verb.setup(command)
   command:option("--prefix", "Prefix of all names, so that one program can hold several models. Default: msa."):argname "NAME"
 end
 
-local FIELDS = { "board", "resolution", "depth", "precision", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix", "base", "text_prompts" }
+local FIELDS = { "board", "resolution", "depth", "precision", "cores", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix", "base", "text_prompts" }
 
 -- Run a build script: a program of the user's own that returns a device, or a list of them with names.
 local function run_script(path)
