@@ -158,7 +158,7 @@ local function match(file, base, dialect, traits, options)
 
   local value = {}
   for variable, binding in pairs(bound) do value[variable] = binding.size end
-  return entries, value, counts, spell
+  return entries, value, counts, spell, expected
 end
 
 local function divides(ckpt, whole, part, what, ...)
@@ -461,7 +461,8 @@ end
 
 --- Decide everything that names, shapes and dtypes decide; nothing is computed.
 -- options as in load(). Gives the model description without `tensor`, and in it `choices`: what only the user can tell, as
--- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
+-- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names. `entries` is the
+-- network's list of tensors (import/network.lua), each with what it was found as.
 function import.plan(ckpt, options)
   options = setmetatable({ depth = options and options.depth or 1 }, { __index = options or {} })
   local file = files.read(ckpt, "checkpoint")
@@ -472,7 +473,7 @@ function import.plan(ckpt, options)
   if base then table.move(base.list, 1, #base.list, #file.all + 1, file.all) end
   local dialect, candidates = recognise(ckpt, traits, options.dialect, file.keys)
   local depth, chunk = volume(ckpt, dialect, traits, options)
-  local entries, value, counts, spell = match(file, base, dialect, traits, options)
+  local entries, value, counts, spell, expected = match(file, base, dialect, traits, options)
   local heads, classes, clicks = hyper_parameters(ckpt, dialect, traits, value, counts, options, spell)
   local place = geometry(ckpt, dialect, traits, entries, value, counts, options, spell)
 
@@ -498,7 +499,7 @@ function import.plan(ckpt, options)
     normalise = normalisations[dialect.normalise], resize = dialect.resize,
     click_order = clicks, training = dialect.training,
     depth = depth, chunk = chunk, volumes = depth > 1 and dialect.volumes or nil,
-    choices = place.choices, candidates = {},
+    choices = place.choices, candidates = {}, entries = expected,
   }
   for i, candidate in ipairs(candidates) do model.candidates[i] = candidate.name end
   if #candidates == 1 then

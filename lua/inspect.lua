@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What is in a checkpoint, for a person (text) or a machine (a table for JSON): dialect or the choices, hyper-parameters, every tensor's fate, warnings.
 
+local banks = require "import.banks"
 local dialects = require "import.dialects"
 local import = require "import"
 local names = require "import.names"
@@ -29,18 +30,24 @@ local function either(candidates, read)
   return table.concat(list, " | ")
 end
 
---- Look at an open checkpoint. Fails with one line where it is no model that msagen knows.
-function inspect.report(ckpt)
-  local model = import.plan(ckpt)
+local function file_facts(ckpt, prefix)
+  return { path = utf8.len(ckpt.path) and ckpt.path or names.show(ckpt.path), format = ckpt.format, container = ckpt.container, prefix = prefix, sha256 = ckpt:sha256() }
+end
+
+--- Look at an open checkpoint, on the open checkpoint `base` if there is one. Fails with one line where it is no model that msagen knows.
+-- Gives the report, and the plan that it was made from.
+function inspect.report(ckpt, base)
+  local model = import.plan(ckpt, { base = base })
   local totals = { used = 0, folded = 0, resampled = 0, dead = 0 }
   local values, tensors = 0, {}
   for i, fate in ipairs(model.fates) do
     totals[fate.fate] = totals[fate.fate] + 1
     values = values + elements(fate.shape)
-    tensors[i] = { name = names.show(fate.name), shape = fate.shape, dtype = fate.dtype, fate = fate.fate, why = fate.why }
+    tensors[i] = { name = names.show(fate.name), shape = fate.shape, dtype = fate.dtype, fate = fate.fate, why = fate.why, file = fate.file }
   end
   return {
-    file = { path = utf8.len(ckpt.path) and ckpt.path or names.show(ckpt.path), format = ckpt.format, container = ckpt.container, prefix = model.source.prefix, sha256 = ckpt:sha256() },
+    file = file_facts(ckpt, model.source.prefix),
+    base = base and file_facts(base, model.source.base.prefix),
     dialect = model.dialect, candidates = model.candidates, choices = model.choices,
     model = {
       image_size = model.file_size, patch = model.patch, grid = model.file_grid,
@@ -54,7 +61,7 @@ function inspect.report(ckpt)
       training_upsampling = either(model.candidates, function(d) return d.training.upsampling end),
     },
     totals = totals, values = values, tensors = tensors, warnings = model.warnings,
-  }
+  }, model
 end
 
 local spoken = {
@@ -116,6 +123,11 @@ function inspect.text(report)
   say("file", "%s", file.path)
   say("container", "%s, %s%s", file.format, file.container, file.prefix and ("; every name begins with " .. file.prefix) or "")
   say("sha256", "%s", file.sha256)
+  if report.base then
+    say("base", "%s", report.base.path)
+    say("container", "%s, %s%s", report.base.format, report.base.container, report.base.prefix and ("; every name begins with " .. report.base.prefix) or "")
+    say("sha256", "%s", report.base.sha256)
+  end
   say("dialect", "%s", report.dialect or join(report.candidates, " or ") .. ": nothing in the file tells which")
   if model.image_size then
     say("resolution", "%d (grid %d, patch %d)", model.image_size, model.grid, model.patch)
@@ -147,6 +159,9 @@ function inspect.text(report)
   for _, one in ipairs(report.tensors) do
     rows[#rows + 1] = { one.name, shapes.text(one.shape), one.dtype, one.fate, one.why }
   end
+  if report.base then
+    for i, row in ipairs(rows) do table.insert(row, 4, i == 1 and "file" or report.tensors[i - 1].file) end
+  end
   table.move(columns(rows), 1, #rows, #lines + 1, lines)
   return lines
 end
@@ -156,6 +171,7 @@ function inspect.json(report)
   local array, null = require "msagen.json".array, require "msagen.json".null
   report.dialect = report.dialect or null
   report.file.prefix = report.file.prefix or null
+  if report.base then report.base.prefix = report.base.prefix or null end
   for _, key in ipairs { "image_size", "grid", "window", "global_blocks", "default_size" } do
     if report.model[key] == nil then report.model[key] = null end
   end
@@ -167,6 +183,48 @@ function inspect.json(report)
   array(report.warnings)
   if report.model.global_blocks ~= null then array(report.model.global_blocks) end
   return report
+end
+
+--- What several files share (import.banks.compare's report) as lines of text.
+function inspect.shared_text(shared)
+  local rows = { { "file", "tensors", "bytes", "of its own", "bytes" } }
+  for _, file in ipairs(shared.files) do
+    rows[#rows + 1] = { file.path, tostring(file.tensors), tostring(file.bytes), tostring(file.private_tensors), tostring(file.private_bytes) }
+  end
+  local lines = columns(rows)
+  rows = { { "equal in all", ("%d tensors, %d bytes"):format(shared.shared_tensors, shared.shared_bytes) } }
+  if shared.obstacle then
+    rows[2] = { "as banks", "not of one build: " .. shared.obstacle }
+  else
+    rows[2] = { "as banks", ("%d bytes (--bank NAME=FILE for each) instead of %d: %d saved"):format(shared.together_bytes, shared.separate_bytes, shared.saved_bytes) }
+  end
+  table.move(columns(rows), 1, #rows, #lines + 1, lines)
+  lines[#lines + 1] = ""
+  rows = { { "tensor", "shape", "bytes", "in" } }
+  for _, one in ipairs(shared.tensors) do
+    rows[#rows + 1] = { one.name, shapes.text(one.shape), tostring(one.bytes), one.shared and "all, equal" or "each its own" }
+  end
+  table.move(columns(rows), 1, #rows, #lines + 1, lines)
+  return lines
+end
+
+--- The same for machines: arrays marked, null for what there is not.
+function inspect.shared_json(shared)
+  local array, null = require "msagen.json".array, require "msagen.json".null
+  for _, key in ipairs { "obstacle", "together_bytes", "saved_bytes" } do
+    if shared[key] == nil then shared[key] = null end
+  end
+  array(shared.files)
+  array(shared.tensors)
+  for _, one in ipairs(shared.tensors) do array(one.shape) end
+  return shared
+end
+
+--- Everything about several open checkpoints: their reports, and what they share.
+function inspect.several(ckpts, base)
+  local reports, models = {}, {}
+  for i, ckpt in ipairs(ckpts) do reports[i], models[i] = inspect.report(ckpt, base) end
+  return reports, banks.compare(models)
 end
 
 return inspect

@@ -48,11 +48,17 @@ function base.traits(checkpoint, file)
   }
 end
 
-local function same_values(a, b)
-  if a.dtype ~= b.dtype then
-    return a:scale(1):equal(b:scale(1))
+--- The same numbers, whatever they are stored as; what was read of the files is let go.
+function base.same_values(a, b)
+  local same
+  if a.dtype == b.dtype then
+    same = a:equal(b)
+  else
+    same = a:scale(1):equal(b:scale(1))
   end
-  return a:equal(b)
+  a:forget()
+  b:forget()
+  return same
 end
 
 --- Refuse a base that the checkpoint was not trained on. pairs_: array of {sam = name, own = tensor of the checkpoint, other = the base's}.
@@ -67,9 +73,7 @@ function base.verify(path, file, pairs_)
         fail("%s: %s is %s; expected %s, as in %s, since it is frozen in training", file.path, names.show(other.name), shapes.text(other.shape),
           shapes.text(own.shape), path)
       end
-      if not same_values(own.tensor, other.tensor) then differing[#differing + 1] = names.show(other.name) end
-      own.tensor:forget()
-      other.tensor:forget()
+      if not base.same_values(own.tensor, other.tensor) then differing[#differing + 1] = names.show(other.name) end
     end
   end
   if #differing > 0 then

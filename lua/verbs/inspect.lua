@@ -1,18 +1,37 @@
 -- SPDX-License-Identifier: Apache-2.0
--- msagen inspect CHECKPOINT [--json]: what is in a checkpoint.
+-- msagen inspect CHECKPOINT... [--base FILE] [--json]: what is in a checkpoint; of several, also what they share.
 
 local verb = {}
 
 function verb.setup(command)
-  command:argument("checkpoint", "A .pth or .safetensors file."):argname "CHECKPOINT"
+  command:argument("checkpoint", "A .pth or .safetensors file; of several, what they share is shown too."):argname("CHECKPOINT"):args "+"
+  command:option("--base", "The backbone of adapter-only files."):argname "FILE"
   command:flag("--json", "For machines: one JSON object.")
 end
 
 function verb.run(args)
-  local inspect = require "inspect"
-  local report = inspect.report(require "msagen.checkpoint".open(args.checkpoint))
-  local text = args.json and require "msagen.json".encode(inspect.json(report), { indent = 1 }) or table.concat(inspect.text(report), "\n")
-  io.stdout:write(text, "\n")
+  local inspect, checkpoint = require "inspect", require "msagen.checkpoint"
+  local base = args.base and checkpoint.open(args.base)
+  local ckpts = {}
+  for i, path in ipairs(args.checkpoint) do ckpts[i] = checkpoint.open(path) end
+  local reports, shared
+  if #ckpts > 1 then
+    reports, shared = inspect.several(ckpts, base)
+  else
+    reports = { (inspect.report(ckpts[1], base)) }
+  end
+
+  if args.json then
+    local json = require "msagen.json"
+    for _, report in ipairs(reports) do inspect.json(report) end
+    local whole = shared and { files = json.array(reports), shared = inspect.shared_json(shared) } or reports[1]
+    io.stdout:write(json.encode(whole, { indent = 1 }), "\n")
+    return 0
+  end
+  for _, report in ipairs(reports) do
+    io.stdout:write(table.concat(inspect.text(report), "\n"), shared and "\n\n" or "\n")
+  end
+  if shared then io.stdout:write(table.concat(inspect.shared_text(shared), "\n"), "\n") end
   return 0
 end
 
