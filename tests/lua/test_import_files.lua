@@ -34,7 +34,9 @@ describe("golden checkpoints", function()
     local late = case.dialect == "msa-2024" or case.dialect == "msa-2025"
 
     it(one.name .. " has the shapes of its case", function()
-      local m = import.load(checkpoint.open(one.file), { dialect = case.dialect, classes = late and case.multimask or nil })
+      -- A LoRA file does not hold its resolution.
+      local resolution = case.mod == "sam_lora" and case.image_size or nil
+      local m = import.load(checkpoint.open(one.file), { dialect = case.dialect, classes = late and case.multimask or nil, resolution = resolution })
       equal({ m.dialect, m.image_size, m.patch, m.blocks, m.dim, m.heads, m.window, m.out, m.decoder.mlp, m.decoder.heads },
         { case.dialect, case.image_size, case.patch, case.depth, case.dim, case.heads, case.window, case.out, case.dec_mlp, case.dec_heads })
       equal(m.global_list, case.global)
@@ -179,4 +181,78 @@ describe("positions", function()
       assert(math.abs(found - expected) < 1e-4, ("expected %.6f, found %.6f"):format(expected, found))
     end
   end)
+
+  -- PyTorch's definitions, one value at a time.
+  local function cubic(x)
+    x = math.abs(x)
+    if x <= 1 then return ((-0.75 + 2) * x - (-0.75 + 3)) * x * x + 1 end
+    return x < 2 and ((-0.75 * x + 3.75) * x - 6) * x + 3 or 0
+  end
+
+  local function source(i, from, to) return (i + 0.5) * from / to - 0.5 end
+
+  local function clamp(i, n) return math.max(0, math.min(n - 1, i)) end
+
+  local function bicubic(t, to, y, x, c)
+    local from = t.shape[2]
+    local sy, sx, sum = source(y, from, to), source(x, from, to), 0
+    for j = math.floor(sy) - 1, math.floor(sy) + 2 do
+      for i = math.floor(sx) - 1, math.floor(sx) + 2 do
+        sum = sum + cubic(sy - j) * cubic(sx - i) * t:get(0, clamp(j, from), clamp(i, from), c)
+      end
+    end
+    return sum
+  end
+
+  local function linear(t, to, i, c)
+    local from = t.shape[1]
+    local s = math.max(0, source(i, from, to))
+    local first = math.floor(s)
+    return t:get(clamp(first, from), c) * (1 - s + first) + t:get(clamp(first + 1, from), c) * (s - first)
+  end
+
+  local function close(found, expected, what)
+    if not (math.abs(found - expected) <= 2e-6) then error(("%s: expected %.9g, found %.9g"):format(what, expected, found)) end
+  end
+
+  local shape = { dim = 4, heads = 2, out = 16, blocks = 3, window = 3, grid = 6, global = { 0, 2 }, decoder_mlp = 8 }
+  for _, one in ipairs { { "msa-2024", "msa-2024" }, { "msa-2024", "msa-2025" }, { "msa-paper", "msa-paper" } } do
+    for _, grid in ipairs { 1, 2, 5, 7, 11, 65 } do
+      it(("of %s go to a grid of %d as PyTorch computes them, and the report says so"):format(one[2], grid), function()
+        local ckpt = filled(fake.model(one[1], shape), {})
+        local model = import.load(ckpt, { dialect = one[2], resolution = grid * 16 })
+        equal({ model.grid, model.file_grid, model.window, model.global_list }, { grid, 6, 3, { 0, 2 } })
+        local name = "image_encoder.pos_embed"
+        local before, after = ckpt:tensor(name), model.tensor[name]
+        equal(after.shape, { 1, grid, grid, 4 })
+        for y = 0, grid - 1, math.max(1, grid // 5) do
+          for x = 0, grid - 1, math.max(1, grid // 7) do
+            close(after:get(0, y, x, (x + y) % 4), bicubic(before, grid, y, x, (x + y) % 4), name)
+          end
+        end
+        for block = 0, 2 do
+          for _, axis in ipairs { "h", "w" } do
+            local at = ("image_encoder.blocks.%d.attn.rel_"):format(block)
+            local table_, made = ckpt:tensor(at .. (one[1] == "msa-2024" and axis or "pos_" .. axis)), model.tensor[at .. "pos_" .. axis]
+            if block == 1 then
+              equal(made:equal(table_), true, "a window's table")
+            else
+              equal(made.shape, { 2 * grid - 1, 2 })
+              for i = 0, 2 * grid - 2 do close(made:get(i, i % 2), linear(table_, 2 * grid - 1, i, i % 2), at .. axis) end
+            end
+          end
+        end
+        local told = {}
+        for _, fate in ipairs(model.fates) do
+          if fate.fate == "resampled" then told[#told + 1] = fate.why end
+        end
+        table.sort(told)
+        local side = before.shape[2]
+        local tables = ("11 to %d, linear"):format(2 * grid - 1)
+        local expected = { tables, tables, tables, tables, ("%dx%d to %dx%d, bicubic"):format(side, side, grid, grid) }
+        table.sort(expected)
+        equal(told, expected)
+      end)
+    end
+  end
 end)
