@@ -153,7 +153,7 @@ local function match(file, base, dialect, traits, options)
     for _, pair in ipairs(both) do
       if entries[pair.sam] then computing[#computing + 1] = pair end
     end
-    bases.verify(file.path, base, computing)
+    bases.verify(file.path, base, computing, dialect.pad_without_adapters and not traits.encoder_adapters and not traits.lora)
   end
 
   local value = {}

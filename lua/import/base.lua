@@ -3,7 +3,8 @@
 --
 -- What both files hold comes from the checkpoint. Of such tensors MSA's programs train the adapters, the LoRA pairs and the whole
 -- decoder, so there the checkpoint's may differ; the rest of the image encoder and the prompt encoder are frozen in every
--- program, so a base that differs there is not the one that the file was trained on, and is refused.
+-- program, so a base that differs there is not the one that the file was trained on, and is refused. A file with merged LoRA pairs
+-- differs in the weights that they were added to.
 
 local dialects = require "import.dialects"
 local fail = require "fail"
@@ -14,8 +15,9 @@ local base = {}
 
 local MOST_NAMED = 3
 
-local function frozen(sam_name)
+local function frozen(sam_name, merged)
   if sam_name:match "^prompt_encoder%." then return true end
+  if merged and (sam_name:match "%.attn%.qkv%.weight$" or sam_name:match "%.mlp%.lin[12]%.weight$") then return false end
   return sam_name:match "^image_encoder%." and not sam_name:match "%.%u%a*_Adapter%." and not sam_name:match "%.lora_%u$"
 end
 
@@ -61,14 +63,15 @@ function base.same_values(a, b)
   return same
 end
 
---- Refuse a base that the checkpoint was not trained on. pairs_: array of {sam = name, own = tensor of the checkpoint, other = the base's}.
+--- Refuse a base that the checkpoint was not trained on. pairs_: array of {sam = name, own = tensor of the checkpoint, other = the base's};
+-- merged: the checkpoint is taken for one whose LoRA pairs were merged.
 -- A table of zeros that the base spells otherwise is exempt: 2024's loader drops SAM's tables for their names and keeps its own zeros.
-function base.verify(path, file, pairs_)
+function base.verify(path, file, pairs_, merged)
   local differing = {}
   for _, pair in ipairs(pairs_) do
     local own, other = pair.own, pair.other
     local dropped = own.key ~= other.key and own.key:match "%.rel_[hw]$" and own.tensor:is_zero()
-    if frozen(pair.sam) and not dropped then
+    if frozen(pair.sam, merged) and not dropped then
       if shapes.text(own.shape) ~= shapes.text(other.shape) then
         fail("%s: %s is %s; expected %s, as in %s, since it is frozen in training", file.path, names.show(other.name), shapes.text(other.shape),
           shapes.text(own.shape), path)

@@ -134,6 +134,18 @@ describe("LoRA pairs alone", function()
     equal(origin(model, "image_encoder.blocks.2.mlp.lin1.lora_A"), "checkpoint")
     equal(warned(model, "folded already"), false)
   end)
+  it("merged may change the weights that they were added to, and no other", function()
+    local merged = { encoder_adapters = false, grid = 64, position = 64 }
+    local list = fake.only(fake.model("msa-2024", merged), function(name) return not name:find "patch_embed" end)
+    for _, one in ipairs(list) do
+      if one[1]:find "qkv.weight$" or one[1]:find "mlp.lin[12].weight$" then one.values = "merged" end
+    end
+    local model = load(list, { dialect = "msa-2025", base = backbone(late) })
+    equal(model.tensor["image_encoder.blocks.0.attn.qkv.weight"].values, "merged")
+    equal(warned(model, "merged LoRA pairs"), true)
+    fake.find(list, "image_encoder.blocks.0.attn.proj.weight").values = "merged"
+    refuses(function() load(list, { dialect = "msa-2025", base = backbone(late) }) end, "base.pth: image_encoder.blocks.0.attn.proj.weight: expected", "frozen")
+  end)
   it("must fit it", function()
     local list = fake.only(fake.model("msa-2024", shape), is_lora)
     refuses(function() load(list, { dialect = "msa-2025", base = backbone { position = 64, grid = 64, dim = 48 } }) end,
