@@ -20,7 +20,7 @@ local import = {}
 local MAX_SIDE = 16384
 local floating = { f32 = true, f64 = true, f16 = true, bf16 = true }
 
---- The dialect asked for or shown, and all that the file may be of.
+--- The dialect asked for, or all that the names allow.
 local function recognise(ckpt, traits, wanted, keys)
   if not traits.network then
     fail("%s: expected tensors named image_encoder., prompt_encoder. and mask_decoder., found %s", ckpt.path,
@@ -37,12 +37,30 @@ local function recognise(ckpt, traits, wanted, keys)
       fail("%s: --dialect %s: expected %s, found %s%s", ckpt.path, dialect.name, expected, found,
         #candidates > 0 and (", as in " .. dialects.list(candidates, " or ")) or "")
     end
-    return dialect, { dialect }
+    return { dialect }
   end
   if #candidates == 0 then
     fail("%s: dialect: expected the marks of one of %s, found a mixture: %s", ckpt.path, dialects.list(dialects.all()), dialects.describe(traits))
   end
-  return candidates[1], candidates
+  return candidates
+end
+
+--- Of the dialects that the names allow, those that the shapes allow too: adapters alone have the same names in all dialects.
+-- Gives the first, all, and fit(first); where none fits, the first's refusal stands.
+local function choose(candidates, fit)
+  if #candidates == 1 then return candidates[1], candidates, fit(candidates[1]) end
+  local fitting, refusal = {}, nil
+  for _, candidate in ipairs(candidates) do
+    local ok, problem = pcall(fit, candidate)
+    if ok then
+      fitting[#fitting + 1] = candidate
+    else
+      if type(problem) ~= "table" then error(problem, 0) end
+      refusal = refusal or problem
+    end
+  end
+  if not fitting[1] then error(refusal, 0) end
+  return fitting[1], fitting, fit(fitting[1])
 end
 
 --- How often each repeated part occurs in the file.
@@ -88,6 +106,7 @@ local function gather(file, base, to_sam)
     for _, one in ipairs(base.list) do
       one.sam = base_to_sam(one.key)
       local own = present[one.sam]
+      one.replaced = nil
       if own and own.file == "checkpoint" then
         one.replaced = true
         both[#both + 1] = { sam = one.sam, own = own, other = one }
@@ -99,8 +118,8 @@ local function gather(file, base, to_sam)
   return present, both
 end
 
---- Names and shapes of the files against the network; gives entries by SAM's name, values of the variables, the counts, and how
--- to spell a name for the person.
+--- Names and shapes of the files against the network. Gives entries by SAM's name and as `expected` in the network's order, `value`s of
+-- the variables, the counts, spell() for names as a person knows them, and the pairs of tensors that both files hold.
 local function match(file, base, dialect, traits, options)
   local to_sam, to_file = names.speller(dialect.spelling)
   local present, both = gather(file, base, to_sam)
@@ -139,6 +158,7 @@ local function match(file, base, dialect, traits, options)
 
   for _, one in ipairs(file.all) do
     local entry = entries[one.sam]
+    one.entry, one.foreign = nil, nil
     if entry and entry.found == one then
       one.entry = entry
     elseif not (entry and one.replaced) then
@@ -148,17 +168,14 @@ local function match(file, base, dialect, traits, options)
       end
     end
   end
-  if base then
-    local computing = {}
-    for _, pair in ipairs(both) do
-      if entries[pair.sam] then computing[#computing + 1] = pair end
-    end
-    bases.verify(file.path, base, computing, dialect.pad_without_adapters and not traits.encoder_adapters and not traits.lora)
+  local computing = {}
+  for _, pair in ipairs(both) do
+    if entries[pair.sam] then computing[#computing + 1] = pair end
   end
 
   local value = {}
   for variable, binding in pairs(bound) do value[variable] = binding.size end
-  return entries, value, counts, spell, expected
+  return { entries = entries, value = value, counts = counts, spell = spell, expected = expected, both = computing }
 end
 
 local function divides(ckpt, whole, part, what, ...)
@@ -471,11 +488,18 @@ function import.plan(ckpt, options)
   local traits = base and bases.traits(file, base) or names.traits(file.keys)
   file.all = table.move(file.list, 1, #file.list, 1, {})
   if base then table.move(base.list, 1, #base.list, #file.all + 1, file.all) end
-  local dialect, candidates = recognise(ckpt, traits, options.dialect, file.keys)
-  local depth, chunk = volume(ckpt, dialect, traits, options)
-  local entries, value, counts, spell, expected = match(file, base, dialect, traits, options)
-  local heads, classes, clicks = hyper_parameters(ckpt, dialect, traits, value, counts, options, spell)
-  local place = geometry(ckpt, dialect, traits, entries, value, counts, options, spell)
+  local dialect, candidates, fit = choose(recognise(ckpt, traits, options.dialect, file.keys), function(candidate)
+    local depth, chunk = volume(ckpt, candidate, traits, options)
+    local fit = match(file, base, candidate, traits, options)
+    fit.depth, fit.chunk = depth, chunk
+    fit.heads, fit.classes, fit.clicks = hyper_parameters(ckpt, candidate, traits, fit.value, fit.counts, options, fit.spell)
+    fit.place = geometry(ckpt, candidate, traits, fit.entries, fit.value, fit.counts, options, fit.spell)
+    return fit
+  end)
+  local entries, value, counts, place = fit.entries, fit.value, fit.counts, fit.place
+  if base then
+    bases.verify(file.path, base, fit.both, dialect.pad_without_adapters and not traits.encoder_adapters and not traits.lora)
+  end
 
   local adapters = traits.encoder_adapters and dialect.adapters or "none"
   local model = {
@@ -487,19 +511,19 @@ function import.plan(ckpt, options)
     out = value.out, mlp = value.mlp,
     prompt = { mask_in1 = value.mask_in1, mask_in2 = value.mask_in2 },
     decoder = {
-      heads = heads, layers = counts.layers, mlp = value.decoder_mlp, masks = value.masks, cross = value.cross,
+      heads = fit.heads, layers = counts.layers, mlp = value.decoder_mlp, masks = value.masks, cross = value.cross,
       iou_layers = counts.iou_layers, iou = value.iou, hyper_layers = counts.hyper_layers, hyper = value.hyper,
       upscaled1 = value.upscaled1, upscaled2 = value.upscaled2,
     },
-    classes = classes, mask_rule = dialect.mask_rule,
+    classes = fit.classes, mask_rule = dialect.mask_rule,
     first_self_attention = dialect.first_self_attention, position_stays = dialect.position_stays,
     adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil, adapter_scale = 0.5,
     lora = traits.lora,
     pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
     normalise = normalisations[dialect.normalise], resize = dialect.resize,
-    click_order = clicks, training = dialect.training,
-    depth = depth, chunk = chunk, volumes = depth > 1 and dialect.volumes or nil,
-    choices = place.choices, candidates = {}, entries = expected,
+    click_order = fit.clicks, training = dialect.training,
+    depth = fit.depth, chunk = fit.chunk, volumes = fit.depth > 1 and dialect.volumes or nil,
+    choices = place.choices, candidates = {}, entries = fit.expected,
   }
   for i, candidate in ipairs(candidates) do model.candidates[i] = candidate.name end
   if #candidates == 1 then
