@@ -66,7 +66,7 @@ typedef struct msa_prompt {
     const int8_t *labels;         /* [slices][point_count]: 1 inside, 0 outside, -1 no point */
     uint32_t point_count;         /* a slice, at most MSA_MODEL_MAX_POINTS */
     const float (*box)[4];        /* [slices] of x0, y0, x1, y1 with x0 <= x1, y0 <= y1; or NULL */
-    const float *mask;            /* [slices][MSA_MODEL_MASK_SIDE][MSA_MODEL_MASK_SIDE] logits of an earlier result; or NULL */
+    const float *mask;            /* [slices][MSA_MODEL_MASK_SIDE][MSA_MODEL_MASK_SIDE] logits of an earlier result, even those that the call overwrites; or NULL */
     bool multimask;               /* three masks rather than one; ignored where the model returns its classes */
     uint32_t slices;              /* 1: the same for every slice; MSA_MODEL_DEPTH: one entry a slice */
 } msa_prompt;

@@ -11,7 +11,7 @@ local truth = masks.read(tally.demo .. "/truth.png")
 local pytorch = masks.read(tally.demo .. "/mask_pytorch.png")
 local point = ("%d,%d"):format(expected.point[1], expected.point[2])
 
-local first
+local first, refined
 for _, board in ipairs(tally.boards) do
   local title = "demo on " .. board.name
   local fw, mask_path = work .. "/" .. board.name, work .. "/mask.png"
@@ -30,6 +30,17 @@ for _, board in ipairs(tally.boards) do
       assert(math.abs(dice - expected.dice_pytorch) <= 0.002, ("Dice %.4f, PyTorch's is %.4f"):format(dice, expected.dice_pytorch))
       assert(agreement >= 0.999, ("%.3f %% of the pixels as PyTorch"):format(100 * agreement))
       return ("Dice %.4f, %.3f %% of the pixels as PyTorch"):format(dice, 100 * agreement)
+    end)
+    tally.test(title .. ": three clicks where mask and truth differ", function()
+      local text = tally.must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--truth", tally.demo .. "/truth.png", "--refine", "3", "--seed", "7",
+        "--mask-out", mask_path, "--digest" }
+      local dice = { text:match "^clicks 1 dice (0%.%d+)\nclicks 2 dice (0%.%d+)\nclicks 3 dice (0%.%d+)\ndigest " }
+      assert(#dice == 3, "expected three lines of Dice, found " .. text)
+      local got = ("%.4f"):format(masks.dice(masks.read(mask_path), truth))
+      assert(got == dice[3], ("the mask has Dice %s, the last line says %s"):format(got, dice[3]))
+      refined = refined or text
+      assert(text == refined, "other clicks or another digest than " .. first.board)
+      return "Dice " .. table.concat(dice, ", ")
     end)
     tally.test(title .. ": a second run compiles nothing, an older object is renewed", function()
       local runner = fw .. "/msa_run"

@@ -258,11 +258,16 @@ run("prompts that are no JSON", { "bad.json" }, "--image", image, "--prompts", f
 run("prompts that are an object", { "object.json" }, "--image", image, "--prompts", file("object.json", "{}"), "--mask-out", "new.png")
 run("points without labels", { "points.json" }, "--image", image, "--prompts", file("points.json", '[{"points":[[1,2]]}]'), "--mask-out", "new.png")
 run("a box of three numbers", { "box.json" }, "--image", image, "--prompts", file("box.json", '[{"box":[1,2,3]}]'), "--mask-out", "new.png")
+local small_truth = "small.png"
+require("msagen.image").write_png(work .. "/small.png", require("msagen.tensor").frombytes(("\255"):rep(6), "u8", { 2, 3 }))
 local many = {}
 for i = 1, 17 do many[i] = "[1,1]" end
 run("17 points", { "16" }, "--image", image, "--prompts", file("many.json",
   ('[{"points":[%s],"labels":[%s]}]'):format(table.concat(many, ","), ("1,"):rep(16) .. "1")), "--mask-out", "new.png")
 run("a mask prompt of another size", { "mask_prompt.npy" }, "--image", image, "--mask-in", "mask_prompt.npy", "--mask-out", "new.png")
+run("17 clicks of refinement", { "--refine", "16", "17" }, "--image", image, "--truth", tally.demo .. "/truth.png", "--refine", "17")
+run("a truth of another size", { "small.png", "512x512", "3x2" }, "--image", image, "--truth", small_truth, "--refine", "3")
+run("a truth that is missing", { "absent.png" }, "--image", image, "--truth", "absent.png", "--refine", "3", "--mask-out", "new.png")
 run("a mask that cannot be written", { "/proc/mask.png" }, "--image", image, "--point", "1,1", "--mask-out", "/proc/mask.png")
 run("a full device", { "/dev/full" }, "--image", image, "--point", "1,1", "--upsampled-out", "/dev/full")
 run("an output folder below a file", { "plain" }, "--image", image, "--point", "1,1", "--out", "plain/got")
@@ -293,6 +298,10 @@ usage("a resolution that is no number", { "big" }, "build", demo_path, "--resolu
 usage("an architecture that does not exist", { "--arch" }, "synth", "--arch", "vit_z", "--seed", "1", "-o", "f.safetensors")
 usage("run without a folder", {}, "run")
 usage("a point of one number", { "7" }, "run", "demo", "--image", image, "--point", "7")
+usage("a refinement without a truth", { "--refine", "--truth" }, "run", "demo", "--image", image, "--refine", "3")
+usage("a refinement beside a point", { "--refine", "--point" }, "run", "demo", "--image", image, "--truth", image, "--refine", "3", "--point", "1,2")
+usage("no clicks", { "--refine", "0" }, "run", "demo", "--image", image, "--truth", image, "--refine", "0")
+usage("a seed that is no number", { "--seed", "x" }, "run", "demo", "--image", image, "--truth", image, "--refine", "3", "--seed", "x")
 usage("a box of three numbers", { "1,2,3" }, "run", "demo", "--image", image, "--box", "1,2,3")
 
 -- Interruption.

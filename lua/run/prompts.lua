@@ -175,6 +175,11 @@ end
 
 local BOX, MASK, MULTIMASK = 1, 2, 4
 
+--- What the runner is told of a prompt beside its places.
+function prompts.flags(prompt)
+  return (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0)
+end
+
 --- The rest of the runner's PROMPT command, for `depth` slices after the first `first` of the volume.
 function prompts.pack(prompt, first, depth)
   local out = {}
@@ -182,7 +187,7 @@ function prompts.pack(prompt, first, depth)
   local count = prompt.points and #prompt.points[1] or 0
   local slices = prompt.slices == 1 and 1 or depth
   local from, to = first + 1, first + slices
-  put("<I4I4I4", (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0), slices, count)
+  put("<I4I4I4", prompts.flags(prompt), slices, count)
   for s = from, count > 0 and to or 0 do
     for _, point in ipairs(prompts.slice(prompt, "points", s)) do put("<ff", point[1], point[2]) end
   end

@@ -26,10 +26,12 @@ end
 
 local function a_point(text) return number_list(text, 2, 3, "--point X,Y or --point X,Y,LABEL") end
 local function a_box(text) return number_list(text, 4, 4, "--box X0,Y0,X1,Y1") end
-local function a_count(text)
-  local n = math.tointeger(tonumber(text))
-  if not n or n < 1 or n > 1000000 then return nil, ("expected --bench with a whole number from 1 to 1000000, found %s"):format(text) end
-  return n
+local function whole(option, least, most)
+  return function(text)
+    local n = math.tointeger(tonumber(text))
+    if not n or n < least or n > most then return nil, ("expected %s with a whole number from %d to %d, found %s"):format(option, least, most, text) end
+    return n
+  end
 end
 
 function verb.setup(command)
@@ -40,16 +42,19 @@ function verb.setup(command)
   command:option("--mask-in", "Logits of an earlier result as a prompt."):argname "FILE.npy"
   command:flag("--multimask", "Ask for three masks rather than one.")
   command:option("--prompts", "Prompts as a JSON array, instead of the four options above."):argname "FILE.json"
+  command:option("--truth", "The expert's mask at the image's size, inside where it is over 127: --refine clicks where the model's differs."):argname "MASK.png"
+  command:option("--refine", "Click N times: first at random inside the truth, then at the deepest point of the largest error, each time with the logits before; print the Dice after each."):argname "N":convert(whole("--refine", 1, 1000))
+  command:option("--seed", "Chooses the first click of --refine, default 0."):argname "S":convert(whole("--seed", 0, math.maxinteger))
   command:option("--out", "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy."):argname "DIR"
   command:option("--mask-out", "The first prompt's best mask, 0 or 255, at the image's size; of a volume an NPY."):argname "FILE.png"
   command:option("--overlay-out", "The image with that mask, its contour and the prompt drawn into it."):argname "FILE.png"
   command:option("--resized-out", "The image as the model gets it, uint8 [N,S,S,3]."):argname "FILE.npy"
   command:option("--upsampled-out", "The first prompt's logits at the image's size, float32 [N,M,H,W]."):argname "FILE.npy"
   command:flag("--digest", "Print the SHA-256 over the embedding and all logits.")
-  command:option("--bench", "Print times (medians of N), memory and multiply-adds."):argname "N":convert(a_count)
+  command:option("--bench", "Print times (medians of N), memory and multiply-adds."):argname "N":convert(whole("--bench", 1, 1000000))
 end
 
-local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS, PIECE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13
+local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS, PIECE, REFINE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14
 local NPY_HEADER = 128 -- of the files that the runner writes
 local MAX_SIDE = 16384
 local MAX_SLICES = 65536
@@ -81,6 +86,18 @@ local function read_image(path, depth)
     fail("%s: image: expected 1 to %d pixels a side, found %dx%d", path, MAX_SIDE, width, height)
   end
   return t:reshape { slices, height, width, 3 }
+end
+
+-- The truth of --refine as bytes [H,W].
+local function read_truth(path, image)
+  local t = require("msagen.image").read(path)
+  local height, width = t.shape[1], t.shape[2]
+  if height ~= image.shape[2] or width ~= image.shape[3] then
+    fail("%s: truth: expected the image's size, %dx%d, found %dx%d", path, image.shape[3], image.shape[2], width, height)
+  end
+  t = t:slice(3, 0, 1):reshape { height, width }
+  if not t:tobytes():find "[\x80-\xff]" then fail("%s: truth: expected a mask with something inside, found no pixel over 127", path) end
+  return t
 end
 
 -- A volume of N slices as pieces of D: { first =, keep = }. Results are of the last piece wherever it reaches, so one before keeps less.
@@ -126,11 +143,12 @@ end
 
 -- What is said of each prompt's result, from the runner's lines; each piece tells of all prompts anew.
 local function read_results(lines)
-  local results, times, result = {}, {}, nil
+  local results, times, clicks, result = {}, {}, {}, nil
   for _, line in ipairs(lines) do
     local k, masks = line:match "^prompt (%d+) masks (%d+)$"
     local best, iou = line:match "^best (%d+) (%S+)$"
     local name, ms = line:match "^(%a+_ms) (%S+)$"
+    local x, y, label, both, sum = line:match "^click (%d+) (%d+) (%d+) (%d+) (%d+)$"
     if masks then
       k = math.tointeger(k) + 1
       result = results[k] or { masks = math.tointeger(masks), best = {}, iou = {} }
@@ -138,18 +156,21 @@ local function read_results(lines)
     elseif best then
       result.best[#result.best + 1], result.iou[#result.iou + 1] = math.tointeger(best), tonumber(iou)
     elseif name then times[name] = ms
+    elseif x then clicks[#clicks + 1] = { tonumber(x), tonumber(y), label = tonumber(label), dice = 2 * tonumber(both) / tonumber(sum) }
     end
   end
-  return results, times
+  return results, times, clicks
 end
 
-local function report(args, folder, results, times, digest)
+local function report(args, folder, results, times, clicks, digest)
+  -- Where nothing differs any more there is nowhere to click, and nothing changes.
+  for k = 1, args.refine or 0 do print(("clicks %d dice %.4f"):format(k, clicks[math.min(k, #clicks)].dice)) end
   if digest then print("digest " .. digest) end
   if args.bench then
     print(("encode_ms %s\ndecode_ms %s"):format(times.encode_ms, times.decode_ms))
     for _, name in ipairs { "arena_bytes", "weights_bytes", "macs_encode", "macs_decode" } do print(("%s %d"):format(name, folder[name])) end
   end
-  if digest or args.bench then return end
+  if digest or args.bench or args.refine then return end
   for k, result in ipairs(results) do
     local iou = {}
     for i, value in ipairs(result.iou) do iou[i] = ("%.4f"):format(value) end
@@ -157,7 +178,7 @@ local function report(args, folder, results, times, digest)
   end
 end
 
-local function perform(args, folder, image, list, staging, scratch)
+local function perform(args, folder, image, list, truth, staging, scratch)
   local prompts, sys = require "run.prompts", require "msagen.sys"
   local request = { "MSARUN2\n" }
   local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
@@ -185,6 +206,8 @@ local function perform(args, folder, image, list, staging, scratch)
   else
     ask(SYNTHETIC)
   end
+  local truth_file = truth and scratch .. "/truth.npy"
+  if truth then require("msagen.npy").write(truth_file, truth) end
   if args.out or args.digest then
     outputs.embedding = kept "embedding.npy"
     hashed[1] = outputs.embedding
@@ -199,7 +222,8 @@ local function perform(args, folder, image, list, staging, scratch)
     if outputs.resized then ask(RESIZED, outputs.resized) end
     if outputs.embedding then ask(EMBEDDING, outputs.embedding) end
     for k, prompt in ipairs(list) do
-      ask(PROMPT, prompts.pack(prompt, piece.first, folder.depth))
+      if truth then ask(REFINE, string.pack("<I4I4I8I8", prompts.flags(prompt), args.refine, args.seed or 0, sys.size(truth_file) - truth:numel()) .. truth_file)
+      else ask(PROMPT, prompts.pack(prompt, piece.first, folder.depth)) end
       if logits[k] then ask(LOGITS, logits[k]) end
       if iou[k] then ask(IOU, iou[k]) end
       if k == 1 and raw_mask then ask(MASK, raw_mask) end
@@ -210,8 +234,12 @@ local function perform(args, folder, image, list, staging, scratch)
 
   sys.write_file(scratch .. "/request", table.concat(request))
   local lines = folder:perform(scratch .. "/request", scratch .. "/response", function(text) return staging:renamed(text) end)
-  local results, times = read_results(lines)
+  local results, times, clicks = read_results(lines)
 
+  if truth then
+    list[1].points, list[1].labels = { {} }, { {} }
+    for k, click in ipairs(clicks) do list[1].points[1][k], list[1].labels[1][k] = { click[1], click[2] }, click.label end
+  end
   local digest
   if args.digest then
     local hash = require("msagen.sha256").new()
@@ -230,12 +258,19 @@ local function perform(args, folder, image, list, staging, scratch)
     error(message, 0)
   end
   staging:commit()
-  report(args, folder, results, times, digest)
+  report(args, folder, results, times, clicks, digest)
 end
 
 function verb.run(args)
   local alone = #args.point > 0 and "--point" or args.box and "--box" or args.mask_in and "--mask-in" or args.multimask and "--multimask"
   if args.prompts and alone then return usage("--prompts: expected instead of %s, found both", alone) end
+  for _, option in ipairs { "truth", "refine" } do
+    local other = option == "truth" and "refine" or "truth"
+    if args[option] and not args[other] then return usage("--%s: expected with --%s, found without", option, other) end
+  end
+  if args.seed and not args.refine then return usage "--seed: expected with --refine, found without" end
+  local given = args.prompts and "--prompts" or alone ~= "--multimask" and alone
+  if args.refine and given then return usage("--refine: expected instead of %s, found both", given) end
   if not args.image and not args.bench then return usage "--image: expected a file (only --bench goes without), found none" end
   local sys = require "msagen.sys"
   local folder = require("run.folder").open(args.dir)
@@ -243,12 +278,13 @@ function verb.run(args)
   local image = args.image and read_image(args.image, folder.depth)
   local slices = image and image.shape[1] or folder.depth
   local list = args.prompts and prompts.from_file(args.prompts, slices) or prompts.from_options(args)
+  if args.refine then list[1] = { multimask = args.multimask, slices = 1 } end
   for _, option in ipairs { "mask_out", "overlay_out", "upsampled_out" } do
     local name = "--" .. option:gsub("_", "-")
-    if args[option] and #list == 0 then fail("%s: expected a prompt (--point, --box, --mask-in or --prompts), found none", name) end
+    if args[option] and #list == 0 then fail("%s: expected a prompt (--point, --box, --mask-in, --prompts or --refine), found none", name) end
   end
   if not args.image then
-    for _, option in ipairs { "point", "box", "mask_in", "prompts", "out", "resized_out", "digest" } do
+    for _, option in ipairs { "point", "box", "mask_in", "prompts", "truth", "out", "resized_out", "digest" } do
       local given = args[option]
       if given and not (option == "point" and #given == 0) then return usage("--%s: expected with --image, found without", (option:gsub("_", "-"))) end
     end
@@ -258,6 +294,12 @@ function verb.run(args)
   end
 
   for _, prompt in ipairs(image and list or {}) do prompts.check(prompt, image.shape[3], image.shape[2], slices, folder) end
+  local truth
+  if args.refine and image then
+    if slices > 1 then fail("--refine: expected one image, found a volume of %d slices", slices) end
+    if args.refine > folder.max_points then fail("--refine: expected at most %d clicks, found %d", folder.max_points, args.refine) end
+    truth = read_truth(args.truth, image)
+  end
   if image and args.overlay_out then check_sheet(args.overlay_out, image.shape) end
 
   folder:compile()
@@ -265,7 +307,7 @@ function verb.run(args)
   local scratch = sys.mkdtemp(base, "msagen-run-")
   sys.cleanup(scratch)
   local staging = require("run.staging").new()
-  local ok, message = pcall(perform, args, folder, image, list, staging, scratch)
+  local ok, message = pcall(perform, args, folder, image, list, truth, staging, scratch)
   staging:close()
   sys.remove_tree(scratch)
   sys.keep(scratch)

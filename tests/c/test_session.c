@@ -84,6 +84,19 @@ Test(session, several_masks_and_a_mask_prompt)
     }
 }
 
+/* As interactive use does it: each call's logits are the next one's mask, in the same memory. */
+Test(session, logits_are_the_next_mask_prompt)
+{
+    cr_assert_eq(open_session(), MSA_OK);
+    cr_assert_eq(msa_encode(&s, &image), MSA_OK);
+    for (int call = 1; call <= 3; ++call) {
+        cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
+        for (int i = 0; i < SIDE * SIDE; ++i)
+            cr_assert_float_eq(logits[i], (float)call * ((float)(i % 16 / 4 * 64) - 0.5f), 1e-4);
+        prompt.mask = logits;
+    }
+}
+
 Test(session, opening_is_refused)
 {
     cr_assert_eq(msa_open(NULL, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARGUMENT);

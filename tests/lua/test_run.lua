@@ -353,5 +353,59 @@ describe("a volume of more slices than the depth", function()
   end)
 end)
 
+describe("refinement", function()
+  local path, image, truth, mask = work .. "/flat", work .. "/half.npy", work .. "/truth.png", work .. "/refined.png"
+  npy.write(image, tensor.frombytes((("\0\0\0"):rep(40) .. ("\200\0\0"):rep(40)):rep(20), "u8", { 20, 80, 3 }))
+  local png = require("msagen.image")
+  local function write_truth(row, width, height) png.write_png(truth, tensor.frombytes(row:rep(height or 20), "u8", { height or 20, width or 80 })) end
+  -- More than is red; 127 is outside.
+  write_truth(("\127"):rep(10) .. ("\128"):rep(70))
+
+  it("prints the Dice after each click, and goes on from the logits before", function()
+    local out = work .. "/refined"
+    local text = run(path, { image = image, truth = truth, refine = 3, mask_out = mask, out = out, overlay_out = work .. "/refined.overlay.png" })
+    local found, inside = 0, 20 * 70
+    local m = png.read(mask):totable()
+    for i = 1, #m, 3 do found = found + (m[i] > 0 and 1 or 0) end
+    local dice = ("%.4f"):format(2 * found / (found + inside))
+    equal(text, ("clicks 1 dice %s\nclicks 2 dice %s\nclicks 3 dice %s"):format(dice, dice, dice))
+    local logits = npy.read(out .. "/prompt_0.logits.npy")
+    equal({ logits.shape, logits:get(0, 0, 0, 0), logits:get(0, 0, 15, 15) }, { { 1, 1, 16, 16 }, -1.5, 598.5 })
+    equal(npy.read(out .. "/prompt_0.iou.npy").shape, { 1, 1 })
+    equal(png.read(work .. "/refined.overlay.png").shape, { 20, 80, 3 })
+  end)
+
+  it("depends on the seed and on nothing else", function()
+    local function overlay(seed)
+      local name = work .. "/seed.png"
+      run(path, { image = image, truth = truth, refine = 1, seed = seed, overlay_out = name })
+      return require("msagen.sha256").hex(sys.read_file(name))
+    end
+    equal(overlay(1), overlay(1))
+    equal(overlay(nil), overlay(0))
+    equal(overlay(1) ~= overlay(2), true)
+  end)
+
+  it("is refused a truth that does not fit", function()
+    write_truth(("\255"):rep(79), 79)
+    refuses(function() run(path, { image = image, truth = truth, refine = 1 }) end, "truth.png", "80x20", "79x20")
+    write_truth(("\127"):rep(80))
+    refuses(function() run(path, { image = image, truth = truth, refine = 1 }) end, "truth.png", "no pixel over 127")
+    refuses(function() run(path, { image = image, truth = truth, refine = 17 }) end, "--refine", "16 clicks", "17")
+    refuses(function() run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, refine = 1 }) end, "--refine", "3 slices")
+  end)
+
+  it("is not combined with other prompts", function()
+    for _, args in ipairs { { refine = 1 }, { truth = truth }, { seed = 1 }, { truth = truth, refine = 1, box = { 1, 1, 2, 2 } }, { truth = truth, refine = 1, prompts = "p.json" } } do
+      args.dir, args.image, args.point = path, image, {}
+      local err = io.stderr
+      io.stderr = { write = function() end }
+      local status = verb.run(args)
+      io.stderr = err
+      equal(status, 2)
+    end
+  end)
+end)
+
 sys.remove_tree(work)
 sys.keep(work)
