@@ -12,6 +12,7 @@ local files = require "import.file"
 local names = require "import.names"
 local network = require "import.network"
 local shapes = require "import.shapes"
+local warnings = require "import.warnings"
 local weights = require "import.weights"
 local windows = require "import.windows"
 
@@ -81,7 +82,7 @@ local function refuse_missing(ckpt, base, missing, traits, present, spell)
   for _, name in ipairs(missing) do lacks = lacks or name:match "%.attn%.qkv%.weight$" or name:match "^image_encoder%.patch_embed" end
   local partial = lacks and (traits.encoder_adapters or traits.decoder_adapters or traits.lora or not present["image_encoder.patch_embed.proj.weight"])
   fail("%s: %s: expected in the file%s, found no such tensor%s%s", ckpt.path, spell(first), base and " or in " .. base.path or "",
-    #missing > 1 and (" (nor %d others)"):format(#missing - 1) or "",
+    #missing > 1 and (" (nor %d other%s)"):format(#missing - 1, #missing > 2 and "s" or "") or "",
     partial and not base and "; this looks like an adapter-only file: --base FILE names the backbone that it was trained on" or "")
 end
 
@@ -402,76 +403,6 @@ local function fates(file, base, entries)
       end
     end
     list[i] = { name = one.name, shape = one.shape, dtype = one.dtype, fate = fate, why = why, file = base and one.file or nil }
-  end
-  return list
-end
-
-local function blocks_text(list)
-  return #list == 1 and "block " .. list[1] or "blocks " .. table.concat(list, ",")
-end
-
---- What the checkpoint should have told and the base tells in its stead.
-local function borrowed_warnings(warn, dialect, model, entries, resolution_told)
-  local borrowed, renamed, tables = {}, false, 0
-  for i = 0, model.blocks - 1 do
-    local one = entries[("image_encoder.blocks.%d.attn.rel_pos_h"):format(i)].found
-    if one.file == "base" then
-      borrowed[#borrowed + 1] = i
-      renamed = renamed or one.key == one.sam
-    else
-      tables = tables + 1
-    end
-  end
-  if renamed and #dialect.spelling > 0 then
-    warn("the relative positions of %s are the base's; the program that trains %s files drops SAM's for their names and works with zeros: "
-      .. "if that trained these weights, a base saved by it is the right one", #borrowed == model.blocks and "all blocks" or blocks_text(borrowed), dialect.name)
-  end
-  local own = tables > 0
-  if dialect.grid_from == "pos_embed" then own = entries["image_encoder.pos_embed"].found.file == "checkpoint" end
-  if model.file_grid and not own and not resolution_told then
-    warn("the resolution is not in the file: %d is the base's (--resolution)", model.file_size)
-  end
-end
-
---- What a person should know before trusting the masks.
-local function warnings(file, base, dialect, traits, model, entries, candidates, table_grid, undecided, told)
-  local list = {}
-  local function warn(...) list[#list + 1] = (...):format(select(2, ...)) end
-
-  for _, candidate in ipairs(candidates) do
-    for _, text in ipairs(candidate.warnings) do list[#list + 1] = text end
-  end
-
-  local zero = {}
-  for i = 0, model.blocks - 1 do
-    local at = ("image_encoder.blocks.%d.attn.rel_pos_"):format(i)
-    if entries[at .. "h"].zero and entries[at .. "w"].zero then zero[#zero + 1] = i end
-  end
-  if #zero > 0 then
-    warn("the relative-position tables of %s are all zero: legal%s", #zero == model.blocks and "all blocks" or blocks_text(zero),
-      dialect.grid_from == "tables" and ", as the program that trained it dropped SAM's tables and never trained its own" or "")
-  end
-
-  if traits.lora and not base then
-    warn "LoRA pairs are folded into their weights; a file saved while the program evaluated may hold them folded already, and nothing in it tells"
-  elseif dialect.pad_without_adapters and not traits.encoder_adapters and not traits.lora then
-    warn "neither adapters nor LoRA pairs: taken for a file with merged LoRA pairs, whose blocks normalise before they pad"
-  end
-  if base then borrowed_warnings(warn, dialect, model, entries, told) end
-  if not model.file_grid and table_grid then
-    warn("the resolution is not in the file (its global tables are %d long at any): %d unless --resolution says otherwise",
-      2 * table_grid - 1, dialect.default_size)
-  end
-  if undecided then
-    warn("grid and window are both %d: which blocks are global is not in the file; it matters only at another resolution (--global-blocks)", table_grid)
-  end
-
-  local depth_adapter = false
-  for _, one in ipairs(file.all) do
-    if one.key:match("%.Depth_Adapter%.") then depth_adapter = true end
-  end
-  if depth_adapter and model.depth == 1 then
-    warn "Depth_Adapter is in the files of 2-D and 3-D programs alike: whether this one saw volumes, and of how many slices, is not in it (--depth)"
   end
   return list
 end
