@@ -1,0 +1,144 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Build scripts: what they may return, where their paths lead, and what is refused of them before anything is written.
+
+local spec = require "spec"
+local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
+local sys, json = spec.host "msagen.sys", spec.host "msagen.json"
+if not (sys and json) then return end
+local tiny, verb = require "tiny_model", require "verbs.build"
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-script-")
+sys.cleanup(work)
+sys.mkdir_p(work .. "/weights")
+tiny.device(work .. "/weights", "plain")
+
+--- Write a script beside weights/ and build it into a fresh folder. @return the folder
+local count = 0
+local function build(text, options)
+  count = count + 1
+  local path, out = ("%s/script_%d.lua"):format(work, count), ("%s/out_%d"):format(work, count)
+  sys.write_file(path, text)
+  local args = { input = path, output = out }
+  for k, v in pairs(options or {}) do args[k] = v end
+  equal(tiny.quietly(verb.run, args), 0)
+  return out
+end
+
+local function manifest(dir)
+  return json.decode(sys.read_file(dir .. "/manifest.json"), "manifest.json")
+end
+
+--- The script is refused in one line with the pieces, and nothing is left in the folder.
+local function refused(text, ...)
+  local before = sys.list(work)
+  local pieces = { ... }
+  refuses(function() build(text) end, table.unpack(pieces))
+  local new = {}
+  for _, name in ipairs(sys.list(work)) do new[name] = true end
+  for _, name in ipairs(before) do new[name] = nil end
+  new[("script_%d.lua"):format(count)] = nil
+  equal(next(new), nil, "left behind")
+end
+
+local PLAIN = 'checkpoint = "weights/plain.safetensors", dialect = "sam", decoder_heads = 4, global_blocks = { 1 }, '
+
+describe("a build script", function()
+  it("returns a device; its paths are relative to itself", function()
+    local m = manifest(build("return msagen.device { " .. PLAIN .. 'board = "generic-c99" }'))
+    equal({ m.board, m.input_size, m.depth, m.prefix }, { "generic-c99", 48, 1, "msa" })
+  end)
+
+  it("may return a plain table, compute, and see msagen's and Lua's names", function()
+    local m = manifest(build("local boards = { 'generic-c99' }\nassert(type(msagen.version) == 'string')\nreturn { " .. PLAIN .. "board = boards[#boards], prefix = ('x'):rep(2) }"))
+    equal({ m.board, m.prefix }, { "generic-c99", "xx" })
+  end)
+
+  it("may return a list: a folder for each, by its name or its board", function()
+    local out = build("local list = {}\nfor _, board in ipairs { 'generic-c99', 'x86-64-avx2' } do list[#list + 1] = msagen.device { " .. PLAIN .. "board = board } end\nlist[3] = msagen.device { " .. PLAIN ..
+      "name = 'third', board = 'generic-c99', prefix = 'third' }\nreturn list")
+    equal(sys.list(out), { "generic-c99", "third", "x86-64-avx2" })
+    equal({ manifest(out .. "/generic-c99").board, manifest(out .. "/x86-64-avx2").board, manifest(out .. "/third").prefix }, { "generic-c99", "x86-64-avx2", "third" })
+  end)
+
+  it("gives way to options of the command line", function()
+    local m = manifest(build("return msagen.device { " .. PLAIN .. 'board = "x86-64-avx2", prefix = "script" }', { board = "generic-c99" }))
+    equal({ m.board, m.prefix }, { "generic-c99", "script" })
+  end)
+
+  it("leaves no name of its own behind", function()
+    build("made_by_a_script = 1\nreturn msagen.device { " .. PLAIN .. 'board = "generic-c99" }')
+    equal(rawget(_G, "made_by_a_script"), nil)
+    equal(rawget(msagen, "device"), nil)
+  end)
+end)
+
+describe("a build script is refused", function()
+  it("where it is no program", function()
+    refused("return {", "script_")
+    refused("error 'out of paper'", "out of paper")
+    refused("error 'two\\nlines'", "two lines")
+    refused("return nil_value.field", "nil_value")
+    refused("", "expected", "found nil")
+    refused("return 7", "expected", "found number")
+    refused("return msagen.device 'x'", "expected a table", "found string")
+    refused("return { msagen.device { " .. PLAIN .. " board = 'generic-c99' }, 7 }", "device 2", "found number")
+  end)
+
+  it("where a field is unknown, naming those there are", function()
+    refused("return msagen.device { " .. PLAIN .. "bored = 'generic-c99' }", "bored", "board", "resolution")
+    refused("return msagen.device { " .. PLAIN .. "[2] = 1 }", "2")
+  end)
+
+  it("where a value is of another kind", function()
+    for field, value in pairs { resolution = "'512'", depth = "1.5", board = "7", dialect = "{}", classes = "true", global_blocks = "3", prefix = "1", precision = "32", banks = "'a'" } do
+      local text = ("return msagen.device { checkpoint = 'weights/plain.safetensors', %s = %s }"):format(field, value)
+      refused(text, field, "expected", "found")
+    end
+    refused("return msagen.device { checkpoint = 7 }", "checkpoint", "expected string", "found integer")
+  end)
+
+  it("where a value is out of range", function()
+    refused("return msagen.device { board = 'generic-c99' }", "checkpoint", "found none")
+    refused("return msagen.device { " .. PLAIN .. "precision = 'fp8' }", "precision", "f32", "fp8")
+    refused("return msagen.device { " .. PLAIN .. "prefix = '9a' }", "prefix", "9a")
+    refused("return msagen.device { " .. PLAIN .. "prefix = 'a-b' }", "prefix", "a-b")
+    refused("return msagen.device { " .. PLAIN .. "board = 'toaster' }", "toaster", "generic-c99")
+    refused("return msagen.device { " .. PLAIN .. "resolution = 0 }", "resolution", "0")
+    refused("return msagen.device { " .. PLAIN .. "resolution = 50 }", "resolution", "50")
+    refused("return msagen.device { " .. PLAIN .. "depth = 0 }", "depth", "0")
+    refused("return msagen.device { " .. PLAIN .. "classes = -1 }", "classes", "-1")
+    refused("return msagen.device { checkpoint = 'weights/absent.pth' }", "weights/absent.pth")
+  end)
+
+  it("where devices of a list share a name, or have none that a folder could have", function()
+    local one = "msagen.device { " .. PLAIN .. "board = 'generic-c99', name = %s }"
+    refused("return { " .. one:format "'..'" .. " }", "name", "..")
+    refused("return { " .. one:format "'a/b'" .. " }", "name", "a/b")
+  end)
+end)
+
+describe("an output folder", function()
+  it("that holds other files is refused and stays as it was", function()
+    local out = work .. "/mine"
+    sys.mkdir_p(out)
+    sys.write_file(out .. "/thesis.txt", "words")
+    local device = tiny.device(work .. "/weights", "plain")
+    device.board = "generic-c99"
+    refuses(function() tiny.build(device, out) end, "mine", "expected an empty folder", "found other files")
+    equal(sys.list(out), { "thesis.txt" })
+    sys.write_file(out .. "/manifest.json", '{"generator":"another"}')
+    refuses(function() tiny.build(device, out) end, "mine", "other files")
+    refuses(function() tiny.build(device, out .. "/thesis.txt") end, "thesis.txt", "found a file")
+  end)
+
+  it("that msagen wrote is replaced whole", function()
+    local out = work .. "/again"
+    local device = tiny.device(work .. "/weights", "plain")
+    device.board = "generic-c99"
+    tiny.build(device, out)
+    local first = sys.list(out)
+    sys.write_file(out .. "/stale.o", "old")
+    tiny.build(device, out)
+    equal(sys.list(out), first)
+    for _, name in ipairs(sys.list(work)) do assert(not name:match "^%.again", name) end
+  end)
+end)

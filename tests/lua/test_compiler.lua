@@ -1,0 +1,264 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The compiler as a whole: the same bytes each time, names under a prefix, what generated text never holds; and that an instruction
+-- set, a board and a dialect are each one new file.
+
+local spec = require "spec"
+local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds
+local sys, json = spec.host "msagen.sys", spec.host "msagen.json"
+if not (sys and json) then return end
+local tiny = require "tiny_model"
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-compiler-")
+sys.cleanup(work)
+
+local function built(name, dir, changes)
+  local device = tiny.device(work, name)
+  device.board = "generic-c99"
+  for k, v in pairs(changes or {}) do device[k] = v end
+  tiny.build(device, work .. "/" .. dir)
+  return work .. "/" .. dir
+end
+
+--- C without comments and without strings.
+local function code_of(text)
+  return (text:gsub("/%*.-%*/", " "):gsub('"[^"\n]*"', '""'))
+end
+
+describe("the same build twice", function()
+  for _, name in ipairs { "adapted", "late" } do
+    it("gives the same bytes: " .. name, function()
+      local a, b = built(name, name .. "_a"), built(name, name .. "_b")
+      local files = sys.list(a)
+      equal(sys.list(b), files)
+      assert(#files > 15)
+      for _, file in ipairs(files) do assert(sys.read_file(a .. "/" .. file) == sys.read_file(b .. "/" .. file), file .. " differs") end
+    end)
+  end
+
+  it("differs between boards in text alone: one blob for all", function()
+    local a = work .. "/adapted_a"
+    for _, board in ipairs(require "boards".all()) do
+      local b = built("adapted", "adapted_" .. board.name, { board = board.name })
+      assert(sys.read_file(a .. "/msa_weights.bin") == sys.read_file(b .. "/msa_weights.bin"), board.name)
+      equal(json.decode(sys.read_file(b .. "/manifest.json"), "m").model_hash, json.decode(sys.read_file(a .. "/manifest.json"), "m").model_hash)
+    end
+  end)
+end)
+
+describe("generated text", function()
+  local dir = work .. "/adapted_a"
+  local function each(body)
+    local count = 0
+    for _, file in ipairs(sys.list(dir)) do
+      if file:match "%.[ch]$" and file ~= "msa_run.c" then
+        body(file, sys.read_file(dir .. "/" .. file))
+        count = count + 1
+      end
+    end
+    assert(count > 10)
+  end
+
+  it("allocates nothing, jumps nowhere, prints nothing, knows no date", function()
+    each(function(file, text)
+      local code = code_of(text)
+      for _, word in ipairs { "malloc", "calloc", "realloc", "free", "alloca", "goto", "setjmp", "longjmp", "printf", "fopen", "time", "__DATE__", "__TIME__", "__FILE__", "_Thread_local" } do
+        assert(not code:find("%f[%w_]" .. word .. "%f[^%w_]"), file .. " has " .. word)
+      end
+      assert(not text:find(work, 1, true) and not text:find(msagen.datadir .. "/", 1, true), file .. " names a folder of this machine")
+    end)
+  end)
+
+  it("has no file-scope data but constants", function()
+    each(function(file, text)
+      local depth = 0
+      for line in code_of(text):gmatch "[^\n]*" do
+        if depth == 0 and not line:match "^%s*#" and not line:match "^%s*typedef" then
+          local data = line:match "^[%w_%s%*]+%f[%w_][%w_]+%s*%[?[%w_]*%]?%s*[=;]" and not line:match "%("
+          assert(not data or line:match "%f[%w_]const%f[^%w_]" or line:match "^%s*}" or line:match "^%s*$", file .. ": " .. line)
+          assert(not line:match "%(%s*%*%s*[%w_]+%s*%)%s*%(", file .. ": a function pointer: " .. line)
+        end
+        for brace in line:gmatch "[{}]" do depth = depth + (brace == "{" and 1 or -1) end
+        -- Static data within a function is constant as well.
+        if depth > 0 and line:match "^%s+static%f[^%w_]" then holds(line, "static const") end
+      end
+      equal(depth, 0, file .. ": braces")
+    end)
+  end)
+
+  it("computes in float: double only where the runtime says why", function()
+    each(function(file, text)
+      local allowed = file == "msa_arith.h" or file == "msa_prompt.c" or file == "msa_image.c" or file == "msa_check.c"
+      assert(allowed or not code_of(text):find "%f[%w_]double%f[^%w_]", file .. " has double")
+      -- A literal without f is a double.
+      if not allowed then
+        for literal in code_of(text):gmatch "%f[%w_.]%d+%.%d*[eE]?[+-]?%d*%f[^%w.]" do error(file .. ": " .. literal) end
+      end
+    end)
+  end)
+
+  it("loops over constants: no variable-length arrays, bounds are numbers or count", function()
+    for _, file in ipairs { "msa_kernels.c", "msa_encoder.c", "msa_decoder.c" } do
+      for line in code_of(sys.read_file(dir .. "/" .. file)):gmatch "[^\n]+" do
+        local bound = line:match "for %(.-;[^;]-<%s*([^;]-);"
+        assert(not bound or bound:match "^%d+$", file .. ": " .. line)
+        local size = line:match "^%s+float [%w_]+%[([^%]]+)%];"
+        assert(not size or size:match "^%d+$", file .. ": " .. line)
+      end
+    end
+  end)
+
+  it("cites in every layer the tensors, and every tensor of the manifest's used ones in some layer", function()
+    local text = sys.read_file(dir .. "/msa_encoder.c") .. sys.read_file(dir .. "/msa_decoder.c")
+    local m = json.decode(sys.read_file(dir .. "/manifest.json"), "manifest.json")
+    for _, layer in ipairs(m.layers) do holds(text, "msa_" .. layer.name .. "(float *arena") end
+    for _, fate in ipairs(m.tensors) do
+      local table_row = fate.name:match "point_embeddings" or fate.name:match "not_a_point" or fate.name:match "gaussian" or fate.name:match "iou_token" or fate.name:match "mask_tokens"
+      if fate.fate == "used" and not table_row then holds(text, fate.name) end
+    end
+  end)
+
+  it("ends every file with one newline and has no blank at a line's end", function()
+    for _, file in ipairs { "msa_encoder.c", "msa_decoder.c", "msa_kernels.h", "msa_internal.h", "msa_model.h", "msa_simd.h", "Makefile" } do
+      local text = sys.read_file(dir .. "/" .. file)
+      assert(text:sub(-1) == "\n" and text:sub(-2) ~= "\n\n", file)
+      assert(not text:find "[ \t]\n", file .. " has blanks at the end of a line")
+    end
+  end)
+end)
+
+describe("the manifest", function()
+  it("says what was built, with the hash of every file", function()
+    local dir = work .. "/adapted_a"
+    local m = json.decode(sys.read_file(dir .. "/manifest.json"), "manifest.json")
+    equal({ m.generator, m.board, m.arithmetic, m.input_size, m.grid, m.masks }, { "msagen", "generic-c99", "f32-fma-1", 56, 7, 4 })
+    for file, hash in pairs(m.files) do equal(hash, require "msagen.sha256".hex(sys.read_file(dir .. "/" .. file)), file) end
+    equal(m.weights_bytes, sys.size(dir .. "/msa_weights.bin"))
+    assert(m.arena_bound_bytes <= m.arena_bytes)
+    local macs = { encode = 0, decode = 0 }
+    for _, layer in ipairs(m.layers) do macs[layer.phase] = macs[layer.phase] + layer.macs end
+    equal(macs, { encode = m.macs_encode, decode = m.macs_decode })
+  end)
+end)
+
+describe("a prefix", function()
+  it("leaves no name that begins with msa_", function()
+    local dir = built("plain", "prefixed", { prefix = "Left9" })
+    for _, file in ipairs(sys.list(dir)) do
+      assert(not file:match "^msa", file)
+      if file ~= "Left9_weights.bin" then
+        local text = sys.read_file(dir .. "/" .. file)
+        for _, name in ipairs { "%f[%w_]msa_", "%f[%w_]MSA_", "libmsa", "%f[%w_]msa%.h" } do
+          local at = text:find(name)
+          assert(not at, at and ("%s: %s"):format(file, text:sub(math.max(1, at - 30), at + 40)))
+        end
+      end
+    end
+    tiny.must { "make", "-C", dir, "CFLAGS=-O0" }
+    local symbols = tiny.must { "nm", "-g", "--defined-only", dir .. "/libLeft9_model.a" }
+    holds(symbols, " T Left9_open", " T Left9_self_test")
+    for line in symbols:gmatch "[^\n]+" do
+      local name = line:match "^%x+ %a (%S+)$"
+      assert(not name or name:match "^Left9_", line)
+    end
+  end)
+end)
+
+-- Four floats a vector, in terms of any compiler with vector types: no instruction set that the tree knows.
+local FOUR = [[
+-- SPDX-License-Identifier: Apache-2.0
+--- Made up for a test: 4 floats a vector, 9 registers.
+local function each(expression)
+  local lanes = ""
+  for i = 0, 3 do lanes = lanes .. expression:gsub("_ ", "[" .. i .. "] ") .. (i < 3 and ", " or "") end
+  return "(msa_vec){ " .. lanes .. " }"
+end
+return {
+  width = 4,
+  registers = 9,
+  vector = "float __attribute__((vector_size(16)))",
+  load = "(msa_vec){ p[0], p[1], p[2], p[3] }",
+  store = "p[0] = v[0], p[1] = v[1], p[2] = v[2], p[3] = v[3]",
+  splat = "(msa_vec){ s, s, s, s }",
+  add = "a + b",
+  sub = "a - b",
+  mul = "a * b",
+  div = "a / b",
+  fma = each "msa_fma(a_ , b_ , c_ )",
+  max = each "msa_max(a_ , b_ )",
+  abs = each "msa_from_bits(msa_bits(a_ ) & 0x7fffffffu)",
+  scale = each "msa_from_bits(msa_bits(a_ ) + (msa_bits(t_ ) << 23))",
+  zero_below = each "x_ < c_ ? 0.0f : a_ ",
+}
+]]
+local BOARD = [[
+-- SPDX-License-Identifier: Apache-2.0
+return {
+  name = "toaster", summary = "made up for a test", isa = "four", hosted = true, requires = {}, preference = -1,
+  compiler = "gcc", flags = {},
+  core = { fma_per_cycle = 0.5, loads_per_cycle = 1, fma_latency = 9 },
+  caches = { l1 = 8192, l2 = 65536 },
+  k_block = 13,
+}
+]]
+local DIALECT = [[
+-- SPDX-License-Identifier: Apache-2.0
+local dialect = {}
+for key, value in pairs(require "import.dialects.msa-2025") do dialect[key] = value end
+dialect.name, dialect.source, dialect.order = "house", "a hospital's own training", 9
+dialect.normalise, dialect.resize = "unit", "longest"
+return dialect
+]]
+
+describe("one new file is", function()
+  local data = work .. "/data"
+  sys.mkdir_p(data)
+  for _, part in ipairs { "lua", "templates", "runtime", "boards" } do tiny.must { "cp", "-R", msagen.datadir .. "/" .. part, data } end
+  local function command(...)
+    local list = { tiny.program(), ... }
+    list.env = { MSAGEN_DATADIR = data }
+    return tiny.must(list)
+  end
+
+  --- Digest of a folder on a made-up image and two prompts.
+  local function digest(dir)
+    local image, prompts = work .. "/image.npy", work .. "/prompts.json"
+    if not sys.exists(image) then
+      local bytes = {}
+      for i = 0, 61 * 47 * 3 - 1 do bytes[#bytes + 1] = string.char((i * i + i // 7) % 251) end
+      require "msagen.npy".write(image, { dtype = "u8", shape = { 61, 47, 3 }, bytes = table.concat(bytes) })
+      sys.write_file(prompts, '[{"points":[[20,30],[5.5,60]],"labels":[1,0],"multimask":true},{"box":[3,4,40,50.5]}]')
+    end
+    tiny.must { "make", "-C", dir, "CFLAGS=-O0" }
+    return command("run", dir, "--image", image, "--prompts", prompts, "--digest"):match "digest (%x+)"
+  end
+  local function build(name, out, ...)
+    local device = tiny.device(work, name)
+    local arguments = { "build", device.checkpoint, "-o", work .. "/" .. out, "--decoder-heads", tostring(device.decoder_heads), "--global-blocks", "1" }
+    if device.resolution then table.move({ "--resolution", tostring(device.resolution), "--classes", tostring(device.classes) }, 1, 4, #arguments + 1, arguments) end
+    table.move({ ... }, 1, select("#", ...), #arguments + 1, arguments)
+    command(table.unpack(arguments))
+    return work .. "/" .. out
+  end
+
+  it("an instruction set, and a board: the same digest as plain C", function()
+    sys.write_file(data .. "/lua/isa/four.lua", FOUR)
+    sys.write_file(data .. "/boards/toaster.lua", BOARD)
+    holds(command "boards", "toaster", "made up for a test")
+    for _, case in ipairs { { "plain", "sam" }, { "adapted", "msa-paper" } } do
+      local reference = digest(build(case[1], case[1] .. "_reference", "--dialect", case[2], "--board", "generic-c99"))
+      assert(reference and #reference == 64)
+      local dir = build(case[1], case[1] .. "_toaster", "--dialect", case[2], "--board", "toaster")
+      holds(sys.read_file(dir .. "/msa_simd.h"), "vector_size(16)")
+      equal(digest(dir), reference, case[1])
+    end
+  end)
+
+  it("a dialect: found, offered, and compiled", function()
+    sys.write_file(data .. "/lua/import/dialects/house.lua", DIALECT)
+    local dir = build("late", "late_house", "--dialect", "house", "--board", "generic-c99")
+    local m = json.decode(sys.read_file(dir .. "/manifest.json"), "manifest.json")
+    equal({ m.checkpoint.dialect, m.resize, m.normalise }, { "house", "longest", "unit" })
+    local ok, problem = pcall(build, "late", "late_undecided", "--board", "generic-c99")
+    assert(not ok)
+    holds(problem, "--dialect", "msa-2024", "msa-2025", "house")
+  end)
+end)
