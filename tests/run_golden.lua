@@ -9,13 +9,16 @@ local tally = require "tally"
 local cases_folder = tally.tests .. "/golden"
 local work = tally.folder "golden"
 
---- Two cases that between them hold every kind of prompt, both window paddings and both decoders: compiled every way below.
-local variant_cases = { ["msa-2023-2d"] = true, ["msa-2025-2d"] = true }
+--- Cases that between them hold every kind of prompt, both window paddings, both decoders and the depth branch: compiled every way below.
+local variant_cases = { ["msa-2023-2d"] = true, ["msa-2025-2d"] = true, ["msa-2025-3d-no-chunk"] = true }
+-- Plain C leaves a compiler the most to rearrange, so it is built in these ways too.
 local variants = {
   { "clang-14 -O2", CC = "clang-14", CFLAGS = "-O2" },
   { "gcc -O1", CC = "gcc", CFLAGS = "-O1" },
   { "gcc -O3", CC = "gcc", CFLAGS = "-O3" },
   { "gcc -fsanitize=address", CC = "gcc", CFLAGS = "-O1 -g -fsanitize=address" },
+  { "clang-14 -O2", CC = "clang-14", CFLAGS = "-O2", board = "generic-c99" },
+  { "gcc -O3", CC = "gcc", CFLAGS = "-O3", board = "generic-c99" },
 }
 
 --- Largest absolute difference of two NPY files; infinite where a value is NaN or the counts differ.
@@ -89,6 +92,12 @@ local function run_case(name, case, folder)
         if case.multimask and case.multimask > 1 then
           build[#build + 1], build[#build + 2] = "--classes", tostring(case.multimask)
         end
+        if (case.slices or 1) > 1 then
+          build[#build + 1], build[#build + 2] = "--depth", tostring(case.slices)
+        end
+        if case.thd and case.chunk ~= nil then
+          build[#build + 1], build[#build + 2] = "--chunk", case.chunk == json.null and "none" or tostring(case.chunk)
+        end
         tally.must(build)
         tally.must { "make", "-j2", "-C", fw }
         digests[board.name] = run(fw)
@@ -103,8 +112,9 @@ local function run_case(name, case, folder)
 
   if variant_cases[name] and first then
     for _, variant in ipairs(variants) do
-      tally.test(("%s on %s by %s"):format(name, tally.best, variant[1]), function()
-        local fw = here .. "/" .. tally.best
+      local board = variant.board or tally.best
+      tally.test(("%s on %s by %s"):format(name, board, variant[1]), function()
+        local fw = here .. "/" .. board
         tally.must { "make", "-B", "-j2", "-C", fw, "CC=" .. variant.CC, "CFLAGS=" .. variant.CFLAGS }
         assert(run(fw) == first.digest, "another digest than " .. first.board)
       end)

@@ -1,5 +1,9 @@
+@ -- SPDX-License-Identifier: 0BSD
 @ -- One query tile against all keys of a head, a tile of keys at a time: the running maximum and sum of Milakov and
 @ -- Gimelshein 2018, so that no row of logits is ever whole.
+@ -- Rows of logits are filled a whole vector at a time: what is too much is overwritten by the next row. Not more than that: gcc 12
+@ -- at -O2 turns the order of overlapping scalar stores around.
+@ local function whole(n) return (n + W - 1) // W * W end
 @ local pads = pad and pad.side * pad.side - keys or 0
 /* out ($(M), $(d)), rows $(ldo) apart, = softmax(q k^T$(rel and " + r" or "")) v over $(keys) keys, tile by tile of $(tile). q ($(M), $(d)), rows $(ldq) apart, is
  * already scaled.$(rel and (" r = rh[key row] + rw[key column], a grid of %d x %d keys."):format(rel.n, rel.n) or "")$(counted and " Keys from `count` on do not count." or "")
@@ -20,7 +24,7 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
     for (size_t i = 0; i < $(M); ++i) {
         for (size_t y = 0; y < $(keys_here // rel.n); ++y) {
             const msa_vec row = msa_splat(rh[i * $(rel.ld) + $(t) * $(tile // rel.n) + y]);
-            for (size_t x = 0; x < $((rel.n + 15) // 16 * 16); x += $(W)) msa_store(s + i * $(lds) + y * $(rel.n) + x, msa_vadd(row, msa_load(rw + i * $(rel.ld) + x)));
+            for (size_t x = 0; x < $(whole(rel.n)); x += $(W)) msa_store(s + i * $(lds) + y * $(rel.n) + x, msa_vadd(row, msa_load(rw + i * $(rel.ld) + x)));
         }
     }
 @   end
@@ -66,17 +70,17 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
 @     if right > 0 then
         for (size_t y = 0; y < $(pad.height); ++y) {
             const msa_vec row = msa_splat(rhi[y]);
-            for (size_t x = 0; x < $(round16(right)); x += $(W)) msa_store(si + y * $(right) + x, msa_vadd(msa_vadd(row, msa_load(rwi + $(pad.width) + x)), same));
+            for (size_t x = 0; x < $(whole(right)); x += $(W)) msa_store(si + y * $(right) + x, msa_vadd(msa_vadd(row, msa_load(rwi + $(pad.width) + x)), same));
         }
 @     end
 @     if below > 0 then
         for (size_t y = 0; y < $(below); ++y) {
             const msa_vec row = msa_splat(rhi[$(pad.height) + y]);
-            for (size_t x = 0; x < $(round16(pad.side)); x += $(W)) msa_store(si + $(pad.height * right) + y * $(pad.side) + x, msa_vadd(msa_vadd(row, msa_load(rwi + x)), same));
+            for (size_t x = 0; x < $(whole(pad.side)); x += $(W)) msa_store(si + $(pad.height * right) + y * $(pad.side) + x, msa_vadd(msa_vadd(row, msa_load(rwi + x)), same));
         }
 @     end
 @   else
-        for (size_t x = 0; x < $(round16(pads)); x += $(W)) msa_store(si + x, same);
+        for (size_t x = 0; x < $(whole(pads)); x += $(W)) msa_store(si + x, same);
 @   end
         weight[i] = 0.0f;
     }

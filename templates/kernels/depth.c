@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* depth ($(slices * grid * grid), $(C)) = adapter(projection(attention(norm(x)))) on sequences of $(length) tokens, laid out as $(dh) x $(dw): at each place
  * of a $(side) x $(side) window, runs of consecutive entries, an entry being one of the $(windows * windows) windows of one of the $(slices) slices, slices first.
  * Tokens $(ldc) apart. w is the layer's segment. */

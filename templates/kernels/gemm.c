@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 @ local per = 16 // W
 @ local function fill(j, np, pad)
 @   for v = 0, np * per - 1 do

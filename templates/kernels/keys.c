@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* Keys `first` and the $(count - 1) after it of a head: k and v, $(d) floats each, $(k_stride) and $(v_stride) apart, to where attention
  * reads them: tiles of $(tile) keys; k in panels of 16 keys, [panel][$(d)][16]; v in panels of 16 columns, [panel][key][16]. */
 void $(name)(size_t first, const float *restrict k, const float *restrict v, float *restrict kp, float *restrict vp)

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 @ local per = 16 // W
 @ local full = C // 16
 @ local tail = C % 16

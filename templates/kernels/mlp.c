@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* x ($(rows), $(C)) += lin2(gelu(lin1(norm(x))))$(adapter and " + scaled adapter(norm(x))" or ""); tokens $(ldc) apart. w is the layer's segment. */
 void $(name)(const float *restrict w$(bank), float *restrict x, float *restrict scratch)
 {

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* y ($(rows), $(C)) += x; rows of x $(ldx) and of y $(ldy) apart. */
 void $(name)(const float *restrict x, float *restrict y)
 {

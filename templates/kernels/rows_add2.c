@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* z ($(rows), $(C)) += x + y; rows of x $(ldx), y $(ldy) and z $(ldz) apart. */
 void $(name)(const float *restrict x, const float *restrict y, float *restrict z)
 {

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* z ($(rows), $(C)) += (x + y) + v; rows of x $(ldx), y $(ldy), v $(ldv) and z $(ldz) apart. */
 void $(name)(const float *restrict x, const float *restrict y, const float *restrict v, float *restrict z)
 {

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* x ($(rows), $(C)) = gelu(x); rows $(ldx) apart. */
 void $(name)(float *x)
 {

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* x ($(rows), $(C)) *= $(s); rows $(ldx) apart. */
 void $(name)(float *x)
 {

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* z ($(rows), $(C)) = x + y; rows of x $(ldx) (0: one row for all), y $(ldy) and z $(ldz) apart. */
 void $(name)(const float *x, const float *y, float *z)
 {

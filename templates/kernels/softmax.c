@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 @ local per = 16 // W
 /* One tile of keys for $(rows) queries: s ($(rows), $(cols)), rows $(ld) apart, becomes exp(s - m), m the largest logit so far;
  * l is the sum so far; alpha = exp(m before - m) is what earlier sums must be multiplied by.$(counted and " Keys from `count` on do not count." or "") */

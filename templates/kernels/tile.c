@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 @ -- The inner loop of every matrix product. C starts from what is there, so that a sum over k may be cut into blocks, or
 @ -- begin with a bias or a relative position, and stay one chain of fused multiply-adds in the order of k.
 /* c ($(MR), $(NP * 16)) += a ($(MR), $(K)) b ($(K), $(NP * 16)). Rows of a are $(lda) apart; rows of b $(ldb), panels

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 @ local function cite(what) if height == side and width == side then return what end return what .. ", of which the first " .. height .. " rows and " .. width .. " columns are tokens and the rest padding" end
 /* Attention within $(cite(side .. " x " .. side .. " positions")): x += $(adapter and "adapted " or "")projection(attention(norm(x)))$(depth and " + depth" or "").
  * x is the first token, tokens $(ldc) apart, rows of $(grid). $(heads) heads of $(d). w is the layer's segment. */

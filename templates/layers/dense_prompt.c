@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* keys ($(tokens), $(E)) = embedding + dense prompt: the mask prompt ($(4 * grid), $(4 * grid)) through mask_downscaling, or
  * no_mask_embed where mask is NULL. */
 void $(name)(float *arena, const float *w$(bank_parameter), const float *embedding, const float *mask)

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 @ local windowed = side < grid or #kinds > 1
 /* x ($(slices * grid * grid), $(C)) += projection(attention(norm1(x)))$(adapter and ", adapted" or "")$(depth and (", + the depth branch on sequences of %d"):format(depth.length) or ""): $(windowed and ("windows of %d x %d"):format(side, side) or "global"), $(heads) heads of $(d). */
 void $(name)(float *arena, const float *w$(bank_parameter))

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 @ local function chain(stages)
 @   local from = nil
 @   for i, stage in ipairs(stages) do

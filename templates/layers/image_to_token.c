@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* keys ($(image_tokens), $(E)) = norm($(adapter and "adapted " or "")keys + attention of the image to the tokens): $(heads) heads of $(d), $(block) image tokens at a time. */
 void $(name)(float *arena, const float *w$(bank_parameter), const float *position, size_t count)
 {

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* logits ($(masks), $(4 * grid), $(4 * grid)) = hyper . gelu(up(gelu(norm(up(keys))))), $(block) tokens at a time. */
 void $(name)(float *arena, const float *w$(bank_parameter))
 {

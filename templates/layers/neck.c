@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* embedding ($(slices * grid * grid), $(E)) = norm(conv3x3(norm(conv1x1(x)))). */
 void $(name)(float *arena, const float *w$(bank_parameter))
 {

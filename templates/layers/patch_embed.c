@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* The memory plan and the runtime agree on the resizer's room. */
 typedef char msa_resizer_fits[MSA_RESIZE_WORK_BYTES($(size)) <= $(resizer_bytes) ? 1 : -1];
 

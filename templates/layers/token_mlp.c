@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* queries ($(rows), $(E)) = norm(queries + lin2(relu(lin1(queries)))$(adapter and " + adapter(queries), scaled" or "")); $(hidden) wide inside. */
 void $(name)(float *arena, const float *w$(bank_parameter))
 {

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* queries ($(rows), $(E)) = norm($(residual and "queries + " or "")attention among the tokens): $(heads) heads of $(d).
  * $(positioned and "The position is added for q and k." or stays and "The position is added once, to values and residual too." or "No position is added.") */
 void $(name)(float *arena, const float *w$(bank_parameter), size_t count)

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 /* queries ($(rows), $(E)) = norm(queries + attention of the tokens to the image$(adapter and ", adapted by the prompt" or "")): $(heads) heads of $(d). */
 void $(name)(float *arena, const float *w$(bank_parameter), const float *position)
 {
