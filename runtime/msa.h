@@ -40,7 +40,8 @@ typedef enum msa_status {
     MSA_E_MASK = 18,        /* a mask prompt with NaN or infinity */
     MSA_E_NAN = 19,         /* the network's output has NaN or infinity */
     MSA_E_CANCELLED = 20,   /* msa_progress asked for it; the session is as after opening */
-    MSA_E_SELF_TEST = 21    /* the known answer came out differently */
+    MSA_E_SELF_TEST = 21,   /* the known answer came out differently */
+    MSA_E_TEXT = 22         /* no such text prompt */
 } msa_status;
 
 /* One opened model. The caller's memory, one thread at a time; fields are private. */
@@ -69,6 +70,8 @@ typedef struct msa_prompt {
     const float *mask;            /* [slices][MSA_MODEL_MASK_SIDE][MSA_MODEL_MASK_SIDE] logits of an earlier result, even those that the call overwrites; or NULL */
     bool multimask;               /* three masks rather than one; ignored where the model returns its classes */
     uint32_t slices;              /* 1: the same for every slice; MSA_MODEL_DEPTH: one entry a slice */
+    bool with_text;               /* a phrase too, the same for every slice, by itself or beside the others */
+    uint32_t text;                /* which, below MSA_MODEL_TEXTS; read only with with_text */
 } msa_prompt;
 
 /* Where a result goes. */

@@ -12,7 +12,7 @@ static bool within(float x, uint32_t limit)
 }
 
 msa_status msa_prompt_check(const msa_prompt *prompt, uint32_t width, uint32_t height,
-                            uint32_t depth, uint32_t max_points, uint32_t mask_side)
+                            uint32_t depth, uint32_t max_points, uint32_t mask_side, uint32_t texts)
 {
     if (prompt == NULL) {
         return MSA_E_ARGUMENT;
@@ -47,7 +47,7 @@ msa_status msa_prompt_check(const msa_prompt *prompt, uint32_t width, uint32_t h
     if (prompt->mask != NULL && !msa_finite(prompt->mask, (size_t)prompt->slices * mask_side * mask_side)) {
         return MSA_E_MASK;
     }
-    return MSA_OK;
+    return prompt->with_text && prompt->text >= texts ? MSA_E_TEXT : MSA_OK;
 }
 
 static const float *table_row(const msa_prompt_table *table, uint32_t row)
@@ -118,6 +118,10 @@ uint32_t msa_prompt_tokens(const msa_prompt *prompt, uint32_t slice, const msa_p
         count += 2u;
     } else if (prompt->point_count > 0) {
         put_row(table_row(table, NOT_A_POINT), table->out, stride, tokens + (size_t)count * stride);
+        ++count;
+    }
+    if (prompt->with_text) {
+        put_row(table_row(table, OUTPUT_TOKENS + table->output_tokens + prompt->text), table->out, stride, tokens + (size_t)count * stride);
         ++count;
     }
     for (uint32_t i = count; i < rows; ++i) {

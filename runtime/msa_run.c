@@ -2,7 +2,7 @@
 /* msa_run.c - test bench of a generated model, no part of the product: performs a request file's commands, writes NPY files.
  *
  * msa_run REQUEST RESPONSE WEIGHTS
- * REQUEST, little-endian: the 8 bytes "MSARUN2\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
+ * REQUEST, little-endian: the 8 bytes "MSARUN3\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
  * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth and mask the
@@ -36,7 +36,7 @@ enum command {
     IMAGE = 1,     /* u32 width, height, slices; u64 offset of the pixels; path. At least D slices, or 1: the same for all */
     SYNTHETIC = 2, /* nothing: an image of the model's size, made here */
     EMBEDDING = 3, /* path: float32 [N,E,g,g] */
-    PROMPT = 4,    /* u32 flags, slices, points; f32 points; i8 labels, zeros to a multiple of 4; f32 box; f32 mask */
+    PROMPT = 4,    /* u32 flags, slices, points, text; f32 points; i8 labels, zeros to a multiple of 4; f32 box; f32 mask */
     LOGITS = 5,    /* path: float32 [N,M,4g,4g] of the latest prompt */
     IOU = 6,       /* path: float32 [N,M] */
     MASK = 7,      /* path: uint8 [N,H,W], 0 or 255: where the logits of the mask of highest IoU, enlarged, are positive */
@@ -47,11 +47,11 @@ enum command {
     SELF_TEST = 12, /* nothing */
     PIECE = 13,    /* u32 first, keep: go on with the D slices from `first`; from here on files get the first `keep` of them, which
                       follow those of the pieces before */
-    REFINE = 14    /* u32 flags, clicks; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path: PROMPTs of clicks where the
+    REFINE = 14    /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path: PROMPTs of clicks where the
                       mask and the truth differ, each with the logits before; counts as one prompt, the last. One slice only */
 };
 
-enum prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4 };
+enum prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4, WITH_TEXT = 8 };
 
 #define S MSA_MODEL_INPUT_SIZE
 #define D MSA_MODEL_DEPTH
@@ -398,7 +398,7 @@ static int report_prompt(void)
 
 static int do_prompt(const unsigned char *p, size_t bytes)
 {
-    uint32_t head[3];
+    uint32_t head[4];
     if (bytes < sizeof head) {
         return fail("request: short prompt");
     }
@@ -421,6 +421,8 @@ static int do_prompt(const unsigned char *p, size_t bytes)
         mask_bytes > 0 ? (const float *)(const void *)(box + box_bytes) : NULL,
         (head[0] & MULTIMASK) != 0,
         (uint32_t)entries,
+        (head[0] & WITH_TEXT) != 0,
+        head[3],
     };
     if (need_embedding() != 0) {
         return -1;
@@ -688,13 +690,13 @@ static int compare(const uint8_t *truth, uint8_t *errors, uint32_t *both, uint32
 
 static int do_refine(const unsigned char *p, size_t bytes, const char *path)
 {
-    uint32_t head[2];
+    uint32_t head[3];
     uint64_t numbers[2];
-    if (bytes < 24) {
+    if (bytes < 28) {
         return fail("request: short refinement");
     }
     memcpy(head, p, sizeof head);
-    memcpy(numbers, p + 8, sizeof numbers);
+    memcpy(numbers, p + sizeof head, sizeof numbers);
     if (D != 1 || slices != 1 || head[1] < 1 || head[1] > MSA_MODEL_MAX_POINTS) {
         return fail("request: %lu clicks in %lu slices", (unsigned long)head[1], (unsigned long)slices);
     }
@@ -725,6 +727,7 @@ static int do_refine(const unsigned char *p, size_t bytes, const char *path)
     for (uint32_t count = 1;; ++count) {
         const msa_prompt prompt = {
             (const float (*)[2])points, labels, count, NULL, count > 1 ? logits_of(0, best_mask(0)) : NULL, (head[0] & MULTIMASK) != 0, 1,
+            (head[0] & WITH_TEXT) != 0, head[2],
         };
         const msa_status status = msa_segment(&session, &prompt, &mask);
         if (status != MSA_OK) {
@@ -777,7 +780,7 @@ static int do_bench(const unsigned char *p, size_t bytes)
     }
     const float click[1][2] = {{(float)image.width * 0.5f, (float)image.height * 0.5f}};
     const int8_t label[1] = {1};
-    const msa_prompt prompt = {click, label, 1, NULL, NULL, true, 1};
+    const msa_prompt prompt = {click, label, 1, NULL, NULL, true, 1, false, 0};
     msa_mask result = {logits, iou, 0};
     msa_status status = MSA_OK;
     for (uint32_t i = 0; i < count && status == MSA_OK; ++i) {
@@ -831,7 +834,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
         return 0;
     case SELF_TEST: return do_self_test();
     case PIECE: return do_piece(rest, bytes);
-    case REFINE: return do_refine(rest, bytes, path + 24);
+    case REFINE: return do_refine(rest, bytes, path + 28);
     default: return fail("request: no command %lu", (unsigned long)what);
     }
 }
@@ -839,7 +842,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
 /* A command's rest is followed by a zero byte here, so that a path in it is a string. */
 static int perform_all(const unsigned char *request, size_t bytes)
 {
-    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '2', '\n'};
+    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '3', '\n'};
     if (bytes < 8 || memcmp(request, magic, 8) != 0) {
         return fail("request: of another version");
     }

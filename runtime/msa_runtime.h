@@ -56,9 +56,10 @@ void msa_resize_row(msa_resizer *r, uint8_t *row);
 
 /* The embeddings that tokens are made of, in the blob: rows of `out` floats. */
 typedef struct msa_prompt_table {
-    const float *rows;      /* gaussian [2][out/2]; point embeddings 0..3; not-a-point; output tokens */
+    const float *rows;      /* gaussian [2][out/2]; point embeddings 0..3; not-a-point; output tokens; texts */
     uint32_t out;           /* width of a token, even */
     uint32_t output_tokens; /* IoU token and mask tokens */
+    uint32_t texts;         /* text prompts, a token each */
 } msa_prompt_table;
 
 /* From pixels of the image to the model's square. */
@@ -70,12 +71,12 @@ typedef struct msa_prompt_space {
 } msa_prompt_space;
 
 /* MSA_OK, or what is wrong with the prompt for an image of width x height.
- *   depth, max_points, mask_side   of the model */
+ *   depth, max_points, mask_side, texts   of the model */
 msa_status msa_prompt_check(const msa_prompt *prompt, uint32_t width, uint32_t height,
-                            uint32_t depth, uint32_t max_points, uint32_t mask_side);
+                            uint32_t depth, uint32_t max_points, uint32_t mask_side, uint32_t texts);
 
-/* Output tokens, points, a padding token if there are points and no box, box corners; then rows of zeros.
- *   tokens  [rows][stride], columns past the table's width become 0; rows >= output tokens + points + 2
+/* Output tokens, points, a padding token if there are points and no box, box corners, the text's; then rows of zeros.
+ *   tokens  [rows][stride], columns past the table's width become 0; rows >= output tokens + points + 2, and 1 if there are texts
  * Relies on: msa_prompt_check passed. Returns the number of tokens. */
 uint32_t msa_prompt_tokens(const msa_prompt *prompt, uint32_t slice, const msa_prompt_space *space,
                            const msa_prompt_table *table, float *tokens, uint32_t rows, uint32_t stride);

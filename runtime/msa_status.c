@@ -27,6 +27,7 @@ const char *msa_status_text(msa_status status)
     case MSA_E_NAN: return "the network's output has NaN or infinity";
     case MSA_E_CANCELLED: return "cancelled";
     case MSA_E_SELF_TEST: return "the self-test's known answer came out differently";
+    case MSA_E_TEXT: return "no such text prompt";
     }
     return "unknown status";
 }

@@ -131,7 +131,7 @@ msa_status msa_get_embedding(const msa_session *s, float *out)
 static msa_status decode(const msa_session *s, const msa_prompt *prompt, uint32_t slice)
 {
     const msa_prompt_table table = {
-        (const float *)(const void *)(s->weights + MSA_PROMPT_TABLE_OFFSET), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS,
+        (const float *)(const void *)(s->weights + MSA_PROMPT_TABLE_OFFSET), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
     };
     msa_prompt_space space = {s->width, s->height, 0, 0, MSA_MODEL_INPUT_SIZE, MSA_MODEL_CLICK_RC != 0};
     msa_resized_size(s->width, s->height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0,
@@ -153,7 +153,7 @@ msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
     if (s->state != ENCODED) {
         return MSA_E_ORDER;
     }
-    msa_status status = msa_prompt_check(prompt, s->width, s->height, MSA_MODEL_DEPTH, MSA_MODEL_MAX_POINTS, MSA_MODEL_MASK_SIDE);
+    msa_status status = msa_prompt_check(prompt, s->width, s->height, MSA_MODEL_DEPTH, MSA_MODEL_MAX_POINTS, MSA_MODEL_MASK_SIDE, MSA_MODEL_TEXTS);
     if (status != MSA_OK) {
         return status;
     }

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Prompts: from options and JSON files, checked against image and model, packed for the runner.
 -- A prompt is { what = name for messages, slices = 1 or those of the volume, points = {{x, y}...} a slice, labels = {...} a slice,
--- box = {x0, y0, x1, y1} a slice, mask = {path, tensor}, multimask = boolean }; points, box and mask may be missing.
+-- box = {x0, y0, x1, y1} a slice, mask = {path, tensor}, text = name, text_index = its place from 0, multimask = boolean }; points, box, mask and text may be missing.
 local fail = require "fail"
 local json = require "msagen.json"
 
@@ -43,7 +43,7 @@ local function numbers(value, count, what, expected)
   return value
 end
 
-local KNOWN = { points = true, labels = true, box = true, mask = true, multimask = true }
+local KNOWN = { points = true, labels = true, box = true, mask = true, text = true, multimask = true }
 
 -- One object of a prompt file.
 local function from_object(object, what, slices)
@@ -54,7 +54,7 @@ local function from_object(object, what, slices)
   for _, key in ipairs(keys) do
     -- Golden cases tell results and errors beside the prompt.
     if not KNOWN[key] and not key:match "^logits_" and not key:match "^torch_" then
-      fail("%s: expected points, labels, box, mask or multimask, found %s", what, key)
+      fail("%s: expected points, labels, box, mask, text or multimask, found %s", what, key)
     end
     if object[key] == json.null then object[key] = nil end
   end
@@ -81,6 +81,10 @@ local function from_object(object, what, slices)
     if type(object.mask) ~= "string" then fail("%s: mask: expected the path of an NPY file, found %s", what, shown(object.mask)) end
     prompt.mask = { path = object.mask }
   end
+  if object.text ~= nil then
+    if type(object.text) ~= "string" then fail("%s: text: expected the name of a text prompt, found %s", what, shown(object.text)) end
+    prompt.text = object.text
+  end
   return prompt
 end
 
@@ -93,10 +97,10 @@ function prompts.from_file(path, slices)
   return result
 end
 
---- The one prompt of --point, --box, --mask-in and --multimask, or none.
+--- The one prompt of --point, --box, --mask-in, --text and --multimask, or none.
 function prompts.from_options(args)
-  if #args.point == 0 and not args.box and not args.mask_in then return {} end
-  local prompt = { multimask = args.multimask }
+  if #args.point == 0 and not args.box and not args.mask_in and not args.text then return {} end
+  local prompt = { multimask = args.multimask, text = args.text }
   if #args.point > 0 then
     prompt.points, prompt.labels = { {} }, { {} }
     for i, point in ipairs(args.point) do
@@ -134,6 +138,18 @@ local function load_mask(mask, what, slices, model)
   return floats, ahead
 end
 
+--- The place from 0 of a name in a list that a folder's manifest holds; otherwise an error that tells the list.
+-- @param what option or field, for the message  @param option of msagen build that makes such names
+function prompts.named(name, list, what, option)
+  local known = {}
+  for i, known_name in ipairs(list) do
+    if name == known_name then return i - 1 end
+    known[i] = known_name
+  end
+  if #known == 0 then fail("%s: expected a folder built with %s, found one without", what, option) end
+  fail("%s: expected one of %s, found %s", what, table.concat(known, ", "), name)
+end
+
 --- Check a prompt for an image of width x height, so many slices, and a model; load its mask; set its slices.
 function prompts.check(prompt, width, height, volume, model)
   local function name(option) return prompt.what and ("%s: %s"):format(prompt.what, option:gsub("^%-%-", "")) or option end
@@ -164,6 +180,7 @@ function prompts.check(prompt, width, height, volume, model)
     prompt.mask.tensor, prompt.mask.slices = load_mask(prompt.mask, prompt.what and ("%s: mask %s"):format(prompt.what, prompt.mask.path), volume, model)
     slices = math.max(slices, prompt.mask.slices)
   end
+  if prompt.text then prompt.text_index = prompts.named(prompt.text, model.texts, name "--text", "--text-prompts") end
   prompt.slices = slices
 end
 
@@ -173,11 +190,11 @@ function prompts.slice(prompt, field, s)
   return values and values[#values == 1 and 1 or s]
 end
 
-local BOX, MASK, MULTIMASK = 1, 2, 4
+local BOX, MASK, MULTIMASK, TEXT = 1, 2, 4, 8
 
 --- What the runner is told of a prompt beside its places.
 function prompts.flags(prompt)
-  return (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0)
+  return (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0) | (prompt.text and TEXT or 0)
 end
 
 --- The rest of the runner's PROMPT command, for `depth` slices after the first `first` of the volume.
@@ -187,7 +204,7 @@ function prompts.pack(prompt, first, depth)
   local count = prompt.points and #prompt.points[1] or 0
   local slices = prompt.slices == 1 and 1 or depth
   local from, to = first + 1, first + slices
-  put("<I4I4I4", prompts.flags(prompt), slices, count)
+  put("<I4I4I4I4", prompts.flags(prompt), slices, count, prompt.text_index or 0)
   for s = from, count > 0 and to or 0 do
     for _, point in ipairs(prompts.slice(prompt, "points", s)) do put("<ff", point[1], point[2]) end
   end

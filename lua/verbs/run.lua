@@ -39,9 +39,10 @@ function verb.setup(command)
   command:option("--image", "PNG, JPEG, or NPY (uint8 [H,W,3]; [N,H,W,3] for a volume, run in pieces of the depth built for)."):argname "FILE"
   command:option("--point", "A point in pixels of the image; label 1 (default) inside, 0 outside."):argname "X,Y[,LABEL]":count "*":convert(a_point)
   command:option("--box", "A box, corners in pixels of the image."):argname "X0,Y0,X1,Y1":convert(a_box)
+  command:option("--text", "A text prompt by its name, where the folder was built with --text-prompts."):argname "NAME"
   command:option("--mask-in", "Logits of an earlier result as a prompt."):argname "FILE.npy"
   command:flag("--multimask", "Ask for three masks rather than one.")
-  command:option("--prompts", "Prompts as a JSON array, instead of the four options above."):argname "FILE.json"
+  command:option("--prompts", "Prompts as a JSON array, instead of the five options above."):argname "FILE.json"
   command:option("--truth", "The expert's mask at the image's size, inside where it is over 127: --refine clicks where the model's differs."):argname "MASK.png"
   command:option("--refine", "Click N times: first at random inside the truth, then at the deepest point of the largest error, each time with the logits before; print the Dice after each."):argname "N":convert(whole("--refine", 1, 1000))
   command:option("--seed", "Chooses the first click of --refine, default 0."):argname "S":convert(whole("--seed", 0, math.maxinteger))
@@ -180,7 +181,7 @@ end
 
 local function perform(args, folder, image, list, truth, staging, scratch)
   local prompts, sys = require "run.prompts", require "msagen.sys"
-  local request = { "MSARUN2\n" }
+  local request = { "MSARUN3\n" }
   local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
 
   -- Where everything goes is settled before the work begins.
@@ -222,7 +223,7 @@ local function perform(args, folder, image, list, truth, staging, scratch)
     if outputs.resized then ask(RESIZED, outputs.resized) end
     if outputs.embedding then ask(EMBEDDING, outputs.embedding) end
     for k, prompt in ipairs(list) do
-      if truth then ask(REFINE, string.pack("<I4I4I8I8", prompts.flags(prompt), args.refine, args.seed or 0, sys.size(truth_file) - truth:numel()) .. truth_file)
+      if truth then ask(REFINE, string.pack("<I4I4I4I8I8", prompts.flags(prompt), args.refine, prompt.text_index or 0, args.seed or 0, sys.size(truth_file) - truth:numel()) .. truth_file)
       else ask(PROMPT, prompts.pack(prompt, piece.first, folder.depth)) end
       if logits[k] then ask(LOGITS, logits[k]) end
       if iou[k] then ask(IOU, iou[k]) end
@@ -262,14 +263,15 @@ local function perform(args, folder, image, list, truth, staging, scratch)
 end
 
 function verb.run(args)
-  local alone = #args.point > 0 and "--point" or args.box and "--box" or args.mask_in and "--mask-in" or args.multimask and "--multimask"
+  local alone = #args.point > 0 and "--point" or args.box and "--box" or args.mask_in and "--mask-in"
+  local given = args.prompts and "--prompts" or alone
+  alone = alone or args.text and "--text" or args.multimask and "--multimask"
   if args.prompts and alone then return usage("--prompts: expected instead of %s, found both", alone) end
   for _, option in ipairs { "truth", "refine" } do
     local other = option == "truth" and "refine" or "truth"
     if args[option] and not args[other] then return usage("--%s: expected with --%s, found without", option, other) end
   end
   if args.seed and not args.refine then return usage "--seed: expected with --refine, found without" end
-  local given = args.prompts and "--prompts" or alone ~= "--multimask" and alone
   if args.refine and given then return usage("--refine: expected instead of %s, found both", given) end
   if not args.image and not args.bench then return usage "--image: expected a file (only --bench goes without), found none" end
   local sys = require "msagen.sys"
@@ -278,13 +280,13 @@ function verb.run(args)
   local image = args.image and read_image(args.image, folder.depth)
   local slices = image and image.shape[1] or folder.depth
   local list = args.prompts and prompts.from_file(args.prompts, slices) or prompts.from_options(args)
-  if args.refine then list[1] = { multimask = args.multimask, slices = 1 } end
+  if args.refine then list[1] = { multimask = args.multimask, text = args.text } end
   for _, option in ipairs { "mask_out", "overlay_out", "upsampled_out" } do
     local name = "--" .. option:gsub("_", "-")
-    if args[option] and #list == 0 then fail("%s: expected a prompt (--point, --box, --mask-in, --prompts or --refine), found none", name) end
+    if args[option] and #list == 0 then fail("%s: expected a prompt (--point, --box, --mask-in, --text, --prompts or --refine), found none", name) end
   end
   if not args.image then
-    for _, option in ipairs { "point", "box", "mask_in", "prompts", "truth", "out", "resized_out", "digest" } do
+    for _, option in ipairs { "point", "box", "text", "mask_in", "prompts", "truth", "out", "resized_out", "digest" } do
       local given = args[option]
       if given and not (option == "point" and #given == 0) then return usage("--%s: expected with --image, found without", (option:gsub("_", "-"))) end
     end

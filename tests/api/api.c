@@ -91,7 +91,7 @@ int main(int argc, char **argv)
     const msa_image image = {pixels, width, height, (size_t)3 * width, 0};
     float point[1][2] = {{(float)width / 2, (float)height / 2}};
     int8_t label[1] = {1};
-    msa_prompt prompt = {(const float(*)[2])point, label, 1, NULL, NULL, true, 1};
+    msa_prompt prompt = {(const float(*)[2])point, label, 1, NULL, NULL, true, 1, false, 0};
     msa_mask mask = {logits, iou, 0};
 
     EXPECT(msa_encode(&s, &image), MSA_E_ARGUMENT);
@@ -132,6 +132,10 @@ int main(int argc, char **argv)
     msa_prompt wrong = prompt;
     wrong.point_count = MSA_MODEL_MAX_POINTS + 1;
     refused(&s, &wrong, MSA_E_POINTS);
+    wrong = prompt;
+    wrong.with_text = true;
+    wrong.text = MSA_MODEL_TEXTS;
+    refused(&s, &wrong, MSA_E_TEXT);
     wrong = prompt;
     wrong.slices = MSA_MODEL_DEPTH + 1;
     refused(&s, &wrong, MSA_E_SLICES);

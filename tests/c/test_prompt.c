@@ -9,21 +9,21 @@
 #include <math.h>
 #include <string.h>
 
-enum { OUT = 6, MASKS = 2, ROWS = 12, STRIDE = 8 };
+enum { OUT = 6, MASKS = 2, TEXTS = 2, ROWS = 12, STRIDE = 8 };
 
 /* Row 0 the gaussian matrix; then embeddings row r of which is 10 r. */
-static float rows[1 + 5 + 1 + MASKS][OUT] = {{0.5f, -1.25f, 2.0f, 0.75f, 1.5f, -0.25f}};
-static const msa_prompt_table tokens_table = {rows[0], OUT, 1 + MASKS};
+static float rows[1 + 5 + 1 + MASKS + TEXTS][OUT] = {{0.5f, -1.25f, 2.0f, 0.75f, 1.5f, -0.25f}};
+static const msa_prompt_table tokens_table = {rows[0], OUT, 1 + MASKS, TEXTS};
 static float tokens[ROWS][STRIDE];
 
 static void fill_table(void)
 {
-    for (int r = 1; r < 6 + 1 + MASKS; ++r)
+    for (int r = 1; r < 6 + 1 + MASKS + TEXTS; ++r)
         for (int i = 0; i < OUT; ++i)
             rows[r][i] = 10.0f * (float)r;
 }
 
-enum { AT_OUTSIDE = 10, AT_INSIDE = 20, AT_FIRST = 30, AT_SECOND = 40, AT_NO_POINT = 50, AT_IOU = 60 };
+enum { AT_OUTSIDE = 10, AT_INSIDE = 20, AT_FIRST = 30, AT_SECOND = 40, AT_NO_POINT = 50, AT_IOU = 60, AT_TEXT = 90 };
 
 static uint32_t encode(const msa_prompt *prompt, uint32_t slice, bool longest, bool rc)
 {
@@ -62,7 +62,7 @@ static const int8_t in = 1, out = 0, none = -1;
 
 Test(prompt, a_point_gets_a_padding_token)
 {
-    const msa_prompt prompt = {point, &in, 1, NULL, NULL, false, 1};
+    const msa_prompt prompt = {point, &in, 1, NULL, NULL, false, 1, false, 0};
     const uint32_t count = encode(&prompt, 0, false, false);
     cr_assert_eq(count, 3 + 2);
     assert_token(0, AT_IOU, NULL);
@@ -75,7 +75,7 @@ Test(prompt, a_point_gets_a_padding_token)
 
 Test(prompt, longest_side_and_click_order)
 {
-    const msa_prompt prompt = {point, &out, 1, NULL, NULL, false, 1};
+    const msa_prompt prompt = {point, &out, 1, NULL, NULL, false, 1, false, 0};
     encode(&prompt, 0, true, false);
     assert_token(3, AT_OUTSIDE, by_longest);
     encode(&prompt, 0, false, true);
@@ -87,7 +87,7 @@ Test(prompt, a_box_follows_the_points_and_is_never_swapped)
     const float points[2][2] = {{30.0f, 45.5f}, {1.0f, 2.0f}};
     const int8_t labels[2] = {1, -1};
     const float box[1][4] = {{30.0f, 45.5f, 100.0f, 50.0f}};
-    const msa_prompt prompt = {points, labels, 2, box, NULL, true, 1};
+    const msa_prompt prompt = {points, labels, 2, box, NULL, true, 1, false, 0};
     const uint32_t count = encode(&prompt, 0, false, true);
     cr_assert_eq(count, 3 + 2 + 2);
     assert_token(3, AT_INSIDE, squashed_rc);
@@ -100,10 +100,10 @@ Test(prompt, a_box_follows_the_points_and_is_never_swapped)
 Test(prompt, a_mask_alone_has_no_sparse_tokens)
 {
     static const float mask[16];
-    const msa_prompt prompt = {NULL, NULL, 0, NULL, mask, false, 1};
+    const msa_prompt prompt = {NULL, NULL, 0, NULL, mask, false, 1, false, 0};
     cr_assert_eq(encode(&prompt, 0, false, false), 3);
     assert_zero_from(3);
-    const msa_prompt lone = {point, &none, 1, NULL, NULL, false, 1};
+    const msa_prompt lone = {point, &none, 1, NULL, NULL, false, 1, false, 0};
     cr_assert_eq(encode(&lone, 0, false, false), 5);
     assert_token(3, AT_NO_POINT, NULL);
     assert_token(4, AT_NO_POINT, NULL);
@@ -114,27 +114,55 @@ Test(prompt, one_entry_a_slice_or_one_for_all)
     const float points[2][2] = {{1.0f, 2.0f}, {30.0f, 45.5f}};
     const int8_t labels[2] = {0, 1};
     const float boxes[2][4] = {{0.0f, 0.0f, 1.0f, 1.0f}, {30.0f, 45.5f, 100.0f, 50.0f}};
-    msa_prompt prompt = {points, labels, 1, boxes, NULL, false, 2};
-    cr_assert_eq(msa_prompt_check(&prompt, 100, 50, 2, 4, 4), MSA_OK);
+    msa_prompt prompt = {points, labels, 1, boxes, NULL, false, 2, false, 0};
+    cr_assert_eq(msa_prompt_check(&prompt, 100, 50, 2, 4, 4, TEXTS), MSA_OK);
     cr_assert_eq(encode(&prompt, 1, false, false), 6);
     assert_token(3, AT_INSIDE, squashed);
     assert_token(4, AT_FIRST, squashed);
     assert_token(5, AT_SECOND, corner);
-    prompt = (msa_prompt){point, &in, 1, NULL, NULL, false, 1};
+    prompt = (msa_prompt){point, &in, 1, NULL, NULL, false, 1, false, 0};
     encode(&prompt, 1, false, false);
     assert_token(3, AT_INSIDE, squashed);
 }
 
 static msa_status check(const msa_prompt *prompt)
 {
-    return msa_prompt_check(prompt, 100, 50, 3, 4, 4);
+    return msa_prompt_check(prompt, 100, 50, 3, 4, 4, TEXTS);
+}
+
+Test(prompt, a_text_comes_last_and_changes_no_padding)
+{
+    const float box[1][4] = {{30.0f, 45.5f, 100.0f, 50.0f}};
+    msa_prompt prompt = {NULL, NULL, 0, NULL, NULL, false, 1, true, 1};
+    cr_assert_eq(check(&prompt), MSA_OK);
+    cr_assert_eq(encode(&prompt, 0, false, false), 3 + 1, "alone: one token");
+    assert_token(3, AT_TEXT + 10, NULL);
+    assert_zero_from(4);
+    prompt.text = 0;
+    prompt.points = point;
+    prompt.labels = &in;
+    prompt.point_count = 1;
+    cr_assert_eq(encode(&prompt, 0, false, false), 3 + 2 + 1);
+    assert_token(3, AT_INSIDE, squashed);
+    assert_token(4, AT_NO_POINT, NULL);
+    assert_token(5, AT_TEXT, NULL);
+    assert_zero_from(6);
+    prompt.box = box;
+    cr_assert_eq(encode(&prompt, 2, false, false), 3 + 1 + 2 + 1);
+    assert_token(5, AT_SECOND, corner);
+    assert_token(6, AT_TEXT, NULL);
+    prompt.text = TEXTS;
+    cr_assert_eq(check(&prompt), MSA_E_TEXT);
+    prompt.with_text = false;
+    cr_assert_eq(check(&prompt), MSA_OK, "text is read only with with_text");
+    cr_assert_eq(encode(&prompt, 0, false, false), 6);
 }
 
 Test(prompt, what_is_refused)
 {
     float points[6][2] = {{0.0f, 0.0f}, {100.0f, 50.0f}};
     int8_t labels[6] = {1, 0};
-    msa_prompt prompt = {(const float(*)[2])points, labels, 2, NULL, NULL, false, 1};
+    msa_prompt prompt = {(const float(*)[2])points, labels, 2, NULL, NULL, false, 1, false, 0};
     cr_assert_eq(check(&prompt), MSA_OK, "edges are inside");
     cr_assert_eq(check(NULL), MSA_E_ARGUMENT);
     prompt.slices = 3;
@@ -178,11 +206,11 @@ Test(prompt, boxes_and_masks_that_are_refused)
 {
     const float boxes[][4] = {{5, 5, 4, 6}, {5, 5, 6, 4}, {-1, 5, 6, 6}, {5, 5, 101, 6}, {5, 5, 6, 51}, {NAN, 5, 6, 6}, {5, 5, 6, NAN}};
     for (size_t i = 0; i < sizeof boxes / sizeof *boxes; ++i) {
-        const msa_prompt prompt = {NULL, NULL, 0, boxes + i, NULL, false, 1};
+        const msa_prompt prompt = {NULL, NULL, 0, boxes + i, NULL, false, 1, false, 0};
         cr_assert_eq(check(&prompt), MSA_E_BOX, "box %d", (int)i);
     }
     const float whole[1][4] = {{0, 0, 100, 50}}, empty[1][4] = {{7, 7, 7, 7}};
-    msa_prompt prompt = {NULL, NULL, 0, whole, NULL, false, 1};
+    msa_prompt prompt = {NULL, NULL, 0, whole, NULL, false, 1, false, 0};
     cr_assert_eq(check(&prompt), MSA_OK);
     prompt.box = empty;
     cr_assert_eq(check(&prompt), MSA_OK);

@@ -137,8 +137,8 @@ static void answer(const uint8_t *pixels, const uint8_t *truth, uint32_t clicks,
 {
     char path[] = "/tmp/msagen-refine-XXXXXX";
     const int made = mkstemp(path);
-    unsigned char rest[24 + sizeof path];
-    const uint32_t head[2] = {0, clicks};
+    unsigned char rest[28 + sizeof path];
+    const uint32_t head[3] = {0, clicks, 0};
     const uint64_t numbers[2] = {seed, 3};
     cr_assert(made >= 0 && write(made, "abc", 3) == 3 && write(made, truth, 64 * 64) == 64 * 64);
     close(made);
@@ -148,8 +148,8 @@ static void answer(const uint8_t *pixels, const uint8_t *truth, uint32_t clicks,
     encoded = false;
     prompts = 0;
     memcpy(rest, head, sizeof head);
-    memcpy(rest + 8, numbers, sizeof numbers);
-    memcpy(rest + 24, path, sizeof path);
+    memcpy(rest + 12, numbers, sizeof numbers);
+    memcpy(rest + 28, path, sizeof path);
     memset(text, 0, bytes);
     response = fmemopen(text, bytes, "w");
     cr_assert_eq(perform(REFINE, rest, sizeof rest), 0);

@@ -29,7 +29,7 @@ static void setup(void)
         pixels[3 * i + 1] = 128;
         pixels[3 * i + 2] = 0;
     }
-    prompt = (msa_prompt){point, label, 1, NULL, NULL, false, 1};
+    prompt = (msa_prompt){point, label, 1, NULL, NULL, false, 1, false, 0};
     mask = (msa_mask){logits, iou, 99};
     calls = cancel_at = 0;
 }
@@ -74,7 +74,7 @@ Test(session, several_masks_and_a_mask_prompt)
         given[i] = (float)i;
     cr_assert_eq(open_session(), MSA_OK);
     cr_assert_eq(msa_encode(&s, &image), MSA_OK);
-    prompt = (msa_prompt){NULL, NULL, 0, NULL, given, true, 1};
+    prompt = (msa_prompt){NULL, NULL, 0, NULL, given, true, 1, false, 0};
     cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
     cr_assert_eq(mask.masks, MSA_MODEL_MASKS - 1, "masks 1..3");
     for (int m = 0; m < MSA_MODEL_MASKS - 1; ++m) {
@@ -95,6 +95,19 @@ Test(session, logits_are_the_next_mask_prompt)
             cr_assert_float_eq(logits[i], (float)call * ((float)(i % 16 / 4 * 64) - 0.5f), 1e-4);
         prompt.mask = logits;
     }
+}
+
+Test(session, a_text_is_the_last_token)
+{
+    const float *const tokens = (const float *)(const void *)(arena + MSA_TOKENS_OFFSET);
+    cr_assert_eq(open_session(), MSA_OK);
+    cr_assert_eq(msa_encode(&s, &image), MSA_OK);
+    prompt = (msa_prompt){NULL, NULL, 0, NULL, NULL, false, 1, true, 1};
+    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
+    cr_assert_eq(iou[0], 0.5f, "a text alone is a prompt");
+    cr_assert_eq(tokens[(1 + MSA_MODEL_MASKS) * MSA_TOKEN_STRIDE], 7.0f + MSA_MODEL_MASKS + 1.0f, "the table's last row");
+    prompt.text = MSA_MODEL_TEXTS;
+    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_E_TEXT);
 }
 
 Test(session, opening_is_refused)

@@ -52,7 +52,7 @@ static void assert_logits(const float *given)
 
 Test(volume, one_prompt_for_all_slices)
 {
-    const msa_prompt prompt = {points, labels, 1, NULL, NULL, true, 1};
+    const msa_prompt prompt = {points, labels, 1, NULL, NULL, true, 1, false, 0};
     cr_assert_eq(msa_encode(&s, &image), MSA_OK);
     cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
     cr_assert_eq(mask.masks, CLASSES, "classes come whatever multimask says");
@@ -64,11 +64,11 @@ Test(volume, a_prompt_a_slice)
     static float given[DEPTH * SIDE * SIDE];
     for (int i = 0; i < DEPTH * SIDE * SIDE; ++i)
         given[i] = (float)(i % 1000);
-    const msa_prompt prompt = {points, labels, 1, NULL, given, false, DEPTH};
+    const msa_prompt prompt = {points, labels, 1, NULL, given, false, DEPTH, false, 0};
     cr_assert_eq(msa_encode(&s, &image), MSA_OK);
     cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
     assert_logits(given);
-    const msa_prompt two = {points, labels, 1, NULL, given, false, 2};
+    const msa_prompt two = {points, labels, 1, NULL, given, false, 2, false, 0};
     cr_assert_eq(msa_segment(&s, &two, &mask), MSA_E_SLICES);
 }
 
@@ -76,7 +76,7 @@ Test(volume, the_last_slice_fails_and_nothing_is_written)
 {
     memset(pixels[2], 0, sizeof pixels[2]);
     pixels[2][0][0][0] = 1;
-    const msa_prompt prompt = {points, labels, 1, NULL, NULL, false, 1};
+    const msa_prompt prompt = {points, labels, 1, NULL, NULL, false, 1, false, 0};
     cr_assert_eq(msa_encode(&s, &image), MSA_OK);
     memset(logits, 0x11, sizeof logits);
     memset(iou, 0x11, sizeof iou);

@@ -17,7 +17,7 @@ local function file(name, bytes)
   return work .. "/" .. name
 end
 
-local flat, volume = { grid = 4, depth = 1, max_points = 3 }, { grid = 4, depth = 2, max_points = 3 }
+local flat, volume = { grid = 4, depth = 1, max_points = 3, texts = { "liver", "left kidney" } }, { grid = 4, depth = 2, max_points = 3, texts = {} }
 
 local function parsed(text, depth)
   return prompts.from_file(file("prompts.json", text), depth or 1)
@@ -52,7 +52,7 @@ describe("prompt files", function()
       { '[{"points":[[1,"2"]],"labels":[1]}]', "point 1", "2" }, { '[{"points":[[1,2]],"labels":[1,1]}]', "labels" },
       { '[{"points":[[1,2]],"labels":[[1],[1]]}]', "1 slices", "2" }, { '[{"points":"x","labels":[1]}]', "x" },
       { '[{"box":[1,2,3]}]', "box", "x0" }, { '[{"box":[1,2,3,null]}]', "box", "null" }, { '[{"box":{}}]', "box" },
-      { '[{"mask":true}]', "mask", "NPY" }, { '[{"mask":"absent.npy"}]', "absent.npy" }, { '[{"multimask":1}]', "multimask", "1" },
+      { '[{"mask":true}]', "mask", "NPY" }, { '[{"text":7}]', "text", "7" }, { '[{"text":"spleen"}]', "prompt 0: text", "liver, left kidney", "spleen" }, { '[{"mask":"absent.npy"}]', "absent.npy" }, { '[{"multimask":1}]', "multimask", "1" },
       { '[{"points":[[101,2]],"labels":[1]}]', "101,2" }, { '[{"points":[[1,-0.5]],"labels":[1]}]', "1,-0.5" }, { '[{"points":[[1,2]],"labels":[2]}]', "label", "2" },
       { '[{"points":[[1,1],[1,1],[1,1],[1,1]],"labels":[1,1,1,1]}]', "3 points", "4" }, { '[{"box":[5,5,4,6]}]', "swapped" }, { '[{"box":[5,5,101,6]}]', "101" },
     } do
@@ -65,7 +65,7 @@ describe("prompt files", function()
     npy.write(work .. "/mask.npy", good)
     local list = checked(('[{"mask":"%s/mask.npy"}]'):format(work))
     equal({ list[1].mask.tensor:get(255), list[1].mask.slices }, { 256.0, 1 })
-    equal(#prompts.pack(list[1], 0, 1), 12 + 4 * 256)
+    equal(#prompts.pack(list[1], 0, 1), 16 + 4 * 256)
     equal(checked(('[{"mask":"%s/mask.npy","box":[[1,2,3,4],[1,2,3,4]]}]'):format(work), volume)[1].slices, 2)
     npy.write(work .. "/mask.npy", good:reshape { 1, 8, 32 })
     refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]", "[1,8,32]")
@@ -75,8 +75,15 @@ describe("prompt files", function()
 
   it("are packed for the runner in the order that msa_run.c tells", function()
     local list = checked('[{"points":[[1,2],[3,4],[5,6]],"labels":[1,0,-1],"box":[[1,2,3,4],[5,6,7,8]],"multimask":true}]', volume)
-    equal(prompts.pack(list[1], 0, 2), string.pack("<I4I4I4", 1 | 4, 2, 3) .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
+    equal(prompts.pack(list[1], 0, 2), string.pack("<I4I4I4I4", 1 | 4, 2, 3, 0) .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
       .. string.pack("<ffffffff", 1, 2, 3, 4, 5, 6, 7, 8))
+  end)
+
+  it("may be a phrase, alone or beside others", function()
+    local list = checked '[{"text":"left kidney"},{"text":"liver","points":[[1,2]],"labels":[1]}]'
+    equal(prompts.pack(list[1], 0, 1), string.pack("<I4I4I4I4", 8, 1, 0, 1))
+    equal(prompts.pack(list[2], 0, 1), string.pack("<I4I4I4I4ff", 8, 1, 1, 0, 1, 2) .. "\1\0\0\0")
+    refuses(function() checked('[{"text":"liver"}]', volume) end, "--text-prompts", "without")
   end)
 
   it("are cut for the pieces of a volume", function()
@@ -86,9 +93,9 @@ describe("prompt files", function()
     local list = parsed(('[{"points":[[[1,2]],[[3,4]],[[5,6]]],"labels":[[1],[0],[1]],"mask":"%s/mask.npy"},{"box":[1,2,3,4]}]'):format(work), 3)
     for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, 3, volume) end
     local packed = prompts.pack(list[1], 1, 2)
-    equal(packed:sub(1, 32), string.pack("<I4I4I4ffff", 2, 2, 1, 3, 4, 5, 6) .. "\0\1\0\0")
-    equal({ #packed, (string.unpack("<f", packed, 33)), (string.unpack("<f", packed, #packed - 3)) }, { 32 + 4 * 512, 257.0, 768.0 })
-    equal(prompts.pack(list[2], 1, 2), string.pack("<I4I4I4ffff", 1, 1, 0, 1, 2, 3, 4))
+    equal(packed:sub(1, 36), string.pack("<I4I4I4I4ffff", 2, 2, 1, 0, 3, 4, 5, 6) .. "\0\1\0\0")
+    equal({ #packed, (string.unpack("<f", packed, 37)), (string.unpack("<f", packed, #packed - 3)) }, { 36 + 4 * 512, 257.0, 768.0 })
+    equal(prompts.pack(list[2], 1, 2), string.pack("<I4I4I4I4ffff", 1, 1, 0, 0, 1, 2, 3, 4))
     refuses(function() parsed('[{"box":[[1,2,3,4],[1,2,3,4]]}]', 3) end, "3 slices", "2")
   end)
 end)
@@ -166,7 +173,7 @@ local function fake_folder(name, depth)
   sys.write_file(path .. "/Makefile", makefile:format(depth))
   sys.write_file(path .. "/msa_weights.bin", fake_weights())
   sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen", runner = "msa_run", weights = "msa_weights.bin", input_size = 64,
-    depth = depth, grid = 4, max_points = 16, arena_bytes = 320000, weights_bytes = 640, macs_encode = 1, macs_decode = 2 })
+    depth = depth, grid = 4, max_points = 16, arena_bytes = 320000, weights_bytes = 640, macs_encode = 1, macs_decode = 2, texts = { "liver", "left kidney" } })
   return path
 end
 
@@ -244,6 +251,12 @@ describe("a folder", function()
     equal(text, "digest " .. require("msagen.sha256").hex(bytes))
     equal(run(path, { image = image, prompts = list, digest = true }), text)
     equal(run(path, { bench = 3 }):gsub("%d+%.%d+", "T"), "encode_ms T\ndecode_ms T\narena_bytes 320000\nweights_bytes 640\nmacs_encode 1\nmacs_decode 2")
+  end)
+
+  it("takes a phrase as a prompt", function()
+    holds(run(path, { image = image, text = "left kidney" }), "prompt 0: 1 mask, highest predicted IoU 0.5000")
+    holds(run(path, { image = image, prompts = file("text.json", '[{"text":"liver"}]') }), "0.5000")
+    refuses(function() run(path, { image = image, text = "spleen" }) end, "--text: expected one of liver, left kidney, found spleen")
   end)
 
   it("says in one line what the runner refuses, and leaves nothing", function()

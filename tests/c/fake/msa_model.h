@@ -14,7 +14,7 @@
 #define MSA_MODEL_MASKS 4
 #define MSA_MODEL_MASK_SIDE 16
 #define MSA_MODEL_MAX_POINTS 16
-#define MSA_MODEL_TOKENS 23
+#define MSA_MODEL_TOKENS 24
 #define MSA_MODEL_ARENA_BYTES 320000
 #define MSA_MODEL_WEIGHTS_BYTES 640
 #ifndef MSA_MODEL_RESIZE_LONGEST
@@ -25,7 +25,7 @@
 #endif
 #define MSA_MODEL_CLICK_RC 0
 #define MSA_MODEL_BANKS 1
-#define MSA_MODEL_TEXTS 0
+#define MSA_MODEL_TEXTS 2
 
 #ifdef __cplusplus
 extern "C" {

@@ -57,7 +57,7 @@ static unsigned char *fake_weights(void)
     for (size_t i = 0; i < 32; ++i)
         w[48 + i] = (unsigned char)(i + 1);
     float *rows = (float *)(void *)(w + MSA_PROMPT_TABLE_OFFSET);
-    for (size_t r = 0; r < 7 + MSA_MODEL_MASKS; ++r)
+    for (size_t r = 0; r < 7 + MSA_MODEL_MASKS + MSA_MODEL_TEXTS; ++r)
         for (size_t i = 0; i < MSA_MODEL_OUT; ++i)
             rows[r * MSA_MODEL_OUT + i] = (float)r;
     put_number(w + 128, MSA_PROMPT_TABLE_OFFSET, 8);
