@@ -43,10 +43,11 @@ local function check_device(device, where)
 end
 
 -- One bank's model as a scheduled graph.
-local function schedule(model, board, private)
+-- @param models those of all banks  @param private layer name -> roles of weights that differ between them, where known
+local function schedule(model, board, models, private)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   local graph = network.build(model)
-  graph.private = private
+  graph.models, graph.private = models, private
   for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
   return { model = model, graph = graph, kernels = set, tables = emit.tables(model, private and private[""]) }
 end
@@ -112,17 +113,17 @@ function compiler.schedule(device, where)
     models[i], names[i] = model, source.name
   end
   if #models == 1 then
-    local build = schedule(models[1], board)
+    local build = schedule(models[1], board, models)
     build.board, build.name, build.banks = board, names[1], { build }
     return build
   end
   require("import.banks").check(models, names)
   local banks = {}
   for i, model in ipairs(models) do
-    banks[i] = schedule(model, board)
+    banks[i] = schedule(model, board, models)
     banks[i].name = names[i]
   end
-  local build = schedule(models[1], board, differences(banks))
+  local build = schedule(models[1], board, models, differences(banks))
   build.board, build.name, build.banks = board, names[1], banks
   return build
 end

@@ -203,12 +203,16 @@ function emit.texts(build, blob, info)
   local lde = kernels.stride(model.out)
   local hash = {}
   for byte in blob.model_hash:gmatch("%x%x") do hash[#hash + 1] = "0x" .. byte end
+  local bank_names = {}
+  for i, bank in ipairs(build.banks) do bank_names[i] = bank.name or "default" end
+  local bank_macros = require("import.text").identifiers(bank_names)
   local env = {
     made_by = made_by, origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = memory, lde = lde,
     encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "), arithmetic = ARITHMETIC,
     token_rows = network.token_rows(model), max_points = network.MAX_POINTS, table = table, spaced = spaced,
+    text_macros = model.texts and require("import.text").identifiers(model.texts.names) or {},
     linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there
-    answer = require("known_answer").compute(build), banks = build.banks, macro = function(name) return (name:upper():gsub("[^A-Z0-9]", "_")) end,
+    answer = require("known_answer").compute(build), banks = build.banks, bank_macros = bank_macros,
     bank_of = function(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end,
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),

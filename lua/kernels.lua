@@ -12,6 +12,11 @@ function kernels.new(isa, board, folder)
   return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {} }, kernels)
 end
 
+-- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
+local function literal(x)
+  return ("%.9g"):format((string.unpack("<f", string.pack("<f", x))))
+end
+
 local function round16(n) return (n + 15) // 16 * 16 end
 kernels.round16 = round16
 
@@ -89,7 +94,7 @@ end
 --- Layer norm of `rows` rows of C. @return name of void f(x, gamma_beta, y); beta lies round16(C) behind gamma
 function kernels:layernorm(f)
   return self:make("layernorm", ("msa_layernorm_%dx%d"):format(f.rows, f.C),
-    { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = ("%.9g"):format(f.eps) })
+    { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = literal(f.eps) })
 end
 
 function kernels:softmax(f)
@@ -134,7 +139,7 @@ end
 --- Element-wise kernels on `rows` rows of C: `kind` "add" (y += x), "add2" (z += x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "copyadd" (z = x + y), "scale" (x *= s).
 function kernels:rows(kind, f)
   return self:make("rows_" .. kind, ("msa_%s_%dx%d"):format(kind, f.rows, f.C),
-    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s and ("%.9g"):format(f.s) or "" })
+    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s and literal(f.s) or "" })
 end
 
 return kernels

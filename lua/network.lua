@@ -60,7 +60,7 @@ local function encoder(g, m)
     local attended = v("attended", wide)
     local params = take(m, at .. "attn", "rel_pos_h", "rel_pos_w")
     params.weight, params.bias = m.tensor[at .. "attn.qkv.weight"], m.tensor[at .. "attn.qkv.bias"]
-    g:op("grid_attention", layer, { n }, { attended }, { params = params, heads = m.heads, side = window > 0 and window or m.grid })
+    g:op("grid_attention", layer, { n }, { attended }, { params = params, heads = m.heads, side = window > 0 and window or m.grid, block = i })
     local depth
     if m.depth > 1 and m.tensor[at .. "Depth_Adapter.D_fc1.weight"] then
       -- Along the depth, with the same attention: over runs of the windowed entries, or over the slices of each place.

@@ -30,12 +30,12 @@ extern "C" {
 #define MSA_MODEL_BANKS $(#banks)               /* targets that share the backbone; msa_select_bank chooses */
 @ if banks[1].name then
 @   for i, bank in ipairs(banks) do
-#define MSA_BANK_$(macro(bank.name)) $(i - 1)u
+#define MSA_BANK_$(bank_macros[i]) $(i - 1)u
 @   end
 @ end
 #define MSA_MODEL_TEXTS $(model.texts and #model.texts.names or 0)               /* text prompts: values of msa_prompt.text */
-@ for i, text in ipairs(model.texts and model.texts.names or {}) do
-#define MSA_TEXT_$(macro(text)) $(i - 1)u
+@ for i, text in ipairs(text_macros) do
+#define MSA_TEXT_$(text) $(i - 1)u
 @ end
 #define MSA_MODEL_ARITHMETIC "$(arithmetic)"
 #define MSA_MODEL_BOARD "$(board.name)"

@@ -6,6 +6,71 @@
 -- on each layer `at` (buffer -> offset) and `scratch_at`. All in floats; every place starts on a cache line.
 local function round16(n) return (n + 15) // 16 * 16 end
 
+-- Put each buffer, in this order, where its whole life is free: at the lowest place, or at the highest below `bound` if
+-- it is in `high`. @return the offsets by buffer, and the top
+local function place(order, high, bound)
+  local offset, placed, top = {}, {}, 0
+  for _, b in ipairs(order) do
+    local gaps, at = {}, 0
+    for _, p in ipairs(placed) do -- kept in order of offset
+      if p.first <= b.last and b.first <= p.last then
+        if offset[p] >= at + b.floats then gaps[#gaps + 1] = { at, offset[p] } end
+        at = math.max(at, offset[p] + p.floats)
+      end
+    end
+    local where = gaps[1] and gaps[1][1] or at
+    if high[b] then
+      if at + b.floats <= bound then where = bound - b.floats
+      elseif #gaps > 0 then where = gaps[#gaps][2] - b.floats end
+    end
+    offset[b] = where
+    top = math.max(top, where + b.floats)
+    local i = #placed + 1
+    while i > 1 and offset[placed[i - 1]] > where do i = i - 1 end
+    table.insert(placed, i, b)
+  end
+  return offset, top
+end
+
+-- Search for an arrangement as small as the bound: the usual orders, then variations on them, always the same ones.
+local function arrange(list, bound)
+  local best, kept
+  local function try(order, high)
+    local offset, top = place(order, high, bound)
+    if not best or top < best then best, kept = top, offset end
+    return best == bound
+  end
+  local function by(key)
+    local order = table.move(list, 1, #list, 1, {})
+    table.sort(order, function(p, q)
+      local kp, kq = key(p), key(q)
+      if kp ~= kq then return kp > kq end
+      return p.index < q.index
+    end)
+    return order
+  end
+  for i, b in ipairs(list) do b.index = i end
+  local function life(b) return b.last - b.first end
+  local function size(b) return b.floats end
+  local done = try(by(size), {}) or try(by(life), {})
+  local state = 1
+  local function random() -- minimal standard generator
+    state = state * 48271 % 2147483647
+    return state / 2147483647
+  end
+  for round = 1, 600 do
+    if done then break end
+    local weight, high = {}, {}
+    for _, b in ipairs(list) do
+      weight[b] = (round % 2 == 0 and b.floats or life(b) * b.floats) * (0.3 + random())
+      high[b] = life(b) > 0 and random() < 0.5 or nil
+    end
+    done = try(by(function(b) return weight[b] end), high)
+  end
+  for _, b in ipairs(list) do b.offset = kept[b] end
+  return best
+end
+
 return function(graph, model)
   local list, by_name, step = {}, {}, 0
   local function live(name, floats, at)
@@ -47,45 +112,7 @@ return function(graph, model)
     bound = math.max(bound, sum)
   end
 
-  -- Long-lived and large ones first, each at the lowest place that is free for its whole life.
-  local order = {}
-  for i, b in ipairs(list) do
-    b.index = i
-    order[i] = b
-  end
-  table.sort(order, function(a, b)
-    if a.floats ~= b.floats then return a.floats > b.floats end
-    return a.index < b.index
-  end)
-  local function place(sorted)
-    local placed, top = {}, 0
-    for _, b in ipairs(sorted) do
-      local blocking = {}
-      for _, p in ipairs(placed) do
-        if p.first <= b.last and b.first <= p.last then blocking[#blocking + 1] = p end
-      end
-      table.sort(blocking, function(p, q) return p.offset < q.offset end)
-      local at = 0
-      for _, p in ipairs(blocking) do
-        if at + b.floats <= p.offset then break end
-        at = math.max(at, p.offset + p.floats)
-      end
-      b.offset = at
-      placed[#placed + 1] = b
-      top = math.max(top, at + b.floats)
-    end
-    return top
-  end
-  local best = place(order)
-  -- The same by length of life; keep whichever is smaller.
-  local by_life = table.move(order, 1, #order, 1, {})
-  table.sort(by_life, function(a, b)
-    local p, q = a.last - a.first, b.last - b.first
-    if p ~= q then return p > q end
-    if a.floats ~= b.floats then return a.floats > b.floats end
-    return a.index < b.index
-  end)
-  if place(by_life) >= best then best = place(order) else best = place(by_life) end
+  local best = arrange(list, bound)
 
   for _, L in ipairs(graph.fused) do
     L.at = {}

@@ -16,7 +16,14 @@ return function(graph, model)
   end
   for op in graph:each "grid_attention" do
     local h, w = op.params.rel_pos_h, op.params.rel_pos_w
-    if h and h:is_zero() and w:is_zero() then
+    local zero = h ~= nil
+    for _, bank in ipairs(graph.models or { model }) do -- one encoder serves all banks
+      for _, axis in ipairs { "h", "w" } do
+        local t = bank.tensor[("image_encoder.blocks.%d.attn.rel_pos_%s"):format(op.block, axis)]
+        zero = zero and t:is_zero()
+      end
+    end
+    if zero then
       local queries = graph.values[op.inputs[1]]
       graph.pruned[#graph.pruned + 1] = { layer = op.layer, what = "all-zero relative positions", tensors = { h.name, w.name }, macs = queries.rows * queries.width * op.side * 2 }
       op.params.rel_pos_h, op.params.rel_pos_w = nil, nil
