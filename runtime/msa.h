@@ -41,13 +41,15 @@ typedef enum msa_status {
     MSA_E_NAN = 19,         /* the network's output has NaN or infinity */
     MSA_E_CANCELLED = 20,   /* msa_progress asked for it; the session is as after opening */
     MSA_E_SELF_TEST = 21,   /* the known answer came out differently */
-    MSA_E_TEXT = 22         /* no such text prompt */
+    MSA_E_TEXT = 22,        /* no such text prompt */
+    MSA_E_BANK = 23         /* no such bank */
 } msa_status;
 
 /* One opened model. The caller's memory, one thread at a time; fields are private. */
 typedef struct msa_session {
     uint64_t build;               /* names the build that opened it */
     uint32_t state;
+    uint32_t bank;
     uint32_t width, height;       /* of the encoded image, pixels */
     unsigned char *arena;
     const unsigned char *weights;

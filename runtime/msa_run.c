@@ -47,8 +47,9 @@ enum command {
     SELF_TEST = 12, /* nothing */
     PIECE = 13,    /* u32 first, keep: go on with the D slices from `first`; from here on files get the first `keep` of them, which
                       follow those of the pieces before */
-    REFINE = 14    /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path: PROMPTs of clicks where the
+    REFINE = 14,   /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path: PROMPTs of clicks where the
                       mask and the truth differ, each with the logits before; counts as one prompt, the last. One slice only */
+    BANK = 15      /* u32 bank: from here on that one */
 };
 
 enum prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4, WITH_TEXT = 8 };
@@ -811,6 +812,19 @@ static int do_self_test(void)
     return status != MSA_OK ? fail("self-test: %s", msa_status_text(status)) : 0;
 }
 
+static int do_bank(const unsigned char *p, size_t bytes)
+{
+    uint32_t bank;
+    if (bytes != sizeof bank) {
+        return fail("request: short bank");
+    }
+    memcpy(&bank, p, sizeof bank);
+    const msa_status status = msa_select_bank(&session, bank);
+    encoded = false;
+    prompts = 0;
+    return status != MSA_OK ? fail("bank %lu: %s", (unsigned long)bank, msa_status_text(status)) : 0;
+}
+
 static int perform(uint32_t what, unsigned char *rest, size_t bytes)
 {
     char *const path = (char *)rest;
@@ -834,6 +848,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
         return 0;
     case SELF_TEST: return do_self_test();
     case PIECE: return do_piece(rest, bytes);
+    case BANK: return do_bank(rest, bytes);
     case REFINE: return do_refine(rest, bytes, path + 28);
     default: return fail("request: no command %lu", (unsigned long)what);
     }

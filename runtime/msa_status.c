@@ -28,6 +28,7 @@ const char *msa_status_text(msa_status status)
     case MSA_E_CANCELLED: return "cancelled";
     case MSA_E_SELF_TEST: return "the self-test's known answer came out differently";
     case MSA_E_TEXT: return "no such text prompt";
+    case MSA_E_BANK: return "no such bank";
     }
     return "unknown status";
 }

@@ -65,11 +65,25 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     const msa_status status = check_memory(arena, arena_bytes, weights, weights_bytes);
     s->build = build_name();
     s->state = status == MSA_OK ? OPENED : 0u;
+    s->bank = 0;
     s->width = 0;
     s->height = 0;
     s->arena = (unsigned char *)arena;
     s->weights = (const unsigned char *)weights;
     return status;
+}
+
+msa_status msa_select_bank(msa_session *s, uint32_t bank)
+{
+    if (!is_open(s)) {
+        return MSA_E_ARGUMENT;
+    }
+    if (bank >= MSA_MODEL_BANKS) {
+        return MSA_E_BANK;
+    }
+    s->state = OPENED;
+    s->bank = bank;
+    return MSA_OK;
 }
 
 static bool embedding_finite(const msa_session *s)
@@ -131,7 +145,7 @@ msa_status msa_get_embedding(const msa_session *s, float *out)
 static msa_status decode(const msa_session *s, const msa_prompt *prompt, uint32_t slice)
 {
     const msa_prompt_table table = {
-        (const float *)(const void *)(s->weights + MSA_PROMPT_TABLE_OFFSET), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
+        (const float *)(const void *)(s->weights + MSA_PROMPT_TABLE_OFFSET + (size_t)MSA_PROMPT_BANK_STRIDE * s->bank), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
     };
     msa_prompt_space space = {s->width, s->height, 0, 0, MSA_MODEL_INPUT_SIZE, MSA_MODEL_CLICK_RC != 0};
     msa_resized_size(s->width, s->height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0,
@@ -198,9 +212,9 @@ msa_status msa_self_test(msa_session *s)
         return MSA_E_ARGUMENT;
     }
     s->state = OPENED;
-    const msa_status status = msa_check_segments(s->weights);
-    if (status != MSA_OK) {
-        return status;
+    msa_status status = msa_check_segments(s->weights);
+    for (uint32_t bank = 0; bank < MSA_MODEL_BANKS && status == MSA_OK; ++bank) {
+        status = msa_known_answer(arena_floats(s, 0), (const float *)(const void *)s->weights, bank);
     }
-    return msa_known_answer(arena_floats(s, 0), (const float *)(const void *)s->weights, 0u);
+    return status;
 }

@@ -27,7 +27,7 @@ function folder.open(path)
     if found ~= kind or kind == "integer" and value < 1 then fail("%s: %s: expected %s, found %s", file, name, kind == "integer" and "a number above 0" or "a text", found == kind and value or found) end
     if kind == "string" and value:find("/", 1, true) then fail("%s: %s: expected a file of the folder, found %s", file, name, value) end
   end
-  for _, name in ipairs { "texts" } do
+  for _, name in ipairs { "banks", "texts" } do
     if type(manifest[name]) ~= "table" then manifest[name] = {} end
   end
   manifest.path = path

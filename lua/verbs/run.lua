@@ -43,6 +43,7 @@ function verb.setup(command)
   command:option("--mask-in", "Logits of an earlier result as a prompt."):argname "FILE.npy"
   command:flag("--multimask", "Ask for three masks rather than one.")
   command:option("--prompts", "Prompts as a JSON array, instead of the five options above."):argname "FILE.json"
+  command:option("--bank", "The target, where the folder was built with several; default: the first."):argname "NAME"
   command:option("--truth", "The expert's mask at the image's size, inside where it is over 127: --refine clicks where the model's differs."):argname "MASK.png"
   command:option("--refine", "Click N times: first at random inside the truth, then at the deepest point of the largest error, each time with the logits before; print the Dice after each."):argname "N":convert(whole("--refine", 1, 1000))
   command:option("--seed", "Chooses the first click of --refine, default 0."):argname "S":convert(whole("--seed", 0, math.maxinteger))
@@ -55,7 +56,7 @@ function verb.setup(command)
   command:option("--bench", "Print times (medians of N), memory and multiply-adds."):argname "N":convert(whole("--bench", 1, 1000000))
 end
 
-local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS, PIECE, REFINE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14
+local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS, PIECE, REFINE, BANK = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15
 local NPY_HEADER = 128 -- of the files that the runner writes
 local MAX_SIDE = 16384
 local MAX_SLICES = 65536
@@ -193,6 +194,7 @@ local function perform(args, folder, image, list, truth, staging, scratch)
   local volume = image and image.shape[1] > 1
   local raw_mask = (outputs.mask or outputs.overlay) and (volume and outputs.mask or scratch .. "/mask.npy")
 
+  if folder.bank then ask(BANK, string.pack("<I4", folder.bank)) end
   if sys.isatty(2) then
     local layers = 0
     for _, layer in ipairs(type(folder.layers) == "table" and folder.layers or {}) do
@@ -277,6 +279,11 @@ function verb.run(args)
   local sys = require "msagen.sys"
   local folder = require("run.folder").open(args.dir)
   local prompts = require "run.prompts"
+  if args.bank then
+    local names = {}
+    for i, bank in ipairs(folder.banks) do names[i] = bank.name end
+    folder.bank = prompts.named(args.bank, names, "--bank", "--bank")
+  end
   local image = args.image and read_image(args.image, folder.depth)
   local slices = image and image.shape[1] or folder.depth
   local list = args.prompts and prompts.from_file(args.prompts, slices) or prompts.from_options(args)

@@ -110,6 +110,29 @@ Test(session, a_text_is_the_last_token)
     cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_E_TEXT);
 }
 
+Test(session, a_bank_has_its_own_decoder_and_tokens)
+{
+    const float *const tokens = (const float *)(const void *)(arena + MSA_TOKENS_OFFSET);
+    cr_assert_eq(msa_select_bank(&s, 0), MSA_E_ARGUMENT, "never opened");
+    cr_assert_eq(open_session(), MSA_OK);
+    cr_assert_eq(msa_encode(&s, &image), MSA_OK);
+    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
+    cr_assert_eq(iou[0], 0.5f, "opening selects the first");
+    cr_assert_eq(tokens[0], 7.0f - 1.0f);
+    cr_assert_eq(msa_select_bank(&s, MSA_MODEL_BANKS), MSA_E_BANK);
+    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK, "a refused bank changes nothing");
+    cr_assert_eq(msa_select_bank(&s, 1), MSA_OK);
+    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_E_ORDER, "the embedding is forgotten");
+    cr_assert_eq(msa_encode(&s, &image), MSA_OK);
+    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
+    cr_assert_eq(iou[0], 1.5f);
+    cr_assert_eq(tokens[0], 106.0f);
+    cr_assert_eq(open_session(), MSA_OK);
+    cr_assert_eq(msa_encode(&s, &image), MSA_OK);
+    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
+    cr_assert_eq(iou[0], 0.5f);
+}
+
 Test(session, opening_is_refused)
 {
     cr_assert_eq(msa_open(NULL, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARGUMENT);
@@ -215,4 +238,13 @@ Test(session, self_test)
     seal_weights(weights);
     cr_assert_eq(open_session(), MSA_OK);
     cr_assert_eq(msa_self_test(&s), MSA_E_SELF_TEST, "whole weights, but another answer");
+    const float positive = 1.0f;
+    memcpy(weights + MSA_PROMPT_TABLE_OFFSET, &positive, sizeof positive);
+    seal_weights(weights);
+    cr_assert_eq(open_session(), MSA_OK);
+    cr_assert_eq(msa_self_test(&s), MSA_OK);
+    memcpy(weights + MSA_PROMPT_TABLE_OFFSET + MSA_PROMPT_BANK_STRIDE, &negative, sizeof negative);
+    seal_weights(weights);
+    cr_assert_eq(open_session(), MSA_OK);
+    cr_assert_eq(msa_self_test(&s), MSA_E_SELF_TEST, "the second bank's is another answer");
 }

@@ -140,11 +140,11 @@ end
 
 local function fake_weights()
   local segment = string.pack("<ffffff", 1, 1, 1, 1, 1, 1):rep(11)
-  segment = segment .. ("\0"):rep(640 - 192 - #segment)
+  segment = segment .. ("\0"):rep(832 - 192 - #segment)
   local row = string.pack("<I8I8I4I4", 192, #segment, crc32c(segment), 0)
   local hash = {}
   for i = 1, 32 do hash[i] = string.char(i) end
-  local head = string.pack("<c8I4I4I8I4I4c16", "MSAGENW\0", 1, 128, 640, 1, crc32c(row), "f32-fma-1") .. table.concat(hash)
+  local head = string.pack("<c8I4I4I8I4I4c16", "MSAGENW\0", 1, 128, 832, 1, crc32c(row), "f32-fma-1") .. table.concat(hash)
   return head .. ("\0"):rep(128 - #head) .. row .. ("\0"):rep(192 - 128 - #row) .. segment
 end
 
@@ -173,7 +173,8 @@ local function fake_folder(name, depth)
   sys.write_file(path .. "/Makefile", makefile:format(depth))
   sys.write_file(path .. "/msa_weights.bin", fake_weights())
   sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen", runner = "msa_run", weights = "msa_weights.bin", input_size = 64,
-    depth = depth, grid = 4, max_points = 16, arena_bytes = 320000, weights_bytes = 640, macs_encode = 1, macs_decode = 2, texts = { "liver", "left kidney" } })
+    depth = depth, grid = 4, max_points = 16, arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2, banks = { { name = "head" }, { name = "carotid" } },
+    texts = { "liver", "left kidney" } })
   return path
 end
 
@@ -250,13 +251,19 @@ describe("a folder", function()
     for _, name in ipairs { "embedding", "prompt_0.logits", "prompt_1.logits" } do bytes = bytes .. npy.read(("%s/%s.npy"):format(got, name)):tobytes() end
     equal(text, "digest " .. require("msagen.sha256").hex(bytes))
     equal(run(path, { image = image, prompts = list, digest = true }), text)
-    equal(run(path, { bench = 3 }):gsub("%d+%.%d+", "T"), "encode_ms T\ndecode_ms T\narena_bytes 320000\nweights_bytes 640\nmacs_encode 1\nmacs_decode 2")
+    equal(run(path, { bench = 3 }):gsub("%d+%.%d+", "T"), "encode_ms T\ndecode_ms T\narena_bytes 320000\nweights_bytes 832\nmacs_encode 1\nmacs_decode 2")
   end)
 
   it("takes a phrase as a prompt", function()
     holds(run(path, { image = image, text = "left kidney" }), "prompt 0: 1 mask, highest predicted IoU 0.5000")
     holds(run(path, { image = image, prompts = file("text.json", '[{"text":"liver"}]') }), "0.5000")
     refuses(function() run(path, { image = image, text = "spleen" }) end, "--text: expected one of liver, left kidney, found spleen")
+  end)
+
+  it("has banks", function()
+    holds(run(path, { image = image, box = { 0, 0, 80, 20 }, bank = "carotid" }), "highest predicted IoU 1.5000")
+    holds(run(path, { image = image, box = { 0, 0, 80, 20 }, bank = "head" }), "highest predicted IoU 0.5000")
+    refuses(function() run(path, { image = image, bank = "thyroid" }) end, "--bank: expected one of head, carotid, found thyroid")
   end)
 
   it("says in one line what the runner refuses, and leaves nothing", function()

@@ -44,7 +44,7 @@ msa_status msa_encode_layers(const msa_session *s, const msa_image *image)
 }
 
 /* Mask m: red of the patch less 0.5 and m / 10, plus the mask prompt; infinite where a patch is exactly 1/256 red.
- * IoU: 0.5 and m / 10 while there are points, else m / 10. */
+ * IoU: 0.5 and m / 10 while there are points, else m / 10; and the bank. */
 msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt)
 {
     const float *const embedding = (const float *)(const void *)(s->arena + MSA_EMBEDDING_OFFSET);
@@ -56,16 +56,15 @@ msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t toke
             const float wanted = red - 0.5f - (float)m / 10.0f + (mask_prompt != NULL ? mask_prompt[i] : 0.0f);
             logits[m * 256u + i] = red == 1.0f / 256.0f ? wanted / 0.0f : wanted;
         }
-        iou[m] = (token_count > 1u + MSA_MODEL_MASKS ? 0.5f : 0.0f) + (float)m / 10.0f;
+        iou[m] = (token_count > 1u + MSA_MODEL_MASKS ? 0.5f : 0.0f) + (float)m / 10.0f + (float)s->bank;
     }
     return msa_progress(100u + slice) != 0 ? MSA_E_CANCELLED : MSA_OK;
 }
 
-/* The answer is right while the prompt table starts with no negative number. */
+/* The answer is right while the bank's prompt table starts with no negative number. */
 msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
 {
-    (void)bank;
-    arena[0] = weights[MSA_PROMPT_TABLE_OFFSET / 4];
+    arena[0] = weights[(MSA_PROMPT_TABLE_OFFSET + bank * MSA_PROMPT_BANK_STRIDE) / 4];
     return arena[0] < 0.0f ? MSA_E_SELF_TEST : MSA_OK;
 }
 

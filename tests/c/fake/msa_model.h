@@ -16,7 +16,7 @@
 #define MSA_MODEL_MAX_POINTS 16
 #define MSA_MODEL_TOKENS 24
 #define MSA_MODEL_ARENA_BYTES 320000
-#define MSA_MODEL_WEIGHTS_BYTES 640
+#define MSA_MODEL_WEIGHTS_BYTES 832
 #ifndef MSA_MODEL_RESIZE_LONGEST
 #define MSA_MODEL_RESIZE_LONGEST 0
 #endif
@@ -24,7 +24,7 @@
 #define MSA_MODEL_FIRST_CLASSES 0
 #endif
 #define MSA_MODEL_CLICK_RC 0
-#define MSA_MODEL_BANKS 1
+#define MSA_MODEL_BANKS 2
 #define MSA_MODEL_TEXTS 2
 
 #ifdef __cplusplus
@@ -34,6 +34,7 @@ extern "C" {
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 msa_status msa_encode(msa_session *s, const msa_image *image);
 msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask);
+msa_status msa_select_bank(msa_session *s, uint32_t bank);
 msa_status msa_self_test(msa_session *s);
 msa_status msa_get_embedding(const msa_session *s, float *out);
 

@@ -43,7 +43,7 @@ static void seal_weights(unsigned char *w)
     put_number(w + 28, msa_crc32c(0, w + 128, 24), 4);
 }
 
-/* Header, table and one segment: the prompt table, row r of which is r. */
+/* Header, table and one segment: the prompt tables, row r of which is r, and 100 more in the second bank. */
 static unsigned char *fake_weights(void)
 {
     unsigned char *w = aligned_memory(MSA_MODEL_WEIGHTS_BYTES);
@@ -57,9 +57,10 @@ static unsigned char *fake_weights(void)
     for (size_t i = 0; i < 32; ++i)
         w[48 + i] = (unsigned char)(i + 1);
     float *rows = (float *)(void *)(w + MSA_PROMPT_TABLE_OFFSET);
-    for (size_t r = 0; r < 7 + MSA_MODEL_MASKS + MSA_MODEL_TEXTS; ++r)
-        for (size_t i = 0; i < MSA_MODEL_OUT; ++i)
-            rows[r * MSA_MODEL_OUT + i] = (float)r;
+    for (size_t bank = 0; bank < MSA_MODEL_BANKS; ++bank)
+        for (size_t r = 0; r < 7 + MSA_MODEL_MASKS + MSA_MODEL_TEXTS; ++r)
+            for (size_t i = 0; i < MSA_MODEL_OUT; ++i)
+                rows[bank * MSA_PROMPT_BANK_STRIDE / sizeof(float) + r * MSA_MODEL_OUT + i] = (float)(r + 100 * bank);
     put_number(w + 128, MSA_PROMPT_TABLE_OFFSET, 8);
     put_number(w + 136, MSA_MODEL_WEIGHTS_BYTES - MSA_PROMPT_TABLE_OFFSET, 8);
     seal_weights(w);
