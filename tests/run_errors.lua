@@ -267,6 +267,10 @@ run("17 points", { "16" }, "--image", image, "--prompts", file("many.json",
 run("a mask prompt of another size", { "mask_prompt.npy" }, "--image", image, "--mask-in", "mask_prompt.npy", "--mask-out", "new.png")
 run("17 clicks of refinement", { "--refine", "16", "17" }, "--image", image, "--truth", tally.demo .. "/truth.png", "--refine", "17")
 run("a truth of another size", { "small.png", "512x512", "3x2" }, "--image", image, "--truth", small_truth, "--refine", "3")
+run("a bank of a build without", { "--bank", "without" }, "--image", image, "--point", "1,1", "--bank", "carotid")
+run("a phrase of a build without", { "--text", "without" }, "--image", image, "--text", "carotid", "--mask-out", "new.png")
+run("a volume of no slices", { "empty.npy", "found 0" }, "--image", file("empty.npy", "\x93NUMPY\1\0\x76\0"
+  .. ("{'descr': '|u1', 'fortran_order': False, 'shape': (0, 4, 4, 3), }"):gsub("$", (" "):rep(52), 1) .. "\n"), "--point", "1,1")
 run("a truth that is missing", { "absent.png" }, "--image", image, "--truth", "absent.png", "--refine", "3", "--mask-out", "new.png")
 run("a mask that cannot be written", { "/proc/mask.png" }, "--image", image, "--point", "1,1", "--mask-out", "/proc/mask.png")
 run("a full device", { "/dev/full" }, "--image", image, "--point", "1,1", "--upsampled-out", "/dev/full")

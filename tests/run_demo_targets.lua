@@ -1,0 +1,76 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Several targets in one build: banks give the digests of their separate builds and store the backbone once; a phrase is one more token.
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local checkpoint = require "msagen.checkpoint"
+local npy = require "msagen.npy"
+local masks = require "masks"
+local tally = require "tally"
+
+local head, carotid = tally.demo, tally.source .. "/demo/carotid"
+local base, delta = head .. "/checkpoint.pth", carotid .. "/delta.pth"
+local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
+local point = ("%d,%d"):format(expected.point[1], expected.point[2])
+local work = tally.folder "demo-targets"
+
+local function build(name, ...)
+  tally.must { tally.program, "build", "-o", work .. "/" .. name, "--dialect", expected.dialect, "--board", tally.best, ... }
+end
+
+local function digest(name, ...)
+  local text = tally.must { tally.program, "run", work .. "/" .. name, "--image", carotid .. "/image.png", "--point", point, "--digest", ... }
+  return text:match "digest (%x+)" or error("run printed no digest", 0)
+end
+
+tally.test("banks have the digests of their separate builds", function()
+  build("banks", "--bank", "head=" .. base, "--bank", "carotid=" .. delta, "--base", base)
+  build("head", base)
+  build("carotid", delta, "--base", base)
+  local mask = work .. "/mask.png"
+  assert(digest("banks", "--bank", "carotid", "--mask-out", mask) == digest "carotid", "the carotid's differs")
+  assert(digest("banks", "--bank", "head") == digest "head", "the head's differs")
+  assert(digest "banks" == digest "head", "the first bank is not the default")
+  local dice = masks.dice(masks.read(mask), masks.read(carotid .. "/truth.png"))
+  assert(math.abs(dice - expected.dice_pytorch) <= 0.002, ("Dice %.4f, PyTorch's is %.4f"):format(dice, expected.dice_pytorch))
+  return ("Dice %.4f"):format(dice)
+end)
+
+tally.test("banks store what they share once", function()
+  local ours, bytes = sys.size(work .. "/banks/msa_weights.bin"), sys.size(work .. "/head/msa_weights.bin")
+  local ckpt = checkpoint.open(delta)
+  for _, name in ipairs(ckpt:names()) do
+    if not name:find("Depth_Adapter", 1, true) then bytes = bytes + 4 * ckpt:tensor(name):numel() end -- unused in 2-D
+  end
+  assert(ours <= 1.02 * bytes, ("%d bytes for a backbone and two differences of %d"):format(ours, bytes))
+  return ("%.3f of backbone and differences"):format(ours / bytes)
+end)
+
+tally.test("every bank passes the self-test", function()
+  local request, response = work .. "/request", work .. "/response"
+  sys.write_file(request, "MSARUN3\n" .. string.pack("<I4I4", 12, 0))
+  tally.must { work .. "/banks/msa_run", request, response, work .. "/banks/msa_weights.bin" }
+  assert(sys.read_file(response) == "", "the bench says " .. sys.read_file(response))
+end)
+
+tally.test("a phrase whose embedding is that of no point is a token of no point", function()
+  local ckpt = checkpoint.open(base)
+  local row = ckpt:tensor "prompt_encoder.not_a_point_embed.weight"
+  local bytes = row:scale(0):tobytes() .. row:scale(1):tobytes()
+  local header = json.encode { __metadata__ = { names = '["nothing","no point"]' }, phrases = { dtype = "F32", shape = { 2, row:numel() }, data_offsets = { 0, #bytes } } }
+  header = header .. (" "):rep(-#header % 8)
+  sys.write_file(work .. "/texts.safetensors", string.pack("<I8", #header) .. header .. bytes)
+  build("texts", base, "--text-prompts", work .. "/texts.safetensors")
+  -- Tokens in another order: the same up to rounding.
+  local function logits(name, ...)
+    tally.must { tally.program, "run", work .. "/texts", "--image", head .. "/image.png", "--box", "100,100,400,400", "--out", work .. "/" .. name, ... }
+    return npy.read(("%s/%s/prompt_0.logits.npy"):format(work, name)):totable()
+  end
+  local phrase, label, other = logits("phrase", "--text", "no point"), logits("label", "--point", "0,0,-1"), logits("other", "--text", "nothing")
+  local same, apart, largest = 0, 0, 0
+  for i, value in ipairs(phrase) do
+    same, apart, largest = math.max(same, math.abs(value - label[i])), math.max(apart, math.abs(value - other[i])), math.max(largest, math.abs(value))
+  end
+  assert(same <= 1e-5 * largest, ("logits %.2g apart"):format(same))
+  assert(apart > 1e-2 * largest, "another phrase gives the same")
+end)
+return tally.finish()
