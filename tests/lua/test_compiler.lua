@@ -90,7 +90,9 @@ describe("generated text", function()
       assert(allowed or not code_of(text):find "%f[%w_]double%f[^%w_]", file .. " has double")
       -- A literal without f is a double.
       if not allowed then
-        for literal in code_of(text):gmatch "%f[%w_.]%d+%.%d*[eE]?[+-]?%d*%f[^%w.]" do error(file .. ": " .. literal) end
+        local rest = code_of(text):gsub("%f[%w_]0x%x+u?", "0"):gsub("%f[%w_.]%d+%.?%d*[eE][+-]?%d+f", "f"):gsub("%f[%w_.]%d+%.%d*f", "f")
+        local literal = rest:match "%f[%w_]%d+%.%d*" or rest:match "%f[%w_]%d+[eE][+-]?%d+"
+        assert(not literal, literal and file .. ": " .. literal)
       end
     end)
   end)
