@@ -99,6 +99,7 @@ function folder:perform(request, response, renamed)
   local status, output = sys.spawn(command)
   local text = sys.exists(response) and sys.read_file(response) or ""
   local refused = text:match "\nerror ([^\n]*)" or text:match "^error ([^\n]*)"
+  if refused == "request: of another version" then fail("%s: expected a folder that this version of msagen built, found another's: build it again", self.path) end
   if refused then fail("%s: %s", self.path, renamed(refused)) end
   if status ~= 0 then
     local why = SIGNALS[status] or output and output:match "([^\n]+)\n*$" or "no reason given"

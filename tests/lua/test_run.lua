@@ -277,6 +277,15 @@ describe("a folder", function()
     equal(sys.list(work), before)
   end)
 
+  it("that another version built is refused", function()
+    local source = path .. "/msa_run.c"
+    local text = sys.read_file(source)
+    sys.write_file(source, (text:gsub("'R', 'U', 'N', '%d'", "'R', 'U', 'N', '0'")))
+    refuses(function() run(path, { image = image }) end, path, "this version of msagen")
+    sys.write_file(source, text)
+    run(path, { image = image })
+  end)
+
   it("of another kind is refused", function()
     refuses(function() folder.open(work .. "/absent") end, "absent", "found nothing")
     refuses(function() folder.open(image) end, "image.npy", "found a file")
