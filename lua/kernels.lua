@@ -14,7 +14,8 @@ end
 
 -- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
 local function literal(x)
-  return ("%.9g"):format((string.unpack("<f", string.pack("<f", x))))
+  local text = ("%.9g"):format((string.unpack("<f", string.pack("<f", x))))
+  return text:find "[.e]" and text or text .. ".0"
 end
 
 local function round16(n) return (n + 15) // 16 * 16 end

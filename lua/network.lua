@@ -151,7 +151,7 @@ local function decoder(g, m)
     end
     local attended = q "self"
     g:op("attention", layer, position and { queries, queries, "tokens" } or { queries, queries }, { attended },
-      { params = projections(m, at .. "self_attn"), heads = heads, query_position = position, key_position = position })
+      { params = projections(m, at .. "self_attn"), heads = heads, from = "tokens", to = "tokens", query_position = position, key_position = position })
     if k > 0 or m.first_self_attention == "add" then
       local sum = q "self_added"
       g:op("add", layer, { queries, attended }, { sum }, {})
@@ -162,7 +162,7 @@ local function decoder(g, m)
     layer = ("decoder_%d_token_to_image"):format(k)
     local a, added = q "token_to_image", q "token_to_image_added"
     g:op("attention", layer, { queries, keys, "tokens", "position" }, { a },
-      { params = projections(m, at .. "cross_attn_token_to_image"), heads = heads, query_position = true, key_position = true })
+      { params = projections(m, at .. "cross_attn_token_to_image"), heads = heads, from = "tokens", to = "image", query_position = true, key_position = true })
     if m.tensor[at .. "Prompt_Adapter.D_fc1.weight"] then
       local adapted = q "prompt_adapter"
       g:op("prompt_adapter", layer, { a, "tokens" }, { adapted }, { params = adapter(m, at .. "Prompt_Adapter", "D_fc1", "D_fcp", "D_fc2") })
@@ -188,7 +188,7 @@ local function decoder(g, m)
     layer = ("decoder_%d_image_to_token"):format(k)
     local b, moved = i "image_to_token", i "image_to_token_added"
     g:op("attention", layer, { keys, queries, "position", "tokens" }, { b },
-      { params = projections(m, at .. "cross_attn_image_to_token"), heads = heads, query_position = true, key_position = true })
+      { params = projections(m, at .. "cross_attn_image_to_token"), heads = heads, from = "image", to = "tokens", query_position = true, key_position = true })
     g:op("add", layer, { keys, b }, { moved }, {})
     if m.tensor[at .. "Image_Adapter.D_fc1.weight"] then
       local adapted, both = i "image_adapter", i "image_adapted"
@@ -200,7 +200,7 @@ local function decoder(g, m)
   end
   local a, added, last = g:value("final_attention", rows, E), g:value("final_added", rows, E), g:value("final_tokens", rows, E)
   g:op("attention", "decoder_final_token_to_image", { queries, keys, "tokens", "position" }, { a },
-    { params = projections(m, root .. "transformer.final_attn_token_to_image"), heads = heads, query_position = true, key_position = true })
+    { params = projections(m, root .. "transformer.final_attn_token_to_image"), heads = heads, from = "tokens", to = "image", query_position = true, key_position = true })
   g:op("add", "decoder_final_token_to_image", { queries, a }, { added }, {})
   g:op("layernorm", "decoder_final_token_to_image", { added }, { last },
     { params = take(m, root .. "transformer.norm_final_attn", "weight", "bias"), eps = DECODER_EPS })

@@ -8,10 +8,10 @@ local patterns = {
   { "encoder_mlp", "layernorm linear gelu linear adapter? add? add" },
   { "neck", "linear layernorm conv3x3 layernorm" },
   { "dense_prompt", "add_dense_prompt" },
-  { "token_self_attention", "add? attention add? layernorm", queries = "tokens", keys = "tokens" },
-  { "token_to_image", "attention prompt_adapter? add layernorm", queries = "tokens", keys = "image" },
+  { "token_self_attention", "add? attention add? layernorm", from = "tokens", to = "tokens" },
+  { "token_to_image", "attention prompt_adapter? add layernorm", from = "tokens", to = "image" },
   { "token_mlp", "linear relu linear adapter? add? add layernorm" },
-  { "image_to_token", "attention add adapter? add? layernorm", queries = "image", keys = "tokens" },
+  { "image_to_token", "attention add adapter? add? layernorm", from = "image", to = "tokens" },
   { "heads", "token_heads" },
   { "masks", "conv_transpose2x2 layernorm gelu conv_transpose2x2 gelu mask_product" },
 }
@@ -39,10 +39,8 @@ function fused:op(kind, n)
   end
 end
 
-return function(graph, model)
+return function(graph)
   graph.fused = {}
-  local image_rows = model.grid * model.grid
-  local function side(name) return graph.values[name].rows == image_rows and "image" or "tokens" end
   for _, L in ipairs(graph:layers()) do
     local kinds, attention = {}, nil
     for i, op in ipairs(L) do
@@ -52,7 +50,7 @@ return function(graph, model)
     for _, p in ipairs(patterns) do
       local words = {}
       for word in p[2]:gmatch("%S+") do words[#words + 1] = word end
-      if matches(words, kinds) and (not p.queries or (side(attention.inputs[1]) == p.queries and side(attention.inputs[2]) == p.keys)) then
+      if matches(words, kinds) and (not p.from or (attention.from == p.from and attention.to == p.to)) then
         L.kind = p[1]
         break
       end

@@ -21,7 +21,7 @@ local function one_layer(...)
   g:value("tokens", 5, 8)
   for _, kind in ipairs { ... } do
     local name, queries, keys = kind:match "^(%w+):(%w+):(%w+)$"
-    g:op(name or kind, "layer", name and { queries, keys } or { "image" }, { "image" })
+    g:op(name or kind, "layer", name and { queries, keys } or { "image" }, { "image" }, { from = queries, to = keys })
   end
   return g, { grid = 4 }
 end
