@@ -136,6 +136,18 @@ static int add(lua_State *L)
     return 1;
 }
 
+/* reference.position(gaussian, g) */
+static int position(lua_State *L)
+{
+    size_t shape[2];
+    const lua_Integer g = luaL_checkinteger(L, 2);
+    const float *gaussian = matrix(L, 1, shape);
+    luaL_argcheck(L, shape[0] == 2, 1, "two rows expected");
+    luaL_argcheck(L, g > 0 && g <= 4096, 2, "a grid expected");
+    msagen_reference_position(gaussian, (size_t)g, 2 * shape[1], result(L, (size_t)(g * g), 2 * shape[1]));
+    return 1;
+}
+
 /* reference.crc32c(crc, x): of the floats as they lie in memory */
 static int crc32c(lua_State *L)
 {
@@ -149,7 +161,7 @@ static int crc32c(lua_State *L)
 int luaopen_msagen_reference(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"layernorm", layernorm}, {"attention", attention},
-        {"gelu", gelu}, {"relu", relu}, {"add", add}, {"crc32c", crc32c}, {NULL, NULL}};
+        {"gelu", gelu}, {"relu", relu}, {"add", add}, {"position", position}, {"crc32c", crc32c}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

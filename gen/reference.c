@@ -175,3 +175,18 @@ int msagen_reference_attention(const float *q, const float *k, const float *v, f
     free(work);
     return 0;
 }
+
+void msagen_reference_position(const float *gaussian, size_t g, size_t E, float *out)
+{
+    const size_t half = E / 2;
+    for (size_t j = 0; j < g; ++j)
+        for (size_t i = 0; i < g; ++i) {
+            const float x = 2.0f * (((float)i + 0.5f) / (float)g) - 1.0f, y = 2.0f * (((float)j + 0.5f) / (float)g) - 1.0f;
+            float *row = out + (j * g + i) * E;
+            for (size_t k = 0; k < half; ++k) {
+                const float angle = msa_fma(y, gaussian[half + k], x * gaussian[k]) * 6.28318530717958648f;
+                row[k] = msa_sin(angle);
+                row[half + k] = msa_cos(angle);
+            }
+        }
+}

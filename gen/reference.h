@@ -25,4 +25,8 @@ void msagen_reference_layernorm(const float *x, const float *gamma, const float 
 int msagen_reference_attention(const float *q, const float *k, const float *v, float *out, size_t M, size_t N, size_t C, size_t heads, size_t tile, size_t count,
                                size_t side, const size_t *place, const float *rel_h, const float *rel_w);
 
+/* out (g*g,E) = Fourier features of the positions of a g x g grid, row by row: sines, then cosines, of 2 pi (x, y) gaussian,
+ * x and y from -1 to 1; gaussian (2,E/2), E even. As the prompt encoder computes them in float32. */
+void msagen_reference_position(const float *gaussian, size_t g, size_t E, float *out);
+
 #endif

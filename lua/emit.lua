@@ -3,6 +3,7 @@
 -- their places are part of the text.
 local fail = require "fail"
 local network = require "network"
+local reference = require "msagen.reference"
 local segment = require "segment"
 local sys = require "msagen.sys"
 local template = require "template"
@@ -13,42 +14,10 @@ local emit = {}
 
 local ARITHMETIC = "f32-fma-1"
 
-local function f32(x) return (string.unpack("<f", string.pack("<f", x))) end
-
--- Fourier features of the positions, [g*g, E], as the prompt encoder computes them in float32: x first, then y.
+-- Fourier features of the positions, [g*g, E].
 local function dense_position(model)
-  local g, E = model.grid, model.out
   local gaussian = model.tensor["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"]
-  local half = E // 2
-  local two_pi = f32(2 * math.pi)
-  local gx, gy = {}, {}
-  for k = 0, half - 1 do gx[k + 1], gy[k + 1] = gaussian:get(0, k), gaussian:get(1, k) end
-  local function coordinate(i) return f32(2 * f32((i + 0.5) / g) - 1) end
-  local from_x = {}
-  for i = 0, g - 1 do
-    local c, row = coordinate(i), {}
-    for k = 1, half do row[k] = f32(c * gx[k]) end
-    from_x[i] = row
-  end
-  local format = "<" .. ("f"):rep(16)
-  local out, line = {}, {}
-  for j = 0, g - 1 do
-    local c = coordinate(j)
-    for i = 0, g - 1 do
-      local row = from_x[i]
-      for k = 1, half do
-        local angle = f32(f32(c * gy[k] + row[k]) * two_pi)
-        line[k], line[half + k] = math.sin(angle), math.cos(angle)
-      end
-      for k = 1, E, 16 do
-        if k + 15 <= E then out[#out + 1] = string.pack(format, table.unpack(line, k, k + 15))
-        else
-          for n = k, E do out[#out + 1] = string.pack("<f", line[n]) end
-        end
-      end
-    end
-  end
-  return tensor.frombytes(table.concat(out), "f32", { g * g, E }):rename(gaussian.name)
+  return reference.position(gaussian, model.grid):rename(gaussian.name)
 end
 
 -- The rows that prompt tokens are made of: gaussian matrix, point embeddings, "not a point", output tokens, text prompts.

@@ -153,46 +153,60 @@ static inline float msa_gelu(float x)
     return msa_fma(-a, h, msa_max(x, 0.0f));
 }
 
-/* x = n pi/2 + r, |r| <= pi/4, for |x| < 10^5; n modulo 4 goes to *quadrant. */
-static inline float msa_reduce_quadrant(float x, uint32_t *quadrant)
+/* An angle less the nearest multiple of pi/2: high + low, |high| <= pi/4 or little more, low what high rounds away;
+ * quadrant is that multiple modulo 4. */
+typedef struct {
+    float high, low;
+    uint32_t quadrant;
+} msa_angle;
+
+/* For |x| < 10^5. */
+static inline msa_angle msa_reduce(float x)
 {
     const float t = msa_fma(x, 0.636619772367581343f, MSA_EXP_ROUND);
     const float n = t - MSA_EXP_ROUND;
-    float r = msa_fma(n, -1.57079637050628662109375f, x);
-    r = msa_fma(n, 4.37113900018624283e-8f, r);
-    r = msa_fma(n, 1.71512449441267439e-15f, r);
-    *quadrant = msa_bits(t) & 3u;
-    return r;
+    const float p = n * 1.57079637050628662109375f; /* pi/2 as a float, and */
+    const float rest = msa_fma(n, 1.57079637050628662109375f, -p); /* what the product rounds away, and */
+    const float d = x - p;
+    const float e = msa_fma(n, 4.37113900018624283e-8f, -rest); /* what pi/2 does */
+    msa_angle a;
+    a.high = d + e;
+    const float v = a.high - d;
+    a.low = (d - (a.high - v)) + (e - v);
+    a.quadrant = msa_bits(t) & 3u;
+    return a;
 }
 
-/* sin r for quadrant 0, cos r for 1, and so on; |r| <= pi/4. */
-static inline float msa_sin_quadrant(float r, uint32_t quadrant)
+/* Sine in quadrant 0, cosine in 1, and so on; sums end with their largest term, so that only its rounding counts. */
+static inline float msa_sin_in_quadrant(msa_angle a, uint32_t quadrant)
 {
-    const float z = r * r;
+    const float r = a.high, z = r * r;
     float s = 2.7175644845556235e-06f, c = 2.4431205019936897e-05f;
     s = msa_fma(s, z, -0.00019839256128761917f);
     s = msa_fma(s, z, 0.008333329111337662f);
     s = msa_fma(s, z, -0.1666666716337204f);
-    s = msa_fma(s * z, r, r);
+    s = msa_fma(s * z, r, msa_fma(z * -0.5f, a.low, a.low)) + r;
     c = msa_fma(c, z, -0.0013887305976822972f);
     c = msa_fma(c, z, 0.04166664555668831f);
-    c = msa_fma(c * z, z, msa_fma(z, -0.5f, 1.0f));
+    const float half = z * 0.5f, most = 1.0f - half;
+    float small = (1.0f - most) - half;
+    small = msa_fma(msa_fma(r, r, -z), -0.5f, small);
+    small = msa_fma(-r, a.low, small);
+    c = msa_fma(c * z, z, small) + most;
     const float v = (quadrant & 1u) != 0u ? c : s;
     return (quadrant & 2u) != 0u ? -v : v;
 }
 
 static inline float msa_sin(float x)
 {
-    uint32_t quadrant;
-    const float r = msa_reduce_quadrant(x, &quadrant);
-    return msa_sin_quadrant(r, quadrant);
+    const msa_angle a = msa_reduce(x);
+    return msa_sin_in_quadrant(a, a.quadrant);
 }
 
 static inline float msa_cos(float x)
 {
-    uint32_t quadrant;
-    const float r = msa_reduce_quadrant(x, &quadrant);
-    return msa_sin_quadrant(r, quadrant + 1u);
+    const msa_angle a = msa_reduce(x);
+    return msa_sin_in_quadrant(a, a.quadrant + 1u);
 }
 
 #endif

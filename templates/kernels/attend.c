@@ -18,6 +18,11 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
         m[i] = -FLT_MAX;
         l[i] = 0.0f;
     }
+@ local function count_from(t)
+@   if keys <= tile then return ", count" end
+@   local first = t == "t" and "t * " .. tile or tostring(t * tile)
+@   return (", count > %s ? count - %s : 0"):format(first, first)
+@ end
 @ local function one(t, keys_here)
 @   local padded = (keys_here + 15) // 16 * 16
 @   if rel then
@@ -29,7 +34,7 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
     }
 @   end
     $(kernels:gemm { M = M, N = keys_here, K = d, lda = ldq, ldc = lds, init = rel and "keep" or "zero" })(q, kp + $(t) * $(padded_tile * d), s);
-    $(kernels:softmax { rows = M, cols = keys_here, ld = lds, counted = counted })(s, m, l, alpha$(counted and ", count" or ""));
+    $(kernels:softmax { rows = M, cols = keys_here, ld = lds, counted = counted })(s, m, l, alpha$(counted and count_from(t) or ""));
 @   return padded
 @ end
 @ local function rescale()
@@ -43,8 +48,8 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
 @ local function product(t, keys_here, init)
     $(kernels:gemm { M = M, N = dpad, K = keys_here, lda = lds, bps = keys_here * 16, ldc = dpad, init = init })(s, vp + $(t) * $(tile * dpad), o);
 @ end
-@ one("0", math.min(tile, keys))
-@ product("0", math.min(tile, keys), "zero")
+@ one(0, math.min(tile, keys))
+@ product(0, math.min(tile, keys), "zero")
 @ if full > 1 then
     for (size_t t = 1; t < $(full); ++t) {
 @   one("t", tile)
