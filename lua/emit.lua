@@ -1,11 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first, since
 -- their places are part of the text.
-local fail = require "fail"
 local network = require "network"
 local reference = require "msagen.reference"
 local segment = require "segment"
-local sys = require "msagen.sys"
 local template = require "template"
 local tensor = require "msagen.tensor"
 local kernels = require "kernels"

@@ -186,7 +186,7 @@ local function divides(ckpt, whole, part, what, ...)
 end
 
 --- Widths and counts that the shapes give, and what only an option can.
-local function hyper_parameters(ckpt, dialect, traits, value, counts, options, spell)
+local function hyper_parameters(ckpt, dialect, value, counts, options, spell)
   divides(ckpt, value.dim, value.head, "%s is [..,%d]; expected a head width that divides the encoder's width %d",
     spell "image_encoder.blocks.0.attn.rel_pos_h", value.head, value.dim)
   local heads = options.decoder_heads or 8
@@ -423,7 +423,7 @@ function import.plan(ckpt, options)
     local depth, chunk = volume(ckpt, candidate, traits, options)
     local fit = match(file, base, candidate, traits, options)
     fit.depth, fit.chunk = depth, chunk
-    fit.heads, fit.classes, fit.clicks = hyper_parameters(ckpt, candidate, traits, fit.value, fit.counts, options, fit.spell)
+    fit.heads, fit.classes, fit.clicks = hyper_parameters(ckpt, candidate, fit.value, fit.counts, options, fit.spell)
     fit.place = geometry(ckpt, candidate, traits, fit.entries, fit.value, fit.counts, options, fit.spell)
     return fit
   end)

@@ -137,7 +137,8 @@ function kernels:attend(f)
   return name, { s = f.M * lds, o = f.M * dpad, stat = round16(4 * f.M) }
 end
 
---- Element-wise kernels on `rows` rows of C: `kind` "add" (y += x), "add2" (z += x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "copyadd" (z = x + y), "scale" (x *= s).
+--- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z += x + y),
+-- "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "scale" (x *= s), "gelu" (x = gelu(x)).
 function kernels:rows(kind, f)
   return self:make("rows_" .. kind, ("msa_%s_%dx%d"):format(kind, f.rows, f.C),
     { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s and literal(f.s) or "" })

@@ -10,7 +10,7 @@ local file = {}
 -- the name without "module."; role: "checkpoint" or "base".
 function file.read(ckpt, role)
   local found = { ckpt = ckpt, path = ckpt.path, role = role, list = {}, keys = {} }
-  local all, seen, odd = {}, {}, nil
+  local all, seen, odd = {}, {}
   for i, name in ipairs(ckpt:names()) do all[i] = name end
   found.prefix, odd = names.prefix(all)
   if not found.prefix then

@@ -3,8 +3,6 @@
 -- adapters, residual and norm. Token matrices always have their largest number of rows; keys past the count of the prompt
 -- weigh nothing, so one click and sixteen take the same time.
 local kernels = require "kernels"
-local segment = require "segment"
-local scratch = require "scratch"
 
 local stride = kernels.stride
 

@@ -20,7 +20,7 @@ local function tile_rows(height, width)
 end
 
 -- q, k or v of one head as a [C,d] matrix.
-local function head_matrix(weight, C, d, first)
+local function head_matrix(weight, d, first)
   return function() return weight:slice(1, first, d):transpose():rename(weight.name) end
 end
 
@@ -43,7 +43,7 @@ function layer.prepare(L, ctx)
   seg:norm("norm", norm.params)
   for i, part in ipairs { "q", "k", "v" } do
     local base = (i - 1) * C
-    for h = 0, heads - 1 do seg:panels(part .. h, C, d, head_matrix(weight, C, d, base + h * d)) end
+    for h = 0, heads - 1 do seg:panels(part .. h, C, d, head_matrix(weight, d, base + h * d)) end
     -- One row of biases a head, filled up to whole panels.
     seg:rows(part .. "_bias", heads, d, dpad, function()
       if not bias then return tensor.zeros { heads, d } end
