@@ -109,6 +109,22 @@ int msagen_cleanup(const char *path)
     return 0;
 }
 
+int msagen_temporary_folder(char *path)
+{
+    sigset_t before;
+    block_signals(&before);
+    int status = mkdtemp(path) ? 0 : -1;
+    if (status == 0 && msagen_cleanup(path) != 0) {
+        rmdir(path);
+        errno = ENOMEM;
+        status = -1;
+    }
+    const int why = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = why;
+    return status;
+}
+
 void msagen_keep(const char *path)
 {
     sigset_t before;

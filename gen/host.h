@@ -39,6 +39,7 @@ int msagen_host_run(lua_State *L, const char *script, int argc, char **argv);
 
 /* Files and trees to remove when the program ends early. */
 int msagen_cleanup(const char *path);  /* register; 0, or -1: out of memory, or 64 are registered already */
+int msagen_temporary_folder(char *path); /* mkdtemp and register, no signal between; 0, or -1 with errno */
 void msagen_keep(const char *path);    /* forget; the path as registered */
 void msagen_cleanup_now(void);         /* remove and forget all */
 void msagen_cleanup_on_signals(void);  /* remove all on SIGINT, SIGTERM, SIGHUP and SIGPIPE; survive SIGXFSZ */

@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -125,14 +126,14 @@ static int sys_mkdir_p(lua_State *L)
     return 0;
 }
 
-/* mkdtemp(folder, prefix) -> path of a new folder in `folder`; it can be entered by its user alone, as mkdtemp(3) makes it */
+/* mkdtemp(folder, prefix) -> path of a new folder in `folder`, registered to be removed; it can be entered by its user alone, as mkdtemp(3) makes it */
 static int sys_mkdtemp(lua_State *L)
 {
     const char *folder = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, "");
     const size_t size = strlen(folder) + strlen(prefix) + 8;
     char *path = lua_newuserdatauv(L, size, 0);
     snprintf(path, size, "%s/%sXXXXXX", folder, prefix);
-    if (!mkdtemp(path))
+    if (msagen_temporary_folder(path) != 0)
         return fail_errno(L, folder, "written");
     lua_pushstring(L, path);
     return 1;
@@ -145,6 +146,25 @@ static int sys_rename(lua_State *L)
     if (rename(from, to) != 0)
         return fail_errno(L, to, "written");
     return 0;
+}
+
+/* exchange(a, b) -> true: both paths, which exist, have changed places in one step; false: this file system cannot */
+static int sys_exchange(lua_State *L)
+{
+    const char *a = luaL_checkstring(L, 1), *b = luaL_checkstring(L, 2);
+#if defined SYS_renameat2 && defined RENAME_EXCHANGE
+    if (syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    if (errno != ENOSYS && errno != EINVAL)
+        return fail_errno(L, b, "written");
+#else
+    (void)a;
+    (void)b;
+#endif
+    lua_pushboolean(L, 0);
+    return 1;
 }
 
 /* chmod(path, mode) */
@@ -439,6 +459,7 @@ int luaopen_msagen_sys(lua_State *L)
         {"cleanup", sys_cleanup},
         {"columns", sys_columns},
         {"cpu_features", sys_cpu_features},
+        {"exchange", sys_exchange},
         {"exists", sys_exists},
         {"isatty", sys_isatty},
         {"isdir", sys_isdir},

@@ -188,7 +188,6 @@ function compiler.build(device, dir, where, progress)
   local parent, name = parent_and_name(dir)
   if not sys.isdir(parent) then sys.mkdir_p(parent) end
   local work = sys.mkdtemp(parent, "." .. name .. ".")
-  sys.cleanup(work)
   local ok, message = pcall(function()
     local prefix = device.prefix or "msa"
     local upper = prefix:upper()
@@ -213,16 +212,12 @@ function compiler.build(device, dir, where, progress)
     end
     sys.write_file(work .. "/manifest.json", require("msagen.json").encode(manifest(build, device, blob, info, files), { indent = 1 }) .. "\n")
     sys.chmod(work, 493) -- 0755: a temporary folder is private
-    if sys.exists(dir) then
-      local old = sys.mkdtemp(parent, "." .. name .. ".old.")
-      sys.cleanup(old)
-      sys.rename(dir, old .. "/dir")
-      sys.rename(work, dir)
-      sys.remove_tree(old)
-      sys.keep(old)
-    else
+    if not sys.exists(dir) then sys.rename(work, dir)
+    elseif not sys.exchange(work, dir) then -- else work is what was there before, and goes
+      sys.remove_tree(dir)
       sys.rename(work, dir)
     end
+    sys.remove_tree(work)
     sys.keep(work)
   end)
   if not ok then

@@ -314,7 +314,6 @@ function verb.run(args)
   folder:compile()
   local base = os.getenv "TMPDIR" or "/tmp"
   local scratch = sys.mkdtemp(base, "msagen-run-")
-  sys.cleanup(scratch)
   local staging = require("run.staging").new()
   local ok, message = pcall(perform, args, folder, image, list, truth, staging, scratch)
   staging:close()
