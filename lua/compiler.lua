@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The compiler as a whole: a device description -> a folder of C.
 local boards = require "boards"
+local costs = require "costs"
 local emit = require "emit"
 local fail = require "fail"
 local import = require "import"
@@ -134,7 +135,7 @@ local function manifest(build, device, blob, info, files)
   local m, json = build.model, require "msagen.json"
   local layers, buffers = {}, {}
   for i, L in ipairs(build.graph.fused) do
-    layers[i] = { name = L.name, kind = L.kind, phase = L.decoding and "decode" or "encode", macs = L.macs, weights_offset = L.weights_at * 4, weights_bytes = L.segment:floats(#build.banks) * 4, bank_bytes = L.segment.own * 4, scratch_bytes = L.scratch * 4 }
+    layers[i] = { name = L.name, kind = L.kind, phase = L.decoding and "decode" or "encode", macs = L.macs, bytes = costs.bytes(L, build), weights_offset = L.weights_at * 4, weights_bytes = L.segment:floats(#build.banks) * 4, bank_bytes = L.segment.own * 4, scratch_bytes = L.scratch * 4 }
   end
   for i, b in ipairs(build.graph.memory.buffers) do buffers[i] = { name = b.name, offset = b.offset * 4, bytes = b.floats * 4, first_step = b.first, last_step = b.last } end
   local pruned = {}

@@ -136,7 +136,11 @@ describe("the manifest", function()
     equal(m.weights_bytes, sys.size(dir .. "/msa_weights.bin"))
     assert(m.arena_bound_bytes <= m.arena_bytes)
     local macs = { encode = 0, decode = 0 }
-    for _, layer in ipairs(m.layers) do macs[layer.phase] = macs[layer.phase] + layer.macs end
+    for _, layer in ipairs(m.layers) do
+      macs[layer.phase] = macs[layer.phase] + layer.macs
+      equal(math.type(layer.bytes), "integer", layer.name)
+      assert(layer.bytes >= layer.weights_bytes, layer.name) -- one bank
+    end
     equal(macs, { encode = m.macs_encode, decode = m.macs_decode })
   end)
 end)
