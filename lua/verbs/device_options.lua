@@ -1,0 +1,117 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The devices that a command line describes: options that `build` and `plan` share, and build scripts.
+local fail = require "fail"
+
+local options = {}
+
+local function integer(text)
+  local n = math.tointeger(tonumber(text))
+  if not n or n < 1 then return nil, ("expected a whole number above 0, found %s"):format(text) end
+  return n
+end
+
+local function block_list(text)
+  local list = {}
+  for piece in (text .. ","):gmatch("([^,]*),") do
+    local n = math.tointeger(tonumber(piece))
+    if not n or n < 0 then return nil, ("expected block numbers separated by commas, found %s"):format(text) end
+    list[#list + 1] = n
+  end
+  return list
+end
+
+local function one_of(...)
+  local allowed = { ... }
+  return function(text)
+    for _, a in ipairs(allowed) do
+      if a == text then return text end
+    end
+    return nil, ("expected %s, found %s"):format(table.concat(allowed, " or "), text)
+  end
+end
+
+--- Declare the argument and the options that describe a device.
+function options.setup(command)
+  command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there are banks."):argname("SCRIPT.lua|CHECKPOINT"):args "?"
+  command:option("--board", "What to compile for; msagen boards lists them. Default: the best board for this CPU."):argname "NAME"
+  command:option("--resolution", "Side of the square that images are resized to, pixels. Default: the file's own."):argname("PX"):convert(integer)
+  command:option("--depth", "Slices of a volume. Default: 1."):argname("D"):convert(integer)
+  command:option("--precision", "Arithmetic of the build: f32."):argname("NAME"):convert(one_of "f32")
+  command:option("--dialect", "Which program trained the file; needed only where the tensors do not tell."):argname "NAME"
+  command:option("--classes", "Classes that a 2024 or 2025 file was trained for. Default: 1."):argname("N"):convert(integer)
+  command:option("--cores", "Cores to split the work over: 1, as yet."):argname("N"):convert(integer)
+  command:option("--chunk", "Slices that the depth branch takes at a time, or none. Default: the depth."):argname("N|none"):convert(function(text)
+    if text == "none" then return text end
+    return integer(text)
+  end)
+  command:option("--decoder-heads", "Attention heads of the mask decoder. Default: 8."):argname("N"):target("decoder_heads"):convert(integer)
+  command:option("--global-blocks", "Encoder blocks with global attention, from 0; needed only where no tensor tells."):argname("LIST"):target("global_blocks"):convert(block_list)
+  command:option("--click-order", "How the weights expect clicks: xy (default) or rc (row, column)."):argname("ORDER"):target("click_order"):convert(one_of("xy", "rc"))
+  command:option("--base", "The backbone (a SAM checkpoint) of files that hold adapters only, or differences."):argname "FILE"
+  command:option("--bank", "A target of its own on a common backbone; repeated. msagen run --bank NAME chooses."):argname("NAME=FILE"):target("banks"):count("*"):convert(function(text)
+    local name, path = text:match("^([^=]+)=(.+)$")
+    if not name then return nil, ("expected NAME=FILE, found %s"):format(text) end
+    return { name = name, checkpoint = path }
+  end)
+  command:option("--text-prompts", "Embeddings of phrases, one of which may be a prompt: a matrix [n, E], or [n, t] with a projection [E, t], and names."):argname("FILE.safetensors"):target("text_prompts")
+  command:option("--prefix", "Prefix of all names, so that one program can hold several models. Default: msa."):argname "NAME"
+end
+
+local FIELDS = { "board", "resolution", "depth", "precision", "cores", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix", "base", "text_prompts" }
+
+-- Run a build script: a program of the user's own that returns a device, or a list of them with names.
+local function run_script(path)
+  local environment = setmetatable({ msagen = setmetatable({ device = function(t)
+    if type(t) ~= "table" then fail("%s: msagen.device: expected a table, found %s", path, type(t)) end
+    return t
+  end }, { __index = msagen }) }, { __index = _G })
+  local chunk, message = loadfile(path, "t", environment)
+  if not chunk then fail("%s", message) end
+  local ok, result = pcall(chunk)
+  if not ok then
+    if type(result) == "table" then error(result, 0) end
+    fail("%s", tostring(result):gsub("%c", " "))
+  end
+  if type(result) ~= "table" then fail("%s: expected the script to return msagen.device {...} or a list of them, found %s", path, type(result)) end
+  -- Paths in a script are relative to the script.
+  local folder = path:match("^(.*)/[^/]*$")
+  local devices = #result > 0 and result or { result }
+  for i, device in ipairs(devices) do
+    if type(device) ~= "table" then fail("%s: device %d: expected a table, found %s", path, i, type(device)) end
+    local function relative(t, field)
+      if folder and type(t[field]) == "string" and t[field]:sub(1, 1) ~= "/" then t[field] = folder .. "/" .. t[field] end
+    end
+    for _, field in ipairs { "checkpoint", "base", "text_prompts" } do relative(device, field) end
+    for _, bank in ipairs(type(device.banks) == "table" and device.banks or {}) do
+      if type(bank) == "table" then relative(bank, "checkpoint") end
+    end
+  end
+  return devices, #result > 0
+end
+
+--- The devices asked for, in order: {{ device =, name = nil or its name in a list }...}, options put over the script's fields;
+-- nil and a usage error's text where there is nothing to compile.
+function options.devices(args)
+  local banks = args.banks and #args.banks > 0 and args.banks or nil
+  if not args.input and not banks then return nil, "expected a script, a checkpoint or --bank NAME=FILE, found none" end
+  local devices, several = { { checkpoint = args.input } }, false
+  if args.input and args.input:match("%.lua$") then devices, several = run_script(args.input) end
+  local list, seen = {}, {}
+  for i, device in ipairs(devices) do
+    for _, field in ipairs(FIELDS) do
+      if args[field] ~= nil then device[field] = args[field] end
+    end
+    if banks then device.banks = banks end
+    list[i] = { device = device }
+    if several then
+      local name = device.name or device.board
+      if type(name) ~= "string" or not name:match("^[%w_.-]+$") or name:match("^%.+$") then fail("%s: name: expected letters, digits, -, _ and . for each device of a list, found %s", args.input, tostring(name)) end
+      if seen[name] then fail("%s: name: expected a different one for each device, found %s twice", args.input, name) end
+      seen[name] = true
+      list[i].name = name
+    end
+  end
+  return list
+end
+
+return options
