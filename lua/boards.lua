@@ -10,6 +10,7 @@
 --   core               per cycle and core: fma_per_cycle, loads_per_cycle (vectors), fma_latency (cycles)
 --   caches             bytes: l1, l2
 --   k_block            steps of k that a matrix product takes at a time
+--   address_bits       of a place in the memory of one program, 47 unless said: a larger arena is refused
 local fail = require "fail"
 local sys = require "msagen.sys"
 

@@ -50,6 +50,10 @@ local function schedule(model, board, models, private)
   local graph = network.build(model)
   graph.models, graph.private = models, private
   for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
+  local most, arena = 2 ^ (board.address_bits or 47), graph.memory.floats * 4
+  if arena > most then
+    fail("--resolution %d, --depth %d: expected an arena that %s can address, at most %.0f bytes, found %.0f", model.image_size, model.depth, board.name, most, arena)
+  end
   return { model = model, graph = graph, kernels = set, tables = emit.tables(model, private and private[""]) }
 end
 

@@ -18,7 +18,7 @@ local windows = require "import.windows"
 
 local import = {}
 
-local MAX_SIDE = 16384
+local MAX_SIDE, MAX_SLICES = 16384, 65536 -- as in msagen run
 local floating = { f32 = true, f64 = true, f16 = true, bf16 = true }
 
 --- The dialect asked for, or all that the names allow.
@@ -321,10 +321,17 @@ local function volume(ckpt, dialect, traits, options)
   if math.type(depth) ~= "integer" or depth < 1 then
     fail("--depth: expected a positive number, found %s", tostring(depth))
   end
-  if depth == 1 then return 1, nil end
+  if depth > MAX_SLICES then fail("--depth %d: expected at most %d slices, found %d", depth, MAX_SLICES, depth) end
+  if depth == 1 then
+    if chunk ~= nil then fail("--chunk %s: expected a volume, of --depth 2 or more, found a depth of 1", names.show(tostring(chunk))) end
+    return 1, nil
+  end
   if not dialect.volumes or not traits.encoder_adapters then
     fail("%s: --depth %d: expected 1, as %s has no depth branch, found %d", ckpt.path, depth,
       dialect.volumes and "a file without adapters" or "a file of " .. dialect.name, depth)
+  end
+  if dialect.volumes == "slices" and chunk == "none" then
+    fail("%s: --chunk none: expected the depth, %d, as %s runs over all slices, found none", ckpt.path, depth, dialect.name)
   end
   if chunk == "none" then return depth, false end
   chunk = chunk or depth
