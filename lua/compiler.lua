@@ -134,6 +134,7 @@ function compiler.schedule(device, where)
 end
 
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
+local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_refine" }
 
 local function manifest(build, device, blob, info, files)
   local m, json = build.model, require "msagen.json"
@@ -200,13 +201,16 @@ function compiler.build(device, dir, where, progress)
       if prefix == "msa" then return text end
       return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]libmsa_", "lib" .. prefix .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
     end
-    local info = { runtime_objects = {} }
+    local info = { runtime_objects = {}, runner_objects = {} }
     for i, file in ipairs(RUNTIME) do info.runtime_objects[i] = file .. ".o" end
+    for i, file in ipairs(RUNNER) do info.runner_objects[i] = file .. ".o" end
     local blob = emit.weights(build, work .. "/" .. prefix .. "_weights.bin", progress)
     progress("writing C", 1, 1)
     local texts = emit.texts(build, blob, info)
-    for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.c" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
-    for _, file in ipairs(RUNTIME) do texts[file .. ".c"] = sys.read_file(msagen.datadir .. "/runtime/" .. file .. ".c") end
+    for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
+    for _, list in ipairs { RUNTIME, RUNNER } do
+      for _, file in ipairs(list) do texts[file .. ".c"] = sys.read_file(msagen.datadir .. "/runtime/" .. file .. ".c") end
+    end
     local names, files = {}, {}
     for file in pairs(texts) do names[#names + 1] = file end
     table.sort(names)

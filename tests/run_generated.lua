@@ -18,11 +18,11 @@ local function lines(text)
   return text:gmatch "[^\n]+"
 end
 
---- The product's C files of a folder: all but the runner, which is a test harness.
-local function sources(fw, runner)
+--- The product's C files of a folder: all but the runner's, which is a test harness.
+local function sources(fw)
   local list = {}
   for _, name in ipairs(sys.list(fw)) do
-    if name:match "%.[ch]$" and name ~= (runner or "msa_run") .. ".c" then list[#list + 1] = name end
+    if name:match "%.[ch]$" and not name:match "^msa_run[._]" then list[#list + 1] = name end
   end
   return list
 end

@@ -14,6 +14,9 @@
 
 #define main bench_main
 #include "../../runtime/msa_run.c"
+#include "../../runtime/msa_run_bench.c"
+#include "../../runtime/msa_run_npy.c"
+#include "../../runtime/msa_run_refine.c"
 #undef main
 
 #include <criterion/criterion.h>
@@ -142,38 +145,38 @@ static void answer(const uint8_t *pixels, const uint8_t *truth, uint32_t clicks,
     const uint64_t numbers[2] = {seed, 3};
     cr_assert(made >= 0 && write(made, "abc", 3) == 3 && write(made, truth, 64 * 64) == 64 * 64);
     close(made);
-    volume = pixels;
-    image = (msa_image){pixels, 64, 64, 192, 0};
-    slices = 1;
-    encoded = false;
-    prompts = 0;
+    msa_run.volume = pixels;
+    msa_run.image = (msa_image){pixels, 64, 64, 192, 0};
+    msa_run.slices = 1;
+    msa_run.encoded = false;
+    msa_run.prompts = 0;
     memcpy(rest, head, sizeof head);
     memcpy(rest + 12, numbers, sizeof numbers);
     memcpy(rest + 28, path, sizeof path);
     memset(text, 0, bytes);
-    response = fmemopen(text, bytes, "w");
+    msa_run.response = fmemopen(text, bytes, "w");
     cr_assert_eq(perform(REFINE, rest, sizeof rest), 0);
-    fclose(response);
+    fclose(msa_run.response);
     unlink(path);
 }
 
 static void open_fake(void)
 {
-    void *const arena = allocate(MSA_MODEL_ARENA_BYTES);
-    float *const rows = allocate(4096);
+    void *const arena = msa_run_allocate(MSA_MODEL_ARENA_BYTES);
+    float *const rows = msa_run_allocate(4096);
     memset(rows, 0, 4096);
-    logits = allocate(sizeof(float) * MSA_MODEL_MASKS * SIDE * SIDE);
-    iou = allocate(sizeof(float) * MSA_MODEL_MASKS);
-    mask = (msa_mask){logits, iou, 0};
-    session.build = build_name();
-    session.state = OPENED;
-    session.arena = arena;
-    session.weights = (const unsigned char *)rows;
+    msa_run.logits = msa_run_allocate(sizeof(float) * MSA_MODEL_MASKS * SIDE * SIDE);
+    msa_run.iou = msa_run_allocate(sizeof(float) * MSA_MODEL_MASKS);
+    msa_run.mask = (msa_mask){msa_run.logits, msa_run.iou, 0};
+    msa_run.session.build = build_name();
+    msa_run.session.state = OPENED;
+    msa_run.session.arena = arena;
+    msa_run.session.weights = (const unsigned char *)rows;
 }
 
 static void close_bench(void)
 {
-    release(NULL);
+    msa_run_release(NULL);
 }
 
 Test(refine, clicks_follow_the_errors_and_logits_are_fed_back, .init = open_fake, .fini = close_bench)
@@ -200,7 +203,7 @@ Test(refine, clicks_follow_the_errors_and_logits_are_fed_back, .init = open_fake
         }
     }
     cr_assert_str_eq(line, "prompt 0 masks 1\nbest 0 0.5\n");
-    cr_assert_eq(logits[0], -1.5f, "three times -0.5: each call's logits were the next one's mask");
+    cr_assert_eq(msa_run.logits[0], -1.5f, "three times -0.5: each call's logits were the next one's mask");
 }
 
 Test(refine, it_ends_where_nothing_differs, .init = open_fake, .fini = close_bench)

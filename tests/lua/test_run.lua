@@ -149,12 +149,12 @@ local function fake_weights()
 end
 
 local makefile = [[
-C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers
+C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers msa_run msa_run_bench msa_run_npy msa_run_refine
 OBJECTS = ${C:=.o}
-msa_run: msa_run.o ${OBJECTS}
+msa_run: ${OBJECTS}
 	echo linked >> made
-	gcc -o $@ msa_run.o ${OBJECTS}
-${OBJECTS} msa_run.o: msa_model.h msa_internal.h Makefile
+	gcc -o $@ ${OBJECTS}
+${OBJECTS}: msa_model.h msa_internal.h Makefile
 .c.o:
 	gcc -std=c99 -O1 -DMSA_MODEL_DEPTH=%d -c -o $@ $<
 ]]
@@ -162,7 +162,7 @@ ${OBJECTS} msa_run.o: msa_model.h msa_internal.h Makefile
 local function fake_folder(name, depth)
   local path = work .. "/" .. name
   sys.mkdir_p(path)
-  for _, source in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.c", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c", "msa_status.c" } do
+  for _, source in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h", "msa_run.c", "msa_run_bench.c", "msa_run_npy.c", "msa_run_refine.c", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c", "msa_status.c" } do
     sys.write_file(path .. "/" .. source, sys.read_file(msagen.datadir .. "/runtime/" .. source))
   end
   for _, header in ipairs { "msa_model.h", "msa_internal.h", "layers.h" } do

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_run.h - what the test bench's files share; no part of the product. Included first. */
+#ifndef MSA_RUN_H
+#define MSA_RUN_H
+
+#if defined(__unix__) || defined(__linux__)
+#define _POSIX_C_SOURCE 200809L
+#define ON_POSIX 1
+#else
+#define ON_POSIX 0
+#endif
+
+#ifndef MSA_MODEL_H
+#include "msa_model.h"
+#endif
+#include "msa_runtime.h"
+
+#include <stdio.h>
+
+#define S MSA_MODEL_INPUT_SIZE
+#define D MSA_MODEL_DEPTH
+#define SIDE MSA_MODEL_MASK_SIDE
+#define SQUARE (MSA_MODEL_RESIZE_LONGEST ? S : 0u)
+
+enum msa_run_prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4, WITH_TEXT = 8 };
+
+/* Memory in use, the latest first. */
+struct msa_run_block {
+    struct msa_run_block *next;
+};
+
+/* The run: one session, the image or the piece of a volume it has, and the latest prompt's result. */
+struct msa_run {
+    FILE *response;
+    msa_session session;
+    msa_image image; /* the piece */
+    const uint8_t *volume;
+    uint32_t slices, first_slice, kept;
+    bool encoded;
+    uint32_t prompts; /* since the piece began */
+    float *logits, *iou;
+    msa_mask mask;
+    bool progress; /* is shown */
+    bool encoding;
+    uint32_t layers; /* of the encoder, or 0 */
+    struct msa_run_block *blocks;
+};
+
+extern struct msa_run msa_run;
+
+/* ---- msa_run.c ---- */
+
+/* Say why the run ends. Returns -1. */
+int msa_run_fail(const char *format, ...);
+
+/* Aligned memory that lasts until its release, or NULL and the failure is said. */
+void *msa_run_allocate(size_t bytes);
+
+/* Free what was allocated since `mark` was the latest. */
+void msa_run_release(struct msa_run_block *mark);
+
+/* A whole file, mapped where that is possible; kept to the end. NULL: the failure is said. */
+const unsigned char *msa_run_load(const char *path, size_t *bytes);
+
+/* 0, or -1 where there is none and the failure is said. An embedding is made of the image. */
+int msa_run_need_image(void);
+int msa_run_need_embedding(void);
+int msa_run_need_result(void);
+
+msa_status msa_run_encode(void);
+void msa_run_progress_done(void);
+
+/* The mask of highest predicted IoU; a mask's logits; the response's lines on the latest result, always 0. */
+uint32_t msa_run_best_mask(uint32_t slice);
+const float *msa_run_logits_of(uint32_t slice, uint32_t m);
+int msa_run_report_prompt(void);
+
+/* ---- msa_run_npy.c: commands that write files ---- */
+
+int msa_run_embedding(const char *path);
+int msa_run_logits(const char *path);
+int msa_run_iou(const char *path);
+int msa_run_enlarged(const char *path, bool bytes); /* the best masks as bytes, or all logits, at the image's size */
+int msa_run_resized(const char *path);
+
+/* ---- msa_run_refine.c ---- */
+
+int msa_run_refine(const unsigned char *p, size_t bytes, const char *path);
+
+/* ---- msa_run_bench.c ---- */
+
+int msa_run_bench(const unsigned char *p, size_t bytes);
+
+#endif
