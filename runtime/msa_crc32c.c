@@ -1,72 +1,167 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_crc32c.c - CRC-32C (Castagnoli, reflected polynomial 0x82f63b78): tells damaged weights from whole ones. */
+/* msa_crc32c.c - CRC-32C (Castagnoli): tells damaged weights from whole ones, about as fast as memory is read.
+ *
+ * The CRC is a remainder modulo a polynomial P over GF(2), bits reflected: bit 31 of a register is x^0. One step takes a word in and waits
+ * for the step before; so three streams, neighbours in memory, go side by side, and their remainders are joined:
+ * (first * x^(16 L) + second * x^(8 L) + third) mod P for streams of L bytes. */
 #include "msa_runtime.h"
 
 #if defined(__SSE4_2__) && defined(__x86_64__)
 
-uint32_t msa_crc32c(uint32_t crc, const void *data, size_t bytes)
+typedef uint64_t crc_word;
+typedef uint64_t crc_state;
+
+static inline crc_word load_word(const unsigned char *p)
 {
-    const unsigned char *p = (const unsigned char *)data;
-    uint64_t c = ~crc;
-    for (; bytes >= 8; bytes -= 8) {
-        uint64_t word;
-        memcpy(&word, p, sizeof word);
-        c = __builtin_ia32_crc32di(c, word);
-        p += 8;
-    }
-    uint32_t rest = (uint32_t)c;
-    for (; bytes > 0; --bytes) {
-        rest = __builtin_ia32_crc32qi(rest, *p++);
-    }
-    return ~rest;
+    crc_word w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+static inline crc_state add_word(crc_state r, crc_word w)
+{
+    return __builtin_ia32_crc32di(r, w);
+}
+
+static inline crc_state add_byte(crc_state r, unsigned char byte)
+{
+    return __builtin_ia32_crc32qi((uint32_t)r, byte);
+}
+
+#elif defined(__ARM_FEATURE_CRC32)
+#include <arm_acle.h>
+
+#if defined(__aarch64__)
+typedef uint64_t crc_word;
+#else
+typedef uint32_t crc_word;
+#endif
+typedef uint32_t crc_state;
+
+static inline crc_word load_word(const unsigned char *p)
+{
+    crc_word w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+static inline crc_state add_word(crc_state r, crc_word w)
+{
+#if defined(__aarch64__)
+    return __crc32cd(r, w);
+#else
+    return __crc32cw(r, w);
+#endif
+}
+
+static inline crc_state add_byte(crc_state r, unsigned char byte)
+{
+    return __crc32cb(r, byte);
 }
 
 #else
 
-/* What eight steps of the shift register make of each byte. */
-static const uint32_t table[256] = {
-    0x00000000u, 0xf26b8303u, 0xe13b70f7u, 0x1350f3f4u, 0xc79a971fu, 0x35f1141cu, 0x26a1e7e8u, 0xd4ca64ebu,
-    0x8ad958cfu, 0x78b2dbccu, 0x6be22838u, 0x9989ab3bu, 0x4d43cfd0u, 0xbf284cd3u, 0xac78bf27u, 0x5e133c24u,
-    0x105ec76fu, 0xe235446cu, 0xf165b798u, 0x030e349bu, 0xd7c45070u, 0x25afd373u, 0x36ff2087u, 0xc494a384u,
-    0x9a879fa0u, 0x68ec1ca3u, 0x7bbcef57u, 0x89d76c54u, 0x5d1d08bfu, 0xaf768bbcu, 0xbc267848u, 0x4e4dfb4bu,
-    0x20bd8edeu, 0xd2d60dddu, 0xc186fe29u, 0x33ed7d2au, 0xe72719c1u, 0x154c9ac2u, 0x061c6936u, 0xf477ea35u,
-    0xaa64d611u, 0x580f5512u, 0x4b5fa6e6u, 0xb93425e5u, 0x6dfe410eu, 0x9f95c20du, 0x8cc531f9u, 0x7eaeb2fau,
-    0x30e349b1u, 0xc288cab2u, 0xd1d83946u, 0x23b3ba45u, 0xf779deaeu, 0x05125dadu, 0x1642ae59u, 0xe4292d5au,
-    0xba3a117eu, 0x4851927du, 0x5b016189u, 0xa96ae28au, 0x7da08661u, 0x8fcb0562u, 0x9c9bf696u, 0x6ef07595u,
-    0x417b1dbcu, 0xb3109ebfu, 0xa0406d4bu, 0x522bee48u, 0x86e18aa3u, 0x748a09a0u, 0x67dafa54u, 0x95b17957u,
-    0xcba24573u, 0x39c9c670u, 0x2a993584u, 0xd8f2b687u, 0x0c38d26cu, 0xfe53516fu, 0xed03a29bu, 0x1f682198u,
-    0x5125dad3u, 0xa34e59d0u, 0xb01eaa24u, 0x42752927u, 0x96bf4dccu, 0x64d4cecfu, 0x77843d3bu, 0x85efbe38u,
-    0xdbfc821cu, 0x2997011fu, 0x3ac7f2ebu, 0xc8ac71e8u, 0x1c661503u, 0xee0d9600u, 0xfd5d65f4u, 0x0f36e6f7u,
-    0x61c69362u, 0x93ad1061u, 0x80fde395u, 0x72966096u, 0xa65c047du, 0x5437877eu, 0x4767748au, 0xb50cf789u,
-    0xeb1fcbadu, 0x197448aeu, 0x0a24bb5au, 0xf84f3859u, 0x2c855cb2u, 0xdeeedfb1u, 0xcdbe2c45u, 0x3fd5af46u,
-    0x7198540du, 0x83f3d70eu, 0x90a324fau, 0x62c8a7f9u, 0xb602c312u, 0x44694011u, 0x5739b3e5u, 0xa55230e6u,
-    0xfb410cc2u, 0x092a8fc1u, 0x1a7a7c35u, 0xe811ff36u, 0x3cdb9bddu, 0xceb018deu, 0xdde0eb2au, 0x2f8b6829u,
-    0x82f63b78u, 0x709db87bu, 0x63cd4b8fu, 0x91a6c88cu, 0x456cac67u, 0xb7072f64u, 0xa457dc90u, 0x563c5f93u,
-    0x082f63b7u, 0xfa44e0b4u, 0xe9141340u, 0x1b7f9043u, 0xcfb5f4a8u, 0x3dde77abu, 0x2e8e845fu, 0xdce5075cu,
-    0x92a8fc17u, 0x60c37f14u, 0x73938ce0u, 0x81f80fe3u, 0x55326b08u, 0xa759e80bu, 0xb4091bffu, 0x466298fcu,
-    0x1871a4d8u, 0xea1a27dbu, 0xf94ad42fu, 0x0b21572cu, 0xdfeb33c7u, 0x2d80b0c4u, 0x3ed04330u, 0xccbbc033u,
-    0xa24bb5a6u, 0x502036a5u, 0x4370c551u, 0xb11b4652u, 0x65d122b9u, 0x97baa1bau, 0x84ea524eu, 0x7681d14du,
-    0x2892ed69u, 0xdaf96e6au, 0xc9a99d9eu, 0x3bc21e9du, 0xef087a76u, 0x1d63f975u, 0x0e330a81u, 0xfc588982u,
-    0xb21572c9u, 0x407ef1cau, 0x532e023eu, 0xa145813du, 0x758fe5d6u, 0x87e466d5u, 0x94b49521u, 0x66df1622u,
-    0x38cc2a06u, 0xcaa7a905u, 0xd9f75af1u, 0x2b9cd9f2u, 0xff56bd19u, 0x0d3d3e1au, 0x1e6dcdeeu, 0xec064eedu,
-    0xc38d26c4u, 0x31e6a5c7u, 0x22b65633u, 0xd0ddd530u, 0x0417b1dbu, 0xf67c32d8u, 0xe52cc12cu, 0x1747422fu,
-    0x49547e0bu, 0xbb3ffd08u, 0xa86f0efcu, 0x5a048dffu, 0x8ecee914u, 0x7ca56a17u, 0x6ff599e3u, 0x9d9e1ae0u,
-    0xd3d3e1abu, 0x21b862a8u, 0x32e8915cu, 0xc083125fu, 0x144976b4u, 0xe622f5b7u, 0xf5720643u, 0x07198540u,
-    0x590ab964u, 0xab613a67u, 0xb831c993u, 0x4a5a4a90u, 0x9e902e7bu, 0x6cfbad78u, 0x7fab5e8cu, 0x8dc0dd8fu,
-    0xe330a81au, 0x115b2b19u, 0x020bd8edu, 0xf0605beeu, 0x24aa3f05u, 0xd6c1bc06u, 0xc5914ff2u, 0x37faccf1u,
-    0x69e9f0d5u, 0x9b8273d6u, 0x88d28022u, 0x7ab90321u, 0xae7367cau, 0x5c18e4c9u, 0x4f48173du, 0xbd23943eu,
-    0xf36e6f75u, 0x0105ec76u, 0x12551f82u, 0xe03e9c81u, 0x34f4f86au, 0xc69f7b69u, 0xd5cf889du, 0x27a40b9eu,
-    0x79b737bau, 0x8bdcb4b9u, 0x988c474du, 0x6ae7c44eu, 0xbe2da0a5u, 0x4c4623a6u, 0x5f16d052u, 0xad7d5351u,
+typedef uint32_t crc_word;
+typedef uint32_t crc_state;
+
+/* Each byte's remainder with 0 to 3 bytes behind it: the sum of its bits', which are x^(32 + 8 * bytes behind + 7 - bit) mod P. */
+#define BITS(n, b7, b6, b5, b4, b3, b2, b1, b0)                                                               \
+    (((n) & 128u ? b7 : 0u) ^ ((n) & 64u ? b6 : 0u) ^ ((n) & 32u ? b5 : 0u) ^ ((n) & 16u ? b4 : 0u) ^         \
+     ((n) & 8u ? b3 : 0u) ^ ((n) & 4u ? b2 : 0u) ^ ((n) & 2u ? b1 : 0u) ^ ((n) & 1u ? b0 : 0u))
+#define BEHIND_0(n) BITS(n, 0x82f63b78u, 0x417b1dbcu, 0x20bd8edeu, 0x105ec76fu, 0x8ad958cfu, 0xc79a971fu, 0xe13b70f7u, 0xf26b8303u)
+#define BEHIND_1(n) BITS(n, 0xfbc3faf9u, 0xff17c604u, 0x7f8be302u, 0x3fc5f181u, 0x9d14c3b8u, 0x4e8a61dcu, 0x274530eeu, 0x13a29877u)
+#define BEHIND_2(n) BITS(n, 0x8b277743u, 0xc76580d9u, 0xe144fb14u, 0x70a27d8au, 0x38513ec5u, 0x9edea41au, 0x4f6f520du, 0xa541927eu)
+#define BEHIND_3(n) BITS(n, 0x52a0c93fu, 0xaba65fe7u, 0xd725148bu, 0xe964b13du, 0xf64463e6u, 0x7b2231f3u, 0xbf672381u, 0xdd45aab8u)
+#define FOUR(of, n) of(n), of((n) + 1u), of((n) + 2u), of((n) + 3u)
+#define SIXTEEN(of, n) FOUR(of, n), FOUR(of, (n) + 4u), FOUR(of, (n) + 8u), FOUR(of, (n) + 12u)
+#define SIXTY_FOUR(of, n) SIXTEEN(of, n), SIXTEEN(of, (n) + 16u), SIXTEEN(of, (n) + 32u), SIXTEEN(of, (n) + 48u)
+#define EVERY_BYTE(of) {SIXTY_FOUR(of, 0u), SIXTY_FOUR(of, 64u), SIXTY_FOUR(of, 128u), SIXTY_FOUR(of, 192u)}
+
+static const uint32_t table[4][256] = {EVERY_BYTE(BEHIND_0), EVERY_BYTE(BEHIND_1), EVERY_BYTE(BEHIND_2), EVERY_BYTE(BEHIND_3)};
+
+static inline crc_word load_word(const unsigned char *p)
+{
+    return (crc_word)p[0] | (crc_word)p[1] << 8 | (crc_word)p[2] << 16 | (crc_word)p[3] << 24;
+}
+
+static inline crc_state add_word(crc_state r, crc_word w)
+{
+    r ^= w;
+    return table[3][r & 255u] ^ table[2][r >> 8 & 255u] ^ table[1][r >> 16 & 255u] ^ table[0][r >> 24];
+}
+
+static inline crc_state add_byte(crc_state r, unsigned char byte)
+{
+    return r >> 8 ^ table[0][(r ^ byte) & 255u];
+}
+
+#endif
+
+/* 1: three streams. A 32-bit machine without the instruction is a small one, which its tables keep busy with one stream and whose flash
+ * memory is read faster in order. */
+#ifndef MSA_CRC32C_STREAMS
+#if UINTPTR_MAX > 0xffffffffu || defined(__ARM_FEATURE_CRC32)
+#define MSA_CRC32C_STREAMS 1
+#else
+#define MSA_CRC32C_STREAMS 0
+#endif
+#endif
+
+#if MSA_CRC32C_STREAMS
+
+/* Streams are of 2^k bytes, k from STREAM_LEAST to STREAM_MOST. Shorter ones cost more to join than they gain; where a stream starts, the machine must
+ * find out again what it should fetch ahead: short ones are read slowly, too. */
+enum { STREAM_LEAST = 9, STREAM_MOST = 20 };
+
+/* x^(8 * 2^k) mod P for k from STREAM_LEAST to STREAM_MOST + 1. */
+static const uint32_t powers[STREAM_MOST + 2 - STREAM_LEAST] = {
+    0x74c360a4u, 0xe4172b16u, 0x0d65762au, 0x35d73a62u, 0x28461564u, 0xbf455269u, 0xe2ea32dcu, 0xfe7740e6u,
+    0xf946610bu, 0x3c204f8fu, 0x538586e3u, 0x59726915u, 0x734d5309u,
 };
+
+/* first * x^(16 L) + second * x^(8 L) mod P, L = 2^k */
+static uint32_t join(uint32_t first, uint32_t second, int k)
+{
+    uint32_t twice = powers[k + 1 - STREAM_LEAST];
+    uint32_t once = powers[k - STREAM_LEAST];
+    uint32_t sum = 0;
+    for (int i = 31; i >= 0; --i) {
+        sum ^= twice & (0u - (first >> i & 1u));
+        sum ^= once & (0u - (second >> i & 1u));
+        twice = twice >> 1 ^ (0x82f63b78u & (0u - (twice & 1u)));
+        once = once >> 1 ^ (0x82f63b78u & (0u - (once & 1u)));
+    }
+    return sum;
+}
+
+#endif
 
 uint32_t msa_crc32c(uint32_t crc, const void *data, size_t bytes)
 {
     const unsigned char *p = (const unsigned char *)data;
-    uint32_t c = ~crc;
-    for (; bytes > 0; --bytes) {
-        c = c >> 8 ^ table[(c ^ *p++) & 255u];
+    crc_state r = ~crc;
+#if MSA_CRC32C_STREAMS
+    for (int k = STREAM_MOST; k >= STREAM_LEAST; --k) {
+        const size_t length = (size_t)1 << k;
+        for (; bytes >= 3 * length; bytes -= 3 * length) {
+            crc_state second = 0;
+            crc_state third = 0;
+            for (const unsigned char *const end = p + length; p != end; p += sizeof(crc_word)) {
+                r = add_word(r, load_word(p));
+                second = add_word(second, load_word(p + length));
+                third = add_word(third, load_word(p + 2 * length));
+            }
+            r = join((uint32_t)r, (uint32_t)second, k) ^ third;
+            p += 2 * length;
+        }
     }
-    return ~c;
-}
-
 #endif
+    for (; bytes >= sizeof(crc_word); bytes -= sizeof(crc_word)) {
+        r = add_word(r, load_word(p));
+        p += sizeof(crc_word);
+    }
+    for (; bytes > 0; --bytes) {
+        r = add_byte(r, *p++);
+    }
+    return ~(uint32_t)r;
+}
