@@ -134,7 +134,7 @@ function compiler.schedule(device, where)
 end
 
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
-local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_refine" }
+local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine" }
 
 local function manifest(build, device, blob, info, files)
   local m, json = build.model, require "msagen.json"

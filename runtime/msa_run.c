@@ -6,7 +6,9 @@
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
  * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth and mask the
- * pixels in both and those of the one and of the other added up; `encode_ms X`, `decode_ms X`; at a failure `error TEXT`. */
+ * pixels in both and those of the one and of the other added up; `encode_ms X`, `decode_ms X`; `layer encode|decode I X LEAST` and
+ * `whole encode|decode X LEAST` in milliseconds, those of a decode a slice; `clock cpu|wall`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second;
+ * at a failure `error TEXT`. */
 #include "msa_run.h"
 
 #include <errno.h>
@@ -37,7 +39,8 @@ enum command {
                       follow those of the pieces before */
     REFINE = 14,   /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path: PROMPTs of clicks where the
                       mask and the truth differ, each with the logits before; counts as one prompt, the last. One slice only */
-    BANK = 15      /* u32 bank: from here on that one */
+    BANK = 15,     /* u32 bank: from here on that one */
+    PROFILE = 16   /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day: BENCH, and the times of the layers */
 };
 
 struct msa_run msa_run = {.kept = D};
@@ -55,6 +58,7 @@ int msa_run_fail(const char *format, ...)
 
 int msa_progress(uint32_t layer)
 {
+    msa_run_layer_ends(layer);
     if (msa_run.progress && msa_run.encoding) {
         fputc('\r', stderr);
         if (msa_run.slices > D) {
@@ -66,6 +70,7 @@ int msa_progress(uint32_t layer)
         }
         fflush(stderr);
     }
+    msa_run_layer_begins();
     return 0;
 }
 
@@ -355,6 +360,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
     case UPSAMPLED: return msa_run_enlarged(path, false);
     case RESIZED: return msa_run_resized(path);
     case BENCH: return msa_run_bench(rest, bytes);
+    case PROFILE: return msa_run_profile(rest, bytes);
     case PROGRESS:
         if (bytes != sizeof msa_run.layers) {
             return msa_run_fail("request: short progress");

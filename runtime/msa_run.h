@@ -91,4 +91,32 @@ int msa_run_refine(const unsigned char *p, size_t bytes, const char *path);
 
 int msa_run_bench(const unsigned char *p, size_t bytes);
 
+double msa_run_now_ms(void);
+
+/* Also sorts them. */
+double msa_run_median(double *values, uint32_t count);
+
+/* Encode the image, or segment it under a click in its middle. */
+msa_status msa_run_call(bool decode);
+
+/* After such calls: the response's lines on their times, or the failure. */
+int msa_run_report_times(msa_status status, double *encode_ms, double *decode_ms, uint32_t count);
+
+/* ---- msa_run_profile.c ---- */
+
+int msa_run_profile(const unsigned char *p, size_t bytes);
+
+/* What a profile is measured with: the time that this thread had a core, where the system tells it, or the time of day. */
+double msa_run_clock_ms(void);
+
+/* From msa_progress: a layer's last moment, and the next one's first. */
+void msa_run_layer_ends(uint32_t layer);
+void msa_run_layer_begins(void);
+
+/* ---- msa_run_peak.c ---- */
+
+/* 10^9 fused multiply-adds a second, 10^9 bytes read a second: the best of some tries. */
+double msa_run_fma_gmacs(void);
+double msa_run_read_gbytes(const void *memory, size_t bytes);
+
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_run_bench.c - the test bench's times. */
+/* msa_run_bench.c - the test bench's times of whole calls. */
 #include "msa_run.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static double now_ms(void)
+double msa_run_now_ms(void)
 {
 #if ON_POSIX
     struct timespec t;
@@ -24,10 +24,32 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *values, uint32_t count)
+double msa_run_median(double *values, uint32_t count)
 {
     qsort(values, count, sizeof *values, by_value);
     return (values[(count - 1u) / 2u] + values[count / 2u]) / 2.0;
+}
+
+msa_status msa_run_call(bool decode)
+{
+    const float click[1][2] = {{(float)msa_run.image.width * 0.5f, (float)msa_run.image.height * 0.5f}};
+    const int8_t label[1] = {1};
+    const msa_prompt prompt = {click, label, 1, NULL, NULL, true, 1, false, 0};
+    msa_mask result = {msa_run.logits, msa_run.iou, 0};
+    return decode ? msa_segment(&msa_run.session, &prompt, &result) : msa_run_encode();
+}
+
+int msa_run_report_times(msa_status status, double *encode_ms, double *decode_ms, uint32_t count)
+{
+    msa_run_progress_done();
+    msa_run.prompts = 0; /* the latest prompt's result is gone */
+    msa_run.encoded = status == MSA_OK;
+    if (status != MSA_OK) {
+        return msa_run_fail("bench: %s", msa_status_text(status));
+    }
+    fprintf(msa_run.response, "encode_ms %.3f\n", msa_run_median(encode_ms, count));
+    fprintf(msa_run.response, "decode_ms %.3f\n", msa_run_median(decode_ms, count));
+    return 0;
 }
 
 int msa_run_bench(const unsigned char *p, size_t bytes)
@@ -45,28 +67,16 @@ int msa_run_bench(const unsigned char *p, size_t bytes)
     if (encode_ms == NULL || decode_ms == NULL) {
         return -1;
     }
-    const float click[1][2] = {{(float)msa_run.image.width * 0.5f, (float)msa_run.image.height * 0.5f}};
-    const int8_t label[1] = {1};
-    const msa_prompt prompt = {click, label, 1, NULL, NULL, true, 1, false, 0};
-    msa_mask result = {msa_run.logits, msa_run.iou, 0};
     msa_status status = MSA_OK;
     for (uint32_t i = 0; i < count && status == MSA_OK; ++i) {
-        const double start = now_ms();
-        status = msa_run_encode();
-        encode_ms[i] = now_ms() - start;
+        const double start = msa_run_now_ms();
+        status = msa_run_call(false);
+        encode_ms[i] = msa_run_now_ms() - start;
     }
     for (uint32_t i = 0; i < count && status == MSA_OK; ++i) {
-        const double start = now_ms();
-        status = msa_segment(&msa_run.session, &prompt, &result);
-        decode_ms[i] = now_ms() - start;
+        const double start = msa_run_now_ms();
+        status = msa_run_call(true);
+        decode_ms[i] = msa_run_now_ms() - start;
     }
-    msa_run_progress_done();
-    msa_run.prompts = 0; /* the latest prompt's result is gone */
-    msa_run.encoded = status == MSA_OK;
-    if (status != MSA_OK) {
-        return msa_run_fail("bench: %s", msa_status_text(status));
-    }
-    fprintf(msa_run.response, "encode_ms %.3f\n", median(encode_ms, count));
-    fprintf(msa_run.response, "decode_ms %.3f\n", median(decode_ms, count));
-    return 0;
+    return msa_run_report_times(status, encode_ms, decode_ms, count);
 }

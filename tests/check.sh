@@ -145,7 +145,7 @@ piece_lua() { (cd "$source" && "$luahost" tests/lua/suite.lua); }
 piece_errors() { "$luahost" "$source/tests/run_errors.lua"; }
 piece_demo() {
   status=0
-  for name in run_demo run_demo_volume run_demo_targets; do "$luahost" "$source/tests/$name.lua" || status=1; done
+  for name in run_demo run_demo_volume run_demo_targets run_profile; do "$luahost" "$source/tests/$name.lua" || status=1; done
   return $status
 }
 piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }

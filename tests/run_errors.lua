@@ -282,6 +282,9 @@ run("a volume of no slices", { "empty.npy", "found 0" }, "--image", file("empty.
 run("a truth that is missing", { "absent.png" }, "--image", image, "--truth", "absent.png", "--refine", "3", "--mask-out", "new.png")
 run("a mask that cannot be written", { "/proc/mask.png" }, "--image", image, "--point", "1,1", "--mask-out", "/proc/mask.png")
 run("a full device", { "/dev/full" }, "--image", image, "--point", "1,1", "--upsampled-out", "/dev/full")
+run("a profile that cannot be written", { "/proc/profile.json" }, "--profile", "/proc/profile.json")
+run("a profile that is a folder", { "demo", "folder" }, "--image", image, "--profile", "demo")
+refused("run: a disk that is full at the profile", 1, { "sh", "-c", 'ulimit -f 4; exec "$@"', "sh", tally.program, "run", "demo", "--profile", "profile.json" }, { "profile.json" })
 run("an output folder below a file", { "plain" }, "--image", image, "--point", "1,1", "--out", "plain/got")
 refused("run: a folder that msagen did not make", 1, { tally.program, "run", "mine", "--image", image, "--point", "1,1" }, { "mine" })
 refused("run: a folder that is missing", 1, { tally.program, "run", "absent", "--image", image, "--point", "1,1" }, { "absent" })
@@ -315,6 +318,8 @@ usage("a refinement without a truth", { "--refine", "--truth" }, "run", "demo", 
 usage("a refinement beside a point", { "--refine", "--point" }, "run", "demo", "--image", image, "--truth", image, "--refine", "3", "--point", "1,2")
 usage("no clicks", { "--refine", "0" }, "run", "demo", "--image", image, "--truth", image, "--refine", "0")
 usage("a seed that is no number", { "--seed", "x" }, "run", "demo", "--image", image, "--truth", image, "--refine", "3", "--seed", "x")
+usage("a profile without a file", { "--profile" }, "run", "demo", "--image", image, "--profile")
+usage("a prompt for a profile of no image", { "--point", "--image" }, "run", "demo", "--profile", "profile.json", "--point", "1,2")
 usage("a box of three numbers", { "1,2,3" }, "run", "demo", "--image", image, "--box", "1,2,3")
 
 -- Interruption.

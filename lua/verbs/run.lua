@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen run DIR [options]: run what was built on an image, on this computer or under the board's emulator.
 local fail = require "fail"
+local profile = require "run.profile"
 
 local verb = {}
 
@@ -54,9 +55,11 @@ function verb.setup(command)
   command:option("--upsampled-out", "The first prompt's logits at the image's size, float32 [N,M,H,W]."):argname "FILE.npy"
   command:flag("--digest", "Print the SHA-256 over the embedding and all logits.")
   command:option("--bench", "Print times (medians of N), memory and multiply-adds."):argname "N":convert(whole("--bench", 1, 1000000))
+  command:option("--profile", "Print time, multiply-adds, % of this core's peak, bytes and roofline bound of every layer, and write them to a file; medians of 3 or of --bench's N."):argname "FILE.json"
 end
 
-local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS, PIECE, REFINE, BANK = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15
+local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS, PIECE, REFINE, BANK, PROFILE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16
+local PROFILE_REPETITIONS = 3 -- where --bench gives no number
 local NPY_HEADER = 128 -- of the files that the runner writes
 local MAX_SIDE = 16384
 local MAX_SLICES = 65536
@@ -164,7 +167,7 @@ local function read_results(lines)
   return results, times, clicks
 end
 
-local function report(args, folder, results, times, clicks, digest)
+local function report(args, folder, results, times, clicks, digest, profiled)
   -- Where nothing differs any more there is nowhere to click, and nothing changes.
   for k = 1, args.refine or 0 do print(("clicks %d dice %.4f"):format(k, clicks[math.min(k, #clicks)].dice)) end
   if digest then print("digest " .. digest) end
@@ -172,7 +175,8 @@ local function report(args, folder, results, times, clicks, digest)
     print(("encode_ms %s\ndecode_ms %s"):format(times.encode_ms, times.decode_ms))
     for _, name in ipairs { "arena_bytes", "weights_bytes", "macs_encode", "macs_decode" } do print(("%s %d"):format(name, folder[name])) end
   end
-  if digest or args.bench or args.refine then return end
+  if profiled then print(profile.text(profiled)) end
+  if digest or args.bench or args.refine or profiled then return end
   for k, result in ipairs(results) do
     local iou = {}
     for i, value in ipairs(result.iou) do iou[i] = ("%.4f"):format(value) end
@@ -191,6 +195,7 @@ local function perform(args, folder, image, list, truth, staging, scratch)
   local outputs, logits, iou, hashed = {}, {}, {}, {}
   outputs.resized, outputs.upsampled = file "resized_out", file "upsampled_out"
   outputs.mask, outputs.overlay = file "mask_out", file "overlay_out"
+  outputs.profile = file "profile"
   local volume = image and image.shape[1] > 1
   local raw_mask = (outputs.mask or outputs.overlay) and (volume and outputs.mask or scratch .. "/mask.npy")
 
@@ -233,7 +238,12 @@ local function perform(args, folder, image, list, truth, staging, scratch)
       if k == 1 and outputs.upsampled then ask(UPSAMPLED, outputs.upsampled) end
     end
   end
-  if args.bench then ask(BENCH, string.pack("<I4", args.bench)) end
+  local repetitions = args.bench or PROFILE_REPETITIONS
+  if args.profile then
+    local phases = profile.phases(folder)
+    ask(PROFILE, string.pack("<I4I4I4I4", repetitions, #phases.encode, #phases.decode, (folder.cores or 1) > 1 and 1 or 0))
+  elseif args.bench then ask(BENCH, string.pack("<I4", args.bench))
+  end
 
   sys.write_file(scratch .. "/request", table.concat(request))
   local lines = folder:perform(scratch .. "/request", scratch .. "/response", function(text) return staging:renamed(text) end)
@@ -243,7 +253,10 @@ local function perform(args, folder, image, list, truth, staging, scratch)
     list[1].points, list[1].labels = { {} }, { {} }
     for k, click in ipairs(clicks) do list[1].points[1][k], list[1].labels[1][k] = { click[1], click[2] }, click.label end
   end
-  local digest
+  local digest, profiled
+  if args.profile then
+    profiled = profile.make(folder, profile.measured(lines), { repetitions = repetitions, image = image ~= nil })
+  end
   if args.digest then
     local hash = require("msagen.sha256").new()
     for _, path in ipairs(hashed) do feed(hash, path) end
@@ -255,13 +268,14 @@ local function perform(args, folder, image, list, truth, staging, scratch)
       require("msagen.image").write_png(outputs.mask, mask:reshape { mask.shape[2], mask.shape[3] })
     end
     if outputs.overlay then write_overlay(outputs.overlay, image, raw_mask, list[1]) end
+    if profiled then sys.write_file(outputs.profile, require("msagen.json").encode(profiled, { indent = 1 }) .. "\n") end
   end)
   if not ok then
     if type(message) == "table" and message.msagen then message.msagen = staging:renamed(message.msagen) end
     error(message, 0)
   end
   staging:commit()
-  report(args, folder, results, times, clicks, digest)
+  report(args, folder, results, times, clicks, digest, profiled)
 end
 
 function verb.run(args)
@@ -275,7 +289,7 @@ function verb.run(args)
   end
   if args.seed and not args.refine then return usage "--seed: expected with --refine, found without" end
   if args.refine and given then return usage("--refine: expected instead of %s, found both", given) end
-  if not args.image and not args.bench then return usage "--image: expected a file (only --bench goes without), found none" end
+  if not args.image and not args.bench and not args.profile then return usage "--image: expected a file (only --bench and --profile go without), found none" end
   local sys = require "msagen.sys"
   local folder = require("run.folder").open(args.dir)
   local prompts = require "run.prompts"
@@ -311,6 +325,7 @@ function verb.run(args)
   end
   if image and args.overlay_out then check_sheet(args.overlay_out, image.shape) end
 
+  if args.profile then profile.phases(folder) end -- refused before the work, if at all
   folder:compile()
   local base = os.getenv "TMPDIR" or "/tmp"
   local scratch = sys.mkdtemp(base, "msagen-run-")

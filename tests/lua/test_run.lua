@@ -149,7 +149,7 @@ local function fake_weights()
 end
 
 local makefile = [[
-C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers msa_run msa_run_bench msa_run_npy msa_run_refine
+C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers msa_run msa_run_bench msa_run_npy msa_run_peak msa_run_profile msa_run_refine
 OBJECTS = ${C:=.o}
 msa_run: ${OBJECTS}
 	echo linked >> made
@@ -162,19 +162,22 @@ ${OBJECTS}: msa_model.h msa_internal.h Makefile
 local function fake_folder(name, depth)
   local path = work .. "/" .. name
   sys.mkdir_p(path)
-  for _, source in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h", "msa_run.c", "msa_run_bench.c", "msa_run_npy.c", "msa_run_refine.c", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c", "msa_status.c" } do
+  for _, source in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h", "msa_run.c", "msa_run_bench.c", "msa_run_npy.c", "msa_run_peak.c", "msa_run_profile.c", "msa_run_refine.c", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c", "msa_status.c" } do
     sys.write_file(path .. "/" .. source, sys.read_file(msagen.datadir .. "/runtime/" .. source))
   end
   for _, header in ipairs { "msa_model.h", "msa_internal.h", "layers.h" } do
     sys.write_file(path .. "/" .. header, sys.read_file(here .. "/../c/fake/" .. header))
   end
   sys.write_file(path .. "/msa_model.c", sys.read_file(msagen.datadir .. "/templates/model.c"))
+  local isa = require("boards").named("generic-c99").isa
+  sys.write_file(path .. "/msa_simd.h", require("template").file(msagen.datadir .. "/templates", "simd.h", { isa = isa, made_by = "" }))
   sys.write_file(path .. "/layers.c", '#include "layers.h"\n')
   sys.write_file(path .. "/Makefile", makefile:format(depth))
   sys.write_file(path .. "/msa_weights.bin", fake_weights())
   sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen", runner = "msa_run", weights = "msa_weights.bin", input_size = 64,
     depth = depth, grid = 4, max_points = 16, arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2, banks = { { name = "head" }, { name = "carotid" } },
-    texts = { "liver", "left kidney" } })
+    texts = { "liver", "left kidney" }, layers = { { name = "patches", kind = "patch_embed", phase = "encode", macs = 1, bytes = 3 },
+      { name = "lights", kind = "masks", phase = "decode", macs = 2, bytes = 4 } } })
   return path
 end
 
@@ -252,6 +255,19 @@ describe("a folder", function()
     equal(text, "digest " .. require("msagen.sha256").hex(bytes))
     equal(run(path, { image = image, prompts = list, digest = true }), text)
     equal(run(path, { bench = 3 }):gsub("%d+%.%d+", "T"), "encode_ms T\ndecode_ms T\narena_bytes 320000\nweights_bytes 832\nmacs_encode 1\nmacs_decode 2")
+  end)
+
+  it("is not profiled where its layers are not the manifest's", function()
+    local before = sys.list(work)
+    refuses(function() run(path, { profile = work .. "/profile.json" }) end, path, "expected 1 and 1 layers", "found more") -- the made-up decoder's layer is number 100
+    refuses(function() run(path, { profile = work }) end, work, "found a folder")
+    refuses(function() run(path, { profile = "/proc/profile.json" }) end, "/proc/profile.json: cannot be written")
+    local manifest = path .. "/manifest.json"
+    local text = sys.read_file(manifest)
+    sys.write_file(manifest, (text:gsub('"macs":2', '"macs":-2')))
+    refuses(function() run(path, { profile = work .. "/profile.json" }) end, manifest, "macs of layer 2", "build the folder again")
+    sys.write_file(manifest, text)
+    equal(sys.list(work), before)
   end)
 
   it("takes a phrase as a prompt", function()

@@ -1,0 +1,135 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- A profile: the manifest's layers with the times that the runner took of them, held against what the core can do at most.
+-- docs/profile.md says what each field means.
+local fail = require "fail"
+
+local profile = {}
+
+local FIELDS = { { "name", "string" }, { "kind", "string" }, { "phase", "string" }, { "macs", "integer" }, { "bytes", "integer" } }
+
+--- Layers of each phase as the runner counts them; a manifest without what a profile needs is refused.
+function profile.phases(folder)
+  local phases = { encode = {}, decode = {} }
+  local what = folder.path .. "/manifest.json: layers"
+  for i, layer in ipairs(type(folder.layers) == "table" and folder.layers or {}) do
+    for _, field in ipairs(FIELDS) do
+      local value = type(layer) == "table" and layer[field[1]] or nil
+      if (math.type(value) or type(value)) ~= field[2] or field[2] == "integer" and value < 0 then
+        fail("%s: expected name, kind, phase, macs and bytes of each layer, found no such %s of layer %d: build the folder again", what, field[1], i)
+      end
+    end
+    local list = phases[layer.phase]
+    if not list then fail("%s: expected phase encode or decode, found %s of layer %d", what, layer.phase, i) end
+    list[#list + 1] = layer
+  end
+  if #phases.encode == 0 or #phases.decode == 0 then fail("%s: expected layers of encode and decode, found %d and %d", what, #phases.encode, #phases.decode) end
+  return phases
+end
+
+--- What the runner's lines say: { encode_ms, decode_ms, fma_gmacs, read_gbytes, clock, encode = {{ms, least}..., whole = ms}, decode }.
+function profile.measured(lines)
+  local m = { encode = {}, decode = {} }
+  for _, line in ipairs(lines) do
+    local phase, i, ms, least = line:match "^layer (%a+) (%d+) (%S+) (%S+)$"
+    local all, whole = line:match "^whole (%a+) (%S+) %S+$"
+    local name, value = line:match "^([%a_]+) ([%d.]+)$"
+    if phase then m[phase][math.tointeger(i) + 1] = { ms = tonumber(ms), least = tonumber(least) }
+    elseif all then m[all].whole = tonumber(whole)
+    elseif name then m[name] = tonumber(value)
+    else m.clock = line:match "^clock (%a+)$" or m.clock
+    end
+  end
+  return m
+end
+
+-- Rates and the bound of so many milliseconds.
+local function rate(row, peak)
+  row.gmacs_per_s = row.ms > 0 and row.macs / row.ms / 1e6 or 0.0
+  row.percent_of_peak = 100 * row.gmacs_per_s / peak.fma_gmacs_per_s
+  row.times_bound = row.bound_ms > 0 and row.ms / row.bound_ms or 0.0
+  return row
+end
+
+local function bounds(row, peak)
+  row.compute_ms = row.macs / peak.fma_gmacs_per_s / 1e6
+  row.memory_ms = row.bytes / peak.read_gbytes_per_s / 1e6
+  row.bound = row.compute_ms >= row.memory_ms and "compute" or "memory"
+  row.bound_ms = math.max(row.compute_ms, row.memory_ms)
+  return rate(row, peak)
+end
+
+-- Layers added up: each is held by its own bound.
+local function sum(rows, into, peak)
+  for _, key in ipairs { "ms", "macs", "bytes", "compute_ms", "memory_ms", "bound_ms" } do
+    local total = 0
+    for _, row in ipairs(rows) do total = total + row[key] end
+    into[key] = total
+  end
+  into.layers = #rows
+  into.bound = into.compute_ms >= into.memory_ms and "compute" or "memory"
+  return rate(into, peak)
+end
+
+--- The profile of a folder, as it is written to a file.
+-- @param m profile.measured  @param facts what else it holds: { repetitions =, image = whether one was given }
+function profile.make(folder, m, facts)
+  local peak = { fma_gmacs_per_s = m.fma_gmacs, read_gbytes_per_s = m.read_gbytes }
+  if not (peak.fma_gmacs_per_s and peak.fma_gmacs_per_s > 0 and peak.read_gbytes_per_s and peak.read_gbytes_per_s > 0) then
+    fail("%s: %s: expected peaks of this core, found none", folder.path, folder.runner)
+  end
+  local json, phases = require "msagen.json", profile.phases(folder)
+  local p = { format = "msagen-profile-1", generator = "msagen", version = msagen.version, board = folder.board, model_hash = folder.model_hash, input_size = folder.input_size,
+    depth = folder.depth, emulated = type(folder.emulator) == "table", repetitions = facts.repetitions, image = facts.image and "given" or "synthetic", clock = m.clock, peak = peak,
+    layers = json.array {}, kinds = json.array {} }
+  for _, phase in ipairs { "encode", "decode" } do
+    local rows, kinds = {}, {}
+    for i, layer in ipairs(phases[phase]) do
+      local taken = m[phase][i]
+      if not taken then fail("%s: %s: expected the time of %s, found none", folder.path, folder.runner, layer.name) end
+      local row = bounds({ name = layer.name, kind = layer.kind, phase = phase, ms = taken.ms, least_ms = taken.least, macs = layer.macs, bytes = layer.bytes }, peak)
+      rows[i], p.layers[#p.layers + 1] = row, row
+      local kind = kinds[layer.kind]
+      if not kind then
+        kind = {}
+        kinds[layer.kind], kinds[#kinds + 1] = kind, kind
+      end
+      kind[#kind + 1] = row
+    end
+    for _, list in ipairs(kinds) do p.kinds[#p.kinds + 1] = sum(list, { kind = list[1].kind, phase = phase }, peak) end
+    p[phase] = sum(rows, { whole_ms = m[phase].whole, wall_ms = m[phase .. "_ms"] / (phase == "decode" and folder.depth or 1) }, peak)
+  end
+  return p
+end
+
+--- The profile as a table for a terminal.
+function profile.text(p)
+  local out, width = {}, 0
+  local function put(format, ...) out[#out + 1] = format:format(...) end
+  local function kind_name(r) return ("%s x %d"):format(r.kind, r.layers) end
+  for _, row in ipairs(p.layers) do width = math.max(width, #row.name) end
+  for _, row in ipairs(p.kinds) do width = math.max(width, #kind_name(row)) end
+  local head = ("%%-%ds %%9s %%9s %%8s %%7s %%8s  %%-7s %%9s %%6s"):format(width)
+  local line = ("%%-%ds %%9.3f %%9.2f %%8.2f %%7.1f %%8.2f  %%-7s %%9.3f %%6.2f"):format(width)
+  local function row(name, r) put(line, name, r.ms, r.macs / 1e6, r.gmacs_per_s, r.percent_of_peak, r.bytes / 1e6, r.bound, r.bound_ms, r.times_bound) end
+  local function title(name) put(head, name, "ms", "10^6 MAC", "GMAC/s", "% peak", "MB", "bound", "bound ms", "times") end
+  put("peak %.1f GMAC/s, memory read at %.1f GB/s; medians of %d by %s%s%s", p.peak.fma_gmacs_per_s, p.peak.read_gbytes_per_s, p.repetitions,
+    p.clock == "cpu" and "processor time" or "the time of day", p.depth > 1 and ("; decode: one of %d slices"):format(p.depth) or "", p.emulated and "; emulated: times are not the board's" or "")
+  for _, phase in ipairs { "encode", "decode" } do
+    local total = p[phase]
+    put ""
+    title(phase)
+    for _, r in ipairs(p.layers) do
+      if r.phase == phase then row(r.name, r) end
+    end
+    put ""
+    title(phase .. ", kinds")
+    for _, r in ipairs(p.kinds) do
+      if r.phase == phase then row(kind_name(r), r) end
+    end
+    row("all layers", total)
+    put("whole %s %.3f ms%s", phase, total.whole_ms, p.clock == "cpu" and (", %.3f by the time of day"):format(total.wall_ms) or "")
+  end
+  return table.concat(out, "\n")
+end
+
+return profile
