@@ -9,7 +9,7 @@ kernels.__index = kernels
 
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
-  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {} }, kernels)
+  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, cores = 1 }, kernels)
 end
 
 -- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
@@ -41,7 +41,7 @@ function kernels:make(file, base, fields)
   for k, v in pairs(fields) do
     if type(v) ~= "table" and type(v) ~= "function" then parts[#parts + 1] = k .. "=" .. tostring(v) end
     if k == "pad" and v then parts[#parts + 1] = ("pad=%d,%d,%d"):format(v.side, v.height, v.width) end
-    if k == "rel" and v then parts[#parts + 1] = ("rel=%d,%d"):format(v.n, v.ld) end
+    if (k == "rel" or k == "out_row") and v then parts[#parts + 1] = ("%s=%d,%d"):format(k, v.n, v.ld) end
   end
   table.sort(parts)
   local key = file .. " " .. table.concat(parts, " ")
@@ -49,7 +49,7 @@ function kernels:make(file, base, fields)
   if name then return name end
   name = self:unique(base)
   self.named[key] = name
-  local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16 }, { __index = fields })
+  local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16, cores = self.cores }, { __index = fields })
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
     __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
   }))
@@ -123,7 +123,7 @@ function kernels:keys(f)
 end
 
 --- Attention of M queries over packed keys.
--- M, keys, d, ldq, ldo; row: keys of a grid's row; rel {n = columns of the keys' grid, ld}; counted: a count is given at run time;
+-- M, keys, d, ldq, ldo; out_row {n, ld}: results lie n in a row, rows ld apart; row: keys of a grid's row; rel {n = columns of the keys' grid, ld}; counted: a count is given at run time;
 -- pad {side, height, width}: the keys are the height x width corner of a side x side window whose rest is padding.
 -- @return name, scratch sizes {s, o, stat} in floats
 function kernels:attend(f)
@@ -133,7 +133,8 @@ function kernels:attend(f)
   local lds = kernels.stride(math.max(padded, round16(pads)) + ((f.rel or pads > 0) and 16 or 0))
   local dpad = round16(f.d)
   local name = self:make("attend", ("msa_attend_%dx%dx%d"):format(f.M, f.keys, f.d), { M = f.M, keys = f.keys, d = f.d, dpad = dpad,
-    tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false, counted = f.counted or false, pad = pads > 0 and f.pad or false })
+    tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false, out_row = f.out_row or false,
+    counted = f.counted or false, pad = pads > 0 and f.pad or false })
   return name, { s = f.M * lds, o = f.M * dpad, stat = round16(4 * f.M) }
 end
 

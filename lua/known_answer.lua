@@ -45,6 +45,20 @@ local function mlp_answer(L, crc)
   return crc
 end
 
+-- Places of the sampled tokens in a window: they are tokens of the layer's first block as well.
+local function window_samples(L)
+  local side, grid = L.env.side, L.env.grid
+  local rows = math.max(1, math.min(side, L.env.rows // grid))
+  local columns = math.min(side, L.env.rows)
+  local list, seen = {}, {}
+  for _, place in ipairs { { 0, 0 }, { rows - 1, columns // 2 }, { rows - 1, columns - 1 } } do
+    local i = place[1] * side + place[2]
+    if not seen[i] then list[#list + 1] = { i = i, token = place[1] * grid + place[2] } end
+    seen[i] = true
+  end
+  return list
+end
+
 local function window_answer(L, crc)
   local op, norm, extra = L:op "grid_attention", L:op "layernorm", L:op "adapter"
   local C, side = L.env.C, op.side
@@ -53,7 +67,8 @@ local function window_answer(L, crc)
   local w, b = op.params.weight, op.params.bias
   local function part(x, i) return reference.linear(x, w:slice(1, i * C, C), b and b:slice(1, i * C, C)) end
   local k, v = part(n, 1), part(n, 2)
-  for _, i in ipairs(samples(count)) do
+  for _, place in ipairs(window_samples(L)) do
+    local i = place.i
     local x = reference.pattern(i * C, 1, C)
     local o = reference.attention(part(n:slice(1, i, 1), 0), k, v, { heads = op.heads, tile = kernels.key_tile(count, side), count = count, side = side, place = { i },
       rel_h = op.params.rel_pos_h, rel_w = op.params.rel_pos_w })
@@ -89,7 +104,7 @@ end
 --- @return the layers that take part: mlp, window (or nil), self, token_mlp; samples(n); crcs, the expected CRC-32C of each bank
 function known.compute(build)
   local answer = parts(build.graph)
-  answer.samples, answer.crcs = samples, {}
+  answer.samples, answer.window_samples, answer.crcs = samples, window_samples, {}
   for i, bank in ipairs(build.banks) do
     local p = parts(bank.graph)
     local crc = mlp_answer(p.mlp, 0)

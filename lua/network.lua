@@ -10,8 +10,18 @@ local ENCODER_EPS, DECODER_EPS = 1e-6, 1e-5
 --- Largest number of points a prompt may hold; a box or the padding token comes on top.
 network.MAX_POINTS = 16
 
---- Rows of the decoder's token matrix: IoU token, mask tokens, points, two corners, and a text prompt if the build has any.
-function network.token_rows(model) return 1 + model.decoder.masks + network.MAX_POINTS + 2 + (model.texts and 1 or 0) end
+--- Tokens are worked on so many at a time, as far as a prompt's go: one click takes one turn, sixteen take three.
+network.TOKEN_CHUNK = 8
+
+--- Rows of the decoder's token matrix: IoU token, mask tokens, points, two corners, and a text prompt if the build has any; filled up to
+-- whole chunks.
+function network.token_rows(model)
+  local most = 1 + model.decoder.masks + network.MAX_POINTS + 2 + (model.texts and 1 or 0)
+  return (most + network.TOKEN_CHUNK - 1) // network.TOKEN_CHUNK * network.TOKEN_CHUNK
+end
+
+--- Tokens of one click: what multiply-adds of a decode are counted for.
+function network.click_tokens(model) return 1 + model.decoder.masks + 2 end
 
 -- The parameters under a common prefix, by their last names: {weight=, bias=}; absent ones are left out.
 local function take(model, prefix, ...)

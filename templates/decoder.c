@@ -9,7 +9,7 @@ $(origin)
 $(L.text)
 @ end
 /* Tokens, embedding of a slice and mask prompt (or NULL) to logits and predicted IoU. */
-msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask)
+msa_status msa_decode_layers($(cores > 1 and "" or "const ")msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter))
 {
     float *const arena = (float *)(void *)s->arena;
     const float *const weights = (const float *)(const void *)s->weights;
@@ -20,8 +20,9 @@ msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t toke
 @   if L.mask_prompt then arguments[3] = ("arena + %d + slice * (size_t)%d, mask"):format(L.at.embedding, model.grid * model.grid * lde) end
 @   if L.position then arguments[#arguments + 1] = "position" end
 @   if L.counted then arguments[#arguments + 1] = "count" end
-    msa_$(L.name)($(table.concat(arguments, ", ")));
-    if (msa_progress($(i - 1)) != 0) return MSA_E_CANCELLED;
+@   if L.env.ready then arguments[#arguments + 1] = ("mask == NULL ? arena + %d + slice * (size_t)%d : NULL"):format(L.at[L.ready.buffer], L.ready.floats) end
+    $(L.alone and cores > 1 and "if (core == 0) " or "")msa_$(L.name)($(table.concat(arguments, ", "))$(L.alone and "" or L.barriers and team_argument or core_argument));
+    if ($(layer_end(i - 1))) return MSA_E_CANCELLED;
 @ end
     return MSA_OK;
 }

@@ -24,8 +24,13 @@ void *memset(void *to, int value, size_t bytes);
 #define MSA_PROMPT_BANK_STRIDE $(blob.prompt_bank)
 #define MSA_MODEL_HASH {$(hash)}
 
-msa_status msa_encode_layers(const msa_session *s, const msa_image *image);
-msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask);
+msa_status msa_encode_layers($(cores > 1 and "" or "const ")msa_session *s, const msa_image *image$(core_parameter));
+msa_status msa_decode_layers($(cores > 1 and "" or "const ")msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter));
+@ if cores > 1 then
+
+/* The end of a layer for every core: core 0 asks msa_progress, all meet. True if the call is to end. */
+bool msa_layer_end(msa_session *s, uint32_t layer, uint32_t core);
+@ end
 msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank);
 
 @ for _, p in ipairs(prototypes) do

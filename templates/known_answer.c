@@ -28,7 +28,7 @@ msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
     {
         float *const x = arena + $(L.at.x);
         for (uint32_t i = 0; i < $(L.env.rows); ++i) pattern(i * $(L.env.C), $(L.env.C), x + i * (size_t)$(L.env.ldc));
-        $(L.env.block)(weights + $(L.weights_at)$(bank_of(L)), x, arena + $(L.scratch_at));
+        $(L.env.block)(weights + $(L.weights_at)$(bank_of(L)), x, arena + $(L.scratch_at + L.shared));
 @   for _, i in ipairs(answer.samples(L.env.rows)) do
         crc = msa_crc32c(crc, x + $(i * L.env.ldc), $(L.env.C) * sizeof(float));
 @   end
@@ -38,13 +38,16 @@ msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
 @   local L = answer.window
 @   local side = L.env.side
     {
-        float *const x = arena + $(L.at.x);
+        float *const x = arena + $(L.at.x), *const o = arena + $(L.scratch_at + L.env.s.o), *const scratch = arena + $(L.scratch_at + L.shared);
+        memset(x, 0, $(L.env.rows * L.env.ldc) * sizeof(float));
+        memset(o, 0, $(L.env.rows * L.env.ldc) * sizeof(float));
         for (uint32_t y = 0; y < $(side); ++y) {
             for (uint32_t c = 0; c < $(side); ++c) pattern((y * $(side) + c) * $(L.env.C), $(L.env.C), x + (y * $(L.env.grid) + c) * (size_t)$(L.env.ldc));
         }
-        $(L.env.whole_window)(weights + $(L.weights_at)$(bank_of(L)), x, arena + $(L.scratch_at));
-@   for _, i in ipairs(answer.samples(side * side)) do
-        crc = msa_crc32c(crc, x + $((i // side * L.env.grid + i % side) * L.env.ldc), $(L.env.C) * sizeof(float));
+        $(L.env.whole_window)(weights + $(L.weights_at)$(bank_of(L)), x, o,$(cores > 1 and (" 0, %d,"):format(L.env.heads) or "") scratch);
+        $(L.env.project)(weights + $(L.weights_at)$(bank_of(L)), o, x, scratch);
+@   for _, place in ipairs(answer.window_samples(L)) do
+        crc = msa_crc32c(crc, x + $(place.token * L.env.ldc), $(L.env.C) * sizeof(float));
 @   end
     }
 @ end
@@ -55,7 +58,7 @@ msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
         memset(tokens, 0, $(S.buffers.tokens) * sizeof(float));
         for (uint32_t i = 0; i < $(S.env.rows); ++i) pattern(i * $(S.env.E), $(S.env.E), tokens + i * (size_t)$(S.env.lde));
         msa_$(S.name)(arena, weights + $(S.weights_at)$(bank_of(S)), $(S.env.rows));
-        msa_$(M.name)(arena, weights + $(M.weights_at)$(bank_of(M)));
+        msa_$(M.name)(arena, weights + $(M.weights_at)$(bank_of(M)), $(M.env.rows));
         for (uint32_t i = 0; i < $(S.env.rows); ++i) crc = msa_crc32c(crc, queries + i * (size_t)$(S.env.lde), $(S.env.E) * sizeof(float));
     }
 @ end

@@ -32,7 +32,7 @@ function layer.prepare(L, ctx)
   s:take("joined", rows * ldj)
   s:take("coarse", rows * ld2)
   s:take("dense", rows * lde)
-  L.scratch = s.size
+  L.scratch = { shared = 0, own = s.size }
   L.env = { E = E, grid = g, rows = rows, lde = lde, c1 = c1, c2 = c2, ld1 = ld1, ldj = ldj, ld2 = ld2, s = s.at, w = seg.at, tokens = g * g,
     conv0 = K:gemm { M = rows * 4, N = c1, K = 4, lda = 16, ldc = ld1, init = "bias" },
     norm1 = K:layernorm { rows = rows * 4, C = c1, ldx = ld1, ldy = ld1, eps = op.eps },

@@ -39,7 +39,7 @@ local function places_at_once(side, length)
 end
 
 --- Adds the branch's weights to the attention layer's segment and makes its kernel.
--- @return { kernel, floats = scratch of the branch with its result in front, scratch = floats of the result, macs }
+-- @return { kernel, floats of the result, own = floats of a core's scratch, units of work, macs }
 function branch.prepare(L, ctx, seg)
   local m, K = ctx.model, ctx.kernels
   local op, main, norm, proj, window = L:op "depth_attention", L:op "grid_attention", L:op "layernorm", L:op "linear", L:op "window"
@@ -64,7 +64,6 @@ function branch.prepare(L, ctx, seg)
   local packed = K:keys { keys = length, row = dw, d = d }
   local attend, sizes = K:attend { M = length, keys = length, row = dw, d = d, ldq = dpad, ldo = ldc, rel = rel_h and { n = dw, ld = ldr } }
   local s = scratch.new()
-  local result = round16(m.depth * g * g * ldc)
   s:take("n", rows * ldc)
   s:take("o", rows * ldc)
   s:take("q", rows * dpad)
@@ -93,8 +92,9 @@ function branch.prepare(L, ctx, seg)
     f.rel_row = K:gemm { M = dw, N = dh, K = d, lda = dpad, ldb = f.width_h, bps = 16, ldc = ldr }
     f.rel_column = K:gemm { M = dh, N = dw, K = d, lda = dw * dpad, ldb = f.width_w, bps = 16, ldc = dw * ldr }
   end
+  f.groups = side * side // places
   local tokens = m.depth * windows * windows * side * side
-  return { kernel = K:make("depth", ("msa_depth_%dx%d_of_%d"):format(dh, dw, side), f), floats = result + s.size, scratch = result, length = length, dh = dh, dw = dw,
+  return { kernel = K:make("depth", ("msa_depth_%dx%d_of_%d"):format(dh, dw, side), f), floats = round16(m.depth * g * g * ldc), own = s.size, units = f.runs * f.groups, length = length, dh = dh, dw = dw,
     macs = tokens * (4 * C * C + 2 * C * length + (rel_h and C * (dh + dw) or 0) + 2 * C * hidden) }
 end
 

@@ -2,6 +2,8 @@
 --- Encoder attention, windowed or global: norm1, q, k and v, attention with decomposed relative positions, projection, the
 -- space adapter, residual. A window is addressing: its tokens are read and written where they lie in the grid. Padding
 -- tokens are never computed; their key and value are constants of the build.
+-- Two phases: the heads of all windows, each to its columns of o; then projection and residual, a block of tokens at a time. At
+-- full length there are x, o, and keys and values of one head for each core.
 local depths = require "layers.depth_branch"
 local kernels = require "kernels"
 local segment = require "segment"
@@ -9,6 +11,9 @@ local scratch = require "scratch"
 local tensor = require "msagen.tensor"
 
 local round16, stride = kernels.round16, kernels.stride
+local split = require("cores").split
+
+local KEPT_BYTES = 640 * 1024
 
 -- Rows of the grid that one query tile takes: as many as divide the window's height, about 128 tokens.
 local function tile_rows(height, width)
@@ -75,7 +80,12 @@ function layer.prepare(L, ctx)
   end
   L.segment = seg
   local depth = L:op "depth_attention" and depths.prepare(L, ctx, seg)
-  L.scratch = depth and depth.floats or 0
+  local cores, rows = ctx.cores, ctx.block_rows
+  local ldh = hidden and stride(hidden) or 0
+  local shared = scratch.new()
+  shared:take("o", g * g * ldc)
+  if depth then shared:take("depth", depth.floats) end
+  local own = depth and depth.own or 0
 
   -- The kinds of windows: full ones, those cut at the right, at the bottom, and in the corner.
   local along = (g + side - 1) // side
@@ -84,41 +94,30 @@ function layer.prepare(L, ctx)
   local function window_kernel(height, width)
     local qr = tile_rows(height, width)
     local M, T = qr * width, height * width
-    local block = M
-    local ldh = hidden and stride(hidden) or 0
     local pads = T < side * side
+    -- The norms of a window are kept where they fit a second-level cache; else each tile of each head has its own made anew.
+    local kept = T * ldc * 4 <= KEPT_BYTES
     -- Rows of relative positions are read in whole vectors, from the first padding column on as well.
     local ldq, ldr = dpad, stride(math.max(side, width + round16(side - width)))
     local packed = K:keys { keys = T, row = width, d = d }
     local s = scratch.new()
-    s:take("n", T * ldc)
-    s:take("o", T * ldc)
+    s:take("n", (kept and T or M) * ldc)
     s:take("kp", packed.k)
     s:take("vp", packed.v)
     s:take("q", M * dpad)
     s:take("v", M * dpad)
-    local attend, sizes = K:attend { M = M, keys = T, row = width, d = d, ldq = ldq, ldo = ldc, rel = has_rel and { n = width, ld = ldr },
-      pad = pads and { side = side, height = height, width = width } }
+    local attend, sizes = K:attend { M = M, keys = T, row = width, d = d, ldq = ldq, ldo = ldc, out_row = width < g and { n = width, ld = g * ldc } or nil,
+      rel = has_rel and { n = width, ld = ldr }, pad = pads and { side = side, height = height, width = width } }
     if has_rel then
       s:take("rh", M * ldr)
       s:take("rw", M * ldr)
     end
-    -- The projection and the adapter follow the last attention: they share its scratch.
-    local tail = scratch.new()
-    tail.size = s.at.kp
     s:take("logits", sizes.s)
     s:take("acc", sizes.o)
     s:take("stat", sizes.stat)
-    tail:take("y", block * ldc)
-    if adapter then
-      tail:take("hidden", block * ldh)
-      tail:take("a", block * ldc)
-    end
-    for name, at in pairs(tail.at) do s.at[name] = at end
-    L.scratch = math.max(L.scratch, (depth and depth.scratch or 0) + math.max(s.size, tail.size))
+    own = math.max(own, s.size)
     local f = { height = height, width = width, side = side, grid = g, heads = heads, C = C, d = d, dpad = dpad, ldc = ldc, ldq = ldq, ldr = ldr, qr = qr, M = M, T = T,
-      K_size = packed.k, V_size = packed.v, table_width = table_width, has_rel = has_rel, adapter = adapter ~= nil, hidden = hidden or 0, ldh = ldh,
-      layout = seg:signature(), bank = seg:bank_parameter(), pads = pads }
+      table_width = table_width, has_rel = has_rel, layout = seg:signature(), bank = seg:bank_parameter(), pads = pads, kept = kept }
     f.s, f.w = s.at, seg.at
     f.norm = K:layernorm { rows = width, C = C, ldx = ldc, ldy = ldc, eps = norm.eps }
     f.project = K:gemm { M = M, N = d, K = C, lda = ldc, ldc = dpad, init = "bias" }
@@ -129,28 +128,20 @@ function layer.prepare(L, ctx)
       f.rel_column = K:gemm { M = qr, N = side, K = d, lda = width * ldq, ldb = table_width, bps = 16, ldc = width * ldr }
     end
     f.scale = K:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) })
-    f.out = K:gemm { M = block, N = C, K = C, lda = ldc, ldc = ldc, init = proj.params.bias and "bias" or "zero" }
-    f.out_bias = proj.params.bias ~= nil
-    f.depth = depth ~= nil
-    if adapter then
-      f.down = K:gemm { M = block, N = hidden, K = C, lda = ldc, ldc = ldh, init = "bias", act = adapter.act }
-      f.up = K:gemm { M = block, N = C, K = hidden, lda = ldh, ldc = ldc, init = "bias" }
-      f.add = K:rows(depth and "add3" or "add2", { rows = width, C = C, ldx = ldc, ldy = ldc, ldz = ldc, ldv = depth and ldc or 0 })
-    else
-      f.add = K:rows(depth and "add2" or "add", { rows = width, C = C, ldx = ldc, ldy = ldc, ldz = depth and ldc or 0 })
-    end
     return K:make("window", ("msa_attention_%dx%d_of_%d"):format(height, width, side), f)
   end
-  local kinds = {}
+  local kinds, costs = {}, {}
   local function kind(y, x)
     local height, width = y and rest or side, x and rest or side
     kinds[#kinds + 1] = { name = window_kernel(height, width), y0 = y and along - 1 or 0, y1 = y and along or (rest < side and along - 1 or along),
       x0 = x and along - 1 or 0, x1 = x and along or (rest < side and along - 1 or along) }
     local last = kinds[#kinds]
-    local count, T, whole = m.depth * (last.y1 - last.y0) * (last.x1 - last.x0), height * width, side * side
+    last.windows = (last.y1 - last.y0) * (last.x1 - last.x0)
+    local count, T, whole = m.depth * last.windows, height * width, side * side
     local function cost(queries, keys) return queries * (4 * C * C + 2 * C * keys + (has_rel and 2 * side * C or 0) + (hidden and 2 * C * hidden or 0)) end
     macs = macs + count * cost(T, T < whole and T + 1 or T)
     saved = saved + count * (cost(whole, whole) - cost(T, T < whole and T + 1 or T))
+    for _ = 1, last.windows * heads do costs[#costs + 1] = T * (3 * C + 2 * T) end
   end
   local cut = rest < side
   if not cut or along > 1 then kind(false, false) end
@@ -161,9 +152,36 @@ function layer.prepare(L, ctx)
     end
     kind(true, true)
   end
+  -- One split over the heads of all windows, of whatever kind; each kind has its part of it.
+  local bounds, before = split(#costs, cores, function(i) return costs[i + 1] end), 0
+  for _, k in ipairs(kinds) do
+    k.bounds, k.heads = {}, k.windows * heads
+    for c, b in ipairs(bounds) do k.bounds[c] = math.min(math.max(b - before, 0), k.heads) end
+    before = before + k.heads
+  end
+
+  local s = scratch.new()
+  s:take("y", rows * ldc)
+  if adapter then
+    s:take("hidden", rows * ldh)
+    s:take("a", rows * ldc)
+  end
+  own = math.max(own, s.size)
+  local out = { rows = rows, C = C, ldc = ldc, s = s.at, w = seg.at, layout = seg:signature(), bank = seg:bank_parameter(), adapter = adapter ~= nil, depth = depth ~= nil,
+    out = K:gemm { M = rows, N = C, K = C, lda = ldc, ldc = ldc, init = proj.params.bias and "bias" or "zero" }, out_bias = proj.params.bias ~= nil }
+  if adapter then
+    out.down = K:gemm { M = rows, N = hidden, K = C, lda = ldc, ldc = ldh, init = "bias", act = adapter.act }
+    out.up = K:gemm { M = rows, N = C, K = hidden, lda = ldh, ldc = ldc, init = "bias" }
+    out.add = K:rows(depth and "add3" or "add2", { rows = rows, C = C, ldx = ldc, ldy = ldc, ldz = ldc, ldv = depth and ldc or 0 })
+  else
+    out.add = K:rows(depth and "add2" or "add", { rows = rows, C = C, ldx = ldc, ldy = ldc, ldz = depth and ldc or 0 })
+  end
+  L.scratch = { shared = shared.size, own = own }
   -- What the self-test runs: one whole window, if there is one of a moderate size.
   local whole = not depth and (not cut or along > 1) and side * side <= 1024 and kinds[1].name or nil
-  L.env = { whole_window = whole, adapter = adapter ~= nil, depth = depth or false, kinds = kinds, side = side, grid = g, ldc = ldc, C = C, slices = m.depth, heads = heads, d = d }
+  L.env = { whole_window = whole, depth = depth or false, kinds = kinds, side = side, grid = g, ldc = ldc, C = C, slices = m.depth, heads = heads, d = d, adapter = adapter ~= nil,
+    rows = rows, tokens = g * g, s = shared.at, project = K:make("project", ("msa_project_%dx%d"):format(rows, C), out) }
+  L.barriers = true
   L.buffers = { x = m.depth * g * g * ldc }
 
   L.macs = macs + (depth and depth.macs or 0)

@@ -32,7 +32,7 @@ function layer.prepare(L, ctx)
     s:take("narrow", rows * kernels.stride(width))
     s:take("a", rows * ldc)
   end
-  L.scratch = s.size
+  L.scratch = { shared = 0, own = s.size }
   local env = { C = C, hidden = hidden, width = width or 0, ldc = ldc, rows = rows, s = s.at, w = seg.at, layout = seg:signature(), bank = seg:bank_parameter(), adapter = adapter ~= nil }
   env.norm = K:layernorm { rows = rows, C = C, ldx = ldc, ldy = ldc, eps = norm.eps }
   env.lin1 = K:gemm { M = rows, N = hidden, K = C, lda = ldc, ldc = ldh, init = "bias", act = "gelu" }

@@ -32,7 +32,8 @@ function layer.prepare(L, ctx)
   local s = scratch.new()
   s:take("a", widest)
   s:take("b", widest)
-  L.scratch = s.size
+  L.scratch = { shared = s.size, own = 0 }
+  L.alone = true
   L.env = { E = E, masks = masks, lde = lde, width = width, panels = (masks + 15) // 16, iou = iou, hyper = hyper, s = s.at, w = seg.at }
   L.buffers = { queries = rows * lde, hyper = (masks + 15) // 16 * 16 * width, iou = kernels.round16(masks) }
   L.macs = macs

@@ -7,30 +7,37 @@ local scratch = require "scratch"
 local layer = {}
 
 function layer.prepare(L, ctx)
-  local m, K, rows, block = ctx.model, ctx.kernels, ctx.token_rows, ctx.block_rows
+  local m, K, rows, chunk, block = ctx.model, ctx.kernels, ctx.token_rows, ctx.token_chunk, ctx.block_rows
   local tokens = m.grid * m.grid
   local seg = segment.new(L.private)
   local a = common.projections(L, ctx, seg)
   local adapter = L:op "adapter"
-  local packed = K:keys { keys = rows, d = a.d }
-  local attend, sizes = K:attend { M = block, keys = rows, d = a.d, ldq = a.ldi, ldo = a.ldi, counted = true }
+  -- As many keys as the prompt may have, or one chunk of them for the usual few.
+  local sizes = {}
   local s = scratch.new()
-  s:take("positioned", rows * a.lde)
+  s:take("positioned", chunk * a.lde)
   s:take("k", rows * a.ldi)
   s:take("v", rows * a.ldi)
-  s:take("kp", a.heads * packed.k)
-  s:take("vp", a.heads * packed.v)
+  for i, keys in ipairs(rows > chunk and { chunk, rows } or { rows }) do
+    local packed = K:keys { keys = keys, d = a.d }
+    local attend, need = K:attend { M = block, keys = keys, d = a.d, ldq = a.ldi, ldo = a.ldi, counted = true }
+    sizes[i] = { keys = keys, K_size = packed.k, V_size = packed.v, place = packed.place { count = keys, k_stride = a.ldi }, attend = attend, need = need, packed = packed }
+  end
+  local most = sizes[#sizes]
+  s:take("kp", a.heads * most.packed.k)
+  s:take("vp", a.heads * most.packed.v)
   s:take("image", block * a.lde)
   s:take("q", block * a.ldi)
-  s:take("logits", sizes.s)
-  s:take("acc", sizes.o)
-  s:take("stat", sizes.stat)
+  s:take("logits", most.need.s)
+  s:take("acc", most.need.o)
+  s:take("stat", most.need.stat)
   s:take("o", block * a.ldi)
   s:take("y", block * a.lde)
-  L.env = { rows = rows, block = block, image_tokens = tokens, E = a.E, lde = a.lde, ldi = a.ldi, d = a.d, heads = a.heads, K_size = packed.k, V_size = packed.v, s = s.at, w = seg.at,
-    project = a.project(rows), project_image = a.project(block), scale = a.scale(block), place = packed.place { count = rows, k_stride = a.ldi }, attend = attend, out = a.output(block),
-    sum = a.sum(rows), sum_image = a.sum(block), add = a.add(block), norm = a.norm(block), adapter = adapter ~= nil }
-  L.macs = tokens * (2 * a.E * a.inner + 2 * rows * a.inner) + rows * 2 * a.E * a.inner
+  L.env = { rows = rows, chunk = chunk, block = block, image_tokens = tokens, E = a.E, lde = a.lde, ldi = a.ldi, d = a.d, heads = a.heads, sizes = sizes, s = s.at, w = seg.at,
+    project = a.project(chunk), project_image = a.project(block), scale = a.scale(block), out = a.output(block),
+    sum = a.sum(chunk), sum_image = a.sum(block), add = a.add(block), norm = a.norm(block), adapter = adapter ~= nil }
+  L.ready = { floats = tokens * a.ldi, macs = tokens * a.E * a.inner }
+  L.macs = tokens * (2 * a.E * a.inner + 2 * ctx.click_tokens * a.inner) + ctx.click_tokens * 2 * a.E * a.inner
   if adapter then
     local b = common.adapter(adapter, ctx, seg, block, "fc")
     s:take("narrow", block * b.ldh)
@@ -38,7 +45,7 @@ function layer.prepare(L, ctx)
     L.macs = L.macs + tokens * 2 * a.E * b.hidden
   end
   L.segment = seg
-  L.scratch = s.size
+  L.scratch = { shared = 0, own = s.size }
   L.buffers = { tokens = rows * a.lde, queries = rows * a.lde, keys = tokens * a.lde }
   L.position, L.counted = true, true
 end

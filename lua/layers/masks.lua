@@ -30,7 +30,7 @@ function layer.prepare(L, ctx)
   s:take("fine", block * 4 * ld1)
   s:take("finest", block * 16 * ld2)
   s:take("products", block * 16 * ldl)
-  L.scratch = s.size
+  L.scratch = { shared = 0, own = s.size }
   L.env = { E = E, grid = g, masks = masks, block = block, tokens = g * g, lde = lde, ld1 = ld1, ld2 = ld2, ldl = ldl, c2 = c2, s = s.at, w = seg.at,
     up1 = K:gemm { M = block, N = c1, K = E, lda = lde, ldc = 4 * ld1, init = "bias" },
     norm = K:layernorm { rows = block * 4, C = c1, ldx = ld1, ldy = ld1, eps = norm.eps },

@@ -24,9 +24,9 @@ function layer.prepare(L, ctx)
   seg:norm("norm2", norm2.params)
   L.segment = seg
   local s = scratch.new()
-  s:take("border", (g + 2) * (g + 2) * lde)
   s:take("product", g * lde)
-  L.scratch = s.size
+  L.scratch = { shared = kernels.round16((g + 2) * (g + 2) * lde), own = s.size }
+  L.barriers = true
   L.env = { E = E, grid = g, ldc = ldc, lde = lde, slices = m.depth, s = s.at, w = seg.at,
     conv1 = K:gemm { M = g, N = E, K = C, lda = ldc, ldc = lde }, norm1 = K:layernorm { rows = g, C = E, ldx = lde, ldy = lde, eps = norm1.eps },
     tap = K:gemm { M = g, N = E, K = E, lda = lde, ldc = lde }, add = K:rows("add", { rows = g, C = E, ldx = lde, ldy = lde }),

@@ -35,7 +35,7 @@ function layer.prepare(L, ctx)
   -- MSA_RESIZE_WORK_BYTES of runtime/msa_runtime.h; the generated text asserts that it is enough.
   local resizer = 4 * (2 * 16384 + 3 * S) + 16 * S + 32768 + 12 * S
   s:take("resizer", (resizer + 3) // 4)
-  L.scratch = s.size
+  L.scratch = { shared = 0, own = s.size }
   L.env = { resizer_bytes = (resizer + 63) // 64 * 64, C = C, grid = g, patch = P, size = S, ldc = ldc, lda = lda, s = s.at, w = seg.at, slices = m.depth, longest = m.resize == "longest",
     first = K:gemm { M = g, N = C, K = P * P, lda = lda, ldc = ldc, bps = length * 16, init = embed.params.bias and "bias" or "zero" }, bias = embed.params.bias ~= nil,
     other = K:gemm { M = g, N = C, K = P * P, lda = lda, ldc = ldc, bps = length * 16 }, add = K:rows("add", { rows = g, C = C, ldx = ldc, ldy = ldc }),

@@ -8,7 +8,7 @@ local scratch = require "scratch"
 local layer = {}
 
 function layer.prepare(L, ctx)
-  local K, rows, E = ctx.kernels, ctx.token_rows, ctx.model.out
+  local K, rows, E, tokens = ctx.kernels, ctx.token_chunk, ctx.model.out, ctx.click_tokens
   local up, down, adapter, norm = L:op("linear", 1), L:op("linear", 2), L:op "adapter", L:op "layernorm"
   local lde = kernels.stride(E)
   local seg = segment.new(L.private)
@@ -19,24 +19,25 @@ function layer.prepare(L, ctx)
   local s = scratch.new()
   s:take("hidden", rows * ldh)
   s:take("y", rows * lde)
-  L.env = { rows = rows, E = E, hidden = hidden, lde = lde, s = s.at, w = seg.at, adapter = adapter ~= nil,
+  L.env = { rows = ctx.token_rows, chunk = rows, E = E, hidden = hidden, lde = lde, s = s.at, w = seg.at, adapter = adapter ~= nil,
     lin1 = K:gemm { M = rows, N = hidden, K = E, lda = lde, ldc = ldh, init = "bias", act = "relu" },
     lin2 = K:gemm { M = rows, N = E, K = hidden, lda = ldh, ldc = lde, init = "bias" },
     norm = K:layernorm { rows = rows, C = E, ldx = lde, ldy = lde, eps = norm.eps } }
-  L.macs = rows * 2 * E * hidden
+  L.macs = tokens * 2 * E * hidden
   if adapter then
     local a = common.adapter(adapter, ctx, seg, rows, "fc")
     s:take("narrow", rows * a.ldh)
     s:take("a", rows * lde)
     L.env.down, L.env.up = a.down, a.up
     L.env.add = K:rows("addscaled", { rows = rows, C = E, ldx = lde, ldy = lde, ldz = lde, s = L:op("add", 1).scale })
-    L.macs = L.macs + rows * 2 * E * a.hidden
+    L.macs = L.macs + tokens * 2 * E * a.hidden
   else
     L.env.add = K:rows("add", { rows = rows, C = E, ldx = lde, ldy = lde })
   end
   L.segment = seg
-  L.scratch = s.size
-  L.buffers = { queries = rows * lde }
+  L.scratch = { shared = s.size, own = 0 }
+  L.buffers = { queries = ctx.token_rows * lde }
+  L.counted, L.alone = true, true
 end
 
 return layer

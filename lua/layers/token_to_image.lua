@@ -10,30 +10,31 @@ local tensor = require "msagen.tensor"
 local layer = {}
 
 function layer.prepare(L, ctx)
-  local m, K, rows, block = ctx.model, ctx.kernels, ctx.token_rows, ctx.block_rows
+  local m, K, rows, chunk, block = ctx.model, ctx.kernels, ctx.token_rows, ctx.token_chunk, ctx.block_rows
   local tokens = m.grid * m.grid
   local seg = segment.new(L.private)
   local a = common.projections(L, ctx, seg)
   local adapter = L:op "prompt_adapter"
   local packed = K:keys { keys = tokens, d = a.d }
-  local attend, sizes = K:attend { M = rows, keys = tokens, d = a.d, ldq = a.ldi, ldo = a.ldi }
-  local s = scratch.new()
-  s:take("positioned", rows * a.lde)
-  s:take("q", rows * a.ldi)
-  s:take("image", block * a.lde)
-  s:take("k", block * a.ldi)
-  s:take("v", block * a.ldi)
+  local attend, sizes = K:attend { M = chunk, keys = tokens, d = a.d, ldq = a.ldi, ldo = a.ldi }
+  local s, own = scratch.new(), scratch.new()
   s:take("kp", a.heads * packed.k)
   s:take("vp", a.heads * packed.v)
-  s:take("logits", sizes.s)
-  s:take("acc", sizes.o)
-  s:take("stat", sizes.stat)
+  s:take("positioned", chunk * a.lde)
+  s:take("q", rows * a.ldi)
   s:take("o", rows * a.ldi)
-  s:take("y", rows * a.lde)
-  L.env = { rows = rows, block = block, image_tokens = tokens, E = a.E, lde = a.lde, ldi = a.ldi, d = a.d, heads = a.heads, K_size = packed.k, V_size = packed.v, s = s.at, w = seg.at,
-    project = a.project(rows), project_image = a.project(block), scale = a.scale(rows), place = packed.place { count = block, k_stride = a.ldi }, attend = attend, out = a.output(rows),
-    sum = a.sum(rows), sum_image = a.sum(block), add = a.add(rows), norm = a.norm(rows), adapter = adapter ~= nil }
-  L.macs = rows * (2 * a.E * a.inner + 2 * tokens * a.inner) + tokens * 2 * a.E * a.inner
+  s:take("y", chunk * a.lde)
+  own:take("image", block * a.lde)
+  own:take("k", block * a.ldi)
+  own:take("v", block * a.ldi)
+  own:take("logits", sizes.s)
+  own:take("acc", sizes.o)
+  own:take("stat", sizes.stat)
+  L.env = { rows = rows, chunk = chunk, block = block, image_tokens = tokens, E = a.E, lde = a.lde, ldi = a.ldi, d = a.d, heads = a.heads, K_size = packed.k, V_size = packed.v,
+    s = s.at, p = own.at, w = seg.at, project = a.project(chunk), project_image = a.project(block), scale = a.scale(chunk), place = packed.place { count = block, k_stride = a.ldi },
+    attend = attend, out = a.output(chunk), sum = a.sum(chunk), sum_image = a.sum(block), add = a.add(chunk), norm = a.norm(chunk), adapter = adapter ~= nil }
+  L.ready = { floats = a.heads * (packed.k + packed.v), macs = tokens * 2 * a.E * a.inner }
+  L.macs = ctx.click_tokens * (2 * a.E * a.inner + 2 * tokens * a.inner) + L.ready.macs
   if adapter then
     local p = adapter.params
     local hidden, E = p.D_fc1_weight.shape[1], a.E
@@ -46,17 +47,17 @@ function layer.prepare(L, ctx)
     end)
     seg:panels("fcp", E, hidden, function() return p.D_fcp_weight:transpose():rename(p.D_fcp_weight.name) end)
     seg:linear("fc2", p.D_fc2_weight, p.D_fc2_bias)
-    s:take("hidden", rows * ldh)
-    s:take("a", rows * a.lde)
-    L.env.fc1 = K:gemm { M = rows, N = hidden, K = E, lda = a.lde, ldc = ldh, init = "bias" }
-    L.env.fcp = K:gemm { M = rows, N = hidden, K = E, lda = a.lde, ldc = ldh, init = "keep", act = "relu" }
-    L.env.fc2 = K:gemm { M = rows, N = E, K = hidden, lda = ldh, ldc = a.lde, init = "bias" }
-    L.macs = L.macs + rows * 3 * E * hidden
+    s:take("hidden", chunk * ldh)
+    s:take("a", chunk * a.lde)
+    L.env.fc1 = K:gemm { M = chunk, N = hidden, K = E, lda = a.lde, ldc = ldh, init = "bias" }
+    L.env.fcp = K:gemm { M = chunk, N = hidden, K = E, lda = a.lde, ldc = ldh, init = "keep", act = "relu" }
+    L.env.fc2 = K:gemm { M = chunk, N = E, K = hidden, lda = ldh, ldc = a.lde, init = "bias" }
+    L.macs = L.macs + ctx.click_tokens * 3 * E * hidden
   end
   L.segment = seg
-  L.scratch = s.size
+  L.scratch = { shared = s.size, own = own.size }
   L.buffers = { tokens = rows * a.lde, queries = rows * a.lde, keys = tokens * a.lde }
-  L.position = true
+  L.position, L.counted, L.barriers = true, true, true
 end
 
 return layer

@@ -2,7 +2,8 @@
 --- Memory plan: lifetimes -> places in one arena.
 -- Steps are the layers in order, with one more before the decoder, where the tokens are made, and one at the end, where
 -- the results are read. The embedding lives from the neck to the end and no decoder step may touch it: one encode serves
--- many prompts. Relies on: schedule. Leaves: graph.memory = { buffers = {{name, floats, offset, first, last}}, floats, bound };
+-- many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where it costs no memory.
+-- Relies on: schedule. Leaves: graph.memory = { buffers = {{name, floats, offset, first, last}}, floats, bound };
 -- on each layer `at` (buffer -> offset) and `scratch_at`. All in floats; every place starts on a cache line.
 local function round16(n) return (n + 15) // 16 * 16 end
 
@@ -71,7 +72,8 @@ local function arrange(list, bound)
   return best
 end
 
-return function(graph, model)
+-- The buffers of a schedule with their lives, and the least that they can take together.
+local function lives(layers, model)
   local list, by_name, step = {}, {}, 0
   local function live(name, floats, at)
     local b = by_name[name]
@@ -81,27 +83,32 @@ return function(graph, model)
       list[#list + 1] = b
     end
     assert(b.floats == round16(floats), name)
-    b.last = at
+    b.first, b.last = math.min(b.first, at), math.max(b.last, at)
   end
-  local names
-  for _, L in ipairs(graph.fused) do
+  local function layer(L, at)
+    local names = {}
+    for name in pairs(L.buffers) do names[#names + 1] = name end
+    table.sort(names)
+    for _, name in ipairs(names) do live(name, L.buffers[name], at) end
+    live("scratch " .. L.name, L.scratch, at)
+  end
+  for _, L in ipairs(layers) do
     step = step + 1
     if L.kind == "dense_prompt" then step = step + 1 end -- tokens are made before it
     L.step = step
-    names = {}
-    for name in pairs(L.buffers) do names[#names + 1] = name end
-    table.sort(names)
-    for _, name in ipairs(names) do live(name, L.buffers[name], step) end
-    live("scratch " .. L.name, L.scratch, step)
+    layer(L, step)
+    for _, used in ipairs(L.uses or {}) do layer(used, step) end
   end
-  for _, L in ipairs(graph.fused) do
+  for _, L in ipairs(layers) do
     if L.kind == "dense_prompt" then by_name.tokens.first = math.min(by_name.tokens.first, L.step - 1) end
   end
   if model.depth > 1 then -- results of all slices, until the caller gets them
     live("stage", model.depth * (by_name.logits.floats + model.decoder.masks), by_name.tokens.first)
     by_name.stage.last = step + 1
   end
-  for _, name in ipairs { "embedding", "logits", "iou" } do by_name[name].last = step + 1 end
+  for _, name in ipairs { "embedding", "logits", "iou", "ready_keys", "ready_queries" } do
+    if by_name[name] then by_name[name].last = step + 1 end
+  end
 
   local bound = 0
   for s = 1, step + 1 do
@@ -111,14 +118,53 @@ return function(graph, model)
     end
     bound = math.max(bound, sum)
   end
+  return { list = list, by_name = by_name, bound = bound }
+end
 
-  local best = arrange(list, bound)
+-- The layers with what can be made ready for the decoder at the end of encoding; nil if there is nothing.
+local function with_ready(layers, graph, model)
+  local extra = require("layers.prepare").layer(graph)
+  if not extra then return nil end
+  local keys, queries = extra.uses[2].ready, extra.uses[3].ready
+  extra.buffers = { ready_keys = model.depth * keys.floats, ready_queries = model.depth * queries.floats }
+  extra.env = { slices = model.depth, uses = extra.uses, banks = #graph.models, embedding = extra.uses[1].buffers.embedding // model.depth }
+  extra.ready_macs = keys.macs + queries.macs
+  local list = {}
+  for _, L in ipairs(layers) do
+    if L.kind == "dense_prompt" then list[#list + 1] = extra end
+    list[#list + 1] = L
+  end
+  return list, extra
+end
+
+return function(graph, model)
+  local plain = lives(graph.fused, model)
+  local layers, extra = with_ready(graph.fused, graph, model)
+  local plan = layers and lives(layers, model)
+  if plan and plan.bound <= plain.bound then
+    graph.fused = layers
+    extra.macs = model.depth * extra.ready_macs
+    graph.ready_macs = extra.ready_macs
+    for i, L in ipairs { extra.uses[2], extra.uses[3] } do
+      L.env.ready = true
+      L.macs = L.macs - L.ready.macs -- without a mask
+      L.ready.buffer = i == 1 and "ready_keys" or "ready_queries"
+      L.buffers[L.ready.buffer] = extra.buffers[L.ready.buffer]
+    end
+  else
+    plan = lives(graph.fused, model) -- steps anew
+  end
+  local list, by_name = plan.list, plan.by_name
+  local best = arrange(list, plan.bound)
 
   for _, L in ipairs(graph.fused) do
     L.at = {}
     for name in pairs(L.buffers) do L.at[name] = by_name[name].offset end
+    for _, used in ipairs(L.uses or {}) do
+      for name in pairs(used.buffers) do L.at[name] = by_name[name].offset end
+    end
     L.scratch_at = by_name["scratch " .. L.name].offset
   end
-  graph.memory = { buffers = list, by_name = by_name, floats = best, bound = bound }
+  graph.memory = { buffers = list, by_name = by_name, floats = best, bound = plan.bound }
   return graph
 end

@@ -5,7 +5,7 @@
 @ -- at -O2 turns the order of overlapping scalar stores around.
 @ local function whole(n) return (n + W - 1) // W * W end
 @ local pads = pad and pad.side * pad.side - keys or 0
-/* out ($(M), $(d)), rows $(ldo) apart, = softmax(q k^T$(rel and " + r" or "")) v over $(keys) keys, tile by tile of $(tile). q ($(M), $(d)), rows $(ldq) apart, is
+/* out ($(M), $(d)), rows $(ldo) apart$(out_row and (", %d of them every %d,"):format(out_row.n, out_row.ld) or ""), = softmax(q k^T$(rel and " + r" or "")) v over $(keys) keys, tile by tile of $(tile). q ($(M), $(d)), rows $(ldq) apart, is
  * already scaled.$(rel and (" r = rh[key row] + rw[key column], a grid of %d x %d keys."):format(rel.n, rel.n) or "")$(counted and " Keys from `count` on do not count." or "")
 @ if pads > 0 then
  * Of the window's $(pad.side) x $(pad.side) places $(pads) are padding: one key and one value for all of them, so the value enters once, weighted by their sum.
@@ -97,12 +97,17 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
     }
 @ end
     for (size_t i = 0; i < $(M); ++i) {
+@ if out_row then
+        float *const to = out + i / $(out_row.n) * $(out_row.ld) + i % $(out_row.n) * $(ldo);
+@ else
+        float *const to = out + i * $(ldo);
+@ end
 @ if d >= W then
         const msa_vec by = msa_splat(l[i]);
-        for (size_t j = 0; j < $(d // W * W); j += $(W)) msa_store(out + i * $(ldo) + j, msa_vdiv(msa_load(o + i * $(dpad) + j), by));
+        for (size_t j = 0; j < $(d // W * W); j += $(W)) msa_store(to + j, msa_vdiv(msa_load(o + i * $(dpad) + j), by));
 @ end
 @ if d % W ~= 0 then
-        for (size_t j = $(d // W * W); j < $(d); ++j) out[i * $(ldo) + j] = o[i * $(dpad) + j] / l[i];
+        for (size_t j = $(d // W * W); j < $(d); ++j) to[j] = o[i * $(dpad) + j] / l[i];
 @ end
     }
 }

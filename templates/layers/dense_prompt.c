@@ -1,10 +1,13 @@
 @ -- SPDX-License-Identifier: 0BSD
 /* keys ($(tokens), $(E)) = embedding + dense prompt: the mask prompt ($(4 * grid), $(4 * grid)) through mask_downscaling, or
  * no_mask_embed where mask is NULL. */
-void $(name)(float *arena, const float *w$(bank_parameter), const float *embedding, const float *mask)
+void $(name)(float *arena, const float *w$(bank_parameter), const float *embedding, const float *mask$(core_parameter))
 {
-    float *const scratch = arena + $(scratch);
-    for (size_t t = 0; t < $(tokens); t += $(rows)) {
+@ if cores > 1 then
+    static const uint32_t first[$(cores + 1)] = $(shares(tokens // rows, rows));
+@ end
+    float *const scratch = $(own);
+    for (size_t t = $(from "first"); t < $(to("first", tokens)); t += $(rows)) {
         float *const keys = arena + $(at.keys) + t * $(lde);
         if (mask == NULL) {
             $(sum_no_mask)(w + $(w.no_mask), embedding + t * $(lde), keys);

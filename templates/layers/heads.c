@@ -12,7 +12,7 @@
 /* iou ($(masks)) from the first token; hyper ($(width), $(masks)), in panels, from the mask tokens. */
 void $(name)(float *arena, const float *w$(bank_parameter))
 {
-    float *const a = arena + $(scratch + s.a), *const b = arena + $(scratch + s.b);
+    float *const a = $(shared) + $(s.a), *const b = $(shared) + $(s.b);
     float *const hyper = arena + $(at.hyper);
     const float *token = arena + $(at.queries);
 @ local result = chain(iou)

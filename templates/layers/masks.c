@@ -1,10 +1,14 @@
 @ -- SPDX-License-Identifier: 0BSD
 /* logits ($(masks), $(4 * grid), $(4 * grid)) = hyper . gelu(up(gelu(norm(up(keys))))), $(block) tokens at a time. */
-void $(name)(float *arena, const float *w$(bank_parameter))
+void $(name)(float *arena, const float *w$(bank_parameter)$(core_parameter))
 {
-    float *const fine = arena + $(scratch + s.fine), *const finest = arena + $(scratch + s.finest), *const products = arena + $(scratch + s.products);
+@ if cores > 1 then
+    static const uint32_t first[$(cores + 1)] = $(shares(tokens // block, block));
+@ end
+    float *const scratch = $(own);
+    float *const fine = scratch + $(s.fine), *const finest = scratch + $(s.finest), *const products = scratch + $(s.products);
     float *const logits = arena + $(at.logits);
-    for (size_t t = 0; t < $(tokens); t += $(block)) {
+    for (size_t t = $(from "first"); t < $(to("first", tokens)); t += $(block)) {
         const float *const keys = arena + $(at.keys) + t * $(lde);
 @ for sub = 0, 3 do
         $(up1)(keys, w + $(w["up1_" .. sub]), w + $(w.up1__bias), fine + $(sub * ld1));

@@ -4,10 +4,14 @@ typedef char msa_resizer_fits[MSA_RESIZE_WORK_BYTES($(size)) <= $(resizer_bytes)
 
 /* x ($(slices * grid * grid), $(C)) = patches of the resized, normalised image, projected, + position. A row of patches at a time;
  * pixels beyond the image are 0 after normalisation. Returns MSA_OK or what is wrong with the image. */
-msa_status $(name)(float *arena, const float *w$(bank_parameter), const msa_image *image)
+msa_status $(name)(float *arena, const float *w$(bank_parameter), const msa_image *image$(core_parameter))
 {
-    float *const a = arena + $(scratch + s.a), *const y = arena + $(scratch + s.y), *const product = arena + $(scratch + s.product);
-    uint8_t *const row = (uint8_t *)(arena + $(scratch + s.row));
+@ if cores > 1 then
+    static const uint32_t first[$(cores + 1)] = $(shares(grid));
+@ end
+    float *const scratch = $(own);
+    float *const a = scratch + $(s.a), *const y = scratch + $(s.y), *const product = scratch + $(s.product);
+    uint8_t *const row = (uint8_t *)(scratch + $(s.row));
     const float *const levels = w + $(w.levels);
     uint32_t width = $(size), height = $(size);
 @ if longest then
@@ -15,9 +19,12 @@ msa_status $(name)(float *arena, const float *w$(bank_parameter), const msa_imag
 @ end
     for (uint32_t slice = 0; slice < $(slices); ++slice) {
         msa_resizer resizer;
-        const msa_status status = msa_resize_init(&resizer, image, slice, width, height, arena + $(scratch + s.resizer), MSA_RESIZE_WORK_BYTES($(size)));
+        const msa_status status = msa_resize_init(&resizer, image, slice, width, height, scratch + $(s.resizer), MSA_RESIZE_WORK_BYTES($(size)));
         if (status != MSA_OK) return status;
-        for (uint32_t gy = 0; gy < $(grid); ++gy) {
+@ if cores > 1 then
+        resizer.next = first[core] * $(patch);
+@ end
+        for (uint32_t gy = $(from "first"); gy < $(to("first", grid)); ++gy) {
             float *const x = arena + $(at.x) + (slice * $(grid) + gy) * (size_t)$(grid * ldc);
             for (uint32_t py = 0; py < $(patch); ++py) {
                 const bool inside = gy * $(patch) + py < height;
