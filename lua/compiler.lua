@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The compiler as a whole: a device description -> a folder of C.
 local boards = require "boards"
+local cores = require "cores"
 local costs = require "costs"
 local emit = require "emit"
 local fail = require "fail"
@@ -18,7 +19,7 @@ compiler.passes = { "prune", "fuse", "schedule", "memory" }
 --- Options of a device, as build scripts and the command line give them.
 -- @field checkpoint path (required, unless there are banks)  @field board name  @field resolution pixels  @field depth slices
 -- @field dialect name  @field classes n  @field decoder_heads n  @field global_blocks list of block numbers
--- @field cores 1  @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier  @field precision "f32"
+-- @field cores 1 to 8  @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier  @field precision "f32"
 -- @field base path of the backbone of adapter-only files  @field banks list of { name =, checkpoint = }
 -- @field text_prompts path of a .safetensors  @field name folder of one device among several
 compiler.options = { checkpoint = "string", board = "string", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
@@ -39,16 +40,16 @@ local function check_device(device, where)
   end
   if not device.checkpoint and not (device.banks and #device.banks > 0) then fail("%s: checkpoint: expected a path, found none", where) end
   if device.precision and device.precision ~= "f32" then fail("%s: precision: expected f32, found %s", where, device.precision) end
-  if device.cores and device.cores ~= 1 then fail("%s: cores: expected 1, the only number yet, found %d", where, device.cores) end
+  if device.cores and (device.cores < 1 or device.cores > cores.MOST) then fail("%s: cores: expected 1 to %d, found %d", where, cores.MOST, device.cores) end
   if device.prefix and not device.prefix:match("^%a[%w_]*$") then fail("%s: prefix: expected a C identifier, found %s", where, device.prefix) end
 end
 
 -- One bank's model as a scheduled graph.
--- @param models those of all banks  @param private layer name -> roles of weights that differ between them, where known
-local function schedule(model, board, models, private)
+-- @param models those of all banks  @param count cores  @param private layer name -> roles of weights that differ between them, where known
+local function schedule(model, board, models, count, private)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   local graph = network.build(model)
-  graph.models, graph.private = models, private
+  graph.models, graph.private, graph.cores = models, private, count
   for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
   local most, arena = 2 ^ (board.address_bits or 47), graph.memory.floats * 4
   if arena > most then
@@ -111,24 +112,24 @@ function compiler.schedule(device, where)
   local options = {}
   for key, value in pairs(device) do options[key] = value end
   options.base = device.base and open(device.base)
-  local models, names = {}, {}
+  local models, names, count = {}, {}, device.cores or 1
   for i, source in ipairs(sources(device, where)) do
     local model = import.load(open(source.path), options)
     if device.text_prompts then model.texts = require("import.text").load(device.text_prompts, model) end
     models[i], names[i] = model, source.name
   end
   if #models == 1 then
-    local build = schedule(models[1], board, models)
+    local build = schedule(models[1], board, models, count)
     build.board, build.name, build.banks = board, names[1], { build }
     return build
   end
   require("import.banks").check(models, names)
   local banks = {}
   for i, model in ipairs(models) do
-    banks[i] = schedule(model, board, models)
+    banks[i] = schedule(model, board, models, count)
     banks[i].name = names[i]
   end
-  local build = schedule(models[1], board, models, differences(banks))
+  local build = schedule(models[1], board, models, count, differences(banks))
   build.board, build.name, build.banks = board, names[1], banks
   return build
 end
@@ -157,7 +158,7 @@ local function manifest(build, device, blob, info, files)
     prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },
     arithmetic = "f32-fma-1", precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
-    blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
+    cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
     max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
     weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
@@ -201,14 +202,18 @@ function compiler.build(device, dir, where, progress)
       if prefix == "msa" then return text end
       return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]libmsa_", "lib" .. prefix .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
     end
+    local several = build.graph.cores > 1
+    local runtime, runner = table.move(RUNTIME, 1, #RUNTIME, 1, {}), table.move(RUNNER, 1, #RUNNER, 1, {})
+    if several then runtime[#runtime + 1], runner[#runner + 1] = "msa_cores", "msa_threads" end
     local info = { runtime_objects = {}, runner_objects = {} }
-    for i, file in ipairs(RUNTIME) do info.runtime_objects[i] = file .. ".o" end
-    for i, file in ipairs(RUNNER) do info.runner_objects[i] = file .. ".o" end
+    for i, file in ipairs(runtime) do info.runtime_objects[i] = file .. ".o" end
+    for i, file in ipairs(runner) do info.runner_objects[i] = file .. ".o" end
     local blob = emit.weights(build, work .. "/" .. prefix .. "_weights.bin", progress)
     progress("writing C", 1, 1)
     local texts = emit.texts(build, blob, info)
     for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
-    for _, list in ipairs { RUNTIME, RUNNER } do
+    if several then texts["msa_threads.h"] = sys.read_file(msagen.datadir .. "/runtime/msa_threads.h") end
+    for _, list in ipairs { runtime, runner } do
       for _, file in ipairs(list) do texts[file .. ".c"] = sys.read_file(msagen.datadir .. "/runtime/" .. file .. ".c") end
     end
     local names, files = {}, {}

@@ -17,6 +17,9 @@ extern "C" {
 /* The arena's and the weights' addresses are multiples of this many bytes. */
 #define MSA_ALIGNMENT 64u
 
+/* Cores of one session at most. */
+#define MSA_MAX_CORES 8u
+
 /* What a call came to. Numbers are never reused. */
 typedef enum msa_status {
     MSA_OK = 0,
@@ -42,10 +45,13 @@ typedef enum msa_status {
     MSA_E_CANCELLED = 20,   /* msa_progress asked for it; the session is as after opening */
     MSA_E_SELF_TEST = 21,   /* the known answer came out differently */
     MSA_E_TEXT = 22,        /* no such text prompt */
-    MSA_E_BANK = 23         /* no such bank */
+    MSA_E_BANK = 23,        /* no such bank */
+    MSA_E_CORES = 24        /* the build is for several cores, and msa_cores_start found no others */
 } msa_status;
 
-/* One opened model. The caller's memory, one thread at a time; fields are private. */
+struct msa_image;
+
+/* One opened model. The caller's memory, one thread at a time (the team's other cores apart); fields are private. */
 typedef struct msa_session {
     uint64_t build;               /* names the build that opened it */
     uint32_t state;
@@ -53,6 +59,12 @@ typedef struct msa_session {
     uint32_t width, height;       /* of the encoded image, pixels */
     unsigned char *arena;
     const unsigned char *weights;
+    void *team;                   /* of a build for several cores, as are the rest */
+    const struct msa_image *image; /* the work at hand: an image to encode; NULL: decode */
+    const float *mask;
+    uint32_t slice, tokens;
+    uint32_t stop[2];             /* msa_progress ended an even or odd layer's call */
+    uint8_t fault[MSA_MAX_CORES]; /* a core's float unit is not as it must be */
 } msa_session;
 
 /* An image, or a volume of slices alike in size. */
@@ -90,6 +102,23 @@ const char *msa_status_text(msa_status status);
  * Return 0 to go on; anything else ends the call with MSA_E_CANCELLED. The library's own goes on;
  * a product that defines it replaces that. */
 int msa_progress(uint32_t layer);
+
+/* ---- builds for several cores (MSA_MODEL_CORES above 1) ----
+ * Each layer's work is shared by a fixed table, so that any number of cores gives the same bits. A call runs on core 0, the
+ * caller; the two hooks bring in the others. msa_threads.c has them for POSIX threads, in the place of the library's own,
+ * which know of no other cores; a product on bare metal or an RTOS defines both. `team` is what msa_set_team was given. */
+
+/* Hook: have every core from 1 to MSA_MODEL_CORES - 1 call msa_work(s, core) once, at the same time as this core goes on. What
+ * this core wrote before is seen by them. Called again only after all have come to the call's last msa_cores_wait.
+ * Returns 0, or anything else if there are no such cores: the call ends with MSA_E_CORES. */
+int msa_cores_start(void *team, msa_session *s);
+
+/* Hook: a barrier. Returns when all MSA_MODEL_CORES cores have called it, each with its number; what any wrote before is then
+ * seen by all (on cores without coherent caches: clean and invalidate the arena here). */
+void msa_cores_wait(void *team, uint32_t core);
+
+/* What the other cores call: this core's part of the work at hand, with the same floating-point environment as core 0. */
+void msa_work(msa_session *s, uint32_t core);
 
 /* Enlarges mask logits to the image, a row at a time: bilinear, pixel centres (align_corners = false), float32.
  * Where the model fits the longest side into a square, by way of that square; else directly. Fields are private. */

@@ -70,8 +70,75 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     s->height = 0;
     s->arena = (unsigned char *)arena;
     s->weights = (const unsigned char *)weights;
+    s->team = NULL;
     return status;
 }
+
+#if MSA_MODEL_CORES > 1
+
+msa_status msa_set_team(msa_session *s, void *team)
+{
+    if (!is_open(s)) {
+        return MSA_E_ARGUMENT;
+    }
+    s->team = team;
+    return MSA_OK;
+}
+
+/* Two flags in turn: core 0 may be a layer ahead of a core that still looks at this layer's. */
+bool msa_layer_end(msa_session *s, uint32_t layer, uint32_t core)
+{
+    if (core == 0) {
+        s->stop[layer & 1u] = msa_progress(layer) != 0 ? 1u : 0u;
+    }
+    msa_cores_wait(s->team, core);
+    return s->stop[layer & 1u] != 0;
+}
+
+static msa_status part_of_work(msa_session *s, uint32_t core)
+{
+    return s->image != NULL ? msa_encode_layers(s, s->image, core) : msa_decode_layers(s, s->slice, s->tokens, s->mask, core);
+}
+
+void msa_work(msa_session *s, uint32_t core)
+{
+    s->fault[core] = msa_check_environment() != MSA_OK ? 1u : 0u;
+    (void)part_of_work(s, core);
+}
+
+static msa_status work(msa_session *s)
+{
+    if (msa_cores_start(s->team, s) != 0) {
+        return MSA_E_CORES;
+    }
+    msa_status status = part_of_work(s, 0);
+    for (uint32_t core = 1; core < MSA_MODEL_CORES; ++core) {
+        if (status == MSA_OK && s->fault[core] != 0) {
+            status = MSA_E_ENVIRONMENT;
+        }
+    }
+    return status;
+}
+
+static msa_status encode_layers(msa_session *s, const msa_image *image)
+{
+    s->image = image;
+    return work(s);
+}
+
+static msa_status decode_layers(msa_session *s, uint32_t slice, uint32_t tokens, const float *mask)
+{
+    s->image = NULL;
+    s->slice = slice;
+    s->tokens = tokens;
+    s->mask = mask;
+    return work(s);
+}
+
+#else
+#define encode_layers msa_encode_layers
+#define decode_layers msa_decode_layers
+#endif
 
 msa_status msa_select_bank(msa_session *s, uint32_t bank)
 {
@@ -108,7 +175,7 @@ msa_status msa_encode(msa_session *s, const msa_image *image)
         return status;
     }
     s->state = OPENED;
-    status = msa_encode_layers(s, image);
+    status = encode_layers(s, image);
     if (status == MSA_OK && !embedding_finite(s)) {
         status = MSA_E_NAN;
     }
@@ -142,7 +209,7 @@ msa_status msa_get_embedding(const msa_session *s, float *out)
 }
 
 /* Tokens and decoder for one slice; results stay in the arena. */
-static msa_status decode(const msa_session *s, const msa_prompt *prompt, uint32_t slice)
+static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slice)
 {
     const msa_prompt_table table = {
         (const float *)(const void *)(s->weights + MSA_PROMPT_TABLE_OFFSET + (size_t)MSA_PROMPT_BANK_STRIDE * s->bank), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
@@ -156,7 +223,7 @@ static msa_status decode(const msa_session *s, const msa_prompt *prompt, uint32_
     if (mask != NULL && prompt->slices > 1) {
         mask += slice * SIDE2;
     }
-    return msa_decode_layers(s, slice, tokens, mask);
+    return decode_layers(s, slice, tokens, mask);
 }
 
 msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)

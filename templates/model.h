@@ -27,6 +27,7 @@ extern "C" {
 #define MSA_MODEL_MACS_DECODE $(info.macs_decode)       /* one prompt, one slice */
 #define MSA_MODEL_LAYERS_ENCODE $(#encode)      /* calls of msa_progress */
 #define MSA_MODEL_LAYERS_DECODE $(#decode)
+#define MSA_MODEL_CORES $(cores)               /* that share every call's work; msa.h, msa_set_team */
 #define MSA_MODEL_BANKS $(#banks)               /* targets that share the backbone; msa_select_bank chooses */
 @ if banks[1].name then
 @   for i, bank in ipairs(banks) do
@@ -64,6 +65,12 @@ msa_status msa_get_embedding(const msa_session *s, float *out);
  * embedding. MSA_OK, MSA_E_ARGUMENT, _BANK. */
 msa_status msa_select_bank(msa_session *s, uint32_t bank);
 
+@ if cores > 1 then
+/* The team of $(cores) cores that shares the work of this session from here on: what the hooks of msa.h are given, such as an msa_threads.
+ * Opening sets none. MSA_OK, MSA_E_ARGUMENT. Without a team that msa_cores_start accepts, msa_encode and msa_segment return MSA_E_CORES. */
+msa_status msa_set_team(msa_session *s, void *team);
+
+@ end
 /* Check the CRC-32C of all weights, then run some layers on a fixed pattern and compare with the known answer; forgets the
  * embedding. MSA_OK, MSA_E_ARGUMENT, _CRC, _SELF_TEST. */
 msa_status msa_self_test(msa_session *s);

@@ -39,7 +39,7 @@ function options.setup(command)
   command:option("--precision", "Arithmetic of the build: f32."):argname("NAME"):convert(one_of "f32")
   command:option("--dialect", "Which program trained the file; needed only where the tensors do not tell."):argname "NAME"
   command:option("--classes", "Classes that a 2024 or 2025 file was trained for. Default: 1."):argname("N"):convert(integer)
-  command:option("--cores", "Cores to split the work over: 1, as yet."):argname("N"):convert(integer)
+  command:option("--cores", "Cores that share the work, 1 to 8; the bits are the same. Default: 1."):argname("N"):convert(integer)
   command:option("--chunk", "Slices that the depth branch takes at a time, or none. Default: the depth."):argname("N|none"):convert(function(text)
     if text == "none" then return text end
     return integer(text)

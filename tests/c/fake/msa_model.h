@@ -24,6 +24,7 @@
 #define MSA_MODEL_FIRST_CLASSES 0
 #endif
 #define MSA_MODEL_CLICK_RC 0
+#define MSA_MODEL_CORES 1
 #define MSA_MODEL_BANKS 2
 #define MSA_MODEL_TEXTS 2
 

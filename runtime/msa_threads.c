@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_threads.c - a team of POSIX threads that meet at one barrier: all work begins and ends there. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "msa_threads.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* About the time that waking a thread takes; a team larger than the machine sleeps at once. */
+#define SPINS 4000u
+
+static void pause_core(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+void msa_cores_wait(void *cores, uint32_t core)
+{
+    msa_threads *const team = (msa_threads *)cores;
+    const uint32_t round = __atomic_load_n(&team->round, __ATOMIC_ACQUIRE);
+    (void)core;
+    const uint32_t here = __atomic_add_fetch(&team->arrived, 1u, __ATOMIC_ACQ_REL);
+    if (here == __atomic_load_n(&team->cores, __ATOMIC_ACQUIRE)) {
+        __atomic_store_n(&team->arrived, 0u, __ATOMIC_RELAXED);
+        pthread_mutex_lock(&team->mutex);
+        __atomic_store_n(&team->round, round + 1u, __ATOMIC_RELEASE);
+        pthread_cond_broadcast(&team->all_here);
+        pthread_mutex_unlock(&team->mutex);
+        return;
+    }
+    for (uint32_t i = 0; i < team->spins; ++i) {
+        if (__atomic_load_n(&team->round, __ATOMIC_ACQUIRE) != round) {
+            return;
+        }
+        pause_core();
+    }
+    pthread_mutex_lock(&team->mutex);
+    while (__atomic_load_n(&team->round, __ATOMIC_ACQUIRE) == round) {
+        pthread_cond_wait(&team->all_here, &team->mutex);
+    }
+    pthread_mutex_unlock(&team->mutex);
+}
+
+/* The others wait for the round that this core completes; msa_work brings them back here. */
+int msa_cores_start(void *cores, msa_session *s)
+{
+    msa_threads *const team = (msa_threads *)cores;
+    if (team == NULL) {
+        return -1;
+    }
+    team->session = s;
+    msa_cores_wait(team, 0);
+    return 0;
+}
+
+static void *serve(void *argument)
+{
+    msa_threads *const team = (msa_threads *)argument;
+    const uint32_t core = __atomic_add_fetch(&team->next, 1u, __ATOMIC_RELAXED);
+    for (;;) {
+        msa_cores_wait(team, core);
+        msa_session *const s = team->session;
+        if (s == NULL) {
+            return NULL;
+        }
+        msa_work(s, core);
+    }
+}
+
+/* The first `count` threads go home: alone of the team, they and core 0 are all that the barrier waits for. */
+static void dismiss(msa_threads *team, uint32_t count)
+{
+    team->session = NULL;
+    __atomic_store_n(&team->cores, count + 1u, __ATOMIC_RELEASE);
+    msa_cores_wait(team, 0);
+    for (uint32_t i = 0; i < count; ++i) {
+        pthread_join(team->thread[i], NULL);
+    }
+    pthread_cond_destroy(&team->all_here);
+    pthread_mutex_destroy(&team->mutex);
+}
+
+int msa_threads_start(msa_threads *team, uint32_t cores)
+{
+    if (team == NULL || cores < 2u || cores > MSA_MAX_CORES) {
+        return EINVAL;
+    }
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    team->cores = cores;
+    team->spins = online >= (long)cores ? SPINS : 0u;
+    team->arrived = 0;
+    team->round = 0;
+    team->next = 0;
+    team->session = NULL;
+    int error = pthread_mutex_init(&team->mutex, NULL);
+    if (error != 0) {
+        return error;
+    }
+    error = pthread_cond_init(&team->all_here, NULL);
+    if (error != 0) {
+        pthread_mutex_destroy(&team->mutex);
+        return error;
+    }
+    for (uint32_t i = 0; i + 1u < cores; ++i) {
+        error = pthread_create(&team->thread[i], NULL, serve, team);
+        if (error != 0) {
+            dismiss(team, i);
+            return error;
+        }
+    }
+    return 0;
+}
+
+void msa_threads_end(msa_threads *team)
+{
+    if (team != NULL && team->cores > 1u) {
+        dismiss(team, team->cores - 1u);
+        team->cores = 0;
+    }
+}
