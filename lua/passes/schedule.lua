@@ -5,27 +5,43 @@ local network = require "network"
 
 local schedule = {}
 
---- Tokens that a layer takes at a time: a divisor of a slice's tokens, about 64, so that the widest activations of a block stay in a
--- small second-level cache, and such that cores get even shares.
-function schedule.block_rows(grid, cores)
+-- Most tokens of a block: 128, or 64 where the widest activations of 128 are more than twice the second-level cache, or more than
+-- the attention's result, which is what the arena has room for anyway; 32 in small caches.
+local function most_rows(tokens, cores, dim, hidden, l2)
+  for _, rows in ipairs { 128, 64 } do
+    if rows * hidden * 4 <= 2 * l2 and (rows == 64 or cores * rows * (hidden + 2 * dim) <= tokens * dim) then return rows end
+  end
+  return 32
+end
+
+--- Tokens that a layer takes at a time: a divisor of a slice's tokens, such that cores get even shares. Where there is none, a grid of
+-- a prime number of tokens a side, a row of it.
+function schedule.block_rows(grid, cores, dim, hidden, l2)
   local tokens = grid * grid
+  local most = most_rows(tokens, cores, dim, hidden, l2)
   local best, least
-  for rows = 1, math.min(tokens, 192) do
+  for rows = 2, math.min(tokens, most) do
     if tokens % rows == 0 then
       local blocks = tokens // rows
-      local share = (blocks + cores - 1) // cores
-      -- A block costs its tokens, and its weights' way to the core once more; wide blocks lose the cache.
-      local cost = share * (rows + 4) * (rows > 64 and 1 + (rows - 64) / 640 or 1)
+      -- A block costs its tokens, and its weights' way to the core once more.
+      local cost = (blocks + cores - 1) // cores * (rows + 4)
       if not least or cost < least then best, least = rows, cost end
     end
   end
-  return best
+  return best or grid
+end
+
+local function hidden_of(graph)
+  for _, L in ipairs(graph.fused) do
+    if L.kind == "encoder_mlp" then return L:op("linear", 1).params.weight.shape[1] end
+  end
+  return 0
 end
 
 function schedule.run(graph, model, kernels)
   local cores = graph.cores or 1
   kernels.cores = cores
-  local ctx = { graph = graph, model = model, kernels = kernels, cores = cores, block_rows = schedule.block_rows(model.grid, cores),
+  local ctx = { graph = graph, model = model, kernels = kernels, cores = cores, block_rows = schedule.block_rows(model.grid, cores, model.dim, hidden_of(graph), kernels.board.caches.l2),
     token_rows = network.token_rows(model), token_chunk = network.TOKEN_CHUNK, click_tokens = network.click_tokens(model) }
   for _, L in ipairs(graph.fused) do
     L.private = graph.private and graph.private[L.name] -- roles of weights that differ between banks
