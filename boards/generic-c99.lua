@@ -10,7 +10,7 @@ return {
   preference = 0,
   compiler = "gcc",
   flags = {},
-  core = { fma_per_cycle = 1, loads_per_cycle = 2, fma_latency = 4 },
+  core = { fma_per_cycle = 1, loads_per_cycle = 2, stores_per_cycle = 1, fma_latency = 4, issue = 4, divide = 8, mispredict = 15 },
   caches = { l1 = 32 * 1024, l2 = 256 * 1024 },
-  k_block = 768,
+  bytes_per_cycle = { l2 = 16, l3 = 8, memory = 4 },
 }

@@ -9,7 +9,7 @@ return {
   preference = 10,
   compiler = "gcc",
   flags = { "-mavx2", "-mfma" },
-  core = { fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4 },
-  caches = { l1 = 32 * 1024, l2 = 512 * 1024 },
-  k_block = 768,
+  core = { fma_per_cycle = 2, loads_per_cycle = 2, stores_per_cycle = 1, fma_latency = 4, issue = 6, divide = 5, mispredict = 15 },
+  caches = { l1 = 32 * 1024, l2 = 512 * 1024, l3 = 8 * 1024 * 1024 },
+  bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 },
 }

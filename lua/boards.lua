@@ -7,9 +7,10 @@
 --   preference         the highest one whose requirements this CPU meets is the default
 --   emulator           argument list to run its programs with elsewhere, or nil
 --   compiler, flags    command and target flags
---   core               per cycle and core: fma_per_cycle, loads_per_cycle (vectors), fma_latency (cycles)
---   caches             bytes: l1, l2
---   k_block            steps of k that a matrix product takes at a time
+--   core               per cycle: fma_per_cycle, loads_per_cycle, stores_per_cycle (vectors), issue (instructions);
+--                      in cycles: fma_latency, divide (a vector), mispredict (a branch)
+--   caches             bytes for one core: l1, l2, and l3 if there is one
+--   bytes_per_cycle    from l2, l3 and memory to one core
 --   address_bits       of a place in the memory of one program, 47 unless said: a larger arena is refused
 local fail = require "fail"
 local sys = require "msagen.sys"

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The kernels that a build needs: asked for by shape, written once each, in the order of their first use.
 -- A kernel's name says its shape. Sizes are in floats; rows of a buffer lie its `ld` apart.
+local operations = require "operations"
 local template = require "template"
 local tiles = require "tiles"
 
@@ -9,7 +10,7 @@ kernels.__index = kernels
 
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
-  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, cores = 1 }, kernels)
+  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, plans = {}, products = {}, cores = 1 }, kernels)
 end
 
 -- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
@@ -64,32 +65,68 @@ function kernels:make(file, base, fields)
   return name
 end
 
-local function tile(self, mr, np, f, count)
-  return self:make("tile", ("msa_tile_%dx%d_k%d"):format(mr, np * 16, count),
-    { MR = mr, NP = np, K = count, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps })
+-- One tile of block b of a product: the first block starts the sums, the last one has the epilogue.
+local function tile(self, f, b, mr, np)
+  local starts, ends = b > 1 or f.init == "keep", b == #f.blocks
+  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends and f.act or "none", ends and f.residual
+  return self:make("tile", ("msa_tile_%dx%d_k%d%s"):format(mr, np * 16, K, act ~= "none" and "_" .. act or ""),
+    { MR = mr, NP = np, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts, bias = bias, act = act, residual = residual })
 end
 
 --- c (M,N) = act(a b), act(a b + bias) or act(c + a b).
 -- M, N, K; lda, ldc; ldb = 16 and bps = K * 16 unless b is not packed; cps = 16 unless c is in panels;
--- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act "none", "gelu" or "relu".
--- Writes whole panels: c has room for N rounded up to 16.
+-- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act "none", "gelu" or "relu";
+-- residual: c is added to the result, after the bias. Writes whole panels: c has room for N rounded up to 16.
+-- @param f.plan how to cut it, instead of the cheapest plan of lua/tiles.lua
 -- @return name of void f(a, b, [bias,] c)
 function kernels:gemm(f)
+  local plan = f.plan
   f = { M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb or 16, bps = f.bps or f.K * 16, ldc = f.ldc, cps = f.cps or 16,
-    init = f.init or "zero", act = f.act or "none", panels = (f.N + 15) // 16 }
-  assert(f.M > 0 and f.N > 0 and f.K > 0 and f.lda and f.ldc)
+    init = f.init or "zero", act = f.act or "none", residual = f.residual or false, panels = (f.N + 15) // 16 }
+  assert(f.M > 0 and f.N > 0 and f.K > 0 and f.lda and f.ldc and not (f.residual and (f.init == "keep" or f.act ~= "none")))
   local sum = f.init == "keep" and "c + a b" or f.init == "bias" and "a b + bias" or "a b"
   f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
-  f.finishes = f.act ~= "none" or f.init == "bias"
-  f.blocks = tiles.blocks(f.K, self.board.k_block or 768)
-  f.rows, f.columns = tiles.choose(self.isa, self.board.core, f.M, f.panels)
-  f.tile = function(mr, np, count) return tile(self, mr, np, f, count) end
-  for _, block in ipairs(f.blocks) do -- tiles are written before the product that calls them
+  plan = plan or self:plan(f)
+  f.plan, f.rows, f.columns, f.blocks, f.order = plan, plan.rows, plan.columns, plan.blocks, plan.order
+  f.tile = function(b, mr, np) return tile(self, f, b, mr, np) end
+  for b = 1, #f.blocks do -- tiles are written before the product that calls them
     for _, row in ipairs(f.rows) do
-      for _, column in ipairs(f.columns) do f.tile(row.mr, column.np, block.count) end
+      for _, column in ipairs(f.columns) do f.tile(b, row.mr, column.np) end
     end
   end
-  return self:make("gemm", ("msa_gemm_%dx%dx%d%s"):format(f.M, f.N, f.K, f.act ~= "none" and "_" .. f.act or ""), f)
+  local name = self:make("gemm", ("msa_gemm_%dx%dx%d%s"):format(f.M, f.N, f.K, f.act ~= "none" and "_" .. f.act or ""), f)
+  if not self.products[name] then
+    self.products[name] = f
+    self.products[#self.products + 1] = name
+  end
+  return name
+end
+
+--- What the manifest says of the matrix products, in the order of their first use: shape, plan, what the model expects of a call, and what its text does.
+function kernels:explain()
+  local list, texts = {}, {}
+  for _, text in ipairs(self.texts) do
+    if text:find("void msa_tile_", 1, true) or text:find("void msa_gemm_", 1, true) then texts[#texts + 1] = text end
+  end
+  local counted = operations.count(texts)
+  for i, name in ipairs(self.products) do
+    local f = self.products[name]
+    local rows, columns, blocks = {}, {}, {}
+    for k, piece in ipairs(f.rows) do rows[k] = { first = piece.first, last = piece.last, tile = piece.mr } end
+    for k, piece in ipairs(f.columns) do columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 } end
+    for k, block in ipairs(f.blocks) do blocks[k] = block.count end
+    list[i] = { name = name, M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
+      tile = { f.rows[1].mr, f.columns[1].np * 16 }, rows = rows, columns = columns, k_blocks = blocks, order = f.order, predicted_cycles = math.floor(f.plan.cycles + 0.5),
+      macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.plan.cycles + 0.5) / 100, predicted = f.plan.operations, counted = counted[name] }
+  end
+  return list
+end
+
+-- The plan of a product: worked out once for a shape.
+function kernels:plan(f)
+  local key = ("%d %d %d %s %s %s"):format(f.M, f.panels, f.K, f.init, f.act, f.residual)
+  self.plans[key] = self.plans[key] or tiles.plan(self.isa, self.board, f)
+  return self.plans[key]
 end
 
 --- Layer norm of `rows` rows of C. @return name of void f(x, gamma_beta, y); beta lies round16(C) behind gamma

@@ -1,61 +1,214 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Register tiles of matrix products, chosen by a cost model from what the board's file says of its core.
+--- How a matrix product is cut: register tiles, order of the loops and blocks of k, chosen by a cost model from what the
+-- board's file says of its core and caches. No choice can change a result.
+--
+-- A plan covers c (M rows by `panels` panels of 16 columns) with tiles whose sums stay in registers for a block of k steps:
+--   rows, columns   {{first, last, mr or np}...}: pieces in order, each a whole number of tiles of one size
+--   blocks          {{first, count}...} of k
+--   order           "columns": a group of panels meets all rows before the next one; "rows": a tile of rows meets all panels
+--   cycles          what the model expects of one call
+--   operations      vector operations of one call: fma, load, broadcast, store, and the epilogue's add, relu, gelu
 local tiles = {}
 
--- Cycles of one k step of a tile of `mr` rows by `np` panels, or nil if it does not fit the registers.
-local function step_cycles(isa, core, mr, np)
+-- What transfers from farther caches cost where arithmetic covers them: a share of their time.
+local EXPOSED = 0.15
+-- A cache holds what is used again only if something is left for what passes through.
+local HOLDS = 0.75
+-- Panels of a tile at most: each is a stream of its own, and prefetchers follow few.
+local STREAMS = 6
+-- Vector instructions of an exact GELU beside its division.
+local GELU = 28
+
+-- What a board's file need not say: cycles and rates of a common core.
+local CORE = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 4, issue = 4, divide = 8, mispredict = 15 }
+local RATES = { l2 = 32, l3 = 8, memory = 4 }
+
+local function filled(given, default)
+  local all = {}
+  for key, value in pairs(default) do all[key] = given and given[key] or value end
+  return all
+end
+
+--- Whether a tile of mr rows by np panels fits the registers: sums, a row of b, an element of a.
+function tiles.fits(isa, mr, np)
   local vectors = np * 16 // isa.width
-  local accumulators = mr * vectors
-  if accumulators + vectors + 1 > isa.registers and not (mr == 1 and np == 1) then return nil end
-  local bound = math.max(accumulators / core.fma_per_cycle, (vectors + mr) / core.loads_per_cycle, core.fma_latency)
-  return bound + 0.03 * (vectors + mr) + 0.25 -- what loads and the loop cost beside the arithmetic
+  return mr * vectors + vectors + 1 <= isa.registers or (mr == 1 and np == 1)
 end
 
--- Cheapest way to cover `rows` rows with tiles `np` panels wide: tiles of one height and one for the rest.
-local function cover(isa, core, rows, np)
-  local best
-  for mr = 1, rows do
-    local cycles = step_cycles(isa, core, mr, np)
-    if not cycles then break end
-    local rest = rows % mr
-    local total = rows // mr * cycles + (rest > 0 and step_cycles(isa, core, rest, np) or 0)
-    if not best or total <= best.cycles then best = { mr = mr, cycles = total } end
-  end
-  return best
+-- Cycles of one step of k: the tightest of arithmetic, loads, the chain of a sum, and issue.
+local function step_cycles(core, mr, vectors)
+  local sums, loads = mr * vectors, vectors + mr
+  return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, core.fma_latency, (sums + loads + 3) / core.issue)
 end
 
---- How a product of `rows` rows and `panels` panels of 16 columns is cut.
--- @return rows = {{first, last, mr}...}, columns = {{first, last, np}...}, both covering everything in order
-function tiles.choose(isa, core, rows, panels)
-  local best
-  for np = 1, math.min(4, panels) do
-    local main = cover(isa, core, rows, np)
-    if main then
-      local rest = panels % np
-      -- The rest is covered with the same heights, which keeps one list of rows.
-      local total = panels // np * main.cycles
-      if rest > 0 then total = total + (rows // main.mr + (rows % main.mr > 0 and 1 or 0)) * step_cycles(isa, core, main.mr, rest) end
-      if not best or total < best.total - 1e-9 then best = { total = total, np = np, mr = main.mr } end
+-- Cycles for `bytes` to come to the core from the nearest cache that holds `beside` bytes, and the rest of the working set.
+local function transfer(board, bytes, beside)
+  local caches, rate = board.caches, board.rates
+  if beside <= HOLDS * caches.l1 then return 0 end
+  if beside <= HOLDS * caches.l2 then return bytes / rate.l2 end
+  if beside <= HOLDS * (caches.l3 or 0) then return bytes / rate.l3 end
+  return bytes / rate.memory
+end
+
+local function count(piece, size) return (piece.last - piece.first) // size end
+
+-- Vector operations of a plan for one call.
+local function operations(isa, f, plan)
+  local per = 16 // isa.width
+  local ops = { fma = 0, load = 0, broadcast = 0, store = 0, add = 0, relu = 0, gelu = 0 }
+  for b, block in ipairs(plan.blocks) do
+    local starts, ends = b > 1 or f.init == "keep", b == #plan.blocks
+    for _, row in ipairs(plan.rows) do
+      for _, column in ipairs(plan.columns) do
+        local n, vectors = count(row, row.mr) * count(column, column.np), column.np * per
+        local sums = row.mr * vectors
+        ops.fma = ops.fma + n * sums * block.count
+        ops.broadcast = ops.broadcast + n * row.mr * block.count
+        ops.load = ops.load + n * (vectors * block.count + (starts and sums or 0))
+        ops.store = ops.store + n * sums
+        if ends and f.init == "bias" then
+          ops.load, ops.add = ops.load + n * vectors, ops.add + n * sums
+        end
+        if ends and f.residual then
+          ops.load, ops.add = ops.load + n * sums, ops.add + n * sums
+        end
+        if ends and f.act == "relu" then ops.relu = ops.relu + n * sums end
+        if ends and f.act == "gelu" then
+          ops.gelu, ops.load, ops.store = ops.gelu + n * sums, ops.load + n * sums, ops.store + n * sums
+        end
+      end
     end
   end
-  local function cut(count, size, key)
-    local list, full = {}, count // size * size
-    if full > 0 then list[1] = { first = 0, last = full, [key] = size } end
-    if full < count then list[#list + 1] = { first = full, last = count, [key] = count - full } end
-    return list
-  end
-  return cut(rows, best.mr, "mr"), cut(panels, best.np, "np"), best.total
+  return ops
 end
 
---- Cut `count` steps of k into blocks of at most `most`, as even as they come: {{first, count}...}.
-function tiles.blocks(count, most)
-  local pieces = (count + most - 1) // most
-  local size, list, first = (count + pieces - 1) // pieces, {}, 0
-  while first < count do
-    list[#list + 1] = { first = first, count = math.min(size, count - first) }
+-- Cycles of a plan for one call: for every kind of tile, what the core does and what the caches bring.
+local function cycles(isa, board, f, plan)
+  local core, per = board.core, 16 // isa.width
+  local whole_b, whole_c = f.panels * 64 * f.K, f.M * f.panels * 64
+  local total = 0
+  for b, block in ipairs(plan.blocks) do
+    local starts, ends = b > 1 or f.init == "keep", b == #plan.blocks
+    local block_a, block_b = f.M * block.count * 4, f.panels * 64 * block.count
+    for _, row in ipairs(plan.rows) do
+      for _, column in ipairs(plan.columns) do
+        local ni, nj = count(row, row.mr), count(column, column.np)
+        local vectors = column.np * per
+        local sums = row.mr * vectors
+        local busy = block.count * step_cycles(core, row.mr, vectors) + core.mispredict + core.fma_latency
+          + (starts and sums / core.loads_per_cycle or 0) + sums / core.stores_per_cycle
+        if ends and f.residual then busy = busy + sums / core.loads_per_cycle end
+        if ends and f.act == "gelu" then busy = busy + sums * (GELU / core.fma_per_cycle + core.divide) end
+        local tile_a, group_b = row.mr * block.count * 4, column.np * 64 * block.count
+        local stored = transfer(board, sums * isa.width * 4 * (starts and 2 or 1), whole_c + block_a)
+        local function tile(times, from_a, from_b)
+          local moved = transfer(board, tile_a, from_a) + transfer(board, group_b, from_b) + stored
+          total = total + times * (math.max(busy, moved) + EXPOSED * math.min(busy, moved))
+        end
+        if plan.order == "columns" then
+          -- A group of b comes once from where all of b lies, then from where it fits beside a.
+          local home = whole_b + block_a
+          local first = row.first == 0 and nj or 0
+          tile(first, block_a + group_b, home)
+          tile(ni * nj - first, block_a + group_b, group_b + tile_a)
+        else
+          local first = column.first == 0 and ni or 0
+          tile(first, f.M * f.K * 4 + whole_c, block_b + tile_a)
+          tile(ni * nj - first, tile_a + group_b, block_b + tile_a)
+        end
+      end
+    end
+  end
+  return total
+end
+
+-- n pieces of `size` and a rest.
+local function cut(n, size, key)
+  local list, full = {}, n // size * size
+  if full > 0 then list[1] = { first = 0, last = full, [key] = size } end
+  if full < n then list[#list + 1] = { first = full, last = n, [key] = n - full } end
+  return list
+end
+
+-- The same number of tiles, none smaller than another by more than one.
+local function even(n, size, key)
+  local number = (n + size - 1) // size
+  local larger = n - number * (n // number)
+  if larger == 0 then return cut(n, n // number, key) end
+  local tall = n // number + 1
+  return { { first = 0, last = larger * tall, [key] = tall }, { first = larger * tall, last = n, [key] = tall - 1 } }
+end
+
+-- All ways to cut n into tiles of at most `most`, each once.
+local function cuts(n, most, key)
+  local list, seen = {}, {}
+  for size = 1, math.min(n, most) do
+    for _, way in ipairs { cut(n, size, key), even(n, size, key) } do
+      local name = way[1].last .. " " .. way[1][key]
+      if not seen[name] then
+        seen[name] = true
+        list[#list + 1] = way
+      end
+    end
+  end
+  return list
+end
+
+--- Cut `steps` steps of k into blocks of at most `most`, as even as they come: {{first, count}...}.
+function tiles.blocks(steps, most)
+  local pieces = (steps + most - 1) // most
+  local size, list, first = (steps + pieces - 1) // pieces, {}, 0
+  while first < steps do
+    list[#list + 1] = { first = first, count = math.min(size, steps - first) }
     first = first + size
   end
   return list
 end
+
+-- Ways to cut k. The partial sums of a residual have no place of their own: it takes one block.
+local function depths(f)
+  local list, before = {}, nil
+  for pieces = 1, f.residual and 1 or math.max(1, math.min(16, f.K // 64)) do
+    local blocks = tiles.blocks(f.K, (f.K + pieces - 1) // pieces)
+    if #blocks ~= before then list[#list + 1] = blocks end
+    before = #blocks
+  end
+  return list
+end
+
+--- All plans for a product, the cheapest first.
+-- @param f M, panels, K; init "zero", "bias" or "keep"; act "none", "relu" or "gelu"; residual
+-- @return list of plans, with cycles but without operations
+function tiles.candidates(isa, board, f)
+  board = { core = filled(board.core, CORE), caches = board.caches, rates = filled(board.bytes_per_cycle, RATES) }
+  local list, per = {}, 16 // isa.width
+  for _, rows in ipairs(cuts(f.M, isa.registers, "mr")) do
+    for _, columns in ipairs(cuts(f.panels, math.max(1, math.min(STREAMS, isa.registers // per)), "np")) do
+      if tiles.fits(isa, rows[1].mr, columns[1].np) then
+        local one = #rows == 1 and rows[1].mr == f.M or #columns == 1 and columns[1].np == f.panels
+        for _, order in ipairs(one and { "columns" } or { "columns", "rows" }) do
+          for _, blocks in ipairs(depths(f)) do
+            local plan = { rows = rows, columns = columns, blocks = blocks, order = order }
+            plan.cycles = cycles(isa, board, f, plan)
+            list[#list + 1] = plan
+          end
+        end
+      end
+    end
+  end
+  local place = {}
+  for i, plan in ipairs(list) do place[plan] = i end
+  table.sort(list, function(a, b) return a.cycles < b.cycles or (a.cycles == b.cycles and place[a] < place[b]) end)
+  return list
+end
+
+--- The cheapest plan for a product, with its operations. Parameters as of candidates.
+function tiles.plan(isa, board, f)
+  local plan = tiles.candidates(isa, board, f)[1]
+  plan.operations = operations(isa, f, plan)
+  return plan
+end
+
+tiles.operations = operations
 
 return tiles

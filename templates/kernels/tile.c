@@ -1,15 +1,19 @@
 @ -- SPDX-License-Identifier: 0BSD
-@ -- The inner loop of every matrix product. C starts from what is there, so that a sum over k may be cut into blocks, or
-@ -- begin with a bias or a relative position, and stay one chain of fused multiply-adds in the order of k.
-/* c ($(MR), $(NP * 16)) += a ($(MR), $(K)) b ($(K), $(NP * 16)). Rows of a are $(lda) apart; rows of b $(ldb), panels
- * $(bps); rows of c $(ldc), panels $(cps). */
-static void $(name)(const float *restrict a, const float *restrict b, float *restrict c)
-{
+@ -- The inner loop of every matrix product: the sums of a tile stay in registers for K steps of k. They start from +0 or from
+@ -- what c holds, so that a sum over k may be cut into blocks, or begin with a relative position, and stay one chain of fused
+@ -- multiply-adds in the order of k. The epilogue of the last block is the tile's own.
 @ local per = 16 // W
 @ local last = NP * per - 1
 @ local function at(v, panel) return v // per * panel + v % per * W end
+@ local sum = starts and "c + a b" or "a b"
+@ if bias then sum = sum .. " + bias" end
+@ if act ~= "none" then sum = ("%s(%s)"):format(act, sum) end
+/* c ($(MR), $(NP * 16)) $(residual and "+=" or "=") $(sum), a ($(MR), $(K)), b ($(K), $(NP * 16)). Rows of a are $(lda) apart; rows of b $(ldb), panels
+ * $(bps); rows of c $(ldc), panels $(cps). */
+static void $(name)(const float *restrict a, const float *restrict b,$(bias and " const float *restrict bias," or "") float *restrict c)
+{
 @ for m = 0, MR - 1 do for v = 0, last do
-    msa_vec c$(m)_$(v) = msa_load(c + $(m * ldc + at(v, cps)));
+    msa_vec c$(m)_$(v) = $(starts and ("msa_load(c + %d)"):format(m * ldc + at(v, cps)) or "msa_splat(0.0f)");
 @ end end
     for (size_t k = 0; k < $(K); ++k) {
 @ for v = 0, last do
@@ -22,8 +26,24 @@ static void $(name)(const float *restrict a, const float *restrict b, float *res
 @ end
 @ end
     }
+@ if bias then
+@   for v = 0, last do
+    const msa_vec bias$(v) = msa_load(bias + $(v * W));
+@   end
+@ end
 @ for m = 0, MR - 1 do for v = 0, last do
-    msa_store(c + $(m * ldc + at(v, cps)), c$(m)_$(v));
+@   local value = ("c%d_%d"):format(m, v)
+@   if bias then value = ("msa_vadd(%s, bias%d)"):format(value, v) end
+@   if act == "relu" then value = ("msa_vrelu(%s)"):format(value) end
+@   if residual then value = ("msa_vadd(msa_load(c + %d), %s)"):format(m * ldc + at(v, cps), value) end
+    msa_store(c + $(m * ldc + at(v, cps)), $(value));
 @ end end
+@ if act == "gelu" then
+    for (size_t i = 0; i < $(MR); ++i) {
+@   for p = 0, cps == 16 and 0 or NP - 1 do
+        for (size_t j = 0; j < $(cps == 16 and NP * 16 or 16); j += $(W)) msa_store(c + i * $(ldc) + $(p * cps) + j, msa_vgelu(msa_load(c + i * $(ldc) + $(p * cps) + j)));
+@   end
+    }
+@ end
 }
 

@@ -201,8 +201,7 @@ return {
   name = "toaster", summary = "made up for a test", isa = "four", hosted = true, requires = {}, preference = -1,
   compiler = "gcc", flags = {},
   core = { fma_per_cycle = 0.5, loads_per_cycle = 1, fma_latency = 9 },
-  caches = { l1 = 8192, l2 = 65536 },
-  k_block = 13,
+  caches = { l1 = 2048, l2 = 8192 },
 }
 ]]
 local DIALECT = [[

@@ -29,7 +29,7 @@ end)
 local sys = spec.host "msagen.sys"
 if not sys then return end
 local tiny, reference, tensor = require "tiny_model", require "msagen.reference", require "msagen.tensor"
-local template, boards = require "template", require "boards"
+local template, boards, tiles = require "template", require "boards", require "tiles"
 local folder = msagen.datadir .. "/templates"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-kernels-")
 sys.cleanup(work)
@@ -52,7 +52,7 @@ describe("kernels", function()
     equal(#set.texts, texts)
     equal(first, "msa_gemm_7x20x33")
     seen[first] = true
-    for _, changes in ipairs { { M = 8 }, { N = 21 }, { K = 34 }, { lda = 80 }, { ldc = 80 }, { init = "bias" }, { init = "keep" }, { act = "gelu" }, { act = "relu" }, { bps = 4000 }, { ldb = 48 } } do
+    for _, changes in ipairs { { M = 8 }, { N = 21 }, { K = 34 }, { lda = 80 }, { ldc = 80 }, { init = "bias" }, { init = "keep" }, { residual = true }, { act = "gelu" }, { act = "relu" }, { bps = 4000 }, { ldb = 48 } } do
       local name = set:gemm(shape(changes))
       assert(not seen[name], name .. " twice")
       seen[name] = true
@@ -230,19 +230,28 @@ local function run(p, board)
 end
 
 local function gemms(p)
-  -- One row, one column, one step; tails of rows and of columns; more steps than a block of k.
-  for _, s in ipairs { { 1, 1, 1 }, { 1, 17, 48 }, { 3, 16, 2 }, { 13, 33, 50 }, { 29, 90, 7 }, { 5, 20, 1601 } } do
-    local M, N, K = table.unpack(s)
-    for _, kind in ipairs { { "zero", "none" }, { "bias", "none" }, { "bias", "gelu" }, { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" } } do
-      local init, act = kind[1], kind[2]
+  -- One row, one column, one step; tails of rows and of columns; long sums; then the cheapest plans that start with rows, or that cut k twice.
+  local function in_rows(plan) return plan.order == "rows" end
+  local function in_thirds(plan) return #plan.blocks == 3 end
+  local function both(plan) return in_rows(plan) and in_thirds(plan) end
+  for _, s in ipairs { { 1, 1, 1 }, { 1, 17, 48 }, { 3, 16, 2 }, { 13, 33, 50 }, { 29, 90, 7 }, { 5, 20, 1601 }, { 31, 120, 21, in_rows }, { 7, 40, 211, in_thirds }, { 31, 120, 200, both } } do
+    local M, N, K, wanted = table.unpack(s, 1, 4)
+    for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" }, { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" }, { "zero", "none", true }, { "bias", "none", true } } do
+      local init, act, residual = kind[1], kind[2], kind[3] or false
+      if wanted and wanted ~= in_rows and residual then goto continue end -- a residual takes k as a whole
+      local plan
+      for _, one in ipairs(wanted and tiles.candidates(p.set.isa, p.set.board, { M = M, panels = (N + 15) // 16, K = K, init = init, act = act, residual = residual }) or {}) do
+        plan = plan or (wanted(one) and one)
+      end
+      assert(plan or not wanted, "no such plan")
       p.case(function()
         local a, w, bias, c = numbers(M, K), numbers(N, K), numbers(1, N), numbers(M, N)
         local lda, ldc = kernels.stride(K), kernels.stride(N)
         p.take("a", a, lda)
         p.panels("b", w:transpose())
         if init == "bias" then p.vector("bias", bias) end
-        if init == "keep" then p.take("c", c, ldc) else p.room("c", M * ldc) end
-        p.call("%s(a, b,%s c)", p.set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, init = init, act = act }, init == "bias" and " bias," or "")
+        if init == "keep" or residual then p.take("c", c, ldc) else p.room("c", M * ldc) end
+        p.call("%s(a, b,%s c)", p.set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, init = init, act = act, residual = residual, plan = plan }, init == "bias" and " bias," or "")
         local expected
         if init == "keep" then
           -- c + a b: the plain loops get c as steps of its own, before those of a.
@@ -260,8 +269,10 @@ local function gemms(p)
           expected = reference.linear(a, w, init == "bias" and bias or nil)
         end
         if act ~= "none" then expected = reference[act](expected) end
-        p.give(("gemm %dx%dx%d %s %s"):format(M, N, K, init, act), "c", expected, ldc)
+        if residual then expected = reference.add(c, expected) end
+        p.give(("gemm %dx%dx%d %s %s%s"):format(M, N, K, init, act, residual and " residual" or ""), "c", expected, ldc)
       end)
+      ::continue::
     end
   end
 end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Register tiles: a product is covered exactly once, and no tile needs more registers than there are.
+-- How products are cut: everything is covered exactly once, tiles fit the registers, and the choice follows the board.
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
@@ -17,14 +17,20 @@ end
 sets[#sets + 1] = { name = "4 x 32", width = 4, registers = 32 }
 sets[#sets + 1] = { name = "4 x 8", width = 4, registers = 8 }
 sets[#sets + 1] = { name = "2 x 16", width = 2, registers = 16 }
+local avx512 = sets[3]
 
-local cores = {
-  { fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4 },
-  { fma_per_cycle = 1, loads_per_cycle = 1, fma_latency = 8 },
-  { fma_per_cycle = 0.5, loads_per_cycle = 1, fma_latency = 3 },
-}
+--- Boards from a server to one that says little about itself.
+local server = { core = { fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4 }, caches = { l1 = 32768, l2 = 1 << 20, l3 = 16 << 20 }, bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 } }
+local small = { core = { fma_per_cycle = 0.5, loads_per_cycle = 1, fma_latency = 3 }, caches = { l1 = 4096, l2 = 32768 } }
+local slow = { core = { fma_per_cycle = 1, loads_per_cycle = 1, fma_latency = 8 }, caches = { l1 = 16384, l2 = 131072 } }
 
---- Pieces stand in order, each a whole number of `key`, from 0 to count.
+local function shape(M, N, K, changes)
+  local f = { M = M, N = N, K = K, panels = (N + 15) // 16, init = "zero", act = "none", residual = false }
+  for key, value in pairs(changes or {}) do f[key] = value end
+  return f
+end
+
+--- Pieces stand in order, each a whole number of tiles, from 0 to count.
 local function covers(list, count, key)
   local at = 0
   for _, piece in ipairs(list) do
@@ -36,38 +42,109 @@ local function covers(list, count, key)
   assert(#list <= 2, "more than a main part and a rest")
 end
 
-describe("tiles", function()
+local function is_whole(isa, f, plan)
+  covers(plan.rows, f.M, "mr")
+  covers(plan.columns, f.panels, "np")
+  local at = 0
+  for _, block in ipairs(plan.blocks) do
+    equal(block.first, at, "first step of a block")
+    assert(block.count > 0)
+    at = at + block.count
+  end
+  equal(at, f.K, "steps of k")
+  for _, r in ipairs(plan.rows) do
+    for _, c in ipairs(plan.columns) do
+      local vectors = c.np * 16 // isa.width
+      local used = r.mr * vectors + vectors + 1
+      assert(used <= isa.registers or (r.mr == 1 and c.np == 1), ("%d rows by %d panels take %d registers"):format(r.mr, c.np, used))
+    end
+  end
+  assert(plan.order == "rows" or plan.order == "columns")
+  assert(plan.cycles > 0 and plan.cycles < math.huge)
+end
+
+describe("plans", function()
   for _, isa in ipairs(sets) do
-    it("cover every row and panel once and fit the registers: " .. isa.name, function()
-      for _, core in ipairs(cores) do
-        for rows = 1, 70 do
-          for _, panels in ipairs { 1, 2, 3, 4, 5, 7, 48, 97 } do
-            local by_row, by_column, cost = tiles.choose(isa, core, rows, panels)
-            covers(by_row, rows, "mr")
-            covers(by_column, panels, "np")
-            assert(cost > 0)
-            for _, r in ipairs(by_row) do
-              for _, c in ipairs(by_column) do
-                local vectors = c.np * 16 // isa.width
-                local used = r.mr * vectors + vectors + 1
-                assert(used <= isa.registers or (r.mr == 1 and c.np == 1), ("%d rows by %d panels take %d registers"):format(r.mr, c.np, used))
-              end
-            end
+    it("cover every row, panel and step once and fit the registers: " .. isa.name, function()
+      for _, board in ipairs { server, small, slow } do
+        for _, M in ipairs { 1, 2, 5, 13, 23, 29, 30, 64, 71, 128 } do
+          for _, N in ipairs { 1, 16, 23, 33, 100, 768 } do
+            local f = shape(M, N, 1 + M * N % 700)
+            is_whole(isa, f, tiles.plan(isa, board, f))
           end
         end
       end
     end)
   end
 
+  it("that are passed over are whole as well, and dearer", function()
+    for _, isa in ipairs { sets[2], avx512 } do
+      local f = shape(98, 208, 301, { init = "bias", act = "gelu" })
+      local list, seen = tiles.candidates(isa, server, f), {}
+      assert(#list > 50)
+      for i, plan in ipairs(list) do
+        is_whole(isa, f, plan)
+        assert(i == 1 or plan.cycles >= list[i - 1].cycles)
+        local name = ("%d %d %d %d %d %s"):format(plan.rows[1].mr, plan.rows[1].last, plan.columns[1].np, plan.columns[1].last, #plan.blocks, plan.order)
+        assert(not seen[name], name .. " twice")
+        seen[name] = true
+      end
+    end
+  end)
+
   it("depend on shape and board alone", function()
-    local a, b = { tiles.choose(sets[3], cores[1], 196, 48) }, { tiles.choose(sets[3], cores[1], 196, 48) }
-    equal(a, b)
+    local f = shape(196, 768, 768, { init = "bias" })
+    equal(tiles.plan(avx512, server, f), tiles.plan(avx512, server, f))
   end)
 
   it("keep the multiply-adders of a wide core busy", function()
-    -- AVX-512, two units of latency 4: at least 8 accumulators; 14 rows by 2 panels is what the registers allow.
-    local rows, columns = tiles.choose(sets[3], cores[1], 128, 48)
-    assert(rows[1].mr * columns[1].np >= 16, ("%d x %d"):format(rows[1].mr, columns[1].np))
+    -- Two units of latency 4 want 8 sums under way; and no more loads than multiply-adds.
+    for _, M in ipairs { 14, 23, 64, 98, 128 } do
+      local plan = tiles.plan(avx512, server, shape(M, 768, 768))
+      local mr, np = plan.rows[1].mr, plan.columns[1].np
+      assert(mr * np >= 16 and mr + np <= mr * np, ("%d: %d x %d"):format(M, mr, np))
+      assert(plan.cycles < 1.25 * M * 48 * 768 / 2, ("%d rows: %.0f cycles"):format(M, plan.cycles))
+    end
+  end)
+
+  it("use the registers that there are", function()
+    local few = { width = 16, registers = 8 }
+    local f = shape(128, 768, 768)
+    local a, b = tiles.plan(avx512, server, f), tiles.plan(few, server, f)
+    assert(b.rows[1].mr * b.columns[1].np < a.rows[1].mr * a.columns[1].np)
+    assert(b.cycles > a.cycles)
+  end)
+
+  it("cut k where caches are small", function()
+    local f = shape(128, 768, 3072)
+    local a, b = tiles.plan(avx512, server, f), tiles.plan(avx512, small, f)
+    assert(#b.blocks > #a.blocks, ("%d and %d blocks"):format(#b.blocks, #a.blocks))
+    local endless = { core = server.core, caches = { l1 = 1 << 40, l2 = 1 << 40, l3 = 1 << 40 }, bytes_per_cycle = server.bytes_per_cycle }
+    equal(#tiles.plan(avx512, endless, f).blocks, 1, "blocks where everything fits")
+  end)
+
+  it("of a residual take k as a whole", function()
+    for _, board in ipairs { server, small, slow } do
+      equal(#tiles.plan(avx512, board, shape(128, 768, 3072, { init = "bias", residual = true })).blocks, 1)
+    end
+  end)
+
+  it("expect more of a narrower path to memory", function()
+    local narrow = { core = server.core, caches = server.caches, bytes_per_cycle = { l2 = 4, l3 = 2, memory = 1 } }
+    local f = shape(23, 2048, 256)
+    assert(tiles.plan(avx512, narrow, f).cycles > 1.5 * tiles.plan(avx512, server, f).cycles)
+  end)
+
+  it("count the arithmetic of whole panels", function()
+    for _, isa in ipairs(sets) do
+      for _, case in ipairs { { 7, 20, 33 }, { 128, 768, 3072 }, { 1, 4, 256 } } do
+        local f = shape(table.unpack(case))
+        local plan = tiles.plan(isa, server, f)
+        equal(plan.operations.fma, f.M * f.panels * (16 // isa.width) * f.K)
+        assert(plan.operations.store >= f.M * f.panels * (16 // isa.width))
+        equal(plan.operations.add, 0)
+      end
+    end
   end)
 end)
 

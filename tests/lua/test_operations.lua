@@ -1,0 +1,111 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Operations of matrix products: what the cost model predicts is what the text says, and what the compiler makes of it.
+
+local spec = require "spec"
+local describe, it, equal = spec.describe, spec.it, spec.equal
+local operations = require "operations"
+
+describe("operations of a text", function()
+  local function count(...) return operations.count { ... } end
+  local inner = "/* a comment: for (;;) msa_load(p) */\nstatic void inner(const float *a, float *c)\n{\n    for (size_t k = 0; k < 7; ++k) {\n        c0 = msa_vfma(msa_splat(a[k]), msa_load(a + k), c0);\n    }\n    msa_store(c, c0);\n}\n"
+
+  it("count once outside of loops and as often as a loop runs inside", function()
+    equal(count(inner).inner, { fma = 7, load = 7, broadcast = 7, store = 1, add = 0, relu = 0, gelu = 0 })
+  end)
+
+  it("count loops of any step, nested, and in one line", function()
+    local text = "void f(float *c)\n{\n    for (size_t i = 2; i < 11; i += 4) {\n        for (size_t j = 0; j < 2; ++j) msa_store(c, msa_vadd(msa_vrelu(x), y));\n        msa_store(c, msa_vgelu(x));\n    }\n    msa_load(c);\n}\n"
+    equal(count(text).f, { fma = 0, load = 1, broadcast = 0, store = 9, add = 6, relu = 6, gelu = 3 })
+  end)
+
+  it("count what is called", function()
+    local outer = "void outer(const float *a, float *c)\n{\n    for (size_t i = 0; i < 5; ++i) {\n        inner(a + i, c + i);\n    }\n    inner(a, c);\n}\n"
+    equal(count(inner, outer).outer, { fma = 42, load = 42, broadcast = 42, store = 6, add = 0, relu = 0, gelu = 0 })
+  end)
+
+  it("do not count constants as broadcasts", function()
+    equal(count("void f(float *c)\n{\n    msa_store(c, msa_splat(0.0f));\n}\n").f.broadcast, 0)
+  end)
+
+  it("are refused where a loop's bounds are no constants", function()
+    for _, head in ipairs { "size_t i = 0; i < n; ++i", "size_t i = n; i < 4; ++i", "size_t i = 0; i < 4; i += n", "size_t i = 0; j < 4; ++i", "size_t i = 0; i < 4; ++j" } do
+      local ok, problem = pcall(count, "void f(float *c)\n{\n    for (" .. head .. ") msa_store(c, x);\n}\n")
+      assert(not ok, head)
+      spec.holds(problem, "constant bounds")
+    end
+  end)
+end)
+
+local sys = spec.host "msagen.sys"
+if not sys then return end
+local boards, kernels, template, tiny = require "boards", require "kernels", require "template", require "tiny_model"
+local folder = msagen.datadir .. "/templates"
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-operations-")
+sys.cleanup(work)
+
+--- Products of all forms, at sizes that divide nothing and at some of ViT-B's.
+local function products(set)
+  for _, s in ipairs { { 1, 1, 1 }, { 1, 256, 256 }, { 7, 20, 33 }, { 23, 256, 16 }, { 98, 196, 64 }, { 128, 100, 3072 }, { 64, 768, 256 } } do
+    for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" }, { "bias", "relu" }, { "keep", "relu" }, { "bias", "none", true } } do
+      set:gemm { M = s[1], N = s[2], K = s[3], lda = kernels.stride(s[3]), ldc = kernels.stride(s[2]), init = kind[1], act = kind[2], residual = kind[3] }
+    end
+  end
+end
+
+describe("predicted operations of products are those of the text", function()
+  for _, board in ipairs(boards.all()) do
+    it(board.name, function()
+      local set = kernels.new(board.isa, board, folder)
+      products(set)
+      local list = set:explain()
+      equal(#list, 49)
+      for _, k in ipairs(list) do
+        equal(k.counted, k.predicted, k.name)
+        equal(k.predicted.fma, k.M * ((k.N + 15) // 16) * (16 // board.isa.width) * k.K, k.name)
+        assert(k.predicted_cycles > 0)
+      end
+    end)
+  end
+
+  it("also where caches are small, and k is cut", function()
+    for _, board in ipairs(boards.all()) do
+      board.caches, board.bytes_per_cycle = { l1 = 4096, l2 = 32768 }, nil
+      local set = kernels.new(board.isa, board, folder)
+      products(set)
+      local cut = 0
+      for _, k in ipairs(set:explain()) do
+        equal(k.counted, k.predicted, k.name)
+        if #k.k_blocks > 1 then cut = cut + 1 end
+      end
+      assert(cut >= 6, cut)
+    end
+  end)
+end)
+
+-- An instruction is a line of the compiler's assembly; a function ends with its .size.
+describe("compiled tiles have one multiply-add for each sum and keep all sums in registers:", function()
+  for _, board in ipairs(tiny.boards()) do
+    if board.isa.name:match "^avx" then
+      it(board.name, function()
+        local set = kernels.new(board.isa, board, folder)
+        products(set)
+        local text = table.concat(set.texts, "\n"):gsub("static void msa_tile", "static __attribute__((noinline)) void msa_tile")
+        sys.write_file(work .. "/msa_simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
+        sys.write_file(work .. "/products.c", '#include "msa_simd.h"\n' .. table.concat(set.prototypes, "\n") .. "\n" .. text)
+        local command = { board.compiler, "-std=c99", "-O2", "-ffp-contract=off", "-I", msagen.datadir .. "/runtime", "-I", work, "-S", "-o", work .. "/products.s", work .. "/products.c" }
+        table.move(board.flags, 1, #board.flags, #command + 1, command)
+        tiny.must(command)
+        local assembly, seen = sys.read_file(work .. "/products.s"), 0
+        for name, rows, columns, body in assembly:gmatch "\n(msa_tile_(%d+)x(%d+)_[%w_]*):\n(.-)\n\t%.size" do
+          if not name:match "gelu" then -- which has multiply-adds of its own
+            local _, fmas = body:gsub("\n\tvfmadd", "")
+            equal(fmas, rows * columns // board.isa.width, name)
+            assert(not body:match "\n\tv[^\n]*%(%%[er][sb]p%)" and not body:match "\n\tv[^\n]*%d%(%%rsp", name .. " has vectors on the stack")
+          end
+          seen = seen + 1
+        end
+        assert(seen > 50, seen)
+      end)
+    end
+  end
+end)
