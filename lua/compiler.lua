@@ -162,7 +162,7 @@ local function manifest(build, device, blob, info, files)
     max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
     weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
-    kernels = json.array(build.kernels:explain()),
+    kernels = json.array(build.kernels:explain(device.prefix)),
     layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned), segments = json.array(segments), tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,
   }
 end

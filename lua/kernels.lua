@@ -103,7 +103,8 @@ function kernels:gemm(f)
 end
 
 --- What the manifest says of the matrix products, in the order of their first use: shape, plan, what the model expects of a call, and what its text does.
-function kernels:explain()
+-- @param prefix that stands for msa in the names
+function kernels:explain(prefix)
   local list, texts = {}, {}
   for _, text in ipairs(self.texts) do
     if text:find("void msa_tile_", 1, true) or text:find("void msa_gemm_", 1, true) then texts[#texts + 1] = text end
@@ -115,7 +116,7 @@ function kernels:explain()
     for k, piece in ipairs(f.rows) do rows[k] = { first = piece.first, last = piece.last, tile = piece.mr } end
     for k, piece in ipairs(f.columns) do columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 } end
     for k, block in ipairs(f.blocks) do blocks[k] = block.count end
-    list[i] = { name = name, M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
+    list[i] = { name = name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
       tile = { f.rows[1].mr, f.columns[1].np * 16 }, rows = rows, columns = columns, k_blocks = blocks, order = f.order, predicted_cycles = math.floor(f.plan.cycles + 0.5),
       macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.plan.cycles + 0.5) / 100, predicted = f.plan.operations, counted = counted[name] }
   end
