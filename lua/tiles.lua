@@ -11,7 +11,9 @@
 local tiles = {}
 
 -- What transfers from farther caches cost where arithmetic covers them: a share of their time.
-local EXPOSED = 0.15
+local EXPOSED = 0.05
+-- How much longer than a stream it takes to fetch the sums of a tile again: short pieces, asked for when they are needed.
+local SCATTERED = 4
 -- A cache holds what is used again only if something is left for what passes through.
 local HOLDS = 0.75
 -- Panels of a tile at most: each is a stream of its own, and prefetchers follow few.
@@ -100,7 +102,8 @@ local function cycles(isa, board, f, plan)
         if ends and f.residual then busy = busy + sums / core.loads_per_cycle end
         if ends and f.act == "gelu" then busy = busy + sums * (GELU / core.fma_per_cycle + core.divide) end
         local tile_a, group_b = row.mr * block.count * 4, column.np * 64 * block.count
-        local stored = transfer(board, sums * isa.width * 4 * (starts and 2 or 1), whole_c + block_a)
+        local stored = transfer(board, sums * isa.width * 4, whole_c + block_a)
+        if starts then busy = busy + SCATTERED * stored end
         local function tile(times, from_a, from_b)
           local moved = transfer(board, tile_a, from_a) + transfer(board, group_b, from_b) + stored
           total = total + times * (math.max(busy, moved) + EXPOSED * math.min(busy, moved))
