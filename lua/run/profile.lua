@@ -33,9 +33,9 @@ function profile.measured(lines)
     local phase, i, ms, least = line:match "^layer (%a+) (%d+) (%S+) (%S+)$"
     local all, whole = line:match "^whole (%a+) (%S+) %S+$"
     local name, value = line:match "^([%a_]+) ([%d.]+)$"
-    if phase then m[phase][math.tointeger(i) + 1] = { ms = tonumber(ms), least = tonumber(least) }
-    elseif all then m[all].whole = tonumber(whole)
-    elseif name then m[name] = tonumber(value)
+    if phase and type(m[phase]) == "table" then m[phase][math.tointeger(i) + 1] = { ms = tonumber(ms), least = tonumber(least) }
+    elseif all and type(m[all]) == "table" then m[all].whole = tonumber(whole)
+    elseif name and type(m[name]) ~= "table" then m[name] = tonumber(value)
     else m.clock = line:match "^clock (%a+)$" or m.clock
     end
   end
@@ -76,6 +76,9 @@ function profile.make(folder, m, facts)
   local peak = { fma_gmacs_per_s = m.fma_gmacs, read_gbytes_per_s = m.read_gbytes }
   if not (peak.fma_gmacs_per_s and peak.fma_gmacs_per_s > 0 and peak.read_gbytes_per_s and peak.read_gbytes_per_s > 0) then
     fail("%s: %s: expected peaks of this core, found none", folder.path, folder.runner)
+  end
+  for _, phase in ipairs { "encode", "decode" } do
+    if not m[phase].whole or type(m[phase .. "_ms"]) ~= "number" then fail("%s: %s: expected the time of %s, found none", folder.path, folder.runner, phase) end
   end
   local json, phases = require "msagen.json", profile.phases(folder)
   local p = { format = "msagen-profile-1", generator = "msagen", version = msagen.version, board = folder.board, model_hash = folder.model_hash, input_size = folder.input_size,
