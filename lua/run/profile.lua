@@ -42,17 +42,17 @@ function profile.measured(lines)
   return m
 end
 
--- Rates and the bound of so many milliseconds.
+-- Rates and the bound of so many milliseconds. `peak` is that of all cores: all, 10^9 multiply-adds, and read, 10^9 bytes a second.
 local function rate(row, peak)
   row.gmacs_per_s = row.ms > 0 and row.macs / row.ms / 1e6 or 0.0
-  row.percent_of_peak = 100 * row.gmacs_per_s / peak.fma_gmacs_per_s
+  row.percent_of_peak = 100 * row.gmacs_per_s / peak.all
   row.times_bound = row.bound_ms > 0 and row.ms / row.bound_ms or 0.0
   return row
 end
 
 local function bounds(row, peak)
-  row.compute_ms = row.macs / peak.fma_gmacs_per_s / 1e6
-  row.memory_ms = row.bytes / peak.read_gbytes_per_s / 1e6
+  row.compute_ms = row.macs / peak.all / 1e6
+  row.memory_ms = row.bytes / peak.read / 1e6
   row.bound = row.compute_ms >= row.memory_ms and "compute" or "memory"
   row.bound_ms = math.max(row.compute_ms, row.memory_ms)
   return rate(row, peak)
@@ -73,16 +73,17 @@ end
 --- The profile of a folder, as it is written to a file.
 -- @param m profile.measured  @param facts what else it holds: { repetitions =, image = whether one was given }
 function profile.make(folder, m, facts)
-  local peak = { fma_gmacs_per_s = m.fma_gmacs, read_gbytes_per_s = m.read_gbytes }
-  if not (peak.fma_gmacs_per_s and peak.fma_gmacs_per_s > 0 and peak.read_gbytes_per_s and peak.read_gbytes_per_s > 0) then
+  local cores = math.type(folder.cores) == "integer" and folder.cores or 1
+  if not (m.fma_gmacs and m.fma_gmacs > 0 and m.read_gbytes and m.read_gbytes > 0) then
     fail("%s: %s: expected peaks of this core, found none", folder.path, folder.runner)
   end
   for _, phase in ipairs { "encode", "decode" } do
     if not m[phase].whole or type(m[phase .. "_ms"]) ~= "number" then fail("%s: %s: expected the time of %s, found none", folder.path, folder.runner, phase) end
   end
+  local peak = { all = m.fma_gmacs * cores, read = m.read_gbytes }
   local json, phases = require "msagen.json", profile.phases(folder)
   local p = { format = "msagen-profile-1", generator = "msagen", version = msagen.version, board = folder.board, model_hash = folder.model_hash, input_size = folder.input_size,
-    depth = folder.depth, emulated = type(folder.emulator) == "table", repetitions = facts.repetitions, image = facts.image and "given" or "synthetic", clock = m.clock, peak = peak,
+    depth = folder.depth, cores = cores, emulated = type(folder.emulator) == "table", repetitions = facts.repetitions, image = facts.image and "given" or "synthetic", clock = m.clock, peak = { fma_gmacs_per_s = m.fma_gmacs, read_gbytes_per_s = m.read_gbytes },
     layers = json.array {}, kinds = json.array {} }
   for _, phase in ipairs { "encode", "decode" } do
     local rows, kinds = {}, {}
@@ -115,7 +116,8 @@ function profile.text(p)
   local line = ("%%-%ds %%9.3f %%9.2f %%8.2f %%7.1f %%8.2f  %%-7s %%9.3f %%6.2f"):format(width)
   local function row(name, r) put(line, name, r.ms, r.macs / 1e6, r.gmacs_per_s, r.percent_of_peak, r.bytes / 1e6, r.bound, r.bound_ms, r.times_bound) end
   local function title(name) put(head, name, "ms", "10^6 MAC", "GMAC/s", "% peak", "MB", "bound", "bound ms", "times") end
-  put("peak %.1f GMAC/s, memory read at %.1f GB/s; medians of %d by %s%s%s", p.peak.fma_gmacs_per_s, p.peak.read_gbytes_per_s, p.repetitions,
+  put("peak %.1f GMAC/s%s, memory read at %.1f GB/s; medians of %d by %s%s%s", p.peak.fma_gmacs_per_s, p.cores > 1 and (", of all %d cores %.1f"):format(p.cores, p.cores * p.peak.fma_gmacs_per_s) or "",
+    p.peak.read_gbytes_per_s, p.repetitions,
     p.clock == "cpu" and "processor time" or "the time of day", p.depth > 1 and ("; decode: one of %d slices"):format(p.depth) or "", p.emulated and "; emulated: times are not the board's" or "")
   for _, phase in ipairs { "encode", "decode" } do
     local total = p[phase]

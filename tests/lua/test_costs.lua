@@ -20,8 +20,9 @@ local function build(l2, buffers, slices)
 end
 
 local function layer(kind, step, fields)
-  local L = { kind = kind, step = step, segment = weights(160, fields.private), buffers = {}, scratch = 0 }
+  local L = { kind = kind, step = step, segment = weights(160, fields.private), buffers = {}, shared = 0, own = 0 }
   for key, value in pairs(fields) do L[key] = value end
+  L.scratch = L.shared + (fields.cores or 1) * L.own
   return L
 end
 
@@ -49,6 +50,28 @@ describe("bytes moved", function()
 
   it("have scratch that L2 does not hold twice", function()
     local b = build(1000, {})
-    equal({ costs.traffic(layer("neck", 1, { scratch = 250 }), b).spilled, costs.traffic(layer("neck", 1, { scratch = 251 }), b).spilled }, { 0, 2008 })
+    equal(costs.traffic(layer("neck", 1, { shared = 250, own = 250 }), b).spilled, 0)
+    equal(costs.traffic(layer("neck", 1, { shared = 251, own = 16 }), b).spilled, 2008)
+    equal(costs.traffic(layer("neck", 1, { shared = 16, own = 251, cores = 3 }), b).spilled, 3 * 2008)
+  end)
+
+  it("count what is made ready for the decoder where it is made", function()
+    local b = build(100, { keys = { 200, 2, 6 }, embedding = { 400, 1, 6 }, ready_keys = { 600, 2, 6 }, ready_queries = { 320, 2, 6 } }, 2)
+    local function linear(...)
+      local seg = segment.new()
+      for _, role in ipairs { "no_mask", "q", "q_bias", "k", "k_bias", "v", "v_bias", ... } do seg:vector(role, 16) end
+      return seg
+    end
+    local dense = layer("dense_prompt", 3, { segment = linear(), buffers = { keys = 200, embedding = 400 } })
+    local tokens = layer("token_to_image", 4, { segment = linear(), position = true, shared = 400, buffers = { keys = 200, ready_keys = 600 }, ready = { buffer = "ready_keys", floats = 300 } })
+    local image = layer("image_to_token", 5, { segment = linear(), position = true, buffers = { keys = 200, ready_queries = 320 }, ready = { buffer = "ready_queries", floats = 160 } })
+    local prepare = layer("prepare", 2, { segment = segment.new(), buffers = { ready_keys = 600, ready_queries = 320 }, uses = { dense, tokens, image } })
+    -- Weights: "no mask", positions, keys and values of the one, queries of the other. The image tokens of each slice go out and come back.
+    equal(costs.traffic(prepare, b), { weights = 64 + 1280 + 256 + 128, read = 1600, written = 3680, spilled = 2 * 2 * 800 })
+    equal(costs.traffic(dense, b), { weights = 448, read = 800, written = 800, spilled = 0 })
+    equal(costs.traffic(tokens, b), { weights = 448 - 256, read = 1200, written = 0, spilled = 800 })
+    equal(costs.traffic(image, b), { weights = 448 - 128, read = 800 + 640, written = 800, spilled = 0 })
+    tokens.ready.buffer, tokens.buffers.ready_keys = nil, nil
+    equal(costs.traffic(tokens, b), { weights = 448 + 1280, read = 800, written = 0, spilled = 3200 })
   end)
 end)

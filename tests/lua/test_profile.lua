@@ -55,6 +55,13 @@ describe("a profile", function()
     equal(made().emulated, false)
   end)
 
+  it("has the peak of all cores, and one core's memory", function()
+    local p = made { cores = 4 }
+    equal({ p.cores, p.peak.fma_gmacs_per_s, made().cores }, { 4, 2.0, 1 })
+    equal({ p.layers[1].compute_ms, p.layers[1].percent_of_peak, p.layers[1].times_bound, p.layers[3].memory_ms }, { 0.25, 12.5, 8.0, 4.0 })
+    holds(profile.text(p), "peak 2.0 GMAC/s, of all 4 cores 8.0, memory")
+  end)
+
   it("is a table with a line a layer, a line a kind and sums", function()
     local text = profile.text(made())
     holds(text, "peak 2.0 GMAC/s, memory read at 2.0 GB/s; medians of 3 by processor time\n", "encoder_mlp x 2", "whole encode 14.500 ms, 21.500 by the time of day", "whole decode 2.125 ms")
