@@ -160,7 +160,7 @@ local function manifest(build, device, blob, info, files)
     arithmetic = "f32-fma-1", precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
     cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
     max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind,
-    macs_encode = info.macs_encode, macs_decode = info.macs_decode, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
+    macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
     weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),
     layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned), segments = json.array(segments), tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,

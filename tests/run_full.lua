@@ -22,19 +22,20 @@ tally.test("synth writes ViT-B", function()
   return ("%d MB"):format(sys.size(checkpoint) // 1000000)
 end)
 
-tally.test("build stays within 1.5 times the checkpoint + 32 MiB", function()
+tally.test("build stays within 1.3 times the checkpoint + 32 MiB", function()
   local start = sys.monotonic_ns()
   local status, output, peak = sys.spawn { tally.program, "build", checkpoint, "--dialect", "sam", "-o", fw, stdout = "capture", stderr = "capture" }
   assert(status == 0, output)
   local seconds = (sys.monotonic_ns() - start) / 1e9
   local ratio = (peak - (32 << 20)) / sys.size(checkpoint)
-  assert(ratio <= 1.5, ("%.2f times + 32 MiB"):format(ratio))
+  assert(ratio <= 1.3, ("%.2f times + 32 MiB"):format(ratio))
   return ("%.1f s, peak %.2f times + 32 MiB"):format(seconds, ratio)
 end)
 
-tally.test("the arena is at most 64 MiB", function()
+tally.test("the arena is at most 40 MiB, and the lower bound", function()
   local manifest = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest.json")
-  assert(manifest.arena_bytes <= 64 << 20, manifest.arena_bytes .. " bytes")
+  assert(manifest.arena_bytes <= 40 << 20, manifest.arena_bytes .. " bytes")
+  assert(manifest.arena_bytes <= 1.05 * manifest.arena_bound_bytes, ("%d bytes, bound %d"):format(manifest.arena_bytes, manifest.arena_bound_bytes))
   return ("%.1f MiB"):format(manifest.arena_bytes / (1 << 20))
 end)
 

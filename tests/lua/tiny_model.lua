@@ -9,6 +9,7 @@ tiny.shapes = {
   plain = { dialect = "sam", heads = 4, shape = { resolution = 48, patch = 16, dim = 20, blocks = 2, heads = 2, global = { 1 }, window = 2, out = 24, decoder_mlp = 28, masks = 4 } },
   adapted = { dialect = "msa-paper", heads = 2, shape = { resolution = 56, patch = 8, dim = 36, blocks = 2, heads = 2, global = { 1 }, window = 3, out = 40, decoder_mlp = 52, masks = 4 } },
   late = { dialect = "msa-2025", heads = 4, classes = 17, shape = { resolution = 40, patch = 8, dim = 24, blocks = 2, heads = 3, global = { 1 }, window = 5, out = 32, decoder_mlp = 20, masks = 17 } },
+  broad = { dialect = "sam", heads = 2, shape = { resolution = 80, patch = 8, dim = 160, blocks = 2, heads = 4, global = { 1 }, window = 7, out = 16, decoder_mlp = 24, masks = 4 } },
   wide = { dialect = "sam", heads = 8, shape = { resolution = 272, patch = 16, dim = 40, blocks = 2, heads = 2, global = { 1 }, window = 14, out = 48, decoder_mlp = 800, masks = 3 } },
 }
 
