@@ -18,8 +18,12 @@ local SCATTERED = 4
 local HOLDS = 0.75
 -- Panels of a tile at most: each is a stream of its own, and prefetchers follow few.
 local STREAMS = 6
--- Vector instructions of an exact GELU beside its division.
-local GELU = 28
+-- Steps of k up to which the end of a tile's loop is foreseen.
+local FORESEEN = 32
+-- A chain of sums that just fills its latency is held up by anything.
+local SLACK = 1.1
+-- Multiplications and multiply-adds of an exact GELU, beside its division.
+local GELU = 22
 
 -- What a board's file need not say: cycles and rates of a common core.
 local CORE = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 4, issue = 4, divide = 8, mispredict = 15 }
@@ -37,10 +41,10 @@ function tiles.fits(isa, mr, np)
   return mr * vectors + vectors + 1 <= isa.registers or (mr == 1 and np == 1)
 end
 
--- Cycles of one step of k: the tightest of arithmetic, loads, the chain of a sum, and issue.
+-- Cycles of one step of k: the tightest of arithmetic, loads, the chain of a sum, and issue; and a little for what b takes of the cache.
 local function step_cycles(core, mr, vectors)
   local sums, loads = mr * vectors, vectors + mr
-  return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, core.fma_latency, (sums + loads + 3) / core.issue)
+  return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, SLACK * core.fma_latency, (sums + loads + 3) / core.issue) + 0.02 * vectors
 end
 
 -- Cycles for `bytes` to come to the core from the nearest cache that holds `beside` bytes, and the rest of the working set.
@@ -97,7 +101,7 @@ local function cycles(isa, board, f, plan)
         local ni, nj = count(row, row.mr), count(column, column.np)
         local vectors = column.np * per
         local sums = row.mr * vectors
-        local busy = block.count * step_cycles(core, row.mr, vectors) + core.mispredict + core.fma_latency
+        local busy = block.count * step_cycles(core, row.mr, vectors) + (block.count > FORESEEN and core.mispredict or 0) + core.fma_latency
           + (starts and sums / core.loads_per_cycle or 0) + sums / core.stores_per_cycle
         if ends and f.residual then busy = busy + sums / core.loads_per_cycle end
         if ends and f.act == "gelu" then busy = busy + sums * (GELU / core.fma_per_cycle + core.divide) end
