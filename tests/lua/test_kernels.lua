@@ -321,7 +321,9 @@ end
 local function attentions(p)
   -- { queries, keys, width, row of the key grid or nil, count or nil, relative positions }
   local cases = { { 3, 7, 5 }, { 1, 1, 1 }, { 5, 23, 16, nil, 6 }, { 4, 23, 20, nil, 23 }, { 6, 300, 12 }, { 2, 529, 3, 23 }, { 7, 25, 10, 5, nil, true }, { 4, 196, 33, 14, nil, true }, { 3, 289, 16, 17, nil, true },
-    { 3, 361, 8, 19, nil, true } }
+    { 3, 361, 8, 19, nil, true },
+    -- More tokens than a tile of keys, counted in the first and in the last; rows of the grid longer than 256 keys.
+    { 4, 264, 16, nil, 7 }, { 4, 264, 16, nil, 250 }, { 5, 264, 16, nil, 259 }, { 3, 264, 16, nil, 264 }, { 2, 900, 4, 300 }, { 2, 66049, 2, 257, nil, true } }
   for _, case in ipairs(cases) do
     local M, N, d, row, count, rel = table.unpack(case, 1, 6)
     p.case(function()
