@@ -46,8 +46,13 @@ end
 
 -- One bank's model as a scheduled graph.
 -- @param models those of all banks  @param count cores  @param private layer name -> roles of weights that differ between them, where known
-local function schedule(model, board, models, count, private)
+-- @param draft sizes are wanted, not kernels: those get a name and no text
+local function schedule(model, board, models, count, private, draft)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
+  if draft then
+    set.make = function(_, _, name) return name end
+    set.gemm = function() return "msa_gemm" end
+  end
   local graph = network.build(model)
   graph.models, graph.private, graph.cores = models, private, count
   for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
@@ -104,8 +109,10 @@ local function sources(device, where)
 end
 
 --- The scheduled build of a device: { model, board, graph, kernels, tables, banks }, banks being the builds of all its
--- checkpoints, the first the one whose graph is emitted.
-function compiler.schedule(device, where)
+-- checkpoints, the first the one whose graph is emitted. Nothing is written, and no weights are packed: of the tensors it
+-- reads those that it resamples, tables of relative positions (are they all zero?) and, with banks, all, to compare them.
+-- @param draft nothing but sizes is wanted: kernels are not written
+function compiler.schedule(device, where, draft)
   check_device(device, where)
   local board = device.board and boards.named(device.board) or boards.best()
   local open = require("msagen.checkpoint").open
@@ -119,17 +126,17 @@ function compiler.schedule(device, where)
     models[i], names[i] = model, source.name
   end
   if #models == 1 then
-    local build = schedule(models[1], board, models, count)
+    local build = schedule(models[1], board, models, count, nil, draft)
     build.board, build.name, build.banks = board, names[1], { build }
     return build
   end
   require("import.banks").check(models, names)
   local banks = {}
   for i, model in ipairs(models) do
-    banks[i] = schedule(model, board, models, count)
+    banks[i] = schedule(model, board, models, count, nil, draft)
     banks[i].name = names[i]
   end
-  local build = schedule(models[1], board, models, count, differences(banks))
+  local build = schedule(models[1], board, models, count, differences(banks), draft)
   build.board, build.name, build.banks = board, names[1], banks
   return build
 end

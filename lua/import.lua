@@ -491,8 +491,15 @@ function import.load(ckpt, options)
   for _, choice in ipairs(model.choices) do
     fail("%s: %s: expected %s (%s), found none", ckpt.path, choice.option, alternatives(choice.values), choice.why)
   end
-  model.source.sha256 = ckpt:sha256()
-  if options and options.base then model.source.base.sha256 = options.base:sha256() end
+  -- Hashes are worked out when they are asked for: a plan does without.
+  local function hashed(source, file)
+    return setmetatable(source, { __index = function(t, key)
+      if key == "sha256" then t.sha256 = file:sha256() end
+      return rawget(t, key)
+    end })
+  end
+  hashed(model.source, ckpt)
+  if options and options.base then hashed(model.source.base, options.base) end
   model.tensor = weights.make(entries, model)
   return model
 end
