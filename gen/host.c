@@ -21,6 +21,7 @@ static const luaL_Reg modules[] = {
     {"msagen.overlay", luaopen_msagen_overlay},
     {"msagen.sha256", luaopen_msagen_sha256},
     {"msagen.synth", luaopen_msagen_synth},
+    {"msagen.speed", luaopen_msagen_speed},
     {"msagen.sys", luaopen_msagen_sys},
     {"msagen.tensor", luaopen_msagen_tensor},
     {NULL, NULL},

@@ -22,6 +22,7 @@ int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);
 int luaopen_msagen_sha256(lua_State *L);
 int luaopen_msagen_synth(lua_State *L);
+int luaopen_msagen_speed(lua_State *L);
 int luaopen_msagen_sys(lua_State *L);
 int luaopen_msagen_tensor(lua_State *L);
 

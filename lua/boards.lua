@@ -12,6 +12,11 @@
 --   caches             bytes for one core: l1, l2, and l3 if there is one
 --   bytes_per_cycle    from l2, l3 and memory to one core
 --   address_bits       of a place in the memory of one program, 47 unless said: a larger arena is refused
+--   clock              Hz of the core, nominal; where the board's code runs natively, plans measure instead (lua/plan.lua)
+--   code               bytes of machine code: operation (a vector operation), loop, call
+--   memories           list of { name, bytes, kind = "ram", "flash" or "ddr", holds, bandwidth, reserved }: holds lists what may lie
+--                      there, of "arena", "weights" and "code", the first memory that has room being taken; bandwidth, bytes per
+--                      second that the core reads; reserved, bytes for stack and everything else. Without it: boards.memories
 local fail = require "fail"
 local sys = require "msagen.sys"
 
@@ -51,6 +56,12 @@ function boards.native(board)
     if not features[feature] then return false end
   end
   return true
+end
+
+--- The memories of a board; of a hosted one that names none: all of this machine's if its code runs here, else as much as it needs.
+function boards.memories(board)
+  if board.memories then return board.memories end
+  return { { name = "memory", kind = "ram", holds = { "arena", "weights", "code" }, bandwidth = 10e9, bytes = boards.native(board) and require("msagen.speed").memory() or math.huge } }
 end
 
 --- The board of a name; refused with the list if there is none.

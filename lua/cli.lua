@@ -4,6 +4,7 @@ local verbs = {
   { "inspect", "show what a checkpoint holds: dialect, shapes, every tensor's fate" },
   { "boards", "list the boards that can be built for" },
   { "synth", "write a checkpoint of synthetic weights at full size" },
+  { "plan", "say how long, how large and where a build will be, before it is made" },
   { "build", "compile a checkpoint to C for a board" },
   { "run", "segment an image with what was built" },
 }

@@ -222,6 +222,19 @@ refused("an output folder that holds something else", 1, { tally.program, "build
 refused("a script that is no Lua", 1, { tally.program, "build", file("device.lua", "return return"), "-o", "fw" }, { "device.lua" })
 refused("a script that returns nothing", 1, { tally.program, "build", file("device.lua", "local x = 1"), "-o", "fw" }, { "device.lua" })
 
+-- Plans.
+
+local function planned(title, words, ...)
+  refused("plan: " .. title, 1, { tally.program, "plan", ... }, words)
+end
+planned("a missing file", { "absent.pth" }, "absent.pth")
+planned("an unknown board", { "pentium-mmx" }, demo_path, "--board", "pentium-mmx")
+planned("an ambiguous file", { "msa-2024", "msa-2025" }, tally.tests .. "/golden/msa-2025-2d/checkpoint.pth")
+planned("a truncated file", { "truncated.pth" }, file("truncated.pth", demo:sub(1, #demo // 2)))
+planned("a resolution that is no multiple of the patch", { "250", "16" }, demo_path, "--dialect", "msa-paper", "--resolution", "250")
+planned("an arena beyond this machine", { "--resolution 16384", tally.best, "found none for the arena", "the largest resolution that fits is " },
+  demo_path, "--dialect", "msa-paper", "--resolution", "16384", "--depth", "1024", "--board", tally.best)
+
 -- A full disk: a limit on file size always, a small file system where we may mount one.
 
 refused("a file size limit below the weights", 1,
@@ -307,6 +320,8 @@ usage("no verb", { "command" })
 usage("an unknown verb", { "compile" }, "compile")
 usage("an unknown option", { "--fast" }, "build", demo_path, "--fast", "-o", "fw")
 usage("build without a checkpoint", {}, "build", "-o", "fw")
+usage("plan without a checkpoint", {}, "plan")
+usage("plan with -o", { "-o" }, "plan", demo_path, "-o", "fw")
 usage("build without -o", { "-o" }, "build", demo_path)
 usage("a resolution of 0", { "0" }, "build", demo_path, "--resolution", "0", "-o", "fw")
 usage("a resolution that is no number", { "big" }, "build", demo_path, "--resolution", "big", "-o", "fw")

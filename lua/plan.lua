@@ -1,0 +1,160 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- What a build will be, before anything is compiled or written: milliseconds, sizes, and the memory in which each thing lands.
+local boards = require "boards"
+local code_size = require "code_size"
+local compiler = require "compiler"
+local fail = require "fail"
+local predict = require "predict"
+
+local plan = {}
+
+-- gen/blob.c: header and segment table, with room for as many segments as any model has.
+local BLOB_HEADER = 4096
+local THINGS = { "arena", "weights", "code" }
+-- Resolutions above one that fits which are tried as well: the arena need not grow with every step of the grid.
+local BEYOND = 16
+local MAX_SIDE = 16384
+
+--- How fast the board's core is: { fma, multiply-adds a second; bandwidth, bytes a second, nil for what each memory says; measured }.
+-- Measured in a fraction of a second where the board's code runs on this machine, else by the board's file.
+function plan.rates(board)
+  local speed = require "msagen.speed"
+  local fma = boards.native(board) and speed.fma(board.isa.width)
+  if fma then return { fma = fma, bandwidth = speed.read(64 << 20), measured = true } end
+  if not board.clock then fail("boards/%s.lua: clock: expected the core's clock in Hz, found none", board.name) end
+  return { fma = board.clock * board.isa.width * board.core.fma_per_cycle, measured = false }
+end
+
+--- Bytes of the weights' file.
+local function weights_bytes(build)
+  local banks, floats = #build.banks, 0
+  for _, L in ipairs(build.graph.fused) do floats = floats + L.segment:floats(banks) end
+  for _, table_ in pairs(build.tables) do floats = floats + table_:floats(banks) end
+  return BLOB_HEADER + floats * 4
+end
+
+local function may_hold(memory, thing)
+  for _, held in ipairs(memory.holds) do
+    if held == thing then return true end
+  end
+  return false
+end
+
+--- Put each thing into a memory: the first assignment that fits, memories in their order.
+-- @param bytes thing -> bytes  @return thing -> memory; or nil and the thing that finds no room, however the others lie
+function plan.place(bytes, memories)
+  local left, places, deepest = {}, {}, 0
+  for _, memory in ipairs(memories) do left[memory] = memory.bytes - (memory.reserved or 0) end
+  local function put(i)
+    local thing = THINGS[i]
+    if not thing then return true end
+    deepest = math.max(deepest, i)
+    for _, memory in ipairs(memories) do
+      if may_hold(memory, thing) and bytes[thing] <= left[memory] then
+        left[memory], places[thing] = left[memory] - bytes[thing], memory
+        if put(i + 1) then return true end
+        left[memory], places[thing] = left[memory] + bytes[thing], nil
+      end
+    end
+    return false
+  end
+  if put(1) then return places end
+  return nil, THINGS[deepest]
+end
+
+local function sizes(build, code)
+  return { arena = build.graph.memory.floats * 4, weights = weights_bytes(build), code = code or code_size.bytes(build) }
+end
+
+-- Milliseconds of all layers, by layer and in sum.
+local function times(build, places, rates, cores)
+  local core, width = build.board.core, build.board.isa.width
+  local cycle = core.fma_per_cycle * width / rates.fma -- what the core's arithmetic makes of it
+  local last = build.board.caches.l3 or build.board.caches.l2 or 0
+  local layers, decoding = {}, false
+  local total = { encode = 0, decode = 0, encode_macs = 0, decode_macs = 0 }
+  for i, L in ipairs(build.graph.fused) do
+    decoding = decoding or L.kind == "dense_prompt"
+    local work = predict.layer(L, build)
+    local traffic = work.traffic
+    local weights_rate, arena_rate = rates.bandwidth or places.weights.bandwidth, rates.bandwidth or places.arena.bandwidth
+    -- Weights that no cache keeps come again for every block of tokens.
+    local weights = traffic.weights * (traffic.weights > last and work.blocks or 1)
+    local busy = work.busy * cycle / cores
+    local moving = weights / weights_rate + (traffic.read + traffic.written + traffic.spilled) / arena_rate
+    local other = work.other * cycle / cores
+    local slices = decoding and build.model.depth or 1 -- a click is decoded slice by slice
+    local phase = decoding and "decode" or "encode"
+    layers[i] = { name = L.name, kind = L.kind, phase = phase, macs = L.macs, bytes = weights + traffic.read + traffic.written + traffic.spilled,
+      ms = 1e3 * slices * (math.max(busy, moving) + other), bound = moving > busy and "memory" or other > busy and "other" or "multiply-adds" }
+    total[phase] = total[phase] + layers[i].ms
+    total[phase .. "_macs"] = total[phase .. "_macs"] + slices * work.macs
+  end
+  return layers, total
+end
+
+--- The largest resolution at which a device fits its board, by scheduling others: halving between 0 and the one that does not
+-- fit, then those a little above what was found, the largest first. The code, which hardly changes, is taken as it is.
+-- @return pixels; or nil, and whether the file allows other resolutions at all
+local function largest(device, where, build, code)
+  local patch, memories, allowed = build.model.patch, boards.memories(build.board), false
+  local known = { [build.model.grid] = false }
+  local function fits(grid)
+    if known[grid] == nil then
+      local other = {}
+      for key, value in pairs(device) do other[key] = value end
+      other.resolution = grid * patch
+      local ok, result = pcall(compiler.schedule, other, where, true)
+      if not ok and not (type(result) == "table" and result.msagen) then error(result, 0) end
+      known[grid] = ok and plan.place(sizes(result, code), memories) ~= nil
+      allowed = allowed or ok
+    end
+    return known[grid]
+  end
+  local low, high = 0, build.model.grid
+  while high - low > 1 do
+    local middle = (low + high) // 2
+    if fits(middle) then low = middle else high = middle end
+  end
+  for grid = math.min(low + BEYOND, MAX_SIDE // patch), low + 1, -1 do
+    if fits(grid) then return grid * patch end
+  end
+  if low > 0 then return low * patch end
+  return nil, allowed
+end
+
+local function megabytes(bytes) return bytes >= 1048576 and ("%.1f MiB"):format(bytes / 1048576) or ("%.1f KiB"):format(bytes / 1024) end
+plan.megabytes = megabytes
+
+local function describe(memories)
+  local list = {}
+  for i, memory in ipairs(memories) do
+    local reserved = memory.reserved and (" less %s"):format(megabytes(memory.reserved)) or ""
+    list[i] = ("%s of %s%s for %s"):format(memory.name, megabytes(memory.bytes), reserved, table.concat(memory.holds, ", "))
+  end
+  return table.concat(list, "; ")
+end
+
+--- The plan of a device: { board, model, rates, layers, encode_ms, decode_ms, bytes = { arena, weights, code }, bound, places = thing -> memory }.
+-- Refused, in one line, if it does not fit the board's memories.
+-- @param rates as plan.rates gives them, if known
+function plan.make(device, where, rates)
+  local build = compiler.schedule(device, where)
+  local board, memories = build.board, boards.memories(build.board)
+  if not board.code then fail("boards/%s.lua: code: expected bytes of an operation, a loop and a call, found none", board.name) end
+  local bytes = sizes(build)
+  local places, lacking = plan.place(bytes, memories)
+  if not places then
+    local size, others = largest(device, where, build, bytes.code)
+    local advice = size and ("the largest resolution that fits is %d"):format(size) or others and "no resolution fits" or "the file has no other resolution"
+    fail("%s: --resolution %d: expected room on %s (%s) for arena %s, weights %s and code %s, found none for the %s; %s", where, build.model.image_size, board.name, describe(memories),
+      megabytes(bytes.arena), megabytes(bytes.weights), megabytes(bytes.code), lacking, advice)
+  end
+  rates = rates or plan.rates(board)
+  local cores = device.cores or 1
+  local layers, total = times(build, places, rates, cores)
+  return { board = board, model = build.model, build = build, rates = rates, cores = cores, layers = layers, encode_ms = total.encode, decode_ms = total.decode,
+    macs_encode = total.encode_macs, macs_decode = total.decode_macs, bytes = bytes, bound = build.graph.memory.bound * 4, places = places, memories = memories }
+end
+
+return plan

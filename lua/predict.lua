@@ -1,0 +1,222 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- How long a scheduled build will take on its board: for every layer the larger of its multiply-adds at the rate that the
+-- tiles' cost model expects, and its bytes (lua/costs.lua) at the memories' rates; then what is neither.
+-- Work is counted from the operations of the graph, not from the kernels: a click of one point, no mask.
+-- Cycles are those of the board's core, by its file; seconds follow from rates (lua/plan.lua).
+local costs = require "costs"
+local kernels = require "kernels"
+local network = require "network"
+local tiles = require "tiles"
+
+local predict = {}
+
+local round16 = kernels.round16
+
+-- Vector instructions beside loads, stores and divisions, as templates/ has them: a vector's exponential with the logit's
+-- subtraction, maximum and sum; an exact GELU; a layer norm's three passes.
+local EXP, GELU, NORM = 17, 28, 6
+-- Cycles: a row of a softmax or of a norm (two trees of 16, a square root or an exponential of its own), a value that is moved by
+-- itself, a colour of a pixel that is resized and looked up, a call of a kernel.
+local ROW, SCALAR, PIXEL, CALL = 90, 1.5, 12, 40
+
+local work = {}
+work.__index = work
+
+-- Everything a layer does: products and element-wise cycles. `rows` of tokens at a time is what kernels take.
+local function new_work(build)
+  local board = build.board
+  local core = board.core
+  return setmetatable({ build = build, core = core, width = board.isa.width, products = {}, macs = 0, other = 0,
+    arithmetic = 1 / core.fma_per_cycle, load = 1 / core.loads_per_cycle, store = 1 / (core.stores_per_cycle or 1), divide = core.divide or 8 }, work)
+end
+
+function work:product(rows, N, K, most)
+  if rows <= 0 then return end
+  self.products[#self.products + 1] = { rows = rows, N = N, K = K, most = most or 128 }
+  self.macs = self.macs + rows * N * K
+end
+
+-- `elements` in vectors: `instructions` of arithmetic, beside loads and stores.
+function work:vectors(elements, instructions, loads, stores, divisions)
+  local each = math.max(instructions * self.arithmetic + (divisions or 0) * self.divide, loads * self.load) + stores * self.store
+  self.other = self.other + elements / self.width * each
+end
+
+function work:add(rows, width, operands) self:vectors(rows * round16(width), operands or 1, (operands or 1) + 1, 1) end
+function work:gelu(rows, width) self:vectors(rows * round16(width), GELU, 1, 1, 1) end
+function work:activation(act, rows, width)
+  if act == "gelu" then self:gelu(rows, width) else self:vectors(rows * round16(width), 1, 1, 1) end
+end
+
+function work:norm(rows, width)
+  self:vectors(rows * round16(width), NORM, 3, 1)
+  self.other = self.other + rows * ROW
+end
+
+-- `maps` softmax maps of queries by keys, `row` keys in a row of their grid.
+function work:softmax(maps, queries, keys, row, relative)
+  local tile = kernels.key_tile(keys, row)
+  local count = (keys + tile - 1) // tile
+  self:vectors(maps * queries * round16(keys), EXP, 2, 1)
+  if relative then self:vectors(maps * queries * keys, 1, 1, 1) end
+  self.other = self.other + maps * queries * count * ROW
+end
+
+-- Keys and values of `count` keys, `width` floats each in all heads together, put where attention reads them.
+function work:pack(count, width) self.other = self.other + 2 * count * width * SCALAR end
+
+-- Attention of `sets` sets of queries, each to its own keys.
+function work:attention(sets, queries, keys, row, heads, d, relative)
+  self:pack(sets * keys, heads * d)
+  self:add(sets * queries, heads * d) -- the scale
+  self:product(sets * heads * queries, keys, d)
+  self:product(sets * heads * queries, d, keys)
+  self:softmax(sets * heads, queries, keys, row, relative)
+  local tile = kernels.key_tile(keys, row)
+  self:add(sets * queries * ((keys + tile - 1) // tile), heads * d)
+end
+
+function work:adapter(op, rows)
+  local hidden, width = op.params.D_fc1_weight.shape[1], op.params.D_fc1_weight.shape[2]
+  self:product(rows, hidden, width)
+  self:activation(op.act or "relu", rows, hidden)
+  self:product(rows, width, hidden)
+end
+
+local function shape(weight) return weight.shape[1], weight:numel() // weight.shape[1] end
+
+-- What each operation costs; `tokens` is how many the layer has, padding left out.
+local count = {}
+
+function count.patch_embed(w, op, tokens)
+  local N, K = shape(op.params.weight)
+  w:product(tokens, N, K)
+  w:add(tokens, N)
+  w:add(tokens, N)
+  w.other = w.other + tokens * K * PIXEL
+end
+
+function count.add_table(w, op, tokens) w:add(tokens, op.params.table:numel() // (op.params.table.shape[2] * op.params.table.shape[3])) end
+
+function count.linear(w, op, tokens)
+  local N, K = shape(op.params.weight)
+  w:product(tokens, N, K)
+end
+
+function count.layernorm(w, op, tokens) w:norm(tokens, op.params.weight:numel()) end
+function count.add(w, op, tokens) w:add(tokens, w.build.graph.values[op.outputs[1]].width, #op.inputs - 1) end
+function count.gelu(w, op, tokens) w:gelu(tokens, w.build.graph.values[op.outputs[1]].width) end
+function count.relu(w, op, tokens) w:add(tokens, w.build.graph.values[op.outputs[1]].width) end
+function count.adapter(w, op, tokens) w:adapter(op, tokens) end
+function count.window() end
+count.unwindow = count.window
+
+function count.grid_attention(w, op, tokens)
+  local m = w.build.model
+  local N, C = shape(op.params.weight)
+  local d, side = C // op.heads, op.side
+  for _ = 1, 3 do w:product(tokens * op.heads, d, C) end
+  local along = (m.grid + side - 1) // side
+  local rest = m.grid - (along - 1) * side
+  local relative = op.params.rel_pos_h ~= nil
+  for _, y in ipairs { { along - 1, side }, { 1, rest } } do
+    for _, x in ipairs { { along - 1, side }, { 1, rest } } do
+      local windows, keys = m.depth * y[1] * x[1], y[2] * x[2]
+      if windows > 0 then
+        w:attention(windows, keys, keys, x[2], op.heads, d, relative)
+        if relative then w:product(windows * op.heads * keys, 2 * side, d, side) end
+      end
+    end
+  end
+end
+
+function count.depth_attention(w, op)
+  local m = w.build.model
+  local C = m.dim
+  local d, tokens = C // m.heads, m.depth * op.windows * op.windows * op.side * op.side
+  w:norm(tokens, C)
+  for _ = 1, 3 do w:product(tokens * m.heads, d, C) end
+  w:attention(tokens // op.length, op.length, op.length, nil, m.heads, d, true)
+  w:product(tokens, C, C)
+  w:adapter(op, tokens)
+end
+
+function count.conv3x3(w, op, tokens)
+  local E = op.params.weight.shape[1]
+  w:product(9 * tokens, E, E)
+  for _ = 1, 9 do w:add(tokens, E) end
+end
+
+-- Without a mask prompt: the embedding and one row.
+function count.add_dense_prompt(w, _, tokens) w:add(tokens, w.build.model.out) end
+
+function count.attention(w, op, _, rows, image)
+  local inner, E = shape(op.params.q_weight)
+  local queries, keys = op.from == "image" and image or rows, op.to == "image" and image or rows
+  w:product(queries, inner, E)
+  w:product(2 * keys, inner, E)
+  w:attention(1, queries, keys, nil, op.heads, inner // op.heads)
+  w:product(queries, E, inner)
+  if op.query_position then w:add(queries, E) end
+  if op.key_position then w:add(keys, E) end
+end
+
+function count.prompt_adapter(w, op, tokens)
+  local hidden, E = shape(op.params.D_fc1_weight)
+  w:product(tokens, hidden, 2 * E)
+  w:product(tokens, E, hidden)
+end
+
+function count.token_heads(w, op)
+  local function stages(list)
+    for _, stage in ipairs(list) do w:product(1, shape(stage.weight)) end
+  end
+  stages(op.iou)
+  for _, list in ipairs(op.hyper) do stages(list) end
+end
+
+function count.conv_transpose2x2(w, op, tokens)
+  local K, N = op.params.weight.shape[1], op.params.weight.shape[2]
+  w:product(4 * tokens, N, K)
+end
+
+function count.mask_product(w, op, tokens)
+  local m = w.build.model
+  w:product(tokens, m.decoder.masks, m.decoder.upscaled2)
+end
+
+-- Cycles of one product, by the cost model that chose its tiles.
+local function expected(build, M, N, K)
+  local panels = (N + 15) // 16
+  if build.kernels.plan then return build.kernels:plan({ M = M, N = N, K = K, panels = panels, init = "bias", act = "none", residual = false }).cycles end
+  local _, _, step = tiles.choose(build.board.isa, build.board.core, M, panels)
+  return step * K
+end
+
+local function product_cycles(w)
+  local sum = 0
+  for _, p in ipairs(w.products) do
+    local M = math.min(p.rows, p.most)
+    sum = sum + p.rows / M * (expected(w.build, M, p.N, p.K) + CALL)
+  end
+  return sum
+end
+
+--- What a layer of build.graph.fused does in one call: { macs, busy = cycles of products, other = cycles of the rest, traffic,
+-- blocks = how often it goes through its weights }.
+function predict.layer(L, build)
+  local m, w = build.model, new_work(build)
+  local image, rows = m.grid * m.grid, network.token_rows(m)
+  local by_kind = { patch_embed = m.depth * image, encoder_attention = m.depth * image, encoder_mlp = m.depth * image, neck = m.depth * image, dense_prompt = image,
+    image_to_token = image, masks = image }
+  local tokens = by_kind[L.kind] or rows
+  for i, op in ipairs(L) do
+    local here = tokens
+    -- The image grows on the way to the masks.
+    if L.kind == "masks" and i > 1 then here = build.graph.values[op.inputs[1]].rows end
+    count[op.kind](w, op, here, rows, image)
+  end
+  return { macs = w.macs, busy = product_cycles(w), other = w.other, traffic = costs.traffic(L, build), blocks = (tokens + 127) // 128 }
+end
+
+return predict
