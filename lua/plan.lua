@@ -67,7 +67,7 @@ local function sizes(build, code)
 end
 
 -- Milliseconds of all layers, by layer and in sum.
-local function times(build, places, rates, cores)
+local function times(build, places, rates)
   local core, width = build.board.core, build.board.isa.width
   local cycle = core.fma_per_cycle * width / rates.fma -- what the core's arithmetic makes of it
   local last = build.board.caches.l3 or build.board.caches.l2 or 0
@@ -80,16 +80,18 @@ local function times(build, places, rates, cores)
     local weights_rate, arena_rate = rates.bandwidth or places.weights.bandwidth, rates.bandwidth or places.arena.bandwidth
     -- Weights that no cache keeps come again for every block of tokens.
     local weights = traffic.weights * (traffic.weights > last and work.blocks or 1)
-    local busy = work.busy * cycle / cores
+    local busy = work.busy * work.share * cycle
     local moving = weights / weights_rate + (traffic.read + traffic.written + traffic.spilled) / arena_rate
-    local other = work.other * cycle / cores
+    local other = work.other * work.share * cycle
     local slices = decoding and build.model.depth or 1 -- a click is decoded slice by slice
     local phase = decoding and "decode" or "encode"
     layers[i] = { name = L.name, kind = L.kind, phase = phase, macs = L.macs, bytes = weights + traffic.read + traffic.written + traffic.spilled,
       ms = 1e3 * slices * (math.max(busy, moving) + other), bound = moving > busy and "memory" or other > busy and "other" or "multiply-adds" }
     total[phase] = total[phase] + layers[i].ms
-    total[phase .. "_macs"] = total[phase .. "_macs"] + slices * work.macs
+    -- What is made ready for a click while encoding is the click's, as in the manifest.
+    total[phase .. "_macs"] = total[phase .. "_macs"] + (L.uses and 0 or slices * L.macs)
   end
+  total.decode_macs = total.decode_macs + build.model.depth * (build.graph.ready_macs or 0)
   return layers, total
 end
 
@@ -151,9 +153,8 @@ function plan.make(device, where, rates)
       megabytes(bytes.arena), megabytes(bytes.weights), megabytes(bytes.code), lacking, advice)
   end
   rates = rates or plan.rates(board)
-  local cores = device.cores or 1
-  local layers, total = times(build, places, rates, cores)
-  return { board = board, model = build.model, build = build, rates = rates, cores = cores, layers = layers, encode_ms = total.encode, decode_ms = total.decode,
+  local layers, total = times(build, places, rates)
+  return { board = board, model = build.model, build = build, rates = rates, cores = build.graph.cores, layers = layers, encode_ms = total.encode, decode_ms = total.decode,
     macs_encode = total.encode_macs, macs_decode = total.decode_macs, bytes = bytes, bound = build.graph.memory.bound * 4, places = places, memories = memories }
 end
 

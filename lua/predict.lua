@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- How long a scheduled build will take on its board: for every layer the larger of its multiply-adds at the rate that the
 -- tiles' cost model expects, and its bytes (lua/costs.lua) at the memories' rates; then what is neither.
--- Work is counted from the operations of the graph, not from the kernels: a click of one point, no mask.
+-- Work is counted from the operations of the graph, not from the kernels: a click of one point, no mask. Several cores have each
+-- layer's work divided as their static split divides it.
 -- Cycles are those of the board's core, by its file; seconds follow from rates (lua/plan.lua).
+local cores = require "cores"
 local costs = require "costs"
+local encoder_attention = require "layers.encoder_attention"
 local kernels = require "kernels"
 local network = require "network"
 local tiles = require "tiles"
@@ -22,17 +25,17 @@ local ROW, SCALAR, PIXEL, CALL = 90, 1.5, 12, 40
 local work = {}
 work.__index = work
 
--- Everything a layer does: products and element-wise cycles. `rows` of tokens at a time is what kernels take.
-local function new_work(build)
+-- Everything a layer does: products and element-wise cycles. `rows` is how many tokens its kernels take at a time.
+local function new_work(build, L, rows)
   local board = build.board
   local core = board.core
-  return setmetatable({ build = build, core = core, width = board.isa.width, products = {}, macs = 0, other = 0,
+  return setmetatable({ build = build, L = L, rows = rows, core = core, width = board.isa.width, products = {}, macs = 0, other = 0,
     arithmetic = 1 / core.fma_per_cycle, load = 1 / core.loads_per_cycle, store = 1 / (core.stores_per_cycle or 1), divide = core.divide or 8 }, work)
 end
 
 function work:product(rows, N, K, most)
   if rows <= 0 then return end
-  self.products[#self.products + 1] = { rows = rows, N = N, K = K, most = most or 128 }
+  self.products[#self.products + 1] = { rows = rows, N = N, K = K, most = most or self.rows }
   self.macs = self.macs + rows * N * K
 end
 
@@ -65,12 +68,10 @@ end
 -- Keys and values of `count` keys, `width` floats each in all heads together, put where attention reads them.
 function work:pack(count, width) self.other = self.other + 2 * count * width * SCALAR end
 
--- Attention of `sets` sets of queries, each to its own keys.
+-- Attention of `sets` sets of queries, each to its own keys, whose queries are scaled and whose keys are packed.
 function work:attention(sets, queries, keys, row, heads, d, relative)
-  self:pack(sets * keys, heads * d)
-  self:add(sets * queries, heads * d) -- the scale
-  self:product(sets * heads * queries, keys, d)
-  self:product(sets * heads * queries, d, keys)
+  self:product(sets * heads * queries, keys, d, math.min(queries, 128))
+  self:product(sets * heads * queries, d, keys, math.min(queries, 128))
   self:softmax(sets * heads, queries, keys, row, relative)
   local tile = kernels.key_tile(keys, row)
   self:add(sets * queries * ((keys + tile - 1) // tile), heads * d)
@@ -112,10 +113,11 @@ function count.window() end
 count.unwindow = count.window
 
 function count.grid_attention(w, op, tokens)
-  local m = w.build.model
-  local N, C = shape(op.params.weight)
-  local d, side = C // op.heads, op.side
-  for _ = 1, 3 do w:product(tokens * op.heads, d, C) end
+  local m, d = w.build.model, w.build.model.dim // op.heads
+  local side, C = op.side, m.dim
+  for _ = 1, 3 do w:product(tokens * op.heads, d, C, 128) end
+  w:pack(tokens, C)
+  w:add(tokens, C) -- the scale
   local along = (m.grid + side - 1) // side
   local rest = m.grid - (along - 1) * side
   local relative = op.params.rel_pos_h ~= nil
@@ -125,6 +127,8 @@ function count.grid_attention(w, op, tokens)
       if windows > 0 then
         w:attention(windows, keys, keys, x[2], op.heads, d, relative)
         if relative then w:product(windows * op.heads * keys, 2 * side, d, side) end
+        -- Norms of a window that are too large to keep are made anew, for keys and for queries of each head.
+        if not encoder_attention.keeps(keys, C) then w:norm(windows * keys * (2 * op.heads - 1), C) end
       end
     end
   end
@@ -135,7 +139,9 @@ function count.depth_attention(w, op)
   local C = m.dim
   local d, tokens = C // m.heads, m.depth * op.windows * op.windows * op.side * op.side
   w:norm(tokens, C)
-  for _ = 1, 3 do w:product(tokens * m.heads, d, C) end
+  for _ = 1, 3 do w:product(tokens * m.heads, d, C, 128) end
+  w:pack(tokens, C)
+  w:add(tokens, C)
   w:attention(tokens // op.length, op.length, op.length, nil, m.heads, d, true)
   w:product(tokens, C, C)
   w:adapter(op, tokens)
@@ -150,15 +156,37 @@ end
 -- Without a mask prompt: the embedding and one row.
 function count.add_dense_prompt(w, _, tokens) w:add(tokens, w.build.model.out) end
 
+-- What the attentions between tokens and image take of the image alone: keys and values, or queries.
+local function image_side(w, op, image)
+  local inner, E = shape(op.params.q_weight)
+  if op.to == "image" then
+    w:product(2 * image, inner, E)
+    if op.key_position then w:add(image, E) end
+    w:pack(image, inner)
+  else
+    w:product(image, inner, E)
+    if op.query_position then w:add(image, E) end
+    w:add(image, inner)
+  end
+end
+
 function count.attention(w, op, _, rows, image)
   local inner, E = shape(op.params.q_weight)
   local queries, keys = op.from == "image" and image or rows, op.to == "image" and image or rows
-  w:product(queries, inner, E)
-  w:product(2 * keys, inner, E)
+  local ready = w.L.env and w.L.env.ready
+  if op.from == "tokens" then
+    w:product(rows, inner, E)
+    if op.query_position then w:add(rows, E) end
+    w:add(rows, inner)
+  end
+  if op.to == "tokens" then
+    w:product(2 * rows, inner, E)
+    if op.key_position then w:add(rows, E) end
+    w:pack(rows, inner)
+  end
+  if op.from ~= op.to and not ready then image_side(w, op, image) end
   w:attention(1, queries, keys, nil, op.heads, inner // op.heads)
   w:product(queries, E, inner)
-  if op.query_position then w:add(queries, E) end
-  if op.key_position then w:add(keys, E) end
 end
 
 function count.prompt_adapter(w, op, tokens)
@@ -202,21 +230,44 @@ local function product_cycles(w)
   return sum
 end
 
+-- The part of a layer's work that the core with most of it has.
+local function share(L, build, tokens, rows)
+  local n = build.graph.cores or 1
+  if n == 1 or L.alone then return 1 end
+  local units = (tokens + rows - 1) // rows
+  if L.kind == "encoder_attention" then
+    units = 0
+    for _, kind in ipairs(L.env.kinds) do units = units + kind.heads end
+  elseif L.kind == "token_to_image" then units = L.env.heads
+  elseif L.kind == "patch_embed" or L.kind == "neck" then units = build.model.grid end
+  return cores.largest_share(cores.split(units, n))
+end
+
 --- What a layer of build.graph.fused does in one call: { macs, busy = cycles of products, other = cycles of the rest, traffic,
--- blocks = how often it goes through its weights }.
+-- blocks = how often it goes through its weights, share = the largest part of it that one core has }.
 function predict.layer(L, build)
-  local m, w = build.model, new_work(build)
-  local image, rows = m.grid * m.grid, network.token_rows(m)
+  local m = build.model
+  local image, chunk = m.grid * m.grid, network.TOKEN_CHUNK
+  local token_rows = (network.click_tokens(m) + chunk - 1) // chunk * chunk
   local by_kind = { patch_embed = m.depth * image, encoder_attention = m.depth * image, encoder_mlp = m.depth * image, neck = m.depth * image, dense_prompt = image,
-    image_to_token = image, masks = image }
-  local tokens = by_kind[L.kind] or rows
+    image_to_token = image, masks = image, prepare = image }
+  local tokens, env = by_kind[L.kind] or token_rows, L.env or {}
+  local rows = env.block or L.kind ~= "masks" and env.chunk or env.rows
+  rows = math.type(rows) == "integer" and rows or math.min(tokens, 64)
+  local w = new_work(build, L, rows)
+  if L.kind == "prepare" then
+    for _ = 1, m.depth do
+      count.add_dense_prompt(w, nil, image)
+      for i = 2, 3 do image_side(w, L.uses[i]:op "attention", image) end
+    end
+  end
   for i, op in ipairs(L) do
     local here = tokens
     -- The image grows on the way to the masks.
     if L.kind == "masks" and i > 1 then here = build.graph.values[op.inputs[1]].rows end
-    count[op.kind](w, op, here, rows, image)
+    count[op.kind](w, op, here, token_rows, image)
   end
-  return { macs = w.macs, busy = product_cycles(w), other = w.other, traffic = costs.traffic(L, build), blocks = (tokens + 127) // 128 }
+  return { macs = w.macs, busy = product_cycles(w), other = w.other, traffic = costs.traffic(L, build), blocks = (tokens + rows - 1) // rows, share = share(L, build, tokens, rows) }
 end
 
 return predict

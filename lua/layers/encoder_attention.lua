@@ -33,6 +33,9 @@ local reversed = depths.reversed
 
 local layer = {}
 
+--- Whether the norms of a window of so many tokens are kept: where they fit a second-level cache.
+function layer.keeps(tokens, C) return tokens * stride(C) * 4 <= KEPT_BYTES end
+
 function layer.prepare(L, ctx)
   local m, K = ctx.model, ctx.kernels
   local op, norm, proj = L:op "grid_attention", L:op "layernorm", L:op "linear"
@@ -95,8 +98,8 @@ function layer.prepare(L, ctx)
     local qr = tile_rows(height, width)
     local M, T = qr * width, height * width
     local pads = T < side * side
-    -- The norms of a window are kept where they fit a second-level cache; else each tile of each head has its own made anew.
-    local kept = T * ldc * 4 <= KEPT_BYTES
+    -- Norms that are not kept are made anew for each tile of each head.
+    local kept = layer.keeps(T, C)
     -- Rows of relative positions are read in whole vectors, from the first padding column on as well.
     local ldq, ldr = dpad, stride(math.max(side, width + round16(side - width)))
     local packed = K:keys { keys = T, row = width, d = d }

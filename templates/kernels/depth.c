@@ -45,7 +45,7 @@ void $(name)(const float *restrict w$(bank), const float *restrict x, float *res
                 $(attend)(qp, kp, vp,$(has_rel and " rh, rw," or "") scratch + $(s.logits), scratch + $(s.acc), scratch + $(s.stat), o + p * $(length * ldc) + h * $(d));
             }
         }
-        $(out)(o, w + $(w.proj),$(out_bias and (" w + %d,"):format(w.proj_bias) or "") scratch + $(s.y));
+        $(out)(o, w + $(w.proj),$(out_bias and (" w + %s,"):format(tostring(w.proj_bias)) or "") scratch + $(s.y));
         $(down)(scratch + $(s.y), w + $(w.depth_fc1), w + $(w.depth_fc1_bias), scratch + $(s.hidden));
         $(up)(scratch + $(s.hidden), w + $(w.depth_fc2), w + $(w.depth_fc2_bias), n);
 @ each(function()

@@ -34,7 +34,7 @@ msa_status $(name)(float *arena, const float *w$(bank_parameter), const msa_imag
                     for (uint32_t c = 0; c < 3; ++c) to[c * $(patch * patch)] = inside && i < width ? levels[c * 256 + row[i * 3 + c]] : 0.0f;
                 }
             }
-            $(first)(a, w + $(w.proj),$(bias and (" w + %d,"):format(w.proj_bias) or "") y);
+            $(first)(a, w + $(w.proj),$(bias and (" w + %s,"):format(tostring(w.proj_bias)) or "") y);
             for (size_t c = 1; c < 3; ++c) {
                 $(other)(a + c * $(patch * patch), w + $(w.proj) + c * $(patch * patch * 16), product);
                 $(add)(product, y);
