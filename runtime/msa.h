@@ -46,7 +46,7 @@ typedef enum msa_status {
     MSA_E_SELF_TEST = 21,   /* the known answer came out differently */
     MSA_E_TEXT = 22,        /* no such text prompt */
     MSA_E_BANK = 23,        /* no such bank */
-    MSA_E_CORES = 24        /* the build is for several cores, and msa_cores_start found no others */
+    MSA_E_CORES = 24        /* the build is for several cores, and msa_cores_start found no others, or not so many */
 } msa_status;
 
 struct msa_image;
@@ -56,6 +56,7 @@ typedef struct msa_session {
     uint64_t build;               /* names the build that opened it */
     uint32_t state;
     uint32_t bank;
+    uint32_t cores;               /* MSA_MODEL_CORES */
     uint32_t width, height;       /* of the encoded image, pixels */
     unsigned char *arena;
     const unsigned char *weights;
@@ -109,15 +110,20 @@ int msa_progress(uint32_t layer);
  * which know of no other cores; a product on bare metal or an RTOS defines both. `team` is what msa_set_team was given. */
 
 /* Hook: have every core from 1 to MSA_MODEL_CORES - 1 call msa_work(s, core) once, at the same time as this core goes on. What
- * this core wrote before is seen by them. Called again only after all have come to the call's last msa_cores_wait.
- * Returns 0, or anything else if there are no such cores: the call ends with MSA_E_CORES. */
+ * this core wrote before is seen by them. Called again only after all have come to the call's last msa_cores_wait, the last
+ * thing that msa_work does: by then no other core looks at the session or the arena.
+ * Returns 0, or anything else if there are no such cores: the call ends with MSA_E_CORES, and no core may have begun. */
 int msa_cores_start(void *team, msa_session *s);
 
 /* Hook: a barrier. Returns when all MSA_MODEL_CORES cores have called it, each with its number; what any wrote before is then
- * seen by all (on cores without coherent caches: clean and invalidate the arena here). */
+ * seen by all. A call has one or more a layer, always the same number on every core: it never blocks for long while all run.
+ * Caches must be coherent (Cortex-A: the SMP bit is set, the memory is inner shareable), for cores write neighbouring bytes of
+ * one cache line. Where they are not, arena and session have to be uncached, or written through and invalidated here. */
 void msa_cores_wait(void *team, uint32_t core);
 
-/* What the other cores call: this core's part of the work at hand, with the same floating-point environment as core 0. */
+/* What the other cores call, 1 to MSA_MODEL_CORES - 1: this core's part of the work at hand, with the same floating-point
+ * environment as core 0 (unit switched on, rounding to nearest, subnormals kept; else the call ends with MSA_E_ENVIRONMENT)
+ * and as much stack. Takes as long as core 0's call. Does nothing for a core that the build has not. */
 void msa_work(msa_session *s, uint32_t core);
 
 /* Enlarges mask logits to the image, a row at a time: bilinear, pixel centres (align_corners = false), float32.

@@ -5,6 +5,7 @@
 #include "msa_threads.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 /* About the time that waking a thread takes; a team larger than the machine sleeps at once. */
@@ -50,7 +51,7 @@ void msa_cores_wait(void *cores, uint32_t core)
 int msa_cores_start(void *cores, msa_session *s)
 {
     msa_threads *const team = (msa_threads *)cores;
-    if (team == NULL) {
+    if (team == NULL || team->cores != s->cores) {
         return -1;
     }
     team->session = s;
@@ -83,15 +84,37 @@ static void dismiss(msa_threads *team, uint32_t count)
     }
     pthread_cond_destroy(&team->all_here);
     pthread_mutex_destroy(&team->mutex);
+    team->cores = 0;
+}
+
+/* Signals are for the program's own threads. */
+static int create_threads(msa_threads *team)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    const uint32_t count = team->cores - 1u;
+    int error = 0;
+    for (uint32_t i = 0; i < count && error == 0; ++i) {
+        error = pthread_create(&team->thread[i], NULL, serve, team);
+        if (error != 0) {
+            dismiss(team, i);
+        }
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
 }
 
 int msa_threads_start(msa_threads *team, uint32_t cores)
 {
-    if (team == NULL || cores < 2u || cores > MSA_MAX_CORES) {
+    if (team == NULL) {
+        return EINVAL;
+    }
+    team->cores = 0;
+    if (cores < 2u || cores > MSA_MAX_CORES) {
         return EINVAL;
     }
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    team->cores = cores;
     team->spins = online >= (long)cores ? SPINS : 0u;
     team->arrived = 0;
     team->round = 0;
@@ -106,20 +129,13 @@ int msa_threads_start(msa_threads *team, uint32_t cores)
         pthread_mutex_destroy(&team->mutex);
         return error;
     }
-    for (uint32_t i = 0; i + 1u < cores; ++i) {
-        error = pthread_create(&team->thread[i], NULL, serve, team);
-        if (error != 0) {
-            dismiss(team, i);
-            return error;
-        }
-    }
-    return 0;
+    team->cores = cores;
+    return create_threads(team);
 }
 
 void msa_threads_end(msa_threads *team)
 {
     if (team != NULL && team->cores > 1u) {
         dismiss(team, team->cores - 1u);
-        team->cores = 0;
     }
 }

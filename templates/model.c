@@ -71,6 +71,7 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     s->arena = (unsigned char *)arena;
     s->weights = (const unsigned char *)weights;
     s->team = NULL;
+    s->cores = MSA_MODEL_CORES;
     return status;
 }
 
@@ -102,8 +103,13 @@ static msa_status part_of_work(msa_session *s, uint32_t core)
 
 void msa_work(msa_session *s, uint32_t core)
 {
+    if (core == 0 || core >= MSA_MODEL_CORES) {
+        return;
+    }
+    void *const team = s->team;
     s->fault[core] = msa_check_environment() != MSA_OK ? 1u : 0u;
     (void)part_of_work(s, core);
+    msa_cores_wait(team, core);
 }
 
 static msa_status work(msa_session *s)
@@ -112,6 +118,7 @@ static msa_status work(msa_session *s)
         return MSA_E_CORES;
     }
     msa_status status = part_of_work(s, 0);
+    msa_cores_wait(s->team, 0); /* no core looks at the session after this: it is the caller's again */
     for (uint32_t core = 1; core < MSA_MODEL_CORES; ++core) {
         if (status == MSA_OK && s->fault[core] != 0) {
             status = MSA_E_ENVIRONMENT;

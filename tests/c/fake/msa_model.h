@@ -24,7 +24,9 @@
 #define MSA_MODEL_FIRST_CLASSES 0
 #endif
 #define MSA_MODEL_CLICK_RC 0
+#ifndef MSA_MODEL_CORES
 #define MSA_MODEL_CORES 1
+#endif
 #define MSA_MODEL_BANKS 2
 #define MSA_MODEL_TEXTS 2
 
@@ -36,6 +38,7 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
 msa_status msa_encode(msa_session *s, const msa_image *image);
 msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask);
 msa_status msa_select_bank(msa_session *s, uint32_t bank);
+msa_status msa_set_team(msa_session *s, void *team); /* MSA_MODEL_CORES > 1 */
 msa_status msa_self_test(msa_session *s);
 msa_status msa_get_embedding(const msa_session *s, float *out);
 

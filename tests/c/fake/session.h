@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t calls, cancel_at;
+/* Of the thread that calls, as is the hook. */
+static _Thread_local uint32_t calls, cancel_at;
 
 int msa_progress(uint32_t layer)
 {
