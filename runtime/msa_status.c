@@ -29,7 +29,7 @@ const char *msa_status_text(msa_status status)
     case MSA_E_SELF_TEST: return "the self-test's known answer came out differently";
     case MSA_E_TEXT: return "no such text prompt";
     case MSA_E_BANK: return "no such bank";
-    case MSA_E_CORES: return "the build is for several cores, and there are no others";
+    case MSA_E_CORES: return "the build is for several cores, and there are no others, or not so many";
     }
     return "unknown status";
 }
