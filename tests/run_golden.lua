@@ -2,11 +2,10 @@
 -- Golden cases on every board: results within the tolerance around float64 truth, one digest for all boards, compilers and optimisations.
 -- luahost run_golden.lua [CASE-PREFIX...]; DESIGN.md section 3 gives the tolerances.
 local sys = require "msagen.sys"
-local json = require "msagen.json"
 local npy = require "msagen.npy"
+local cases = require "cases"
 local tally = require "tally"
 
-local cases_folder = tally.tests .. "/golden"
 local work = tally.folder "golden"
 
 --- Cases that between them hold every kind of prompt, both window paddings, both decoders and the depth branch: compiled every way below.
@@ -34,17 +33,6 @@ local function largest_error(got, reference)
   return largest
 end
 
-local function prompts_of(case, folder)
-  local prompts = json.array {}
-  for k, p in ipairs(case.prompts) do
-    prompts[k] = {
-      points = p.points, labels = p.labels, box = p.box, multimask = p.multimask,
-      mask = p.mask and ("%s/prompt_%d.mask_input.npy"):format(folder, k - 1) or nil,
-    }
-  end
-  return json.encode(prompts)
-end
-
 --- The error of each result over the error allowed; at most 1 where the case holds.
 local function worst_ratio(case, folder, got)
   local worst = 0
@@ -62,21 +50,15 @@ local function worst_ratio(case, folder, got)
   return worst
 end
 
-local function digest_of(output)
-  local digest = output:match "digest (%x+)"
-  assert(digest and #digest == 64, "run printed no digest")
-  return digest
-end
-
 local function run_case(name, case, folder)
   local here = work .. "/" .. name
   sys.mkdir_p(here)
   local prompts = here .. "/prompts.json"
-  sys.write_file(prompts, prompts_of(case, folder))
+  sys.write_file(prompts, cases.prompts(name, case))
   local digests, first = {}, nil
 
   local function run(fw)
-    return digest_of(tally.must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts", prompts,
+    return cases.digest(tally.must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts", prompts,
       "--out", fw .. ".got", "--digest" })
   end
 
@@ -87,18 +69,7 @@ local function run_case(name, case, folder)
     else
       tally.test(title, function()
         local fw = here .. "/" .. board.name
-        local build = { tally.program, "build", folder .. "/checkpoint.pth", "-o", fw, "--dialect", case.dialect,
-          "--resolution", tostring(case.run_size or case.image_size), "--board", board.name }
-        if case.multimask and case.multimask > 1 then
-          build[#build + 1], build[#build + 2] = "--classes", tostring(case.multimask)
-        end
-        if (case.slices or 1) > 1 then
-          build[#build + 1], build[#build + 2] = "--depth", tostring(case.slices)
-        end
-        if case.thd and case.chunk ~= nil then
-          build[#build + 1], build[#build + 2] = "--chunk", case.chunk == json.null and "none" or tostring(case.chunk)
-        end
-        tally.must(build)
+        tally.must(cases.build(name, case, board.name, fw))
         tally.must { "make", "-j2", "-C", fw }
         digests[board.name] = run(fw)
         local ratio = worst_ratio(case, folder, fw .. ".got")
@@ -124,12 +95,12 @@ local function run_case(name, case, folder)
 end
 
 local prefixes = { ... }
-for _, name in ipairs(sys.list(cases_folder)) do
-  local folder = cases_folder .. "/" .. name
+for _, name in ipairs(sys.list(cases.folder)) do
+  local folder = cases.folder .. "/" .. name
   local wanted = #prefixes == 0
   for _, prefix in ipairs(prefixes) do wanted = wanted or name:sub(1, #prefix) == prefix end
   if wanted and sys.exists(folder .. "/checkpoint.pth") then
-    run_case(name, json.decode(sys.read_file(folder .. "/case.json"), name .. "/case.json"), folder)
+    run_case(name, cases.read(name), folder)
   end
 end
 return tally.finish()

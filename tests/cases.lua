@@ -1,0 +1,47 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Golden cases as drivers need them: what case.json says, the command that builds it, its prompts as `msagen run` takes them.
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local tally = require "tally"
+
+local M = { folder = tally.tests .. "/golden" }
+
+function M.read(name)
+  return json.decode(sys.read_file(("%s/%s/case.json"):format(M.folder, name)), name .. "/case.json")
+end
+
+--- The command that builds a case for `board` in folder `fw`, with more options.
+function M.build(name, case, board, fw, ...)
+  local build = { tally.program, "build", ("%s/%s/checkpoint.pth"):format(M.folder, name), "-o", fw, "--dialect", case.dialect,
+    "--resolution", tostring(case.run_size or case.image_size), "--board", board, ... }
+  if case.multimask and case.multimask > 1 then
+    build[#build + 1], build[#build + 2] = "--classes", tostring(case.multimask)
+  end
+  if (case.slices or 1) > 1 then
+    build[#build + 1], build[#build + 2] = "--depth", tostring(case.slices)
+  end
+  if case.thd and case.chunk ~= nil then
+    build[#build + 1], build[#build + 2] = "--chunk", case.chunk == json.null and "none" or tostring(case.chunk)
+  end
+  return build
+end
+
+function M.prompts(name, case)
+  local prompts = json.array {}
+  for k, p in ipairs(case.prompts) do
+    prompts[k] = {
+      points = p.points, labels = p.labels, box = p.box, multimask = p.multimask,
+      mask = p.mask and ("%s/%s/prompt_%d.mask_input.npy"):format(M.folder, name, k - 1) or nil,
+    }
+  end
+  return json.encode(prompts)
+end
+
+--- The digest in what `msagen run --digest` printed.
+function M.digest(output)
+  local digest = output:match "digest (%x+)"
+  assert(digest and #digest == 64, "run printed no digest")
+  return digest
+end
+
+return M

@@ -1,0 +1,136 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Builds for several cores: the digest of one core's build whatever their number, arena near its bound, no data race, nothing undefined.
+-- luahost run_cores.lua
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local cases = require "cases"
+local tally = require "tally"
+
+local work = tally.folder "cores"
+
+-- Each kind of network, with numbers that divide its blocks of tokens, heads, windows and rows, and numbers that do not.
+local spread = {
+  { "sam-2d", { 2, 3, 4, 5, 6, 7, 8 } },
+  { "msa-2025-2d", { 3, 8 } },
+  { "msa-paper-2d", { 5 } },
+  { "msa-2023-3d-two-chunks", { 4, 7 } },
+  { "msa-2025-3d-no-chunk", { 2, 6 } },
+}
+-- More threads than this machine has cores, again and again.
+local repeated, times = { ["sam-2d"] = { [4] = true, [8] = true }, ["msa-2023-3d-two-chunks"] = { [7] = true } }, 20
+
+local function make(fw, ...) tally.must { "make", "-j2", "-C", fw, ... } end
+
+local function prompts_of(name, case)
+  local path = ("%s/%s.json"):format(work, name)
+  sys.write_file(path, cases.prompts(name, case))
+  return path
+end
+
+local function digest(fw, name, prompts, env)
+  return cases.digest(tally.must { tally.program, "run", fw, "--image", ("%s/%s/image.npy"):format(cases.folder, name), "--prompts", prompts, "--digest", env = env })
+end
+
+--- Arena over its bound, of what was built in `fw` for `n` cores.
+local function arena_ratio(fw, n)
+  local m = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest.json")
+  assert(m.cores == n, ("manifest.json says %s cores"):format(m.cores))
+  local ratio = m.arena_bytes / m.arena_bound_bytes
+  assert(ratio >= 1 and ratio <= 1.05, ("arena %.3f of its bound"):format(ratio))
+  return ratio
+end
+
+local one_core = {}
+
+--- A case's digest with n cores, which must be that with one.
+local function check(name, n, board, cflags)
+  local case, fw = cases.read(name), ("%s/%s-%d-%s"):format(work, name, n, board)
+  local prompts = prompts_of(name, case)
+  tally.must(cases.build(name, case, board, fw, "--cores", tostring(n)))
+  make(fw, "CFLAGS=" .. cflags)
+  local got = digest(fw, name, prompts)
+  if n == 1 then one_core[name] = got end
+  assert(got == one_core[name], "another digest than one core's")
+  for i = 2, repeated[name] and repeated[name][n] and times or 1 do
+    assert(digest(fw, name, prompts) == got, ("another digest in run %d"):format(i))
+  end
+  local ratio = arena_ratio(fw, n)
+  sys.remove_tree(fw)
+  return ("arena %.3f of its bound"):format(ratio)
+end
+
+for _, s in ipairs(spread) do
+  tally.test(s[1] .. " with one core", check, s[1], 1, tally.best, "-O0")
+  for _, n in ipairs(s[2]) do tally.test(("%s with %d cores"):format(s[1], n), check, s[1], n, tally.best, n == 3 and "-O1" or "-O0") end
+end
+
+for _, board in ipairs(tally.boards) do
+  if board.name ~= tally.best then
+    local title = "sam-2d with 3 cores on " .. board.name
+    if board.missing then tally.skip(title, board.missing) else tally.test(title, check, "sam-2d", 3, board.name, "-O1") end
+  end
+end
+
+tally.test("banks with 4 cores", function()
+  local carotid, got = tally.source .. "/demo/carotid", {}
+  local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
+  for _, n in ipairs { 1, 4 } do
+    local fw = ("%s/banks-%d"):format(work, n)
+    tally.must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--cores", tostring(n), "--bank", "head=" .. tally.demo .. "/checkpoint.pth",
+      "--bank", "carotid=" .. carotid .. "/delta.pth", "--base", tally.demo .. "/checkpoint.pth" }
+    make(fw, "CFLAGS=-O0")
+    arena_ratio(fw, n)
+    for _, bank in ipairs { "head", "carotid" } do
+      local d = cases.digest(tally.must { tally.program, "run", fw, "--image", carotid .. "/image.png", "--point", ("%d,%d"):format(table.unpack(expected.point)), "--bank", bank, "--digest" })
+      got[bank] = got[bank] or d
+      assert(d == got[bank], bank .. ": another digest than one core's")
+    end
+    sys.write_file(work .. "/request", "MSARUN3\n" .. string.pack("<I4I4", 12, 0))
+    tally.must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
+    assert(sys.read_file(work .. "/response") == "", "the self-test fails")
+    sys.remove_tree(fw)
+  end
+  assert(got.head ~= got.carotid, "the banks are alike")
+end)
+
+--- The folder and the runner under a sanitizer, which writes reports to files.
+local function sanitized(name, variables, cc, cflags)
+  local case, fw = cases.read(name), ("%s/%s-sanitized"):format(work, name)
+  local prompts, log = prompts_of(name, case), ("%s/%s-report"):format(work, name)
+  local options = "halt_on_error=1:exitcode=66:log_path=" .. log
+  local env = {}
+  for _, variable in ipairs(variables) do env[variable] = options end
+  tally.must(cases.build(name, case, tally.best, fw, "--cores", "4"))
+  make(fw, "CC=" .. cc, "CFLAGS=" .. cflags)
+  local function report()
+    for _, file in ipairs(sys.list(work)) do
+      if file:find(name .. "-report.", 1, true) then return sys.read_file(work .. "/" .. file):match "[^\n=]+ERROR[^\n]+" or sys.read_file(work .. "/" .. file):match "WARNING[^\n]+" or file end
+    end
+  end
+  local ok, got = pcall(digest, fw, name, prompts, env)
+  assert(not report(), report())
+  assert(ok, got)
+  assert(got == one_core[name], "another digest than one core's")
+  return fw, prompts, env, report
+end
+
+for _, name in ipairs { "msa-2025-2d", "msa-2023-3d-two-chunks" } do
+  tally.test(name .. " with 4 cores has no data race", function()
+    local fw, prompts, env, report = sanitized(name, { "TSAN_OPTIONS" }, "gcc", "-O1 -g -fsanitize=thread")
+    -- The proof that one would be found: layers that do not end with the barrier.
+    local model = sys.read_file(fw .. "/msa_model.c")
+    local changed, count = model:gsub("\n    msa_cores_wait%(s%->team, core%);\n    return s%->stop", "\n    return s->stop")
+    assert(count == 1, "no barrier found to take away")
+    sys.write_file(fw .. "/msa_model.c", changed)
+    make(fw, "CC=gcc", "CFLAGS=-O1 -g -fsanitize=thread")
+    pcall(digest, fw, name, prompts, env)
+    assert(report() and report():find("data race", 1, true), "without barriers it reports nothing")
+    sys.remove_tree(fw)
+  end)
+end
+
+tally.test("sam-2d with 4 cores does nothing undefined, by clang-14", function()
+  sys.remove_tree((sanitized("sam-2d", { "ASAN_OPTIONS", "UBSAN_OPTIONS" }, "clang-14", "-O0 -g -fsanitize=undefined,address -fno-sanitize-recover=all")))
+end)
+
+return tally.finish()
