@@ -133,4 +133,30 @@ tally.test("sam-2d with 4 cores does nothing undefined, by clang-14", function()
   sys.remove_tree((sanitized("sam-2d", { "ASAN_OPTIONS", "UBSAN_OPTIONS" }, "clang-14", "-O0 -g -fsanitize=undefined,address -fno-sanitize-recover=all")))
 end)
 
+tally.test("the hooks for bare metal in docs/compiler.md serve three cores", function()
+  local text = sys.read_file(tally.source .. "/docs/compiler.md"):match '\n(    #include "msa_model.h"\n.-\n    }\n)\n%S'
+  assert(text and text:find("msa_cores_wait", 1, true) and text:find("core_main", 1, true), "no example")
+  local name, fw = "sam-2d", work .. "/bare"
+  local case = cases.read(name)
+  tally.must(cases.build(name, case, tally.best, fw, "--cores", "3"))
+  -- Threads play the other cores; the runner's own are not linked.
+  sys.write_file(fw .. "/msa_threads.c", text .. [[
+#include "msa_threads.h"
+void core_main(uint32_t core);
+static void *boot(void *core) { core_main(*(uint32_t *)core); return 0; }
+int msa_threads_start(msa_threads *team, uint32_t cores)
+{
+    static uint32_t numbers[MSA_MAX_CORES];
+    for (uint32_t i = 1; i < cores; ++i) {
+        numbers[i] = i;
+        if (pthread_create(&team->thread[i - 1u], 0, boot, &numbers[i]) != 0) return 1;
+    }
+    return 0;
+}
+void msa_threads_end(msa_threads *team) { (void)team; }
+]])
+  make(fw, "CFLAGS=-O0 -Wno-pedantic -Wno-missing-prototypes")
+  assert(digest(fw, name, prompts_of(name, case)) == one_core[name], "another digest than one core's")
+end)
+
 return tally.finish()
