@@ -5,8 +5,13 @@
 --   hosted             true where the board runs an operating system with stdio
 --   requires           CPU features (as the host program names them) without which it cannot run here natively
 --   preference         the highest one whose requirements this CPU meets is the default
---   emulator           argument list to run its programs with elsewhere, or nil
---   compiler, flags    command and target flags
+--   emulator           argument list to run its programs with elsewhere, or nil. {program} and, for semihosting, {arguments} are
+--                      replaced in it; without them the program and its arguments follow
+--   compiler, flags    command and target flags; archiver: ar unless said; link_flags: more flags where the runner is linked
+--   start              where there is no operating system (docs/boards.md): { folder, script, product, runner }: of boards/FOLDER the
+--                      linker script, a template, and C files: start-up code, and what stands in for an operating system under the runner
+--   cores              the most that --cores may say, 8 unless said
+--   stack              bytes, of boards with a linker script
 --   core               per cycle: fma_per_cycle, loads_per_cycle, stores_per_cycle (vectors), issue (instructions);
 --                      in cycles: fma_latency, divide (a vector), mispredict (a branch)
 --   caches             bytes for one core: l1, l2, and l3 if there is one
@@ -14,9 +19,10 @@
 --   address_bits       of a place in the memory of one program, 47 unless said: a larger arena is refused
 --   clock              Hz of the core, nominal; where the board's code runs natively, plans measure instead (lua/plan.lua)
 --   code               bytes of machine code: operation (a vector operation), loop, call
---   memories           list of { name, bytes, kind = "ram", "flash" or "ddr", holds, bandwidth, reserved }: holds lists what may lie
+--   memories           list of { name, address, bytes, kind = "ram", "flash" or "ddr", holds, bandwidth, reserved }: holds lists what may lie
 --                      there, of "arena", "weights" and "code", the first memory that has room being taken; bandwidth, bytes per
---                      second that the core reads; reserved, bytes for stack and everything else. Without it: boards.memories
+--                      second that the core reads; reserved, bytes for stack and everything else; address, for the linker script alone.
+--                      Without it: boards.memories
 local fail = require "fail"
 local sys = require "msagen.sys"
 

@@ -120,6 +120,7 @@ function compiler.schedule(device, where, draft)
   for key, value in pairs(device) do options[key] = value end
   options.base = device.base and open(device.base)
   local models, names, count = {}, {}, device.cores or 1
+  if count > (board.cores or cores.MOST) then fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count) end
   for i, source in ipairs(sources(device, where)) do
     local model = import.load(open(source.path), options)
     if device.text_prompts then model.texts = require("import.text").load(device.text_prompts, model) end
@@ -161,7 +162,7 @@ local function manifest(build, device, blob, info, files)
   end
   return {
     banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
-    generator = "msagen", version = msagen.version, board = build.board.name, emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
+    generator = "msagen", version = msagen.version, board = build.board.name, hosted = build.board.hosted, emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
     prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },
     arithmetic = "f32-fma-1", precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
@@ -213,16 +214,23 @@ function compiler.build(device, dir, where, progress)
     local several = build.graph.cores > 1
     local runtime, runner = table.move(RUNTIME, 1, #RUNTIME, 1, {}), table.move(RUNNER, 1, #RUNNER, 1, {})
     if several then runtime[#runtime + 1], runner[#runner + 1] = "msa_cores", "msa_threads" end
-    local info = { runtime_objects = {}, runner_objects = {} }
+    local info = { runtime_objects = {}, runner_objects = {}, start_objects = {} }
+    local start = build.board.start
+    local from = { [runtime] = "runtime", [runner] = "runtime" }
+    if start then
+      from[start.product], from[start.runner] = "boards/" .. start.folder, "boards/" .. start.folder
+      for i, file in ipairs(start.product) do info.start_objects[i] = file .. ".o" end
+    end
     for i, file in ipairs(runtime) do info.runtime_objects[i] = file .. ".o" end
     for i, file in ipairs(runner) do info.runner_objects[i] = file .. ".o" end
+    for _, file in ipairs(start and start.runner or {}) do info.runner_objects[#info.runner_objects + 1] = file .. ".o" end
     local blob = emit.weights(build, work .. "/" .. prefix .. "_weights.bin", progress)
     progress("writing C", 1, 1)
     local texts = emit.texts(build, blob, info)
     for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
     if several then texts["msa_threads.h"] = sys.read_file(msagen.datadir .. "/runtime/msa_threads.h") end
-    for _, list in ipairs { runtime, runner } do
-      for _, file in ipairs(list) do texts[file .. ".c"] = sys.read_file(msagen.datadir .. "/runtime/" .. file .. ".c") end
+    for list, folder in pairs(from) do
+      for _, file in ipairs(list) do texts[file .. ".c"] = sys.read_file(("%s/%s/%s.c"):format(msagen.datadir, folder, file)) end
     end
     local names, files = {}, {}
     for file in pairs(texts) do names[#names + 1] = file end

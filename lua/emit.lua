@@ -199,6 +199,8 @@ function emit.texts(build, blob, info)
     texts["msa_" .. name] = template.file(folder, name, env)
   end
   if not env.linkable then texts["msa_weights.S"] = nil end
+  local start = board.start
+  if start then texts[start.script] = template.file(msagen.datadir .. "/boards/" .. start.folder, start.script, env) end
   texts["Makefile"] = template.file(folder, "Makefile", env)
   return texts
 end

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_run.c - test bench of a generated model, no part of the product: performs a request file's commands, writes NPY files.
  *
- * msa_run REQUEST RESPONSE WEIGHTS
+ * msa_run REQUEST RESPONSE WEIGHTS. Without an operating system the weights are those linked, and no file is read.
  * REQUEST, little-endian: the 8 bytes "MSARUN3\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
@@ -138,12 +138,12 @@ const unsigned char *msa_run_load(const char *path, size_t *bytes)
     }
     *bytes = (size_t)size;
     unsigned char *const p = msa_run_allocate(*bytes);
-    if (p == NULL || fread(p, 1, *bytes, file) != *bytes) {
-        msa_run_fail("%s: cannot be read", path);
-        return NULL;
-    }
+    const bool whole = p != NULL && fread(p, 1, *bytes, file) == *bytes;
     fclose(file);
-    return p;
+    if (p != NULL && !whole) {
+        msa_run_fail("%s: cannot be read", path);
+    }
+    return whole ? p : NULL;
 #endif
 }
 msa_status msa_run_encode(void)
@@ -418,7 +418,13 @@ static int perform_all(const unsigned char *request, size_t bytes)
 static int run(const char *request_path, const char *weights_path)
 {
     size_t request_bytes, weights_bytes;
+#if BARE
+    extern const unsigned char msa_weights[], msa_weights_end[];
+    const unsigned char *const weights = msa_weights;
+    weights_bytes = (size_t)(msa_weights_end - msa_weights);
+#else
     const unsigned char *const weights = msa_run_load(weights_path, &weights_bytes);
+#endif
     const unsigned char *const request = weights != NULL ? msa_run_load(request_path, &request_bytes) : NULL;
     if (request == NULL) {
         return -1;

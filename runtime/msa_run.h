@@ -10,6 +10,9 @@
 #define ON_POSIX 0
 #endif
 
+/* Where there is no operating system the program has the weights in it, and hardly more memory than the model needs. */
+#define BARE (!__STDC_HOSTED__)
+
 #ifndef MSA_MODEL_H
 #include "msa_model.h"
 #endif
@@ -91,6 +94,7 @@ int msa_run_refine(const unsigned char *p, size_t bytes, const char *path);
 
 int msa_run_bench(const unsigned char *p, size_t bytes);
 
+/* The time of day; without an operating system the board's file has it. */
 double msa_run_now_ms(void);
 
 /* Also sorts them. */

@@ -6,16 +6,19 @@
 #include <string.h>
 #include <time.h>
 
+#if ON_POSIX
 double msa_run_now_ms(void)
 {
-#if ON_POSIX
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-#else
-    return (double)clock() * (1e3 / (double)CLOCKS_PER_SEC);
-#endif
 }
+#elif !BARE
+double msa_run_now_ms(void)
+{
+    return (double)clock() * (1e3 / (double)CLOCKS_PER_SEC);
+}
+#endif
 
 static int by_value(const void *a, const void *b)
 {

@@ -9,7 +9,7 @@
 /* Short tries, so that some fall between the turns of other programs. */
 #define TRIES 20
 #define TRY_MS 0.2
-#define PIECE_BYTES ((size_t)16 << 20)
+#define PIECE_BYTES ((size_t)(BARE ? 1 : 16) << 20)
 
 static volatile float seen; /* results go here, or a compiler would leave the work out */
 

@@ -7,7 +7,7 @@
 
 /* Bytes that are swept to measure how fast memory is read: more than caches hold. */
 #define SWEEP_MOST ((size_t)256 << 20)
-#define SWEEP_LEAST ((size_t)128 << 20)
+#define SWEEP_LEAST ((size_t)(BARE ? 1 : 128) << 20)
 #define SWEEPS 3
 
 /* The times of a phase by the profile's clock: of each repetition, and of its layers [repetitions][layers]. */

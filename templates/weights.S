@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_weights.S - the weights as an object: extern const unsigned char msa_weights[], 64-byte aligned. */
-    .section .rodata
+    .section .rodata.msa_weights, "a", %progbits
     .balign 64
     .global msa_weights
 msa_weights:

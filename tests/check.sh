@@ -6,7 +6,7 @@ set -u
 build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
-all='tree build c lua errors demo golden cores generated dist sanitizers fuzz full'
+all='tree build c lua errors demo golden cores generated bare dist sanitizers fuzz full'
 [ "${1-all}" = all ] && set -- $all
 
 jobs=$(nproc)
@@ -87,7 +87,7 @@ first_lines_name_a_licence() {
       *) continue ;;
     esac
     want=Apache-2.0
-    case $f in runtime/* | templates/* | tests/c/fake/*) want=0BSD ;; esac
+    case $f in runtime/* | templates/* | boards/*/* | tests/c/fake/*) want=0BSD ;; esac
     head -n 2 "$source/$f" | grep -q "SPDX-License-Identifier: $want" || { echo "$f: no SPDX line with $want"; bad=1; }
   done
   [ $bad = 0 ]
@@ -151,6 +151,7 @@ piece_demo() {
 piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
 piece_cores() { "$luahost" "$source/tests/run_cores.lua"; }
 piece_generated() { "$luahost" "$source/tests/run_generated.lua"; }
+piece_bare() { "$luahost" "$source/tests/run_bare.lua"; }
 piece_full() { "$luahost" "$source/tests/run_full.lua"; }
 
 installed_works() {

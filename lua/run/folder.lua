@@ -41,12 +41,13 @@ end
 
 --- Whether the runner or an object is missing or older than what it is made from.
 function folder:stale()
-  local names, headers = sys.list(self.path), 0
+  local names, headers, script = sys.list(self.path), 0, 0
   for _, name in ipairs(names) do
     if name:match "%.h$" or name == "Makefile" then headers = math.max(headers, sys.mtime_ns(self:file(name)) or 0) end
+    if name:match "%.ld$" then script = math.max(script, sys.mtime_ns(self:file(name)) or 0) end
   end
   local runner = sys.mtime_ns(self:file(self.runner))
-  if not runner then return true end
+  if not runner or runner < script then return true end
   for _, name in ipairs(names) do
     local stem = name:match "^(.*)%.c$"
     if stem then
@@ -59,7 +60,7 @@ end
 
 -- Of a compiler's output, the line that says most.
 local function telling_line(output)
-  for _, pattern in ipairs { ": fatal error: ", ":%d+: error: ", "undefined reference", "multiple definition", "error", "." } do
+  for _, pattern in ipairs { ": fatal error: ", ":%d+: error: ", "undefined reference", "multiple definition", "overflowed by", "error", "." } do
     for line in output:gmatch "[^\n]+" do
       if line:find(pattern) then return line end
     end
@@ -85,15 +86,34 @@ end
 local SIGNALS = { [132] = "this CPU lacks an instruction of the board's", [134] = "it aborted", [136] = "a floating-point exception",
   [137] = "killed", [153] = "a file would become larger than is allowed", [139] = "a memory access outside its own" }
 
+-- Words of a command as a semihosting option's "arg=": blanks would part them on the other side, commas end an option.
+local function semihosted(words)
+  local coded = {}
+  for i, word in ipairs(words) do
+    coded[i] = ",arg=" .. word:gsub("[%%%c ]", function(c) return ("%%%02X"):format(c:byte()) end):gsub(",", ",,")
+  end
+  return table.concat(coded)
+end
+
+--- A program's words (itself, arguments) as this machine runs them: under the emulator, whose {program} and {arguments} say where they go, else at its end.
+function folder:command(words)
+  if type(self.emulator) ~= "table" then return words end
+  local command, placed = {}, false
+  for i, word in ipairs(self.emulator) do
+    command[i] = word:gsub("{(%l+)}", function(what)
+      placed = true
+      return what == "program" and words[1] or what == "arguments" and semihosted(words) or nil
+    end)
+  end
+  return placed and command or table.move(words, 1, #words, #command + 1, command)
+end
+
 --- Have the runner (under the board's emulator) perform a request.
 -- @param request path  @param response path to write  @param renamed function(text) that gives temporary files their names
 -- @return the response's lines
 function folder:perform(request, response, renamed)
-  local command = {}
-  if type(self.emulator) == "table" then
-    for i, word in ipairs(self.emulator) do command[i] = word end
-  end
-  for _, word in ipairs { self:file(self.runner), request, response, self:file(self.weights) } do command[#command + 1] = word end
+  if self.hosted == false and type(self.emulator) ~= "table" then fail("%s: expected a board with an emulator, found %s", self.path, tostring(self.board)) end
+  local command = self:command { self:file(self.runner), request, response, self:file(self.weights) }
   command.stdin = "/dev/null"
   if not sys.isatty(2) then command.stdout, command.stderr = "capture", "capture" end
   local status, output = sys.spawn(command)

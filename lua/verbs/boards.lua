@@ -30,7 +30,7 @@ function verb.run(args)
     io.stdout:write(json.encode(list, { indent = 1 }), "\n")
     return 0
   end
-  local row = "%-16s %-8s %-18s %s\n"
+  local row = "%-16s %-8s %-22s %s\n"
   io.stdout:write(row:format("board", "isa", "runs", "what"))
   for _, board in ipairs(boards.all()) do
     local default = best and board.name == best.name and " (the default here)" or ""

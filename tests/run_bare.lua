@@ -1,0 +1,200 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Boards without an operating system, under their emulators: the demo's digest and mask, golden cases, a product linked with nothing but the
+-- generated folder, and its stack.
+local sys = require "msagen.sys"
+local cases = require "cases"
+local tally = require "tally"
+local boards = require "boards"
+local must = tally.must
+
+local work = tally.folder "bare"
+local usual = { "msa-2023-2d-trainer-file", "msa-2025-3d-no-chunk" }
+local demo = { "--image", tally.demo .. "/image.png", "--point", "247,261", "--digest" }
+
+local function command(first, rest)
+  return table.move(rest, 1, #rest, #first + 1, first)
+end
+
+local function lines(text)
+  return text:gmatch "[^\n]+"
+end
+
+local function missing(board)
+  for _, program in ipairs { board.emulator[1], board.compiler } do
+    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then return "there is no " .. program end
+  end
+end
+
+local function build(fw, board, options)
+  must(command({ tally.program, "build", "-o", fw, "--board", board }, options))
+  return fw
+end
+
+--- Run a command that must fail with one line that says so.
+local function refused(words, why)
+  words.stdin, words.stdout, words.stderr = "/dev/null", "capture", "capture"
+  local status, output = sys.spawn(words)
+  assert(status == 1 and output:match "^msagen: [^\n]+\n$" and output:find(why, 1, true), output)
+end
+
+--- What is undefined in the objects, linked into one.
+local function undefined(board, fw, files)
+  local whole = fw .. "/whole.o"
+  local tools = board.compiler:match "^(.*)gcc$"
+  must(command({ tools .. "ld", "-r", "-o", whole, "--whole-archive" }, files))
+  local list = {}
+  for line in lines(must { tools .. "nm", "-u", whole }) do list[#list + 1] = line:match "%S+$" end
+  os.remove(whole)
+  return list
+end
+
+--- The deepest stack below each function, from the call graphs and frames that gcc writes (-fcallgraph-info=su; of functions that it has made
+-- one it writes only one, unless told to keep them: -fno-ipa-icf).
+local function deepest(fw)
+  local frames, calls = {}, {}
+  for _, name in ipairs(sys.list(fw)) do
+    if name:match "%.ci$" then
+      for line in lines(sys.read_file(fw .. "/" .. name)) do
+        local title, bytes, kind = line:match '^node: { title: "([^"]+)".-\\n(%d+) bytes %(([^)]+)%)'
+        if title then
+          assert(kind == "static", title .. ": the stack is " .. kind)
+          frames[title] = math.tointeger(bytes)
+        end
+        local from, to = line:match '^edge: { sourcename: "([^"]+)" targetname: "([^"]+)"'
+        if from then
+          assert(to ~= "__indirect_call", from .. " calls through a pointer")
+          calls[from] = calls[from] or {}
+          calls[from][to] = true
+        end
+      end
+    end
+  end
+  local known, open = {}, {}
+  local function depth(name)
+    if known[name] then return known[name] end
+    assert(not open[name], name .. " calls itself")
+    assert(frames[name], name .. " has no frame size")
+    open[name] = true
+    local below = 0
+    for callee in pairs(calls[name] or {}) do below = math.max(below, depth(callee)) end
+    open[name], known[name] = nil, frames[name] + below
+    return known[name]
+  end
+  return depth
+end
+
+for _, board in ipairs(boards.all()) do
+  local name = board.name
+  local why = not board.hosted and board.emulator and missing(board)
+  if why then tally.skip(name, why)
+  elseif not board.hosted and board.emulator then
+    local fw = work .. "/" .. name
+    local model = { tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper" }
+
+    tally.test(name .. ": the demo has the workstation's digest and mask, in a folder whose name has a blank, a comma and a percent sign", function()
+      local odd = work .. "/a b,c%20" .. name
+      build(odd, name, model)
+      local masks = { work .. "/mask, bare.png", work .. "/mask.png" }
+      local got = cases.digest(must(command({ tally.program, "run", odd, "--mask-out", masks[1] }, demo)))
+      local expected = cases.digest(must(command({ tally.program, "run", build(work .. "/here", tally.best, model), "--mask-out", masks[2] }, demo)))
+      assert(got == expected, "another digest than " .. tally.best)
+      must { "cmp", masks[1], masks[2] }
+      must { "cp", "-r", odd, fw }
+    end)
+
+    tally.test(name .. ": a result that cannot be written is an error in one line", function()
+      refused(command({ tally.program, "run", fw, "--out", fw .. "/manifest.json/x" }, demo), fw .. "/manifest.json/x")
+    end)
+
+    tally.test(name .. ": more cores than it has, and running without an emulator, are refused", function()
+      refused(command({ tally.program, "build", "-o", work .. "/cores", "--board", name, "--cores", tostring(board.cores + 1) }, model), ("--cores: expected at most %d on %s, found %d"):format(board.cores, name, board.cores + 1))
+      local manifest = sys.read_file(fw .. "/manifest.json")
+      sys.write_file(fw .. "/manifest.json", (manifest:gsub('"emulator": %b[]', '"emulator": null')))
+      refused(command({ tally.program, "run", fw }, demo), "expected a board with an emulator, found " .. name)
+      sys.write_file(fw .. "/manifest.json", manifest)
+    end)
+
+    tally.test(name .. ": an image that is too large for the board's memory is an error in one line", function()
+      local large = work .. "/large.npy"
+      require("msagen.npy").write(large, require("msagen.tensor").zeros({ 1500, 1500, 3 }, "u8"))
+      refused({ tally.program, "run", fw, "--image", large, "--point", "3,4", "--digest" }, "6750128 bytes of memory: not to be had")
+    end)
+
+    for _, case_name in ipairs(usual) do
+      tally.test(("%s on %s"):format(case_name, name), function()
+        local case, prompts, found = cases.read(case_name), work .. "/prompts.json", {}
+        sys.write_file(prompts, cases.prompts(case_name, case))
+        for i, on in ipairs { name, tally.best } do
+          local dir = ("%s/%s-%d"):format(work, case_name, i)
+          must(cases.build(case_name, case, on, dir))
+          found[i] = cases.digest(must { tally.program, "run", dir, "--image", ("%s/%s/image.npy"):format(cases.folder, case_name), "--prompts", prompts, "--digest" })
+        end
+        assert(found[1] == found[2], "another digest than " .. tally.best)
+      end)
+    end
+
+    tally.test(name .. ": no warning, and nothing undefined but memory functions; nothing at all with start-up code but main and the linker script's names", function()
+      local headers = must { board.compiler, "-print-file-name=include" }:match "[^\n]+" -- the compiler's own: no C library is needed
+      local flags = "CFLAGS=-O2 -nostdinc -isystem " .. headers .. " -isystem " .. headers .. "-fixed -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror -fcallgraph-info=su -fno-ipa-icf"
+      must { "make", "-B", "-j2", "-C", fw, flags, "lib", "start", "weights" }
+      for _, symbol in ipairs(undefined(board, fw, { fw .. "/libmsa_model.a", fw .. "/msa_weights.o" })) do
+        assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp", "undefined: " .. symbol)
+      end
+      local files = { fw .. "/libmsa_model.a", fw .. "/msa_weights.o" }
+      for _, object in ipairs(board.start.product) do files[#files + 1] = fw .. "/" .. object .. ".o" end
+      local script = sys.read_file(fw .. "/" .. board.start.script)
+      for _, symbol in ipairs(undefined(board, fw, files)) do
+        assert(symbol == "main" or script:find(symbol .. " =", 1, true), "undefined: " .. symbol)
+      end
+      for line in lines(must(command({ board.compiler:match "^(.*)gcc$" .. "objdump", "-d" }, files))) do
+        assert(not line:find "%sbkpt%s", "semihosting in the product: " .. line)
+      end
+    end)
+
+    tally.test(name .. ": a product of generated files alone, without any library, computes the same; its stack is as deep as its call graph allows, at most", function()
+      local here = work .. "/here"
+      must { "make", "-C", here, "weights" }
+      must { "cc", "-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-I", here, "-o", work .. "/product-here", tally.tests .. "/api/bare.c", here .. "/msa_weights.o", here .. "/libmsa_model.a" }
+      local crc = must { work .. "/product-here" }:match "^0x%x+u"
+      local program = work .. "/product"
+      local link = { board.compiler, "-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-DEXPECTED=" .. crc, "-I", fw, "-nostdlib", "-T", fw .. "/" .. board.start.script, "-o", program,
+        tally.tests .. "/api/bare.c" }
+      command(link, board.flags)
+      for _, object in ipairs(board.start.product) do link[#link + 1] = fw .. "/" .. object .. ".o" end
+      must(command(link, { fw .. "/msa_weights.o", fw .. "/libmsa_model.a" }))
+      local emulator = {}
+      for i, word in ipairs(board.emulator) do emulator[i] = word:gsub("{(%l+)}", { program = program, arguments = "" }) end
+      local used = math.tointeger(must(emulator):match "stack (%d+)")
+      local depth, most = deepest(fw), 0
+      for _, entry in ipairs { "msa_open", "msa_self_test", "msa_encode", "msa_segment", "msa_upsample_row" } do most = math.max(most, depth(entry)) end
+      assert(used > 0 and most > 0 and used <= most + 1024, ("%d bytes used, %d expected below the product's own frames"):format(used, most))
+      assert(most + 1024 <= board.stack, ("%d bytes of stack are not enough for %d"):format(board.stack, most))
+      return ("deepest call %d bytes, %d used with the product's own"):format(most, used)
+    end)
+
+    tally.test(name .. ": each thing lies in its memory", function()
+      local tools = board.compiler:match "^(.*)gcc$"
+      local where = {}
+      for _, memory in ipairs(board.memories) do for _, what in ipairs(memory.holds) do where[what] = where[what] or memory end end
+      local section = {}
+      for line in lines(must { tools .. "readelf", "-SW", work .. "/product" }) do
+        local what, address, bytes = line:match "%] (%.%S+)%s+%u+%s+(%x+) %x+ (%x+)"
+        if what then section[what] = { at = tonumber(address, 16), bytes = tonumber(bytes, 16) } end
+      end
+      for what, memory in pairs { [".weights"] = where.weights, [".text"] = where.code, [".stack"] = where.arena, [".bss"] = where.arena } do
+        local s = section[what]
+        assert(s and s.bytes > 0 and s.at >= memory.address and s.at + s.bytes <= memory.address + memory.bytes, what .. " is not in " .. memory.name)
+      end
+      assert(section[".weights"].bytes == sys.size(fw .. "/msa_weights.bin"), "the weights have another size")
+    end)
+
+    tally.test(name .. ": weights too large for their memory are refused", function()
+      local small = work .. "/small"
+      build(small, name, model)
+      local path = small .. "/" .. board.start.script
+      sys.write_file(path, (sys.read_file(path):gsub("(external[^\n]*LENGTH = )%d+K", "%18192K")))
+      refused(command({ tally.program, "run", small }, demo), "region `external' overflowed by ")
+    end)
+  end
+end
+return tally.finish()
