@@ -119,9 +119,12 @@ local function cycles(isa, board, f, plan)
           tile(first, block_a + group_b, home)
           tile(ni * nj - first, block_a + group_b, group_b + tile_a)
         else
-          local first = column.first == 0 and ni or 0
-          tile(first, f.M * f.K * 4 + whole_c, block_b + tile_a)
-          tile(ni * nj - first, tile_a + group_b, block_b + tile_a)
+          -- The first rows fetch b from where all of it lies; the others find the block of it that they go through again.
+          local first_b = row.first == 0 and nj or 0
+          local first_a = column.first == 0 and ni - (row.first == 0 and 1 or 0) or 0
+          tile(first_b, f.M * f.K * 4 + whole_c, whole_b + block_a)
+          tile(first_a, f.M * f.K * 4 + whole_c, block_b + tile_a)
+          tile(ni * nj - first_a - first_b, tile_a + group_b, block_b + tile_a)
         end
       end
     end
