@@ -21,6 +21,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#if defined __aarch64__ && defined __linux__
+#include <sys/auxv.h>
+#endif
 
 extern char **environ;
 
@@ -427,7 +430,7 @@ static int sys_peak_rss(lua_State *L)
     return 1;
 }
 
-/* cpu_features() -> set of the instruction sets that CPU and kernel offer, by gcc's names without dots: avx2, fma, avx512f, sse42, ... */
+/* cpu_features() -> set of the instruction sets that CPU and kernel offer, by gcc's names without dots: avx2, fma, avx512f, sse42, ...; neon, crc32, dotprod, ... */
 static int sys_cpu_features(lua_State *L)
 {
     lua_newtable(L);
@@ -447,6 +450,18 @@ static int sys_cpu_features(lua_State *L)
     FEATURE("avx512dq", "avx512dq")
     FEATURE("avx512vl", "avx512vl")
     FEATURE("avx512vnni", "avx512vnni")
+#undef FEATURE
+#elif defined __aarch64__ && defined __linux__
+    const unsigned long capabilities = getauxval(AT_HWCAP);
+#define FEATURE(bit, name)                                                                                                       \
+    if (capabilities & (bit)) {                                                                                                  \
+        lua_pushboolean(L, 1);                                                                                                   \
+        lua_setfield(L, -2, name);                                                                                               \
+    }
+    FEATURE(HWCAP_ASIMD, "neon")
+    FEATURE(HWCAP_CRC32, "crc32")
+    FEATURE(HWCAP_ASIMDDP, "dotprod")
+    FEATURE(HWCAP_ATOMICS, "lse")
 #undef FEATURE
 #endif
     return 1;

@@ -5,9 +5,10 @@
 --   hosted             true where the board runs an operating system with stdio
 --   requires           CPU features (as the host program names them) without which it cannot run here natively
 --   preference         the highest one whose requirements this CPU meets is the default
---   emulator           argument list to run its programs with elsewhere, or nil. {program} and, for semihosting, {arguments} are
+--   emulator           argument list to run its programs with where the CPU cannot, or nil. {program} and, for semihosting, {arguments} are
 --                      replaced in it; without them the program and its arguments follow
---   compiler, flags    command and target flags; archiver: ar unless said; link_flags: more flags where the runner is linked
+--   compiler, flags    command and target flags; archiver: ar unless said; link_flags: more flags where the runner is linked;
+--                      optimisation: what the Makefile's CFLAGS begin as, -O2 unless said
 --   start              where there is no operating system (docs/boards.md): { folder, script, product, runner }: of boards/FOLDER the
 --                      linker script, a template, and C files: start-up code, and what stands in for an operating system under the runner
 --   cores              the most that --cores may say, 8 unless said
@@ -56,7 +57,7 @@ end
 
 --- Whether this CPU runs the board's code natively.
 function boards.native(board)
-  if not board.hosted or board.emulator then return false end
+  if not board.hosted then return false end
   local features = sys.cpu_features()
   for _, feature in ipairs(board.requires) do
     if not features[feature] then return false end

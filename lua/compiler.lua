@@ -162,7 +162,8 @@ local function manifest(build, device, blob, info, files)
   end
   return {
     banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
-    generator = "msagen", version = msagen.version, board = build.board.name, hosted = build.board.hosted, emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
+    generator = "msagen", version = msagen.version, board = build.board.name, hosted = build.board.hosted, requires = json.array(build.board.requires),
+    emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
     prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },
     arithmetic = "f32-fma-1", precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,

@@ -4,6 +4,7 @@
 local operations = {}
 
 local KINDS = { msa_vfma = "fma", msa_load = "load", msa_store = "store", msa_vadd = "add", msa_vrelu = "relu", msa_vgelu = "gelu" }
+for lane = 0, 15 do KINDS["msa_vfma_lane" .. lane] = "fma" end
 
 -- How often a loop runs: the inside of its parentheses.
 local function trips(head)

@@ -35,16 +35,21 @@ local function filled(given, default)
   return all
 end
 
---- Whether a tile of mr rows by np panels fits the registers: sums, a row of b, an element of a.
+--- Whether a tile of mr rows by np panels fits the registers: sums, a row of b, and an element of a or, where lanes multiply, a vector of each of its rows.
 function tiles.fits(isa, mr, np)
   local vectors = np * 16 // isa.width
-  return mr * vectors + vectors + 1 <= isa.registers or (mr == 1 and np == 1)
+  return mr * vectors + vectors + (isa.fma_lane and mr or 1) <= isa.registers or (mr == 1 and np == 1)
 end
 
--- Cycles of one step of k: the tightest of arithmetic, loads, the chain of a sum, and issue; and a little for what b takes of the cache.
-local function step_cycles(core, mr, vectors)
-  local sums, loads = mr * vectors, vectors + mr
-  return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, SLACK * core.fma_latency, (sums + loads + 3) / core.issue) + 0.02 * vectors
+-- Cycles of `steps` steps of k: for each the tightest of arithmetic, loads, the chain of a sum, and issue; and a little for what b takes of the cache.
+-- Where lanes multiply, a load of a serves a vector of steps.
+local function step_cycles(isa, core, mr, vectors, steps)
+  local sums = mr * vectors
+  local function one(loads, branch)
+    return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, SLACK * core.fma_latency, (sums + loads + branch) / core.issue) + 0.02 * vectors
+  end
+  local grouped = isa.fma_lane and steps // isa.width * isa.width or 0
+  return grouped * one(vectors + mr / isa.width, 3 / isa.width) + (steps - grouped) * one(vectors + mr, 3)
 end
 
 -- Cycles for `bytes` to come to the core from the nearest cache that holds `beside` bytes, and the rest of the working set.
@@ -69,8 +74,9 @@ local function operations(isa, f, plan)
         local n, vectors = count(row, row.mr) * count(column, column.np), column.np * per
         local sums = row.mr * vectors
         ops.fma = ops.fma + n * sums * block.count
-        ops.broadcast = ops.broadcast + n * row.mr * block.count
-        ops.load = ops.load + n * (vectors * block.count + (starts and sums or 0))
+        local groups = isa.fma_lane and block.count // isa.width or 0
+        ops.broadcast = ops.broadcast + n * row.mr * (block.count - groups * isa.width)
+        ops.load = ops.load + n * (vectors * block.count + row.mr * groups + (starts and sums or 0))
         ops.store = ops.store + n * sums
         if ends and f.init == "bias" then
           ops.load, ops.add = ops.load + n * vectors, ops.add + n * sums
@@ -101,7 +107,7 @@ local function cycles(isa, board, f, plan)
         local ni, nj = count(row, row.mr), count(column, column.np)
         local vectors = column.np * per
         local sums = row.mr * vectors
-        local busy = block.count * step_cycles(core, row.mr, vectors) + (block.count > FORESEEN and core.mispredict or 0) + core.fma_latency
+        local busy = step_cycles(isa, core, row.mr, vectors, block.count) + (block.count > FORESEEN and core.mispredict or 0) + core.fma_latency
           + (starts and sums / core.loads_per_cycle or 0) + sums / core.stores_per_cycle
         if ends and f.residual then busy = busy + sums / core.loads_per_cycle end
         if ends and f.act == "gelu" then busy = busy + sums * (GELU / core.fma_per_cycle + core.divide) end

@@ -21,6 +21,11 @@ static inline msa_vec msa_vsub(msa_vec a, msa_vec b) { return $(isa.sub); }
 static inline msa_vec msa_vmul(msa_vec a, msa_vec b) { return $(isa.mul); }
 static inline msa_vec msa_vdiv(msa_vec a, msa_vec b) { return $(isa.div); }
 static inline msa_vec msa_vfma(msa_vec a, msa_vec b, msa_vec c) { return $(isa.fma); }
+@ if isa.fma_lane then
+@   for lane = 0, isa.width - 1 do
+static inline msa_vec msa_vfma_lane$(lane)(msa_vec a, msa_vec b, msa_vec c) { return $((isa.fma_lane:gsub("%f[%w]lane%f[%W]", lane))); }
+@   end
+@ end
 static inline msa_vec msa_vmax(msa_vec a, msa_vec b) { return $(isa.max); }
 static inline msa_vec msa_vabs(msa_vec a) { return $(isa.abs); }
 

@@ -6,7 +6,7 @@ set -u
 build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
-all='tree build c lua errors demo golden cores generated bare dist sanitizers fuzz full'
+all='tree build c lua errors demo golden boards cores generated bare dist sanitizers fuzz full'
 [ "${1-all}" = all ] && set -- $all
 
 jobs=$(nproc)
@@ -149,6 +149,7 @@ piece_demo() {
   return $status
 }
 piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
+piece_boards() { "$luahost" "$source/tests/run_boards.lua"; }
 piece_cores() { "$luahost" "$source/tests/run_cores.lua"; }
 piece_generated() { "$luahost" "$source/tests/run_generated.lua"; }
 piece_bare() { "$luahost" "$source/tests/run_bare.lua"; }

@@ -30,6 +30,10 @@ function folder.open(path)
   for _, name in ipairs { "banks", "texts" } do
     if type(manifest[name]) ~= "table" then manifest[name] = {} end
   end
+  -- Where this CPU has what the board asks for, its programs run here as they are.
+  if type(manifest.emulator) ~= "table" or require("boards").native { hosted = manifest.hosted ~= false, requires = type(manifest.requires) == "table" and manifest.requires or {} } then
+    manifest.emulator = nil
+  end
   manifest.path = path
   return setmetatable(manifest, folder)
 end

@@ -83,24 +83,38 @@ describe("predicted operations of products are those of the text", function()
 end)
 
 -- An instruction is a line of the compiler's assembly; a function ends with its .size.
+local here = tiny.boards()
+for _, board in ipairs(tiny.emulated()) do here[#here + 1] = board end
+
+-- What is a multiply-add, and a vector on the stack, in the compiler's assembly.
+local ASSEMBLY = {
+  avx2 = { fma = "\n\tvfmadd", stack = { "\n\tv[^\n]*%(%%[er][sb]p%)", "\n\tv[^\n]*%d%(%%rsp" } },
+  neon = { fma = "\n\tfmla", stack = { "\n\t[ls][dt][rp]\tq[^\n]*%[sp" } },
+}
+ASSEMBLY.avx512 = ASSEMBLY.avx2
+
 describe("compiled tiles have one multiply-add for each sum and keep all sums in registers:", function()
-  for _, board in ipairs(tiny.boards()) do
-    if board.isa.name:match "^avx" then
+  for _, board in ipairs(here) do
+    local form = ASSEMBLY[board.isa.name]
+    if form then
       it(board.name, function()
         local set = kernels.new(board.isa, board, folder)
         products(set)
         local text = table.concat(set.texts, "\n"):gsub("static void msa_tile", "static __attribute__((noinline)) void msa_tile")
         sys.write_file(work .. "/msa_simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
         sys.write_file(work .. "/products.c", '#include "msa_simd.h"\n' .. table.concat(set.prototypes, "\n") .. "\n" .. text)
-        local command = { board.compiler, "-std=c99", "-O2", "-ffp-contract=off", "-I", msagen.datadir .. "/runtime", "-I", work, "-S", "-o", work .. "/products.s", work .. "/products.c" }
+        local command = { board.compiler, "-std=c99", "-ffp-contract=off", "-I", msagen.datadir .. "/runtime", "-I", work, "-S", "-o", work .. "/products.s", work .. "/products.c" }
         table.move(board.flags, 1, #board.flags, #command + 1, command)
+        for word in (board.optimisation or "-O2"):gmatch "%S+" do command[#command + 1] = word end
         tiny.must(command)
         local assembly, seen = sys.read_file(work .. "/products.s"), 0
         for name, rows, columns, body in assembly:gmatch "\n(msa_tile_(%d+)x(%d+)_[%w_]*):\n(.-)\n\t%.size" do
           if not name:match "gelu" then -- which has multiply-adds of its own
-            local _, fmas = body:gsub("\n\tvfmadd", "")
-            equal(fmas, rows * columns // board.isa.width, name)
-            assert(not body:match "\n\tv[^\n]*%(%%[er][sb]p%)" and not body:match "\n\tv[^\n]*%d%(%%rsp", name .. " has vectors on the stack")
+            local _, fmas = body:gsub(form.fma, "")
+            local steps, W = math.tointeger(name:match "_k(%d+)"), board.isa.width
+            local loops = not board.isa.fma_lane and 1 or (steps >= W and W or 0) + (steps % W > 0 and 1 or 0) -- multiply-adds of a sum in the text
+            equal(fmas, rows * columns // W * loops, name)
+            for _, pattern in ipairs(form.stack) do assert(not body:match(pattern), name .. " has vectors on the stack") end
           end
           seen = seen + 1
         end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Checkpoints of a few thousand synthetic weights, in shapes that nobody trains: what tests of the compiler compile.
 
+local spec = require "spec"
 local sys = require "msagen.sys"
 local tiny = {}
 
@@ -60,6 +61,19 @@ function tiny.boards()
     if boards.native(board) then list[#list + 1] = board end
   end
   table.sort(list, function(a, b) return a.preference < b.preference end)
+  return list
+end
+
+--- Boards of the tree that an emulator stands in for here, one of each instruction set, where compiler and emulator are installed; else one skipped test.
+function tiny.emulated()
+  local list, seen, boards = {}, {}, require "boards"
+  local function installed(program) return (pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" })) end
+  for _, board in ipairs(boards.all()) do
+    if board.hosted and board.emulator and not seen[board.isa.name] and not boards.native(board) then
+      seen[board.isa.name] = true
+      if installed(board.compiler) and installed(board.emulator[1]) then list[#list + 1] = board else spec.skipped = spec.skipped + 1 end
+    end
+  end
   return list
 end
 

@@ -1,0 +1,20 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Arm Cortex-A53 under Linux: Zynq UltraScale+, i.MX 8M, Raspberry Pi 3. It keeps the order of instructions; a multiply-add of a whole vector and a load
+-- of one do not share a cycle, so one is issued in each. gcc must not schedule before it allocates registers: sums of tiles would end on the stack.
+return {
+  name = "cortex-a53",
+  summary = "Arm Cortex-A53 (AArch64 NEON), Linux",
+  isa = "neon",
+  hosted = true,
+  requires = { "neon", "crc32" },
+  preference = 10,
+  emulator = { "qemu-aarch64", "-cpu", "cortex-a53" },
+  compiler = "aarch64-linux-gnu-gcc",
+  archiver = "aarch64-linux-gnu-ar",
+  optimisation = "-O2 -fno-schedule-insns",
+  flags = { "-mcpu=cortex-a53" },
+  link_flags = { "-static" },
+  core = { fma_per_cycle = 1, loads_per_cycle = 0.5, stores_per_cycle = 0.5, fma_latency = 8, issue = 1, divide = 36, mispredict = 8 },
+  caches = { l1 = 32 * 1024, l2 = 512 * 1024 },
+  bytes_per_cycle = { l2 = 8, memory = 2 },
+}

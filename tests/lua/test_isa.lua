@@ -1,0 +1,84 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Instruction sets: every vector operation does to each lane what msa_arith.h says of scalars, also with NaN, infinities, zeros of both signs and subnormals.
+
+local spec = require "spec"
+local describe, it, equal = spec.describe, spec.it, spec.equal
+local sys = spec.host "msagen.sys"
+if not sys then return end
+local boards, template, tiny = require "boards", require "template", require "tiny_model"
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-isa-")
+sys.cleanup(work)
+
+local PROGRAM = [[
+#include "msa_simd.h"
+#include <math.h>
+#include <stdio.h>
+enum { W = $(isa.width) };
+static float values[] = { 0.0f, -0.0f, 1.0f, -1.0f, 1.5f, -3.25f, 0x1.000002p0f, -0x1.fffffep0f, 3.0e-20f, -7.1e19f, FLT_MIN, -FLT_MIN, 1e-45f, -5e-42f, 0x1.8p-127f, FLT_MAX, -FLT_MAX,
+    INFINITY, -INFINITY, NAN, MSA_EXP_CUT, -0x1.e00002p5f, -0x1.dffffep5f, -59.5f, -88.0f, -0.7f, 11.0f, 0x1.5p-12f };
+enum { COUNT = sizeof values / sizeof *values };
+static int wrong;
+static void same(const char *what, msa_vec v, int lane, float expected, float a, float b, float c)
+{
+    float got[W];
+    msa_store(got, v);
+    if (msa_bits(got[lane]) != msa_bits(expected) && !(isnan(got[lane]) && isnan(expected)) && wrong++ < 4)
+        printf("%s of %a, %a, %a: expected %a, found %a\n", what, a, b, c, expected, got[lane]);
+}
+int main(void)
+{
+    for (int i = 0; i < COUNT; ++i) for (int j = 0; j < COUNT; ++j) for (int k = 0; k < COUNT; ++k) {
+        /* Every lane has other numbers, and the one that is looked at changes. */
+        const int lane = (i + j + k) % W;
+        float a[W], b[W], c[W];
+        for (int n = 0; n < W; ++n) {
+            a[n] = values[(i + n - lane + COUNT) % COUNT];
+            b[n] = values[(j + 2 * (n - lane + COUNT)) % COUNT];
+            c[n] = values[(k + 3 * (n - lane + COUNT)) % COUNT];
+        }
+        const float x = a[lane], y = b[lane], z = c[lane];
+        const msa_vec va = msa_load(a), vb = msa_load(b), vc = msa_load(c);
+        same("fma", msa_vfma(va, vb, vc), lane, msa_fma(x, y, z), x, y, z);
+        same("zero_below", msa_vzero_below(va, vb, vc), lane, x < y ? 0.0f : z, x, y, z);
+@ if isa.fma_lane then
+@   for n = 0, isa.width - 1 do
+        same("fma_lane", msa_vfma_lane$(n)(va, vb, vc), lane, msa_fma(a[$(n)], y, z), a[$(n)], y, z);
+@   end
+@ end
+        if (k) continue;
+        same("splat", msa_splat(x), j % W, x, x, 0, 0);
+        same("add", msa_vadd(va, vb), lane, x + y, x, y, 0);
+        same("sub", msa_vsub(va, vb), lane, x - y, x, y, 0);
+        same("mul", msa_vmul(va, vb), lane, x * y, x, y, 0);
+        same("div", msa_vdiv(va, vb), lane, x / y, x, y, 0);
+        same("max", msa_vmax(va, vb), lane, msa_max(x, y), x, y, 0);
+        same("abs", msa_vabs(va), lane, msa_from_bits(msa_bits(x) & 0x7fffffffu), x, 0, 0);
+        same("scale", msa_vscale(va, vb), lane, msa_from_bits(msa_bits(x) + (msa_bits(y) << 23)), x, y, 0);
+        same("gelu", msa_vgelu(va), lane, msa_gelu(x), x, 0, 0);
+        same("relu", msa_vrelu(va), lane, msa_max(x, 0.0f), x, 0, 0);
+        if (x <= 0.0f) same("exp", msa_vexp(va), lane, msa_exp(x), x, 0, 0);
+    }
+    printf("%d wrong\n", wrong);
+    return 0;
+}
+]]
+
+local here = tiny.boards()
+for _, board in ipairs(tiny.emulated()) do here[#here + 1] = board end
+describe("vector operations are the scalar ones in every lane:", function()
+  for _, board in ipairs(here) do
+    it(board.isa.name, function()
+      local dir = work .. "/" .. board.name
+      sys.mkdir_p(dir)
+      sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h", { isa = board.isa, made_by = "" }))
+      sys.write_file(dir .. "/isa.c", template.render(PROGRAM, "program", { isa = board.isa }))
+      local command = { board.compiler, "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", msagen.datadir .. "/runtime", "-I", dir, "-o", dir .. "/isa", dir .. "/isa.c" }
+      for _, flags in ipairs { board.flags, board.link_flags or {} } do table.move(flags, 1, #flags, #command + 1, command) end
+      tiny.must(command)
+      local call = { stdin = "/dev/null" }
+      if not boards.native(board) then table.move(board.emulator, 1, #board.emulator, 1, call) end
+      call[#call + 1] = dir .. "/isa"
+      equal(tiny.must(call), "0 wrong\n")
+    end)
+  end
+end)
