@@ -21,7 +21,7 @@ local function profiled(fw, ...)
   assert(p.format == "msagen-profile-1" and p.generator == "msagen" and p.board == m.board and p.model_hash == m.model_hash and p.depth == m.depth, "not of this folder")
   assert(p.clock == "cpu" or p.clock == "wall", p.clock)
   assert(p.cores == m.cores and (p.cores == 1 or p.clock == "wall"), "another number of cores, or the time of one of several")
-  assert(p.emulated == (m.emulator ~= json.null), "emulated or not")
+  assert(p.emulated == false, "emulated, on a board that runs here")
   assert(p.peak.fma_gmacs_per_s > 0 and p.peak.read_gbytes_per_s > 0, "no peaks")
   assert(#p.layers == #m.layers, ("%d layers, the manifest has %d"):format(#p.layers, #m.layers))
   local sums = { encode = { ms = 0, macs = 0, bytes = 0, bound_ms = 0 }, decode = { ms = 0, macs = 0, bytes = 0, bound_ms = 0 } }
