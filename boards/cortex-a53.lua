@@ -17,4 +17,7 @@ return {
   core = { fma_per_cycle = 1, loads_per_cycle = 0.5, stores_per_cycle = 0.5, fma_latency = 8, issue = 1, divide = 36, mispredict = 8 },
   caches = { l1 = 32 * 1024, l2 = 512 * 1024 },
   bytes_per_cycle = { l2 = 8, memory = 2 },
+  -- A common clock; bytes of code as gcc makes them.
+  clock = 1.2e9,
+  code = { operation = 4.8, loop = 24, call = 32 },
 }

@@ -17,4 +17,7 @@ return {
   core = { fma_per_cycle = 2, loads_per_cycle = 2, stores_per_cycle = 1, fma_latency = 4, issue = 4, divide = 9, mispredict = 11 },
   caches = { l1 = 64 * 1024, l2 = 512 * 1024, l3 = 2 * 1024 * 1024 },
   bytes_per_cycle = { l2 = 32, l3 = 10, memory = 4 },
+  -- A common clock; bytes of code as gcc makes them.
+  clock = 2.4e9,
+  code = { operation = 4.8, loop = 24, call = 32 },
 }
