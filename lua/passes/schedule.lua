@@ -5,11 +5,11 @@ local network = require "network"
 
 local schedule = {}
 
--- Most tokens of a block: 128, or 64 where the widest activations of 128 are more than twice the second-level cache, or more than
+-- Most tokens of a block: 128, or 64 where the widest activations of 128 are more than three times the second-level cache, or more than
 -- the attention's result, which is what the arena has room for anyway; 32 in small caches.
 local function most_rows(tokens, cores, dim, hidden, l2)
   for _, rows in ipairs { 128, 64 } do
-    if rows * hidden * 4 <= 2 * l2 and (rows == 64 or cores * rows * (hidden + 2 * dim) <= tokens * dim) then return rows end
+    if rows * hidden * 4 <= 3 * l2 and (rows == 64 or cores * rows * (hidden + 2 * dim) <= tokens * dim) then return rows end
   end
   return 32
 end
