@@ -1,17 +1,27 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs the tests of the build in the current folder: check.sh all, or check.sh PIECE... A piece that fails does not stop the next.
+# Pieces run side by side, one for each CPU, each line with its piece's name before it; CHECK_LANES=1 runs one after the other.
 # Each tool ends with "N passed, N failed[, N skipped]"; the last line here is the sum. Logs and products: out/check.
 set -u
 build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
-all='tree build c lua errors demo golden boards cores generated bare dist sanitizers fuzz full'
+# The first two make what the others use; of the others those that take longest come first.
+all='tree build sanitizers golden dist fuzz lua demo generated cores bare c boards full errors'
 [ "${1-all}" = all ] && set -- $all
 
 jobs=$(nproc)
-rm -rf "$work"
-mkdir -p "$work/logs" "$work/tmp"
+lane=
+if [ "$1" = --lane ]; then
+  lane=$2
+  export CHECK_LANES=1 # of a check within a check
+  shift 2
+else
+  rm -rf "$work"
+  mkdir -p "$work/logs" "$work/tmp" "$work/taken"
+fi
+piece=
 export CHECK_WORK="$work/tmp" MSAGEN="$build/gen/msagen"
 luahost=$build/tests/luahost
 
@@ -20,13 +30,13 @@ passed=0 failed=0
 step() {
   name=$1
   shift
-  if "$@" > "$work/step" 2>&1; then
+  if "$@" > "$work/step.$piece" 2>&1; then
     passed=$((passed + 1))
     echo "ok $name"
   else
     failed=$((failed + 1))
-    echo "FAILED $name: $(tail -n 1 "$work/step" | cut -c1-200)"
-    tail -n 25 "$work/step" | sed 's/^/  | /'
+    echo "FAILED $name: $(tail -n 1 "$work/step.$piece" | cut -c1-200)"
+    tail -n 25 "$work/step.$piece" | sed 's/^/  | /'
   fi
 }
 finish() {
@@ -34,18 +44,22 @@ finish() {
   [ $failed = 0 ]
 }
 
-# The sources as a tarball has them, unpacked once: what is built from them cannot lean on this tree.
+# The sources as a tarball has them: what is built from them cannot lean on this tree.
 unpacked() {
   [ -d "$work/src" ] && return
   mkdir -p "$work/dist" && make -C "$build" --no-print-directory dist distdir=msagen-check &&
-    mv "$build"/msagen-check.tar.gz "$work/dist/msagen.tar.gz" && mkdir "$work/unpack" &&
-    tar -xzf "$work/dist/msagen.tar.gz" -C "$work/unpack" && mv "$work/unpack/msagen-check" "$work/src" && chmod -R u+w "$work/src"
+    mv "$build"/msagen-check.tar.gz "$work/dist/msagen.tar.gz" && unpacked_to src
 }
+unpacked_to() {
+  mkdir "$work/unpack" && tar -xzf "$work/dist/msagen.tar.gz" -C "$work/unpack" && mv "$work/unpack/msagen-check" "$work/$1" &&
+    rmdir "$work/unpack" && chmod -R u+w "$work/$1"
+}
+src=src
 # configured FOLDER OPTIONS...: a build of those sources in a folder of its own
 configured() {
   folder=$work/$1
   shift
-  unpacked && mkdir -p "$folder" && (cd "$folder" && "$work/src/configure" --quiet "$@")
+  unpacked && mkdir -p "$folder" && (cd "$folder" && "$work/$src/configure" --quiet "$@")
 }
 made() {
   folder=$work/$1
@@ -60,9 +74,9 @@ criterion() {
     case $t in *.c | *.o | *.h) continue ;; esac
     [ -x "$t" ] || continue
     total=$((total + 1))
-    (cd "$source" && "$t" --jobs "$jobs") > "$work/step" 2>&1
+    (cd "$source" && "$t" --jobs "$jobs") > "$work/step.$piece" 2>&1
     status=$?
-    counts=$(sed 's/\x1b\[[0-9;]*m//g' "$work/step" | grep 'Synthesis: Tested:' | tail -n 1)
+    counts=$(sed 's/\x1b\[[0-9;]*m//g' "$work/step.$piece" | grep 'Synthesis: Tested:' | tail -n 1)
     ok=$(echo "$counts" | sed -n 's/.*Passing: *\([0-9]*\).*/\1/p')
     bad=$(echo "$counts" | sed -n 's/.*Failing: *\([0-9]*\).*/\1/p')
     crash=$(echo "$counts" | sed -n 's/.*Crashing: *\([0-9]*\).*/\1/p')
@@ -71,7 +85,7 @@ criterion() {
     [ $bad = 0 ] && [ "${ok:-0}" != 0 ] && echo "ok ${t##*/}: $ok tests" || {
       [ $bad != 0 ] || bad=1
       echo "FAILED ${t##*/}: $bad of its tests"
-      grep -v '^$' "$work/step" | tail -n 25 | sed 's/^/  | /'
+      grep -v '^$' "$work/step.$piece" | tail -n 25 | sed 's/^/  | /'
     }
     passed=$((passed + ${ok:-0})) failed=$((failed + bad))
   done
@@ -157,17 +171,19 @@ piece_full() { "$luahost" "$source/tests/run_full.lua"; }
 
 installed_works() {
   prefix=$work/prefix
-  mv "$work/src" "$work/src-away" # or it would find its files there
+  mv "$work/$src" "$work/$src-away" # or it would find its files there
   rm -rf "$work/installed-fw"
   (cd / && "$prefix/bin/msagen" build "$source/demo/fetal-head/checkpoint.pth" --dialect msa-paper -o "$work/installed-fw" &&
     "$prefix/bin/msagen" run "$work/installed-fw" --image "$source/demo/fetal-head/image.png" --point 247,261 --digest &&
     "$prefix/bin/msagen" boards)
   status=$?
-  mv "$work/src-away" "$work/src"
+  mv "$work/$src-away" "$work/$src"
   return $status
 }
 piece_dist() {
   step 'make dist' unpacked
+  src=dist-src
+  step 'the tarball unpacks' unpacked_to $src
   step 'the tarball configures, in another folder' configured vpath --prefix="$work/prefix"
   step 'the tarball builds' made vpath
   step 'and passes: make check' made vpath check 'CHECK_PIECES=c errors demo'
@@ -229,23 +245,51 @@ piece_fuzz() {
   finish
 }
 
-number=0
-for piece in "$@"; do
-  number=$((number + 1))
+# run PIECE: its lines, with its name before them, and a log of them.
+run() {
+  piece=$1
   began=$(date +%s)
-  printf '\n== %s (%d of %d)\n' "$piece" $number $#
   log=$work/logs/$piece
-  { ("piece_$piece") 2>&1; echo $? > "$work/status"; } | tee "$log"
+  printf '\n== %s begins\n' "$piece"
+  { ("piece_$piece") 2>&1; echo $? > "$work/status.$piece"; } | tee "$log" | sed -u "s/^/$(printf '%-10s' "$piece") /"
   # A piece that ended badly without a count of failures is a failure.
-  if [ "$(cat "$work/status")" != 0 ] && ! grep -qE '^[0-9]+ passed, [1-9][0-9]* failed' "$log"; then
-    echo "FAILED $piece ended with status $(cat "$work/status")"
+  if [ "$(cat "$work/status.$piece")" != 0 ] && ! grep -qE '^[0-9]+ passed, [1-9][0-9]* failed' "$log"; then
+    echo "FAILED $piece ended with status $(cat "$work/status.$piece")"
     echo '0 passed, 1 failed' >> "$log"
   fi
   echo "== $piece: $(($(date +%s) - began)) s"
+}
+
+# Each lane takes the next piece that none has taken.
+if [ -n "$lane" ]; then
+  for piece in "$@"; do mkdir "$work/taken/$piece" 2> /dev/null && run "$piece"; done
+  exit 0
+fi
+
+pids=
+# shellcheck disable=SC2064
+stop() { for pid in $pids; do kill -s TERM -- "-$pid" 2> /dev/null; done; }
+trap 'stop; exit 130' INT
+trap 'stop; exit 143' TERM
+trap 'stop; exit 129' HUP
+for piece in tree build; do
+  case " $* " in *" $piece "*) mkdir "$work/taken/$piece" && run "$piece" ;; esac
 done
+case " $* " in *" dist "* | *" sanitizers "* | *" fuzz "*) unpacked > "$work/logs/unpacked" 2>&1 ;; esac
+number=1
+while [ $number -le "${CHECK_LANES:-$jobs}" ]; do
+  # A group of its own: what a lane has started stops with it.
+  setsid sh "$source/tests/check.sh" --lane $number "$@" &
+  pids="$pids $!"
+  number=$((number + 1))
+done
+for pid in $pids; do wait "$pid"; done
 
 printf '\n'
-for piece in "$@"; do grep -E '^FAILED ' "$work/logs/$piece" | cut -c1-300; done
+for piece in "$@"; do
+  [ -f "$work/status.$piece" ] || printf 'FAILED %s: it did not come to its end\n0 passed, 1 failed\n' "$piece" >> "$work/logs/$piece"
+done
+for piece in "$@"; do grep -E '^FAILED ' "$work/logs/$piece" | sed "s/^/$piece: /" | cut -c1-300; done
 rm -rf "$work/tmp"
 for piece in "$@"; do cat "$work/logs/$piece"; done | awk '
   /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { passed += $1; failed += $3; skipped += $5 }
