@@ -2,9 +2,9 @@
 -- The device's CRC-32C against a plain read of the same mapped file, for every board whose code this CPU runs: luahost bench/crc.lua FILE [ROUNDS].
 -- FILE: a model's msa_weights.bin. One run a board, read and CRC in turns; prints medians and their ratio; see bench/README.md.
 local boards = require "boards"
+local rig = require "rig"
 local sys = require "msagen.sys"
 
-local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
 local file, rounds = arg[1], arg[2] or "15"
 if not file then
   io.stderr:write("usage: crc.lua FILE [ROUNDS]\n")
@@ -12,23 +12,13 @@ if not file then
 end
 sys.mkdir_p("out/bench")
 
-local function must(command)
-  command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
-  local status, output = sys.spawn(command)
-  if status ~= 0 then
-    io.stderr:write(("%s: exit %d\n%s"):format(table.concat(command, " "), status, output))
-    os.exit(1)
-  end
-  return output
-end
-
 local result
 for _, board in ipairs(boards.all()) do
   if boards.native(board) then
     local program = "out/bench/crc-" .. board.name
-    local compile = { board.compiler, "-O3", "-std=gnu99", "-o", program, here .. "/crc.c" }
-    must(table.move(board.flags, 1, #board.flags, #compile + 1, compile))
-    local text = must { program, file, rounds }
+    local compile = { board.compiler, "-O3", "-std=gnu99", "-o", program, rig.folder .. "/crc.c" }
+    rig.must(table.move(board.flags, 1, #board.flags, #compile + 1, compile))
+    local text = rig.must { program, file, rounds }
     local bytes, read, crc, found = text:match "bytes (%d+)\nread_gbs ([%d.]+)\ncrc_gbs ([%d.]+)\nresult (%x+ %x+ %x+)"
     assert(not result or result == found, board.name .. ": another CRC than the boards before")
     result = found

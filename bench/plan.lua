@@ -3,12 +3,12 @@
 --   --boards LIST (those this CPU runs, but plain C)  --cases LIST (all)  --rounds 3  --out out/bench
 -- Cases: ViT-B at 1024, 512 and 256; a volume; the demos. Prints predicted, measured and their ratio; fails where one is not
 -- within 25 %. Times are processor time of one core, so that other programs' share does not count; see bench/README.md.
+local rig = require "rig"
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local boards = require "boards"
 
-local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
-local demo = here .. "/../demo"
+local demo = rig.folder .. "/../demo"
 local cases = {
   { "vit_b-1024", synth = { "--arch", "vit_b", "--resolution", "1024" }, "--dialect", "sam" },
   { "vit_b-512", synth = { "--arch", "vit_b", "--resolution", "512" }, "--dialect", "sam" },
@@ -31,26 +31,11 @@ do
     i = i + 2
   end
 end
-local program = os.getenv "MSAGEN" or here .. "/../gen/msagen"
+local program = rig.program
 local work = options.out
 sys.mkdir_p(work)
 
-local function must(command)
-  command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
-  local status, output = sys.spawn(command)
-  if status ~= 0 then
-    io.stderr:write(("%s: exit %d\n%s"):format(table.concat(command, " "), status, output))
-    os.exit(1)
-  end
-  return output
-end
-
 local function number(text, name) return tonumber(text:match(name .. " ([%d.]+)")) or error("no " .. name .. " in: " .. text) end
-
-local function median(list)
-  table.sort(list)
-  return (list[(#list + 1) // 2] + list[#list // 2 + 1]) / 2
-end
 
 local function chosen(list, name)
   for one in (list .. ","):gmatch "([^,]*)," do
@@ -74,30 +59,30 @@ for _, case in ipairs(cases) do
       local checkpoint = case.file
       if not checkpoint then
         checkpoint = ("%s/%s-%s.safetensors"):format(work, table.concat(case.synth, "-"):gsub("%-%-%a+%-", ""), "plan")
-        if not sys.exists(checkpoint) then must { program, "synth", "--seed", "1", "-o", checkpoint, table.unpack(case.synth) } end
+        if not sys.exists(checkpoint) then rig.must { program, "synth", "--seed", "1", "-o", checkpoint, table.unpack(case.synth) } end
       end
       local fw = ("%s/plan-%s-%s"):format(work, case[1], board.name)
       local arguments = { checkpoint, "--board", board.name, table.unpack(case, 2) }
-      must { program, "build", "-o", fw, table.unpack(arguments) }
+      rig.must { program, "build", "-o", fw, table.unpack(arguments) }
       -- Without POSIX the runner counts processor time.
-      must { "make", "-s", "-C", fw, "CFLAGS=-O2 -U__unix__ -U__linux__" }
+      rig.must { "make", "-s", "-C", fw, "CFLAGS=-O2 -U__unix__ -U__linux__" }
       local encode, decode, planned = {}, {}, {}
       local p
       for i = 1, tonumber(options.rounds) do
-        local out = must { "sh", "-c", 'exec "$@" 2>/dev/null', "sh", program, "plan", "--json", table.unpack(arguments) }
+        local out = rig.must { "sh", "-c", 'exec "$@" 2>/dev/null', "sh", program, "plan", "--json", table.unpack(arguments) }
         p = json.decode(out, "plan")[1]
         planned[i] = { p.encode_ms, p.decode_ms }
-        local text = must { program, "run", fw, "--bench", p.encode_ms > 1000 and "1" or "5" }
+        local text = rig.must { program, "run", fw, "--bench", p.encode_ms > 1000 and "1" or "5" }
         encode[i], decode[i] = number(text, "encode_ms"), number(text, "decode_ms")
       end
       local function middle(k)
         local list = {}
         for i, one in ipairs(planned) do list[i] = one[k] end
-        return median(list)
+        return (rig.median(list))
       end
-      local text = must { "size", "-t", fw .. "/libmsa_model.a" }
+      local text = rig.must { "size", "-t", fw .. "/libmsa_model.a" }
       local code = tonumber(text:match "(%d+)[%d%s]+%x+%s+%(TOTALS%)")
-      local e, d = median(encode), median(decode)
+      local e, d = rig.median(encode), rig.median(decode)
       print(row:format(case[1], board.name, ("%.2f"):format(middle(1)), ("%.2f"):format(e), within(middle(1), e), ("%.3f"):format(middle(2)), ("%.3f"):format(d), within(middle(2), d),
         ("%.1f"):format(p.code_bytes / 1024), ("%.1f"):format(code / 1024), within(p.code_bytes, code)))
       io.stdout:flush()

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The first answer after start against later ones, and the self-test: luahost bench/startup.lua DIR [ROUNDS].   DIR: a compiled model
 -- Each round is a new process for each way to map the weights; medians of processor time, so that other programs count less. See bench/README.md.
+local rig = require "rig"
 local sys = require "msagen.sys"
 
-local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
 local dir, rounds = arg[1], tonumber(arg[2] or "5")
 if not dir or not rounds then
   io.stderr:write("usage: startup.lua DIR [ROUNDS]\n")
@@ -11,25 +11,9 @@ if not dir or not rounds then
 end
 sys.mkdir_p("out/bench")
 
-local function must(command)
-  command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
-  local status, output = sys.spawn(command)
-  if status ~= 0 then
-    io.stderr:write(("%s: exit %d\n%s"):format(table.concat(command, " "), status, output))
-    os.exit(1)
-  end
-  return output
-end
-
-local function median(list)
-  table.sort(list)
-  local n = #list
-  return (list[(n + 1) // 2] + list[n // 2 + 1]) / 2
-end
-
 local program, weights = "out/bench/startup", dir .. "/msa_weights.bin"
-must { "gcc", "-O2", "-std=c99", "-I" .. dir, "-o", program, here .. "/startup.c", dir .. "/libmsa_model.a" }
-must { program, weights, "populate", "0" } -- into the page cache
+rig.must { "gcc", "-O2", "-std=c99", "-I" .. dir, "-o", program, rig.folder .. "/startup.c", dir .. "/libmsa_model.a" }
+rig.must { program, weights, "populate", "0" } -- into the page cache
 
 local ways = { "plain", "populate", "check" }
 local takes = {}
@@ -37,7 +21,7 @@ for _, way in ipairs(ways) do takes[way] = {} end
 for _ = 1, rounds do
   for _, way in ipairs(ways) do
     local seen = {}
-    for what, busy in must({ program, weights, way, "3" }):gmatch "([%a_]+) [%d.]+ ([%d.]+) %d+\n" do
+    for what, busy in rig.must({ program, weights, way, "3" }):gmatch "([%a_]+) [%d.]+ ([%d.]+) %d+\n" do
       local name = seen[what] and "later " .. what or what
       seen[what] = true
       takes[way][name] = takes[way][name] or {}
@@ -47,7 +31,7 @@ for _ = 1, rounds do
 end
 for _, way in ipairs(ways) do
   local ms = {}
-  for name, list in pairs(takes[way]) do ms[name] = median(list) end
+  for name, list in pairs(takes[way]) do ms[name] = rig.median(list) end
   local later = ms["later encode"] + ms["later decode"]
   print(("%-8s map %.1f ms, open %.3f ms; first encode %.1f, later %.1f: %.2f; first decode %.2f, later %.2f: %.2f; map to first answer %.1f, later %.1f: %.2f"):format(way,
     ms.map, ms.open, ms.encode, ms["later encode"], ms.encode / ms["later encode"], ms.decode, ms["later decode"], ms.decode / ms["later decode"],
