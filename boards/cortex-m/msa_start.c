@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_start.c - from reset to main() on a Cortex-M with a floating-point unit: vector table, unit, caches, data.
- * A product may take it, or do the same in its own start-up code. */
+ * A product may take it, or do the same in its own start-up code. Armv8-M stays in the secure state. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,7 +14,7 @@ void msa_reset(void);
 void msa_fault(void);
 
 /* msa_board.ld's. */
-extern unsigned char msa_stack_top[], msa_data[], msa_data_end[], msa_bss[], msa_bss_end[];
+extern unsigned char msa_stack[], msa_stack_top[], msa_data[], msa_data_end[], msa_bss[], msa_bss_end[];
 extern const unsigned char msa_data_load[];
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
@@ -29,6 +29,7 @@ extern const unsigned char msa_data_load[];
 #define FPU (0xfu << 20)
 #define DATA_CACHE (1u << 16)
 #define INSTRUCTION_CACHE (1u << 17)
+#define LOOP_CACHE (1u << 19)         /* Armv8.1-M: where low-overhead loops branch */
 
 __attribute__((weak)) void msa_fault(void)
 {
@@ -86,9 +87,15 @@ __attribute__((noinline)) static void start(void)
     msa_fault();
 }
 
-/* Rounding is to nearest and subnormals are kept: so the unit comes out of reset. */
+/* Rounding is to nearest and subnormals are kept: so the unit comes out of reset. Vectors of floats are part of it. */
 void msa_reset(void)
 {
+#if __ARM_ARCH >= 8
+    __asm__ volatile("msr msplim, %0" : : "r"(msa_stack));
+#endif
+#ifdef __ARM_FEATURE_MVE
+    CCR |= LOOP_CACHE;
+#endif
     CPACR |= FPU;
     VTOR = (uint32_t)(uintptr_t)&vectors;
     synchronise();
