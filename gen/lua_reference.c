@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.reference: the naive kernels on tensors. Every function takes f32 matrices and gives a new one. */
+/* msagen.reference: the naive kernels on tensors. Every function takes f32 matrices and gives a new one. The module's own functions
+ * are those of f32-fma-1; reference.of(class) has the same ones of a class. */
 #include "crc32c.h"
 #include "host.h"
 #include "reference.h"
 #include "tensor.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "msa_arith.h"
 
@@ -32,6 +33,12 @@ static float *result(lua_State *L, size_t rows, size_t width)
     return (float *)(uintptr_t)t->storage->data;
 }
 
+/* The class that a function was made for. */
+static const struct msagen_reference *of_class(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
 /* reference.pattern(first, rows, width) */
 static int pattern(lua_State *L)
 {
@@ -52,7 +59,7 @@ static int linear(lua_State *L)
     const size_t N = (size_t)outputs, K = N > 0 ? w[0] * w[1] / N : 0;
     luaL_argcheck(L, K == x[1], 2, "as many inputs as x is wide expected");
     luaL_argcheck(L, !pb || b[0] * b[1] == N, 3, "as many biases as outputs expected");
-    if (msagen_reference_linear(px, pw, pb, result(L, x[0], N), x[0], N, K) != 0)
+    if (of_class(L)->linear(px, pw, pb, result(L, x[0], N), x[0], N, K) != 0)
         return msagen_fail(L, "reference: out of memory");
     return 1;
 }
@@ -64,7 +71,7 @@ static int layernorm(lua_State *L)
     const float eps = (float)luaL_checknumber(L, 4);
     const float *px = matrix(L, 1, x), *pg = matrix(L, 2, g), *pb = matrix(L, 3, b);
     luaL_argcheck(L, g[0] * g[1] == x[1] && b[0] * b[1] == x[1], 2, "gamma and beta as wide as x expected");
-    msagen_reference_layernorm(px, pg, pb, eps, result(L, x[0], x[1]), x[0], x[1]);
+    of_class(L)->layernorm(px, pg, pb, eps, result(L, x[0], x[1]), x[0], x[1]);
     return 1;
 }
 
@@ -100,7 +107,7 @@ static int attention(lua_State *L)
             lua_pop(L, 1);
         }
     }
-    if (msagen_reference_attention(pq, pk, pv, result(L, q[0], q[1]), q[0], k[0], q[1], (size_t)heads, (size_t)tile, (size_t)count, (size_t)side, place, ph, pw) != 0)
+    if (of_class(L)->attention(pq, pk, pv, result(L, q[0], q[1]), q[0], k[0], q[1], (size_t)heads, (size_t)tile, (size_t)count, (size_t)side, place, ph, pw) != 0)
         return msagen_fail(L, "reference: out of memory");
     return 1;
 }
@@ -117,8 +124,7 @@ static int activation(lua_State *L, float (*f)(float))
 }
 
 static float relu_of(float x) { return msa_max(x, 0.0f); }
-static float gelu_of(float x) { return msa_gelu(x); }
-static int gelu(lua_State *L) { return activation(L, gelu_of); }
+static int gelu(lua_State *L) { return activation(L, of_class(L)->gelu); }
 static int relu(lua_State *L) { return activation(L, relu_of); }
 
 /* reference.add(x, y [, s]): x + y, or fma(y, s, x) */
@@ -131,8 +137,9 @@ static int add(lua_State *L)
     const float *px = matrix(L, 1, x), *py = matrix(L, 2, y);
     luaL_argcheck(L, x[0] == y[0] && x[1] == y[1], 2, "x and y alike expected");
     float *z = result(L, x[0], x[1]);
+    float (*fma_of)(float, float, float) = of_class(L)->fma;
     for (size_t i = 0; i < x[0] * x[1]; ++i)
-        z[i] = scaled ? msa_fma(py[i], s, px[i]) : px[i] + py[i];
+        z[i] = scaled ? fma_of(py[i], s, px[i]) : px[i] + py[i];
     return 1;
 }
 
@@ -144,7 +151,7 @@ static int position(lua_State *L)
     const float *gaussian = matrix(L, 1, shape);
     luaL_argcheck(L, shape[0] == 2, 1, "two rows expected");
     luaL_argcheck(L, g > 0 && g <= 4096, 2, "a grid expected");
-    msagen_reference_position(gaussian, (size_t)g, 2 * shape[1], result(L, (size_t)(g * g), 2 * shape[1]));
+    of_class(L)->position(gaussian, (size_t)g, 2 * shape[1], result(L, (size_t)(g * g), 2 * shape[1]));
     return 1;
 }
 
@@ -158,10 +165,33 @@ static int crc32c(lua_State *L)
     return 1;
 }
 
+static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"layernorm", layernorm}, {"attention", attention},
+    {"gelu", gelu}, {"relu", relu}, {"add", add}, {"position", position}, {"crc32c", crc32c}, {NULL, NULL}};
+
+static void push_class(lua_State *L, const struct msagen_reference *class)
+{
+    luaL_newlibtable(L, functions);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)class);
+    luaL_setfuncs(L, functions, 1);
+}
+
+/* reference.of(class) */
+static int of(lua_State *L)
+{
+    static const struct msagen_reference *const classes[] = {&msagen_reference_fma, &msagen_reference_muladd};
+    const char *name = luaL_checkstring(L, 1);
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; ++i)
+        if (strcmp(classes[i]->arithmetic, name) == 0) {
+            push_class(L, classes[i]);
+            return 1;
+        }
+    return msagen_fail(L, "arithmetic: expected f32-fma-1 or f32-muladd-1, found %s", name);
+}
+
 int luaopen_msagen_reference(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"layernorm", layernorm}, {"attention", attention},
-        {"gelu", gelu}, {"relu", relu}, {"add", add}, {"position", position}, {"crc32c", crc32c}, {NULL, NULL}};
-    luaL_newlib(L, functions);
+    push_class(L, &msagen_reference_fma);
+    lua_pushcfunction(L, of);
+    lua_setfield(L, -2, "of");
     return 1;
 }

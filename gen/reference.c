@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The naive kernels of f32-fma-1: the definition in plain loops, in no way shaped like the generated ones. */
+/* The naive kernels of a class of arithmetic: the definition in plain loops, in no way shaped like the generated ones.
+ * Compiled once for each class: reference_muladd.c includes this file. */
 #include "reference.h"
 
 #include <float.h>
@@ -9,6 +10,7 @@
 
 #include "msa_arith.h"
 
+#if !MSA_ARITHMETIC_MULADD
 void msagen_reference_pattern(uint32_t first, size_t n, float *x)
 {
     for (size_t i = 0; i < n; ++i) {
@@ -19,6 +21,7 @@ void msagen_reference_pattern(uint32_t first, size_t n, float *x)
         x[i] = (float)(int32_t)(z >> 8) * (1.0f / 8388608.0f) - 1.0f;
     }
 }
+#endif
 
 static float packed_weight(float w)
 {
@@ -38,7 +41,7 @@ static void chains_plain(const float *restrict x, const float *restrict p, float
     SIXTEEN_CHAINS(msa_fma)
 }
 
-#if defined __x86_64__
+#if defined __x86_64__ && !MSA_ARITHMETIC_MULADD
 __attribute__((target("avx2,fma"))) static void chains_fma(const float *restrict x, const float *restrict p, float *restrict sum, size_t K)
 {
     SIXTEEN_CHAINS(__builtin_fmaf)
@@ -47,7 +50,7 @@ __attribute__((target("avx2,fma"))) static void chains_fma(const float *restrict
 
 static void chains(const float *x, const float *p, float *sum, size_t K)
 {
-#if defined __x86_64__
+#if defined __x86_64__ && !MSA_ARITHMETIC_MULADD
     if (__builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2")) {
         chains_fma(x, p, sum, K);
         return;
@@ -56,7 +59,7 @@ static void chains(const float *x, const float *p, float *sum, size_t K)
     chains_plain(x, p, sum, K);
 }
 
-int msagen_reference_linear(const float *x, const float *w, const float *bias, float *y, size_t M, size_t N, size_t K)
+static int reference_linear(const float *x, const float *w, const float *bias, float *y, size_t M, size_t N, size_t K)
 {
     float *panel = malloc((K > 0 ? K : 1) * 16 * sizeof *panel);
     if (!panel)
@@ -87,7 +90,7 @@ static float tree_sum(const float p[16])
     return t[0];
 }
 
-void msagen_reference_layernorm(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t M, size_t C)
+static void reference_layernorm(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t M, size_t C)
 {
     for (size_t m = 0; m < M; ++m) {
         float part[16] = {0};
@@ -151,7 +154,7 @@ static void relative(const float *q, const float *table, size_t at, size_t side,
     }
 }
 
-int msagen_reference_attention(const float *q, const float *k, const float *v, float *out, size_t M, size_t N, size_t C, size_t heads, size_t tile, size_t count,
+static int reference_attention(const float *q, const float *k, const float *v, float *out, size_t M, size_t N, size_t C, size_t heads, size_t tile, size_t count,
                                size_t side, const size_t *place, const float *rel_h, const float *rel_w)
 {
     const size_t d = C / heads;
@@ -176,7 +179,7 @@ int msagen_reference_attention(const float *q, const float *k, const float *v, f
     return 0;
 }
 
-void msagen_reference_position(const float *gaussian, size_t g, size_t E, float *out)
+static void reference_position(const float *gaussian, size_t g, size_t E, float *out)
 {
     const size_t half = E / 2;
     for (size_t j = 0; j < g; ++j)
@@ -190,3 +193,13 @@ void msagen_reference_position(const float *gaussian, size_t g, size_t E, float 
             }
         }
 }
+
+static float reference_gelu(float x) { return msa_gelu(x); }
+static float reference_fma(float a, float b, float c) { return msa_fma(a, b, c); }
+
+#if MSA_ARITHMETIC_MULADD
+const struct msagen_reference msagen_reference_muladd = {"f32-muladd-1",
+#else
+const struct msagen_reference msagen_reference_fma = {"f32-fma-1",
+#endif
+    reference_linear, reference_layernorm, reference_attention, reference_position, reference_gelu, reference_fma};

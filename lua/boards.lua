@@ -2,6 +2,7 @@
 --- The boards: one file each in boards/, a table.
 --   name, summary      what the command line calls it, and a line about it
 --   isa                an instruction set of lua/isa
+--   arithmetic         its class, f32-fma-1 unless said: f32-muladd-1 where there are no fused multiply-adds
 --   hosted             true where the board runs an operating system with stdio
 --   requires           CPU features (as the host program names them) without which it cannot run here natively
 --   preference         the highest one whose requirements this CPU meets is the default
@@ -29,6 +30,9 @@ local sys = require "msagen.sys"
 
 local boards = {}
 
+--- The classes of arithmetic (docs/compiler.md).
+boards.classes = { ["f32-fma-1"] = true, ["f32-muladd-1"] = true }
+
 local function folder() return msagen.datadir .. "/boards" end
 
 local function load_board(name)
@@ -41,6 +45,13 @@ local function load_board(name)
   local isa = assert(loadfile(isa_path, "t", {}))()
   isa.name = board.isa
   board.isa = isa
+  board.arithmetic = board.arithmetic or "f32-fma-1"
+  if not boards.classes[board.arithmetic] then fail("%s: arithmetic: expected f32-fma-1 or f32-muladd-1, found %s", path, tostring(board.arithmetic)) end
+  if board.arithmetic == "f32-muladd-1" then
+    isa.fma, isa.fma_lane = "msa_vadd(msa_vmul(a, b), c)", nil
+  elseif not isa.fma then
+    fail("%s: arithmetic: expected f32-muladd-1, as %s has no fused multiply-add, found f32-fma-1", path, isa.name)
+  end
   return board
 end
 

@@ -166,7 +166,7 @@ local function manifest(build, device, blob, info, files)
     emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
     prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },
-    arithmetic = "f32-fma-1", precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
+    arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
     cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
     max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
@@ -229,6 +229,7 @@ function compiler.build(device, dir, where, progress)
     progress("writing C", 1, 1)
     local texts = emit.texts(build, blob, info)
     for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
+    texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.board.arithmetic)
     if several then texts["msa_threads.h"] = sys.read_file(msagen.datadir .. "/runtime/msa_threads.h") end
     for list, folder in pairs(from) do
       for _, file in ipairs(list) do texts[file .. ".c"] = sys.read_file(("%s/%s/%s.c"):format(msagen.datadir, folder, file)) end

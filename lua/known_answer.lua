@@ -4,7 +4,7 @@
 -- Covered: a block of tokens of the first encoder MLP; one whole window of the first windowed attention; attention and MLP
 -- of the decoder's first layer. Rows do not depend on each other, so here only some rows of the encoder's are computed.
 local kernels = require "kernels"
-local reference = require "msagen.reference"
+local reference -- of the board's class; known.compute sets it
 
 local known = {}
 
@@ -103,6 +103,7 @@ end
 
 --- @return the layers that take part: mlp, window (or nil), self, token_mlp; samples(n); crcs, the expected CRC-32C of each bank
 function known.compute(build)
+  reference = require "msagen.reference".of(build.board.arithmetic)
   local answer = parts(build.graph)
   answer.samples, answer.window_samples, answer.crcs = samples, window_samples, {}
   for i, bank in ipairs(build.banks) do

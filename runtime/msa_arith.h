@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* The scalar arithmetic of class f32-fma-1: what every kernel must compute, bit for bit.
+/* The scalar arithmetic: what every kernel must compute, bit for bit, in class f32-fma-1 or, for machines without fused
+ * multiply-adds, f32-muladd-1.
  *
  * Vector kernels perform these operations in this order and take the same constants.
  * Rounding is to nearest, ties to even; nothing may be contracted (-ffp-contract=off). */
@@ -13,8 +14,13 @@
 #include <arm_neon.h>
 #endif
 
+/* 0: f32-fma-1, where msa_fma rounds once. 1: f32-muladd-1, where it rounds the product, then the sum; else they are the same. */
+#ifndef MSA_ARITHMETIC_MULADD /* the generator puts its board's class in place of these three lines */
+#define MSA_ARITHMETIC_MULADD 0
+#endif
+
 /* exp(x) = 2^n * (1 + r + r^2 * (C2 + ... + C6 r^4)), x = n ln 2 + r; +0 below the cut, so that no
- * subnormal arises. Relative error 3.1e-9 before rounding. */
+ * subnormal arises. Relative error 3.1e-9 before rounding. LN2_HIGH has 15 bits, so that n LN2_HIGH and x less it are exact. */
 #define MSA_EXP_CUT (-60.0f)
 #define MSA_EXP_LOG2E 1.44269504088896341f
 #define MSA_EXP_ROUND 12582912.0f /* 1.5 * 2^23: adding it rounds to an integer kept in the low bits */
@@ -55,10 +61,12 @@ static inline float msa_from_bits(uint32_t u)
     return b.f;
 }
 
-/* a * b + c with one rounding. */
+/* a * b + c with one rounding; in f32-muladd-1 with two. */
 static inline float msa_fma(float a, float b, float c)
 {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
+#if MSA_ARITHMETIC_MULADD
+    return a * b + c;
+#elif defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
     return __builtin_fmaf(a, b, c);
 #else
     /* The product is exact in double. The sum is rounded to odd, which makes the last rounding, to float, the only one
@@ -165,10 +173,15 @@ static inline msa_angle msa_reduce(float x)
 {
     const float t = msa_fma(x, 0.636619772367581343f, MSA_EXP_ROUND);
     const float n = t - MSA_EXP_ROUND;
+#if MSA_ARITHMETIC_MULADD
+    const float d = (x - n * 1.5703125f) - n * 4.84466552734375e-4f; /* 8 and 7 bits by 16 of n: exact, and */
+    const float e = n * 6.39757837755768678e-7f; /* what is left of pi/2 */
+#else
     const float p = n * 1.57079637050628662109375f; /* pi/2 as a float, and */
     const float rest = msa_fma(n, 1.57079637050628662109375f, -p); /* what the product rounds away, and */
     const float d = x - p;
     const float e = msa_fma(n, 4.37113900018624283e-8f, -rest); /* what pi/2 does */
+#endif
     msa_angle a;
     a.high = d + e;
     const float v = a.high - d;

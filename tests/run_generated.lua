@@ -33,6 +33,7 @@ local function code_of(path)
 end
 
 for _, board in ipairs(tally.boards) do
+  if board.name == "generic-c99-nofma" then goto next end -- generic-c99's text but for a line of msa_arith.h and one of msa_simd.h
   local fw = work .. "/" .. board.name
   local function title(what) return board.name .. ": " .. what end
 
@@ -116,6 +117,7 @@ for _, board in ipairs(tally.boards) do
     local manifest = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest.json")
     assert(manifest.generator == "msagen" and manifest.board == board.name, "manifest.json names another board")
   end)
+  ::next::
 end
 
 local fw = work .. "/" .. tally.best

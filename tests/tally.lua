@@ -65,13 +65,14 @@ function M.must(command)
   return output
 end
 
---- Every board whose code could run as it is on a machine of this kind: {name=, missing=what this CPU lacks}; M.best is the default.
+--- Every board whose code could run as it is on a machine of this kind: {name=, arithmetic=, missing=what this CPU lacks}; M.best is the default. M.class: name -> its class of arithmetic.
 -- M.emulated: those that this CPU cannot run but an emulator can: {name=, board=, missing=what is not installed}.
 local boards = require "boards"
 local features = sys.cpu_features()
-M.boards, M.emulated, M.best = {}, {}, boards.best().name
+M.boards, M.emulated, M.best, M.class = {}, {}, boards.best().name, {}
 for _, board in ipairs(boards.all()) do
   local missing
+  M.class[board.name] = board.arithmetic
   if board.hosted and board.emulator and not boards.native(board) then
     for _, program in ipairs { board.emulator[1], board.compiler } do
       if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then missing = missing or "there is no " .. program end
@@ -81,7 +82,7 @@ for _, board in ipairs(boards.all()) do
     for _, feature in ipairs(board.requires) do
       if not features[feature] then missing = "this CPU has no " .. feature end
     end
-    M.boards[#M.boards + 1] = { name = board.name, missing = missing }
+    M.boards[#M.boards + 1] = { name = board.name, arithmetic = board.arithmetic, missing = missing }
   end
 end
 

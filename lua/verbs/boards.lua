@@ -22,7 +22,7 @@ function verb.run(args)
     local list = json.array {}
     for i, board in ipairs(boards.all()) do
       list[i] = {
-        name = board.name, summary = board.summary, isa = board.isa.name, compiler = board.compiler, flags = json.array(board.flags),
+        name = board.name, summary = board.summary, isa = board.isa.name, arithmetic = board.arithmetic, compiler = board.compiler, flags = json.array(board.flags),
         hosted = board.hosted, native = boards.native(board), emulator = board.emulator and json.array(board.emulator) or json.null,
         default = best ~= nil and board.name == best.name,
       }
@@ -30,11 +30,11 @@ function verb.run(args)
     io.stdout:write(json.encode(list, { indent = 1 }), "\n")
     return 0
   end
-  local row = "%-16s %-8s %-22s %s\n"
-  io.stdout:write(row:format("board", "isa", "runs", "what"))
+  local row = "%-18s %-8s %-13s %-22s %s\n"
+  io.stdout:write(row:format("board", "isa", "arithmetic", "runs", "what"))
   for _, board in ipairs(boards.all()) do
     local default = best and board.name == best.name and " (the default here)" or ""
-    io.stdout:write(row:format(board.name, board.isa.name, runs(boards, board), board.summary .. default))
+    io.stdout:write(row:format(board.name, board.isa.name, board.arithmetic, runs(boards, board), board.summary .. default))
   end
   return 0
 end

@@ -34,13 +34,46 @@ describe("the same build twice", function()
     end)
   end
 
-  it("differs between boards in text alone: one blob for all", function()
+  it("differs between boards in text alone: one blob for all, but for the name of the class in its header", function()
     local a = work .. "/adapted_a"
     for _, board in ipairs(require "boards".all()) do
       local b = built("adapted", "adapted_" .. board.name, { board = board.name })
-      assert(sys.read_file(a .. "/msa_weights.bin") == sys.read_file(b .. "/msa_weights.bin"), board.name)
+      local expected = sys.read_file(a .. "/msa_weights.bin")
+      assert(expected:sub(33, 48) == string.pack("c16", "f32-fma-1"))
+      expected = expected:sub(1, 32) .. string.pack("c16", board.arithmetic) .. expected:sub(49)
+      assert(expected == sys.read_file(b .. "/msa_weights.bin"), board.name)
       equal(json.decode(sys.read_file(b .. "/manifest.json"), "m").model_hash, json.decode(sys.read_file(a .. "/manifest.json"), "m").model_hash)
     end
+  end)
+end)
+
+describe("the class of arithmetic", function()
+  it("is the board's, in manifest, header and text; no compiler flag changes it", function()
+    for name, class in pairs { ["generic-c99"] = "f32-fma-1", ["generic-c99-nofma"] = "f32-muladd-1" } do
+      local dir = work .. "/adapted_" .. name
+      equal(json.decode(sys.read_file(dir .. "/manifest.json"), "m").arithmetic, class)
+      holds(sys.read_file(dir .. "/msa_model.h"), ('#define MSA_MODEL_ARITHMETIC "%s"'):format(class), "arithmetic " .. class)
+      local arith = sys.read_file(dir .. "/msa_arith.h")
+      holds(arith, ("#define MSA_ARITHMETIC_MULADD %d /* %s */"):format(class == "f32-fma-1" and 0 or 1, class))
+      assert(not arith:find("#ifndef MSA_ARITHMETIC", 1, true))
+    end
+  end)
+
+  it("of a board must be one that its instruction set has", function()
+    local data = work .. "/classes"
+    sys.mkdir_p(data)
+    for _, part in ipairs { "lua", "boards" } do tiny.must { "cp", "-R", msagen.datadir .. "/" .. part, data } end
+    local text = sys.read_file(data .. "/boards/generic-c99-nofma.lua"):gsub('"generic%-c99%-nofma"', '"odd"')
+    local function refusal(changed)
+      sys.write_file(data .. "/boards/odd.lua", changed)
+      local status, output = sys.spawn { tiny.program(), "boards", env = { MSAGEN_DATADIR = data }, stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+      equal(status, 1)
+      return output
+    end
+    holds(refusal((text:gsub("f32%-muladd%-1", "f64-1"))), "odd.lua", "expected f32-fma-1 or f32-muladd-1, found f64-1")
+    local isa = sys.read_file(data .. "/lua/isa/c99.lua"):gsub("  fma = [^\n]*\n", "")
+    sys.write_file(data .. "/lua/isa/bare.lua", isa)
+    holds(refusal((text:gsub('isa = "c99"', 'isa = "bare"'):gsub("f32%-muladd%-1", "f32-fma-1"))), "odd.lua", "expected f32-muladd-1", "bare", "found f32-fma-1")
   end)
 end)
 

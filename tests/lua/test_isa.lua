@@ -67,12 +67,13 @@ local here = tiny.boards()
 for _, board in ipairs(tiny.emulated()) do here[#here + 1] = board end
 describe("vector operations are the scalar ones in every lane:", function()
   for _, board in ipairs(here) do
-    it(board.isa.name, function()
+    it(board.isa.name .. " in " .. board.arithmetic, function()
       local dir = work .. "/" .. board.name
       sys.mkdir_p(dir)
       sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h", { isa = board.isa, made_by = "" }))
+      sys.write_file(dir .. "/msa_arith.h", require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
       sys.write_file(dir .. "/isa.c", template.render(PROGRAM, "program", { isa = board.isa }))
-      local command = { board.compiler, "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", msagen.datadir .. "/runtime", "-I", dir, "-o", dir .. "/isa", dir .. "/isa.c" }
+      local command = { board.compiler, "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", dir, "-o", dir .. "/isa", dir .. "/isa.c" }
       for _, flags in ipairs { board.flags, board.link_flags or {} } do table.move(flags, 1, #flags, #command + 1, command) end
       tiny.must(command)
       local call = { stdin = "/dev/null" }

@@ -17,7 +17,7 @@ describe("strides", function()
 end)
 
 describe("the key tile", function()
-  -- DESIGN.md section 3: part of the definition. These numbers are f32-fma-1; another number is another arithmetic.
+  -- DESIGN.md section 3: part of the definition. These numbers are both classes'; another number is another arithmetic.
   it("is whole rows of the grid, about 256 keys", function()
     for _, case in ipairs { { 196, 14, 196 }, { 4096, 64, 256 }, { 1024, 32, 256 }, { 256, 16, 256 }, { 23, 1, 23 }, { 4096, 1, 256 }, { 289, 17, 255 }, { 90000, 300, 300 }, { 25, 5, 25 } } do
       equal(kernels.key_tile(case[1], case[2]), case[3], ("%d keys in rows of %d"):format(case[1], case[2]))
@@ -130,6 +130,7 @@ end
 
 --- One program for a board: cases add C, input and what must come out.
 local function program(board)
+  reference = require "msagen.reference".of(board.arithmetic)
   local p = { set = new(board), body = {}, input = {}, expected = {}, names = {} }
   local function c(format, ...) p.body[#p.body + 1] = "    " .. format:format(...) end
   -- A matrix read from the input, rows ld apart, NaN around it.
@@ -214,9 +215,10 @@ local function run(p, board)
   local dir = work .. "/" .. board.name
   sys.mkdir_p(dir)
   sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
+  sys.write_file(dir .. "/msa_arith.h", require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
   sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness", { kernels = table.concat(p.set.texts), body = table.concat(p.body, "\n") }))
   sys.write_file(dir .. "/in", table.concat(p.input))
-  local command = { board.compiler, "-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-w", "-I", msagen.datadir .. "/runtime", "-o", dir .. "/kernels", dir .. "/kernels.c" }
+  local command = { board.compiler, "-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-w", "-o", dir .. "/kernels", dir .. "/kernels.c" }
   for _, flags in ipairs { board.flags, board.link_flags or {} } do table.move(flags, 1, #flags, #command + 1, command) end
   tiny.must(command)
   local call = { stdin = dir .. "/in", stdout = dir .. "/out", stderr = "capture" }

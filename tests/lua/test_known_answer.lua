@@ -26,7 +26,7 @@ int main(int argc, char **argv)
     return 0;
 }
 ]]
-local OK, DAMAGED, DIFFERENT = 0, 10, 21 -- msa.h; numbers are never reused
+local OK, ARITHMETIC, DAMAGED, DIFFERENT = 0, 8, 10, 21 -- msa.h; numbers are never reused
 
 --- The status of opening and of the self-test of what is in dir now.
 local function verdict(dir)
@@ -54,11 +54,23 @@ describe("the self-test passes", function()
   end
 end)
 
+describe("weights of another class of arithmetic", function()
+  it("are refused at opening", function()
+    local fma, muladd = built("plain", "generic-c99"), built("plain", "generic-c99-nofma")
+    local a, b = sys.read_file(fma .. "/msa_weights.bin"), sys.read_file(muladd .. "/msa_weights.bin")
+    assert(a ~= b)
+    sys.write_file(fma .. "/msa_weights.bin", b)
+    sys.write_file(muladd .. "/msa_weights.bin", a)
+    equal({ verdict(fma), verdict(muladd) }, { ARITHMETIC, ARITHMETIC })
+  end)
+end)
+
 describe("the self-test reports", function()
   local dir = built("adapted", "generic-c99")
 
   --- The verdict with one file changed; the file is put back.
-  local function with(file, change)
+  local function with(file, change, folder)
+    local dir = folder or dir
     local path = dir .. "/" .. file
     local text = sys.read_file(path)
     local changed = change(text)
@@ -88,6 +100,12 @@ describe("the self-test reports", function()
     equal(with("msa_arith.h", function(text)
       return (text:gsub("static inline float msa_fma%(float a, float b, float c%)\n{", "%0\n    if (a == a) return a * b + c;"))
     end), DIFFERENT)
+  end)
+  it("multiply-adds that are fused where two roundings are the definition", function()
+    local nofma = built("adapted", "generic-c99-nofma")
+    equal(with("msa_arith.h", replacing("#if MSA_ARITHMETIC_MULADD\n    return a %* b %+ c;\n#elif", "#if"), nofma), DIFFERENT)
+    equal(with("msa_simd.h", replacing("msa_vadd%(msa_vmul%(a, b%), c%)", "(float)((double)a * (double)b + (double)c)"), nofma), DIFFERENT)
+    equal(verdict(nofma), OK)
   end)
   it("another order of the partial sums", function()
     equal(with("msa_simd.h", replacing("return %(a0 %+ a2%) %+ %(a1 %+ a3%)", "return (a0 + a1) + (a2 + a3)")), DIFFERENT)
