@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The boards: one file each in boards/, a table.
+--- The boards: one file each in boards/, a table; or a user's own, a file anywhere or a table in a build script (docs/boards.md). lua/board_check.lua
+-- says what each field may be, boards/template/my-board.lua where its number is found.
+--   like               name of a board of msagen's whose fields it has where it does not say otherwise; false: has none
 --   name, summary      what the command line calls it, and a line about it
---   isa                an instruction set of lua/isa
+--   isa                an instruction set of lua/isa, or the name of such a file, NAME.lua, beside the board's own
 --   arithmetic         its class, f32-fma-1 unless said: f32-muladd-1 where there are no fused multiply-adds
 --   hosted             true where the board runs an operating system with stdio
 --   requires           CPU features (as the host program names them) without which it cannot run here natively
@@ -10,8 +12,9 @@
 --                      replaced in it; without them the program and its arguments follow
 --   compiler, flags    command and target flags; archiver: ar unless said; link_flags: more flags where the runner is linked;
 --                      optimisation: what the Makefile's CFLAGS begin as, -O2 unless said
---   start              where there is no operating system (docs/boards.md): { folder, script, product, runner }: of boards/FOLDER the
---                      linker script, a template, and C files: start-up code, and what stands in for an operating system under the runner
+--   start              where there is no operating system (docs/boards.md): { folder, script, product, runner }: of FOLDER beside
+--                      the board's file, or else of boards/FOLDER, the linker script, a template, and C files: start-up code, and what stands in for an
+--                      operating system under the runner
 --   cores              the most that --cores may say, 8 unless said
 --   stack              bytes, of boards with a linker script
 --   core               per cycle: fma_per_cycle, loads_per_cycle, stores_per_cycle (vectors), issue (instructions);
@@ -25,6 +28,7 @@
 --                      there, of "arena", "weights" and "code", the first memory that has room being taken; bandwidth, bytes per
 --                      second that the core reads; reserved, bytes for stack and everything else; address, for the linker script alone.
 --                      Without it: boards.memories
+local check = require "board_check"
 local fail = require "fail"
 local sys = require "msagen.sys"
 
@@ -33,37 +37,104 @@ local boards = {}
 --- The classes of arithmetic (docs/compiler.md).
 boards.classes = { ["f32-fma-1"] = true, ["f32-muladd-1"] = true }
 
-local function folder() return msagen.datadir .. "/boards" end
+local function installed() return msagen.datadir .. "/boards" end
 
-local function load_board(name)
-  local path = folder() .. "/" .. name .. ".lua"
+-- Boards that are loaded, each with the folders in which its files are looked for; tables of users' own are not among them.
+local folders = setmetatable({}, { __mode = "k" })
+
+--- Run a file that only returns a table. It sees no library; what goes wrong in it is said in one line.
+local function table_of(path)
+  if not sys.exists(path) or sys.isdir(path) then fail("%s: expected a board's file, found %s", path, sys.isdir(path) and "a folder" or "none") end
   local chunk, message = loadfile(path, "t", {})
-  if not chunk then fail("%s", message) end
-  local board = chunk()
-  assert(board.name == name, path)
-  local isa_path = msagen.datadir .. "/lua/isa/" .. board.isa .. ".lua"
-  local isa = assert(loadfile(isa_path, "t", {}))()
-  isa.name = board.isa
-  board.isa = isa
-  board.arithmetic = board.arithmetic or "f32-fma-1"
-  if not boards.classes[board.arithmetic] then fail("%s: arithmetic: expected f32-fma-1 or f32-muladd-1, found %s", path, tostring(board.arithmetic)) end
-  if board.arithmetic == "f32-muladd-1" then
-    isa.fma, isa.fma_lane = "msa_vadd(msa_vmul(a, b), c)", nil
-  elseif not isa.fma then
-    fail("%s: arithmetic: expected f32-muladd-1, as %s has no fused multiply-add, found f32-fma-1", path, isa.name)
+  local ok, result = chunk ~= nil, message
+  if chunk then ok, result = pcall(chunk) end
+  if not ok then fail("%s", (tostring(result):gsub("%c", " "))) end
+  if type(result) ~= "table" then fail("%s: expected a file that returns a table, found %s", path, result == nil and "nothing" or type(result)) end
+  return result
+end
+
+--- The folder of `name`, which is beside the board's file or, for what the board does not bring, in boards/.
+local function found_in(places, folder, name)
+  for _, place in ipairs(places) do
+    local path = ("%s/%s"):format(place, folder)
+    if sys.exists(path .. "/" .. name) then return path end
   end
+end
+
+local function load_isa(name, place, where)
+  local path = name:match "%.lua$" and not name:find("/", 1, true) and ("%s/%s"):format(place, name) or ("%s/lua/isa/%s.lua"):format(msagen.datadir, name)
+  if not name:match "^[%w_.-]+$" or not sys.exists(path) then
+    local names = {}
+    for _, file in ipairs(sys.list(msagen.datadir .. "/lua/isa")) do names[#names + 1] = file:match "^(.+)%.lua$" end
+    fail("%s: isa: expected one of %s, or a file beside it, found %s", where, table.concat(names, ", "), (name:gsub("%c", " ")))
+  end
+  local isa = table_of(path)
+  for field, kind in pairs { width = "integer", registers = "integer", vector = "string", load = "string", store = "string" } do
+    if (math.type(isa[field]) or type(isa[field])) ~= kind then fail("%s: %s: expected %s, found %s", path, field, kind == "integer" and "a whole number" or "C text", tostring(isa[field])) end
+  end
+  isa.name = name:gsub("%.lua$", "")
+  return isa
+end
+
+--- Put the fields of the board that `board` is like under its own.
+local function completed(board, where)
+  local like = board.like
+  if like == nil then return board end
+  if type(like) ~= "string" or not like:match "^[%w_.-]+$" or not sys.exists(("%s/%s.lua"):format(installed(), like)) then
+    fail("%s: like: expected one of %s, found %s", where, table.concat(boards.names(), ", "), (tostring(like):gsub("%c", " ")))
+  end
+  local whole = table_of(("%s/%s.lua"):format(installed(), like))
+  for key, value in pairs(board) do
+    if value == false and key ~= "hosted" then whole[key] = nil else whole[key] = value end
+  end
+  whole.like = nil
+  return whole
+end
+
+--- A board from a table that says what its file would.
+-- @param place folder beside which its own files lie  @param where what messages begin with
+local function from_table(raw, place, where)
+  local board = {}
+  for key, value in pairs(completed(raw, where)) do board[key] = value end
+  local places = place == installed() and { place } or { place, installed() }
+  check(board, where, function(name) return found_in(places, board.start.folder, name) end)
+  board.isa = load_isa(board.isa, place, where)
+  board.arithmetic = board.arithmetic or "f32-fma-1"
+  if board.arithmetic == "f32-muladd-1" then
+    board.isa.fma, board.isa.fma_lane = "msa_vadd(msa_vmul(a, b), c)", nil
+  elseif not board.isa.fma then
+    fail("%s: arithmetic: expected f32-muladd-1, as %s has no fused multiply-add, found f32-fma-1", where, board.isa.name)
+  end
+  if place ~= installed() then board.source = where end
+  folders[board] = places
   return board
 end
 
---- All boards, by name.
+local function from_file(path, where)
+  local board = from_table(table_of(path), path:match "^(.*)/[^/]*$" or ".", where or path)
+  local name = path:match "([^/]*)%.lua$"
+  if board.name ~= name then fail("%s: name: expected %s, as the file is called, found %s", where or path, tostring(name), board.name) end
+  return board
+end
+
+--- The names of msagen's own boards, in order.
+function boards.names()
+  local names = {}
+  for _, file in ipairs(sys.list(installed())) do names[#names + 1] = file:match "^(.+)%.lua$" end
+  table.sort(names)
+  return names
+end
+
+--- All of msagen's own boards, by name.
 function boards.all()
   local list = {}
-  for _, file in ipairs(sys.list(folder())) do
-    local name = file:match("^(.+)%.lua$")
-    if name then list[#list + 1] = load_board(name) end
-  end
-  table.sort(list, function(a, b) return a.name < b.name end)
+  for i, name in ipairs(boards.names()) do list[i] = from_file(("%s/%s.lua"):format(installed(), name)) end
   return list
+end
+
+--- The folder that has a file of board.start.
+function boards.folder_of(board, file)
+  return found_in(folders[board], board.start.folder, file)
 end
 
 --- Whether this CPU runs the board's code natively.
@@ -82,14 +153,20 @@ function boards.memories(board)
   return { { name = "memory", kind = "ram", holds = { "arena", "weights", "code" }, bandwidth = 10e9, bytes = boards.native(board) and require("msagen.speed").memory() or math.huge } }
 end
 
---- The board of a name; refused with the list if there is none.
-function boards.named(name)
-  local names = {}
-  for _, board in ipairs(boards.all()) do
-    if board.name == name then return board end
-    names[#names + 1] = board.name
+--- Whether what a user calls a board is a file of their own.
+function boards.is_file(name)
+  return name:find("/", 1, true) ~= nil or name:match "%.lua$" ~= nil
+end
+
+--- The board of a name of msagen's own, of a file's path, or of a table as such a file returns it; refused with the list if there is none.
+-- @param where of a table: what messages begin with  @param place of a table: the folder beside which its files lie
+function boards.named(name, where, place)
+  if type(name) == "table" then return folders[name] and name or from_table(name, place or ".", where or "board") end
+  if boards.is_file(name) then return from_file(name) end
+  for _, known in ipairs(boards.names()) do
+    if known == name then return from_file(("%s/%s.lua"):format(installed(), name)) end
   end
-  fail("--board: expected one of %s, found %s", table.concat(names, ", "), name)
+  fail("--board: expected one of %s, or a file of your own (NAME.lua), found %s", table.concat(boards.names(), ", "), name)
 end
 
 --- The fastest board that this CPU can run.

@@ -17,12 +17,12 @@ local compiler = {}
 compiler.passes = { "prune", "fuse", "schedule", "memory" }
 
 --- Options of a device, as build scripts and the command line give them.
--- @field checkpoint path (required, unless there are banks)  @field board name  @field resolution pixels  @field depth slices
+-- @field checkpoint path (required, unless there are banks)  @field board name, file, or table as such a file returns it  @field resolution pixels  @field depth slices
 -- @field dialect name  @field classes n  @field decoder_heads n  @field global_blocks list of block numbers
 -- @field cores 1 to 8  @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier  @field precision "f32"
 -- @field base path of the backbone of adapter-only files  @field banks list of { name =, checkpoint = }
 -- @field text_prompts path of a .safetensors  @field name folder of one device among several
-compiler.options = { checkpoint = "string", board = "string", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
+compiler.options = { checkpoint = "string", board = "string or table", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
   decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", cores = "integer", base = "string", banks = "table",
   text_prompts = "string", name = "string" }
 
@@ -36,7 +36,7 @@ local function check_device(device, where)
       fail("%s: expected one of the fields %s, found %s", where, table.concat(known, ", "), tostring(key))
     end
     local found = math.type(value) == "integer" and "integer" or type(value)
-    if kind ~= "any" and found ~= kind then fail("%s: %s: expected %s, found %s", where, key, kind, found) end
+    if kind ~= "any" and not kind:find(found, 1, true) then fail("%s: %s: expected %s, found %s", where, key, kind, found) end
   end
   if not device.checkpoint and not (device.banks and #device.banks > 0) then fail("%s: checkpoint: expected a path, found none", where) end
   if device.precision and device.precision ~= "f32" then fail("%s: precision: expected f32, found %s", where, device.precision) end
@@ -114,7 +114,7 @@ end
 -- @param draft nothing but sizes is wanted: kernels are not written
 function compiler.schedule(device, where, draft)
   check_device(device, where)
-  local board = device.board and boards.named(device.board) or boards.best()
+  local board = device.board and boards.named(device.board, where .. ": board") or boards.best()
   local open = require("msagen.checkpoint").open
   local options = {}
   for key, value in pairs(device) do options[key] = value end
@@ -217,11 +217,7 @@ function compiler.build(device, dir, where, progress)
     if several then runtime[#runtime + 1], runner[#runner + 1] = "msa_cores", "msa_threads" end
     local info = { runtime_objects = {}, runner_objects = {}, start_objects = {} }
     local start = build.board.start
-    local from = { [runtime] = "runtime", [runner] = "runtime" }
-    if start then
-      from[start.product], from[start.runner] = "boards/" .. start.folder, "boards/" .. start.folder
-      for i, file in ipairs(start.product) do info.start_objects[i] = file .. ".o" end
-    end
+    for i, file in ipairs(start and start.product or {}) do info.start_objects[i] = file .. ".o" end
     for i, file in ipairs(runtime) do info.runtime_objects[i] = file .. ".o" end
     for i, file in ipairs(runner) do info.runner_objects[i] = file .. ".o" end
     for _, file in ipairs(start and start.runner or {}) do info.runner_objects[#info.runner_objects + 1] = file .. ".o" end
@@ -231,8 +227,15 @@ function compiler.build(device, dir, where, progress)
     for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
     texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.board.arithmetic)
     if several then texts["msa_threads.h"] = sys.read_file(msagen.datadir .. "/runtime/msa_threads.h") end
-    for list, folder in pairs(from) do
-      for _, file in ipairs(list) do texts[file .. ".c"] = sys.read_file(("%s/%s/%s.c"):format(msagen.datadir, folder, file)) end
+    for _, list in ipairs { runtime, runner } do
+      for _, file in ipairs(list) do texts[file .. ".c"] = sys.read_file(("%s/runtime/%s.c"):format(msagen.datadir, file)) end
+    end
+    for _, list in ipairs(start and { start.product, start.runner } or {}) do
+      for _, file in ipairs(list) do
+        local name = file .. ".c"
+        if texts[name] then fail("%s: start: expected files that the model has not, found %s", build.board.name, name) end
+        texts[name] = sys.read_file(boards.folder_of(build.board, name) .. "/" .. name)
+      end
     end
     local names, files = {}, {}
     for file in pairs(texts) do names[#names + 1] = file end

@@ -206,7 +206,7 @@ function emit.texts(build, blob, info)
   end
   if not env.linkable then texts["msa_weights.S"] = nil end
   local start = board.start
-  if start then texts[start.script] = template.file(msagen.datadir .. "/boards/" .. start.folder, start.script, env) end
+  if start then texts[start.script] = template.file(require("boards").folder_of(board, start.script), start.script, env) end
   texts["Makefile"] = template.file(folder, "Makefile", env)
   return texts
 end

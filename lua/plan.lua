@@ -15,13 +15,15 @@ local THINGS = { "arena", "weights", "code" }
 local BEYOND = 16
 local MAX_SIDE = 16384
 
+local function source(board) return board.source or ("boards/%s.lua"):format(board.name) end
+
 --- How fast the board's core is: { fma, multiply-adds a second; bandwidth, bytes a second, nil for what each memory says; measured }.
 -- Measured in a fraction of a second where the board's code runs on this machine, else by the board's file.
 function plan.rates(board)
   local speed = require "msagen.speed"
   local fma = boards.native(board) and speed.fma(board.isa.width)
   if fma then return { fma = fma, bandwidth = speed.read(64 << 20), measured = true } end
-  if not board.clock then fail("boards/%s.lua: clock: expected the core's clock in Hz, found none", board.name) end
+  if not board.clock then fail("%s: clock: expected the core's clock in Hz, found none", source(board)) end
   return { fma = board.clock * board.isa.width * board.core.fma_per_cycle, measured = false }
 end
 
@@ -143,7 +145,7 @@ end
 function plan.make(device, where, rates)
   local build = compiler.schedule(device, where)
   local board, memories = build.board, boards.memories(build.board)
-  if not board.code then fail("boards/%s.lua: code: expected bytes of an operation, a loop and a call, found none", board.name) end
+  if not board.code then fail("%s: code: expected bytes of an operation, a loop and a call, found none", source(board)) end
   local bytes = sizes(build)
   local places, lacking = plan.place(bytes, memories)
   if not places then

@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
--- msagen boards [--json]: what can be built for.
+-- msagen boards [FILE.lua...] [--json]: what can be built for; of files of the user's own, whether they are boards and what they are.
+
+local fail = require "fail"
 
 local verb = {}
 
 function verb.setup(command)
+  command:argument("file", "Board files of your own: they are checked, and listed instead of msagen's boards."):argname("FILE.lua"):args "*"
   command:flag("--json", "For machines: one JSON array.")
 end
 
@@ -16,11 +19,18 @@ end
 
 function verb.run(args)
   local boards = require "boards"
-  local best = boards.best()
+  local best, all = boards.best(), boards.all()
+  if #args.file > 0 then
+    all = {}
+    for i, path in ipairs(args.file) do
+      if not boards.is_file(path) then fail("%s: expected a board's file, NAME.lua, found another name", path) end
+      all[i] = boards.named(path)
+    end
+  end
   if args.json then
     local json = require "msagen.json"
     local list = json.array {}
-    for i, board in ipairs(boards.all()) do
+    for i, board in ipairs(all) do
       list[i] = {
         name = board.name, summary = board.summary, isa = board.isa.name, arithmetic = board.arithmetic, compiler = board.compiler, flags = json.array(board.flags),
         hosted = board.hosted, native = boards.native(board), emulator = board.emulator and json.array(board.emulator) or json.null,
@@ -32,7 +42,7 @@ function verb.run(args)
   end
   local row = "%-18s %-8s %-13s %-22s %s\n"
   io.stdout:write(row:format("board", "isa", "arithmetic", "runs", "what"))
-  for _, board in ipairs(boards.all()) do
+  for _, board in ipairs(all) do
     local default = best and board.name == best.name and " (the default here)" or ""
     io.stdout:write(row:format(board.name, board.isa.name, board.arithmetic, runs(boards, board), board.summary .. default))
   end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The devices that a command line describes: options that `build` and `plan` share, and build scripts.
+local boards = require "boards"
 local fail = require "fail"
 
 local options = {}
@@ -33,7 +34,7 @@ end
 --- Declare the argument and the options that describe a device.
 function options.setup(command)
   command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there are banks."):argname("SCRIPT.lua|CHECKPOINT"):args "?"
-  command:option("--board", "What to compile for; msagen boards lists them. Default: the best board for this CPU."):argname "NAME"
+  command:option("--board", "What to compile for: one that msagen boards lists, or a board's file of your own. Default: the best board for this CPU."):argname "NAME|FILE.lua"
   command:option("--resolution", "Side of the square that images are resized to, pixels. Default: the file's own."):argname("PX"):convert(integer)
   command:option("--depth", "Slices of a volume. Default: 1."):argname("D"):convert(integer)
   command:option("--precision", "Arithmetic of the build: f32."):argname("NAME"):convert(one_of "f32")
@@ -82,6 +83,8 @@ local function run_script(path)
       if folder and type(t[field]) == "string" and t[field]:sub(1, 1) ~= "/" then t[field] = folder .. "/" .. t[field] end
     end
     for _, field in ipairs { "checkpoint", "base", "text_prompts" } do relative(device, field) end
+    if type(device.board) == "string" and boards.is_file(device.board) then relative(device, "board") end
+    if type(device.board) == "table" then device.board = boards.named(device.board, ("%s: board"):format(path), folder) end
     for _, bank in ipairs(type(device.banks) == "table" and device.banks or {}) do
       if type(bank) == "table" then relative(bank, "checkpoint") end
     end
@@ -104,7 +107,8 @@ function options.devices(args)
     if banks then device.banks = banks end
     list[i] = { device = device }
     if several then
-      local name = device.name or device.board
+      local name = device.name or type(device.board) == "table" and device.board.name or device.board
+      if not device.name and type(name) == "string" and boards.is_file(name) then name = name:match "([^/]*)%.lua$" end
       if type(name) ~= "string" or not name:match("^[%w_.-]+$") or name:match("^%.+$") then fail("%s: name: expected letters, digits, -, _ and . for each device of a list, found %s", args.input, tostring(name)) end
       if seen[name] then fail("%s: name: expected a different one for each device, found %s twice", args.input, name) end
       seen[name] = true

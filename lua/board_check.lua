@@ -1,0 +1,157 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- What a board's table must be: every field known and of its kind, its files there, its memories apart. Refused in one line that names the file,
+-- the field, what was expected and what was found. lua/boards.lua says what the fields mean.
+local cores = require "cores"
+local fail = require "fail"
+local sys = require "msagen.sys"
+
+local THINGS = { arena = true, weights = true, code = true }
+local ALIGNMENT = 64 -- of the arena and of the weights
+
+--- A value as a message shows it: short, and in one line.
+local function shown(value)
+  if value == nil then return "none" end
+  if type(value) == "string" then return value == "" and "an empty text" or (#value > 60 and value:sub(1, 57) .. "..." or value):gsub("%c", " ") end
+  if value ~= value then return "NaN" end
+  if math.type(value) == "float" then return ("%.14g"):format(value) end
+  return type(value) == "table" and "a table" or type(value) == "function" and "a function" or tostring(value)
+end
+
+-- A kind is a function: value -> nil, or what was expected (and what was found, where that is not the value).
+
+local function text(value)
+  if type(value) ~= "string" or value == "" or value:find "%c" then return "a text in one line" end
+end
+local function name(value)
+  if type(value) ~= "string" or not value:match "^[%w_][%w_.-]*$" then return "a name of letters, digits, -, _ and ." end
+end
+local function flag(value)
+  if type(value) ~= "boolean" then return "true or false" end
+end
+local function number(value)
+  if math.type(value) == nil or value ~= value or value == math.huge or value == -math.huge then return "a number" end
+end
+local function positive(value)
+  if number(value) or value <= 0 then return "a number above 0" end
+end
+local function whole(least, most)
+  return function(value)
+    local n = not number(value) and math.tointeger(value)
+    if not n or n < least or n > most then return most < math.maxinteger and ("a whole number from %d to %d"):format(least, most) or ("a whole number, at least %d"):format(least) end
+  end
+end
+local function one_of(...)
+  local allowed = { ... }
+  return function(value)
+    for _, a in ipairs(allowed) do
+      if a == value then return nil end
+    end
+    return #allowed == 1 and allowed[1] or table.concat(allowed, ", ", 1, #allowed - 1) .. " or " .. allowed[#allowed]
+  end
+end
+local function list_of(kind, least)
+  return function(value)
+    local expected = ("a list of %stexts"):format(least > 0 and "one or more " or "")
+    if type(value) ~= "table" or #value < least then return expected, type(value) == "table" and "an empty one" or nil end
+    local count = 0
+    for _ in pairs(value) do count = count + 1 end
+    if count ~= #value then return expected, "a table with other keys" end
+    for i, v in ipairs(value) do
+      local problem = kind(v)
+      if problem then return problem .. (" as number %d"):format(i), shown(v) end
+    end
+  end
+end
+--- A table with these fields, each { kind, required }.
+local function record(fields) return { fields = fields } end
+
+local MEMORY = {
+  name = { function(value) if type(value) ~= "string" or not value:match "^[%a_][%w_]*$" then return "a name of letters, digits and _" end end, true },
+  address = { whole(0, 1 << 47) }, bytes = { whole(1, math.maxinteger), true }, kind = { one_of("ram", "flash", "ddr"), true },
+  bandwidth = { positive, true }, reserved = { whole(0, math.maxinteger) },
+  holds = { list_of(one_of("arena", "weights", "code"), 1), true },
+}
+
+local FIELDS = {
+  name = { name, true }, like = { name }, summary = { text, true }, isa = { text, true }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, hosted = { flag, true }, requires = { list_of(text, 0), true },
+  preference = { number, true }, emulator = { list_of(text, 1) }, compiler = { text, true }, flags = { list_of(text, 0), true }, archiver = { text },
+  link_flags = { list_of(text, 0) }, optimisation = { text },
+  start = { record { folder = { name, true }, script = { name, true }, product = { list_of(name, 1), true }, runner = { list_of(name, 0), true } } },
+  cores = { whole(1, cores.MOST) }, stack = { whole(256, 1 << 31) },
+  core = { record { fma_per_cycle = { positive, true }, loads_per_cycle = { positive }, stores_per_cycle = { positive }, fma_latency = { positive }, issue = { positive }, divide = { positive }, mispredict = { positive } }, true },
+  caches = { record { l1 = { whole(1024, math.maxinteger), true }, l2 = { whole(1024, math.maxinteger), true }, l3 = { whole(1024, math.maxinteger) } }, true },
+  bytes_per_cycle = { record { l2 = { positive }, l3 = { positive }, memory = { positive } } },
+  address_bits = { whole(16, 64) }, clock = { positive }, code = { record { operation = { positive, true }, loop = { positive, true }, call = { positive, true } } },
+  memories = { function(value) if type(value) ~= "table" or #value == 0 then return "a list of memories" end end },
+}
+
+local function sorted(set)
+  local names = {}
+  for key in pairs(set) do names[#names + 1] = tostring(key) end
+  table.sort(names)
+  return names
+end
+
+local function check_fields(value, fields, where)
+  for _, key in ipairs(sorted(value)) do
+    if not fields[key] then fail("%s: expected one of the fields %s, found %s", where, table.concat(sorted(fields), ", "), shown(key)) end
+  end
+  for _, key in ipairs(sorted(fields)) do
+    local kind, required, v = fields[key][1], fields[key][2], value[key]
+    if v == nil then
+      if required then fail("%s: %s: expected %s, found none", where, key, type(kind) == "table" and "a table" or kind(nil)) end
+    elseif type(kind) == "table" then
+      if type(v) ~= "table" then fail("%s: %s: expected a table, found %s", where, key, shown(v)) end
+      check_fields(v, kind.fields, where .. ": " .. key)
+    else
+      local expected, found = kind(v)
+      if expected then fail("%s: %s: expected %s, found %s", where, key, expected, found or shown(v)) end
+    end
+  end
+end
+
+local function check_memories(board, where)
+  local holders, seen = {}, {}
+  for i, memory in ipairs(board.memories) do
+    local what = ("%s: memories: number %d"):format(where, i)
+    if type(memory) ~= "table" then fail("%s: expected a table, found %s", what, shown(memory)) end
+    check_fields(memory, MEMORY, what)
+    what = ("%s: memories: %s"):format(where, memory.name)
+    if seen[memory.name] then fail("%s: expected a name of its own, found it twice", what) end
+    seen[memory.name] = true
+    for _, thing in ipairs(memory.holds) do holders[thing] = true end
+    if (memory.reserved or 0) > memory.bytes then fail("%s: reserved: expected at most its %d bytes, found %d", what, memory.bytes, memory.reserved) end
+    if board.start and not memory.address then fail("%s: address: expected one, as the linker script needs it, found none", what) end
+    if memory.address and memory.address % ALIGNMENT ~= 0 then fail("%s: address: expected a multiple of %d, found 0x%x", what, ALIGNMENT, memory.address) end
+    for k = 1, memory.address and i - 1 or 0 do
+      local other = board.memories[k]
+      if other.address and memory.address < other.address + other.bytes and other.address < memory.address + memory.bytes then
+        fail("%s: address: expected a place that no other memory has, found 0x%x, which lies in %s", what, math.max(memory.address, other.address), other.name)
+      end
+    end
+  end
+  for _, thing in ipairs(sorted(THINGS)) do
+    if not holders[thing] then fail("%s: memories: expected one that holds %s, found none", where, thing) end
+  end
+end
+
+--- Check a board's table; `isa` may still be a name.
+-- @param where what messages begin with  @param find function(file of start) -> folder that has it, or nil
+return function(board, where, find)
+  check_fields(board, FIELDS, where)
+  if board.memories then check_memories(board, where) end
+  local start = board.start
+  if not start then return end
+  if board.hosted then fail("%s: start: expected none where hosted = true, found a table", where) end
+  for _, field in ipairs { "memories", "stack" } do
+    if not board[field] then fail("%s: %s: expected it beside start, as the linker script needs it, found none", where, field) end
+  end
+  if board.stack % 8 ~= 0 then fail("%s: stack: expected a multiple of 8, found %d", where, board.stack) end
+  local files = { { "script", start.script } }
+  for _, list in ipairs { "product", "runner" } do
+    for _, file in ipairs(start[list]) do files[#files + 1] = { list, file .. ".c" } end
+  end
+  for _, file in ipairs(files) do
+    if not find(file[2]) then fail("%s: start: %s: expected a file of the folder %s, found no %s", where, file[1], start.folder, file[2]) end
+  end
+end

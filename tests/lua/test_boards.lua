@@ -1,0 +1,178 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Boards of msagen's and boards of users' own: what their files may say, in one line what they may not, and where their other files lie.
+
+local spec = require "spec"
+local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
+local sys, json = spec.host "msagen.sys", spec.host "msagen.json"
+if not (sys and json) then return end
+local boards, tiny, verb = require "boards", require "tiny_model", require "verbs.build"
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-boards-")
+sys.cleanup(work)
+tiny.device(work, "plain")
+local TEMPLATE = msagen.datadir .. "/boards/template/my-board.lua"
+local template = sys.read_file(TEMPLATE)
+
+--- The template with a text replaced, as a file of its own. @return its path
+local function changed(from, to)
+  local at, stop = template:find(from, 1, true)
+  assert(at, "the template has no " .. from)
+  local path = work .. "/my-board.lua"
+  sys.write_file(path, template:sub(1, at - 1) .. to .. template:sub(stop + 1))
+  return path
+end
+
+local function refused(from, to, ...)
+  local path = changed(from, to)
+  refuses(function() boards.named(path) end, path, ...)
+end
+
+describe("the template", function()
+  it("is a board, and none of msagen's", function()
+    local board = boards.named(TEMPLATE)
+    equal({ board.name, board.isa.name, board.arithmetic, #board.memories }, { "my-board", "c99", "f32-fma-1", 3 })
+    for _, other in ipairs(boards.all()) do assert(other.name ~= "my-board") end
+    refuses(function() boards.named "my-board" end, "--board", "generic-c99", "my-board")
+  end)
+
+  it("shows every field that a board may have", function()
+    local ok, problem = pcall(boards.named, changed("clock = ", "clocks = "))
+    assert(not ok)
+    local count = 0
+    for field in problem.msagen:match("one of the fields (.-), found"):gmatch "[%w_]+" do
+      count = count + 1
+      holds(template, field .. " = ")
+    end
+    assert(count > 20)
+    for _, field in ipairs { "address", "bandwidth", "bytes", "holds", "kind", "reserved" } do holds(template, field .. " = ") end
+  end)
+
+  it("builds as any board does", function()
+    local device = tiny.device(work, "plain")
+    device.board = TEMPLATE
+    tiny.build(device, work .. "/template")
+    local m = json.decode(sys.read_file(work .. "/template/manifest.json"), "manifest.json")
+    equal({ m.board, m.hosted, m.emulator[1] }, { "my-board", false, "qemu-system-arm" })
+    assert(sys.exists(work .. "/template/msa_start.c") and sys.exists(work .. "/template/msa_board.ld"))
+  end)
+end)
+
+describe("a board's file is refused", function()
+  it("where it is none, or no program", function()
+    refuses(function() boards.named(work .. "/absent.lua") end, work .. "/absent.lua", "found none")
+    refuses(function() boards.named(work .. "/") end, work, "found a folder")
+    refused("return {", "return 7, {", "expected a file that returns a table, found number")
+    refused("return {", "local x = {", "expected a file that returns a table, found nothing")
+    refused("return {", "error 'two\nlines' return {", "my-board.lua:")
+    refused("return {", "return {{", "my-board.lua:")
+    refused("hosted = false", "hosted = ('x'):rep(1 << 50)", "my-board.lua:")
+    refused("hosted = false", "hosted = os.exit(3)", "my-board.lua:")
+  end)
+
+  it("where a field is missing, unknown or of another kind", function()
+    for _, field in ipairs { "name", "summary", "isa", "hosted", "requires", "preference", "compiler", "flags", "core", "caches" } do refused("\n  " .. field .. " = ", "\n  -- = ") end
+    refused("  compiler = ", "  -- ", "compiler: expected a text in one line, found none")
+    refused("compiler = ", "compilers = ", "expected one of the fields", "compiler,", "found compilers")
+    refused('compiler = "arm-none-eabi-gcc"', 'compiler = "gcc\\n\\tevil"', "compiler: expected a text in one line, found gcc")
+    refused("hosted = false", "hosted = 0", "hosted: expected true or false, found 0")
+    refused("requires = {}", "requires = { x = 1 }", "requires: expected a list of texts, found a table with other keys")
+    refused('"-mthumb"', "7", "flags: expected a text in one line as number 2, found 7")
+    refused("clock = 480e6", "clock = 0 / 0", "clock: expected a number above 0, found NaN")
+    refused("clock = 480e6", "clock = -1", "clock: expected a number above 0, found -1")
+    refused("clock = 480e6", "clock = '480 MHz'", "clock: expected a number above 0, found 480 MHz")
+    refused("issue = 2", "issue = {}", "core: issue: expected a number above 0, found a table")
+    refused("l1 = 16 * 1024", "l1 = 16", "caches: l1: expected a whole number, at least 1024, found 16")
+    refused("caches = {", "caches = 16, other = {", "expected one of the fields", "found other")
+    refused("caches = { l1 = 16 * 1024, l2 = 16 * 1024 }", "caches = 16384", "caches: expected a table, found 16384")
+    refused("loop = 16", "loop = math.huge", "my-board.lua")
+    refused("cores = 1", "cores = 64", "cores: expected a whole number from 1 to 8, found 64")
+    refused("stack = 16 * 1024", "stack = 16.5", "stack: expected a whole number from 256 to 2147483648, found 16.5")
+    refused("stack = 16 * 1024", "stack = 1001", "stack: expected a multiple of 8, found 1001")
+    refused('name = "my-board"', 'name = "other"', "name: expected my-board, as the file is called, found other")
+    refused('name = "my-board"', 'name = "../x"', "name: expected a name of letters, digits, -, _ and ., found ../x")
+  end)
+
+  it("where its instructions are unknown, or its arithmetic is not theirs", function()
+    refused('isa = "c99"', 'isa = "altivec"', "isa: expected one of", "neon", "found altivec")
+    refused('isa = "c99"', 'isa = "../boards/generic-c99"', "isa: expected one of")
+    refused('"f32-fma-1"', '"f16"', "arithmetic: expected f32-fma-1 or f32-muladd-1, found f16")
+    sys.write_file(work .. "/broken.lua", "return { width = 4 }")
+    refuses(function() boards.named(changed('isa = "c99"', 'isa = "broken.lua"')) end, "broken.lua", "expected", "found nil")
+  end)
+
+  it("where its memories cannot be", function()
+    refused("memories = {", "memories = {}, x = {", "expected one of the fields")
+    refused("memories = {", "memories = 3, requires = {", "memories: expected a list of memories, found 3")
+    refused("memories = {", "memories = { 'ram',", "memories: number 1: expected a table, found ram")
+    refused("0x60000000", "0x20100000", "memories: external: address: expected a place that no other memory has, found 0x20100000, which lies in ram")
+    refused("0x60000000", "0x60000010", "memories: external: address: expected a multiple of 64, found 0x60000010")
+    refused("address = 0x60000000, ", "", "memories: external: address: expected one, as the linker script needs it, found none")
+    refused('"external"', '"ram"', "memories: ram: expected a name of its own, found it twice")
+    refused('"external"', '"to do"', "memories: number 3: name: expected a name of letters, digits and _, found to do")
+    refused('holds = { "weights" }', 'holds = { "code" }', "memories: expected one that holds weights, found none")
+    refused('holds = { "weights" }', "holds = {}", "memories: number 3: holds: expected a list of one or more texts, found an empty one")
+    refused('holds = { "weights" }', 'holds = { "wait" }', "memories: number 3: holds: expected arena, weights or code as number 1, found wait")
+    refused("reserved = 64 * 1024", "reserved = 64 << 20", "memories: ram: reserved: expected at most its 4194304 bytes, found 67108864")
+    refused("bandwidth = 133e6", "bandwidth = 0", "memories: number 3: bandwidth: expected a number above 0, found 0")
+    refused('kind = "ram"', 'kind = "rom"', "kind: expected ram, flash or ddr, found rom")
+  end)
+
+  it("where what it starts with is not there, or not wanted", function()
+    refused('"msa_board.ld", product', '"other.ld", product', "start: script: expected a file of the folder cortex-m, found no other.ld")
+    refused('"msa_memory" }', '"msa_absent" }', "start: product: expected a file of the folder cortex-m, found no msa_absent.c")
+    refused('folder = "cortex-m"', 'folder = "../cortex-m"', "start: folder: expected a name of letters, digits, -, _ and ., found ../cortex-m")
+    refused("hosted = false", "hosted = true", "start: expected none where hosted = true")
+    refused("stack = 16 * 1024,", "", "stack: expected it beside start")
+    sys.mkdir_p(work .. "/cortex-m")
+    sys.write_file(work .. "/cortex-m/msa_model.c", "")
+    local device = tiny.device(work, "plain")
+    device.board = changed('"msa_memory" }', '"msa_model" }')
+    refuses(function() tiny.build(device, work .. "/clash") end, "my-board", "start", "found msa_model.c")
+    sys.remove_tree(work .. "/cortex-m")
+  end)
+end)
+
+describe("a board of one's own", function()
+  it("may be like one of msagen's, and drop what that one has", function()
+    local path = work .. "/mine.lua"
+    sys.write_file(path, 'return { name = "mine", like = "cortex-m7", clock = 600e6, emulator = false, summary = "mine" }')
+    local mine, m7 = boards.named(path), boards.named "cortex-m7"
+    equal({ mine.name, mine.clock, mine.emulator, mine.hosted, mine.compiler, mine.caches, mine.memories }, { "mine", 600e6, nil, false, m7.compiler, m7.caches, m7.memories })
+    equal(m7.clock, 480e6)
+    sys.write_file(path, 'return { name = "mine", like = "pdp-11" }')
+    refuses(function() boards.named(path) end, path, "like: expected one of", "cortex-m7", "found pdp-11")
+  end)
+
+  it("brings its own linker script, start-up file and instruction set; the rest are msagen's", function()
+    sys.mkdir_p(work .. "/own/cortex-m")
+    sys.write_file(work .. "/own/own.lua", 'return { name = "own", like = "cortex-m7", isa = "slow.lua" }')
+    sys.write_file(work .. "/own/slow.lua", sys.read_file(msagen.datadir .. "/lua/isa/c99.lua"))
+    sys.write_file(work .. "/own/cortex-m/msa_start.c", "/* mine */\n")
+    local device = tiny.device(work, "plain")
+    device.board = work .. "/own/own.lua"
+    local build = tiny.build(device, work .. "/own-fw")
+    equal({ build.board.isa.name, sys.read_file(work .. "/own-fw/msa_start.c") }, { "slow", "/* mine */\n" })
+    equal(sys.read_file(work .. "/own-fw/msa_memory.c"), sys.read_file(msagen.datadir .. "/boards/cortex-m/msa_memory.c"))
+    holds(sys.read_file(work .. "/own-fw/msa_board.ld"), "where things lie on own")
+  end)
+
+  it("is named in a build script by a path from there, or is a table in it", function()
+    local count = 0
+    local function build(board)
+      count = count + 1
+      local script, out = ("%s/script-%d.lua"):format(work, count), ("%s/out-%d"):format(work, count)
+      sys.write_file(script, ('local function device(board) return msagen.device { checkpoint = "plain.safetensors", dialect = "sam", decoder_heads = 4, global_blocks = { 1 }, board = board } end\nreturn %s'):format(board))
+      equal(tiny.quietly(verb.run, { input = script, output = out }), 0)
+      return out
+    end
+    local function board_of(dir) return json.decode(sys.read_file(dir .. "/manifest.json"), "manifest.json").board end
+    equal(board_of(build 'device "own/own.lua"'), "own")
+    sys.mkdir_p(work .. "/theirs")
+    sys.write_file(work .. "/theirs/start.c", "/* theirs */\n")
+    sys.write_file(work .. "/theirs/x.ld", "/* $(board.name) */\n")
+    local out = build 'device { name = "here", like = "cortex-m7", start = { folder = "theirs", script = "x.ld", product = { "start" }, runner = {} } }'
+    equal({ board_of(out), sys.read_file(out .. "/start.c"), sys.read_file(out .. "/x.ld") }, { "here", "/* theirs */\n", "/* here */\n" })
+    equal(sys.list(build '{ device "own/own.lua", device { name = "here", like = "generic-c99" }, device "generic-c99" }'), { "generic-c99", "here", "own" })
+    refuses(function() build 'device { name = "here", like = "generic-c99", clock = "fast" }' end, "script-4.lua: board: clock: expected a number above 0, found fast")
+    refuses(function() build 'device "own/absent.lua"' end, "own/absent.lua: expected a board's file, found none")
+  end)
+end)
