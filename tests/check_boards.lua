@@ -1,0 +1,108 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Golden cases on boards, here or under their emulators: on every board whose compiler and emulator there are, every case that fits its memories has the
+-- digest of its class's plain C board. luahost check_boards.lua [small]
+--   BOARDS   names, or board files of one's own, parted by blanks; default: all that msagen has, or with small those that this CPU cannot run itself
+--   CASES    beginnings of cases' names; default: all, or with small the two that take least
+local sys = require "msagen.sys"
+local boards = require "boards"
+local cases = require "cases"
+local fail = require "fail"
+local tally = require "tally"
+
+local work = tally.folder "check-boards"
+local SMALL = { "msa-2023-2d-trainer-file", "sam-2d-exact-windows" }
+local REFERENCES = { ["f32-fma-1"] = "generic-c99", ["f32-muladd-1"] = "generic-c99-nofma" }
+
+local function words(text)
+  local list = {}
+  for word in (text or ""):gmatch "%S+" do list[#list + 1] = word end
+  return list
+end
+
+--- The boards asked for, and the cases; what is misspelt ends the program.
+local function chosen()
+  local listed, names = {}, words(os.getenv "BOARDS")
+  for _, name in ipairs(#names > 0 and names or boards.names()) do
+    local board = boards.named(name)
+    if #names > 0 or arg[1] ~= "small" or not boards.native(board) then listed[#listed + 1] = { name = name, board = board } end
+  end
+  local prefixes, found = words(os.getenv "CASES"), {}
+  if #prefixes == 0 then prefixes = arg[1] == "small" and SMALL or { "" } end
+  for _, prefix in ipairs(prefixes) do
+    local before = #found
+    for _, name in ipairs(sys.list(cases.folder)) do
+      if name:sub(1, #prefix) == prefix and sys.exists(("%s/%s/checkpoint.pth"):format(cases.folder, name)) then
+        if not found[name] then found[#found + 1] = { name = name, case = cases.read(name) } end
+        found[name] = true
+      end
+    end
+    if #found == before and not found[prefix] then fail("CASES: expected beginnings of golden cases' names, found %s", prefix) end
+  end
+  return listed, found
+end
+
+--- Why a board cannot be run here, or nil.
+local function obstacle(board)
+  local native = boards.native(board)
+  if not native and not board.emulator then return "this is another CPU, and it has no emulator" end
+  for _, program in ipairs { board.compiler, not native and board.emulator[1] or nil } do
+    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then return "there is no " .. program end
+  end
+end
+
+--- Why a case does not fit a board's memories, or nil.
+local function too_large(one, name)
+  local command = cases.build(one.name, one.case, name, "/dev/null")
+  for i, word in ipairs(command) do
+    if word == "-o" then table.remove(command, i + 1) table.remove(command, i) break end
+  end
+  command[2], command.stdin, command.stdout, command.stderr = "plan", "/dev/null", "capture", "capture"
+  local status, output = sys.spawn(command)
+  if status == 0 then return nil end
+  return output:match "(expected room on [^\n]*)" or error(output:gsub("%s+$", ""), 0)
+end
+
+local function digest(one, name, fw)
+  local folder, prompts = cases.folder .. "/" .. one.name, work .. "/prompts.json"
+  tally.must(cases.build(one.name, one.case, name, fw))
+  sys.write_file(prompts, cases.prompts(one.name, one.case))
+  local found = cases.digest(tally.must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts", prompts, "--digest" })
+  sys.remove_tree(fw)
+  return found
+end
+
+local references = {}
+local function reference(one, name)
+  local key = name .. " " .. one.name
+  references[key] = references[key] or digest(one, name, work .. "/reference")
+  return references[key]
+end
+
+local listed, all = chosen()
+local left_out = {}
+for i, entry in ipairs(listed) do
+  local name, board = entry.name, entry.board
+  local why = obstacle(board)
+  io.stdout:write(("== %s, %d of %d: %s\n"):format(name, i, #listed, why and "not checked, " .. why or boards.native(board) and "here" or "under " .. board.emulator[1]))
+  io.stdout:flush()
+  if why then
+    tally.skip(name, why)
+    left_out[#left_out + 1] = ("%s (%s)"):format(name, why)
+  end
+  for _, one in ipairs(why and {} or all) do
+    local title, own = ("%s on %s"):format(one.name, name), REFERENCES[board.arithmetic]
+    local ok, problem = pcall(too_large, one, name)
+    if ok and problem then tally.skip(title, problem)
+    else
+      tally.test(title, function()
+        if not ok then error(problem, 0) end
+        local expected = reference(one, own)
+        if name == own then return "the reference of " .. board.arithmetic end
+        local found = digest(one, name, work .. "/fw")
+        assert(found == expected, ("digest %s, that of %s is %s"):format(found, own, expected))
+      end)
+    end
+  end
+end
+if #left_out > 0 then io.stdout:write("not checked: ", table.concat(left_out, "; "), "\n") end
+return tally.finish()
