@@ -142,7 +142,7 @@ function compiler.schedule(device, where, draft)
   return build
 end
 
-local RUNTIME = { "msa_check", "msa_crc32c", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
+local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
 local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine" }
 
 local function manifest(build, device, blob, info, files)
@@ -162,7 +162,7 @@ local function manifest(build, device, blob, info, files)
   end
   return {
     banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
-    generator = "msagen", version = msagen.version, board = build.board.name, hosted = build.board.hosted, requires = json.array(build.board.requires),
+    generator = "msagen", version = msagen.version, board = build.board.name, hosted = build.board.hosted, clock = build.board.clock or json.null, requires = json.array(build.board.requires),
     emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
     prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },

@@ -104,6 +104,11 @@ const char *msa_status_text(msa_status status);
  * a product that defines it replaces that. */
 int msa_progress(uint32_t layer);
 
+/* Hook: what a counter of this core's cycles shows, or of anything as even; it must not go back, so 32 bits are to be carried on. Nothing in the
+ * library calls it: it is for a product's msa_progress, to time layers and keep deadlines, and without an operating system for the test bench.
+ * The library's own knows no counter and returns 0; a product that defines it, or links one of the board's start-up files that does, replaces that. */
+uint64_t msa_cycles(void);
+
 /* ---- builds for several cores (MSA_MODEL_CORES above 1) ----
  * Each layer's work is shared by a fixed table, so that any number of cores gives the same bits. A call runs on core 0, the
  * caller; the two hooks bring in the others. msa_threads.c has them for POSIX threads, in the place of the library's own,

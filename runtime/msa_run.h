@@ -110,7 +110,8 @@ int msa_run_report_times(msa_status status, double *encode_ms, double *decode_ms
 
 int msa_run_profile(const unsigned char *p, size_t bytes);
 
-/* What a profile is measured with: the time that this thread had a core, where the system tells it, or the time of day. */
+/* What a profile is measured with: the time that this thread had a core, where the system tells it; without a system the core's own cycles, as so many
+ * of its nominal clock; or the time of day. */
 double msa_run_clock_ms(void);
 
 /* From msa_progress: a layer's last moment, and the next one's first. */

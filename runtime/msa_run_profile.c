@@ -21,7 +21,8 @@ struct watch {
 };
 
 static struct watch *watched;
-static bool by_wall;
+static enum { CPU, WALL, CYCLES } by;
+static uint32_t khz; /* of the cycles */
 static double fma_gmacs, read_gbytes; /* the best so far */
 
 #if ON_POSIX && defined(CLOCK_THREAD_CPUTIME_ID)
@@ -49,9 +50,38 @@ static double cpu_ms(void)
 }
 #endif
 
+/* Without an operating system: whether somebody defined msa_cycles, and it counts. */
+#if BARE
+static bool has_cycles(void)
+{
+    const uint64_t start = msa_cycles();
+    for (int i = 0; i < 1000; ++i) {
+        if (msa_cycles() > start) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static double cycles(void)
+{
+    return (double)msa_cycles();
+}
+#else
+static bool has_cycles(void)
+{
+    return false;
+}
+
+static double cycles(void)
+{
+    return 0.0;
+}
+#endif
+
 double msa_run_clock_ms(void)
 {
-    return by_wall ? msa_run_now_ms() : cpu_ms();
+    return by == CPU ? cpu_ms() : by == WALL ? msa_run_now_ms() : cycles() / (double)khz;
 }
 
 void msa_run_layer_ends(uint32_t layer)
@@ -154,7 +184,7 @@ static int watch_init(struct watch *watch, const char *phase, uint32_t layers, u
 
 int msa_run_profile(const unsigned char *p, size_t bytes)
 {
-    uint32_t head[4];
+    uint32_t head[5];
     if (bytes != sizeof head) {
         return msa_run_fail("request: short profile");
     }
@@ -163,7 +193,8 @@ int msa_run_profile(const unsigned char *p, size_t bytes)
     if (count == 0 || count > 1000000 || head[1] > 10000 || head[2] > 10000 || msa_run_need_image() != 0) {
         return msa_run_fail("request: a profile of %lu", (unsigned long)count);
     }
-    by_wall = head[3] != 0 || !has_cpu_clock();
+    khz = head[4];
+    by = khz != 0 && has_cycles() ? CYCLES : head[3] == 0 && has_cpu_clock() ? CPU : WALL;
     struct watch encode, decode;
     size_t area_bytes;
     double *const column = msa_run_allocate(sizeof(double) * count);
@@ -186,6 +217,6 @@ int msa_run_profile(const unsigned char *p, size_t bytes)
     }
     report_watch(&encode, count, 1.0, column);
     report_watch(&decode, count, D, column);
-    fprintf(msa_run.response, "clock %s\nfma_gmacs %.4f\nread_gbytes %.4f\n", by_wall ? "wall" : "cpu", fma_gmacs, read_gbytes);
+    fprintf(msa_run.response, "clock %s\nfma_gmacs %.4f\nread_gbytes %.4f\n", by == CPU ? "cpu" : by == WALL ? "wall" : "cycles", fma_gmacs, read_gbytes);
     return 0;
 }

@@ -39,7 +39,7 @@ return {
   -- Optional, without an operating system: the linker script and C files of a folder, here boards/cortex-m of msagen's. A folder of that name beside this
   -- file comes first, file by file: put your own msa_board.ld or msa_start.c there. product: linked with a product that brings none of its own;
   -- runner: what the test bench has in the place of an operating system.
-  start = { folder = "cortex-m", script = "msa_board.ld", product = { "msa_start", "msa_memory" }, runner = { "msa_semihosting" } },
+  start = { folder = "cortex-m", script = "msa_board.ld", product = { "msa_start", "msa_memory", "msa_dwt" }, runner = { "msa_semihosting" } },
 
   -- Optional: the most that --cores may say. Data sheet: cores whose caches are coherent.
   cores = 1,

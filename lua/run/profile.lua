@@ -26,6 +26,12 @@ function profile.phases(folder)
   return phases
 end
 
+--- The nominal clock of the board's core in kHz, by which its cycles are shown as milliseconds; 0 where its file does not say.
+function profile.khz(folder)
+  local hz = folder.clock
+  return type(hz) == "number" and hz >= 1000 and hz < 4e12 and math.tointeger(hz // 1000) or 0
+end
+
 --- What the runner's lines say: { encode_ms, decode_ms, fma_gmacs, read_gbytes, clock, encode = {{ms, least}..., whole = ms}, decode }.
 function profile.measured(lines)
   local m = { encode = {}, decode = {} }
@@ -70,6 +76,14 @@ local function sum(rows, into, peak)
   return rate(into, peak)
 end
 
+-- Of times that are cycles of the core: the cycles, and multiply-adds in each.
+local function in_cycles(rows, khz)
+  for _, row in ipairs(rows) do
+    row.cycles = math.floor(row.ms * khz + 0.5)
+    row.macs_per_cycle = row.cycles > 0 and row.macs / row.cycles or 0.0
+  end
+end
+
 --- The profile of a folder, as it is written to a file.
 -- @param m profile.measured  @param facts what else it holds: { repetitions =, image = whether one was given }
 function profile.make(folder, m, facts)
@@ -102,6 +116,11 @@ function profile.make(folder, m, facts)
     for _, list in ipairs(kinds) do p.kinds[#p.kinds + 1] = sum(list, { kind = list[1].kind, phase = phase }, peak) end
     p[phase] = sum(rows, { whole_ms = m[phase].whole, wall_ms = m[phase .. "_ms"] / (phase == "decode" and folder.depth or 1) }, peak)
   end
+  if m.clock == "cycles" then
+    local khz = profile.khz(folder)
+    p.clock_hz = khz * 1000
+    for _, rows in ipairs { p.layers, p.kinds, { p.encode, p.decode } } do in_cycles(rows, khz) end
+  end
   return p
 end
 
@@ -114,11 +133,12 @@ function profile.text(p)
   for _, row in ipairs(p.kinds) do width = math.max(width, #kind_name(row)) end
   local head = ("%%-%ds %%9s %%9s %%8s %%7s %%8s  %%-7s %%9s %%6s"):format(width)
   local line = ("%%-%ds %%9.3f %%9.2f %%8.2f %%7.1f %%8.2f  %%-7s %%9.3f %%6.2f"):format(width)
-  local function row(name, r) put(line, name, r.ms, r.macs / 1e6, r.gmacs_per_s, r.percent_of_peak, r.bytes / 1e6, r.bound, r.bound_ms, r.times_bound) end
-  local function title(name) put(head, name, "ms", "10^6 MAC", "GMAC/s", "% peak", "MB", "bound", "bound ms", "times") end
+  if p.clock_hz then head, line = head .. " %13s %9s", line .. " %13d %9.4f" end
+  local function row(name, r) put(line, name, r.ms, r.macs / 1e6, r.gmacs_per_s, r.percent_of_peak, r.bytes / 1e6, r.bound, r.bound_ms, r.times_bound, r.cycles, r.macs_per_cycle) end
+  local function title(name) put(head, name, "ms", "10^6 MAC", "GMAC/s", "% peak", "MB", "bound", "bound ms", "times", "cycles", "MAC/cycle") end
   put("peak %.1f GMAC/s%s, memory read at %.1f GB/s; medians of %d by %s%s%s", p.peak.fma_gmacs_per_s, p.cores > 1 and (", of all %d cores %.1f"):format(p.cores, p.cores * p.peak.fma_gmacs_per_s) or "",
     p.peak.read_gbytes_per_s, p.repetitions,
-    p.clock == "cpu" and "processor time" or "the time of day", p.depth > 1 and ("; decode: one of %d slices"):format(p.depth) or "", p.emulated and "; emulated: times are not the board's" or "")
+    p.clock == "cpu" and "processor time" or p.clock_hz and ("cycles at a nominal %.4g MHz"):format(p.clock_hz / 1e6) or "the time of day", p.depth > 1 and ("; decode: one of %d slices"):format(p.depth) or "", p.emulated and "; emulated: times are not the board's" or "")
   for _, phase in ipairs { "encode", "decode" } do
     local total = p[phase]
     put ""
@@ -132,7 +152,7 @@ function profile.text(p)
       if r.phase == phase then row(kind_name(r), r) end
     end
     row("all layers", total)
-    put("whole %s %.3f ms%s", phase, total.whole_ms, p.clock == "cpu" and (", %.3f by the time of day"):format(total.wall_ms) or "")
+    put("whole %s %.3f ms%s", phase, total.whole_ms, p.clock ~= "wall" and (", %.3f by the time of day"):format(total.wall_ms) or "")
   end
   return table.concat(out, "\n")
 end

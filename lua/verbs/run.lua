@@ -186,7 +186,7 @@ end
 
 local function perform(args, folder, image, list, truth, staging, scratch)
   local prompts, sys = require "run.prompts", require "msagen.sys"
-  local request = { "MSARUN3\n" }
+  local request = { "MSARUN4\n" }
   local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
 
   -- Where everything goes is settled before the work begins.
@@ -241,7 +241,7 @@ local function perform(args, folder, image, list, truth, staging, scratch)
   local repetitions = args.bench or PROFILE_REPETITIONS
   if args.profile then
     local phases = profile.phases(folder)
-    ask(PROFILE, string.pack("<I4I4I4I4", repetitions, #phases.encode, #phases.decode, (folder.cores or 1) > 1 and 1 or 0))
+    ask(PROFILE, string.pack("<I4I4I4I4I4", repetitions, #phases.encode, #phases.decode, (folder.cores or 1) > 1 and 1 or 0, profile.khz(folder)))
   elseif args.bench then ask(BENCH, string.pack("<I4", args.bench))
   end
 

@@ -55,6 +55,15 @@ describe("a profile", function()
     equal(made().emulated, false)
   end)
 
+  it("counts cycles where the runner did, at the board's nominal clock", function()
+    local lines = table.move(LINES, 1, #LINES, 1, {})
+    for i, line in ipairs(lines) do lines[i] = line:gsub("clock cpu", "clock cycles") end
+    local p = made({ clock = 480e6 }, lines)
+    equal({ p.clock, p.clock_hz, p.layers[1].cycles, p.layers[1].macs_per_cycle, p.kinds[2].cycles, p.encode.cycles }, { "cycles", 480000000, 960000, 2000000 / 960000, 5760000, 6720000 })
+    holds(profile.text(p), "by cycles at a nominal 480 MHz", "MAC/cycle", " 960000    2.0833")
+    equal({ made { clock = 480e6 }.clock_hz, profile.khz { clock = 480e6 }, profile.khz {}, profile.khz { clock = "x" }, profile.khz { clock = 1e300 }, profile.khz { clock = 0 / 0 } }, { nil, 480000, 0, 0, 0, 0 })
+  end)
+
   it("has the peak of all cores, and one core's memory", function()
     local p = made { cores = 4 }
     equal({ p.cores, p.peak.fma_gmacs_per_s, made().cores }, { 4, 2.0, 1 })
