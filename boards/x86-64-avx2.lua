@@ -7,6 +7,7 @@ return {
   hosted = true,
   requires = { "avx2", "fma" },
   preference = 10,
+  emulator = { "qemu-x86_64", "-cpu", "EPYC-Rome" },
   compiler = "gcc",
   flags = { "-mavx2", "-mfma" },
   core = { fma_per_cycle = 2, loads_per_cycle = 2, stores_per_cycle = 1, fma_latency = 4, issue = 6, divide = 5, mispredict = 15 },

@@ -42,8 +42,13 @@ static double seconds(void)
 
 static inline float itself(float x) { return x; }
 
+static inline float muladd(float a, float b, float c) { return a * b + c; }
+
 CHAINS(scalar_chains, , float, itself, msa_fma, itself)
+CHAINS(scalar_muladd_chains, , float, itself, muladd, itself)
 #if defined(__x86_64__)
+static inline __m128 sse_muladd(__m128 a, __m128 b, __m128 c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+CHAINS(sse_muladd_chains, , __m128, _mm_set1_ps, sse_muladd, _mm_cvtss_f32)
 TARGET("avx2,fma") static inline float first8(__m256 v) { return _mm256_cvtss_f32(v); }
 TARGET("avx512f") static inline float first16(__m512 v) { return _mm512_cvtss_f32(v); }
 CHAINS(avx2_chains, TARGET("avx2,fma"), __m256, _mm256_set1_ps, _mm256_fmadd_ps, first8)
@@ -54,22 +59,25 @@ static inline float first4(float32x4_t v) { return vgetq_lane_f32(v, 0); }
 CHAINS(neon_chains, , float32x4_t, vdupq_n_f32, neon_fma, first4)
 #endif
 
-/* fma(width) -> multiply-adds of single floats per second in vectors of `width` of them, the best of some takes of about a
- * millisecond; nil where this machine has none of that width. */
+/* fma(width, muladd) -> multiply-adds of single floats per second in vectors of `width` of them, the best of some takes of about a
+ * millisecond; nil where this machine has none of that width. Fused ones, or, if muladd is true, a product and a sum. */
 static int speed_fma(lua_State *L)
 {
     const lua_Integer width = luaL_checkinteger(L, 1);
+    const int apart = lua_toboolean(L, 2);
     float (*chains)(long, float) = NULL;
     if (width == 1)
-        chains = scalar_chains;
+        chains = apart ? scalar_muladd_chains : scalar_chains;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (width == 8 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (apart)
+        chains = width == 4 ? sse_muladd_chains : chains;
+    else if (width == 8 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         chains = avx2_chains;
-    if (width == 16 && __builtin_cpu_supports("avx512f"))
+    else if (width == 16 && __builtin_cpu_supports("avx512f"))
         chains = avx512_chains;
 #elif defined(__aarch64__)
-    if (width == 4)
+    if (width == 4 && !apart)
         chains = neon_chains;
 #endif
     if (!chains) {

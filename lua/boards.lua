@@ -147,6 +147,14 @@ function boards.native(board)
   return true
 end
 
+--- Whether the board's compiler is installed and takes its flags: a plain gcc does so on processors of the board's family alone.
+function boards.compiles(board)
+  local command = { board.compiler, "-E", "-x", "c", "/dev/null", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }
+  table.move(board.flags, 1, #board.flags, #command + 1, command)
+  local ok, status = pcall(sys.spawn, command)
+  return ok and status == 0
+end
+
 --- The memories of a board; of a hosted one that names none: all of this machine's if its code runs here, else as much as it needs.
 function boards.memories(board)
   if board.memories then return board.memories end

@@ -21,7 +21,7 @@ local function source(board) return board.source or ("boards/%s.lua"):format(boa
 -- Measured in a fraction of a second where the board's code runs on this machine, else by the board's file.
 function plan.rates(board)
   local speed = require "msagen.speed"
-  local fma = boards.native(board) and speed.fma(board.isa.width)
+  local fma = boards.native(board) and speed.fma(board.isa.width, board.arithmetic == "f32-muladd-1")
   if fma then return { fma = fma, bandwidth = speed.read(64 << 20), measured = true } end
   if not board.clock then fail("%s: clock: expected the core's clock in Hz, found none", source(board)) end
   return { fma = board.clock * board.isa.width * board.core.fma_per_cycle, measured = false }

@@ -32,6 +32,23 @@ local function code_of(path)
   return (sys.read_file(path):gsub("/%*.-%*/", " "):gsub('"[^"\n]*"', '""'))
 end
 
+--- The first instruction of AVX or later in a folder's library and runner, disassembled, or nil; and how many there are of all kinds.
+local function avx(fw)
+  local found, all, command = nil, 0, { "objdump", "-d", "--no-show-raw-insn", fw .. "/libmsa_model.a" }
+  for _, name in ipairs(sys.list(fw)) do
+    if name:match "^msa_run.*%.o$" then command[#command + 1] = fw .. "/" .. name end
+  end
+  assert(#command > 4, "no runner")
+  for line in lines(must(command)) do
+    local instruction = line:match "^%s*%x+:%s+(%S+)"
+    if instruction then
+      all = all + 1
+      if instruction:match "^v" or line:find "%%[yz]mm" then found = found or line end
+    end
+  end
+  return found, all
+end
+
 for _, board in ipairs(tally.boards) do
   if board.name == "generic-c99-nofma" then goto next end -- generic-c99's text but for a line of msa_arith.h and one of msa_simd.h
   local fw = work .. "/" .. board.name
@@ -43,6 +60,14 @@ for _, board in ipairs(tally.boards) do
   end)
 
   for _, compiler in ipairs { "gcc", "clang-14" } do
+    if board.name == "x86-64-sse42" then
+      tally.test(title("no instruction of AVX or FMA, whatever CFLAGS ask for, by " .. compiler), function()
+        must { "make", "-B", "-j2", "-C", fw, "CC=" .. compiler, "CFLAGS=-O2 -march=native -mavx2 -mfma" }
+        local found, all = avx(fw)
+        assert(not found and all > 10000, found or "no disassembly")
+        assert(avx(work .. "/x86-64-avx2"), "x86-64-avx2 was found to have none either")
+      end)
+    end
     tally.test(title("no warning from " .. compiler), function()
       must { "make", "-B", "-j2", "-C", fw, "CC=" .. compiler, "CFLAGS=-O2 " .. strict }
     end)

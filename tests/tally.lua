@@ -66,19 +66,23 @@ function M.must(command)
 end
 
 --- Every board whose code could run as it is on a machine of this kind: {name=, arithmetic=, missing=what this CPU lacks}; M.best is the default. M.class: name -> its class of arithmetic.
--- M.emulated: those that this CPU cannot run but an emulator can: {name=, board=, missing=what is not installed}.
+-- M.emulated: those that have an emulator, whether this CPU runs them too or not: {name=, board=, native=, missing=what is not installed}.
 local boards = require "boards"
 local features = sys.cpu_features()
 M.boards, M.emulated, M.best, M.class = {}, {}, boards.best().name, {}
 for _, board in ipairs(boards.all()) do
   local missing
   M.class[board.name] = board.arithmetic
-  if board.hosted and board.emulator and not boards.native(board) then
+  local native = boards.native(board)
+  if board.hosted and board.emulator then
     for _, program in ipairs { board.emulator[1], board.compiler } do
       if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then missing = missing or "there is no " .. program end
     end
-    M.emulated[#M.emulated + 1] = { name = board.name, board = board, missing = missing }
-  elseif board.hosted then
+    if not missing and not boards.compiles(board) then missing = ("%s does not take %s"):format(board.compiler, table.concat(board.flags, " ")) end
+    M.emulated[#M.emulated + 1] = { name = board.name, board = board, native = native, missing = missing }
+  end
+  if board.hosted and (native or not board.emulator) then
+    missing = nil
     for _, feature in ipairs(board.requires) do
       if not features[feature] then missing = "this CPU has no " .. feature end
     end

@@ -71,7 +71,7 @@ function tiny.emulated()
   for _, board in ipairs(boards.all()) do
     if board.hosted and board.emulator and not seen[board.isa.name] and not boards.native(board) then
       seen[board.isa.name] = true
-      if installed(board.compiler) and installed(board.emulator[1]) then list[#list + 1] = board else spec.skipped = spec.skipped + 1 end
+      if boards.compiles(board) and installed(board.emulator[1]) then list[#list + 1] = board else spec.skipped = spec.skipped + 1 end
     end
   end
   return list

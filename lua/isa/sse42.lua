@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- SSE: 4 floats a vector, 16 registers; no fused multiply-add. SSE2 has all of it; SSE4.2 adds the CRC-32C instruction, which the runtime takes.
+return {
+  width = 4,
+  registers = 16,
+  include = "emmintrin.h",
+  vector = "__m128",
+  load = "_mm_loadu_ps(p)",
+  store = "_mm_storeu_ps(p, v)",
+  splat = "_mm_set1_ps(s)",
+  add = "_mm_add_ps(a, b)",
+  sub = "_mm_sub_ps(a, b)",
+  mul = "_mm_mul_ps(a, b)",
+  div = "_mm_div_ps(a, b)",
+  max = "_mm_max_ps(a, b)",
+  abs = "_mm_andnot_ps(_mm_set1_ps(-0.0f), a)",
+  scale = "_mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(a), _mm_slli_epi32(_mm_castps_si128(t), 23)))",
+  zero_below = "_mm_and_ps(_mm_cmpnlt_ps(x, c), a)",
+}
