@@ -49,6 +49,30 @@ local function avx(fw)
   return found, all
 end
 
+--- Of the innermost loops of matrix products with `sums` multiplications: how many there are, and an instruction in one of them that uses the stack.
+local function products(fw, sums)
+  local count, spilled, name, body = 0, nil, nil, {}
+  for line in lines(must { "objdump", "-d", "--no-show-raw-insn", fw .. "/msa_kernels.o" }) do
+    local at, target = line:match "^%s*(%x+):", line:match "%sj%l+%s+(%x+) <"
+    if line:match "^%x+ <" then name, body = line:match "<(.*)>", {} end
+    if at and (name:match "^msa_tile_" or name:match "^msa_gemm_") then
+      body[#body + 1] = { at = tonumber(at, 16), line = line }
+      if target and body[1].at <= tonumber(target, 16) and tonumber(target, 16) < tonumber(at, 16) then
+        local multiplied, stack = 0, nil
+        for _, instruction in ipairs(body) do
+          if instruction.at >= tonumber(target, 16) then
+            if instruction.line:find "mulps" then multiplied = multiplied + 1 end
+            if instruction.line:find "%%rsp" then stack = instruction.line end
+          end
+        end
+        if multiplied == sums then count, spilled = count + 1, spilled or stack and name .. ": " .. stack end
+        body = {} -- a loop around this one is no innermost one
+      end
+    end
+  end
+  return count, spilled
+end
+
 for _, board in ipairs(tally.boards) do
   if board.name == "generic-c99-nofma" then goto next end -- generic-c99's text but for a line of msa_arith.h and one of msa_simd.h
   local fw = work .. "/" .. board.name
@@ -66,6 +90,9 @@ for _, board in ipairs(tally.boards) do
         local found, all = avx(fw)
         assert(not found and all > 10000, found or "no disassembly")
         assert(avx(work .. "/x86-64-avx2"), "x86-64-avx2 was found to have none either")
+        local loops, spilled = products(fw, 8)
+        assert(loops > 10 and not spilled, spilled or "no loops of 2 x 16 sums")
+        return ("%d instructions, %d loops of products without a spilled sum"):format(all, loops)
       end)
     end
     tally.test(title("no warning from " .. compiler), function()
