@@ -4,7 +4,7 @@
 local code_size = {}
 
 -- Instructions of inline functions of templates/simd.h and runtime/msa_arith.h; any other one is one.
-local INSTRUCTIONS = { exp = 17, vexp = 17, gelu = 33, vgelu = 33, sum16 = 16, max16 = 16 }
+local INSTRUCTIONS = { hold = 0, flushed = 3, exp = 17, vexp = 17, gelu = 33, vgelu = 33, sum16 = 16, max16 = 16 }
 
 -- Calls that a layer's function makes, and bytes of session, self-test and runtime.
 local ENCODE_CALLS, DECODE_CALLS, RUNTIME = 6, 16, 12000

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The kernels that a build needs: asked for by shape, written once each, in the order of their first use.
 -- A kernel's name says its shape. Sizes are in floats; rows of a buffer lie its `ld` apart.
+local flushing = require "flushing"
 local operations = require "operations"
 local template = require "template"
 local tiles = require "tiles"
@@ -50,10 +51,11 @@ function kernels:make(file, base, fields)
   if name then return name end
   name = self:unique(base)
   self.named[key] = name
-  local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16, cores = self.cores }, { __index = fields })
+  local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16, cores = self.cores, flushes = self.isa.flushes ~= nil }, { __index = fields })
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
     __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
   }))
+  if self.isa.flushes then text = flushing.checked(self, file, text) end
   self.texts[#self.texts + 1] = text
   for line in text:gmatch("[^\n]+") do
     local prototype = line:match("^(void .*%))$")
@@ -107,7 +109,7 @@ end
 function kernels:explain(prefix)
   local list, texts = {}, {}
   for _, text in ipairs(self.texts) do
-    if text:find("void msa_tile_", 1, true) or text:find("void msa_gemm_", 1, true) then texts[#texts + 1] = text end
+    if text:find("void msa_tile_", 1, true) or text:find("void msa_gemm_", 1, true) or text:find("void msa_gelu16", 1, true) then texts[#texts + 1] = text end
   end
   local counted = operations.count(texts)
   for i, name in ipairs(self.products) do

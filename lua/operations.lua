@@ -41,9 +41,9 @@ function operations.count(texts)
           if not head then break end
           times, rest = times * trips(head), behind
         end
-        if rest == "{" then open[#open + 1] = times
-        elseif rest == "}" then open[#open] = nil
-        else add(rest, times) end
+        if rest:find "^}" then open[#open] = nil end
+        if rest:find "{$" then open[#open + 1] = times end
+        add(rest, times)
       end
     end
     known[assert(name, "a text without a function")] = ops

@@ -98,6 +98,10 @@ static inline float msa_sqrt(float x)
     return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
 #elif defined(__aarch64__)
     return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0);
+#elif defined(__ARM_FP) && (__ARM_FP & 4) != 0 && defined(__GNUC__)
+    float root;
+    __asm__("vsqrt.f32 %0, %1" : "=t"(root) : "t"(x));
+    return root;
 #else
     uint32_t u = msa_bits(x);
     int32_t e = (int32_t)(u >> 23);

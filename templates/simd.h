@@ -6,12 +6,19 @@
 
 #include <stddef.h>
 #include <float.h>
+@ if isa.flushes then
+#include <stdbool.h>
+@ end
 #include "msa_arith.h"
 @ if isa.include then
 #include <$(isa.include)>
 @ end
 
 typedef $(isa.vector) msa_vec;
+@ if isa.prelude then
+
+$(isa.prelude)
+@ end
 
 static inline msa_vec msa_load(const float *p) { return $(isa.load); }
 static inline void msa_store(float *p, msa_vec v) { $(isa.store); }
@@ -35,6 +42,49 @@ static inline msa_vec msa_vscale(msa_vec a, msa_vec t) { return $(isa.scale); }
 /* +0 where x < c, else a. */
 static inline msa_vec msa_vzero_below(msa_vec x, msa_vec c, msa_vec a) { return $(isa.zero_below); }
 
+@ if isa.flushes then
+/* These vectors take subnormals for zeros, which sets sticky flags of the float unit; scalars do not. So kernels hold their vectors, ask, and
+ * where a subnormal was met compute the same in scalar arithmetic. A flag set for nothing costs time and changes no bit. */
+
+/* v, computed before a later msa_flushed() asks, whatever the compiler may move. */
+static inline msa_vec msa_hold(msa_vec v) { $(isa.flushes.hold); return v; }
+
+static inline bool msa_flushed(void)
+{
+    uint32_t flags;
+    $(isa.flushes.read);
+    return (flags & $(isa.flushes.mask)) != 0u;
+}
+
+/* For the end of what is computed again: scalar subnormals set the flags, too. Nothing loaded later is computed with before. */
+static inline void msa_clear_flushed(void)
+{
+    uint32_t flags;
+    $(isa.flushes.read);
+    flags &= ~$(isa.flushes.mask);
+    $(isa.flushes.write);
+}
+
+/* The scalar operation in every lane. Volatile: a compiler that saw lanes would make vectors of them again. */
+@ local function exact(name, parameters, result)
+__attribute__((cold, noinline, unused))
+static msa_vec msa_exact_v$(name)(msa_vec a, msa_vec b$(parameters))
+{
+    float lanes_a[$(isa.width)], lanes_b[$(isa.width)], lanes[$(isa.width)];
+    msa_store(lanes_a, a);
+    msa_store(lanes_b, b);
+    msa_store(lanes, $(parameters == "" and "a" or "c"));
+    volatile float *const x = lanes_a, *const y = lanes_b, *const z = lanes;
+    for (size_t i = 0; i < $(isa.width); ++i) z[i] = $(result);
+    return msa_load(lanes);
+}
+
+@ end
+@ exact("add", "", "x[i] + y[i]")
+@ exact("sub", "", "x[i] - y[i]")
+@ exact("mul", "", "x[i] * y[i]")
+@ exact("fma", ", msa_vec c", "msa_fma(x[i], y[i], z[i])")
+@ end
 static inline msa_vec msa_vexp(msa_vec x)
 {
     const msa_vec t = msa_vfma(x, msa_splat(MSA_EXP_LOG2E), msa_splat(MSA_EXP_ROUND));

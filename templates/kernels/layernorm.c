@@ -2,6 +2,8 @@
 @ local per = 16 // W
 @ local full = C // 16
 @ local tail = C % 16
+@ local const = flushes and "" or "const "
+@ local function hold(v) return flushes and ("msa_hold(%s)"):format(v) or v end
 /* y ($(rows), $(C)) = layer norm of x, rows $(ldx) and $(ldy) apart; w holds gamma and, $(gap) further, beta; eps $(eps).
  * Sums are 16 interleaved partial sums and a fixed tree. y may be x. */
 void $(name)(const float *x, const float *w, float *y)
@@ -21,13 +23,13 @@ void $(name)(const float *x, const float *w, float *y)
         }
 @ end
 @ for v = 0, per - 1 do
-        msa_store(part + $(v * W), s$(v));
+        msa_store(part + $(v * W), $(hold("s" .. v)));
 @ end
 @ if tail > 0 then
         for (size_t k = 0; k < $(tail); ++k) part[k] = part[k] + xi[$(full * 16) + k];
 @ end
-        const float mean = msa_sum16(part) / $(C).0f;
-        const msa_vec mean_v = msa_splat(mean);
+        $(const)float mean = msa_sum16(part) / $(C).0f;
+        $(const)msa_vec mean_v = msa_splat(mean);
 @ for v = 0, per - 1 do
         s$(v) = msa_splat(0.0f);
 @ end
@@ -40,18 +42,21 @@ void $(name)(const float *x, const float *w, float *y)
         }
 @ end
 @ for v = 0, per - 1 do
-        msa_store(part + $(v * W), s$(v));
+        msa_store(part + $(v * W), $(hold("s" .. v)));
 @ end
 @ if tail > 0 then
         for (size_t k = 0; k < $(tail); ++k) part[k] = msa_fma(xi[$(full * 16) + k] - mean, xi[$(full * 16) + k] - mean, part[k]);
 @ end
-        const float rstd = 1.0f / msa_sqrt(msa_sum16(part) / $(C).0f + $(eps)f);
+        $(const)float rstd = 1.0f / msa_sqrt(msa_sum16(part) / $(C).0f + $(eps)f);
+@ if flushes and full > 0 then
+        if (msa_flushed()) {
+            $(kernels:make("exact_moments", "msa_exact_moments", {}))(xi, $(C), $(eps)f, &mean, &rstd);
+            mean_v = msa_splat(mean);
+        }
+@ end
 @ if full > 0 then
         const msa_vec rstd_v = msa_splat(rstd);
-        for (size_t k = 0; k < $(full * 16); k += $(W)) {
-            const msa_vec t = msa_vmul(msa_vsub(msa_load(xi + k), mean_v), rstd_v);
-            msa_store(yi + k, msa_vfma(t, msa_load(w + k), msa_load(w + $(gap) + k)));
-        }
+        for (size_t k = 0; k < $(full * 16); k += $(W)) msa_store(yi + k, msa_vfma(msa_vmul(msa_vsub(msa_load(xi + k), mean_v), rstd_v), msa_load(w + k), msa_load(w + $(gap) + k)));
 @ else
         (void)mean_v;
 @ end

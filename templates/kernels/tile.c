@@ -54,13 +54,31 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
     const msa_vec bias$(v) = msa_load(bias + $(v * W));
 @   end
 @ end
-@ for m = 0, MR - 1 do for v = 0, last do
+@ local function result(m, v)
 @   local value = ("c%d_%d"):format(m, v)
 @   if bias then value = ("msa_vadd(%s, bias%d)"):format(value, v) end
 @   if act == "relu" then value = ("msa_vrelu(%s)"):format(value) end
 @   if residual then value = ("msa_vadd(msa_load(c + %d), %s)"):format(m * ldc + at(v, cps), value) end
-    msa_store(c + $(m * ldc + at(v, cps)), $(value));
-@ end end
+@   return value
+@ end
+@ if flushes then
+@   local exact = kernels:make("exact_tile", "msa_exact_tile", {})
+@   for m = 0, MR - 1 do for v = 0, last do
+    c$(m)_$(v) = msa_hold($(result(m, v)));
+@   end end
+    if (msa_flushed()) {
+        static const msa_tile_shape tile = { $(MR), $(NP * 16), $(K), $(lda), $(ldb), $(bps), $(ldc), $(cps), $(starts), $(act == "relu"), $(residual) };
+        $(exact)(a, b, $(bias and "bias" or "NULL"), c, &tile);
+    } else {
+@   for m = 0, MR - 1 do for v = 0, last do
+        msa_store(c + $(m * ldc + at(v, cps)), c$(m)_$(v));
+@   end end
+    }
+@ else
+@   for m = 0, MR - 1 do for v = 0, last do
+    msa_store(c + $(m * ldc + at(v, cps)), $(result(m, v)));
+@   end end
+@ end
 @ if act == "gelu" then
     for (size_t i = 0; i < $(MR); ++i) {
 @   for p = 0, cps == 16 and 0 or NP - 1 do

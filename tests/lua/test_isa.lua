@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Instruction sets: every vector operation does to each lane what msa_arith.h says of scalars, also with NaN, infinities, zeros of both signs and subnormals.
+-- Where vectors flush subnormals, it does so or says that it does not, and what is computed again does.
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
@@ -17,13 +18,29 @@ enum { W = $(isa.width) };
 static float values[] = { 0.0f, -0.0f, 1.0f, -1.0f, 1.5f, -3.25f, 0x1.000002p0f, -0x1.fffffep0f, 3.0e-20f, -7.1e19f, FLT_MIN, -FLT_MIN, 1e-45f, -5e-42f, 0x1.8p-127f, FLT_MAX, -FLT_MAX,
     INFINITY, -INFINITY, NAN, MSA_EXP_CUT, -0x1.e00002p5f, -0x1.dffffep5f, -59.5f, -88.0f, -0.7f, 11.0f, 0x1.5p-12f };
 enum { COUNT = sizeof values / sizeof *values };
+@ if isa.flushes then
+static int flushed, kept;
+@ end
 static int wrong;
-static void same(const char *what, msa_vec v, int lane, float expected, float a, float b, float c)
+static void exactly(const char *what, msa_vec v, int lane, float expected, float a, float b, float c)
 {
     float got[W];
     msa_store(got, v);
     if (msa_bits(got[lane]) != msa_bits(expected) && !(isnan(got[lane]) && isnan(expected)) && wrong++ < 4)
         printf("%s of %a, %a, %a: expected %a, found %a\n", what, a, b, c, expected, got[lane]);
+}
+static void same(const char *what, msa_vec v, int lane, float expected, float a, float b, float c)
+{
+@ if isa.flushes then
+    v = msa_hold(v);
+    if (msa_flushed()) {
+        msa_clear_flushed();
+        flushed++;
+        return;
+    }
+    kept++;
+@ end
+    exactly(what, v, lane, expected, a, b, c);
 }
 int main(void)
 {
@@ -37,13 +54,26 @@ int main(void)
             c[n] = values[(k + 3 * (n - lane + COUNT)) % COUNT];
         }
         const float x = a[lane], y = b[lane], z = c[lane];
-        const msa_vec va = msa_load(a), vb = msa_load(b), vc = msa_load(c);
+@ for _, v in ipairs { "a", "b", "c" } do
+@   if isa.flushes then
+#define v$(v) msa_load($(v)) /* behind the last question */
+@   else
+        const msa_vec v$(v) = msa_load($(v));
+@   end
+@ end
         same("fma", msa_vfma(va, vb, vc), lane, msa_fma(x, y, z), x, y, z);
         same("zero_below", msa_vzero_below(va, vb, vc), lane, x < y ? 0.0f : z, x, y, z);
 @ if isa.fma_lane then
 @   for n = 0, isa.width - 1 do
         same("fma_lane", msa_vfma_lane$(n)(va, vb, vc), lane, msa_fma(a[$(n)], y, z), a[$(n)], y, z);
 @   end
+@ end
+@ if isa.flushes then
+        exactly("exact fma", msa_exact_vfma(va, vb, vc), lane, msa_fma(x, y, z), x, y, z);
+        exactly("exact add", msa_exact_vadd(va, vb), lane, x + y, x, y, 0);
+        exactly("exact sub", msa_exact_vsub(va, vb), lane, x - y, x, y, 0);
+        exactly("exact mul", msa_exact_vmul(va, vb), lane, x * y, x, y, 0);
+        msa_clear_flushed(); /* what scalars set */
 @ end
         if (k) continue;
         same("splat", msa_splat(x), j % W, x, x, 0, 0);
@@ -58,6 +88,9 @@ int main(void)
         same("relu", msa_vrelu(va), lane, msa_max(x, 0.0f), x, 0, 0);
         if (x <= 0.0f) same("exp", msa_vexp(va), lane, msa_exp(x), x, 0, 0);
     }
+@ if isa.flushes then
+    if (flushed < 1000 || kept < 1000) printf("%d times flushed, %d times not\n", flushed, kept);
+@ end
     printf("%d wrong\n", wrong);
     return 0;
 }

@@ -90,6 +90,7 @@ for _, board in ipairs(tiny.emulated()) do here[#here + 1] = board end
 local ASSEMBLY = {
   avx2 = { fma = "\n\tvfmadd", stack = { "\n\tv[^\n]*%(%%[er][sb]p%)", "\n\tv[^\n]*%d%(%%rsp" } },
   neon = { fma = "\n\tfmla", stack = { "\n\t[ls][dt][rp]\tq[^\n]*%[sp" } },
+  neon32 = { fma = "\n\tvfma", stack = { "\n\tv[ls][dt][r1][^\n]*%[sp", "\n\tv[ls][dt]mi?a?\tsp,", "frame = %d%d" } },
 }
 ASSEMBLY.avx512 = ASSEMBLY.avx2
 

@@ -34,7 +34,13 @@ static void *stack_pointer(void)
     return at;
 }
 
-/* With -O2 these end in jumps, and have no frames of their own. */
+/* With -O2 these end in jumps, and have no frames of their own: but where a fifth argument goes onto the stack, as the two idle ones tell. */
+static msa_status idle(msa_session *s, void *a, size_t n, const void *w, size_t m) { return (void)s, (void)a, (void)n, (void)w, (void)m, MSA_OK; }
+static msa_status idle_of_none(void) { return MSA_OK; }
+static msa_status (*volatile five)(msa_session *, void *, size_t, const void *, size_t) = idle;
+static msa_status (*volatile none)(void) = idle_of_none;
+static msa_status call_idle(void) { return five(&session, arena, sizeof arena, weights, MSA_MODEL_WEIGHTS_BYTES); }
+static msa_status call_idle_of_none(void) { return none(); }
 static msa_status call_open(void) { return msa_open(&session, arena, sizeof arena, weights, MSA_MODEL_WEIGHTS_BYTES); }
 static msa_status call_self_test(void) { return msa_self_test(&session); }
 static msa_status call_encode(void)
@@ -93,6 +99,8 @@ static void *measure(void *unused)
             most = used > most ? used : most;
         }
         failed |= most == SIZE_MAX;
+        if (calls[i].call == call_open)
+            most -= used_by(call_idle, NULL, 0) - used_by(call_idle_of_none, NULL, 0);
         printf("stack %s %zu\n", calls[i].name, most);
     }
     return failed ? &failed : NULL;

@@ -1,0 +1,284 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Boards whose vectors flush subnormals: kernels and a whole model whose operands, products and sums do underflow give what plain C gives, bit for bit;
+-- and they would not, were it not asked whether anything was flushed.
+
+local spec = require "spec"
+local describe, it, equal = spec.describe, spec.it, spec.equal
+local sys = spec.host "msagen.sys"
+if not sys then return end
+local boards, flushing, kernels, template, tiny = require "boards", require "flushing", require "kernels", require "template", require "tiny_model"
+local folder = msagen.datadir .. "/templates"
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-flushing-")
+sys.cleanup(work)
+
+local here = {}
+for _, board in ipairs(tiny.emulated()) do
+  if board.isa.flushes then here[#here + 1] = board end
+end
+
+-- ---- kernels ----
+
+local HARNESS = [[
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "simd.h"
+@ if sites > 0 then
+/* The question, at one of its places in the kernels: counted, and answered with no where the command line says so. */
+static unsigned again;
+static unsigned char deaf[$(sites + 1)];
+static inline bool asked(unsigned site)
+{
+    const bool yes = msa_flushed();
+    again += yes;
+    return yes && !deaf[site];
+}
+@ end
+$(kernels)
+static uint32_t state = 1;
+static uint32_t draw(uint32_t n)
+{
+    state ^= state << 13, state ^= state >> 17, state ^= state << 5;
+    return (state >> 5) % n;
+}
+static float *room(size_t n)
+{
+    float *p = aligned_alloc(64, (n * sizeof(float) + 64 + 63) / 64 * 64);
+    if (p == NULL) exit(2);
+    for (size_t i = 0; i < n + 16; ++i) p[i] = 0.0f;
+    return p;
+}
+static float number(uint32_t exponent)
+{
+    const uint32_t kind = draw(24);
+    if (kind == 0) return 0.0f;
+    if (kind == 1) return -0.0f;
+    if (kind == 2) return msa_from_bits(draw(2) << 31 | draw(1u << 23));
+    return msa_from_bits(draw(2) << 31 | (127u - exponent + draw(3)) << 23 | draw(1u << 23));
+}
+/* Rows of numbers about 2^-scale: 2^-64 and 2^-66 make products that are subnormal, and so on; every other number may be the one before it, negative and nearly as
+ * large, so that sums cancel. */
+static void fill(float *p, size_t rows, size_t width, size_t ld)
+{
+    static const uint32_t scales[] = { 64, 126, 66, 1, 100, 30, 118, 60 };
+    for (size_t i = 0; i < rows; ++i) {
+        const uint32_t scale = scales[draw(8)];
+        for (size_t j = 0; j < width; ++j) {
+            p[i * ld + j] = number(scale);
+            if (j % 2 == 1 && draw(2) != 0 && p[i * ld + j - 1] != 0.0f) p[i * ld + j] = msa_from_bits((msa_bits(p[i * ld + j - 1]) ^ 0x80000000u) + draw(2));
+        }
+    }
+}
+static float *take(size_t rows, size_t width, size_t ld)
+{
+    float *p = room(rows * ld + width);
+    fill(p, rows, width, ld);
+    return p;
+}
+/* [K,N] in panels of 16, zeros in the last one; columns are of one scale, and neighbours in them often the same. */
+static float *panels(size_t K, size_t N)
+{
+    float *p = room((N + 15) / 16 * 16 * K), *column = room(K);
+    for (size_t n = 0; n < N; ++n) {
+        fill(column, 1, K, K);
+        for (size_t k = 0; k < K; ++k) p[n / 16 * 16 * K + k * 16 + n % 16] = k % 2 == 1 && draw(2) != 0 ? p[n / 16 * 16 * K + (k - 1) * 16 + n % 16] : column[k];
+    }
+    return p;
+}
+static float *all(float x, size_t n)
+{
+    float *p = room(n);
+    for (size_t i = 0; i < n; ++i) p[i] = x;
+    return p;
+}
+static void give(const char *title, const float *p, size_t rows, size_t width, size_t ld)
+{
+    uint32_t sum = 0, subnormal = 0;
+    for (size_t i = 0; i < rows; ++i) for (size_t j = 0; j < width; ++j) {
+        const uint32_t u = msa_bits(p[i * ld + j]);
+        sum = (sum ^ u) * 0x9e3779b1u, sum ^= sum >> 15;
+        subnormal += (u & 0x7f800000u) == 0u && (u & 0x7fffffffu) != 0u;
+    }
+    printf("%s: %08x, %u subnormal\n", title, (unsigned)sum, (unsigned)subnormal);
+}
+int main(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+@ if sites > 0 then
+    for (int i = 1; i < argc; ++i) deaf[atoi(argv[i])] = 1;
+@ end
+$(body)
+@ if sites > 0 then
+    fprintf(stderr, "%u", again);
+@ end
+    return 0;
+}
+]]
+
+-- The cases: each is made for one board's set of kernels; whatever is drawn is drawn alike on all.
+local function cases(set)
+  local body = {}
+  local function c(format, ...) body[#body + 1] = "        " .. format:format(...) end
+  local function case(made)
+    body[#body + 1] = "    {"
+    made()
+    body[#body + 1] = "    }"
+  end
+  for _, s in ipairs { { 1, 17, 48 }, { 13, 33, 50 }, { 5, 20, 301 }, { 6, 16, 1 } } do
+    local M, N, K = table.unpack(s)
+    for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" }, { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" }, { "zero", "none", true }, { "bias", "none", true } } do
+      local init, act, residual = kind[1], kind[2], kind[3] or false
+      for _, pieces in ipairs(K > 200 and not residual and { 1, 3 } or { 1 }) do
+        case(function()
+          local f = { M = M, N = N, K = K, lda = kernels.stride(K), ldc = kernels.stride(N), init = init, act = act, residual = residual }
+          local plan
+          for _, one in ipairs(require "tiles".candidates(set.isa, set.board, { M = M, panels = (N + 15) // 16, K = K, init = init, act = act, residual = residual })) do
+            plan = plan or (#one.blocks == pieces and one)
+          end
+          f.plan = assert(plan)
+          c("float *a = take(%d, %d, %d), *b = panels(%d, %d), *bias = take(1, %d, 0), *c = take(%d, %d, %d);", M, K, f.lda, K, N, kernels.round16(N), M, N, f.ldc)
+          c("%s(a, b,%s c);", set:gemm(f), init == "bias" and " bias," or "")
+          c('give("gemm %dx%dx%d %s %s%s %d", c, %d, %d, %d);', M, N, K, init, act, residual and " residual" or "", pieces, M, N, f.ldc)
+        end)
+      end
+    end
+  end
+  -- (1 + 2^-12)^2 lies half-way between two floats: a start far below the last place of the sum decides.
+  for _, start in ipairs { "0x1p-140f", "-0x1p-149f", "0x1.8p-127f" } do
+    case(function()
+      c("float *a = all(0x1.001p0f, 16), *b = all(0x1.001p0f, 16), *c = all(%s, 16);", start)
+      c("%s(a, b, c);", set:gemm { M = 1, N = 16, K = 1, lda = 16, ldc = 16, init = "keep" })
+      c('give("tie tipped by %s", c, 1, 16, 16);', start)
+    end)
+  end
+  for _, s in ipairs { { 9, 16 }, { 12, 23 }, { 8, 64 }, { 11, 100 } } do
+    for _, place in ipairs { "beside", "in place" } do
+      case(function()
+        local rows, C = s[1], s[2]
+        local ld = kernels.stride(C)
+        c("float *x = take(%d, %d, %d), *w = take(2, %d, %d), *y = %s;", rows, C, ld, C, kernels.round16(C), place == "in place" and "x" or ("room(%d)"):format(rows * ld))
+        c("%s(x, w, y);", set:layernorm { rows = rows, C = C, ldx = ld, ldy = ld, eps = 1e-6 })
+        c('give("layer norm %dx%d %s", y, %d, %d, %d);', rows, C, place, rows, C, ld)
+      end)
+    end
+  end
+  for _, kind in ipairs { "add", "sum", "add2", "add3", "addscaled", "scale", "gelu" } do
+    case(function()
+      local rows, C = 17, 37
+      local ld = kernels.stride(C)
+      local two, three, four = kind ~= "scale" and kind ~= "gelu", kind ~= "scale" and kind ~= "gelu" and kind ~= "add", kind == "add3"
+      c("float *x = take(%d, %d, %d), *y = take(%d, %d, %d), *v = take(%d, %d, %d), *z = take(%d, %d, %d);", rows, C, ld, rows, C, ld, rows, C, ld, rows, C, ld)
+      c("(void)y, (void)z, (void)v;")
+      c("%s(x%s%s%s);", set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = two and ld or nil, ldz = three and ld or nil, ldv = four and ld or nil, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil }),
+        two and ", y" or "", four and ", v" or "", three and ", z" or "")
+      c('give("rows %s", %s, %d, %d, %d);', kind, three and "z" or two and "y" or "x", rows, C, ld)
+    end)
+  end
+  for _, s in ipairs { { 9, 7 }, { 8, 48 }, { 12, 300, 170 } } do
+    case(function()
+      local rows, cols, count = table.unpack(s, 1, 3)
+      local ld = kernels.stride(cols)
+      c("float *s = take(%d, %d, %d), *m = take(1, %d, 0), *l = all(0x1.8p-3f, %d), *alpha = room(%d);", rows, cols, ld, rows, rows, rows)
+      -- Some rows of nothing but subnormals and zeros, some with one number that is not.
+      c("for (size_t i = 0; i < %d; ++i) for (size_t j = 0; i %% 3 != 0 && j < %d; ++j) s[i * %d + j] = msa_from_bits(draw(2) << 31 | draw(1u << 23));", rows, cols, ld)
+      c("for (size_t i = 0; i < %d; ++i) if (i %% 3 == 2) s[i * %d + draw(%d)] = number(i %% 2 != 0 ? 3 : 122); else m[i] = msa_from_bits(draw(2) << 31 | draw(1u << 23));", rows, ld, cols)
+      c("%s(s, m, l, alpha%s);", set:softmax { rows = rows, cols = cols, ld = ld, counted = count ~= nil }, count and ", " .. count or "")
+      c('give("softmax %dx%d", s, %d, %d, %d), give("softmax %dx%d l", l, 1, %d, 0), give("softmax %dx%d alpha", alpha, 1, %d, 0);', rows, cols, rows, cols, ld, rows, cols, rows, rows, cols, rows)
+    end)
+  end
+  -- { queries, keys, width, row, count, relative positions, side of the window that is padded }
+  for _, s in ipairs { { 7, 23, 16, nil, 6 }, { 6, 300, 12 }, { 8, 25, 20, 5, nil, true }, { 9, 289, 16, 17, nil, true }, { 6, 12, 20, 4, nil, true, 5 }, { 6, 12, 20, 4, nil, false, 5 } } do
+    case(function()
+      local M, N, d, row, count, rel, side = table.unpack(s, 1, 7)
+      local ldq, ldo, ldr = kernels.stride(d), kernels.stride(d) + 16, row and kernels.stride(side or row)
+      local packed = set:keys { keys = N, row = row, d = d }
+      local attend, sizes = set:attend { M = M, keys = N, row = row, d = d, ldq = ldq, ldo = ldo, counted = count ~= nil, rel = rel and { n = row, ld = ldr },
+        pad = side and { side = side, height = N // row, width = row } }
+      c("float *q = take(%d, %d, %d), *k = take(%d, %d, %d), *v = take(%d, %d, %d);", M, d, ldq, N, d, ldq, N, d, ldq)
+      c("float *kp = room(%d), *vp = room(%d), *s = room(%d), *o = room(%d), *stat = room(%d), *out = room(%d);", packed.k, packed.v, sizes.s, sizes.o, sizes.stat, M * ldo)
+      if rel then c("float *rh = take(%d, %d, %d), *rw = take(%d, %d, %d);", M, side or row, ldr, M, side or row, ldr) end
+      if side or not row then c("for (size_t i = 0; i < %d; ++i) for (size_t j = 0; j < %d; ++j) v[i * %d + j] = %s;", N, d, ldq, side and "number(126)" or "msa_from_bits(draw(2) << 31 | draw(1u << 15))") end
+      if side then c("float *k_pad = take(1, %d, 0), *v_pad = take(1, %d, 0);", kernels.round16(d), kernels.round16(d)) end
+      if side then c("for (size_t j = 0; j < %d; ++j) v_pad[j] = number(126);", d) end
+      c("%s(0, k, v, kp, vp);", packed.place { count = N, k_stride = ldq })
+      c("%s(q);", set:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) }))
+      c("%s(q, kp, vp,%s%s s, o, stat, out%s);", attend, rel and " rh, rw," or "", side and " k_pad, v_pad," or "", count and ", " .. count or "")
+      c('give("attention %dx%dx%d%s%s", out, %d, %d, %d);', M, N, d, rel and " rel" or "", side and " pad" or "", M, d, ldo)
+    end)
+  end
+  -- Relative positions that cancel into a subnormal start of q k, a tie: two keys above the others, or all alike.
+  case(function()
+    local packed = set:keys { keys = 4, row = 2, d = 1 }
+    local attend, sizes = set:attend { M = 1, keys = 4, row = 2, d = 1, ldq = 16, ldo = 16, rel = { n = 2, ld = 16 } }
+    c("float *q = all(0x1.001p0f, 16), *k = all(0x1.001p0f, 64), *v = take(4, 16, 16), *rh = all(-0x1p-126f, 16), *rw = all(0x1p-126f, 16);")
+    c("rw[1] = 0x1.8p-126f, v[0] = v[32] = 0.0f, v[16] = v[48] = 1.0f;")
+    c("float *kp = room(%d), *vp = room(%d), *s = room(%d), *o = room(%d), *stat = room(%d), *out = room(16);", packed.k, packed.v, sizes.s, sizes.o, sizes.stat)
+    c("%s(0, k, v, kp, vp);", packed.place { count = 4, k_stride = 16 })
+    c("%s(q, kp, vp, rh, rw, s, o, stat, out);", attend)
+    c('give("attention, tie tipped", out, 1, 1, 16);')
+  end)
+  return table.concat(body, "\n")
+end
+
+--- The cases' program for a board. @return run, sites: run(list of sites that are not to ask) gives lines, and how often something was computed again;
+-- sites is what asks, without its numbers -> list of sites
+local function compiled(board)
+  local dir = sys.mkdtemp(work, "kernels-")
+  local set = kernels.new(board.isa, board, folder)
+  local body, sites, count, texts = cases(set), {}, 0, {}
+  for i, text in ipairs(set.texts) do
+    local name, held = text:match "void msa_(%l+)", nil
+    texts[i] = text:gsub("[^\n]*\n", function(line)
+      held = line:match "held0 = msa_hold%((.*)%);" or held
+      return (line:gsub("msa_flushed%(%)", function()
+        local what = (name .. (held and ": " .. held or "")):gsub("%d+", "N")
+        count = count + 1
+        sites[what] = sites[what] or {}
+        table.insert(sites[what], tostring(count))
+        return ("asked(%d)"):format(count)
+      end))
+    end)
+  end
+  sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
+  sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness", { kernels = table.concat(texts), body = body, sites = count }))
+  local command = { board.compiler, "-std=c11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-w", "-I", msagen.datadir .. "/runtime", "-o", dir .. "/kernels", dir .. "/kernels.c" }
+  for _, flags in ipairs { board.flags, board.link_flags or {} } do table.move(flags, 1, #flags, #command + 1, command) end
+  tiny.must(command)
+  return function(deaf)
+    local call = { stdin = "/dev/null", stdout = dir .. "/out", stderr = "capture" }
+    if not boards.native(board) then table.move(board.emulator, 1, #board.emulator, 1, call) end
+    call[#call + 1] = dir .. "/kernels"
+    table.move(deaf, 1, #deaf, #call + 1, call)
+    local status, again = sys.spawn(call)
+    equal(status, 0)
+    local lines = {}
+    for line in sys.read_file(dir .. "/out"):gmatch "[^\n]+" do lines[#lines + 1] = line end
+    return lines, math.tointeger(tonumber(again))
+  end, sites
+end
+
+describe("kernels whose operands and sums are subnormal compute what plain C computes:", function()
+  for _, board in ipairs(here) do
+    it(board.name, function()
+      local expected = compiled(boards.named "generic-c99") {}
+      local run, sites = compiled(board)
+      local got, again = run {}
+      equal(#got, #expected)
+      local many = 0
+      for i, line in ipairs(expected) do
+        equal(got[i], line)
+        if math.tointeger(line:match "(%d+) subnormal") > 0 then many = many + 1 end
+      end
+      assert(many > 40, many .. " results with subnormals")
+      assert(again > 500, again .. " times computed again")
+      -- And each question is needed: where it is not asked, something else comes out. But the logits of padding go to softmax alone.
+      local kinds, truth = 0, table.concat(expected, "\n")
+      for what, list in pairs(sites) do
+        kinds = kinds + 1
+        local wrong = table.concat(run(list), "\n") ~= truth
+        assert(wrong or what:match "^attend: .*, same%)$", "no case needs the question of " .. what)
+      end
+      assert(kinds >= 14, kinds)
+    end)
+  end
+end)
