@@ -15,7 +15,7 @@ local EXACT = { msa_vadd = "msa_exact_vadd", msa_vsub = "msa_exact_vsub", msa_vm
 local OWN = { tile = true, layernorm = true, softmax = true, exact_gelu = true }
 
 local function computes(text)
-  for name in text:gmatch "msa_v%a+%f[^%w_]" do
+  for name in text:gmatch "(msa_v%a+)[%w_]*" do
     if FLUSHES[name] then return true end
   end
   return false

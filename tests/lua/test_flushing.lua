@@ -11,10 +11,49 @@ local folder = msagen.datadir .. "/templates"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-flushing-")
 sys.cleanup(work)
 
-local here = {}
+local here, other = {}, {}
 for _, board in ipairs(tiny.emulated()) do
   if board.isa.flushes then here[#here + 1] = board end
+  other[board.isa.name] = true
 end
+for _, board in ipairs(boards.all()) do
+  if board.hosted and board.isa.flushes and not other[board.isa.name] then io.stdout:write(("skipped %s: there is no %s or no %s\n"):format(board.name, board.compiler, board.emulator[1])) end
+end
+
+describe("texts of kernels for vectors that flush", function()
+  local made = {}
+  local set = { isa = { width = 4 }, make = function(_, file, base) made[#made + 1] = file return base end }
+  local function checked(line) return flushing.checked(set, "rows_test", "void f(float *x)\n{\n" .. line .. "\n}\n") end
+
+  it("store 16 floats at a time when all of them are held, or compute them again; what is left likewise", function()
+    local text = checked "    for (size_t j = 0; j < 24; j += 4) msa_store(x + j, msa_vadd(msa_load(x + j), by));"
+    spec.holds(text, "for (size_t j = 0; j < 16; j += 16) {")
+    spec.holds(text, "for (size_t j = 16; j < 24; j += 8) {")
+    spec.holds(text, "const msa_vec held3 = msa_hold(msa_vadd(msa_load(x + (j + 12)), by));")
+    spec.holds(text, "for (size_t again = 0; again < 8; again += 4) msa_store(x + (j + again), msa_exact_vadd(msa_load(x + (j + again)), by));")
+    local held, asked, stored = text:find "msa_hold", text:find "msa_flushed", text:find "msa_store%(x %+ j, held0%)"
+    assert(held < asked and asked < stored)
+  end)
+
+  it("are as they were where nothing is computed, or scalars divide", function()
+    for _, line in ipairs { "    for (size_t j = 0; j < 24; j += 4) msa_store(x + j, by);", "    for (size_t j = 0; j < 24; j += 4) msa_store(x + j, msa_vdiv(msa_load(x + j), by));", "    x[0] = x[1] + x[2];" } do
+      equal(checked(line), "void f(float *x)\n{\n" .. line .. "\n}\n")
+    end
+  end)
+
+  it("call one function for GELU", function()
+    equal(checked "    for (size_t j = 0; j < 32; j += 4) msa_store(x + j, msa_vgelu(msa_load(x + j)));", "void f(float *x)\n{\n    for (size_t j = 0; j < 32; j += 16) msa_gelu16(x + j);\n}\n")
+    equal(made, { "exact_gelu" })
+  end)
+
+  it("are refused where vectors compute in another form, or what cannot be computed again", function()
+    for _, line in ipairs { "    msa_store(x, msa_vadd(a, b));", "    a = msa_vfma(a, b, c);", "    for (size_t j = 0; j < n; j += 4) msa_store(x + j, msa_vmul(a, b));", "    for (size_t j = 0; j < 8; j += 4) msa_store(x + j, msa_vmax(a, b));" } do
+      local ok, problem = pcall(checked, line)
+      assert(not ok, line)
+      assert(problem:find("kernels/rows_test.c: vectors that flush", 1, true) or problem:find("msa_vmax cannot be computed again", 1, true), problem)
+    end
+  end)
+end)
 
 -- ---- kernels ----
 
@@ -279,6 +318,83 @@ describe("kernels whose operands and sums are subnormal compute what plain C com
         assert(wrong or what:match "^attend: .*, same%)$", "no case needs the question of " .. what)
       end
       assert(kinds >= 14, kinds)
+    end)
+  end
+end)
+
+-- ---- a model ----
+
+--- The bytes of a safetensors file with every float of the tensors that rules name multiplied by a power of two: {pattern, exponent}, the first that matches.
+local function scaled(bytes, rules)
+  local length = string.unpack("<I8", bytes)
+  local header, data = require "msagen.json".decode(bytes:sub(9, 8 + length), "header"), bytes:sub(9 + length)
+  local pieces, order = {}, {}
+  for name, t in pairs(header) do
+    if name ~= "__metadata__" then order[#order + 1] = { name = name, first = t.data_offsets[1], last = t.data_offsets[2] } end
+  end
+  table.sort(order, function(a, b) return a.first < b.first end)
+  for i, t in ipairs(order) do
+    local text, exponent = data:sub(t.first + 1, t.last), 0
+    for _, rule in ipairs(rules) do
+      if t.name:find(rule[1]) then
+        exponent = rule[2]
+        break
+      end
+    end
+    pieces[i] = exponent == 0 and text or text:gsub("....", function(four) return string.pack("<f", string.unpack("<f", four) * 2.0 ^ exponent) end)
+  end
+  return bytes:sub(1, 8 + length) .. table.concat(pieces)
+end
+
+-- Weights of 2^-60 and more stay what they are. What attention's result is projected to, and the neck's 3x3 convolution, are subnormal; the space adapter's weights
+-- and the last norm bring them back to where a digest sees them.
+local UNDERFLOWING = {
+  { "norm1%.weight$", -57 }, { "norm1%.bias$", -300 }, { "attn%.qkv%.weight$", -55 }, { "attn%.qkv%.bias$", -300 }, { "attn%.proj%.weight$", -22 }, { "attn%.proj%.bias$", -300 },
+  { "Space_Adapter%.D_fc1%.weight$", 100 }, { "Space_Adapter%.D_fc1%.bias$", -300 }, { "Space_Adapter%.D_fc2%.weight$", 34 },
+  { "neck%.0%.weight$", -55 }, { "neck%.1%.weight$", -57 }, { "neck%.1%.bias$", -300 }, { "neck%.2%.weight$", -22 }, { "neck%.3%.bias$", -300 },
+}
+
+describe("a model whose weights and activations underflow has generic-c99's digest, and has it no more where nobody asks:", function()
+  for _, board in ipairs(here) do
+    it(board.name, function()
+      local device = tiny.device(work, "adapted")
+      sys.write_file(device.checkpoint, scaled(sys.read_file(device.checkpoint), UNDERFLOWING))
+      local function digest(fw)
+        local output = tiny.must { tiny.program(), "run", fw, "--image", msagen.datadir .. "/demo/fetal-head/image.png", "--point", "200,210", "--digest" }
+        return assert(output:match "digest (%x+)", output)
+      end
+      local function build(name, dir)
+        device.board = name
+        tiny.build(device, dir)
+        return dir
+      end
+      local expected = digest(build("generic-c99", work .. "/plain"))
+      local fw = build(board.name, work .. "/" .. board.name)
+      local path = fw .. "/msa_simd.h"
+      local text = sys.read_file(path)
+      --- The digest where the answer to the question is another, and how often it was yes.
+      local function asking(answer)
+        local changed, count = text:gsub("static inline bool msa_flushed", ([[
+#include <stdio.h>
+static unsigned again;
+__attribute__((destructor)) static void tell(void)
+{
+    FILE *f = fopen("%s/again", "a");
+    if (f != NULL) fprintf(f, "%%%%u\n", again), fclose(f);
+}
+%%0]]):format(fw)):gsub("    return (%(flags & [^\n;]+);", "    again += %1;\n    return " .. answer .. ";")
+        equal(count, 1)
+        sys.write_file(path, changed)
+        os.remove(fw .. "/again")
+        local found, times = digest(fw), 0
+        for n in sys.read_file(fw .. "/again"):gmatch "%d+" do times = times + math.tointeger(n) end
+        return found, times
+      end
+      local found, times = asking "%1"
+      equal(found, expected)
+      assert(times > 100, times .. " times computed again")
+      found = asking "false"
+      assert(found ~= expected, "the same digest without a check")
     end)
   end
 end)
