@@ -9,6 +9,7 @@ local import = require "import"
 local kernels = require "kernels"
 local network = require "network"
 local segment = require "segment"
+local stream = require "stream"
 local sys = require "msagen.sys"
 
 local compiler = {}
@@ -22,9 +23,10 @@ compiler.passes = { "prune", "fuse", "schedule", "memory" }
 -- @field cores 1 to 8  @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier  @field precision "f32"
 -- @field base path of the backbone of adapter-only files  @field banks list of { name =, checkpoint = }
 -- @field text_prompts path of a .safetensors  @field name folder of one device among several
+-- @field weights "mapped" (default) or "stream": fetched by the layers through hooks of the product
 compiler.options = { checkpoint = "string", board = "string or table", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
   decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", cores = "integer", base = "string", banks = "table",
-  text_prompts = "string", name = "string" }
+  text_prompts = "string", name = "string", weights = "string" }
 
 local function check_device(device, where)
   for key, value in pairs(device) do
@@ -41,26 +43,28 @@ local function check_device(device, where)
   if not device.checkpoint and not (device.banks and #device.banks > 0) then fail("%s: checkpoint: expected a path, found none", where) end
   if device.precision and device.precision ~= "f32" then fail("%s: precision: expected f32, found %s", where, device.precision) end
   if device.cores and (device.cores < 1 or device.cores > cores.MOST) then fail("%s: cores: expected 1 to %d, found %d", where, cores.MOST, device.cores) end
+  if device.weights and device.weights ~= "mapped" and device.weights ~= "stream" then fail("%s: weights: expected mapped or stream, found %s", where, device.weights) end
   if device.prefix and not device.prefix:match("^%a[%w_]*$") then fail("%s: prefix: expected a C identifier, found %s", where, device.prefix) end
 end
 
 -- One bank's model as a scheduled graph.
 -- @param models those of all banks  @param count cores  @param private layer name -> roles of weights that differ between them, where known
--- @param draft sizes are wanted, not kernels: those get a name and no text
-local function schedule(model, board, models, count, private, draft)
+-- @param streamed weights are fetched by the layers  @param draft sizes are wanted, not kernels: those get a name and no text
+local function schedule(model, board, models, count, private, streamed, draft)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   if draft then
     set.make = function(_, _, name) return name end
     set.gemm = function() return "msa_gemm" end
   end
   local graph = network.build(model)
-  graph.models, graph.private, graph.cores = models, private, count
+  graph.models, graph.private, graph.cores, graph.streamed = models, private, count, streamed
+  graph.tables = emit.tables(model, private and private[""])
   for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
   local most, arena = 2 ^ (board.address_bits or 47), graph.memory.floats * 4
   if arena > most then
     fail("--resolution %d, --depth %d: expected an arena that %s can address, at most %.0f bytes, found %.0f", model.image_size, model.depth, board.name, most, arena)
   end
-  return { model = model, graph = graph, kernels = set, tables = emit.tables(model, private and private[""]) }
+  return { model = model, graph = graph, kernels = set, tables = graph.tables }
 end
 
 -- Which parts of which layers differ between the banks: layer name -> set of roles; "" holds the tables'.
@@ -119,7 +123,7 @@ function compiler.schedule(device, where, draft)
   local options = {}
   for key, value in pairs(device) do options[key] = value end
   options.base = device.base and open(device.base)
-  local models, names, count = {}, {}, device.cores or 1
+  local models, names, count, streamed = {}, {}, device.cores or 1, device.weights == "stream"
   if count > (board.cores or cores.MOST) then fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count) end
   for i, source in ipairs(sources(device, where)) do
     local model = import.load(open(source.path), options)
@@ -127,23 +131,34 @@ function compiler.schedule(device, where, draft)
     models[i], names[i] = model, source.name
   end
   if #models == 1 then
-    local build = schedule(models[1], board, models, count, nil, draft)
+    local build = schedule(models[1], board, models, count, nil, streamed, draft)
     build.board, build.name, build.banks = board, names[1], { build }
     return build
   end
   require("import.banks").check(models, names)
   local banks = {}
   for i, model in ipairs(models) do
-    banks[i] = schedule(model, board, models, count, nil, draft)
+    banks[i] = schedule(model, board, models, count, nil, streamed, draft)
     banks[i].name = names[i]
   end
-  local build = schedule(models[1], board, models, count, differences(banks), draft)
+  local build = schedule(models[1], board, models, count, differences(banks), streamed, draft)
   build.board, build.name, build.banks = board, names[1], banks
   return build
 end
 
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
 local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine" }
+
+-- What a streamed build fetches, or null.
+local function stream_of(build)
+  local s, buffers = build.graph.stream, build.graph.memory.by_name
+  if not s then return require("msagen.json").null end
+  local out = { tables_bytes = s.tables * 4 }
+  for _, phase in ipairs { "encode", "decode" } do
+    out[phase] = { bytes = stream.bytes(s[phase]), fetches = #s[phase].items, buffer_bytes = { buffers[stream.name(phase, 0)].floats * 4, buffers[stream.name(phase, 1)].floats * 4 } }
+  end
+  return out
+end
 
 local function manifest(build, device, blob, info, files)
   local m, json = build.model, require "msagen.json"
@@ -170,7 +185,7 @@ local function manifest(build, device, blob, info, files)
     cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
     max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
-    weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
+    stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),
     layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned), segments = json.array(segments), tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,
   }
@@ -215,10 +230,12 @@ function compiler.build(device, dir, where, progress)
     local several = build.graph.cores > 1
     local runtime, runner = table.move(RUNTIME, 1, #RUNTIME, 1, {}), table.move(RUNNER, 1, #RUNNER, 1, {})
     if several then runtime[#runtime + 1], runner[#runner + 1] = "msa_cores", "msa_threads" end
+    if build.graph.stream then runner[#runner + 1] = "msa_run_fetch" end
     local info = { runtime_objects = {}, runner_objects = {}, start_objects = {} }
     local start = build.board.start
     for i, file in ipairs(start and start.product or {}) do info.start_objects[i] = file .. ".o" end
     for i, file in ipairs(runtime) do info.runtime_objects[i] = file .. ".o" end
+    if build.graph.stream then info.runtime_objects[#runtime + 1] = "msa_stream.o" end
     for i, file in ipairs(runner) do info.runner_objects[i] = file .. ".o" end
     for _, file in ipairs(start and start.runner or {}) do info.runner_objects[#info.runner_objects + 1] = file .. ".o" end
     local blob = emit.weights(build, work .. "/" .. prefix .. "_weights.bin", progress)

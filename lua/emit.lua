@@ -4,6 +4,7 @@
 local network = require "network"
 local reference = require "msagen.reference"
 local segment = require "segment"
+local stream = require "stream"
 local template = require "template"
 local tensor = require "msagen.tensor"
 local kernels = require "kernels"
@@ -52,6 +53,17 @@ end
 -- @return the blob's report; layers get `weights_at`, floats from its start
 function emit.weights(build, path, progress)
   local graph, banks = build.graph, build.banks
+  -- The same layer's segment in another bank.
+  local function segment_in(bank, L)
+    if L.uses then
+      local list = {}
+      for i, used in ipairs(L.uses) do list[i] = segment_in(bank, used) end
+      return segment.series(list)
+    end
+    for _, other in ipairs(bank.graph.fused) do
+      if other.name == L.name then return other.segment end
+    end
+  end
   local blob = require("msagen.blob").create(path, { arith = build.board.arithmetic, version = 1 })
   local ok, result = pcall(function()
     local places = {}
@@ -66,7 +78,7 @@ function emit.weights(build, path, progress)
     end
     for i, L in ipairs(graph.fused) do
       progress(("packing weights: %s"):format(L.name), i, #graph.fused)
-      if #L.segment.parts > 0 then one(L.name, L.segment, others(function(bank) return bank.graph.fused[i].segment end)) end
+      if L.segment:floats() > 0 then one(L.name, L.segment, others(function(bank) return segment_in(bank, L) end)) end
     end
     for _, name in ipairs { "position", "prompt" } do one(name, build.tables[name], others(function(bank) return bank.tables[name] end)) end
     local report = blob:close()
@@ -82,6 +94,10 @@ function emit.weights(build, path, progress)
   result.position_bank = build.tables.position.own
   result.prompt_at = result.places.prompt
   result.prompt_bank = build.tables.prompt.own * 4
+  for _, L in ipairs(graph.fused) do
+    for i, used in ipairs(L.uses or {}) do used.prepare_at = graph.stream and L.segment:before(i, #banks) or used.weights_at end
+  end
+  if graph.stream then stream.place(graph, result, #banks) end
   return result
 end
 
@@ -122,13 +138,13 @@ local function spaced(n)
   return (s:reverse():gsub("(%d%d%d)", "%1 "):reverse():gsub("^ ", ""))
 end
 
-local function layer_text(L, folder, loops, blob)
+local function layer_text(L, folder, loops, blob, tables)
   local own = ("arena + %d"):format(L.scratch_at + L.shared)
   if loops.cores > 1 then own = ("%s + core * (size_t)%d"):format(own, L.own) end
   local fields = { name = "msa_" .. L.name, at = L.at, shared = ("arena + %d"):format(L.scratch_at), own = own, ready = false,
     bank_parameter = L.segment:bank_parameter(), bank_argument = L.segment:bank_argument() }
   for k, v in pairs(L.env) do fields[k] = v end
-  if L.uses then fields.position_at, fields.position_bank = blob.position_at, blob.position_bank end
+  if L.uses then fields.position_at, fields.position_bank, fields.position_buffer = blob.position_at, blob.position_bank, tables end
   local env = setmetatable(fields, { __index = loops })
   local text = template.file(folder, "layers/" .. L.kind .. ".c", env)
   local head = ("/* Layer %d, %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
@@ -166,7 +182,7 @@ function emit.texts(build, blob, info)
   local decoding = false
   for _, L in ipairs(graph.fused) do
     if L.kind == "dense_prompt" then decoding = true end
-    L.text = layer_text(L, folder, loops, blob)
+    L.text = layer_text(L, folder, loops, blob, graph.stream and graph.memory.by_name.tables.offset or false)
     L.decoding = decoding
     local list = decoding and decode or encode
     list[#list + 1] = L
@@ -196,6 +212,8 @@ function emit.texts(build, blob, info)
     answer = require("known_answer").compute(build), banks = build.banks, bank_macros = bank_macros,
     cores = loops.cores, core_parameter = loops.core_parameter, core_argument = loops.cores > 1 and ", core" or "", team_argument = loops.cores > 1 and ", s->team, core" or "",
     layer_end = function(i) return loops.cores > 1 and ("msa_layer_end(s, %d, core)"):format(i) or ("msa_progress(%d) != 0"):format(i) end,
+    streamed = graph.stream and stream or false, pieces = graph.stream and { encode = graph.stream.encode.items, decode = graph.stream.decode.items },
+    session_const = loops.cores == 1 and not graph.stream and "const " or "",
     bank_of = function(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end,
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
@@ -204,6 +222,7 @@ function emit.texts(build, blob, info)
   for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c", "known_answer.c", "weights.S", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
+  if graph.stream then texts["msa_stream.c"] = template.file(folder, "stream.c", env) end
   if not env.linkable then texts["msa_weights.S"] = nil end
   local start = board.start
   if start then texts[start.script] = template.file(require("boards").folder_of(board, start.script), start.script, env) end

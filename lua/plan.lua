@@ -5,6 +5,7 @@ local code_size = require "code_size"
 local compiler = require "compiler"
 local fail = require "fail"
 local predict = require "predict"
+local stream = require "stream"
 
 local plan = {}
 
@@ -29,7 +30,7 @@ end
 
 --- Bytes of the weights' file.
 local function weights_bytes(build)
-  local banks, floats = #build.banks, 0
+  local banks, floats = #build.banks, 0 -- beside the header
   for _, L in ipairs(build.graph.fused) do floats = floats + L.segment:floats(banks) end
   for _, table_ in pairs(build.tables) do floats = floats + table_:floats(banks) end
   return BLOB_HEADER + floats * 4
@@ -43,13 +44,14 @@ local function may_hold(memory, thing)
 end
 
 --- Put each thing into a memory: the first assignment that fits, memories in their order.
--- @param bytes thing -> bytes  @return thing -> memory; or nil and the thing that finds no room, however the others lie
+-- @param bytes thing -> bytes; weights that are streamed are none of them  @return thing -> memory; or nil and the thing that finds no room, however the others lie
 function plan.place(bytes, memories)
   local left, places, deepest = {}, {}, 0
   for _, memory in ipairs(memories) do left[memory] = memory.bytes - (memory.reserved or 0) end
   local function put(i)
     local thing = THINGS[i]
     if not thing then return true end
+    if not bytes[thing] then return put(i + 1) end
     deepest = math.max(deepest, i)
     for _, memory in ipairs(memories) do
       if may_hold(memory, thing) and bytes[thing] <= left[memory] then
@@ -65,7 +67,8 @@ function plan.place(bytes, memories)
 end
 
 local function sizes(build, code)
-  return { arena = build.graph.memory.floats * 4, weights = weights_bytes(build), code = code or code_size.bytes(build) }
+  local weights, streamed = weights_bytes(build), build.graph.stream ~= nil
+  return { arena = build.graph.memory.floats * 4, weights = not streamed and weights or nil, stored = streamed and weights or nil, code = code or code_size.bytes(build) }
 end
 
 -- Milliseconds of all layers, by layer and in sum.
@@ -79,7 +82,7 @@ local function times(build, places, rates)
     decoding = decoding or L.kind == "dense_prompt"
     local work = predict.layer(L, build)
     local traffic = work.traffic
-    local weights_rate, arena_rate = rates.bandwidth or places.weights.bandwidth, rates.bandwidth or places.arena.bandwidth
+    local weights_rate, arena_rate = rates.bandwidth or (places.weights or places.arena).bandwidth, rates.bandwidth or places.arena.bandwidth
     -- Weights that no cache keeps come again for every block of tokens.
     local weights = traffic.weights * (traffic.weights > last and work.blocks or 1)
     local busy = work.busy * work.share * cycle
@@ -95,6 +98,34 @@ local function times(build, places, rates)
   end
   total.decode_macs = total.decode_macs + build.model.depth * (build.graph.ready_macs or 0)
   return layers, total
+end
+
+-- What the storage of streamed weights must give so that nobody waits for it: each fetch has as long as the layer takes that is at work
+-- meanwhile. A phase's first fetch has no such layer, nor has one behind the tables: for those there is a wait.
+local function storage(build, layers)
+  local ms, out = {}, {}
+  for i, L in ipairs(build.graph.fused) do ms[L] = layers[i].ms / (layers[i].phase == "decode" and build.model.depth or 1) end
+  for _, phase in ipairs { "encode", "decode" } do
+    local items = build.graph.stream[phase].items
+    local part = { bytes = 0, waited = 0, rate = 0, fetches = #items, buffers = {} }
+    local covered, time = 0, 0
+    for i, item in ipairs(items) do
+      local before = i > 1 and items[i - 1].layer
+      local bytes = item.floats * 4
+      part.bytes = part.bytes + bytes
+      if before then
+        covered, time = covered + bytes, time + ms[before]
+        local rate = bytes / (ms[before] / 1e3)
+        if rate > part.rate then part.rate, part.layer = rate, before.name end
+      else
+        part.waited = part.waited + bytes
+      end
+    end
+    part.mean = covered / (time / 1e3)
+    for b = 0, 1 do part.buffers[b + 1] = build.graph.memory.by_name[stream.name(phase, b)].floats * 4 end
+    out[phase] = part
+  end
+  return out
 end
 
 --- The largest resolution at which a device fits its board, by scheduling others: halving between 0 and the one that does not
@@ -140,6 +171,8 @@ local function describe(memories)
 end
 
 --- The plan of a device: { board, model, rates, layers, encode_ms, decode_ms, bytes = { arena, weights, code }, bound, places = thing -> memory }.
+-- Where weights are streamed bytes has `stored` for weights, and there is storage = { encode, decode }: bytes a call (a slice, in a volume's decode) and those `waited` for, buffers,
+-- the bytes a second that hide all other fetches (`rate`, `layer` being the one that asks for it) and what they need on average (`mean`).
 -- Refused, in one line, if it does not fit the board's memories.
 -- @param rates as plan.rates gives them, if known
 function plan.make(device, where, rates)
@@ -151,13 +184,13 @@ function plan.make(device, where, rates)
   if not places then
     local size, others = largest(device, where, build, bytes.code)
     local advice = size and ("the largest resolution that fits is %d"):format(size) or others and "no resolution fits" or "the file has no other resolution"
-    fail("%s: --resolution %d: expected room on %s (%s) for arena %s, weights %s and code %s, found none for the %s; %s", where, build.model.image_size, board.name, describe(memories),
-      megabytes(bytes.arena), megabytes(bytes.weights), megabytes(bytes.code), lacking, advice)
+    fail("%s: --resolution %d: expected room on %s (%s) for arena %s%s and code %s, found none for the %s; %s", where, build.model.image_size, board.name, describe(memories),
+      megabytes(bytes.arena), bytes.weights and (", weights %s"):format(megabytes(bytes.weights)) or "", megabytes(bytes.code), lacking, advice)
   end
   rates = rates or plan.rates(board)
   local layers, total = times(build, places, rates)
   return { board = board, model = build.model, build = build, rates = rates, cores = build.graph.cores, layers = layers, encode_ms = total.encode, decode_ms = total.decode,
-    macs_encode = total.encode_macs, macs_decode = total.decode_macs, bytes = bytes, bound = build.graph.memory.bound * 4, places = places, memories = memories }
+    macs_encode = total.encode_macs, macs_decode = total.decode_macs, bytes = bytes, bound = build.graph.memory.bound * 4, storage = build.graph.stream and storage(build, layers), places = places, memories = memories }
 end
 
 return plan

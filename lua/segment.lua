@@ -79,6 +79,39 @@ function segment:bank_argument() return self.own > 0 and ", bank" or "" end
 --- Floats of all banks together.
 function segment:floats(banks) return self.shared + self.own * (banks or 1) end
 
+--- Segments of several layers one after the other, as one. It has no parts of its own.
+local series = {}
+series.__index = series
+
+function segment.series(list) return setmetatable({ list = list, parts = {}, own = 0 }, series) end
+
+function series:floats(banks)
+  local sum = 0
+  for _, one in ipairs(self.list) do sum = sum + one:floats(banks) end
+  return sum
+end
+
+--- Floats from the start to the n-th.
+function series:before(n, banks)
+  local sum = 0
+  for i = 1, n - 1 do sum = sum + self.list[i]:floats(banks) end
+  return sum
+end
+
+function series:bank_parameter() return "" end
+series.bank_argument = series.bank_parameter
+
+function series:write(blob, others)
+  local first
+  for i, one in ipairs(self.list) do
+    local same = {}
+    for k, other in ipairs(others or {}) do same[k] = other.list[i] end
+    local offset = one:write(blob, same)
+    first = first or offset
+  end
+  return first
+end
+
 local function write_part(blob, part, tensor)
   if part.kind == "panels" then return blob:panels(tensor) end
   if part.kind == "vector" then return blob:vector(tensor, round16(part.n)) end

@@ -46,7 +46,8 @@ typedef enum msa_status {
     MSA_E_SELF_TEST = 21,   /* the known answer came out differently */
     MSA_E_TEXT = 22,        /* no such text prompt */
     MSA_E_BANK = 23,        /* no such bank */
-    MSA_E_CORES = 24        /* the build is for several cores, and msa_cores_start found no others, or not so many */
+    MSA_E_CORES = 24,       /* the build is for several cores, and msa_cores_start found no others, or not so many */
+    MSA_E_FETCH = 25        /* a hook that fetches weights failed; the session is as after opening */
 } msa_status;
 
 struct msa_image;
@@ -64,7 +65,9 @@ typedef struct msa_session {
     const struct msa_image *image; /* the work at hand: an image to encode; NULL: decode */
     const float *mask;
     uint32_t slice, tokens;
-    uint32_t stop[2];             /* msa_progress ended an even or odd layer's call */
+    uint8_t stop[2];              /* msa_progress ended an even or odd layer's call */
+    uint8_t lost[2];              /* of a build with streamed weights: an even or odd piece of them did not come */
+    uint8_t fetch;                /* a fetch is under way */
     uint8_t fault[MSA_MAX_CORES]; /* a core's float unit is not as it must be */
 } msa_session;
 
@@ -130,6 +133,23 @@ void msa_cores_wait(void *team, uint32_t core);
  * environment as core 0 (unit switched on, rounding to nearest, subnormals kept; else the call ends with MSA_E_ENVIRONMENT)
  * and as much stack. Takes as long as core 0's call. Does nothing for a core that the build has not. */
 void msa_work(msa_session *s, uint32_t core);
+
+/* ---- builds whose weights are streamed (MSA_MODEL_STREAMED is 1) ----
+ * For weights that cannot be mapped: a file, a flash memory behind a serial port, a card. Each layer's weights are copied to one of two
+ * buffers in the arena while the layer before works. A product defines both hooks; the library has none. They are called on core 0
+ * alone, in msa_open, msa_encode, msa_segment and msa_self_test; one fetch at most is under way, and none when the call returns.
+ * If a hook fails the call ends with MSA_E_FETCH, and the session is as after opening (msa_open: not open). */
+
+/* Hook: begin to copy `bytes` bytes of msa_weights.bin, from `offset` on, to dst, and return at once. All three are multiples of
+ * MSA_ALIGNMENT; dst lies in the arena, and nobody reads or writes there until msa_weights_fetch_wait has returned. Where a DMA engine
+ * writes past the caches: clean and invalidate dst's lines here, for what lay there before may still be on its way to memory.
+ * Returns 0, or anything else if it cannot: nothing is then written, and msa_weights_fetch_wait is not called. */
+int msa_weights_fetch_begin(uint64_t offset, size_t bytes, void *dst);
+
+/* Hook: return when what was begun is done, and core 0 reads the new bytes at dst (invalidate its lines once more where a DMA engine wrote:
+ * they may have been read ahead). What a barrier makes seen of core 0's writes, other cores must see of these, too.
+ * Returns 0, or anything else if they did not come; either way nothing is written at dst any more. Called once for each begin that returned 0. */
+int msa_weights_fetch_wait(void);
 
 /* Enlarges mask logits to the image, a row at a time: bilinear, pixel centres (align_corners = false), float32.
  * Where the model fits the longest side into a square, by way of that square; else directly. Fields are private. */

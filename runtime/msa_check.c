@@ -39,6 +39,18 @@ static uint64_t read_u64(const unsigned char *p)
     return (uint64_t)read_u32(p) | (uint64_t)read_u32(p + 4) << 32;
 }
 
+uint32_t msa_blob_segments(const unsigned char *weights)
+{
+    return read_u32(weights + AT_SEGMENTS);
+}
+
+msa_segment_entry msa_blob_segment(const unsigned char *weights, uint32_t i)
+{
+    const unsigned char *const entry = weights + HEADER_BYTES + (size_t)i * SEGMENT_BYTES;
+    const msa_segment_entry out = {read_u64(entry), read_u64(entry + AT_SEGMENT_BYTES), read_u32(entry + AT_SEGMENT_CRC)};
+    return out;
+}
+
 msa_status msa_check_environment(void)
 {
     const uint32_t one = 1;
@@ -66,11 +78,11 @@ msa_status msa_check_environment(void)
     return MSA_OK;
 }
 
-msa_status msa_check_weights(const unsigned char *weights, size_t bytes, uint64_t expected_bytes,
-                             const char arithmetic[16], const unsigned char hash[32])
+msa_status msa_check_header(const unsigned char *weights, size_t readable, uint64_t bytes, uint64_t expected_bytes,
+                            const char arithmetic[16], const unsigned char hash[32])
 {
     static const char magic[8] = "MSAGENW";
-    if (bytes < HEADER_BYTES) {
+    if (readable < HEADER_BYTES || bytes < HEADER_BYTES) {
         return MSA_E_SIZE;
     }
     if (memcmp(weights, magic, sizeof magic) != 0 || read_u32(weights + AT_VERSION) != BLOB_VERSION
@@ -88,31 +100,33 @@ msa_status msa_check_weights(const unsigned char *weights, size_t bytes, uint64_
         return MSA_E_SIZE;
     }
     const uint64_t segments = read_u32(weights + AT_SEGMENTS);
-    if (segments > (total - HEADER_BYTES) / SEGMENT_BYTES) {
+    if (segments > (total - HEADER_BYTES) / SEGMENT_BYTES || segments > (readable - HEADER_BYTES) / SEGMENT_BYTES) {
         return MSA_E_FORMAT;
     }
     if (msa_crc32c(0, weights + HEADER_BYTES, (size_t)(segments * SEGMENT_BYTES)) != read_u32(weights + AT_TABLE_CRC)) {
         return MSA_E_CRC;
     }
     for (uint64_t i = 0; i < segments; ++i) {
-        const unsigned char *const entry = weights + HEADER_BYTES + i * SEGMENT_BYTES;
-        const uint64_t offset = read_u64(entry);
-        const uint64_t length = read_u64(entry + AT_SEGMENT_BYTES);
-        if (offset > total || length > total - offset) {
+        const msa_segment_entry entry = msa_blob_segment(weights, (uint32_t)i);
+        if (entry.offset > total || entry.bytes > total - entry.offset) {
             return MSA_E_FORMAT;
         }
     }
     return MSA_OK;
 }
 
+msa_status msa_check_weights(const unsigned char *weights, size_t bytes, uint64_t expected_bytes,
+                             const char arithmetic[16], const unsigned char hash[32])
+{
+    return msa_check_header(weights, bytes, bytes, expected_bytes, arithmetic, hash);
+}
+
 msa_status msa_check_segments(const unsigned char *weights)
 {
-    const uint32_t segments = read_u32(weights + AT_SEGMENTS);
+    const uint32_t segments = msa_blob_segments(weights);
     for (uint32_t i = 0; i < segments; ++i) {
-        const unsigned char *const entry = weights + HEADER_BYTES + (size_t)i * SEGMENT_BYTES;
-        const size_t offset = (size_t)read_u64(entry);
-        const size_t length = (size_t)read_u64(entry + AT_SEGMENT_BYTES);
-        if (msa_crc32c(0, weights + offset, length) != read_u32(entry + AT_SEGMENT_CRC)) {
+        const msa_segment_entry entry = msa_blob_segment(weights, i);
+        if (msa_crc32c(0, weights + (size_t)entry.offset, (size_t)entry.bytes) != entry.crc) {
             return MSA_E_CRC;
         }
     }

@@ -419,6 +419,10 @@ static int perform_all(const unsigned char *request, size_t bytes)
 static int run(const char *request_path, const char *weights_path)
 {
     size_t request_bytes, weights_bytes;
+#if MSA_MODEL_STREAMED
+    const unsigned char *const weights = NULL;
+    const unsigned char *const request = msa_run_open_weights(weights_path, &weights_bytes) == 0 ? msa_run_load(request_path, &request_bytes) : NULL;
+#else
 #if BARE
     extern const unsigned char msa_weights[], msa_weights_end[];
     const unsigned char *const weights = msa_weights;
@@ -427,6 +431,7 @@ static int run(const char *request_path, const char *weights_path)
     const unsigned char *const weights = msa_run_load(weights_path, &weights_bytes);
 #endif
     const unsigned char *const request = weights != NULL ? msa_run_load(request_path, &request_bytes) : NULL;
+#endif
     if (request == NULL) {
         return -1;
     }
@@ -442,11 +447,13 @@ static int run(const char *request_path, const char *weights_path)
     if (status != MSA_OK) {
         return msa_run_fail("%s: %s", weights_path, msa_status_text(status));
     }
+#if !MSA_MODEL_STREAMED
     /* A byte of each page: page faults are not to count as time of the layers that come first. */
     const volatile unsigned char *const pages = weights;
     for (size_t at = 0; at < weights_bytes; at += 4096) {
         (void)pages[at];
     }
+#endif
 #if MSA_MODEL_CORES > 1
     static msa_threads team;
     const int error = msa_threads_start(&team, MSA_MODEL_CORES);

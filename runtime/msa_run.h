@@ -65,6 +65,9 @@ void msa_run_release(struct msa_run_block *mark);
 /* A whole file, mapped where that is possible; kept to the end. NULL: the failure is said. */
 const unsigned char *msa_run_load(const char *path, size_t *bytes);
 
+/* Where weights are streamed (msa_run_fetch.c): the file that the hooks read, and its size. 0, or -1 and the failure is said. */
+int msa_run_open_weights(const char *path, size_t *bytes);
+
 /* 0, or -1 where there is none and the failure is said. An embedding is made of the image. */
 int msa_run_need_image(void);
 int msa_run_need_embedding(void);

@@ -135,11 +135,11 @@ static msa_status watch_calls(struct watch *watch, bool decode, uint32_t count)
     return status;
 }
 
-/* What is swept: the weights, or where they are small, memory of our own, written so that it is there. */
+/* What is swept: the weights, or where they are small or elsewhere, memory of our own, written so that it is there. */
 static const void *sweep_area(size_t *bytes)
 {
     *bytes = MSA_MODEL_WEIGHTS_BYTES < SWEEP_MOST ? MSA_MODEL_WEIGHTS_BYTES : SWEEP_MOST;
-    if (*bytes >= SWEEP_LEAST) {
+    if (msa_run.session.weights != NULL && *bytes >= SWEEP_LEAST) {
         return msa_run.session.weights;
     }
     *bytes = SWEEP_LEAST;

@@ -95,6 +95,20 @@ msa_status msa_check_environment(void);
 msa_status msa_check_weights(const unsigned char *weights, size_t bytes, uint64_t expected_bytes,
                              const char arithmetic[16], const unsigned char hash[32]);
 
+/* The same where only the first `readable` bytes lie in memory, of `bytes` in all. */
+msa_status msa_check_header(const unsigned char *weights, size_t readable, uint64_t bytes, uint64_t expected_bytes,
+                            const char arithmetic[16], const unsigned char hash[32]);
+
+/* An entry of the segment table. */
+typedef struct msa_segment_entry {
+    uint64_t offset, bytes; /* offset from the blob's start */
+    uint32_t crc;
+} msa_segment_entry;
+
+/* Segments, and the i-th. Rely on: the header's check passed. */
+uint32_t msa_blob_segments(const unsigned char *weights);
+msa_segment_entry msa_blob_segment(const unsigned char *weights, uint32_t i);
+
 /* Every segment's CRC. Relies on: msa_check_weights passed. MSA_OK or MSA_E_CRC. */
 msa_status msa_check_segments(const unsigned char *weights);
 

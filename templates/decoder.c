@@ -8,15 +8,33 @@ $(origin)
 @ for _, L in ipairs(decode) do
 $(L.text)
 @ end
+@ if streamed then
+/* What is fetched. */
+const msa_piece msa_decode_pieces[$(#pieces.decode)] = {
+@   for _, piece in ipairs(pieces.decode) do
+    {$(piece.offset), $(piece.bytes), $(piece.to)}, /* $(piece.layer.name) */
+@   end
+};
+
+@ end
 /* Tokens, embedding of a slice and mask prompt (or NULL) to logits and predicted IoU. */
-msa_status msa_decode_layers($(cores > 1 and "" or "const ")msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter))
+msa_status msa_decode_layers($(session_const)msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter))
 {
     float *const arena = (float *)(void *)s->arena;
+@ if streamed then
+    msa_stream stream = {s, msa_decode_pieces, $(#pieces.decode), 0, $(cores > 1 and "core" or "0")};
+    const float *w;
+@ else
     const float *const weights = (const float *)(const void *)s->weights;
-    const float *const position = weights + $(blob.position_at)$(blob.position_bank > 0 and (" + s->bank * (size_t)%d"):format(blob.position_bank) or "");
+@ end
+    const float *const position = $(streamed and ("arena + %d"):format(memory.by_name.tables.offset) or ("weights + %d"):format(blob.position_at))$(blob.position_bank > 0 and (" + s->bank * (size_t)%d"):format(blob.position_bank) or "");
     const size_t count = token_count;
 @ for i, L in ipairs(decode) do
-@   local arguments = { "arena", "weights + " .. L.weights_at .. bank_of(L) }
+@   local arguments = { "arena", (streamed and "w" or "weights + " .. L.weights_at) .. bank_of(L) }
+@   if streamed then
+    w = msa_stream_next(&stream);
+    if (w == NULL) return MSA_E_FETCH;
+@   end
 @   if L.mask_prompt then arguments[3] = ("arena + %d + slice * (size_t)%d, mask"):format(L.at.embedding, model.grid * model.grid * lde) end
 @   if L.position then arguments[#arguments + 1] = "position" end
 @   if L.counted then arguments[#arguments + 1] = "count" end

@@ -8,22 +8,44 @@ $(origin)
 @ for _, L in ipairs(encode) do
 $(L.text)
 @ end
+@ if streamed then
+/* What is fetched. */
+const msa_piece msa_encode_pieces[$(#pieces.encode)] = {
+@   for _, piece in ipairs(pieces.encode) do
+    {$(piece.offset), $(piece.bytes), $(piece.to)}, /* $(piece.layer and piece.layer.name or "positions, prompt tokens") */
+@   end
+};
+
+@ end
 /* Image to embedding$(cores > 1 and ": core's part of it" or ""). */
-msa_status msa_encode_layers($(cores > 1 and "" or "const ")msa_session *s, const msa_image *image$(core_parameter))
+msa_status msa_encode_layers($(session_const)msa_session *s, const msa_image *image$(core_parameter))
 {
     float *const arena = (float *)(void *)s->arena;
+@ if streamed then
+    msa_stream stream = {s, msa_encode_pieces, $(#pieces.encode), 0, $(cores > 1 and "core" or "0")};
+    const float *w;
+@ else
     const float *const weights = (const float *)(const void *)s->weights;
+@ end
 @ for i, L in ipairs(encode) do
 @   local team = L.barriers and team_argument or core_argument
+@   local w = streamed and "w" or L.uses and "weights" or ("weights + %d"):format(L.weights_at)
+@   if streamed then
+    w = msa_stream_next(&stream);
+    if (w == NULL) return MSA_E_FETCH;
+@   end
 @   if L.image then
-    const msa_status status = msa_$(L.name)(arena, weights + $(L.weights_at)$(bank_of(L)), image$(team));
+    const msa_status status = msa_$(L.name)(arena, $(w)$(bank_of(L)), image$(team));
     if (status != MSA_OK) return status;
 @   elseif L.uses then
-    msa_$(L.name)(arena, weights$(#banks > 1 and ", s->bank" or "")$(team));
+    msa_$(L.name)(arena, $(w)$(#banks > 1 and ", s->bank" or "")$(team));
 @   else
-    msa_$(L.name)(arena, weights + $(L.weights_at)$(bank_of(L))$(team));
+    msa_$(L.name)(arena, $(w)$(bank_of(L))$(team));
 @   end
     if ($(layer_end(i - 1))) return MSA_E_CANCELLED;
+@   if streamed and L.kind == "neck" then
+    if (msa_stream_next(&stream) == NULL) return MSA_E_FETCH;
+@   end
 @ end
     return MSA_OK;
 }

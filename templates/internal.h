@@ -19,19 +19,65 @@ void *memset(void *to, int value, size_t bytes);
 #define MSA_STAGE_OFFSET $(memory.by_name.stage.offset * 4)
 @ end
 
+@ if streamed then
+/* The buffers of weights, and the tables that stay: bytes from the arena's start. */
+#define MSA_STREAM_OFFSET $(memory.by_name[streamed.name("encode", 0)].offset * 4)
+#define MSA_STREAM_HEADER_BYTES $(streamed.HEADER_BYTES)
+#define MSA_STREAM_SECOND_OFFSET $(memory.by_name[streamed.name("encode", 1)].offset * 4)
+#define MSA_STREAM_SECOND_BYTES $(memory.by_name[streamed.name("encode", 1)].floats * 4)
+#define MSA_PROMPT_TABLE_OFFSET $(memory.by_name.tables.offset * 4 + blob.prompt_at - blob.position_at * 4)
+@ else
 /* Bytes from the weights' start. */
 #define MSA_PROMPT_TABLE_OFFSET $(blob.prompt_at)
+@ end
 #define MSA_PROMPT_BANK_STRIDE $(blob.prompt_bank)
 #define MSA_MODEL_HASH {$(hash)}
 
-msa_status msa_encode_layers($(cores > 1 and "" or "const ")msa_session *s, const msa_image *image$(core_parameter));
-msa_status msa_decode_layers($(cores > 1 and "" or "const ")msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter));
+@ if streamed then
+/* A piece of the weights that is fetched: bytes from their start, and where it goes: floats from the arena's start. */
+typedef struct msa_piece {
+    uint64_t offset;
+    size_t bytes, to;
+} msa_piece;
+
+/* A list of pieces as one core goes through it. */
+typedef struct msa_stream {
+    msa_session *session;
+    const msa_piece *pieces;
+    uint32_t count, next;
+    uint32_t core;
+} msa_stream;
+
+/* In the order of their use. */
+extern const msa_piece msa_encode_pieces[$(#pieces.encode)];
+extern const msa_piece msa_decode_pieces[$(#pieces.decode)];
+
+/* The next piece, and the one after it begins to come. Called when the caller is done with the piece before$(cores > 1 and "; all cores meet here" or ""). NULL if it did not come. */
+const float *msa_stream_next(msa_stream *stream);
+
+/* A piece by itself. */
+const float *msa_stream_fetch(msa_session *s, const msa_piece *piece);
+
+/* The end of a call: none is under way any more. */
+void msa_stream_end(msa_session *s);
+
+/* msa_check_weights and msa_check_segments where the weights are elsewhere; MSA_E_FETCH, too. */
+msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[16], const unsigned char hash[32]);
+msa_status msa_stream_check_segments(msa_session *s, const char arithmetic[16], const unsigned char hash[32]);
+
+@ end
+msa_status msa_encode_layers($(session_const)msa_session *s, const msa_image *image$(core_parameter));
+msa_status msa_decode_layers($(session_const)msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter));
 @ if cores > 1 then
 
 /* The end of a layer for every core: core 0 asks msa_progress, all meet. True if the call is to end. */
 bool msa_layer_end(msa_session *s, uint32_t layer, uint32_t core);
 @ end
+@ if streamed then
+msa_status msa_known_answer(msa_session *s, uint32_t bank);
+@ else
 msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank);
+@ end
 
 @ for _, p in ipairs(prototypes) do
 $(p)

@@ -19,8 +19,22 @@ static void pattern(uint32_t first, size_t n, float *x)
 
 /* MSA_OK, or MSA_E_SELF_TEST if this machine or this compiler computes something else. Overwrites the arena. */
 @ local function bank_of(L) return L.segment.own > 0 and (", bank * (size_t)%d"):format(L.segment.own) or "" end
+@ if streamed then
+msa_status msa_known_answer(msa_session *s, uint32_t bank)
+{
+    float *const arena = (float *)(void *)s->arena;
+    const float *w;
+@ else
 msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
 {
+@ end
+@ local function fetch(L)
+@   if streamed then
+        w = msa_stream_fetch(s, msa_$(L.decoding and "decode" or "encode")_pieces + $(L.item - 1));
+        if (w == NULL) return MSA_E_FETCH;
+@   end
+@ end
+@ local function weights_of(L) return (streamed and "w" or "weights + " .. L.weights_at) .. bank_of(L) end
     static const uint32_t expected[$(#banks)] = { $(table.concat(answer.crcs, ", ")) };
     uint32_t crc = 0;
 @ do
@@ -28,7 +42,8 @@ msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
     {
         float *const x = arena + $(L.at.x);
         for (uint32_t i = 0; i < $(L.env.rows); ++i) pattern(i * $(L.env.C), $(L.env.C), x + i * (size_t)$(L.env.ldc));
-        $(L.env.block)(weights + $(L.weights_at)$(bank_of(L)), x, arena + $(L.scratch_at + L.shared));
+@   fetch(L)
+        $(L.env.block)($(weights_of(L)), x, arena + $(L.scratch_at + L.shared));
 @   for _, i in ipairs(answer.samples(L.env.rows)) do
         crc = msa_crc32c(crc, x + $(i * L.env.ldc), $(L.env.C) * sizeof(float));
 @   end
@@ -44,8 +59,9 @@ msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
         for (uint32_t y = 0; y < $(side); ++y) {
             for (uint32_t c = 0; c < $(side); ++c) pattern((y * $(side) + c) * $(L.env.C), $(L.env.C), x + (y * $(L.env.grid) + c) * (size_t)$(L.env.ldc));
         }
-        $(L.env.whole_window)(weights + $(L.weights_at)$(bank_of(L)), x, o,$(cores > 1 and (" 0, %d,"):format(L.env.heads) or "") scratch);
-        $(L.env.project)(weights + $(L.weights_at)$(bank_of(L)), o, x, scratch);
+@   fetch(L)
+        $(L.env.whole_window)($(weights_of(L)), x, o,$(cores > 1 and (" 0, %d,"):format(L.env.heads) or "") scratch);
+        $(L.env.project)($(weights_of(L)), o, x, scratch);
 @   for _, place in ipairs(answer.window_samples(L)) do
         crc = msa_crc32c(crc, x + $(place.token * L.env.ldc), $(L.env.C) * sizeof(float));
 @   end
@@ -57,8 +73,10 @@ msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
         float *const tokens = arena + $(S.at.tokens), *const queries = arena + $(S.at.queries);
         memset(tokens, 0, $(S.buffers.tokens) * sizeof(float));
         for (uint32_t i = 0; i < $(S.env.rows); ++i) pattern(i * $(S.env.E), $(S.env.E), tokens + i * (size_t)$(S.env.lde));
-        msa_$(S.name)(arena, weights + $(S.weights_at)$(bank_of(S)), $(S.env.rows));
-        msa_$(M.name)(arena, weights + $(M.weights_at)$(bank_of(M)), $(M.env.rows));
+@   fetch(S)
+        msa_$(S.name)(arena, $(weights_of(S)), $(S.env.rows));
+@   fetch(M)
+        msa_$(M.name)(arena, $(weights_of(M)), $(M.env.rows));
         for (uint32_t i = 0; i < $(S.env.rows); ++i) crc = msa_crc32c(crc, queries + i * (size_t)$(S.env.lde), $(S.env.E) * sizeof(float));
     }
 @ end

@@ -39,9 +39,9 @@ static float *arena_floats(const msa_session *s, size_t offset)
     return (float *)(void *)(s->arena + offset);
 }
 
-static msa_status check_memory(const void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes)
+static msa_status check_memory(const void *arena, size_t arena_bytes, const void *weights)
 {
-    if (arena == NULL || weights == NULL) {
+    if (arena == NULL || (weights == NULL) != (MSA_MODEL_STREAMED != 0)) {
         return MSA_E_ARGUMENT;
     }
     if (!aligned(arena) || !aligned(weights)) {
@@ -50,11 +50,16 @@ static msa_status check_memory(const void *arena, size_t arena_bytes, const void
     if (arena_bytes < (size_t)MSA_MODEL_ARENA_BYTES) {
         return MSA_E_ARENA;
     }
-    const msa_status status = msa_check_environment();
-    if (status != MSA_OK) {
-        return status;
-    }
-    return msa_check_weights((const unsigned char *)weights, weights_bytes, MSA_MODEL_WEIGHTS_BYTES, model_arithmetic, model_hash);
+    return msa_check_environment();
+}
+
+static msa_status check_weights(msa_session *s, size_t bytes)
+{
+#if MSA_MODEL_STREAMED
+    return msa_stream_check(s, bytes, model_arithmetic, model_hash);
+#else
+    return msa_check_weights(s->weights, bytes, MSA_MODEL_WEIGHTS_BYTES, model_arithmetic, model_hash);
+#endif
 }
 
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes)
@@ -62,9 +67,8 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     if (s == NULL) {
         return MSA_E_ARGUMENT;
     }
-    const msa_status status = check_memory(arena, arena_bytes, weights, weights_bytes);
+    msa_status status = check_memory(arena, arena_bytes, weights);
     s->build = build_name();
-    s->state = status == MSA_OK ? OPENED : 0u;
     s->bank = 0;
     s->width = 0;
     s->height = 0;
@@ -72,6 +76,11 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     s->weights = (const unsigned char *)weights;
     s->team = NULL;
     s->cores = MSA_MODEL_CORES;
+    s->fetch = 0;
+    if (status == MSA_OK) {
+        status = check_weights(s, weights_bytes);
+    }
+    s->state = status == MSA_OK ? OPENED : 0u;
     return status;
 }
 
@@ -147,6 +156,16 @@ static msa_status decode_layers(msa_session *s, uint32_t slice, uint32_t tokens,
 #define decode_layers msa_decode_layers
 #endif
 
+/* Whatever ended a call: the arena is the caller's again. */
+static void end_fetching(msa_session *s)
+{
+#if MSA_MODEL_STREAMED
+    msa_stream_end(s);
+#else
+    (void)s;
+#endif
+}
+
 msa_status msa_select_bank(msa_session *s, uint32_t bank)
 {
     if (!is_open(s)) {
@@ -183,6 +202,7 @@ msa_status msa_encode(msa_session *s, const msa_image *image)
     }
     s->state = OPENED;
     status = encode_layers(s, image);
+    end_fetching(s);
     if (status == MSA_OK && !embedding_finite(s)) {
         status = MSA_E_NAN;
     }
@@ -218,8 +238,13 @@ msa_status msa_get_embedding(const msa_session *s, float *out)
 /* Tokens and decoder for one slice; results stay in the arena. */
 static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slice)
 {
+#if MSA_MODEL_STREAMED
+    const unsigned char *const tables = s->arena;
+#else
+    const unsigned char *const tables = s->weights;
+#endif
     const msa_prompt_table table = {
-        (const float *)(const void *)(s->weights + MSA_PROMPT_TABLE_OFFSET + (size_t)MSA_PROMPT_BANK_STRIDE * s->bank), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
+        (const float *)(const void *)(tables + MSA_PROMPT_TABLE_OFFSET + (size_t)MSA_PROMPT_BANK_STRIDE * s->bank), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
     };
     msa_prompt_space space = {s->width, s->height, 0, 0, MSA_MODEL_INPUT_SIZE, MSA_MODEL_CLICK_RC != 0};
     msa_resized_size(s->width, s->height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0,
@@ -230,7 +255,9 @@ static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slic
     if (mask != NULL && prompt->slices > 1) {
         mask += slice * SIDE2;
     }
-    return decode_layers(s, slice, tokens, mask);
+    const msa_status status = decode_layers(s, slice, tokens, mask);
+    end_fetching(s);
+    return status;
 }
 
 msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
@@ -264,7 +291,7 @@ msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
             status = MSA_E_NAN;
         }
         if (status != MSA_OK) {
-            if (status == MSA_E_CANCELLED) {
+            if (status == MSA_E_CANCELLED || status == MSA_E_FETCH) {
                 s->state = OPENED;
             }
             return status;
@@ -286,9 +313,16 @@ msa_status msa_self_test(msa_session *s)
         return MSA_E_ARGUMENT;
     }
     s->state = OPENED;
+#if MSA_MODEL_STREAMED
+    msa_status status = msa_stream_check_segments(s, model_arithmetic, model_hash);
+    for (uint32_t bank = 0; bank < MSA_MODEL_BANKS && status == MSA_OK; ++bank) {
+        status = msa_known_answer(s, bank);
+    }
+#else
     msa_status status = msa_check_segments(s->weights);
     for (uint32_t bank = 0; bank < MSA_MODEL_BANKS && status == MSA_OK; ++bank) {
         status = msa_known_answer(arena_floats(s, 0), (const float *)(const void *)s->weights, bank);
     }
+#endif
     return status;
 }

@@ -23,6 +23,7 @@ extern "C" {
 #define MSA_MODEL_CLICK_RC $(model.click_order == "rc" and 1 or 0)           /* 1: the weights were trained on clicks as (row, column) */
 #define MSA_MODEL_ARENA_BYTES $(memory.floats * 4)
 #define MSA_MODEL_WEIGHTS_BYTES $(blob.bytes)
+#define MSA_MODEL_STREAMED $(streamed and 1 or 0)            /* 1: layers fetch their weights by the hooks of msa.h */
 #define MSA_MODEL_MACS_ENCODE $(info.macs_encode)
 #define MSA_MODEL_MACS_DECODE $(info.macs_decode)       /* one prompt, one slice */
 #define MSA_MODEL_LAYERS_ENCODE $(#encode)      /* calls of msa_progress */
@@ -43,9 +44,14 @@ extern "C" {
 
 /* Open a session.
  *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session
+@ if streamed then
+ *   weights   NULL: msa_weights.bin is read by msa_weights_fetch_begin alone (msa.h)
+ *   weights_bytes   its size where it is stored, MSA_MODEL_WEIGHTS_BYTES
+@ else
  *   weights   msa_weights.bin, MSA_MODEL_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read, outlives the session
+@ end
  * Checks the environment (little-endian, rounding to nearest, subnormals kept) and the blob's header, not its CRCs: msa_self_test does.
- * Returns MSA_OK or why not: MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _ENVIRONMENT, _FORMAT, _SIZE, _ARITHMETIC, _BUILD. */
+ * Returns MSA_OK or why not: MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _ENVIRONMENT, _FORMAT, _SIZE, _ARITHMETIC, _BUILD$(streamed and ", _FETCH" or ""). */
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 
 /* Resize, normalise and encode an image (SAM, Kirillov et al. 2023, appendix A). One encode serves many prompts.

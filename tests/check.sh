@@ -8,7 +8,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers golden dist fuzz lua demo generated cores bare c boards sizes full errors'
+all='tree build sanitizers golden dist fuzz lua demo generated cores stream bare c boards sizes full errors'
 [ "${1-all}" = all ] && set -- $all
 
 jobs=$(nproc)
@@ -166,6 +166,7 @@ piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
 piece_boards() { "$luahost" "$source/tests/run_boards.lua"; }
 piece_sizes() { "$luahost" "$source/tests/run_sizes.lua"; }
 piece_cores() { "$luahost" "$source/tests/run_cores.lua"; }
+piece_stream() { "$luahost" "$source/tests/run_stream.lua"; }
 piece_generated() { "$luahost" "$source/tests/run_generated.lua"; }
 piece_bare() { "$luahost" "$source/tests/run_bare.lua"; }
 piece_full() { "$luahost" "$source/tests/run_full.lua"; }

@@ -15,7 +15,9 @@ function prepare.layer(graph)
     elseif L.kind == "image_to_token" and not image then image = L end
   end
   if not (dense and tokens and image) then return nil end
-  return { name = "decoder_prepare", kind = "prepare", segment = segment.new(), scratch = 0, shared = 0, own = 0, uses = { dense, tokens, image }, macs = 0,
+  -- Where weights are fetched, this layer's are fetched at once: copies of all three segments, in the blob as well.
+  local own = graph.streamed and segment.series { dense.segment, tokens.segment, image.segment } or segment.new()
+  return { name = "decoder_prepare", kind = "prepare", segment = own, scratch = 0, shared = 0, own = 0, uses = { dense, tokens, image }, macs = 0,
     op = function() end }
 end
 

@@ -3,8 +3,11 @@
 -- Steps are the layers in order, with one more before the decoder, where the tokens are made, and one at the end, where
 -- the results are read. The embedding lives from the neck to the end and no decoder step may touch it: one encode serves
 -- many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where it costs no memory.
--- Relies on: schedule. Leaves: graph.memory = { buffers = {{name, floats, offset, first, last}}, floats, bound };
+-- Weights that are fetched have two buffers a phase, and what stays of them one more (lua/stream.lua).
+-- Relies on: schedule. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, floats, offset, first, last}}, floats, bound };
 -- on each layer `at` (buffer -> offset) and `scratch_at`. All in floats; every place starts on a cache line.
+local stream = require "stream"
+
 local function round16(n) return (n + 15) // 16 * 16 end
 
 -- Put each buffer, in this order, where its whole life is free: at the lowest place, or at the highest below `bound` if
@@ -73,7 +76,7 @@ local function arrange(list, bound)
 end
 
 -- The buffers of a schedule with their lives, and the least that they can take together.
-local function lives(layers, model)
+local function lives(layers, model, graph)
   local list, by_name, step = {}, {}, 0
   local function live(name, floats, at)
     local b = by_name[name]
@@ -106,6 +109,20 @@ local function lives(layers, model)
     live("stage", model.depth * (by_name.logits.floats + model.decoder.masks), by_name.tokens.first)
     by_name.stage.last = step + 1
   end
+  local streamed = graph.streamed and stream.plan(layers, graph)
+  if streamed then
+    for _, phase in ipairs { "encode", "decode" } do
+      local items = streamed[phase].items
+      for b = 0, 1 do -- a call's first fetch begins before its first step
+        live(stream.name(phase, b), streamed[phase].sizes[b], math.max(items[1].layer.step - 1, 1))
+        live(stream.name(phase, b), streamed[phase].sizes[b], items[#items].layer and items[#items].layer.step or items[#items - 1].layer.step)
+      end
+      for i, item in ipairs(items) do
+        if item.buffer == "tables" then live("tables", item.floats, items[i - 1].layer.step) end
+      end
+    end
+    by_name.tables.last = step + 1
+  end
   for _, name in ipairs { "embedding", "logits", "iou", "ready_keys", "ready_queries" } do
     if by_name[name] then by_name[name].last = step + 1 end
   end
@@ -118,7 +135,7 @@ local function lives(layers, model)
     end
     bound = math.max(bound, sum)
   end
-  return { list = list, by_name = by_name, bound = bound }
+  return { list = list, by_name = by_name, bound = bound, stream = streamed }
 end
 
 -- The layers with what can be made ready for the decoder at the end of encoding; nil if there is nothing.
@@ -138,9 +155,9 @@ local function with_ready(layers, graph, model)
 end
 
 return function(graph, model)
-  local plain = lives(graph.fused, model)
+  local plain = lives(graph.fused, model, graph)
   local layers, extra = with_ready(graph.fused, graph, model)
-  local plan = layers and lives(layers, model)
+  local plan = layers and lives(layers, model, graph)
   if plan and plan.bound <= plain.bound then
     graph.fused = layers
     extra.macs = model.depth * extra.ready_macs
@@ -152,7 +169,7 @@ return function(graph, model)
       L.buffers[L.ready.buffer] = extra.buffers[L.ready.buffer]
     end
   else
-    plan = lives(graph.fused, model) -- steps anew
+    plan = lives(graph.fused, model, graph) -- steps anew
   end
   local list, by_name = plan.list, plan.by_name
   local best = arrange(list, plan.bound)
@@ -165,6 +182,7 @@ return function(graph, model)
     end
     L.scratch_at = by_name["scratch " .. L.name].offset
   end
+  graph.stream = plan.stream or nil
   graph.memory = { buffers = list, by_name = by_name, floats = best, bound = plan.bound }
   return graph
 end

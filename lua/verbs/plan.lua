@@ -19,7 +19,7 @@ local function object(p, one, where)
   end
   return { input = where, name = one.name or json.null, dialect = p.model.dialect, board = p.board.name, input_size = p.model.image_size, depth = p.model.depth, cores = p.cores,
     encode_ms = p.encode_ms, decode_ms = p.decode_ms, macs_encode = p.macs_encode, macs_decode = p.macs_decode,
-    arena_bytes = p.bytes.arena, arena_bound_bytes = p.bound, weights_bytes = p.bytes.weights, code_bytes = p.bytes.code,
+    arena_bytes = p.bytes.arena, arena_bound_bytes = p.bound, weights_bytes = p.bytes.weights or p.bytes.stored, storage = p.storage or json.null, code_bytes = p.bytes.code,
     places = places, memories = json.array(memories), rates = { fma = p.rates.fma, bandwidth = p.rates.bandwidth or json.null, measured = p.rates.measured }, layers = json.array(layers) }
 end
 
@@ -56,7 +56,16 @@ local function show(p, title)
     say("  %-8s %11.2f ms  %7.2f G multiply-adds, %3.0f %% of the peak%s", phase, ms, macs / 1e9, 100 * macs / (ms / 1e3) / (p.rates.fma * p.cores), phase == "decode" and "; one click" or "")
   end
   say("  arena    %14s  in %s; lower bound %s", megabytes(p.bytes.arena), p.places.arena.name, megabytes(p.bound))
-  say("  weights  %14s  in %s", megabytes(p.bytes.weights), p.places.weights.name)
+  if p.storage then
+    say("  weights  %14s  in a storage that is no memory", megabytes(p.bytes.stored))
+    for _, phase in ipairs { "encode", "decode" } do
+      local s = p.storage[phase]
+      say("  %-8s fetches %s%s, %s of them awaited, through buffers of %s and %s; the rest is hidden by %.4g MB a second (%s), %.4g on average", phase, megabytes(s.bytes),
+        phase == "decode" and p.model.depth > 1 and " a slice" or "", megabytes(s.waited), megabytes(s.buffers[1]), megabytes(s.buffers[2]), s.rate / 1e6, s.layer, s.mean / 1e6)
+    end
+  else
+    say("  weights  %14s  in %s", megabytes(p.bytes.weights), p.places.weights.name)
+  end
   say("  code     %14s  in %s", megabytes(p.bytes.code), p.places.code.name)
   say("  a core: %.4g G multiply-adds a second at most, %s", p.rates.fma / 1e9,
     p.rates.measured and ("%.3g GB a second from memory: measured on this machine now"):format(p.rates.bandwidth / 1e9) or "by the board's clock")

@@ -1,7 +1,7 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local dense, tokens, image = uses[1], uses[2], uses[3]
-@ local function weights_of(L) return "weights + " .. L.weights_at .. (L.segment.own > 0 and (", bank * (size_t)%d"):format(L.segment.own) or "") end
-@ local position = "weights + " .. position_at .. (position_bank > 0 and (" + bank * (size_t)%d"):format(position_bank) or "")
+@ local function weights_of(L) return "weights + " .. L.prepare_at .. (L.segment.own > 0 and (", bank * (size_t)%d"):format(L.segment.own) or "") end
+@ local position = (position_buffer and "arena + " .. position_buffer or "weights + " .. position_at) .. (position_bank > 0 and (" + bank * (size_t)%d"):format(position_bank) or "")
 /* What the decoder's first layer needs of the image alone, for prompts without a mask. Every core goes through the blocks that are
  * its own in all three, so none waits for another. */
 void $(name)(float *arena, const float *weights$(banks > 1 and ", size_t bank" or "")$(core_parameter))

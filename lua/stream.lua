@@ -1,0 +1,75 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Weights that are fetched while the layer before works (weights = "stream"): what is fetched in which order, and where it goes.
+-- An item is a run of bytes of the blob: a layer's segment, or the tables of positions and prompt tokens, which stay to the end.
+-- Segments go to two buffers in turn, so that an item's buffer is free while the one before is in use.
+local stream = {}
+
+-- gen/blob.c: header and segment table, which opening fetches.
+stream.HEADER_BYTES = 4096
+
+--- The items of a list of layers, in order: { layer =, floats =, buffer = 0, 1 or "tables" }.
+-- @param layers of one phase  @param graph scheduled
+local function items(layers, graph)
+  local list, count, banks = {}, 0, #graph.models
+  for _, L in ipairs(layers) do
+    list[#list + 1] = { layer = L, floats = L.segment:floats(banks), buffer = count % 2 }
+    count = count + 1
+    if L.kind == "neck" then list[#list + 1] = { floats = graph.tables.position:floats(banks) + graph.tables.prompt:floats(banks), buffer = "tables" } end
+  end
+  return list
+end
+
+-- Floats of the two buffers: each as large as the largest item that it gets.
+local function buffers(list, least)
+  local sizes = { [0] = least, [1] = least }
+  for _, item in ipairs(list) do
+    if sizes[item.buffer] then sizes[item.buffer] = math.max(sizes[item.buffer], item.floats) end
+  end
+  return sizes
+end
+
+--- Both phases of a graph's layers: { encode = { items =, sizes = }, decode = ..., tables = floats }.
+-- @param layers all of them, in order
+function stream.plan(layers, graph)
+  local encode, decode, list = {}, {}, nil
+  list = encode
+  for _, L in ipairs(layers) do
+    if L.kind == "dense_prompt" then list = decode end
+    list[#list + 1] = L
+  end
+  local plan = {}
+  for phase, part in pairs { encode = encode, decode = decode } do
+    local all = items(part, graph)
+    plan[phase] = { items = all, sizes = buffers(all, phase == "encode" and stream.HEADER_BYTES // 4 or 0) }
+    for _, item in ipairs(all) do
+      if item.buffer == "tables" then plan.tables = item.floats end
+    end
+  end
+  return plan
+end
+
+--- Name of a phase's buffer in the memory plan.
+function stream.name(phase, buffer) return buffer == "tables" and "tables" or ("weights %s %d"):format(phase, buffer) end
+
+--- Once the blob is written and memory planned: items get `offset` and `bytes` in the blob, and `to`, floats from the arena's start; each layer `item`, its number in its phase.
+function stream.place(graph, blob, banks)
+  for _, phase in ipairs { "encode", "decode" } do
+    for i, item in ipairs(graph.stream[phase].items) do
+      item.bytes = item.floats * 4
+      item.offset = item.layer and item.layer.weights_at * 4 or blob.places.position
+      item.to = graph.memory.by_name[stream.name(phase, item.buffer)].offset
+      if item.layer then item.layer.item = i end
+      if not item.layer and blob.places.prompt ~= blob.places.position + graph.tables.position:floats(banks) * 4 then error "the tables do not follow each other" end
+    end
+  end
+  if blob.segments[1].offset ~= stream.HEADER_BYTES then error(("the blob's header has %d bytes"):format(blob.segments[1].offset)) end
+end
+
+--- Bytes that a phase fetches.
+function stream.bytes(phase)
+  local sum = 0
+  for _, item in ipairs(phase.items) do sum = sum + item.floats * 4 end
+  return sum
+end
+
+return stream

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_stream.c - weights that are fetched a layer ahead, through the product's hooks. $(made_by) */
+#include "msa_internal.h"
+
+/* Values of msa_session.fetch. */
+#define IDLE 0u
+#define UNDER_WAY 1u
+
+static void begin(msa_session *s, uint64_t offset, size_t bytes, void *to)
+{
+    s->fetch = msa_weights_fetch_begin(offset, bytes, to) == 0 ? UNDER_WAY : IDLE;
+}
+
+/* Whether a fetch was under way and has come to a good end. */
+static bool done(msa_session *s)
+{
+    const bool under_way = s->fetch == UNDER_WAY;
+    s->fetch = IDLE;
+    return under_way && msa_weights_fetch_wait() == 0;
+}
+
+void msa_stream_end(msa_session *s)
+{
+    (void)done(s);
+}
+
+static void begin_piece(msa_session *s, const msa_piece *piece)
+{
+    begin(s, piece->offset, piece->bytes, s->arena + piece->to * sizeof(float));
+}
+
+const float *msa_stream_fetch(msa_session *s, const msa_piece *piece)
+{
+    begin_piece(s, piece);
+    return done(s) ? (const float *)(const void *)s->arena + piece->to : NULL;
+}
+
+const float *msa_stream_next(msa_stream *stream)
+{
+    msa_session *const s = stream->session;
+    const msa_piece *const piece = stream->pieces + stream->next;
+@ if cores > 1 then
+    uint8_t *const lost = s->lost + (stream->next & 1u); /* two in turn: core 0 may be a piece ahead of a core that still looks at this one's */
+    if (stream->core == 0) {
+        if (stream->next == 0) begin_piece(s, piece);
+        *lost = !done(s);
+    }
+    msa_cores_wait(s->team, stream->core);
+    if (*lost != 0) return NULL;
+    ++stream->next;
+    /* No core looks at the piece before any more. */
+    if (stream->core == 0 && stream->next < stream->count) begin_piece(s, piece + 1);
+@ else
+    if (stream->next == 0) begin_piece(s, piece);
+    if (!done(s)) return NULL;
+    ++stream->next;
+    if (stream->next < stream->count) begin_piece(s, piece + 1);
+@ end
+    return (const float *)(const void *)s->arena + piece->to;
+}
+
+/* Header and segment table, in the first buffer. */
+static const unsigned char *header(msa_session *s)
+{
+    unsigned char *const to = s->arena + MSA_STREAM_OFFSET;
+    begin(s, 0, MSA_STREAM_HEADER_BYTES, to);
+    return done(s) ? to : NULL;
+}
+
+msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[16], const unsigned char hash[32])
+{
+    const unsigned char *const start = header(s);
+    return start == NULL ? MSA_E_FETCH : msa_check_header(start, MSA_STREAM_HEADER_BYTES, bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
+}
+
+/* A segment's CRC, in pieces: one half of the second buffer is filled while the other is read. */
+static msa_status check_segment(msa_session *s, const msa_segment_entry *entry)
+{
+    static const uint64_t most = MSA_STREAM_SECOND_BYTES / 2 / MSA_ALIGNMENT * MSA_ALIGNMENT;
+    unsigned char *const half[2] = {s->arena + MSA_STREAM_SECOND_OFFSET, s->arena + MSA_STREAM_SECOND_OFFSET + most};
+    uint32_t crc = 0;
+    size_t bytes = (size_t)(entry->bytes < most ? entry->bytes : most);
+    if (bytes == 0) return entry->crc == 0 ? MSA_OK : MSA_E_CRC;
+    begin(s, entry->offset, bytes, half[0]);
+    for (uint64_t at = 0, count = 0; at < entry->bytes; ++count) {
+        if (!done(s)) return MSA_E_FETCH;
+        const uint64_t next = at + bytes, left = entry->bytes - next;
+        const size_t next_bytes = (size_t)(left < most ? left : most);
+        if (next_bytes > 0) begin(s, entry->offset + next, next_bytes, half[(count + 1u) & 1u]);
+        crc = msa_crc32c(crc, half[count & 1u], bytes);
+        at = next;
+        bytes = next_bytes;
+    }
+    return crc == entry->crc ? MSA_OK : MSA_E_CRC;
+}
+
+msa_status msa_stream_check_segments(msa_session *s, const char arithmetic[16], const unsigned char hash[32])
+{
+    msa_status status = msa_stream_check(s, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
+    const unsigned char *const start = s->arena + MSA_STREAM_OFFSET;
+    for (uint32_t i = 0; status == MSA_OK && i < msa_blob_segments(start); ++i) {
+        const msa_segment_entry entry = msa_blob_segment(start, i);
+        status = (entry.offset | entry.bytes) % MSA_ALIGNMENT != 0 ? MSA_E_FORMAT : check_segment(s, &entry);
+    }
+    return status;
+}

@@ -1,0 +1,152 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Weights that are streamed: the digests of mapped builds, hooks that fail, deliver late and hold the library to the contract, memory without
+-- the weights in it, and nothing undefined but the hooks.
+-- luahost run_stream.lua
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local image = require "msagen.image"
+local cases = require "cases"
+local tally = require "tally"
+local must = tally.must
+
+local work = tally.folder "stream"
+
+local function make(fw, ...) must { "make", "-j2", "-C", fw, ... } end
+local function manifest(fw) return json.decode(sys.read_file(fw .. "/manifest.json"), "manifest.json") end
+
+-- Networks of every kind, the ways in which they are streamed, and what they are mapped as.
+local spread = {
+  { "sam-2d", {}, { "--cores", "2" } },
+  { "msa-paper-2d", {} },
+  { "msa-2023-3d-two-chunks", {}, { "--cores", "3" } },
+  { "msa-2025-3d-no-chunk", {} },
+}
+
+local function digest(fw, name, prompts)
+  return cases.digest(must { tally.program, "run", fw, "--image", ("%s/%s/image.npy"):format(cases.folder, name), "--prompts", prompts, "--digest" })
+end
+
+for _, s in ipairs(spread) do
+  local name = s[1]
+  tally.test(name .. ": the mapped build's digest", function()
+    local case, prompts = cases.read(name), ("%s/%s.json"):format(work, name)
+    sys.write_file(prompts, cases.prompts(name, case))
+    local fw = ("%s/%s"):format(work, name)
+    must(cases.build(name, case, tally.best, fw))
+    make(fw, "CFLAGS=-O0")
+    local expected = digest(fw, name, prompts)
+    for i = 2, #s do
+      must(cases.build(name, case, tally.best, fw, "--weights", "stream", table.unpack(s[i])))
+      make(fw, "CFLAGS=-O0")
+      local way = table.concat(s[i], " ")
+      assert(digest(fw, name, prompts) == expected, way .. ": another digest")
+      local m = manifest(fw)
+      local ratio = m.arena_bytes / m.arena_bound_bytes
+      assert(ratio >= 1 and ratio <= 1.05, ("%s: arena %.3f of its bound"):format(way, ratio))
+    end
+    sys.remove_tree(fw)
+  end)
+end
+
+tally.test("banks have the mapped build's digests", function()
+  local carotid, got = tally.source .. "/demo/carotid", {}
+  local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
+  for _, way in ipairs { "mapped", "stream" } do
+    local fw = work .. "/banks"
+    must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--weights", way, "--bank", "head=" .. tally.demo .. "/checkpoint.pth",
+      "--bank", "carotid=" .. carotid .. "/delta.pth", "--base", tally.demo .. "/checkpoint.pth" }
+    make(fw, "CFLAGS=-O0")
+    for _, bank in ipairs { "head", "carotid" } do
+      local d = cases.digest(must { tally.program, "run", fw, "--image", carotid .. "/image.png", "--point", ("%d,%d"):format(table.unpack(expected.point)), "--bank", bank, "--digest" })
+      got[bank] = got[bank] or d
+      assert(d == got[bank], bank .. ": another digest")
+    end
+    sys.write_file(work .. "/request", "MSARUN4\n" .. string.pack("<I4I4", 12, 0))
+    must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
+    assert(sys.read_file(work .. "/response") == "", "the self-test fails")
+    sys.remove_tree(fw)
+  end
+  assert(got.head ~= got.carotid, "the banks are alike")
+end)
+
+-- The demo's image and a mapped build's logits, as the product of api/stream.c takes them.
+local function prepare()
+  local fw = work .. "/mapped"
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", tally.best, "-o", fw }
+  make(fw, "CFLAGS=-O1")
+  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out", work .. "/out" }
+  sys.write_file(work .. "/logits", sys.read_file(work .. "/out/prompt_0.logits.npy"):sub(129))
+  local picture = image.read(tally.demo .. "/image.png")
+  sys.write_file(work .. "/pixels", picture:tobytes())
+  sys.remove_tree(fw)
+  return picture.shape
+end
+
+local shape
+tally.test("a mapped build to compare with", function() shape = prepare() end)
+
+--- What api/stream.c says of a folder; every: which calls of the hooks fail.
+local function product(fw, every, cflags)
+  local threads = manifest(fw).cores > 1 and ("'%s/msa_threads.o'"):format(fw) or ""
+  must { "sh", "-c", ("exec gcc -std=c11 -pthread %s -I'%s' -o '%s/product' '%s/api/stream.c' %s '%s/libmsa_model.a'"):format(cflags, fw, fw, tally.tests, threads, fw) }
+  return must { fw .. "/product", fw .. "/msa_weights.bin", work .. "/pixels", tostring(shape[2]), tostring(shape[1]), "247", "261", work .. "/logits", tostring(every) }
+end
+
+--- The demo, streamed.
+local function build(name, cflags, ...)
+  local fw = ("%s/%s"):format(work, name)
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", tally.best, "--weights", "stream", "-o", fw, ... }
+  make(fw, "lib", manifest(fw).cores > 1 and "msa_threads.o" or "lib", ("CFLAGS=%s -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror"):format(cflags))
+  return fw
+end
+
+tally.test("hooks that fail at each call, deliver late, poison what they write to; weights that are wrong; memory", function()
+  local fw = build("plain", "-O1")
+  local said = product(fw, 1, "-O1")
+  local m = manifest(fw)
+  local failed, resident = tonumber(said:match "failed (%d+)"), tonumber(said:match "resident (%d+)")
+  assert(failed > 2 * (m.stream.encode.fetches + m.stream.decode.fetches), ("only %d calls failed"):format(failed))
+  -- Beside the arena: the C library, image, logits.
+  assert(resident < m.arena_bytes + 4.5e6 and resident < m.weights_bytes, ("%d bytes resident, of them an arena of %d"):format(resident, m.arena_bytes))
+  return ("%d calls failed; %.1f MB resident, arena %.1f, weights %.1f"):format(failed, resident / 1e6, m.arena_bytes / 1e6, m.weights_bytes / 1e6)
+end)
+
+tally.test("the same with two cores, under ThreadSanitizer", function()
+  local flags = "-O1 -g -fsanitize=thread"
+  product(build("threads", flags, "--cores", "2"), 67, flags)
+end)
+
+tally.test("no warning from clang; undefined in the product are the hooks alone", function()
+  local fw = work .. "/plain"
+  must { "sh", "-c", ("exec clang-14 -std=c99 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror '%s'/msa_*.c"):format(fw) }
+  must { "ld", "-r", "-o", fw .. "/whole.o", "--whole-archive", fw .. "/libmsa_model.a" }
+  local hooks = 0
+  for line in must({ "nm", "-u", fw .. "/whole.o" }):gmatch "[^\n]+" do
+    local symbol = line:match "%S+$"
+    if symbol:match "^msa_weights_fetch_" then hooks = hooks + 1
+    else assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp", "undefined: " .. symbol) end
+  end
+  assert(hooks == 2, hooks .. " hooks")
+end)
+
+tally.test("run: --bench, --profile, another build's weights", function()
+  local fw = work .. "/plain"
+  assert(must { tally.program, "run", fw, "--bench", "1" }:match "encode_ms %d", "no time")
+  must { tally.program, "run", fw, "--profile", work .. "/profile.json" }
+  local other = work .. "/other"
+  must(cases.build("sam-2d", cases.read "sam-2d", tally.best, other))
+  sys.write_file(work .. "/request", "MSARUN4\n")
+  local status = sys.spawn { fw .. "/msa_run", work .. "/request", work .. "/response", other .. "/msa_weights.bin", stdin = "/dev/null" }
+  local said = sys.read_file(work .. "/response")
+  assert(status == 1 and said:find("belong to another build", 1, true), said)
+end)
+
+-- The kernels are the mapped build's, which are tested so elsewhere.
+tally.test("hooks that fail, under sanitizers", function()
+  local fw, flags = work .. "/plain", "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+  for _, file in ipairs { "stream", "model", "encoder", "decoder", "known_answer", "check", "crc32c" } do make(fw, "-B", ("msa_%s.o"):format(file), "CFLAGS=" .. flags) end
+  make(fw, "lib")
+  product(fw, 3, flags)
+end)
+
+return tally.finish()
