@@ -37,6 +37,13 @@ function M.prompts(name, case)
   return json.encode(prompts)
 end
 
+--- Have `run` take the emulator for a folder even where this CPU runs the board's programs: the manifest asks for what no CPU has.
+function M.emulate(fw)
+  local manifest, count = sys.read_file(fw .. "/manifest.json"):gsub('("requires":%s*%[)(%s*"?)', function(head, next) return head .. '"what no CPU has"' .. (next:find '"' and "," or "") .. next end)
+  assert(count == 1, "manifest.json does not say what the board requires")
+  sys.write_file(fw .. "/manifest.json", manifest)
+end
+
 --- The digest in what `msagen run --digest` printed.
 function M.digest(output)
   local digest = output:match "digest (%x+)"

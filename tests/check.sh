@@ -163,7 +163,12 @@ piece_demo() {
   return $status
 }
 piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
-piece_boards() { "$luahost" "$source/tests/run_boards.lua"; }
+piece_boards() {
+  status=0
+  BOARDS= CASES= "$luahost" "$source/tests/check_boards.lua" small || status=1
+  "$luahost" "$source/tests/run_boards.lua" || status=1
+  return $status
+}
 piece_sizes() { "$luahost" "$source/tests/run_sizes.lua"; }
 piece_cores() { "$luahost" "$source/tests/run_cores.lua"; }
 piece_stream() { "$luahost" "$source/tests/run_stream.lua"; }

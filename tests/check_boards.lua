@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Golden cases on boards, here or under their emulators: on every board whose compiler and emulator there are, every case that fits its memories has the
--- digest of its class's plain C board. luahost check_boards.lua [small]
---   BOARDS   names, or board files of one's own, parted by blanks; default: all that msagen has, or with small those that this CPU cannot run itself
---   CASES    beginnings of cases' names; default: all, or with small the two that take least
+-- Golden cases on boards, under the emulator of those that have one: on every board whose compiler and emulator there are, every case that fits its
+-- memories has the digest of its class's plain C board. luahost check_boards.lua [small]
+--   BOARDS   names, or board files of one's own, parted by blanks; default: all that msagen has, or with small those that have an emulator
+--   CASES    beginnings of cases' names; default: all, or with small two that take little, of an image and of a volume
 local sys = require "msagen.sys"
 local boards = require "boards"
 local cases = require "cases"
@@ -10,7 +10,7 @@ local fail = require "fail"
 local tally = require "tally"
 
 local work = tally.folder "check-boards"
-local SMALL = { "msa-2023-2d-trainer-file", "sam-2d-exact-windows" }
+local SMALL = { "msa-2023-2d-trainer-file", "msa-2025-3d-no-chunk" }
 local REFERENCES = { ["f32-fma-1"] = "generic-c99", ["f32-muladd-1"] = "generic-c99-nofma" }
 
 local function words(text)
@@ -24,7 +24,7 @@ local function chosen()
   local listed, names = {}, words(os.getenv "BOARDS")
   for _, name in ipairs(#names > 0 and names or boards.names()) do
     local board = boards.named(name)
-    if #names > 0 or arg[1] ~= "small" or not boards.native(board) then listed[#listed + 1] = { name = name, board = board } end
+    if #names > 0 or arg[1] ~= "small" or board.emulator then listed[#listed + 1] = { name = name, board = board } end
   end
   local prefixes, found = words(os.getenv "CASES"), {}
   if #prefixes == 0 then prefixes = arg[1] == "small" and SMALL or { "" } end
@@ -43,11 +43,11 @@ end
 
 --- Why a board cannot be run here, or nil.
 local function obstacle(board)
-  local native = boards.native(board)
-  if not native and not board.emulator then return "this is another CPU, and it has no emulator" end
-  for _, program in ipairs { board.compiler, not native and board.emulator[1] or nil } do
+  if not board.emulator and not boards.native(board) then return "this is another CPU, and it has no emulator" end
+  for _, program in ipairs { board.compiler, board.emulator and board.emulator[1] } do
     if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then return "there is no " .. program end
   end
+  if not boards.compiles(board) then return ("%s does not take %s"):format(board.compiler, table.concat(board.flags, " ")) end
 end
 
 --- Why a case does not fit a board's memories, or nil.
@@ -62,9 +62,10 @@ local function too_large(one, name)
   return output:match "(expected room on [^\n]*)" or error(output:gsub("%s+$", ""), 0)
 end
 
-local function digest(one, name, fw)
+local function digest(one, name, fw, emulated)
   local folder, prompts = cases.folder .. "/" .. one.name, work .. "/prompts.json"
   tally.must(cases.build(one.name, one.case, name, fw))
+  if emulated then cases.emulate(fw) end
   sys.write_file(prompts, cases.prompts(one.name, one.case))
   local found = cases.digest(tally.must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts", prompts, "--digest" })
   sys.remove_tree(fw)
@@ -83,7 +84,7 @@ local left_out = {}
 for i, entry in ipairs(listed) do
   local name, board = entry.name, entry.board
   local why = obstacle(board)
-  io.stdout:write(("== %s, %d of %d: %s\n"):format(name, i, #listed, why and "not checked, " .. why or boards.native(board) and "here" or "under " .. board.emulator[1]))
+  io.stdout:write(("== %s, %d of %d: %s\n"):format(name, i, #listed, why and "not checked, " .. why or board.emulator and "under " .. table.concat(board.emulator, " "):match "^(.-%-%a+ [^ ]+)" or "here"))
   io.stdout:flush()
   if why then
     tally.skip(name, why)
@@ -98,7 +99,7 @@ for i, entry in ipairs(listed) do
         if not ok then error(problem, 0) end
         local expected = reference(one, own)
         if name == own then return "the reference of " .. board.arithmetic end
-        local found = digest(one, name, work .. "/fw")
+        local found = digest(one, name, work .. "/fw", board.emulator)
         assert(found == expected, ("digest %s, that of %s is %s"):format(found, own, expected))
       end)
     end
