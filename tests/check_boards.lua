@@ -84,7 +84,7 @@ local left_out = {}
 for i, entry in ipairs(listed) do
   local name, board = entry.name, entry.board
   local why = obstacle(board)
-  io.stdout:write(("== %s, %d of %d: %s\n"):format(name, i, #listed, why and "not checked, " .. why or board.emulator and "under " .. table.concat(board.emulator, " "):match "^(.-%-%a+ [^ ]+)" or "here"))
+  io.stdout:write(("== %s, %d of %d: %s\n"):format(name, i, #listed, why and "not checked, " .. why or board.emulator and "under " .. table.concat(board.emulator, " ", 1, math.min(3, #board.emulator)) or "here"))
   io.stdout:flush()
   if why then
     tally.skip(name, why)
