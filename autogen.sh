@@ -22,7 +22,7 @@ sorted() { git ls-files --cached --others --exclude-standard -- "$@" | grep -v '
 } > gen/files.am
 {
   printf '# SPDX-License-Identifier: Apache-2.0\n# What is installed beside the program; written by autogen.sh.\n'
-  for d in boards lua runtime templates; do
+  for d in boards docs lua runtime templates; do
     # shellcheck disable=SC2046
     list ${d}_files $(sorted $d)
   done

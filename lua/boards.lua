@@ -34,9 +34,6 @@ local sys = require "msagen.sys"
 
 local boards = {}
 
---- The classes of arithmetic (docs/compiler.md).
-boards.classes = { ["f32-fma-1"] = true, ["f32-muladd-1"] = true }
-
 local function installed() return msagen.datadir .. "/boards" end
 
 -- Boards that are loaded, each with the folders in which its files are looked for; tables of users' own are not among them.
