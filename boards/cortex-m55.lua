@@ -6,6 +6,7 @@ return {
   name = "cortex-m55",
   summary = "Arm Cortex-M55 (scalar FPv5), bare metal",
   isa = "c99",
+  registers = 32,
   hosted = false,
   requires = {},
   preference = 0,

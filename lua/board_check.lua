@@ -73,7 +73,7 @@ local MEMORY = {
 }
 
 local FIELDS = {
-  name = { name, true }, like = { name }, summary = { text, true }, isa = { text, true }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, hosted = { flag, true }, requires = { list_of(text, 0), true },
+  name = { name, true }, like = { name }, summary = { text, true }, isa = { text, true }, registers = { whole(4, 256) }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, hosted = { flag, true }, requires = { list_of(text, 0), true },
   preference = { number, true }, emulator = { list_of(text, 1) }, compiler = { text, true }, flags = { list_of(text, 0), true }, archiver = { text },
   link_flags = { list_of(text, 0) }, optimisation = { text },
   start = { record { folder = { name, true }, script = { name, true }, product = { list_of(name, 1), true }, runner = { list_of(name, 0), true } } },

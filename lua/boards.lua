@@ -5,6 +5,7 @@
 --   name, summary      what the command line calls it, and a line about it
 --   isa                an instruction set of lua/isa, or the name of such a file, NAME.lua, beside the board's own
 --   arithmetic         its class, f32-fma-1 unless said: f32-muladd-1 where there are no fused multiply-adds
+--   registers          vector registers, where the core has another number than the instruction set says
 --   hosted             true where the board runs an operating system with stdio
 --   requires           CPU features (as the host program names them) without which it cannot run here natively
 --   preference         the highest one whose requirements this CPU meets is the default
@@ -96,9 +97,10 @@ local function from_table(raw, place, where)
   local places = place == installed() and { place } or { place, installed() }
   check(board, where, function(name) return found_in(places, board.start.folder, name) end)
   board.isa = load_isa(board.isa, place, where)
+  board.isa.registers = board.registers or board.isa.registers
   board.arithmetic = board.arithmetic or "f32-fma-1"
   if board.arithmetic == "f32-muladd-1" then
-    board.isa.fma, board.isa.fma_lane = "msa_vadd(msa_vmul(a, b), c)", nil
+    board.isa.fma, board.isa.fma_lane, board.isa.fma_scalar = "msa_vadd(msa_vmul(a, b), c)", nil, nil
   elseif not board.isa.fma then
     fail("%s: arithmetic: expected f32-muladd-1, as %s has no fused multiply-add, found f32-fma-1", where, board.isa.name)
   end

@@ -68,11 +68,12 @@ function kernels:make(file, base, fields)
 end
 
 -- One tile of block b of a product: the first block starts the sums, the last one has the epilogue.
-local function tile(self, f, b, mr, np)
+local function tile(self, f, b, mr, column)
   local starts, ends = b > 1 or f.init == "keep", b == #f.blocks
   local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends and f.act or "none", ends and f.residual
-  return self:make("tile", ("msa_tile_%dx%d_k%d%s"):format(mr, np * 16, K, act ~= "none" and "_" .. act or ""),
-    { MR = mr, NP = np, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts, bias = bias, act = act, residual = residual })
+  local columns = column.np * 16 // (column.parts or 1)
+  return self:make("tile", ("msa_tile_%dx%d_k%d%s"):format(mr, columns, K, act ~= "none" and "_" .. act or ""),
+    { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts, bias = bias, act = act, residual = residual })
 end
 
 --- c (M,N) = act(a b), act(a b + bias) or act(c + a b).
@@ -90,10 +91,10 @@ function kernels:gemm(f)
   f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
   plan = plan or self:plan(f)
   f.plan, f.rows, f.columns, f.blocks, f.order = plan, plan.rows, plan.columns, plan.blocks, plan.order
-  f.tile = function(b, mr, np) return tile(self, f, b, mr, np) end
+  f.tile = function(b, mr, column) return tile(self, f, b, mr, column) end
   for b = 1, #f.blocks do -- tiles are written before the product that calls them
     for _, row in ipairs(f.rows) do
-      for _, column in ipairs(f.columns) do f.tile(b, row.mr, column.np) end
+      for _, column in ipairs(f.columns) do f.tile(b, row.mr, column) end
     end
   end
   local name = self:make("gemm", ("msa_gemm_%dx%dx%d%s"):format(f.M, f.N, f.K, f.act ~= "none" and "_" .. f.act or ""), f)
@@ -116,10 +117,10 @@ function kernels:explain(prefix)
     local f = self.products[name]
     local rows, columns, blocks = {}, {}, {}
     for k, piece in ipairs(f.rows) do rows[k] = { first = piece.first, last = piece.last, tile = piece.mr } end
-    for k, piece in ipairs(f.columns) do columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 } end
+    for k, piece in ipairs(f.columns) do columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 // (piece.parts or 1) } end
     for k, block in ipairs(f.blocks) do blocks[k] = block.count end
     list[i] = { name = name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
-      tile = { f.rows[1].mr, f.columns[1].np * 16 }, rows = rows, columns = columns, k_blocks = blocks, order = f.order, predicted_cycles = math.floor(f.plan.cycles + 0.5),
+      tile = { f.rows[1].mr, columns[1].tile }, rows = rows, columns = columns, k_blocks = blocks, order = f.order, predicted_cycles = math.floor(f.plan.cycles + 0.5),
       macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.plan.cycles + 0.5) / 100, predicted = f.plan.operations, counted = counted[name] }
   end
   return list

@@ -3,7 +3,7 @@
 -- Loops have constant bounds, stand on one line each, and braces close on lines of their own.
 local operations = {}
 
-local KINDS = { msa_vfma = "fma", msa_load = "load", msa_store = "store", msa_vadd = "add", msa_vrelu = "relu", msa_vgelu = "gelu" }
+local KINDS = { msa_vfma = "fma", msa_vfma_scalar = "fma", msa_load = "load", msa_store = "store", msa_vadd = "add", msa_vrelu = "relu", msa_vgelu = "gelu" }
 for lane = 0, 15 do KINDS["msa_vfma_lane" .. lane] = "fma" end
 
 -- How often a loop runs: the inside of its parentheses.

@@ -3,7 +3,7 @@
 -- board's file says of its core and caches. No choice can change a result.
 --
 -- A plan covers c (M rows by `panels` panels of 16 columns) with tiles whose sums stay in registers for a block of k steps:
---   rows, columns   {{first, last, mr or np}...}: pieces in order, each a whole number of tiles of one size
+--   rows, columns   {{first, last, mr or np}...}: pieces in order, each a whole number of tiles of one size; `parts` of a piece of columns: tiles a panel
 --   blocks          {{first, count}...} of k
 --   order           "columns": a group of panels meets all rows before the next one; "rows": a tile of rows meets all panels
 --   cycles          what the model expects of one call
@@ -35,16 +35,33 @@ local function filled(given, default)
   return all
 end
 
---- Whether a tile of mr rows by np panels fits the registers: sums, a row of b, and an element of a or, where lanes multiply, a vector of each of its rows.
-function tiles.fits(isa, mr, np)
-  local vectors = np * 16 // isa.width
-  return mr * vectors + vectors + (isa.fma_lane and mr or 1) <= isa.registers or (mr == 1 and np == 1)
+-- Vectors of a row of a tile: of np panels, or of a part of one.
+local function width(isa, column) return column.np * 16 // isa.width // (column.parts or 1) end
+
+--- Whether a tile fits the registers: sums, a row of b, and an element of a or, where lanes multiply, a vector of each of its rows, or, where scalars do, none.
+function tiles.fits(isa, mr, column)
+  local vectors = width(isa, column)
+  return mr * vectors + vectors + (isa.fma_lane and mr or isa.fma_scalar and 0 or 1) <= isa.registers or (mr == 1 and vectors * isa.width == 16)
+end
+
+-- Ways to divide a panel where the registers do not hold two rows of one. Not on the plain boards, which say nothing of registers: they are there to compare with, and small.
+local function divisions(isa, board)
+  local list, per = {}, 16 // isa.width
+  if 3 * per >= isa.registers and (isa.width > 1 or board.registers) then
+    local parts = 2
+    while parts <= per do
+      list[#list + 1] = parts
+      parts = 2 * parts
+    end
+  end
+  return list
 end
 
 -- Cycles of `steps` steps of k: for each the tightest of arithmetic, loads, the chain of a sum, and issue; and a little for what b takes of the cache.
--- Where lanes multiply, a load of a serves a vector of steps.
+-- Where lanes multiply, a load of a serves a vector of steps. Cores that multiply by scalars take several cycles a vector, and do one thing after the other.
 local function step_cycles(isa, core, mr, vectors, steps)
   local sums = mr * vectors
+  if isa.fma_scalar then return steps * (math.max(sums / core.fma_per_cycle, SLACK * core.fma_latency) + mr / core.issue + vectors / core.loads_per_cycle) end
   local function one(loads, branch)
     return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, SLACK * core.fma_latency, (sums + loads + branch) / core.issue) + 0.02 * vectors
   end
@@ -65,17 +82,16 @@ local function count(piece, size) return (piece.last - piece.first) // size end
 
 -- Vector operations of a plan for one call.
 local function operations(isa, f, plan)
-  local per = 16 // isa.width
   local ops = { fma = 0, load = 0, broadcast = 0, store = 0, add = 0, relu = 0, gelu = 0 }
   for b, block in ipairs(plan.blocks) do
     local starts, ends = b > 1 or f.init == "keep", b == #plan.blocks
     for _, row in ipairs(plan.rows) do
       for _, column in ipairs(plan.columns) do
-        local n, vectors = count(row, row.mr) * count(column, column.np), column.np * per
+        local n, vectors = count(row, row.mr) * count(column, column.np) * (column.parts or 1), width(isa, column)
         local sums = row.mr * vectors
         ops.fma = ops.fma + n * sums * block.count
         local groups = isa.fma_lane and block.count // isa.width or 0
-        ops.broadcast = ops.broadcast + n * row.mr * (block.count - groups * isa.width)
+        ops.broadcast = ops.broadcast + (isa.fma_scalar and 0 or n * row.mr * (block.count - groups * isa.width))
         ops.load = ops.load + n * (vectors * block.count + row.mr * groups + (starts and sums or 0))
         ops.store = ops.store + n * sums
         if ends and f.init == "bias" then
@@ -96,7 +112,7 @@ end
 
 -- Cycles of a plan for one call: for every kind of tile, what the core does and what the caches bring.
 local function cycles(isa, board, f, plan)
-  local core, per = board.core, 16 // isa.width
+  local core = board.core
   local whole_b, whole_c = f.panels * 64 * f.K, f.M * f.panels * 64
   local total = 0
   for b, block in ipairs(plan.blocks) do
@@ -104,8 +120,8 @@ local function cycles(isa, board, f, plan)
     local block_a, block_b = f.M * block.count * 4, f.panels * 64 * block.count
     for _, row in ipairs(plan.rows) do
       for _, column in ipairs(plan.columns) do
-        local ni, nj = count(row, row.mr), count(column, column.np)
-        local vectors = column.np * per
+        local ni, nj, parts = count(row, row.mr), count(column, column.np), column.parts or 1
+        local vectors = width(isa, column)
         local sums = row.mr * vectors
         local busy = step_cycles(isa, core, row.mr, vectors, block.count) + (block.count > FORESEEN and core.mispredict or 0) + core.fma_latency
           + (starts and sums / core.loads_per_cycle or 0) + sums / core.stores_per_cycle
@@ -114,8 +130,9 @@ local function cycles(isa, board, f, plan)
         local tile_a, group_b = row.mr * block.count * 4, column.np * 64 * block.count
         local stored = transfer(board, sums * isa.width * 4, whole_c + block_a)
         if starts then busy = busy + SCATTERED * stored end
+        busy, stored = parts * busy, parts * stored
         local function tile(times, from_a, from_b)
-          local moved = transfer(board, tile_a, from_a) + transfer(board, group_b, from_b) + stored
+          local moved = transfer(board, tile_a, from_a) + (parts - 1) * transfer(board, tile_a, tile_a + group_b) + transfer(board, group_b, from_b) + stored
           total = total + times * (math.max(busy, moved) + EXPOSED * math.min(busy, moved))
         end
         if plan.order == "columns" then
@@ -196,11 +213,13 @@ end
 -- @param f M, panels, K; init "zero", "bias" or "keep"; act "none", "relu" or "gelu"; residual
 -- @return list of plans, with cycles but without operations
 function tiles.candidates(isa, board, f)
-  board = { core = filled(board.core, CORE), caches = board.caches, rates = filled(board.bytes_per_cycle, RATES) }
+  board = { registers = board.registers, core = filled(board.core, CORE), caches = board.caches, rates = filled(board.bytes_per_cycle, RATES) }
   local list, per = {}, 16 // isa.width
+  local across = cuts(f.panels, math.max(1, math.min(STREAMS, isa.registers // per)), "np")
+  for _, parts in ipairs(divisions(isa, board)) do across[#across + 1] = { { first = 0, last = f.panels, np = 1, parts = parts } } end
   for _, rows in ipairs(cuts(f.M, isa.registers, "mr")) do
-    for _, columns in ipairs(cuts(f.panels, math.max(1, math.min(STREAMS, isa.registers // per)), "np")) do
-      if tiles.fits(isa, rows[1].mr, columns[1].np) then
+    for _, columns in ipairs(across) do
+      if tiles.fits(isa, rows[1].mr, columns[1]) then
         local one = #rows == 1 and rows[1].mr == f.M or #columns == 1 and columns[1].np == f.panels
         for _, order in ipairs(one and { "columns" } or { "columns", "rows" }) do
           for _, blocks in ipairs(depths(f)) do

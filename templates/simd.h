@@ -14,6 +14,9 @@
 #include <$(isa.include)>
 @ end
 
+@ if isa.declarations then
+$(isa.declarations)
+@ end
 typedef $(isa.vector) msa_vec;
 @ if isa.prelude then
 
@@ -32,6 +35,9 @@ static inline msa_vec msa_vfma(msa_vec a, msa_vec b, msa_vec c) { return $(isa.f
 @   for lane = 0, isa.width - 1 do
 static inline msa_vec msa_vfma_lane$(lane)(msa_vec a, msa_vec b, msa_vec c) { return $((isa.fma_lane:gsub("%f[%w]lane%f[%W]", lane))); }
 @   end
+@ end
+@ if isa.fma_scalar then
+static inline msa_vec msa_vfma_scalar(float s, msa_vec b, msa_vec c) { return $(isa.fma_scalar); }
 @ end
 static inline msa_vec msa_vmax(msa_vec a, msa_vec b) { return $(isa.max); }
 static inline msa_vec msa_vabs(msa_vec a) { return $(isa.abs); }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_semihosting.c - the test bench's operating system, no part of the product: files, console, time and the command line of the host that
  * runs the emulator or the debug probe (Arm's semihosting), as the system calls of newlib, the C library that the test bench alone is linked with. */
-#include "msa_run.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,6 +39,7 @@ static struct file {
 
 int __real_main(int argc, char **argv);
 int __wrap_main(void);
+double msa_run_now_ms(void); /* msa_run.h */
 void msa_fault(void);
 void _exit(int status) __attribute__((noreturn));
 int _open(const char *path, int flags, ...);
@@ -49,6 +52,7 @@ int _isatty(int fd);
 int _getpid(void);
 int _kill(int pid, int signal);
 void *_sbrk(ptrdiff_t bytes);
+void _fini(void);
 
 /* msa_board.ld's. */
 extern unsigned char msa_heap[], msa_heap_end[];
@@ -204,6 +208,11 @@ void *_sbrk(ptrdiff_t bytes)
     unsigned char *const p = msa_heap + used;
     used = (size_t)((ptrdiff_t)used + bytes);
     return p;
+}
+
+/* exit() calls it. */
+void _fini(void)
+{
 }
 
 void _exit(int status)

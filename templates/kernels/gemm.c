@@ -4,8 +4,10 @@
 void $(name)(const float *restrict a, const float *restrict b,$(init == "bias" and " const float *restrict bias," or "") float *restrict c)
 {
 @ local function call(b, row, column, pad)
-@   local bias = init == "bias" and b == #blocks and " bias + j * 16," or ""
-$(pad)$(tile(b, row.mr, column.np))(a + i * $(lda) + $(blocks[b].first), b + j * $(bps) + $(blocks[b].first * ldb),$(bias) c + i * $(ldc) + j * $(cps));
+@   local n = column.parts and " + n" or ""
+@   local bias = init == "bias" and b == #blocks and (" bias + j * 16%s,"):format(n) or ""
+@   local loop = column.parts and ("for (size_t n = 0; n < 16; n += %d) "):format(16 // column.parts) or ""
+$(pad)$(loop)$(tile(b, row.mr, column))(a + i * $(lda) + $(blocks[b].first), b + j * $(bps) + $(blocks[b].first * ldb)$(n),$(bias) c + i * $(ldc) + j * $(cps)$(n));
 @ end
 @ for b = 1, #blocks do
 @   for _, outer in ipairs(order == "columns" and columns or rows) do

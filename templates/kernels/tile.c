@@ -3,12 +3,12 @@
 @ -- what c holds, so that a sum over k may be cut into blocks, or begin with a relative position, and stay one chain of fused
 @ -- multiply-adds in the order of k. The epilogue of the last block is the tile's own.
 @ local per = 16 // W
-@ local last = NP * per - 1
+@ local last = N // W - 1
 @ local function at(v, panel) return v // per * panel + v % per * W end
 @ local sum = starts and "c + a b" or "a b"
 @ if bias then sum = sum .. " + bias" end
 @ if act ~= "none" then sum = ("%s(%s)"):format(act, sum) end
-/* c ($(MR), $(NP * 16)) $(residual and "+=" or "=") $(sum), a ($(MR), $(K)), b ($(K), $(NP * 16)). Rows of a are $(lda) apart; rows of b $(ldb), panels
+/* c ($(MR), $(N)) $(residual and "+=" or "=") $(sum), a ($(MR), $(K)), b ($(K), $(N)). Rows of a are $(lda) apart; rows of b $(ldb), panels
  * $(bps); rows of c $(ldc), panels $(cps). */
 static void $(name)(const float *restrict a, const float *restrict b,$(bias and " const float *restrict bias," or "") float *restrict c)
 {
@@ -42,9 +42,11 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
         const msa_vec b$(v) = msa_load(b + k * $(ldb) + $(at(v, bps)));
 @ end
 @ for m = 0, MR - 1 do
-        const msa_vec a$(m) = msa_splat(a[k + $(m * lda)]);
+@ local scalar = kernels.isa.fma_scalar
+@ local element = ("a[k + %d]"):format(m * lda)
+        const $(scalar and "float" or "msa_vec") a$(m) = $(scalar and element or ("msa_splat(%s)"):format(element));
 @ for v = 0, last do
-        c$(m)_$(v) = msa_vfma(a$(m), b$(v), c$(m)_$(v));
+        c$(m)_$(v) = $(scalar and "msa_vfma_scalar" or "msa_vfma")(a$(m), b$(v), c$(m)_$(v));
 @ end
 @ end
     }
@@ -81,8 +83,9 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
 @ end
 @ if act == "gelu" then
     for (size_t i = 0; i < $(MR); ++i) {
-@   for p = 0, cps == 16 and 0 or NP - 1 do
-        for (size_t j = 0; j < $(cps == 16 and NP * 16 or 16); j += $(W)) msa_store(c + i * $(ldc) + $(p * cps) + j, msa_vgelu(msa_load(c + i * $(ldc) + $(p * cps) + j)));
+@   local side = cps == 16 and N or math.min(N, 16)
+@   for p = 0, N // side - 1 do
+        for (size_t j = 0; j < $(side); j += $(W)) msa_store(c + i * $(ldc) + $(p * cps) + j, msa_vgelu(msa_load(c + i * $(ldc) + $(p * cps) + j)));
 @   end
     }
 @ end

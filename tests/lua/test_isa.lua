@@ -6,7 +6,7 @@ local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local boards, template, tiny = require "boards", require "template", require "tiny_model"
+local template, tiny = require "template", require "tiny_model"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-isa-")
 sys.cleanup(work)
 
@@ -27,7 +27,7 @@ static void exactly(const char *what, msa_vec v, int lane, float expected, float
     float got[W];
     msa_store(got, v);
     if (msa_bits(got[lane]) != msa_bits(expected) && !(isnan(got[lane]) && isnan(expected)) && wrong++ < 4)
-        printf("%s of %a, %a, %a: expected %a, found %a\n", what, a, b, c, expected, got[lane]);
+        printf("%s of %08lx, %08lx, %08lx: expected %08lx, found %08lx\n", what, (unsigned long)msa_bits(a), (unsigned long)msa_bits(b), (unsigned long)msa_bits(c), (unsigned long)msa_bits(expected), (unsigned long)msa_bits(got[lane]));
 }
 static void same(const char *what, msa_vec v, int lane, float expected, float a, float b, float c)
 {
@@ -63,6 +63,9 @@ int main(void)
 @ end
         same("fma", msa_vfma(va, vb, vc), lane, msa_fma(x, y, z), x, y, z);
         same("zero_below", msa_vzero_below(va, vb, vc), lane, x < y ? 0.0f : z, x, y, z);
+@ if isa.fma_scalar then
+        same("fma_scalar", msa_vfma_scalar(x, vb, vc), lane, msa_fma(x, y, z), x, y, z);
+@ end
 @ if isa.fma_lane then
 @   for n = 0, isa.width - 1 do
         same("fma_lane", msa_vfma_lane$(n)(va, vb, vc), lane, msa_fma(a[$(n)], y, z), a[$(n)], y, z);
@@ -106,13 +109,8 @@ describe("vector operations are the scalar ones in every lane:", function()
       sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h", { isa = board.isa, made_by = "" }))
       sys.write_file(dir .. "/msa_arith.h", require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
       sys.write_file(dir .. "/isa.c", template.render(PROGRAM, "program", { isa = board.isa }))
-      local command = { board.compiler, "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", dir, "-o", dir .. "/isa", dir .. "/isa.c" }
-      for _, flags in ipairs { board.flags, board.link_flags or {} } do table.move(flags, 1, #flags, #command + 1, command) end
-      tiny.must(command)
-      local call = { stdin = "/dev/null" }
-      if not boards.native(board) then table.move(board.emulator, 1, #board.emulator, 1, call) end
-      call[#call + 1] = dir .. "/isa"
-      equal(tiny.must(call), "0 wrong\n")
+      tiny.compile(board, { "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", dir }, dir .. "/isa.c", dir .. "/isa")
+      equal(tiny.must(tiny.command(board, dir .. "/isa")), "0 wrong\n")
     end)
   end
 end)

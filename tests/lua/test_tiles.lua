@@ -16,6 +16,7 @@ for _, name in ipairs { "c99", "avx2", "avx512" } do
 end
 sets[#sets + 1] = { name = "4 x 32", width = 4, registers = 32 }
 sets[#sets + 1] = { name = "4 x 8", width = 4, registers = 8 }
+sets[#sets + 1] = { name = "4 x 8 by scalars", width = 4, registers = 8, fma_scalar = "s * b + c" }
 sets[#sets + 1] = { name = "2 x 16", width = 2, registers = 16 }
 local avx512 = sets[3]
 
@@ -54,9 +55,11 @@ local function is_whole(isa, f, plan)
   equal(at, f.K, "steps of k")
   for _, r in ipairs(plan.rows) do
     for _, c in ipairs(plan.columns) do
-      local vectors = c.np * 16 // isa.width
-      local used = r.mr * vectors + vectors + 1
-      assert(used <= isa.registers or (r.mr == 1 and c.np == 1), ("%d rows by %d panels take %d registers"):format(r.mr, c.np, used))
+      local parts = c.parts or 1
+      assert(parts == 1 or c.np == 1 and 16 // isa.width % parts == 0)
+      local vectors = c.np * 16 // isa.width // parts
+      local used = r.mr * vectors + vectors + (isa.fma_scalar and 0 or 1)
+      assert(used <= isa.registers or (r.mr == 1 and c.np == 1 and parts == 1), ("%d rows by %d panels take %d registers"):format(r.mr, c.np, used))
     end
   end
   assert(plan.order == "rows" or plan.order == "columns")
@@ -113,6 +116,16 @@ describe("plans", function()
     local a, b = tiles.plan(avx512, server, f), tiles.plan(few, server, f)
     assert(b.rows[1].mr * b.columns[1].np < a.rows[1].mr * a.columns[1].np)
     assert(b.cycles > a.cycles)
+  end)
+
+  it("divide panels where the registers do not hold two rows of one", function()
+    local f = shape(128, 768, 768)
+    for _, case in ipairs { { { width = 4, registers = 8 }, true }, { { width = 4, registers = 8, fma_scalar = "s * b + c" }, true }, { { width = 4, registers = 16 }, false }, { { width = 1, registers = 32 }, true, 32 }, { { width = 1, registers = 16 }, false } } do
+      local isa = case[1]
+      local plan = tiles.plan(isa, { core = slow.core, caches = slow.caches, registers = case[3] }, f)
+      equal(plan.columns[1].parts ~= nil, case[2], ("%d x %d"):format(isa.width, isa.registers))
+      assert(not case[2] or plan.rows[1].mr > 1)
+    end
   end)
 
   it("cut k where caches are small", function()

@@ -64,17 +64,52 @@ function tiny.boards()
   return list
 end
 
---- Boards of the tree that an emulator stands in for here, one of each instruction set, where compiler and emulator are installed; else one skipped test.
+--- Boards of the tree that an emulator stands in for here, one of each instruction set that this CPU lacks, where compiler and emulator are installed; else one skipped test.
 function tiny.emulated()
   local list, seen, boards = {}, {}, require "boards"
+  for _, board in ipairs(tiny.boards()) do seen[board.isa.name] = true end
   local function installed(program) return (pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" })) end
   for _, board in ipairs(boards.all()) do
-    if board.hosted and board.emulator and not seen[board.isa.name] and not boards.native(board) then
+    if board.emulator and not seen[board.isa.name] and not boards.native(board) then
       seen[board.isa.name] = true
       if boards.compiles(board) and installed(board.emulator[1]) then list[#list + 1] = board else spec.skipped = spec.skipped + 1 end
     end
   end
   return list
+end
+
+--- Compile and link one C file for a board; where there is no operating system, with its start-up code and the test bench's system calls.
+-- @param options words of the compiler
+function tiny.compile(board, options, source, program)
+  local command = table.move(options, 1, #options, 2, { board.compiler })
+  local function add(words) table.move(words, 1, #words, #command + 1, command) end
+  add(board.flags)
+  add { "-o", program, source }
+  local start = board.start
+  if start then
+    local from, to = msagen.datadir .. "/boards/" .. start.folder, program:match "^(.*)/"
+    sys.write_file(to .. "/" .. start.script, require "template".file(from, start.script, { board = board, made_by = "" }))
+    add { "-L", to, "-I", msagen.datadir .. "/runtime" }
+    for _, names in ipairs { start.product, start.runner } do
+      for _, name in ipairs(names) do add { from .. "/" .. name .. ".c" } end
+    end
+  end
+  add(board.link_flags or {})
+  return tiny.must(command)
+end
+
+--- The words that run a board's program here.
+function tiny.command(board, program)
+  if require "boards".native(board) then return { program } end
+  local command, placed = {}, false
+  for i, word in ipairs(board.emulator) do
+    command[i] = word:gsub("{(%l+)}", function(what)
+      placed = true
+      return what == "program" and program or ""
+    end)
+  end
+  if not placed then command[#command + 1] = program end
+  return command
 end
 
 return tiny
