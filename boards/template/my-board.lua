@@ -17,6 +17,8 @@ return {
   -- reference is the board generic-c99-nofma; with them leave the field out.
   isa = "c99",
   arithmetic = "f32-fma-1",
+  -- Optional, the core's vector registers, or with "c99" its registers of one float: tiles of products then fill them.
+  registers = 32,
 
   -- true: an operating system with stdio; then `start`, `stack` and addresses of memories are left out.
   hosted = false,
@@ -66,7 +68,7 @@ return {
   clock = 480e6,
   -- TRM or software optimisation guide, "instruction timing". Each cycle: multiply-adds of a whole vector, loads and stores of one, instructions of any
   -- kind. In cycles: from a multiply-add to one that needs its result, a division of a vector, a branch that was foreseen wrongly.
-  core = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 5, issue = 2, divide = 14, mispredict = 8 },
+  core = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 5, issue = 1.5, divide = 14, mispredict = 8 },
   -- Bytes for one core. TRM or data sheet, "L1 data cache", "L2". Without a second level, l2 as l1; l3 is optional. Tightly coupled memory is no cache.
   caches = { l1 = 16 * 1024, l2 = 16 * 1024 },
   -- Optional, bytes each cycle that come to one core from the second cache, the third (l3) and memory: bandwidth / clock.
