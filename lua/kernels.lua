@@ -67,10 +67,10 @@ function kernels:make(file, base, fields)
   return name
 end
 
--- One tile of block b of a product: the first block starts the sums, the last one has the epilogue.
+-- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. GELU of a panel in parts waits for all of them.
 local function tile(self, f, b, mr, column)
   local starts, ends = b > 1 or f.init == "keep", b == #f.blocks
-  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends and f.act or "none", ends and f.residual
+  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends and not (column.parts and f.act == "gelu") and f.act or "none", ends and f.residual
   local columns = column.np * 16 // (column.parts or 1)
   return self:make("tile", ("msa_tile_%dx%d_k%d%s"):format(mr, columns, K, act ~= "none" and "_" .. act or ""),
     { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts, bias = bias, act = act, residual = residual })

@@ -14,9 +14,6 @@
 #include <$(isa.include)>
 @ end
 
-@ if isa.declarations then
-$(isa.declarations)
-@ end
 typedef $(isa.vector) msa_vec;
 @ if isa.prelude then
 

@@ -65,11 +65,17 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
 @ end
 @ if flushes then
 @   local exact = kernels:make("exact_tile", "msa_exact_tile", {})
-@   for m = 0, MR - 1 do for v = 0, last do
-    c$(m)_$(v) = msa_hold($(result(m, v)));
-@   end end
+@   -- Held step by step, so that beside the sums there is one vector more at a time.
+@   local steps = {}
+@   if bias then steps[#steps + 1] = function(sum, v) return ("msa_vadd(%s, bias%d)"):format(sum, v) end end
+@   if act == "relu" then steps[#steps + 1] = function(sum) return ("msa_vrelu(%s)"):format(sum) end end
+@   if residual then steps[#steps + 1] = function(sum, v, m) return ("msa_vadd(msa_load(c + %d), %s)"):format(m * ldc + at(v, cps), sum) end end
+@   if #steps == 0 then steps[1] = function(sum) return sum end end
+@   for _, step in ipairs(steps) do for m = 0, MR - 1 do for v = 0, last do
+    c$(m)_$(v) = msa_hold($(step(("c%d_%d"):format(m, v), v, m)));
+@   end end end
     if (msa_flushed()) {
-        static const msa_tile_shape tile = { $(MR), $(NP * 16), $(K), $(lda), $(ldb), $(bps), $(ldc), $(cps), $(starts), $(act == "relu"), $(residual) };
+        static const msa_tile_shape tile = { $(MR), $(N), $(K), $(lda), $(ldb), $(bps), $(ldc), $(cps), $(starts), $(act == "relu"), $(residual) };
         $(exact)(a, b, $(bias and "bias" or "NULL"), c, &tile);
     } else {
 @   for m = 0, MR - 1 do for v = 0, last do

@@ -98,18 +98,19 @@ function tiny.compile(board, options, source, program)
   return tiny.must(command)
 end
 
---- The words that run a board's program here.
-function tiny.command(board, program)
-  if require "boards".native(board) then return { program } end
+--- The words that run a board's program here, with arguments of plain characters.
+function tiny.command(board, program, arguments)
+  arguments = arguments or {}
   local command, placed = {}, false
-  for i, word in ipairs(board.emulator) do
+  for i, word in ipairs(require "boards".native(board) and {} or board.emulator) do
     command[i] = word:gsub("{(%l+)}", function(what)
       placed = true
-      return what == "program" and program or ""
+      return what == "program" and program or ",arg=" .. table.concat({ "program", table.unpack(arguments) }, ",arg=")
     end)
   end
-  if not placed then command[#command + 1] = program end
-  return command
+  if placed then return command end
+  command[#command + 1] = program
+  return table.move(arguments, 1, #arguments, #command + 1, command)
 end
 
 return tiny

@@ -1,0 +1,30 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Armv8.1-M Helium (MVE) with floats: 4 floats a vector, 8 registers. It multiplies by a general register, which so takes no vector's place; there is no division,
+-- so lanes are divided one by one. Memory is not accessed by the intrinsics: gcc 12 takes what they touch for 4 bytes, and moves accesses of the rest past them.
+-- Vectors take subnormals for zeros: FPSCR's input denormal (0x80) and underflow (0x08) say so.
+return {
+  width = 4,
+  registers = 8,
+  include = "arm_mve.h",
+  vector = "float32x4_t",
+  prelude = "typedef float32x4_t msa_floats __attribute__((aligned(4), may_alias));",
+  load = "*(const msa_floats *)p",
+  store = "*(msa_floats *)p = v",
+  splat = "vdupq_n_f32(s)",
+  add = "vaddq_f32(a, b)",
+  sub = "vsubq_f32(a, b)",
+  mul = "vmulq_f32(a, b)",
+  div = "a / b",
+  fma = "vfmaq_f32(c, a, b)",
+  fma_scalar = "vfmaq_n_f32(c, b, s)",
+  max = "vpselq_f32(a, b, vcmpgtq_f32(a, b))",
+  abs = "vabsq_f32(a)",
+  scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
+  zero_below = "vpselq_f32(vdupq_n_f32(0.0f), a, vcmpgtq_f32(c, x))",
+  flushes = {
+    hold = '__asm__ volatile("" : "+w"(v))',
+    read = '__asm__ volatile("vmrs %0, fpscr" : "=r"(flags))',
+    write = '__asm__ volatile("vmsr fpscr, %0" : : "r"(flags) : "memory")',
+    mask = "0x88u",
+  },
+}
