@@ -81,7 +81,9 @@ local function completed(board, where)
   if type(like) ~= "string" or not like:match "^[%w_.-]+$" or not sys.exists(("%s/%s.lua"):format(installed(), like)) then
     fail("%s: like: expected one of %s, found %s", where, table.concat(boards.names(), ", "), (tostring(like):gsub("%c", " ")))
   end
-  local whole = table_of(("%s/%s.lua"):format(installed(), like))
+  local path = ("%s/%s.lua"):format(installed(), like)
+  local whole = {}
+  for key, value in pairs(completed(table_of(path), path)) do whole[key] = value end
   for key, value in pairs(board) do
     if value == false and key ~= "hosted" then whole[key] = nil else whole[key] = value end
   end
@@ -109,10 +111,12 @@ local function from_table(raw, place, where)
   return board
 end
 
-local function from_file(path, where)
-  local board = from_table(table_of(path), path:match "^(.*)/[^/]*$" or ".", where or path)
+--- The board of a file.
+function boards.from_file(path)
   local name = path:match "([^/]*)%.lua$"
-  if board.name ~= name then fail("%s: name: expected %s, as the file is called, found %s", where or path, tostring(name), board.name) end
+  if not name then fail("%s: expected a board's file, NAME.lua, found another name", path) end
+  local board = from_table(table_of(path), path:match "^(.*)/[^/]*$" or ".", path)
+  if board.name ~= name then fail("%s: name: expected %s, as the file is called, found %s", path, name, board.name) end
   return board
 end
 
@@ -127,7 +131,7 @@ end
 --- All of msagen's own boards, by name.
 function boards.all()
   local list = {}
-  for i, name in ipairs(boards.names()) do list[i] = from_file(("%s/%s.lua"):format(installed(), name)) end
+  for i, name in ipairs(boards.names()) do list[i] = boards.from_file(("%s/%s.lua"):format(installed(), name)) end
   return list
 end
 
@@ -169,9 +173,9 @@ end
 -- @param where of a table: what messages begin with  @param place of a table: the folder beside which its files lie
 function boards.named(name, where, place)
   if type(name) == "table" then return folders[name] and name or from_table(name, place or ".", where or "board") end
-  if boards.is_file(name) then return from_file(name) end
+  if boards.is_file(name) then return boards.from_file(name) end
   for _, known in ipairs(boards.names()) do
-    if known == name then return from_file(("%s/%s.lua"):format(installed(), name)) end
+    if known == name then return boards.from_file(("%s/%s.lua"):format(installed(), name)) end
   end
   fail("--board: expected one of %s, or a file of your own (NAME.lua), found %s", table.concat(boards.names(), ", "), name)
 end

@@ -1,8 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen boards [FILE.lua...] [--json]: what can be built for; of files of the user's own, whether they are boards and what they are.
 
-local fail = require "fail"
-
 local verb = {}
 
 function verb.setup(command)
@@ -22,10 +20,7 @@ function verb.run(args)
   local best, all = boards.best(), boards.all()
   if #args.file > 0 then
     all = {}
-    for i, path in ipairs(args.file) do
-      if not boards.is_file(path) then fail("%s: expected a board's file, NAME.lua, found another name", path) end
-      all[i] = boards.named(path)
-    end
+    for i, path in ipairs(args.file) do all[i] = boards.from_file(path) end
   end
   if args.json then
     local json = require "msagen.json"
