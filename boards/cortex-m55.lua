@@ -15,7 +15,7 @@ return {
   archiver = "arm-none-eabi-ar",
   flags = { "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-ffreestanding", "-fno-tree-vectorize", "-fno-tree-slp-vectorize" },
   link_flags = { "-nostartfiles", "-T", "msa_board.ld", "-Wl,--wrap=main,-z,noexecstack" },
-  start = { folder = "cortex-m", script = "msa_board.ld", product = { "msa_start", "msa_memory" }, runner = { "msa_semihosting" } },
+  start = { folder = "cortex-m", script = "msa_board.ld", product = { "msa_start", "msa_memory", "msa_dwt" }, runner = { "msa_semihosting" } },
   cores = 1,
   address_bits = 32,
   stack = 16 * 1024,
