@@ -22,6 +22,11 @@ $(isa.prelude)
 
 static inline msa_vec msa_load(const float *p) { return $(isa.load); }
 static inline void msa_store(float *p, msa_vec v) { $(isa.store); }
+@ if isa.load_some then
+static inline msa_vec msa_load_some(const float *p, size_t n) { return $(isa.load_some); }
+static inline void msa_store_some(float *p, msa_vec v, size_t n) { $(isa.store_some); }
+static inline msa_vec msa_some(msa_vec v, size_t n) { return $(isa.some); }
+@ end
 static inline msa_vec msa_splat(float s) { return $(isa.splat); }
 static inline msa_vec msa_vadd(msa_vec a, msa_vec b) { return $(isa.add); }
 static inline msa_vec msa_vsub(msa_vec a, msa_vec b) { return $(isa.sub); }

@@ -1,15 +1,34 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Armv8.1-M Helium (MVE) with floats: 4 floats a vector, 8 registers. It multiplies by a general register, which so takes no vector's place; there is no division,
--- so lanes are divided one by one. Memory is not accessed by the intrinsics: gcc 12 takes what they touch for 4 bytes, and moves accesses of the rest past them.
+-- so lanes are divided one by one. Memory is not accessed by the intrinsics, or between barriers: gcc 12 takes what they touch for 4 bytes, and moves accesses of the rest past them.
 -- Vectors take subnormals for zeros: FPSCR's input denormal (0x80) and underflow (0x08) say so.
 return {
   width = 4,
   registers = 8,
   include = "arm_mve.h",
   vector = "float32x4_t",
-  prelude = "typedef float32x4_t msa_floats __attribute__((aligned(4), may_alias));",
+  prelude = [[
+typedef float32x4_t msa_floats __attribute__((aligned(4), may_alias));
+
+static inline float32x4_t msa_load_first(const float *p, size_t n)
+{
+    __asm__ volatile("" : : : "memory");
+    const float32x4_t v = vldrwq_z_f32(p, vctp32q(n));
+    __asm__ volatile("" : : : "memory");
+    return v;
+}
+
+static inline void msa_store_first(float *p, float32x4_t v, size_t n)
+{
+    __asm__ volatile("" : : : "memory");
+    vstrwq_p_f32(p, v, vctp32q(n));
+    __asm__ volatile("" : : : "memory");
+}]],
   load = "*(const msa_floats *)p",
   store = "*(msa_floats *)p = v",
+  load_some = "msa_load_first(p, n)",
+  store_some = "msa_store_first(p, v, n)",
+  some = "vpselq_f32(v, vdupq_n_f32(0.0f), vctp32q(n))",
   splat = "vdupq_n_f32(s)",
   add = "vaddq_f32(a, b)",
   sub = "vsubq_f32(a, b)",

@@ -102,11 +102,16 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
 @ else
         float *const to = out + i * $(ldo);
 @ end
-@ if d >= W then
+@ local some = kernels.isa.load_some
+@ if d >= W or some then
         const msa_vec by = msa_splat(l[i]);
+@ end
+@ if d >= W then
         for (size_t j = 0; j < $(d // W * W); j += $(W)) msa_store(to + j, msa_vdiv(msa_load(o + i * $(dpad) + j), by));
 @ end
-@ if d % W ~= 0 then
+@ if d % W ~= 0 and some then
+        msa_store_some(to + $(d // W * W), msa_vdiv(msa_load(o + i * $(dpad) + $(d // W * W)), by), $(d % W));
+@ elseif d % W ~= 0 then
         for (size_t j = $(d // W * W); j < $(d); ++j) to[j] = o[i * $(dpad) + j] / l[i];
 @ end
     }

@@ -3,6 +3,12 @@
 @ local full = C // 16
 @ local tail = C % 16
 @ local const = flushes and "" or "const "
+@ -- A tail of whole vectors, and of one in part, where the instruction set has those.
+@ local some = tail > 0 and kernels.isa.load_some
+@ local function length(v) return math.min(tail - v * W, W) end
+@ local function load(p, v) return length(v) == W and ("msa_load(%s + %d)"):format(p, full * 16 + v * W) or ("msa_load_some(%s + %d, %d)"):format(p, full * 16 + v * W, length(v)) end
+@ local function rest(v) return ("msa_vfma(msa_vmul(msa_vsub(%s, mean_v), rstd_v), %s, msa_load(w + %d))"):format(load("xi", v), ("msa_load(w + %d)"):format(full * 16 + v * W), gap + full * 16 + v * W) end
+@ local vectors = some and (tail + W - 1) // W or 0
 @ local function hold(v) return flushes and ("msa_hold(%s)"):format(v) or v end
 /* y ($(rows), $(C)) = layer norm of x, rows $(ldx) and $(ldy) apart; w holds gamma and, $(gap) further, beta; eps $(eps).
  * Sums are 16 interleaved partial sums and a fixed tree. y may be x. */
@@ -22,10 +28,13 @@ void $(name)(const float *x, const float *w, float *y)
 @ end
         }
 @ end
+@ for v = 0, vectors - 1 do
+        s$(v) = msa_vadd(s$(v), $(load("xi", v)));
+@ end
 @ for v = 0, per - 1 do
         msa_store(part + $(v * W), $(hold("s" .. v)));
 @ end
-@ if tail > 0 then
+@ if tail > 0 and not some then
         for (size_t k = 0; k < $(tail); ++k) part[k] = part[k] + xi[$(full * 16) + k];
 @ end
         $(const)float mean = msa_sum16(part) / $(C).0f;
@@ -41,26 +50,47 @@ void $(name)(const float *x, const float *w, float *y)
 @ end
         }
 @ end
+@ for v = 0, vectors - 1 do
+        const msa_vec d$(v) = msa_vsub($(load("xi", v)), $(length(v) == W and "mean_v" or ("msa_some(mean_v, %d)"):format(length(v))));
+        s$(v) = msa_vfma(d$(v), d$(v), s$(v));
+@ end
 @ for v = 0, per - 1 do
         msa_store(part + $(v * W), $(hold("s" .. v)));
 @ end
-@ if tail > 0 then
+@ if tail > 0 and not some then
         for (size_t k = 0; k < $(tail); ++k) part[k] = msa_fma(xi[$(full * 16) + k] - mean, xi[$(full * 16) + k] - mean, part[k]);
 @ end
         $(const)float rstd = 1.0f / msa_sqrt(msa_sum16(part) / $(C).0f + $(eps)f);
-@ if flushes and full > 0 then
+@ if flushes and (full > 0 or some) then
         if (msa_flushed()) {
             $(kernels:make("exact_moments", "msa_exact_moments", {}))(xi, $(C), $(eps)f, &mean, &rstd);
             mean_v = msa_splat(mean);
         }
 @ end
-@ if full > 0 then
+@ if full > 0 or some then
         const msa_vec rstd_v = msa_splat(rstd);
+@ end
+@ if full > 0 then
         for (size_t k = 0; k < $(full * 16); k += $(W)) msa_store(yi + k, msa_vfma(msa_vmul(msa_vsub(msa_load(xi + k), mean_v), rstd_v), msa_load(w + k), msa_load(w + $(gap) + k)));
-@ else
+@ elseif not some then
         (void)mean_v;
 @ end
-@ if tail > 0 then
+@ for v = 0, vectors - 1 do
+        const msa_vec held$(v) = $(hold(rest(v)));
+@ end
+@ if some and flushes then
+        if (msa_flushed()) {
+            for (size_t k = $(full * 16); k < $(C); ++k) yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
+            msa_clear_flushed();
+        } else {
+@ end
+@ for v = 0, vectors - 1 do
+            $(length(v) == W and ("msa_store(yi + %d, held%d)"):format(full * 16 + v * W, v) or ("msa_store_some(yi + %d, held%d, %d)"):format(full * 16 + v * W, v, length(v)));
+@ end
+@ if some and flushes then
+        }
+@ end
+@ if tail > 0 and not some then
         for (size_t k = $(full * 16); k < $(C); ++k) yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
 @ end
     }

@@ -91,6 +91,21 @@ int main(void)
         same("relu", msa_vrelu(va), lane, msa_max(x, 0.0f), x, 0, 0);
         if (x <= 0.0f) same("exp", msa_vexp(va), lane, msa_exp(x), x, 0, 0);
     }
+@ if isa.load_some then
+    for (int n = 1; n <= W; ++n) {
+        float from[W + 1], to[W], kept[W];
+        for (int i = 0; i <= W; ++i) from[i] = i <= n ? values[i + 2] : NAN;
+        for (int i = 0; i < W; ++i) to[i] = -7.0f;
+        const msa_vec v = msa_load_some(from + 1, (size_t)n);
+        msa_store_some(to, msa_load(values + 4), (size_t)n);
+        msa_store(kept, msa_some(msa_load(values + 4), (size_t)n));
+        for (int i = 0; i < W; ++i) {
+            exactly("load_some", v, i, i < n ? from[i + 1] : 0.0f, (float)n, 0, 0);
+            exactly("store_some", msa_load(to), i, i < n ? values[i + 4] : -7.0f, (float)n, 0, 0);
+            exactly("some", msa_load(kept), i, i < n ? values[i + 4] : 0.0f, (float)n, 0, 0);
+        }
+    }
+@ end
 @ if isa.flushes then
     if (flushed < 1000 || kept < 1000) printf("%d times flushed, %d times not\n", flushed, kept);
 @ end
