@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Arm Cortex-A53 under Linux: Zynq UltraScale+, i.MX 8M, Raspberry Pi 3. It keeps the order of instructions; a multiply-add of a whole vector and a load
--- of one do not share a cycle, so one is issued in each. gcc must not schedule before it allocates registers: sums of tiles would end on the stack.
+-- of one do not share a cycle, so one is issued in each. gcc must not schedule before it allocates registers,
+-- nor look for expressions across blocks or merge tiles into their callers: sums of tiles would end on the stack or be moved from register to register.
 return {
   name = "cortex-a53",
   summary = "Arm Cortex-A53 (AArch64 NEON), Linux",
@@ -11,7 +12,7 @@ return {
   emulator = { "qemu-aarch64", "-cpu", "cortex-a53" },
   compiler = "aarch64-linux-gnu-gcc",
   archiver = "aarch64-linux-gnu-ar",
-  optimisation = "-O2 -fno-schedule-insns",
+  optimisation = "-O2 -fno-schedule-insns -fno-gcse -frename-registers -fno-inline-functions-called-once",
   flags = { "-mcpu=cortex-a53" },
   link_flags = { "-static" },
   core = { fma_per_cycle = 1, loads_per_cycle = 0.5, stores_per_cycle = 0.5, fma_latency = 8, issue = 1, divide = 36, mispredict = 8 },

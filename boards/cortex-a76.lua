@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Arm Cortex-A76 under Linux: Raspberry Pi 5 and CM5, RK3588; Jetson Orin's A78AE is its descendant. Two vector pipes, out of order. gcc must not schedule
--- before it allocates registers: sums of tiles would end on the stack.
+-- before it allocates registers, nor look for expressions across blocks or merge tiles into their callers: sums of tiles would end on the stack or be moved from
+-- register to register.
 return {
   name = "cortex-a76",
   summary = "Arm Cortex-A76 (AArch64 NEON), Linux",
@@ -11,7 +12,7 @@ return {
   emulator = { "qemu-aarch64", "-cpu", "cortex-a76" },
   compiler = "aarch64-linux-gnu-gcc",
   archiver = "aarch64-linux-gnu-ar",
-  optimisation = "-O2 -fno-schedule-insns",
+  optimisation = "-O2 -fno-schedule-insns -fno-gcse -frename-registers -fno-inline-functions-called-once",
   flags = { "-mcpu=cortex-a76" },
   link_flags = { "-static" },
   core = { fma_per_cycle = 2, loads_per_cycle = 2, stores_per_cycle = 1, fma_latency = 4, issue = 4, divide = 9, mispredict = 11 },
