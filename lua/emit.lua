@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first, since
 -- their places are part of the text.
+local fail = require "fail"
 local network = require "network"
 local reference = require "msagen.reference"
 local segment = require "segment"
@@ -225,7 +226,12 @@ function emit.texts(build, blob, info)
   if graph.stream then texts["msa_stream.c"] = template.file(folder, "stream.c", env) end
   if not env.linkable then texts["msa_weights.S"] = nil end
   local start = board.start
-  if start then texts[start.script] = template.file(require("boards").folder_of(board, start.script), start.script, env) end
+  if start then
+    local place = require("boards").folder_of(board, start.script)
+    local ok, text = pcall(template.file, place, start.script, env)
+    if not ok then fail("%s/%s", place, (tostring(text):gsub("%c", " "))) end
+    texts[start.script] = text
+  end
   texts["Makefile"] = template.file(folder, "Makefile", env)
   return texts
 end
