@@ -6,6 +6,19 @@
 
 void *memcpy(void *to, const void *from, size_t bytes);
 
+@ if isa.flushes then
+bool msa_flushing_tells(void)
+{
+    volatile float least = FLT_MIN;
+    float half[$(isa.width)];
+    msa_clear_flushed();
+    msa_store(half, msa_hold(msa_vmul(msa_splat(least), msa_splat(0.5f))));
+    const bool told = msa_flushed();
+    msa_clear_flushed();
+    return told || half[0] > 0.0f;
+}
+
+@ end
 @ for _, text in ipairs(kernels.texts) do
 $(text:sub(1, -2))
 @ end

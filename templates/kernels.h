@@ -4,6 +4,12 @@
 #define MSA_KERNELS_H
 
 #include <stddef.h>
+@ if isa.flushes then
+#include <stdbool.h>
+
+/* Whether the float unit's flags say that vectors flush subnormals; if not, no result is right. */
+bool msa_flushing_tells(void);
+@ end
 
 @ for _, p in ipairs(kernels.prototypes) do
 $(p)
