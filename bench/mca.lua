@@ -7,17 +7,17 @@ local boards = require "boards"
 
 local ITERATIONS = 100
 
--- The scheduling model of each board: LLVM's of its core, or of the nearest that it has one for. in_order: cores that issue in order.
+-- The scheduling model of each board: LLVM's of its core, or of the nearest that it has one for (none is near Cortex-A7).
+-- in_order: cores that issue in order; plain: loads lose the step of their address, of which several make llvm-mca 19 crash.
 local ARM = { triple = "thumbv8.1m.main-none-eabihf", head = ".thumb\n.syntax unified\n" }
 local MODELS = {
   ["cortex-a53"] = { triple = "aarch64", cpu = "cortex-a53", in_order = true },
   ["cortex-a76"] = { triple = "aarch64", cpu = "neoverse-n1", nearest = "the same core for servers; LLVM's cortex-a76 is Cortex-A57's" },
-  ["cortex-a7"] = { triple = "armv8r-none-eabihf", cpu = "cortex-r52", nearest = "no model of Cortex-A7; as wide, in order, NEON", in_order = true, head = ".syntax unified\n" },
-  ["cortex-m7"] = { triple = ARM.triple, cpu = "cortex-m7", triple = "thumbv7em-none-eabihf", head = ARM.head, in_order = true, attributes = "+fp-armv8d16,+vfp4" },
-  ["cortex-m55"] = { triple = ARM.triple, cpu = "cortex-m55", head = ARM.head, in_order = true },
+  ["cortex-m7"] = { triple = "thumbv7em-none-eabihf", cpu = "cortex-m7", head = ARM.head, in_order = true, attributes = "+fp-armv8d16,+vfp4" },
+  ["cortex-m55"] = { triple = ARM.triple, cpu = "cortex-m55", head = ARM.head, in_order = true, machine = "armv8.1-m.main", plain = true },
   ["x86-64-avx2"] = { triple = "x86_64", cpu = "haswell" },
-  ["x86-64-avx512"] = { triple = "x86_64", cpu = "znver4" },
-  ["x86-64-sse42"] = { triple = "x86_64", cpu = "silvermont", nearest = "no model of Tremont; an Atom before it" },
+  ["x86-64-avx512"] = { triple = "x86_64", cpu = "icelake-server" },
+  ["x86-64-sse42"] = { triple = "x86_64", cpu = "sandybridge", nearest = "no model of Tremont; multiplies one vector a cycle and adds another, as it does" },
 }
 
 local options, folders = { mca = "llvm-mca-19", cpu = "", only = "", dump = "" }, {}
@@ -62,8 +62,9 @@ local function multiply_adds(mnemonic, operands)
   elseif mnemonic == "fmla" and operands:match "%.2s" then return 2, function(d) return ("fmla v%d.2s, v30.2s, v31.s[0]"):format(d % 24) end
   elseif mnemonic == "fmadd" and operands:match "^s" then return 1, function(d) return ("fmadd s%d, s30, s31, s%d"):format(d % 24, d % 24) end
   elseif mnemonic:match "^vfm[as]%.f32" or mnemonic == "vmla.f32" then
-    local base, kind, last = mnemonic:gsub("[ct]$", ""), operands:match "^([qds])%d", operands:match "[qdsr]%d+[^,]*$"
-    if kind == "q" then return 4, function(d) return ("%s q%d, q7, %s"):format(base, d % 6, last:match "^r" and "r2" or "q6") end end
+    local base, kind, last = mnemonic:gsub("[ct]$", ""), operands:match "^([qds])%d", operands:match "[^, ]*$"
+    if kind == "q" and last:match "^q" then return 4, function(d) return ("%s q%d, q14, q15"):format(base, d % 14) end end
+    if kind == "q" then return 4, function(d) return last:match "%[" and ("%s q%d, q14, d0[0]"):format(base, 1 + d % 13) or ("%s q%d, q7, r2"):format(base, d % 7) end end
     if kind == "d" then return 2, function(d) return ("%s d%d, d15, d14"):format(base, d % 12) end end
     return 1, function(d) return ("%s s%d, s30, s31"):format(base, d % 24) end
   end
@@ -144,6 +145,7 @@ end
 
 -- llvm-mca of a text: cycles of an iteration, and its region of the report.
 local function analysed(model, text)
+  if model.plain then text = text:gsub("(v?ldr[^\n]*%]), #%-?%d+\n", "%1\n") end
   sys.write_file(work .. "/loop.s", (model.head or "") .. text)
   local command = { options.mca, "-mtriple=" .. model.triple, "-mcpu=" .. model.cpu, "-json", "-iterations=" .. ITERATIONS, "-skip-unsupported-instructions=any" }
   if model.attributes then command[#command + 1] = "-mattr=" .. model.attributes end
@@ -157,6 +159,7 @@ end
 -- Registers that an operand names, the parts of larger ones each.
 local function registers(text, arm32)
   local list = {}
+  text = text:gsub("%f[%w]sl%f[%W]", "r10"):gsub("%f[%w]fp%f[%W]", "r11"):gsub("%f[%w]ip%f[%W]", "r12")
   for kind, number in text:gmatch "%f[%w]([vqdsxwr])(%d+)" do
     number = math.tointeger(number)
     if arm32 and kind:match "[qds]" then
@@ -246,7 +249,9 @@ for _, folder in ipairs(folders) do
   if options.cpu ~= "" then model = setmetatable({ cpu = options.cpu, nearest = "as asked" }, { __index = model }) end
   must { "make", "-C", folder, "lib", env = { MAKEFLAGS = false } }
   local tools = board.archiver and board.archiver:match "^(.*)ar$" or ""
-  local functions = disassembled(must { tools .. "objdump", "-d", "--no-show-raw-insn", ("%s/%s_kernels.o"):format(folder, manifest.prefix) })
+  local listing = { tools .. "objdump", "-d", "--no-show-raw-insn", ("%s/%s_kernels.o"):format(folder, manifest.prefix) }
+  if model.machine then table.move({ "-m", model.machine }, 1, 2, #listing + 1, listing) end
+  local functions = disassembled(must(listing))
 
   -- Products that share a loop, the most work first.
   local groups, order = {}, {}
