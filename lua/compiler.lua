@@ -24,9 +24,10 @@ compiler.passes = { "prune", "fuse", "schedule", "memory" }
 -- @field base path of the backbone of adapter-only files  @field banks list of { name =, checkpoint = }
 -- @field text_prompts path of a .safetensors  @field name folder of one device among several
 -- @field weights "mapped" (default) or "stream": fetched by the layers through hooks of the product
+-- @field stream_buffer bytes that each of the two buffers for them may have at most
 compiler.options = { checkpoint = "string", board = "string or table", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
   decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", cores = "integer", base = "string", banks = "table",
-  text_prompts = "string", name = "string", weights = "string" }
+  text_prompts = "string", name = "string", weights = "string", stream_buffer = "integer" }
 
 local function check_device(device, where)
   for key, value in pairs(device) do
@@ -44,12 +45,14 @@ local function check_device(device, where)
   if device.precision and device.precision ~= "f32" then fail("%s: precision: expected f32, found %s", where, device.precision) end
   if device.cores and (device.cores < 1 or device.cores > cores.MOST) then fail("%s: cores: expected 1 to %d, found %d", where, cores.MOST, device.cores) end
   if device.weights and device.weights ~= "mapped" and device.weights ~= "stream" then fail("%s: weights: expected mapped or stream, found %s", where, device.weights) end
+  if device.stream_buffer and device.weights ~= "stream" then fail("%s: stream_buffer: expected with weights = stream, found without", where) end
+  if device.stream_buffer and device.stream_buffer < stream.HEADER_BYTES then fail("%s: stream_buffer: expected %d bytes at least, found %d", where, stream.HEADER_BYTES, device.stream_buffer) end
   if device.prefix and not device.prefix:match("^%a[%w_]*$") then fail("%s: prefix: expected a C identifier, found %s", where, device.prefix) end
 end
 
 -- One bank's model as a scheduled graph.
 -- @param models those of all banks  @param count cores  @param private layer name -> roles of weights that differ between them, where known
--- @param streamed weights are fetched by the layers  @param draft sizes are wanted, not kernels: those get a name and no text
+-- @param streamed { buffer = bytes or nil } where weights are fetched by the layers  @param draft sizes are wanted, not kernels: those get a name and no text
 local function schedule(model, board, models, count, private, streamed, draft)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   if draft then
@@ -57,9 +60,12 @@ local function schedule(model, board, models, count, private, streamed, draft)
     set.gemm = function() return "msa_gemm" end
   end
   local graph = network.build(model)
-  graph.models, graph.private, graph.cores, graph.streamed = models, private, count, streamed
+  graph.models, graph.private, graph.cores = models, private, count
+  graph.streamed, graph.stream_buffer = streamed ~= nil, streamed and streamed.buffer
   graph.tables = emit.tables(model, private and private[""])
   for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
+  local largest = graph.stream and graph.stream.largest
+  if largest then fail("--stream-buffer: expected %d bytes at least, for %s, found %d", largest.floats * 4, largest.layer.name, streamed.buffer) end
   local most, arena = 2 ^ (board.address_bits or 47), graph.memory.floats * 4
   if arena > most then
     fail("--resolution %d, --depth %d: expected an arena that %s can address, at most %.0f bytes, found %.0f", model.image_size, model.depth, board.name, most, arena)
@@ -123,7 +129,7 @@ function compiler.schedule(device, where, draft)
   local options = {}
   for key, value in pairs(device) do options[key] = value end
   options.base = device.base and open(device.base)
-  local models, names, count, streamed = {}, {}, device.cores or 1, device.weights == "stream"
+  local models, names, count, streamed = {}, {}, device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
   if count > (board.cores or cores.MOST) then fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count) end
   for i, source in ipairs(sources(device, where)) do
     local model = import.load(open(source.path), options)
@@ -135,6 +141,7 @@ function compiler.schedule(device, where, draft)
     build.board, build.name, build.banks = board, names[1], { build }
     return build
   end
+  if device.stream_buffer then fail("%s: stream_buffer: expected one checkpoint, found %d banks", where, #models) end
   require("import.banks").check(models, names)
   local banks = {}
   for i, model in ipairs(models) do

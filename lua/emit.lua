@@ -147,7 +147,7 @@ local function layer_text(L, folder, loops, blob, tables)
   for k, v in pairs(L.env) do fields[k] = v end
   if L.uses then fields.position_at, fields.position_bank, fields.position_buffer = blob.position_at, blob.position_bank, tables end
   local env = setmetatable(fields, { __index = loops })
-  local text = template.file(folder, "layers/" .. L.kind .. ".c", env)
+  local text = template.file(folder, "layers/" .. (L.template or L.kind) .. ".c", env)
   local head = ("/* Layer %d, %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
     L.step, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4), spaced(L.scratch * 4))
   return head .. text

@@ -108,17 +108,19 @@ local function storage(build, layers)
   for _, phase in ipairs { "encode", "decode" } do
     local items = build.graph.stream[phase].items
     local part = { bytes = 0, waited = 0, rate = 0, fetches = #items, buffers = {} }
-    local covered, time = 0, 0
+    local during, covered, time = {}, 0, 0
     for i, item in ipairs(items) do
       local before = i > 1 and items[i - 1].layer
       local bytes = item.floats * 4
       part.bytes = part.bytes + bytes
-      if before then
-        covered, time = covered + bytes, time + ms[before]
-        local rate = bytes / (ms[before] / 1e3)
-        if rate > part.rate then part.rate, part.layer = rate, before.name end
-      else
-        part.waited = part.waited + bytes
+      if before and not (type(item.buffer) == "string" and item.layer) then during[before] = (during[before] or 0) + bytes
+      else part.waited = part.waited + bytes end
+    end
+    for _, L in ipairs(build.graph.fused) do
+      if during[L] then
+        covered, time = covered + during[L], time + ms[L]
+        local rate = during[L] / (ms[L] / 1e3)
+        if rate > part.rate then part.rate, part.layer = rate, L.name end
       end
     end
     part.mean = covered / (time / 1e3)

@@ -38,6 +38,18 @@ local function add(self, role, floats, part)
   return self.at[role]
 end
 
+--- What follows is a piece of its own, to be fetched by itself (lua/stream.lua). One that is held stays as long as the layer works.
+function segment:piece(held)
+  self.pieces = self.pieces or {}
+  self.pieces[#self.pieces + 1] = { first = self.shared, held = held or false }
+end
+
+--- Floats of the n-th piece.
+function segment:piece_floats(n) return (self.pieces[n + 1] and self.pieces[n + 1].first or self.shared) - self.pieces[n].first end
+
+--- A part's place in its piece, the last one begun.
+function segment:inside(role) return self.at[role] - self.pieces[#self.pieces].first end
+
 --- A matrix [K,N] in panels of 16 columns. `make` gives the tensor when the blob is written.
 function segment:panels(role, K, N, make) return add(self, role, (N + 15) // 16 * 16 * K, { kind = "panels", K = K, N = N, make = make }) end
 
@@ -54,6 +66,22 @@ function segment:linear(role, weight, bias)
   if bias then self:vector(role .. "_bias", N, function() return bias end) end
   return N, K
 end
+
+--- Outputs [first, first + n) of a linear map's weight [N,K], as panels.
+function segment:outputs(role, weight, first, n)
+  local N = weight.shape[1]
+  local K = weight:numel() // N
+  return self:panels(role, K, n, function() return weight:reshape { N, K }:slice(1, first, n):transpose():rename(weight.name) end)
+end
+
+--- Inputs [first, first + n) of it.
+function segment:inputs(role, weight, first, n)
+  local N = weight.shape[1]
+  return self:panels(role, n, N, function() return weight:reshape { N, weight:numel() // N }:slice(2, first, n):transpose():rename(weight.name) end)
+end
+
+--- Numbers [first, first + n) of a vector.
+function segment:range(role, vector, first, n) return self:vector(role, n, function() return vector:slice(1, first, n):rename(vector.name) end) end
 
 --- Gamma and beta of a layer norm, beta a multiple of 16 behind.
 function segment:norm(role, params)

@@ -31,15 +31,19 @@ msa_status msa_decode_layers($(session_const)msa_session *s, uint32_t slice, uin
     const size_t count = token_count;
 @ for i, L in ipairs(decode) do
 @   local arguments = { "arena", (streamed and "w" or "weights + " .. L.weights_at) .. bank_of(L) }
-@   if streamed then
-    w = msa_stream_next(&stream);
-    if (w == NULL) return MSA_E_FETCH;
-@   end
 @   if L.mask_prompt then arguments[3] = ("arena + %d + slice * (size_t)%d, mask"):format(L.at.embedding, model.grid * model.grid * lde) end
 @   if L.position then arguments[#arguments + 1] = "position" end
 @   if L.counted then arguments[#arguments + 1] = "count" end
 @   if L.env.ready then arguments[#arguments + 1] = ("mask == NULL ? arena + %d + slice * (size_t)%d : NULL"):format(L.at[L.ready.buffer], L.ready.floats) end
+@   if L.segment.pieces then
+    if (!msa_$(L.name)(arena, &stream$(L.counted and ", count" or "")$(core_argument))) return MSA_E_FETCH;
+@   else
+@     if streamed then
+    w = msa_stream_next(&stream);
+    if (w == NULL) return MSA_E_FETCH;
+@     end
     $(L.alone and cores > 1 and "if (core == 0) " or "")msa_$(L.name)($(table.concat(arguments, ", "))$(L.alone and "" or L.barriers and team_argument or core_argument));
+@   end
     if ($(layer_end(i - 1))) return MSA_E_CANCELLED;
 @ end
     return MSA_OK;

@@ -23,18 +23,27 @@ msa_status msa_encode_layers($(session_const)msa_session *s, const msa_image *im
     float *const arena = (float *)(void *)s->arena;
 @ if streamed then
     msa_stream stream = {s, msa_encode_pieces, $(#pieces.encode), 0, $(cores > 1 and "core" or "0")};
+@   local whole = false
+@   for _, L in ipairs(encode) do whole = whole or not L.segment.pieces end
+@   if whole then
     const float *w;
+@   end
 @ else
     const float *const weights = (const float *)(const void *)s->weights;
 @ end
 @ for i, L in ipairs(encode) do
 @   local team = L.barriers and team_argument or core_argument
 @   local w = streamed and "w" or L.uses and "weights" or ("weights + %d"):format(L.weights_at)
-@   if streamed then
+@   if streamed and not L.segment.pieces then
     w = msa_stream_next(&stream);
     if (w == NULL) return MSA_E_FETCH;
 @   end
-@   if L.image then
+@   if L.segment.pieces and L.image then
+    const msa_status status = msa_$(L.name)(arena, &stream, image$(core_argument));
+    if (status != MSA_OK) return status;
+@   elseif L.segment.pieces then
+    if (!msa_$(L.name)(arena, &stream$(core_argument))) return MSA_E_FETCH;
+@   elseif L.image then
     const msa_status status = msa_$(L.name)(arena, $(w)$(bank_of(L)), image$(team));
     if (status != MSA_OK) return status;
 @   elseif L.uses then

@@ -47,6 +47,11 @@ typedef struct msa_stream {
     uint32_t count, next;
     uint32_t core;
 } msa_stream;
+@ if cores > 1 then
+
+/* A core that meets no other: the self-test's. */
+#define MSA_ALONE 0xffffffffu
+@ end
 
 /* In the order of their use. */
 extern const msa_piece msa_encode_pieces[$(#pieces.encode)];

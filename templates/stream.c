@@ -41,15 +41,16 @@ const float *msa_stream_next(msa_stream *stream)
     const msa_piece *const piece = stream->pieces + stream->next;
 @ if cores > 1 then
     uint8_t *const lost = s->lost + (stream->next & 1u); /* two in turn: core 0 may be a piece ahead of a core that still looks at this one's */
-    if (stream->core == 0) {
+    const bool first = stream->core == 0 || stream->core == MSA_ALONE;
+    if (first) {
         if (stream->next == 0) begin_piece(s, piece);
         *lost = !done(s);
     }
-    msa_cores_wait(s->team, stream->core);
+    if (stream->core != MSA_ALONE) msa_cores_wait(s->team, stream->core);
     if (*lost != 0) return NULL;
     ++stream->next;
     /* No core looks at the piece before any more. */
-    if (stream->core == 0 && stream->next < stream->count) begin_piece(s, piece + 1);
+    if (first && stream->next < stream->count) begin_piece(s, piece + 1);
 @ else
     if (stream->next == 0) begin_piece(s, piece);
     if (!done(s)) return NULL;

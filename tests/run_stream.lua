@@ -7,6 +7,8 @@ local json = require "msagen.json"
 local image = require "msagen.image"
 local cases = require "cases"
 local tally = require "tally"
+package.path = ("%s/lua/?.lua;%s"):format(tally.tests, package.path)
+local tiny = require "tiny_model"
 local must = tally.must
 
 local work = tally.folder "stream"
@@ -17,9 +19,9 @@ local function manifest(fw) return json.decode(sys.read_file(fw .. "/manifest.js
 -- Networks of every kind, the ways in which they are streamed, and what they are mapped as.
 local spread = {
   { "sam-2d", {}, { "--cores", "2" } },
-  { "msa-paper-2d", {} },
+  { "msa-paper-2d", {}, { "--stream-buffer", "68000" } },
   { "msa-2023-3d-two-chunks", {}, { "--cores", "3" } },
-  { "msa-2025-3d-no-chunk", {} },
+  { "msa-2025-3d-no-chunk", { "--stream-buffer", "165000" } },
 }
 
 local function digest(fw, name, prompts)
@@ -45,6 +47,46 @@ for _, s in ipairs(spread) do
       assert(ratio >= 1 and ratio <= 1.05, ("%s: arena %.3f of its bound"):format(way, ratio))
     end
     sys.remove_tree(fw)
+  end)
+end
+
+-- Shapes in which every kind of layer that can come in pieces does so: at the smallest buffer, which a refusal tells, and at larger ones.
+for _, s in ipairs { { "adapted", { 1, 1 }, { 1.6, 3 } }, { "broad", { 1, 3 }, { 1.6, 1 } }, { "wide", { 1.3, 1 } }, { "plain", { 1, 1 } } } do
+  tally.test(("%s: the mapped build's digest, in pieces"):format(s[1]), function()
+    local device, fw, picture = tiny.device(work, s[1]), work .. "/" .. s[1], work .. "/picture.npy"
+    local state, bytes = 7, {}
+    for i = 1, 90 * 70 * 3 do
+      state = state * 48271 % 2147483647
+      bytes[i] = string.char(state >> 12 & 255)
+    end
+    require "msagen.npy".write(picture, { dtype = "u8", shape = { 70, 90, 3 }, bytes = table.concat(bytes) })
+    device.board = tally.best
+    local function result()
+      make(fw, "CFLAGS=-O0")
+      sys.write_file(work .. "/request", "MSARUN4\n" .. string.pack("<I4I4", 12, 0))
+      must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
+      return cases.digest(must { tally.program, "run", fw, "--image", picture, "--point", "40,30", "--digest" })
+    end
+    tiny.build(device, fw)
+    local expected, said = result(), {}
+    device.weights, device.stream_buffer = "stream", 4096
+    local ok, message = pcall(tiny.build, device, fw)
+    local least = not ok and tonumber(tostring(message.msagen):match "^%-%-stream%-buffer: expected (%d+) bytes at least, for [%w_]+, found 4096$")
+    assert(least, "no refusal that says the least")
+    device.stream_buffer = least - 1
+    assert(not pcall(tiny.build, device, fw), "less than the least is taken")
+    for i = 2, #s do
+      device.stream_buffer, device.cores = math.floor(least * s[i][1]), s[i][2]
+      tiny.build(device, fw)
+      assert(result() == expected, ("buffers of %d bytes, %d cores: another digest"):format(device.stream_buffer, device.cores))
+      local m = manifest(fw)
+      for _, phase in ipairs { "encode", "decode" } do
+        for _, buffer in ipairs(m.stream[phase].buffer_bytes) do assert(buffer <= device.stream_buffer, "a larger buffer") end
+      end
+      said[#said + 1] = ("%d fetches an encode"):format(m.stream.encode.fetches)
+    end
+    sys.remove_tree(fw)
+    return table.concat(said, ", ")
   end)
 end
 
@@ -111,9 +153,9 @@ tally.test("hooks that fail at each call, deliver late, poison what they write t
   return ("%d calls failed; %.1f MB resident, arena %.1f, weights %.1f"):format(failed, resident / 1e6, m.arena_bytes / 1e6, m.weights_bytes / 1e6)
 end)
 
-tally.test("the same with two cores, under ThreadSanitizer", function()
+tally.test("the same with two cores and in pieces, under ThreadSanitizer", function()
   local flags = "-O1 -g -fsanitize=thread"
-  product(build("threads", flags, "--cores", "2"), 67, flags)
+  product(build("threads", flags, "--cores", "2", "--stream-buffer", "270000"), 97, flags)
 end)
 
 tally.test("no warning from clang; undefined in the product are the hooks alone", function()
@@ -139,6 +181,24 @@ tally.test("run: --bench, --profile, another build's weights", function()
   local status = sys.spawn { fw .. "/msa_run", work .. "/request", work .. "/response", other .. "/msa_weights.bin", stdin = "/dev/null" }
   local said = sys.read_file(work .. "/response")
   assert(status == 1 and said:find("belong to another build", 1, true), said)
+end)
+
+tally.test("hooks that fail and deliver late, in pieces", function()
+  local fw = build("pieces", "-O1", "--stream-buffer", "270000")
+  local said = product(fw, 7, "-O1")
+  sys.remove_tree(fw)
+  return said:gsub("%s+", " ")
+end)
+
+tally.test("refusals", function()
+  local function refused(why, ...)
+    local status, output = sys.spawn { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "-o", work .. "/refused", stdin = "/dev/null", stdout = "capture", stderr = "capture", ... }
+    assert(status == 1 and output:match "^msagen: [^\n]+\n$" and output:find(why, 1, true), output)
+  end
+  refused("stream_buffer: expected with weights = stream, found without", "--stream-buffer", "300000")
+  refused("stream_buffer: expected 4096 bytes at least, found 64", "--weights", "stream", "--stream-buffer", "64")
+  refused("stream_buffer: expected one checkpoint, found 2 banks", "--weights", "stream", "--stream-buffer", "300000",
+    "--bank", "carotid=" .. tally.source .. "/demo/carotid/delta.pth", "--base", tally.demo .. "/checkpoint.pth")
 end)
 
 -- The kernels are the mapped build's, which are tested so elsewhere.

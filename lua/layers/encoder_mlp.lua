@@ -23,6 +23,7 @@ function layer.prepare(L, ctx)
     width = seg:linear("fc1", adapter.params.D_fc1_weight, adapter.params.D_fc1_bias)
     seg:linear("fc2", adapter.params.D_fc2_weight, adapter.params.D_fc2_bias)
   end
+  if ctx.in_pieces(seg:floats()) then return require("layers.mlp_pieces").encoder(L, ctx) end
   L.segment = seg
   local s = scratch.new()
   s:take("n", rows * ldc)

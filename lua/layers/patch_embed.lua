@@ -4,6 +4,7 @@
 local kernels = require "kernels"
 local segment = require "segment"
 local scratch = require "scratch"
+local stream = require "stream"
 local tensor = require "msagen.tensor"
 
 local layer = {}
@@ -16,6 +17,11 @@ function layer.prepare(L, ctx)
   local length = 3 * P * P
   local lda = kernels.stride(length)
   local seg = segment.new(L.private)
+  -- In pieces: the projection by columns, for each of which the image is resized anew, then positions of some rows of the grid at a time,
+  -- which are added to x where it lies.
+  local in_pieces = ctx.in_pieces(768 + (length + 1) * kernels.round16(C) + g * g * ldc)
+  local at_once = in_pieces and stream.group(g, function(n) return n * g * ldc end, ctx.limit)
+  if in_pieces then seg:piece(true) end
   seg:vector("levels", 768, function()
     local t = {}
     for c = 1, 3 do
@@ -23,9 +29,30 @@ function layer.prepare(L, ctx)
     end
     return tensor.from(t, { 768 })
   end)
-  seg:linear("proj", embed.params.weight, embed.params.bias)
+  local columns = C
+  if in_pieces then
+    local unit = C % 16 == 0 and 16 or C
+    columns = unit * stream.group(C // unit, function(n) return length * kernels.round16(n * unit) end, ctx.limit)
+    if embed.params.bias then seg:vector("proj_bias", C, function() return embed.params.bias end) end
+    for c = 0, C - 1, columns do
+      seg:piece()
+      seg:outputs("proj_" .. c, embed.params.weight, c, columns)
+    end
+  else
+    seg:linear("proj", embed.params.weight, embed.params.bias)
+  end
   local table_ = position.params.table
-  seg:rows("position", g * g, C, ldc, function() return table_:reshape { g * g, C }:rename(table_.name) end)
+  local function positions(role, first, rows)
+    seg:rows(role, rows * g, C, ldc, function() return table_:reshape { g * g, C }:slice(1, first * g, rows * g):rename(table_.name) end)
+  end
+  if in_pieces then
+    for y = 0, g - 1, at_once do
+      seg:piece()
+      positions("position_" .. y, y, at_once)
+    end
+  else
+    positions("position", 0, g)
+  end
   L.segment = seg
   local s = scratch.new()
   s:take("a", g * lda)
@@ -36,10 +63,12 @@ function layer.prepare(L, ctx)
   local resizer = 4 * (2 * 16384 + 3 * S) + 16 * S + 32768 + 12 * S
   s:take("resizer", (resizer + 3) // 4)
   L.scratch = { shared = 0, own = s.size }
-  L.env = { resizer_bytes = (resizer + 63) // 64 * 64, C = C, grid = g, patch = P, size = S, ldc = ldc, lda = lda, s = s.at, w = seg.at, slices = m.depth, longest = m.resize == "longest",
-    first = K:gemm { M = g, N = C, K = P * P, lda = lda, ldc = ldc, bps = length * 16, init = embed.params.bias and "bias" or "zero" }, bias = embed.params.bias ~= nil,
-    other = K:gemm { M = g, N = C, K = P * P, lda = lda, ldc = ldc, bps = length * 16 }, add = K:rows("add", { rows = g, C = C, ldx = ldc, ldy = ldc }),
-    sum = K:rows("sum", { rows = g, C = C, ldx = ldc, ldy = ldc, ldz = ldc }) }
+  L.env = { at_once = at_once or false, add_position = in_pieces and K:rows("add", { rows = g, C = C, ldx = ldc, ldy = ldc }), resizer_bytes = (resizer + 63) // 64 * 64, C = C, grid = g, patch = P, size = S, ldc = ldc, lda = lda, s = s.at, w = seg.at, slices = m.depth, longest = m.resize == "longest",
+    columns = columns,
+    first = K:gemm { M = g, N = columns, K = P * P, lda = lda, ldc = ldc, bps = length * 16, init = embed.params.bias and "bias" or "zero" }, bias = embed.params.bias ~= nil,
+    other = K:gemm { M = g, N = columns, K = P * P, lda = lda, ldc = ldc, bps = length * 16 }, add = K:rows("add", { rows = g, C = columns, ldx = ldc, ldy = ldc }),
+    sum = not in_pieces and K:rows("sum", { rows = g, C = C, ldx = ldc, ldy = ldc, ldz = ldc }) or false }
+  if in_pieces then L.template = "patch_embed_pieces" end
   L.buffers = { x = m.depth * g * g * ldc }
   L.macs = m.depth * g * g * length * C
   L.image = true

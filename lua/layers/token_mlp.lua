@@ -15,6 +15,8 @@ function layer.prepare(L, ctx)
   local hidden = seg:linear("lin1", up.params.weight, up.params.bias)
   seg:linear("lin2", down.params.weight, down.params.bias)
   seg:norm("norm", norm.params)
+  local a = adapter and common.adapter(adapter, ctx, seg, rows, "fc")
+  if ctx.in_pieces(seg:floats()) then return require("layers.mlp_pieces").tokens(L, ctx, a) end
   local ldh = kernels.stride(hidden)
   local s = scratch.new()
   s:take("hidden", rows * ldh)
@@ -25,7 +27,6 @@ function layer.prepare(L, ctx)
     norm = K:layernorm { rows = rows, C = E, ldx = lde, ldy = lde, eps = norm.eps } }
   L.macs = tokens * 2 * E * hidden
   if adapter then
-    local a = common.adapter(adapter, ctx, seg, rows, "fc")
     s:take("narrow", rows * a.ldh)
     s:take("a", rows * lde)
     L.env.down, L.env.up = a.down, a.up

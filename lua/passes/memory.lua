@@ -118,7 +118,11 @@ local function lives(layers, model, graph)
         live(stream.name(phase, b), streamed[phase].sizes[b], items[#items].layer and items[#items].layer.step or items[#items - 1].layer.step)
       end
       for i, item in ipairs(items) do
-        if item.buffer == "tables" then live("tables", item.floats, items[i - 1].layer.step) end
+        if item.buffer == "tables" then live("tables", item.floats, items[i - 1].layer.step)
+        elseif type(item.buffer) == "string" then
+          live(item.buffer, item.floats, math.max(item.layer.step - 1, 1))
+          live(item.buffer, item.floats, item.layer.step)
+        end
       end
     end
     by_name.tables.last = step + 1

@@ -43,6 +43,9 @@ function schedule.run(graph, model, kernels)
   kernels.cores = cores
   local ctx = { graph = graph, model = model, kernels = kernels, cores = cores, block_rows = schedule.block_rows(model.grid, cores, model.dim, hidden_of(graph), kernels.board.caches.l2),
     token_rows = network.token_rows(model), token_chunk = network.TOKEN_CHUNK, click_tokens = network.click_tokens(model) }
+  -- Whether a segment has to come in pieces, and the floats that one may have.
+  ctx.limit = graph.stream_buffer and graph.stream_buffer // 4
+  function ctx.in_pieces(floats) return ctx.limit and floats > ctx.limit end
   for _, L in ipairs(graph.fused) do
     L.private = graph.private and graph.private[L.name] -- roles of weights that differ between banks
     require("layers." .. L.kind).prepare(L, ctx)

@@ -56,10 +56,11 @@ function options.setup(command)
   end)
   command:option("--text-prompts", "Embeddings of phrases, one of which may be a prompt: a matrix [n, E], or [n, t] with a projection [E, t], and names."):argname("FILE.safetensors"):target("text_prompts")
   command:option("--weights", "mapped (default), or stream: the layers fetch their weights through hooks of the product, each while the one before works."):argname("HOW"):convert(one_of("mapped", "stream"))
+  command:option("--stream-buffer", "With --weights stream: bytes that each of the two buffers may have at most. Default: as large as the layers' weights."):argname("BYTES"):target("stream_buffer"):convert(integer)
   command:option("--prefix", "Prefix of all names, so that one program can hold several models. Default: msa."):argname "NAME"
 end
 
-local FIELDS = { "board", "resolution", "depth", "precision", "cores", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix", "base", "text_prompts", "weights" }
+local FIELDS = { "board", "resolution", "depth", "precision", "cores", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix", "base", "text_prompts", "weights", "stream_buffer" }
 
 -- Run a build script: a program of the user's own that returns a device, or a list of them with names.
 local function run_script(path)

@@ -91,6 +91,23 @@ describe("a plan", function()
     equal({ p.bytes.arena, p.bytes.weights }, { m.arena_bytes, m.weights_bytes })
   end)
 
+  it("has them with streamed weights, which lie in no memory, and says what the storage must give", function()
+    for _, limit in ipairs { false, 60000 } do
+      local d = device("adapted", { weights = "stream", stream_buffer = limit or nil })
+      local p = plan.make(d, "test", SLOW)
+      tiny.build(d, work .. "/streamed")
+      local m = json.decode(sys.read_file(work .. "/streamed/manifest.json"), "manifest.json")
+      equal({ p.bytes.arena, p.bytes.stored, p.bytes.weights, p.places.weights }, { m.arena_bytes, m.weights_bytes, nil, nil })
+      for _, phase in ipairs { "encode", "decode" } do
+        local s, built = p.storage[phase], m.stream[phase]
+        equal({ s.bytes, s.fetches, s.buffers }, { built.bytes, built.fetches, built.buffer_bytes }, phase)
+        assert(s.waited > 0 and s.waited < s.bytes and s.mean > 0 and s.rate >= s.mean, phase)
+        assert(not limit or math.max(s.buffers[1], s.buffers[2]) <= limit, phase)
+      end
+      equal(p.storage.encode.bytes + p.storage.decode.bytes, m.weights_bytes - 4096) -- all but the header, once
+    end
+  end)
+
   it("has them where nothing but sizes is asked for", function()
     for name, more in pairs(cases) do
       local d = device(name, more)
