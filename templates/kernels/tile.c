@@ -41,11 +41,15 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
 @ for v = 0, last do
         const msa_vec b$(v) = msa_load(b + k * $(ldb) + $(at(v, bps)));
 @ end
-@ for m = 0, MR - 1 do
+@ -- Scalars two rows ahead, so that cores that keep the order of instructions need not wait for them.
 @ local scalar = kernels.isa.fma_scalar
-@ local element = ("a[k + %d]"):format(m * lda)
-        const $(scalar and "float" or "msa_vec") a$(m) = $(scalar and element or ("msa_splat(%s)"):format(element));
-@ for v = 0, last do
+@ for m = scalar and -2 or 0, MR - 1 do
+@ if scalar and m + 2 < MR then
+        const float a$(m + 2) = a[k + $((m + 2) * lda)];
+@ elseif not scalar then
+        const msa_vec a$(m) = msa_splat(a[k + $(m * lda)]);
+@ end
+@ for v = 0, m < 0 and -1 or last do
         c$(m)_$(v) = $(scalar and "msa_vfma_scalar" or "msa_vfma")(a$(m), b$(v), c$(m)_$(v));
 @ end
 @ end
