@@ -8,13 +8,13 @@ local boards = require "boards"
 local ITERATIONS = 100
 
 -- The scheduling model of each board: LLVM's of its core, or of the nearest that it has one for (none is near Cortex-A7).
--- in_order: cores that issue in order; plain: loads lose the step of their address, of which several make llvm-mca 19 crash.
+-- in_order: a core that issues in order, and whose model says no more than the simulation below knows; plain: loads lose the step of their address, of which several make llvm-mca 19 crash.
 local ARM = { triple = "thumbv8.1m.main-none-eabihf", head = ".thumb\n.syntax unified\n" }
 local MODELS = {
   ["cortex-a53"] = { triple = "aarch64", cpu = "cortex-a53", in_order = true },
   ["cortex-a76"] = { triple = "aarch64", cpu = "neoverse-n1", nearest = "the same core for servers; LLVM's cortex-a76 is Cortex-A57's" },
-  ["cortex-m7"] = { triple = "thumbv7em-none-eabihf", cpu = "cortex-m7", head = ARM.head, in_order = true, attributes = "+fp-armv8d16,+vfp4" },
-  ["cortex-m55"] = { triple = ARM.triple, cpu = "cortex-m55", head = ARM.head, in_order = true, machine = "armv8.1-m.main", plain = true },
+  ["cortex-m7"] = { triple = "thumbv7em-none-eabihf", cpu = "cortex-m7", head = ARM.head, attributes = "+fp-armv8d16,+vfp4" },
+  ["cortex-m55"] = { triple = ARM.triple, cpu = "cortex-m55", head = ARM.head, machine = "armv8.1-m.main", plain = true },
   ["x86-64-avx2"] = { triple = "x86_64", cpu = "haswell" },
   ["x86-64-avx512"] = { triple = "x86_64", cpu = "icelake-server" },
   ["x86-64-sse42"] = { triple = "x86_64", cpu = "sandybridge", nearest = "no model of Tremont; multiplies one vector a cycle and adds another, as it does" },
