@@ -190,6 +190,17 @@ tally.test("hooks that fail and deliver late, in pieces", function()
   return said:gsub("%s+", " ")
 end)
 
+local function bare()
+  local fw = work .. "/bare"
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", "cortex-m7", "--weights", "stream", "--stream-buffer", "270000", "-o", fw }
+  make(fw)
+  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out", work .. "/bare-out" }
+  assert(sys.read_file(work .. "/bare-out/prompt_0.logits.npy"):sub(129) == sys.read_file(work .. "/logits"), "other logits than the mapped build's here")
+end
+if pcall(must, { "qemu-system-arm", "--version" }) and pcall(must, { "arm-none-eabi-gcc", "--version" }) then tally.test("cortex-m7, bare metal, in pieces: the mapped build's logits", bare)
+else tally.skip("cortex-m7", "there is no emulator or no compiler")
+end
+
 tally.test("refusals", function()
   local function refused(why, ...)
     local status, output = sys.spawn { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "-o", work .. "/refused", stdin = "/dev/null", stdout = "capture", stderr = "capture", ... }
