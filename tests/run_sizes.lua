@@ -146,7 +146,7 @@ local emulated_isa = {}
 for _, emulated in ipairs(tally.emulated) do
   local board, case = emulated.board, "msa-2023-2d-trainer-file"
   if emulated.missing then tally.skip(board.name .. ": stack used and computed", emulated.missing)
-  elseif not emulated_isa[board.isa.name] then
+  elseif not boards.native(board) and not emulated_isa[board.isa.name] then
     emulated_isa[board.isa.name] = true
     tally.test(("%s: stack used and computed, %s"):format(board.name, case), function()
       local fw = work .. "/case-" .. board.name
