@@ -8,6 +8,9 @@
 
 void *memset(void *to, int value, size_t bytes);
 
+/* Whether vectors take subnormals for zeros (msa_simd.h). */
+#define MSA_VECTORS_FLUSH $(board.isa.flushes and 1 or 0)
+
 /* Bytes from the arena's start; strides in floats. */
 #define MSA_EMBEDDING_OFFSET $(memory.by_name.embedding.offset * 4)
 #define MSA_EMBEDDING_STRIDE $(lde)

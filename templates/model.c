@@ -2,11 +2,11 @@
 /* msa_model.c - the session: checks what it is given, calls the layers, hands out results. */
 #ifndef MSA_INTERNAL_H
 #include "msa_internal.h"
-@ if isa.flushes then
-#include "msa_kernels.h"
-@ end
 #endif
 #include "msa_runtime.h"
+#if MSA_VECTORS_FLUSH
+#include "msa_kernels.h"
+#endif
 
 /* States of a session; a forgotten or unopened one holds neither. */
 #define OPENED 0x4d534131u
@@ -42,14 +42,17 @@ static float *arena_floats(const msa_session *s, size_t offset)
     return (float *)(void *)(s->arena + offset);
 }
 
-@ if isa.flushes then
 static msa_status check_environment(void)
 {
     const msa_status status = msa_check_environment();
-    return status == MSA_OK && !msa_flushing_tells() ? MSA_E_ENVIRONMENT : status;
+#if MSA_VECTORS_FLUSH
+    if (status == MSA_OK && !msa_flushing_tells()) {
+        return MSA_E_ENVIRONMENT;
+    }
+#endif
+    return status;
 }
 
-@ end
 static msa_status check_memory(const void *arena, size_t arena_bytes, const void *weights)
 {
     if (arena == NULL || (weights == NULL) != (MSA_MODEL_STREAMED != 0)) {
@@ -61,7 +64,7 @@ static msa_status check_memory(const void *arena, size_t arena_bytes, const void
     if (arena_bytes < (size_t)MSA_MODEL_ARENA_BYTES) {
         return MSA_E_ARENA;
     }
-    return $(isa.flushes and "" or "msa_")check_environment();
+    return check_environment();
 }
 
 static msa_status check_weights(msa_session *s, size_t bytes)
@@ -127,7 +130,7 @@ void msa_work(msa_session *s, uint32_t core)
         return;
     }
     void *const team = s->team;
-    s->fault[core] = $(isa.flushes and "" or "msa_")check_environment() != MSA_OK ? 1u : 0u;
+    s->fault[core] = check_environment() != MSA_OK ? 1u : 0u;
     (void)part_of_work(s, core);
     msa_cores_wait(team, core);
 }
