@@ -78,7 +78,7 @@ local FIELDS = {
   link_flags = { list_of(text, 0) }, optimisation = { text },
   start = { record { folder = { name, true }, script = { name, true }, product = { list_of(name, 1), true }, runner = { list_of(name, 0), true } } },
   cores = { whole(1, cores.MOST) }, stack = { whole(256, 1 << 31) },
-  core = { record { fma_per_cycle = { positive, true }, loads_per_cycle = { positive }, stores_per_cycle = { positive }, fma_latency = { positive }, issue = { positive }, divide = { positive }, mispredict = { positive } }, true },
+  core = { record { fma_per_cycle = { positive, true }, loads_per_cycle = { positive }, stores_per_cycle = { positive }, fma_latency = { positive }, issue = { positive }, divide = { positive }, mispredict = { positive }, turn = { positive } }, true },
   caches = { record { l1 = { whole(1024, math.maxinteger), true }, l2 = { whole(1024, math.maxinteger), true }, l3 = { whole(1024, math.maxinteger) } }, true },
   bytes_per_cycle = { record { l2 = { positive }, l3 = { positive }, memory = { positive } } },
   address_bits = { whole(16, 64) }, clock = { positive }, code = { record { operation = { positive, true }, loop = { positive, true }, call = { positive, true } } },

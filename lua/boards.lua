@@ -19,7 +19,8 @@
 --   cores              the most that --cores may say, 8 unless said
 --   stack              bytes, of boards with a linker script
 --   core               per cycle: fma_per_cycle, loads_per_cycle, stores_per_cycle (vectors), issue (instructions);
---                      in cycles: fma_latency, divide (a vector), mispredict (a branch)
+--                      in cycles: fma_latency, divide (a vector), mispredict (a branch),
+--                      turn (optional: what loads behind multiply-adds wait, on a core that keeps the order of instructions and issues one or the other)
 --   caches             bytes for one core: l1, l2, and l3 if there is one
 --   bytes_per_cycle    from l2, l3 and memory to one core
 --   address_bits       of a place in the memory of one program, 47 unless said: a larger arena is refused

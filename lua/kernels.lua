@@ -126,6 +126,9 @@ function kernels:explain(prefix)
   return list
 end
 
+--- Rows of b that a tile of `mr` rows and `vectors` vectors loads at once.
+function kernels:held(mr, vectors) return tiles.held(self.isa, self.board.core, mr, vectors) end
+
 -- The plan of a product: worked out once for a shape.
 function kernels:plan(f)
   local key = ("%d %d %d %s %s %s"):format(f.M, f.panels, f.K, f.init, f.act, f.residual)

@@ -38,16 +38,20 @@ end
 -- Vectors of a row of a tile: of np panels, or of a part of one.
 local function width(isa, column) return column.np * 16 // isa.width // (column.parts or 1) end
 
---- Whether a tile fits the registers: sums, a row of b, and an element of a or, where lanes multiply, a vector of each of its rows, or, where scalars do, none.
-function tiles.fits(isa, mr, column)
-  local vectors = width(isa, column)
-  return mr * vectors + vectors + (isa.fma_lane and mr or isa.fma_scalar and 0 or 1) <= isa.registers or (mr == 1 and vectors * isa.width == 16)
+--- How many rows of b a tile holds at once beside its sums and what it has of a: an element or, where lanes multiply, a vector of each row, or, where scalars do,
+-- none. 0 where the registers do not hold one; 1, 2, 4, ... up to the lanes where lanes multiply and each turn from multiply-adds to loads costs cycles.
+function tiles.held(isa, core, mr, vectors)
+  local left = isa.registers - mr * vectors - (isa.fma_lane and mr or isa.fma_scalar and 0 or 1)
+  if left < vectors then return mr == 1 and vectors * isa.width == 16 and 1 or 0 end
+  local rows = 1
+  while isa.fma_lane and core.turn and rows < isa.width and 2 * rows * vectors <= left do rows = 2 * rows end
+  return rows
 end
 
--- Ways to divide a panel where the registers do not hold two rows of one. Not on the plain boards, which say nothing of registers: they are there to compare with, and small.
+-- Ways to divide a panel where the registers do not hold two rows of one, or turns to loads cost. Not on the plain boards, which say nothing of registers: they are there to compare with, and small.
 local function divisions(isa, board)
   local list, per = {}, 16 // isa.width
-  if 3 * per >= isa.registers and (isa.width > 1 or board.registers) then
+  if (3 * per >= isa.registers or isa.fma_lane and board.core.turn) and (isa.width > 1 or board.registers) then
     local parts = 2
     while parts <= per do
       list[#list + 1] = parts
@@ -58,15 +62,17 @@ local function divisions(isa, board)
 end
 
 -- Cycles of `steps` steps of k: for each the tightest of arithmetic, loads, the chain of a sum, and issue; and a little for what b takes of the cache.
--- Where lanes multiply, a load of a serves a vector of steps. Cores that multiply by scalars take several cycles a vector, and do one thing after the other.
+-- Where lanes multiply, a load of a serves a vector of steps. Cores that multiply by scalars take several cycles a vector, and do one thing after the other, as
+-- do those on which turns to loads cost.
 local function step_cycles(isa, core, mr, vectors, steps)
   local sums = mr * vectors
   if isa.fma_scalar then return steps * (math.max(sums / core.fma_per_cycle, SLACK * core.fma_latency) + mr / core.issue + vectors / core.loads_per_cycle) end
-  local function one(loads, branch)
+  local function one(loads, branch, held)
+    if core.turn then return math.max(sums / core.fma_per_cycle + loads / core.loads_per_cycle + branch / core.issue + core.turn / held, SLACK * core.fma_latency) end
     return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, SLACK * core.fma_latency, (sums + loads + branch) / core.issue) + 0.02 * vectors
   end
   local grouped = isa.fma_lane and steps // isa.width * isa.width or 0
-  return grouped * one(vectors + mr / isa.width, 3 / isa.width) + (steps - grouped) * one(vectors + mr, 3)
+  return grouped * one(vectors + mr / isa.width, 3 / isa.width, tiles.held(isa, core, mr, vectors)) + (steps - grouped) * one(vectors + mr, 3, 1)
 end
 
 -- Cycles for `bytes` to come to the core from the nearest cache that holds `beside` bytes, and the rest of the working set.
@@ -213,13 +219,15 @@ end
 -- @param f M, panels, K; init "zero", "bias" or "keep"; act "none", "relu" or "gelu"; residual
 -- @return list of plans, with cycles but without operations
 function tiles.candidates(isa, board, f)
-  board = { registers = board.registers, core = filled(board.core, CORE), caches = board.caches, rates = filled(board.bytes_per_cycle, RATES) }
+  local core = filled(board.core, CORE)
+  core.turn = board.core.turn
+  board = { registers = board.registers, core = core, caches = board.caches, rates = filled(board.bytes_per_cycle, RATES) }
   local list, per = {}, 16 // isa.width
   local across = cuts(f.panels, math.max(1, math.min(STREAMS, isa.registers // per)), "np")
   for _, parts in ipairs(divisions(isa, board)) do across[#across + 1] = { { first = 0, last = f.panels, np = 1, parts = parts } } end
   for _, rows in ipairs(cuts(f.M, isa.registers, "mr")) do
     for _, columns in ipairs(across) do
-      if tiles.fits(isa, rows[1].mr, columns[1]) then
+      if tiles.held(isa, board.core, rows[1].mr, width(isa, columns[1])) > 0 then
         local one = #rows == 1 and rows[1].mr == f.M or #columns == 1 and columns[1].np == f.panels
         for _, order in ipairs(one and { "columns" } or { "columns", "rows" }) do
           for _, blocks in ipairs(depths(f)) do

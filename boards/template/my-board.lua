@@ -68,6 +68,8 @@ return {
   clock = 480e6,
   -- TRM or software optimisation guide, "instruction timing". Each cycle: multiply-adds of a whole vector, loads and stores of one, instructions of any
   -- kind. In cycles: from a multiply-add to one that needs its result, a division of a vector, a branch that was foreseen wrongly.
+  -- Optional, of a core that keeps the order of instructions and issues either a multiply-add or a load of a vector: `turn`, cycles that a load waits which
+  -- stands behind multiply-adds. Tiles then load first and multiply then, as boards/cortex-a53.lua has it.
   core = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 5, issue = 1.5, divide = 14, mispredict = 8 },
   -- Bytes for one core. TRM or data sheet, "L1 data cache", "L2". Without a second level, l2 as l1; l3 is optional. Tightly coupled memory is no cache.
   caches = { l1 = 16 * 1024, l2 = 16 * 1024 },

@@ -16,24 +16,34 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
     msa_vec c$(m)_$(v) = $(starts and ("msa_load(c + %d)"):format(m * ldc + at(v, cps)) or "msa_splat(0.0f)");
 @ end end
 @ -- Where lanes of a multiply, W steps of k at once: a vector of b makes room for that of the next step as soon as all rows have met it, so that
-@ -- cores that keep the order of instructions need not wait for loads. What is left is taken step by step.
-@ local grouped = kernels.isa.fma_lane and K // W * W or 0
+@ -- cores that keep the order of instructions need not wait for loads. Where a load costs as much beside multiply-adds as alone, and the turn to it more, as many
+@ -- rows of b come at once as the registers hold. What is left is taken step by step.
+@ local grouped, held = kernels.isa.fma_lane and K // W * W or 0, kernels:held(MR, N // W)
 @ local function load_b(lane, v)
         const msa_vec b$(lane)_$(v) = msa_load(b + k * $(ldb) + $(lane * ldb + at(v, bps)));
 @ end
 @ if grouped > 0 then
     for (size_t k = 0; k < $(grouped); k += $(W)) {
-@ for v = 0, last do load_b(0, v) end
+@ for lane = 0, held - 1 do for v = 0, last do load_b(lane, v) end end
 @ for m = 0, MR - 1 do
         const msa_vec a$(m) = msa_load(a + k + $(m * lda));
+@ end
+@ local fence = '__asm__ volatile("" : : : "memory");'
+@ if held == W then
+        $(fence) /* no instruction: loads stay above, multiply-adds below */
 @ end
 @ for lane = 0, W - 1 do for pair = 0, last, 2 do
 @ local second = math.min(pair + 1, last)
 @ for m = 0, MR - 1 do for v = pair, second do
         c$(m)_$(v) = msa_vfma_lane$(lane)(a$(m), b$(lane)_$(v), c$(m)_$(v));
 @ end end
-@ if lane < W - 1 then for v = pair, second do load_b(lane + 1, v) end end
-@ end end
+@ if held == 1 and lane < W - 1 then for v = pair, second do load_b(lane + 1, v) end end
+@ end
+@ if held > 1 and (lane + 1) % held == 0 and lane < W - 1 then for ahead = lane + 1, lane + held do for v = 0, last do load_b(ahead, v) end end end
+@ end
+@ if held == W then
+        $(fence)
+@ end
     }
 @ end
 @ if grouped < K then

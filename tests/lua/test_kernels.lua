@@ -389,3 +389,52 @@ describe("compiled kernels are the plain loops, bit for bit:", function()
     end)
   end
 end)
+
+-- Whether turns to loads are few is what the compiler makes of a tile: in its loop over k nothing may stand between multiply-adds, and no sum on the stack.
+describe("tiles of boards on which turns to loads cost", function()
+  for _, board in ipairs(boards.all()) do
+    if board.core.turn and not boards.compiles(board) then spec.skipped = spec.skipped + 1
+    elseif board.core.turn then
+      it("load, then multiply: " .. board.name, function()
+        local dir, set = work .. "/turns-" .. board.name, new(board)
+        sys.mkdir_p(dir)
+        for _, K in ipairs { 768, 3072 } do set:gemm { M = 128, N = 64, K = K, lda = kernels.stride(K), ldc = kernels.stride(64), init = "bias" } end
+        for _, text in ipairs(set.texts) do
+          local inside = text:match "\n    for %(size_t k = 0; [^\n]*(.-)\n    }"
+          if inside and text:find "void msa_tile_" then
+            local rows, vectors = tonumber(text:match "msa_tile_(%d+)x"), tonumber(text:match "msa_tile_%d+x(%d+)") // board.isa.width
+            equal(select(2, inside:gsub("msa_load", "")), rows + board.isa.width * vectors)
+            equal(select(2, inside:gsub("msa_vfma_lane", "")), rows * board.isa.width * vectors)
+          end
+        end
+        sys.write_file(dir .. "/msa_simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
+        sys.write_file(dir .. "/msa_arith.h", sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"))
+        sys.write_file(dir .. "/tiles.c", '#include "msa_simd.h"\n' .. table.concat(set.texts, "\n"))
+        local command = { board.compiler, "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-w", "-c", "-o", dir .. "/tiles.o", dir .. "/tiles.c", table.unpack(board.flags) }
+        for word in board.optimisation:gmatch "%S+" do command[#command + 1] = word end
+        tiny.must(command)
+        local loops, body, name = 0, {}, ""
+        for line in tiny.must { board.compiler:match "^(.*)gcc$" .. "objdump", "-d", "--no-show-raw-insn", dir .. "/tiles.o" }:gmatch "[^\n]+" do
+          if line:find "^%x+ <" then name, body = line:match "<(.*)>", {} end
+          local at, instruction = line:match "^%s*(%x+):%s*(.*)$"
+          if at then body[#body + 1] = { at = tonumber(at, 16), text = instruction } end
+          local target = at and instruction:match "^b[%.%a]*%s+(%x+) <"
+          if name:find "^msa_tile_" and target and tonumber(target, 16) < tonumber(at, 16) then
+            local order = "" -- multiply-adds, and whatever else
+            for _, one in ipairs(body) do
+              local kind = one.at >= tonumber(target, 16) and (one.text:find "^fmla" and "m" or "l")
+              if kind and order:sub(-1) ~= kind then order = order .. kind end
+              assert(not kind or not one.text:find "%[sp", name .. ": " .. one.text)
+            end
+            if order:find "m" then
+              loops = loops + 1
+              equal(order, "lml", name)
+            end
+            body = {}
+          end
+        end
+        equal(loops, 2, "loops over k")
+      end)
+    end
+  end
+end)

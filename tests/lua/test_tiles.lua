@@ -15,6 +15,7 @@ for _, name in ipairs { "c99", "avx2", "avx512" } do
   sets[#sets].name = name
 end
 sets[#sets + 1] = { name = "4 x 32", width = 4, registers = 32 }
+sets[#sets + 1] = { name = "4 x 32 by lanes", width = 4, registers = 32, fma_lane = "a[lane] * b + c" }
 sets[#sets + 1] = { name = "4 x 8", width = 4, registers = 8 }
 sets[#sets + 1] = { name = "4 x 8 by scalars", width = 4, registers = 8, fma_scalar = "s * b + c" }
 sets[#sets + 1] = { name = "2 x 16", width = 2, registers = 16 }
@@ -24,6 +25,7 @@ local avx512 = sets[3]
 local server = { core = { fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4 }, caches = { l1 = 32768, l2 = 1 << 20, l3 = 16 << 20 }, bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 } }
 local small = { core = { fma_per_cycle = 0.5, loads_per_cycle = 1, fma_latency = 3 }, caches = { l1 = 4096, l2 = 32768 } }
 local slow = { core = { fma_per_cycle = 1, loads_per_cycle = 1, fma_latency = 8 }, caches = { l1 = 16384, l2 = 131072 } }
+local turning = { core = { fma_per_cycle = 1, loads_per_cycle = 1, fma_latency = 8, turn = 6 }, caches = slow.caches }
 
 local function shape(M, N, K, changes)
   local f = { M = M, N = N, K = K, panels = (N + 15) // 16, init = "zero", act = "none", residual = false }
@@ -69,7 +71,7 @@ end
 describe("plans", function()
   for _, isa in ipairs(sets) do
     it("cover every row, panel and step once and fit the registers: " .. isa.name, function()
-      for _, board in ipairs { server, small, slow } do
+      for _, board in ipairs { server, small, slow, turning } do
         for _, M in ipairs { 1, 2, 5, 13, 23, 29, 30, 64, 71, 128 } do
           for _, N in ipairs { 1, 16, 23, 33, 100, 768 } do
             local f = shape(M, N, 1 + M * N % 700)
@@ -126,6 +128,26 @@ describe("plans", function()
       equal(plan.columns[1].parts ~= nil, case[2], ("%d x %d"):format(isa.width, isa.registers))
       assert(not case[2] or plan.rows[1].mr > 1)
     end
+  end)
+
+  it("load as much at once as the registers hold where turns to loads cost", function()
+    local isa, f = { width = 4, registers = 32, fma_lane = "a[lane] * b + c" }, shape(128, 768, 768)
+    local function held(board)
+      local plan = tiles.plan(isa, board, f)
+      local rows, column = plan.rows[1].mr, plan.columns[1]
+      local vectors = column.np * 4 // (column.parts or 1)
+      local count = tiles.held(isa, board.core, rows, vectors)
+      assert(rows * vectors + rows + count * vectors <= isa.registers)
+      return count, rows * vectors
+    end
+    equal({ held(slow) }, { 1, 20 })
+    equal({ held(turning) }, { 4, 16 }) -- a whole vector of a's steps, at the price of some sums
+    assert(tiles.plan(isa, turning, f).cycles > tiles.plan(isa, slow, f).cycles)
+    equal(tiles.held(isa, turning.core, 5, 4), 1)
+    equal(tiles.held(isa, turning.core, 10, 2), 1)
+    equal(tiles.held(isa, turning.core, 11, 2), 0)
+    equal(tiles.held(isa, turning.core, 10, 1), 4)
+    equal(tiles.held({ width = 4, registers = 32 }, turning.core, 8, 2), 1) -- a is broadcast step by step
   end)
 
   it("cut k where caches are small", function()
