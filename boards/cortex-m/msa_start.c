@@ -17,7 +17,9 @@ void msa_fault(void);
 extern unsigned char msa_stack[], msa_stack_top[], msa_data[], msa_data_end[], msa_bss[], msa_bss_end[];
 extern const unsigned char msa_data_load[];
 
+#ifndef REGISTER
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#endif
 #define CCR REGISTER(0xe000ed14u)     /* configuration and control */
 #define VTOR REGISTER(0xe000ed08u)    /* address of the vector table */
 #define CCSIDR REGISTER(0xe000ed80u)  /* geometry of the cache that CSSELR names */
@@ -50,16 +52,23 @@ __attribute__((section(".vectors"), used)) static const struct {
 
 static inline void synchronise(void)
 {
+#ifdef __arm__
     __asm__ volatile("dsb\n\tisb" ::: "memory");
+#endif
 }
 
-/* After reset the caches hold anything, so they are emptied first; of the data cache, 32-byte lines. */
+/* After reset the caches hold anything, so they are emptied first; of the data cache, 32-byte lines. But one that a boot ROM has switched on stays as it is:
+ * it holds what memory does not have yet. */
 static void enable_caches(void)
 {
     synchronise();
     ICIALLU = 0u;
     synchronise();
     CCR |= INSTRUCTION_CACHE;
+    synchronise();
+    if ((CCR & DATA_CACHE) != 0) {
+        return;
+    }
     CSSELR = 0u;
     synchronise();
     const uint32_t sets = ((CCSIDR >> 13) & 0x7fffu) + 1u, ways = ((CCSIDR >> 3) & 0x3ffu) + 1u;
