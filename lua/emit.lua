@@ -227,6 +227,7 @@ function emit.texts(build, blob, info)
   if not env.linkable then texts["msa_weights.S"] = nil end
   local start = board.start
   if start then
+    env.places = require("plan").places(board, build)
     local place = require("boards").folder_of(board, start.script)
     local ok, text = pcall(template.file, place, start.script, env)
     if not ok then fail("%s/%s", place, (tostring(text):gsub("%c", " "))) end

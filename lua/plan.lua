@@ -71,6 +71,19 @@ local function sizes(build, code)
   return { arena = build.graph.memory.floats * 4, weights = not streamed and weights or nil, stored = streamed and weights or nil, code = code or code_size.bytes(build) }
 end
 
+--- Where each thing lies on a board: thing -> memory. What finds no room with the others, and streamed weights, in the first that may hold it: the linker tells.
+-- @param build what is scheduled; nil where nothing is known of it
+function plan.places(board, build)
+  local memories = boards.memories(board)
+  local places = build and plan.place(sizes(build, not board.code and 0 or nil), memories) or {}
+  for _, thing in ipairs(THINGS) do
+    for _, memory in ipairs(memories) do
+      if not places[thing] and may_hold(memory, thing) then places[thing] = memory end
+    end
+  end
+  return places
+end
+
 -- Milliseconds of all layers, by layer and in sum.
 local function times(build, places, rates)
   local core, width = build.board.core, build.board.isa.width

@@ -164,6 +164,26 @@ describe("a board of one's own", function()
     holds(sys.read_file(work .. "/own-fw/msa_board.ld"), "where things lie on own")
   end)
 
+  it("has each thing in the first memory with room for it, as it is planned, or in the first that may hold it", function()
+    local device = tiny.device(work, "plain")
+    local function built(small, large)
+      sys.write_file(work .. "/two.lua", ([[return { name = "two", like = "cortex-m7", memories = {
+        { name = "flash", address = 0x08000000, bytes = 2 << 20, kind = "flash", holds = { "code" }, bandwidth = 4e8 },
+        { name = "dtcm", address = 0x20000000, bytes = %d << 10, kind = "ram", holds = { "arena" }, bandwidth = 4e9 },
+        { name = "axi", address = 0x24000000, bytes = %d << 10, kind = "ram", holds = { "arena" }, bandwidth = 2e9, reserved = 64 },
+        { name = "external", address = 0x90000000, bytes = 16 << 20, kind = "flash", holds = { "weights" }, bandwidth = 1e8 } } }]]):format(small, large))
+      device.board = work .. "/two.lua"
+      local build = tiny.build(device, work .. "/two-fw")
+      return sys.read_file(work .. "/two-fw/msa_board.ld"), require("plan").places(build.board, build).arena.name
+    end
+    for _, try in ipairs { { 16, 1024, "axi" }, { 1024, 1024, "dtcm" }, { 16, 16, "dtcm" } } do
+      local text, planned = built(try[1], try[2])
+      equal(planned, try[3])
+      equal({ text:match "%.bss %(NOLOAD%).-} > (%w+)", text:match "%.stack %(NOLOAD%).-} > (%w+)", text:match "%.data :.-} > (%w+) AT > (%w+)" }, { try[3], try[3], try[3], "flash" })
+      holds(text, "msa_heap_end = ORIGIN(" .. try[3] .. ")")
+    end
+  end)
+
   it("is named in a build script by a path from there, or is a table in it", function()
     local count = 0
     local function build(board)

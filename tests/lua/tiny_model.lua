@@ -88,7 +88,7 @@ function tiny.compile(board, options, source, program)
   local start = board.start
   if start then
     local from, to = msagen.datadir .. "/boards/" .. start.folder, program:match "^(.*)/"
-    sys.write_file(to .. "/" .. start.script, require "template".file(from, start.script, { board = board, made_by = "" }))
+    sys.write_file(to .. "/" .. start.script, require "template".file(from, start.script, { board = board, places = require "plan".places(board), made_by = "" }))
     add { "-L", to, "-I", msagen.datadir .. "/runtime" }
     for _, names in ipairs { start.product, start.runner } do
       for _, name in ipairs(names) do add { from .. "/" .. name .. ".c" } end
