@@ -2,6 +2,7 @@
 -- Boards without an operating system, under their emulators: the demo's digest and mask, a product linked with nothing but the
 -- generated folder, and its stack.
 local sys = require "msagen.sys"
+local json = require "msagen.json"
 local cases = require "cases"
 local tally = require "tally"
 local boards = require "boards"
@@ -122,7 +123,7 @@ for _, board in ipairs(boards.all()) do
 
     tally.test(name .. ": no warning, and nothing undefined but memory functions; nothing at all with start-up code but main and the linker script's names", function()
       local headers = must { board.compiler, "-print-file-name=include" }:match "[^\n]+" -- the compiler's own: no C library is needed
-      local flags = "CFLAGS=-O2 -nostdinc -isystem " .. headers .. " -isystem " .. headers .. "-fixed -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror -fcallgraph-info=su -fno-ipa-icf"
+      local flags = "CFLAGS=" .. (board.optimisation or "-O2") .. " -nostdinc -isystem " .. headers .. " -isystem " .. headers .. "-fixed -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror -fcallgraph-info=su -fno-ipa-icf"
       must { "make", "-B", "-j2", "-C", fw, flags, "lib", "start", "weights" }
       for _, symbol in ipairs(undefined(board, fw, { fw .. "/libmsa_model.a", fw .. "/msa_weights.o" })) do
         assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp", "undefined: " .. symbol)
@@ -138,7 +139,7 @@ for _, board in ipairs(boards.all()) do
       end
     end)
 
-    tally.test(name .. ": a product of generated files alone, without any library, computes the same; its stack is as deep as its call graph allows, at most", function()
+    tally.test(name .. ": a product of generated files alone, without any library, computes the same, however its data was before it started; interrupts reach it; no stack is deeper than computed", function()
       must { "make", "-C", here, "weights" }
       must { "cc", "-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-I", here, "-o", work .. "/product-here", tally.tests .. "/api/bare.c", here .. "/msa_weights.o", here .. "/libmsa_model.a" }
       local crc = must { work .. "/product-here" }:match "^0x%x+u"
@@ -150,12 +151,21 @@ for _, board in ipairs(boards.all()) do
       must(command(link, { fw .. "/msa_weights.o", fw .. "/libmsa_model.a" }))
       local emulator = {}
       for i, word in ipairs(board.emulator) do emulator[i] = word:gsub("{(%l+)}", { program = program, arguments = "" }) end
-      local used = math.tointeger(must(emulator):match "stack (%d+)")
+      local output, told, used, bound = must(emulator), {}, {}, {}
+      for entry, bytes in output:gmatch "stack (%S+) (%d+)\n" do used["msa_" .. entry] = math.tointeger(tonumber(bytes)) end
+      for _, entry in ipairs(json.decode(must { tally.program, "sizes", "--json", fw }, fw).stack) do bound[entry.entry] = entry.bytes end
       local depth, most = deepest(fw), 0
-      for _, entry in ipairs { "msa_open", "msa_self_test", "msa_encode", "msa_segment", "msa_upsample_row" } do most = math.max(most, depth(entry)) end
-      assert(used > 0 and most > 0 and used <= most + 1024, ("%d bytes used, %d expected below the product's own frames"):format(used, most))
+      for _, entry in ipairs { "msa_open", "msa_self_test", "msa_encode", "msa_segment", "msa_upsample_row" } do
+        local bytes = assert(used[entry], output)
+        for _, least in ipairs { depth(entry), bound[entry] } do
+          assert(bytes <= least, ("%s: %d bytes used, %d computed"):format(entry, bytes, least))
+          assert(entry == "msa_upsample_row" or least <= 1.5 * bytes, ("%s: %d bytes computed, only %d used"):format(entry, least, bytes))
+          most = math.max(most, least)
+        end
+        told[#told + 1] = ("%s %d of %d"):format(entry:gsub("^msa_", ""), bytes, bound[entry])
+      end
       assert(most + 1024 <= board.stack, ("%d bytes of stack are not enough for %d"):format(board.stack, most))
-      return ("deepest call %d bytes, %d used with the product's own"):format(most, used)
+      return table.concat(told, ", ") .. " bytes"
     end)
 
     tally.test(name .. ": each thing lies in its memory", function()
@@ -167,6 +177,7 @@ for _, board in ipairs(boards.all()) do
         local what, address, bytes = line:match "%] (%.%S+)%s+%u+%s+(%x+) %x+ (%x+)"
         if what then section[what] = { at = tonumber(address, 16), bytes = tonumber(bytes, 16) } end
       end
+      assert(section[".vectors"].at == where.code.address and section[".vectors"].bytes == 4 * 17, "the vector table is not where the processor looks")
       for what, memory in pairs { [".weights"] = where.weights, [".text"] = where.code, [".stack"] = where.arena, [".bss"] = where.arena } do
         local s = section[what]
         assert(s and s.bytes > 0 and s.at >= memory.address and s.at + s.bytes <= memory.address + memory.bytes, what .. " is not in " .. memory.name)
@@ -180,6 +191,22 @@ for _, board in ipairs(boards.all()) do
       local path = small .. "/" .. board.start.script
       sys.write_file(path, (sys.read_file(path):gsub("(external[^\n]*LENGTH = )%d+K", "%18192K")))
       refused(command({ tally.program, "run", small }, demo), "region `external' overflowed by ")
+    end)
+
+    tally.test(name .. ": memory too small for stack and arena, and code that begins where no vector table may, are refused", function()
+      local path, text = work .. "/other.ld", sys.read_file(fw .. "/" .. board.start.script)
+      local link = { board.compiler, "-std=c99", "-O1", "-DEXPECTED=0", "-I", fw, "-nostdlib", "-T", path, "-o", work .. "/none", tally.tests .. "/api/bare.c", stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+      command(link, board.flags)
+      for _, object in ipairs { "msa_start.o", "msa_memory.o", "msa_weights.o", "libmsa_model.a" } do link[#link + 1] = fw .. "/" .. object end
+      for thing, change in pairs { arena = { "LENGTH = ", "256K", "' overflowed by " }, code = { "ORIGIN = ", "0x00000040", " begins where no vector table may" } } do
+        local memory
+        for _, one in ipairs(board.memories) do for _, what in ipairs(one.holds) do memory = memory or what == thing and one.name end end
+        local other, count = text:gsub("(\n    " .. memory .. " [^\n]*" .. change[1] .. ")%w+", "%1" .. change[2])
+        assert(count == 1, memory)
+        sys.write_file(path, other)
+        local status, output = sys.spawn(link)
+        assert(status ~= 0 and output:find(memory .. change[3], 1, true), output)
+      end
     end)
   end
 end

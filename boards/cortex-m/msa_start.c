@@ -39,7 +39,7 @@ __attribute__((weak)) void msa_fault(void)
     }
 }
 
-/* Processor's exceptions only; a product's interrupts follow them. */
+/* Processor's exceptions only; a product's interrupts, in .vectors.interrupts, follow them. */
 __attribute__((section(".vectors"), used)) static const struct {
     void *stack;
     void (*reset)(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A product without an operating system and without a C library, its weights linked and read where they are; compiled for the workstation it says what
  * the results' CRC is. bare.c for a board: -DEXPECTED=CRC, linked with start-up code, model and weights alone. It ends by semihosting, and prints how
- * deep the stack became. */
+ * deep the stack became below each function of the interface. It starts twice, the second time with data that is not as the start-up
+ * code leaves it, and takes an interrupt. */
 #include "msa_model.h"
 #include "msa_runtime.h"
 
@@ -15,8 +16,38 @@ static float logits[MSA_MODEL_DEPTH * MSA_MODEL_MASKS * MSA_MODEL_MASK_SIDE * MS
 static uint8_t pixels[3 * WIDTH * HEIGHT];
 static float rows[2 * MSA_MODEL_INPUT_SIZE], row[WIDTH];
 
+#if __STDC_HOSTED__
+#define CALL(name, call) (call)
+#else
+enum { PAINT = 0xa5 };
+extern unsigned char msa_stack[];
+static void tell(const char *name, size_t used);
+
+/* Everything below here is painted. In the caller itself: calls begin where its stack pointer is. */
+static inline __attribute__((always_inline)) unsigned char *painted(void)
+{
+    unsigned char *top;
+    __asm__ volatile("mov %0, sp" : "=r"(top));
+    for (volatile unsigned char *p = msa_stack; p < top; ++p) {
+        *p = PAINT;
+    }
+    return top;
+}
+
+static size_t used_below(const unsigned char *top)
+{
+    const unsigned char *deepest = msa_stack;
+    while (deepest < top && *(const volatile unsigned char *)deepest == PAINT) {
+        ++deepest;
+    }
+    return (size_t)(top - deepest);
+}
+
+#define CALL(name, call) (top = painted(), status = (call), tell(name, used_below(top)), status)
+#endif
+
 /* The results' CRC, or what failed. */
-static msa_status perform(uint32_t *crc)
+static __attribute__((noinline)) msa_status perform(uint32_t *crc)
 {
     msa_session s;
     uint32_t noise = 7;
@@ -30,16 +61,20 @@ static msa_status perform(uint32_t *crc)
     const msa_prompt prompt = {.points = click, .labels = label, .point_count = 1, .box = box, .slices = 1, .multimask = true};
     msa_mask mask = {logits, iou, 0};
     msa_upsampler enlarge;
+    msa_status status;
+#if !__STDC_HOSTED__
+    const unsigned char *top;
+#endif
     *crc = 0;
-    msa_status status = msa_open(&s, arena, sizeof arena, msa_weights, (size_t)(msa_weights_end - msa_weights));
+    status = CALL("open", msa_open(&s, arena, sizeof arena, msa_weights, (size_t)(msa_weights_end - msa_weights)));
     if (status == MSA_OK) {
-        status = msa_self_test(&s);
+        status = CALL("self_test", msa_self_test(&s));
     }
     if (status == MSA_OK) {
-        status = msa_encode(&s, &image);
+        status = CALL("encode", msa_encode(&s, &image));
     }
     if (status == MSA_OK) {
-        status = msa_segment(&s, &prompt, &mask);
+        status = CALL("segment", msa_segment(&s, &prompt, &mask));
     }
     if (status != MSA_OK) {
         return status;
@@ -47,11 +82,12 @@ static msa_status perform(uint32_t *crc)
     *crc = msa_crc32c(*crc, logits, sizeof(float) * mask.masks * MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE);
     *crc = msa_crc32c(*crc, iou, sizeof(float) * mask.masks);
     msa_upsample_init(&enlarge, logits, MSA_MODEL_MASK_SIDE, MSA_MODEL_RESIZE_LONGEST ? MSA_MODEL_INPUT_SIZE : 0, WIDTH, HEIGHT, rows);
+    status = CALL("upsample_row", (msa_upsample_row(&enlarge, 0, row), MSA_OK));
     for (uint32_t y = 0; y < HEIGHT; ++y) {
         msa_upsample_row(&enlarge, y, row);
         *crc = msa_crc32c(*crc, row, sizeof row);
     }
-    return MSA_OK;
+    return status;
 }
 
 #if __STDC_HOSTED__
@@ -65,7 +101,19 @@ int main(void)
     return (int)status;
 }
 #else
-extern unsigned char msa_stack[];
+#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#define NVIC_ISER REGISTER(0xe000e100u) /* interrupts that are let through */
+#define NVIC_ISPR REGISTER(0xe000e200u) /* interrupts that are pending */
+#define INITIAL 0x600df00du
+#define BEGUN 0xbe90be90u
+
+extern unsigned char msa_data[], msa_bss_end[], msa_heap[];
+void msa_reset(void);
+void msa_fault(void);
+void tick(void);
+
+static volatile uint32_t copied = INITIAL, zeroed, ticks;
+static float rest = 1.0f;
 
 static void host(int operation, const void *parameters)
 {
@@ -77,35 +125,64 @@ static void host(int operation, const void *parameters)
 static void finish(uint32_t status)
 {
     const uint32_t block[2] = {0x20026, status};
-    host(0x20, block);
+    for (;;) {
+        host(0x20, block);
+    }
 }
 
-void msa_fault(void);
+static void tell(const char *name, size_t used)
+{
+    char text[] = " 000000\n";
+    for (char *digit = text + 6; digit >= text + 1; --digit, used /= 10u) {
+        *digit = (char)('0' + used % 10u);
+    }
+    host(0x04, "stack ");
+    host(0x04, name);
+    host(0x04, text);
+}
+
 void msa_fault(void)
 {
     finish(99);
 }
 
-/* The stack below here is painted, and looked at afterwards. */
+void tick(void)
+{
+    rest = rest / 3.0f;
+    ++ticks;
+}
+
+/* Linked first, and yet behind the start-up code's own. */
+__attribute__((section(".vectors.interrupts"), used)) static void (*const interrupts[1])(void) = {tick};
+
 int main(void)
 {
-    enum { PAINT = 0xa5 };
-    unsigned char *const here = (unsigned char *)__builtin_frame_address(0) - 64;
-    for (volatile unsigned char *p = msa_stack; p < here; ++p) {
-        *p = PAINT;
+    volatile uint32_t *const begun = (volatile uint32_t *)(void *)msa_heap; /* where no start-up code writes */
+    if (*begun != BEGUN) {
+        *begun = BEGUN;
+        for (volatile unsigned char *p = msa_data; p < msa_bss_end; ++p) {
+            *p = PAINT;
+        }
+        msa_reset();
     }
+    if (copied != INITIAL || zeroed != 0u) {
+        finish(97);
+    }
+    NVIC_ISER = 1u;
+    NVIC_ISPR = 1u;
+    __asm__ volatile("dsb\n\tisb" : : : "memory");
+    if (ticks != 1u) {
+        finish(96);
+    }
+#if __ARM_ARCH >= 8
+    const unsigned char *limit;
+    __asm__ volatile("mrs %0, msplim" : "=r"(limit));
+    if (limit != msa_stack) {
+        finish(95);
+    }
+#endif
     uint32_t crc;
     const msa_status status = perform(&crc);
-    const unsigned char *deepest = msa_stack;
-    while (deepest < here && *deepest == PAINT) {
-        ++deepest;
-    }
-    char text[] = "stack 000000\n";
-    size_t used = (size_t)(here - deepest);
-    for (char *digit = text + 11; digit >= text + 6; --digit, used /= 10u) {
-        *digit = (char)('0' + used % 10u);
-    }
-    host(0x04, text);
     finish(status != MSA_OK ? (uint32_t)status : crc != EXPECTED ? 98u : 0u);
     return 0;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The start of Cortex-M boards, on registers that are played: the caches are emptied before they are on, and one that was on before is left alone. */
+/* The start of Cortex-M boards, on registers that are played: the caches are emptied before they are on, one that was on before is left alone; unit, vectors. */
 #include <criterion/criterion.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { CCR_AT = 0x14, CCSIDR_AT = 0x80, CSSELR_AT = 0x84, ICIALLU_AT = 0x250, DCISW_AT = 0x260 };
-enum { WAYS = 4, SETS = 128, NONE = 0x5a5a5a5a };
+enum { VTOR_AT = 0x08, CCR_AT = 0x14, CCSIDR_AT = 0x80, CSSELR_AT = 0x84, CPACR_AT = 0x88, ICIALLU_AT = 0x250, DCISW_AT = 0x260 };
+enum { WAYS = 4, SETS = 128, NONE = 0x5a5a5a5a, STARTED = 7 };
 
 static uint32_t registers[0x260 / 4 + 1];
 static unsigned char invalidated[SETS * WAYS];
@@ -44,21 +45,30 @@ static volatile uint32_t *played(uint32_t address)
 #include "../../boards/cortex-m/msa_start.c"
 #undef main
 
-unsigned char msa_stack[8], msa_stack_top[8], msa_data[8], msa_data_end[1], msa_bss[8], msa_bss_end[1];
+unsigned char msa_stack[8], msa_stack_top[8], msa_data[8], msa_bss[8];
+extern unsigned char msa_data_end[8] __attribute__((alias("msa_data"))), msa_bss_end[8] __attribute__((alias("msa_bss")));
 const unsigned char msa_data_load[8];
 
 int product_main(void)
 {
-    return 0;
+    cr_assert_eq(registers[CPACR_AT / 4], 0xf00000u);
+    cr_assert_eq(registers[VTOR_AT / 4], (uint32_t)(uintptr_t)&vectors);
+    cr_assert_eq(registers[CCR_AT / 4] & 0x30000u, 0x30000u);
+    exit(STARTED);
 }
 
-static void begin(uint32_t ccr)
+static void after_reset(uint32_t ccr)
 {
     memset(registers, 0, sizeof registers);
     registers[CCR_AT / 4] = ccr;
     registers[CSSELR_AT / 4] = 1u;
     registers[CCSIDR_AT / 4] = 0xf0000000u | (SETS - 1u) << 13 | (WAYS - 1u) << 3 | 1u;
     registers[DCISW_AT / 4] = registers[ICIALLU_AT / 4] = NONE;
+}
+
+static void begin(uint32_t ccr)
+{
+    after_reset(ccr);
     enable_caches();
     take();
 }
@@ -90,4 +100,10 @@ Test(bare_start, vectors_are_stack_reset_and_faults)
         cr_assert(vectors.exceptions[i] == msa_fault);
     }
     cr_assert_eq(sizeof vectors, 16 * sizeof(void *));
+}
+
+Test(bare_start, reaches_main_with_the_unit_on_and_the_vectors_told, .exit_code = STARTED)
+{
+    after_reset(0x200u);
+    msa_reset();
 }
