@@ -172,6 +172,51 @@ int main(int argc, char **argv)
   must { work .. "/watched", here .. "/msa_weights.bin" }
 end)
 
+tally.test("weights out of a flash memory by DMA, past a cache that is played: the digest of weights in memory", function()
+  local fw = work .. "/fetched"
+  must(cases.build(CASE, case, tally.best, fw, "--weights", "stream"))
+  sys.write_file(fw .. "/msa_run_fetch.c", block_of "/* fetch.c" .. [[
+#include "msa_run.h"
+#include <string.h>
+static FILE *flash;
+static struct { unsigned char *to; size_t bytes; enum { IDLE, CLEANED, READING, DONE } state; } dma;
+static void expect(int what) { if (!what) { fputs("fetch.c: cache and DMA out of order\n", stderr); exit(3); } }
+int msa_run_open_weights(const char *path, size_t *bytes)
+{
+    flash = fopen(path, "rb");
+    expect(flash != NULL && fseek(flash, 0, SEEK_END) == 0);
+    *bytes = (size_t)ftell(flash);
+    return 0;
+}
+void cache_clean_invalidate(void *p, size_t bytes)
+{
+    expect(dma.state == IDLE);
+    dma.to = p, dma.bytes = bytes, dma.state = CLEANED;
+}
+int flash_read_dma(uint64_t offset, void *dst, size_t bytes)
+{
+    expect(dma.state == CLEANED && dst == dma.to && bytes == dma.bytes);
+    dma.state = READING;
+    return fseek(flash, (long)offset, SEEK_SET);
+}
+/* What was read ahead while the DMA wrote is seen until its lines are invalidated. */
+int flash_dma_wait(void)
+{
+    expect(dma.state == READING);
+    memset(dma.to, 0xff, dma.bytes);
+    dma.state = DONE;
+    return 0;
+}
+void cache_invalidate(void *p, size_t bytes)
+{
+    expect(dma.state == DONE && p == dma.to && bytes == dma.bytes && fread(p, 1, bytes, flash) == bytes);
+    dma.state = IDLE;
+}
+]])
+  must { "make", "-j2", "-C", fw, "CFLAGS=-O1" }
+  assert(digest(fw) == digest(here), "another digest than that of weights in memory")
+end)
+
 tally.test("three cores under an RTOS, played by POSIX semaphores: one core's digest", function()
   local fw = work .. "/team"
   must(cases.build(CASE, case, tally.best, fw, "--cores", "3"))
