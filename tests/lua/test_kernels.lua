@@ -44,6 +44,21 @@ describe("kernels", function()
     return f
   end
 
+  it("end rows by predication, not by a loop, where vectors have it", function()
+    local function texts(name)
+      local set = new(boards.named(name))
+      set:layernorm { rows = 9, C = 23, ldx = 48, ldy = 48, eps = 1e-6 }
+      set:attend { M = 7, keys = 23, d = 22, ldq = 48, ldo = 48 }
+      return table.concat(set.texts, "\n"):gsub("if %(msa_flushed%(%)%) (%b{})", "") -- what was flushed is computed again, float by float
+    end
+    local predicated, other = texts "cortex-m55", texts "cortex-a53"
+    for _, line in ipairs { "msa_load_some(xi + 20, 3)", "msa_some(mean_v, 3)", "msa_store_some(yi + 20, held1, 3)", "msa_store_some(to + 20, " } do holds(predicated, line) end
+    for _, loop in ipairs { "k < 7; ++k", "k = 16; k < 23; ++k) yi[k]", "j < 22; ++j) to[j]" } do
+      holds(other, loop)
+      assert(not predicated:find(loop, 1, true), loop)
+    end
+  end)
+
   it("are made once for a shape, and again for another", function()
     local set, seen = new(plain), {}
     local first = set:gemm(shape())
