@@ -182,6 +182,17 @@ for _, board in ipairs(boards.all()) do
         local s = section[what]
         assert(s and s.bytes > 0 and s.at >= memory.address and s.at + s.bytes <= memory.address + memory.bytes, what .. " is not in " .. memory.name)
       end
+      local segments = 0
+      for line in lines(must { tools .. "readelf", "-lW", work .. "/product" }) do
+        local at, bytes = line:match "^  LOAD%s+%S+ %S+ 0x(%x+) %S+ 0x(%x+)"
+        if at then
+          local first, inside = tonumber(at, 16), false
+          for _, memory in ipairs(board.memories) do inside = inside or first >= memory.address and first + tonumber(bytes, 16) <= memory.address + memory.bytes end
+          assert(inside, "loaded where there is no memory:" .. line)
+          segments = segments + 1
+        end
+      end
+      assert(segments >= 4, segments)
       assert(section[".weights"].bytes == sys.size(fw .. "/msa_weights.bin"), "the weights have another size")
     end)
 
