@@ -104,7 +104,7 @@ local function times(build, places, rates)
     local slices = decoding and build.model.depth or 1 -- a click is decoded slice by slice
     local phase = decoding and "decode" or "encode"
     layers[i] = { name = L.name, kind = L.kind, phase = phase, macs = L.macs, bytes = weights + traffic.read + traffic.written + traffic.spilled,
-      ms = 1e3 * slices * (math.max(busy, moving) + other), bound = moving > busy and "memory" or other > busy and "other" or "multiply-adds" }
+      ms = 1e3 * slices * (math.max(busy, moving) + other), other_ms = 1e3 * slices * other, bound = moving > busy and "memory" or other > busy and "other" or "multiply-adds" }
     total[phase] = total[phase] + layers[i].ms
     -- What is made ready for a click while encoding is the click's, as in the manifest.
     total[phase .. "_macs"] = total[phase .. "_macs"] + (L.uses and 0 or slices * L.macs)
@@ -113,27 +113,55 @@ local function times(build, places, rates)
   return layers, total
 end
 
--- What the storage of streamed weights must give so that nobody waits for it: each fetch has as long as the layer takes that is at work
--- meanwhile. A phase's first fetch has no such layer, nor has one behind the tables: for those there is a wait.
+-- Milliseconds of a layer's call that it works with each of its pieces. What is no multiply-add belongs to the heads, where there are heads: their softmax, norms and moves.
+local function piece_times(segment, ms, other)
+  local work, sum, heads = {}, 0, 0
+  for i, piece in ipairs(segment.pieces) do
+    work[i] = piece.held and 0 or piece.work or segment:piece_floats(i)
+    sum, heads = sum + work[i], heads + (piece.heads and work[i] or 0)
+  end
+  local out = {}
+  for i, piece in ipairs(segment.pieces) do
+    local part = heads == 0 and work[i] / sum or piece.heads and work[i] / heads or 0
+    out[i] = (ms - other) * work[i] / sum + other * part
+  end
+  return out
+end
+
+-- Milliseconds that the core works, for each item of a phase, between the moment when it has come, and the next is asked for, and that when the next is needed.
+local function working(build, layers, items)
+  local times, out = {}, {}
+  for i, L in ipairs(build.graph.fused) do
+    local slices = layers[i].phase == "decode" and build.model.depth or 1
+    local ms, other = layers[i].ms / slices, layers[i].other_ms / slices
+    times[L] = L.segment.pieces and piece_times(L.segment, ms, other) or ms
+  end
+  for i, item in ipairs(items) do
+    local time = times[item.layer] or 0 -- the tables: none
+    if item.piece then time = time[item.piece] end
+    -- What is held comes behind the layer's first piece, which is not worked with before.
+    if item.piece and item.layer.segment.pieces[item.piece].held then out[i], out[i - 1] = out[i - 1], 0 else out[i] = time end
+  end
+  return out
+end
+
+-- What the storage of streamed weights must give so that nobody waits for it: each fetch has as long as the core works with what came before it.
+-- A phase's first fetch has nothing before it; and where no multiply-adds are done with what came before, there is a wait.
 local function storage(build, layers)
-  local ms, out = {}, {}
-  for i, L in ipairs(build.graph.fused) do ms[L] = layers[i].ms / (layers[i].phase == "decode" and build.model.depth or 1) end
+  local out = {}
   for _, phase in ipairs { "encode", "decode" } do
     local items = build.graph.stream[phase].items
     local part = { bytes = 0, waited = 0, rate = 0, fetches = #items, buffers = {} }
-    local during, covered, time = {}, 0, 0
+    local times, covered, time = working(build, layers, items), 0, 0
     for i, item in ipairs(items) do
-      local before = i > 1 and items[i - 1].layer
-      local bytes = item.floats * 4
+      local bytes, ms = item.floats * 4, i > 1 and times[i - 1] or 0
       part.bytes = part.bytes + bytes
-      if before and not (type(item.buffer) == "string" and item.layer) then during[before] = (during[before] or 0) + bytes
-      else part.waited = part.waited + bytes end
-    end
-    for _, L in ipairs(build.graph.fused) do
-      if during[L] then
-        covered, time = covered + during[L], time + ms[L]
-        local rate = during[L] / (ms[L] / 1e3)
-        if rate > part.rate then part.rate, part.layer = rate, L.name end
+      if ms > 0 then
+        covered, time = covered + bytes, time + ms
+        local rate = bytes / (ms / 1e3)
+        if rate > part.rate then part.rate, part.layer = rate, items[i - 1].layer.name end
+      else
+        part.waited = part.waited + bytes
       end
     end
     part.mean = covered / (time / 1e3)
@@ -187,7 +215,7 @@ end
 
 --- The plan of a device: { board, model, rates, layers, encode_ms, decode_ms, bytes = { arena, weights, code }, bound, places = thing -> memory }.
 -- Where weights are streamed bytes has `stored` for weights, and there is storage = { encode, decode }: bytes a call (a slice, in a volume's decode) and those `waited` for, buffers,
--- the bytes a second that hide all other fetches (`rate`, `layer` being the one that asks for it) and what they need on average (`mean`).
+-- the bytes a second that hide all other fetches (`rate`, `layer` being the one at work while it is needed) and what they need on average (`mean`).
 -- Refused, in one line, if it does not fit the board's memories.
 -- @param rates as plan.rates gives them, if known
 function plan.make(device, where, rates)

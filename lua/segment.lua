@@ -39,9 +39,11 @@ local function add(self, role, floats, part)
 end
 
 --- What follows is a piece of its own, to be fetched by itself (lua/stream.lua). One that is held stays as long as the layer works.
+-- @return the piece, which gets `work` where the layer's work with it is another than a multiply-add a token for each float, like those of the other pieces
 function segment:piece(held)
   self.pieces = self.pieces or {}
   self.pieces[#self.pieces + 1] = { first = self.shared, held = held or false }
+  return self.pieces[#self.pieces]
 end
 
 --- Floats of the n-th piece.

@@ -16,7 +16,7 @@ function stream.group(count, floats, limit)
   return 1
 end
 
---- The items of a list of layers, in order: { layer =, shift = floats from the segment's start, floats =, buffer = 0, 1, "tables" or "held NAME" }.
+--- The items of a list of layers, in order: { layer =, piece = number, shift = floats from the segment's start, floats =, buffer = 0, 1, "tables" or "held NAME" }.
 -- @param layers of one phase  @param graph scheduled
 local function items(layers, graph)
   local list, count, banks = {}, 0, #graph.models
@@ -27,7 +27,7 @@ local function items(layers, graph)
     if pieces and pieces[1].held then order[1], order[2] = 2, 1 end
     for _, i in ipairs(order) do
       local held = pieces and pieces[i].held
-      list[#list + 1] = { layer = L, shift = pieces and pieces[i].first or 0, floats = pieces and L.segment:piece_floats(i) or L.segment:floats(banks),
+      list[#list + 1] = { layer = L, piece = pieces and i, shift = pieces and pieces[i].first or 0, floats = pieces and L.segment:piece_floats(i) or L.segment:floats(banks),
         buffer = held and "held " .. L.name or count % 2 }
       if not held then count = count + 1 end
     end

@@ -49,7 +49,7 @@ function layer.pieces(L, ctx, seg, dpad)
   if proj.params.bias then seg:vector("proj_bias", C, function() return proj.params.bias end) end
   local group = stream.group(heads, function(n) return n * 3 * C * dpad end, ctx.limit)
   for h = 0, heads - 1 do
-    if h % group == 0 then seg:piece() end
+    if h % group == 0 then seg:piece().heads = group end
     for i, part in ipairs { "q", "k", "v" } do
       seg:panels(part .. h, C, d, head_matrix(weight, d, (i - 1) * C + h * d))
       if h < 2 then w[part .. h] = seg:inside(part .. h) + (h == 1 and group == 1 and 3 * C * dpad or 0) end
@@ -230,6 +230,8 @@ function layer.prepare(L, ctx)
     local env, has_bias = L.env, proj.params.bias ~= nil
     L.segment, L.template = seg, "encoder_attention_pieces"
     env.group, env.columns, env.p, env.own_s, env.out_bias = group, columns, w, s.at, has_bias
+    local head = (macs / (g * g) - C * C - 2 * C * (hidden or 0)) / heads -- multiply-adds a token
+    for _, piece in ipairs(seg.pieces) do piece.work = piece.heads and piece.heads * head end
     env.out = K:gemm { M = rows, N = columns, K = C, lda = ldc, ldc = ldc, init = has_bias and "bias" or "zero", residual = not adapter }
     if adapter then
       for _, role in ipairs { "fc1", "fc1_bias", "fc2", "fc2_bias" } do w[role] = seg:inside(role) end

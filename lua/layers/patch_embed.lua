@@ -47,7 +47,7 @@ function layer.prepare(L, ctx)
   end
   if in_pieces then
     for y = 0, g - 1, at_once do
-      seg:piece()
+      seg:piece().work = 0 -- of multiply-adds: there is no time to fetch another in
       positions("position_" .. y, y, at_once)
     end
   else

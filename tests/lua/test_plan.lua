@@ -108,6 +108,40 @@ describe("a plan", function()
     end
   end)
 
+  it("times a fetch by what the core does with the piece before, not by the whole layer", function()
+    local shape = { resolution = 160 } -- of a grid whose positions are several pieces
+    for key, value in pairs(tiny.shapes.broad.shape) do shape[key] = shape[key] or value end
+    require "msagen.synth".write(work .. "/large.safetensors", require "synth".tensors(shape, "sam"), 7)
+    local d = device("broad", { checkpoint = work .. "/large.safetensors", weights = "stream", stream_buffer = 92160 })
+    local p = plan.make(d, "test", SLOW)
+    local ms = {}
+    for i, L in ipairs(p.build.graph.fused) do ms[L] = p.layers[i].ms end
+    local function first_role(item)
+      for _, part in ipairs(item.layer.segment.parts) do
+        if part.offset == item.shift then return part.role end
+      end
+    end
+    local waited, positions, groups, slowest = 0, 0, 0, 0
+    local items = p.build.graph.stream.encode.items
+    for i, item in ipairs(items) do
+      local before = items[i - 1]
+      local idle = not before or not before.layer or item.layer and type(item.buffer) == "string" -- nothing came before; the tables did; it is held
+      if before and before.layer and first_role(before):match "^position_" then idle, positions = true, positions + 1 end
+      if idle then waited = waited + item.floats * 4
+      elseif before.layer.kind == "encoder_mlp" then -- every weight meets every token once; what is held is not worked with
+        local all = 0
+        for _, other in ipairs(items) do
+          if other.layer == before.layer and type(other.buffer) == "number" then all = all + other.floats end
+        end
+        local worked = type(before.buffer) == "number" and before or items[i - 2]
+        slowest, groups = math.max(slowest, item.floats * 4e3 * all / worked.floats / ms[before.layer]), groups + 1
+      end
+    end
+    assert(positions > 1 and groups > 4, ("%d pieces of positions, %d of MLPs"):format(positions, groups))
+    equal(p.storage.encode.waited, waited)
+    assert(p.storage.encode.rate >= slowest * 0.999, ("%g bytes a second, but %g behind a piece of an MLP"):format(p.storage.encode.rate, slowest))
+  end)
+
   it("has them where nothing but sizes is asked for", function()
     for name, more in pairs(cases) do
       local d = device(name, more)
