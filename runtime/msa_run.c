@@ -120,6 +120,11 @@ const unsigned char *msa_run_load(const char *path, size_t *bytes)
         return NULL;
     }
     *bytes = (size_t)info.st_size;
+    if (info.st_size != (off_t)*bytes) {
+        close(file);
+        msa_run_fail("%s: cannot be mapped: larger than the address space", path);
+        return NULL;
+    }
     void *const p = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, file, 0);
     close(file);
     if (p == MAP_FAILED) {

@@ -5,6 +5,7 @@
 
 #if defined(__unix__) || defined(__linux__)
 #define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64 /* streamed weights may be larger than the address space */
 #define ON_POSIX 1
 #else
 #define ON_POSIX 0

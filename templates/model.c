@@ -70,7 +70,8 @@ static msa_status check_memory(const void *arena, size_t arena_bytes, const void
 static msa_status check_weights(msa_session *s, size_t bytes)
 {
 #if MSA_MODEL_STREAMED
-    return msa_stream_check(s, bytes, model_arithmetic, model_hash);
+    /* Weights that no size_t can count have its low bits for their size. */
+    return msa_stream_check(s, bytes == (size_t)MSA_MODEL_WEIGHTS_BYTES ? MSA_MODEL_WEIGHTS_BYTES : bytes, model_arithmetic, model_hash);
 #else
     return msa_check_weights(s->weights, bytes, MSA_MODEL_WEIGHTS_BYTES, model_arithmetic, model_hash);
 #endif

@@ -46,7 +46,7 @@ extern "C" {
  *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session
 @ if streamed then
  *   weights   NULL: msa_weights.bin is read by msa_weights_fetch_begin alone (msa.h)
- *   weights_bytes   its size where it is stored, MSA_MODEL_WEIGHTS_BYTES
+ *   weights_bytes   its size where it is stored, (size_t)MSA_MODEL_WEIGHTS_BYTES: it may be more than a size_t counts
 @ else
  *   weights   msa_weights.bin, MSA_MODEL_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read, outlives the session
 @ end
@@ -55,7 +55,7 @@ extern "C" {
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 
 /* Resize, normalise and encode an image (SAM, Kirillov et al. 2023, appendix A). One encode serves many prompts.
- * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _NAN or _CANCELLED; on error there is no embedding. */
+ * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _NAN$(streamed and ", _FETCH" or "") or _CANCELLED; on error there is no embedding. */
 msa_status msa_encode(msa_session *s, const msa_image *image);
 
 /* Segment the encoded image under one prompt.
@@ -78,7 +78,7 @@ msa_status msa_set_team(msa_session *s, void *team);
 
 @ end
 /* Check the CRC-32C of all weights, then run some layers on a fixed pattern and compare with the known answer; forgets the
- * embedding. MSA_OK, MSA_E_ARGUMENT, _CRC, _SELF_TEST. */
+ * embedding. MSA_OK, MSA_E_ARGUMENT, _CRC, _SELF_TEST$(streamed and ", _FETCH, or what msa_open says of the header" or ""). */
 msa_status msa_self_test(msa_session *s);
 
 #ifdef __cplusplus

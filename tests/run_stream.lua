@@ -190,6 +190,33 @@ tally.test("hooks that fail and deliver late, in pieces", function()
   return said:gsub("%s+", " ")
 end)
 
+-- A 32-bit program, and a file of which all but the header lies beyond 4 GiB (a hole before it takes no disk).
+local function beyond()
+  local fw, far = work .. "/beyond", 1 << 32
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", "cortex-a7", "--weights", "stream", "-o", fw }
+  local weights = sys.read_file(fw .. "/msa_weights.bin")
+  local file <close> = assert(io.open(fw .. "/msa_weights.bin", "r+b"))
+  file:seek("set", 16)
+  file:write(string.pack("<I8", #weights + far))
+  file:seek("set", far + 4096)
+  file:write(weights:sub(4097))
+  file:flush()
+  local function edit(name, ...)
+    local text, count = sys.read_file(("%s/%s"):format(fw, name)):gsub(...)
+    assert(count > 0, name)
+    sys.write_file(("%s/%s"):format(fw, name), text)
+  end
+  edit("msa_model.h", "(MSA_MODEL_WEIGHTS_BYTES) %d+", ("%%1 %d"):format(#weights + far))
+  for _, name in ipairs { "msa_encoder.c", "msa_decoder.c" } do edit(name, "\n    {(%d+), ", function(offset) return ("\n    {%d, "):format(offset + far) end) end
+  make(fw)
+  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out", work .. "/beyond-out" }
+  assert(sys.read_file(work .. "/beyond-out/prompt_0.logits.npy"):sub(129) == sys.read_file(work .. "/logits"), "other logits than the mapped build's here")
+  sys.remove_tree(fw)
+end
+if pcall(must, { "qemu-arm", "--version" }) and pcall(must, { "arm-linux-gnueabihf-gcc", "--version" }) then tally.test("cortex-a7, weights beyond 4 GiB: the mapped build's logits", beyond)
+else tally.skip("cortex-a7", "there is no emulator or no compiler")
+end
+
 local function bare()
   local fw = work .. "/bare"
   must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", "cortex-m7", "--weights", "stream", "--stream-buffer", "270000", "-o", fw }
