@@ -70,6 +70,7 @@ static const unsigned char *header(msa_session *s)
 
 msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[16], const unsigned char hash[32])
 {
+    if (bytes < MSA_STREAM_HEADER_BYTES) return MSA_E_SIZE; /* nothing is asked for that is not there */
     const unsigned char *const start = header(s);
     return start == NULL ? MSA_E_FETCH : msa_check_header(start, MSA_STREAM_HEADER_BYTES, bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
 }

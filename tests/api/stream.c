@@ -120,6 +120,15 @@ static void load(const char *path, void *to, size_t bytes)
     fclose(f);
 }
 
+/* The product's progress hook: ends the call after so many layers, of all calls, as stop_at says; 0: none. */
+static unsigned layers, stop_at;
+
+int msa_progress(uint32_t layer)
+{
+    (void)layer;
+    return ++layers == stop_at;
+}
+
 static msa_session s;
 static msa_image image;
 static msa_prompt prompt;
@@ -221,6 +230,26 @@ int main(int argc, char **argv)
     printf("failed %u\n", failed);
     storage.fail_at = 0;
 
+    /* Cancelled after each layer in turn, with a fetch on its way: it has come to its end, and the session is as after opening. */
+    storage.late = 1;
+    for (unsigned at = 1;; at += every) {
+        layers = 0;
+        stop_at = at;
+        const msa_status status = everything(0);
+        if (layers < at) {
+            CHECK(status == MSA_OK && at > 1);
+            break;
+        }
+        CHECK(status == MSA_E_CANCELLED);
+        msa_mask mask = {logits, iou, 0};
+        CHECK(msa_segment(&s, &prompt, &mask) == MSA_E_ORDER);
+        stop_at = 0;
+        memset(logits, 0, sizeof logits);
+        CHECK(msa_encode(&s, &image) == MSA_OK && msa_segment(&s, &prompt, &mask) == MSA_OK && right());
+    }
+    storage.late = 0;
+    stop_at = 0;
+
     /* A failing click forgets the image, as a cancelled one does, and leaves the caller's mask alone. */
     CHECK(everything(0) == MSA_OK);
     storage.calls = 0;
@@ -234,6 +263,8 @@ int main(int argc, char **argv)
     CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, arena, (size_t)storage.total) == MSA_E_ARGUMENT);
     CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES - 64, NULL, (size_t)storage.total) == MSA_E_ARENA);
     CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, (size_t)storage.total - 64) == MSA_E_SIZE);
+    storage.calls = 0;
+    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, 4032) == MSA_E_SIZE && storage.calls == 0); /* no header's worth */
     static const struct {
         uint64_t at;
         msa_status status;
