@@ -97,7 +97,7 @@ tally.test("banks have the mapped build's digests", function()
     local fw = work .. "/banks"
     must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--weights", way, "--bank", "head=" .. tally.demo .. "/checkpoint.pth",
       "--bank", "carotid=" .. carotid .. "/delta.pth", "--base", tally.demo .. "/checkpoint.pth" }
-    make(fw, "CFLAGS=-O0")
+    make(fw, "CFLAGS=-O0 -Werror")
     for _, bank in ipairs { "head", "carotid" } do
       local d = cases.digest(must { tally.program, "run", fw, "--image", carotid .. "/image.png", "--point", ("%d,%d"):format(table.unpack(expected.point)), "--bank", bank, "--digest" })
       got[bank] = got[bank] or d

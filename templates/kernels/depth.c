@@ -4,6 +4,9 @@
  * Tokens $(ldc) apart. w is the layer's segment. A unit is a run at $(places) places$(cores > 1 and "; those from `first` on, before `last`" or ""). */
 void $(name)(const float *restrict w$(bank), const float *restrict x, float *restrict depth, float *restrict scratch$(cores > 1 and ", size_t first, size_t last" or ""))
 {
+@ if bank ~= "" then
+    (void)bank; /* of what the banks differ in, nothing may be read here */
+@ end
     float *const n = scratch + $(s.n), *const o = scratch + $(s.o), *const q = scratch + $(s.q), *const k = scratch + $(s.k), *const v = scratch + $(s.v);
     float *const kp = scratch + $(s.kp), *const vp = scratch + $(s.vp);
 @ local function each(body)

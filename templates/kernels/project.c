@@ -2,6 +2,9 @@
 /* x ($(rows), $(C)) += $(adapter and "adapted " or "")projection(o)$(depth and " + depth" or ""); tokens $(ldc) apart. w is the layer's segment. */
 void $(name)(const float *restrict w$(bank), const float *restrict o,$(depth and " const float *restrict depth," or "") float *restrict x, float *restrict scratch)
 {
+@ if bank ~= "" then
+    (void)bank; /* of what the banks differ in, nothing may be read here */
+@ end
     float *const y = scratch + $(s.y);
     $(out)(o, w + $(w.proj),$(out_bias and (" w + %s,"):format(tostring(w.proj_bias)) or "") y);
 @ local third = depth and " depth," or ""

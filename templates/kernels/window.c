@@ -11,6 +11,9 @@ $(pad)for (size_t r = 0; r < $(count); ++r) $(norm)(x + ($(first) + r) * $(grid 
  * x and o are the first token and its result, tokens $(ldc) apart, rows of $(grid). Heads are $(d) wide. $(group and ("w is the piece of %d heads, `held` has all else."):format(group) or "w is the layer's segment.") */
 void $(name)($(group and "const float *restrict held, " or "")const float *restrict w$(bank), const float *restrict x, float *restrict o,$(ranged and " size_t head, size_t end," or "") float *restrict scratch)
 {
+@ if bank ~= "" then
+    (void)bank; /* of what the banks differ in, nothing may be read here */
+@ end
     float *const n = scratch + $(s.n), *const kp = scratch + $(s.kp), *const vp = scratch + $(s.vp);
     float *const q = scratch + $(s.q), *const v = scratch + $(s.v);
 @ if kept then

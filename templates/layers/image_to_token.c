@@ -3,6 +3,9 @@
 /* The image's queries, where the image tokens are the embedding and no mask: scaled, to `ready`. */
 void $(name)_prepare(float *arena, const float *w$(bank_parameter), const float *position, float *ready$(core_parameter))
 {
+@   if bank_parameter ~= "" then
+    (void)bank; /* of what the banks differ in, nothing may be read here */
+@   end
 @   if cores > 1 then
     static const uint32_t blocks[$(cores + 1)] = $(shares(image_tokens // block, block));
 @   end

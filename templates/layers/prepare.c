@@ -6,6 +6,9 @@
  * its own in all three, so none waits for another. */
 void $(name)(float *arena, const float *weights$(banks > 1 and ", size_t bank" or "")$(core_parameter))
 {
+@ if banks > 1 then
+    (void)bank; /* of what the banks differ in, nothing may be read here */
+@ end
 @ if slices > 1 then
     for (size_t slice = 0; slice < $(slices); ++slice) {
 @ else
