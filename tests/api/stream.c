@@ -120,12 +120,13 @@ static void load(const char *path, void *to, size_t bytes)
     fclose(f);
 }
 
-/* The product's progress hook: ends the call after so many layers, of all calls, as stop_at says; 0: none. */
-static unsigned layers, stop_at;
+/* The product's progress hook: ends the call after so many layers, of all calls, as stop_at says; 0: none. Counts those behind whose work a fetch was under way. */
+static unsigned layers, stop_at, hiding;
 
 int msa_progress(uint32_t layer)
 {
     (void)layer;
+    hiding += storage.under_way != 0;
     return ++layers == stop_at;
 }
 
@@ -202,7 +203,9 @@ int main(int argc, char **argv)
     report_memory();
     storage.late = 1;
     memset(logits, 0, sizeof logits);
+    layers = hiding = 0;
     CHECK(everything(1) == MSA_OK && right());
+    CHECK(layers == MSA_MODEL_LAYERS_ENCODE + MSA_MODEL_DEPTH * MSA_MODEL_LAYERS_DECODE && hiding >= layers - 1u - MSA_MODEL_DEPTH); /* all but a call's last */
     storage.late = 0;
 
     /* Each call of a hook fails in turn. The session is as after opening: it encodes and segments again. */
