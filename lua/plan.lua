@@ -44,8 +44,9 @@ local function may_hold(memory, thing)
 end
 
 --- Put each thing into a memory: the first assignment that fits, memories in their order.
--- @param bytes thing -> bytes; weights that are streamed are none of them  @return thing -> memory; or nil and the thing that finds no room, however the others lie
-function plan.place(bytes, memories)
+-- @param bytes thing -> bytes; weights that are streamed are none of them  @param stack bytes that lie with the arena where no more is reserved, or nil
+-- @return thing -> memory; or nil and the thing that finds no room, however the others lie
+function plan.place(bytes, memories, stack)
   local left, places, deepest = {}, {}, 0
   for _, memory in ipairs(memories) do left[memory] = memory.bytes - (memory.reserved or 0) end
   local function put(i)
@@ -54,10 +55,11 @@ function plan.place(bytes, memories)
     if not bytes[thing] then return put(i + 1) end
     deepest = math.max(deepest, i)
     for _, memory in ipairs(memories) do
-      if may_hold(memory, thing) and bytes[thing] <= left[memory] then
-        left[memory], places[thing] = left[memory] - bytes[thing], memory
+      local need = bytes[thing] + (thing == "arena" and math.max(0, (stack or 0) - (memory.reserved or 0)) or 0)
+      if may_hold(memory, thing) and need <= left[memory] then
+        left[memory], places[thing] = left[memory] - need, memory
         if put(i + 1) then return true end
-        left[memory], places[thing] = left[memory] + bytes[thing], nil
+        left[memory], places[thing] = left[memory] + need, nil
       end
     end
     return false
@@ -75,7 +77,7 @@ end
 -- @param build what is scheduled; nil where nothing is known of it
 function plan.places(board, build)
   local memories = boards.memories(board)
-  local places = build and plan.place(sizes(build, not board.code and 0 or nil), memories) or {}
+  local places = build and plan.place(sizes(build, not board.code and 0 or nil), memories, board.stack) or {}
   for _, thing in ipairs(THINGS) do
     for _, memory in ipairs(memories) do
       if not places[thing] and may_hold(memory, thing) then places[thing] = memory end
@@ -184,7 +186,7 @@ local function largest(device, where, build, code)
       other.resolution = grid * patch
       local ok, result = pcall(compiler.schedule, other, where, true)
       if not ok and not (type(result) == "table" and result.msagen) then error(result, 0) end
-      known[grid] = ok and plan.place(sizes(result, code), memories) ~= nil
+      known[grid] = ok and plan.place(sizes(result, code), memories, build.board.stack) ~= nil
       allowed = allowed or ok
     end
     return known[grid]
@@ -204,11 +206,11 @@ end
 local function megabytes(bytes) return bytes >= 1048576 and ("%.1f MiB"):format(bytes / 1048576) or ("%.1f KiB"):format(bytes / 1024) end
 plan.megabytes = megabytes
 
-local function describe(memories)
+local function describe(memories, stack)
   local list = {}
   for i, memory in ipairs(memories) do
-    local reserved = memory.reserved and (" less %s"):format(megabytes(memory.reserved)) or ""
-    list[i] = ("%s of %s%s for %s"):format(memory.name, megabytes(memory.bytes), reserved, table.concat(memory.holds, ", "))
+    local reserved = math.max(memory.reserved or 0, may_hold(memory, "arena") and stack or 0)
+    list[i] = ("%s of %s%s for %s"):format(memory.name, megabytes(memory.bytes), reserved > 0 and (" less %s"):format(megabytes(reserved)) or "", table.concat(memory.holds, ", "))
   end
   return table.concat(list, "; ")
 end
@@ -223,11 +225,11 @@ function plan.make(device, where, rates)
   local board, memories = build.board, boards.memories(build.board)
   if not board.code then fail("%s: code: expected bytes of an operation, a loop and a call, found none", source(board)) end
   local bytes = sizes(build)
-  local places, lacking = plan.place(bytes, memories)
+  local places, lacking = plan.place(bytes, memories, board.stack)
   if not places then
     local size, others = largest(device, where, build, bytes.code)
     local advice = size and ("the largest resolution that fits is %d"):format(size) or others and "no resolution fits" or "the file has no other resolution"
-    fail("%s: --resolution %d: expected room on %s (%s) for arena %s%s and code %s, found none for the %s; %s", where, build.model.image_size, board.name, describe(memories),
+    fail("%s: --resolution %d: expected room on %s (%s) for arena %s%s and code %s, found none for the %s; %s", where, build.model.image_size, board.name, describe(memories, board.stack),
       megabytes(bytes.arena), bytes.weights and (", weights %s"):format(megabytes(bytes.weights)) or "", megabytes(bytes.code), lacking, advice)
   end
   rates = rates or plan.rates(board)

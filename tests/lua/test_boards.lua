@@ -184,6 +184,17 @@ describe("a board of one's own", function()
     end
   end)
 
+  it("has in its linker script each thing where the plan has it, not where there is no room", function()
+    local device = tiny.device(work, "plain")
+    device.board = changed('memories = {', 'memories = {\n{ name = "tcm", address = 0x10000000, bytes = 16 * 1024 + 64, kind = "ram", holds = { "arena" }, bandwidth = 1e9 },')
+    equal(require("plan").make(device, "test").places.arena.name, "ram")
+    tiny.build(device, work .. "/placed")
+    local script = sys.read_file(work .. "/placed/msa_board.ld")
+    holds(script, "ORIGIN = 0x10000000, LENGTH = 16448")
+    for _, section in ipairs { "stack", "bss" } do assert(script:match("\n    %." .. section .. " .-\n    } > (%w+)") == "ram", section) end
+    assert(not script:find "> tcm")
+  end)
+
   it("is named in a build script by a path from there, or is a table in it", function()
     local count = 0
     local function build(board)

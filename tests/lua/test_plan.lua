@@ -61,6 +61,12 @@ describe("places", function()
     memories[1].reserved = nil
     assert(plan.place(bytes, memories))
   end)
+  it("leave the stack beside the arena, which what is reserved includes", function()
+    local memories = { memory("small", 3999, { "arena" }), memory("large", 4000, { "arena" }, { reserved = 400 }), memory("rest", 6000, { "weights", "code" }) }
+    equal(plan.place(bytes, memories, 1000).arena.name, "large")
+    equal(plan.place(bytes, memories, 999).arena.name, "small")
+    equal(select(2, plan.place(bytes, memories, 1001)), "arena")
+  end)
   it("say what has none", function()
     equal(select(2, plan.place(bytes, { memory("a", 2999, { "arena" }), memory("b", 9000, { "weights", "code" }) })), "arena")
     equal(select(2, plan.place(bytes, { memory("a", 3000, { "arena" }), memory("b", 4999, { "weights", "code" }) })), "weights")
