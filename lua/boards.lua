@@ -45,13 +45,35 @@ local function installed() return msagen.datadir .. "/boards" end
 -- Boards that are loaded, each with the folders in which its files are looked for; tables of users' own are not among them.
 local folders = setmetatable({}, { __mode = "k" })
 
---- Run a file that only returns a table. It sees no library; what goes wrong in it is said in one line.
-local function table_of(path)
-  if not sys.exists(path) or sys.isdir(path) then fail("%s: expected a board's file, found %s", path, sys.isdir(path) and "a folder" or "none") end
-  local chunk, message = loadfile(path, "t", {})
-  local ok, result = chunk ~= nil, message
-  if chunk then ok, result = pcall(chunk) end
-  if not ok then fail("%s", (tostring(result):gsub("%c", " "))) end
+-- What a board's file, an instruction set's or a linker script may take: about a second, and KiB.
+local STEPS, STEPS_AT_ONCE, MEMORY = 100000000, 100000, 256 * 1024
+
+--- Run what a file of the user's says. @return true and its value; or false, and in one line what is wrong where in the file
+function boards.bounded(path, body, ...)
+  local steps, limit = 0, collectgarbage "count" + MEMORY
+  debug.sethook(function()
+    steps = steps + STEPS_AT_ONCE
+    if steps > STEPS then error(("expected it to end, found it running after %d steps"):format(STEPS), 2) end
+    if collectgarbage "count" > limit then error(("expected it to take at most %d MiB, found it taking more"):format(MEMORY // 1024), 2) end
+  end, "", STEPS_AT_ONCE)
+  local ok, result = pcall(body, ...)
+  debug.sethook()
+  if ok then return true, result end
+  local text = type(result) == "string" and result:gsub("%c", " ") or "expected an error's text, found a " .. type(result)
+  local placed = text:match "^.-:(%d+: .*)$"
+  return false, placed and ("%s:%s"):format(path, placed) or ("%s: %s"):format(path, text)
+end
+
+--- Run a file that only returns a table: `what` for messages. It sees no library; what goes wrong in it is said in one line.
+local function table_of(path, what)
+  if not sys.exists(path) or sys.isdir(path) then fail("%s: expected %s, found %s", path, what, sys.isdir(path) and "a folder" or "none") end
+  local nothing = setmetatable({}, { __index = function(_, name) error(("expected a table of texts, numbers and tables alone, found %s, which is none of its names"):format(tostring(name)), 2) end })
+  local ok, result = boards.bounded(path, function()
+    local chunk, message = loadfile(path, "t", nothing)
+    if not chunk then error(message, 0) end
+    return chunk()
+  end)
+  if not ok then fail("%s", result) end
   if type(result) ~= "table" then fail("%s: expected a file that returns a table, found %s", path, result == nil and "nothing" or type(result)) end
   return result
 end
@@ -60,7 +82,7 @@ end
 local function found_in(places, folder, name)
   for _, place in ipairs(places) do
     local path = ("%s/%s"):format(place, folder)
-    if sys.exists(path .. "/" .. name) then return path end
+    if sys.exists(path .. "/" .. name) and not sys.isdir(path .. "/" .. name) then return path end
   end
 end
 
@@ -71,7 +93,7 @@ local function load_isa(name, place, where)
     for _, file in ipairs(sys.list(msagen.datadir .. "/lua/isa")) do names[#names + 1] = file:match "^(.+)%.lua$" end
     fail("%s: isa: expected one of %s, or a file beside it, found %s", where, table.concat(names, ", "), (name:gsub("%c", " ")))
   end
-  local isa = table_of(path)
+  local isa = table_of(path, "an instruction set's file")
   if not WIDTHS[isa.width] then fail("%s: width: expected 1, 2, 4, 8 or 16 floats, found %s", path, tostring(isa.width)) end
   if math.type(isa.registers) ~= "integer" or isa.registers < 4 then fail("%s: registers: expected a whole number, at least 4, found %s", path, tostring(isa.registers)) end
   for _, field in ipairs(OPERATIONS) do
@@ -90,7 +112,7 @@ local function completed(board, where)
   end
   local path = ("%s/%s.lua"):format(installed(), like)
   local whole = {}
-  for key, value in pairs(completed(table_of(path), path)) do whole[key] = value end
+  for key, value in pairs(completed(table_of(path, "a board's file"), path)) do whole[key] = value end
   for key, value in pairs(board) do
     if value == false and key ~= "hosted" then whole[key] = nil else whole[key] = value end
   end
@@ -122,7 +144,7 @@ end
 function boards.from_file(path)
   local name = path:match "([^/]*)%.lua$"
   if not name then fail("%s: expected a board's file, NAME.lua, found another name", path) end
-  local board = from_table(table_of(path), path:match "^(.*)/[^/]*$" or ".", path)
+  local board = from_table(table_of(path, "a board's file"), path:match "^(.*)/[^/]*$" or ".", path)
   if board.name ~= name then fail("%s: name: expected %s, as the file is called, found %s", path, name, board.name) end
   return board
 end

@@ -12,6 +12,10 @@ local kernels = require "kernels"
 
 local emit = {}
 
+-- Of Lua, what a board's linker script may use: nothing that reads, writes or ends the program.
+local SCRIPT_SEES = { assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, select = select, tonumber = tonumber, tostring = tostring, type = type,
+  math = math, string = string, table = table }
+
 -- Fourier features of the positions, [g*g, E]: made in f32-fma-1 for every board, so that classes differ in their blob's header alone.
 local function dense_position(model)
   local gaussian = model.tensor["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"]
@@ -227,10 +231,11 @@ function emit.texts(build, blob, info)
   if not env.linkable then texts["msa_weights.S"] = nil end
   local start = board.start
   if start then
+    local boards = require "boards"
+    local place = boards.folder_of(board, start.script)
     env.places = require("plan").places(board, build)
-    local place = require("boards").folder_of(board, start.script)
-    local ok, text = pcall(template.file, place, start.script, env)
-    if not ok then fail("%s/%s", place, (tostring(text):gsub("%c", " "))) end
+    local ok, text = boards.bounded(("%s/%s"):format(place, start.script), template.file, place, start.script, env, SCRIPT_SEES)
+    if not ok then fail("%s", text) end
     texts[start.script] = text
   end
   texts["Makefile"] = template.file(folder, "Makefile", env)

@@ -40,9 +40,9 @@ local function text_of(value)
 end
 
 --- Render template text.
--- @param text the template; @param name its name for messages; @param env names the template sees (plus Lua's own)
+-- @param text the template; @param name its name for messages; @param env names the template sees  @param more others that it sees: Lua's own, unless given
 -- @return the text
-function template.render(text, name, env)
+function template.render(text, name, env, more)
   local key = name .. "\0" .. text
   local source = cache[key]
   if not source then
@@ -58,7 +58,7 @@ function template.render(text, name, env)
   }, {
     __index = function(_, k)
       local v = env[k]
-      if v == nil then v = _G[k] end
+      if v == nil then v = (more or _G)[k] end
       if v == nil then error(("%s: the template uses %s, which is not given"):format(name, k), 2) end
       return v
     end,
@@ -70,13 +70,13 @@ function template.render(text, name, env)
 end
 
 --- Render a file of the templates folder.
-function template.file(folder, name, env)
+function template.file(folder, name, env, more)
   local path = folder .. "/" .. name
   local file, message = io.open(path, "rb")
   if not file then error(message, 0) end
   local text = file:read("a")
   file:close()
-  return template.render(text, name, env)
+  return template.render(text, name, env, more)
 end
 
 return template
