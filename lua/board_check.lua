@@ -85,6 +85,14 @@ local FIELDS = {
   memories = { function(value) if type(value) ~= "table" or #value == 0 then return "a list of memories" end end },
 }
 
+local function c_text(value)
+  if type(value) ~= "string" or not value:find "%S" then return "C text" end
+end
+local ISA = { width = { one_of(1, 2, 4, 8, 16), true }, registers = { FIELDS.registers[1], true }, include = { text }, prelude = { c_text },
+  flushes = { record { hold = { c_text, true }, read = { c_text, true }, write = { c_text, true }, mask = { c_text, true } } } }
+for _, field in ipairs { "vector", "load", "store", "splat", "add", "sub", "mul", "div", "max", "abs", "scale", "zero_below" } do ISA[field] = { c_text, true } end
+for _, field in ipairs { "fma", "fma_lane", "fma_scalar", "load_some", "store_some", "some" } do ISA[field] = { c_text } end
+
 local function sorted(set)
   local names = {}
   for key in pairs(set) do names[#names + 1] = tostring(key) end
@@ -135,9 +143,22 @@ local function check_memories(board, where)
   end
 end
 
+local check = {}
+
+--- Check an instruction set's table, as docs/compiler.md describes it.
+function check.isa(isa, where)
+  check_fields(isa, ISA, where)
+  local partial = { "load_some", "store_some", "some" }
+  for _, field in ipairs(partial) do
+    for _, other in ipairs(partial) do
+      if isa[field] and not isa[other] then fail("%s: %s: expected C text beside %s, found none", where, other, field) end
+    end
+  end
+end
+
 --- Check a board's table; `isa` may still be a name.
 -- @param where what messages begin with  @param find function(file of start) -> folder that has it, or nil
-return function(board, where, find)
+function check.board(board, where, find)
   check_fields(board, FIELDS, where)
   if board.memories then check_memories(board, where) end
   local start = board.start
@@ -155,3 +176,5 @@ return function(board, where, find)
     if not find(file[2]) then fail("%s: start: %s: expected a file of the folder %s, found no %s", where, file[1], start.folder, file[2]) end
   end
 end
+
+return check

@@ -36,10 +36,6 @@ local sys = require "msagen.sys"
 
 local boards = {}
 
--- What every instruction set must have, beside fma where there is one.
-local WIDTHS = { [1] = true, [2] = true, [4] = true, [8] = true, [16] = true }
-local OPERATIONS = { "vector", "load", "store", "splat", "add", "sub", "mul", "div", "max", "abs", "scale", "zero_below" }
-
 local function installed() return msagen.datadir .. "/boards" end
 
 -- Boards that are loaded, each with the folders in which its files are looked for; tables of users' own are not among them.
@@ -94,11 +90,7 @@ local function load_isa(name, place, where)
     fail("%s: isa: expected one of %s, or a file beside it, found %s", where, table.concat(names, ", "), (name:gsub("%c", " ")))
   end
   local isa = table_of(path, "an instruction set's file")
-  if not WIDTHS[isa.width] then fail("%s: width: expected 1, 2, 4, 8 or 16 floats, found %s", path, tostring(isa.width)) end
-  if math.type(isa.registers) ~= "integer" or isa.registers < 4 then fail("%s: registers: expected a whole number, at least 4, found %s", path, tostring(isa.registers)) end
-  for _, field in ipairs(OPERATIONS) do
-    if type(isa[field]) ~= "string" then fail("%s: %s: expected C text, found %s", path, field, isa[field] == nil and "none" or type(isa[field])) end
-  end
+  check.isa(isa, path)
   isa.name = name:gsub("%.lua$", "")
   return isa
 end
@@ -126,7 +118,7 @@ local function from_table(raw, place, where)
   local board = {}
   for key, value in pairs(completed(raw, where)) do board[key] = value end
   local places = place == installed() and { place } or { place, installed() }
-  check(board, where, function(name) return found_in(places, board.start.folder, name) end)
+  check.board(board, where, function(name) return found_in(places, board.start.folder, name) end)
   board.isa = load_isa(board.isa, place, where)
   board.isa.registers = board.registers or board.isa.registers
   board.arithmetic = board.arithmetic or "f32-fma-1"

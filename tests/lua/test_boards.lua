@@ -102,11 +102,16 @@ describe("a board's file is refused", function()
     refused('isa = "c99"', 'isa = "../boards/generic-c99"', "isa: expected one of")
     refused('"f32-fma-1"', '"f16"', "arithmetic: expected f32-fma-1 or f32-muladd-1, found f16")
     local broken = changed('isa = "c99"', 'isa = "broken.lua"')
-    for text, why in pairs { ["width = 3"] = "width: expected 1, 2, 4, 8 or 16 floats, found 3", ["width = 4"] = "registers: expected", ["width = 4, registers = 16, vector = 'v'"] = "load: expected C text, found none",
-      ["registers = 16"] = "width: expected", ["width = 4, registers = 16, vector = 7"] = "vector: expected C text, found number" } do
-      sys.write_file(work .. "/broken.lua", "return { " .. text .. " }")
+    local c99 = sys.read_file(msagen.datadir .. "/lua/isa/c99.lua")
+    for change, why in pairs { ["width = 3"] = "width: expected 1, 2, 4, 8 or 16, found 3", ["registers = 1 << 40"] = "registers: expected a whole number from 4 to 256, found 1099511627776",
+      ["load = nil"] = "load: expected C text, found none", ["vector = 7"] = "vector: expected C text, found 7", ["add = ''"] = "add: expected C text, found an empty text", ["fma_lane = 5"] = "fma_lane: expected C text, found 5",
+      ["prelude = {}"] = "prelude: expected C text, found a table", ["some = 'v'"] = "load_some: expected C text beside some, found none", ["flushes = true"] = "flushes: expected a table, found true",
+      ["flushes = { hold = 'v' }"] = "flushes: mask: expected C text, found none", ["fused = 'v'"] = "expected one of the fields abs, add,", ["include = 'a\\nb'"] = "include: expected a text in one line, found a b" } do
+      sys.write_file(work .. "/broken.lua", (c99:gsub("  " .. change:match "%w+" .. " = [^\n]*\n", ""):gsub("}%s*$", change .. " }")))
       refuses(function() boards.named(broken) end, "broken.lua: " .. why)
     end
+    sys.write_file(work .. "/broken.lua", (c99:gsub("\n  fma = ", "\n  -- ")))
+    refuses(function() boards.named(broken) end, "my-board.lua: arithmetic: expected f32-muladd-1, as broken has no fused multiply-add")
   end)
 
   it("where its memories cannot be", function()
