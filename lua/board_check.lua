@@ -11,6 +11,7 @@ local ALIGNMENT = 64 -- of the arena and of the weights
 --- A value as a message shows it: short, and in one line.
 local function shown(value)
   if value == nil then return "none" end
+  if type(value) == "string" and tonumber(value) then return ("the text %s"):format(value:gsub("%c", " ")) end
   if type(value) == "string" then return value == "" and "an empty text" or (#value > 60 and value:sub(1, 57) .. "..." or value):gsub("%c", " ") end
   if value ~= value then return "NaN" end
   if math.type(value) == "float" then return ("%.14g"):format(value) end
@@ -31,8 +32,10 @@ end
 local function number(value)
   if math.type(value) == nil or value ~= value or value == math.huge or value == -math.huge then return "a number" end
 end
+local LEAST, MOST = 1e-6, 1e15 -- what no chip lies beyond, and what times and sizes can be computed with
 local function positive(value)
   if number(value) or value <= 0 then return "a number above 0" end
+  if value < LEAST or value > MOST then return ("a number from %g to %g"):format(LEAST, MOST) end
 end
 local function whole(least, most)
   return function(value)
@@ -67,7 +70,7 @@ local function record(fields) return { fields = fields } end
 
 local MEMORY = {
   name = { function(value) if type(value) ~= "string" or not value:match "^[%a_][%w_]*$" then return "a name of letters, digits and _" end end, true },
-  address = { whole(0, 1 << 47) }, bytes = { whole(1, math.maxinteger), true }, kind = { one_of("ram", "flash", "ddr"), true },
+  address = { whole(0, 1 << 47) }, bytes = { whole(1, 1 << 47), true }, kind = { one_of("ram", "flash", "ddr"), true },
   bandwidth = { positive, true }, reserved = { whole(0, math.maxinteger) },
   holds = { list_of(one_of("arena", "weights", "code"), 1), true },
 }
@@ -76,13 +79,13 @@ local FIELDS = {
   name = { name, true }, like = { name }, summary = { text, true }, isa = { text, true }, registers = { whole(4, 256) }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, hosted = { flag, true }, requires = { list_of(text, 0), true },
   preference = { number, true }, emulator = { list_of(text, 1) }, compiler = { text, true }, flags = { list_of(text, 0), true }, archiver = { text },
   link_flags = { list_of(text, 0) }, optimisation = { text },
-  start = { record { folder = { name, true }, script = { name, true }, product = { list_of(name, 1), true }, runner = { list_of(name, 0), true } } },
+  start = { record { folder = { name, true }, script = { function(value) if name(value) or not value:find "%.ld$" then return "a linker script's name, NAME.ld" end end, true }, product = { list_of(name, 1), true }, runner = { list_of(name, 0), true } } },
   cores = { whole(1, cores.MOST) }, stack = { whole(256, 1 << 31) },
   core = { record { fma_per_cycle = { positive, true }, loads_per_cycle = { positive }, stores_per_cycle = { positive }, fma_latency = { positive }, issue = { positive }, divide = { positive }, mispredict = { positive }, turn = { positive } }, true },
   caches = { record { l1 = { whole(1024, math.maxinteger), true }, l2 = { whole(1024, math.maxinteger), true }, l3 = { whole(1024, math.maxinteger) } }, true },
   bytes_per_cycle = { record { l2 = { positive }, l3 = { positive }, memory = { positive } } },
   address_bits = { whole(16, 64) }, clock = { positive }, code = { record { operation = { positive, true }, loop = { positive, true }, call = { positive, true } } },
-  memories = { function(value) if type(value) ~= "table" or #value == 0 then return "a list of memories" end end },
+  memories = { function(value) if type(value) ~= "table" or #value == 0 then return "a list of memories", type(value) == "table" and next(value) == nil and "an empty one" or nil end end },
 }
 
 local function c_text(value)
@@ -120,6 +123,8 @@ end
 
 local function check_memories(board, where)
   local holders, seen = {}, {}
+  local bits = math.min(board.address_bits or 47, 62)
+  local limit = 1 << bits
   for i, memory in ipairs(board.memories) do
     local what = ("%s: memories: number %d"):format(where, i)
     if type(memory) ~= "table" then fail("%s: expected a table, found %s", what, shown(memory)) end
@@ -127,10 +132,14 @@ local function check_memories(board, where)
     what = ("%s: memories: %s"):format(where, memory.name)
     if seen[memory.name] then fail("%s: expected a name of its own, found it twice", what) end
     seen[memory.name] = true
-    for _, thing in ipairs(memory.holds) do holders[thing] = true end
+    for _, thing in ipairs(memory.holds) do
+      holders[thing] = true
+      if thing == "arena" and memory.kind == "flash" then fail("%s: kind: expected ram or ddr where it holds the arena, found flash", what) end
+    end
     if (memory.reserved or 0) > memory.bytes then fail("%s: reserved: expected at most its %d bytes, found %d", what, memory.bytes, memory.reserved) end
     if board.start and not memory.address then fail("%s: address: expected one, as the linker script needs it, found none", what) end
     if memory.address and memory.address % ALIGNMENT ~= 0 then fail("%s: address: expected a multiple of %d, found 0x%x", what, ALIGNMENT, memory.address) end
+    if memory.address and memory.address + memory.bytes > limit then fail("%s: bytes: expected an end within addresses of %d bits, found 0x%x", what, bits, memory.address + memory.bytes) end
     for k = 1, memory.address and i - 1 or 0 do
       local other = board.memories[k]
       if other.address and memory.address < other.address + other.bytes and other.address < memory.address + memory.bytes then
@@ -156,6 +165,8 @@ function check.isa(isa, where)
   end
 end
 
+check.shown = shown
+
 --- Check a board's table; `isa` may still be a name.
 -- @param where what messages begin with  @param find function(file of start) -> folder that has it, or nil
 function check.board(board, where, find)
@@ -172,7 +183,10 @@ function check.board(board, where, find)
   for _, list in ipairs { "product", "runner" } do
     for _, file in ipairs(start[list]) do files[#files + 1] = { list, file .. ".c" } end
   end
+  local seen = {}
   for _, file in ipairs(files) do
+    if seen[file[2]] then fail("%s: start: %s: expected each file once, found %s twice", where, file[1], file[2]) end
+    seen[file[2]] = true
     if not find(file[2]) then fail("%s: start: %s: expected a file of the folder %s, found no %s", where, file[1], start.folder, file[2]) end
   end
 end

@@ -100,7 +100,7 @@ local function completed(board, where)
   local like = board.like
   if like == nil then return board end
   if type(like) ~= "string" or not like:match "^[%w_.-]+$" or not sys.exists(("%s/%s.lua"):format(installed(), like)) then
-    fail("%s: like: expected one of %s, found %s", where, table.concat(boards.names(), ", "), (tostring(like):gsub("%c", " ")))
+    fail("%s: like: expected one of %s, found %s", where, table.concat(boards.names(), ", "), check.shown(like))
   end
   local path = ("%s/%s.lua"):format(installed(), like)
   local whole = {}
@@ -198,7 +198,7 @@ function boards.named(name, where, place)
   for _, known in ipairs(boards.names()) do
     if known == name then return boards.from_file(("%s/%s.lua"):format(installed(), name)) end
   end
-  fail("--board: expected one of %s, or a file of your own (NAME.lua), found %s", table.concat(boards.names(), ", "), name)
+  fail("--board: expected one of %s, or a file of your own (NAME.lua), found %s", table.concat(boards.names(), ", "), check.shown(name))
 end
 
 --- The fastest board that this CPU can run.

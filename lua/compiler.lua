@@ -200,6 +200,7 @@ end
 
 -- Where the generated folder may go: nothing, an empty folder, or one with a manifest of ours.
 local function check_target(dir)
+  if dir == "" then fail "-o: expected a folder, found an empty text" end
   if not sys.exists(dir) then return end
   if not sys.isdir(dir) then fail("%s: expected a folder, found a file", dir) end
   local list = sys.list(dir)
@@ -257,7 +258,7 @@ function compiler.build(device, dir, where, progress)
     for _, list in ipairs(start and { start.product, start.runner } or {}) do
       for _, file in ipairs(list) do
         local name = file .. ".c"
-        if texts[name] then fail("%s: start: expected files that the model has not, found %s", build.board.name, name) end
+        if texts[name] or texts[file .. ".S"] then fail("%s: start: expected files that the model has not, found %s", build.board.source or build.board.name, name) end
         texts[name] = sys.read_file(boards.folder_of(build.board, name) .. "/" .. name)
       end
     end

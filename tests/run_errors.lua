@@ -215,6 +215,7 @@ ask("a chunk where all slices are one sequence", { "--chunk 2", "msa-paper", "4"
 refused("a dialect that contradicts the tensors", 1, build(demo_path, "--dialect", "sam"), { "sam" })
 refused("an ambiguous file", 1, build(tally.tests .. "/golden/msa-2025-2d/checkpoint.pth"), { "msa-2024", "msa-2025" })
 refused("an output below a file", 1, { tally.program, "build", demo_path, "-o", file("plain", "x") .. "/fw" }, { "plain" })
+refused("an output without a name", 1, { tally.program, "build", demo_path, "-o", "" }, { "-o: expected a folder, found an empty text" })
 refused("an output where nothing can be written", 1, { tally.program, "build", demo_path, "-o", "/proc/fw" }, { "/proc" })
 sys.mkdir_p(work .. "/mine")
 file("mine/letter.txt", "dear reader")
