@@ -23,6 +23,16 @@ end
 local function text(value)
   if type(value) ~= "string" or value == "" or value:find "%c" then return "a text in one line" end
 end
+-- What stands in the Makefile, where a shell reads it.
+local function words(value)
+  if text(value) or not value:match "^[%w_=+,./:@%%^ -]+$" then return "a text of letters, digits, blanks and -_=+,./:@%^ (make and a shell read it)" end
+end
+local function word(value)
+  if words(value) or value:find " " then return "a text of letters, digits and -_=+,./:@%^ (make and a shell read it)" end
+end
+local function command(value)
+  if word(value) or not value:match "^[%w_./]" then return "a program of letters, digits and -_=+,./:@%^ (make and a shell read it)" end
+end
 local function name(value)
   if type(value) ~= "string" or not value:match "^[%w_][%w_.-]*$" then return "a name of letters, digits, -, _ and ." end
 end
@@ -77,8 +87,8 @@ local MEMORY = {
 
 local FIELDS = {
   name = { name, true }, like = { name }, summary = { text, true }, isa = { text, true }, registers = { whole(4, 256) }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, hosted = { flag, true }, requires = { list_of(text, 0), true },
-  preference = { number, true }, emulator = { list_of(text, 1) }, compiler = { text, true }, flags = { list_of(text, 0), true }, archiver = { text },
-  link_flags = { list_of(text, 0) }, optimisation = { text },
+  preference = { number, true }, emulator = { list_of(text, 1) }, compiler = { command, true }, flags = { list_of(word, 0), true }, archiver = { command },
+  link_flags = { list_of(word, 0) }, optimisation = { words },
   start = { record { folder = { name, true }, script = { function(value) if name(value) or not value:find "%.ld$" then return "a linker script's name, NAME.ld" end end, true }, product = { list_of(name, 1), true }, runner = { list_of(name, 0), true } } },
   cores = { whole(1, cores.MOST) }, stack = { whole(256, 1 << 31) },
   core = { record { fma_per_cycle = { positive, true }, loads_per_cycle = { positive }, stores_per_cycle = { positive }, fma_latency = { positive }, issue = { positive }, divide = { positive }, mispredict = { positive }, turn = { positive } }, true },

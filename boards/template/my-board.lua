@@ -31,7 +31,8 @@ return {
   emulator = { "qemu-system-arm", "-M", "mps2-an500", "-display", "none", "-monitor", "none", "-serial", "none",
     "-semihosting-config", "enable=on,target=native{arguments}", "-kernel", "{program}" },
 
-  -- What `make` calls; flags that say which core, float unit and calling convention. The same ones as the rest of the firmware's.
+  -- What `make` calls; flags that say which core, float unit and calling convention, one a text, without blanks or what a shell takes for something else.
+  -- The same ones as the rest of the firmware's.
   compiler = "arm-none-eabi-gcc",
   archiver = "arm-none-eabi-ar", -- optional: ar
   flags = { "-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard", "-ffreestanding" },

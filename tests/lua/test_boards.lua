@@ -76,12 +76,18 @@ describe("a board's file is refused", function()
 
   it("where a field is missing, unknown or of another kind", function()
     for _, field in ipairs { "name", "summary", "isa", "hosted", "requires", "preference", "compiler", "flags", "core", "caches" } do refused("\n  " .. field .. " = ", "\n  -- = ") end
-    refused("  compiler = ", "  -- ", "compiler: expected a text in one line, found none")
+    refused("  compiler = ", "  -- ", "compiler: expected a program of letters,", "found none")
     refused("compiler = ", "compilers = ", "expected one of the fields", "compiler,", "found compilers")
-    refused('compiler = "arm-none-eabi-gcc"', 'compiler = "gcc\\n\\tevil"', "compiler: expected a text in one line, found gcc")
+    refused('compiler = "arm-none-eabi-gcc"', 'compiler = "gcc\\n\\tevil"', "compiler: expected a program of letters,", "found gcc")
+    for _, text in ipairs { "gcc; touch x", "-gcc", "@gcc", "my gcc", "$(GCC)", "gcc`id`" } do refused('compiler = "arm-none-eabi-gcc"', ('compiler = "%s"'):format(text), "compiler: expected a program of letters,", "found " .. text) end
+    for _, text in ipairs { "-DX=a b", "-DX=$HOME", "-DX=#1", "-DX='1'", "-DX=a;b", "-DX=a*", "-DX=(1)" } do
+      refused('"-mthumb"', ('"%s"'):format(text), "flags: expected a text of letters, digits and", "as number 2, found " .. text)
+      refused('"-nostartfiles"', ('"%s"'):format(text), "link_flags: expected a text of letters, digits and", "as number 1, found " .. text)
+    end
+    refused('optimisation = "-O2"', 'optimisation = "-O2 -g $X"', "optimisation: expected a text of letters, digits, blanks and", "found -O2 -g $X")
     refused("hosted = false", "hosted = 0", "hosted: expected true or false, found 0")
     refused("requires = {}", "requires = { x = 1 }", "requires: expected a list of texts, found a table with other keys")
-    refused('"-mthumb"', "7", "flags: expected a text in one line as number 2, found 7")
+    refused('"-mthumb"', "7", "flags: expected a text of letters, digits and", "as number 2, found 7")
     refused("clock = 480e6", "clock = 0 / 0", "clock: expected a number above 0, found NaN")
     refused("clock = 480e6", "clock = -1", "clock: expected a number above 0, found -1")
     refused("clock = 480e6", "clock = '480 MHz'", "clock: expected a number above 0, found 480 MHz")
