@@ -118,7 +118,7 @@ for _, board in ipairs(boards.all()) do
     tally.test(name .. ": an image that is too large for the board's memory is an error in one line", function()
       local large = work .. "/large.npy"
       require("msagen.npy").write(large, require("msagen.tensor").zeros({ 1500, 1500, 3 }, "u8"))
-      refused({ tally.program, "run", fw, "--image", large, "--point", "3,4", "--digest" }, "6750128 bytes of memory: not to be had")
+      refused({ tally.program, "run", fw, "--image", large, "--point", "3,4", "--digest" }, "expected room beside the arena for the test bench, which has the image: 6750128 bytes of memory: not to be had")
     end)
 
     tally.test(name .. ": no warning, and nothing undefined but memory functions; nothing at all with start-up code but main and the linker script's names", function()

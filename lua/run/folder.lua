@@ -64,7 +64,7 @@ end
 
 -- Of a compiler's output, the line that says most.
 local function telling_line(output)
-  for _, pattern in ipairs { ": fatal error: ", ":%d+: error: ", "undefined reference", "multiple definition", "overflowed by", "error", "." } do
+  for _, pattern in ipairs { ": fatal error: ", ":%d+: error: ", "undefined reference", "multiple definition", "overflowed by", ": No such file or directory", ": not found", "error", "." } do
     for line in output:gmatch "[^\n]+" do
       if line:find(pattern) then return line end
     end
@@ -120,10 +120,15 @@ function folder:perform(request, response, renamed)
   local command = self:command { self:file(self.runner), request, response, self:file(self.weights) }
   command.stdin = "/dev/null"
   if not sys.isatty(2) then command.stdout, command.stderr = "capture", "capture" end
-  local status, output = sys.spawn(command)
+  local started, status, output = pcall(sys.spawn, command)
+  if not started and self.emulator then fail("%s: expected the emulator of %s, found no %s that can be started", self.path, tostring(self.board), command[1]) end
+  if not started then error(status, 0) end
   local text = sys.exists(response) and sys.read_file(response) or ""
   local refused = text:match "\nerror ([^\n]*)" or text:match "^error ([^\n]*)"
   if refused == "request: of another version" then fail("%s: expected a folder that this version of msagen built, found another's: build it again", self.path) end
+  if refused and self.hosted == false and refused:find "bytes of memory: not to be had" then
+    fail("%s: expected room beside the arena for the test bench, which has the image: %s", self.path, refused)
+  end
   if refused then fail("%s: %s", self.path, renamed(refused)) end
   if status ~= 0 then
     local why = SIGNALS[status] or output and output:match "([^\n]+)\n*$" or "no reason given"
