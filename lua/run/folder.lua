@@ -122,6 +122,7 @@ function folder:perform(request, response, renamed)
   if not sys.isatty(2) then command.stdout, command.stderr = "capture", "capture" end
   local started, status, output = pcall(sys.spawn, command)
   if not started and self.emulator then fail("%s: expected the emulator of %s, found no %s that can be started", self.path, tostring(self.board), command[1]) end
+  if not started and tostring(type(status) == "table" and status.msagen or status):find "Exec format error" then fail("%s: expected a board with an emulator, or one of this CPU, found %s", self.path, tostring(self.board)) end
   if not started then error(status, 0) end
   local text = sys.exists(response) and sys.read_file(response) or ""
   local refused = text:match "\nerror ([^\n]*)" or text:match "^error ([^\n]*)"
