@@ -95,16 +95,19 @@ local function load_isa(name, place, where)
   return isa
 end
 
---- Put the fields of the board that `board` is like under its own.
-local function completed(board, where)
+--- Put the fields of the board that `board` is like under its own. @param via names of boards that led here
+local function completed(board, where, via)
   local like = board.like
   if like == nil then return board end
   if type(like) ~= "string" or not like:match "^[%w_.-]+$" or not sys.exists(("%s/%s.lua"):format(installed(), like)) then
     fail("%s: like: expected one of %s, found %s", where, table.concat(boards.names(), ", "), check.shown(like))
   end
   local path = ("%s/%s.lua"):format(installed(), like)
+  if via and via[like] then fail("%s: like: expected a board that is not like this one, found %s", where, like) end
+  via = via or {}
+  via[like] = true
   local whole = {}
-  for key, value in pairs(completed(table_of(path, "a board's file"), path)) do whole[key] = value end
+  for key, value in pairs(completed(table_of(path, "a board's file"), path, via)) do whole[key] = value end
   for key, value in pairs(board) do
     if value == false and key ~= "hosted" then whole[key] = nil else whole[key] = value end
   end

@@ -187,6 +187,21 @@ describe("a board of one's own", function()
     refuses(function() boards.named(path) end, path, "like: expected one of", "found a table")
   end)
 
+  it("is not like one that is like itself", function()
+    local own = msagen.datadir
+    sys.mkdir_p(work .. "/data/boards")
+    msagen.datadir = work .. "/data"
+    sys.write_file(work .. "/data/boards/one.lua", 'return { name = "one", like = "two" }')
+    sys.write_file(work .. "/data/boards/two.lua", 'return { name = "two", like = "one" }')
+    local ok, problem = pcall(function()
+      refuses(function() boards.named "one" end, "boards/one.lua: like: expected a board that is not like this one, found two")
+      sys.write_file(work .. "/three.lua", 'return { name = "three", like = "one" }')
+      refuses(function() boards.named(work .. "/three.lua") end, "boards/two.lua: like: expected a board that is not like this one, found one")
+    end)
+    msagen.datadir = own
+    if not ok then error(problem, 0) end
+  end)
+
   it("brings its own linker script, start-up file and instruction set; the rest are msagen's", function()
     sys.mkdir_p(work .. "/own/cortex-m")
     sys.write_file(work .. "/own/own.lua", 'return { name = "own", like = "cortex-m7", isa = "slow.lua" }')
