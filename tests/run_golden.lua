@@ -1,13 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Golden cases on every board: results within the tolerance around float64 truth, one digest for all boards of a class of
--- arithmetic, compilers and optimisations.
+-- arithmetic, compilers and optimisations: that of tests/golden/digests.json, for a class of another definition has another name.
 -- luahost run_golden.lua [CASE-PREFIX...]; DESIGN.md section 3 gives the tolerances.
 local sys = require "msagen.sys"
+local json = require "msagen.json"
 local npy = require "msagen.npy"
 local cases = require "cases"
 local tally = require "tally"
 
 local work = tally.folder "golden"
+local digests = json.decode(sys.read_file(cases.folder .. "/digests.json"), "digests.json")
 
 --- Cases that between them hold every kind of prompt, both window paddings, both decoders and the depth branch: compiled every way below.
 local variant_cases = { ["msa-2023-2d"] = true, ["msa-2025-2d"] = true, ["msa-2025-3d-no-chunk"] = true }
@@ -81,6 +83,8 @@ local function run_case(name, case, folder)
         local class = board.arithmetic
         first[class] = first[class] or { board = board.name, digest = digest }
         assert(digest == first[class].digest, "another digest than " .. first[class].board)
+        local known = digests[class][name] or "none"
+        assert(digest == known, ("digest %s, in tests/golden/digests.json %s: what changes the arithmetic changes its class"):format(digest, known))
         for other, of in pairs(first) do assert(other == class or of.digest ~= digest, class .. " has the digest of " .. other) end
         return ("%.3f of the allowed error"):format(ratio)
       end)
