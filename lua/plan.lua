@@ -173,20 +173,26 @@ local function storage(build, layers)
   return out
 end
 
+-- Whether a device with another field fits its board, and whether the file allows it at all. The code, which hardly changes, is taken as it is.
+local function fits_with(device, where, build, code, field, value)
+  local other = {}
+  for key, given in pairs(device) do other[key] = given end
+  other[field] = value
+  local ok, result = pcall(compiler.schedule, other, where, true)
+  if not ok and not (type(result) == "table" and result.msagen) then error(result, 0) end
+  return ok and plan.place(sizes(result, code), boards.memories(build.board), build.board.stack) ~= nil, ok
+end
+
 --- The largest resolution at which a device fits its board, by scheduling others: halving between 0 and the one that does not
--- fit, then those a little above what was found, the largest first. The code, which hardly changes, is taken as it is.
+-- fit, then those a little above what was found, the largest first.
 -- @return pixels; or nil, and whether the file allows other resolutions at all
 local function largest(device, where, build, code)
-  local patch, memories, allowed = build.model.patch, boards.memories(build.board), false
+  local patch, allowed = build.model.patch, false
   local known = { [build.model.grid] = false }
   local function fits(grid)
     if known[grid] == nil then
-      local other = {}
-      for key, value in pairs(device) do other[key] = value end
-      other.resolution = grid * patch
-      local ok, result = pcall(compiler.schedule, other, where, true)
-      if not ok and not (type(result) == "table" and result.msagen) then error(result, 0) end
-      known[grid] = ok and plan.place(sizes(result, code), memories, build.board.stack) ~= nil
+      local ok
+      known[grid], ok = fits_with(device, where, build, code, "resolution", grid * patch)
       allowed = allowed or ok
     end
     return known[grid]
@@ -229,6 +235,7 @@ function plan.make(device, where, rates)
   if not places then
     local size, others = largest(device, where, build, bytes.code)
     local advice = size and ("the largest resolution that fits is %d"):format(size) or others and "no resolution fits" or "the file has no other resolution"
+    if bytes.weights and fits_with(device, where, build, bytes.code, "weights", "stream") then advice = advice .. "; with --weights stream it fits" end
     fail("%s: --resolution %d: expected room on %s (%s) for arena %s%s and code %s, found none for the %s; %s", where, build.model.image_size, board.name, describe(memories, board.stack),
       megabytes(bytes.arena), bytes.weights and (", weights %s"):format(megabytes(bytes.weights)) or "", megabytes(bytes.code), lacking, advice)
   end

@@ -288,7 +288,13 @@ describe("a plan that does not fit", function()
 
   it("names the weights where those are too large", function()
     with_board({ name = "small", memories = { memory("sram", 1 << 20, { "arena" }), memory("flash", 60 * KIB, { "weights" }), memory("rom", 1 << 20, { "code" }) } }, function()
-      refuses(function() plan.make(device("adapted", { board = "small" }), "here", SLOW) end, "found none for the weights", "no resolution fits")
+      refuses(function() plan.make(device("adapted", { board = "small" }), "here", SLOW) end, "found none for the weights", "; no resolution fits; with --weights stream it fits")
+      local plan_of_it = plan.make(device("adapted", { board = "small", weights = "stream" }), "here", SLOW)
+      assert(plan_of_it.bytes.arena > 60 * KIB)
+    end)
+    with_board({ name = "small", memories = { memory("sram", 60 * KIB, { "arena" }), memory("flash", 60 * KIB, { "weights" }), memory("rom", 1 << 20, { "code" }) } }, function()
+      local ok, problem = pcall(plan.make, device("adapted", { board = "small" }), "here", SLOW)
+      assert(not ok and not problem.msagen:find "stream", problem.msagen) -- nor do two buffers fit
     end)
   end)
 
