@@ -78,8 +78,18 @@ end
 --- A table with these fields, each { kind, required }.
 local function record(fields) return { fields = fields } end
 
+-- What GNU ld takes for something else than a memory's name.
+local KEYWORDS = {}
+for word_ in ([[ABSOLUTE ADDR ALIGN ALIGNOF ASSERT AT BIND BLOCK CONSTANT COPY DATA_SEGMENT_ALIGN DATA_SEGMENT_END DATA_SEGMENT_RELRO_END DEFINED DSECT ENTRY EXTERN FLOAT
+  FORCE_COMMON_ALLOCATION GROUP HLL INCLUDE INFO INHIBIT_COMMON_ALLOCATION INPUT LD_FEATURE LENGTH LOADADDR LOG2CEIL MAP MAX MEMORY MIN NEXT NOCROSSREFS NOCROSSREFS_TO NOFLOAT NOLOAD
+  ONLY_IF_RO ONLY_IF_RW ORIGIN OUTPUT OUTPUT_ARCH OUTPUT_FORMAT OVERLAY PHDRS PROVIDE PROVIDE_HIDDEN READONLY REGION_ALIAS SEARCH_DIR SECTIONS SEGMENT_START SIZEOF SIZEOF_HEADERS
+  SPECIAL STARTUP SUBALIGN SYSLIB TARGET VERSION l len o org]]):gmatch "%S+" do KEYWORDS[word_] = true end
+
 local MEMORY = {
-  name = { function(value) if type(value) ~= "string" or not value:match "^[%a_][%w_]*$" then return "a name of letters, digits and _" end end, true },
+  name = { function(value)
+    if type(value) ~= "string" or not value:match "^[%a_][%w_]*$" then return "a name of letters, digits and _" end
+    if KEYWORDS[value] then return "a name that is no word of linker scripts" end
+  end, true },
   address = { whole(0, 1 << 47) }, bytes = { whole(1, 1 << 47), true }, kind = { one_of("ram", "flash", "ddr"), true },
   bandwidth = { positive, true }, reserved = { whole(0, math.maxinteger) },
   holds = { list_of(one_of("arena", "weights", "code"), 1), true },

@@ -134,6 +134,7 @@ describe("a board's file is refused", function()
     refused("0x60000000", "0x60000010", "memories: external: address: expected a multiple of 64, found 0x60000010")
     refused("address = 0x60000000, ", "", "memories: external: address: expected one, as the linker script needs it, found none")
     refused('"external"', '"ram"', "memories: ram: expected a name of its own, found it twice")
+    for _, name in ipairs { "ORIGIN", "org", "MAX" } do refused('"external"', ('"%s"'):format(name), "memories: number 3: name: expected a name that is no word of linker scripts, found " .. name) end
     refused('"external"', '"to do"', "memories: number 3: name: expected a name of letters, digits and _, found to do")
     refused('holds = { "weights" }', 'holds = { "code" }', "memories: expected one that holds weights, found none")
     refused('holds = { "weights" }', "holds = {}", "memories: number 3: holds: expected a list of one or more texts, found an empty one")
