@@ -245,6 +245,9 @@ describe("a board of one's own", function()
     holds(script, "ORIGIN = 0x10000000, LENGTH = 16448")
     for _, section in ipairs { "stack", "bss" } do assert(script:match("\n    %." .. section .. " .-\n    } > (%w+)") == "ram", section) end
     assert(not script:find "> tcm")
+    device.board = changed("bytes = 4 * 1024 * 1024", "bytes = 2 ^ 22") -- a float, as Lua has it
+    tiny.build(device, work .. "/placed")
+    holds(sys.read_file(work .. "/placed/msa_board.ld"), "ORIGIN = 0x00000000, LENGTH = 4096K")
   end)
 
   it("is named in a build script by a path from there, or is a table in it", function()
