@@ -51,6 +51,25 @@ msa_segment_entry msa_blob_segment(const unsigned char *weights, uint32_t i)
     return out;
 }
 
+/* A loop that a compiler may make one of vectors; on some machines those flush what scalars keep, and the plain loops here and in the layers
+ * must not become such ones (on Helium: -fno-tree-vectorize -fno-tree-slp-vectorize). */
+static bool loop_flushes(void)
+{
+    float halves[16];
+    volatile float least = FLT_MIN;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < 16u; ++i) {
+        halves[i] = least;
+    }
+    for (uint32_t i = 0; i < 16u; ++i) {
+        halves[i] = halves[i] * 0.5f;
+    }
+    for (uint32_t i = 0; i < 16u; ++i) {
+        kept += msa_bits(halves[i]) != 0u ? 1u : 0u;
+    }
+    return kept != 16u;
+}
+
 msa_status msa_check_environment(void)
 {
     const uint32_t one = 1;
@@ -72,7 +91,7 @@ msa_status msa_check_environment(void)
     volatile float least = FLT_MIN;
     volatile float subnormal = least * 0.5f;
     volatile float again = subnormal * 2.0f;
-    if (again != FLT_MIN) {
+    if (again != FLT_MIN || loop_flushes()) {
         return MSA_E_ENVIRONMENT;
     }
     return MSA_OK;

@@ -322,6 +322,29 @@ describe("kernels whose operands and sums are subnormal compute what plain C com
   end
 end)
 
+-- ---- plain loops ----
+
+describe("a build whose plain loops became vectors that flush is not opened:", function()
+  for _, board in ipairs(here) do
+    it(board.name, function()
+      local dir = sys.mkdtemp(work, "loops-")
+      sys.write_file(dir .. "/main.c", '#include "msa_check.c"\n#include "msa_crc32c.c"\n#include <stdio.h>\nint main(void) { printf("%d\\n", (int)msa_check_environment()); return 0; }\n')
+      local careless = setmetatable({ flags = {} }, { __index = board })
+      for _, flag in ipairs(board.flags) do
+        if not flag:find "vectorize" then careless.flags[#careless.flags + 1] = flag end
+      end
+      assert(#careless.flags < #board.flags)
+      local function status(how)
+        tiny.compile(how, { "-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-I", msagen.datadir .. "/runtime" }, dir .. "/main.c", dir .. "/main")
+        return tiny.must(tiny.command(board, dir .. "/main"))
+      end
+      equal(status(board), "0\n")
+      -- For ARMv7 gcc makes no such vectors while subnormals are to be kept.
+      equal(status(careless), board.isa.name == "neon32" and "0\n" or "3\n") -- MSA_E_ENVIRONMENT
+    end)
+  end
+end)
+
 -- ---- a model ----
 
 --- The bytes of a safetensors file with every float of the tensors that rules name multiplied by a power of two: {pattern, exponent}, the first that matches.
