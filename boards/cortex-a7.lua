@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Arm Cortex-A7 under Linux: STM32MP1, i.MX 6UL and 7, Allwinner and Rockchip of the time. NEON's data path is 64 bits wide and multiplies two floats at half rate:
--- four cycles for a multiply-add of a vector, two for a load. Vectors flush subnormals, scalars do not: no loop of floats may become one of vectors behind
--- the kernels' back.
+-- four cycles for a multiply-add of a vector, two for a load.
 return {
   name = "cortex-a7",
   summary = "Arm Cortex-A7 (ARMv7 NEON, VFPv4), Linux",
@@ -12,7 +11,7 @@ return {
   emulator = { "qemu-arm", "-cpu", "cortex-a7" },
   compiler = "arm-linux-gnueabihf-gcc",
   archiver = "arm-linux-gnueabihf-ar",
-  flags = { "-mcpu=cortex-a7", "-mfpu=neon-vfpv4", "-mfloat-abi=hard", "-fno-tree-vectorize", "-fno-tree-slp-vectorize" },
+  flags = { "-mcpu=cortex-a7", "-mfpu=neon-vfpv4", "-mfloat-abi=hard" },
   link_flags = { "-static" },
   address_bits = 31,
   core = { fma_per_cycle = 0.25, loads_per_cycle = 0.5, stores_per_cycle = 0.5, fma_latency = 8, issue = 1, divide = 72, mispredict = 8 },

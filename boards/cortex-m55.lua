@@ -14,7 +14,7 @@ return {
   compiler = "arm-none-eabi-gcc",
   archiver = "arm-none-eabi-ar",
   optimisation = "-O2 -fno-schedule-insns -mtune=cortex-m7", -- gcc 12 knows nothing of this core's order: loads go between multiply-adds, as tiles have them
-  flags = { "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-ffreestanding", "-fno-tree-vectorize", "-fno-tree-slp-vectorize" },
+  flags = { "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-ffreestanding" },
   link_flags = { "-nostartfiles", "-T", "msa_board.ld", "-Wl,--wrap=main,-z,noexecstack" },
   start = { folder = "cortex-m", script = "msa_board.ld", product = { "msa_start", "msa_memory", "msa_dwt" }, runner = { "msa_semihosting" } },
   cores = 1,

