@@ -19,11 +19,17 @@ local function words(text)
   return list
 end
 
+local function named(name)
+  local ok, board = pcall(boards.named, name)
+  if ok then return board end
+  fail("BOARDS: %s", (tostring(board.msagen or board):gsub("^%-%-board: ", "")))
+end
+
 --- The boards asked for, and the cases; what is misspelt ends the program.
 local function chosen()
   local listed, names = {}, words(os.getenv "BOARDS")
   for _, name in ipairs(#names > 0 and names or boards.names()) do
-    local board = boards.named(name)
+    local board = named(name)
     if #names > 0 or arg[1] ~= "small" or board.emulator then listed[#listed + 1] = { name = name, board = board } end
   end
   local prefixes, found = words(os.getenv "CASES"), {}
