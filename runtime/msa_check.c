@@ -73,9 +73,7 @@ static bool loop_flushes(void)
 msa_status msa_check_environment(void)
 {
     const uint32_t one = 1;
-    unsigned char low;
-    memcpy(&low, &one, 1);
-    if (low != 1) {
+    if (*(const unsigned char *)&one != 1) { /* the low byte first */
         return MSA_E_ENVIRONMENT;
     }
     /* Volatile: the machine is asked, not the compiler. Halves of the last place go to even: down from 1, up from its successor. */
