@@ -236,18 +236,13 @@ describe("a board of one's own", function()
     end
   end)
 
-  it("has in its linker script each thing where the plan has it, not where there is no room", function()
+  it("has memories of any size in its linker script", function()
     local device = tiny.device(work, "plain")
-    device.board = changed('memories = {', 'memories = {\n{ name = "tcm", address = 0x10000000, bytes = 16 * 1024 + 64, kind = "ram", holds = { "arena" }, bandwidth = 1e9 },')
-    equal(require("plan").make(device, "test").places.arena.name, "ram")
-    tiny.build(device, work .. "/placed")
-    local script = sys.read_file(work .. "/placed/msa_board.ld")
-    holds(script, "ORIGIN = 0x10000000, LENGTH = 16448")
-    for _, section in ipairs { "stack", "bss" } do assert(script:match("\n    %." .. section .. " .-\n    } > (%w+)") == "ram", section) end
-    assert(not script:find "> tcm")
-    device.board = changed("bytes = 4 * 1024 * 1024", "bytes = 2 ^ 22") -- a float, as Lua has it
-    tiny.build(device, work .. "/placed")
-    holds(sys.read_file(work .. "/placed/msa_board.ld"), "ORIGIN = 0x00000000, LENGTH = 4096K")
+    for bytes, length in pairs { ["4 * 1024 * 1024 + 64"] = "4194368", ["2 ^ 22"] = "4096K" } do -- the second is a float, as Lua has it
+      device.board = changed("bytes = 4 * 1024 * 1024", "bytes = " .. bytes)
+      tiny.build(device, work .. "/placed")
+      holds(sys.read_file(work .. "/placed/msa_board.ld"), "ORIGIN = 0x00000000, LENGTH = " .. length .. "\n")
+    end
   end)
 
   it("is compiled with what its vectors need, whatever its own flags say", function()
