@@ -408,7 +408,9 @@ end)
 -- Whether turns to loads are few is what the compiler makes of a tile: in its loop over k nothing may stand between multiply-adds, and no sum on the stack.
 describe("tiles of boards on which turns to loads cost", function()
   for _, board in ipairs(boards.all()) do
-    if board.core.turn and not boards.compiles(board) then spec.skipped = spec.skipped + 1
+    if board.core.turn and not boards.compiles(board) then
+      spec.skipped = spec.skipped + 1
+      io.stdout:write(("skipped %s: there is no %s\n"):format(board.name, board.compiler))
     elseif board.core.turn then
       it("load, then multiply: " .. board.name, function()
         local dir, set = work .. "/turns-" .. board.name, new(board)

@@ -121,6 +121,7 @@ describe("compiled tiles have one multiply-add for each sum and keep all sums in
           end
           seen = seen + 1
         end
+        equal(seen, select(2, text:gsub("noinline%)%) void msa_tile_", "")), "tiles")
         assert(seen > 40, seen)
       end)
     end
