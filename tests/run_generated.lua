@@ -188,6 +188,31 @@ tally.test("a build replaces its own output, and only that", function()
   must { "diff", "-r", work .. "/elsewhere/twice", out }
 end)
 
+tally.test("the weights are assembled from any folder, by every assembler here", function()
+  local out, objects = work .. "/a b/left", work .. "/objects" -- a blank in the path, and a prefix
+  sys.mkdir_p(work .. "/a b")
+  sys.mkdir_p(objects)
+  build(out, "--prefix", "left")
+  local blob, count = sys.read_file(out .. "/left_weights.bin"), 0
+  local function assembles(words, ...)
+    local command = table.move({ "-c", "-o", "w.o", ... }, 1, 3 + select("#", ...), #words + 1, table.move(words, 1, #words, 1, { cwd = objects }))
+    must(command)
+    local at = sys.read_file(objects .. "/w.o"):find(blob, 1, true)
+    assert(at and (at - 1) % 64 == 0, ("%s: expected the blob, aligned, in the object"):format(words[1]))
+    count = count + 1
+  end
+  for _, words in ipairs { { "gcc" }, { "clang-14" }, { "clang-14", "-fno-integrated-as" }, { "clang-14", "--target=armv7m-none-eabi" }, { "arm-none-eabi-gcc", "-mcpu=cortex-m7", "-mthumb" },
+    { "aarch64-linux-gnu-gcc" }, { "arm-linux-gnueabihf-gcc" } } do
+    if pcall(must, { words[1], "--version" }) then
+      assembles(words, out .. "/left_weights.S")
+      assembles(words, "../a b/left/left_weights.S")
+    end
+  end
+  sys.write_file(objects .. "/moved.bin", blob)
+  assembles({ "gcc" }, "-ffile-prefix-map=" .. work .. "=/nowhere", '-DLEFT_WEIGHTS_FILE="moved.bin"', out .. "/left_weights.S")
+  return count .. " objects"
+end)
+
 tally.test("text of the product is at most 512 KiB", function()
   must { "make", "-B", "-j2", "-C", fw }
   local total = 0
