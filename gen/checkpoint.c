@@ -4,6 +4,7 @@
 #include "checkpoint.h"
 
 #include "explain.h"
+#include "infile.h"
 #include "pickle.h"
 #include "safetensors.h"
 #include "zipfile.h"

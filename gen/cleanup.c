@@ -155,15 +155,20 @@ void msagen_cleanup_child(long pid)
     child = (pid_t)pid;
 }
 
+void msagen_cleanup_in_handler(void)
+{
+    for (int i = 0; i < MAX_PATHS; ++i)
+        if (paths[i])
+            msagen_remove_tree(paths[i]);
+}
+
 static void on_signal(int number)
 {
     if (child > 0) {
         kill(child, number);
         waitpid(child, NULL, 0); /* or it would write into what is being removed */
     }
-    for (int i = 0; i < MAX_PATHS; ++i)
-        if (paths[i])
-            msagen_remove_tree(paths[i]);
+    msagen_cleanup_in_handler();
     /* SA_RESETHAND has put the default back: the shell learns which signal it was. */
     raise(number);
 }

@@ -43,6 +43,7 @@ int msagen_cleanup(const char *path);  /* register; 0, or -1: out of memory, or 
 int msagen_temporary_folder(char *path); /* mkdtemp and register, no signal between; 0, or -1 with errno */
 void msagen_keep(const char *path);    /* forget; the path as registered */
 void msagen_cleanup_now(void);         /* remove and forget all */
+void msagen_cleanup_in_handler(void);  /* remove all, from within a signal's handler: the program must end then */
 void msagen_cleanup_on_signals(void);  /* remove all on SIGINT, SIGTERM, SIGHUP and SIGPIPE; survive SIGXFSZ */
 void msagen_cleanup_child(long pid);   /* pass such a signal on to this process first; 0: none */
 

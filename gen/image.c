@@ -3,6 +3,7 @@
  * that must be freed then lives in the structure they share. */
 #include "image.h"
 
+#include "infile.h"
 #include "outfile.h"
 
 #include <setjmp.h>
@@ -208,7 +209,7 @@ struct msagen_tensor *msagen_image_parse(const unsigned char *data, size_t bytes
 
 struct msagen_tensor *msagen_image_read(const char *path, char *error, size_t error_bytes)
 {
-    struct msagen_buffer *file = msagen_buffer_map(path, error, error_bytes);
+    struct msagen_buffer *file = msagen_infile_load(path, error, error_bytes);
     if (!file)
         return NULL;
     struct msagen_tensor *image = msagen_image_parse(file->data, file->bytes, path, error, error_bytes);

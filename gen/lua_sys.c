@@ -2,6 +2,7 @@
 /* msagen.sys: files, folders, processes, the terminal and the CPU, for Lua. Paths are bytes as the kernel takes them. */
 #define _GNU_SOURCE
 #include "host.h"
+#include "infile.h"
 #include "outfile.h"
 
 #include <dirent.h>
@@ -24,6 +25,8 @@
 #if defined __aarch64__ && defined __linux__
 #include <sys/auxv.h>
 #endif
+
+enum { TEXT_MOST = 64 << 20 };
 
 extern char **environ;
 
@@ -203,32 +206,52 @@ static int sys_keep(lua_State *L)
     return 0;
 }
 
-/* read_file(path) -> bytes; for small files: large ones are mapped by their readers */
+/* A file as a string on the stack. */
+static int push_file(lua_State *L, const char *path, size_t most, int pipes)
+{
+    char error[PATH_MAX + 128];
+    struct msagen_buffer *file = msagen_infile_read(path, most, pipes, error, sizeof error);
+    if (!file)
+        return msagen_fail(L, "%s", error);
+    lua_pushlstring(L, (const char *)file->data, file->bytes);
+    msagen_buffer_unref(file);
+    return 1;
+}
+
+/* read_file(path, most) -> bytes of a regular file of at most `most` bytes, 64 MiB unless said: large ones are mapped by their readers */
 static int sys_read_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return push_file(L, path, (size_t)luaL_optinteger(L, 2, TEXT_MOST), 0);
+}
+
+/* read_file_or_pipe(path, most) -> the same, of a pipe too, up to its end */
+static int sys_read_file_or_pipe(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    return push_file(L, path, (size_t)luaL_optinteger(L, 2, TEXT_MOST), 1);
+}
+
+/* read_start(path, bytes) -> the first bytes of a regular file, fewer where it ends before */
+static int sys_read_start(lua_State *L)
+{
+    char error[PATH_MAX + 128], start[64];
+    const char *path = luaL_checkstring(L, 1);
+    const lua_Integer bytes = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, bytes >= 0 && bytes <= (lua_Integer)sizeof start, 2, "0 to 64 bytes");
+    struct stat st;
+    const int fd = msagen_infile_open(path, &st, error, sizeof error);
     if (fd < 0)
-        return fail_errno(L, path, "read");
-    for (;;) {
-        char *room = luaL_prepbuffer(&b);
-        const ssize_t n = read(fd, room, LUAL_BUFFERSIZE);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            const int why = errno;
-            close(fd);
-            errno = why;
-            return fail_errno(L, path, "read");
-        }
-        if (n == 0)
-            break;
-        luaL_addsize(&b, (size_t)n);
-    }
+        return msagen_fail(L, "%s", error);
+    ssize_t n;
+    while ((n = pread(fd, start, (size_t)bytes, 0)) < 0 && errno == EINTR)
+        continue;
+    const int why = errno;
     close(fd);
-    luaL_pushresult(&b);
+    errno = why;
+    if (n < 0)
+        return fail_errno(L, path, "read");
+    lua_pushlstring(L, start, (size_t)n);
     return 1;
 }
 
@@ -487,6 +510,8 @@ int luaopen_msagen_sys(lua_State *L)
         {"nproc", sys_nproc},
         {"peak_rss", sys_peak_rss},
         {"read_file", sys_read_file},
+        {"read_file_or_pipe", sys_read_file_or_pipe},
+        {"read_start", sys_read_start},
         {"realpath", sys_realpath},
         {"remove_tree", sys_remove_tree},
         {"rename", sys_rename},

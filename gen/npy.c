@@ -2,6 +2,7 @@
 /* NPY files (versions 1 to 3), read in place and written. The header is a Python dictionary literal of three known keys. */
 #include "npy.h"
 
+#include "infile.h"
 #include "outfile.h"
 
 #include <stdio.h>
@@ -228,7 +229,7 @@ struct msagen_tensor *msagen_npy_parse(struct msagen_buffer *file, const char *n
 
 struct msagen_tensor *msagen_npy_read(const char *path, char *error, size_t error_bytes)
 {
-    struct msagen_buffer *file = msagen_buffer_map(path, error, error_bytes);
+    struct msagen_buffer *file = msagen_infile_load(path, error, error_bytes);
     if (!file)
         return NULL;
     struct msagen_tensor *t = msagen_npy_parse(file, path, error, error_bytes);

@@ -3,15 +3,10 @@
 #define _GNU_SOURCE
 #include "tensor_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Elements that a view of a smaller storage may have. */
 static const int64_t REPEATED_MAX = INT64_C(1) << 24;
@@ -53,13 +48,6 @@ static void release_owned(struct msagen_buffer *b)
     free(b);
 }
 
-static void release_map(struct msagen_buffer *b)
-{
-    if (b->bytes)
-        munmap(b->owner, b->bytes);
-    free(b);
-}
-
 static void release_view(struct msagen_buffer *b)
 {
     msagen_buffer_unref(b->owner);
@@ -90,31 +78,6 @@ struct msagen_buffer *msagen_buffer_alloc(size_t bytes)
     return b;
 }
 
-struct msagen_buffer *msagen_buffer_map(const char *path, char *error, size_t error_bytes)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return msagen_tensor_refuse(error, error_bytes, "%s: cannot be opened: %s", path, strerror(errno));
-    struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return msagen_tensor_refuse(error, error_bytes, "%s: not a regular file", path);
-    }
-    const size_t bytes = (size_t)st.st_size;
-    void *data = bytes ? mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-    const int why = errno;
-    close(fd);
-    if (data == MAP_FAILED)
-        return msagen_tensor_refuse(error, error_bytes, "%s: cannot be mapped: %s", path, strerror(why));
-    struct msagen_buffer *b = buffer_new(data, bytes, data, release_map);
-    if (!b) {
-        if (bytes)
-            munmap(data, bytes);
-        return msagen_tensor_refuse(error, error_bytes, "%s: out of memory", path);
-    }
-    return b;
-}
-
 struct msagen_buffer *msagen_buffer_view(struct msagen_buffer *whole, size_t at, size_t bytes)
 {
     struct msagen_buffer *b = buffer_new(NULL, bytes, whole, release_view);
@@ -123,6 +86,13 @@ struct msagen_buffer *msagen_buffer_view(struct msagen_buffer *whole, size_t at,
         msagen_buffer_ref(whole);
     }
     return b;
+}
+
+const struct msagen_buffer *msagen_buffer_root(const struct msagen_buffer *buffer)
+{
+    while (buffer->release == release_view)
+        buffer = buffer->owner;
+    return buffer;
 }
 
 struct msagen_buffer *msagen_buffer_ref(struct msagen_buffer *buffer)
@@ -281,25 +251,6 @@ void msagen_tensor_walk(struct msagen_walk *w, const struct msagen_tensor *t)
         w->stride[0] = 1;
         w->dims = 1;
     }
-}
-
-void msagen_tensor_forget(const struct msagen_tensor *t)
-{
-    const struct msagen_buffer *map = t->storage;
-    while (map->release == release_view)
-        map = map->owner;
-    if (map->release != release_map || msagen_tensor_numel(t) == 0)
-        return;
-    int64_t reach = 0;
-    for (int i = 0; i < t->dims; ++i)
-        reach += (t->shape[i] - 1) * t->stride[i];
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t base = (uintptr_t)map->data;
-    const uintptr_t from = ((uintptr_t)msagen_tensor_element(t, 0) - base) / page * page;
-    uintptr_t to = ((uintptr_t)msagen_tensor_element(t, reach) - base + msagen_dtype_bytes(t->dtype) + page - 1) / page * page;
-    if (to > map->bytes)
-        to = map->bytes;
-    madvise((char *)map->owner + from, to - from, MADV_DONTNEED);
 }
 
 /* ---- views ---- */

@@ -122,13 +122,10 @@ struct msagen_tensor *msagen_tensor_scale(const struct msagen_tensor *a, double 
 struct msagen_tensor *msagen_tensor_matmul(const struct msagen_tensor *a, const struct msagen_tensor *b,
                                            char *error, size_t error_bytes);
 
-/* A whole file mapped read-only; one reference. NULL and a text in `error` that starts with the path. An empty file gives 0 bytes. */
-struct msagen_buffer *msagen_buffer_map(const char *path, char *error, size_t error_bytes);
-
 /* Bytes [at, at + bytes) of another buffer, which it holds a reference of; the caller has checked the bounds. NULL: out of memory. */
 struct msagen_buffer *msagen_buffer_view(struct msagen_buffer *whole, size_t at, size_t bytes);
 
-/* Lets go of the memory pages that hold t, where its storage is msagen_buffer_map()'s (or a view of it): they come back from
+/* Lets go of the memory pages that hold t, where its storage is msagen_buffer_map()'s (infile.h; or a view of it): they come back from
  * the file when read again. Else nothing happens. */
 void msagen_tensor_forget(const struct msagen_tensor *t);
 

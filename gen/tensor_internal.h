@@ -12,6 +12,9 @@ struct msagen_walk {
     int64_t at; /* distance of the current element from the view's first */
 };
 
+/* What a view, or a view of views, is a view of. */
+const struct msagen_buffer *msagen_buffer_root(const struct msagen_buffer *buffer);
+
 /* To the first element. */
 void msagen_tensor_walk(struct msagen_walk *w, const struct msagen_tensor *t);
 

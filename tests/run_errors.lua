@@ -311,6 +311,50 @@ run("an output folder below a file", { "plain" }, "--image", image, "--point", "
 refused("run: a folder that msagen did not make", 1, { tally.program, "run", "mine", "--image", image, "--point", "1,1" }, { "mine" })
 refused("run: a folder that is missing", 1, { tally.program, "run", "absent", "--image", image, "--point", "1,1" }, { "absent" })
 
+-- Files that are none. None of them may be waited for, or read without an end.
+
+local script = ('return { checkpoint = "%s", dialect = "msa-paper" }'):format(demo_path)
+file("honest.lua", script)
+sys.mkdir_p(work .. "/other")
+local nothings = {
+  { "a folder", work .. "/other", "a folder" }, { "a pipe that nobody writes to", work .. "/pipe", "a pipe" }, { "/dev/zero", "/dev/zero", "a device" },
+  { "a link to itself", work .. "/loop", "symbolic links" }, { "a socket", work .. "/socket", "a socket" }, { "nothing", work .. "/absent", "No such file" },
+}
+tally.must { "mkfifo", work .. "/pipe" }
+tally.must { "ln", "-s", "loop", work .. "/loop" }
+local socket = sys.spawn { "python3", "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", work .. "/socket", stdout = "/dev/null", stderr = "/dev/null" } == 0
+local takes = {
+  { "a checkpoint", function(path) return { "build", path, "-o", "fw" } end }, { "inspect's", function(path) return { "inspect", path } end },
+  { "plan's", function(path) return { "plan", path } end }, { "--base", function(path) return { "build", demo_path, "--dialect", "msa-paper", "--base", path, "-o", "fw" } end },
+  { "--bank", function(path) return { "build", "--bank", "a=" .. path, "-o", "fw" } end },
+  { "--text-prompts", function(path) return { "build", demo_path, "--dialect", "msa-paper", "--text-prompts", path, "-o", "fw" } end },
+  { "--image", function(path) return { "run", "demo", "--image", path, "--point", "1,1" } end },
+  { "--prompts", function(path) return { "run", "demo", "--image", image, "--prompts", path, "--out", "got" } end },
+  { "--mask-in", function(path) return { "run", "demo", "--image", image, "--mask-in", path, "--mask-out", "new.png" } end },
+  { "--truth", function(path) return { "run", "demo", "--image", image, "--truth", path, "--refine", "1" } end },
+}
+local untouched = snapshot(work)
+for _, take in ipairs(takes) do
+  tally.test("what is no file is refused in the place of " .. take[1], function()
+    for _, nothing in ipairs(nothings) do
+      local path = nothing[2]
+      if path ~= work .. "/socket" or socket then
+        local started = sys.monotonic_ns()
+        local status, output = sys.spawn { "timeout", "-k", "1", "5", tally.program, cwd = work, env = { TMPDIR = temporary }, stdin = "/dev/null", stdout = "capture", stderr = "capture",
+          table.unpack(take[2](path)) }
+        assert(status == 1 and output:match "^msagen: [^\n]+\n$" and not output:find "internal error", ("%s: exit %d: %s"):format(nothing[1], status, output))
+        assert(output:find(path, 1, true) and output:find(nothing[3], 1, true), ("%s: %s"):format(nothing[1], output))
+        assert(sys.monotonic_ns() - started < 4e9, nothing[1] .. ": too slow")
+      end
+    end
+  end)
+end
+tally.test("and leaves nothing behind", function() assert(snapshot(work) == untouched, "left behind: " .. snapshot(work):sub(1, 300)) end)
+
+tally.test("prompts may come through a pipe", function()
+  tally.must { "sh", "-c", [==[printf '[{"points":[[10,10]],"labels":[1]}]' | "$0" run demo --image "$1" --prompts /dev/stdin]==], tally.program, image, cwd = work }
+end)
+
 tally.test("weights of another build are refused", function()
   local weights = fw .. "/msa_weights.bin"
   local bytes = sys.read_file(weights)

@@ -90,7 +90,7 @@ end
 
 --- The prompts of a JSON file, for an image of so many slices.
 function prompts.from_file(path, slices)
-  local list = json.decode(require("msagen.sys").read_file(path), path)
+  local list = json.decode(require("msagen.sys").read_file_or_pipe(path), path)
   if not is_array(list) then fail("%s: expected an array of prompts, found %s", path, shown(list)) end
   local result = {}
   for k, object in ipairs(list) do result[k] = from_object(object, ("%s: prompt %d"):format(path, k - 1), slices) end

@@ -43,7 +43,7 @@ function verb.setup(command)
   command:option("--text", "A text prompt by its name, where the folder was built with --text-prompts."):argname "NAME"
   command:option("--mask-in", "Logits of an earlier result as a prompt."):argname "FILE.npy"
   command:flag("--multimask", "Ask for three masks rather than one.")
-  command:option("--prompts", "Prompts as a JSON array, instead of the five options above."):argname "FILE.json"
+  command:option("--prompts", "Prompts as a JSON array, instead of the five options above; a file, or a pipe that is read to its end."):argname "FILE.json"
   command:option("--bank", "The target, where the folder was built with several; default: the first."):argname "NAME"
   command:option("--truth", "The expert's mask at the image's size, inside where it is over 127: --refine clicks where the model's differs."):argname "MASK.png"
   command:option("--refine", "Click N times: first at random inside the truth, then at the deepest point of the largest error, each time with the logits before; print the Dice after each."):argname "N":convert(whole("--refine", 1, 1000))
@@ -73,11 +73,7 @@ local function npy_dtype(t) return ("%s [%s]"):format(t.dtype, table.concat(t.sh
 
 -- Any image file as a tensor u8 [N,H,W,3], of at least `depth` slices.
 local function read_image(path, depth)
-  local file, why = io.open(path, "rb")
-  if not file then fail("%s: cannot be read: %s", path, (why:gsub("^.*: ", ""))) end
-  local start = file:read(6)
-  file:close()
-  local t = start == "\x93NUMPY" and require("msagen.npy").read(path) or require("msagen.image").read(path)
+  local t = require("msagen.sys").read_start(path, 6) == "\x93NUMPY" and require("msagen.npy").read(path) or require("msagen.image").read(path)
   local shape = t.shape
   if t.dtype ~= "u8" or shape[#shape] ~= 3 or not (#shape == 3 and depth == 1 or #shape == 4) then
     fail("%s: image: expected %s, found %s", path, depth == 1 and "uint8 [H,W,3] or [N,H,W,3]" or ("uint8 [N,H,W,3] of %d slices or more"):format(depth), npy_dtype(t))

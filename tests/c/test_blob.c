@@ -4,6 +4,7 @@
 #include "blob.h"
 
 #include "crc32c.h"
+#include "infile.h"
 #include "scratch.h"
 #include "sha256.h"
 

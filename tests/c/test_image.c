@@ -273,7 +273,7 @@ Test(image, other_files_are_refused)
     cr_assert_str_eq(error, "a.gif: a PNG or JPEG image expected, found neither");
     cr_assert_null(msagen_image_parse(NULL, 0, "empty", error, sizeof error));
     cr_assert_null(msagen_image_read("/no/such/image.png", error, sizeof error));
-    cr_assert_str_eq(error, "/no/such/image.png: cannot be opened: No such file or directory");
+    cr_assert_str_eq(error, "/no/such/image.png: cannot be read: No such file or directory");
 }
 
 Test(image, what_is_written_is_read_back, .init = scratch_open, .fini = scratch_close)

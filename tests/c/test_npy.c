@@ -159,7 +159,7 @@ Test(npy, writing, .init = scratch_open, .fini = scratch_close)
 Test(npy, a_missing_file_is_named)
 {
     cr_assert_null(msagen_npy_read("/no/such/file.npy", error, sizeof error));
-    cr_assert_str_eq(error, "/no/such/file.npy: cannot be opened: No such file or directory");
+    cr_assert_str_eq(error, "/no/such/file.npy: cannot be read: No such file or directory");
     cr_assert_null(msagen_npy_read("/", error, sizeof error));
-    cr_assert_str_eq(error, "/: not a regular file");
+    cr_assert_str_eq(error, "/: expected a file, found a folder");
 }
