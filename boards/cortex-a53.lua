@@ -5,7 +5,7 @@
 -- or be moved from register to register.
 return {
   name = "cortex-a53",
-  summary = "Arm Cortex-A53 (AArch64 NEON), Linux",
+  summary = "Arm Cortex-A53 (AArch64 NEON), Linux: i.MX8M, Zynq UltraScale+",
   isa = "neon",
   hosted = true,
   requires = { "neon", "crc32" },

@@ -3,7 +3,7 @@
 -- four cycles for a multiply-add of a vector, two for a load.
 return {
   name = "cortex-a7",
-  summary = "Arm Cortex-A7 (ARMv7 NEON, VFPv4), Linux",
+  summary = "Arm Cortex-A7 (ARMv7 NEON, VFPv4), Linux: STM32MP1, i.MX6UL",
   isa = "neon32",
   hosted = true,
   requires = { "neon", "vfpv4" },

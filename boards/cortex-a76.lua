@@ -4,7 +4,7 @@
 -- register to register.
 return {
   name = "cortex-a76",
-  summary = "Arm Cortex-A76 (AArch64 NEON), Linux",
+  summary = "Arm Cortex-A76 (AArch64 NEON), Linux: CM5, Jetson class",
   isa = "neon",
   hosted = true,
   requires = { "neon", "crc32", "dotprod", "lse" },

@@ -4,7 +4,7 @@
 -- that holds a product's weights. All is secure: nothing sets up the SAU. For another board copy this file and put its memories here (docs/boards.md).
 return {
   name = "cortex-m55",
-  summary = "Arm Cortex-M55 (Helium), bare metal",
+  summary = "Arm Cortex-M55 (Helium), bare metal: Alif Ensemble",
   isa = "helium",
   hosted = false,
   requires = {},

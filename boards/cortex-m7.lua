@@ -4,7 +4,7 @@
 -- product's weights. For another board copy this file and put its memories here (docs/boards.md).
 return {
   name = "cortex-m7",
-  summary = "Arm Cortex-M7 (FPv5, double precision), bare metal",
+  summary = "Arm Cortex-M7 (FPv5-D16), bare metal: STM32H7, i.MX RT",
   isa = "c99",
   registers = 32,
   hosted = false,

@@ -1,82 +1,36 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What a board's table must be: every field known and of its kind, its files there, its memories apart. Refused in one line that names the file,
 -- the field, what was expected and what was found. lua/boards.lua says what the fields mean.
+local closed = require "closed"
 local cores = require "cores"
 local fail = require "fail"
+local schema = require "schema"
 local sys = require "msagen.sys"
 
 local THINGS = { arena = true, weights = true, code = true }
 local ALIGNMENT = 64 -- of the arena and of the weights
 
---- A value as a message shows it: short, and in one line.
-local function shown(value)
-  if value == nil then return "none" end
-  if type(value) == "string" and tonumber(value) then return ("the text %s"):format(value:gsub("%c", " ")) end
-  if type(value) == "string" then return value == "" and "an empty text" or (#value > 60 and value:sub(1, 57) .. "..." or value):gsub("%c", " ") end
-  if value ~= value then return "NaN" end
-  if math.type(value) == "float" then return ("%.14g"):format(value) end
-  return type(value) == "table" and "a table" or type(value) == "function" and "a function" or tostring(value)
-end
+local kind, flag, number, whole, one_of, list_of, record = schema.kind, schema.flag, schema.number, schema.whole, schema.one_of, schema.list_of, schema.record
+local text, shown = schema.text, schema.shown
 
--- A kind is a function: value -> nil, or what was expected (and what was found, where that is not the value).
-
-local function text(value)
-  if type(value) ~= "string" or value == "" or value:find "%c" then return "a text in one line" end
-end
 -- What stands in the Makefile, where a shell reads it.
-local function words(value)
+local words = kind(function(value)
   if text(value) or not value:match "^[%w_=+,./:@%%^ -]+$" then return "a text of letters, digits, blanks and -_=+,./:@%^ (make and a shell read it)" end
-end
-local function word(value)
+end)
+local word = kind(function(value)
   if words(value) or value:find " " then return "a text of letters, digits and -_=+,./:@%^ (make and a shell read it)" end
-end
-local function command(value)
+end)
+local command = kind(function(value)
   if word(value) or not value:match "^[%w_./]" then return "a program of letters, digits and -_=+,./:@%^ (make and a shell read it)" end
-end
-local function name(value)
+end)
+local name = kind(function(value)
   if type(value) ~= "string" or not value:match "^[%w_][%w_.-]*$" then return "a name of letters, digits, -, _ and ." end
-end
-local function flag(value)
-  if type(value) ~= "boolean" then return "true or false" end
-end
-local function number(value)
-  if math.type(value) == nil or value ~= value or value == math.huge or value == -math.huge then return "a number" end
-end
+end)
 local LEAST, MOST = 1e-6, 1e15 -- what no chip lies beyond, and what times and sizes can be computed with
-local function positive(value)
+local positive = kind(function(value)
   if number(value) or value <= 0 then return "a number above 0" end
   if value < LEAST or value > MOST then return ("a number from %g to %g"):format(LEAST, MOST) end
-end
-local function whole(least, most)
-  return function(value)
-    local n = not number(value) and math.tointeger(value)
-    if not n or n < least or n > most then return most < math.maxinteger and ("a whole number from %d to %d"):format(least, most) or ("a whole number, at least %d"):format(least) end
-  end
-end
-local function one_of(...)
-  local allowed = { ... }
-  return function(value)
-    for _, a in ipairs(allowed) do
-      if a == value then return nil end
-    end
-    return #allowed == 1 and allowed[1] or table.concat(allowed, ", ", 1, #allowed - 1) .. " or " .. allowed[#allowed]
-  end
-end
-local function list_of(kind, least)
-  return function(value)
-    local expected = ("a list of %stexts"):format(least > 0 and "one or more " or "")
-    if type(value) ~= "table" or #value < least then return expected, type(value) == "table" and "an empty one" or nil end
-    local count = 0
-    for _ in pairs(value) do count = count + 1 end
-    if count ~= #value then return expected, "a table with other keys" end
-    for i, v in ipairs(value) do
-      local problem = kind(v)
-      if problem then return problem .. (" as number %d"):format(i), shown(v) end
-    end
-  end
-end
---- A table with these fields, each { kind, required }.
-local function record(fields) return { fields = fields } end
+end)
 
 -- What GNU ld takes for something else than a memory's name.
 local KEYWORDS = {}
@@ -86,10 +40,10 @@ for word_ in ([[ABSOLUTE ADDR ALIGN ALIGNOF ASSERT AT BIND BLOCK CONSTANT COPY D
   SPECIAL STARTUP SUBALIGN SYSLIB TARGET VERSION l len o org]]):gmatch "%S+" do KEYWORDS[word_] = true end
 
 local MEMORY = {
-  name = { function(value)
+  name = { kind(function(value)
     if type(value) ~= "string" or not value:match "^[%a_][%w_]*$" then return "a name of letters, digits and _" end
     if KEYWORDS[value] then return "a name that is no word of linker scripts" end
-  end, true },
+  end), true },
   address = { whole(0, 1 << 47) }, bytes = { whole(1, 1 << 47), true }, kind = { one_of("ram", "flash", "ddr"), true },
   bandwidth = { positive, true }, reserved = { whole(0, math.maxinteger) },
   holds = { list_of(one_of("arena", "weights", "code"), 1), true },
@@ -99,47 +53,24 @@ local FIELDS = {
   name = { name, true }, like = { name }, summary = { text, true }, isa = { text, true }, registers = { whole(4, 256) }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, hosted = { flag, true }, requires = { list_of(text, 0), true },
   preference = { number, true }, emulator = { list_of(text, 1) }, compiler = { command, true }, flags = { list_of(word, 0), true }, archiver = { command },
   link_flags = { list_of(word, 0) }, optimisation = { words },
-  start = { record { folder = { name, true }, script = { function(value) if name(value) or not value:find "%.ld$" then return "a linker script's name, NAME.ld" end end, true }, product = { list_of(name, 1), true }, runner = { list_of(name, 0), true } } },
+  start = { record { folder = { name, true }, script = { kind(function(value) if name(value) or not value:find "%.ld$" then return "a linker script's name, NAME.ld" end end), true }, product = { list_of(name, 1), true }, runner = { list_of(name, 0), true } } },
   cores = { whole(1, cores.MOST) }, stack = { whole(256, 1 << 31) },
   core = { record { fma_per_cycle = { positive, true }, loads_per_cycle = { positive }, stores_per_cycle = { positive }, fma_latency = { positive }, issue = { positive }, divide = { positive }, mispredict = { positive }, turn = { positive } }, true },
   caches = { record { l1 = { whole(1024, math.maxinteger), true }, l2 = { whole(1024, math.maxinteger), true }, l3 = { whole(1024, math.maxinteger) } }, true },
   bytes_per_cycle = { record { l2 = { positive }, l3 = { positive }, memory = { positive } } },
   address_bits = { whole(16, 64) }, clock = { positive }, code = { record { operation = { positive, true }, loop = { positive, true }, call = { positive, true } } },
-  memories = { function(value) if type(value) ~= "table" or #value == 0 then return "a list of memories", type(value) == "table" and next(value) == nil and "an empty one" or nil end end },
+  memories = { kind(function(value)
+    if type(value) ~= "table" or #value == 0 then return "a list of memories", type(value) == "table" and next(value) == nil and "an empty one" or nil end
+  end) },
 }
 
-local function c_text(value)
+local c_text = kind(function(value)
   if type(value) ~= "string" or not value:find "%S" then return "C text" end
-end
+end)
 local ISA = { width = { one_of(1, 2, 4, 8, 16), true }, registers = { FIELDS.registers[1], true }, include = { text }, flags = { list_of(word, 1) }, prelude = { c_text },
   flushes = { record { hold = { c_text, true }, read = { c_text, true }, write = { c_text, true }, mask = { c_text, true } } } }
 for _, field in ipairs { "vector", "load", "store", "splat", "add", "sub", "mul", "div", "max", "abs", "scale", "zero_below" } do ISA[field] = { c_text, true } end
 for _, field in ipairs { "fma", "fma_lane", "fma_scalar", "load_some", "store_some", "some" } do ISA[field] = { c_text } end
-
-local function sorted(set)
-  local names = {}
-  for key in pairs(set) do names[#names + 1] = tostring(key) end
-  table.sort(names)
-  return names
-end
-
-local function check_fields(value, fields, where)
-  for _, key in ipairs(sorted(value)) do
-    if not fields[key] then fail("%s: expected one of the fields %s, found %s", where, table.concat(sorted(fields), ", "), shown(key)) end
-  end
-  for _, key in ipairs(sorted(fields)) do
-    local kind, required, v = fields[key][1], fields[key][2], value[key]
-    if v == nil then
-      if required then fail("%s: %s: expected %s, found none", where, key, type(kind) == "table" and "a table" or kind(nil)) end
-    elseif type(kind) == "table" then
-      if type(v) ~= "table" then fail("%s: %s: expected a table, found %s", where, key, shown(v)) end
-      check_fields(v, kind.fields, where .. ": " .. key)
-    else
-      local expected, found = kind(v)
-      if expected then fail("%s: %s: expected %s, found %s", where, key, expected, found or shown(v)) end
-    end
-  end
-end
 
 local function check_memories(board, where)
   local holders, seen = {}, {}
@@ -148,7 +79,7 @@ local function check_memories(board, where)
   for i, memory in ipairs(board.memories) do
     local what = ("%s: memories: number %d"):format(where, i)
     if type(memory) ~= "table" then fail("%s: expected a table, found %s", what, shown(memory)) end
-    check_fields(memory, MEMORY, what)
+    schema.check(memory, MEMORY, what)
     what = ("%s: memories: %s"):format(where, memory.name)
     if seen[memory.name] then fail("%s: expected a name of its own, found it twice", what) end
     seen[memory.name] = true
@@ -167,7 +98,7 @@ local function check_memories(board, where)
       end
     end
   end
-  for _, thing in ipairs(sorted(THINGS)) do
+  for _, thing in ipairs(closed.sorted(THINGS)) do
     if not holders[thing] then fail("%s: memories: expected one that holds %s, found none", where, thing) end
   end
 end
@@ -176,7 +107,7 @@ local check = {}
 
 --- Check an instruction set's table, as docs/compiler.md describes it.
 function check.isa(isa, where)
-  check_fields(isa, ISA, where)
+  schema.check(isa, ISA, where)
   local partial = { "load_some", "store_some", "some" }
   for _, field in ipairs(partial) do
     for _, other in ipairs(partial) do
@@ -186,11 +117,12 @@ function check.isa(isa, where)
 end
 
 check.shown = shown
+check.fields, check.isa_fields, check.memory_fields = FIELDS, ISA, MEMORY
 
 --- Check a board's table; `isa` may still be a name.
 -- @param where what messages begin with  @param find function(file of start) -> folder that has it, or nil
 function check.board(board, where, find)
-  check_fields(board, FIELDS, where)
+  schema.check(board, FIELDS, where)
   if board.memories then check_memories(board, where) end
   local start = board.start
   if not start then return end

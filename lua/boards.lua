@@ -31,6 +31,7 @@
 --                      second that the core reads; reserved, bytes for stack and everything else; address, for the linker script alone.
 --                      Without it: boards.memories
 local check = require "board_check"
+local closed = require "closed"
 local fail = require "fail"
 local sys = require "msagen.sys"
 
@@ -87,7 +88,7 @@ local function load_isa(name, place, where)
   if not name:match "^[%w_.-]+$" or not sys.exists(path) then
     local names = {}
     for _, file in ipairs(sys.list(msagen.datadir .. "/lua/isa")) do names[#names + 1] = file:match "^(.+)%.lua$" end
-    fail("%s: isa: expected one of %s, or a file beside it, found %s", where, table.concat(names, ", "), (name:gsub("%c", " ")))
+    fail("%s: isa: expected one of %s, or a file beside it, found %s%s", where, table.concat(names, ", "), (name:gsub("%c", " ")), closed.hint(name, names))
   end
   local isa = table_of(path, "an instruction set's file")
   check.isa(isa, path)
@@ -95,19 +96,44 @@ local function load_isa(name, place, where)
   return isa
 end
 
+local function plain(word) return (word:lower():gsub("[^%w]", "")) end
+
+-- The one board whose summary has a word that begins the other way round, or as the wanted one does: a chip's name, for instance.
+local function by_summary(wanted)
+  local found
+  for _, name in ipairs(boards.names()) do
+    local summary = tostring(table_of(("%s/%s.lua"):format(installed(), name), "a board's file").summary)
+    for word in summary:gmatch "[%w.]+" do
+      local one = plain(word)
+      if #one >= 3 and one:find "%d" and #wanted >= 3 and (one:sub(1, #wanted) == wanted or wanted:sub(1, #one) == one) then
+        if found and found ~= name then return nil end
+        found = name
+      end
+    end
+  end
+  return found
+end
+
+--- " (did you mean NAME?)" for what is no board's name but near to one, or named by its summary, else an empty text.
+function boards.hint(name)
+  local hint = closed.hint(name, boards.names())
+  local other = hint == "" and type(name) == "string" and by_summary(plain(name))
+  return other and (" (did you mean %s?)"):format(other) or hint
+end
+
 --- Put the fields of the board that `board` is like under its own. @param via names of boards that led here
-local function completed(board, where, via)
+function boards.completed(board, where, via)
   local like = board.like
   if like == nil then return board end
   if type(like) ~= "string" or not like:match "^[%w_.-]+$" or not sys.exists(("%s/%s.lua"):format(installed(), like)) then
-    fail("%s: like: expected one of %s, found %s", where, table.concat(boards.names(), ", "), check.shown(like))
+    fail("%s: like: expected one of %s, found %s%s", where, table.concat(boards.names(), ", "), check.shown(like), boards.hint(like))
   end
   local path = ("%s/%s.lua"):format(installed(), like)
   if via and via[like] then fail("%s: like: expected a board that is not like this one, found %s", where, like) end
   via = via or {}
   via[like] = true
   local whole = {}
-  for key, value in pairs(completed(table_of(path, "a board's file"), path, via)) do whole[key] = value end
+  for key, value in pairs(boards.completed(table_of(path, "a board's file"), path, via)) do whole[key] = value end
   for key, value in pairs(board) do
     if value == false and key ~= "hosted" then whole[key] = nil else whole[key] = value end
   end
@@ -119,7 +145,7 @@ end
 -- @param place folder beside which its own files lie  @param where what messages begin with
 local function from_table(raw, place, where)
   local board = {}
-  for key, value in pairs(completed(raw, where)) do board[key] = value end
+  for key, value in pairs(boards.completed(raw, where)) do board[key] = value end
   local places = place == installed() and { place } or { place, installed() }
   check.board(board, where, function(name) return found_in(places, board.start.folder, name) end)
   board.isa = load_isa(board.isa, place, where)
@@ -203,7 +229,7 @@ function boards.named(name, where, place)
   for _, known in ipairs(boards.names()) do
     if known == name then return boards.from_file(("%s/%s.lua"):format(installed(), name)) end
   end
-  fail("--board: expected one of %s, or a file of your own (NAME.lua), found %s", table.concat(boards.names(), ", "), check.shown(name))
+  fail("--board: expected one of %s, or a file of your own (NAME.lua), found %s%s", table.concat(boards.names(), ", "), check.shown(name), boards.hint(name))
 end
 
 --- The fastest board that this CPU can run.

@@ -4,10 +4,13 @@
 --     for (size_t j = FIRST; j < END; j += W) msa_store(TO, VALUE);
 -- becomes one of up to 16 floats at a time: all of them are computed, held, and only then stored, so that TO may be where VALUE loads from.
 -- What is not in this form and computes must be the affair of its template.
+local activations = require "activations"
+
 local flushing = {}
 
 -- Operations that flush. A division is of scalars; loads, stores and splats only move.
-local FLUSHES = { msa_vadd = true, msa_vsub = true, msa_vmul = true, msa_vfma = true, msa_vmax = true, msa_vrelu = true, msa_vgelu = true, msa_vexp = true }
+local FLUSHES = { msa_vadd = true, msa_vsub = true, msa_vmul = true, msa_vfma = true, msa_vmax = true, msa_vexp = true }
+for _, name in ipairs(activations.computed) do FLUSHES[activations.entries[name].vector] = true end
 -- Those that can be computed again lane by lane.
 local EXACT = { msa_vadd = "msa_exact_vadd", msa_vsub = "msa_exact_vsub", msa_vmul = "msa_exact_vmul", msa_vfma = "msa_exact_vfma" }
 

@@ -11,6 +11,7 @@ local dialects = require "import.dialects"
 local files = require "import.file"
 local names = require "import.names"
 local network = require "import.network"
+local preparation = require "import.preparation"
 local shapes = require "import.shapes"
 local warnings = require "import.warnings"
 local weights = require "import.weights"
@@ -29,10 +30,7 @@ local function recognise(ckpt, traits, wanted, keys)
   end
   local candidates = dialects.candidates(traits)
   if wanted then
-    local dialect = dialects.named(wanted)
-    if not dialect then
-      fail("--dialect: expected one of %s, found %s", dialects.list(dialects.all()), names.show(wanted))
-    end
+    local dialect = dialects.named(wanted, "--dialect")
     local expected, found = dialects.contradiction(dialect, traits)
     if expected then
       fail("%s: --dialect %s: expected %s, found %s%s", ckpt.path, dialect.name, expected, found,
@@ -347,11 +345,6 @@ local function volume(ckpt, dialect, traits, options)
   return depth, chunk
 end
 
-local normalisations = {
-  unit = { kind = "unit", mean = { 0, 0, 0 }, std = { 255, 255, 255 } },
-  imagenet255 = { kind = "imagenet255", mean = { 123.675, 116.28, 103.53 }, std = { 58.395, 57.12, 57.375 } },
-}
-
 local function indices(global, blocks)
   local list = {}
   for i = 0, blocks - 1 do
@@ -458,7 +451,7 @@ function import.plan(ckpt, options)
     adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil, adapter_scale = 0.5,
     lora = traits.lora,
     pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
-    normalise = normalisations[dialect.normalise], resize = dialect.resize,
+    normalise = preparation.normalisations[dialect.normalise], resize = dialect.resize,
     click_order = fit.clicks, training = dialect.training,
     depth = fit.depth, chunk = fit.chunk, volumes = fit.depth > 1 and dialect.volumes or nil,
     choices = place.choices, candidates = {}, entries = fit.expected,

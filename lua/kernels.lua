@@ -1,8 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The kernels that a build needs: asked for by shape, written once each, in the order of their first use.
 -- A kernel's name says its shape. Sizes are in floats; rows of a buffer lie its `ld` apart.
+local activations = require "activations"
+local closed = require "closed"
 local flushing = require "flushing"
 local operations = require "operations"
+local schema = require "schema"
 local template = require "template"
 local tiles = require "tiles"
 
@@ -37,6 +40,13 @@ function kernels:unique(base)
   return count == 1 and base or ("%s_v%d"):format(base, count)
 end
 
+-- The templates of kernels, for a message.
+local function templates(folder)
+  local list = {}
+  for _, name in ipairs(require "msagen.sys".list(folder .. "/kernels")) do list[#list + 1] = name:match "^(.+)%.c$" end
+  return list
+end
+
 -- Render file once for a key; the text's prototype is the line that opens the function.
 function kernels:make(file, base, fields)
   local parts = {}
@@ -49,6 +59,9 @@ function kernels:make(file, base, fields)
   local key = file .. " " .. table.concat(parts, " ")
   local name = self.named[key]
   if name then return name end
+  local exists = io.open(("%s/kernels/%s.c"):format(self.folder, file), "rb")
+  if not exists then closed.member(file, templates(self.folder), "kernels: template") end
+  exists:close()
   name = self:unique(base)
   self.named[key] = name
   local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16, cores = self.cores, flushes = self.isa.flushes ~= nil }, { __index = fields })
@@ -67,26 +80,75 @@ function kernels:make(file, base, fields)
   return name
 end
 
--- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. GELU of a panel in parts waits for all of them.
+-- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. What a stored panel in parts goes through once more
+-- waits for all of them.
 local function tile(self, f, b, mr, column)
   local starts, ends = b > 1 or f.init == "keep", b == #f.blocks
-  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends and not (column.parts and f.act == "gelu") and f.act or "none", ends and f.residual
+  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends and (f.activation.in_registers or not column.parts) and f.act or "none", ends and f.residual
   local columns = column.np * 16 // (column.parts or 1)
   return self:make("tile", ("msa_tile_%dx%d_k%d%s"):format(mr, columns, K, act ~= "none" and "_" .. act or ""),
-    { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts, bias = bias, act = act, residual = residual })
+    { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts, bias = bias, act = act,
+      activation = activations.entries[act], residual = residual })
+end
+
+-- Requests: what a layer may ask of a kernel. Anything else is refused, so that no request is granted in part.
+local size, stride = schema.whole(1, math.maxinteger), schema.whole(0, math.maxinteger)
+local function sizes(...)
+  local fields = {}
+  for _, name in ipairs { ... } do fields[name] = { size, true } end
+  return fields
+end
+local function request(required, optional)
+  for name, one in pairs(optional) do required[name] = { one } end
+  return required
+end
+local table_of_rows = schema.record(sizes("n", "ld"))
+
+--- What each request may hold, a schema a kind of kernel.
+kernels.requests = {
+  gemm = request(sizes("M", "N", "K", "lda", "ldc"), { ldb = size, bps = size, cps = size, init = schema.one_of("zero", "bias", "keep"),
+    act = schema.one_of(table.unpack(activations.names)), residual = schema.flag, plan = schema.kind(function(value)
+      if type(value) ~= "table" then return "a plan of tiles" end
+    end) }),
+  layernorm = request(sizes("rows", "C", "ldx", "ldy"), { eps = schema.number }),
+  softmax = request(sizes("rows", "cols", "ld"), { counted = schema.flag }),
+  keys = request(sizes("keys", "d"), { row = size }),
+  attend = request(sizes("M", "keys", "d", "ldq", "ldo"), { row = size, rel = table_of_rows, out_row = table_of_rows, counted = schema.flag,
+    pad = schema.record(sizes("side", "height", "width")) }),
+}
+kernels.requests.layernorm.eps[2] = true
+
+-- Element-wise kernels, and what each needs beside rows and C.
+local ELEMENTWISE = { sum = { "ldx", "ldy", "ldz" }, add = { "ldx", "ldy" }, add2 = { "ldx", "ldy", "ldz" }, add3 = { "ldx", "ldy", "ldz", "ldv" },
+  addscaled = { "ldx", "ldy", "ldz", "s" }, scale = { "ldx", "s" }, gelu = { "ldx" } }
+for kind, needed in pairs(ELEMENTWISE) do
+  local fields = request(sizes("rows", "C"), { ldx = stride, ldy = stride, ldz = stride, ldv = stride, s = schema.number })
+  for _, name in ipairs(needed) do fields[name][2] = true end
+  kernels.requests["rows " .. kind] = fields
+end
+
+-- What is false is not asked for.
+local function check(kind, f)
+  local asked = {}
+  for key, value in pairs(f) do
+    if value ~= false then asked[key] = value end
+  end
+  schema.check(asked, kernels.requests[kind], "kernels: " .. kind)
 end
 
 --- c (M,N) = act(a b), act(a b + bias) or act(c + a b).
 -- M, N, K; lda, ldc; ldb = 16 and bps = K * 16 unless b is not packed; cps = 16 unless c is in panels;
--- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act "none", "gelu" or "relu";
+-- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act one of lua/activations.lua;
 -- residual: c is added to the result, after the bias. Writes whole panels: c has room for N rounded up to 16.
 -- @param f.plan how to cut it, instead of the cheapest plan of lua/tiles.lua
 -- @return name of void f(a, b, [bias,] c)
 function kernels:gemm(f)
+  check("gemm", f)
   local plan = f.plan
   f = { M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb or 16, bps = f.bps or f.K * 16, ldc = f.ldc, cps = f.cps or 16,
     init = f.init or "zero", act = f.act or "none", residual = f.residual or false, panels = (f.N + 15) // 16 }
-  assert(f.M > 0 and f.N > 0 and f.K > 0 and f.lda and f.ldc and not (f.residual and (f.init == "keep" or f.act ~= "none")))
+  f.activation = activations.entries[f.act]
+  assert(not (f.residual and (f.init == "keep" or f.act ~= "none")))
   local sum = f.init == "keep" and "c + a b" or f.init == "bias" and "a b + bias" or "a b"
   f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
   plan = plan or self:plan(f)
@@ -138,11 +200,13 @@ end
 
 --- Layer norm of `rows` rows of C. @return name of void f(x, gamma_beta, y); beta lies round16(C) behind gamma
 function kernels:layernorm(f)
+  check("layernorm", f)
   return self:make("layernorm", ("msa_layernorm_%dx%d"):format(f.rows, f.C),
     { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = literal(f.eps) })
 end
 
 function kernels:softmax(f)
+  check("softmax", f)
   return self:make("softmax", ("msa_softmax_%dx%d"):format(f.rows, f.cols),
     { rows = f.rows, cols = f.cols, padded = round16(f.cols), ld = f.ld, counted = f.counted or false })
 end
@@ -156,6 +220,7 @@ end
 --- Layout of one head's packed keys. @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives the kernel
 -- void f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
 function kernels:keys(f)
+  check("keys", f)
   local tile_keys = kernels.key_tile(f.keys, f.row)
   local count = (f.keys + tile_keys - 1) // tile_keys
   local last = f.keys - (count - 1) * tile_keys
@@ -171,6 +236,7 @@ end
 -- pad {side, height, width}: the keys are the height x width corner of a side x side window whose rest is padding.
 -- @return name, scratch sizes {s, o, stat} in floats
 function kernels:attend(f)
+  check("attend", f)
   local tile_keys = kernels.key_tile(f.keys, f.row)
   local padded = round16(tile_keys)
   local pads = f.pad and f.pad.side * f.pad.side - f.keys or 0
@@ -185,6 +251,8 @@ end
 --- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z += x + y),
 -- "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "scale" (x *= s), "gelu" (x = gelu(x)).
 function kernels:rows(kind, f)
+  if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
+  check("rows " .. kind, f)
   return self:make("rows_" .. kind, ("msa_%s_%dx%d"):format(kind, f.rows, f.C),
     { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s and literal(f.s) or "" })
 end

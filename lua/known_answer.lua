@@ -3,6 +3,7 @@
 -- kernels and on the device by the generated ones. Their CRC-32C must agree, since the arithmetic is defined to the bit.
 -- Covered: a block of tokens of the first encoder MLP; one whole window of the first windowed attention; attention and MLP
 -- of the decoder's first layer. Rows do not depend on each other, so here only some rows of the encoder's are computed.
+local activations = require "activations"
 local kernels = require "kernels"
 local reference -- of the board's class; known.compute sets it
 
@@ -29,7 +30,7 @@ local function linear(x, p) return reference.linear(x, p.weight:reshape { p.weig
 
 local function adapter(x, op)
   local p = op.params
-  return reference.linear(reference[op.act](reference.linear(x, p.D_fc1_weight, p.D_fc1_bias)), p.D_fc2_weight, p.D_fc2_bias)
+  return reference.linear(reference[activations.of(op.act, "known answer: act").name](reference.linear(x, p.D_fc1_weight, p.D_fc1_bias)), p.D_fc2_weight, p.D_fc2_bias)
 end
 
 local function mlp_answer(L, crc)

@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Vector operations of generated kernels, counted in their text: what stands in a loop counts as often as the loop runs.
 -- Loops have constant bounds, stand on one line each, and braces close on lines of their own.
+local activations = require "activations"
+
 local operations = {}
 
-local KINDS = { msa_vfma = "fma", msa_vfma_scalar = "fma", msa_load = "load", msa_store = "store", msa_vadd = "add", msa_vrelu = "relu", msa_vgelu = "gelu" }
+local KINDS = { msa_vfma = "fma", msa_vfma_scalar = "fma", msa_load = "load", msa_store = "store", msa_vadd = "add" }
+for _, name in ipairs(activations.computed) do KINDS[activations.entries[name].vector] = activations.entries[name].counted end
 for lane = 0, 15 do KINDS["msa_vfma_lane" .. lane] = "fma" end
 
 -- How often a loop runs: the inside of its parentheses.
@@ -15,11 +18,12 @@ local function trips(head)
 end
 
 --- Operations of the functions in a list of texts, each of which defines one and stands behind those it calls.
--- @return name -> { fma =, load =, broadcast =, store =, add =, relu =, gelu = } of one call
+-- @return name -> { fma =, load =, broadcast =, store =, add =, and each activation } of one call
 function operations.count(texts)
   local known = {}
   for _, text in ipairs(texts) do
-    local ops = { fma = 0, load = 0, broadcast = 0, store = 0, add = 0, relu = 0, gelu = 0 }
+    local ops = { broadcast = 0 }
+    for _, kind in pairs(KINDS) do ops[kind] = 0 end
     local function add(line, times)
       for name, at in line:gmatch("([%w_]+)%(()") do
         if KINDS[name] then ops[KINDS[name]] = ops[KINDS[name]] + times end

@@ -4,6 +4,8 @@
 -- Work is counted from the operations of the graph, not from the kernels: a click of one point, no mask. Several cores have each
 -- layer's work divided as their static split divides it.
 -- Cycles are those of the board's core, by its file; seconds follow from rates (lua/plan.lua).
+local activations = require "activations"
+local closed = require "closed"
 local cores = require "cores"
 local costs = require "costs"
 local encoder_attention = require "layers.encoder_attention"
@@ -16,8 +18,8 @@ local predict = {}
 local round16 = kernels.round16
 
 -- Vector instructions beside loads, stores and divisions, as templates/ has them: a vector's exponential with the logit's
--- subtraction, maximum and sum; an exact GELU; a layer norm's three passes.
-local EXP, GELU, NORM = 17, 28, 6
+-- subtraction, maximum and sum; a layer norm's three passes.
+local EXP, NORM = 17, 6
 -- Cycles: a row of a softmax or of a norm (two trees of 16, a square root or an exponential of its own), a value that is moved by
 -- itself, a colour of a pixel that is resized and looked up, a call of a kernel.
 local ROW, SCALAR, PIXEL, CALL = 90, 1.5, 12, 40
@@ -46,9 +48,9 @@ function work:vectors(elements, instructions, loads, stores, divisions)
 end
 
 function work:add(rows, width, operands) self:vectors(rows * round16(width), operands or 1, (operands or 1) + 1, 1) end
-function work:gelu(rows, width) self:vectors(rows * round16(width), GELU, 1, 1, 1) end
 function work:activation(act, rows, width)
-  if act == "gelu" then self:gelu(rows, width) else self:vectors(rows * round16(width), 1, 1, 1) end
+  local entry = activations.of(act, "predict: act")
+  self:vectors(rows * round16(width), entry.instructions, 1, 1, entry.divisions)
 end
 
 function work:norm(rows, width)
@@ -80,7 +82,7 @@ end
 function work:adapter(op, rows)
   local hidden, width = op.params.D_fc1_weight.shape[1], op.params.D_fc1_weight.shape[2]
   self:product(rows, hidden, width)
-  self:activation(op.act or "relu", rows, hidden)
+  self:activation(op.act, rows, hidden)
   self:product(rows, width, hidden)
 end
 
@@ -106,8 +108,9 @@ end
 
 function count.layernorm(w, op, tokens) w:norm(tokens, op.params.weight:numel()) end
 function count.add(w, op, tokens) w:add(tokens, w.build.graph.values[op.outputs[1]].width, #op.inputs - 1) end
-function count.gelu(w, op, tokens) w:gelu(tokens, w.build.graph.values[op.outputs[1]].width) end
-function count.relu(w, op, tokens) w:add(tokens, w.build.graph.values[op.outputs[1]].width) end
+for _, act in ipairs(activations.computed) do
+  count[act] = function(w, op, tokens) w:activation(act, tokens, w.build.graph.values[op.outputs[1]].width) end
+end
 function count.adapter(w, op, tokens) w:adapter(op, tokens) end
 function count.window() end
 count.unwindow = count.window
@@ -265,6 +268,7 @@ function predict.layer(L, build)
     local here = tokens
     -- The image grows on the way to the masks.
     if L.kind == "masks" and i > 1 then here = build.graph.values[op.inputs[1]].rows end
+    if not count[op.kind] then closed.member(op.kind, closed.sorted(count), ("predict: layer %s: operation"):format(L.name)) end
     count[op.kind](w, op, here, token_rows, image)
   end
   return { macs = w.macs, busy = product_cycles(w), other = w.other, traffic = costs.traffic(L, build), blocks = (tokens + rows - 1) // rows, share = share(L, build, tokens, rows) }

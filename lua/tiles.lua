@@ -7,7 +7,9 @@
 --   blocks          {{first, count}...} of k
 --   order           "columns": a group of panels meets all rows before the next one; "rows": a tile of rows meets all panels
 --   cycles          what the model expects of one call
---   operations      vector operations of one call: fma, load, broadcast, store, and the epilogue's add, relu, gelu
+--   operations      vector operations of one call: fma, load, broadcast, store, and the epilogue's add and activation
+local activations = require "activations"
+
 local tiles = {}
 
 -- What transfers from farther caches cost where arithmetic covers them: a share of their time.
@@ -22,8 +24,6 @@ local STREAMS = 6
 local FORESEEN = 32
 -- A chain of sums that just fills its latency is held up by anything.
 local SLACK = 1.1
--- Multiplications and multiply-adds of an exact GELU, beside its division.
-local GELU = 22
 
 -- What a board's file need not say: cycles and rates of a common core.
 local CORE = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 4, issue = 4, divide = 8, mispredict = 15 }
@@ -88,7 +88,8 @@ local function count(piece, size) return (piece.last - piece.first) // size end
 
 -- Vector operations of a plan for one call.
 local function operations(isa, f, plan)
-  local ops = { fma = 0, load = 0, broadcast = 0, store = 0, add = 0, relu = 0, gelu = 0 }
+  local ops, act = { fma = 0, load = 0, broadcast = 0, store = 0, add = 0 }, activations.of(f.act, "tiles: act")
+  for _, name in ipairs(activations.computed) do ops[activations.entries[name].counted] = 0 end
   for b, block in ipairs(plan.blocks) do
     local starts, ends = b > 1 or f.init == "keep", b == #plan.blocks
     for _, row in ipairs(plan.rows) do
@@ -106,10 +107,8 @@ local function operations(isa, f, plan)
         if ends and f.residual then
           ops.load, ops.add = ops.load + n * sums, ops.add + n * sums
         end
-        if ends and f.act == "relu" then ops.relu = ops.relu + n * sums end
-        if ends and f.act == "gelu" then
-          ops.gelu, ops.load, ops.store = ops.gelu + n * sums, ops.load + n * sums, ops.store + n * sums
-        end
+        if ends and act.counted then ops[act.counted] = ops[act.counted] + n * sums end
+        if ends and not act.in_registers then ops.load, ops.store = ops.load + n * sums, ops.store + n * sums end
       end
     end
   end
@@ -118,7 +117,7 @@ end
 
 -- Cycles of a plan for one call: for every kind of tile, what the core does and what the caches bring.
 local function cycles(isa, board, f, plan)
-  local core = board.core
+  local core, act = board.core, activations.of(f.act, "tiles: act")
   local whole_b, whole_c = f.panels * 64 * f.K, f.M * f.panels * 64
   local total = 0
   for b, block in ipairs(plan.blocks) do
@@ -132,7 +131,7 @@ local function cycles(isa, board, f, plan)
         local busy = step_cycles(isa, core, row.mr, vectors, block.count) + (block.count > FORESEEN and core.mispredict or 0) + core.fma_latency
           + (starts and sums / core.loads_per_cycle or 0) + sums / core.stores_per_cycle
         if ends and f.residual then busy = busy + sums / core.loads_per_cycle end
-        if ends and f.act == "gelu" then busy = busy + sums * (GELU / core.fma_per_cycle + core.divide) end
+        if ends then busy = busy + sums * (act.arithmetic / core.fma_per_cycle + act.divisions * core.divide) end
         local tile_a, group_b = row.mr * block.count * 4, column.np * 64 * block.count
         local stored = transfer(board, sums * isa.width * 4, whole_c + block_a)
         if starts then busy = busy + SCATTERED * stored end
@@ -216,7 +215,7 @@ local function depths(f)
 end
 
 --- All plans for a product, the cheapest first.
--- @param f M, panels, K; init "zero", "bias" or "keep"; act "none", "relu" or "gelu"; residual
+-- @param f M, panels, K; init "zero", "bias" or "keep"; act one of lua/activations.lua; residual
 -- @return list of plans, with cycles but without operations
 function tiles.candidates(isa, board, f)
   local core = filled(board.core, CORE)

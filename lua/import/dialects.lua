@@ -1,5 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The known dialects (one file each in import/dialects/, found by looking there) and which of them a file may be.
+-- The known dialects (one file each in import/dialects/, found by looking there, checked by import/dialect_check.lua) and which of them a file may be.
+
+local closed = require "closed"
+local fail = require "fail"
+local marks = require "import.marks"
 
 local dialects = {}
 
@@ -19,28 +23,45 @@ local function files(path)
   return list
 end
 
+-- The table of a dialect's file, checked; what is wrong in it is the file's error.
+local function load_dialect(stem)
+  local path = ("%s/%s.lua"):format(folder(), stem)
+  local ok, dialect = pcall(require, "import.dialects." .. stem)
+  if not ok then
+    if type(dialect) == "table" then error(dialect, 0) end
+    fail("%s: expected a file that returns a table, found %s", path, (tostring(dialect):gsub("%c", " ")))
+  end
+  require "import.dialect_check".dialect(dialect, path, stem)
+  return dialect
+end
+
 local known
 
 --- All dialects, oldest first.
 function dialects.all()
   if not known then
-    known = {}
+    local list = {}
     for _, file in ipairs(files(folder())) do
-      local stem = file:match("^([%w%-]+)%.lua$")
-      if stem then known[#known + 1] = require("import.dialects." .. stem) end
+      local stem = file:match("^(.+)%.lua$")
+      if stem then list[#list + 1] = load_dialect(stem) end
     end
-    table.sort(known, function(a, b)
+    table.sort(list, function(a, b)
       if a.order ~= b.order then return a.order < b.order end
       return a.name < b.name
     end)
+    known = list
   end
   return known
 end
 
-function dialects.named(name)
-  for _, dialect in ipairs(dialects.all()) do
+--- The dialect of a name. @param where what a refusal begins with, or nil: gives nil for a name that is none
+function dialects.named(name, where)
+  local all = {}
+  for i, dialect in ipairs(dialects.all()) do
     if dialect.name == name then return dialect end
+    all[i] = dialect.name
   end
+  if where then closed.member(name, all, where) end
 end
 
 --- "sam, msa-2023, ..." of some dialects.
@@ -50,33 +71,16 @@ function dialects.list(some, separator)
   return table.concat(list, separator or ", ")
 end
 
-local spoken = {
-  rel = {
-    rel_pos = "relative positions named rel_pos_h/w",
-    rel = "relative positions named rel_h/w",
-    both = "relative positions named both rel_pos_h/w and rel_h/w",
-  },
-  mlp = {
-    lin = "decoder MLPs named mlp.lin1/lin2",
-    layers = "decoder MLPs named mlp.layers/fc",
-    both = "decoder MLPs named both mlp.lin1/lin2 and mlp.layers/fc",
-  },
-  encoder_adapters = { [true] = "encoder adapters", [false] = "no encoder adapters" },
-  decoder_adapters = { [true] = "decoder adapters", [false] = "no decoder adapters" },
-  lora = { [true] = "LoRA pairs", [false] = "no LoRA pairs" },
-}
-local order = { "rel", "mlp", "encoder_adapters", "decoder_adapters", "lora" }
-
 --- nil if the traits may be the dialect's; else what it needs and what was found, as texts.
 function dialects.contradiction(dialect, traits)
-  for _, mark in ipairs(order) do
-    local found, fits, wanted = traits[mark], false, {}
-    for _, value in ipairs(dialect.marks[mark]) do
+  for _, mark in ipairs(marks) do
+    local found, fits, wanted = traits[mark.name], false, {}
+    for _, value in ipairs(dialect.marks[mark.name]) do
       fits = fits or found == value
-      wanted[#wanted + 1] = spoken[mark][value]
+      wanted[#wanted + 1] = mark.spoken[value]
     end
     if not fits and found ~= "none" then
-      return table.concat(wanted, " or "), spoken[mark][found]
+      return table.concat(wanted, " or "), mark.spoken[found]
     end
   end
   if traits.lora and traits.encoder_adapters then
@@ -96,8 +100,8 @@ end
 --- What the names show, in words.
 function dialects.describe(traits)
   local list = {}
-  for _, mark in ipairs(order) do
-    list[#list + 1] = spoken[mark][traits[mark]]
+  for _, mark in ipairs(marks) do
+    if traits[mark.name] ~= "none" then list[#list + 1] = mark.spoken[traits[mark.name]] end
   end
   return table.concat(list, ", ")
 end

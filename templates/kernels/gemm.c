@@ -8,9 +8,9 @@ void $(name)(const float *restrict a, const float *restrict b,$(init == "bias" a
 @   local bias = init == "bias" and b == #blocks and (" bias + j * 16%s,"):format(n) or ""
 @   local loop = column.parts and ("for (size_t n = 0; n < 16; n += %d) "):format(16 // column.parts) or ""
 $(pad)$(loop)$(tile(b, row.mr, column))(a + i * $(lda) + $(blocks[b].first), b + j * $(bps) + $(blocks[b].first * ldb)$(n),$(bias) c + i * $(ldc) + j * $(cps)$(n));
-@   if column.parts and act == "gelu" and b == #blocks then
+@   if column.parts and not activation.in_registers and b == #blocks then
 $(pad)for (size_t r = 0; r < $(row.mr); ++r) {
-$(pad)    for (size_t n = 0; n < 16; n += $(W)) msa_store(c + (i + r) * $(ldc) + j * $(cps) + n, msa_vgelu(msa_load(c + (i + r) * $(ldc) + j * $(cps) + n)));
+$(pad)    for (size_t n = 0; n < 16; n += $(W)) msa_store(c + (i + r) * $(ldc) + j * $(cps) + n, $(activation.vector)(msa_load(c + (i + r) * $(ldc) + j * $(cps) + n)));
 $(pad)}
 @   end
 @ end

@@ -70,10 +70,11 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
     const msa_vec bias$(v) = msa_load(bias + $(v * W));
 @   end
 @ end
+@ local activated = activation.in_registers and activation.vector
 @ local function result(m, v)
 @   local value = ("c%d_%d"):format(m, v)
 @   if bias then value = ("msa_vadd(%s, bias%d)"):format(value, v) end
-@   if act == "relu" then value = ("msa_vrelu(%s)"):format(value) end
+@   if activated then value = ("%s(%s)"):format(activated, value) end
 @   if residual then value = ("msa_vadd(msa_load(c + %d), %s)"):format(m * ldc + at(v, cps), value) end
 @   return value
 @ end
@@ -82,14 +83,14 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
 @   -- Held step by step, so that beside the sums there is one vector more at a time.
 @   local steps = {}
 @   if bias then steps[#steps + 1] = function(sum, v) return ("msa_vadd(%s, bias%d)"):format(sum, v) end end
-@   if act == "relu" then steps[#steps + 1] = function(sum) return ("msa_vrelu(%s)"):format(sum) end end
+@   if activated then steps[#steps + 1] = function(sum) return ("%s(%s)"):format(activated, sum) end end
 @   if residual then steps[#steps + 1] = function(sum, v, m) return ("msa_vadd(msa_load(c + %d), %s)"):format(m * ldc + at(v, cps), sum) end end
 @   if #steps == 0 then steps[1] = function(sum) return sum end end
 @   for _, step in ipairs(steps) do for m = 0, MR - 1 do for v = 0, last do
     c$(m)_$(v) = msa_hold($(step(("c%d_%d"):format(m, v), v, m)));
 @   end end end
     if (msa_flushed()) {
-        static const msa_tile_shape tile = { $(MR), $(N), $(K), $(lda), $(ldb), $(bps), $(ldc), $(cps), $(starts), $(act == "relu"), $(residual) };
+        static const msa_tile_shape tile = { $(MR), $(N), $(K), $(lda), $(ldb), $(bps), $(ldc), $(cps), $(starts), $(activation.exact == "relu"), $(residual) };
         $(exact)(a, b, $(bias and "bias" or "NULL"), c, &tile);
     } else {
 @   for m = 0, MR - 1 do for v = 0, last do
@@ -101,11 +102,11 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
     msa_store(c + $(m * ldc + at(v, cps)), $(result(m, v)));
 @   end end
 @ end
-@ if act == "gelu" then
+@ if not activation.in_registers then
     for (size_t i = 0; i < $(MR); ++i) {
 @   local side = cps == 16 and N or math.min(N, 16)
 @   for p = 0, N // side - 1 do
-        for (size_t j = 0; j < $(side); j += $(W)) msa_store(c + i * $(ldc) + $(p * cps) + j, msa_vgelu(msa_load(c + i * $(ldc) + $(p * cps) + j)));
+        for (size_t j = 0; j < $(side); j += $(W)) msa_store(c + i * $(ldc) + $(p * cps) + j, $(activation.vector)(msa_load(c + i * $(ldc) + $(p * cps) + j)));
 @   end
     }
 @ end

@@ -275,3 +275,19 @@ describe("a board of one's own", function()
     refuses(function() build 'device "own/absent.lua"' end, "own/absent.lua: expected a board's file, found none")
   end)
 end)
+
+describe("a name that is no board's", function()
+  it("is refused with the nearest, by name or by the chips that a summary names", function()
+    for wrong, name in pairs { ["cortex-m8"] = false, cortexm7 = "cortex-m7", ["x86_64_avx2"] = "x86-64-avx2", stm32h7 = "cortex-m7", STM32H743 = "cortex-m7", imx8m = false,
+      ["i.MX8M"] = "cortex-a53", tensorflow = false } do
+      local hint = boards.hint(wrong)
+      if name then equal(hint, (" (did you mean %s?)"):format(name), wrong) else assert(not hint:find "x86", hint) end
+      refuses(function() boards.named(wrong) end, "--board: expected one of cortex-a53", "found " .. wrong, name or "")
+    end
+  end)
+
+  it("is refused as the one that a board is like, and as an instruction set", function()
+    refuses(function() boards.named({ like = "cortex-m77" }, "up.lua") end, "up.lua: like", "did you mean cortex-m7?")
+    refuses(function() boards.named({ like = "cortex-m7", name = "up", isa = "avx22" }, "up.lua") end, "up.lua: isa", "did you mean avx2?")
+  end)
+end)

@@ -64,7 +64,7 @@ describe("the dialect", function()
   end)
 
   it("must be known", function()
-    refuses(function() load(fake.model "sam", { dialect = "msa-2022" }) end, "--dialect", "sam, msa-2023, msa-2024, msa-2025, msa-paper", "msa-2022")
+    refuses(function() load(fake.model "sam", { dialect = "msa-2022" }) end, "--dialect", "expected sam, msa-2023, msa-2024, msa-2025 or msa-paper, found msa-2022")
   end)
 
   it("is none where marks of several are mixed", function()

@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The marks that dialects are told by: what the names of a file's tensors may show (import/names.lua finds it), and how it is said.
+-- In this order they are asked. "both", a mixture, is no value of a dialect; "none" shows nothing.
+
+local either = "both"
+
+local marks = {
+  { name = "rel", spoken = {
+    rel_pos = "relative positions named rel_pos_h/w",
+    rel = "relative positions named rel_h/w",
+    [either] = "relative positions named both rel_pos_h/w and rel_h/w",
+    none = "no relative positions",
+  } },
+  { name = "mlp", spoken = {
+    lin = "decoder MLPs named mlp.lin1/lin2",
+    layers = "decoder MLPs named mlp.layers/fc",
+    [either] = "decoder MLPs named both mlp.lin1/lin2 and mlp.layers/fc",
+    none = "no decoder MLPs",
+  } },
+  { name = "encoder_adapters", spoken = { [true] = "encoder adapters", [false] = "no encoder adapters" } },
+  { name = "decoder_adapters", spoken = { [true] = "decoder adapters", [false] = "no decoder adapters" } },
+  { name = "lora", spoken = { [true] = "LoRA pairs", [false] = "no LoRA pairs" } },
+}
+
+for _, mark in ipairs(marks) do
+  mark.values = {}
+  for value in pairs(mark.spoken) do
+    if value ~= either and value ~= "none" then mark.values[#mark.values + 1] = value end
+  end
+  table.sort(mark.values, function(a, b) return tostring(a) < tostring(b) end)
+end
+
+return marks

@@ -1,0 +1,155 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Closed sets, everywhere: each field and each value of every schema misspelt in turn is refused, never taken for something else.
+
+local spec = require "spec"
+local misspelling = require "misspelling"
+local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
+local schema = require "schema"
+local activations = require "activations"
+local dialects = require "import.dialects"
+local dialect_check = require "import.dialect_check"
+local kernels = require "kernels"
+
+describe("a schema", function()
+  local fields = { size = { schema.whole(1, 8), true }, how = { schema.one_of("slow", "fast") }, on = { schema.flag },
+    inner = { schema.record { way = { schema.one_of("in", "out"), true } } }, list = { schema.list_of(schema.one_of("left", "right"), 1) } }
+  local function check(t) schema.check(t, fields, "f.lua") end
+
+  it("takes what it says", function()
+    check { size = 8 }
+    check { size = 3.0, how = "fast", on = false, inner = { way = "in" }, list = { "left", "right" } }
+  end)
+
+  it("refuses the rest in one line that names the nearest", function()
+    refuses(function() check { size = 8, hwo = "fast" } end, "f.lua: expected one of the fields how, inner, list, on, size, found hwo (did you mean how?)")
+    refuses(function() check { size = 8, how = "fats" } end, "f.lua: how: expected slow or fast, found fats (did you mean fast?)")
+    refuses(function() check { size = 9 } end, "f.lua: size: expected a whole number from 1 to 8, found 9")
+    refuses(function() check {} end, "f.lua: size: expected a whole number from 1 to 8, found none")
+    refuses(function() check { size = 8, inner = { wya = "in" } } end, "f.lua: inner: expected one of the fields way, found wya (did you mean way?)")
+    refuses(function() check { size = 8, list = { "left", "rihgt" } } end, "f.lua: list: expected left or right as number 2, found rihgt (did you mean right?)")
+    refuses(function() check { size = 8, list = {} } end, "found an empty one")
+    refuses(function() check { size = 8, [3] = true } end, "found 3")
+  end)
+
+  it("of what is read alone lets other fields pass", function()
+    schema.check_known({ size = 8, other = 1, inner = { way = "in", more = 2 } }, fields, "m.json")
+    refuses(function() schema.check_known({ size = 8, how = "fats" }, fields, "m.json") end, "m.json: how", "fats")
+    refuses(function() schema.check_known({ size = 8, inner = { way = "it" } }, fields, "m.json") end, "m.json: inner: way", "it")
+    refuses(function() schema.check_known({ size = 8, inner = 3 }, fields, "m.json") end, "m.json: inner: expected a table, found 3")
+  end)
+end)
+
+describe("a dialect's file", function()
+  local function of(name, changes)
+    local made = {}
+    for key, value in pairs(dialects.named(name)) do made[key] = value end
+    for key, value in pairs(changes) do
+      if value == "none" then made[key] = nil else made[key] = value end
+    end
+    return made
+  end
+  local function check(t) dialect_check.dialect(t, "made/up.lua") end
+
+  for _, dialect in ipairs(dialects.all()) do
+    it(dialect.name .. ": every slip is its own error", function()
+      check(dialect)
+      assert(misspelling(dialect, dialect_check.fields, check, "made/up.lua") > 100)
+    end)
+  end
+
+  it("that is no table, or has another name, is refused", function()
+    refuses(function() dialect_check.dialect(nil, "up.lua", "up") end, "up.lua: expected a file that returns a table, found nothing")
+    refuses(function() dialect_check.dialect(dialects.named "sam", "up.lua", "up") end, "up.lua: name: expected up, as the file is called, found sam")
+  end)
+
+  it("has fields that agree", function()
+    local function wrong(name, changes, ...) refuses(function() check(of(name, changes)) end, "made/up.lua: ", ...) end
+    wrong("msa-2023", { adapter_activation = "none" }, "adapter_activation: expected gelu or relu beside adapters", "found none")
+    wrong("sam", { adapter_activation = "gelu" }, "adapter_activation", "found gelu")
+    wrong("msa-2024", { default_size = "none" }, "default_size", "grid_from = tables")
+    wrong("sam", { default_size = 1024 }, "default_size", "grid_from = tables")
+    wrong("msa-2024", { least_mask_tokens = "none" }, "least_mask_tokens", "mask_rule = first")
+    wrong("msa-2023", { least_mask_tokens = 4 }, "least_mask_tokens")
+    wrong("sam", { volumes = "runs" }, "volumes: expected false")
+    wrong("sam", { adapters = "encoder", adapter_activation = "gelu" }, "marks: encoder_adapters")
+    wrong("msa-2023", { adapters = "paper" }, "marks: decoder_adapters")
+    wrong("msa-2023", { pad_without_adapters = "zero" }, "pad_without_adapters")
+  end)
+
+  it("spells names that can be read back", function()
+    local function wrong(pair, ...) refuses(function() check(of("msa-2023", { spelling = { pair } })) end, "made/up.lua: spelling", ...) end
+    wrong({ "image_encoder.blocks.N.attn.rel_h", "image_encoder.blocks.attn.rel_pos_h" }, "as many indices N")
+    wrong({ "image_encoder.a", "vision.a" }, "image_encoder., prompt_encoder. or mask_decoder.", "vision.a")
+    wrong({ "a" }, "{ name in the file, SAM's name }")
+    wrong({ "a", 3 }, "found 3")
+    refuses(function()
+      check(of("msa-2023", { spelling = { { "a", "image_encoder.a" }, { "b", "image_encoder.a" } } }))
+    end, "spelling: number 2: expected each name once, found image_encoder.a twice")
+  end)
+
+  it("takes warnings as texts, or with the option that answers them", function()
+    check(of("sam", { warnings = { "look", { text = "and look", option = "click_order" } } }))
+    refuses(function() check(of("sam", { warnings = { { text = "x", optoin = "dialect" } } })) end, "warnings: number 1", "optoin", "did you mean option?")
+    refuses(function() check(of("sam", { warnings = { { text = "x", option = "dialetc" } } })) end, "dialetc")
+  end)
+end)
+
+describe("requests of kernels", function()
+  local samples = { gemm = { M = 4, N = 16, K = 8, lda = 16, ldc = 16 }, layernorm = { rows = 1, C = 8, ldx = 16, ldy = 16, eps = 1e-6 },
+    softmax = { rows = 1, cols = 4, ld = 16 }, keys = { keys = 4, d = 8 }, attend = { M = 1, keys = 4, d = 8, ldq = 16, ldo = 16,
+      rel = { n = 2, ld = 16 }, out_row = { n = 2, ld = 16 }, pad = { side = 3, height = 2, width = 2 } } }
+  for kind, fields in pairs(kernels.requests) do
+    local rows = kind:match "^rows (.*)$"
+    local sample = rows and { rows = 1, C = 8, ldx = 16, ldy = 16, ldz = 16, ldv = 16, s = 0.5 } or samples[kind]
+    it(kind .. ": every slip is refused", function()
+      local where = "kernels: " .. kind
+      local function check(t) schema.check(t, fields, where) end
+      check(sample)
+      assert(misspelling(sample, fields, check, where) > 5)
+    end)
+  end
+
+  it("reach their check from the functions that layers call", function()
+    local set = kernels.new({ width = 1, registers = 16 }, { core = {}, caches = {} }, "templates")
+    for kind, sample in pairs(samples) do
+      local wrong = { oops = true }
+      for key, value in pairs(sample) do wrong[key] = value end
+      refuses(function() set[kind](set, wrong) end, "kernels: " .. kind, "found oops")
+    end
+    refuses(function() set:gemm { M = 4, N = 16, K = 8, lda = 16, ldc = 16, act = "relu6" } end, "kernels: gemm: act: expected gelu, none or relu, found relu6 (did you mean relu?)")
+    refuses(function() set:rows("addd", { rows = 1, C = 1 }) end, "kernels: rows: expected add, add2", "found addd")
+  end)
+end)
+
+describe("activations", function()
+  it("are known by one table", function()
+    equal(activations.names, { "gelu", "none", "relu" })
+    refuses(function() activations.of("rleu", "x") end, "x: expected gelu, none or relu, found rleu (did you mean relu?)")
+  end)
+end)
+
+local sys = spec.host "msagen.sys"
+if not sys then return end
+local board_check, boards = require "board_check", require "boards"
+local reference = require "msagen.reference"
+
+describe("activations of the host", function()
+  it("each have their naive kernel", function()
+    for _, name in ipairs(activations.computed) do equal(type(reference[name]), "function", name) end
+  end)
+end)
+
+describe("a board's table", function()
+  local sample = dofile(msagen.datadir .. "/boards/cortex-m7.lua")
+  it("every slip of the pen is refused", function()
+    local function check(t) board_check.board(t, "made/up.lua", function() return "." end) end
+    assert(misspelling(boards.completed(sample, "made/up.lua"), board_check.fields, check, "made/up.lua") > 100)
+  end)
+
+  it("so is every one in an instruction set's", function()
+    for _, name in ipairs { "avx2", "helium" } do
+      local isa = dofile(("%s/lua/isa/%s.lua"):format(msagen.datadir, name))
+      assert(misspelling(isa, board_check.isa_fields, function(t) board_check.isa(t, "made/up.lua") end, "made/up.lua") > 50)
+    end
+  end)
+end)
