@@ -167,13 +167,22 @@ local function stream_of(build)
   return out
 end
 
+-- A step of the plan of the arena, in the numbering of layers: "encode 0"; "tokens" before the decoder, "results" after it.
+local function moment_of(build, step)
+  local layers = build.graph.fused
+  for _, L in ipairs(layers) do
+    if L.step == step then return ("%s %d"):format(L.phase, L.number) end
+  end
+  return step > layers[#layers].step and "results" or "tokens"
+end
+
 local function manifest(build, device, blob, info, files)
   local m, json = build.model, require "msagen.json"
   local layers, buffers = {}, {}
   for i, L in ipairs(build.graph.fused) do
-    layers[i] = { name = L.name, kind = L.kind, phase = L.decoding and "decode" or "encode", macs = L.macs, bytes = costs.bytes(L, build), weights_offset = L.weights_at * 4, weights_bytes = L.segment:floats(#build.banks) * 4, bank_bytes = L.segment.own * 4, scratch_bytes = L.scratch * 4 }
+    layers[i] = { name = L.name, kind = L.kind, phase = L.phase, number = L.number, macs = L.macs, bytes = costs.bytes(L, build), weights_offset = L.weights_at * 4, weights_bytes = L.segment:floats(#build.banks) * 4, bank_bytes = L.segment.own * 4, scratch_bytes = L.scratch * 4 }
   end
-  for i, b in ipairs(build.graph.memory.buffers) do buffers[i] = { name = b.name, offset = b.offset * 4, bytes = b.floats * 4, first_step = b.first, last_step = b.last } end
+  for i, b in ipairs(build.graph.memory.buffers) do buffers[i] = { name = b.name, offset = b.offset * 4, bytes = b.floats * 4, first = moment_of(build, b.first), last = moment_of(build, b.last) } end
   local pruned = {}
   for i, p in ipairs(build.graph.pruned or {}) do pruned[i] = { layer = p.layer, what = p.what, tensors = json.array(p.tensors), macs = p.macs } end
   local segments = {}
@@ -250,6 +259,7 @@ function compiler.build(device, dir, where, progress)
     progress("writing C", 1, 1)
     local texts = emit.texts(build, blob, info)
     for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
+    texts["msa.h"] = emit.version(texts["msa.h"])
     texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.board.arithmetic)
     if several then texts["msa_threads.h"] = sys.read_file(msagen.datadir .. "/runtime/msa_threads.h") end
     for _, list in ipairs { runtime, runner } do

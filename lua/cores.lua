@@ -34,7 +34,7 @@ end
 --- What templates write loops over a core's units with. One core has constants; several have a table `name` in the text.
 function cores.loops(n)
   local loops = { cores = n, core_parameter = n > 1 and ", uint32_t core" or "", core_argument = n > 1 and ", core" or "",
-    team_parameter = n > 1 and ", void *team, uint32_t core" or "" }
+    team_parameter = n > 1 and ", msa_session *session, uint32_t core" or "" }
   --- C initialiser of the bounds, each times `scale`.
   function loops.shares(count, scale, bounds)
     local list = bounds or cores.split(count, n)

@@ -143,6 +143,15 @@ local function spaced(n)
   return (s:reverse():gsub("(%d%d%d)", "%1 "):reverse():gsub("^ ", ""))
 end
 
+--- The one numbering of layers, in comments, hook, profile and manifest: a phase, and a number within it from 0. Leaves L.phase, L.number.
+local function number_layers(layers)
+  local phase, number = "encode", 0
+  for _, L in ipairs(layers) do
+    if L.kind == "dense_prompt" then phase, number = "decode", 0 end
+    L.phase, L.number, number = phase, number, number + 1
+  end
+end
+
 local function layer_text(L, folder, loops, blob, tables)
   local own = ("arena + %d"):format(L.scratch_at + L.shared)
   if loops.cores > 1 then own = ("%s + core * (size_t)%d"):format(own, L.own) end
@@ -152,8 +161,8 @@ local function layer_text(L, folder, loops, blob, tables)
   if L.uses then fields.position_at, fields.position_bank, fields.position_buffer = blob.position_at, blob.position_bank, tables end
   local env = setmetatable(fields, { __index = loops })
   local text = template.file(folder, "layers/" .. (L.template or L.kind) .. ".c", env)
-  local head = ("/* Layer %d, %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
-    L.step, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4), spaced(L.scratch * 4))
+  local head = ("/* Layer %d of %s: %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
+    L.number, L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4), spaced(L.scratch * 4))
   return head .. text
 end
 
@@ -175,6 +184,15 @@ function emit.arith(text, class)
   return result
 end
 
+--- runtime/msa.h with the version of this msagen, as a number that #if can compare and as text.
+function emit.version(text)
+  local major, minor, patch = msagen.version:match "^(%d+)%.(%d+)%.(%d+)"
+  local by = ("#define MSA_VERSION %d\n#define MSA_VERSION_TEXT \"%s\"\n"):format(major * 10000 + minor * 100 + patch, msagen.version)
+  local result, count = text:gsub("#ifndef MSA_VERSION [^\n]*\n#define MSA_VERSION 0\n#define MSA_VERSION_TEXT [^\n]*\n#endif\n", by)
+  assert(count == 1, "msa.h does not say where the version stands")
+  return result
+end
+
 --- All generated texts: file name -> text, for prefix msa.
 function emit.texts(build, blob, info)
   local graph, model, board, kernel_set = build.graph, build.model, build.board, build.kernels
@@ -184,12 +202,11 @@ function emit.texts(build, blob, info)
     model.source.sha256, model.dialect, board.name, model.image_size, model.depth, board.arithmetic)
   local loops = require("cores").loops(graph.cores or 1)
   local encode, decode = {}, {}
-  local decoding = false
+  number_layers(graph.fused)
   for _, L in ipairs(graph.fused) do
-    if L.kind == "dense_prompt" then decoding = true end
     L.text = layer_text(L, folder, loops, blob, graph.stream and graph.memory.by_name.tables.offset or false)
-    L.decoding = decoding
-    local list = decoding and decode or encode
+    L.decoding = L.phase == "decode"
+    local list = L.decoding and decode or encode
     list[#list + 1] = L
   end
   local prototypes = {}
@@ -209,14 +226,16 @@ function emit.texts(build, blob, info)
   for i, bank in ipairs(build.banks) do bank_names[i] = bank.name or "default" end
   local bank_macros = require("import.text").identifiers(bank_names)
   local env = {
-    made_by = made_by, origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = memory, lde = lde,
+    version = msagen.version, made_by = made_by, origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = memory, lde = lde,
     encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "), arithmetic = board.arithmetic,
     token_rows = network.token_rows(model), max_points = network.MAX_POINTS, table = table, spaced = spaced,
     text_macros = model.texts and require("import.text").identifiers(model.texts.names) or {},
     linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there
     answer = require("known_answer").compute(build), banks = build.banks, bank_macros = bank_macros,
-    cores = loops.cores, core_parameter = loops.core_parameter, core_argument = loops.cores > 1 and ", core" or "", team_argument = loops.cores > 1 and ", s->team, core" or "",
-    layer_end = function(i) return loops.cores > 1 and ("msa_layer_end(s, %d, core)"):format(i) or ("msa_progress(%d) != 0"):format(i) end,
+    cores = loops.cores, core_parameter = loops.core_parameter, core_argument = loops.cores > 1 and ", core" or "", team_argument = loops.cores > 1 and ", s, core" or "",
+    layer_end = function(phase, number)
+      return (loops.cores > 1 and "msa_layer_end(s, MSA_PHASE_%s, %d, core)" or "msa_progress(s, MSA_PHASE_%s, %d) != 0"):format(phase, number)
+    end,
     streamed = graph.stream and stream or false, pieces = graph.stream and { encode = graph.stream.encode.items, decode = graph.stream.decode.items },
     session_const = loops.cores == 1 and not graph.stream and "const " or "",
     bank_of = function(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa.h - types and statuses of a compiled Medical SAM Adapter; msa_model.h adds the sizes and the four functions. */
+/* msa.h - types, statuses and hooks of a compiled Medical SAM Adapter; msa_model.h adds this model's sizes and the functions that take a session. */
 #ifndef MSA_H
 #define MSA_H
 
@@ -11,16 +11,34 @@
 extern "C" {
 #endif
 
+/* Of the msagen that wrote this file: 10000 * major + 100 * minor + patch, and the same as text. */
+#ifndef MSA_VERSION /* the generator puts its own version in place of these four lines */
+#define MSA_VERSION 0
+#define MSA_VERSION_TEXT "0.0.0"
+#endif
+
+/* Raised by one whenever a declaration here or in msa_model.h changes. 2: hooks have the session, msa_progress the phase. */
+#define MSA_API_LEVEL 2
+
 /* Largest width and height of an image, pixels. */
 #define MSA_MAX_SIDE 16384u
 
 /* The arena's and the weights' addresses are multiples of this many bytes. */
 #define MSA_ALIGNMENT 64u
 
+/* Before a declaration, for an array that may be one of them: MSA_ALIGNED static unsigned char arena[MSA_MODEL_ARENA_BYTES]; */
+#if defined(__GNUC__)
+#define MSA_ALIGNED __attribute__((aligned(64)))
+#elif defined(__cplusplus)
+#define MSA_ALIGNED alignas(64)
+#else
+#define MSA_ALIGNED _Alignas(64)
+#endif
+
 /* Cores of one session at most. */
 #define MSA_MAX_CORES 8u
 
-/* What a call came to. Numbers are never reused. */
+/* Result of a call. Status codes are stable: a number is never reused. */
 typedef enum msa_status {
     MSA_OK = 0,
     MSA_E_ARGUMENT = 1,     /* a null pointer, or a session that msa_open did not open */
@@ -49,6 +67,12 @@ typedef enum msa_status {
     MSA_E_CORES = 24,       /* the build is for several cores, and msa_cores_start found no others, or not so many */
     MSA_E_FETCH = 25        /* a hook that fetches weights failed; the session is as after opening */
 } msa_status;
+
+/* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers alike: from 0 within a phase. */
+typedef enum msa_phase {
+    MSA_PHASE_ENCODE = 0,   /* msa_encode; MSA_MODEL_LAYERS_ENCODE layers */
+    MSA_PHASE_DECODE = 1    /* msa_segment; MSA_MODEL_LAYERS_DECODE layers for each slice */
+} msa_phase;
 
 struct msa_image;
 
@@ -102,10 +126,11 @@ typedef struct msa_mask {
 /* The status in words, for a log; static text. */
 const char *msa_status_text(msa_status status);
 
-/* Hook: called after every layer with its number, counted from 0 within a call. Feed a watchdog here.
+/* Hook: called on core 0 after every layer, with the session whose call is under way. Feed a watchdog here.
+ *   layer   its number, from 0 within the phase; of a volume's msa_segment, once more for each slice
  * Return 0 to go on; anything else ends the call with MSA_E_CANCELLED. The library's own goes on;
  * a product that defines it replaces that. */
-int msa_progress(uint32_t layer);
+int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer);
 
 /* Hook: what a counter of this core's cycles shows, or of anything as even; it must not go back, so 32 bits are to be carried on. Nothing in the
  * library calls it: it is for a product's msa_progress, to time layers and keep deadlines, and without an operating system for the test bench.
@@ -124,10 +149,10 @@ uint64_t msa_cycles(void);
 int msa_cores_start(void *team, msa_session *s);
 
 /* Hook: a barrier. Returns when all MSA_MODEL_CORES cores have called it, each with its number; what any wrote before is then
- * seen by all. A call has one or more a layer, always the same number on every core: it never blocks for long while all run.
+ * seen by all. Once all have come, s is no longer for the hook to read: it may be the caller's again. A call has one or more a layer, always the same number on every core: it never blocks for long while all run.
  * Caches must be coherent (Cortex-A: the SMP bit is set, the memory is inner shareable), for cores write neighbouring bytes of
  * one cache line. Where they are not, arena and session have to be uncached, or written through and invalidated here. */
-void msa_cores_wait(void *team, uint32_t core);
+void msa_cores_wait(void *team, msa_session *s, uint32_t core);
 
 /* What the other cores call, 1 to MSA_MODEL_CORES - 1: this core's part of the work at hand, with the same floating-point
  * environment as core 0 (unit switched on, rounding to nearest, subnormals kept; else the call ends with MSA_E_ENVIRONMENT)
@@ -144,12 +169,12 @@ void msa_work(msa_session *s, uint32_t core);
  * MSA_ALIGNMENT; dst lies in the arena, and nobody reads or writes there until msa_weights_fetch_wait has returned. Where a DMA engine
  * writes past the caches: clean and invalidate dst's lines here, for what lay there before may still be on its way to memory.
  * Returns 0, or anything else if it cannot: nothing is then written, and msa_weights_fetch_wait is not called. */
-int msa_weights_fetch_begin(uint64_t offset, size_t bytes, void *dst);
+int msa_weights_fetch_begin(msa_session *session, uint64_t offset, size_t bytes, void *dst);
 
 /* Hook: return when what was begun is done, and core 0 reads the new bytes at dst (invalidate its lines once more where a DMA engine wrote:
  * they may have been read ahead). What a barrier makes seen of core 0's writes, other cores must see of these, too.
  * Returns 0, or anything else if they did not come; either way nothing is written at dst any more. Called once for each begin that returned 0. */
-int msa_weights_fetch_wait(void);
+int msa_weights_fetch_wait(msa_session *session);
 
 /* Enlarges mask logits to the image, a row at a time: bilinear, pixel centres (align_corners = false), float32.
  * Where the model fits the longest side into a square, by way of that square; else directly. Fields are private. */

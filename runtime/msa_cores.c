@@ -10,8 +10,9 @@ int msa_cores_start(void *team, msa_session *s)
     return -1;
 }
 
-void msa_cores_wait(void *team, uint32_t core)
+void msa_cores_wait(void *team, msa_session *s, uint32_t core)
 {
     (void)team;
+    (void)s;
     (void)core;
 }

@@ -60,18 +60,20 @@ int msa_run_fail(const char *format, ...)
     return -1;
 }
 
-int msa_progress(uint32_t layer)
+int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
 {
-    msa_run_layer_ends(layer);
-    if (msa_run.progress && msa_run.encoding) {
+    (void)session;
+    msa_run_layer_ends(phase, layer);
+    if (msa_run.progress && phase == MSA_PHASE_ENCODE) {
         fputc('\r', stderr);
         if (msa_run.slices > D) {
             fprintf(stderr, "slice %lu of %lu, ", (unsigned long)msa_run.first_slice + 1, (unsigned long)msa_run.slices);
         }
-        fprintf(stderr, "layer %lu", (unsigned long)layer + 1);
+        fprintf(stderr, "%lu", (unsigned long)layer + 1);
         if (msa_run.layers > 0) {
             fprintf(stderr, " of %lu", (unsigned long)msa_run.layers);
         }
+        fputs(" layers", stderr);
         fflush(stderr);
     }
     msa_run_layer_begins();
@@ -154,9 +156,7 @@ const unsigned char *msa_run_load(const char *path, size_t *bytes)
 }
 msa_status msa_run_encode(void)
 {
-    msa_run.encoding = true;
     const msa_status status = msa_encode(&msa_run.session, &msa_run.image);
-    msa_run.encoding = false;
     return status;
 }
 

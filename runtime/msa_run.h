@@ -45,7 +45,6 @@ struct msa_run {
     float *logits, *iou;
     msa_mask mask;
     bool progress; /* is shown */
-    bool encoding;
     uint32_t layers; /* of the encoder, or 0 */
     struct msa_run_block *blocks;
 };
@@ -119,7 +118,7 @@ int msa_run_profile(const unsigned char *p, size_t bytes);
 double msa_run_clock_ms(void);
 
 /* From msa_progress: a layer's last moment, and the next one's first. */
-void msa_run_layer_ends(uint32_t layer);
+void msa_run_layer_ends(msa_phase phase, uint32_t layer);
 void msa_run_layer_begins(void);
 
 /* ---- msa_run_peak.c ---- */

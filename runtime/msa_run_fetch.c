@@ -104,15 +104,17 @@ static int finish(void)
 
 #endif
 
-int msa_weights_fetch_begin(uint64_t offset, size_t bytes, void *dst)
+int msa_weights_fetch_begin(msa_session *session, uint64_t offset, size_t bytes, void *dst)
 {
+    (void)session;
     asked.offset = offset;
     asked.bytes = bytes;
     asked.to = dst;
     return start();
 }
 
-int msa_weights_fetch_wait(void)
+int msa_weights_fetch_wait(msa_session *session)
 {
+    (void)session;
     return finish();
 }

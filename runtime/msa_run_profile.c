@@ -12,14 +12,15 @@
 
 /* The times of a phase by the profile's clock: of each repetition, and of its layers [repetitions][layers]. */
 struct watch {
-    const char *phase;
+    msa_phase phase;
     uint32_t layers;
     double *ms, *whole_ms, *wall_ms;
     double *row;  /* of ms: the repetition under way; NULL: none is */
     double since; /* the layer's first moment */
-    bool lost;    /* a layer more than `layers` */
+    bool lost;    /* a layer more than `layers`, or of the other phase */
 };
 
+static const char *const phase_names[] = {"encode", "decode"};
 static struct watch *watched;
 static enum { CPU, WALL, CYCLES } by;
 static uint32_t khz; /* of the cycles */
@@ -84,12 +85,12 @@ double msa_run_clock_ms(void)
     return by == CPU ? cpu_ms() : by == WALL ? msa_run_now_ms() : cycles() / (double)khz;
 }
 
-void msa_run_layer_ends(uint32_t layer)
+void msa_run_layer_ends(msa_phase phase, uint32_t layer)
 {
     if (watched == NULL) {
         return;
     }
-    if (layer < watched->layers) {
+    if (phase == watched->phase && layer < watched->layers) {
         watched->row[layer] += msa_run_clock_ms() - watched->since; /* a volume's decoder comes back to it in each slice */
     } else {
         watched->lost = true;
@@ -158,13 +159,13 @@ static void report_watch(const struct watch *watch, uint32_t count, double slice
             column[i] = watch->ms[(size_t)i * watch->layers + layer] / slices;
         }
         const double middle = msa_run_median(column, count);
-        fprintf(msa_run.response, "layer %s %lu %.6f %.6f\n", watch->phase, (unsigned long)layer, middle, column[0]);
+        fprintf(msa_run.response, "layer %s %lu %.6f %.6f\n", phase_names[watch->phase], (unsigned long)layer, middle, column[0]);
     }
     const double middle = msa_run_median(watch->whole_ms, count) / slices;
-    fprintf(msa_run.response, "whole %s %.6f %.6f\n", watch->phase, middle, watch->whole_ms[0] / slices);
+    fprintf(msa_run.response, "whole %s %.6f %.6f\n", phase_names[watch->phase], middle, watch->whole_ms[0] / slices);
 }
 
-static int watch_init(struct watch *watch, const char *phase, uint32_t layers, uint32_t count)
+static int watch_init(struct watch *watch, msa_phase phase, uint32_t layers, uint32_t count)
 {
     const size_t times = (size_t)count * layers;
     memset(watch, 0, sizeof *watch);
@@ -199,7 +200,7 @@ int msa_run_profile(const unsigned char *p, size_t bytes)
     size_t area_bytes;
     double *const column = msa_run_allocate(sizeof(double) * count);
     const void *const area = sweep_area(&area_bytes);
-    if (column == NULL || area == NULL || watch_init(&encode, "encode", head[1], count) != 0 || watch_init(&decode, "decode", head[2], count) != 0) {
+    if (column == NULL || area == NULL || watch_init(&encode, MSA_PHASE_ENCODE, head[1], count) != 0 || watch_init(&decode, MSA_PHASE_DECODE, head[2], count) != 0) {
         return -1;
     }
     try_read(area, area_bytes);

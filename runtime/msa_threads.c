@@ -20,11 +20,9 @@ static void pause_core(void)
 #endif
 }
 
-void msa_cores_wait(void *cores, uint32_t core)
+static void meet(msa_threads *team)
 {
-    msa_threads *const team = (msa_threads *)cores;
     const uint32_t round = __atomic_load_n(&team->round, __ATOMIC_ACQUIRE);
-    (void)core;
     const uint32_t here = __atomic_add_fetch(&team->arrived, 1u, __ATOMIC_ACQ_REL);
     if (here == __atomic_load_n(&team->cores, __ATOMIC_ACQUIRE)) {
         __atomic_store_n(&team->arrived, 0u, __ATOMIC_RELAXED);
@@ -47,6 +45,13 @@ void msa_cores_wait(void *cores, uint32_t core)
     pthread_mutex_unlock(&team->mutex);
 }
 
+void msa_cores_wait(void *cores, msa_session *s, uint32_t core)
+{
+    (void)s;
+    (void)core;
+    meet((msa_threads *)cores);
+}
+
 /* The others wait for the round that this core completes; msa_work brings them back here. */
 int msa_cores_start(void *cores, msa_session *s)
 {
@@ -55,7 +60,7 @@ int msa_cores_start(void *cores, msa_session *s)
         return -1;
     }
     team->session = s;
-    msa_cores_wait(team, 0);
+    meet(team);
     return 0;
 }
 
@@ -64,7 +69,7 @@ static void *serve(void *argument)
     msa_threads *const team = (msa_threads *)argument;
     const uint32_t core = __atomic_add_fetch(&team->next, 1u, __ATOMIC_RELAXED);
     for (;;) {
-        msa_cores_wait(team, core);
+        meet(team);
         msa_session *const s = team->session;
         if (s == NULL) {
             return NULL;
@@ -78,7 +83,7 @@ static void dismiss(msa_threads *team, uint32_t count)
 {
     team->session = NULL;
     __atomic_store_n(&team->cores, count + 1u, __ATOMIC_RELEASE);
-    msa_cores_wait(team, 0);
+    meet(team);
     for (uint32_t i = 0; i < count; ++i) {
         pthread_join(team->thread[i], NULL);
     }

@@ -44,7 +44,7 @@ msa_status msa_decode_layers($(session_const)msa_session *s, uint32_t slice, uin
 @     end
     $(L.alone and cores > 1 and "if (core == 0) " or "")msa_$(L.name)($(table.concat(arguments, ", "))$(L.alone and "" or L.barriers and team_argument or core_argument));
 @   end
-    if ($(layer_end(i - 1))) return MSA_E_CANCELLED;
+    if ($(layer_end("DECODE", i - 1))) return MSA_E_CANCELLED;
 @ end
     return MSA_OK;
 }

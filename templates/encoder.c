@@ -51,7 +51,7 @@ msa_status msa_encode_layers($(session_const)msa_session *s, const msa_image *im
 @   else
     msa_$(L.name)(arena, $(w)$(bank_of(L))$(team));
 @   end
-    if ($(layer_end(i - 1))) return MSA_E_CANCELLED;
+    if ($(layer_end("ENCODE", i - 1))) return MSA_E_CANCELLED;
 @   if streamed and L.kind == "neck" then
     if (msa_stream_next(&stream) == NULL) return MSA_E_FETCH;
 @   end

@@ -79,7 +79,7 @@ msa_status msa_decode_layers($(session_const)msa_session *s, uint32_t slice, uin
 @ if cores > 1 then
 
 /* The end of a layer for every core: core 0 asks msa_progress, all meet. True if the call is to end. */
-bool msa_layer_end(msa_session *s, uint32_t layer, uint32_t core);
+bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core);
 @ end
 @ if streamed then
 msa_status msa_known_answer(msa_session *s, uint32_t bank);

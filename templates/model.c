@@ -111,12 +111,12 @@ msa_status msa_set_team(msa_session *s, void *team)
 }
 
 /* Two flags in turn: core 0 may be a layer ahead of a core that still looks at this layer's. */
-bool msa_layer_end(msa_session *s, uint32_t layer, uint32_t core)
+bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core)
 {
     if (core == 0) {
-        s->stop[layer & 1u] = msa_progress(layer) != 0 ? 1u : 0u;
+        s->stop[layer & 1u] = msa_progress(s, phase, layer) != 0 ? 1u : 0u;
     }
-    msa_cores_wait(s->team, core);
+    msa_cores_wait(s->team, s, core);
     return s->stop[layer & 1u] != 0;
 }
 
@@ -133,7 +133,7 @@ void msa_work(msa_session *s, uint32_t core)
     void *const team = s->team;
     s->fault[core] = check_environment() != MSA_OK ? 1u : 0u;
     (void)part_of_work(s, core);
-    msa_cores_wait(team, core);
+    msa_cores_wait(team, s, core);
 }
 
 static msa_status work(msa_session *s)
@@ -142,7 +142,7 @@ static msa_status work(msa_session *s)
         return MSA_E_CORES;
     }
     msa_status status = part_of_work(s, 0);
-    msa_cores_wait(s->team, 0); /* no core looks at the session after this: it is the caller's again */
+    msa_cores_wait(s->team, s, 0); /* no core looks at the session after this: it is the caller's again */
     for (uint32_t core = 1; core < MSA_MODEL_CORES; ++core) {
         if (status == MSA_OK && s->fault[core] != 0) {
             status = MSA_E_ENVIRONMENT;

@@ -41,6 +41,8 @@ extern "C" {
 @ end
 #define MSA_MODEL_ARITHMETIC "$(arithmetic)"
 #define MSA_MODEL_BOARD "$(board.name)"
+/* What this build was made of, for a log or an about page. */
+#define MSA_MODEL_BUILD "msagen $(version), checkpoint $(model.source.sha256), $(model.dialect), $(board.name), resolution $(model.image_size), depth $(model.depth), $(arithmetic)"
 
 /* Open a session.
  *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session

@@ -8,7 +8,7 @@
 
 static void begin(msa_session *s, uint64_t offset, size_t bytes, void *to)
 {
-    s->fetch = msa_weights_fetch_begin(offset, bytes, to) == 0 ? UNDER_WAY : IDLE;
+    s->fetch = msa_weights_fetch_begin(s, offset, bytes, to) == 0 ? UNDER_WAY : IDLE;
 }
 
 /* Whether a fetch was under way and has come to a good end. */
@@ -16,7 +16,7 @@ static bool done(msa_session *s)
 {
     const bool under_way = s->fetch == UNDER_WAY;
     s->fetch = IDLE;
-    return under_way && msa_weights_fetch_wait() == 0;
+    return under_way && msa_weights_fetch_wait(s) == 0;
 }
 
 void msa_stream_end(msa_session *s)
@@ -46,7 +46,7 @@ const float *msa_stream_next(msa_stream *stream)
         if (stream->next == 0) begin_piece(s, piece);
         *lost = !done(s);
     }
-    if (stream->core != MSA_ALONE) msa_cores_wait(s->team, stream->core);
+    if (stream->core != MSA_ALONE) msa_cores_wait(s->team, s, stream->core);
     if (*lost != 0) return NULL;
     ++stream->next;
     /* No core looks at the piece before any more. */

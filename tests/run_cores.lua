@@ -125,7 +125,7 @@ for _, name in ipairs { "msa-2025-2d", "msa-2023-3d-two-chunks" } do
     local fw, prompts, env, report = sanitized(name, { "TSAN_OPTIONS" }, "gcc", "-O1 -g -fsanitize=thread")
     -- The proof that one would be found: layers that do not end with the barrier.
     local model = sys.read_file(fw .. "/msa_model.c")
-    local changed, count = model:gsub("\n    msa_cores_wait%(s%->team, core%);\n    return s%->stop", "\n    return s->stop")
+    local changed, count = model:gsub("\n    msa_cores_wait%(s%->team, s, core%);\n    return s%->stop", "\n    return s->stop")
     assert(count == 1, "no barrier found to take away")
     sys.write_file(fw .. "/msa_model.c", changed)
     make(fw, "CC=gcc", "CFLAGS=-O1 -g -fsanitize=thread")

@@ -243,15 +243,49 @@ tally.test("the C API refuses misuse and repeats itself, under sanitizers", func
   must { api, fw .. "/msa_weights.bin", "300", "200", work .. "/pixels" }
 end)
 
-tally.test("the example in README.md compiles without a warning", function()
+tally.test("the example in README.md is C99 and C++11, without a warning", function()
   local example = sys.read_file(tally.source .. "/README.md"):match '\n(    #include "msa_model.h".-\n    }\n)'
   assert(example, "README.md has no example")
   sys.write_file(work .. "/example.c", (example:gsub("\n    ", "\n"):gsub("^    ", "")))
-  must { "gcc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-I", fw, "-c", "-o", work .. "/example.o", work .. "/example.c" }
+  local strictly = { "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-fsyntax-only", "-I", fw }
+  for _, compiler in ipairs { { "gcc", "-std=c99" }, { "clang-14", "-std=c99" }, { "g++", "-std=c++11", "-Wold-style-cast", "-x", "c++" },
+    { "clang++-14", "-std=c++11", "-Wold-style-cast", "-x", "c++" } } do
+    local command = table.move(strictly, 1, #strictly, #compiler + 1, compiler)
+    command[#command + 1] = work .. "/example.c"
+    must(command)
+  end
 end)
 
-tally.test("the header serves C++", function()
-  must { "clang++-14", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", fw, tally.tests .. "/api/header.cpp" }
+tally.test("the header serves C++, and tells #if its version", function()
+  for _, compiler in ipairs { "clang++-14", "g++" } do
+    must { compiler, "-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Werror", "-fsyntax-only", "-I", fw, tally.tests .. "/api/header.cpp" }
+  end
+  local major, minor, patch = must({ tally.program, "--version" }):match "(%d+)%.(%d+)%.(%d+)"
+  local text = sys.read_file(fw .. "/msa.h")
+  assert(text:find(("#define MSA_VERSION %d\n"):format(major * 10000 + minor * 100 + patch), 1, true), "another version than msagen's")
+end)
+
+tally.test("comments, hook and manifest number layers alike", function()
+  local manifest = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest.json")
+  local count = { encode = 0, decode = 0 }
+  local text = { encode = sys.read_file(fw .. "/msa_encoder.c"), decode = sys.read_file(fw .. "/msa_decoder.c") }
+  for _, layer in ipairs(manifest.layers) do
+    assert(layer.number == count[layer.phase], layer.name .. ": another number")
+    count[layer.phase] = layer.number + 1
+    assert(text[layer.phase]:find(("/* Layer %d of %s: %s.\n"):format(layer.number, layer.phase, layer.name), 1, true), layer.name .. ": another comment")
+    local call = ("\n    msa_%s%%(arena[^\n]*\n    if %%(msa_progress%%(s, MSA_PHASE_%s, %d%%) "):format(layer.name, layer.phase:upper(), layer.number)
+    local first = "= msa_" .. layer.name .. "%(arena"
+    assert(text[layer.phase]:find(call) or layer.number == 0 and text[layer.phase]:find(first), layer.name .. ": the hook gets another number")
+  end
+  for phase, n in pairs(count) do
+    assert(sys.read_file(fw .. "/msa_model.h"):match("MSA_MODEL_LAYERS_" .. phase:upper() .. " (%d+)") == tostring(n), phase .. ": another number of layers")
+  end
+  for _, buffer in ipairs(manifest.buffers) do
+    for _, moment in ipairs { buffer.first, buffer.last } do
+      local phase, number = moment:match "^(%l+) (%d+)$"
+      assert(moment == "tokens" or moment == "results" or tonumber(number) < count[phase], buffer.name .. ": " .. moment)
+    end
+  end
 end)
 
 tally.test("two models with their own prefixes live in one program", function()

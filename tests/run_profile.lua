@@ -28,7 +28,7 @@ local function profiled(fw, ...)
   local kinds, least = {}, { encode = 0, decode = 0 }
   for i, row in ipairs(p.layers) do
     local layer = m.layers[i]
-    for _, field in ipairs { "name", "kind", "phase", "macs", "bytes" } do assert(row[field] == layer[field], ("layer %d has another %s"):format(i, field)) end
+    for _, field in ipairs { "name", "kind", "phase", "number", "macs", "bytes" } do assert(row[field] == layer[field], ("layer %d has another %s"):format(i, field)) end
     for _, field in ipairs(ROW) do number(row[field], row.name .. ": " .. field) end
     assert(row.least_ms > 0 and row.least_ms <= row.ms, row.name .. ": the least is not the least")
     assert(row.bound == (row.compute_ms >= row.memory_ms and "compute" or "memory") and row.bound_ms == math.max(row.compute_ms, row.memory_ms), row.name .. ": another bound")

@@ -5,7 +5,7 @@ local fail = require "fail"
 
 local profile = {}
 
-local FIELDS = { { "name", "string" }, { "kind", "string" }, { "phase", "string" }, { "macs", "integer" }, { "bytes", "integer" } }
+local FIELDS = { { "name", "string" }, { "kind", "string" }, { "phase", "string" }, { "number", "integer" }, { "macs", "integer" }, { "bytes", "integer" } }
 
 --- Layers of each phase as the runner counts them; a manifest without what a profile needs is refused.
 function profile.phases(folder)
@@ -15,11 +15,12 @@ function profile.phases(folder)
     for _, field in ipairs(FIELDS) do
       local value = type(layer) == "table" and layer[field[1]] or nil
       if (math.type(value) or type(value)) ~= field[2] or field[2] == "integer" and value < 0 then
-        fail("%s: expected name, kind, phase, macs and bytes of each layer, found no such %s of layer %d: build the folder again", what, field[1], i)
+        fail("%s: expected name, kind, phase, number, macs and bytes of each layer, found no such %s of layer %d: build the folder again", what, field[1], i)
       end
     end
     local list = phases[layer.phase]
     if not list then fail("%s: expected phase encode or decode, found %s of layer %d", what, layer.phase, i) end
+    if layer.number ~= #list then fail("%s: expected layer %d of %s, found number %d: build the folder again", what, #list, layer.phase, layer.number) end
     list[#list + 1] = layer
   end
   if #phases.encode == 0 or #phases.decode == 0 then fail("%s: expected layers of encode and decode, found %d and %d", what, #phases.encode, #phases.decode) end
@@ -104,7 +105,7 @@ function profile.make(folder, m, facts)
     for i, layer in ipairs(phases[phase]) do
       local taken = m[phase][i]
       if not taken then fail("%s: %s: expected the time of %s, found none", folder.path, folder.runner, layer.name) end
-      local row = bounds({ name = layer.name, kind = layer.kind, phase = phase, ms = taken.ms, least_ms = taken.least, macs = layer.macs, bytes = layer.bytes }, peak)
+      local row = bounds({ name = layer.name, kind = layer.kind, phase = phase, number = layer.number, ms = taken.ms, least_ms = taken.least, macs = layer.macs, bytes = layer.bytes }, peak)
       rows[i], p.layers[#p.layers + 1] = row, row
       local kind = kinds[layer.kind]
       if not kind then

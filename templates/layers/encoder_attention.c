@@ -50,11 +50,11 @@ void $(name)(float *arena, const float *w$(bank_parameter)$(team_parameter))
 @   end
 @ end
 @ if cores > 1 then
-        msa_cores_wait(team, core);
+        msa_cores_wait(session->team, session, core);
 @ end
         for (size_t t = $(from "tokens"); t < $(to("tokens", tokens)); t += $(rows)) $(project)(w$(bank_argument), o + t * $(ldc),$(depth and shift "depth" or "")$(shift "x") scratch);
 @ if cores > 1 and slices > 1 then
-        if (slice < $(slices - 1)) msa_cores_wait(team, core);
+        if (slice < $(slices - 1)) msa_cores_wait(session->team, session, core);
 @ end
     }
 }

@@ -9,7 +9,7 @@ void $(name)(float *arena, const float *w$(bank_parameter)$(team_parameter))
     float *const product = $(own) + $(s.product);
 @ if cores > 1 then
     if (core == 0) memset(border, 0, $((grid + 2) * (grid + 2) * lde) * sizeof(float));
-    msa_cores_wait(team, core);
+    msa_cores_wait(session->team, session, core);
 @ else
     memset(border, 0, $((grid + 2) * (grid + 2) * lde) * sizeof(float));
 @ end
@@ -22,7 +22,7 @@ void $(name)(float *arena, const float *w$(bank_parameter)$(team_parameter))
             $(norm1)(row, w + $(w.norm1), row);
         }
 @ if cores > 1 then
-        msa_cores_wait(team, core);
+        msa_cores_wait(session->team, session, core);
 @ end
         for (size_t y = $(from "first"); y < $(to("first", grid)); ++y) {
             float *const row = out + y * $(grid * lde);
@@ -34,7 +34,7 @@ void $(name)(float *arena, const float *w$(bank_parameter)$(team_parameter))
             $(norm2)(row, w + $(w.norm2), row);
         }
 @ if cores > 1 and slices > 1 then
-        if (slice < $(slices - 1)) msa_cores_wait(team, core);
+        if (slice < $(slices - 1)) msa_cores_wait(session->team, session, core);
 @ end
     }
 }

@@ -63,13 +63,13 @@ $(pad)        $(scale)(q + i * $(ldi));
 $(pad)    }
 @ if cores > 1 then
     }
-    msa_cores_wait(team, core);
+    msa_cores_wait(session->team, session, core);
 @ end
     for (size_t h = $(from "heads"); h < $(to("heads", heads)); ++h) {
         for (size_t i = 0; i < $(rows) && i < count; i += $(chunk)) $(attend)(q + i * $(ldi) + h * $(d), k_image + h * $(K_size), v_image + h * $(V_size), scratch + $(p.logits), scratch + $(p.acc), scratch + $(p.stat), o + i * $(ldi) + h * $(d));
     }
 @ if cores > 1 then
-    msa_cores_wait(team, core);
+    msa_cores_wait(session->team, session, core);
     if (core != 0) return;
 @ end
     for (size_t i = 0; i < $(rows) && i < count; i += $(chunk)) {

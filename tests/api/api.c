@@ -10,6 +10,8 @@
 
 static int failures;
 static unsigned layers, cancel_at;
+static msa_phase expected_phase;
+static msa_session s;
 
 #define EXPECT(call, status) expect(#call, (call), (status), __LINE__)
 
@@ -30,11 +32,27 @@ static void check(int holds, const char *what)
 }
 
 /* Ours replaces the library's: counts, and cancels where told. */
-int msa_progress(uint32_t layer)
+int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
 {
-    (void)layer;
+    const uint32_t encoded = phase == MSA_PHASE_ENCODE ? MSA_MODEL_LAYERS_ENCODE : MSA_MODEL_LAYERS_DECODE;
+    check(session == &s && phase == expected_phase && layer == layers % encoded, "msa_progress gets the session, the phase, and the layer's number in it");
     ++layers;
     return cancel_at && layers == cancel_at;
+}
+
+/* The two calls that have layers: what the hook is to see of them. */
+static msa_status encode(const msa_image *image)
+{
+    layers = 0;
+    expected_phase = MSA_PHASE_ENCODE;
+    return msa_encode(&s, image);
+}
+
+static msa_status segment(const msa_prompt *prompt, msa_mask *mask)
+{
+    layers = 0;
+    expected_phase = MSA_PHASE_DECODE;
+    return msa_segment(&s, prompt, mask);
 }
 
 static void *aligned(size_t bytes)
@@ -64,13 +82,13 @@ enum { SIDE = MSA_MODEL_MASK_SIDE, LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * 
 static float logits[LOGITS], again[LOGITS], iou[IOUS];
 
 /* A refused call leaves the mask as it was. */
-static void refused(msa_session *s, const msa_prompt *prompt, msa_status want)
+static void refused(const msa_prompt *prompt, msa_status want)
 {
     for (size_t i = 0; i < LOGITS; ++i)
         again[i] = 7.0f;
     msa_mask mask = {again, iou, 99};
     iou[0] = 7.0f;
-    expect("msa_segment", msa_segment(s, prompt, &mask), want, (int)want);
+    expect("msa_segment", segment(prompt, &mask), want, (int)want);
     int same = mask.masks == 99 && iou[0] == 7.0f;
     for (size_t i = 0; i < LOGITS; ++i)
         same = same && again[i] == 7.0f;
@@ -85,8 +103,6 @@ int main(int argc, char **argv)
     const uint32_t width = (uint32_t)strtoul(argv[2], NULL, 10), height = (uint32_t)strtoul(argv[3], NULL, 10);
     unsigned char *pixels = file(argv[4], (size_t)3 * width * height);
     unsigned char *arena = aligned(MSA_MODEL_ARENA_BYTES + MSA_ALIGNMENT);
-    msa_session s;
-    memset(&s, 0, sizeof s);
 
     const msa_image image = {pixels, width, height, (size_t)3 * width, 0};
     float point[1][2] = {{(float)width / 2, (float)height / 2}};
@@ -94,8 +110,8 @@ int main(int argc, char **argv)
     msa_prompt prompt = {(const float(*)[2])point, label, 1, NULL, NULL, true, 1, false, 0};
     msa_mask mask = {logits, iou, 0};
 
-    EXPECT(msa_encode(&s, &image), MSA_E_ARGUMENT);
-    EXPECT(msa_segment(&s, &prompt, &mask), MSA_E_ARGUMENT);
+    EXPECT(encode(&image), MSA_E_ARGUMENT);
+    EXPECT(segment(&prompt, &mask), MSA_E_ARGUMENT);
     EXPECT(msa_self_test(&s), MSA_E_ARGUMENT);
     EXPECT(msa_open(NULL, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARGUMENT);
     EXPECT(msa_open(&s, NULL, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARGUMENT);
@@ -109,20 +125,21 @@ int main(int argc, char **argv)
     weights[0] ^= 1;
 
     EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
-    EXPECT(msa_segment(&s, &prompt, &mask), MSA_E_ORDER);
-    EXPECT(msa_encode(&s, NULL), MSA_E_ARGUMENT);
+    EXPECT(segment(&prompt, &mask), MSA_E_ORDER);
+    EXPECT(encode(NULL), MSA_E_ARGUMENT);
     msa_image odd = image;
     odd.width = 0;
-    EXPECT(msa_encode(&s, &odd), MSA_E_IMAGE_SIZE);
+    EXPECT(encode(&odd), MSA_E_IMAGE_SIZE);
     odd.width = MSA_MAX_SIDE + 1;
-    EXPECT(msa_encode(&s, &odd), MSA_E_IMAGE_SIZE);
+    EXPECT(encode(&odd), MSA_E_IMAGE_SIZE);
     odd = image;
     odd.stride = (size_t)3 * width - 1;
-    EXPECT(msa_encode(&s, &odd), MSA_E_IMAGE_STRIDE);
+    EXPECT(encode(&odd), MSA_E_IMAGE_STRIDE);
 
-    EXPECT(msa_encode(&s, &image), MSA_OK);
-    check(layers > 5, "msa_progress is called for each layer");
-    EXPECT(msa_segment(&s, &prompt, &mask), MSA_OK);
+    EXPECT(encode(&image), MSA_OK);
+    check(layers == MSA_MODEL_LAYERS_ENCODE, "msa_progress is called for each layer of an encode");
+    EXPECT(segment(&prompt, &mask), MSA_OK);
+    check(layers == MSA_MODEL_DEPTH * MSA_MODEL_LAYERS_DECODE, "and for each of a decode, once a slice");
     check(mask.masks >= 1 && mask.masks <= MSA_MODEL_MASKS, "between one mask and MSA_MODEL_MASKS");
     int finite = 1;
     for (size_t i = 0; i < (size_t)MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE; ++i)
@@ -131,47 +148,46 @@ int main(int argc, char **argv)
 
     msa_prompt wrong = prompt;
     wrong.point_count = MSA_MODEL_MAX_POINTS + 1;
-    refused(&s, &wrong, MSA_E_POINTS);
+    refused(&wrong, MSA_E_POINTS);
     wrong = prompt;
     wrong.with_text = true;
     wrong.text = MSA_MODEL_TEXTS;
-    refused(&s, &wrong, MSA_E_TEXT);
+    refused(&wrong, MSA_E_TEXT);
     wrong = prompt;
     wrong.slices = MSA_MODEL_DEPTH + 1;
-    refused(&s, &wrong, MSA_E_SLICES);
+    refused(&wrong, MSA_E_SLICES);
     point[0][0] = (float)width + 1;
-    refused(&s, &prompt, MSA_E_POINT);
+    refused(&prompt, MSA_E_POINT);
     point[0][0] = (float)NAN;
-    refused(&s, &prompt, MSA_E_POINT);
+    refused(&prompt, MSA_E_POINT);
     point[0][0] = (float)width / 2;
     label[0] = 2;
-    refused(&s, &prompt, MSA_E_LABEL);
+    refused(&prompt, MSA_E_LABEL);
     label[0] = 1;
     const float swapped[1][4] = {{10, 10, 5, 20}};
     wrong = prompt;
     wrong.box = swapped;
-    refused(&s, &wrong, MSA_E_BOX);
+    refused(&wrong, MSA_E_BOX);
     static float nan_mask[SIDE * SIDE];
     nan_mask[SIDE] = (float)NAN;
     wrong = prompt;
     wrong.mask = nan_mask;
-    refused(&s, &wrong, MSA_E_MASK);
+    refused(&wrong, MSA_E_MASK);
 
     /* One encode serves many prompts, and errors in between change nothing. */
     msa_mask second = {again, iou, 0};
-    EXPECT(msa_segment(&s, &prompt, &second), MSA_OK);
+    EXPECT(segment(&prompt, &second), MSA_OK);
     check(second.masks == mask.masks && memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0,
           "the same prompt gives the same bytes");
 
     /* Cancelled: as after opening. */
-    layers = 0;
     cancel_at = 3;
-    EXPECT(msa_encode(&s, &image), MSA_E_CANCELLED);
+    EXPECT(encode(&image), MSA_E_CANCELLED);
     cancel_at = 0;
-    EXPECT(msa_segment(&s, &prompt, &mask), MSA_E_ORDER);
+    EXPECT(segment(&prompt, &mask), MSA_E_ORDER);
 
     EXPECT(msa_self_test(&s), MSA_OK);
-    EXPECT(msa_segment(&s, &prompt, &mask), MSA_E_ORDER);
+    EXPECT(segment(&prompt, &mask), MSA_E_ORDER);
     weights[MSA_MODEL_WEIGHTS_BYTES - 4096] ^= 1;
     EXPECT(msa_self_test(&s), MSA_E_CRC);
     weights[MSA_MODEL_WEIGHTS_BYTES - 4096] ^= 1;
@@ -179,8 +195,8 @@ int main(int argc, char **argv)
     /* An arena with anything in it gives the same result as a clean one. */
     memset(arena, 0xFF, MSA_MODEL_ARENA_BYTES);
     EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
-    EXPECT(msa_encode(&s, &image), MSA_OK);
-    EXPECT(msa_segment(&s, &prompt, &second), MSA_OK);
+    EXPECT(encode(&image), MSA_OK);
+    EXPECT(segment(&prompt, &second), MSA_OK);
     check(memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0, "an arena full of NaN gives the same bytes");
 
     free(arena);

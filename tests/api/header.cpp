@@ -2,6 +2,10 @@
 // The generated header, as a C++ program sees it.
 #include "msa_model.h"
 
+#if MSA_VERSION < 100 || MSA_API_LEVEL < 2
+#error "a version that #if can compare"
+#endif
+
 static_assert(MSA_MODEL_ARENA_BYTES > 0 && MSA_MODEL_WEIGHTS_BYTES > 0, "sizes are constants");
 
 int opened(msa_session *s, void *arena, const void *weights)

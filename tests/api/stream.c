@@ -18,6 +18,7 @@
 enum { SIDE = MSA_MODEL_MASK_SIDE, LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE * SIDE };
 
 static int file, failures;
+static msa_session s;
 static unsigned char *arena;
 static float logits[LOGITS], expected[LOGITS], iou[MSA_MODEL_DEPTH * MSA_MODEL_MASKS];
 
@@ -68,9 +69,10 @@ static void *deliver(void *unused)
     return NULL;
 }
 
-int msa_weights_fetch_begin(uint64_t offset, size_t bytes, void *dst)
+int msa_weights_fetch_begin(msa_session *session, uint64_t offset, size_t bytes, void *dst)
 {
     unsigned char *const to = dst;
+    CHECK(session == &s);
     CHECK(!storage.under_way);
     CHECK(bytes > 0 && offset % MSA_ALIGNMENT == 0 && bytes % MSA_ALIGNMENT == 0 && (uintptr_t)dst % MSA_ALIGNMENT == 0);
     CHECK(offset <= storage.total && bytes <= storage.total - offset);
@@ -89,8 +91,9 @@ int msa_weights_fetch_begin(uint64_t offset, size_t bytes, void *dst)
     return 0;
 }
 
-int msa_weights_fetch_wait(void)
+int msa_weights_fetch_wait(msa_session *session)
 {
+    CHECK(session == &s);
     CHECK(storage.under_way);
     if (storage.late) {
         pthread_join(storage.thread, NULL);
@@ -123,14 +126,13 @@ static void load(const char *path, void *to, size_t bytes)
 /* The product's progress hook: ends the call after so many layers, of all calls, as stop_at says; 0: none. Counts those behind whose work a fetch was under way. */
 static unsigned layers, stop_at, hiding;
 
-int msa_progress(uint32_t layer)
+int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
 {
-    (void)layer;
+    CHECK(session == &s && layer < (phase == MSA_PHASE_ENCODE ? MSA_MODEL_LAYERS_ENCODE : MSA_MODEL_LAYERS_DECODE));
     hiding += storage.under_way != 0;
     return ++layers == stop_at;
 }
 
-static msa_session s;
 static msa_image image;
 static msa_prompt prompt;
 static size_t count;

@@ -27,7 +27,7 @@ static void team_work(msa_session *session, uint32_t core);
 #define msa_cores_start no_cores_start
 #define msa_cores_wait no_cores_wait
 int no_cores_start(void *team, msa_session *session);
-void no_cores_wait(void *team, uint32_t core);
+void no_cores_wait(void *team, msa_session *session, uint32_t core);
 #include "../../runtime/msa_cores.c"
 #undef msa_cores_start
 #undef msa_cores_wait
@@ -72,11 +72,11 @@ static void play_rounds(msa_threads *team, uint32_t core)
     for (uint32_t round = 1; round <= rounds; ++round) {
         dawdle(core, round);
         marks[round % 2u][core] = round;
-        msa_cores_wait(team, core);
+        msa_cores_wait(team, &rounds_session, core);
         for (uint32_t other = 0; other < rounds_session.cores; ++other)
             wrong[core] += marks[round % 2u][other] != round;
     }
-    msa_cores_wait(team, core);
+    msa_cores_wait(team, &rounds_session, core);
 }
 
 static void team_work(msa_session *session, uint32_t core)
@@ -329,7 +329,7 @@ Test(cores, a_team_of_another_size)
 
 Test(cores, the_library_has_no_other_cores)
 {
-    no_cores_wait(NULL, 0);
+    no_cores_wait(NULL, NULL, 0);
     cr_assert_neq(no_cores_start(NULL, &one.s), 0);
 }
 

@@ -8,10 +8,10 @@ local profile = require "run.profile"
 
 local function folder(fields)
   local f = { path = "fw", runner = "msa_run", board = "generic-c99", model_hash = "00ff", input_size = 64, depth = 1, layers = {
-    { name = "patch_embed", kind = "patch_embed", phase = "encode", macs = 2000000, bytes = 1000 },
-    { name = "block_0_mlp", kind = "encoder_mlp", phase = "encode", macs = 6000000, bytes = 1000 },
-    { name = "block_1_mlp", kind = "encoder_mlp", phase = "encode", macs = 2000000, bytes = 8000000 },
-    { name = "masks", kind = "masks", phase = "decode", macs = 0, bytes = 4000000 },
+    { name = "patch_embed", kind = "patch_embed", phase = "encode", number = 0, macs = 2000000, bytes = 1000 },
+    { name = "block_0_mlp", kind = "encoder_mlp", phase = "encode", number = 1, macs = 6000000, bytes = 1000 },
+    { name = "block_1_mlp", kind = "encoder_mlp", phase = "encode", number = 2, macs = 2000000, bytes = 8000000 },
+    { name = "masks", kind = "masks", phase = "decode", number = 0, macs = 0, bytes = 4000000 },
   } }
   for key, value in pairs(fields or {}) do f[key] = value end
   return f
@@ -34,7 +34,7 @@ describe("a profile", function()
   it("holds each layer against the bound that is nearer", function()
     local p = made()
     equal(p.peak, { fma_gmacs_per_s = 2.0, read_gbytes_per_s = 2.0 })
-    equal(p.layers[1], { name = "patch_embed", kind = "patch_embed", phase = "encode", ms = 2.0, least_ms = 1.5, macs = 2000000, bytes = 1000, compute_ms = 1.0, memory_ms = 0.0005,
+    equal(p.layers[1], { name = "patch_embed", kind = "patch_embed", phase = "encode", number = 0, ms = 2.0, least_ms = 1.5, macs = 2000000, bytes = 1000, compute_ms = 1.0, memory_ms = 0.0005,
       bound = "compute", bound_ms = 1.0, gmacs_per_s = 1.0, percent_of_peak = 50.0, times_bound = 2.0 })
     local third = p.layers[3]
     equal({ third.bound, third.bound_ms, third.times_bound, third.percent_of_peak }, { "memory", 4.0, 2.0, 12.5 })
@@ -87,10 +87,13 @@ describe("a profile", function()
   it("needs what it is made of", function()
     refuses(function() profile.phases(folder { layers = "x" }) end, "fw/manifest.json: layers", "found 0 and 0")
     refuses(function() profile.phases(folder { layers = { 7 } }) end, "no such name of layer 1", "build the folder again")
+    refuses(function() profile.phases(folder(changed(2, "number", 2))) end, "expected layer 1 of encode, found number 2", "build the folder again")
     refuses(function() profile.phases(folder(changed(2, "bytes", false))) end, "no such bytes of layer 2")
     refuses(function() profile.phases(folder(changed(2, "macs", 1.5))) end, "no such macs of layer 2")
     refuses(function() profile.phases(folder(changed(3, "phase", "train"))) end, "phase encode or decode", "train")
-    refuses(function() profile.phases(folder(changed(4, "phase", "encode"))) end, "found 4 and 0")
+    local encoder_alone = changed(4, "phase", "encode")
+    encoder_alone.layers[4].number = 3
+    refuses(function() profile.phases(folder(encoder_alone)) end, "found 4 and 0")
     local lines = table.move(LINES, 1, #LINES, 1, {})
     table.remove(lines, 5)
     refuses(function() made(nil, lines) end, "fw: msa_run", "block_1_mlp")

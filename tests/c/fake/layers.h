@@ -63,7 +63,7 @@ static void light_up(const msa_session *s, uint32_t slice, uint32_t token_count,
 /* Called by every core in every layer. */
 static void (*volatile in_layer)(uint32_t core, uint32_t layer);
 
-static msa_status layers(msa_session *s, uint32_t core, float *sum)
+static msa_status layers(msa_session *s, msa_phase phase, uint32_t core, float *sum)
 {
     float (*const marks)[MSA_MAX_CORES] = (float (*)[MSA_MAX_CORES])(void *)(s->arena + MSA_MARKS_OFFSET);
     const uint32_t next = (core + 1u) % MSA_MODEL_CORES;
@@ -72,7 +72,7 @@ static msa_status layers(msa_session *s, uint32_t core, float *sum)
             in_layer(core, layer);
         }
         marks[layer % 2u][core] = layer == 0 ? 1.0f : marks[(layer + 1u) % 2u][next] + 1.0f;
-        if (msa_layer_end(s, layer, core)) {
+        if (msa_layer_end(s, phase, layer, core)) {
             return MSA_E_CANCELLED;
         }
     }
@@ -91,7 +91,7 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image, uint32_t co
             return status;
         }
     }
-    const msa_status status = layers(s, core, &sum);
+    const msa_status status = layers(s, MSA_PHASE_ENCODE, core, &sum);
     for (size_t t = core; t < 16u && status == MSA_OK; t += MSA_MODEL_CORES) {
         embedding[t * MSA_EMBEDDING_STRIDE + 5u] = sum;
     }
@@ -106,7 +106,7 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
     if (core == 0) {
         light_up(s, slice, token_count, mask_prompt);
     }
-    const msa_status status = layers(s, core, &sum);
+    const msa_status status = layers(s, MSA_PHASE_DECODE, core, &sum);
     for (uint32_t m = core; m < MSA_MODEL_MASKS && status == MSA_OK; m += MSA_MODEL_CORES) {
         iou[m] += sum;
     }
@@ -122,7 +122,7 @@ msa_status msa_encode_layers(const msa_session *s, const msa_image *image)
         if (status != MSA_OK) {
             return status;
         }
-        if (msa_progress(slice) != 0) {
+        if (msa_progress(s, MSA_PHASE_ENCODE, slice) != 0) {
             return MSA_E_CANCELLED;
         }
     }
@@ -132,7 +132,7 @@ msa_status msa_encode_layers(const msa_session *s, const msa_image *image)
 msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt)
 {
     light_up(s, slice, token_count, mask_prompt);
-    return msa_progress(100u + slice) != 0 ? MSA_E_CANCELLED : MSA_OK;
+    return msa_progress(s, MSA_PHASE_DECODE, slice) != 0 ? MSA_E_CANCELLED : MSA_OK;
 }
 
 #endif

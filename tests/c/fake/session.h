@@ -19,8 +19,10 @@
 /* Of the thread that calls, as is the hook. */
 static _Thread_local uint32_t calls, cancel_at;
 
-int msa_progress(uint32_t layer)
+int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
 {
+    (void)session;
+    (void)phase;
     (void)layer;
     ++calls;
     return calls == cancel_at;
