@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leaves nothing half-written behind: trees registered here go when the program ends early, also by a signal. */
+/* Leaves nothing half-written behind: trees registered here go when the program ends early, also by a signal. What a killed
+ * program left goes when another one next makes a temporary folder beside it: each holds a lock on its own that ends with it. */
 #define _GNU_SOURCE
 #include "host.h"
 
@@ -8,17 +9,26 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_NESTING = 64, MAX_PATHS = 64 };
+enum { MAX_NESTING = 64, MAX_PATHS = 64, MAX_SWEPT = 16, RANDOM = 6 };
 
-static char *paths[MAX_PATHS];
+/* In every temporary folder: what is swept holds it. */
+static const char MARKER[] = ".msagen";
+
+static struct registered {
+    char *path;
+    int lock;    /* of a temporary folder, held as long as this process lives; or -1 */
+    int if_empty; /* not a tree of ours: removed only where nothing is in it */
+} paths[MAX_PATHS];
 static volatile pid_t child;
 
 /* The kernel's record behind getdents64: opendir may not be called from a signal handler, the system call may. */
@@ -89,7 +99,7 @@ static void block_signals(sigset_t *before)
     sigprocmask(SIG_SETMASK, &all, before);
 }
 
-int msagen_cleanup(const char *path)
+static int enter(const char *path, int lock, int if_empty)
 {
     char *copy = strdup(path);
     if (!copy)
@@ -97,10 +107,10 @@ int msagen_cleanup(const char *path)
     sigset_t before;
     block_signals(&before);
     int i = 0;
-    while (i < MAX_PATHS && paths[i])
+    while (i < MAX_PATHS && paths[i].path)
         ++i;
     if (i < MAX_PATHS)
-        paths[i] = copy;
+        paths[i] = (struct registered){copy, lock, if_empty};
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (i == MAX_PATHS) {
         free(copy);
@@ -109,13 +119,85 @@ int msagen_cleanup(const char *path)
     return 0;
 }
 
+int msagen_cleanup(const char *path)
+{
+    return enter(path, -1, 0);
+}
+
+int msagen_cleanup_if_empty(const char *path)
+{
+    return enter(path, -1, 1);
+}
+
+/* Whether a name is one of msagen_temporary_folder's: [.]msagen-, perhaps a word and a dash, and what mkdtemp appended. */
+static int is_temporary(const char *name)
+{
+    name += *name == '.';
+    const size_t length = strlen(name);
+    return strncmp(name, "msagen-", 7) == 0 && length >= 7 + RANDOM && name[length - RANDOM - 1] == '-';
+}
+
+/* Removes one entry of a folder if it is a temporary folder of a process of this user's that lives no more. */
+static void sweep_entry(int folder, const char *name)
+{
+    const int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && fstatat(fd, MARKER, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0)
+        remove_at(folder, name, MAX_NESTING);
+    close(fd);
+}
+
+void msagen_sweep(const char *folder)
+{
+    static struct { dev_t device; ino_t inode; } swept[MAX_SWEPT];
+    static int count;
+    struct stat st;
+    DIR *all = opendir(folder);
+    if (!all)
+        return;
+    int known = fstat(dirfd(all), &st) != 0;
+    for (int i = 0; i < count; ++i)
+        known |= swept[i].device == st.st_dev && swept[i].inode == st.st_ino;
+    if (!known && count < MAX_SWEPT) {
+        swept[count].device = st.st_dev;
+        swept[count++].inode = st.st_ino;
+    }
+    for (const struct dirent *e; !known && (e = readdir(all));)
+        if (is_temporary(e->d_name))
+            sweep_entry(dirfd(all), e->d_name);
+    closedir(all);
+}
+
+/* Holds the new folder at `path` as this process's, then marks it: in this order, or another process might sweep it.
+ * The descriptor; -1 where locks do not work, and nobody is to sweep. */
+static int hold(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        return -1;
+    }
+    const int marker = openat(fd, MARKER, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (marker >= 0)
+        close(marker);
+    return fd;
+}
+
 int msagen_temporary_folder(char *path)
 {
     sigset_t before;
     block_signals(&before);
     int status = mkdtemp(path) ? 0 : -1;
-    if (status == 0 && msagen_cleanup(path) != 0) {
-        rmdir(path);
+    const int lock = status == 0 ? hold(path) : -1;
+    if (status == 0 && enter(path, lock, 0) != 0) {
+        if (lock >= 0)
+            close(lock);
+        msagen_remove_tree(path);
         errno = ENOMEM;
         status = -1;
     }
@@ -125,41 +207,49 @@ int msagen_temporary_folder(char *path)
     return status;
 }
 
+static void forget(struct registered *entry)
+{
+    if (entry->lock >= 0)
+        close(entry->lock);
+    free(entry->path);
+    entry->path = NULL;
+}
+
 void msagen_keep(const char *path)
 {
     sigset_t before;
     block_signals(&before);
     for (int i = 0; i < MAX_PATHS; ++i)
-        if (paths[i] && strcmp(paths[i], path) == 0) {
-            free(paths[i]);
-            paths[i] = NULL;
-        }
+        if (paths[i].path && strcmp(paths[i].path, path) == 0)
+            forget(&paths[i]);
     sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Trees first, then the folders that may have held them, the innermost first. */
+void msagen_cleanup_in_handler(void)
+{
+    for (int i = 0; i < MAX_PATHS; ++i)
+        if (paths[i].path && !paths[i].if_empty)
+            msagen_remove_tree(paths[i].path);
+    for (int i = MAX_PATHS - 1; i >= 0; --i)
+        if (paths[i].path && paths[i].if_empty)
+            rmdir(paths[i].path);
 }
 
 void msagen_cleanup_now(void)
 {
     sigset_t before;
     block_signals(&before);
+    msagen_cleanup_in_handler();
     for (int i = 0; i < MAX_PATHS; ++i)
-        if (paths[i]) {
-            msagen_remove_tree(paths[i]);
-            free(paths[i]);
-            paths[i] = NULL;
-        }
+        if (paths[i].path)
+            forget(&paths[i]);
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 void msagen_cleanup_child(long pid)
 {
     child = (pid_t)pid;
-}
-
-void msagen_cleanup_in_handler(void)
-{
-    for (int i = 0; i < MAX_PATHS; ++i)
-        if (paths[i])
-            msagen_remove_tree(paths[i]);
 }
 
 static void on_signal(int number)

@@ -40,7 +40,9 @@ int msagen_host_run(lua_State *L, const char *script, int argc, char **argv);
 
 /* Files and trees to remove when the program ends early. */
 int msagen_cleanup(const char *path);  /* register; 0, or -1: out of memory, or 64 are registered already */
-int msagen_temporary_folder(char *path); /* mkdtemp and register, no signal between; 0, or -1 with errno */
+int msagen_cleanup_if_empty(const char *path); /* the same for a folder that is removed only if it is empty by then */
+int msagen_temporary_folder(char *path); /* mkdtemp, lock and register, no signal between; 0, or -1 with errno */
+void msagen_sweep(const char *folder); /* remove the temporary folders in it that killed processes of this user left; once a process */
 void msagen_keep(const char *path);    /* forget; the path as registered */
 void msagen_cleanup_now(void);         /* remove and forget all */
 void msagen_cleanup_in_handler(void);  /* remove all, from within a signal's handler: the program must end then */

@@ -15,9 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -112,33 +114,40 @@ static int sys_list(lua_State *L)
     return 1;
 }
 
-/* mkdir_p(path): the folder and those above it, as far as they are missing */
+/* mkdir_p(path) -> array of the folders that were missing and are made, the outermost first */
 static int sys_mkdir_p(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     char *copy = lua_newuserdatauv(L, strlen(path) + 1, 0);
     strcpy(copy, path);
-    for (char *p = copy; *p; ++p) {
-        if (p == copy || *p != '/')
+    lua_newtable(L);
+    for (char *p = copy;; ++p) {
+        if ((*p && *p != '/') || p == copy)
             continue;
+        const char end = *p;
         *p = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+        struct stat st;
+        if (mkdir(copy, 0777) == 0) {
+            lua_pushstring(L, copy);
+            lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+        } else if (errno != EEXIST || (!end && (stat(copy, &st) != 0 || !S_ISDIR(st.st_mode)))) {
             return fail_errno(L, copy, "made");
-        *p = '/';
+        }
+        if (!end)
+            return 1;
+        *p = end;
     }
-    struct stat st;
-    if (mkdir(copy, 0777) != 0 && (errno != EEXIST || stat(copy, &st) != 0 || !S_ISDIR(st.st_mode)))
-        return fail_errno(L, path, "made");
-    return 0;
 }
 
-/* mkdtemp(folder, prefix) -> path of a new folder in `folder`, registered to be removed; it can be entered by its user alone, as mkdtemp(3) makes it */
+/* mkdtemp(folder, prefix) -> path of a new folder in `folder`, registered to be removed; it can be entered by its user alone, as
+ * mkdtemp(3) makes it. Those that killed processes left there, of a prefix [.]msagen-, go first. */
 static int sys_mkdtemp(lua_State *L)
 {
     const char *folder = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, "");
     const size_t size = strlen(folder) + strlen(prefix) + 8;
     char *path = lua_newuserdatauv(L, size, 0);
     snprintf(path, size, "%s/%sXXXXXX", folder, prefix);
+    msagen_sweep(folder);
     if (msagen_temporary_folder(path) != 0)
         return fail_errno(L, folder, "written");
     lua_pushstring(L, path);
@@ -173,6 +182,148 @@ static int sys_exchange(lua_State *L)
     return 1;
 }
 
+/* mkdir(path): as open as the umask says */
+static int sys_mkdir(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    if (mkdir(path, 0777) != 0)
+        return fail_errno(L, path, "made");
+    return 0;
+}
+
+/* rmdir(path) -> whether it was an empty folder, and is removed */
+static int sys_rmdir(lua_State *L)
+{
+    lua_pushboolean(L, rmdir(luaL_checkstring(L, 1)) == 0);
+    return 1;
+}
+
+/* sync(path): what was written to the file, or the names that a folder has, is on the disk */
+static int sys_sync(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int failed = fd < 0 || msagen_sync(fd) != 0;
+    const int why = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = why;
+    if (failed)
+        return fail_errno(L, path, "written");
+    return 0;
+}
+
+/* Whether `path` still leads to what is open as fd. */
+static int still_there(int fd, const char *path)
+{
+    struct stat held, named;
+    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+/* lock(path, wait) -> number for unlock: no other process has this folder or file locked; false: one has, and wait is false; nil:
+ * it cannot be locked (a file system without locks, nothing there). The lock ends with the process, however that ends. */
+static int sys_lock(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    const int operation = LOCK_EX | (lua_toboolean(L, 2) ? 0 : LOCK_NB);
+    for (;;) {
+        const int fd = open(path, O_RDONLY | O_CLOEXEC);
+        int status = -1;
+        while (fd >= 0 && (status = flock(fd, operation)) != 0 && errno == EINTR)
+            continue;
+        if (status == 0 && still_there(fd, path)) {
+            lua_pushinteger(L, fd);
+            return 1;
+        }
+        const int busy = errno == EWOULDBLOCK;
+        if (fd >= 0)
+            close(fd);
+        if (status != 0) {
+            if (fd >= 0 && busy)
+                lua_pushboolean(L, 0);
+            else
+                lua_pushnil(L);
+            return 1;
+        }
+    }
+}
+
+/* unlock(number) */
+static int sys_unlock(lua_State *L)
+{
+    close((int)luaL_checkinteger(L, 1));
+    return 0;
+}
+
+/* free_bytes(path) -> what may still be written where this is, or nil */
+static int sys_free_bytes(lua_State *L)
+{
+    struct statvfs space;
+    if (statvfs(luaL_checkstring(L, 1), &space) != 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, (lua_Integer)space.f_bavail * (lua_Integer)space.f_frsize);
+    return 1;
+}
+
+/* readlink(path) -> what a link says, or nil where there is none */
+static int sys_readlink(lua_State *L)
+{
+    char text[PATH_MAX];
+    const ssize_t n = readlink(luaL_checkstring(L, 1), text, sizeof text);
+    if (n < 0 || n == (ssize_t)sizeof text)
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, text, (size_t)n);
+    return 1;
+}
+
+/* Whether the file system may have its root at this folder. */
+static int is_mount(const char *path, const struct stat *st)
+{
+    struct statx x;
+    if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, STATX_INO, &x) == 0 && x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
+        return (x.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+    char above[PATH_MAX];
+    struct stat parent;
+    const int n = snprintf(above, sizeof above, "%s/..", path);
+    return n < 0 || (size_t)n >= sizeof above || stat(above, &parent) != 0 || parent.st_dev != st->st_dev;
+}
+
+/* folder(path) -> { uid =, gid =, mode =, mount = whether a file system begins there }, or nil */
+static int sys_folder(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, (lua_Integer)st.st_uid);
+    lua_setfield(L, -2, "uid");
+    lua_pushinteger(L, (lua_Integer)st.st_gid);
+    lua_setfield(L, -2, "gid");
+    lua_pushinteger(L, (lua_Integer)(st.st_mode & 07777));
+    lua_setfield(L, -2, "mode");
+    lua_pushboolean(L, is_mount(path, &st));
+    lua_setfield(L, -2, "mount");
+    return 1;
+}
+
+/* hold_signals(held): put off what would end the program, as from a terminal, until hold_signals(false) */
+static int sys_hold_signals(lua_State *L)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGPIPE);
+    sigprocmask(lua_toboolean(L, 1) ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+    return 0;
+}
+
 /* chmod(path, mode) */
 static int sys_chmod(lua_State *L)
 {
@@ -196,6 +347,15 @@ static int sys_cleanup(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     if (msagen_cleanup(path) != 0)
+        return msagen_fail(L, "%s: cannot be registered for removal", path);
+    return 0;
+}
+
+/* cleanup_if_empty(path): the same for a folder, which stays if there is anything in it by then */
+static int sys_cleanup_if_empty(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    if (msagen_cleanup_if_empty(path) != 0)
         return msagen_fail(L, "%s: cannot be registered for removal", path);
     return 0;
 }
@@ -255,7 +415,8 @@ static int sys_read_start(lua_State *L)
     return 1;
 }
 
-/* write_file(path, bytes): whole or not at all, through a temporary file beside it; a device or a pipe is written directly */
+/* write_file(path, bytes, passing): whole or not at all, through a temporary file beside it; a device or a pipe is written directly.
+ * Where passing is true, without waiting for the disk. */
 static int sys_write_file(lua_State *L)
 {
     size_t size;
@@ -264,6 +425,8 @@ static int sys_write_file(lua_State *L)
     struct msagen_outfile *f = msagen_outfile_open(path, error, sizeof error);
     if (!f)
         return msagen_fail(L, "%s", error);
+    if (lua_toboolean(L, 3))
+        msagen_outfile_passing(f);
     msagen_outfile_write(f, bytes, size);
     if (msagen_outfile_finish(f, error, sizeof error) != 0)
         return msagen_fail(L, "%s", error);
@@ -319,9 +482,9 @@ static const char *string_field(lua_State *L, const char *name)
     return s;
 }
 
-/* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture", stderr=path|"capture"}
+/* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture", stderr=path|"capture"|"show"}
  *   -> status as a shell gives it (128 + signal if killed), what was captured or nil, peak memory in bytes of it and its children.
- * Streams not named are inherited; both captured: one stream, in order. */
+ * Streams not named are inherited; both captured: one stream, in order. "show": captured, and passed on to our own as it comes. */
 static int sys_spawn(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -336,6 +499,9 @@ static int sys_spawn(lua_State *L)
         env = changed_environment(L, lua_gettop(L));
 
     int capture = 0;
+    const int show = redirect[2] && strcmp(redirect[2], "show") == 0;
+    if (show)
+        redirect[2] = "capture";
     for (int i = 1; i < 3; ++i)
         capture |= redirect[i] && strcmp(redirect[i], "capture") == 0;
     luaL_Buffer b;
@@ -391,6 +557,8 @@ static int sys_spawn(lua_State *L)
             continue;
         if (n <= 0)
             break;
+        for (ssize_t shown = 0, m = 1; show && shown < n && m > 0; shown += m)
+            m = write(STDERR_FILENO, room + shown, (size_t)(n - shown));
         luaL_addsize(&b, (size_t)n);
     }
     if (capture)
@@ -495,14 +663,20 @@ int luaopen_msagen_sys(lua_State *L)
     static const luaL_Reg functions[] = {
         {"chmod", sys_chmod},
         {"cleanup", sys_cleanup},
+        {"cleanup_if_empty", sys_cleanup_if_empty},
         {"columns", sys_columns},
         {"cpu_features", sys_cpu_features},
         {"exchange", sys_exchange},
         {"exists", sys_exists},
+        {"folder", sys_folder},
+        {"free_bytes", sys_free_bytes},
+        {"hold_signals", sys_hold_signals},
         {"isatty", sys_isatty},
         {"isdir", sys_isdir},
         {"keep", sys_keep},
         {"list", sys_list},
+        {"lock", sys_lock},
+        {"mkdir", sys_mkdir},
         {"mkdir_p", sys_mkdir_p},
         {"mkdtemp", sys_mkdtemp},
         {"monotonic_ns", sys_monotonic_ns},
@@ -512,11 +686,15 @@ int luaopen_msagen_sys(lua_State *L)
         {"read_file", sys_read_file},
         {"read_file_or_pipe", sys_read_file_or_pipe},
         {"read_start", sys_read_start},
+        {"readlink", sys_readlink},
         {"realpath", sys_realpath},
         {"remove_tree", sys_remove_tree},
         {"rename", sys_rename},
+        {"rmdir", sys_rmdir},
         {"size", sys_size},
         {"spawn", sys_spawn},
+        {"sync", sys_sync},
+        {"unlock", sys_unlock},
         {"write_file", sys_write_file},
         {NULL, NULL},
     };

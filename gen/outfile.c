@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file written beside its target and renamed when complete, so that nobody ever sees half of it. */
+/* A file written in a temporary folder beside its target, synchronised, and renamed when complete: nobody ever sees half of it, also
+ * not after a power failure. */
 #define _GNU_SOURCE
 #include "outfile.h"
 
@@ -13,13 +14,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 18 };
+enum { BUFFER = 1 << 18, WRITE_BACK = 1 << 23 };
 
 struct msagen_outfile {
     char *path;      /* as the user gave it, for messages */
     char *target;    /* what it leads to */
-    char *temporary; /* NULL: the target is a device or a pipe, and open itself */
+    char *folder;    /* of the temporary file; NULL: the target is a device or a pipe, and open itself */
+    char *temporary;
     int fd;
+    int lasting; /* synchronised before it is renamed */
     int pipe; /* or a terminal: no seeking */
     int why; /* errno of the first failure, or 0 */
     uint64_t size;
@@ -31,6 +34,7 @@ static void outfile_free(struct msagen_outfile *f)
 {
     free(f->path);
     free(f->target);
+    free(f->folder);
     free(f->temporary);
     free(f->buffer);
     free(f);
@@ -49,18 +53,36 @@ static int open_special(struct msagen_outfile *f)
 
 static void open_temporary(struct msagen_outfile *f)
 {
-    const size_t size = strlen(f->target) + sizeof ".XXXXXX";
+    static const char name[] = ".msagen-XXXXXX", file[] = "/file";
+    const char *slash = strrchr(f->target, '/');
+    const size_t parent = slash ? (size_t)(slash - f->target) + 1 : 0;
+    const size_t size = parent + sizeof name + sizeof file;
+    f->folder = malloc(size);
     f->temporary = malloc(size);
-    if (!f->temporary)
+    if (!f->folder || !f->temporary)
         return;
-    snprintf(f->temporary, size, "%s.XXXXXX", f->target);
-    f->fd = mkostemp(f->temporary, O_CLOEXEC);
-    if (f->fd >= 0 && msagen_cleanup(f->temporary) != 0) {
-        close(f->fd);
-        unlink(f->temporary);
-        f->fd = -1;
-        errno = ENOMEM;
+    snprintf(f->folder, size, "%.*s", (int)parent, f->target);
+    msagen_sweep(parent ? f->folder : ".");
+    memcpy(f->folder + parent, name, sizeof name);
+    if (msagen_temporary_folder(f->folder) != 0) {
+        free(f->folder);
+        f->folder = NULL;
+        return;
     }
+    snprintf(f->temporary, size, "%s%s", f->folder, file);
+    f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
+/* Removes the temporary folder with what is still in it. */
+static void leave(struct msagen_outfile *f)
+{
+    const int why = errno;
+    if (f->folder) {
+        msagen_remove_tree(f->folder);
+        msagen_keep(f->folder);
+    }
+    outfile_free(f);
+    errno = why;
 }
 
 struct msagen_outfile *msagen_outfile_open(const char *path, char *error, size_t error_bytes)
@@ -71,6 +93,7 @@ struct msagen_outfile *msagen_outfile_open(const char *path, char *error, size_t
         return NULL;
     }
     f->fd = -1;
+    f->lasting = 1;
     f->path = strdup(path);
     f->target = realpath(path, NULL);
     if (!f->target)
@@ -81,10 +104,15 @@ struct msagen_outfile *msagen_outfile_open(const char *path, char *error, size_t
         open_temporary(f);
     if (f->fd < 0) {
         snprintf(error, error_bytes, "%s: cannot be created: %s", path, strerror(errno));
-        outfile_free(f);
+        leave(f);
         return NULL;
     }
     return f;
+}
+
+void msagen_outfile_passing(struct msagen_outfile *f)
+{
+    f->lasting = 0;
 }
 
 static void write_all(struct msagen_outfile *f, uint64_t at, const unsigned char *data, size_t bytes)
@@ -92,6 +120,9 @@ static void write_all(struct msagen_outfile *f, uint64_t at, const unsigned char
     while (bytes && !f->why) {
         const ssize_t n = f->pipe ? write(f->fd, data, bytes) : pwrite(f->fd, data, bytes, (off_t)at);
         if (n > 0) {
+            /* The disk begins now, so that little is left to wait for at the end. */
+            if (f->lasting && (at + (uint64_t)n) / WRITE_BACK != at / WRITE_BACK)
+                sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
             data += n;
             at += (uint64_t)n;
             bytes -= (size_t)n;
@@ -143,29 +174,16 @@ int msagen_outfile_failed(const struct msagen_outfile *f)
     return f->why != 0;
 }
 
-/* mkostemp makes files private; what we write is as public as the user's umask says. */
-static int publish(struct msagen_outfile *f)
+int msagen_sync(int fd)
 {
-    const mode_t mask = umask(0);
-    umask(mask);
-    return fchmod(f->fd, 0666 & ~mask);
-}
-
-/* Forgets the temporary file, which has been renamed or is to go. */
-static void leave(struct msagen_outfile *f, int renamed)
-{
-    if (f->temporary) {
-        if (!renamed)
-            unlink(f->temporary);
-        msagen_keep(f->temporary);
-    }
-    outfile_free(f);
+    /* Some file systems have nothing to synchronise. */
+    return fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS ? -1 : 0;
 }
 
 int msagen_outfile_finish(struct msagen_outfile *f, char *error, size_t error_bytes)
 {
     flush(f);
-    if (!f->why && f->temporary && publish(f) != 0)
+    if (!f->why && f->lasting && f->temporary && msagen_sync(f->fd) != 0)
         f->why = errno;
     if (close(f->fd) != 0 && !f->why)
         f->why = errno;
@@ -174,7 +192,7 @@ int msagen_outfile_finish(struct msagen_outfile *f, char *error, size_t error_by
     const int why = f->why;
     if (why)
         snprintf(error, error_bytes, "%s: cannot be written: %s", f->path, strerror(why));
-    leave(f, !why);
+    leave(f);
     return why ? -1 : 0;
 }
 
@@ -183,5 +201,5 @@ void msagen_outfile_abort(struct msagen_outfile *f)
     if (!f)
         return;
     close(f->fd);
-    leave(f, 0);
+    leave(f);
 }

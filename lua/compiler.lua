@@ -8,6 +8,7 @@ local fail = require "fail"
 local import = require "import"
 local kernels = require "kernels"
 local network = require "network"
+local output_folder = require "output_folder"
 local segment = require "segment"
 local stream = require "stream"
 local sys = require "msagen.sys"
@@ -201,43 +202,36 @@ local function manifest(build, device, blob, info, files)
     cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
     max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
-    stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
+    build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),
     layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned), segments = json.array(segments), tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,
   }
 end
 
--- Where the generated folder may go: nothing, an empty folder, or one with a manifest of ours.
-local function check_target(dir)
-  if dir == "" then fail "-o: expected a folder, found an empty text" end
-  if not sys.exists(dir) then return end
-  if not sys.isdir(dir) then fail("%s: expected a folder, found a file", dir) end
-  local list = sys.list(dir)
-  if #list == 0 then return end
-  local path = dir .. "/manifest.json"
-  if sys.exists(path) then
-    local ok, found = pcall(function() return require("msagen.json").decode(sys.read_file(path), path) end)
-    if ok and type(found) == "table" and found.generator == "msagen" then return end
+-- Write the texts and the manifest, which has their hashes. The Makefile says to the runner which build it is of.
+local function write_texts(build, device, work, texts, rename, blob, info)
+  local hex, names, files, all = require("msagen.sha256").hex, {}, {}, {}
+  for file in pairs(texts) do names[#names + 1] = file end
+  table.sort(names)
+  for i, file in ipairs(names) do
+    files[rename(file)] = hex(rename(texts[file]))
+    all[i] = ("%s  %s\n"):format(files[rename(file)], rename(file))
   end
-  fail("%s: expected an empty folder or one that msagen wrote, found other files", dir)
+  info.build = hex(table.concat(all))
+  texts.Makefile = texts.Makefile:gsub("@MSA_RUN_BUILD@", info.build)
+  files.Makefile = hex(rename(texts.Makefile))
+  -- The disk is waited for where a damage could go unseen: `run` verifies texts.
+  for _, file in ipairs(names) do sys.write_file(work .. "/" .. rename(file), rename(texts[file]), true) end
+  sys.write_file(work .. "/manifest.json", require("msagen.json").encode(manifest(build, device, blob, info, files), { indent = 1 }) .. "\n")
 end
 
-local function parent_and_name(dir)
-  dir = dir:gsub("/+$", "")
-  local parent, name = dir:match("^(.*)/([^/]+)$")
-  if not parent then return ".", dir end
-  return parent == "" and "/" or parent, name
-end
-
---- Compile one device into dir: written beside it, then put in its place in one step.
+--- Compile one device into dir (lua/output_folder).
 -- @param progress function(text, done, total)
 function compiler.build(device, dir, where, progress)
-  check_target(dir)
+  local target = output_folder.open(dir)
   local build = compiler.schedule(device, where)
-  local parent, name = parent_and_name(dir)
-  if not sys.isdir(parent) then sys.mkdir_p(parent) end
-  local work = sys.mkdtemp(parent, "." .. name .. ".")
   local ok, message = pcall(function()
+    local work = target:stage()
     local prefix = device.prefix or "msa"
     local upper = prefix:upper()
     local function rename(text)
@@ -272,28 +266,11 @@ function compiler.build(device, dir, where, progress)
         texts[name] = sys.read_file(boards.folder_of(build.board, name) .. "/" .. name)
       end
     end
-    local names, files = {}, {}
-    for file in pairs(texts) do names[#names + 1] = file end
-    table.sort(names)
-    for _, file in ipairs(names) do
-      local text, target = rename(texts[file]), rename(file)
-      sys.write_file(work .. "/" .. target, text)
-      files[target] = require("msagen.sha256").hex(text)
-    end
-    sys.write_file(work .. "/manifest.json", require("msagen.json").encode(manifest(build, device, blob, info, files), { indent = 1 }) .. "\n")
-    sys.chmod(work, 493) -- 0755: a temporary folder is private
-    if not sys.exists(dir) then sys.rename(work, dir)
-    elseif not sys.exchange(work, dir) then -- else work is what was there before, and goes
-      sys.remove_tree(dir)
-      sys.rename(work, dir)
-    end
-    sys.remove_tree(work)
-    sys.keep(work)
+    write_texts(build, device, work, texts, rename, blob, info)
+    target:commit()
   end)
-  if not ok then
-    sys.remove_tree(work)
-    error(message, 0)
-  end
+  target:close()
+  if not ok then error(target:renamed(message), 0) end
   for _, bank in ipairs(build.banks) do
     for _, warning in ipairs(bank.model.warnings) do io.stderr:write("msagen: warning: ", bank.name and bank.name .. ": " or "", warning, "\n") end
   end

@@ -139,7 +139,7 @@ function sizes.measure(folder, work, cc, cflags)
   for what, bytes in pairs(sizes.sections(must({ build.tools .. "readelf", "-SW", build.library }, BINUTILS, build.where))) do report[what] = bytes end
   local frames = {}
   for _, name in ipairs(sys.list(work)) do
-    local stem = name:match "^(.*)%.su$"
+    local stem = name:match "^([%w_]+)%.%d+%.su$" or name:match "^(.*)%.su$" -- beside an object that the Makefile renames
     if stem then frames[stem .. ".c"] = callgraph.frames(sys.read_file(work .. "/" .. name), name) end
   end
   local image, missing = link(build)

@@ -5,7 +5,7 @@
  * REQUEST, little-endian: the 8 bytes "MSARUN4\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
- * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth and mask the
+ * RESPONSE, text, a line each: first `build HASH`; `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth and mask the
  * pixels in both and those of the one and of the other added up; `encode_ms X`, `decode_ms X`; `layer encode|decode I X LEAST` and
  * `whole encode|decode X LEAST` in milliseconds, those of a decode a slice; `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second;
  * at a failure `error TEXT`. */
@@ -46,6 +46,11 @@ enum command {
     PROFILE = 16   /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's nominal kHz or 0: BENCH, and the
                       times of the layers */
 };
+
+/* The Makefile gives the hash of all sources: a runner of another folder is known by it. */
+#ifndef MSA_RUN_BUILD
+#define MSA_RUN_BUILD "unknown"
+#endif
 
 struct msa_run msa_run = {.kept = D};
 
@@ -485,7 +490,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: cannot be written: %s\n", argv[2], strerror(errno));
         return 1;
     }
+    fprintf(msa_run.response, "build %s\n", MSA_RUN_BUILD);
     const int failed = run(argv[1], argv[3]);
     msa_run_release(NULL);
-    return fclose(msa_run.response) != 0 || failed != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    if (fclose(msa_run.response) != 0) {
+        fprintf(stderr, "%s: cannot be written: %s\n", argv[2], strerror(errno));
+        return EXIT_FAILURE;
+    }
+    return failed != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -209,7 +209,7 @@ local function beyond()
   edit("msa_model.h", "(MSA_MODEL_WEIGHTS_BYTES) %d+", ("%%1 %d"):format(#weights + far))
   for _, name in ipairs { "msa_encoder.c", "msa_decoder.c" } do edit(name, "\n    {(%d+), ", function(offset) return ("\n    {%d, "):format(offset + far) end) end
   make(fw)
-  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out", work .. "/beyond-out" }
+  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out", work .. "/beyond-out", "--modified" }
   assert(sys.read_file(work .. "/beyond-out/prompt_0.logits.npy"):sub(129) == sys.read_file(work .. "/logits"), "other logits than the mapped build's here")
   sys.remove_tree(fw)
 end

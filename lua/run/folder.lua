@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A generated folder: recognised by its manifest, compiled where it must be, its runner called.
 local fail = require "fail"
+local made = require "run.made"
 local sys = require "msagen.sys"
 
 local folder = {}
@@ -18,6 +19,7 @@ function folder.open(path)
   if not sys.exists(file) then fail("%s: expected a folder that msagen build wrote, found no manifest.json in it", path) end
   local manifest = require("msagen.json").decode(sys.read_file(file), file)
   if type(manifest) ~= "table" or manifest.generator ~= "msagen" then fail("%s: expected a manifest of msagen's, found another file", file) end
+  if manifest.unfinished then fail("%s: msagen was stopped while it wrote this folder: build it again", path) end
   local names = {}
   for name in pairs(FIELDS) do names[#names + 1] = name end
   table.sort(names)
@@ -31,9 +33,8 @@ function folder.open(path)
     if type(manifest[name]) ~= "table" then manifest[name] = {} end
   end
   -- Where this CPU has what the board asks for, its programs run here as they are.
-  if type(manifest.emulator) ~= "table" or require("boards").native { hosted = manifest.hosted ~= false, requires = type(manifest.requires) == "table" and manifest.requires or {} } then
-    manifest.emulator = nil
-  end
+  manifest.native = require("boards").native { hosted = manifest.hosted ~= false, requires = type(manifest.requires) == "table" and manifest.requires or {} }
+  if type(manifest.emulator) ~= "table" or manifest.native then manifest.emulator = nil end
   manifest.path = path
   return setmetatable(manifest, folder)
 end
@@ -45,26 +46,47 @@ end
 
 --- Whether the runner or an object is missing or older than what it is made from.
 function folder:stale()
-  local names, headers, script = sys.list(self.path), 0, 0
-  for _, name in ipairs(names) do
-    if name:match "%.h$" or name == "Makefile" then headers = math.max(headers, sys.mtime_ns(self:file(name)) or 0) end
-    if name:match "%.ld$" then script = math.max(script, sys.mtime_ns(self:file(name)) or 0) end
+  local headers, script = 0, 0
+  local function date(name) return sys.mtime_ns(self:file(name)) end
+  for _, name in ipairs(made.sources(self)) do
+    if name:match "%.h$" or name == "Makefile" then headers = math.max(headers, date(name) or 0) end
+    if name:match "%.ld$" then script = math.max(script, date(name) or 0) end
   end
-  local runner = sys.mtime_ns(self:file(self.runner))
+  local runner = date(self.runner)
   if not runner or runner < script then return true end
-  for _, name in ipairs(names) do
-    local stem = name:match "^(.*)%.c$"
+  for _, product in ipairs(made.products(self)) do
+    local stem = product:match "^(.*)%.o$"
     if stem then
-      local object = sys.mtime_ns(self:file(stem .. ".o"))
-      if not object or object < headers or object < (sys.mtime_ns(self:file(name)) or 0) or runner < object then return true end
+      local object, source = date(product), date(stem .. ".c") or date(self.weights)
+      if not object or object < headers or object < (source or 0) or runner < object then return true end
     end
   end
   return false
 end
 
+-- What the system says of a disk that takes no more, by make, compiler, archiver, linker or runner.
+local NO_ROOM = { "No space left on device", "Disk quota exceeded", "File too large" }
+
+local function out_of_room(output)
+  for line in output:gmatch "[^\n]+" do
+    for _, words in ipairs(NO_ROOM) do
+      if line:find(words, 1, true) then return line end
+    end
+  end
+end
+
+-- The folder, or the temporary one where that has less room, for a message.
+local function fuller(path)
+  local temporary = os.getenv "TMPDIR" or "/tmp"
+  local here, there = sys.free_bytes(path), sys.free_bytes(temporary)
+  if there and here and there < here then path, here = temporary, there end
+  return ("%s (%.1f MiB free)"):format(path, (here or 0) / 1048576)
+end
+
 -- Of a compiler's output, the line that says most.
 local function telling_line(output)
-  for _, pattern in ipairs { ": fatal error: ", ":%d+: error: ", "undefined reference", "multiple definition", "overflowed by", ": No such file or directory", ": not found", "error", "." } do
+  for _, pattern in ipairs { ": fatal error: ", ":%d+: error: ", "undefined reference", "multiple definition", "overflowed by", "Permission denied", "Read%-only file system",
+      ": No such file or directory", ": not found", "[Kk]illed", "error", "." } do
     for line in output:gmatch "[^\n]+" do
       if line:find(pattern) then return line end
     end
@@ -72,9 +94,8 @@ local function telling_line(output)
   return "no output"
 end
 
---- Call make if something is stale, and never otherwise.
-function folder:compile()
-  if not self:stale() then return end
+-- Have make do what is left to do.
+local function make(self)
   local terminal = sys.isatty(2)
   if terminal then io.stderr:write("compiling ", self.path, " ...") end
   local command = { "make", "-C", self.path, "-j", tostring(sys.nproc()), stdin = "/dev/null", stdout = "capture", stderr = "capture",
@@ -83,12 +104,105 @@ function folder:compile()
   local ok, status, output = pcall(sys.spawn, command)
   if terminal then io.stderr:write "\r\27[K" end
   if not ok then error(status, 0) end
-  if status ~= 0 then fail("%s: make: expected the folder to compile, found exit status %d: %s", self.path, status, telling_line(output)) end
-  if not sys.exists(self:file(self.runner)) then fail("%s: make: expected it to make %s, found none", self.path, self.runner) end
+  if status == 0 then return end
+  local room = out_of_room(output)
+  if room then fail("%s: make: no room on the disk of %s: make room, and run this again: %s", self.path, fuller(self.path), room) end
+  fail("%s: make: expected the folder to compile, found exit status %d: %s", self.path, status, telling_line(output))
 end
 
-local SIGNALS = { [132] = "this CPU lacks an instruction of the board's", [134] = "it aborted", [136] = "a floating-point exception",
-  [137] = "killed", [153] = "a file would become larger than is allowed", [139] = "a memory access outside its own" }
+-- The hashes of the folder's files, which must be those that msagen wrote, or be said to be others.
+local function verified(self, modified)
+  local hashes, changed = made.hashes(self)
+  local first = changed[1]
+  if not first then return hashes end
+  local others = #changed > 1 and (" (and %d more)"):format(#changed - 1) or ""
+  local found = hashes[first] and "other bytes" or "no such file"
+  if not modified or not hashes[first] then
+    fail("%s%s: expected what msagen wrote, of SHA-256 %s, found %s: build the folder again%s", self:file(first), others, self.files[first], found,
+      hashes[first] and ", or run it as it is with --modified" or "")
+  end
+  return hashes, ("%s%s: not what msagen wrote, and used all the same"):format(self:file(first), others)
+end
+
+-- Whether the runner can be used as it is. @return true; or false, and whether objects may be used again
+local function current(self, hashes, modified)
+  local state, name = made.state(self, hashes)
+  if state == "foreign" then
+    io.stderr:write(("msagen: warning: %s: it changed since it was compiled: the folder is compiled again\n"):format(self:file(name)))
+    return false, false
+  end
+  if self:stale() then return false, state ~= "absent" end
+  if state == "absent" then
+    if not modified and not made.is_ours(self) then
+      io.stderr:write(("msagen: warning: %s: it was compiled from another build: the folder is compiled again\n"):format(self:file(self.runner)))
+      return false, false
+    end
+    made.note(self, hashes)
+  end
+  return true
+end
+
+-- Keep other runs from compiling the folder at the same time, where its file system has locks. @return what sys.unlock takes, or nil
+local function locked(self)
+  local lock = sys.lock(self.path, false)
+  if lock ~= false then return lock end
+  local terminal = sys.isatty(2)
+  if terminal then io.stderr:write("waiting for another msagen at ", self.path, " ...") end
+  lock = sys.lock(self.path, true)
+  if terminal then io.stderr:write "\r\27[K" end
+  return lock
+end
+
+-- Refuse what nothing here can run.
+local function runnable(self)
+  if self.native or type(self.emulator) == "table" then return end
+  fail("%s: expected a board with an emulator%s, found %s", self.path, self.hosted == false and "" or ", or one of this CPU", tostring(self.board))
+end
+
+--- Call make if something is stale or unknown, and never otherwise. What the folder holds must be what msagen wrote.
+-- @param modified it may be something else, and a line says so
+function folder:compile(modified)
+  runnable(self)
+  local hashes, warning = verified(self, modified)
+  if warning then io.stderr:write("msagen: warning: ", warning, "\n") end
+  local manifest = sys.read_file(self:file "manifest.json")
+  if current(self, hashes, modified) then return end
+  local lock = locked(self)
+  local ok, message = pcall(function()
+    if sys.read_file(self:file "manifest.json") ~= manifest then fail("%s: built anew while this waited for it: run this again", self.path) end
+    hashes = verified(self, modified)
+    local done, known = current(self, hashes, modified)
+    if done then return end
+    made.sweep(self)
+    if not known then made.remove(self) end
+    make(self)
+    if not sys.exists(self:file(self.runner)) then fail("%s: make: expected it to make %s, found none", self.path, self.runner) end
+    for name, hash in pairs((made.hashes(self))) do
+      if hash ~= hashes[name] then fail("%s: it changed while it was compiled: run this again", self:file(name)) end
+    end
+    made.note(self, hashes)
+  end)
+  if lock then sys.unlock(lock) end
+  if not ok then error(message, 0) end
+end
+
+local SIGNALS = { [132] = "this CPU lacks an instruction of the board's", [134] = "it aborted", [135] = "a file that it reads became shorter, or its disk failed",
+  [136] = "a floating-point exception", [137] = "killed", [153] = "a file would become larger than is allowed", [139] = "a memory access outside its own" }
+
+-- What the runner or its emulator said last, or what says most: no line of progress.
+local function own_words(output)
+  local lines = {}
+  for line in (output or ""):gmatch "[^\r\n]+" do
+    line = line:gsub("\27%[%a", "")
+    if line:find "%S" and not line:match "^layer %d" and not line:match "^slice %d" then lines[#lines + 1] = line end
+  end
+  for _, pattern in ipairs { "^qemu[%w-]*: fatal", "^qemu[%w-]*: ", "fatal", "[Ee]rror", "cannot be" } do
+    for _, line in ipairs(lines) do
+      if line:find(pattern) then return line end
+    end
+  end
+  return lines[#lines]
+end
 
 -- Words of a command as a semihosting option's "arg=": blanks would part them on the other side, commas end an option.
 local function semihosted(words)
@@ -116,10 +230,9 @@ end
 -- @param request path  @param response path to write  @param renamed function(text) that gives temporary files their names
 -- @return the response's lines
 function folder:perform(request, response, renamed)
-  if self.hosted == false and type(self.emulator) ~= "table" then fail("%s: expected a board with an emulator, found %s", self.path, tostring(self.board)) end
   local command = self:command { self:file(self.runner), request, response, self:file(self.weights) }
   command.stdin = "/dev/null"
-  if not sys.isatty(2) then command.stdout, command.stderr = "capture", "capture" end
+  command.stdout, command.stderr = "capture", sys.isatty(2) and "show" or "capture"
   local started, status, output = pcall(sys.spawn, command)
   if not started and self.emulator then fail("%s: expected the emulator of %s, found no %s that can be started", self.path, tostring(self.board), command[1]) end
   if not started and tostring(type(status) == "table" and status.msagen or status):find "Exec format error" then fail("%s: expected a board with an emulator, or one of this CPU, found %s", self.path, tostring(self.board)) end
@@ -132,8 +245,11 @@ function folder:perform(request, response, renamed)
   end
   if refused then fail("%s: %s", self.path, renamed(refused)) end
   if status ~= 0 then
-    local why = SIGNALS[status] or output and output:match "([^\n]+)\n*$" or "no reason given"
-    fail("%s: %s: expected an answer, found exit status %d: %s", self.path, self.runner, status, why)
+    local why, words, room = SIGNALS[status], own_words(output), out_of_room(output)
+    if room then fail("%s: no room on the disk: make room, and run this again: %s", self.path, renamed(room)) end
+    if words and type(self.emulator) == "table" then words = ("%s says: %s"):format(command[1], words) end
+    why = why and words and why .. ": " .. words or why or words or "no reason given"
+    fail("%s: %s: expected an answer, found exit status %d: %s", self.path, self.runner, status, renamed(why))
   end
   local lines = {}
   for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end

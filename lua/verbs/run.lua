@@ -53,6 +53,7 @@ function verb.setup(command)
   command:option("--overlay-out", "The image with that mask, its contour and the prompt drawn into it."):argname "FILE.png"
   command:option("--resized-out", "The image as the model gets it, uint8 [N,S,S,3]."):argname "FILE.npy"
   command:option("--upsampled-out", "The first prompt's logits at the image's size, float32 [N,M,H,W]."):argname "FILE.npy"
+  command:flag("--modified", "Run a folder whose generated files somebody changed.")
   command:flag("--digest", "Print the SHA-256 over the embedding and all logits.")
   command:option("--bench", "Print times (medians of N), memory and multiply-adds."):argname "N":convert(whole("--bench", 1, 1000000))
   command:option("--profile", "Print time, multiply-adds, % of this core's peak, bytes and roofline bound of every layer, and write them to a file; medians of 3 or of --bench's N."):argname "FILE.json"
@@ -322,7 +323,7 @@ function verb.run(args)
   if image and args.overlay_out then check_sheet(args.overlay_out, image.shape) end
 
   if args.profile then profile.phases(folder) end -- refused before the work, if at all
-  folder:compile()
+  folder:compile(args.modified)
   local base = os.getenv "TMPDIR" or "/tmp"
   local scratch = sys.mkdtemp(base, "msagen-run-")
   local staging = require("run.staging").new()

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files that are complete or not there, and targets that are no files. */
 #define _GNU_SOURCE
+#include "host.h"
 #include "outfile.h"
 
 #include "scratch.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char error[4096];
@@ -101,6 +103,47 @@ Test(outfile, a_pipe_is_written_to, .init = scratch_open, .fini = scratch_close)
     struct stat st;
     cr_assert(stat(scratch_path("pipe"), &st) == 0 && S_ISFIFO(st.st_mode));
     cr_assert_eq(scratch_entries(), 1);
+}
+
+/* As a process that was killed leaves it: a folder that is marked, and that nobody holds. */
+static void leave_behind(const char *name, int marked)
+{
+    char file[512];
+    cr_assert_eq(mkdir(scratch_path(name), 0700), 0);
+    snprintf(file, sizeof file, "%s/%s", name, marked ? ".msagen" : "notes");
+    scratch_write(file, "", 0);
+    snprintf(file, sizeof file, "%s/image.npy", name);
+    scratch_write(file, "a patient's", 11);
+}
+
+Test(outfile, what_the_killed_left_goes_and_what_lives_or_is_not_ours_stays, .init = scratch_open, .fini = scratch_close)
+{
+    char live[4400];
+    snprintf(live, sizeof live, "%s/msagen-run-XXXXXX", scratch_path("."));
+    cr_assert_eq(msagen_temporary_folder(live), 0);
+    leave_behind("msagen-run-aB3dE6", 1);
+    leave_behind(".msagen-aB3dE6", 1);
+    leave_behind("msagen-models", 0);
+    leave_behind("fw-aB3dE6", 1);
+    cr_assert_eq(symlink("fw-aB3dE6", scratch_path(".msagen-linked")), 0);
+    const pid_t other = fork();
+    if (other == 0) {
+        char path[4400];
+        snprintf(path, sizeof path, "%s/.msagen-XXXXXX", scratch_path("."));
+        _exit(msagen_temporary_folder(path) != 0); /* without a word to anybody: nothing is removed */
+    }
+    int status;
+    cr_assert(waitpid(other, &status, 0) == other && status == 0);
+    cr_assert_eq(scratch_entries(), 7);
+    msagen_sweep(scratch_path("."));
+    struct stat st;
+    cr_assert_eq(scratch_entries(), 4);
+    cr_assert(stat(live, &st) == 0, "a live folder went");
+    cr_assert(stat(scratch_path("msagen-models/image.npy"), &st) == 0, "a folder of the user's went");
+    cr_assert(stat(scratch_path("fw-aB3dE6/image.npy"), &st) == 0, "a folder of another name went");
+    cr_assert(lstat(scratch_path(".msagen-linked"), &st) == 0, "a link went");
+    msagen_remove_tree(live);
+    msagen_keep(live);
 }
 
 /* A device of our own making stands for /dev/full, so that a mistake here harms nobody. */

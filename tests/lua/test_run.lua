@@ -156,8 +156,19 @@ msa_run: ${OBJECTS}
 	gcc -o $@ ${OBJECTS}
 ${OBJECTS}: msa_model.h msa_internal.h Makefile
 .c.o:
-	gcc -std=c99 -O1 -DMSA_MODEL_DEPTH=%d -c -o $@ $<
+	gcc -std=c99 -O0 -DMSA_MODEL_DEPTH=%d -c -o $@ $<
 ]]
+
+--- Have the manifest say that the folder's files are what msagen wrote.
+local function trust(path)
+  local json, manifest, files = require("msagen.json"), path .. "/manifest.json", {}
+  for _, name in ipairs(sys.list(path)) do
+    if name:match "%.[ch]$" or name == "Makefile" then files[name] = require("msagen.sha256").hex(sys.read_file(path .. "/" .. name)) end
+  end
+  local m = json.decode(sys.read_file(manifest), manifest)
+  m.files = files
+  sys.write_file(manifest, json.encode(m))
+end
 
 local function fake_folder(name, depth)
   local path = work .. "/" .. name
@@ -178,16 +189,18 @@ local function fake_folder(name, depth)
     depth = depth, grid = 4, max_points = 16, arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2, banks = { { name = "head" }, { name = "carotid" } },
     texts = { "liver", "left kidney" }, layers = { { name = "patches", kind = "patch_embed", phase = "encode", macs = 1, bytes = 3 },
       { name = "lights", kind = "masks", phase = "decode", macs = 2, bytes = 4 } } })
+  trust(path)
   return path
 end
 
---- The verb as the command line calls it; what it printed.
-local function run(dir, args)
-  local printed, say = {}, print
+--- The verb as the command line calls it. @param warned what it warned of is wanted, too  @return what it printed
+local function run(dir, args, warned)
+  local printed, say, err = {}, print, io.stderr
   print = function(...) printed[#printed + 1] = table.concat({ ... }, "\t") end
+  if warned then io.stderr = { write = function(_, ...) printed[#printed + 1] = table.concat { ... } end } end
   args.dir, args.point = dir, args.point or {}
   local ok, status = pcall(verb.run, args)
-  print = say
+  print, io.stderr = say, err
   if not ok then error(status, 0) end
   equal(status, 0)
   return table.concat(printed, "\n")
@@ -220,14 +233,62 @@ describe("a folder", function()
 
   it("that does not compile is an error of one line", function()
     local source = path .. "/layers.c"
+    local text, make = sys.read_file(source), sys.read_file(path .. "/Makefile")
     sys.write_file(source, "#error on purpose\n")
+    trust(path)
     refuses(function() run(path, { image = image }) end, path, "make", "on purpose")
-    sys.write_file(source, '#include "layers.h"\n')
-    local make = sys.read_file(path .. "/Makefile")
-    sys.write_file(path .. "/Makefile", (make:gsub("\tgcc ", "\tno-such-gcc ")))
-    refuses(function() run(path, { image = image }) end, path, "make", "exit status 2: ", "no-such-gcc: ")
+    sys.write_file(source, text)
+    for recipe, words in pairs { ["no-such-gcc "] = { "exit status 2: ", "no-such-gcc: " },
+      ['echo "x.o: No space left on device"; false '] = { "no room on the disk of ", "MiB free): make room", "x.o: No space left on device" } } do
+      sys.write_file(path .. "/Makefile", (make:gsub("\tgcc ", "\t" .. recipe)))
+      trust(path)
+      refuses(function() run(path, { image = image }) end, path, "make", table.unpack(words))
+    end
     sys.write_file(path .. "/Makefile", make)
+    trust(path)
     run(path, { image = image })
+  end)
+
+  it("whose files are not what msagen wrote is refused, unless it is asked for", function()
+    local source, before = path .. "/layers.c", counted(path)
+    local text = sys.read_file(source)
+    sys.write_file(source, text .. "/* changed */\n")
+    equal(sys.spawn { "touch", "-d", "2000-01-01", source }, 0)
+    refuses(function() run(path, { image = image }) end, path .. "/layers.c: expected what msagen wrote, of SHA-256 ", "found other bytes: build the folder again", "--modified")
+    equal(counted(path), before)
+    local warned = run(path, { image = image, modified = true }, true)
+    holds(warned, path .. "/layers.c: not what msagen wrote")
+    equal(counted(path), before + 1) -- for all its date
+    sys.write_file(source, text)
+    equal(sys.spawn { "touch", "-d", "2000-01-01", source }, 0)
+    holds(run(path, { image = image }, true), path .. "/layers.c: it changed since it was compiled") -- the object is of the other text
+    equal(counted(path), before + 2)
+    os.remove(source)
+    refuses(function() run(path, { image = image, modified = true }) end, path .. "/layers.c: expected what msagen wrote", "found no such file: build the folder again")
+    sys.write_file(source, text)
+    run(path, { image = image })
+  end)
+
+  it("is compiled again where an object or the runner is another folder's, and not where it is copied", function()
+    for _, name in ipairs { "layers.o", "msa_run" } do
+      local before = counted(path)
+      sys.write_file(path .. "/" .. name, "foreign")
+      holds(run(path, { image = image }, true), ("%s/%s: it changed since it was compiled"):format(path, name))
+      equal(counted(path), before + 1)
+    end
+    -- Compiled by hand: nothing is noted, and nothing is known but the dates.
+    os.remove(path .. "/msa_run.sums")
+    local before = counted(path)
+    run(path, { image = image })
+    equal({ counted(path), sys.exists(path .. "/msa_run.sums") }, { before, true })
+    -- A runner of another build that says so.
+    local manifest = path .. "/manifest.json"
+    local m = sys.read_file(manifest)
+    sys.write_file(manifest, (m:gsub("^{", '{"build":"' .. ("0123456789abcdef"):rep(4) .. '",')))
+    os.remove(path .. "/msa_run.sums")
+    holds(run(path, { image = image }, true), path .. "/msa_run: it was compiled from another build")
+    equal(counted(path), before + 1)
+    sys.write_file(manifest, m)
   end)
 
   it("whose program cannot be started is an error that names emulator or board", function()
@@ -235,14 +296,24 @@ describe("a folder", function()
     local text = sys.read_file(manifest)
     sys.write_file(manifest, (text:gsub("^{", '{"board":"toaster","hosted":true,"requires":["toast"],"emulator":["no-such-qemu"],')))
     refuses(function() run(path, { image = image }) end, path .. ": expected the emulator of toaster, found no no-such-qemu that can be started")
-    sys.write_file(manifest, (text:gsub("^{", '{"board":"toaster","hosted":true,"requires":["toast"],')))
-    local runner = sys.read_file(path .. "/msa_run")
-    sys.write_file(path .. "/msa_run", "\127ELF")
-    sys.chmod(path .. "/msa_run", 493)
-    refuses(function() run(path, { image = image }) end, path .. ": expected a board with an emulator, or one of this CPU, found toaster")
-    sys.write_file(path .. "/msa_run", runner)
-    sys.chmod(path .. "/msa_run", 493)
+    local before = counted(path)
+    for json, words in pairs { ['{"board":"toaster","hosted":true,"requires":["toast"],'] = "with an emulator, or one of this CPU, found toaster",
+      ['{"board":"toaster","hosted":false,"emulator":null,'] = "with an emulator, found toaster" } do
+      sys.write_file(manifest, (text:gsub("^{", json)))
+      os.remove(path .. "/layers.o")
+      refuses(function() run(path, { image = image }) end, path .. ": expected a board " .. words)
+      equal(sys.exists(path .. "/layers.o"), false) -- and nothing was compiled for it
+    end
     sys.write_file(manifest, text)
+    run(path, { image = image })
+    equal(counted(path), before + 1)
+    -- Another machine's program, though nothing in the manifest says so.
+    sys.write_file(path .. "/msa_run", "\127ELF" .. ("\0"):rep(60))
+    sys.chmod(path .. "/msa_run", 493)
+    os.remove(path .. "/msa_run.sums")
+    refuses(function() run(path, { image = image }) end, path .. ": expected a board with an emulator, or one of this CPU, found nil")
+    os.remove(path .. "/msa_run")
+    run(path, { image = image })
   end)
 
   it("gives masks at the image's size, of the highest predicted IoU", function()
@@ -316,8 +387,10 @@ describe("a folder", function()
     local source = path .. "/msa_run.c"
     local text = sys.read_file(source)
     sys.write_file(source, (text:gsub("'R', 'U', 'N', '%d'", "'R', 'U', 'N', '0'")))
+    trust(path)
     refuses(function() run(path, { image = image }) end, path, "this version of msagen")
     sys.write_file(source, text)
+    trust(path)
     run(path, { image = image })
   end)
 
