@@ -19,6 +19,7 @@ static const luaL_Reg modules[] = {
     {"msagen.npy", luaopen_msagen_npy},
     {"msagen.reference", luaopen_msagen_reference},
     {"msagen.overlay", luaopen_msagen_overlay},
+    {"msagen.sandbox", luaopen_msagen_sandbox},
     {"msagen.sha256", luaopen_msagen_sha256},
     {"msagen.synth", luaopen_msagen_synth},
     {"msagen.speed", luaopen_msagen_speed},

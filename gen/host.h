@@ -20,6 +20,7 @@ int luaopen_msagen_json(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);
+int luaopen_msagen_sandbox(lua_State *L);
 int luaopen_msagen_sha256(lua_State *L);
 int luaopen_msagen_synth(lua_State *L);
 int luaopen_msagen_speed(lua_State *L);

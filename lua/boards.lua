@@ -33,6 +33,7 @@
 local check = require "board_check"
 local closed = require "closed"
 local fail = require "fail"
+local sandbox = require "sandbox"
 local sys = require "msagen.sys"
 
 local boards = {}
@@ -42,35 +43,15 @@ local function installed() return msagen.datadir .. "/boards" end
 -- Boards that are loaded, each with the folders in which its files are looked for; tables of users' own are not among them.
 local folders = setmetatable({}, { __mode = "k" })
 
--- What a board's file, an instruction set's or a linker script may take: about a second, and KiB.
-local STEPS, STEPS_AT_ONCE, MEMORY = 100000000, 100000, 256 * 1024
+local function unknown(name) return ("expected a table of texts, numbers and tables alone, found %s, which is none of its names"):format(name) end
 
---- Run what a file of the user's says. @return true and its value; or false, and in one line what is wrong where in the file
-function boards.bounded(path, body, ...)
-  local steps, limit = 0, collectgarbage "count" + MEMORY
-  debug.sethook(function()
-    steps = steps + STEPS_AT_ONCE
-    if steps > STEPS then error(("expected it to end, found it running after %d steps"):format(STEPS), 2) end
-    if collectgarbage "count" > limit then error(("expected it to take at most %d MiB, found it taking more"):format(MEMORY // 1024), 2) end
-  end, "", STEPS_AT_ONCE)
-  local ok, result = pcall(body, ...)
-  debug.sethook()
-  if ok then return true, result end
-  local text = type(result) == "string" and result:gsub("%c", " ") or "expected an error's text, found a " .. type(result)
-  local placed = text:match "^.-:(%d+: .*)$"
-  return false, placed and ("%s:%s"):format(path, placed) or ("%s: %s"):format(path, text)
-end
-
---- Run a file that only returns a table: `what` for messages. It sees no library; what goes wrong in it is said in one line.
-local function table_of(path, what)
+--- What a file that only returns a table returns: `what` for messages. A user's file runs in a sandbox; one of msagen's own, found by its
+-- name in the installation, is as much msagen as this line is. What goes wrong is said in one line.
+local function table_of(path, what, own)
   if not sys.exists(path) or sys.isdir(path) then fail("%s: expected %s, found %s", path, what, sys.isdir(path) and "a folder" or "none") end
-  local nothing = setmetatable({}, { __index = function(_, name) error(("expected a table of texts, numbers and tables alone, found %s, which is none of its names"):format(tostring(name)), 2) end })
-  local ok, result = boards.bounded(path, function()
-    local chunk, message = loadfile(path, "t", nothing)
-    if not chunk then error(message, 0) end
-    return chunk()
-  end)
-  if not ok then fail("%s", result) end
+  local result
+  if own then result = assert(load(sys.read_file(path), "@" .. path, "t", {}))()
+  else result = sandbox.run(path, { unknown = unknown }) end
   if type(result) ~= "table" then fail("%s: expected a file that returns a table, found %s", path, result == nil and "nothing" or type(result)) end
   return result
 end
@@ -84,13 +65,14 @@ local function found_in(places, folder, name)
 end
 
 local function load_isa(name, place, where)
-  local path = name:match "%.lua$" and not name:find("/", 1, true) and ("%s/%s"):format(place, name) or ("%s/lua/isa/%s.lua"):format(msagen.datadir, name)
+  local theirs = name:match "%.lua$" and not name:find("/", 1, true)
+  local path = theirs and ("%s/%s"):format(place, name) or ("%s/lua/isa/%s.lua"):format(msagen.datadir, name)
   if not name:match "^[%w_.-]+$" or not sys.exists(path) then
     local names = {}
     for _, file in ipairs(sys.list(msagen.datadir .. "/lua/isa")) do names[#names + 1] = file:match "^(.+)%.lua$" end
     fail("%s: isa: expected one of %s, or a file beside it, found %s%s", where, table.concat(names, ", "), (name:gsub("%c", " ")), closed.hint(name, names))
   end
-  local isa = table_of(path, "an instruction set's file")
+  local isa = table_of(path, "an instruction set's file", not theirs)
   check.isa(isa, path)
   isa.name = name:gsub("%.lua$", "")
   return isa
@@ -133,7 +115,7 @@ function boards.completed(board, where, via)
   via = via or {}
   via[like] = true
   local whole = {}
-  for key, value in pairs(boards.completed(table_of(path, "a board's file"), path, via)) do whole[key] = value end
+  for key, value in pairs(boards.completed(table_of(path, "a board's file", true), path, via)) do whole[key] = value end
   for key, value in pairs(board) do
     if value == false and key ~= "hosted" then whole[key] = nil else whole[key] = value end
   end
@@ -164,10 +146,11 @@ local function from_table(raw, place, where)
 end
 
 --- The board of a file.
-function boards.from_file(path)
+-- @param own it is one of msagen's, and its path from its name
+function boards.from_file(path, own)
   local name = path:match "([^/]*)%.lua$"
   if not name then fail("%s: expected a board's file, NAME.lua, found another name", path) end
-  local board = from_table(table_of(path, "a board's file"), path:match "^(.*)/[^/]*$" or ".", path)
+  local board = from_table(table_of(path, "a board's file", own), path:match "^(.*)/[^/]*$" or ".", path)
   if board.name ~= name then fail("%s: name: expected %s, as the file is called, found %s", path, name, board.name) end
   return board
 end
@@ -183,7 +166,7 @@ end
 --- All of msagen's own boards, by name.
 function boards.all()
   local list = {}
-  for i, name in ipairs(boards.names()) do list[i] = boards.from_file(("%s/%s.lua"):format(installed(), name)) end
+  for i, name in ipairs(boards.names()) do list[i] = boards.from_file(("%s/%s.lua"):format(installed(), name), true) end
   return list
 end
 
@@ -227,7 +210,7 @@ function boards.named(name, where, place)
   if type(name) == "table" then return folders[name] and name or from_table(name, place or ".", where or "board") end
   if boards.is_file(name) then return boards.from_file(name) end
   for _, known in ipairs(boards.names()) do
-    if known == name then return boards.from_file(("%s/%s.lua"):format(installed(), name)) end
+    if known == name then return boards.from_file(("%s/%s.lua"):format(installed(), name), true) end
   end
   fail("--board: expected one of %s, or a file of your own (NAME.lua), found %s%s", table.concat(boards.names(), ", "), check.shown(name), boards.hint(name))
 end

@@ -12,9 +12,8 @@ local kernels = require "kernels"
 
 local emit = {}
 
--- Of Lua, what a board's linker script may use: nothing that reads, writes or ends the program.
-local SCRIPT_SEES = { assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, select = select, tonumber = tonumber, tostring = tostring, type = type,
-  math = math, string = string, table = table }
+-- Of Lua, what a board's linker script may use.
+local SCRIPT_SEES = { "assert", "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", "math", "string", "table" }
 
 -- Fourier features of the positions, [g*g, E]: made in f32-fma-1 for every board, so that classes differ in their blob's header alone.
 local function dense_position(model)
@@ -252,9 +251,8 @@ function emit.texts(build, blob, info)
   if start then
     local boards = require "boards"
     local place = boards.folder_of(board, start.script)
-    env.places = require("plan").places(board, build)
-    local ok, text = boards.bounded(("%s/%s"):format(place, start.script), template.file, place, start.script, env, SCRIPT_SEES)
-    if not ok then fail("%s", text) end
+    local data = { board = board, places = require("plan").places(board, build), made_by = made_by }
+    local text = require("sandbox").run(("%s/%s"):format(place, start.script), { names = SCRIPT_SEES, data = data, template = true })
     texts[start.script] = text
   end
   texts["Makefile"] = template.file(folder, "Makefile", env)

@@ -59,7 +59,7 @@ function template.render(text, name, env, more)
     __index = function(_, k)
       local v = env[k]
       if v == nil then v = (more or _G)[k] end
-      if v == nil then error(("%s: the template uses %s, which is not given"):format(name, k), 2) end
+      if v == nil then error(("the template uses %s, which is not given"):format(k), 2) end
       return v
     end,
   })

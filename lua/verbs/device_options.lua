@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The devices that a command line describes: options that `build` and `plan` share, and build scripts.
 local boards = require "boards"
+local closed = require "closed"
 local fail = require "fail"
+local sandbox = require "sandbox"
+local sys = require "msagen.sys"
 
 local options = {}
 
@@ -57,24 +60,54 @@ function options.setup(command)
   command:option("--text-prompts", "Embeddings of phrases, one of which may be a prompt: a matrix [n, E], or [n, t] with a projection [E, t], and names."):argname("FILE.safetensors"):target("text_prompts")
   command:option("--weights", "mapped (default), or stream: the layers fetch their weights through hooks of the product, each while the one before works."):argname("HOW"):convert(one_of("mapped", "stream"))
   command:option("--stream-buffer", "With --weights stream: bytes that each of the two buffers may have at most. Default: as large as the layers' weights."):argname("BYTES"):target("stream_buffer"):convert(integer)
+  command:flag("--trust", "Run the build script with all of Lua: files, programs, modules. Without it a script reaches none of them, and has a second and 256 MiB.")
   command:option("--prefix", "Prefix of all names, so that one program can hold several models. Default: msa."):argname "NAME"
 end
 
 local FIELDS = { "board", "resolution", "depth", "precision", "cores", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix", "base", "text_prompts", "weights", "stream_buffer" }
 
--- Run a build script: a program of the user's own that returns a device, or a list of them with names.
-local function run_script(path)
-  local environment = setmetatable({ msagen = setmetatable({ device = function(t)
-    if type(t) ~= "table" then fail("%s: msagen.device: expected a table, found %s", path, type(t)) end
+-- Of Lua, what a build script sees.
+local SEES = { "_VERSION", "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
+  "xpcall", "math", "string", "table", "utf8" }
+local WITHHELD = {}
+for name in ("_G collectgarbage coroutine debug dofile getfenv io load loadfile loadstring module os package require setfenv unpack warn"):gmatch "%S+" do WITHHELD[name] = true end
+
+local function unknown(name)
+  if WITHHELD[name] then return ("%s: not available in build scripts; --trust runs the script with all of Lua"):format(name) end
+  local names = table.move(SEES, 1, #SEES, 3, { "msagen", "print" })
+  return ("expected a name that the script sets, or one of Lua's or msagen's, found %s%s"):format(name, closed.hint(name, names))
+end
+
+local function run_sandboxed(path)
+  return sandbox.run(path, { script = true, names = SEES, data = { msagen = { version = msagen.version, datadir = msagen.datadir, boards = boards.names() } }, unknown = unknown })
+end
+
+-- With all of Lua, in this process.
+local function run_trusted(path)
+  local environment = setmetatable({ msagen = setmetatable({ boards = boards.names(), device = function(t)
+    if type(t) ~= "table" then error("msagen.device: expected a table, found " .. type(t), 2) end
     return t
   end }, { __index = msagen }) }, { __index = _G })
-  local chunk, message = loadfile(path, "t", environment)
-  if not chunk then fail("%s", message) end
-  local ok, result = pcall(chunk)
+  -- Whatever it calls, now or later: a build that did not happen has no status 0.
+  os.exit = function() error("os.exit: expected the script to return its devices, found it ending the program", 2) end -- luacheck: ignore
+  local chunk, message = load(sys.read_file(path), "@" .. path, "t", environment)
+  local ok, result = chunk ~= nil, message
+  if chunk then ok, result = pcall(chunk) end
   if not ok then
-    if type(result) == "table" then error(result, 0) end
-    fail("%s", tostring(result):gsub("%c", " "))
+    if type(result) == "table" and result.msagen then error(result, 0) end
+    local text = type(result) == "string" and result:gsub("%c", " ") or "expected an error's text, found a " .. type(result)
+    local placed = text:match "^.-:(%d+: .*)$"
+    fail("%s", placed and ("%s:%s"):format(path, placed) or ("%s: %s"):format(path, text))
   end
+  local copy, problem = sandbox.copy(result)
+  if problem then fail("%s: %s", path, problem) end
+  return copy
+end
+
+-- Run a build script: a program of the user's own that returns a device, or a list of them with names.
+-- @param trust with all of Lua
+local function run_script(path, trust)
+  local result = (trust and run_trusted or run_sandboxed)(path)
   if type(result) ~= "table" then fail("%s: expected the script to return msagen.device {...} or a list of them, found %s", path, type(result)) end
   -- Paths in a script are relative to the script.
   local folder = path:match("^(.*)/[^/]*$")
@@ -100,7 +133,7 @@ function options.devices(args)
   local banks = args.banks and #args.banks > 0 and args.banks or nil
   if not args.input and not banks then return nil, "expected a script, a checkpoint or --bank NAME=FILE, found none" end
   local devices, several = { { checkpoint = args.input } }, false
-  if args.input and args.input:match("%.lua$") then devices, several = run_script(args.input) end
+  if args.input and args.input:match("%.lua$") then devices, several = run_script(args.input, args.trust) end
   local list, seen = {}, {}
   for i, device in ipairs(devices) do
     for _, field in ipairs(FIELDS) do
