@@ -1,218 +1,215 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PNG and JPEG images as 8-bit RGB. The libraries report errors by jumping back to decode_* and encode_png below; everything
- * that must be freed then lives in the structure they share. */
+/* PNG and JPEG images as 8-bit RGB, and PNG written. */
 #include "image.h"
 
 #include "infile.h"
 #include "outfile.h"
+#include "picture.h"
 
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jerror.h>
-#include <jpeglib.h>
 #include <png.h>
 
-/* Progressive files may repeat scans without end; real ones have about ten. */
-enum { SCANS_MAX = 500, MESSAGE = 256 };
+enum { MESSAGE = 256, DARK = 16 };
 
-struct decoder {
-    jmp_buf failed;
-    const unsigned char *data;
-    size_t bytes, at;
-    const char *name;
-    struct msagen_tensor *image;
-    png_bytep *rows;
-    png_structp png;
-    png_infop png_info;
-    struct jpeg_decompress_struct jpeg;
-    struct jpeg_error_mgr jpeg_error;
-    struct jpeg_progress_mgr jpeg_progress;
-    char message[MESSAGE];
+static void note(struct msagen_image_facts *facts, const char *format, ...) MSAGEN_IMAGE_PRINTF(2, 3);
+
+static void note(struct msagen_image_facts *facts, const char *format, ...)
+{
+    const size_t used = strlen(facts->notes);
+    va_list args;
+    va_start(args, format);
+    const int length = vsnprintf(facts->notes + used, sizeof facts->notes - used, format, args);
+    va_end(args);
+    /* A line that does not fit is left out. */
+    if (length < 0 || (size_t)length + 1 >= sizeof facts->notes - used)
+        facts->notes[used] = '\0';
+    else
+        strcat(facts->notes, "\n");
+}
+
+/* What the samples of a picture's colours are like. */
+struct range {
+    uint32_t most[4];
+    int loose[4]; /* some sample has more bits than the file tells, counted from its highest */
+    uint64_t clear; /* pixels that are not opaque */
 };
 
-/* 1 if the size is within limits and memory for it is there; else the message says why not. */
-static int make_image(struct decoder *d, uint32_t width, uint32_t height)
+static uint32_t sample(const struct msagen_picture *p, size_t i)
 {
-    if (width < 1 || height < 1 || width > MSAGEN_IMAGE_SIDE || height > MSAGEN_IMAGE_SIDE) {
-        snprintf(d->message, sizeof d->message, "1 to %d pixels a side expected, found %lu x %lu", MSAGEN_IMAGE_SIDE,
-                 (unsigned long)width, (unsigned long)height);
+    return p->bytes == 1 ? p->samples[i] : (uint32_t)(p->samples[2 * i] << 8 | p->samples[2 * i + 1]);
+}
+
+/* Whether v is a number of so many bits as a PNG should store it: its bits first, then zeros or its bits again, or scaled. */
+static int stored_from_above(uint32_t v, int bits, int depth)
+{
+    const int gap = depth - bits;
+    const uint32_t full = (1u << depth) - 1u, n = v >> gap, scaled = n * full / ((1u << bits) - 1u);
+    return v == n << gap || v == scaled || v == scaled + 1u;
+}
+
+static struct range measure(const struct msagen_picture *p)
+{
+    struct range r = {0};
+    const int depth = (int)(8 * p->bytes), alpha = p->channels % 2 == 0;
+    const uint32_t opaque = (1u << depth) - 1u;
+    const size_t pixels = (size_t)p->width * p->height, colours = p->channels - (size_t)alpha;
+    for (size_t i = 0; i < pixels; ++i) {
+        for (size_t c = 0; c < colours; ++c) {
+            const uint32_t v = sample(p, i * p->channels + c);
+            r.most[c] = v > r.most[c] ? v : r.most[c];
+            if (p->bits[c] > 0 && p->bits[c] < depth && !r.loose[c])
+                r.loose[c] = !stored_from_above(v, p->bits[c], depth);
+        }
+        r.clear += alpha && sample(p, i * p->channels + colours) != opaque;
+    }
+    return r;
+}
+
+/* Whether the bits that the file tells are the lowest of each sample: a PNG should store them as the highest, but programs
+ * for medical images write 12 bits as they are. Where both are possible, because the lowest of those bits are all zero, a
+ * picture that would not reach a sixteenth of its range is taken for such a one. */
+static int stored_from_below(const struct msagen_picture *p, const struct range *r, size_t colours)
+{
+    const int depth = (int)(8 * p->bytes);
+    int loose = 0, gap = depth;
+    for (size_t c = 0; c < colours; ++c) {
+        if (p->bits[c] < 1 || p->bits[c] >= depth || r->most[c] >> p->bits[c] != 0)
+            return 0;
+        loose |= r->loose[c];
+        gap = depth - p->bits[c] < gap ? depth - p->bits[c] : gap;
+    }
+    return loose || gap >= 4;
+}
+
+/* Where the 8 bits of a sample of each colour lie. */
+struct scale {
+    int bits[4]; /* the sample's, of which the highest 8 count */
+};
+
+/* Decides how samples become 8 bits; 0 where that is not to be decided here, and the error says what to do. */
+static int choose_scale(const struct msagen_picture *p, const struct range *r, int bits, struct scale *scale, const char *name,
+                        struct msagen_image_facts *facts, char *error, size_t error_bytes)
+{
+    const int depth = (int)(8 * p->bytes);
+    const size_t colours = p->channels - (p->channels % 2 == 0);
+    uint32_t most = 0;
+    for (size_t c = 0; c < colours; ++c) {
+        scale->bits[c] = bits ? bits : depth;
+        most = r->most[c] > most ? r->most[c] : most;
+    }
+    if (bits && depth != 16) {
+        snprintf(error, error_bytes, "%s: --image-bits %d: a PNG of 16 bits expected, found %d", name, bits, depth);
         return 0;
     }
-    d->image = msagen_tensor_zeros(d->name, MSAGEN_U8, 3, (int64_t[]){height, width, 3});
-    d->rows = malloc(height * sizeof *d->rows);
-    if (!d->image || !d->rows) {
-        snprintf(d->message, sizeof d->message, "out of memory");
+    if (bits && most >> bits != 0) {
+        snprintf(error, error_bytes, "%s: --image-bits %d: values below %lu expected, found %lu", name, bits, 1ul << bits,
+                 (unsigned long)most);
         return 0;
     }
-    unsigned char *pixels = (unsigned char *)(uintptr_t)d->image->storage->data;
-    for (size_t y = 0; y < height; ++y)
-        d->rows[y] = pixels + y * width * 3;
+    if (!bits && stored_from_below(p, r, colours)) {
+        for (size_t c = 0; c < colours; ++c)
+            scale->bits[c] = p->bits[c];
+        note(facts, "%d-bit values up to %lu scaled as numbers of %d bits, as its sBIT tells", depth, (unsigned long)most, p->bits[0]);
+    } else if (!bits && depth == 16 && most < 1u << 12 && most > 0) {
+        snprintf(error, error_bytes,
+                 "%s: 16-bit values that use their range expected, found none above %lu, which would be nearly black: "
+                 "--image-bits 12 scales numbers of 12 bits, --image-bits 16 takes the values as they are",
+                 name, (unsigned long)most);
+        return 0;
+    } else if (!bits && depth == 16 && most < 1u << 15) {
+        note(facts, "16-bit values up to %lu, the brightest of 8 bits is %lu: --image-bits N scales numbers of N bits",
+             (unsigned long)most, (unsigned long)most >> 8);
+    }
     return 1;
 }
 
-/* ---- PNG ---- */
-
-static void png_failed(png_structp png, png_const_charp why)
+static unsigned char eight_bits(uint32_t v, int bits)
 {
-    struct decoder *d = png_get_error_ptr(png);
-    snprintf(d->message, sizeof d->message, "damaged PNG: %s", why);
-    longjmp(d->failed, 1);
+    return (unsigned char)(bits >= 8 ? v >> (bits - 8) : v * 255u / ((1u << bits) - 1u));
 }
 
-static void png_warned(png_structp png, png_const_charp why)
+static struct msagen_tensor *to_rgb(const struct msagen_picture *p, const struct scale *scale, const char *name)
 {
-    (void)png;
-    (void)why;
-}
-
-static void png_take(png_structp png, png_bytep out, size_t bytes)
-{
-    struct decoder *d = png_get_io_ptr(png);
-    if (bytes > d->bytes - d->at)
-        png_error(png, "the file ends too early");
-    memcpy(out, d->data + d->at, bytes);
-    d->at += bytes;
-}
-
-/* libpng is told to turn everything into 8-bit RGB. */
-static int decode_png(struct decoder *d)
-{
-    if (setjmp(d->failed))
-        return 0;
-    d->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, d, png_failed, png_warned);
-    d->png_info = d->png ? png_create_info_struct(d->png) : NULL;
-    if (!d->png_info) {
-        snprintf(d->message, sizeof d->message, "out of memory");
-        return 0;
-    }
-    png_set_user_limits(d->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours are checked below, and say more */
-    png_set_read_fn(d->png, d, png_take);
-    png_read_info(d->png, d->png_info);
-    if (!make_image(d, png_get_image_width(d->png, d->png_info), png_get_image_height(d->png, d->png_info)))
-        return 0;
-    png_set_strip_16(d->png);
-    png_set_palette_to_rgb(d->png);
-    png_set_expand_gray_1_2_4_to_8(d->png);
-    png_set_gray_to_rgb(d->png);
-    png_set_strip_alpha(d->png);
-    png_set_interlace_handling(d->png);
-    png_read_update_info(d->png, d->png_info);
-    if (png_get_rowbytes(d->png, d->png_info) != (size_t)d->image->shape[1] * 3)
-        png_error(d->png, "unknown kind of pixels");
-    png_read_image(d->png, d->rows);
-    png_read_end(d->png, NULL);
-    return 1;
-}
-
-/* ---- JPEG ---- */
-
-static void jpeg_failed(j_common_ptr jpeg)
-{
-    struct decoder *d = jpeg->client_data;
-    char why[JMSG_LENGTH_MAX];
-    jpeg->err->format_message(jpeg, why);
-    snprintf(d->message, sizeof d->message, "damaged JPEG: %.200s", why);
-    longjmp(d->failed, 1);
-}
-
-/* Where data are missing or make no sense libjpeg warns and goes on with grey pixels; a segmentation of those is worse than
- * none. These warnings touch no pixel. */
-static void jpeg_warned(j_common_ptr jpeg, int level)
-{
-    if (level >= 0)
-        return;
-    switch (jpeg->err->msg_code) {
-    case JWRN_ADOBE_XFORM:
-    case JWRN_EXTRANEOUS_DATA:
-    case JWRN_JFIF_MAJOR:
-    case JWRN_TOO_MUCH_DATA:
-        return;
-    default:
-        jpeg_failed(jpeg);
-    }
-}
-
-static void jpeg_progressed(j_common_ptr jpeg)
-{
-    struct decoder *d = jpeg->client_data;
-    if (d->jpeg.input_scan_number > SCANS_MAX) {
-        snprintf(d->message, sizeof d->message, "damaged JPEG: more than %d scans", SCANS_MAX);
-        longjmp(d->failed, 1);
-    }
-}
-
-static int decode_jpeg(struct decoder *d)
-{
-    if (setjmp(d->failed))
-        return 0;
-    d->jpeg.err = jpeg_std_error(&d->jpeg_error);
-    d->jpeg_error.error_exit = jpeg_failed;
-    d->jpeg_error.emit_message = jpeg_warned;
-    d->jpeg.client_data = d;
-    jpeg_create_decompress(&d->jpeg);
-    d->jpeg_progress.progress_monitor = jpeg_progressed;
-    d->jpeg.progress = &d->jpeg_progress;
-    jpeg_mem_src(&d->jpeg, d->data, (unsigned long)d->bytes);
-    jpeg_read_header(&d->jpeg, TRUE);
-    if (d->jpeg.jpeg_color_space == JCS_CMYK || d->jpeg.jpeg_color_space == JCS_YCCK) {
-        snprintf(d->message, sizeof d->message, "grey or RGB expected, found a CMYK JPEG");
-        return 0;
-    }
-    if (!make_image(d, d->jpeg.image_width, d->jpeg.image_height))
-        return 0;
-    d->jpeg.out_color_space = JCS_RGB;
-    jpeg_start_decompress(&d->jpeg);
-    while (d->jpeg.output_scanline < d->jpeg.output_height)
-        jpeg_read_scanlines(&d->jpeg, d->rows + d->jpeg.output_scanline, 1);
-    jpeg_finish_decompress(&d->jpeg);
-    return 1;
-}
-
-/* ---- both ---- */
-
-struct msagen_tensor *msagen_image_parse(const unsigned char *data, size_t bytes, const char *name, char *error,
-                                         size_t error_bytes)
-{
-    static const unsigned char png_magic[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    const int png = bytes >= sizeof png_magic && memcmp(data, png_magic, sizeof png_magic) == 0;
-    const int jpeg = bytes >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
-    if (!png && !jpeg) {
-        snprintf(error, error_bytes, "%s: a PNG or JPEG image expected, found neither", name);
+    const struct msagen_view view = msagen_picture_view(p);
+    struct msagen_tensor *t = msagen_tensor_zeros(name, MSAGEN_U8, 3, (int64_t[]){view.height, view.width, 3});
+    if (!t)
         return NULL;
+    unsigned char *out = (unsigned char *)(uintptr_t)t->storage->data;
+    const int grey = p->channels < 3;
+    for (ptrdiff_t y = 0; y < (ptrdiff_t)view.height; ++y)
+        for (ptrdiff_t x = 0; x < (ptrdiff_t)view.width; ++x, out += 3) {
+            const size_t at = (size_t)(view.first + x * view.right + y * view.down) * p->channels;
+            for (size_t c = 0; c < 3; ++c)
+                out[c] = grey && c > 0 ? out[0] : eight_bits(sample(p, at + c), scale->bits[c]);
+        }
+    return t;
+}
+
+unsigned msagen_image_brightest(const struct msagen_tensor *t)
+{
+    enum { CHUNK = 4096 };
+    unsigned char values[CHUNK], most = 0;
+    const int64_t numel = msagen_tensor_numel(t);
+    for (int64_t first = 0; first < numel && most < 255; first += CHUNK) {
+        const int64_t count = numel - first < CHUNK ? numel - first : CHUNK;
+        msagen_tensor_read_raw(t, first, count, values);
+        for (int64_t i = 0; i < count; ++i)
+            most = values[i] > most ? values[i] : most;
     }
-    struct decoder *d = calloc(1, sizeof *d);
-    if (!d) {
-        snprintf(error, error_bytes, "%s: out of memory", name);
+    return most;
+}
+
+static void note_facts(const struct msagen_picture *p, const struct range *r, const struct msagen_tensor *t, struct msagen_image_facts *facts)
+{
+    if (p->orientation > 1) {
+        facts->orientation = p->orientation;
+        note(facts, "turned by its EXIF orientation %d, to %lldx%lld", p->orientation, (long long)t->shape[1], (long long)t->shape[0]);
+    }
+    if (p->orientation < 0)
+        note(facts, "its EXIF orientation is damaged: taken as it is stored");
+    if (p->animated)
+        note(facts, "an animation: only its first picture is taken");
+    if (r->clear > 0)
+        note(facts, "%llu pixels are not opaque: their colours are taken, their transparency is not", (unsigned long long)r->clear);
+    const unsigned most = msagen_image_brightest(t);
+    if (most < DARK)
+        note(facts, "the brightest value is %u of 255: the picture is nearly black", most);
+}
+
+struct msagen_tensor *msagen_image_parse(const unsigned char *data, size_t bytes, const char *name, int bits,
+                                         struct msagen_image_facts *facts, char *error, size_t error_bytes)
+{
+    struct msagen_picture picture;
+    struct msagen_image_facts own;
+    facts = facts ? facts : &own;
+    *facts = (struct msagen_image_facts){.orientation = 1};
+    if (msagen_picture_parse(&picture, data, bytes, name, error, error_bytes) != 0)
         return NULL;
-    }
-    d->data = data;
-    d->bytes = bytes;
-    d->name = name;
+    const struct range range = measure(&picture);
+    struct scale scale;
     struct msagen_tensor *image = NULL;
-    if (png ? decode_png(d) : decode_jpeg(d)) {
-        image = d->image;
-    } else {
-        snprintf(error, error_bytes, "%s: %s", name, d->message);
-        msagen_tensor_free(d->image);
+    if (choose_scale(&picture, &range, bits, &scale, name, facts, error, error_bytes)) {
+        image = to_rgb(&picture, &scale, name);
+        if (image)
+            note_facts(&picture, &range, image, facts);
+        else
+            snprintf(error, error_bytes, "%s: out of memory", name);
     }
-    if (png)
-        png_destroy_read_struct(&d->png, &d->png_info, NULL);
-    else
-        jpeg_destroy_decompress(&d->jpeg);
-    free(d->rows);
-    free(d);
+    msagen_picture_free(&picture);
     return image;
 }
 
-struct msagen_tensor *msagen_image_read(const char *path, char *error, size_t error_bytes)
+struct msagen_tensor *msagen_image_read(const char *path, int bits, struct msagen_image_facts *facts, char *error, size_t error_bytes)
 {
     struct msagen_buffer *file = msagen_infile_load(path, error, error_bytes);
     if (!file)
         return NULL;
-    struct msagen_tensor *image = msagen_image_parse(file->data, file->bytes, path, error, error_bytes);
+    struct msagen_tensor *image = msagen_image_parse(file->data, file->bytes, path, bits, facts, error, error_bytes);
     msagen_buffer_unref(file);
     return image;
 }
@@ -237,6 +234,12 @@ static void png_give(png_structp png, png_bytep data, size_t bytes)
 {
     struct encoder *e = png_get_io_ptr(png);
     msagen_outfile_write(e->file, data, bytes);
+}
+
+static void png_warned(png_structp png, png_const_charp why)
+{
+    (void)png;
+    (void)why;
 }
 
 static void png_flush_nothing(png_structp png)

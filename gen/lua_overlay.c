@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msagen.overlay: draw(image u8 [D,H,W,3], mask u8 [D,H,W], marks) -> u8 [rows*H, columns*W, 3], slices row by row in a sheet about square.
- * marks[slice] = {points = {{x, y}, ...}, labels = {1|0|-1, ...}, box = {x0, y0, x1, y1}}, each of them optional. */
+ * marks[slice] = {points = {{x, y}, ...}, labels = {1|0|-1, ...}, box = {x0, y0, x1, y1}, numbered = boolean}, each of
+ * them optional: numbered points show which was first. */
 #include "host.h"
 #include "overlay.h"
 #include "tensor.h"
@@ -19,6 +20,30 @@ static double number_at(lua_State *L, int table, lua_Integer i)
     return x;
 }
 
+static void draw_points(lua_State *L, struct msagen_canvas *canvas, int marks, int points)
+{
+    lua_getfield(L, marks, "labels");
+    const int labels = lua_gettop(L);
+    luaL_checktype(L, labels, LUA_TTABLE);
+    lua_getfield(L, marks, "numbered");
+    const int numbered = lua_toboolean(L, -1);
+    const lua_Integer count = luaL_len(L, points);
+    /* Freed by the collector if an error passes by. */
+    double(*at)[2] = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *at, 0);
+    int *signs = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *signs, 0);
+    for (lua_Integer i = 1; i <= count; ++i) {
+        signs[i - 1] = (int)number_at(L, labels, i);
+        lua_rawgeti(L, points, i);
+        at[i - 1][0] = number_at(L, lua_gettop(L), 1);
+        at[i - 1][1] = number_at(L, lua_gettop(L), 2);
+        lua_pop(L, 1);
+        if (!numbered && signs[i - 1] >= 0)
+            msagen_overlay_point(canvas, at[i - 1][0], at[i - 1][1], signs[i - 1]);
+    }
+    if (numbered && msagen_overlay_clicks(canvas, (const double(*)[2])at, signs, (size_t)count) != 0)
+        msagen_fail(L, "overlay: out of memory");
+}
+
 /* The marks of one slice, on top of the stack. */
 static void draw_marks(lua_State *L, struct msagen_canvas *canvas)
 {
@@ -28,20 +53,8 @@ static void draw_marks(lua_State *L, struct msagen_canvas *canvas)
         const int box = lua_gettop(L);
         msagen_overlay_box(canvas, number_at(L, box, 1), number_at(L, box, 2), number_at(L, box, 3), number_at(L, box, 4));
     }
-    if (lua_getfield(L, marks, "points") == LUA_TTABLE) {
-        const int points = lua_gettop(L);
-        lua_getfield(L, marks, "labels");
-        const int labels = lua_gettop(L);
-        luaL_checktype(L, labels, LUA_TTABLE);
-        const lua_Integer count = luaL_len(L, points);
-        for (lua_Integer i = 1; i <= count; ++i) {
-            const int label = (int)number_at(L, labels, i);
-            lua_rawgeti(L, points, i);
-            if (label >= 0)
-                msagen_overlay_point(canvas, number_at(L, lua_gettop(L), 1), number_at(L, lua_gettop(L), 2), label);
-            lua_pop(L, 1);
-        }
-    }
+    if (lua_getfield(L, marks, "points") == LUA_TTABLE)
+        draw_points(L, canvas, marks, lua_gettop(L));
     lua_settop(L, marks);
 }
 

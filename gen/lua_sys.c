@@ -53,6 +53,22 @@ static int sys_isdir(lua_State *L)
     return 1;
 }
 
+/* identity(path) -> a string that is equal only for paths of one file or folder, whatever their names and links; its kind: "file",
+ * "folder", or "device" for all else; or nil where there is nothing, with true where a link leads there */
+static int sys_identity(lua_State *L)
+{
+    struct stat st;
+    const char *path = luaL_checkstring(L, 1);
+    if (stat(path, &st) != 0) {
+        lua_pushnil(L);
+        lua_pushboolean(L, lstat(path, &st) == 0);
+        return 2;
+    }
+    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)st.st_dev, (LUAI_UACINT)st.st_ino);
+    lua_pushstring(L, S_ISREG(st.st_mode) ? "file" : S_ISDIR(st.st_mode) ? "folder" : "device");
+    return 2;
+}
+
 /* mtime_ns(path) -> integer nanoseconds, or nil where there is nothing */
 static int sys_mtime_ns(lua_State *L)
 {
@@ -671,6 +687,7 @@ int luaopen_msagen_sys(lua_State *L)
         {"folder", sys_folder},
         {"free_bytes", sys_free_bytes},
         {"hold_signals", sys_hold_signals},
+        {"identity", sys_identity},
         {"isatty", sys_isatty},
         {"isdir", sys_isdir},
         {"keep", sys_keep},

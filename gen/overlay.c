@@ -92,9 +92,10 @@ static void clip(double from, double to, size_t limit, size_t *first, size_t *en
     *end = to < 0.0 ? 0 : to > (double)limit ? limit : (size_t)to;
 }
 
-void msagen_overlay_point(struct msagen_canvas *canvas, double x, double y, int label)
+/* A disc of that radius with a sign. */
+static void draw_disc(struct msagen_canvas *canvas, double x, double y, int label, double disc)
 {
-    const double disc = 3.2 * line_width(canvas), ring = disc * 0.28, bar = disc * 0.17, arm = disc * 0.58;
+    const double ring = disc * 0.28, bar = disc * 0.17, arm = disc * 0.58;
     const double reach = disc + ring + 2.0;
     size_t left, right, top, bottom;
     clip(x - reach, x + reach, canvas->width, &left, &right);
@@ -112,6 +113,131 @@ void msagen_overlay_point(struct msagen_canvas *canvas, double x, double y, int 
                 sign = fmax(sign, clamp(bar + 0.5 - dx) * clamp(arm + 0.5 - dy));
             blend(pixel, white, sign);
         }
+}
+
+void msagen_overlay_point(struct msagen_canvas *canvas, double x, double y, int label)
+{
+    draw_disc(canvas, x, y, label, 3.2 * line_width(canvas));
+}
+
+/* Digits, 5 dots wide and 7 high; the highest of the low 5 bits is the left dot. */
+enum { DOTS_ACROSS = 5, DOTS_DOWN = 7, SAMPLES = 4 };
+
+static const unsigned char digits[10][DOTS_DOWN] = {
+    {14, 17, 19, 21, 25, 17, 14}, {4, 12, 4, 4, 4, 4, 14},   {14, 17, 1, 6, 8, 16, 31}, {14, 17, 1, 6, 1, 17, 14}, {2, 6, 10, 18, 31, 2, 2},
+    {31, 16, 30, 1, 1, 17, 14},   {6, 8, 16, 30, 17, 17, 14}, {31, 1, 2, 4, 8, 8, 8},    {14, 17, 17, 14, 17, 17, 14}, {14, 17, 17, 15, 1, 2, 12},
+};
+
+/* Whether (u, v), in dots from the digit's corner, lies in a dot, or no further than `grow` from one. */
+static int on_digit(const unsigned char *rows, double u, double v, double grow)
+{
+    for (int y = 0; y < DOTS_DOWN; ++y)
+        for (int x = 0; x < DOTS_ACROSS; ++x)
+            if (rows[y] >> (DOTS_ACROSS - 1 - x) & 1 && u >= x - grow && u <= x + 1 + grow && v >= y - grow && v <= y + 1 + grow)
+                return 1;
+    return 0;
+}
+
+static void draw_digit(struct msagen_canvas *canvas, double x, double y, const unsigned char *rows, double dot, double grow, struct colour c,
+                       double opacity)
+{
+    size_t left, right, top, bottom;
+    clip(x - grow * dot, x + (DOTS_ACROSS + grow) * dot, canvas->width, &left, &right);
+    clip(y - grow * dot, y + (DOTS_DOWN + grow) * dot, canvas->height, &top, &bottom);
+    for (size_t row = top; row < bottom; ++row)
+        for (size_t column = left; column < right; ++column) {
+            int covered = 0;
+            for (int i = 0; i < SAMPLES * SAMPLES; ++i) {
+                const double u = (double)column + (i % SAMPLES + 0.5) / SAMPLES, v = (double)row + (i / SAMPLES + 0.5) / SAMPLES;
+                covered += on_digit(rows, (u - x) / dot, (v - y) / dot, grow);
+            }
+            blend(canvas->pixels + row * canvas->stride + 3 * column, c, opacity * covered / (SAMPLES * SAMPLES));
+        }
+}
+
+/* A thin line. */
+static void draw_line(struct msagen_canvas *canvas, double x0, double y0, double x1, double y1, double width)
+{
+    const double dx = x1 - x0, dy = y1 - y0, length = fmax(1e-9, dx * dx + dy * dy), reach = width + 1.0;
+    size_t left, right, top, bottom;
+    clip(fmin(x0, x1) - reach, fmax(x0, x1) + reach, canvas->width, &left, &right);
+    clip(fmin(y0, y1) - reach, fmax(y0, y1) + reach, canvas->height, &top, &bottom);
+    for (size_t row = top; row < bottom; ++row)
+        for (size_t column = left; column < right; ++column) {
+            const double px = (double)column + 0.5 - x0, py = (double)row + 0.5 - y0;
+            const double along = clamp((px * dx + py * dy) / length), ax = px - along * dx, ay = py - along * dy;
+            blend(canvas->pixels + row * canvas->stride + 3 * column, white, clamp(width / 2.0 + 0.5 - sqrt(ax * ax + ay * ay)));
+        }
+}
+
+struct label {
+    double left, top, across, down;
+};
+
+static int overlap(const struct label *a, const struct label *b, double apart)
+{
+    return a->left < b->left + b->across + apart && b->left < a->left + a->across + apart && a->top < b->top + b->down + apart &&
+           b->top < a->top + a->down + apart;
+}
+
+/* Around (x, y), further out where there is no room: right above first, then clockwise. Labels before it, and all discs, stay free. */
+static void place(struct label *label, const struct msagen_canvas *canvas, const double (*points)[2], size_t count, size_t own,
+                  const struct label *before, double disc)
+{
+    enum { ANGLES = 12, RINGS = 8 };
+    const double pi = 3.14159265358979, x = points[own][0], y = points[own][1];
+    for (int turn = 0; turn < ANGLES * RINGS; ++turn) {
+        const double angle = 2.0 * pi * (turn % ANGLES) / ANGLES - pi / 4.0, out = 1.5 * disc + turn / ANGLES * label->down;
+        label->left = x + cos(angle) * (out + label->across / 2.0) - label->across / 2.0;
+        label->top = y + sin(angle) * (out + label->down / 2.0) - label->down / 2.0;
+        int free = label->left >= 1.0 && label->top >= 1.0 && label->left + label->across <= (double)canvas->width - 1.0 &&
+                   label->top + label->down <= (double)canvas->height - 1.0;
+        for (size_t i = 0; i < own && free; ++i)
+            free = !overlap(label, &before[i], 2.0);
+        for (size_t i = 0; i < count && free; ++i) {
+            const struct label other = {points[i][0] - disc, points[i][1] - disc, 2.0 * disc, 2.0 * disc};
+            free = !overlap(label, &other, 0.0);
+        }
+        if (free)
+            return;
+    }
+    label->left = x + disc;
+    label->top = y - disc - label->down;
+}
+
+static void draw_number(struct msagen_canvas *canvas, const struct label *label, size_t number, double dot)
+{
+    const double step = (DOTS_ACROSS + 1) * dot;
+    for (int pass = 0; pass < 2; ++pass) {
+        double x = label->left + label->across + dot;
+        for (size_t rest = number; rest > 0; rest /= 10)
+            draw_digit(canvas, x -= step, label->top, digits[rest % 10], dot, pass ? 0.0 : 1.0, pass ? white : halo, pass ? 1.0 : 0.8);
+    }
+}
+
+int msagen_overlay_clicks(struct msagen_canvas *canvas, const double (*points)[2], const int *signs, size_t count)
+{
+    const double line = line_width(canvas), disc = 2.0 * line, dot = fmax(1.0, 0.7 * line);
+    struct label *labels = calloc(count ? count : 1, sizeof *labels);
+    if (!labels)
+        return -1;
+    for (size_t i = 0; i < count; ++i) {
+        int figures = 0;
+        for (size_t rest = i + 1; rest > 0; rest /= 10)
+            ++figures;
+        labels[i].across = (DOTS_ACROSS + 1) * dot * figures - dot;
+        labels[i].down = DOTS_DOWN * dot;
+        place(&labels[i], canvas, points, count, i, labels, disc);
+        const struct label *l = &labels[i];
+        draw_line(canvas, points[i][0], points[i][1], fmin(fmax(points[i][0], l->left), l->left + l->across),
+                  fmin(fmax(points[i][1], l->top), l->top + l->down), line * 0.5);
+    }
+    for (size_t i = count; i > 0; --i)
+        draw_disc(canvas, points[i - 1][0], points[i - 1][1], signs[i - 1], disc);
+    for (size_t i = 0; i < count; ++i)
+        draw_number(canvas, &labels[i], i + 1, dot);
+    free(labels);
+    return 0;
 }
 
 void msagen_overlay_box(struct msagen_canvas *canvas, double x0, double y0, double x1, double y1)

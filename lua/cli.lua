@@ -11,7 +11,13 @@ local verbs = {
 }
 
 local argparse = require "argparse"
+local closed = require "closed"
 local arguments = { ... }
+
+local WIDTH = 80
+
+local verb_names = {}
+for i, verb in ipairs(verbs) do verb_names[i] = verb[1] end
 
 --- Print a usage error as one line; the exit status says that nothing was tried.
 local function usage_error(message, command)
@@ -20,8 +26,8 @@ local function usage_error(message, command)
 end
 
 local parser = argparse("msagen", "Compiles trained Medical SAM Adapter checkpoints to C.")
-  :usage_max_width(100)
-  :help_max_width(100)
+  :usage_max_width(WIDTH)
+  :help_max_width(WIDTH)
 parser:command_target "verb"
 parser:require_command(true)
 parser:flag("--version", "Print the version and exit."):action(function()
@@ -32,25 +38,91 @@ end)
 -- Only the verb asked for is loaded, except for its line in the general help.
 local chosen
 for _, argument in ipairs(arguments) do
-  for _, verb in ipairs(verbs) do
-    if argument == verb[1] then chosen = argument end
+  for _, name in ipairs(verb_names) do
+    if argument == name then chosen = argument end
   end
   if chosen or argument:sub(1, 1) ~= "-" then break end
 end
 
+-- What a value is refused with begins with the option's name.
+local function named(option, convert)
+  return function(text)
+    local ok, value, why = pcall(convert, text)
+    if not ok then value, why = nil, type(value) == "table" and value.msagen or tostring(value) end
+    if value ~= nil then return value end
+    why = why or ("expected another value, found %s"):format(text)
+    return nil, why:find(option, 1, true) == 1 and why or option .. ": " .. why
+  end
+end
+
+-- Choices are a closed set: argparse would list them without what was found.
+local function one_of(choices)
+  return function(text)
+    for _, choice in ipairs(choices) do
+      if text == choice then return text end
+    end
+    return nil, ("expected %s, found %s%s"):format(closed.list(choices), text, closed.hint(text, choices))
+  end
+end
+
+-- What holds for every option of a verb. Returns the names of all, and { [name] = true } of those that take a value.
+local function complete(command)
+  local names, valued = {}, {}
+  for _, option in ipairs(command._options) do
+    local aliases = option._aliases
+    local convert = option._convert or option._choices and one_of(option._choices)
+    if convert then option:convert(named(aliases[#aliases], convert)) end
+    option._choices = nil
+    if option._maxcount == 1 then option:overwrite(false) end
+    for _, name in ipairs(aliases) do
+      names[#names + 1] = name
+      valued[name] = option._minargs > 0
+    end
+  end
+  return names, valued
+end
+
+-- `--point -5,10`: what looks like a number is the option's value, not another option.
+local function joined(list, valued)
+  local result, i = {}, 1
+  while i <= #list do
+    local word, next_word = list[i], list[i + 1]
+    if word == "--" then return table.move(list, i, #list, #result + 1, result) end
+    if valued[word] and word:sub(1, 2) == "--" and next_word and (next_word:match "^%-%.?%d" or next_word:lower():match "^%-inf" or next_word:lower():match "^%-nan") then
+      result[#result + 1] = word .. "=" .. next_word
+      i = i + 1
+    else
+      result[#result + 1] = word
+    end
+    i = i + 1
+  end
+  return result
+end
+
+-- argparse's message, with near names as everywhere else.
+local function explained(message, names)
+  message = message:gsub("\nDid you mean.*$", "")
+  local option, verb = message:match "^unknown option '(.*)'$", message:match "^unknown command '(.*)'$"
+  if option then return ("unknown option %s%s"):format(option, closed.hint(option, names)) end
+  if verb then return ("unknown command %s: expected %s%s"):format(verb, closed.list(verb_names), closed.hint(verb, verb_names)) end
+  return (message:gsub("^option '(%-[%w-]+)' must be used at most 1 time$", "%1: expected once, found twice"))
+end
+
 local run
+local option_names, valued = { "--help", "--version" }, {}
 for _, verb in ipairs(verbs) do
   local name, summary = verb[1], verb[2]
   local command = parser:command(name, (summary:gsub("^%l", string.upper) .. ".")):summary(summary)
   if name == chosen then
     local module = require("verbs." .. name)
     module.setup(command)
+    option_names, valued = complete(command)
     run = module.run
   end
 end
 
-local ok, args = parser:pparse(arguments)
-if not ok then return usage_error(args, chosen) end
+local ok, args = parser:pparse(joined(arguments, valued))
+if not ok then return usage_error(explained(args, option_names), chosen) end
 
 local status = run(args)
 return math.type(status) == "integer" and status or 0

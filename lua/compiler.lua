@@ -199,7 +199,7 @@ local function manifest(build, device, blob, info, files)
     prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },
     arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
-    cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
+    cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order, feedback = m.training.feedback or "none",
     max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
     build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
@@ -272,7 +272,7 @@ function compiler.build(device, dir, where, progress)
   target:close()
   if not ok then error(target:renamed(message), 0) end
   for _, bank in ipairs(build.banks) do
-    for _, warning in ipairs(bank.model.warnings) do io.stderr:write("msagen: warning: ", bank.name and bank.name .. ": " or "", warning, "\n") end
+    for _, warning in ipairs(bank.model.warnings) do require("progress").say("warning: %s%s", bank.name and bank.name .. ": " or "", warning) end
   end
   return build
 end

@@ -2,11 +2,12 @@
 /* msa_run.c - test bench of a generated model, no part of the product: performs a request file's commands, writes NPY files.
  *
  * msa_run REQUEST RESPONSE WEIGHTS. Without an operating system the weights are those linked, and no file is read.
- * REQUEST, little-endian: the 8 bytes "MSARUN4\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
+ * REQUEST, little-endian: the 8 bytes "MSARUN5\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
  * RESPONSE, text, a line each: first `build HASH`; `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth and mask the
- * pixels in both and those of the one and of the other added up; `encode_ms X`, `decode_ms X`; `layer encode|decode I X LEAST` and
+ * pixels in both and those of the one and of the other added up; `kept K`, the number of the click
+ * whose result the prompt has; `encode_ms X`, `decode_ms X`; `layer encode|decode I X LEAST` and
  * `whole encode|decode X LEAST` in milliseconds, those of a decode a slice; `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second;
  * at a failure `error TEXT`. */
 #include "msa_run.h"
@@ -41,7 +42,8 @@ enum command {
     PIECE = 13,    /* u32 first, keep: go on with the D slices from `first`; from here on files get the first `keep` of them, which
                       follow those of the pieces before */
     REFINE = 14,   /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path: PROMPTs of clicks where the
-                      mask and the truth differ, each with the logits before; counts as one prompt, the last. One slice only */
+                      mask and the truth differ, with FEEDBACK each with the logits before; counts as one prompt, whose result is that
+                      of the click with the largest Dice. One slice only */
     BANK = 15,     /* u32 bank: from here on that one */
     PROFILE = 16   /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's nominal kHz or 0: BENCH, and the
                       times of the layers */
@@ -393,7 +395,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
 /* A command's rest is followed by a zero byte here, so that a path in it is a string. */
 static int perform_all(const unsigned char *request, size_t bytes)
 {
-    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '4', '\n'};
+    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '5', '\n'};
     if (bytes < 8 || memcmp(request, magic, 8) != 0) {
         return msa_run_fail("request: of another version");
     }

@@ -26,7 +26,7 @@
 #define SIDE MSA_MODEL_MASK_SIDE
 #define SQUARE (MSA_MODEL_RESIZE_LONGEST ? S : 0u)
 
-enum msa_run_prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4, WITH_TEXT = 8 };
+enum msa_run_prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4, WITH_TEXT = 8, FEEDBACK = 16 };
 
 /* Memory in use, the latest first. */
 struct msa_run_block {

@@ -167,6 +167,101 @@ static int compare(const uint8_t *truth, uint8_t *errors, uint32_t *both, uint32
     return 0;
 }
 
+/* A step of the refinement, and the best one so far: its click's number from 1, its agreement, its result. */
+struct step {
+    uint32_t count, both, sum;
+    float *logits, *iou;
+};
+
+static bool make_step(struct step *best)
+{
+    best->count = 0;
+    best->logits = msa_run_allocate(sizeof(float) * MSA_MODEL_MASKS * SIDE * SIDE);
+    best->iou = msa_run_allocate(sizeof(float) * MSA_MODEL_MASKS);
+    return best->logits != NULL && best->iou != NULL;
+}
+
+/* Where Dice, both / sum, is larger than that of all steps before, the latest result is kept. */
+static void keep_if_best(struct step *best, uint32_t count, uint32_t both, uint32_t sum)
+{
+    if (best->count > 0 && (uint64_t)both * best->sum <= (uint64_t)best->both * sum) {
+        return;
+    }
+    best->count = count;
+    best->both = both;
+    best->sum = sum;
+    memcpy(best->logits, msa_run.logits, sizeof(float) * msa_run.mask.masks * SIDE * SIDE);
+    memcpy(best->iou, msa_run.iou, sizeof(float) * msa_run.mask.masks);
+}
+
+/* The best result becomes the latest one. */
+static int end_with(const struct step *best)
+{
+    memcpy(msa_run.logits, best->logits, sizeof(float) * msa_run.mask.masks * SIDE * SIDE);
+    memcpy(msa_run.iou, best->iou, sizeof(float) * msa_run.mask.masks);
+    fprintf(msa_run.response, "kept %lu\n", (unsigned long)best->count);
+    return msa_run_report_prompt();
+}
+
+/* A pixel inside the truth that the seed decides; -1 where none is. */
+static int32_t first_click(const uint8_t *truth, uint32_t pixels, uint64_t seed)
+{
+    uint32_t inside = 0, at = 0;
+    for (uint32_t i = 0; i < pixels; ++i) {
+        inside += truth[i] > 127u;
+    }
+    if (inside == 0) {
+        return -1;
+    }
+    for (uint32_t rank = random_below(seed, inside); rank > 0 || truth[at] <= 127u; ++at) {
+        rank -= truth[at] > 127u;
+    }
+    return (int32_t)at;
+}
+
+/* The mask prompt of a click: the logits before it where they are fed back, or none. */
+static const float *mask_before(uint32_t flags, uint32_t click)
+{
+    return (flags & FEEDBACK) != 0 && click > 1 ? msa_run_logits_of(0, msa_run_best_mask(0)) : NULL;
+}
+
+/* Click after click, `flags` and `text` as in the request. truth: of the image's size; errors: room for as much. */
+static int click(const uint8_t *truth, uint8_t *errors, uint32_t first, uint32_t clicks, uint32_t flags, uint32_t text)
+{
+    const uint32_t width = msa_run.image.width, height = msa_run.image.height;
+    float points[MSA_MODEL_MAX_POINTS][2] = {{(float)(first % width), (float)(first / width)}};
+    int8_t labels[MSA_MODEL_MAX_POINTS] = {1};
+    struct step best;
+    if (!make_step(&best)) {
+        return -1;
+    }
+    for (uint32_t count = 1;; ++count) {
+        const msa_prompt prompt = {
+            (const float (*)[2])points, labels, count, NULL, mask_before(flags, count), (flags & MULTIMASK) != 0, 1,
+            (flags & WITH_TEXT) != 0, text,
+        };
+        const msa_status status = msa_segment(&msa_run.session, &prompt, &msa_run.mask);
+        if (status != MSA_OK) {
+            return msa_run_fail("click %lu: %s", (unsigned long)count, msa_status_text(status));
+        }
+        uint32_t both, sum, x = 0, y = 0;
+        enum error what = NONE;
+        if (compare(truth, errors, &both, &sum) != 0) {
+            return -1;
+        }
+        fprintf(msa_run.response, "click %lu %lu %d %lu %lu\n", (unsigned long)points[count - 1][0],
+                (unsigned long)points[count - 1][1], labels[count - 1], (unsigned long)both, (unsigned long)sum);
+        keep_if_best(&best, count, both, sum);
+        const int more = count < clicks ? deepest_error(errors, width, height, &x, &y, &what) : 0;
+        if (more <= 0) {
+            return more < 0 ? -1 : end_with(&best);
+        }
+        points[count][0] = (float)x;
+        points[count][1] = (float)y;
+        labels[count] = what == MISSED ? 1 : 0;
+    }
+}
+
 int msa_run_refine(const unsigned char *p, size_t bytes, const char *path)
 {
     uint32_t head[3];
@@ -189,42 +284,13 @@ int msa_run_refine(const unsigned char *p, size_t bytes, const char *path)
         return msa_run_fail("%s: shorter than the image", path);
     }
     const uint8_t *const truth = file + numbers[1];
-    uint32_t inside = 0;
-    for (uint32_t i = 0; i < pixels; ++i) {
-        inside += truth[i] > 127u;
-    }
     uint8_t *const errors = msa_run_allocate(pixels);
-    if (errors == NULL || inside == 0) {
-        return errors == NULL ? -1 : msa_run_fail("%s: nothing is inside", path);
+    if (errors == NULL) {
+        return -1;
     }
-    uint32_t at = 0;
-    for (uint32_t rank = random_below(numbers[0], inside); rank > 0 || truth[at] <= 127u; ++at) {
-        rank -= truth[at] > 127u;
+    const int32_t first = first_click(truth, pixels, numbers[0]);
+    if (first < 0) {
+        return msa_run_fail("%s: nothing is inside", path);
     }
-    float points[MSA_MODEL_MAX_POINTS][2] = {{(float)(at % msa_run.image.width), (float)(at / msa_run.image.width)}};
-    int8_t labels[MSA_MODEL_MAX_POINTS] = {1};
-    for (uint32_t count = 1;; ++count) {
-        const msa_prompt prompt = {
-            (const float (*)[2])points, labels, count, NULL, count > 1 ? msa_run_logits_of(0, msa_run_best_mask(0)) : NULL, (head[0] & MULTIMASK) != 0, 1,
-            (head[0] & WITH_TEXT) != 0, head[2],
-        };
-        const msa_status status = msa_segment(&msa_run.session, &prompt, &msa_run.mask);
-        if (status != MSA_OK) {
-            return msa_run_fail("click %lu: %s", (unsigned long)count, msa_status_text(status));
-        }
-        uint32_t both, sum, x = 0, y = 0;
-        enum error what = NONE;
-        if (compare(truth, errors, &both, &sum) != 0) {
-            return -1;
-        }
-        fprintf(msa_run.response, "click %lu %lu %d %lu %lu\n", (unsigned long)points[count - 1][0], (unsigned long)points[count - 1][1],
-                labels[count - 1], (unsigned long)both, (unsigned long)sum);
-        const int more = count < head[1] ? deepest_error(errors, msa_run.image.width, msa_run.image.height, &x, &y, &what) : 0;
-        if (more <= 0) {
-            return more < 0 ? -1 : msa_run_report_prompt();
-        }
-        points[count][0] = (float)x;
-        points[count][1] = (float)y;
-        labels[count] = what == MISSED ? 1 : 0;
-    }
+    return click(truth, errors, (uint32_t)first, head[1], head[0], head[2]);
 }

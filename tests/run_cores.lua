@@ -91,7 +91,7 @@ tally.test("banks with 4 cores", function()
       got[bank] = got[bank] or d
       assert(d == got[bank], bank .. ": another digest than one core's")
     end
-    sys.write_file(work .. "/request", "MSARUN4\n" .. string.pack("<I4I4", 12, 0))
+    sys.write_file(work .. "/request", "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
     tally.must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
     assert(sys.read_file(work .. "/response") == "", "the self-test fails")
     sys.remove_tree(fw)

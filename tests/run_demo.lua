@@ -35,10 +35,17 @@ for _, board in ipairs(tally.boards) do
     tally.test(title .. ": three clicks where mask and truth differ", function()
       local text = tally.must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--truth", tally.demo .. "/truth.png", "--refine", "3", "--seed", "7",
         "--mask-out", mask_path, "--digest" }
-      local dice = { text:match "^clicks 1 dice (0%.%d+)\nclicks 2 dice (0%.%d+)\nclicks 3 dice (0%.%d+)\ndigest " }
-      assert(#dice == 3, "expected three lines of Dice, found " .. text)
+      local dice, best, least = {}, nil, 0
+      for k, value, mark in text:gmatch "clicks (%d) dice (0%.%d+) (%a*) +at %d+,%d+ %a+\n" do
+        dice[tonumber(k)] = value
+        if mark == "best" then best = value end
+        least = math.max(least, tonumber(value))
+      end
+      assert(#dice == 3 and text:match "feedback none\ndigest ", "expected three lines of Dice, found " .. text)
+      assert(best and tonumber(best) == least, "the best step is not marked")
+      assert(tonumber(dice[3]) >= tonumber(dice[1]), "three clicks are worse than one: " .. text)
       local got = ("%.4f"):format(masks.dice(masks.read(mask_path), truth))
-      assert(got == dice[3], ("the mask has Dice %s, the last line says %s"):format(got, dice[3]))
+      assert(got == best, ("the mask has Dice %s, the best line says %s"):format(got, best))
       local class = board.arithmetic
       refined[class] = refined[class] or text
       assert(text == refined[class], "other clicks or another digest than " .. first[class].board)

@@ -63,7 +63,7 @@ for _, s in ipairs { { "adapted", { 1, 1 }, { 1.6, 3 } }, { "broad", { 1, 3 }, {
     device.board = tally.best
     local function result()
       make(fw, "CFLAGS=-O0")
-      sys.write_file(work .. "/request", "MSARUN4\n" .. string.pack("<I4I4", 12, 0))
+      sys.write_file(work .. "/request", "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
       must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
       return cases.digest(must { tally.program, "run", fw, "--image", picture, "--point", "40,30", "--digest" })
     end
@@ -103,7 +103,7 @@ tally.test("banks have the mapped build's digests", function()
       got[bank] = got[bank] or d
       assert(d == got[bank], bank .. ": another digest")
     end
-    sys.write_file(work .. "/request", "MSARUN4\n" .. string.pack("<I4I4", 12, 0))
+    sys.write_file(work .. "/request", "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
     must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
     assert(sys.read_file(work .. "/response") == "", "the self-test fails")
     sys.remove_tree(fw)
@@ -177,7 +177,7 @@ tally.test("run: --bench, --profile, another build's weights", function()
   must { tally.program, "run", fw, "--profile", work .. "/profile.json" }
   local other = work .. "/other"
   must(cases.build("sam-2d", cases.read "sam-2d", tally.best, other))
-  sys.write_file(work .. "/request", "MSARUN4\n")
+  sys.write_file(work .. "/request", "MSARUN5\n")
   local status = sys.spawn { fw .. "/msa_run", work .. "/request", work .. "/response", other .. "/msa_weights.bin", stdin = "/dev/null" }
   local said = sys.read_file(work .. "/response")
   assert(status == 1 and said:find("belong to another build", 1, true), said)

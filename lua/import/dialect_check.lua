@@ -14,7 +14,8 @@
 --   first_self_attention  replace or add;  position_stays: whether positions stay in the decoder's queries
 --   mask_rule          multimask (mask 0, or the others) or first (the first n classes, of least_mask_tokens or more)
 --   normalise, resize  import/preparation.lua
---   training           clicks: xy or rc; upsampling: none, nearest or bilinear
+--   training           clicks: xy or rc; upsampling: none, nearest or bilinear; feedback, whether the program trained with logits
+--                      fed back as mask prompts: none (default) or logits
 --   warnings           what nothing in a file tells: texts, or { text =, option = } where an option answers it and so silences it
 local activations = require "activations"
 local closed = require "closed"
@@ -71,7 +72,8 @@ check.fields = {
   first_self_attention = { one_of("replace", "add"), true }, position_stays = { flag, true },
   mask_rule = { one_of("multimask", "first"), true }, least_mask_tokens = { whole(1, 4096) },
   normalise = { one_of(names_of(preparation.normalisations)), true }, resize = { one_of(names_of(preparation.resizes)), true },
-  training = { record { clicks = { one_of("xy", "rc"), true }, upsampling = { one_of("none", "nearest", "bilinear"), true } }, true },
+  training = { record { clicks = { one_of("xy", "rc"), true }, upsampling = { one_of("none", "nearest", "bilinear"), true },
+    feedback = { one_of("none", "logits") } }, true },
   warnings = { list_of(warning, 0, "texts or { text =, option = }"), true },
 }
 

@@ -151,7 +151,8 @@ function prompts.named(name, list, what, option)
 end
 
 --- Check a prompt for an image of width x height, so many slices, and a model; load its mask; set its slices.
-function prompts.check(prompt, width, height, volume, model)
+-- @param turned what to say of the image where coordinates lie outside, or nil
+function prompts.check(prompt, width, height, volume, model, turned)
   local function name(option) return prompt.what and ("%s: %s"):format(prompt.what, option:gsub("^%-%-", "")) or option end
   local slices = 1
   for _, field in ipairs { "points", "labels", "box" } do
@@ -161,7 +162,7 @@ function prompts.check(prompt, width, height, volume, model)
     if #points > model.max_points then fail("%s: expected at most %d points, found %d", name "points", model.max_points, #points) end
     for i, point in ipairs(points) do
       if not within(point[1], width) or not within(point[2], height) then
-        fail("%s %s: expected a point of the image, x 0 to %d, y 0 to %d, found one outside", name(prompt.what and "point" or "--point"), coordinates(point), width, height)
+        fail("%s %s: expected a point of the image, x 0 to %d, y 0 to %d%s, found one outside", name(prompt.what and "point" or "--point"), coordinates(point), width, height, turned or "")
       end
       local labels = prompt.labels[#prompt.labels == 1 and 1 or s]
       local label = labels[i]
@@ -172,7 +173,7 @@ function prompts.check(prompt, width, height, volume, model)
     local here = ("%s %s"):format(name "--box", coordinates(box))
     for i = 1, 4 do
       local limit = i % 2 == 1 and width or height
-      if not within(box[i], limit) then fail("%s: expected corners in the image, x 0 to %d, y 0 to %d, found %s", here, width, height, shown(box[i])) end
+      if not within(box[i], limit) then fail("%s: expected corners in the image, x 0 to %d, y 0 to %d%s, found %s", here, width, height, turned or "", shown(box[i])) end
     end
     if box[3] < box[1] or box[4] < box[2] then fail("%s: expected the upper left corner first, found the corners swapped", here) end
   end
@@ -191,6 +192,7 @@ function prompts.slice(prompt, field, s)
 end
 
 local BOX, MASK, MULTIMASK, TEXT = 1, 2, 4, 8
+prompts.FEEDBACK = 16 -- of --refine alone
 
 --- What the runner is told of a prompt beside its places.
 function prompts.flags(prompt)

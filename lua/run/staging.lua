@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Output files: written to temporaries in their own file system, put in their places when all are complete.
+--- Output files: written to temporaries in their own file system, put in their places when all are complete and on the disk.
+-- A folder of results is replaced as a whole: by exchange where the system can, else file by file.
 local fail = require "fail"
 local sys = require "msagen.sys"
 
@@ -7,7 +8,7 @@ local staging = {}
 staging.__index = staging
 
 function staging.new()
-  return setmetatable({ folders = {}, files = {}, count = 0 }, staging)
+  return setmetatable({ folders = {}, files = {}, trees = {}, count = 0 }, staging)
 end
 
 local function split(path)
@@ -37,30 +38,94 @@ function staging:folder(parent, target)
   return self.folders[real]
 end
 
---- A temporary path for the file that will be `target`; its folder is made at the end if it is missing.
-function staging:file(target)
-  local parent, name = split(target)
-  if name == "" or sys.isdir(target) then fail("%s: cannot be written: expected the name of a file, found a folder", target) end
+function staging:temporary(parent, target)
   self.count = self.count + 1
-  local temporary = ("%s/%d"):format(self:folder(parent, target), self.count)
-  self.files[#self.files + 1] = { temporary = temporary, target = target, parent = parent }
+  return ("%s/%d"):format(self:folder(parent, target), self.count)
+end
+
+--- A temporary path for the file that will be `target`; its folder is made at the end if it is missing. A target that is a
+-- link stays one: what it leads to is replaced.
+function staging:file(target)
+  local _, name = split(target)
+  if name == "" or sys.isdir(target) then fail("%s: cannot be written: expected the name of a file, found a folder", target) end
+  local place = sys.realpath(target) or target
+  local parent = split(place)
+  local temporary = self:temporary(parent, target)
+  self.files[#self.files + 1] = { temporary = temporary, target = target, place = place, parent = parent }
   return temporary
+end
+
+--- A folder that will be replaced as a whole: function(name) gives the temporary path of a file that will be in it.
+function staging:tree(target)
+  local place = sys.realpath(target) or target:gsub("(.)/+$", "%1")
+  local parent = split(place)
+  local ok, temporary = pcall(self.temporary, self, parent, target)
+  if not ok then -- a mount whose surroundings cannot be written
+    if not sys.isdir(place) then error(temporary, 0) end
+    temporary = self:temporary(place, target)
+  end
+  sys.mkdir_p(temporary)
+  self.trees[#self.trees + 1] = { temporary = temporary, place = place, parent = parent }
+  return function(name)
+    local path = temporary .. "/" .. name
+    self.files[#self.files + 1] = { temporary = path, target = target .. "/" .. name, inside = true }
+    return path
+  end
 end
 
 --- A text of the runner's or a writer's with the temporary paths in it replaced by the names that they stand for.
 function staging:renamed(text)
   for _, file in ipairs(self.files) do
     local first, last = text:find(file.temporary, 1, true)
-    if first and not text:sub(last + 1, last + 1):match "%d" then text = text:sub(1, first - 1) .. file.target .. text:sub(last + 1) end
+    if first and not text:sub(last + 1, last + 1):match "[%w_.]" then text = text:sub(1, first - 1) .. file.target .. text:sub(last + 1) end
   end
   return text
 end
 
---- Put every file in its place.
+-- The current folder, and what it lies in, must not be exchanged: a shell would stay in the old one.
+local function is_above_here(place)
+  local here = sys.realpath "." or ""
+  return here == place or place == "/" or here:sub(1, #place + 1) == place .. "/"
+end
+
+local function put_tree(tree)
+  local place = tree.place
+  if not sys.exists(place) then
+    sys.mkdir_p(tree.parent)
+    sys.rename(tree.temporary, place)
+    return sys.sync(tree.parent)
+  end
+  if not is_above_here(place) then
+    local ok, exchanged = pcall(sys.exchange, tree.temporary, place)
+    if ok and exchanged then return sys.sync(tree.parent) end -- what was there goes with the temporaries
+  end
+  local new = {}
+  for _, name in ipairs(sys.list(tree.temporary)) do
+    sys.rename(tree.temporary .. "/" .. name, place .. "/" .. name)
+    new[name] = true
+  end
+  for _, name in ipairs(sys.list(place)) do
+    if not new[name] and not name:match "^%.msagen%-" then sys.remove_tree(place .. "/" .. name) end
+  end
+  sys.sync(place)
+end
+
+--- Put every file in its place. All are on the disk before the first is.
 function staging:commit()
+  for _, file in ipairs(self.files) do sys.sync(file.temporary) end
+  for _, tree in ipairs(self.trees) do
+    sys.chmod(tree.temporary, 493) -- 0755: a temporary folder is private
+    sys.sync(tree.temporary)
+  end
   for _, file in ipairs(self.files) do
-    if not sys.exists(file.parent) then sys.mkdir_p(file.parent) end
-    sys.rename(file.temporary, file.target)
+    if not file.inside then
+      if not sys.exists(file.parent) then sys.mkdir_p(file.parent) end
+      sys.rename(file.temporary, file.place)
+    end
+  end
+  for _, tree in ipairs(self.trees) do put_tree(tree) end
+  for _, file in ipairs(self.files) do
+    if not file.inside then sys.sync(file.parent) end
   end
 end
 

@@ -5,7 +5,7 @@ local verb = {}
 
 local function integer(text)
   local value = math.tointeger(tonumber(text))
-  if not value then return nil, ("an integer expected, found '%s'"):format(text) end
+  if not value then return nil, ("expected a whole number, found %s"):format(text) end
   return value
 end
 
@@ -20,16 +20,13 @@ function verb.setup(command)
 end
 
 function verb.run(args)
-  local sys = require "msagen.sys"
-  local progress
-  if sys.isatty(2) then
-    progress = function(done, count)
-      io.stderr:write(("\r%s: tensor %d of %d%s"):format(args.output, done, count, done == count and "\n" or ""))
-    end
-  end
-  require "synth".write {
-    arch = args.arch, resolution = args.resolution, dialect = args.dialect, seed = args.seed, out = args.output, progress = progress,
-  }
+  local show, finish = require "progress"()
+  local ok, why = pcall(require "synth".write, {
+    arch = args.arch, resolution = args.resolution, dialect = args.dialect, seed = args.seed, out = args.output,
+    progress = function(done, count) show(("%s: tensor %d of %d"):format(args.output, done, count), done, count) end,
+  })
+  finish()
+  if not ok then error(why, 0) end
   if args.image_out then
     require "msagen.npy".write(args.image_out, require "msagen.synth".image(args.resolution, args.seed))
   end

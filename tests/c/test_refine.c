@@ -141,12 +141,12 @@ Test(refine, the_first_click_is_spread_over_the_truth)
 }
 
 /* Ask the bench to refine; what it answers. */
-static void answer(const uint8_t *pixels, const uint8_t *truth, uint32_t clicks, uint64_t seed, char *text, size_t bytes)
+static void answer_with(uint32_t flags, const uint8_t *pixels, const uint8_t *truth, uint32_t clicks, uint64_t seed, char *text, size_t bytes)
 {
     char path[] = "/tmp/msagen-refine-XXXXXX";
     const int made = mkstemp(path);
     unsigned char rest[28 + sizeof path];
-    const uint32_t head[3] = {0, clicks, 0};
+    const uint32_t head[3] = {flags, clicks, 0};
     const uint64_t numbers[2] = {seed, 3};
     cr_assert(made >= 0 && write(made, "abc", 3) == 3 && write(made, truth, 64 * 64) == 64 * 64);
     close(made);
@@ -163,6 +163,11 @@ static void answer(const uint8_t *pixels, const uint8_t *truth, uint32_t clicks,
     cr_assert_eq(perform(REFINE, rest, sizeof rest), 0);
     fclose(msa_run.response);
     unlink(path);
+}
+
+static void answer(const uint8_t *pixels, const uint8_t *truth, uint32_t clicks, uint64_t seed, char *text, size_t bytes)
+{
+    answer_with(0, pixels, truth, clicks, seed, text, bytes);
 }
 
 static void open_fake(void)
@@ -184,7 +189,7 @@ static void close_bench(void)
     msa_run_release(NULL);
 }
 
-Test(refine, clicks_follow_the_errors_and_logits_are_fed_back, .init = open_fake, .fini = close_bench)
+Test(refine, clicks_follow_the_errors, .init = open_fake, .fini = close_bench)
 {
     /* The right half red: found. Truth: all of the image. What is left of it is the left half, deepest at its middle. */
     static uint8_t pixels[64][64][3], truth[64][64];
@@ -207,8 +212,49 @@ Test(refine, clicks_follow_the_errors_and_logits_are_fed_back, .init = open_fake
             cr_assert(x == (width - 1) / 2 && y == (width - 1) / 2, "(%lu, %lu) of a column of %lu", x, y, width);
         }
     }
-    cr_assert_str_eq(line, "prompt 0 masks 1\nbest 0 0.5\n");
-    cr_assert_eq(msa_run.logits[0], -1.5f, "three times -0.5: each call's logits were the next one's mask");
+    cr_assert_str_eq(line, "kept 1\nprompt 0 masks 1\nbest 0 0.5\n");
+    cr_assert_eq(msa_run.logits[0], -0.5f, "nothing was fed back");
+}
+
+Test(refine, logits_are_fed_back_on_demand, .init = open_fake, .fini = close_bench)
+{
+    msa_run.mask.masks = 3;
+    msa_run.iou[0] = msa_run.iou[2] = 0.1f;
+    msa_run.iou[1] = 0.9f;
+    cr_assert_null(mask_before(MULTIMASK, 2));
+    cr_assert_null(mask_before(FEEDBACK, 1), "there is nothing before");
+    cr_assert_eq(mask_before(FEEDBACK, 2), msa_run.logits + SIDE * SIDE, "the mask of highest predicted IoU");
+
+    /* Red is found: with each click's logits the next one's mask, what the fake layers answer grows, and is the same mask. */
+    static uint8_t pixels[64][64][3], truth[64][64];
+    char text[1024];
+    for (int y = 0; y < 64; ++y)
+        for (int x = 0; x < 64; ++x)
+            pixels[y][x][0] = x < 32 ? 0 : 200;
+    memset(truth, 255, sizeof truth);
+    answer_with(FEEDBACK, pixels[0][0], truth[0], 3, 7, text, sizeof text);
+    cr_assert_not_null(strstr(text, "\nkept 1\n"), "the first of equals");
+    cr_assert_eq(msa_run.logits[0], -0.5f);
+}
+
+/* Of steps with Dice 0.5, 0.8, 0.8, 0.7 the second is kept, with its logits. */
+Test(refine, the_best_step_is_kept, .init = open_fake, .fini = close_bench)
+{
+    static const uint32_t both[4] = {1, 4, 8, 7}, sum[4] = {4, 10, 20, 20};
+    struct step best;
+    char text[256] = "";
+    cr_assert(make_step(&best));
+    msa_run.mask.masks = 1;
+    for (uint32_t k = 0; k < 4; ++k) {
+        msa_run.logits[0] = msa_run.logits[SIDE * SIDE - 1] = (float)k;
+        msa_run.iou[0] = (float)k;
+        keep_if_best(&best, k + 1, both[k], sum[k]);
+    }
+    msa_run.response = fmemopen(text, sizeof text, "w");
+    cr_assert_eq(end_with(&best), 0);
+    fclose(msa_run.response);
+    cr_assert_eq(strncmp(text, "kept 2\n", 7), 0, "%s", text);
+    cr_assert(msa_run.logits[0] == 1.0f && msa_run.logits[SIDE * SIDE - 1] == 1.0f && msa_run.iou[0] == 1.0f);
 }
 
 Test(refine, it_ends_where_nothing_differs, .init = open_fake, .fini = close_bench)
@@ -219,7 +265,7 @@ Test(refine, it_ends_where_nothing_differs, .init = open_fake, .fini = close_ben
     memset(truth, 128, sizeof truth);
     answer(pixels[0][0], truth[0], 16, 0, text, sizeof text);
     cr_assert_eq(strncmp(text, "click ", 6), 0);
-    cr_assert_not_null(strstr(text, " 4096 8192\nprompt 0 masks 1\n"), "%s", text);
+    cr_assert_not_null(strstr(text, " 4096 8192\nkept 1\nprompt 0 masks 1\n"), "%s", text);
 }
 
 /* What is marked in excess gets a click outside. */
@@ -230,5 +276,5 @@ Test(refine, an_excess_gets_a_negative_click, .init = open_fake, .fini = close_b
     memset(pixels, 200, sizeof pixels);
     truth[0][5] = 255;
     answer(pixels[0][0], truth[0], 2, 0, text, sizeof text);
-    cr_assert_str_eq(text, "click 5 0 1 1 4097\nclick 31 31 0 1 4097\nprompt 0 masks 1\nbest 0 0.5\n");
+    cr_assert_str_eq(text, "click 5 0 1 1 4097\nclick 31 31 0 1 4097\nkept 1\nprompt 0 masks 1\nbest 0 0.5\n");
 }

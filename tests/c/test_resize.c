@@ -34,7 +34,7 @@ static void compare_golden(const char *name, bool longest)
 {
     char path[128];
     snprintf(path, sizeof path, "tests/golden/preprocess/%s.png", name);
-    struct msagen_tensor *picture = msagen_image_read(path, error, sizeof error);
+    struct msagen_tensor *picture = msagen_image_read(path, 0, NULL, error, sizeof error);
     cr_assert_not_null(picture, "%s", error);
     snprintf(path, sizeof path, "tests/golden/preprocess/%s.%s_256.npy", name, longest ? "longest" : "squash");
     struct msagen_tensor *expected = msagen_npy_read(path, error, sizeof error);

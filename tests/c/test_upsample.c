@@ -32,7 +32,7 @@ static struct msagen_tensor *golden(const char *name, const char *what)
 {
     char path[128];
     snprintf(path, sizeof path, "tests/golden/preprocess/%s.%s", name, what);
-    struct msagen_tensor *t = strstr(what, "png") ? msagen_image_read(path, error, sizeof error) : msagen_npy_read(path, error, sizeof error);
+    struct msagen_tensor *t = strstr(what, "png") ? msagen_image_read(path, 0, NULL, error, sizeof error) : msagen_npy_read(path, error, sizeof error);
     cr_assert_not_null(t, "%s", error);
     return t;
 }

@@ -186,7 +186,7 @@ local function fake_folder(name, depth)
   sys.write_file(path .. "/Makefile", makefile:format(depth))
   sys.write_file(path .. "/msa_weights.bin", fake_weights())
   sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen", runner = "msa_run", weights = "msa_weights.bin", input_size = 64,
-    depth = depth, grid = 4, max_points = 16, arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2, banks = { { name = "head" }, { name = "carotid" } },
+    depth = depth, grid = 4, max_points = 16, feedback = "none", files = { ["layers.c"] = "", Makefile = "" }, arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2, banks = { { name = "head" }, { name = "carotid" } },
     texts = { "liver", "left kidney" }, layers = { { name = "patches", kind = "patch_embed", phase = "encode", macs = 1, bytes = 3 },
       { name = "lights", kind = "masks", phase = "decode", macs = 2, bytes = 4 } } })
   trust(path)
@@ -498,18 +498,40 @@ describe("refinement", function()
   -- More than is red; 127 is outside.
   write_truth(("\127"):rep(10) .. ("\128"):rep(70))
 
-  it("prints the Dice after each click, and goes on from the logits before", function()
+  local function dice_of(path)
+    local found, m = 0, png.read(path):totable()
+    for i = 1, #m, 3 do found = found + (m[i] > 0 and 1 or 0) end
+    return ("%.4f"):format(2 * found / (found + 20 * 70))
+  end
+
+  it("prints the Dice after each click, where it was, and which is best; without the mask before", function()
     local out = work .. "/refined"
     local text = run(path, { image = image, truth = truth, refine = 3, mask_out = mask, out = out, overlay_out = work .. "/refined.overlay.png" })
-    local found, inside = 0, 20 * 70
-    local m = png.read(mask):totable()
-    for i = 1, #m, 3 do found = found + (m[i] > 0 and 1 or 0) end
-    local dice = ("%.4f"):format(2 * found / (found + inside))
-    equal(text, ("clicks 1 dice %s\nclicks 2 dice %s\nclicks 3 dice %s"):format(dice, dice, dice))
+    local dice = dice_of(mask)
+    local lines = {}
+    for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+    equal(#lines, 4)
+    for k = 1, 3 do holds(lines[k], ("clicks %d dice %s "):format(k, dice)) end
+    equal(lines[1]:match "^clicks 1 dice 0%.%d+ (%a*)", "best") -- the others are as good, and later
+    local x = lines[2]:match "^clicks 2 dice 0%.%d+ +at (%d+),%d+ inside$"
+    equal(x ~= nil and tonumber(x) < 40, true, lines[2]) -- what is red is found
+    equal(lines[4], "feedback none")
     local logits = npy.read(out .. "/prompt_0.logits.npy")
-    equal({ logits.shape, logits:get(0, 0, 0, 0), logits:get(0, 0, 15, 15) }, { { 1, 1, 16, 16 }, -1.5, 598.5 })
+    equal({ logits.shape, logits:get(0, 0, 0, 0), logits:get(0, 0, 15, 15) }, { { 1, 1, 16, 16 }, -0.5, 199.5 })
     equal(npy.read(out .. "/prompt_0.iou.npy").shape, { 1, 1 })
     equal(png.read(work .. "/refined.overlay.png").shape, { 20, 80, 3 })
+  end)
+
+  it("goes on from the logits before where that is asked for, and ends with the best", function()
+    local out = work .. "/fed"
+    local digests = {}
+    for _, feedback in ipairs { "none", "logits" } do
+      local text = run(path, { image = image, truth = truth, refine = 3, feedback = feedback, upsampled_out = work .. "/fed.npy", digest = true, out = out })
+      holds(text, "feedback " .. feedback)
+      digests[feedback] = text:match "digest (%x+)"
+    end
+    equal(digests.none, digests.logits) -- the first click is the best with both
+    refuses(function() run(path, { image = image, truth = truth, refine = 1, point = {}, seed = 0, mask_out = truth }) end, "--mask-out", "truth.png", "--truth")
   end)
 
   it("depends on the seed and on nothing else", function()
@@ -527,20 +549,50 @@ describe("refinement", function()
     write_truth(("\255"):rep(79), 79)
     refuses(function() run(path, { image = image, truth = truth, refine = 1 }) end, "truth.png", "80x20", "79x20")
     write_truth(("\127"):rep(80))
-    refuses(function() run(path, { image = image, truth = truth, refine = 1 }) end, "truth.png", "no pixel over 127")
+    refuses(function() run(path, { image = image, truth = truth, refine = 1 }) end, "truth.png", "no pixel over 127", "127")
     refuses(function() run(path, { image = image, truth = truth, refine = 17 }) end, "--refine", "16 clicks", "17")
     refuses(function() run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, refine = 1 }) end, "--refine", "3 slices")
   end)
 
   it("is not combined with other prompts", function()
-    for _, args in ipairs { { refine = 1 }, { truth = truth }, { seed = 1 }, { truth = truth, refine = 1, box = { 1, 1, 2, 2 } }, { truth = truth, refine = 1, prompts = "p.json" } } do
-      args.dir, args.image, args.point = path, image, {}
+    for _, args in ipairs { { refine = 1 }, { truth = truth }, { seed = 1 }, { feedback = "none" }, { truth = truth, refine = 1, box = { 1, 1, 2, 2 } },
+      { truth = truth, refine = 1, prompts = "p.json" }, { truth_inside = { {} }, box = { 1, 1, 2, 2 } }, { image_bits = 12, no_image = true, bench = 1 } } do
+      args.dir, args.image, args.point = path, not args.no_image and image or nil, {}
       local err = io.stderr
       io.stderr = { write = function() end }
       local status = verb.run(args)
       io.stderr = err
       equal(status, 2)
     end
+  end)
+end)
+
+describe("a truth beside prompts of one's own", function()
+  local png = require("msagen.image")
+  local function half(width) return ((("\0"):rep(80 - width) .. ("\255"):rep(width)):rep(20)) end
+
+  it("gives the Dice of each result", function()
+    local truth, image = work .. "/own.png", work .. "/half.npy"
+    png.write_png(truth, tensor.frombytes(half(40), "u8", { 20, 80 }))
+    local text = run(work .. "/flat", { image = image, truth = truth, point = { { 70, 10 } }, mask_out = work .. "/own.mask.png" })
+    local m, both, sum = png.read(work .. "/own.mask.png"):totable(), 0, 20 * 40
+    for i = 1, #m, 3 do
+      local x = ((i - 1) // 3) % 80
+      both, sum = both + (m[i] > 0 and x >= 40 and 1 or 0), sum + (m[i] > 0 and 1 or 0)
+    end
+    equal(both > 0, true)
+    equal(text, ("prompt 0: 1 mask, highest predicted IoU 0.5000, Dice %.4f"):format(2 * both / sum))
+    local list = file("both.json", '[{"box":[1,2,3,4]},{"points":[[1,2]],"labels":[1]}]')
+    text = run(work .. "/flat", { image = image, truth = truth, prompts = list, digest = true })
+    equal(text:gsub("0%.%d+", "X"):gsub("digest %x+", "digest"), "digest\nprompt 0: 1 mask, highest predicted IoU X, Dice X\nprompt 1: 1 mask, highest predicted IoU X, Dice X")
+  end)
+
+  it("is an NPY file for a volume", function()
+    local truth = work .. "/volume.truth.npy"
+    npy.write(truth, tensor.frombytes(("\0"):rep(600) .. ("\1"):rep(1200), "u8", { 3, 20, 30 }))
+    holds(run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, box = { 1, 1, 9, 9 } }), ", Dice 1.0000")
+    npy.write(truth, tensor.frombytes(("\1"):rep(1200), "u8", { 2, 20, 30 }))
+    refuses(function() run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, box = { 1, 1, 9, 9 } }) end, "[3,20,30]", "[2,20,30]")
   end)
 end)
 

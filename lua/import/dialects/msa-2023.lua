@@ -27,7 +27,7 @@ return {
   mask_rule = "multimask",
   normalise = "unit",
   resize = "squash",
-  training = { clicks = "rc", upsampling = "none" },
+  training = { clicks = "rc", upsampling = "none", feedback = "none" },
 
   warnings = {
     "the program that trains msa-2023 files gives clicks as (row, column): if these weights were trained with it, build with --click-order rc",

@@ -38,7 +38,7 @@ return {
   least_mask_tokens = 4,
   normalise = "unit",
   resize = "squash",
-  training = { clicks = "rc", upsampling = "nearest" },
+  training = { clicks = "rc", upsampling = "nearest", feedback = "none" },
 
   warnings = {
     "the program that trains msa-2024 files gave clicks as (row, column) until 13 April 2025: "

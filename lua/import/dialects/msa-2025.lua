@@ -10,7 +10,7 @@ dialect.name = "msa-2025"
 dialect.source = "Medical SAM Adapter since 15 April 2025"
 dialect.order = 4
 dialect.normalise = "imagenet255"
-dialect.training = { clicks = "xy", upsampling = "bilinear" }
+dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none" }
 dialect.warnings = {}
 
 return dialect

@@ -27,7 +27,7 @@ return {
   mask_rule = "multimask",
   normalise = "imagenet255",
   resize = "squash",
-  training = { clicks = "xy", upsampling = "bilinear" },
+  training = { clicks = "xy", upsampling = "bilinear", feedback = "none" },
 
   warnings = {},
 }

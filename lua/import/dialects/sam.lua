@@ -28,7 +28,7 @@ return {
   mask_rule = "multimask",
   normalise = "imagenet255",
   resize = "longest",
-  training = { clicks = "xy", upsampling = "bilinear" },
+  training = { clicks = "xy", upsampling = "bilinear", feedback = "logits" },
 
   warnings = {
     "MedSAM's files have the same tensors but another preparation (bicubic squash to 1024, min-max to [0,1], no mean or deviation): "

@@ -1,0 +1,107 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The expert's mask: which of its labels are inside. What is not clear is refused with the labels found, and --truth-inside.
+local fail = require "fail"
+local inputs = require "run.inputs"
+
+local truth = {}
+
+local COLOUR = 1 << 24 -- MSAGEN_LABEL_COLOUR: black
+local WHITE = COLOUR + 0xFFFFFF
+local EVERY = math.maxinteger >> 32 -- the largest label
+local LISTED = 8
+local FEW = 4 -- so many shades and no more are classes, not soft edges
+
+--- What --truth-inside says: { {low, high} } of labels, `any`, or nil and what was expected.
+function truth.inside(text)
+  if text == "any" then return { any = true } end
+  local numbers = {}
+  for digits in (text .. ","):gmatch "(%d+)," do numbers[#numbers + 1] = math.tointeger(tonumber(digits)) end
+  local plain = text:match "^%d+$"
+  local low, high = text:match "^(%d+)%.%.(%d+)$"
+  low, high = math.tointeger(tonumber(low)), math.tointeger(tonumber(high))
+  if plain and numbers[1] and numbers[1] <= EVERY then return { grey = true, numbers[1], numbers[1] } end
+  if low and high and low <= high and high <= EVERY then return { grey = true, low, high } end
+  if text:match "^%d+,%d+,%d+$" and #numbers == 3 and math.max(table.unpack(numbers)) <= 255 then
+    local label = COLOUR + (numbers[1] << 16) + (numbers[2] << 8) + numbers[3]
+    return { label, label }
+  end
+  return nil, ("expected a value V, values V..W, a colour R,G,B, or any, found %s"):format(text)
+end
+
+local function shown(label)
+  if label < COLOUR then return tostring(label) end
+  return ("%d,%d,%d"):format(label >> 16 & 255, label >> 8 & 255, label & 255)
+end
+
+-- The labels found, the most frequent first.
+local function labels_of(facts)
+  local list = {}
+  for i = 1, math.min(LISTED, #facts.list) do list[i] = shown(facts.list[i][1]) end
+  if facts.distinct > #list then list[#list + 1] = ("%d more"):format(facts.distinct - #list) end
+  return table.concat(list, facts.kind == "colour" and "; " or ", ")
+end
+
+local function unclear(path, facts, what)
+  local choice = facts.kind == "colour" and "--truth-inside R,G,B or any" or "--truth-inside V, V..W or any"
+  fail("%s: truth: %s, found %s %s: %s says which are inside", path, what, facts.kind == "colour" and "colours" or "values", labels_of(facts), choice)
+end
+
+-- What --truth-inside asks for, as ranges of this mask's labels.
+local function asked(path, facts, wanted)
+  local ranges = {}
+  for i, one in ipairs(wanted) do
+    if one.any then ranges[i] = facts.kind == "colour" and { COLOUR + 1, WHITE } or { 1, EVERY }
+    elseif one.grey and facts.kind == "colour" then fail("%s: truth: --truth-inside: expected R,G,B, as the mask is coloured, found a value", path)
+    elseif not one.grey and facts.kind ~= "colour" then fail("%s: truth: --truth-inside: expected a value, as the mask has no colours, found R,G,B", path)
+    else ranges[i] = { one[1], one[2] } end
+  end
+  return ranges
+end
+
+-- Without it: coloured masks of one colour on black; two values, one of them 0; grey from black to white with soft edges.
+local function clear(path, facts)
+  local first, second = facts.list[1][1], facts.distinct > 1 and facts.list[2][1] or nil
+  local low, high = math.min(first, second or first), math.max(first, second or first)
+  if facts.kind == "colour" then
+    if facts.lossy then unclear(path, facts, "expected a mask in black and white, as JPEG changes colours") end
+    if facts.distinct == 2 and low == COLOUR then return { { high, high } } end
+    unclear(path, facts, "expected one colour on black")
+  end
+  local half = facts.most // 2
+  if facts.kind == "numbers" then half = 0 end
+  if not facts.lossy and facts.distinct == 2 and low == 0 then return { { 1, EVERY } } end
+  if facts.kind == "numbers" and facts.distinct > 1 then unclear(path, facts, "expected 0 and one other value") end
+  if not facts.lossy and facts.distinct == 2 and (low > half or high <= half) then unclear(path, facts, "expected 0 and one other value") end
+  local several = facts.lossy or facts.distinct > 2
+  if several and (facts.flat or not facts.lossy and facts.distinct <= FEW) then
+    unclear(path, facts, "expected black and white, or 0 and one other value")
+  end
+  return { { half + 1, EVERY } }
+end
+
+--- Read the truth of an image u8 [N,H,W,3].
+-- @param wanted what truth.inside gave for each --truth-inside, or nil
+-- @param turned the image's EXIF orientation
+-- @return u8 [N,H,W], 255 inside
+function truth.read(path, image, wanted, turned)
+  local pictures = require "msagen.image"
+  local slices, height, width = image.shape[1], image.shape[2], image.shape[3]
+  local labels, facts = pictures.labels(inputs.is_npy(path) and require("msagen.npy").read(path) or path)
+  local shape = labels.shape
+  local ahead = 1
+  for i = 1, #shape - 2 do ahead = ahead * shape[i] end
+  if #shape < 2 or #shape > 3 or ahead ~= slices or shape[#shape - 1] ~= height or shape[#shape] ~= width then
+    local found = #shape == 2 and ("%dx%d"):format(shape[2], shape[1]) or ("[%s]"):format(table.concat(shape, ","))
+    fail("%s: truth: expected the image's size, %s, found %s%s", path, slices > 1 and ("[%d,%d,%d]"):format(slices, height, width) or ("%dx%d"):format(width, height),
+      found, turned ~= facts.orientation and (" (EXIF turns the image by orientation %d and the truth by %d)"):format(turned, facts.orientation) or "")
+  end
+  local mask, pixels = pictures.inside(labels, wanted and asked(path, facts, wanted) or clear(path, facts))
+  if pixels == 0 then
+    local above = wanted and "--truth-inside names" or ("over %d"):format(facts.most // 2)
+    fail("%s: truth: expected a mask with something inside, found no pixel %s; its %s: %s", path, wanted and "that " .. above or above,
+      facts.kind == "colour" and "colours" or "values", labels_of(facts))
+  end
+  return mask:reshape { slices, height, width }
+end
+
+return truth
