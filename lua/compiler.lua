@@ -155,7 +155,7 @@ function compiler.schedule(device, where, draft)
 end
 
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
-local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine" }
+local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine", "msa_run_weights" }
 
 -- What a streamed build fetches, or null.
 local function stream_of(build)

@@ -242,11 +242,11 @@ function emit.texts(build, blob, info)
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
   }
   local texts = {}
-  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c", "known_answer.c", "weights.S", "weights", "model.c" } do
+  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c", "known_answer.c", "weights.S", "weights.b", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
   if graph.stream then texts["msa_stream.c"] = template.file(folder, "stream.c", env) end
-  if not env.linkable then texts["msa_weights.S"], texts["msa_weights"] = nil, nil end
+  if not env.linkable then texts["msa_weights.S"], texts["msa_weights.b"] = nil, nil end
   local start = board.start
   if start then
     local boards = require "boards"

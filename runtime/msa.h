@@ -123,6 +123,12 @@ typedef struct msa_mask {
     uint32_t masks;               /* out: masks a slice */
 } msa_mask;
 
+/* What msa_weights_check read: a segment of the weights, a layer's or a table's, and its CRC-32C as it should be and as it is. */
+typedef struct msa_segment_sum {
+    uint64_t offset, bytes;       /* in msa_weights.bin */
+    uint32_t expected, found;
+} msa_segment_sum;
+
 /* The status in words, for a log; static text. */
 const char *msa_status_text(msa_status status);
 

@@ -23,6 +23,7 @@ enum {
     AT_TABLE_CRC = 28,
     AT_ARITHMETIC = 32,
     AT_HASH = 48,
+    AT_ZEROS = 80,
     HEADER_BYTES = 128,
     SEGMENT_BYTES = 24,
     AT_SEGMENT_BYTES = 8,
@@ -95,6 +96,15 @@ msa_status msa_check_environment(void)
     return MSA_OK;
 }
 
+static bool all_zero(const unsigned char *p, size_t from, size_t to)
+{
+    unsigned char any = 0;
+    for (size_t i = from; i < to; ++i) {
+        any |= p[i];
+    }
+    return any == 0;
+}
+
 msa_status msa_check_header(const unsigned char *weights, size_t readable, uint64_t bytes, uint64_t expected_bytes,
                             const char arithmetic[16], const unsigned char hash[32])
 {
@@ -129,6 +139,12 @@ msa_status msa_check_header(const unsigned char *weights, size_t readable, uint6
             return MSA_E_FORMAT;
         }
     }
+    /* What has no sum of its own: the header's last bytes, and those between the table and the first segment. */
+    const uint64_t first = segments > 0 ? msa_blob_segment(weights, 0).offset : total;
+    const size_t padded = first < readable ? (size_t)first : readable;
+    if (!all_zero(weights, AT_ZEROS, HEADER_BYTES) || !all_zero(weights, HEADER_BYTES + (size_t)(segments * SEGMENT_BYTES), padded)) {
+        return MSA_E_FORMAT;
+    }
     return MSA_OK;
 }
 
@@ -138,16 +154,14 @@ msa_status msa_check_weights(const unsigned char *weights, size_t bytes, uint64_
     return msa_check_header(weights, bytes, bytes, expected_bytes, arithmetic, hash);
 }
 
-msa_status msa_check_segments(const unsigned char *weights)
+msa_status msa_check_segment(const unsigned char *weights, uint32_t i, msa_segment_sum *sum)
 {
-    const uint32_t segments = msa_blob_segments(weights);
-    for (uint32_t i = 0; i < segments; ++i) {
-        const msa_segment_entry entry = msa_blob_segment(weights, i);
-        if (msa_crc32c(0, weights + (size_t)entry.offset, (size_t)entry.bytes) != entry.crc) {
-            return MSA_E_CRC;
-        }
-    }
-    return MSA_OK;
+    const msa_segment_entry entry = msa_blob_segment(weights, i);
+    sum->offset = entry.offset;
+    sum->bytes = entry.bytes;
+    sum->expected = entry.crc;
+    sum->found = msa_crc32c(0, weights + (size_t)entry.offset, (size_t)entry.bytes);
+    return sum->found == sum->expected ? MSA_OK : MSA_E_CRC;
 }
 
 bool msa_finite(const float *x, size_t count)

@@ -118,7 +118,6 @@ void msa_run_release(struct msa_run_block *mark)
     }
 }
 
-/* A whole file, mapped where that is possible; kept to the end. */
 const unsigned char *msa_run_load(const char *path, size_t *bytes)
 {
 #if ON_POSIX
@@ -161,6 +160,7 @@ const unsigned char *msa_run_load(const char *path, size_t *bytes)
     return whole ? p : NULL;
 #endif
 }
+
 msa_status msa_run_encode(void)
 {
     const msa_status status = msa_encode(&msa_run.session, &msa_run.image);
@@ -430,20 +430,10 @@ static int perform_all(const unsigned char *request, size_t bytes)
 
 static int run(const char *request_path, const char *weights_path)
 {
+    const unsigned char *weights;
     size_t request_bytes, weights_bytes;
-#if MSA_MODEL_STREAMED
-    const unsigned char *const weights = NULL;
-    const unsigned char *const request = msa_run_open_weights(weights_path, &weights_bytes) == 0 ? msa_run_load(request_path, &request_bytes) : NULL;
-#else
-#if BARE
-    extern const unsigned char msa_weights[], msa_weights_end[];
-    const unsigned char *const weights = msa_weights;
-    weights_bytes = (size_t)(msa_weights_end - msa_weights);
-#else
-    const unsigned char *const weights = msa_run_load(weights_path, &weights_bytes);
-#endif
-    const unsigned char *const request = weights != NULL ? msa_run_load(request_path, &request_bytes) : NULL;
-#endif
+    const unsigned char *const request =
+        msa_run_open_weights(weights_path, &weights, &weights_bytes) == 0 ? msa_run_load(request_path, &request_bytes) : NULL;
     if (request == NULL) {
         return -1;
     }
@@ -457,15 +447,12 @@ static int run(const char *request_path, const char *weights_path)
     msa_run.mask.iou = msa_run.iou;
     const msa_status status = msa_open(&msa_run.session, arena, MSA_MODEL_ARENA_BYTES, weights, weights_bytes);
     if (status != MSA_OK) {
-        return msa_run_fail("%s: %s", weights_path, msa_status_text(status));
+        return msa_run_refuse_weights(status);
     }
-#if !MSA_MODEL_STREAMED
-    /* A byte of each page: page faults are not to count as time of the layers that come first. */
-    const volatile unsigned char *const pages = weights;
-    for (size_t at = 0; at < weights_bytes; at += 4096) {
-        (void)pages[at];
+    /* Once a run, on the bytes that it uses. It also brings in every page: page faults are not to count as time of the layers that come first. */
+    if (msa_run_check_weights() != 0) {
+        return -1;
     }
-#endif
 #if MSA_MODEL_CORES > 1
     static msa_threads team;
     const int error = msa_threads_start(&team, MSA_MODEL_CORES);
@@ -493,7 +480,10 @@ int main(int argc, char **argv)
         return 1;
     }
     fprintf(msa_run.response, "build %s\n", MSA_RUN_BUILD);
-    const int failed = run(argv[1], argv[3]);
+    int failed = run(argv[1], argv[3]);
+    if (failed == 0) {
+        failed = msa_run_weights_stay();
+    }
     msa_run_release(NULL);
     if (fclose(msa_run.response) != 0) {
         fprintf(stderr, "%s: cannot be written: %s\n", argv[2], strerror(errno));

@@ -65,9 +65,6 @@ void msa_run_release(struct msa_run_block *mark);
 /* A whole file, mapped where that is possible; kept to the end. NULL: the failure is said. */
 const unsigned char *msa_run_load(const char *path, size_t *bytes);
 
-/* Where weights are streamed (msa_run_fetch.c): the file that the hooks read, and its size. 0, or -1 and the failure is said. */
-int msa_run_open_weights(const char *path, size_t *bytes);
-
 /* 0, or -1 where there is none and the failure is said. An embedding is made of the image. */
 int msa_run_need_image(void);
 int msa_run_need_embedding(void);
@@ -80,6 +77,28 @@ void msa_run_progress_done(void);
 uint32_t msa_run_best_mask(uint32_t slice);
 const float *msa_run_logits_of(uint32_t slice, uint32_t m);
 int msa_run_report_prompt(void);
+
+/* ---- msa_run_weights.c; 0, or -1 and the failure is said ---- */
+
+/* The weights and their size; NULL where they are streamed. */
+int msa_run_open_weights(const char *path, const unsigned char **weights, size_t *bytes);
+
+/* Say what is wrong with weights that msa_open or msa_weights_check refused. Returns -1. */
+int msa_run_refuse_weights(msa_status status);
+
+/* The CRC of every segment; a damaged one is named by its number. */
+int msa_run_check_weights(void);
+
+/* At the end: the file is as it was at the start. */
+int msa_run_weights_stay(void);
+
+/* Where there are files: what the hooks of streamed weights read. */
+int msa_run_weights_file(void);
+
+/* ---- msa_run_fetch.c ---- */
+
+/* Without a POSIX system: the file that the hooks read, and its size. 0, or -1 and the failure is said. */
+int msa_run_fetch_from(const char *path, size_t *bytes);
 
 /* ---- msa_run_npy.c: commands that write files ---- */
 

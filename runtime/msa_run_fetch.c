@@ -7,7 +7,6 @@
 #if ON_POSIX
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #endif
 
@@ -19,16 +18,7 @@ static struct {
 
 #if BARE
 
-static const unsigned char *linked;
-
-int msa_run_open_weights(const char *path, size_t *bytes)
-{
-    extern const unsigned char msa_weights[], msa_weights_end[];
-    (void)path;
-    linked = msa_weights;
-    *bytes = (size_t)(msa_weights_end - msa_weights);
-    return 0;
-}
+extern const unsigned char msa_weights[];
 
 static int start(void)
 {
@@ -37,35 +27,22 @@ static int start(void)
 
 static int finish(void)
 {
-    memcpy(asked.to, linked + asked.offset, asked.bytes);
+    memcpy(asked.to, msa_weights + asked.offset, asked.bytes);
     return 0;
 }
 
 #elif ON_POSIX
 
-static int file = -1;
-
-int msa_run_open_weights(const char *path, size_t *bytes)
-{
-    struct stat info;
-    file = open(path, O_RDONLY);
-    if (file < 0 || fstat(file, &info) != 0) {
-        return msa_run_fail("%s: cannot be read: %s", path, strerror(errno));
-    }
-    *bytes = (size_t)info.st_size;
-    return 0;
-}
-
 static int start(void)
 {
-    (void)posix_fadvise(file, (off_t)asked.offset, (off_t)asked.bytes, POSIX_FADV_WILLNEED);
+    (void)posix_fadvise(msa_run_weights_file(), (off_t)asked.offset, (off_t)asked.bytes, POSIX_FADV_WILLNEED);
     return 0;
 }
 
 static int finish(void)
 {
     for (size_t at = 0; at < asked.bytes;) {
-        const ssize_t n = pread(file, (unsigned char *)asked.to + at, asked.bytes - at, (off_t)(asked.offset + at));
+        const ssize_t n = pread(msa_run_weights_file(), (unsigned char *)asked.to + at, asked.bytes - at, (off_t)(asked.offset + at));
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -81,7 +58,7 @@ static int finish(void)
 
 static FILE *file;
 
-int msa_run_open_weights(const char *path, size_t *bytes)
+int msa_run_fetch_from(const char *path, size_t *bytes)
 {
     file = fopen(path, "rb");
     const long size = file != NULL && fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;

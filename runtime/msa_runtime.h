@@ -109,8 +109,8 @@ typedef struct msa_segment_entry {
 uint32_t msa_blob_segments(const unsigned char *weights);
 msa_segment_entry msa_blob_segment(const unsigned char *weights, uint32_t i);
 
-/* Every segment's CRC. Relies on: msa_check_weights passed. MSA_OK or MSA_E_CRC. */
-msa_status msa_check_segments(const unsigned char *weights);
+/* The i-th segment's CRC. Relies on: msa_check_weights passed, i below msa_blob_segments. MSA_OK or MSA_E_CRC; sum is filled in. */
+msa_status msa_check_segment(const unsigned char *weights, uint32_t i, msa_segment_sum *sum);
 
 /* No NaN and no infinity among `count` floats. */
 bool msa_finite(const float *x, size_t count);

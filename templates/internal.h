@@ -69,9 +69,9 @@ const float *msa_stream_fetch(msa_session *s, const msa_piece *piece);
 /* The end of a call: none is under way any more. */
 void msa_stream_end(msa_session *s);
 
-/* msa_check_weights and msa_check_segments where the weights are elsewhere; MSA_E_FETCH, too. */
+/* msa_check_weights and msa_check_segment where the weights are elsewhere; MSA_E_FETCH, too. The second relies on the first's buffer. */
 msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[16], const unsigned char hash[32]);
-msa_status msa_stream_check_segments(msa_session *s, const char arithmetic[16], const unsigned char hash[32]);
+msa_status msa_stream_check_segment(msa_session *s, uint32_t i, msa_segment_sum *sum);
 
 @ end
 msa_status msa_encode_layers($(session_const)msa_session *s, const msa_image *image$(core_parameter));

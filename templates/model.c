@@ -322,22 +322,58 @@ msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
     return MSA_OK;
 }
 
+/* The header as it is now: what msa_open found may be damaged since. */
+static msa_status check_header(msa_session *s)
+{
+    return check_weights(s, (size_t)MSA_MODEL_WEIGHTS_BYTES);
+}
+
+/* Relies on: check_header passed just before. */
+static msa_status check_segment(msa_session *s, uint32_t segment, msa_segment_sum *sum)
+{
+#if MSA_MODEL_STREAMED
+    return msa_stream_check_segment(s, segment, sum);
+#else
+    return msa_check_segment(s->weights, segment, sum);
+#endif
+}
+
+msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum)
+{
+    msa_segment_sum own = {0, 0, 0, 0};
+    if (!is_open(s) || segment >= MSA_MODEL_SEGMENTS) {
+        return MSA_E_ARGUMENT;
+    }
+#if MSA_MODEL_STREAMED
+    s->state = OPENED;
+#endif
+    msa_status status = check_header(s);
+    if (status == MSA_OK) {
+        status = check_segment(s, segment, &own);
+    }
+    if (sum != NULL) {
+        *sum = own;
+    }
+    return status;
+}
+
 msa_status msa_self_test(msa_session *s)
 {
     if (!is_open(s)) {
         return MSA_E_ARGUMENT;
     }
     s->state = OPENED;
+    msa_status status = check_header(s);
+    for (uint32_t i = 0; i < MSA_MODEL_SEGMENTS && status == MSA_OK; ++i) {
+        msa_segment_sum sum;
+        status = check_segment(s, i, &sum);
+    }
+    for (uint32_t bank = 0; bank < MSA_MODEL_BANKS && status == MSA_OK; ++bank) {
 #if MSA_MODEL_STREAMED
-    msa_status status = msa_stream_check_segments(s, model_arithmetic, model_hash);
-    for (uint32_t bank = 0; bank < MSA_MODEL_BANKS && status == MSA_OK; ++bank) {
         status = msa_known_answer(s, bank);
-    }
 #else
-    msa_status status = msa_check_segments(s->weights);
-    for (uint32_t bank = 0; bank < MSA_MODEL_BANKS && status == MSA_OK; ++bank) {
         status = msa_known_answer(arena_floats(s, 0), (const float *)(const void *)s->weights, bank);
-    }
 #endif
+    }
     return status;
 }

@@ -23,6 +23,7 @@ extern "C" {
 #define MSA_MODEL_CLICK_RC $(model.click_order == "rc" and 1 or 0)           /* 1: the weights were trained on clicks as (row, column) */
 #define MSA_MODEL_ARENA_BYTES $(memory.floats * 4)
 #define MSA_MODEL_WEIGHTS_BYTES $(blob.bytes)
+#define MSA_MODEL_SEGMENTS $(#blob.segments)             /* of the weights: msa_weights_check; manifest.json names them, "segments" */
 #define MSA_MODEL_STREAMED $(streamed and 1 or 0)            /* 1: layers fetch their weights by the hooks of msa.h */
 #define MSA_MODEL_MACS_ENCODE $(info.macs_encode)
 #define MSA_MODEL_MACS_DECODE $(info.macs_decode)       /* one prompt, one slice */
@@ -53,7 +54,7 @@ extern "C" {
  *   weights   msa_weights.bin, MSA_MODEL_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read, outlives the session
 @ end
  * Checks the environment (little-endian, rounding to nearest, subnormals kept) and the blob's header, not its CRCs: msa_self_test does.
- * Returns MSA_OK or why not: MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _ENVIRONMENT, _FORMAT, _SIZE, _ARITHMETIC, _BUILD$(streamed and ", _FETCH" or ""). */
+ * Returns MSA_OK or why not: MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _ENVIRONMENT, _FORMAT, _SIZE, _ARITHMETIC, _BUILD, _CRC (the segment table's)$(streamed and ", _FETCH" or ""). */
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 
 /* Resize, normalise and encode an image (SAM, Kirillov et al. 2023, appendix A). One encode serves many prompts.
@@ -79,8 +80,18 @@ msa_status msa_select_bank(msa_session *s, uint32_t bank);
 msa_status msa_set_team(msa_session *s, void *team);
 
 @ end
+/* Check the CRC-32C of one segment of the weights: which of them is damaged, or all of them little by little between calls.
+ *   segment  0 to MSA_MODEL_SEGMENTS - 1
+ *   sum      gets what was read, or NULL
+@ if streamed then
+ * Forgets the embedding, for it reads into the arena. MSA_OK, MSA_E_ARGUMENT, _CRC, _FETCH, or what msa_open says of the header. */
+@ else
+ * The embedding stays. MSA_OK, MSA_E_ARGUMENT, _CRC, or what msa_open says of the header. */
+@ end
+msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum);
+
 /* Check the CRC-32C of all weights, then run some layers on a fixed pattern and compare with the known answer; forgets the
- * embedding. MSA_OK, MSA_E_ARGUMENT, _CRC, _SELF_TEST$(streamed and ", _FETCH, or what msa_open says of the header" or ""). */
+ * embedding. MSA_OK, MSA_E_ARGUMENT, _CRC, _SELF_TEST$(streamed and ", _FETCH" or ""), or what msa_open says of the header. */
 msa_status msa_self_test(msa_session *s);
 
 #ifdef __cplusplus

@@ -76,33 +76,30 @@ msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmeti
 }
 
 /* A segment's CRC, in pieces: one half of the second buffer is filled while the other is read. */
-static msa_status check_segment(msa_session *s, const msa_segment_entry *entry)
+static msa_status check_segment(msa_session *s, msa_segment_sum *sum)
 {
     static const uint64_t most = MSA_STREAM_SECOND_BYTES / 2 / MSA_ALIGNMENT * MSA_ALIGNMENT;
     unsigned char *const half[2] = {s->arena + MSA_STREAM_SECOND_OFFSET, s->arena + MSA_STREAM_SECOND_OFFSET + most};
-    uint32_t crc = 0;
-    size_t bytes = (size_t)(entry->bytes < most ? entry->bytes : most);
-    if (bytes == 0) return entry->crc == 0 ? MSA_OK : MSA_E_CRC;
-    begin(s, entry->offset, bytes, half[0]);
-    for (uint64_t at = 0, count = 0; at < entry->bytes; ++count) {
+    size_t bytes = (size_t)(sum->bytes < most ? sum->bytes : most);
+    if (bytes > 0) begin(s, sum->offset, bytes, half[0]);
+    for (uint64_t at = 0, count = 0; at < sum->bytes; ++count) {
         if (!done(s)) return MSA_E_FETCH;
-        const uint64_t next = at + bytes, left = entry->bytes - next;
+        const uint64_t next = at + bytes, left = sum->bytes - next;
         const size_t next_bytes = (size_t)(left < most ? left : most);
-        if (next_bytes > 0) begin(s, entry->offset + next, next_bytes, half[(count + 1u) & 1u]);
-        crc = msa_crc32c(crc, half[count & 1u], bytes);
+        if (next_bytes > 0) begin(s, sum->offset + next, next_bytes, half[(count + 1u) & 1u]);
+        sum->found = msa_crc32c(sum->found, half[count & 1u], bytes);
         at = next;
         bytes = next_bytes;
     }
-    return crc == entry->crc ? MSA_OK : MSA_E_CRC;
+    return sum->found == sum->expected ? MSA_OK : MSA_E_CRC;
 }
 
-msa_status msa_stream_check_segments(msa_session *s, const char arithmetic[16], const unsigned char hash[32])
+msa_status msa_stream_check_segment(msa_session *s, uint32_t i, msa_segment_sum *sum)
 {
-    msa_status status = msa_stream_check(s, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
-    const unsigned char *const start = s->arena + MSA_STREAM_OFFSET;
-    for (uint32_t i = 0; status == MSA_OK && i < msa_blob_segments(start); ++i) {
-        const msa_segment_entry entry = msa_blob_segment(start, i);
-        status = (entry.offset | entry.bytes) % MSA_ALIGNMENT != 0 ? MSA_E_FORMAT : check_segment(s, &entry);
-    }
-    return status;
+    const msa_segment_entry entry = msa_blob_segment(s->arena + MSA_STREAM_OFFSET, i);
+    sum->offset = entry.offset;
+    sum->bytes = entry.bytes;
+    sum->expected = entry.crc;
+    sum->found = 0;
+    return (entry.offset | entry.bytes) % MSA_ALIGNMENT != 0 ? MSA_E_FORMAT : check_segment(s, sum);
 }

@@ -9,7 +9,7 @@ msa_weights:
 #ifdef MSA_WEIGHTS_FILE
     .incbin MSA_WEIGHTS_FILE
 #else
-#include "msa_weights"
+#include "msa_weights.b"
 #endif
     .global msa_weights_end
 msa_weights_end:

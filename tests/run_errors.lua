@@ -379,13 +379,31 @@ tally.test("prompts may come through a pipe", function()
   tally.must { "sh", "-c", [==[printf '[{"points":[[10,10]],"labels":[1]}]' | "$0" run demo --image "$1" --prompts /dev/stdin]==], tally.program, image, cwd = work }
 end)
 
-tally.test("weights of another build are refused", function()
+tally.test("damaged weights, and those of another build, are refused by name", function()
   local weights = fw .. "/msa_weights.bin"
-  local bytes = sys.read_file(weights)
-  sys.write_file(weights, forge.flip(bytes, 8, 0))
-  local status, output = sys.spawn { tally.program, "run", fw, "--image", image, "--point", "1,1", stdout = "/dev/null", stderr = "capture" }
-  sys.write_file(weights, bytes)
-  assert(status == 1 and output:match "^msagen: [^\n]+\n$", ("exit %d: %s"):format(status, output))
+  local bytes, segments = sys.read_file(weights), require("msagen.json").decode(sys.read_file(fw .. "/manifest.json")).segments
+  local function refused_with(expected, damaged)
+    sys.write_file(weights, damaged)
+    local status, output = sys.spawn { tally.program, "run", fw, "--image", image, "--point", "1,1", "--mask-out", work .. "/never.png", stdout = "capture", stderr = "capture" }
+    sys.write_file(weights, bytes)
+    assert(status == 1 and output:match "^msagen: [^\n]+\n$" and output:find("/demo: msa_weights.bin: " .. expected, 1, true) and not sys.exists(work .. "/never.png"),
+      ("expected %s, found exit %d: %s"):format(expected, status, output))
+  end
+  refused_with("header: expected this build's hash", forge.flip(bytes, 50, 0))
+  refused_with("header: expected a blob of this version", forge.flip(bytes, 9, 0)) -- version
+  refused_with("header: expected a blob of this version", forge.flip(bytes, 101, 7)) -- zeros
+  refused_with("header: expected arithmetic", forge.flip(bytes, 35, 1))
+  refused_with(("header: expected %d bytes"):format(#bytes), forge.flip(bytes, 18, 3))
+  refused_with("segment table: expected the CRC-32C", forge.flip(bytes, 140, 2))
+  refused_with("header: expected a blob of this version", forge.flip(bytes, segments[1].offset - 1, 2)) -- padding
+  refused_with(("expected %d bytes, found %d"):format(#bytes, #bytes - 64), bytes:sub(1, -65))
+  refused_with(("expected %d bytes, found %d"):format(#bytes, #bytes + 1), bytes .. "\0")
+  refused_with(("expected %d bytes, found 7"):format(#bytes), bytes:sub(1, 7))
+  for _, i in ipairs { 1, #segments // 2, #segments } do
+    local s = segments[i]
+    refused_with(("%s: expected CRC-32C %s, found "):format(s.name, s.crc32c), forge.flip(bytes, s.offset + 1, 5))
+    refused_with(("%s: expected CRC-32C %s, found "):format(s.name, s.crc32c), forge.flip(bytes, s.offset + s.bytes - 1, 0))
+  end
 end)
 
 -- Usage.

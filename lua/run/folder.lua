@@ -226,6 +226,15 @@ function folder:command(words)
   return placed and command or table.move(words, 1, #words, #command + 1, command)
 end
 
+-- The runner knows the weights' segments by number; the manifest has their names.
+function folder:name_segment(text)
+  return (text:gsub("^(%S+: )segment (%d+):", function(file, i)
+    local segment = type(self.segments) == "table" and self.segments[tonumber(i) + 1]
+    local name = type(segment) == "table" and segment.name
+    return type(name) == "string" and ("%s%s:"):format(file, name) or nil
+  end, 1))
+end
+
 --- Have the runner (under the board's emulator) perform a request.
 -- @param request path  @param response path to write  @param renamed function(text) that gives temporary files their names
 -- @return the response's lines
@@ -243,7 +252,7 @@ function folder:perform(request, response, renamed)
   if refused and self.hosted == false and refused:find "bytes of memory: not to be had" then
     fail("%s: expected room beside the arena for the test bench, which has the image: %s", self.path, refused)
   end
-  if refused then fail("%s: %s", self.path, renamed(refused)) end
+  if refused then fail("%s: %s", self.path, renamed(self:name_segment(refused))) end
   if status ~= 0 then
     local why, words, room = SIGNALS[status], own_words(output), out_of_room(output)
     if room then fail("%s: no room on the disk: make room, and run this again: %s", self.path, renamed(room)) end

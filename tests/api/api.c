@@ -81,6 +81,48 @@ enum { SIDE = MSA_MODEL_MASK_SIDE, LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * 
 
 static float logits[LOGITS], again[LOGITS], iou[IOUS];
 
+static uint32_t random_state = 1;
+
+static size_t below(size_t n)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return (size_t)((uint64_t)random_state * n >> 32);
+}
+
+/* A bit flipped anywhere: before the segments the blob is refused at opening and after it, and in a segment that one is named. */
+static void damage(msa_session *s, unsigned char *arena, unsigned char *weights)
+{
+    msa_segment_sum sums[MSA_MODEL_SEGMENTS];
+    EXPECT(msa_open(s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
+    uint64_t next = 0;
+    for (uint32_t i = 0; i < MSA_MODEL_SEGMENTS; ++i) {
+        EXPECT(msa_weights_check(s, i, &sums[i]), MSA_OK);
+        check(i == 0 || sums[i].offset == next, "segments follow each other");
+        next = sums[i].offset + sums[i].bytes;
+    }
+    check(next == MSA_MODEL_WEIGHTS_BYTES, "segments reach to the end");
+    EXPECT(msa_weights_check(s, MSA_MODEL_SEGMENTS, NULL), MSA_E_ARGUMENT);
+    for (size_t at = 0; at < sums[0].offset; ++at) {
+        weights[at] ^= (unsigned char)(1u << at % 8);
+        msa_session other;
+        check(msa_weights_check(s, 0, NULL) != MSA_OK && msa_self_test(s) != MSA_OK
+                  && msa_open(&other, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES) != MSA_OK,
+              "a bit before the segments is noticed");
+        weights[at] ^= (unsigned char)(1u << at % 8);
+    }
+    for (uint32_t i = 0; i < MSA_MODEL_SEGMENTS; ++i) {
+        for (int n = 0; n < 4; ++n) {
+            const size_t at = (size_t)sums[i].offset + below((size_t)sums[i].bytes), bit = below(8);
+            msa_segment_sum sum;
+            weights[at] ^= (unsigned char)(1u << bit);
+            EXPECT(msa_weights_check(s, i, &sum), MSA_E_CRC);
+            check(sum.offset == sums[i].offset && sum.expected == sums[i].expected && sum.found != sum.expected, "the damaged segment is described");
+            EXPECT(msa_weights_check(s, (i + 1) % MSA_MODEL_SEGMENTS, NULL), MSA_OK);
+            weights[at] ^= (unsigned char)(1u << bit);
+        }
+    }
+}
+
 /* A refused call leaves the mask as it was. */
 static void refused(const msa_prompt *prompt, msa_status want)
 {
@@ -198,6 +240,10 @@ int main(int argc, char **argv)
     EXPECT(encode(&image), MSA_OK);
     EXPECT(segment(&prompt, &second), MSA_OK);
     check(memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0, "an arena full of NaN gives the same bytes");
+
+    EXPECT(msa_weights_check(&s, 0, NULL), MSA_OK);
+    EXPECT(msa_segment(&s, &prompt, &second), MSA_OK);
+    damage(&s, arena, weights);
 
     free(arena);
     free(pixels);

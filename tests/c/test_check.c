@@ -85,7 +85,12 @@ Test(check, a_whole_blob)
 {
     make();
     cr_assert_eq(check(BYTES), MSA_OK);
-    cr_assert_eq(msa_check_segments(blob), MSA_OK);
+    cr_assert_eq(msa_blob_segments(blob), 2);
+    for (uint32_t i = 0; i < 2; ++i) {
+        msa_segment_sum sum;
+        cr_assert_eq(msa_check_segment(blob, i, &sum), MSA_OK);
+        cr_assert(sum.offset == 192 + 64 * i && sum.bytes == 64 && sum.found == sum.expected);
+    }
 }
 
 Test(check, every_length)
@@ -96,14 +101,14 @@ Test(check, every_length)
     cr_assert_eq(msa_check_weights(blob, BYTES, BYTES + 64, class, hash), MSA_E_SIZE);
 }
 
-Test(check, every_byte_of_header_and_table)
+Test(check, every_byte_before_the_segments)
 {
-    for (size_t i = 0; i < 128 + 48; ++i) {
+    for (size_t i = 0; i < 192; ++i) {
         make();
         blob[i] ^= 0x10;
         const msa_status got = check(BYTES);
         const msa_status expected = i < 16 ? MSA_E_FORMAT : i < 24 ? MSA_E_SIZE : i < 28 ? MSA_E_FORMAT : i < 32 ? MSA_E_CRC
-            : i < 48 ? MSA_E_ARITHMETIC : i < 80 ? MSA_E_BUILD : i < 128 ? MSA_OK : MSA_E_CRC;
+            : i < 48 ? MSA_E_ARITHMETIC : i < 80 ? MSA_E_BUILD : i < 128 ? MSA_E_FORMAT : i < 128 + 48 ? MSA_E_CRC : MSA_E_FORMAT;
         /* Sixteen more segments than there are still fit the file; their table's sum is wrong. */
         const bool fits = i == 24 && got == MSA_E_CRC;
         cr_assert(got == expected || fits, "byte %d: %d, expected %d", (int)i, (int)got, (int)expected);
@@ -131,7 +136,11 @@ Test(check, every_bit_of_the_weights)
     for (size_t i = 192; i < BYTES; ++i)
         for (int bit = 0; bit < 8; ++bit) {
             blob[i] ^= (unsigned char)(1u << bit);
-            cr_assert_eq(msa_check_segments(blob), MSA_E_CRC);
+            const uint32_t damaged = i < 256 ? 0 : 1;
+            msa_segment_sum sum;
+            cr_assert_eq(msa_check_segment(blob, damaged, &sum), MSA_E_CRC);
+            cr_assert(sum.offset == 192 + 64 * damaged && sum.bytes == 64 && sum.found != sum.expected);
+            cr_assert_eq(msa_check_segment(blob, 1 - damaged, &sum), MSA_OK);
             blob[i] ^= (unsigned char)(1u << bit);
         }
 }

@@ -18,6 +18,7 @@
 #include "../../runtime/msa_run_npy.c"
 #include "../../runtime/msa_run_profile.c"
 #include "../../runtime/msa_run_refine.c"
+#include "../../runtime/msa_run_weights.c"
 #undef main
 
 #include <criterion/criterion.h>

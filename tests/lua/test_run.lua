@@ -149,7 +149,7 @@ local function fake_weights()
 end
 
 local makefile = [[
-C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers msa_run msa_run_bench msa_run_npy msa_run_peak msa_run_profile msa_run_refine
+C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers msa_run msa_run_bench msa_run_npy msa_run_peak msa_run_profile msa_run_refine msa_run_weights
 OBJECTS = ${C:=.o}
 msa_run: ${OBJECTS}
 	echo linked >> made
@@ -173,7 +173,7 @@ end
 local function fake_folder(name, depth)
   local path = work .. "/" .. name
   sys.mkdir_p(path)
-  for _, source in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h", "msa_run.c", "msa_run_bench.c", "msa_run_npy.c", "msa_run_peak.c", "msa_run_profile.c", "msa_run_refine.c", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c", "msa_status.c" } do
+  for _, source in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h", "msa_run.c", "msa_run_bench.c", "msa_run_npy.c", "msa_run_peak.c", "msa_run_profile.c", "msa_run_refine.c", "msa_run_weights.c", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c", "msa_status.c" } do
     sys.write_file(path .. "/" .. source, sys.read_file(msagen.datadir .. "/runtime/" .. source))
   end
   for _, header in ipairs { "msa_model.h", "msa_internal.h", "layers.h" } do
@@ -377,7 +377,7 @@ describe("a folder", function()
     local weights = path .. "/msa_weights.bin"
     local bytes = sys.read_file(weights)
     sys.write_file(weights, bytes:sub(1, 60) .. "x" .. bytes:sub(62))
-    refuses(function() run(path, { image = image, box = { 1, 1, 2, 2 }, mask_out = work .. "/never.png" }) end, "msa_weights.bin", "another build")
+    refuses(function() run(path, { image = image, box = { 1, 1, 2, 2 }, mask_out = work .. "/never.png" }) end, "msa_weights.bin: header", "another build")
     sys.write_file(weights, bytes)
     npy.write(work .. "/image.npy", tensor.frombytes(("\1\0\0"):rep(4096), "u8", { 64, 64, 3 }))
     equal(sys.list(work), before)

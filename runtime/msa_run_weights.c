@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_run_weights.c - the weights of a run: the file, mapped or streamed, or what is linked; whether it is whole, and whether it stays so. */
+#include "msa_run.h"
+
+#include <string.h>
+
+static const char *name; /* without its folder */
+static uint64_t size;
+
+/* What a failure is to be called, whatever the file's path. */
+static void called(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    name = slash != NULL ? slash + 1 : path;
+}
+
+#if BARE
+
+extern const unsigned char msa_weights[], msa_weights_end[];
+
+static const unsigned char *open_file(const char *path)
+{
+    (void)path;
+    size = (size_t)(msa_weights_end - msa_weights);
+    return msa_weights;
+}
+
+int msa_run_weights_stay(void)
+{
+    return 0;
+}
+
+#elif ON_POSIX
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int file = -1;
+static struct stat opened;
+
+int msa_run_weights_file(void)
+{
+    return file;
+}
+
+/* Of a file that is mapped: another process cut it short. Nothing but writing and ending is allowed here. */
+static void cut_short(int number)
+{
+    static const char text[] = "\nerror a file was cut short while it was in use\n";
+    (void)number;
+    if (write(fileno(msa_run.response), text, sizeof text - 1) < 0) {
+        _exit(2);
+    }
+    _exit(1);
+}
+
+static const unsigned char *open_file(const char *path)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = cut_short;
+    (void)sigaction(SIGBUS, &action, NULL);
+    file = open(path, O_RDONLY);
+    if (file < 0 || fstat(file, &opened) != 0) {
+        msa_run_fail("%s: cannot be read: %s", name, strerror(errno));
+        return NULL;
+    }
+    size = (uint64_t)opened.st_size;
+#if MSA_MODEL_STREAMED
+    return (const unsigned char *)path;
+#else
+    if (size > SIZE_MAX || size == 0) {
+        msa_run_fail("%s: cannot be mapped: %s", name, size == 0 ? "empty" : "larger than the address space");
+        return NULL;
+    }
+    void *const p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (p == MAP_FAILED) {
+        msa_run_fail("%s: cannot be mapped: %s", name, strerror(errno));
+        return NULL;
+    }
+    return p;
+#endif
+}
+
+/* What was checked at the start is what was used: nobody has written to the file since. */
+int msa_run_weights_stay(void)
+{
+    struct stat now;
+    if (fstat(file, &now) != 0 || now.st_size != opened.st_size || now.st_mtim.tv_sec != opened.st_mtim.tv_sec || now.st_mtim.tv_nsec != opened.st_mtim.tv_nsec) {
+        return msa_run_fail("%s: expected weights that stay as they are during a run, found them changed", name);
+    }
+    return 0;
+}
+
+#else
+
+static const unsigned char *open_file(const char *path)
+{
+    size_t bytes = 0;
+#if MSA_MODEL_STREAMED
+    const unsigned char *const p = msa_run_fetch_from(path, &bytes) == 0 ? (const unsigned char *)path : NULL;
+#else
+    const unsigned char *const p = msa_run_load(path, &bytes);
+#endif
+    size = bytes;
+    return p;
+}
+
+int msa_run_weights_stay(void)
+{
+    return 0;
+}
+
+#endif
+
+int msa_run_open_weights(const char *path, const unsigned char **weights, size_t *bytes)
+{
+    called(path);
+    const unsigned char *const p = open_file(path);
+    *weights = MSA_MODEL_STREAMED ? NULL : p;
+    *bytes = (size_t)size; /* of streamed weights that a size_t does not count, the low bits */
+    return p != NULL ? 0 : -1;
+}
+
+int msa_run_refuse_weights(msa_status status)
+{
+    static const char again[] = "the weights are damaged or another build's; build the folder again";
+    switch (status) {
+    case MSA_E_SIZE:
+        if (size == MSA_MODEL_WEIGHTS_BYTES) {
+            return msa_run_fail("%s: header: expected %llu bytes, found another number: %s", name, (unsigned long long)size, again);
+        }
+        return msa_run_fail("%s: expected %llu bytes, found %llu: %s", name, (unsigned long long)MSA_MODEL_WEIGHTS_BYTES, (unsigned long long)size, again);
+    case MSA_E_FORMAT: return msa_run_fail("%s: header: expected a blob of this version, found something else: %s", name, again);
+    case MSA_E_ARITHMETIC: return msa_run_fail("%s: header: expected arithmetic " MSA_MODEL_ARITHMETIC ", found another: %s", name, again);
+    case MSA_E_BUILD: return msa_run_fail("%s: header: expected this build's hash, found another: %s", name, again);
+    case MSA_E_CRC: return msa_run_fail("%s: segment table: expected the CRC-32C in the header, found another: %s", name, again);
+    default: return msa_run_fail("%s: %s", name, msa_status_text(status));
+    }
+}
+
+int msa_run_check_weights(void)
+{
+    for (uint32_t i = 0; i < MSA_MODEL_SEGMENTS; ++i) {
+        msa_segment_sum sum;
+        const msa_status status = msa_weights_check(&msa_run.session, i, &sum);
+        if (status == MSA_E_CRC) {
+            return msa_run_fail("%s: segment %lu: expected CRC-32C %08lx, found %08lx: the weights are damaged; build the folder again", name,
+                                (unsigned long)i, (unsigned long)sum.expected, (unsigned long)sum.found);
+        }
+        if (status != MSA_OK) {
+            return msa_run_refuse_weights(status);
+        }
+    }
+    return 0;
+}
