@@ -294,8 +294,8 @@ static unsigned char *put(unsigned char *p, uint64_t value, int bytes)
     return p;
 }
 
-int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, unsigned char hash[32], uint64_t *bytes,
-                      char *error, size_t error_bytes)
+int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, unsigned char hash[32], unsigned char file_hash[32],
+                      uint64_t *bytes, char *error, size_t error_bytes)
 {
     if (!b->file)
         return refuse(error, error_bytes, "%s: closed already", b->path);
@@ -323,6 +323,7 @@ int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, un
     memcpy(p, b->arith, MSAGEN_BLOB_ARITH);
     memcpy(p + MSAGEN_BLOB_ARITH, hash, 32);
     msagen_outfile_patch(b->file, 0, header, sizeof header);
+    msagen_outfile_hash(b->file, file_hash);
     struct msagen_outfile *file = b->file;
     b->file = NULL;
     return msagen_outfile_finish(file, error, error_bytes);

@@ -60,9 +60,9 @@ int msagen_blob_bytes(struct msagen_blob *b, const void *data, size_t bytes, str
                       size_t error_bytes);
 
 /* Ends the segment, fills in the header, renames to path. model_hash may be given (32 bytes) or NULL: then, as the format says,
- * the hash over the segments; it is returned in `hash`. 0, or -1 and a text: then nothing is left but the blob, to be aborted. */
-int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, unsigned char hash[32], uint64_t *bytes,
-                      char *error, size_t error_bytes);
+ * the hash over the segments; it is returned in `hash`, and that of the whole file in `file_hash`. 0, or -1 and a text: then nothing is left but the blob, to be aborted. */
+int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, unsigned char hash[32], unsigned char file_hash[32],
+                      uint64_t *bytes, char *error, size_t error_bytes);
 
 /* The segments, complete after closing. */
 const struct msagen_blob_segment *msagen_blob_segments(const struct msagen_blob *b, uint32_t *count);

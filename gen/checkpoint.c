@@ -320,14 +320,14 @@ static bool open_pth(struct msagen_checkpoint *c, const struct report *r)
         return false;
     if (note && (bytes != 6 || memcmp(note, "little", 6) != 0))
         return fail(r, "its byteorder is \"%.*s\"; expected little", msagen_clip(bytes), (const char *)note);
-    const unsigned char *data = msagen_zip_verified(c->zip, index, NULL, why, sizeof why);
+    /* What is checked is what is parsed, whatever becomes of the file meanwhile. */
+    unsigned char *data = msagen_zip_copy(c->zip, index, why, sizeof why);
     if (!data)
         return fail(r, "%s", why);
     struct msagen_pickle *pickle = msagen_pickle_read(data, msagen_zip_entry(c->zip, index)->bytes, why, sizeof why);
-    if (!pickle)
-        return fail(r, "%s", why);
-    const bool ok = list_tensors(c, msagen_pickle_root(pickle), prefix, prefix_length, r);
+    const bool ok = pickle ? list_tensors(c, msagen_pickle_root(pickle), prefix, prefix_length, r) : fail(r, "%s", why);
     msagen_pickle_free(pickle);
+    free(data);
     return ok;
 }
 
@@ -568,6 +568,11 @@ bool msagen_checkpoint_verify(struct msagen_checkpoint *c, char *error, size_t e
         if (!msagen_zip_verified(c->zip, i, c->mapped ? release_pages : NULL, why, sizeof why))
             return fail(&r, "%s", why);
     return true;
+}
+
+bool msagen_checkpoint_changed(const struct msagen_checkpoint *c)
+{
+    return msagen_buffer_changed(c->file);
 }
 
 const unsigned char *msagen_checkpoint_bytes(const struct msagen_checkpoint *c, size_t *bytes)

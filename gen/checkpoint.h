@@ -42,6 +42,9 @@ struct msagen_tensor *msagen_checkpoint_tensor(struct msagen_checkpoint *checkpo
 /* Check the CRC-32 of everything in a .pth that was not checked yet, optimizer state included; a safetensors has none. */
 bool msagen_checkpoint_verify(struct msagen_checkpoint *checkpoint, char *error, size_t error_size);
 
+/* Whether the file's size or time of change is another than when it was opened. */
+bool msagen_checkpoint_changed(const struct msagen_checkpoint *checkpoint);
+
 /* The whole file, for a digest; valid while the checkpoint is open. msagen_checkpoint_release() gives pages back. */
 const unsigned char *msagen_checkpoint_bytes(const struct msagen_checkpoint *checkpoint, size_t *bytes);
 void msagen_checkpoint_release(const struct msagen_checkpoint *checkpoint, const unsigned char *data, size_t bytes);

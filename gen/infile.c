@@ -15,12 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     COPY_MOST = 1 << 20,    /* a file up to here is not worth a map */
     WRITER_MS = 1000,       /* a pipe that nobody has opened for writing is waited for so long */
-    SILENCE_MS = 5000       /* and one whose writer says nothing */
+    SILENCE_MS = 5000,      /* and one whose writer says nothing */
+    TICK_NS = 20000000
 };
 
 /* A mapped file. The list of all is what a SIGBUS looks its address up in. */
@@ -222,6 +224,21 @@ static void release_map(struct msagen_buffer *b)
     free(b);
 }
 
+/* The clock of files ticks a few milliseconds at a time: a file written just now could be written again without its time showing it. */
+static void settle(struct map *m)
+{
+    struct timespec now;
+    for (int tries = 0; tries < 4; ++tries) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        const long long age = (long long)(now.tv_sec - m->opened.st_mtim.tv_sec) * 1000000000 + (now.tv_nsec - m->opened.st_mtim.tv_nsec);
+        if (age < 0 || age > TICK_NS)
+            return;
+        nanosleep(&(struct timespec){0, TICK_NS}, NULL);
+        if (fstat(m->fd, &m->opened) != 0 || (size_t)m->opened.st_size != m->bytes)
+            return; /* and it will be seen to have changed */
+    }
+}
+
 struct msagen_buffer *msagen_buffer_map(const char *path, char *error, size_t error_bytes)
 {
     struct map *m = malloc(sizeof *m + strlen(path) + 1);
@@ -245,6 +262,7 @@ struct msagen_buffer *msagen_buffer_map(const char *path, char *error, size_t er
         free(b);
         return NULL;
     }
+    settle(m);
     watch_bus_errors();
     m->next = maps;
     maps = m;

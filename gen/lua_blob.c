@@ -152,11 +152,11 @@ static void push_segments(lua_State *L, const struct msagen_blob *b)
     }
 }
 
-/* blob:close{model_hash = hex or nil} -> {bytes, sha256 = model_hash = hex, segments = {{name, offset, bytes, crc}, ...}} */
+/* blob:close{model_hash = hex or nil} -> {bytes, sha256 = the file's, model_hash = hex, segments = {{name, offset, bytes, crc}, ...}} */
 static int blob_close(lua_State *L)
 {
     char error[ERROR_TEXT], hex[65];
-    unsigned char given[32], hash[32];
+    unsigned char given[32], hash[32], file_hash[32];
     uint64_t bytes;
     struct msagen_blob *b = check(L);
     const unsigned char *model_hash = NULL;
@@ -164,14 +164,15 @@ static int blob_close(lua_State *L)
         check_hash(L, given);
         model_hash = given;
     }
-    if (msagen_blob_close(b, model_hash, hash, &bytes, error, sizeof error) != 0)
+    if (msagen_blob_close(b, model_hash, hash, file_hash, &bytes, error, sizeof error) != 0)
         return give_up(L, error);
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, (lua_Integer)bytes);
     lua_setfield(L, -2, "bytes");
-    msagen_hex(hash, hex);
+    msagen_hex(file_hash, hex);
     lua_pushstring(L, hex);
     lua_setfield(L, -2, "sha256");
+    msagen_hex(hash, hex);
     lua_pushstring(L, hex);
     lua_setfield(L, -2, "model_hash");
     push_segments(L, b);

@@ -9,7 +9,9 @@
  *   c:has(name)         boolean
  *   c:tensor(name)      view of the mapped file, a storage's CRC checked at its first use
  *   c:verify()          checks the CRC of all that was not checked yet
- *   c:sha256()          lower-case hex of the whole file, after verify()
+ *   c:sha256()          lower-case hex of the whole file, after verify(); worked out once
+ *   c:unchanged()       refuses a file whose size or time of change is not what it was when it was opened
+ *   c:confirm()         the same, and one whose bytes are not what sha256() told: what was read in between is what was hashed
  *   c:close()           before its time; tensors stay valid */
 #include "checkpoint.h"
 #include "explain.h"
@@ -20,6 +22,7 @@
 
 #define KIND "msagen.checkpoint"
 
+/* User value 1 of the userdata is the hash, once it is known. */
 static struct msagen_checkpoint *check(lua_State *L)
 {
     struct msagen_checkpoint **c = luaL_checkudata(L, 1, KIND);
@@ -31,7 +34,7 @@ static int checkpoint_open(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     char why[MSAGEN_ERROR_BYTES];
-    struct msagen_checkpoint **c = lua_newuserdatauv(L, sizeof *c, 0);
+    struct msagen_checkpoint **c = lua_newuserdatauv(L, sizeof *c, 1);
     *c = NULL;
     luaL_setmetatable(L, KIND);
     *c = msagen_checkpoint_open(path, why, sizeof why);
@@ -87,11 +90,9 @@ static int checkpoint_verify(lua_State *L)
     return msagen_checkpoint_verify(check(L), why, sizeof why) ? 0 : msagen_fail(L, "%s", why);
 }
 
-static int checkpoint_sha256(lua_State *L)
+static int push_hash(lua_State *L, const struct msagen_checkpoint *c)
 {
     enum { PART = 4 << 20 };
-    checkpoint_verify(L);
-    const struct msagen_checkpoint *c = check(L);
     size_t bytes;
     const unsigned char *data = msagen_checkpoint_bytes(c, &bytes);
     struct msagen_sha256 hash;
@@ -109,6 +110,39 @@ static int checkpoint_sha256(lua_State *L)
     msagen_hex(digest, text);
     lua_pushstring(L, text);
     return 1;
+}
+
+static int checkpoint_sha256(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (lua_getiuservalue(L, 1, 1) == LUA_TSTRING)
+        return 1;
+    checkpoint_verify(L);
+    push_hash(L, check(L));
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, 1);
+    return 1;
+}
+
+static int refuse_change(lua_State *L)
+{
+    return msagen_fail(L, "%s: expected a file that stays as it is, found it changed while it was read: try again when it is written",
+                       msagen_checkpoint_path(check(L)));
+}
+
+static int checkpoint_unchanged(lua_State *L)
+{
+    return msagen_checkpoint_changed(check(L)) ? refuse_change(L) : 0;
+}
+
+static int checkpoint_confirm(lua_State *L)
+{
+    lua_settop(L, 1);
+    checkpoint_unchanged(L);
+    if (lua_getiuservalue(L, 1, 1) != LUA_TSTRING)
+        return luaL_error(L, "confirm: sha256() comes first");
+    push_hash(L, check(L));
+    return lua_rawequal(L, -1, -2) ? checkpoint_unchanged(L) : refuse_change(L);
 }
 
 static int push_metadata(lua_State *L, const struct msagen_checkpoint *c)
@@ -147,7 +181,8 @@ int luaopen_msagen_checkpoint(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"names", checkpoint_names},   {"has", checkpoint_has},     {"tensor", checkpoint_tensor}, {"verify", checkpoint_verify},
-        {"sha256", checkpoint_sha256}, {"close", checkpoint_close}, {NULL, NULL},
+        {"sha256", checkpoint_sha256}, {"close", checkpoint_close}, {"unchanged", checkpoint_unchanged},
+        {"confirm", checkpoint_confirm}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {{"open", checkpoint_open}, {NULL, NULL}};
     luaL_newmetatable(L, KIND);

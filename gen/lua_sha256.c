@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.sha256: hex(string), and new() -> h:update(string), h:hex() for what comes in pieces. */
+/* msagen.sha256: hex(string), file(path) -> hex, or nil where there is no regular file, and new() -> h:update(string), h:hex()
+ * for what comes in pieces. */
+#include "explain.h"
 #include "host.h"
+#include "infile.h"
 #include "sha256.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 #define KIND "msagen.sha256"
 
@@ -23,6 +30,26 @@ static int hex(lua_State *L)
     msagen_sha256_init(&h);
     msagen_sha256_update(&h, data, bytes);
     return push_hex(L, &h);
+}
+
+static int file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char error[MSAGEN_ERROR_BYTES];
+    unsigned char part[65536];
+    struct stat st;
+    struct msagen_sha256 h;
+    const int fd = msagen_infile_open(path, &st, error, sizeof error);
+    if (fd < 0)
+        return 0;
+    msagen_sha256_init(&h);
+    ssize_t n;
+    while ((n = read(fd, part, sizeof part)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            msagen_sha256_update(&h, part, (size_t)n);
+    const int why = errno;
+    close(fd);
+    return n < 0 ? msagen_fail(L, "%s: cannot be read: %s", path, strerror(why)) : push_hex(L, &h);
 }
 
 static int new(lua_State *L)
@@ -52,7 +79,7 @@ static int hex_so_far(lua_State *L)
 int luaopen_msagen_sha256(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"update", update}, {"hex", hex_so_far}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"hex", hex}, {"new", new}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"hex", hex}, {"file", file}, {"new", new}, {NULL, NULL}};
     luaL_newmetatable(L, KIND);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");

@@ -5,6 +5,7 @@
 #include "outfile.h"
 
 #include "host.h"
+#include "sha256.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -70,7 +71,7 @@ static void open_temporary(struct msagen_outfile *f)
         return;
     }
     snprintf(f->temporary, size, "%s%s", f->folder, file);
-    f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    f->fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 }
 
 /* Removes the temporary folder with what is still in it. */
@@ -172,6 +173,24 @@ uint64_t msagen_outfile_size(const struct msagen_outfile *f)
 int msagen_outfile_failed(const struct msagen_outfile *f)
 {
     return f->why != 0;
+}
+
+int msagen_outfile_hash(struct msagen_outfile *f, unsigned char digest[32])
+{
+    struct msagen_sha256 hash;
+    msagen_sha256_init(&hash);
+    flush(f);
+    for (uint64_t at = 0; at < f->size && !f->why;) {
+        const ssize_t n = pread(f->fd, f->buffer, BUFFER, (off_t)at);
+        if (n > 0) {
+            msagen_sha256_update(&hash, f->buffer, (size_t)n);
+            at += (uint64_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            f->why = n == 0 ? EIO : errno;
+        }
+    }
+    msagen_sha256_final(&hash, digest);
+    return f->why ? -1 : 0;
 }
 
 int msagen_sync(int fd)

@@ -27,6 +27,9 @@ uint64_t msagen_outfile_size(const struct msagen_outfile *f);
 /* 1 once anything has failed. */
 int msagen_outfile_failed(const struct msagen_outfile *f);
 
+/* SHA-256 over all bytes as the file has them now; 0, or -1 where they cannot be read, which finish reports then. */
+int msagen_outfile_hash(struct msagen_outfile *f, unsigned char digest[32]);
+
 /* Synchronises, renames to the target and frees f. 0; or -1 with a text, the temporary file gone and the target as it was. */
 int msagen_outfile_finish(struct msagen_outfile *f, char *error, size_t error_bytes);
 

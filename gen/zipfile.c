@@ -259,13 +259,9 @@ const unsigned char *msagen_zip_data(struct msagen_zip *zip, size_t index, char 
     return entry->data;
 }
 
-const unsigned char *msagen_zip_verified(struct msagen_zip *zip, size_t index, msagen_zip_release *release,
-                                         char *error, size_t error_size)
+/* Whether bytes that are, or were, those of an entry have its CRC-32. */
+static bool sound(const struct entry *entry, const unsigned char *data, msagen_zip_release *release, char *error, size_t error_size)
 {
-    struct entry *entry = &zip->entries[index];
-    const unsigned char *data = msagen_zip_data(zip, index, error, error_size);
-    if (!data || entry->verified)
-        return data;
     uLong crc = crc32_z(0, NULL, 0);
     for (size_t at = 0; at < entry->shown.bytes;) {
         const size_t left = entry->shown.bytes - at, part = left < PART_BYTES ? left : PART_BYTES;
@@ -274,11 +270,33 @@ const unsigned char *msagen_zip_verified(struct msagen_zip *zip, size_t index, m
             release(data + at, part);
         at += part;
     }
-    if (crc != entry->shown.crc) {
-        msagen_explain(error, error_size, "ZIP: %.160s is damaged: CRC-32 %08lx, expected %08lx", entry->shown.name,
-                       (unsigned long)crc, (unsigned long)entry->shown.crc);
+    return crc == entry->shown.crc || msagen_explain(error, error_size, "ZIP: %.160s is damaged: CRC-32 %08lx, expected %08lx", entry->shown.name,
+                                                     (unsigned long)crc, (unsigned long)entry->shown.crc);
+}
+
+const unsigned char *msagen_zip_verified(struct msagen_zip *zip, size_t index, msagen_zip_release *release,
+                                         char *error, size_t error_size)
+{
+    struct entry *entry = &zip->entries[index];
+    const unsigned char *data = msagen_zip_data(zip, index, error, error_size);
+    if (!data || entry->verified)
+        return data;
+    entry->verified = sound(entry, data, release, error, error_size);
+    return entry->verified ? data : NULL;
+}
+
+unsigned char *msagen_zip_copy(struct msagen_zip *zip, size_t index, char *error, size_t error_size)
+{
+    const struct entry *entry = &zip->entries[index];
+    const unsigned char *data = msagen_zip_data(zip, index, error, error_size);
+    unsigned char *copy = data ? malloc(entry->shown.bytes + 1) : NULL;
+    if (data && !copy)
+        msagen_explain(error, error_size, "ZIP: out of memory for %.160s", entry->shown.name);
+    if (!copy)
         return NULL;
-    }
-    entry->verified = true;
-    return data;
+    memcpy(copy, data, entry->shown.bytes);
+    if (sound(entry, copy, NULL, error, error_size))
+        return copy;
+    free(copy);
+    return NULL;
 }

@@ -37,4 +37,7 @@ typedef void msagen_zip_release(const unsigned char *data, size_t bytes);
 const unsigned char *msagen_zip_verified(struct msagen_zip *zip, size_t index, msagen_zip_release *release,
                                          char *error, size_t error_size);
 
+/* An entry's data, copied and then checked; free() it. NULL and a text as above. */
+unsigned char *msagen_zip_copy(struct msagen_zip *zip, size_t index, char *error, size_t error_size);
+
 #endif

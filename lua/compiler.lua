@@ -119,27 +119,31 @@ local function sources(device, where)
   return list
 end
 
---- The scheduled build of a device: { model, board, graph, kernels, tables, banks }, banks being the builds of all its
--- checkpoints, the first the one whose graph is emitted. Nothing is written, and no weights are packed: of the tensors it
+--- The scheduled build of a device: { model, board, graph, kernels, tables, banks, files }, banks being the builds of all its
+-- checkpoints, the first the one whose graph is emitted, files the open checkpoints. Nothing is written, and no weights are packed: of the tensors it
 -- reads those that it resamples, tables of relative positions (are they all zero?) and, with banks, all, to compare them.
 -- @param draft nothing but sizes is wanted: kernels are not written
 function compiler.schedule(device, where, draft)
   check_device(device, where)
   local board = device.board and boards.named(device.board, where .. ": board") or boards.best()
-  local open = require("msagen.checkpoint").open
   local options = {}
   for key, value in pairs(device) do options[key] = value end
+  local files = {}
+  local function open(path)
+    files[#files + 1] = require("msagen.checkpoint").open(path)
+    return files[#files]
+  end
   options.base = device.base and open(device.base)
   local models, names, count, streamed = {}, {}, device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
   if count > (board.cores or cores.MOST) then fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count) end
   for i, source in ipairs(sources(device, where)) do
     local model = import.load(open(source.path), options)
-    if device.text_prompts then model.texts = require("import.text").load(device.text_prompts, model) end
+    if device.text_prompts then model.texts = require("import.text").load(device.text_prompts, model, open) end
     models[i], names[i] = model, source.name
   end
   if #models == 1 then
     local build = schedule(models[1], board, models, count, nil, streamed, draft)
-    build.board, build.name, build.banks = board, names[1], { build }
+    build.board, build.name, build.banks, build.files = board, names[1], { build }, files
     return build
   end
   if device.stream_buffer then fail("%s: stream_buffer: expected one checkpoint, found %d banks", where, #models) end
@@ -150,7 +154,7 @@ function compiler.schedule(device, where, draft)
     banks[i].name = names[i]
   end
   local build = schedule(models[1], board, models, count, differences(banks), streamed, draft)
-  build.board, build.name, build.banks = board, names[1], banks
+  build.board, build.name, build.banks, build.files = board, names[1], banks, files
   return build
 end
 
@@ -231,6 +235,8 @@ function compiler.build(device, dir, where, progress)
   local target = output_folder.open(dir)
   local build = compiler.schedule(device, where)
   local ok, message = pcall(function()
+    -- Known before weights are read, confirmed when all are: what was built is what was hashed.
+    for _, file in ipairs(build.files) do file:sha256() end
     local work = target:stage()
     local prefix = device.prefix or "msa"
     local upper = prefix:upper()
@@ -266,6 +272,7 @@ function compiler.build(device, dir, where, progress)
         texts[name] = sys.read_file(boards.folder_of(build.board, name) .. "/" .. name)
       end
     end
+    for _, file in ipairs(build.files) do file:confirm() end
     write_texts(build, device, work, texts, rename, blob, info)
     target:commit()
   end)

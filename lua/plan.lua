@@ -241,6 +241,7 @@ function plan.make(device, where, rates)
   end
   rates = rates or plan.rates(board)
   local layers, total = times(build, places, rates)
+  for _, file in ipairs(build.files) do file:unchanged() end
   return { board = board, model = build.model, build = build, rates = rates, cores = build.graph.cores, layers = layers, encode_ms = total.encode, decode_ms = total.decode,
     macs_encode = total.encode_macs, macs_decode = total.decode_macs, bytes = bytes, bound = build.graph.memory.bound * 4, storage = build.graph.stream and storage(build, layers), places = places, memories = memories }
 end

@@ -115,8 +115,9 @@ local function check_finite(path, tensor)
 end
 
 --- The text prompts of a file for a model: {names = array, matrix = f32 [n, model.out]}. Fails with one line where it does not fit.
-function text.load(path, model)
-  local ckpt = require "msagen.checkpoint".open(path)
+-- @param open opens a checkpoint, in the place of msagen.checkpoint's
+function text.load(path, model, open)
+  local ckpt = (open or require "msagen.checkpoint".open)(path)
   if ckpt.format ~= "safetensors" then fail("%s: expected a .safetensors file of text prompts, found %s", path, ckpt.format) end
   local list = read_names(path, ckpt.metadata)
   check_names(path, list)

@@ -8,19 +8,6 @@ local sys = require "msagen.sys"
 
 local made = {}
 
-local CHUNK = 1 << 20
-
--- SHA-256 of a file, or nil where there is none.
-local function hash_of(path)
-  if sys.isdir(path) then return nil end
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local hash = sha256.new()
-  for bytes in function() return file:read(CHUNK) end do hash:update(bytes) end
-  file:close()
-  return hash:hex()
-end
-
 local function sorted(set)
   local names = {}
   for name in pairs(set) do names[#names + 1] = name end
@@ -56,10 +43,10 @@ end
 function made.hashes(folder)
   local hashes, changed = {}, {}
   for _, name in ipairs(made.sources(folder)) do
-    hashes[name] = hash_of(folder:file(name))
+    hashes[name] = sha256.file(folder:file(name))
     if hashes[name] ~= folder.files[name] then changed[#changed + 1] = name end
   end
-  if folder.hosted == false then hashes[folder.weights] = hash_of(folder:file(folder.weights)) end
+  if folder.hosted == false then hashes[folder.weights] = sha256.file(folder:file(folder.weights)) end
   return hashes, changed
 end
 
@@ -87,7 +74,7 @@ function made.state(folder, hashes)
     if list[name] ~= hashes[name] then return "foreign", name end
   end
   for _, name in ipairs(made.products(folder)) do
-    local hash = hash_of(folder:file(name))
+    local hash = sha256.file(folder:file(name))
     missing = missing or not hash
     if hash and hash ~= list[name] then return "foreign", name end
   end
@@ -98,7 +85,7 @@ end
 function made.note(folder, hashes)
   local lines, all = {}, {}
   for name, hash in pairs(hashes) do all[name] = hash end
-  for _, name in ipairs(made.products(folder)) do all[name] = hash_of(folder:file(name)) end
+  for _, name in ipairs(made.products(folder)) do all[name] = sha256.file(folder:file(name)) end
   for i, name in ipairs(sorted(all)) do lines[i] = ("%s  %s\n"):format(all[name], name) end
   pcall(sys.write_file, sums_of(folder), table.concat(lines), true)
 end

@@ -20,6 +20,8 @@ function verb.run(args)
   else
     reports = { (inspect.report(ckpts[1], base)) }
   end
+  for _, ckpt in ipairs(ckpts) do ckpt:unchanged() end
+  if base then base:unchanged() end
 
   if args.json then
     local json = require "msagen.json"

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 static char error[4096];
+static unsigned char file_hash[32]; /* of the blob closed last */
 
 static struct msagen_tensor *make(int dims, const int64_t *shape)
 {
@@ -48,7 +49,7 @@ static struct msagen_blob *create(uint32_t room)
 static void finish(struct msagen_blob *b, unsigned char hash[32])
 {
     uint64_t bytes;
-    cr_assert_eq(msagen_blob_close(b, NULL, hash, &bytes, error, sizeof error), 0, "%s", error);
+    cr_assert_eq(msagen_blob_close(b, NULL, hash, file_hash, &bytes, error, sizeof error), 0, "%s", error);
     msagen_blob_free(b);
 }
 
@@ -224,7 +225,7 @@ Test(blob, a_full_disk_leaves_the_old_file, .init = scratch_open, .fini = scratc
     cr_assert_eq(msagen_blob_segment(b, "s", error, sizeof error), 0);
     cr_assert_eq(msagen_blob_panels(b, t, &part, error, sizeof error), -1);
     cr_assert(strstr(error, "w.bin: cannot be written: "), "%s", error);
-    cr_assert_eq(msagen_blob_close(b, NULL, hash, &bytes, error, sizeof error), -1);
+    cr_assert_eq(msagen_blob_close(b, NULL, hash, file_hash, &bytes, error, sizeof error), -1);
     msagen_blob_free(b);
     cr_assert_eq(scratch_entries(), 1);
     size_t size;

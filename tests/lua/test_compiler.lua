@@ -3,7 +3,7 @@
 -- set, a board and a dialect are each one new file.
 
 local spec = require "spec"
-local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds
+local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys, json = spec.host "msagen.sys", spec.host "msagen.json"
 if not (sys and json) then return end
 local tiny = require "tiny_model"
@@ -22,6 +22,48 @@ end
 local function code_of(text)
   return (text:gsub("/%*.-%*/", " "):gsub('"[^"\n]*"', '""'))
 end
+
+describe("a checkpoint that changes while it is read", function()
+  local checkpoint = require "msagen.checkpoint"
+  local function poke(path, at, bytes)
+    local file = assert(io.open(path, "r+b"))
+    file:seek("set", at)
+    file:write(bytes)
+    file:close()
+  end
+
+  it("is refused, and nothing is written: what is hashed is what is built", function()
+    local folder = work .. "/changing"
+    sys.mkdir_p(folder)
+    local device = tiny.device(folder, "plain")
+    device.board = "generic-c99"
+    local bytes = sys.read_file(device.checkpoint)
+    for _, at in ipairs { #bytes - 40, #bytes // 2 } do
+      local poked = false
+      refuses(function()
+        tiny.quietly(require "compiler".build, device, folder .. "/fw", "test", function(what)
+          if poked or not what:match "^packing" then return end
+          poked = true
+          poke(device.checkpoint, at, "\0\0\128\63")
+        end)
+      end, device.checkpoint .. ": expected a file that stays as it is, found it changed while it was read")
+      equal({ poked, sys.exists(folder .. "/fw") }, { true, false })
+      sys.write_file(device.checkpoint, bytes)
+    end
+    tiny.build(device, folder .. "/fw")
+  end)
+
+  it("is noticed by its bytes where its times say nothing", function()
+    local device = tiny.device(work, "plain")
+    local file = checkpoint.open(device.checkpoint)
+    file:sha256()
+    file:confirm()
+    tiny.must { "sh", "-c", 'cp -p "$1" "$1.old" && printf x | dd of="$1" bs=1 seek=4000 conv=notrunc status=none && touch -r "$1.old" "$1"', "sh", device.checkpoint }
+    file:unchanged()
+    refuses(function() file:confirm() end, device.checkpoint, "found it changed")
+    sys.rename(device.checkpoint .. ".old", device.checkpoint)
+  end)
+end)
 
 describe("the same build twice", function()
   for _, name in ipairs { "adapted", "late" } do

@@ -63,11 +63,11 @@ describe("blob", function()
     equal({ b:rows(t, 4) }, { 384, 32 })
     local r = b:close {}
     local file = sys.read_file(path "w.bin")
-    equal({ r.bytes, #file, r.sha256, r.model_hash }, { 448, 448, sha256.hex(file:sub(193)), r.sha256 })
+    equal({ r.bytes, #file, r.sha256, r.model_hash }, { 448, 448, sha256.hex(file), sha256.hex(file:sub(193)) })
     equal({ r.segments[1].name, r.segments[1].offset, r.segments[1].bytes }, { "one", 192, 192 })
     equal({ r.segments[2].name, r.segments[2].offset, r.segments[2].bytes }, { "two", 384, 64 })
     equal({ ("<ffff"):unpack(file, 385) }, { 1.0, 2.0, 3.0, 0.0, 401 })
-    equal(file:sub(49, 80), (r.sha256:gsub("%x%x", function(d) return string.char(tonumber(d, 16)) end)))
+    equal(file:sub(49, 80), (r.model_hash:gsub("%x%x", function(d) return string.char(tonumber(d, 16)) end)))
   end)
 
   it("leaves nothing behind after an error", function()
