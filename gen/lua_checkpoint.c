@@ -12,6 +12,7 @@
  *   c:sha256()          lower-case hex of the whole file, after verify(); worked out once
  *   c:unchanged()       refuses a file whose size or time of change is not what it was when it was opened
  *   c:confirm()         the same, and one whose bytes are not what sha256() told: what was read in between is what was hashed
+ *   c:forget()          gives the memory pages of the whole file back; they come again when they are read
  *   c:close()           before its time; tensors stay valid */
 #include "checkpoint.h"
 #include "explain.h"
@@ -124,6 +125,14 @@ static int checkpoint_sha256(lua_State *L)
     return 1;
 }
 
+static int checkpoint_forget(lua_State *L)
+{
+    size_t bytes;
+    const unsigned char *data = msagen_checkpoint_bytes(check(L), &bytes);
+    msagen_checkpoint_release(check(L), data, bytes);
+    return 0;
+}
+
 static int refuse_change(lua_State *L)
 {
     return msagen_fail(L, "%s: expected a file that stays as it is, found it changed while it was read: try again when it is written",
@@ -182,7 +191,7 @@ int luaopen_msagen_checkpoint(lua_State *L)
     static const luaL_Reg methods[] = {
         {"names", checkpoint_names},   {"has", checkpoint_has},     {"tensor", checkpoint_tensor}, {"verify", checkpoint_verify},
         {"sha256", checkpoint_sha256}, {"close", checkpoint_close}, {"unchanged", checkpoint_unchanged},
-        {"confirm", checkpoint_confirm}, {NULL, NULL},
+        {"confirm", checkpoint_confirm}, {"forget", checkpoint_forget}, {NULL, NULL},
     };
     static const luaL_Reg functions[] = {{"open", checkpoint_open}, {NULL, NULL}};
     luaL_newmetatable(L, KIND);

@@ -256,6 +256,7 @@ function compiler.build(device, dir, where, progress)
     for i, file in ipairs(runner) do info.runner_objects[i] = file .. ".o" end
     for _, file in ipairs(start and start.runner or {}) do info.runner_objects[#info.runner_objects + 1] = file .. ".o" end
     local blob = emit.weights(build, work .. "/" .. prefix .. "_weights.bin", progress)
+    for _, file in ipairs(build.files) do file:forget() end
     progress("writing C", 1, 1)
     local texts = emit.texts(build, blob, info)
     for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
