@@ -192,6 +192,24 @@ function emit.version(text)
   return result
 end
 
+-- Words spread over the arena, by which a call sees that a hook wrote there: no weights, which the hooks of a streamed build write.
+local SAMPLES = 32
+local function samples_of(graph)
+  local fetched, list = {}, {}
+  for _, phase in ipairs(graph.stream and { "encode", "decode" } or {}) do
+    for b = 0, 1 do fetched[stream.name(phase, b)] = true end
+    for _, item in ipairs(graph.stream[phase].items) do fetched[item.buffer] = true end
+  end
+  for i = 1, SAMPLES do
+    local at, free = graph.memory.floats * (2 * i - 1) // (2 * SAMPLES), true
+    for _, b in ipairs(graph.memory.buffers) do
+      if fetched[b.name] and at >= b.offset and at < b.offset + b.floats then free = false end
+    end
+    if free then list[#list + 1] = at end
+  end
+  return #list > 0 and list or { graph.memory.by_name.embedding.offset }
+end
+
 --- All generated texts: file name -> text, for prefix msa.
 function emit.texts(build, blob, info)
   local graph, model, board, kernel_set = build.graph, build.model, build.board, build.kernels
@@ -233,10 +251,10 @@ function emit.texts(build, blob, info)
     answer = require("known_answer").compute(build), banks = build.banks, bank_macros = bank_macros,
     cores = loops.cores, core_parameter = loops.core_parameter, core_argument = loops.cores > 1 and ", core" or "", team_argument = loops.cores > 1 and ", s, core" or "",
     layer_end = function(phase, number)
-      return (loops.cores > 1 and "msa_layer_end(s, MSA_PHASE_%s, %d, core)" or "msa_progress(s, MSA_PHASE_%s, %d) != 0"):format(phase, number)
+      return ("msa_layer_end(s, MSA_PHASE_%s, %d%s)"):format(phase, number, loops.cores > 1 and ", core" or "")
     end,
     streamed = graph.stream and stream or false, pieces = graph.stream and { encode = graph.stream.encode.items, decode = graph.stream.decode.items },
-    session_const = loops.cores == 1 and not graph.stream and "const " or "",
+    samples = samples_of(graph),
     bank_of = function(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end,
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),

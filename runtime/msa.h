@@ -41,9 +41,9 @@ extern "C" {
 /* Result of a call. Status codes are stable: a number is never reused. */
 typedef enum msa_status {
     MSA_OK = 0,
-    MSA_E_ARGUMENT = 1,     /* a null pointer, or a session that msa_open did not open */
+    MSA_E_ARGUMENT = 1,     /* a null pointer, or a session that is not open */
     MSA_E_ORDER = 2,        /* segmenting before an image is encoded */
-    MSA_E_ENVIRONMENT = 3,  /* big-endian, not rounding to nearest, or flushing subnormals to zero */
+    MSA_E_ENVIRONMENT = 3,  /* big-endian, not rounding to nearest, or flushing subnormals to zero: of any core that takes part, before or after its work */
     MSA_E_ARENA = 4,        /* the arena is shorter than MSA_MODEL_ARENA_BYTES */
     MSA_E_ALIGNMENT = 5,    /* the arena or the weights do not start at a multiple of MSA_ALIGNMENT bytes */
     MSA_E_FORMAT = 6,       /* the weights are no blob of this version */
@@ -65,7 +65,11 @@ typedef enum msa_status {
     MSA_E_TEXT = 22,        /* no such text prompt */
     MSA_E_BANK = 23,        /* no such bank */
     MSA_E_CORES = 24,       /* the build is for several cores, and msa_cores_start found no others, or not so many */
-    MSA_E_FETCH = 25        /* a hook that fetches weights failed; the session is as after opening */
+    MSA_E_FETCH = 25,       /* a hook that fetches weights failed; the session is as after opening */
+    MSA_E_BUSY = 26,        /* called from within a hook, on the session whose call is under way; that call is not disturbed */
+    MSA_E_ARENA_CHANGED = 27, /* the arena no longer holds what msa_encode left there: another session or the product wrote to it */
+    MSA_E_OVERLAP = 28,     /* the arena, the weights, the session or memory that the caller gave have bytes in common */
+    MSA_E_SESSION = 29      /* the session's own memory was changed since the last call; open it again */
 } msa_status;
 
 /* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers alike: from 0 within a phase. */
@@ -83,6 +87,8 @@ typedef struct msa_session {
     uint32_t bank;
     uint32_t cores;               /* MSA_MODEL_CORES */
     uint32_t width, height;       /* of the encoded image, pixels */
+    uint32_t embedding;           /* a sum over words of the arena that the image left there */
+    uint32_t seal;                /* a sum over all of this that lasts from call to call */
     unsigned char *arena;
     const unsigned char *weights;
     void *team;                   /* of a build for several cores, as are the rest */
@@ -92,6 +98,8 @@ typedef struct msa_session {
     uint8_t stop[2];              /* msa_progress ended an even or odd layer's call */
     uint8_t lost[2];              /* of a build with streamed weights: an even or odd piece of them did not come */
     uint8_t fetch;                /* a fetch is under way */
+    uint8_t leaving;              /* core 0 is in the last barrier of a call */
+    uint8_t spoiled;              /* a hook wrote to the arena */
     uint8_t fault[MSA_MAX_CORES]; /* a core's float unit is not as it must be */
 } msa_session;
 
@@ -142,6 +150,9 @@ int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer);
  * library calls it: it is for a product's msa_progress, to time layers and keep deadlines, and without an operating system for the test bench.
  * The library's own knows no counter and returns 0; a product that defines it, or links one of the board's start-up files that does, replaces that. */
 uint64_t msa_cycles(void);
+
+/* From within a hook, calls of the session whose call is under way return MSA_E_BUSY and disturb nothing. A hook makes no call of another
+ * session that has the same arena or the same team: with one core the call that is disturbed mostly ends with MSA_E_ARENA_CHANGED. */
 
 /* ---- builds for several cores (MSA_MODEL_CORES above 1) ----
  * Each layer's work is shared by a fixed table, so that any number of cores gives the same bits. A call runs on core 0, the

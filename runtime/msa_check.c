@@ -164,6 +164,15 @@ msa_status msa_check_segment(const unsigned char *weights, uint32_t i, msa_segme
     return sum->found == sum->expected ? MSA_OK : MSA_E_CRC;
 }
 
+bool msa_apart(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
+{
+    const uintptr_t first = (uintptr_t)a, second = (uintptr_t)b;
+    if (a_bytes == 0 || b_bytes == 0) {
+        return true;
+    }
+    return first < second ? second - first >= a_bytes : first - second >= b_bytes;
+}
+
 bool msa_finite(const float *x, size_t count)
 {
     for (size_t i = 0; i < count; ++i) {

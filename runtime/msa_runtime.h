@@ -112,6 +112,9 @@ msa_segment_entry msa_blob_segment(const unsigned char *weights, uint32_t i);
 /* The i-th segment's CRC. Relies on: msa_check_weights passed, i below msa_blob_segments. MSA_OK or MSA_E_CRC; sum is filled in. */
 msa_status msa_check_segment(const unsigned char *weights, uint32_t i, msa_segment_sum *sum);
 
+/* Whether two pieces of memory have no byte in common. */
+bool msa_apart(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
+
 /* No NaN and no infinity among `count` floats. */
 bool msa_finite(const float *x, size_t count);
 

@@ -31,6 +31,10 @@ const char *msa_status_text(msa_status status)
     case MSA_E_BANK: return "no such bank";
     case MSA_E_CORES: return "the build is for several cores, and there are no others, or not so many";
     case MSA_E_FETCH: return "weights could not be fetched";
+    case MSA_E_BUSY: return "a call of this session is under way";
+    case MSA_E_ARENA_CHANGED: return "the arena no longer holds the encoded image";
+    case MSA_E_OVERLAP: return "arena, weights, session or the caller's memory overlap";
+    case MSA_E_SESSION: return "the session's memory was changed between two calls";
     }
     return "unknown status";
 }

@@ -47,18 +47,22 @@ static void meet(msa_threads *team)
 
 void msa_cores_wait(void *cores, msa_session *s, uint32_t core)
 {
-    (void)s;
-    (void)core;
-    meet((msa_threads *)cores);
+    msa_threads *const team = (msa_threads *)cores;
+    if (core == 0 && s->leaving != 0) {
+        team->in_call = 0;
+    }
+    meet(team);
 }
 
-/* The others wait for the round that this core completes; msa_work brings them back here. */
+/* The others wait for the round that this core completes; msa_work brings them back here. From within a hook of a call
+ * that has the team, they could not come: another session's call is refused. */
 int msa_cores_start(void *cores, msa_session *s)
 {
     msa_threads *const team = (msa_threads *)cores;
-    if (team == NULL || team->cores != s->cores) {
+    if (team == NULL || team->cores != s->cores || team->in_call != 0) {
         return -1;
     }
+    team->in_call = 1;
     team->session = s;
     meet(team);
     return 0;
@@ -125,6 +129,7 @@ int msa_threads_start(msa_threads *team, uint32_t cores)
     team->round = 0;
     team->next = 0;
     team->session = NULL;
+    team->in_call = 0;
     int error = pthread_mutex_init(&team->mutex, NULL);
     if (error != 0) {
         return error;

@@ -20,6 +20,7 @@ typedef struct msa_threads {
     uint32_t round;              /* changes when all have come */
     uint32_t next;               /* number of the thread that starts up */
     msa_session *session;        /* whose work it is; NULL: go home */
+    uint32_t in_call;            /* core 0's: its call has not come to the last barrier */
     pthread_mutex_t mutex;
     pthread_cond_t all_here;
     pthread_t thread[MSA_MAX_CORES];

@@ -18,7 +18,7 @@ const msa_piece msa_decode_pieces[$(#pieces.decode)] = {
 
 @ end
 /* Tokens, embedding of a slice and mask prompt (or NULL) to logits and predicted IoU. */
-msa_status msa_decode_layers($(session_const)msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter))
+msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter))
 {
     float *const arena = (float *)(void *)s->arena;
 @ if streamed then

@@ -18,7 +18,7 @@ const msa_piece msa_encode_pieces[$(#pieces.encode)] = {
 
 @ end
 /* Image to embedding$(cores > 1 and ": core's part of it" or ""). */
-msa_status msa_encode_layers($(session_const)msa_session *s, const msa_image *image$(core_parameter))
+msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parameter))
 {
     float *const arena = (float *)(void *)s->arena;
 @ if streamed then

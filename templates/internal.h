@@ -22,6 +22,21 @@ void *memset(void *to, int value, size_t bytes);
 #define MSA_STAGE_OFFSET $(memory.by_name.stage.offset * 4)
 @ end
 
+/* What msa_encode leaves in the arena for msa_segment: floats from the arena's start, and how many. */
+@ local kept = {}
+@ for _, name in ipairs { "embedding", "ready_keys", "ready_queries", "tables" } do
+@   local buffer = memory.by_name[name]
+@   if buffer then kept[#kept + 1] = ("{%d, %d}"):format(buffer.offset, buffer.floats) end
+@ end
+#define MSA_KEPT_COUNT $(#kept)
+#define MSA_KEPT {$(table.concat(kept, ", "))}
+
+@ if cores == 1 then
+/* Floats from the arena's start that no hook writes. */
+#define MSA_SAMPLE_COUNT $(#samples)
+#define MSA_SAMPLES {$(table.concat(samples, ", "))}
+
+@ end
 @ if streamed then
 /* The buffers of weights, and the tables that stay: bytes from the arena's start. */
 #define MSA_STREAM_OFFSET $(memory.by_name[streamed.name("encode", 0)].offset * 4)
@@ -74,12 +89,15 @@ msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmeti
 msa_status msa_stream_check_segment(msa_session *s, uint32_t i, msa_segment_sum *sum);
 
 @ end
-msa_status msa_encode_layers($(session_const)msa_session *s, const msa_image *image$(core_parameter));
-msa_status msa_decode_layers($(session_const)msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter));
-@ if cores > 1 then
+msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parameter));
+msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter));
 
+@ if cores > 1 then
 /* The end of a layer for every core: core 0 asks msa_progress, all meet. True if the call is to end. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core);
+@ else
+/* The end of a layer: msa_progress is asked. True if the call is to end. */
+bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer);
 @ end
 @ if streamed then
 msa_status msa_known_answer(msa_session *s, uint32_t bank);

@@ -3,14 +3,16 @@
 #ifndef MSA_INTERNAL_H
 #include "msa_internal.h"
 #endif
+#include "msa_arith.h"
 #include "msa_runtime.h"
 #if MSA_VECTORS_FLUSH
 #include "msa_kernels.h"
 #endif
 
-/* States of a session; a forgotten or unopened one holds neither. */
+/* States of a session; one that is closed or was never opened has none of them. BUSY: a call is under way. */
 #define OPENED 0x4d534131u
 #define ENCODED 0x4d534132u
+#define BUSY 0x4d534133u
 
 #define SIDE2 ((size_t)MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE)
 
@@ -27,9 +29,41 @@ static uint64_t build_name(void)
     return name;
 }
 
-static bool is_open(const msa_session *s)
+static uint32_t mixed(uint32_t sum, uint32_t word)
 {
-    return s != NULL && s->build == build_name() && (s->state == OPENED || s->state == ENCODED);
+    return ((sum << 5 | sum >> 27) ^ word) * 0x9e3779b1u;
+}
+
+static uint32_t mixed_address(uint32_t sum, const void *p)
+{
+    const uint64_t address = (uintptr_t)p;
+    return mixed(mixed(sum, (uint32_t)address), (uint32_t)(address >> 32));
+}
+
+/* Of what lasts from call to call: any single changed word gives another one. */
+static uint32_t seal_of(const msa_session *s)
+{
+    uint32_t sum = mixed(mixed(mixed(mixed(0, s->state), s->bank), s->cores), s->embedding);
+    sum = mixed(mixed(sum, s->width), s->height);
+    return mixed_address(mixed_address(mixed_address(sum, s->arena), s->weights), s->team);
+}
+
+static void settle(msa_session *s, uint32_t state)
+{
+    s->state = state;
+    s->seal = seal_of(s);
+}
+
+/* Whether a call may begin. */
+static msa_status check_session(const msa_session *s)
+{
+    if (s == NULL || s->build != build_name() || (s->state != OPENED && s->state != ENCODED && s->state != BUSY)) {
+        return MSA_E_ARGUMENT;
+    }
+    if (s->seal != seal_of(s)) {
+        return MSA_E_SESSION;
+    }
+    return s->state == BUSY ? MSA_E_BUSY : MSA_OK;
 }
 
 static bool aligned(const void *p)
@@ -53,7 +87,37 @@ static msa_status check_environment(void)
     return status;
 }
 
-static msa_status check_memory(const void *arena, size_t arena_bytes, const void *weights)
+/* Of the embedding and of what else msa_encode leaves in the arena for msa_segment: about KEPT_WORDS words of each, evenly spread. */
+#define KEPT_WORDS 1024u
+static uint32_t fingerprint(const msa_session *s)
+{
+    static const struct {
+        size_t first, count; /* floats */
+    } kept[MSA_KEPT_COUNT] = MSA_KEPT;
+    const float *const arena = arena_floats(s, 0);
+    uint32_t sum = 0;
+    for (uint32_t k = 0; k < MSA_KEPT_COUNT; ++k) {
+        const size_t step = kept[k].count / KEPT_WORDS | 1u; /* odd: all columns in turn */
+        for (size_t i = 0; i < kept[k].count; i += step) {
+            sum = mixed(sum, msa_bits(arena[kept[k].first + i]));
+        }
+    }
+    return sum;
+}
+
+/* Whether memory of the caller that is read during a call is no part of what the call overwrites. */
+static bool readable(const msa_session *s, const void *p, size_t bytes)
+{
+    return p == NULL || msa_apart(p, bytes, s->arena, (size_t)MSA_MODEL_ARENA_BYTES);
+}
+
+static bool writable(const msa_session *s, const void *p, size_t bytes)
+{
+    return readable(s, p, bytes) && msa_apart(p, bytes, s, sizeof *s)
+        && (s->weights == NULL || msa_apart(p, bytes, s->weights, (size_t)MSA_MODEL_WEIGHTS_BYTES));
+}
+
+static msa_status check_memory(const msa_session *s, const void *arena, size_t arena_bytes, const void *weights)
 {
     if (arena == NULL || (weights == NULL) != (MSA_MODEL_STREAMED != 0)) {
         return MSA_E_ARGUMENT;
@@ -63,6 +127,11 @@ static msa_status check_memory(const void *arena, size_t arena_bytes, const void
     }
     if (arena_bytes < (size_t)MSA_MODEL_ARENA_BYTES) {
         return MSA_E_ARENA;
+    }
+    const size_t weights_bytes = MSA_MODEL_STREAMED ? 0u : (size_t)MSA_MODEL_WEIGHTS_BYTES;
+    if (!msa_apart(s, sizeof *s, arena, (size_t)MSA_MODEL_ARENA_BYTES) || !msa_apart(s, sizeof *s, weights, weights_bytes)
+        || !msa_apart(arena, (size_t)MSA_MODEL_ARENA_BYTES, weights, weights_bytes)) {
+        return MSA_E_OVERLAP;
     }
     return check_environment();
 }
@@ -82,33 +151,48 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     if (s == NULL) {
         return MSA_E_ARGUMENT;
     }
-    msa_status status = check_memory(arena, arena_bytes, weights);
+    if (check_session(s) == MSA_E_BUSY) {
+        return MSA_E_BUSY;
+    }
+    msa_status status = check_memory(s, arena, arena_bytes, weights);
     s->build = build_name();
     s->bank = 0;
     s->width = 0;
     s->height = 0;
+    s->embedding = 0;
     s->arena = (unsigned char *)arena;
     s->weights = (const unsigned char *)weights;
     s->team = NULL;
     s->cores = MSA_MODEL_CORES;
     s->fetch = 0;
+    s->leaving = 0;
+    settle(s, BUSY);
     if (status == MSA_OK) {
         status = check_weights(s, weights_bytes);
     }
-    s->state = status == MSA_OK ? OPENED : 0u;
+    settle(s, status == MSA_OK ? OPENED : 0u);
+    return status;
+}
+
+/* The end of a call that computes: the float unit and the session are still what they were, or its result is no result. */
+static msa_status ended(msa_session *s, msa_status status, uint32_t state)
+{
+    if (s->state != BUSY || s->seal != seal_of(s)) {
+        settle(s, 0u);
+        return MSA_E_SESSION;
+    }
+    if (s->spoiled != 0) {
+        status = MSA_E_ARENA_CHANGED;
+        state = OPENED;
+    }
+    if (status == MSA_OK) {
+        status = check_environment();
+    }
+    settle(s, state);
     return status;
 }
 
 #if MSA_MODEL_CORES > 1
-
-msa_status msa_set_team(msa_session *s, void *team)
-{
-    if (!is_open(s)) {
-        return MSA_E_ARGUMENT;
-    }
-    s->team = team;
-    return MSA_OK;
-}
 
 /* Two flags in turn: core 0 may be a layer ahead of a core that still looks at this layer's. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core)
@@ -118,6 +202,45 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t cor
     }
     msa_cores_wait(s->team, s, core);
     return s->stop[layer & 1u] != 0;
+}
+
+#else
+
+/* Of some words that nothing but this session's layers may write. */
+static uint32_t sampled(const msa_session *s)
+{
+    static const size_t samples[MSA_SAMPLE_COUNT] = MSA_SAMPLES;
+    const float *const arena = arena_floats(s, 0);
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < MSA_SAMPLE_COUNT; ++i) {
+        sum = mixed(sum, msa_bits(arena[samples[i]]));
+    }
+    return sum;
+}
+
+/* A hook that computes with the same arena, by way of another session, ends this session's call. */
+bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer)
+{
+    const uint32_t before = sampled(s);
+    const bool stop = msa_progress(s, phase, layer) != 0;
+    if (sampled(s) != before) {
+        s->spoiled = 1;
+    }
+    return stop || s->spoiled != 0;
+}
+
+#endif
+
+#if MSA_MODEL_CORES > 1
+
+msa_status msa_set_team(msa_session *s, void *team)
+{
+    const msa_status status = check_session(s);
+    if (status == MSA_OK) {
+        s->team = team;
+        settle(s, s->state);
+    }
+    return status;
 }
 
 static msa_status part_of_work(msa_session *s, uint32_t core)
@@ -133,15 +256,20 @@ void msa_work(msa_session *s, uint32_t core)
     void *const team = s->team;
     s->fault[core] = check_environment() != MSA_OK ? 1u : 0u;
     (void)part_of_work(s, core);
+    if (check_environment() != MSA_OK) {
+        s->fault[core] = 1u;
+    }
     msa_cores_wait(team, s, core);
 }
 
 static msa_status work(msa_session *s)
 {
+    s->leaving = 0;
     if (msa_cores_start(s->team, s) != 0) {
         return MSA_E_CORES;
     }
     msa_status status = part_of_work(s, 0);
+    s->leaving = 1;
     msa_cores_wait(s->team, s, 0); /* no core looks at the session after this: it is the caller's again */
     for (uint32_t core = 1; core < MSA_MODEL_CORES; ++core) {
         if (status == MSA_OK && s->fault[core] != 0) {
@@ -183,14 +311,15 @@ static void end_fetching(msa_session *s)
 
 msa_status msa_select_bank(msa_session *s, uint32_t bank)
 {
-    if (!is_open(s)) {
-        return MSA_E_ARGUMENT;
+    const msa_status status = check_session(s);
+    if (status != MSA_OK) {
+        return status;
     }
     if (bank >= MSA_MODEL_BANKS) {
         return MSA_E_BANK;
     }
-    s->state = OPENED;
     s->bank = bank;
+    settle(s, OPENED);
     return MSA_OK;
 }
 
@@ -206,36 +335,70 @@ static bool embedding_finite(const msa_session *s)
     return true;
 }
 
-msa_status msa_encode(msa_session *s, const msa_image *image)
+static msa_status check_image(const msa_session *s, const msa_image *image)
 {
-    if (!is_open(s)) {
-        return MSA_E_ARGUMENT;
-    }
-    msa_status status = msa_image_check(image, MSA_MODEL_DEPTH);
+    const msa_status status = msa_image_check(image, MSA_MODEL_DEPTH);
     if (status != MSA_OK) {
         return status;
     }
-    s->state = OPENED;
+    const size_t slice = (size_t)(image->height - 1u) * image->stride + (size_t)3u * image->width;
+    const size_t bytes = (size_t)(MSA_MODEL_DEPTH - 1u) * image->slice_stride + slice;
+    return readable(s, image, sizeof *image) && readable(s, image->pixels, bytes) ? check_environment() : MSA_E_OVERLAP;
+}
+
+msa_status msa_encode(msa_session *s, const msa_image *image)
+{
+    msa_status status = check_session(s);
+    if (status != MSA_OK) {
+        return status;
+    }
+    /* From here on the image before is forgotten, whatever becomes of this one. */
+    status = check_image(s, image);
+    if (status != MSA_OK) {
+        settle(s, OPENED);
+        return status;
+    }
+    const uint32_t width = image->width, height = image->height;
+    s->spoiled = 0;
+    settle(s, BUSY);
     status = encode_layers(s, image);
     end_fetching(s);
     if (status == MSA_OK && !embedding_finite(s)) {
         status = MSA_E_NAN;
     }
+    status = ended(s, status, OPENED);
     if (status == MSA_OK) {
-        s->width = image->width;
-        s->height = image->height;
-        s->state = ENCODED;
+        s->width = width;
+        s->height = height;
+        s->embedding = fingerprint(s);
+        settle(s, ENCODED);
     }
     return status;
 }
 
-msa_status msa_get_embedding(const msa_session *s, float *out)
+/* Whether there is an embedding, and the arena still has it. */
+static msa_status check_embedding(const msa_session *s)
 {
-    if (!is_open(s) || out == NULL) {
-        return MSA_E_ARGUMENT;
-    }
     if (s->state != ENCODED) {
         return MSA_E_ORDER;
+    }
+    return fingerprint(s) == s->embedding ? MSA_OK : MSA_E_ARENA_CHANGED;
+}
+
+msa_status msa_get_embedding(const msa_session *s, float *out)
+{
+    msa_status status = check_session(s);
+    if (status == MSA_OK && out == NULL) {
+        status = MSA_E_ARGUMENT;
+    }
+    if (status == MSA_OK) {
+        status = check_embedding(s);
+    }
+    if (status != MSA_OK) {
+        return status;
+    }
+    if (!writable(s, out, (size_t)MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID * MSA_MODEL_GRID * sizeof(float))) {
+        return MSA_E_OVERLAP;
     }
     const size_t tokens = (size_t)MSA_MODEL_GRID * MSA_MODEL_GRID;
     for (size_t slice = 0; slice < MSA_MODEL_DEPTH; ++slice) {
@@ -275,51 +438,108 @@ static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slic
     return status;
 }
 
-msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
+/* Masks of a result: which of the decoder's is the first, and how many. */
+typedef struct chosen {
+    size_t first, count;
+} chosen;
+
+static chosen choose(const msa_prompt *prompt)
 {
-    if (!is_open(s) || mask == NULL || mask->logits == NULL || mask->iou == NULL) {
-        return MSA_E_ARGUMENT;
-    }
-    if (s->state != ENCODED) {
-        return MSA_E_ORDER;
-    }
+    const bool several = MSA_MODEL_FIRST_CLASSES == 0 && prompt->multimask && MSA_MODEL_MASKS > 1;
+    const chosen c = {several ? 1u : 0u, several ? MSA_MODEL_MASKS - 1u : MSA_MODEL_FIRST_CLASSES == 0 ? 1u : MSA_MODEL_FIRST_CLASSES};
+    return c;
+}
+
+static msa_status check_prompt(const msa_session *s, const msa_prompt *prompt, const msa_mask *mask)
+{
     msa_status status = msa_prompt_check(prompt, s->width, s->height, MSA_MODEL_DEPTH, MSA_MODEL_MAX_POINTS, MSA_MODEL_MASK_SIDE, MSA_MODEL_TEXTS);
     if (status != MSA_OK) {
         return status;
     }
-    const bool several = MSA_MODEL_FIRST_CLASSES == 0 && prompt->multimask && MSA_MODEL_MASKS > 1;
-    const size_t first = several ? 1u : 0u;
-    const size_t count = several ? MSA_MODEL_MASKS - 1u : MSA_MODEL_FIRST_CLASSES == 0 ? 1u : MSA_MODEL_FIRST_CLASSES;
-    const float *const logits = arena_floats(s, MSA_LOGITS_OFFSET) + first * SIDE2;
-    const float *const iou = arena_floats(s, MSA_IOU_OFFSET) + first;
-#if MSA_MODEL_DEPTH > 1
-    /* The caller's memory stays untouched until all slices are done. */
-    float *const all_logits = arena_floats(s, MSA_STAGE_OFFSET);
-    float *const all_iou = all_logits + MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2;
-#else
-    const float *const all_logits = logits;
-    const float *const all_iou = iou;
-#endif
+    const size_t slices = prompt->slices, points = slices * prompt->point_count, masks = MSA_MODEL_DEPTH * choose(prompt).count;
+    const size_t logits_bytes = masks * SIDE2 * sizeof(float), iou_bytes = masks * sizeof(float);
+    if (!readable(s, prompt, sizeof *prompt) || !readable(s, points > 0 ? prompt->points : NULL, points * sizeof *prompt->points)
+        || !readable(s, points > 0 ? prompt->labels : NULL, points) || !readable(s, prompt->box, slices * sizeof *prompt->box)
+        || !readable(s, prompt->mask, slices * SIDE2 * sizeof(float))
+        || !writable(s, mask, sizeof *mask) || !writable(s, mask->logits, logits_bytes) || !writable(s, mask->iou, iou_bytes)
+        || !msa_apart(mask->logits, logits_bytes, mask->iou, iou_bytes)
+        || !msa_apart(mask, sizeof *mask, mask->logits, logits_bytes) || !msa_apart(mask, sizeof *mask, mask->iou, iou_bytes)) {
+        return MSA_E_OVERLAP;
+    }
+    return check_environment();
+}
+
+/* All slices; results stay in the arena, where there are several of them staged one after the other. */
+static msa_status decode_slices(msa_session *s, const msa_prompt *prompt, chosen c)
+{
+    const float *const logits = arena_floats(s, MSA_LOGITS_OFFSET) + c.first * SIDE2;
+    const float *const iou = arena_floats(s, MSA_IOU_OFFSET) + c.first;
     for (uint32_t slice = 0; slice < MSA_MODEL_DEPTH; ++slice) {
-        status = decode(s, prompt, slice);
-        if (status == MSA_OK && (!msa_finite(logits, count * SIDE2) || !msa_finite(iou, count))) {
-            status = MSA_E_NAN;
-        }
+        const msa_status status = decode(s, prompt, slice);
         if (status != MSA_OK) {
-            if (status == MSA_E_CANCELLED || status == MSA_E_FETCH) {
-                s->state = OPENED;
-            }
             return status;
         }
+        if (!msa_finite(logits, c.count * SIDE2) || !msa_finite(iou, c.count)) {
+            return MSA_E_NAN;
+        }
 #if MSA_MODEL_DEPTH > 1
-        memcpy(all_logits + slice * count * SIDE2, logits, count * SIDE2 * sizeof(float));
-        memcpy(all_iou + slice * count, iou, count * sizeof(float));
+        float *const staged = arena_floats(s, MSA_STAGE_OFFSET);
+        memcpy(staged + slice * c.count * SIDE2, logits, c.count * SIDE2 * sizeof(float));
+        memcpy(staged + MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2 + slice * c.count, iou, c.count * sizeof(float));
 #endif
     }
-    memcpy(mask->logits, all_logits, MSA_MODEL_DEPTH * count * SIDE2 * sizeof(float));
-    memcpy(mask->iou, all_iou, MSA_MODEL_DEPTH * count * sizeof(float));
-    mask->masks = (uint32_t)count;
     return MSA_OK;
+}
+
+/* The caller's memory stays untouched until all slices are done. */
+static void hand_out(const msa_session *s, chosen c, msa_mask *mask)
+{
+#if MSA_MODEL_DEPTH > 1
+    const float *const logits = arena_floats(s, MSA_STAGE_OFFSET);
+    const float *const iou = logits + MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2;
+#else
+    const float *const logits = arena_floats(s, MSA_LOGITS_OFFSET) + c.first * SIDE2;
+    const float *const iou = arena_floats(s, MSA_IOU_OFFSET) + c.first;
+#endif
+    memcpy(mask->logits, logits, MSA_MODEL_DEPTH * c.count * SIDE2 * sizeof(float));
+    memcpy(mask->iou, iou, MSA_MODEL_DEPTH * c.count * sizeof(float));
+    mask->masks = (uint32_t)c.count;
+}
+
+msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
+{
+    msa_status status = check_session(s);
+    if (status == MSA_OK && (mask == NULL || mask->logits == NULL || mask->iou == NULL)) {
+        status = MSA_E_ARGUMENT;
+    }
+    if (status == MSA_OK && s->state != ENCODED) {
+        status = MSA_E_ORDER;
+    }
+    if (status == MSA_OK) {
+        status = check_prompt(s, prompt, mask);
+    }
+    if (status != MSA_OK) {
+        return status;
+    }
+    status = check_embedding(s);
+    if (status != MSA_OK) {
+        settle(s, OPENED);
+        return status;
+    }
+    const chosen c = choose(prompt);
+    s->spoiled = 0;
+    settle(s, BUSY);
+    status = decode_slices(s, prompt, c);
+    status = ended(s, status, status == MSA_E_CANCELLED || status == MSA_E_FETCH ? OPENED : ENCODED);
+    if (status == MSA_OK) {
+        status = check_embedding(s); /* what the layers read was still this image's */
+        if (status != MSA_OK) {
+            settle(s, OPENED);
+            return status;
+        }
+        hand_out(s, c, mask);
+    }
+    return status;
 }
 
 /* The header as it is now: what msa_open found may be damaged since. */
@@ -341,28 +561,32 @@ static msa_status check_segment(msa_session *s, uint32_t segment, msa_segment_su
 msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum)
 {
     msa_segment_sum own = {0, 0, 0, 0};
-    if (!is_open(s) || segment >= MSA_MODEL_SEGMENTS) {
+    msa_status status = check_session(s);
+    if (status != MSA_OK) {
+        return status;
+    }
+    if (segment >= MSA_MODEL_SEGMENTS) {
         return MSA_E_ARGUMENT;
     }
-#if MSA_MODEL_STREAMED
-    s->state = OPENED;
-#endif
-    msa_status status = check_header(s);
+    if (sum != NULL && !writable(s, sum, sizeof *sum)) {
+        return MSA_E_OVERLAP;
+    }
+    const uint32_t after = MSA_MODEL_STREAMED ? OPENED : s->state;
+    settle(s, BUSY);
+    status = check_header(s);
     if (status == MSA_OK) {
         status = check_segment(s, segment, &own);
     }
+    settle(s, after);
     if (sum != NULL) {
         *sum = own;
     }
     return status;
 }
 
-msa_status msa_self_test(msa_session *s)
+/* Segments' CRCs, then the known answer of each bank. */
+static msa_status test_all(msa_session *s)
 {
-    if (!is_open(s)) {
-        return MSA_E_ARGUMENT;
-    }
-    s->state = OPENED;
     msa_status status = check_header(s);
     for (uint32_t i = 0; i < MSA_MODEL_SEGMENTS && status == MSA_OK; ++i) {
         msa_segment_sum sum;
@@ -376,4 +600,19 @@ msa_status msa_self_test(msa_session *s)
 #endif
     }
     return status;
+}
+
+msa_status msa_self_test(msa_session *s)
+{
+    msa_status status = check_session(s);
+    if (status != MSA_OK) {
+        return status;
+    }
+    s->spoiled = 0;
+    settle(s, BUSY);
+    status = check_environment();
+    if (status == MSA_OK) {
+        status = test_all(s);
+    }
+    return ended(s, status, OPENED);
 }

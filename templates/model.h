@@ -45,8 +45,30 @@ extern "C" {
 /* What this build was made of, for a log or an about page. */
 #define MSA_MODEL_BUILD "msagen $(version), checkpoint $(model.source.sha256), $(model.dialect), $(board.name), resolution $(model.image_size), depth $(model.depth), $(arithmetic)"
 
+/* What a session is after a call. It is closed, open, or open with the embedding of one image; memory that msa_open never saw is closed.
+ *   msa_open           open after MSA_OK; closed after anything else, whatever it was before
+ *   msa_encode         has this image's embedding after MSA_OK; open without any after anything else
+ *   msa_segment        as before; open without the embedding after MSA_E_CANCELLED, _FETCH and _ARENA_CHANGED
+ *   msa_get_embedding  as before
+ *   msa_select_bank    open without the embedding after MSA_OK; as before, the bank too, after anything else
+@ if cores > 1 then
+ *   msa_set_team       as before
+@ end
+@ if streamed then
+ *   msa_weights_check  open without the embedding, whatever it returns but MSA_E_ARGUMENT and _OVERLAP: as before
+@ else
+ *   msa_weights_check  as before
+@ end
+ *   msa_self_test      open without the embedding, whatever it returns
+ * Three statuses of any call change nothing: MSA_E_ARGUMENT of a session that is closed, MSA_E_BUSY of one whose call is under way (this
+ * call comes from a hook), MSA_E_SESSION of one whose own memory was changed since its last call; the last is as good as closed.
+ * msa_encode, msa_segment and msa_self_test check the floating-point environment before and after their work: MSA_E_ENVIRONMENT.
+ * A mask, logits, embedding or image of the caller's that has bytes in common with the arena or the session is refused: MSA_E_OVERLAP. */
+
 /* Open a session.
- *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session
+ *   s         the caller's; no part of arena or weights. One whose call was cut off for ever (a reset, longjmp out of a hook) stays busy: clear it first
+ *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session. Between msa_encode and msa_segment nobody else
+ *             writes there; where another session or the product did, most writes are noticed (MSA_E_ARENA_CHANGED)
 @ if streamed then
  *   weights   NULL: msa_weights.bin is read by msa_weights_fetch_begin alone (msa.h)
  *   weights_bytes   its size where it is stored, (size_t)MSA_MODEL_WEIGHTS_BYTES: it may be more than a size_t counts
@@ -54,20 +76,23 @@ extern "C" {
  *   weights   msa_weights.bin, MSA_MODEL_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read, outlives the session
 @ end
  * Checks the environment (little-endian, rounding to nearest, subnormals kept) and the blob's header, not its CRCs: msa_self_test does.
- * Returns MSA_OK or why not: MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _ENVIRONMENT, _FORMAT, _SIZE, _ARITHMETIC, _BUILD, _CRC (the segment table's)$(streamed and ", _FETCH" or ""). */
+ * Returns MSA_OK or why not: MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _OVERLAP, _ENVIRONMENT, _FORMAT, _SIZE, _ARITHMETIC, _BUILD, _CRC (the segment table's)$(streamed and ", _FETCH" or ""), _BUSY. */
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 
 /* Resize, normalise and encode an image (SAM, Kirillov et al. 2023, appendix A). One encode serves many prompts.
- * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _NAN$(streamed and ", _FETCH" or "") or _CANCELLED; on error there is no embedding. */
+ * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _OVERLAP, _ENVIRONMENT, _NAN, _ARENA_CHANGED (a hook wrote there)$(streamed and ", _FETCH" or "")$(cores > 1 and ", _CORES" or "") or _CANCELLED;
+ * on error there is no embedding, of an image before neither. */
 msa_status msa_encode(msa_session *s, const msa_image *image);
 
 /* Segment the encoded image under one prompt.
  *   prompt  at most MSA_MODEL_MAX_POINTS points, in pixels of the encoded image, x right, y down
  *   mask    logits hold MSA_MODEL_DEPTH * MSA_MODEL_MASKS * MSA_MODEL_MASK_SIDE^2 floats, iou MSA_MODEL_DEPTH * MSA_MODEL_MASKS; caller's memory
- * Returns MSA_OK, or the reason; on error mask is untouched. Takes no memory, keeps no pointer. MSA_E_ORDER before msa_encode. */
+ * Returns MSA_OK, or the reason; on error mask is untouched. Takes no memory, keeps no pointer. MSA_E_ORDER where there is no embedding,
+ * MSA_E_ARENA_CHANGED where the arena no longer holds it. */
 msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask);
 
-/* Copy the embedding to out, MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID^2 floats, [depth][channel][row][column]. */
+/* Copy the embedding to out, MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID^2 floats, [depth][channel][row][column].
+ * MSA_OK, MSA_E_ARGUMENT, _ORDER, _ARENA_CHANGED, _OVERLAP. */
 msa_status msa_get_embedding(const msa_session *s, float *out);
 
 /* Choose a bank, 0 to MSA_MODEL_BANKS - 1: its adapters and its decoder on the common backbone. Opening chooses 0. Forgets the
@@ -91,7 +116,8 @@ msa_status msa_set_team(msa_session *s, void *team);
 msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum);
 
 /* Check the CRC-32C of all weights, then run some layers on a fixed pattern and compare with the known answer; forgets the
- * embedding. MSA_OK, MSA_E_ARGUMENT, _CRC, _SELF_TEST$(streamed and ", _FETCH" or ""), or what msa_open says of the header. */
+ * embedding. MSA_OK, MSA_E_ARGUMENT, _ENVIRONMENT, _CRC, _SELF_TEST$(streamed and ", _FETCH" or ""), or what msa_open says of the header.
+ * A product goes on only after MSA_OK. */
 msa_status msa_self_test(msa_session *s);
 
 #ifdef __cplusplus

@@ -56,8 +56,9 @@ local function check(name, n, board, cflags)
     assert(digest(fw, name, prompts) == got, ("another digest in run %d"):format(i))
   end
   local ratio = arena_ratio(fw, n)
+  local sequences = cflags ~= "-O0" and board == tally.best and cases.calls(fw, 19, 60)
   sys.remove_tree(fw)
-  return ("arena %.3f of its bound"):format(ratio)
+  return ("arena %.3f of its bound%s"):format(ratio, sequences and (", %d sequences of calls"):format(sequences) or "")
 end
 
 for _, s in ipairs(spread) do
@@ -94,6 +95,7 @@ tally.test("banks with 4 cores", function()
     sys.write_file(work .. "/request", "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
     tally.must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
     assert(sys.read_file(work .. "/response") == "", "the self-test fails")
+    if n == 1 then cases.calls(fw, 37, 30) end
     sys.remove_tree(fw)
   end
   assert(got.head ~= got.carotid, "the banks are alike")

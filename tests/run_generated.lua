@@ -4,6 +4,7 @@
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local image = require "msagen.image"
+local cases = require "cases"
 local tally = require "tally"
 local must = tally.must
 
@@ -241,6 +242,7 @@ tally.test("the C API refuses misuse and repeats itself, under sanitizers", func
   local api = work .. "/api"
   must { "sh", "-c", ("exec gcc -std=c11 -O1 -g %s -I'%s' -o '%s' '%s/api/api.c' '%s/libmsa_model.a' -lm"):format(sanitizers, fw, api, tally.tests, fw) }
   must { api, fw .. "/msa_weights.bin", "300", "200", work .. "/pixels" }
+  return cases.calls(fw, 41, 30, sanitizers) .. " sequences of calls"
 end)
 
 tally.test("the example in README.md is C99 and C++11, without a warning", function()
@@ -273,7 +275,7 @@ tally.test("comments, hook and manifest number layers alike", function()
     assert(layer.number == count[layer.phase], layer.name .. ": another number")
     count[layer.phase] = layer.number + 1
     assert(text[layer.phase]:find(("/* Layer %d of %s: %s.\n"):format(layer.number, layer.phase, layer.name), 1, true), layer.name .. ": another comment")
-    local call = ("\n    msa_%s%%(arena[^\n]*\n    if %%(msa_progress%%(s, MSA_PHASE_%s, %d%%) "):format(layer.name, layer.phase:upper(), layer.number)
+    local call = ("\n    msa_%s%%(arena[^\n]*\n    if %%(msa_layer_end%%(s, MSA_PHASE_%s, %d%%)%%) return MSA_E_CANCELLED"):format(layer.name, layer.phase:upper(), layer.number)
     local first = "= msa_" .. layer.name .. "%(arena"
     assert(text[layer.phase]:find(call) or layer.number == 0 and text[layer.phase]:find(first), layer.name .. ": the hook gets another number")
   end

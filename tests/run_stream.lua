@@ -46,6 +46,7 @@ for _, s in ipairs(spread) do
       local ratio = m.arena_bytes / m.arena_bound_bytes
       assert(ratio >= 1 and ratio <= 1.05, ("%s: arena %.3f of its bound"):format(way, ratio))
     end
+    cases.calls(fw, 29, 30)
     sys.remove_tree(fw)
   end)
 end

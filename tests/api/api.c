@@ -222,6 +222,11 @@ int main(int argc, char **argv)
     check(second.masks == mask.masks && memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0,
           "the same prompt gives the same bytes");
 
+    /* A refused image is no image, and neither is the one before. */
+    EXPECT(encode(&odd), MSA_E_IMAGE_STRIDE);
+    EXPECT(segment(&prompt, &mask), MSA_E_ORDER);
+    EXPECT(encode(&image), MSA_OK);
+
     /* Cancelled: as after opening. */
     cancel_at = 3;
     EXPECT(encode(&image), MSA_E_CANCELLED);

@@ -172,15 +172,17 @@ Test(session, calls_in_the_wrong_order)
     cr_assert_eq(msa_encode(&s, &image), MSA_E_ARGUMENT, "another model's session");
 }
 
-Test(session, a_refused_image_leaves_the_embedding)
+Test(session, a_refused_image_leaves_no_embedding)
 {
     msa_image wrong = image;
     cr_assert_eq(open_session(), MSA_OK);
     cr_assert_eq(msa_encode(&s, &image), MSA_OK);
     wrong.width = 0;
     cr_assert_eq(msa_encode(&s, &wrong), MSA_E_IMAGE_SIZE);
+    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_E_ORDER);
+    cr_assert_eq(msa_encode(&s, &image), MSA_OK);
     cr_assert_eq(msa_encode(&s, NULL), MSA_E_ARGUMENT);
-    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
+    cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_E_ORDER);
 }
 
 Test(session, a_refused_prompt_leaves_the_mask)

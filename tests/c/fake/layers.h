@@ -115,24 +115,24 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
 
 #else
 
-msa_status msa_encode_layers(const msa_session *s, const msa_image *image)
+msa_status msa_encode_layers(msa_session *s, const msa_image *image)
 {
     for (uint32_t slice = 0; slice < MSA_MODEL_DEPTH; ++slice) {
         const msa_status status = embed(s, image, slice);
         if (status != MSA_OK) {
             return status;
         }
-        if (msa_progress(s, MSA_PHASE_ENCODE, slice) != 0) {
+        if (msa_layer_end(s, MSA_PHASE_ENCODE, slice)) {
             return MSA_E_CANCELLED;
         }
     }
     return MSA_OK;
 }
 
-msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt)
+msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt)
 {
     light_up(s, slice, token_count, mask_prompt);
-    return msa_progress(s, MSA_PHASE_DECODE, slice) != 0 ? MSA_E_CANCELLED : MSA_OK;
+    return msa_layer_end(s, MSA_PHASE_DECODE, slice) ? MSA_E_CANCELLED : MSA_OK;
 }
 
 #endif

@@ -12,6 +12,10 @@
 #define MSA_TOKEN_STRIDE 16
 #define MSA_EMBEDDING_STRIDE 16
 #define MSA_EMBEDDING_OFFSET 0
+#define MSA_SAMPLE_COUNT 2
+#define MSA_SAMPLES {0, 160}
+#define MSA_KEPT_COUNT 1
+#define MSA_KEPT {{0, 256 * MSA_MODEL_DEPTH}}
 #define MSA_TOKENS_OFFSET 4096
 #define MSA_LOGITS_OFFSET 8192
 #define MSA_IOU_OFFSET 16384
@@ -24,8 +28,9 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image, uint32_t co
 msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt, uint32_t core);
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core);
 #else
-msa_status msa_encode_layers(const msa_session *s, const msa_image *image);
-msa_status msa_decode_layers(const msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt);
+bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer);
+msa_status msa_encode_layers(msa_session *s, const msa_image *image);
+msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt);
 #endif
 msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank);
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef OWN_PROGRESS
 /* Of the thread that calls, as is the hook. */
 static _Thread_local uint32_t calls, cancel_at;
 
@@ -27,6 +28,7 @@ int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
     ++calls;
     return calls == cancel_at;
 }
+#endif
 
 static void *aligned_memory(size_t bytes)
 {
