@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAX_WRAPPERS = 3, SPREAD_ELEMENTS = 1 << 24 };
+enum { SPREAD_ELEMENTS = 1 << 24 };
 
 struct entry {
     char *name;
@@ -35,6 +35,7 @@ struct msagen_checkpoint {
     struct msagen_zip *zip;                     /* .pth, else NULL */
     struct msagen_safetensors *safetensors;     /* .safetensors, else NULL */
     char container[320];
+    char set[160];
     struct entry *entries;
     size_t count;
     size_t *by_name;
@@ -43,6 +44,7 @@ struct msagen_checkpoint {
 /* What a text of an error is written to, and what it is about. */
 struct report {
     const char *path;
+    const char *set;            /* the set of weights that is meant, or NULL */
     char *error;
     size_t error_size;
 };
@@ -178,39 +180,208 @@ static void write_keys(char *text, size_t size, const char *before, const struct
     }
 }
 
-/* Training files keep the state dict under one of these names. Beside it may be tensors (best_tol), and texts of the same
- * names ("model": "sam"). */
-static bool unwrap(const struct msagen_value **dict, int wrappers, const struct report *r)
+/* Sets of weights in a training file: each dict of tensors that looks like a network, wherever it lies. What looks like one but has no names,
+ * a list of tensors or an object of some class with tensors inside, cannot be built from, but is a choice that a person must know of. */
+enum { MAX_SETS = 16, MAX_DEPTH = 5, MAX_OBJECT_DEPTH = 40, MAX_VISITS = 1 << 24, FEW = 8 };
+
+struct set {
+    const struct msagen_value *value;
+    char name[160];
+};
+
+struct search {
+    struct set sets[MAX_SETS];
+    size_t count, visits;       /* visits: values looked at, so that a file cannot keep the search busy for long */
+};
+
+static bool is_known_wrapper(const struct msagen_value *key)
 {
     static const char *const names[] = {"state_dict", "model", "model_state_dict", "net", "network",
                                         "module",     "model_state", "weights",     "params"};
-    const struct msagen_value *root = *dict, *inside = NULL;
-    const char *name = NULL;
-    for (size_t n = 0; n < sizeof names / sizeof *names; ++n)
-        for (size_t i = 0; i < root->u.list.count; i += 2) {
-            const struct msagen_value *value = root->u.list.items[i + 1], *deeper = value;
-            if (!msagen_value_is(root->u.list.items[i], names[n]) || value->kind != MSAGEN_PICKLE_DICT)
-                continue;
-            if (!holds_tensors(value) &&
-                (wrappers + 1 >= MAX_WRAPPERS || !unwrap(&deeper, wrappers + 1, r) || deeper == value))
-                continue;
-            if (inside && inside != deeper)
-                return fail(r, "both \"%s\" and \"%s\" hold tensors: which one is meant? expected one state dict", name,
-                            names[n]);
-            inside = deeper;
-            name = names[n];
-        }
-    if (!inside)
-        return true;
-    for (size_t i = 0; i < root->u.list.count; i += 2) {
-        const struct msagen_value *key = root->u.list.items[i];
-        if (root->u.list.items[i + 1]->kind == MSAGEN_PICKLE_TENSOR && key->kind == MSAGEN_PICKLE_TEXT &&
-            memchr(key->u.text.data, '.', key->u.text.bytes))
-            return fail(r, "tensors both beside \"%s\" (%.*s) and inside it: which are meant? expected one state dict", name,
-                        msagen_clip(key->u.text.bytes), key->u.text.data);
+    for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+        if (msagen_value_is(key, names[i]))
+            return true;
+    return false;
+}
+
+/* What an optimizer keeps has the shapes of weights and is none. */
+static bool is_of_training(const struct msagen_value *key)
+{
+    static const char *const parts[] = {"optimizer", "optimiser", "scheduler", "scaler", "exp_avg", "momentum_buffer"};
+    char text[64];
+    if (key->kind != MSAGEN_PICKLE_TEXT || key->u.text.bytes >= sizeof text)
+        return false;
+    memcpy(text, key->u.text.data, key->u.text.bytes);
+    text[key->u.text.bytes] = '\0';
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i)
+        if (strstr(text, parts[i]))
+            return true;
+    return strcmp(text, "opt") == 0 || strcmp(text, "optim") == 0;
+}
+
+static bool is_weight(const struct msagen_value *value)
+{
+    return value->kind == MSAGEN_PICKLE_TENSOR && value->u.tensor.shape->u.list.count > 0;
+}
+
+/* Names of parts have dots; of a set without any, a handful may be statistics. */
+static bool looks_like_network(const struct msagen_value *value)
+{
+    const size_t first = value->kind == MSAGEN_PICKLE_DICT, step = first + 1;
+    size_t weights = 0;
+    if (value->kind != MSAGEN_PICKLE_DICT && value->kind != MSAGEN_PICKLE_LIST && value->kind != MSAGEN_PICKLE_TUPLE)
+        return false;
+    for (size_t i = first; i < value->u.list.count; i += step) {
+        if (!is_weight(value->u.list.items[i]))
+            continue;
+        const struct msagen_value *key = first ? value->u.list.items[i - 1] : NULL;
+        if (key && key->kind == MSAGEN_PICKLE_TEXT && memchr(key->u.text.data, '.', key->u.text.bytes))
+            return true;
+        weights += 1;
     }
-    *dict = inside;
-    return true;
+    return weights >= FEW;
+}
+
+/* Weights anywhere within a value, counted to FEW. */
+static size_t count_weights(struct search *s, const struct msagen_value *value, int depth)
+{
+    size_t weights = 0;
+    if (is_weight(value))
+        return 1;
+    if (depth >= MAX_OBJECT_DEPTH || s->visits >= MAX_VISITS ||
+        (value->kind != MSAGEN_PICKLE_DICT && value->kind != MSAGEN_PICKLE_LIST && value->kind != MSAGEN_PICKLE_TUPLE &&
+         value->kind != MSAGEN_PICKLE_OPAQUE))
+        return 0;
+    s->visits += 1 + value->u.list.count;
+    for (size_t i = 0; i < value->u.list.count && weights < FEW; ++i)
+        weights += count_weights(s, value->u.list.items[i], depth + 1);
+    return weights;
+}
+
+static void add_set(struct search *s, const struct msagen_value *value, const char *name)
+{
+    for (size_t i = 0; i < s->count; ++i)
+        if (s->sets[i].value == value)
+            return;
+    if (s->count == MAX_SETS)
+        return;
+    struct set *set = &s->sets[s->count++];
+    set->value = value;
+    snprintf(set->name, sizeof set->name, "%s", *name ? name : ".");
+}
+
+/* "ema" and the key "module": "ema.module". Keys that cannot be shown have no name of their own. */
+static void extend(char *to, size_t size, const char *path, const struct msagen_value *key, size_t index)
+{
+    const char *dot = *path ? "." : "";
+    if (!key)
+        snprintf(to, size, "%s%s%zu", path, dot, index);
+    else if (key->kind == MSAGEN_PICKLE_TEXT && key->u.text.bytes < 60 && msagen_is_text(key->u.text.data, key->u.text.bytes))
+        snprintf(to, size, "%s%s%.*s", path, dot, (int)key->u.text.bytes, key->u.text.data);
+    else
+        snprintf(to, size, "%s%s?", path, dot);
+}
+
+/* Add the sets at or below a value. */
+static void find_sets(struct search *s, const struct msagen_value *value, const struct msagen_value *key, const char *path, int depth)
+{
+    if (s->visits >= MAX_VISITS)
+        return;
+    if (value->kind == MSAGEN_PICKLE_OPAQUE) {
+        if (count_weights(s, value, 0) >= FEW)
+            add_set(s, value, path);
+        return;
+    }
+    if (value->kind != MSAGEN_PICKLE_DICT && value->kind != MSAGEN_PICKLE_LIST && value->kind != MSAGEN_PICKLE_TUPLE)
+        return;
+    s->visits += 1 + value->u.list.count;
+    if (looks_like_network(value) || (key && is_known_wrapper(key) && value->kind == MSAGEN_PICKLE_DICT && holds_tensors(value)))
+        add_set(s, value, path);
+    if (depth >= MAX_DEPTH)
+        return;
+    const size_t first = value->kind == MSAGEN_PICKLE_DICT, step = first + 1;
+    for (size_t i = first; i < value->u.list.count; i += step) {
+        const struct msagen_value *inner = first ? value->u.list.items[i - 1] : NULL;
+        char name[160];
+        if (inner && is_of_training(inner))
+            continue;
+        extend(name, sizeof name, path, inner, i);
+        find_sets(s, value->u.list.items[i], inner, name, depth + 1);
+    }
+}
+
+/* "model, model_ema and 3 more" */
+static void write_sets(char *text, size_t size, const struct search *s)
+{
+    size_t used = 0;
+    *text = '\0';
+    for (size_t i = 0; i < s->count && used < size; ++i) {
+        if (used + strlen(s->sets[i].name) + 32 > size) {
+            snprintf(text + used, size - used, " and %zu more", s->count - i);
+            return;
+        }
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", s->sets[i].name);
+    }
+}
+
+/* Why a file has no set: its values may be something that was meant as one. */
+static bool refuse_without(const struct msagen_value *root, const struct report *r)
+{
+    char keys[320];
+    for (size_t i = 1; i < root->u.list.count; i += 2) {
+        const struct msagen_value *inside = root->u.list.items[i], *value = inside;
+        if (inside->kind == MSAGEN_PICKLE_DICT && inside->u.list.count > 1)
+            value = inside->u.list.items[1];
+        if (msagen_pickle_is_array(value) || msagen_pickle_is_array(inside))
+            return fail(r, "its weights are NumPy arrays, which are not read: expected tensors of PyTorch (torch.from_numpy of each, then "
+                        "torch.save), or a safetensors file");
+    }
+    for (size_t i = 1; i < root->u.list.count; i += 2) {
+        const struct msagen_value *key = root->u.list.items[i - 1], *value = root->u.list.items[i];
+        if (is_known_wrapper(key) && value->kind == MSAGEN_PICKLE_OPAQUE && *msagen_pickle_class(value))
+            return fail(r, "%.*s is an object of class %.160s: expected its state_dict()", msagen_clip(key->u.text.bytes),
+                        key->u.text.data, msagen_pickle_class(value));
+    }
+    write_keys(keys, sizeof keys, "", root);
+    return fail(r, "holds no state dict: its keys are %s; expected tensors by name, or such a dict under state_dict, model, "
+                "model_state_dict or net", *keys ? keys : "none");
+}
+
+/* The set that is meant. */
+static const struct msagen_value *choose_set(struct msagen_checkpoint *c, const struct msagen_value *root, const struct report *r)
+{
+    struct search s = {0};
+    char names[400];
+    find_sets(&s, root, NULL, "", 0);
+    if (s.visits >= MAX_VISITS) {
+        fail(r, "holds more than %d values in lists and dicts: too many to look for weights in", MAX_VISITS);
+        return NULL;
+    }
+    if (s.count == 0 && holds_tensors(root))
+        add_set(&s, root, "");
+    if (s.count == 0) {
+        refuse_without(root, r);
+        return NULL;
+    }
+    write_sets(names, sizeof names, &s);
+    const struct set *chosen = s.count == 1 ? &s.sets[0] : NULL;
+    for (size_t i = 0; r->set && !chosen && i < s.count; ++i)
+        if (strcmp(s.sets[i].name, r->set) == 0)
+            chosen = &s.sets[i];
+    if (!chosen) {
+        fail(r, "holds %zu sets of weights: %s: expected --weights-key to say which one is meant, found %.100s", s.count, names,
+             r->set ? r->set : "none");
+        return NULL;
+    }
+    if (chosen->value->kind == MSAGEN_PICKLE_OPAQUE)
+        fail(r, "%s is an object of class %.160s: expected a state dict", chosen->name, msagen_pickle_class(chosen->value));
+    else if (chosen->value->kind != MSAGEN_PICKLE_DICT)
+        fail(r, "%s is a list of tensors without names: expected a state dict", chosen->name);
+    else {
+        snprintf(c->set, sizeof c->set, "%s", chosen->name);
+        return chosen->value;
+    }
+    return NULL;
 }
 
 static bool list_tensors(struct msagen_checkpoint *c, const struct msagen_value *root, const char *prefix, size_t prefix_length,
@@ -218,16 +389,9 @@ static bool list_tensors(struct msagen_checkpoint *c, const struct msagen_value 
 {
     if (root->kind != MSAGEN_PICKLE_DICT)
         return fail(r, "holds %s; expected a state dict or a training file", msagen_pickle_kind_name(root));
-    const struct msagen_value *dict = root;
-    r->error[0] = '\0';
-    if (!unwrap(&dict, 0, r) || r->error[0])
+    const struct msagen_value *dict = choose_set(c, root, r);
+    if (!dict)
         return false;
-    if (!holds_tensors(dict)) {
-        char keys[320];
-        write_keys(keys, sizeof keys, "", root);
-        return fail(r, "holds no state dict: its keys are %s; expected tensors by name, or such a dict under state_dict, model, "
-                    "model_state_dict or net", *keys ? keys : "none");
-    }
     if (dict == root)
         snprintf(c->container, sizeof c->container, "state dict");
     else
@@ -240,7 +404,10 @@ static bool list_tensors(struct msagen_checkpoint *c, const struct msagen_value 
         const struct msagen_value *key = dict->u.list.items[i], *value = dict->u.list.items[i + 1];
         const char *name = key->u.text.data;
         const size_t length = key->u.text.bytes;
-        if (value->kind != MSAGEN_PICKLE_TENSOR && !holds_tensors(value))
+        if (msagen_pickle_is_array(value))
+            return fail(r, "%.*s is a NumPy array beside tensors: expected a tensor of PyTorch",
+                        key->kind == MSAGEN_PICKLE_TEXT ? msagen_clip(length) : 1, key->kind == MSAGEN_PICKLE_TEXT ? name : "?");
+        if (value->kind != MSAGEN_PICKLE_TENSOR && (!holds_tensors(value) || is_of_training(key) || looks_like_network(value)))
             continue;
         if (key->kind != MSAGEN_PICKLE_TEXT)
             return fail(r, "a tensor whose name is %s: refused", msagen_pickle_kind_name(key));
@@ -363,6 +530,7 @@ static bool open_safetensors(struct msagen_checkpoint *c, const struct report *r
             return fail(r, "%s: its shape does not fit its %zu bytes", e->name, e->bytes);
     }
     snprintf(c->container, sizeof c->container, "state dict");
+    snprintf(c->set, sizeof c->set, ".");
     return true;
 }
 
@@ -433,7 +601,12 @@ static struct msagen_checkpoint *open_buffer(struct msagen_buffer *file, bool ma
 
 struct msagen_checkpoint *msagen_checkpoint_open(const char *path, char *error, size_t error_size)
 {
-    const struct report r = {path, error, error_size};
+    return msagen_checkpoint_open_set(path, NULL, error, error_size);
+}
+
+struct msagen_checkpoint *msagen_checkpoint_open_set(const char *path, const char *set, char *error, size_t error_size)
+{
+    const struct report r = {path, set, error, error_size};
     struct msagen_buffer *file = msagen_buffer_map(path, error, error_size);
     if (!file) {
         msagen_one_line(error);
@@ -450,7 +623,7 @@ static void release_borrowed(struct msagen_buffer *buffer)
 struct msagen_checkpoint *msagen_checkpoint_open_memory(const void *data, size_t bytes, const char *name, char *error,
                                                         size_t error_size)
 {
-    const struct report r = {name, error, error_size};
+    const struct report r = {name, NULL, error, error_size};
     struct msagen_buffer *file = malloc(sizeof *file);
     if (!file) {
         fail(&r, "out of memory");
@@ -488,6 +661,11 @@ const char *msagen_checkpoint_format(const struct msagen_checkpoint *c)
 const char *msagen_checkpoint_container(const struct msagen_checkpoint *c)
 {
     return c->container;
+}
+
+const char *msagen_checkpoint_set(const struct msagen_checkpoint *c)
+{
+    return c->set;
 }
 
 size_t msagen_checkpoint_count(const struct msagen_checkpoint *c)
@@ -538,7 +716,7 @@ static void release_pages(const unsigned char *data, size_t bytes)
 
 struct msagen_tensor *msagen_checkpoint_tensor(struct msagen_checkpoint *c, size_t index, char *error, size_t error_size)
 {
-    const struct report r = {c->path, error, error_size};
+    const struct report r = {c->path, NULL, error, error_size};
     const struct entry *e = &c->entries[index];
     size_t at = e->at, bytes = e->bytes;
     if (c->zip) {
@@ -562,7 +740,7 @@ struct msagen_tensor *msagen_checkpoint_tensor(struct msagen_checkpoint *c, size
 
 bool msagen_checkpoint_verify(struct msagen_checkpoint *c, char *error, size_t error_size)
 {
-    const struct report r = {c->path, error, error_size};
+    const struct report r = {c->path, NULL, error, error_size};
     char why[MSAGEN_ERROR_BYTES];
     for (size_t i = 0; c->zip && i < msagen_zip_count(c->zip); ++i)
         if (!msagen_zip_verified(c->zip, i, c->mapped ? release_pages : NULL, why, sizeof why))

@@ -15,6 +15,10 @@ struct msagen_checkpoint;
  * that starts with the path, for whatever is no checkpoint or not a sound one. */
 struct msagen_checkpoint *msagen_checkpoint_open(const char *path, char *error, size_t error_size);
 
+/* The same of a training file that may hold several sets of weights (live, averaged, teacher): `set` is the one that is meant, by its
+ * keys, "model_ema" or "ema.module"; "." is what lies beside the others. NULL: refused where there are several. A file with one set has that. */
+struct msagen_checkpoint *msagen_checkpoint_open_set(const char *path, const char *set, char *error, size_t error_size);
+
 /* The same from memory of the caller's, which must outlive checkpoint and tensors; `name` stands for the path. */
 struct msagen_checkpoint *msagen_checkpoint_open_memory(const void *data, size_t bytes, const char *name, char *error,
                                                         size_t error_size);
@@ -25,6 +29,9 @@ void msagen_checkpoint_close(struct msagen_checkpoint *checkpoint);
 const char *msagen_checkpoint_path(const struct msagen_checkpoint *checkpoint);
 const char *msagen_checkpoint_format(const struct msagen_checkpoint *checkpoint);       /* "pth", "safetensors" */
 const char *msagen_checkpoint_container(const struct msagen_checkpoint *checkpoint);    /* "training file: epoch, state_dict" */
+
+/* The keys under which the weights lie, as of msagen_checkpoint_open_set; "." for a bare state dict. */
+const char *msagen_checkpoint_set(const struct msagen_checkpoint *checkpoint);
 
 /* Tensors of the state dict in the file's order; names are unique, one line of UTF-8, prefixes kept. */
 size_t msagen_checkpoint_count(const struct msagen_checkpoint *checkpoint);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lua_checkpoint.c - msagen.checkpoint: checkpoint files for Lua.
  *
- *   open(path)          a checkpoint; an unsound file is an error of the user's, one line that starts with the path
+ *   open(path [, set])  a checkpoint; an unsound file is an error of the user's, one line that starts with the path.
+ *                       set: which of a training file's sets of weights is meant, by its keys, where it has several
+ *   c.set               the keys under which the weights lie: "state_dict", "." for a bare state dict
  *   c.path, c.format    "pth" or "safetensors"
  *   c.container         "state dict", or "training file: epoch, state_dict, ..."
  *   c.metadata          text -> text, of a safetensors; a new table each time
@@ -33,12 +35,12 @@ static struct msagen_checkpoint *check(lua_State *L)
 
 static int checkpoint_open(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = luaL_checkstring(L, 1), *set = luaL_optstring(L, 2, NULL);
     char why[MSAGEN_ERROR_BYTES];
     struct msagen_checkpoint **c = lua_newuserdatauv(L, sizeof *c, 1);
     *c = NULL;
     luaL_setmetatable(L, KIND);
-    *c = msagen_checkpoint_open(path, why, sizeof why);
+    *c = msagen_checkpoint_open_set(path, set, why, sizeof why);
     return *c ? 1 : msagen_fail(L, "%s", why);
 }
 
@@ -179,6 +181,8 @@ static int checkpoint_index(lua_State *L)
         lua_pushstring(L, msagen_checkpoint_format(c));
     else if (strcmp(field, "container") == 0)
         lua_pushstring(L, msagen_checkpoint_container(c));
+    else if (strcmp(field, "set") == 0)
+        lua_pushstring(L, msagen_checkpoint_set(c));
     else if (strcmp(field, "metadata") == 0)
         return push_metadata(L, c);
     else

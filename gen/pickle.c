@@ -13,6 +13,8 @@
 
 enum meaning {
     OPAQUE,             /* class or function whose results matter to nobody here */
+    ARRAY,              /* what makes an array of NumPy's: of no use here, but to be named */
+    FOREIGN_CLASS,      /* any other class: an object of it is kept unread */
     NAME_ONLY,          /* may be mentioned, not called */
     DICT_CLASS,
     LIST_CLASS,
@@ -93,10 +95,23 @@ static const struct msagen_pickle_global globals[] = {
     GLOBAL("_codecs", "encode", OPAQUE),
     GLOBAL("numpy.core.multiarray", "scalar", OPAQUE),
     GLOBAL("numpy._core.multiarray", "scalar", OPAQUE),
-    GLOBAL("numpy.core.multiarray", "_reconstruct", OPAQUE),
-    GLOBAL("numpy._core.multiarray", "_reconstruct", OPAQUE),
-    GLOBAL("numpy.core.numeric", "_frombuffer", OPAQUE),
-    GLOBAL("numpy._core.numeric", "_frombuffer", OPAQUE),
+    GLOBAL("numpy.core.multiarray", "_reconstruct", ARRAY),
+    GLOBAL("numpy._core.multiarray", "_reconstruct", ARRAY),
+    GLOBAL("numpy.core.numeric", "_frombuffer", ARRAY),
+    GLOBAL("numpy._core.numeric", "_frombuffer", ARRAY),
+    GLOBAL("numpy.random._pickle", "__randomstate_ctor", OPAQUE),
+    GLOBAL("numpy.random._pickle", "__generator_ctor", OPAQUE),
+    GLOBAL("numpy.random._pickle", "__bit_generator_ctor", OPAQUE),
+    GLOBAL("numpy", "float64", OPAQUE),
+    GLOBAL("numpy", "float32", OPAQUE),
+    GLOBAL("numpy", "int64", OPAQUE),
+    GLOBAL("numpy", "int32", OPAQUE),
+    GLOBAL("numpy", "bool_", OPAQUE),
+    GLOBAL("numpy", "str_", OPAQUE),
+    GLOBAL("copy_reg", "_reconstructor", OPAQUE),
+    GLOBAL("copyreg", "_reconstructor", OPAQUE),
+    GLOBAL("functools", "partial", OPAQUE),
+    GLOBAL("torch.serialization", "_get_layout", OPAQUE),
     GLOBAL("numpy", "dtype", OPAQUE),
     GLOBAL("numpy", "ndarray", NAME_ONLY),
     GLOBAL("pathlib", "PosixPath", OPAQUE),
@@ -110,6 +125,8 @@ static const struct msagen_pickle_global globals[] = {
     GLOBAL("datetime", "datetime", OPAQUE),
     GLOBAL("datetime", "date", OPAQUE),
     GLOBAL("datetime", "timedelta", OPAQUE),
+    GLOBAL("datetime", "time", OPAQUE),
+    GLOBAL("datetime", "timezone", OPAQUE),
     GLOBAL("__builtin__", "set", OPAQUE),
     GLOBAL("__builtin__", "frozenset", OPAQUE),
     GLOBAL("__builtin__", "complex", OPAQUE),
@@ -141,6 +158,12 @@ static const struct msagen_pickle_global globals[] = {
     GLOBAL("builtins", "tuple", NAME_ONLY),
     GLOBAL("builtins", "object", NAME_ONLY),
     GLOBAL("builtins", "bytes", NAME_ONLY),
+};
+
+/* Modules whose classes no honest file mentions: a pickle that does means to run something. */
+static const char *const suspect[] = {
+    "builtins", "__builtin__", "os", "posix", "nt", "subprocess", "sys", "importlib", "runpy", "pickle", "cPickle", "ctypes", "socket",
+    "shutil", "pty", "code", "marshal", "multiprocessing", "threading", "types", "inspect", "commands", "webbrowser", "platform",
 };
 
 /* Opcodes that are known and refused. The text opcodes of protocol 0 are among them: torch.save writes protocol 2 unless told. */
@@ -416,6 +439,33 @@ static bool same(const char *known, const char *text, size_t length)
     return strlen(known) == length && memcmp(known, text, length) == 0;
 }
 
+/* "module" or "module.anything" */
+static bool is_suspect(const char *module, size_t length)
+{
+    for (size_t i = 0; i < sizeof suspect / sizeof *suspect; ++i) {
+        const size_t known = strlen(suspect[i]);
+        if (length >= known && memcmp(suspect[i], module, known) == 0 && (length == known || module[known] == '.'))
+            return true;
+    }
+    return false;
+}
+
+/* A class that is not in the list, described by its names. */
+static const struct msagen_pickle_global *foreign_class(struct reader *r, const char *module, size_t module_length, const char *name,
+                                                        size_t name_length)
+{
+    struct msagen_pickle_global *global = allocate(r, sizeof *global);
+    char *full = allocate(r, module_length + name_length + 2);
+    if (!global || !full)
+        return NULL;
+    memcpy(full, module, module_length);
+    full[module_length] = '.';
+    memcpy(full + module_length + 1, name, name_length);
+    full[module_length + 1 + name_length] = '\0';
+    *global = (struct msagen_pickle_global){.module = "", .name = "", .meaning = FOREIGN_CLASS, .dtype = -1, .full = full};
+    return global;
+}
+
 static bool find_global(struct reader *r, const char *module, size_t module_length, const char *name, size_t name_length,
                         const struct msagen_pickle_global **global)
 {
@@ -424,7 +474,12 @@ static bool find_global(struct reader *r, const char *module, size_t module_leng
             *global = &globals[i];
             return true;
         }
-    if (name_length > 0 && isupper((unsigned char)name[0]))
+    const bool is_class = name_length > 0 && isupper((unsigned char)name[0]);
+    if (is_class && !is_suspect(module, module_length) && msagen_is_text(module, module_length) && msagen_is_text(name, name_length)) {
+        *global = foreign_class(r, module, module_length, name, name_length);
+        return *global != NULL;
+    }
+    if (is_class)
         return FAIL(r, "holds an object of class %.*s.%.*s, which no checkpoint needs: refused (save its state_dict())",
                     msagen_clip(module_length), module, msagen_clip(name_length), name);
     return FAIL(r, "calls %.*s.%.*s, which no checkpoint needs: refused", msagen_clip(module_length), module,
@@ -586,7 +641,13 @@ static struct msagen_value *call(struct reader *r, const struct msagen_value *ca
     case TUPLE_CLASS:
         return count == 1 && item[0]->kind == MSAGEN_PICKLE_TUPLE ? item[0] : new_value(r, MSAGEN_PICKLE_OPAQUE);
     case OPAQUE:
-        return new_value(r, MSAGEN_PICKLE_OPAQUE);
+    case ARRAY:
+    case FOREIGN_CLASS: {
+        struct msagen_value *object = new_list(r, MSAGEN_PICKLE_OPAQUE, item, count);
+        if (object)
+            object->u.list.of = global;
+        return object;
+    }
     default:
         FAIL(r, "byte %zu: calls %s: refused", r->at - 1, global->full);
         return NULL;
@@ -608,9 +669,7 @@ static bool set_items(struct reader *r, struct msagen_value *dict, struct msagen
 {
     if (count % 2)
         return FAIL(r, "byte %zu: malformed: a key without a value", r->at - 1);
-    if (dict->kind == MSAGEN_PICKLE_OPAQUE)
-        return true;
-    if (dict->kind != MSAGEN_PICKLE_DICT)
+    if (dict->kind != MSAGEN_PICKLE_DICT && dict->kind != MSAGEN_PICKLE_OPAQUE)
         return FAIL(r, "byte %zu: malformed: sets items of %s", r->at - 1, msagen_pickle_kind_name(dict));
     for (size_t i = 0; i < count; ++i)
         if (!append(r, dict, items[i]))
@@ -620,9 +679,7 @@ static bool set_items(struct reader *r, struct msagen_value *dict, struct msagen
 
 static bool append_items(struct reader *r, struct msagen_value *list, struct msagen_value **items, size_t count)
 {
-    if (list->kind == MSAGEN_PICKLE_OPAQUE)
-        return true;
-    if (list->kind != MSAGEN_PICKLE_LIST)
+    if (list->kind != MSAGEN_PICKLE_LIST && list->kind != MSAGEN_PICKLE_OPAQUE)
         return FAIL(r, "byte %zu: malformed: appends to %s", r->at - 1, msagen_pickle_kind_name(list));
     for (size_t i = 0; i < count; ++i)
         if (!append(r, list, items[i]))
@@ -630,17 +687,28 @@ static bool append_items(struct reader *r, struct msagen_value *list, struct msa
     return true;
 }
 
-/* obj.__setstate__(state): an OrderedDict's _metadata, a parameter's attributes. Nothing of it is needed. */
+/* obj.__setstate__(state): an OrderedDict's _metadata, a parameter's attributes. Nothing of it is needed, but an object of unknown
+ * class may have weights in it. */
 static bool build(struct reader *r)
 {
     if (!need(r, 2))
         return false;
-    const struct msagen_value *object = top(r, 1);
+    struct msagen_value *object = top(r, 1);
     if (object->kind != MSAGEN_PICKLE_DICT && object->kind != MSAGEN_PICKLE_LIST && object->kind != MSAGEN_PICKLE_TENSOR &&
         object->kind != MSAGEN_PICKLE_OPAQUE)
         return FAIL(r, "byte %zu: malformed: gives a state to %s", r->at - 1, msagen_pickle_kind_name(object));
+    if (object->kind == MSAGEN_PICKLE_OPAQUE && !append(r, object, top(r, 0)))
+        return false;
     r->depth -= 1;
     return true;
+}
+
+/* A file that is nothing but an object, or a class, has no weights that can be read. */
+static bool is_foreign(const struct msagen_value *value)
+{
+    if (value->kind == MSAGEN_PICKLE_GLOBAL)
+        return value->u.global->meaning == FOREIGN_CLASS;
+    return value->kind == MSAGEN_PICKLE_OPAQUE && value->u.list.of && value->u.list.of->meaning == FOREIGN_CLASS;
 }
 
 static bool memo_put(struct reader *r, uint64_t index)
@@ -837,7 +905,9 @@ static bool run(struct reader *r)
         if (r->at < r->bytes)
             return FAIL(r, "%zu bytes follow its end: refused", r->bytes - r->at);
         r->pickle->root = top(r, 0);
-        return true;
+        return !is_foreign(r->pickle->root) ||
+               FAIL(r, "holds an object of class %.160s, which no checkpoint needs: refused (save its state_dict())",
+                    msagen_pickle_class(r->pickle->root));
     }
     return FAIL(r, "it ends without a STOP: truncated");
 }
@@ -897,6 +967,21 @@ const char *msagen_pickle_kind_name(const struct msagen_value *value)
         [MSAGEN_PICKLE_OPAQUE] = "an object",
     };
     return names[value->kind];
+}
+
+const char *msagen_pickle_class(const struct msagen_value *value)
+{
+    const struct msagen_pickle_global *of = NULL;
+    if (value->kind == MSAGEN_PICKLE_GLOBAL)
+        of = value->u.global;
+    else if (value->kind == MSAGEN_PICKLE_OPAQUE)
+        of = value->u.list.of;
+    return of ? of->full : "";
+}
+
+bool msagen_pickle_is_array(const struct msagen_value *value)
+{
+    return value->kind == MSAGEN_PICKLE_OPAQUE && value->u.list.of && value->u.list.of->meaning == ARRAY;
 }
 
 bool msagen_value_is(const struct msagen_value *value, const char *text)

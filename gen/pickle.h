@@ -24,7 +24,7 @@ enum msagen_pickle_kind {
     MSAGEN_PICKLE_GLOBAL,       /* a known class or function, by name */
     MSAGEN_PICKLE_STORAGE,
     MSAGEN_PICKLE_TENSOR,
-    MSAGEN_PICKLE_OPAQUE        /* well-formed and of no interest: numpy scalars, paths, sets, huge integers */
+    MSAGEN_PICKLE_OPAQUE        /* well-formed and of no interest by itself: numpy scalars, paths, sets, huge integers, objects of any class */
 };
 
 struct msagen_pickle_global;
@@ -40,9 +40,10 @@ struct msagen_value {
             size_t bytes;
         } text;                 /* TEXT, BYTES */
         struct {
-            struct msagen_value **items;    /* DICT: key, value, key, value, ... in order of insertion */
+            struct msagen_value **items;    /* DICT: key, value, key, value, ... in order of insertion; OPAQUE: what it was given */
             size_t count, room;
-        } list;                 /* TUPLE, LIST, DICT */
+            const struct msagen_pickle_global *of;      /* OPAQUE: its class or the function that made it, or NULL */
+        } list;                 /* TUPLE, LIST, DICT, OPAQUE */
         const struct msagen_pickle_global *global;
         struct {
             const struct msagen_pickle_global *type;
@@ -60,7 +61,8 @@ struct msagen_value {
 struct msagen_pickle;
 
 /* Read a pickle of protocol 2 to 5; data must outlive the result. NULL and a text in error for everything else: an opcode
- * or a name that no checkpoint needs, a malformed or truncated stream, one that exceeds the limits above. */
+ * or a function that no checkpoint needs, a malformed or truncated stream, one that exceeds the limits above, one that is nothing
+ * but an object. Objects of unknown classes inside are OPAQUE: no code of theirs is known here, let alone executed. */
 struct msagen_pickle *msagen_pickle_read(const void *data, size_t bytes, char *error, size_t error_size);
 void msagen_pickle_free(struct msagen_pickle *pickle);
 
@@ -74,6 +76,12 @@ size_t msagen_pickle_storage_unit(const struct msagen_value *storage);
 
 /* "a tensor", "a list", ... */
 const char *msagen_pickle_kind_name(const struct msagen_value *value);
+
+/* What an OPAQUE value is, "argparse.Namespace", or "" where nothing is known. It lasts as long as the pickle. */
+const char *msagen_pickle_class(const struct msagen_value *value);
+
+/* Whether it is an array of NumPy's. */
+bool msagen_pickle_is_array(const struct msagen_value *value);
 
 bool msagen_value_is(const struct msagen_value *value, const char *text);
 

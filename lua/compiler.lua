@@ -26,9 +26,10 @@ compiler.passes = { "prune", "fuse", "schedule", "memory" }
 -- @field text_prompts path of a .safetensors  @field name folder of one device among several
 -- @field weights "mapped" (default) or "stream": fetched by the layers through hooks of the product
 -- @field stream_buffer bytes that each of the two buffers for them may have at most
+-- @field ignore list of beginnings of names: tensors that are known to be of no use  @field weights_key which set of weights of a training file with several
 compiler.options = { checkpoint = "string", board = "string or table", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
   decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", cores = "integer", base = "string", banks = "table",
-  text_prompts = "string", name = "string", weights = "string", stream_buffer = "integer" }
+  text_prompts = "string", name = "string", weights = "string", stream_buffer = "integer", ignore = "table", weights_key = "string" }
 
 local function check_device(device, where)
   for key, value in pairs(device) do
@@ -129,15 +130,15 @@ function compiler.schedule(device, where, draft)
   local options = {}
   for key, value in pairs(device) do options[key] = value end
   local files = {}
-  local function open(path)
-    files[#files + 1] = require("msagen.checkpoint").open(path)
+  local function open(path, set)
+    files[#files + 1] = require("msagen.checkpoint").open(path, set)
     return files[#files]
   end
-  options.base = device.base and open(device.base)
+  options.base = device.base and open(device.base, device.weights_key)
   local models, names, count, streamed = {}, {}, device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
   if count > (board.cores or cores.MOST) then fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count) end
   for i, source in ipairs(sources(device, where)) do
-    local model = import.load(open(source.path), options)
+    local model = import.load(open(source.path, device.weights_key), options)
     if device.text_prompts then model.texts = require("import.text").load(device.text_prompts, model, open) end
     models[i], names[i] = model, source.name
   end
@@ -204,7 +205,7 @@ local function manifest(build, device, blob, info, files)
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },
     arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
     cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order, feedback = m.training.feedback or "none",
-    max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind,
+    max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind, preparation = m.preparation,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
     build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),
@@ -280,7 +281,7 @@ function compiler.build(device, dir, where, progress)
   target:close()
   if not ok then error(target:renamed(message), 0) end
   for _, bank in ipairs(build.banks) do
-    for _, warning in ipairs(bank.model.warnings) do require("progress").say("warning: %s%s", bank.name and bank.name .. ": " or "", warning) end
+    for _, warning in ipairs(bank.model.warnings) do require("progress").warn(warning, bank.name) end
   end
   return build
 end

@@ -2,6 +2,7 @@
 --- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first, since
 -- their places are part of the text.
 local fail = require "fail"
+local finite = require "import.finite"
 local network = require "network"
 local reference = require "msagen.reference"
 local segment = require "segment"
@@ -17,7 +18,9 @@ local SCRIPT_SEES = { "assert", "error", "ipairs", "next", "pairs", "select", "t
 
 -- Fourier features of the positions, [g*g, E]: made in f32-fma-1 for every board, so that classes differ in their blob's header alone.
 local function dense_position(model)
-  local gaussian = model.tensor["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"]
+  local name = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+  local gaussian = model.tensor[name]
+  finite.check(model, name)
   return reference.position(gaussian, model.grid):rename(gaussian.name)
 end
 
@@ -26,15 +29,19 @@ local function prompt_rows(model)
   local E = model.out
   local t, root = model.tensor, "prompt_encoder."
   local values = {}
-  local function add(source)
+  local function put(source)
     for _, v in ipairs(source:reshape { source:numel() }:totable()) do values[#values + 1] = v end
   end
-  add(t[root .. "pe_layer.positional_encoding_gaussian_matrix"])
-  for i = 0, 3 do add(t[("%spoint_embeddings.%d.weight"):format(root, i)]) end
-  add(t[root .. "not_a_point_embed.weight"])
-  add(t["mask_decoder.iou_token.weight"])
-  add(t["mask_decoder.mask_tokens.weight"])
-  if model.texts then add(model.texts.matrix) end
+  local function add(name)
+    finite.check(model, name)
+    put(t[name])
+  end
+  add(root .. "pe_layer.positional_encoding_gaussian_matrix")
+  for i = 0, 3 do add(("%spoint_embeddings.%d.weight"):format(root, i)) end
+  add(root .. "not_a_point_embed.weight")
+  add "mask_decoder.iou_token.weight"
+  add "mask_decoder.mask_tokens.weight"
+  if model.texts then put(model.texts.matrix) end
   return tensor.from(values, { #values // E, E }):rename "prompt_encoder"
 end
 
@@ -91,7 +98,9 @@ function emit.weights(build, path, progress)
   end)
   if not ok then
     blob:abort()
-    error(result, 0)
+    local models = {}
+    for i, bank in ipairs(banks) do models[i] = bank.model end
+    error(finite.located(models, result), 0)
   end
   for _, L in ipairs(graph.fused) do L.weights_at = (result.places[L.name] or 0) // 4 end
   result.position_at = result.places.position // 4

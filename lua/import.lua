@@ -9,6 +9,7 @@ local bases = require "import.base"
 local depths = require "import.depth"
 local dialects = require "import.dialects"
 local files = require "import.file"
+local harmless = require "import.harmless"
 local names = require "import.names"
 local network = require "import.network"
 local preparation = require "import.preparation"
@@ -84,13 +85,20 @@ local function refuse_missing(ckpt, base, missing, traits, present, spell)
     partial and not base and "; this looks like an adapter-only file: --base FILE names the backbone that it was trained on" or "")
 end
 
---- What a tensor outside the expected ones is: a reason why it is dead, or nil for one that must not be ignored.
-local function foreign(key)
-  if key == "pixel_mean" or key == "pixel_std" then return "the dialect's own mean and deviation are used" end
-  if key:match("%.?total_ops$") or key:match("%.?total_params$") then return "a profiler's counter" end
-  if not key:match("^image_encoder%.") and not key:match("^prompt_encoder%.") and not key:match("^mask_decoder%.") then
-    return "not of the network: neither image_encoder, prompt_encoder nor mask_decoder"
-  end
+-- The first of a list of tensors, and how many others there are.
+local function first_of(list)
+  return names.show(list[1].name) .. (#list > 1 and (" (and %d other%s)"):format(#list - 1, #list > 2 and "s" or "") or "")
+end
+
+-- A tensor that a part would have to compute with.
+local function refuse_inside(unknown, dialect)
+  fail("%s: %s: unknown tensor in a part that computes; expected only tensors of %s; --ignore PREFIX builds without it", unknown[1].path, first_of(unknown), dialect.name)
+end
+
+-- One beside the parts that no list of harmless names has.
+local function refuse_beside(unknown)
+  fail("%s: %s: expected no tensor beside image_encoder, prompt_encoder and mask_decoder but known harmless ones, found %d that no part computes with; "
+    .. "--ignore PREFIX drops what is known to be of no use", unknown[1].path, first_of(unknown), #unknown)
 end
 
 --- All tensors by SAM's name, the checkpoint's before the base's; and those that both hold.
@@ -98,7 +106,7 @@ local function gather(file, base, to_sam)
   local present, both = {}, {}
   for _, one in ipairs(file.list) do
     one.sam = to_sam(one.key)
-    present[one.sam] = one
+    if not one.dropped then present[one.sam] = one end
   end
   if base then
     local base_to_sam = names.speller(base.spelling)
@@ -106,7 +114,9 @@ local function gather(file, base, to_sam)
       one.sam = base_to_sam(one.key)
       local own = present[one.sam]
       one.replaced = nil
-      if own and own.file == "checkpoint" then
+      if one.dropped then
+        own = one
+      elseif own and own.file == "checkpoint" then
         one.replaced = true
         both[#both + 1] = { sam = one.sam, own = own, other = one }
       elseif not own then
@@ -129,7 +139,9 @@ local function match(file, base, dialect, traits, options)
   end
 
   local keys = {}
-  for _, one in ipairs(file.all) do keys[#keys + 1] = one.sam end
+  for _, one in ipairs(file.all) do
+    if not one.dropped then keys[#keys + 1] = one.sam end
+  end
   local counts = count(keys)
   local expected = network.tensors(counts, traits, options, present)
 
@@ -139,6 +151,23 @@ local function match(file, base, dialect, traits, options)
     entries[entry.name] = entry
     if not entry.found and not entry.optional then missing[#missing + 1] = entry.name end
   end
+
+  local inside, beside = {}, {}
+  for _, one in ipairs(file.all) do
+    local entry = entries[one.sam]
+    one.entry, one.foreign, one.unknown = nil, one.dropped, nil
+    if one.dropped then -- file.read says why
+    elseif entry and entry.found == one then
+      one.entry = entry
+    elseif not (entry and one.replaced) then
+      one.foreign = harmless.why(one.key)
+      one.unknown = not one.foreign
+      local list = names.wrapper(one.key) == "" and inside or beside
+      if one.unknown then list[#list + 1] = one end
+    end
+  end
+  if #inside > 0 and not expected.truncated then refuse_inside(inside, dialect) end
+  if #missing > 0 and #beside > 0 then refuse_beside(beside) end
   if #missing > 0 then refuse_missing(file, base, missing, traits, present, spell) end
 
   local bound = {}
@@ -155,18 +184,6 @@ local function match(file, base, dialect, traits, options)
     end
   end
 
-  for _, one in ipairs(file.all) do
-    local entry = entries[one.sam]
-    one.entry, one.foreign = nil, nil
-    if entry and entry.found == one then
-      one.entry = entry
-    elseif not (entry and one.replaced) then
-      one.foreign = foreign(one.key)
-      if not one.foreign then
-        fail("%s: %s: unknown tensor in a part that computes; expected only tensors of %s", one.path, names.show(one.name), dialect.name)
-      end
-    end
-  end
   local computing = {}
   for _, pair in ipairs(both) do
     if entries[pair.sam] then computing[#computing + 1] = pair end
@@ -174,7 +191,7 @@ local function match(file, base, dialect, traits, options)
 
   local value = {}
   for variable, binding in pairs(bound) do value[variable] = binding.size end
-  return { entries = entries, value = value, counts = counts, spell = spell, expected = expected, both = computing }
+  return { entries = entries, value = value, counts = counts, spell = spell, expected = expected, both = computing, unknown = beside }
 end
 
 local function divides(ckpt, whole, part, what, ...)
@@ -385,7 +402,9 @@ local function fates(file, base, entries)
   local list = {}
   for i, one in ipairs(file.all) do
     local fate, why
-    if one.foreign then
+    if one.unknown then
+      fate, why = "unknown", "of no part that computes, and no known harmless name"
+    elseif one.foreign then
       fate, why = "dead", one.foreign
     elseif one.replaced then
       fate, why = "dead", "the checkpoint has its own"
@@ -412,9 +431,10 @@ end
 -- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names. `entries` is the
 -- network's list of tensors (import/network.lua), each with what it was found as.
 function import.plan(ckpt, options)
-  options = setmetatable({ depth = options and options.depth or 1 }, { __index = options or {} })
-  local file = files.read(ckpt, "checkpoint")
-  local base = options.base and files.read(options.base, "base")
+  local told = options or {}
+  options = setmetatable({ depth = told.depth or 1 }, { __index = told })
+  local file = files.read(ckpt, "checkpoint", options)
+  local base = options.base and files.read(options.base, "base", options)
   if base then base.spelling = bases.spelling(base) end
   local traits = base and bases.traits(file, base) or names.traits(file.keys)
   file.all = table.move(file.list, 1, #file.list, 1, {})
@@ -462,12 +482,18 @@ function import.plan(ckpt, options)
   else
     table.insert(model.choices, 1, { option = "--dialect", values = model.candidates, why = "their tensors are alike" })
   end
+  if #fit.unknown > 0 then
+    model.unknown = fit.unknown
+    table.insert(model.choices, { option = "--ignore", values = { "PREFIX" },
+      why = ("if %s beside the network %s known to be of no use"):format(first_of(fit.unknown), #fit.unknown > 1 and "are" or "is") })
+  end
   model.global_list = model.global and indices(model.global, counts.blocks)
 
+  model.preparation = preparation.text(model.image_size, candidates)
   resampling(model, entries, value)
   find_zero_tables(model, entries)
   model.fates = fates(file, base, entries)
-  model.warnings = warnings(file, base, dialect, traits, model, entries, candidates, place.table_grid, place.undecided, options.resolution)
+  model.warnings = warnings(file, base, dialect, traits, model, entries, candidates, place, told)
   return model, entries
 end
 
@@ -481,6 +507,7 @@ end
 -- base (an open checkpoint that supplies what the file lacks: import/base.lua).
 function import.load(ckpt, options)
   local model, entries = import.plan(ckpt, options)
+  if model.unknown then refuse_beside(model.unknown) end
   for _, choice in ipairs(model.choices) do
     fail("%s: %s: expected %s (%s), found none", ckpt.path, choice.option, alternatives(choice.values), choice.why)
   end

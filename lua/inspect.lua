@@ -5,6 +5,7 @@ local banks = require "import.banks"
 local dialects = require "import.dialects"
 local import = require "import"
 local names = require "import.names"
+local preparation = require "import.preparation"
 local shapes = require "import.shapes"
 
 local inspect = {}
@@ -36,12 +37,14 @@ end
 
 --- Look at an open checkpoint, on the open checkpoint `base` if there is one. Fails with one line where it is no model that msagen knows.
 -- Gives the report, and the plan that it was made from.
-function inspect.report(ckpt, base)
-  local model = import.plan(ckpt, { base = base })
+-- options: ignore, weights_key (import/file.lua)
+function inspect.report(ckpt, base, options)
+  options = options or {}
+  local model = import.plan(ckpt, { base = base, ignore = options.ignore, weights_key = options.weights_key })
   local totals = { used = 0, folded = 0, resampled = 0, dead = 0 }
   local values, tensors = 0, {}
   for i, fate in ipairs(model.fates) do
-    totals[fate.fate] = totals[fate.fate] + 1
+    totals[fate.fate] = (totals[fate.fate] or 0) + 1
     values = values + elements(fate.shape)
     tensors[i] = { name = names.show(fate.name), shape = fate.shape, dtype = fate.dtype, fate = fate.fate, why = fate.why, file = fate.file }
   end
@@ -54,21 +57,20 @@ function inspect.report(ckpt, base)
       width = model.dim, blocks = model.blocks, heads = model.heads, mlp = model.mlp, window = model.window,
       global_blocks = model.global_list, out = model.out, adapters = model.adapters, lora = model.lora,
       pad = model.pad, first_self_attention = model.first_self_attention, mask_rule = model.mask_rule, mask_tokens = model.decoder.masks,
-      resize = model.resize, decoder = model.decoder,
+      resize = model.resize, preparation = model.preparation, decoder = model.decoder,
       default_size = model.image_size,
       normalise = either(model.candidates, function(d) return d.normalise end),
       training_clicks = either(model.candidates, function(d) return clicks[d.training.clicks] end),
       training_upsampling = either(model.candidates, function(d) return d.training.upsampling end),
     },
     totals = totals, values = values, tensors = tensors, warnings = model.warnings,
+    spoken_normalise = either(model.candidates, function(d) return preparation.normalisations[d.normalise].spoken end),
   }, model
 end
 
 local spoken = {
-  resize = { squash = "squash to a square", longest = "longest side, padded at the bottom and right" },
   pad = { zero = "zeros", norm1_bias = "norm1's bias" },
   mask_rule = { multimask = "mask 0, or 1 to %d with --multimask", first = "the first n of %d, n = --classes" },
-  normalise = { ["unit"] = "x/255", ["imagenet255"] = "(x-mean)/std", ["unit | imagenet255"] = "x/255 | (x-mean)/std" },
 }
 
 local function join(list, separator)
@@ -140,11 +142,12 @@ function inspect.text(report)
   say("decoder", "%d layers, heads %d (no tensor tells), mlp %d, cross attention %d wide, %d mask tokens",
     decoder.layers, decoder.heads, decoder.mlp, decoder.cross, decoder.masks)
   say("masks", spoken.mask_rule[model.mask_rule], model.mask_rule == "first" and decoder.masks or decoder.masks - 1)
-  say("input", "%s; %s", spoken.resize[model.resize], spoken.normalise[model.normalise] or model.normalise)
+  say("input", "%s; %s", preparation.resizes[model.resize].spoken, report.spoken_normalise)
+  say("image", "%s", model.preparation)
   say("window padding", "%s", spoken.pad[model.pad])
   say("in training", "clicks %s, masks up-sampled: %s", model.training_clicks, model.training_upsampling)
-  say("tensors", "%d, of %d values: %d used, %d folded, %d resampled, %d dead", #report.tensors, report.values,
-    totals.used, totals.folded, totals.resampled, totals.dead)
+  say("tensors", "%d, of %d values: %d used, %d folded, %d resampled, %d dead%s", #report.tensors, report.values,
+    totals.used, totals.folded, totals.resampled, totals.dead, totals.unknown and (", %d unknown"):format(totals.unknown) or "")
   local lines = columns(rows)
 
   for _, choice in ipairs(report.choices) do
@@ -175,6 +178,7 @@ function inspect.json(report)
   for _, key in ipairs { "image_size", "grid", "window", "global_blocks", "default_size" } do
     if report.model[key] == nil then report.model[key] = null end
   end
+  report.spoken_normalise = nil
   array(report.candidates)
   array(report.choices)
   for _, choice in ipairs(report.choices) do array(choice.values) end
@@ -221,9 +225,9 @@ function inspect.shared_json(shared)
 end
 
 --- Everything about several open checkpoints: their reports, and what they share.
-function inspect.several(ckpts, base)
+function inspect.several(ckpts, base, options)
   local reports, models = {}, {}
-  for i, ckpt in ipairs(ckpts) do reports[i], models[i] = inspect.report(ckpt, base) end
+  for i, ckpt in ipairs(ckpts) do reports[i], models[i] = inspect.report(ckpt, base, options) end
   return reports, banks.compare(models)
 end
 

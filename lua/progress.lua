@@ -1,32 +1,42 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A progress line on standard error, where that is a terminal; nothing elsewhere.
+--- A progress line on standard error, where that is a terminal; nothing elsewhere. Whatever else is written to standard error in the
+-- meantime clears it first.
 local sys = require "msagen.sys"
 
 local progress = {}
-local shown = 0 -- characters of the line that stands there
 
-local function finish()
-  if shown > 0 then io.stderr:write("\r", (" "):rep(shown), "\r") end
-  shown = 0
+local width = 0 -- of the line that is shown
+
+--- Take the line away, if one is shown: what is written next stands in a line of its own.
+function progress.clear()
+  if width > 0 then io.stderr:write("\r", (" "):rep(width), "\r") end
+  width = 0
+end
+
+--- Show how far something is.
+function progress.show(text, done, total)
+  local line = ("[%3d%%] %s"):format(total > 0 and done * 100 // total or 100, text)
+  io.stderr:write("\r", line, (" "):rep(math.max(0, width - #line)))
+  io.stderr:flush()
+  width = #line
 end
 
 --- Print a line of its own on standard error, wherever the progress is.
 function progress.say(format, ...)
-  finish()
+  progress.clear()
   io.stderr:write("msagen: ", format:format(...), "\n")
   io.stderr:flush()
 end
 
+--- The same for a warning. @param about what it is about, or nil
+function progress.warn(text, about) progress.say("warning: %s%s", about and about .. ": " or "", text) end
+
+local function nothing() end
+
 --- @return show(text, done, total), finish()
 function progress.begin()
-  if not sys.isatty(2) then return function() end, function() end end
-  local function show(text, done, total)
-    local line = ("[%3d%%] %s"):format(total > 0 and done * 100 // total or 100, text)
-    io.stderr:write("\r", line, (" "):rep(math.max(0, shown - #line)))
-    io.stderr:flush()
-    shown = #line
-  end
-  return show, finish
+  if not sys.isatty(2) then return nothing, nothing end
+  return progress.show, progress.clear
 end
 
 return setmetatable(progress, { __call = progress.begin })

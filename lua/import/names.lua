@@ -36,6 +36,17 @@ function names.prefix(list)
   return prefix
 end
 
+local PARTS = { image_encoder = true, prompt_encoder = true, mask_decoder = true }
+
+--- What stands before SAM's part in a name: "module.", "model_ema.module." or ""; nil where the name is of no part.
+function names.wrapper(name)
+  local at = 1
+  for word, behind in name:gmatch "([^.]*)%.()" do
+    if PARTS[word] then return name:sub(1, at - 1) end
+    at = behind
+  end
+end
+
 --- One more than the largest index N in names `head .. N .. "."`; 0 if there is none.
 -- Indices of five digits and more are no layers of ours: such names stay unknown.
 function names.count(list, head)

@@ -172,6 +172,7 @@ function network.tensors(counts, traits, options, present)
     decoder(list, counts, traits)
   end)
   if not ok and problem ~= enough then error(problem, 0) end
+  list.truncated = not ok
   return list
 end
 

@@ -1,5 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What a person should know before trusting the masks: legal oddities of the file, and what nothing in it tells.
+-- What a person should know before trusting the masks: legal oddities of the file, and what nothing in it tells. A question that an option has
+-- answered is not asked; where one is open, the warning says what the build assumes.
+
+local closed = require "closed"
+local names = require "import.names"
 
 local function blocks_text(list)
   return #list == 1 and "block " .. list[1] or "blocks " .. table.concat(list, ",")
@@ -24,18 +28,59 @@ local function borrowed_warnings(warn, dialect, model, entries, resolution_told)
   local own = tables > 0
   if dialect.grid_from == "pos_embed" then own = entries["image_encoder.pos_embed"].found.file == "checkpoint" end
   if model.file_grid and not own and not resolution_told then
-    warn("the resolution is not in the file: %d is the base's (--resolution)", model.file_size)
+    warn("The resolution is not in the file. Building for %d: %d is the base's (use --resolution PX if the file was trained at another).", model.file_size, model.file_size)
   end
 end
 
---- The warnings of a plan, as texts; the arguments are import.plan()'s.
-return function(file, base, dialect, traits, model, entries, candidates, table_grid, undecided, told)
+-- Tensors that the user let go, by option.
+local function ignored_warnings(warn, file)
+  local count, first = {}, {}
+  for _, one in ipairs(file.all) do
+    if one.ignored then
+      count[one.ignored] = (count[one.ignored] or 0) + 1
+      first[one.ignored] = first[one.ignored] or one.name
+    end
+  end
+  for _, prefix in ipairs(closed.sorted(count)) do
+    warn("%d tensor%s ignored (--ignore %s), the first %s: the build computes without", count[prefix], count[prefix] > 1 and "s are" or " is", names.show(prefix),
+      names.show(first[prefix]))
+  end
+end
+
+-- Depths, resolutions and global blocks that the file leaves open, or that the build changes.
+local function geometry_warnings(warn, file, dialect, model, place, told)
+  local table_grid = place.table_grid
+  if not model.file_grid and table_grid and not told.resolution then
+    warn("The resolution is not in the file (its global tables are %d long at any). Building for %d; use --resolution PX if it was trained at another.",
+      2 * table_grid - 1, dialect.default_size)
+  end
+  if model.file_grid and model.grid and model.grid ~= model.file_grid then
+    warn("Positions are resampled from the file's resolution, %d, to %d: masks may be less accurate than at %d.", model.file_size, model.image_size, model.file_size)
+  end
+  if place.undecided and not told.global_blocks then
+    warn("Grid and window are both %d: which blocks are global is not in the file. It matters only at another resolution (--global-blocks).", table_grid)
+  end
+  local depth_adapter = false
+  for _, one in ipairs(file.all) do
+    if one.key:match("%.Depth_Adapter%.") then depth_adapter = true end
+  end
+  if depth_adapter and not told.depth then
+    warn "The file has Depth_Adapters, which 2-D and 3-D training both save. Building for 2-D; use --depth N if it was trained on volumes of N slices."
+  end
+end
+
+--- The warnings of a plan, as texts; the arguments are import.plan()'s. told: the options as the user gave them
+return function(file, base, dialect, traits, model, entries, candidates, place, told)
   local list = {}
   local function warn(...) list[#list + 1] = (...):format(select(2, ...)) end
 
   for _, candidate in ipairs(candidates) do
-    for _, text in ipairs(candidate.warnings) do list[#list + 1] = text end
+    for _, one in ipairs(candidate.warnings) do
+      if type(one) == "string" then list[#list + 1] = one
+      elseif not one.option or told[one.option] == nil then list[#list + 1] = one.text end
+    end
   end
+  ignored_warnings(warn, file)
 
   local zero = {}
   for i = 0, model.blocks - 1 do
@@ -52,21 +97,7 @@ return function(file, base, dialect, traits, model, entries, candidates, table_g
   elseif dialect.pad_without_adapters and not traits.encoder_adapters and not traits.lora then
     warn "neither adapters nor LoRA pairs: taken for a file with merged LoRA pairs, whose blocks normalise before they pad"
   end
-  if base then borrowed_warnings(warn, dialect, model, entries, told) end
-  if not model.file_grid and table_grid then
-    warn("the resolution is not in the file (its global tables are %d long at any): %d unless --resolution says otherwise",
-      2 * table_grid - 1, dialect.default_size)
-  end
-  if undecided then
-    warn("grid and window are both %d: which blocks are global is not in the file; it matters only at another resolution (--global-blocks)", table_grid)
-  end
-
-  local depth_adapter = false
-  for _, one in ipairs(file.all) do
-    if one.key:match("%.Depth_Adapter%.") then depth_adapter = true end
-  end
-  if depth_adapter and model.depth == 1 then
-    warn "Depth_Adapter is in the files of 2-D and 3-D programs alike: whether this one saw volumes, and of how many slices, is not in it (--depth)"
-  end
+  if base then borrowed_warnings(warn, dialect, model, entries, told.resolution) end
+  geometry_warnings(warn, file, dialect, model, place, told)
   return list
 end

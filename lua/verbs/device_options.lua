@@ -34,6 +34,12 @@ local function one_of(...)
   end
 end
 
+--- Declare the options that say which of a file's tensors count.
+function options.of_tensors(command)
+  command:option("--weights-key", "Which set of weights is meant, where a training file holds several: the key, or the names' prefix, under which it lies."):argname("KEY"):target("weights_key")
+  command:option("--ignore", "Drop the tensors whose names begin so, which are known to be of no use; repeated."):argname("PREFIX"):count("*")
+end
+
 --- Declare the argument and the options that describe a device.
 function options.setup(command)
   command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there are banks."):argname("SCRIPT.lua|CHECKPOINT"):args "?"
@@ -61,10 +67,11 @@ function options.setup(command)
   command:option("--weights", "mapped (default), or stream: the layers fetch their weights through hooks of the product, each while the one before works."):argname("HOW"):convert(one_of("mapped", "stream"))
   command:option("--stream-buffer", "With --weights stream: bytes that each of the two buffers may have at most. Default: as large as the layers' weights."):argname("BYTES"):target("stream_buffer"):convert(integer)
   command:flag("--trust", "Run the build script with all of Lua: files, programs, modules. Without it a script reaches none of them, and has a second and 256 MiB.")
+  options.of_tensors(command)
   command:option("--prefix", "Prefix of all names, so that one program can hold several models. Default: msa."):argname "NAME"
 end
 
-local FIELDS = { "board", "resolution", "depth", "precision", "cores", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix", "base", "text_prompts", "weights", "stream_buffer" }
+local FIELDS = { "board", "resolution", "depth", "precision", "cores", "dialect", "classes", "chunk", "decoder_heads", "global_blocks", "click_order", "prefix", "base", "text_prompts", "weights", "stream_buffer", "weights_key" }
 
 -- Of Lua, what a build script sees.
 local SEES = { "_VERSION", "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
@@ -140,6 +147,7 @@ function options.devices(args)
       if args[field] ~= nil then device[field] = args[field] end
     end
     if banks then device.banks = banks end
+    if args.ignore and #args.ignore > 0 then device.ignore = args.ignore end
     list[i] = { device = device }
     if several then
       local name = device.name or type(device.board) == "table" and device.board.name or device.board

@@ -1,24 +1,27 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen inspect CHECKPOINT... [--base FILE] [--json]: what is in a checkpoint; of several, also what they share.
 
+local options = require "verbs.device_options"
+
 local verb = {}
 
 function verb.setup(command)
   command:argument("checkpoint", "A .pth or .safetensors file; of several, what they share is shown too."):argname("CHECKPOINT"):args "+"
   command:option("--base", "The backbone of adapter-only files."):argname "FILE"
+  options.of_tensors(command)
   command:flag("--json", "For machines: one JSON object.")
 end
 
 function verb.run(args)
   local inspect, checkpoint = require "inspect", require "msagen.checkpoint"
-  local base = args.base and checkpoint.open(args.base)
+  local base = args.base and checkpoint.open(args.base, args.weights_key)
   local ckpts = {}
-  for i, path in ipairs(args.checkpoint) do ckpts[i] = checkpoint.open(path) end
+  for i, path in ipairs(args.checkpoint) do ckpts[i] = checkpoint.open(path, args.weights_key) end
   local reports, shared
   if #ckpts > 1 then
-    reports, shared = inspect.several(ckpts, base)
+    reports, shared = inspect.several(ckpts, base, args)
   else
-    reports = { (inspect.report(ckpts[1], base)) }
+    reports = { (inspect.report(ckpts[1], base, args)) }
   end
   for _, ckpt in ipairs(ckpts) do ckpt:unchanged() end
   if base then base:unchanged() end

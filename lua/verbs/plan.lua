@@ -17,7 +17,7 @@ local function object(p, one, where)
   for i, memory in ipairs(p.memories) do
     memories[i] = { name = memory.name, kind = memory.kind, bytes = memory.bytes < math.huge and memory.bytes or json.null, holds = json.array(memory.holds) }
   end
-  return { input = where, name = one.name or json.null, dialect = p.model.dialect, board = p.board.name, input_size = p.model.image_size, depth = p.model.depth, cores = p.cores,
+  return { input = where, name = one.name or json.null, dialect = p.model.dialect, board = p.board.name, input_size = p.model.image_size, preparation = p.model.preparation, depth = p.model.depth, cores = p.cores,
     encode_ms = p.encode_ms, decode_ms = p.decode_ms, macs_encode = p.macs_encode, macs_decode = p.macs_decode,
     arena_bytes = p.bytes.arena, arena_bound_bytes = p.bound, weights_bytes = p.bytes.weights or p.bytes.stored, storage = p.storage or json.null, code_bytes = p.bytes.code,
     places = places, memories = json.array(memories), rates = { fma = p.rates.fma, bandwidth = p.rates.bandwidth or json.null, measured = p.rates.measured }, layers = json.array(layers) }
@@ -51,6 +51,7 @@ local function show(p, title)
   local function say(...) out[#out + 1] = string.format(...) end
   say("%s: %s, %d x %d%s, %s, %d core%s", title, p.model.dialect, p.model.image_size, p.model.image_size, p.model.depth > 1 and (" x %d slices"):format(p.model.depth) or "",
     p.board.name, p.cores, p.cores > 1 and "s" or "")
+  say("  image    %s", p.model.preparation)
   for _, phase in ipairs { "encode", "decode" } do
     local ms, macs = p[phase .. "_ms"], p["macs_" .. phase]
     say("  %-8s %11.2f ms  %7.2f G multiply-adds, %3.0f %% of the peak%s", phase, ms, macs / 1e9, 100 * macs / (ms / 1e3) / (p.rates.fma * p.cores), phase == "decode" and "; one click" or "")
@@ -86,7 +87,7 @@ function verb.run(args)
   for i, one in ipairs(devices) do
     local p = plan.make(one.device, where)
     for _, bank in ipairs(p.build.banks) do
-      for _, warning in ipairs(bank.model.warnings) do io.stderr:write("msagen: warning: ", bank.name and bank.name .. ": " or "", warning, "\n") end
+      for _, warning in ipairs(bank.model.warnings) do require("progress").warn(warning, bank.name) end
     end
     if args.json then list[i] = object(p, one, where) else show(p, one.name and where .. " " .. one.name or where) end
   end

@@ -245,6 +245,154 @@ Test(checkpoint, other_pickles_are_refused)
     pickle_refused("}q\x01U\x05modelh\x01s.", "its keys are model");
 }
 
+/* A dict of the sound tensors, their values in element `offset` and on; the dict itself is left on the stack. */
+static void forge_set(struct forge *p, int64_t offset)
+{
+    forge_text(p, "}(");
+    forge_string(p, "a.weight");
+    forge_tensor(p, &(struct forge_tensor){F, "0", 24, offset, 1, 1, {2}, {1}});
+    forge_string(p, "a.bias");
+    forge_tensor(p, &(struct forge_tensor){F, "0", 24, offset + 2, 1, 1, {1}, {1}});
+    forge_text(p, "u");
+}
+
+static struct msagen_checkpoint *open_set(const struct forge *file, const char *set)
+{
+    static const char name[] = "sets.pth.tmp";
+    FILE *f = fopen(name, "wb");
+    cr_assert(f && fwrite(file->data, 1, file->bytes, f) == file->bytes && fclose(f) == 0);
+    struct msagen_checkpoint *c = msagen_checkpoint_open_set(name, set, why, sizeof why);
+    remove(name);
+    return c;
+}
+
+/* Which of several sets is meant is never guessed, whatever the second is called; the one that is asked for is read. */
+Test(checkpoint, one_of_several_sets_is_asked_for)
+{
+    static const char *const second[] = {"model_ema", "ema_state_dict", "teacher", "best", "swa_model", "averaged_model", "optimal_weights", "q"};
+    for (size_t i = 0; i < sizeof second / sizeof *second; ++i) {
+        struct forge p = {0};
+        forge_text(&p, "\x80\x02}(");
+        forge_string(&p, "model");
+        forge_set(&p, 0);
+        forge_string(&p, "epoch");
+        forge_integer(&p, 3);
+        forge_string(&p, second[i]);
+        forge_set(&p, 10);
+        forge_text(&p, "u.");
+        struct forge file = archive_of(&p, NULL, 0, 0);
+        char expected[160];
+        snprintf(expected, sizeof expected, "holds 2 sets of weights: model, %s: expected --weights-key to say which one is meant, found none", second[i]);
+        expect_refused(&file, expected);
+        cr_assert_null(open_set(&file, "modle"));
+        cr_assert(strstr(why, "found modle"), "%s", why);
+        struct msagen_checkpoint *c = open_set(&file, second[i]);
+        cr_assert(c, "%s", why);
+        cr_assert_str_eq(msagen_checkpoint_set(c), second[i]);
+        expect_tensor(c, "a.weight", 2, ramp + 10);
+        msagen_checkpoint_close(c);
+        c = open_set(&file, "model");
+        cr_assert(c, "%s", why);
+        expect_tensor(c, "a.weight", 2, ramp);
+        msagen_checkpoint_close(c);
+        free(p.data);
+        free(file.data);
+    }
+}
+
+/* `middle` is what lies beside a set under "state_dict": the pickle of a key and its value. */
+static void beside(const char *middle, const char *expected)
+{
+    struct forge p = {0};
+    forge_text(&p, "\x80\x02}(");
+    forge_string(&p, "state_dict");
+    forge_set(&p, 0);
+    for (const char *at = middle; *at; ++at) {
+        if (*at == '@')             /* a set of weights */
+            forge_set(&p, 10);
+        else if (*at == '#')        /* one tensor */
+            forge_tensor(&p, &(struct forge_tensor){F, "0", 24, 0, 1, 1, {4}, {1}});
+        else
+            forge_bytes(&p, at, 1);
+    }
+    forge_text(&p, "u.");
+    struct forge file = archive_of(&p, NULL, 0, 0);
+    if (expected) {
+        expect_refused(&file, expected);
+    } else {
+        struct msagen_checkpoint *c = open_bytes(&file);
+        cr_assert(c, "%s: %s", middle, why);
+        cr_assert_eq(msagen_checkpoint_count(c), 2);
+        cr_assert_str_eq(msagen_checkpoint_set(c), "state_dict");
+        msagen_checkpoint_close(c);
+    }
+    free(p.data);
+    free(file.data);
+}
+
+Test(checkpoint, sets_are_found_wherever_they_lie)
+{
+    beside("U\x03" "ema}U\x06module@s", "state_dict, ema.module");
+    beside("U\x06models](@@e", "holds 3 sets of weights: state_dict, models.0, models.1");
+    beside("U\x04" "best@K\x01\x86", "state_dict, best.0");
+    beside("U\x0a" "checkpoint}U\x01" "a}U\x01" "b@ss", "checkpoint.a.b");
+    beside("U\x06shadow](########e", "holds 2 sets of weights: state_dict, shadow");
+    beside("U\x03" "emacema_pytorch\nEMA\n)\x81}U\x05inner}(U\x01" "a#U\x01" "b#U\x01" "c#U\x01" "d#U\x01" "e#U\x01" "f#U\x01" "g#U\x01" "h#usb",
+           "holds 2 sets of weights: state_dict, ema");
+}
+
+Test(checkpoint, what_training_keeps_is_no_set)
+{
+    beside("U\x09optimizer@", NULL);
+    beside("U\x09optimizer}U\x05state}K\x01}(U\x07" "exp_avg#U\x0a" "exp_avg_sq#uss", NULL);
+    beside("U\x03opt}U\x05state@s", NULL);
+    beside("U\x10optimizer_states](@@e", NULL);
+    beside("U\x06losses](###e", NULL);
+    beside("U\x08" "best_tol#", NULL);
+    beside("U\x09optimizerctorch.optim.adam\nAdam\n)\x81}U\x05state@sb", NULL);
+}
+
+/* Objects of any class are kept unread; nothing of them is executed. */
+Test(checkpoint, harmless_objects_pass)
+{
+    beside("U\x07versionctorch.torch_version\nTorchVersion\nU\x05" "2.1.0\x85\x81", NULL);
+    beside("U\x04" "argscargparse\nNamespace\n)\x81}U\x02lrG\x3f\x50\x62\x4d\xd2\xf1\xa9\xfcsb", NULL);
+    beside("U\x03" "cfgcomegaconf.dictconfig\nDictConfig\n)\x81}U\x08_contentNsb", NULL);
+    beside("U\x03nowcdatetime\ndatetime\nU\x01x\x85R", NULL);
+    beside("U\x04mode" "cmy.project\nMode\nK\x01\x85R", NULL);
+    beside("U\x04mode" "cmy.project\nmake_mode\nK\x01\x85R", "pickle: calls my.project.make_mode, which no checkpoint needs: refused");
+    beside("U\x04mode" "csubprocess\nPopen\nU\x02id\x85R", "pickle: holds an object of class subprocess.Popen, which no checkpoint needs: refused");
+}
+
+Test(checkpoint, arrays_of_numpy_are_called_so)
+{
+    pickle_refused("}U\x03" "a.bcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRs.", "its weights are NumPy arrays, which are not read");
+    pickle_refused("}U\x05model}U\x03" "a.bcnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRss.", "its weights are NumPy arrays");
+    pickle_refused("}U\x05model" "csegment_anything.modeling.sam\nSam\n)\x81s.", "model is an object of class segment_anything.modeling.sam.Sam: expected its state_dict()");
+}
+
+/* A list of lists of lists ..., each many times over: the search ends. */
+Test(checkpoint, a_search_for_sets_ends, .timeout = 20)
+{
+    struct forge p = {0};
+    forge_text(&p, "\x80\x02}U\x01x](K\x01" "eq\x01" "0");
+    for (int level = 2; level < 7; ++level) {
+        forge_text(&p, "](");
+        for (int i = 0; i < 3000; ++i) {
+            forge_text(&p, "h");
+            forge_number(&p, (uint64_t)(level - 1), 1);
+        }
+        forge_text(&p, "eq");
+        forge_number(&p, (uint64_t)level, 1);
+        forge_text(&p, "0");
+    }
+    forge_text(&p, "h\x06s.");
+    struct forge file = archive_of(&p, NULL, 0, 0);
+    expect_refused(&file, "values in lists and dicts: too many to look for weights in");
+    free(p.data);
+    free(file.data);
+}
+
 static void archive_refused(const struct forge_member *more, const char *expected)
 {
     const struct forge_tensor t = {F, "0", 24, 0, 1, 1, {1}, {1}};

@@ -220,6 +220,11 @@ Test(pickle, calls_are_refused_by_name)
     REFUSED("\x80\x02" "cbuiltins\ngetattr\n.", "calls builtins.getattr,");
     REFUSED("\x80\x02" "ctorch.storage\n_load_from_bytes\n.", "calls torch.storage._load_from_bytes,");
     REFUSED("\x80\x02" "ctorch.nn.modules.linear\nLinear\n.", "holds an object of class torch.nn.modules.linear.Linear,");
+    REFUSED("\x80\x02" "ctorch.nn.modules.linear\nLinear\n)\x81.", "holds an object of class torch.nn.modules.linear.Linear,");
+    REFUSED("\x80\x02" "csubprocess\nPopen\n.", "holds an object of class subprocess.Popen,");
+    REFUSED("\x80\x02" "cbuiltins\nEllipsis\n.", "holds an object of class builtins.Ellipsis,");
+    REFUSED("\x80\x02" "cimportlib.machinery\nSourceFileLoader\n.", "SourceFileLoader");
+    REFUSED("\x80\x02" "cmy\nA\x1b[2J\n.", "holds an object of class my.A?[2J,");
     REFUSED("\x80\x02" "ccollections\nOrderedDict.x\n.", "OrderedDict.x");
     REFUSED("\x80\x02" "ca\x1b[2J\x07\nb\n.", "calls a?[2J?.b,");
 }

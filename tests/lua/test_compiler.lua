@@ -340,5 +340,43 @@ describe("one new file is", function()
     local ok, problem = pcall(build, "late", "late_undecided", "--board", "generic-c99")
     assert(not ok)
     holds(problem, "--dialect", "msa-2024", "msa-2025", "house")
+    for _, wrong in ipairs { { '"longest"', '"longset"', "resize: expected longest or squash, found longset (did you mean longest?)" },
+      { "dialect%.resize", "dialect.resiez", "found resiez (did you mean resize?)" }, { "return dialect", "return", "expected a file that returns a table, found " },
+      { "return dialect", "return =", "expected a file that returns a table, found " } } do
+      sys.write_file(data .. "/lua/import/dialects/house.lua", (DIALECT:gsub(wrong[1], wrong[2])))
+      ok, problem = pcall(build, "late", "late_wrong", "--board", "generic-c99")
+      assert(not ok)
+      holds(problem, "/lua/import/dialects/house.lua: ", wrong[3])
+    end
+    sys.write_file(data .. "/lua/import/dialects/house.lua", DIALECT)
+  end)
+end)
+
+describe("a tensor with a NaN", function()
+  it("is refused with file and tensor, whichever part it is of", function()
+    local device = tiny.device(work, "adapted")
+    local bytes = sys.read_file(device.checkpoint)
+    local length = string.unpack("<I8", bytes)
+    local header = json.decode(bytes:sub(9, 8 + length), "header")
+    device.board, device.checkpoint = "generic-c99", work .. "/nan.safetensors"
+    for _, name in ipairs { "prompt_encoder.point_embeddings.2.weight", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "mask_decoder.mask_tokens.weight",
+      "image_encoder.pos_embed", "image_encoder.blocks.0.Space_Adapter.D_fc1.weight", "prompt_encoder.mask_downscaling.0.bias" } do
+      local at = 8 + length + header[name].data_offsets[1]
+      sys.write_file(device.checkpoint, bytes:sub(1, at) .. string.pack("<f", 0 / 0) .. bytes:sub(at + 5))
+      spec.refuses(function() tiny.build(device, work .. "/nan") end, "nan.safetensors: " .. name .. ": expected finite values, found NaN at [0")
+    end
+  end)
+end)
+
+describe("a warning", function()
+  it("takes the progress line away first", function()
+    local progress, lines, err = require "progress", {}, io.stderr
+    io.stderr = { write = function(self, ...) lines[#lines + 1] = table.concat { ... } return self end, flush = function() end } -- luacheck: ignore
+    progress.show("packing weights", 1, 2)
+    progress.warn("look", "ct")
+    progress.warn "again"
+    io.stderr = err -- luacheck: ignore
+    local line = "[ 50%] packing weights"
+    equal(lines, { "\r" .. line, "\r" .. (" "):rep(#line) .. "\r", "msagen: warning: ct: look\n", "msagen: warning: again\n" })
   end)
 end)

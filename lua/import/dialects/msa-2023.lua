@@ -30,6 +30,7 @@ return {
   training = { clicks = "rc", upsampling = "none", feedback = "none" },
 
   warnings = {
-    "the program that trains msa-2023 files gives clicks as (row, column): if these weights were trained with it, build with --click-order rc",
+    { option = "click_order", text = "The program that trains msa-2023 files gives clicks as (row, column). Building for clicks as (x, y); "
+      .. "use --click-order rc if these weights were trained with that program." },
   },
 }
