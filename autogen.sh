@@ -4,6 +4,27 @@
 set -eu
 cd "$(dirname "$0")"
 
+# Nothing is written before all that it takes is there.
+missing=
+for tool in git:git autoreconf:autoconf autoconf:autoconf automake:automake aclocal:automake pkg-config:pkg-config sha256sum:coreutils; do
+  command -v "${tool%:*}" > /dev/null || case " $missing " in *" ${tool#*:} "*) ;; *) missing="$missing ${tool#*:}" ;; esac
+done
+[ -z "$missing" ] || { echo "autogen.sh: expected git, autoconf, automake and pkg-config, found some missing: apt-get install$missing" >&2; exit 1; }
+git rev-parse --git-dir > /dev/null 2>&1 || { echo 'autogen.sh: expected a git checkout, which lists the files, found none' >&2; exit 1; }
+
+# Lists change places with the old ones when all are written; where the rest fails the old ones come back.
+new=$(mktemp -d ./autogen.XXXXXX)
+ended() {
+  status=$?
+  for f in gen lua tests; do [ ! -f "$new/$f.old" ] || mv -f "$new/$f.old" $f/files.am; done
+  rm -rf "$new"
+  exit $status
+}
+trap ended EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
 # list NAME FILES...: a make variable, one file a line
 list() {
   name=$1
@@ -19,14 +40,14 @@ sorted() { git ls-files --cached --others --exclude-standard -- "$@" | grep -v '
   printf '# SPDX-License-Identifier: Apache-2.0\n# Every source of the host program; written by autogen.sh.\n'
   # shellcheck disable=SC2046
   list gen_sources $(sorted 'gen/*.[ch]' | grep -vx gen/main.c)
-} > gen/files.am
+} > "$new/gen"
 {
   printf '# SPDX-License-Identifier: Apache-2.0\n# What is installed beside the program; written by autogen.sh.\n'
   for d in boards docs lua runtime templates; do
     # shellcheck disable=SC2046
     list ${d}_files $(sorted $d)
   done
-} > lua/files.am
+} > "$new/lua"
 {
   printf '# SPDX-License-Identifier: Apache-2.0\n# Tests, their data, the demo and the documents, as they go into a distribution; written by autogen.sh.\n'
   # shellcheck disable=SC2046
@@ -52,8 +73,13 @@ sorted() { git ls-files --cached --others --exclude-standard -- "$@" | grep -v '
     id=$(echo "$t" | tr / _)
     printf '%s_SOURCES = %s.c\n%s_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer\n' "$id" "$t" "$id"
   done
-} > tests/files.am
+} > "$new/tests"
 
+for f in gen lua tests; do
+  cp -p $f/files.am "$new/$f.old"
+  mv -f "$new/$f" $f/files.am
+done
 autoreconf --force --install
 rm -rf autom4te.cache configure~ build-aux/*~
 sha256sum configure.ac Makefile.am gen/files.am lua/files.am tests/files.am aclocal.m4 configure Makefile.in > build-aux/made-from.sha256
+rm -f "$new"/*.old

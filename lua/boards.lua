@@ -33,6 +33,7 @@
 local check = require "board_check"
 local closed = require "closed"
 local fail = require "fail"
+local inherited_emulator = require "inherited_emulator"
 local sandbox = require "sandbox"
 local sys = require "msagen.sys"
 
@@ -104,6 +105,7 @@ function boards.hint(name)
 end
 
 --- Put the fields of the board that `board` is like under its own. @param via names of boards that led here
+-- @return the whole, and why it has not the other's emulator, if so
 function boards.completed(board, where, via)
   local like = board.like
   if like == nil then return board end
@@ -115,19 +117,23 @@ function boards.completed(board, where, via)
   via = via or {}
   via[like] = true
   local whole = {}
-  for key, value in pairs(boards.completed(table_of(path, "a board's file", true), path, via)) do whole[key] = value end
+  local base, lost = boards.completed(table_of(path, "a board's file", true), path, via)
+  for key, value in pairs(base) do whole[key] = value end
   for key, value in pairs(board) do
     if value == false and key ~= "hosted" then whole[key] = nil else whole[key] = value end
   end
   whole.like = nil
-  return whole
+  local why = board.emulator == nil and base.emulator and inherited_emulator.lost(whole, base)
+  if why then whole.emulator, lost = nil, inherited_emulator.text(like, why) end
+  return whole, board.emulator == nil and lost or nil
 end
 
 --- A board from a table that says what its file would.
 -- @param place folder beside which its own files lie  @param where what messages begin with
 local function from_table(raw, place, where)
   local board = {}
-  for key, value in pairs(boards.completed(raw, where)) do board[key] = value end
+  local whole, lost = boards.completed(raw, where)
+  for key, value in pairs(whole) do board[key] = value end
   local places = place == installed() and { place } or { place, installed() }
   check.board(board, where, function(name) return found_in(places, board.start.folder, name) end)
   board.isa = load_isa(board.isa, place, where)
@@ -141,6 +147,7 @@ local function from_table(raw, place, where)
     fail("%s: arithmetic: expected f32-muladd-1, as %s has no fused multiply-add, found f32-fma-1", where, board.isa.name)
   end
   if place ~= installed() then board.source = where end
+  board.emulator_lost = lost
   folders[board] = places
   return board
 end

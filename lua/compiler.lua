@@ -200,7 +200,7 @@ local function manifest(build, device, blob, info, files)
   return {
     banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
     generator = "msagen", version = msagen.version, board = build.board.name, hosted = build.board.hosted, clock = build.board.clock or json.null, requires = json.array(build.board.requires),
-    emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
+    emulator = build.board.emulator and json.array(build.board.emulator) or json.null, emulator_lost = build.board.emulator_lost or json.null,
     prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect },
     arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
@@ -280,6 +280,7 @@ function compiler.build(device, dir, where, progress)
   end)
   target:close()
   if not ok then error(target:renamed(message), 0) end
+  if build.board.emulator_lost then io.stderr:write(("msagen: warning: %s: %s\n"):format(build.board.name, build.board.emulator_lost)) end
   for _, bank in ipairs(build.banks) do
     for _, warning in ipairs(bank.model.warnings) do require("progress").warn(warning, bank.name) end
   end

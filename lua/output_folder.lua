@@ -56,6 +56,22 @@ local function leftover(name)
   return name:match "^%.msagen%-" or name:match "^[%w_]+%.%d+%.o$" or name:match "^[%w_]+%.%d+%.a$" or name:match "^[%w_]+%.%d+%.tmp$"
 end
 
+-- What a compiler wrote, and no source beside it is the user's: what an earlier build left.
+local PRODUCTS = { o = true, su = true, ci = true, d = true, gcno = true, gcda = true }
+local function stale_products(theirs)
+  local sources, products, others = {}, {}, {}
+  for _, name in ipairs(theirs) do
+    local stem, ending = name:match "^(.+)%.(%w+)$"
+    if stem and not PRODUCTS[ending] then sources[stem] = true end
+  end
+  for _, name in ipairs(theirs) do
+    local stem, ending = name:match "^(.+)%.(%w+)$"
+    local list = stem and PRODUCTS[ending] and not sources[stem] and products or others
+    list[#list + 1] = name
+  end
+  return products, others
+end
+
 --- What is in a folder that may be written: refused unless it is empty or has a manifest of ours.
 -- @return names that may be replaced, and those that are the user's, in order
 local function contents(self)
@@ -69,7 +85,9 @@ local function contents(self)
     if not (known and ours[name]) and not leftover(name) and not (name == "lost+found" and sys.folder(self.dir).mount) then theirs[#theirs + 1] = name end
   end
   if not known and #theirs > 0 then fail("%s: expected an empty folder or one that msagen wrote, found other files, as %s", self.named, theirs[1]) end
-  return ours, theirs
+  local products, others = stale_products(theirs)
+  for _, name in ipairs(products) do ours[name] = true end
+  return ours, others
 end
 
 --- The folder that is to be at `dir`; refused if something else is there.

@@ -5,7 +5,7 @@
  * REQUEST, little-endian: the 8 bytes "MSARUN5\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
- * RESPONSE, text, a line each: first `build HASH`; `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth and mask the
+ * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth and mask the
  * pixels in both and those of the one and of the other added up; `kept K`, the number of the click
  * whose result the prompt has; `encode_ms X`, `decode_ms X`; `layer encode|decode I X LEAST` and
  * `whole encode|decode X LEAST` in milliseconds, those of a decode a slice; `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second;
@@ -471,7 +471,7 @@ static int run(const char *request_path, const char *weights_path)
 int main(int argc, char **argv)
 {
     if (argc != 4) {
-        fputs("usage: run REQUEST RESPONSE WEIGHTS\n", stderr);
+        fputs("usage: run REQUEST RESPONSE WEIGHTS, of build " MSA_RUN_BUILD "\n", stderr);
         return 2;
     }
     msa_run.response = fopen(argv[2], "w");
@@ -479,7 +479,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: cannot be written: %s\n", argv[2], strerror(errno));
         return 1;
     }
-    fprintf(msa_run.response, "build %s\n", MSA_RUN_BUILD);
     int failed = run(argv[1], argv[3]);
     if (failed == 0) {
         failed = msa_run_weights_stay();

@@ -1,18 +1,30 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs the tests of the build in the current folder: check.sh all, or check.sh PIECE... A piece that fails does not stop the next.
-# Pieces run side by side, one for each CPU, each line with its piece's name before it; CHECK_LANES=1 runs one after the other.
+# Runs the tests of the build in the current folder: check.sh [-v] all, or check.sh [-v] PIECE... A piece that fails does not stop the next.
+# A line a piece is printed when it ends, and what fails when it does, each with its piece's name before it; every line with -v or VERBOSE=1.
+# Pieces run side by side, one for each CPU; CHECK_LANES=1 runs one after the other.
 # Each tool ends with "N passed, N failed[, N skipped]"; the last line here is the sum. Logs and products: out/check.
 set -u
+began_all=$(date +%s)
 build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
 all='tree build sanitizers golden dist fuzz lua demo generated cores stream bare c boards sizes full errors'
+if [ "${1-}" = -v ]; then
+  VERBOSE=1
+  shift
+fi
+export VERBOSE="${VERBOSE-}"
 [ "${1-all}" = all ] && set -- $all
 
 jobs=$(nproc)
 lane=
+if [ "$1" != --lane ]; then
+  for piece in "$@"; do
+    case " $all " in *" $piece "*) ;; *) echo "check.sh: expected all or some of $all, found $piece" >&2; exit 2 ;; esac
+  done
+fi
 if [ "$1" = --lane ]; then
   lane=$2
   export CHECK_LANES=1 # of a check within a check
@@ -94,27 +106,22 @@ criterion() {
 
 # What is committed is as it should be.
 first_lines_name_a_licence() {
-  bad=0
-  for f in $(git -C "$source" ls-files 2>/dev/null || (cd "$source" && find . -name out -prune -o -type f -printf '%P\n')); do
-    case $f in
-      *.c | *.h | *.S | *.lua | *.sh | *.am | *.ac | *.ld | quickstart | .ci/run | .gitignore | *.md) ;;
-      *) continue ;;
-    esac
-    want=Apache-2.0
-    case $f in runtime/* | templates/* | boards/*/* | tests/c/fake/*) want=0BSD ;; esac
-    head -n 2 "$source/$f" | grep -q "SPDX-License-Identifier: $want" || { echo "$f: no SPDX line with $want"; bad=1; }
-  done
-  [ $bad = 0 ]
+  (cd "$source" && { git ls-files 2> /dev/null || find . -name out -prune -o -type f -printf '%P\n'; } |
+    grep -E '\.(c|h|S|lua|sh|am|ac|ld|md)$|^quickstart$|^\.ci/run$|^\.gitignore$' | tr '\n' '\0' | xargs -0 awk '
+      FNR == 1 { check(); name = FILENAME; found = 0 }
+      FNR <= 2 && index($0, "SPDX-License-Identifier: " wanted(FILENAME)) { found = 1 }
+      FNR == 2 { nextfile }
+      function wanted(f) { return f ~ /^(runtime|templates)\/|^boards\/.*\/|^tests\/c\/fake\// ? "0BSD" : "Apache-2.0" }
+      function check() { if (name != "" && !found) { print name ": no SPDX line with " wanted(name); bad = 1 } }
+      END { check(); exit bad }')
 }
 generated_files_are_current() { (cd "$source" && sha256sum --quiet -c build-aux/made-from.sha256) || { echo 'older than its source: run ./autogen.sh'; false; }; }
 every_file_is_listed() {
-  listed=$(sed -n 's/^\t\([^ ]*\).*/\1/p' "$source"/gen/files.am "$source"/lua/files.am "$source"/tests/files.am)
-  bad=0
-  for f in $(cd "$source" && find gen lua runtime templates boards tests/c tests/fuzz -type f \( -name '*.[chS]' -o -name '*.lua' \)); do
-    case $f in gen/main.c) continue ;; esac
-    echo "$listed" | grep -qx -e "$f" -e "${f%.c}" || { echo "$f is in no files.am: run ./autogen.sh"; bad=1; }
-  done
-  [ $bad = 0 ]
+  sed -n 's/^\t\([^ ]*\).*/\1/p' "$source"/gen/files.am "$source"/lua/files.am "$source"/tests/files.am | sed 's,^\(tests/\(c\|fuzz\)/[^.]*\)$,\1.c,' > "$work/listed"
+  unlisted=$(cd "$source" && find gen lua runtime templates boards tests/c tests/fuzz -type f \( -name '*.[chS]' -o -name '*.lua' \) |
+    grep -vx -F -f "$work/listed" | grep -vx gen/main.c) || return 0
+  echo "$unlisted" | sed 's/$/ is in no files.am: run .\/autogen.sh/'
+  return 1
 }
 no_machine_is_named() {
   # Put together here, or this file would name them.
@@ -254,19 +261,34 @@ piece_fuzz() {
   finish
 }
 
-# run PIECE: its lines, with its name before them, and a log of them.
+# Of a piece's lines as they come: all, or what failed with the lines that belong to it, which begin with a blank.
+shown() {
+  if [ -n "$VERBOSE" ]; then sed -u "s/^/$(printf '%-10s' "$1") /"; return; fi
+  awk -v piece="$(printf '%-10s' "$1")" '/^FAILED / { belongs = 1; print piece, $0; fflush(); next }
+    /^[ \t]/ && belongs { print piece, $0; fflush(); next } { belongs = 0 }'
+}
+
+# The sum of the "N passed, N failed[, N skipped]" in logs; fails where a test failed, or there was none.
+summed() {
+  cat -- "$@" | awk '
+    /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { passed += $1; failed += $3; skipped += $5 }
+    END { printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""; exit failed != 0 || passed == 0 }'
+}
+
+# run PIECE: its lines, with its name before them, a log of them, and a line of what they come to.
 run() {
   piece=$1
   began=$(date +%s)
   log=$work/logs/$piece
-  printf '\n== %s begins\n' "$piece"
-  { ("piece_$piece") 2>&1; echo $? > "$work/status.$piece"; } | tee "$log" | sed -u "s/^/$(printf '%-10s' "$piece") /"
+  [ -z "$VERBOSE" ] || printf '\n== %s begins\n' "$piece"
+  { ("piece_$piece") 2>&1; echo $? > "$work/ended.$piece"; } | tee "$log" | shown "$piece"
   # A piece that ended badly without a count of failures is a failure.
-  if [ "$(cat "$work/status.$piece")" != 0 ] && ! grep -qE '^[0-9]+ passed, [1-9][0-9]* failed' "$log"; then
-    echo "FAILED $piece ended with status $(cat "$work/status.$piece")"
-    echo '0 passed, 1 failed' >> "$log"
+  if [ "$(cat "$work/ended.$piece")" != 0 ] && ! grep -qE '^[0-9]+ passed, [1-9][0-9]* failed' "$log"; then
+    printf 'FAILED %s ended with status %s\n0 passed, 1 failed\n' "$piece" "$(cat "$work/ended.$piece")" | tee -a "$log" | shown "$piece"
   fi
-  echo "== $piece: $(($(date +%s) - began)) s"
+  mv "$work/ended.$piece" "$work/status.$piece"
+  set -- "$work"/status.*
+  printf '%-10s %s   %s s   [%d of %d]\n' "$piece" "$(summed "$log")" "$(($(date +%s) - began))" $# "$pieces"
 }
 
 # Each lane takes the next piece that none has taken.
@@ -281,6 +303,7 @@ stop() { for pid in $pids; do kill -s TERM -- "-$pid" 2> /dev/null; done; }
 trap 'stop; exit 130' INT
 trap 'stop; exit 143' TERM
 trap 'stop; exit 129' HUP
+export pieces=$#
 for piece in tree build; do
   case " $* " in *" $piece "*) mkdir "$work/taken/$piece" && run "$piece" ;; esac
 done
@@ -300,6 +323,6 @@ for piece in "$@"; do
 done
 for piece in "$@"; do grep -E '^FAILED ' "$work/logs/$piece" | sed "s/^/$piece: /" | cut -c1-300; done
 rm -rf "$work/tmp"
-for piece in "$@"; do cat "$work/logs/$piece"; done | awk '
-  /^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { passed += $1; failed += $3; skipped += $5 }
-  END { printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""; exit failed != 0 || passed == 0 }'
+took=$(($(date +%s) - began_all))
+echo "$# pieces in $took s ($((took / 60)) min $((took % 60)) s); a log of each: $work/logs"
+(cd "$work/logs" && summed "$@")

@@ -32,10 +32,14 @@ local function build(fw, board, options)
   return fw
 end
 
---- Run a command that must fail with one line that says so.
-local function refused(words, why)
+--- Run a command that must fail with one line that says so. @param warned what the line before it says, if there is one
+local function refused(words, why, warned)
   words.stdin, words.stdout, words.stderr = "/dev/null", "capture", "capture"
   local status, output = sys.spawn(words)
+  if warned then
+    assert(output:match "^msagen: warning: [^\n]+\n" and output:find(warned, 1, true), output)
+    output = output:gsub("^[^\n]+\n", "")
+  end
   assert(status == 1 and output:match "^msagen: [^\n]+\n$" and output:find(why, 1, true), output)
 end
 
@@ -201,7 +205,7 @@ for _, board in ipairs(boards.all()) do
       must { "cp", "-rp", fw, small }
       local path = small .. "/" .. board.start.script
       sys.write_file(path, (sys.read_file(path):gsub("(external[^\n]*LENGTH = )%d+K", "%18192K")))
-      refused(command({ tally.program, "run", small, "--modified" }, demo), "region `external' overflowed by ")
+      refused(command({ tally.program, "run", small, "--modified" }, demo), "region `external' overflowed by ", board.start.script .. ": not what msagen wrote")
     end)
 
     tally.test(name .. ": memory too small for stack and arena, and code that begins where no vector table may, are refused", function()

@@ -97,8 +97,8 @@ test_with(no_bare, "a board by its differences has the same flags, memories and 
   take "rt1176-short.lua"
   must { tally.program, "build", work .. "/thyroid.pth", "--dialect", "msa-paper", "--board", work .. "/rt1176-short.lua", "-o", work .. "/short" }
   for _, file in ipairs { "Makefile", "msa_board.ld", "msa_start.c", "msa_dwt.c", "msa_model.h" } do
-    local text = sys.read_file(work .. "/short/" .. file):gsub("rt1176%-short", "rt1176")
-    assert(text == sys.read_file(work .. "/rt/" .. file), file .. " differs")
+    local function text(dir) return (sys.read_file(("%s/%s/%s"):format(work, dir, file)):gsub("rt1176%-short", "rt1176"):gsub('(RUN_BUILD=.")%x+', "%1")) end
+    assert(text "short" == text "rt", file .. " differs")
   end
 end)
 

@@ -156,7 +156,8 @@ end
 -- Refuse what nothing here can run.
 local function runnable(self)
   if self.native or type(self.emulator) == "table" then return end
-  fail("%s: expected a board with an emulator%s, found %s", self.path, self.hosted == false and "" or ", or one of this CPU", tostring(self.board))
+  local lost = type(self.emulator_lost) == "string" and (", which is %s"):format(self.emulator_lost) or ""
+  fail("%s: expected a board with an emulator%s, found %s%s", self.path, self.hosted == false and "" or ", or one of this CPU", tostring(self.board), lost)
 end
 
 --- Call make if something is stale or unknown, and never otherwise. What the folder holds must be what msagen wrote.

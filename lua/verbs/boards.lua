@@ -22,6 +22,9 @@ function verb.run(args)
     all = {}
     for i, path in ipairs(args.file) do all[i] = boards.from_file(path) end
   end
+  for _, board in ipairs(all) do
+    if board.emulator_lost then io.stderr:write(("msagen: warning: %s: %s\n"):format(board.name, board.emulator_lost)) end
+  end
   if args.json then
     local json = require "msagen.json"
     local list = json.array {}

@@ -176,6 +176,37 @@ describe("a board's file is refused", function()
 end)
 
 describe("a board of one's own", function()
+  it("that is like another one keeps its emulator only where that machine can run it", function()
+    local path = work .. "/mine.lua"
+    local function mine(text)
+      sys.write_file(path, ('return { name = "mine", %s }'):format(text))
+      return boards.from_file(path)
+    end
+    local near = [[{ { name = "code", address = 0x00000000, bytes = 65536, kind = "flash", holds = { "code" }, bandwidth = 1e9 },
+      { name = "sram", address = 0x20010000, bytes = 2097152, kind = "ram", holds = { "arena" }, bandwidth = 1e9, reserved = 65536 },
+      { name = "external", address = 0x60000000, bytes = 8388608, kind = "flash", holds = { "weights" }, bandwidth = 1e8 } }]]
+    for text, why in pairs {
+      [('like = "cortex-m7", memories = %s'):format(near)] = false,
+      ['like = "cortex-m7", clock = 6e8, stack = 8192'] = false,
+      ['like = "cortex-m7", flags = { "-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard", "-O3" }'] = false,
+      [('like = "cortex-m7", memories = %s'):format((near:gsub("0x00000000", "0x08000000")))] = "memory code is at 0x08000000, 65536 bytes, where that machine has none",
+      [('like = "cortex-m7", memories = %s'):format((near:gsub("8388608", "33554432")))] = "memory external is at 0x60000000, 33554432 bytes",
+      ['like = "cortex-m7", flags = { "-mcpu=cortex-m33", "-mthumb" }'] = "compiled with -mcpu=cortex-m33",
+      ['like = "cortex-a53", flags = { "-march=armv8.2-a+dotprod" }'] = "compiled with -march=armv8.2-a+dotprod",
+      ['like = "x86-64-avx2", requires = { "avx2", "fma", "avx512f" }'] = "need not have avx512f",
+    } do
+      local board = mine(text)
+      equal(board.emulator == nil, why ~= false, text)
+      if why then holds(board.emulator_lost, text:match 'like = "([^"]*)', why) else equal(board.emulator_lost, nil, text) end
+    end
+    local named = mine(('like = "cortex-m7", emulator = { "my-qemu", "{program}" }, memories = %s'):format((near:gsub("0x00000000", "0x08000000"))))
+    equal({ named.emulator, named.emulator_lost }, { { "my-qemu", "{program}" }, nil })
+    mine(('like = "cortex-m7", memories = %s'):format((near:gsub("0x00000000", "0x08000000"))))
+    local status, said = sys.spawn { tiny.program(), "boards", path, stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+    equal(status, 0)
+    holds(said, "msagen: warning: mine: like cortex-m7, but not run by its emulator, as memory code is at 0x08000000", "on the board only")
+  end)
+
   it("may be like one of msagen's, and drop what that one has", function()
     local path = work .. "/mine.lua"
     sys.write_file(path, 'return { name = "mine", like = "cortex-m7", clock = 600e6, emulator = false, summary = "mine" }')

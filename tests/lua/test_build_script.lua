@@ -139,6 +139,100 @@ describe("an output folder", function()
     sys.write_file(out .. "/stale.o", "old")
     tiny.build(device, out)
     equal(sys.list(out), first)
-    for _, name in ipairs(sys.list(work)) do assert(not name:match "^%.again", name) end
+    for _, name in ipairs(sys.list(work)) do assert(not name:match "^%.msagen%-", name) end
+  end)
+
+  local function plain(board)
+    local device = tiny.device(work .. "/weights", "plain")
+    device.board = board or "generic-c99"
+    return device
+  end
+  local function board_of(out) return json.decode(sys.read_file(out .. "/manifest.json"), out).board end
+  local function refused_and_removed(out, ...)
+    refuses(function() tiny.build(plain(), out) end, ...)
+    for _, name in ipairs(sys.list(work)) do assert(not name:match "^%.msagen%-", name) end
+  end
+
+  it("keeps files of the user's, and refuses where a generated one has the name of such a file", function()
+    local out = work .. "/again"
+    local files = { ["notes.txt"] = "words", ["main.c"] = "int main(void)", ["main.o"] = "of main.c", ["libmine.a"] = "archive", ["sub/deep.txt"] = "deep" }
+    sys.mkdir_p(out .. "/sub")
+    for name, text in pairs(files) do sys.write_file(out .. "/" .. name, text) end
+    tiny.build(plain "generic-c99-nofma", out)
+    equal(board_of(out), "generic-c99-nofma")
+    for name, text in pairs(files) do equal(sys.read_file(out .. "/" .. name), text, name) end
+    sys.write_file(out .. "/msa_threads.c", "the user's own")
+    local several, before = plain(), sys.list(out)
+    several.cores = 2
+    refuses(function() tiny.build(several, out) end, "again/msa_threads.c", "found a file that msagen did not write")
+    equal({ sys.list(out), board_of(out) }, { before, "generic-c99-nofma" })
+  end)
+
+  it("may be a link, of which the target is written", function()
+    sys.mkdir_p(work .. "/real")
+    for link, target in pairs { link = "real", dangling = "to/be/made" } do
+      assert(sys.spawn { "ln", "-s", target, work .. "/" .. link } == 0)
+      for _ = 1, 2 do tiny.build(plain(), ("%s/%s/"):format(work, link)) end
+      equal({ sys.readlink(work .. "/" .. link), board_of(work .. "/" .. target) }, { target, "generic-c99" })
+    end
+    assert(sys.spawn { "ln", "-s", "round", work .. "/round" } == 0)
+    refused_and_removed(work .. "/round", "round: expected a folder, found links that lead nowhere")
+  end)
+
+  it("may be the current folder or one above it, or a mount point: the folder stays the same one", function()
+    local function inode(path) return (select(2, sys.spawn { "stat", "-c", "%d:%i:%a", path, stdout = "capture" })) end
+    for out, cwd in pairs { ["."] = "here", [".."] = "above/within" } do
+      local folder, checkpoint = work .. "/" .. cwd:match "^%w+", plain().checkpoint
+      sys.mkdir_p(work .. "/" .. cwd)
+      sys.chmod(folder, 504) -- 0770
+      local before = inode(folder)
+      if cwd == "here" then assert(#sys.list(folder) == 0) else sys.write_file(folder .. "/manifest.json", '{"generator":"msagen"}') end
+      for _, board in ipairs { "generic-c99-nofma", "generic-c99" } do
+        tiny.must { tiny.program(), "build", checkpoint, "--dialect", "sam", "--decoder-heads", "4", "--global-blocks", "1", "--board", board, "-o", out, cwd = work .. "/" .. cwd }
+        equal({ board_of(folder), inode(folder) }, { board, before })
+      end
+    end
+    local mount = work .. "/mount"
+    sys.mkdir_p(mount)
+    local ok, status = pcall(sys.spawn, { "mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", mount, stdout = "/dev/null", stderr = "/dev/null" })
+    if not ok or status ~= 0 then spec.skipped = spec.skipped + 1 return end
+    local done, message = pcall(function()
+      local before = inode(mount)
+      for _, board in ipairs { "generic-c99-nofma", "generic-c99" } do tiny.build(plain(board), mount) end
+      equal({ board_of(mount), inode(mount) }, { "generic-c99", before })
+      tiny.must { "sh", "-c", 'head -c 4m /dev/zero > "$0/full" || true', mount }
+      local list = sys.list(mount)
+      refused_and_removed(mount, "mount/", "No space left on device")
+      equal(sys.list(mount), list)
+    end)
+    tiny.must { "umount", mount }
+    if not done then error(message, 0) end
+  end)
+
+  it("whose parents are missing makes them, and removes them where it fails; what the umask says, it is", function()
+    refused_and_removed("/proc/x", "/proc/x: cannot be made: /proc: cannot be written")
+    local checkpoint = plain().checkpoint
+    local function build(out, prefix)
+      local words = { "build", checkpoint, "--dialect", "sam", "--decoder-heads", "4", "--global-blocks", "1", "--board", "generic-c99", "-o", out }
+      return sys.spawn { "sh", "-c", prefix .. '; exec "$@"', "sh", tiny.program(), stdout = "capture", stderr = "capture", stdin = "/dev/null", table.unpack(words) }
+    end
+    local status, said = build(work .. "/none/of/these", "ulimit -f 8")
+    equal({ status, sys.exists(work .. "/none") }, { 1, false })
+    holds(said, "none/of/these/msa_weights.bin: cannot be written: File too large")
+    equal(build(work .. "/private/fw", "umask 027"), 0)
+    equal({ sys.folder(work .. "/private/fw").mode, sys.folder(work .. "/private").mode }, { 488, 488 }) -- 0750
+  end)
+
+  it("half of which is written is refused by run, and whole after the next build", function()
+    local out = work .. "/again"
+    os.remove(out .. "/msa_threads.c")
+    local manifest = sys.read_file(out .. "/manifest.json")
+    sys.write_file(out .. "/manifest.json", '{"generator":"msagen","unfinished":["manifest.json","msa_model.c","msa_old.c"]}')
+    sys.write_file(out .. "/msa_old.c", "of the build before")
+    for name in pairs(json.decode(manifest, "m").files) do os.remove(out .. "/" .. name) end
+    os.remove(out .. "/msa_weights.bin")
+    refuses(function() require("run.folder").open(out) end, "again: msagen was stopped while it wrote this folder: build it again")
+    tiny.build(plain(), out)
+    equal({ board_of(out), sys.exists(out .. "/msa_old.c"), sys.read_file(out .. "/notes.txt") }, { "generic-c99", false, "words" })
   end)
 end)
