@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The compiler as a whole: a device description -> a folder of C.
 local boards = require "boards"
+local closed = require "closed"
 local cores = require "cores"
 local costs = require "costs"
 local emit = require "emit"
@@ -35,10 +36,8 @@ local function check_device(device, where)
   for key, value in pairs(device) do
     local kind = compiler.options[key]
     if not kind then
-      local known = {}
-      for k in pairs(compiler.options) do known[#known + 1] = k end
-      table.sort(known)
-      fail("%s: expected one of the fields %s, found %s", where, table.concat(known, ", "), tostring(key))
+      local known = closed.sorted(compiler.options)
+      fail("%s: expected one of the fields %s, found %s%s", where, table.concat(known, ", "), tostring(key), closed.hint(key, known))
     end
     local found = math.type(value) == "integer" and "integer" or type(value)
     if kind ~= "any" and not kind:find(found, 1, true) then fail("%s: %s: expected %s, found %s", where, key, kind, found) end

@@ -8,6 +8,8 @@
 -- What the decoder's first layer finds ready, for prompts without a mask, counts where it is made: its weights, positions and keys.
 -- Not counted: weights read again for every block of tokens or by every core, scratch used again for every block or head, lines
 -- fetched only to be overwritten. What a layer does of that makes it slower than its bound. Relies on: schedule and memory.
+local layer_kinds = require "layer_kinds"
+
 local costs = {}
 
 -- What layers find and leave as it is. Everything else that outlives a layer counts as written by it.
@@ -49,6 +51,7 @@ end
 --- Bytes by what they are: { weights, read, written, spilled }.
 -- @param L a layer of build.graph.fused  @param build what compiler.schedule gives
 function costs.traffic(L, build)
+  layer_kinds.of(L.kind, ("costs: layer %s"):format(L.name))
   local l2, buffers = build.board.caches.l2, build.graph.memory.by_name
   local slices, size = build.model.depth, build.model.image_size
   local function moved(bytes) return bytes > l2 // 2 and bytes or 0 end

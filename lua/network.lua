@@ -2,6 +2,7 @@
 --- The network as the checkpoint means it: model description -> graph. Nothing is fused, folded or placed here.
 -- SAM, Kirillov et al. 2023; Medical SAM Adapter, Wu et al. 2023; docs/compiler.md lists the operations.
 local graph = require "graph"
+local operations = require "graph_operations"
 
 local network = {}
 
@@ -250,6 +251,7 @@ function network.build(model)
   local g = graph.new()
   encoder(g, model)
   decoder(g, model)
+  for _, op in ipairs(g.ops) do operations.check(op) end
   return g
 end
 

@@ -10,6 +10,7 @@ local cores = require "cores"
 local costs = require "costs"
 local encoder_attention = require "layers.encoder_attention"
 local kernels = require "kernels"
+local layer_kinds = require "layer_kinds"
 local network = require "network"
 local tiles = require "tiles"
 
@@ -252,9 +253,8 @@ function predict.layer(L, build)
   local m = build.model
   local image, chunk = m.grid * m.grid, network.TOKEN_CHUNK
   local token_rows = (network.click_tokens(m) + chunk - 1) // chunk * chunk
-  local by_kind = { patch_embed = m.depth * image, encoder_attention = m.depth * image, encoder_mlp = m.depth * image, neck = m.depth * image, dense_prompt = image,
-    image_to_token = image, masks = image, prepare = image }
-  local tokens, env = by_kind[L.kind] or token_rows, L.env or {}
+  local count_of = { slices = m.depth * image, image = image, prompt = token_rows }
+  local tokens, env = count_of[layer_kinds.of(L.kind, ("predict: layer %s"):format(L.name)).tokens], L.env or {}
   local rows = env.block or L.kind ~= "masks" and env.chunk or env.rows
   rows = math.type(rows) == "integer" and rows or math.min(tokens, 64)
   local w = new_work(build, L, rows)

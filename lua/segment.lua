@@ -3,6 +3,8 @@
 -- Offsets are in floats from the segment's start. Layers of the same shape get the same layout, so they share kernels.
 -- Parts that all banks have in common come first; behind them the others, once a bank. The offset of such a part reads
 -- "bank + n" in the generated text, where bank is the chosen bank's distance.
+local closed = require "closed"
+
 local segment = {}
 segment.__index = segment
 
@@ -145,6 +147,7 @@ end
 local function write_part(blob, part, tensor)
   if part.kind == "panels" then return blob:panels(tensor) end
   if part.kind == "vector" then return blob:vector(tensor, round16(part.n)) end
+  closed.member(part.kind, { "panels", "rows", "vector" }, ("segment: part %s"):format(part.role))
   if type(tensor) ~= "table" then return blob:rows(tensor, part.stride) end
   local first
   for _, row in ipairs(tensor) do

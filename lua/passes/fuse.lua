@@ -1,20 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Fuse: the operations of each layer become one fused operation, whose kind a table of patterns gives.
+--- Fuse: the operations of each layer become one fused operation, whose kind lua/layer_kinds.lua gives.
 -- Relies on: operations of a layer stand together. Leaves: graph.fused, a list of { name, kind, op, op, ... }; an
 -- operation that no pattern covers is an error, so nothing is dropped silently.
-local patterns = {
-  { "patch_embed", "patch_embed add_table" },
-  { "encoder_attention", "layernorm window? grid_attention depth_attention? linear adapter? unwindow? add" },
-  { "encoder_mlp", "layernorm linear gelu linear adapter? add? add" },
-  { "neck", "linear layernorm conv3x3 layernorm" },
-  { "dense_prompt", "add_dense_prompt" },
-  { "token_self_attention", "add? attention add? layernorm", from = "tokens", to = "tokens" },
-  { "token_to_image", "attention prompt_adapter? add layernorm", from = "tokens", to = "image" },
-  { "token_mlp", "linear relu linear adapter? add? add layernorm" },
-  { "image_to_token", "attention add adapter? add? layernorm", from = "image", to = "tokens" },
-  { "heads", "token_heads" },
-  { "masks", "conv_transpose2x2 layernorm gelu conv_transpose2x2 gelu mask_product" },
-}
+local kinds_of_layers = require "layer_kinds"
 
 -- Whether the kinds, in order, are an instance of the pattern's words; a word ending in ? may be missing.
 local function matches(words, kinds, w, k)
@@ -47,11 +35,9 @@ return function(graph)
       kinds[i] = op.kind
       if op.kind == "attention" then attention = op end
     end
-    for _, p in ipairs(patterns) do
-      local words = {}
-      for word in p[2]:gmatch("%S+") do words[#words + 1] = word end
-      if matches(words, kinds) and (not p.from or (attention.from == p.from and attention.to == p.to)) then
-        L.kind = p[1]
+    for _, p in ipairs(kinds_of_layers.list) do
+      if p.pattern and matches(p.words, kinds) and (not p.from or (attention.from == p.from and attention.to == p.to)) then
+        L.kind = p.name
         break
       end
     end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Schedule: every fused layer gets its kernels, its segment of the weights, its scratch and its buffers.
 -- Relies on: fuse. Leaves: on each layer segment, scratch in floats, of which shared and own (a core), buffers {name = floats}, env (what its template sees), macs.
+local layer_kinds = require "layer_kinds"
 local network = require "network"
 
 local schedule = {}
@@ -48,7 +49,7 @@ function schedule.run(graph, model, kernels)
   function ctx.in_pieces(floats) return ctx.limit and floats > ctx.limit end
   for _, L in ipairs(graph.fused) do
     L.private = graph.private and graph.private[L.name] -- roles of weights that differ between banks
-    require("layers." .. L.kind).prepare(L, ctx)
+    require("layers." .. layer_kinds.of(L.kind, ("schedule: layer %s"):format(L.name)).name).prepare(L, ctx)
     L.shared, L.own = L.scratch.shared, L.scratch.own
     L.scratch = L.shared + cores * L.own
   end

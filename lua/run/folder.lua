@@ -7,10 +7,6 @@ local sys = require "msagen.sys"
 local folder = {}
 folder.__index = folder
 
--- What `run` reads from the manifest.
-local FIELDS = { runner = "string", weights = "string", input_size = "integer", depth = "integer", grid = "integer", max_points = "integer",
-  arena_bytes = "integer", weights_bytes = "integer", macs_encode = "integer", macs_decode = "integer" }
-
 --- Open a folder that `msagen build` wrote.
 -- @return the folder: its manifest's fields, and `path`
 function folder.open(path)
@@ -20,17 +16,9 @@ function folder.open(path)
   local manifest = require("msagen.json").decode(sys.read_file(file), file)
   if type(manifest) ~= "table" or manifest.generator ~= "msagen" then fail("%s: expected a manifest of msagen's, found another file", file) end
   if manifest.unfinished then fail("%s: msagen was stopped while it wrote this folder: build it again", path) end
-  local names = {}
-  for name in pairs(FIELDS) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local value, kind = manifest[name], FIELDS[name]
-    local found = math.type(value) or type(value)
-    if found ~= kind or kind == "integer" and value < 1 then fail("%s: %s: expected %s, found %s", file, name, kind == "integer" and "a number above 0" or "a text", found == kind and value or found) end
-    if kind == "string" and value:find("/", 1, true) then fail("%s: %s: expected a file of the folder, found %s", file, name, value) end
-  end
+  require "run.manifest".check(manifest, file)
   for _, name in ipairs { "banks", "texts" } do
-    if type(manifest[name]) ~= "table" then manifest[name] = {} end
+    manifest[name] = manifest[name] or {}
   end
   -- Where this CPU has what the board asks for, its programs run here as they are.
   manifest.native = require("boards").native { hosted = manifest.hosted ~= false, requires = type(manifest.requires) == "table" and manifest.requires or {} }

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A profile: the manifest's layers with the times that the runner took of them, held against what the core can do at most.
 -- docs/profile.md says what each field means.
+local closed = require "closed"
 local fail = require "fail"
 
 local profile = {}
@@ -19,7 +20,7 @@ function profile.phases(folder)
       end
     end
     local list = phases[layer.phase]
-    if not list then fail("%s: expected phase encode or decode, found %s of layer %d", what, layer.phase, i) end
+    if not list then fail("%s: expected phase encode or decode, found %s of layer %d%s", what, layer.phase, i, closed.hint(layer.phase, { "encode", "decode" })) end
     if layer.number ~= #list then fail("%s: expected layer %d of %s, found number %d: build the folder again", what, #list, layer.phase, layer.number) end
     list[#list + 1] = layer
   end

@@ -39,8 +39,9 @@ end
 --- Hold all slips against a check.
 -- @param sample a table that the check takes  @param fields its schema  @param check function(table) that refuses with an error of the user's
 -- @param where what each refusal begins with
+-- @param open whether unknown fields are let pass, as of a file that others read, too
 -- @return how many slips were tried
-return function(sample, fields, check, where)
+return function(sample, fields, check, where, open)
   local tried = 0
   local function refused(path, change, ...)
     local one = copy(sample)
@@ -57,7 +58,7 @@ return function(sample, fields, check, where)
     for _, key in ipairs(known) do
       local kind, required = schema[key][1], schema[key][2]
       local wrong = slip(key, known)
-      refused(path, function(t) t[wrong] = t[key] == nil and true or t[key] end, "expected one of the fields", wrong)
+      if not open then refused(path, function(t) t[wrong] = t[key] == nil and true or t[key] end, "expected one of the fields", wrong) end
       if required then refused(path, function(t) t[key] = nil end, key, "expected", "found none") end
       refused(path, function(t) t[key] = function() end end, key, "expected", "found a function")
       local names, in_list = closed_set(kind)

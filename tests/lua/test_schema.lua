@@ -128,6 +128,45 @@ describe("activations", function()
   end)
 end)
 
+describe("operations of a graph", function()
+  local operations = require "graph_operations"
+  local attributes = { patch = 16, resize = "squash", normalise = {}, eps = 1e-6, size = 7, pad = "zero", heads = 2, side = 7, block = 0, act = "gelu", windows = 1, length = 4,
+    skip = true, scale = 0.5, from = "tokens", to = "image", query_position = false, key_position = true, hyper = {}, iou = {} }
+  for kind, known in pairs(operations.table) do
+    it(kind .. ": every slip is refused", function()
+      local sample, where = {}, "graph: layer one: " .. kind
+      for name in pairs(known[2]) do sample[name] = attributes[name] end
+      local function op(t, params)
+        local made = { kind = kind, layer = "one", inputs = {}, outputs = {}, params = params or {} }
+        for name, value in pairs(t) do made[name] = value end
+        return made
+      end
+      operations.check(op(sample))
+      misspelling(sample, known[2], function(t) operations.check(op(t)) end, where)
+      for _, role in ipairs(known[1]) do
+        local name = role:gsub("%%d", "3")
+        operations.check(op(sample, { [name] = { name = "w" } }))
+        refuses(function() operations.check(op(sample, { [name .. "x"] = { name = "w" } })) end, where, "found " .. name .. "x for w")
+      end
+      refuses(function() operations.check(op(sample, { wieght = { name = "w" } })) end, where, "wieght")
+    end)
+  end
+
+  it("are refused by their kind", function()
+    refuses(function() operations.check { kind = "relu6", layer = "one", inputs = {}, outputs = {}, params = {} } end, "graph: layer one: expected adapter", "found relu6 (did you mean relu?)")
+  end)
+end)
+
+describe("layers", function()
+  it("have one of their kinds wherever they are asked for", function()
+    local kinds = require "layer_kinds"
+    equal(kinds.of("neck", "x").tokens, "slices")
+    refuses(function() kinds.of("encoder_mpl", "x") end, "x: expected patch_embed", "found encoder_mpl (did you mean encoder_mlp?)")
+    refuses(function() require "costs".traffic({ kind = "encoder_mpl", name = "one" }, {}) end, "costs: layer one", "did you mean encoder_mlp?")
+    refuses(function() require "predict".layer({ kind = "nekc", name = "one" }, { model = { grid = 4, depth = 1, decoder = { masks = 4 } } }) end, "predict: layer one", "did you mean neck?")
+  end)
+end)
+
 local sys = spec.host "msagen.sys"
 if not sys then return end
 local board_check, boards = require "board_check", require "boards"
@@ -136,6 +175,42 @@ local reference = require "msagen.reference"
 describe("activations of the host", function()
   it("each have their naive kernel", function()
     for _, name in ipairs(activations.computed) do equal(type(reference[name]), "function", name) end
+  end)
+end)
+
+describe("a manifest", function()
+  local manifest = require "run.manifest"
+  local sample = { runner = "msa_run", weights = "msa_weights.bin", input_size = 64, depth = 1, grid = 4, max_points = 16, arena_bytes = 64, weights_bytes = 64, macs_encode = 1, macs_decode = 1,
+    version = msagen.version, precision = "f32", banks = { { name = "a" } }, texts = { "liver" } }
+  local function check(t) manifest.check(t, "fw/manifest.json") end
+
+  it("has every field that is read of its kind", function()
+    check(sample)
+    assert(misspelling(sample, manifest.fields, check, "fw/manifest.json", true) > 40)
+  end)
+
+  it("may say more, and null for nothing", function()
+    local null = require "msagen.json".null
+    local more = { clock = null, emulator = null, banks = null, another = { 1 } }
+    for key, value in pairs(sample) do more[key] = more[key] or value end
+    check(more)
+    equal(more.clock, nil)
+  end)
+
+  it("of a newer version is said to be of one", function()
+    local newer = { version = "9.9", precision = "int8" }
+    for key, value in pairs(sample) do newer[key] = newer[key] or value end
+    refuses(function() check(newer) end, "fw/manifest.json: precision: expected f32, found int8: the folder is of msagen 9.9, this is " .. msagen.version .. ": build it again")
+  end)
+end)
+
+describe("a device of a build script", function()
+  it("has no field but the compiler's options", function()
+    local compiler = require "compiler"
+    for option in pairs(compiler.options) do
+      local slip = option .. "q"
+      refuses(function() compiler.schedule({ checkpoint = "a.pth", [slip] = 1 }, "device.lua") end, "device.lua: expected one of the fields", ("found %s (did you mean %s?)"):format(slip, option))
+    end
   end)
 end)
 
