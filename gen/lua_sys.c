@@ -306,7 +306,7 @@ static int is_mount(const char *path, const struct stat *st)
     return n < 0 || (size_t)n >= sizeof above || stat(above, &parent) != 0 || parent.st_dev != st->st_dev;
 }
 
-/* folder(path) -> { uid =, gid =, mode =, mount = whether a file system begins there }, or nil */
+/* folder(path) -> { uid =, gid =, mode =, device = its file system's number, mount = whether one begins there }, or nil */
 static int sys_folder(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -315,7 +315,9 @@ static int sys_folder(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
+    lua_pushinteger(L, (lua_Integer)st.st_dev);
+    lua_setfield(L, -2, "device");
     lua_pushinteger(L, (lua_Integer)st.st_uid);
     lua_setfield(L, -2, "uid");
     lua_pushinteger(L, (lua_Integer)st.st_gid);

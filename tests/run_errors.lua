@@ -375,6 +375,27 @@ end
 for _, name in ipairs { "place.lua", "start/place.ld", "start/place.c", "given/manifest.json" } do sys.remove_tree(work .. "/" .. name) end
 tally.test("and leaves nothing behind", function() assert(snapshot(work) == untouched, "left behind: " .. snapshot(work):sub(1, 300)) end)
 
+tally.test("pipes in the place of a folder's files are not waited for", function()
+  for _, name in ipairs { "manifest.json", "msa_weights.bin", "msa_model.c", "Makefile", "msa_run.sums", "msa_model.o" } do
+    local path = fw .. "/" .. name
+    sys.rename(path, work .. "/kept")
+    tally.must { "mkfifo", path }
+    local status, output = sys.spawn { "timeout", "-k", "1", "60", tally.program, "run", fw, "--image", image, "--point", "1,1", stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+    local compiled = name == "msa_model.o" -- made again
+    sys.remove_tree(path)
+    sys.rename(work .. "/kept", path)
+    assert(compiled and status == 0 or status == 1 and output:match "^msagen: [^\n]+\n$" and output:find(name, 1, true), ("%s: exit %d: %s"):format(name, status, output))
+  end
+end)
+tally.test("a file system below /dev is one to write to", function()
+  local ok, folder = pcall(sys.mkdtemp, "/dev/shm", "msagen-errors-")
+  if not ok then return "there is no /dev/shm to write to" end
+  tally.must { tally.program, "run", fw, "--image", image, "--point", "10,10", "--mask-out", folder .. "/mask.png" }
+  assert(sys.exists(folder .. "/mask.png"))
+  sys.remove_tree(folder)
+  sys.keep(folder)
+end)
+
 tally.test("prompts may come through a pipe", function()
   tally.must { "sh", "-c", [==[printf '[{"points":[[10,10]],"labels":[1]}]' | "$0" run demo --image "$1" --prompts /dev/stdin]==], tally.program, image, cwd = work }
 end)

@@ -2,6 +2,7 @@
 --- A generated folder: recognised by its manifest, compiled where it must be, its runner called.
 local fail = require "fail"
 local made = require "run.made"
+local sha256 = require "msagen.sha256"
 local sys = require "msagen.sys"
 
 local folder = {}
@@ -164,6 +165,9 @@ function folder:compile(modified)
     if done then return end
     made.sweep(self)
     if not known then made.remove(self) end
+    for _, name in ipairs(made.products(self)) do -- make would wait for a pipe
+      if sys.exists(self:file(name)) and not sha256.file(self:file(name)) then sys.remove_tree(self:file(name)) end
+    end
     make(self)
     if not sys.exists(self:file(self.runner)) then fail("%s: make: expected it to make %s, found none", self.path, self.runner) end
     for name, hash in pairs((made.hashes(self))) do
@@ -228,6 +232,7 @@ end
 -- @param request path  @param response path to write  @param renamed function(text) that gives temporary files their names
 -- @return the response's lines
 function folder:perform(request, response, renamed)
+  sys.read_start(self:file(self.weights), 0) -- or the runner would wait for a pipe
   local command = self:command { self:file(self.runner), request, response, self:file(self.weights) }
   command.stdin = "/dev/null"
   command.stdout, command.stderr = "capture", sys.isatty(2) and "show" or "capture"

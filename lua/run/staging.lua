@@ -23,13 +23,19 @@ local function existing(path)
   return path
 end
 
+-- Below /dev, but for file systems of their own there, and what POSIX has for files of shared memory.
+local function among_devices(real)
+  if real ~= "/dev" and not real:match "^/dev/" or real == "/dev/shm" or real:match "^/dev/shm/" then return false end
+  return sys.folder(real).device == sys.folder("/dev").device
+end
+
 -- A private folder within `parent`, one for all files that go there.
 function staging:folder(parent, target)
   local base = existing(parent)
   if not sys.isdir(base) then fail("%s: cannot be written: %s is no folder", target, base) end
   local real = sys.realpath(base) or base
   if not self.folders[real] then
-    if real == "/dev" or real:match "^/dev/" then fail("%s: cannot be written: not among the devices", target) end
+    if among_devices(real) then fail("%s: cannot be written: not among the devices", target) end
     local ok, made = pcall(sys.mkdtemp, base, ".msagen-")
     if not ok then fail("%s: cannot be written: %s", target, (tostring(type(made) == "table" and made.msagen or made):gsub("^.*: cannot be written: ", ""))) end
     sys.cleanup(made)
