@@ -116,12 +116,15 @@ static int choose_scale(const struct msagen_picture *p, const struct range *r, i
             scale->bits[c] = p->bits[c];
         note(facts, "%d-bit values up to %lu scaled as numbers of %d bits, as its sBIT tells", depth, (unsigned long)most, p->bits[0]);
     } else if (!bits && depth == 16 && most < 1u << 12 && most > 0) {
+        int needed = 8;
+        while (most >> needed != 0)
+            ++needed;
         snprintf(error, error_bytes,
                  "%s: 16-bit values that use their range expected, found none above %lu, which would be nearly black: "
-                 "--image-bits 12 scales numbers of 12 bits, --image-bits 16 takes the values as they are",
-                 name, (unsigned long)most);
+                 "--image-bits N (%d or more) scales numbers of N bits, --image-bits 16 takes the values as they are",
+                 name, (unsigned long)most, needed);
         return 0;
-    } else if (!bits && depth == 16 && most < 1u << 15) {
+    } else if (!bits && depth == 16 && most < 1u << 15 && most > 0) {
         note(facts, "16-bit values up to %lu, the brightest of 8 bits is %lu: --image-bits N scales numbers of N bits",
              (unsigned long)most, (unsigned long)most >> 8);
     }

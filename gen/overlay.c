@@ -188,8 +188,8 @@ static void place(struct label *label, const struct msagen_canvas *canvas, const
     const double pi = 3.14159265358979, x = points[own][0], y = points[own][1];
     for (int turn = 0; turn < ANGLES * RINGS; ++turn) {
         const double angle = 2.0 * pi * (turn % ANGLES) / ANGLES - pi / 4.0, out = 1.5 * disc + turn / ANGLES * label->down;
-        label->left = x + cos(angle) * (out + label->across / 2.0) - label->across / 2.0;
-        label->top = y + sin(angle) * (out + label->down / 2.0) - label->down / 2.0;
+        label->left = floor(x + cos(angle) * (out + label->across / 2.0) - label->across / 2.0);
+        label->top = floor(y + sin(angle) * (out + label->down / 2.0) - label->down / 2.0);
         int free = label->left >= 1.0 && label->top >= 1.0 && label->left + label->across <= (double)canvas->width - 1.0 &&
                    label->top + label->down <= (double)canvas->height - 1.0;
         for (size_t i = 0; i < own && free; ++i)
@@ -217,7 +217,8 @@ static void draw_number(struct msagen_canvas *canvas, const struct label *label,
 
 int msagen_overlay_clicks(struct msagen_canvas *canvas, const double (*points)[2], const int *signs, size_t count)
 {
-    const double line = line_width(canvas), disc = 2.0 * line, dot = fmax(1.0, 0.7 * line);
+    /* Half pixels, and whole ones for corners, keep small digits sharp. */
+    const double line = line_width(canvas), disc = 2.0 * line, dot = fmax(1.0, floor(1.4 * line + 0.5) / 2.0);
     struct label *labels = calloc(count ? count : 1, sizeof *labels);
     if (!labels)
         return -1;

@@ -82,13 +82,13 @@ local function complete(command)
   return names, valued
 end
 
--- `--point -5,10`: what looks like a number is the option's value, not another option.
+-- `--point -5,10`: what follows an option that takes a value is that value, where its dash begins none of the short options.
 local function joined(list, valued)
   local result, i = {}, 1
   while i <= #list do
     local word, next_word = list[i], list[i + 1]
     if word == "--" then return table.move(list, i, #list, #result + 1, result) end
-    if valued[word] and word:sub(1, 2) == "--" and next_word and (next_word:match "^%-%.?%d" or next_word:lower():match "^%-inf" or next_word:lower():match "^%-nan") then
+    if valued[word] and word:sub(1, 2) == "--" and next_word and next_word:match "^%-[^-]" and valued[next_word:sub(1, 2)] == nil then
       result[#result + 1] = word .. "=" .. next_word
       i = i + 1
     else
@@ -103,9 +103,10 @@ end
 local function explained(message, names)
   message = message:gsub("\nDid you mean.*$", "")
   local option, verb = message:match "^unknown option '(.*)'$", message:match "^unknown command '(.*)'$"
-  if option then return ("unknown option %s%s"):format(option, closed.hint(option, names)) end
+  if option then return ("unknown option %s%s"):format(option, #option > 3 and closed.hint(option, names) or "") end
   if verb then return ("unknown command %s: expected %s%s"):format(verb, closed.list(verb_names), closed.hint(verb, verb_names)) end
-  return (message:gsub("^option '(%-[%w-]+)' must be used at most 1 time$", "%1: expected once, found twice"))
+  message = message:gsub("^option '(%-[%w-]+)' must be used .*1 time$", "%1: expected once, found twice")
+  return (message:gsub("^option '(%-[%w-]+)' requires an argument$", "%1: expected a value, found none"))
 end
 
 local run

@@ -123,6 +123,9 @@ end
 -- The mask prompt, checked for shape and values; its slices.
 local function load_mask(mask, what, slices, model)
   local side = 4 * model.grid
+  if not require("run.inputs").is_npy(mask.path) then
+    fail("%s: expected an NPY file of float32 logits [%d,%d], as --out writes them, found another format", what or "--mask-in " .. mask.path, side, side)
+  end
   local t = require("msagen.npy").read(mask.path)
   local shape, dtype = t.shape, t.dtype
   local ahead = 1

@@ -52,7 +52,8 @@ function options.setup(command)
   command:option("--cores", "Cores that share the work, 1 to 8; the bits are the same. Default: 1."):argname("N"):convert(integer)
   command:option("--chunk", "Slices that the depth branch takes at a time, or none. Default: the depth."):argname("N|none"):convert(function(text)
     if text == "none" then return text end
-    return integer(text)
+    local slices = integer(text)
+    return slices, not slices and ("expected a whole number above 0, or none, found %s"):format(text) or nil
   end)
   command:option("--decoder-heads", "Attention heads of the mask decoder. Default: 8."):argname("N"):target("decoder_heads"):convert(integer)
   command:option("--global-blocks", "Encoder blocks with global attention, from 0; needed only where no tensor tells."):argname("LIST"):target("global_blocks"):convert(block_list)

@@ -38,6 +38,8 @@ struct extras {
     size_t exif_bytes;
     int bits;       /* PNG's sBIT of every channel */
     int clear_grey; /* the shade of grey that is transparent, or 0 */
+    int arithmetic; /* JPEG: coded so */
+    int stored;     /* JPEG: colours as they are, not as YCbCr */
 };
 
 static const struct extras plain = {0};
@@ -99,6 +101,9 @@ static inline void encode_jpeg_rows(struct bytes *out, J_COLOR_SPACE space, int 
     jpeg.in_color_space = space;
     jpeg_set_defaults(&jpeg);
     jpeg_set_quality(&jpeg, 95, TRUE);
+    if (extras.stored)
+        jpeg_set_colorspace(&jpeg, space);
+    jpeg.arith_code = extras.arithmetic;
     if (progressive)
         jpeg_simple_progression(&jpeg);
     jpeg_start_compress(&jpeg, TRUE);

@@ -107,6 +107,59 @@ Test(image, jpeg)
     cr_assert_str_eq(error, "a.png: grey or RGB expected, found a CMYK JPEG");
 }
 
+static unsigned char *start_of_frame(struct bytes *file)
+{
+    for (size_t i = 0; i + 9 < file->count; ++i)
+        if (file->data[i] == 0xff && file->data[i + 1] == 0xc0)
+            return file->data + i;
+    cr_assert_fail("no frame");
+    return NULL;
+}
+
+/* Each is right, or refused as what it is. */
+Test(image, kinds_of_jpeg)
+{
+    static struct bytes file;
+    unsigned char rows[H * W * 4];
+    for (size_t i = 0; i < sizeof rows; ++i)
+        rows[i] = (const unsigned char[]){200, 100, 30}[i % 3];
+    encode_jpeg_rows(&file, JCS_RGB, 3, 0, rows, (struct extras){.arithmetic = 1});
+    assert_colour(&file, 200, 100, 30);
+    encode_jpeg_rows(&file, JCS_RGB, 3, 0, rows, (struct extras){.stored = 1});
+    assert_colour(&file, 200, 100, 30);
+    memset(rows, 90, sizeof rows);
+    encode_jpeg_rows(&file, JCS_UNKNOWN, 2, 0, rows, plain);
+    cr_assert_null(decode(&file));
+    cr_assert_not_null(strstr(error, "a.png: a grey or RGB JPEG of 8 bits expected, found another kind: "), "%s", error);
+    encode_jpeg(&file, JCS_GRAYSCALE, 1, 0, (const unsigned char[]){77});
+    start_of_frame(&file)[4] = 12;
+    cr_assert_null(decode(&file));
+    cr_assert_not_null(strstr(error, "8 bits expected, found another kind: Unsupported JPEG data precision 12"), "%s", error);
+    start_of_frame(&file)[4] = 8;
+    start_of_frame(&file)[1] = 0xc3;
+    cr_assert_null(decode(&file));
+    cr_assert_not_null(strstr(error, "found another kind: Unsupported JPEG process"), "%s", error);
+    /* A second picture behind the first, as phones store a preview or the other eye's view. */
+    encode_jpeg(&file, JCS_RGB, 3, 0, (const unsigned char[]){200, 100, 30});
+    memcpy(file.data + file.count, file.data, file.count);
+    file.count *= 2;
+    assert_colour(&file, 200, 100, 30);
+}
+
+Test(image, other_formats_are_named)
+{
+    static const struct {
+        const char *bytes, *name;
+        size_t at;
+    } known[] = {{"DICM", "DICOM", 128}, {"II*\0", "TIFF", 0}, {"n+1", "NIfTI", 344}, {"WEBP", "WebP", 8}, {"BM", "BMP", 0}, {"?", "neither", 0}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i) {
+        unsigned char data[400] = {0};
+        memcpy(data + known[i].at, known[i].bytes, i == 5 ? 1 : strlen(known[i].bytes));
+        cr_assert_null(msagen_image_parse(data, sizeof data, "a", 0, NULL, error, sizeof error));
+        cr_assert_not_null(strstr(error, known[i].name), "%s", error);
+    }
+}
+
 Test(image, cut_files_are_refused)
 {
     static struct bytes file, cut;

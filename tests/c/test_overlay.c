@@ -85,3 +85,61 @@ Test(overlay, points_and_boxes)
     cr_assert(untouched(at(&canvas, 120, 180)), "a box is hollow");
     cr_assert(untouched(at(&canvas, 120, 60)));
 }
+
+/* Pixels that are white by the number beside a click, in a square around it without the disc. */
+static size_t white_beside(const struct msagen_canvas *canvas, size_t x, size_t y)
+{
+    size_t count = 0;
+    for (size_t row = y - 40; row < y + 40; ++row)
+        for (size_t column = x - 40; column < x + 40; ++column) {
+            const unsigned char *p = at(canvas, column, row);
+            const double dx = (double)column + 0.5 - (double)x, dy = (double)row + 0.5 - (double)y;
+            count += dx * dx + dy * dy > 6.0 * 6.0 && p[0] > 200 && p[1] > 200 && p[2] > 200;
+        }
+    return count;
+}
+
+Test(overlay, clicks_have_numbers)
+{
+    struct msagen_canvas canvas = grey(256, 256);
+    const double points[3][2] = {{60.0, 60.0}, {180.0, 60.0}, {60.0, 180.0}};
+    cr_assert_eq(msagen_overlay_clicks(&canvas, points, (const int[]){1, 0, 1}, 3), 0);
+    const unsigned char *inside = at(&canvas, 58, 58), *outside = at(&canvas, 178, 58);
+    cr_assert(inside[1] > inside[0] && outside[0] > outside[1]);
+    cr_assert(white_beside(&canvas, 60, 60) > 5, "a 1");
+    cr_assert(white_beside(&canvas, 180, 60) > white_beside(&canvas, 60, 60), "a 2 has more dots than a 1");
+    cr_assert(untouched(at(&canvas, 120, 120)));
+}
+
+/* Where clicks crowd together their numbers do not: each covers ground of its own. */
+Test(overlay, numbers_make_way_for_each_other)
+{
+    double points[9][2];
+    int labels[9];
+    size_t before = 0;
+    for (size_t n = 1; n <= 9; ++n) {
+        struct msagen_canvas canvas = grey(256, 256);
+        for (size_t i = 0; i < n; ++i) {
+            points[i][0] = 128.0 + (double)(i % 2);
+            points[i][1] = 128.0;
+            labels[i] = 1;
+        }
+        cr_assert_eq(msagen_overlay_clicks(&canvas, (const double(*)[2])points, labels, n), 0);
+        size_t now = white_beside(&canvas, 128, 128);
+        cr_assert(now >= before + 5, "%zu numbers: %zu white pixels, %zu before", n, now, before);
+        before = now;
+    }
+}
+
+Test(overlay, clicks_in_tiny_images)
+{
+    for (size_t side = 1; side < 12; ++side) {
+        unsigned char *own = malloc(side * side * 3);
+        memset(own, 100, side * side * 3);
+        struct msagen_canvas canvas = {own, side, side, side * 3};
+        const double points[2][2] = {{0.0, 0.0}, {(double)side, (double)side}};
+        cr_assert_eq(msagen_overlay_clicks(&canvas, points, (const int[]){1, -1}, 2), 0);
+        cr_assert_eq(msagen_overlay_clicks(&canvas, points, (const int[]){1, 0}, 0), 0);
+        free(own);
+    }
+}

@@ -71,6 +71,7 @@ describe("prompt files", function()
     refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]", "[1,8,32]")
     npy.write(work .. "/mask.npy", tensor.from({ 1 / 0 }, { 1 }):reshape { 1, 1 })
     refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]")
+    refuses(function() checked(('[{"mask":"%s"}]'):format(file("mask.png", "\x89PNG"))) end, "prompt 0: mask", "mask.png", "NPY file of float32 logits [16,16]")
   end)
 
   it("are packed for the runner in the order that msa_run.c tells", function()
@@ -187,8 +188,8 @@ local function fake_folder(name, depth)
   sys.write_file(path .. "/msa_weights.bin", fake_weights())
   sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen", runner = "msa_run", weights = "msa_weights.bin", input_size = 64,
     depth = depth, grid = 4, max_points = 16, feedback = "none", files = { ["layers.c"] = "", Makefile = "" }, arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2, banks = { { name = "head" }, { name = "carotid" } },
-    texts = { "liver", "left kidney" }, layers = { { name = "patches", kind = "patch_embed", phase = "encode", number = 1, macs = 1, bytes = 3 },
-      { name = "lights", kind = "masks", phase = "decode", number = 1, macs = 2, bytes = 4 } } })
+    texts = { "liver", "left kidney" }, layers = { { name = "patches", kind = "patch_embed", phase = "encode", number = 0, macs = 1, bytes = 3 },
+      { name = "lights", kind = "masks", phase = "decode", number = 0, macs = 2, bytes = 4 } } })
   trust(path)
   return path
 end
@@ -347,9 +348,17 @@ describe("a folder", function()
     equal(run(path, { bench = 3 }):gsub("%d+%.%d+", "T"), "encode_ms T\ndecode_ms T\narena_bytes 320000\nweights_bytes 832\nmacs_encode 1\nmacs_decode 2")
   end)
 
+  it("says that times under an emulator are not the board's", function()
+    local manifest = path .. "/manifest.json"
+    local text = sys.read_file(manifest)
+    sys.write_file(manifest, (text:gsub("^{", '{"board":"toaster","hosted":true,"requires":["toast"],"emulator":["env"],')))
+    holds(run(path, { bench = 1 }), "encode_ms ", "macs_decode 2\nemulated by env: times are not the board's")
+    sys.write_file(manifest, text)
+    equal(run(path, { bench = 1 }):find("emulated", 1, true), nil)
+  end)
+
   it("is not profiled where its layers are not the manifest's", function()
     local before = sys.list(work)
-    refuses(function() run(path, { profile = work .. "/profile.json" }) end, path, "expected 1 and 1 layers", "found more") -- the made-up decoder's layer is number 100
     refuses(function() run(path, { profile = work }) end, work, "found a folder")
     refuses(function() run(path, { profile = "/proc/profile.json" }) end, "/proc/profile.json: cannot be written")
     local manifest = path .. "/manifest.json"
@@ -452,6 +461,12 @@ describe("a volume of more slices than the depth", function()
     return file("pieces.json", ('[{"box":[1,2,3,4],"multimask":true},{"points":[%s],"labels":[%s]}]'):format(table.concat(points, ","), table.concat(labels, ",")))
   end
 
+  it("is not profiled where the runner has more layers than the manifest", function()
+    -- The made-up layers are numbered by their slices.
+    refuses(function() run(path, { profile = work .. "/profile.json" }) end, path, "expected 1 and 1 layers", "found more")
+    equal(sys.exists(work .. "/profile.json"), false)
+  end)
+
   it("is run in pieces, the last of which ends with it", function()
     local got, one = work .. "/pieces", work .. "/piece"
     local args = { image = slices(0, 8), prompts = prompt_of(0, 8), out = got, mask_out = got .. "/mask.npy", upsampled_out = got .. "/up.npy", resized_out = got .. "/resized.npy",
@@ -487,6 +502,136 @@ describe("a volume of more slices than the depth", function()
     local image = work .. "/long.npy"
     npy.write(image, tensor.frombytes(("\0"):rep(5 * 3 * 6000), "u8", { 5, 1, 6000, 3 }))
     refuses(function() run(flat_path, { image = image, box = { 1, 0, 2, 1 }, overlay_out = work .. "/long.png" }) end, "long.png", "16384", "5 slices of 6000x1")
+  end)
+end)
+
+describe("files of results", function()
+  local path, image, here = work .. "/flat", work .. "/half.npy", work .. "/results"
+  npy.write(image, tensor.frombytes((("\0\0\0"):rep(40) .. ("\200\0\0"):rep(40)):rep(20), "u8", { 20, 80, 3 }))
+  sys.mkdir_p(here)
+  local function link(kind, from, to) equal(sys.spawn { "ln", kind, from, to }, 0) end
+  local function asked(args)
+    args.image, args.point = args.image or image, { { 70, 10 } }
+    return run(path, args)
+  end
+  local function refused(args, ...)
+    local texts = { ... }
+    local function state()
+      local status, listed = sys.spawn { "find", here, "-printf", "%p %s %i %l\n", stdout = "capture" }
+      equal(status, 0)
+      return listed
+    end
+    local before = state()
+    refuses(function() asked(args) end, table.unpack(texts))
+    equal(state(), before)
+  end
+
+  it("are named by their endings", function()
+    for _, name in ipairs { "m.jpg", "m", "hip.nii.gz", "m.npz", "m.png.bak", ".png~" } do
+      refused({ mask_out = here .. "/" .. name }, "--mask-out", name, "ends in .png or .npy")
+    end
+    for field, name in pairs { overlay_out = "o.npy", resized_out = "r.png", upsampled_out = "u.png", profile = "p.txt" } do
+      refused({ [field] = here .. "/" .. name }, "--" .. field:gsub("_", "-"), name, "ends in ")
+    end
+    for _, name in ipairs { "-", "", ".", here .. "/", here } do refused({ mask_out = name }, "--mask-out", "expected the name of a file") end
+    refused({ mask_out = "/dev/null" }, "--mask-out /dev/null", "device")
+    asked { mask_out = here .. "/M.NPY" }
+    local mask = npy.read(here .. "/M.NPY")
+    equal({ mask.shape, mask.dtype, mask:get(10, 70), mask:get(10, 10) }, { { 20, 80 }, "u8", 255, 0 })
+    sys.remove_tree(here .. "/M.NPY")
+  end)
+
+  it("are none that the run reads, whatever their names", function()
+    npy.write(here .. "/logits.npy", tensor.zeros({ 16, 16 }, "f32"))
+    link("-s", image, here .. "/link.npy")
+    link("-P", image, here .. "/hard.npy")
+    refused({ resized_out = image }, "--resized-out", "--image")
+    refused({ upsampled_out = here .. "/link.npy" }, "link.npy", "--image")
+    refused({ upsampled_out = here .. "/hard.npy" }, "hard.npy", "--image")
+    refused({ mask_in = here .. "/logits.npy", resized_out = here .. "/./logits.npy" }, "logits.npy", "--mask-in")
+    link("-s", "nowhere.npy", here .. "/dangling.npy")
+    refused({ resized_out = here .. "/dangling.npy" }, "dangling.npy", "nowhere")
+  end)
+
+  it("are none that the build made", function()
+    refused({ profile = path .. "/manifest.json" }, "manifest.json", "the build made")
+    link("-s", path .. "/layers.c", here .. "/layers.png")
+    refused({ mask_out = here .. "/layers.png" }, "layers.png", "the build made")
+    refused({ out = path }, "--out", "the build made")
+    sys.remove_tree(here .. "/layers.png")
+  end)
+
+  it("are each one of its own", function()
+    sys.mkdir_p(here .. "/sub")
+    link("-s", "sub", here .. "/alias")
+    refused({ mask_out = here .. "/a.png", overlay_out = here .. "/./a.png" }, "--overlay-out", "that of --mask-out")
+    refused({ mask_out = here .. "/sub/a.png", overlay_out = here .. "/alias/a.png" }, "--overlay-out", "that of --mask-out")
+    refused({ resized_out = here .. "/new/a.npy", upsampled_out = here .. "/new/x/../a.npy" }, "--upsampled-out", "that of --resized-out")
+    refused({ out = here .. "/r", upsampled_out = here .. "/r/prompt_7.iou.npy" }, "--upsampled-out", "--out")
+    refused({ out = here .. "/r", upsampled_out = here .. "/r/deep/u.npy" }, "--upsampled-out", "in a folder of it")
+    refused({ out = here .. "/r.npy", upsampled_out = here .. "/r.npy" }, "--upsampled-out", "--out")
+  end)
+
+  it("leave a link to a file a link", function()
+    file("results/real.png", "old")
+    link("-s", "real.png", here .. "/to.png")
+    asked { mask_out = here .. "/to.png" }
+    equal({ sys.readlink(here .. "/to.png"), sys.read_file(here .. "/real.png"):sub(2, 4) }, { "real.png", "PNG" })
+  end)
+
+  local three = '[{"points":[[1,1]],"labels":[1]},{"points":[[2,2]],"labels":[1]},{"points":[[3,3]],"labels":[1]}]'
+  local one = { "embedding.npy", "prompt_0.iou.npy", "prompt_0.logits.npy", "run.json" }
+
+  it("in one folder are those of one run", function()
+    local out = here .. "/out"
+    run(path, { image = image, prompts = file("three.json", three), out = out, mask_out = out .. "/mask.png", overlay_out = out .. "/over.png" })
+    equal(#sys.list(out), 10)
+    asked { out = out }
+    equal(sys.list(out), one)
+    -- As versions before left them: no note, known names.
+    sys.remove_tree(out .. "/run.json")
+    file("results/out/prompt_5.logits.npy", "old")
+    asked { out = out }
+    equal(sys.list(out), one)
+    link("-s", "out", here .. "/outlink")
+    run(path, { image = image, prompts = work .. "/three.json", out = here .. "/outlink" })
+    equal({ #sys.list(out), sys.readlink(here .. "/outlink") }, { 8, "out" })
+  end)
+
+  it("leave a folder of other files alone", function()
+    local out = here .. "/out"
+    file("results/out/letter.txt", "dear reader")
+    refused({ out = out }, "--out", "letter.txt in it")
+    refused({ out = here }, "--out", "in it")
+    sys.remove_tree(out .. "/letter.txt")
+    file("results/out/run.json", '{"generator":"another"}')
+    refused({ out = out }, "--out", "another run.json")
+    file("results/out/run.json", '{"generator":"msagen run","files":["run.json","letter.txt"]}')
+    refused({ out = out, mask_in = out .. "/prompt_0.logits.npy" }, "--out", "prompt_0.logits.npy")
+    file("results/out/letter.txt", "written by a run")
+    asked { out = out }
+    equal(sys.list(out), one)
+  end)
+
+  it("are not replaced where the run fails", function()
+    local weights = path .. "/msa_weights.bin"
+    local bytes = sys.read_file(weights)
+    sys.write_file(weights, bytes:sub(1, 60) .. "x" .. bytes:sub(62))
+    refused({ out = here .. "/out", mask_out = here .. "/real.png" }, "msa_weights.bin")
+    sys.write_file(weights, bytes)
+  end)
+
+  it("go into the current folder file by file", function()
+    local out = here .. "/out"
+    local status, output = sys.spawn { require("tiny_model").program(), "run", path, "--image", image, "--prompts", work .. "/three.json", "--out", ".", cwd = out,
+      stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+    equal({ status, #sys.list(out) }, { 0, 8 }, output)
+  end)
+end)
+
+describe("a run without a prompt", function()
+  it("says that it encoded", function()
+    holds(run(work .. "/flat", { image = work .. "/half.npy" }), "half.npy: encoded, 80x20; no prompt")
   end)
 end)
 
