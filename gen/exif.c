@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* EXIF is a TIFF file without a picture: a header, then a directory of 12-byte entries. One entry of the first directory is
- * needed here, so nothing else is parsed: no offsets but the first, no thumbnails, no maker's notes. */
+/* EXIF is a TIFF file without a picture: a header, then a directory of 12-byte entries. One entry of the first
+ * directory is needed here, so nothing else is parsed: no offsets but the first, no thumbnails, no maker's notes. */
 #include "exif.h"
 
 #include <stdint.h>

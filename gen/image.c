@@ -35,7 +35,7 @@ static void note(struct msagen_image_facts *facts, const char *format, ...)
 /* What the samples of a picture's colours are like. */
 struct range {
     uint32_t most[4];
-    int loose[4]; /* some sample has more bits than the file tells, counted from its highest */
+    int loose[4];   /* some sample has more bits than the file tells, counted from its highest */
     uint64_t clear; /* pixels that are not opaque */
 };
 
@@ -44,7 +44,8 @@ static uint32_t sample(const struct msagen_picture *p, size_t i)
     return p->bytes == 1 ? p->samples[i] : (uint32_t)(p->samples[2 * i] << 8 | p->samples[2 * i + 1]);
 }
 
-/* Whether v is a number of so many bits as a PNG should store it: its bits first, then zeros or its bits again, or scaled. */
+/* Whether v is a number of so many bits as a PNG should store it: its bits first, then zeros or its bits again, or
+ * scaled. */
 static int stored_from_above(uint32_t v, int bits, int depth)
 {
     const int gap = depth - bits;
@@ -70,9 +71,9 @@ static struct range measure(const struct msagen_picture *p)
     return r;
 }
 
-/* Whether the bits that the file tells are the lowest of each sample: a PNG should store them as the highest, but programs
- * for medical images write 12 bits as they are. Where both are possible, because the lowest of those bits are all zero, a
- * picture that would not reach a sixteenth of its range is taken for such a one. */
+/* Whether the bits that the file tells are the lowest of each sample: a PNG should store them as the highest, but
+ * programs for medical images write 12 bits as they are. Where both are possible, because the lowest of those bits are
+ * all zero, a picture that would not reach a sixteenth of its range is taken for such a one. */
 static int stored_from_below(const struct msagen_picture *p, const struct range *r, size_t colours)
 {
     const int depth = (int)(8 * p->bytes);
@@ -92,8 +93,8 @@ struct scale {
 };
 
 /* Decides how samples become 8 bits; 0 where that is not to be decided here, and the error says what to do. */
-static int choose_scale(const struct msagen_picture *p, const struct range *r, int bits, struct scale *scale, const char *name,
-                        struct msagen_image_facts *facts, char *error, size_t error_bytes)
+static int choose_scale(const struct msagen_picture *p, const struct range *r, int bits, struct scale *scale,
+                        const char *name, struct msagen_image_facts *facts, char *error, size_t error_bytes)
 {
     const int depth = (int)(8 * p->bytes);
     const size_t colours = p->channels - (p->channels % 2 == 0);
@@ -107,14 +108,15 @@ static int choose_scale(const struct msagen_picture *p, const struct range *r, i
         return 0;
     }
     if (bits && most >> bits != 0) {
-        snprintf(error, error_bytes, "%s: --image-bits %d: values below %lu expected, found %lu", name, bits, 1ul << bits,
-                 (unsigned long)most);
+        snprintf(error, error_bytes, "%s: --image-bits %d: values below %lu expected, found %lu", name, bits,
+                 1ul << bits, (unsigned long)most);
         return 0;
     }
     if (!bits && stored_from_below(p, r, colours)) {
         for (size_t c = 0; c < colours; ++c)
             scale->bits[c] = p->bits[c];
-        note(facts, "%d-bit values up to %lu scaled as numbers of %d bits, as its sBIT tells", depth, (unsigned long)most, p->bits[0]);
+        note(facts, "%d-bit values up to %lu scaled as numbers of %d bits, as its sBIT tells", depth,
+             (unsigned long)most, p->bits[0]);
     } else if (!bits && depth == 16 && most < 1u << 12 && most > 0) {
         int needed = 8;
         while (most >> needed != 0)
@@ -167,18 +169,21 @@ unsigned msagen_image_brightest(const struct msagen_tensor *t)
     return most;
 }
 
-static void note_facts(const struct msagen_picture *p, const struct range *r, const struct msagen_tensor *t, struct msagen_image_facts *facts)
+static void note_facts(const struct msagen_picture *p, const struct range *r, const struct msagen_tensor *t,
+                       struct msagen_image_facts *facts)
 {
     if (p->orientation > 1) {
         facts->orientation = p->orientation;
-        note(facts, "turned by its EXIF orientation %d, to %lldx%lld", p->orientation, (long long)t->shape[1], (long long)t->shape[0]);
+        note(facts, "turned by its EXIF orientation %d, to %lldx%lld", p->orientation, (long long)t->shape[1],
+             (long long)t->shape[0]);
     }
     if (p->orientation < 0)
         note(facts, "its EXIF orientation is damaged: taken as it is stored");
     if (p->animated)
         note(facts, "an animation: only its first picture is taken");
     if (r->clear > 0)
-        note(facts, "%llu pixels are not opaque: their colours are taken, their transparency is not", (unsigned long long)r->clear);
+        note(facts, "%llu pixels are not opaque: their colours are taken, their transparency is not",
+             (unsigned long long)r->clear);
     const unsigned most = msagen_image_brightest(t);
     if (most < DARK)
         note(facts, "the brightest value is %u of 255: the picture is nearly black", most);
@@ -207,7 +212,8 @@ struct msagen_tensor *msagen_image_parse(const unsigned char *data, size_t bytes
     return image;
 }
 
-struct msagen_tensor *msagen_image_read(const char *path, int bits, struct msagen_image_facts *facts, char *error, size_t error_bytes)
+struct msagen_tensor *msagen_image_read(const char *path, int bits, struct msagen_image_facts *facts, char *error,
+                                        size_t error_bytes)
 {
     struct msagen_buffer *file = msagen_infile_load(path, error, error_bytes);
     if (!file)
@@ -264,8 +270,8 @@ static int encode_png(struct encoder *e, const struct msagen_tensor *t)
     }
     png_set_write_fn(e->png, e, png_give, png_flush_nothing);
     png_set_IHDR(e->png, e->info, (png_uint_32)t->shape[1], (png_uint_32)t->shape[0], 8,
-                 t->dims == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
+                 t->dims == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(e->png, e->info);
     for (int64_t y = 0; y < t->shape[0]; ++y) {
         msagen_tensor_read_raw(t, y * row, row, e->row);
@@ -277,8 +283,9 @@ static int encode_png(struct encoder *e, const struct msagen_tensor *t)
 
 int msagen_image_write_png(const char *path, const struct msagen_tensor *t, char *error, size_t error_bytes)
 {
-    if ((t->dtype != MSAGEN_U8 && t->dtype != MSAGEN_BOOL) || t->dims < 2 || t->dims > 3 || (t->dims == 3 && t->shape[2] != 3) ||
-        t->shape[0] < 1 || t->shape[1] < 1 || t->shape[0] > MSAGEN_IMAGE_SIDE || t->shape[1] > MSAGEN_IMAGE_SIDE) {
+    if ((t->dtype != MSAGEN_U8 && t->dtype != MSAGEN_BOOL) || t->dims < 2 || t->dims > 3 ||
+        (t->dims == 3 && t->shape[2] != 3) || t->shape[0] < 1 || t->shape[1] < 1 || t->shape[0] > MSAGEN_IMAGE_SIDE ||
+        t->shape[1] > MSAGEN_IMAGE_SIDE) {
         snprintf(error, error_bytes, "%s: u8 [H,W] or [H,W,3], 1 to %d a side, expected", path, MSAGEN_IMAGE_SIDE);
         return -1;
     }

@@ -18,17 +18,18 @@ struct msagen_image_facts {
     char notes[1024]; /* what a person should know, a line each, each ended by a newline */
 };
 
-/* The bytes of a whole PNG or JPEG file, which are not trusted -> u8 [H,W,3], turned as EXIF says, as viewers do. Grey is
- * repeated, palettes are expanded, colours are taken without their transparency. Of 16 bits the upper 8 are kept; where the
- * file tells fewer significant bits (sBIT) and has them as the lower ones, the upper 8 of those.
- *   bits   significant bits of 16-bit samples, whatever the file tells; 0: not told. Without, values that use less than a
+/* The bytes of a whole PNG or JPEG file, which are not trusted -> u8 [H,W,3], turned as EXIF says, as viewers do. Grey
+ * is repeated, palettes are expanded, colours are taken without their transparency. Of 16 bits the upper 8 are kept;
+ * where the file tells fewer significant bits (sBIT) and has them as the lower ones, the upper 8 of those. bits
+ * significant bits of 16-bit samples, whatever the file tells; 0: not told. Without, values that use less than a
  *          sixteenth of their range are refused
  *   facts  or NULL
  * `name` (the path) becomes the tensor's name and starts error texts. NULL and a text on failure. */
 struct msagen_tensor *msagen_image_parse(const unsigned char *data, size_t bytes, const char *name, int bits,
                                          struct msagen_image_facts *facts, char *error, size_t error_bytes);
 
-struct msagen_tensor *msagen_image_read(const char *path, int bits, struct msagen_image_facts *facts, char *error, size_t error_bytes);
+struct msagen_tensor *msagen_image_read(const char *path, int bits, struct msagen_image_facts *facts, char *error,
+                                        size_t error_bytes);
 
 /* The largest value of a u8 tensor. */
 unsigned msagen_image_brightest(const struct msagen_tensor *t);

@@ -98,8 +98,8 @@ static int32_t shade(const struct msagen_picture *p, size_t i)
 
 /* What all pixels of a picture have in common. */
 struct colours {
-    int grey;     /* no pixel has a colour */
-    int one;      /* all have the same */
+    int grey; /* no pixel has a colour */
+    int one;  /* all have the same */
     int32_t least_alpha, most_alpha;
 };
 
@@ -158,8 +158,8 @@ static struct msagen_tensor *from_picture(const struct msagen_picture *p, const 
     return t;
 }
 
-struct msagen_tensor *msagen_labels_parse(const unsigned char *data, size_t bytes, const char *name, struct msagen_labels *labels,
-                                          char *error, size_t error_bytes)
+struct msagen_tensor *msagen_labels_parse(const unsigned char *data, size_t bytes, const char *name,
+                                          struct msagen_labels *labels, char *error, size_t error_bytes)
 {
     struct msagen_picture picture;
     *labels = (struct msagen_labels){0};
@@ -175,7 +175,8 @@ struct msagen_tensor *msagen_labels_parse(const unsigned char *data, size_t byte
     return t;
 }
 
-struct msagen_tensor *msagen_labels_read(const char *path, struct msagen_labels *labels, char *error, size_t error_bytes)
+struct msagen_tensor *msagen_labels_read(const char *path, struct msagen_labels *labels, char *error,
+                                         size_t error_bytes)
 {
     struct msagen_buffer *file = msagen_infile_load(path, error, error_bytes);
     if (!file)
@@ -187,9 +188,11 @@ struct msagen_tensor *msagen_labels_read(const char *path, struct msagen_labels 
 
 /* ---- numbers ---- */
 
-struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, struct msagen_labels *labels, char *error, size_t error_bytes)
+struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, struct msagen_labels *labels, char *error,
+                                       size_t error_bytes)
 {
-    *labels = (struct msagen_labels){.kind = t->dtype == MSAGEN_U8 ? MSAGEN_LABELS_GREY : MSAGEN_LABELS_NUMBERS, .orientation = 1};
+    *labels = (struct msagen_labels){.kind = t->dtype == MSAGEN_U8 ? MSAGEN_LABELS_GREY : MSAGEN_LABELS_NUMBERS,
+                                     .orientation = 1};
     const int64_t numel = msagen_tensor_numel(t);
     struct msagen_tensor *made = msagen_tensor_zeros(t->name, MSAGEN_I32, t->dims, t->shape);
     if (!made) {
@@ -203,8 +206,8 @@ struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, struct msa
         msagen_tensor_read_f64_range(t, first, count, values);
         for (int64_t i = 0; i < count; ++i) {
             if (!(fabs(values[i]) <= 1e9) || values[i] != floor(values[i])) {
-                snprintf(error, error_bytes, "%s: a mask of whole numbers expected, found %g at element %lld", t->name, values[i],
-                         (long long)(first + i));
+                snprintf(error, error_bytes, "%s: a mask of whole numbers expected, found %g at element %lld", t->name,
+                         values[i], (long long)(first + i));
                 msagen_tensor_free(made);
                 return NULL;
             }
@@ -214,7 +217,8 @@ struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, struct msa
     }
     if (labels->kind == MSAGEN_LABELS_GREY) {
         labels->most = 255;
-        const int64_t height = t->dims >= 2 ? t->shape[t->dims - 2] : 0, width = t->dims >= 2 ? t->shape[t->dims - 1] : 0;
+        const int64_t height = t->dims >= 2 ? t->shape[t->dims - 2] : 0,
+                      width = t->dims >= 2 ? t->shape[t->dims - 1] : 0;
         for (int64_t at = 0; at < numel && !labels->flat; at += height * width)
             labels->flat = has_flat_area(labels, out + at, height, width);
     }
@@ -228,8 +232,8 @@ struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, struct msa
 
 /* ---- masks ---- */
 
-struct msagen_tensor *msagen_labels_inside(const struct msagen_tensor *labels, const struct msagen_label_range *ranges, size_t count,
-                                           int64_t *pixels)
+struct msagen_tensor *msagen_labels_inside(const struct msagen_tensor *labels, const struct msagen_label_range *ranges,
+                                           size_t count, int64_t *pixels)
 {
     struct msagen_tensor *mask = msagen_tensor_zeros(labels->name, MSAGEN_U8, labels->dims, labels->shape);
     if (!mask)

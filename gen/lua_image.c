@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.image: read(path, bits = nil) -> u8 tensor [H,W,3], {notes}, EXIF orientation; brightest(u8 tensor) -> integer;
- * write_png(path, u8 tensor [H,W] or [H,W,3]);
- * labels(path, or a tensor [H,W] or [N,H,W]) -> i32 tensor of the same size, facts: see labels.h;
- * inside(labels, {{low, high}...}) -> u8 tensor, 255 where a label is in a range, and how many are;
- * overlap(a, b: u8 tensors of one size) -> elements that are over 127 in both, the sum of those in each. */
+/* msagen.image: read(path, bits = nil) -> u8 tensor [H,W,3], {notes}, EXIF orientation; brightest(u8 tensor) ->
+ * integer; write_png(path, u8 tensor [H,W] or [H,W,3]); labels(path, or a tensor [H,W] or [N,H,W]) -> i32 tensor of the
+ * same size, facts: see labels.h; inside(labels, {{low, high}...}) -> u8 tensor, 255 where a label is in a range, and
+ * how many are; overlap(a, b: u8 tensors of one size) -> elements that are over 127 in both, the sum of those in each.
+ */
 #include "host.h"
 #include "image.h"
 #include "labels.h"
@@ -87,8 +87,9 @@ static int labels(lua_State *L)
 {
     char error[ERROR_TEXT];
     struct msagen_labels found;
-    struct msagen_tensor *t = lua_type(L, 1) == LUA_TSTRING ? msagen_labels_read(lua_tostring(L, 1), &found, error, sizeof error)
-                                                            : msagen_labels_of(msagen_tensor_check(L, 1), &found, error, sizeof error);
+    struct msagen_tensor *t = lua_type(L, 1) == LUA_TSTRING
+                                  ? msagen_labels_read(lua_tostring(L, 1), &found, error, sizeof error)
+                                  : msagen_labels_of(msagen_tensor_check(L, 1), &found, error, sizeof error);
     if (!t)
         return msagen_fail(L, "%s", error);
     msagen_tensor_push(L, t);
@@ -122,8 +123,8 @@ static int inside(lua_State *L)
 static int overlap(lua_State *L)
 {
     const struct msagen_tensor *a = msagen_tensor_check(L, 1), *b = msagen_tensor_check(L, 2);
-    luaL_argcheck(L, a->dtype == MSAGEN_U8 && b->dtype == MSAGEN_U8 && msagen_tensor_numel(a) == msagen_tensor_numel(b), 2,
-                  "two u8 tensors of one size expected");
+    luaL_argcheck(L, a->dtype == MSAGEN_U8 && b->dtype == MSAGEN_U8 && msagen_tensor_numel(a) == msagen_tensor_numel(b),
+                  2, "two u8 tensors of one size expected");
     int64_t both, sum;
     msagen_labels_overlap(a, b, &both, &sum);
     lua_pushinteger(L, both);
@@ -133,8 +134,9 @@ static int overlap(lua_State *L)
 
 int luaopen_msagen_image(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"read", read},     {"brightest", brightest}, {"write_png", write_png}, {"labels", labels},
-                                         {"inside", inside}, {"overlap", overlap},     {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"read", read},     {"brightest", brightest}, {"write_png", write_png},
+                                         {"labels", labels}, {"inside", inside},       {"overlap", overlap},
+                                         {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

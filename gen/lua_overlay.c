@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.overlay: draw(image u8 [D,H,W,3], mask u8 [D,H,W], marks) -> u8 [rows*H, columns*W, 3], slices row by row in a sheet about square.
- * marks[slice] = {points = {{x, y}, ...}, labels = {1|0|-1, ...}, box = {x0, y0, x1, y1}, numbered = boolean}, each of
- * them optional: numbered points show which was first. */
+/* msagen.overlay: draw(image u8 [D,H,W,3], mask u8 [D,H,W], marks) -> u8 [rows*H, columns*W, 3], slices row by row in a
+ * sheet about square. marks[slice] = {points = {{x, y}, ...}, labels = {1|0|-1, ...}, box = {x0, y0, x1, y1}, numbered
+ * = boolean}, each of them optional: numbered points show which was first. */
 #include "host.h"
 #include "overlay.h"
 #include "tensor.h"
@@ -51,7 +51,8 @@ static void draw_marks(lua_State *L, struct msagen_canvas *canvas)
     luaL_checktype(L, marks, LUA_TTABLE);
     if (lua_getfield(L, marks, "box") == LUA_TTABLE) {
         const int box = lua_gettop(L);
-        msagen_overlay_box(canvas, number_at(L, box, 1), number_at(L, box, 2), number_at(L, box, 3), number_at(L, box, 4));
+        msagen_overlay_box(canvas, number_at(L, box, 1), number_at(L, box, 2), number_at(L, box, 3),
+                           number_at(L, box, 4));
     }
     if (lua_getfield(L, marks, "points") == LUA_TTABLE)
         draw_points(L, canvas, marks, lua_gettop(L));
@@ -62,7 +63,8 @@ static int draw(lua_State *L)
 {
     const struct msagen_tensor *image = msagen_tensor_check(L, 1), *mask = msagen_tensor_check(L, 2);
     luaL_checktype(L, 3, LUA_TTABLE);
-    int fit = image->dtype == MSAGEN_U8 && mask->dtype == MSAGEN_U8 && image->dims == 4 && mask->dims == 3 && image->shape[3] == 3;
+    int fit = image->dtype == MSAGEN_U8 && mask->dtype == MSAGEN_U8 && image->dims == 4 && mask->dims == 3 &&
+              image->shape[3] == 3;
     for (int i = 0; fit && i < 3; ++i)
         fit = image->shape[i] == mask->shape[i] && image->shape[i] > 0;
     luaL_argcheck(L, fit, 2, "an image u8 [D,H,W,3] and a mask u8 [D,H,W] expected");
@@ -73,9 +75,10 @@ static int draw(lua_State *L)
         ++columns;
     const int64_t rows = (slices + columns - 1) / columns;
     if (columns * width > MAX_SHEET || rows * height > MAX_SHEET)
-        return msagen_fail(L, "overlay: expected at most %d pixels a side, found %lld slices of %lldx%lld", MAX_SHEET, (long long)slices,
-                           (long long)width, (long long)height);
-    struct msagen_tensor *sheet = msagen_tensor_zeros("overlay", MSAGEN_U8, 3, (const int64_t[]){rows * height, columns * width, 3});
+        return msagen_fail(L, "overlay: expected at most %d pixels a side, found %lld slices of %lldx%lld", MAX_SHEET,
+                           (long long)slices, (long long)width, (long long)height);
+    struct msagen_tensor *sheet =
+        msagen_tensor_zeros("overlay", MSAGEN_U8, 3, (const int64_t[]){rows * height, columns * width, 3});
     if (!sheet)
         return msagen_fail(L, "overlay: out of memory");
     msagen_tensor_push(L, sheet);
@@ -85,10 +88,14 @@ static int draw(lua_State *L)
     unsigned char *const bits = lua_newuserdatauv(L, (size_t)(height * width), 0);
     for (int64_t slice = 0; slice < slices; ++slice) {
         struct msagen_canvas canvas = {
-            pixels + (size_t)(slice / columns * height) * stride + (size_t)(slice % columns * width) * 3, (size_t)width, (size_t)height, stride,
+            pixels + (size_t)(slice / columns * height) * stride + (size_t)(slice % columns * width) * 3,
+            (size_t)width,
+            (size_t)height,
+            stride,
         };
         for (int64_t y = 0; y < height; ++y)
-            msagen_tensor_read_raw(image, (slice * height + y) * width * 3, width * 3, canvas.pixels + (size_t)y * stride);
+            msagen_tensor_read_raw(image, (slice * height + y) * width * 3, width * 3,
+                                   canvas.pixels + (size_t)y * stride);
         msagen_tensor_read_raw(mask, slice * height * width, height * width, bits);
         if (msagen_overlay_mask(&canvas, bits) != 0)
             return msagen_fail(L, "overlay: out of memory");

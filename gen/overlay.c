@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Draws masks and prompts into images; edges are smoothed by how much of a pixel they cover, sizes follow the image's. */
+/* Draws masks and prompts into images; edges are smoothed by how much of a pixel they cover, sizes follow the image's.
+ */
 #include "overlay.h"
 
 #include <math.h>
@@ -39,8 +40,8 @@ static double line_width(const struct msagen_canvas *canvas)
     return fmax(1.5, shorter / 256.0);
 }
 
-/* The distance to the mask's edge, positive inside, is read off a box blur: across a straight edge it rises linearly over the
- * box. Sums of the box's columns slide down the image. */
+/* The distance to the mask's edge, positive inside, is read off a box blur: across a straight edge it rises linearly
+ * over the box. Sums of the box's columns slide down the image. */
 int msagen_overlay_mask(struct msagen_canvas *canvas, const unsigned char *mask)
 {
     const size_t width = canvas->width, height = canvas->height;
@@ -124,8 +125,9 @@ void msagen_overlay_point(struct msagen_canvas *canvas, double x, double y, int 
 enum { DOTS_ACROSS = 5, DOTS_DOWN = 7, SAMPLES = 4 };
 
 static const unsigned char digits[10][DOTS_DOWN] = {
-    {14, 17, 19, 21, 25, 17, 14}, {4, 12, 4, 4, 4, 4, 14},   {14, 17, 1, 6, 8, 16, 31}, {14, 17, 1, 6, 1, 17, 14}, {2, 6, 10, 18, 31, 2, 2},
-    {31, 16, 30, 1, 1, 17, 14},   {6, 8, 16, 30, 17, 17, 14}, {31, 1, 2, 4, 8, 8, 8},    {14, 17, 17, 14, 17, 17, 14}, {14, 17, 17, 15, 1, 2, 12},
+    {14, 17, 19, 21, 25, 17, 14}, {4, 12, 4, 4, 4, 4, 14},    {14, 17, 1, 6, 8, 16, 31},  {14, 17, 1, 6, 1, 17, 14},
+    {2, 6, 10, 18, 31, 2, 2},     {31, 16, 30, 1, 1, 17, 14}, {6, 8, 16, 30, 17, 17, 14}, {31, 1, 2, 4, 8, 8, 8},
+    {14, 17, 17, 14, 17, 17, 14}, {14, 17, 17, 15, 1, 2, 12},
 };
 
 /* Whether (u, v), in dots from the digit's corner, lies in a dot, or no further than `grow` from one. */
@@ -133,13 +135,14 @@ static int on_digit(const unsigned char *rows, double u, double v, double grow)
 {
     for (int y = 0; y < DOTS_DOWN; ++y)
         for (int x = 0; x < DOTS_ACROSS; ++x)
-            if (rows[y] >> (DOTS_ACROSS - 1 - x) & 1 && u >= x - grow && u <= x + 1 + grow && v >= y - grow && v <= y + 1 + grow)
+            if (rows[y] >> (DOTS_ACROSS - 1 - x) & 1 && u >= x - grow && u <= x + 1 + grow && v >= y - grow &&
+                v <= y + 1 + grow)
                 return 1;
     return 0;
 }
 
-static void draw_digit(struct msagen_canvas *canvas, double x, double y, const unsigned char *rows, double dot, double grow, struct colour c,
-                       double opacity)
+static void draw_digit(struct msagen_canvas *canvas, double x, double y, const unsigned char *rows, double dot,
+                       double grow, struct colour c, double opacity)
 {
     size_t left, right, top, bottom;
     clip(x - grow * dot, x + (DOTS_ACROSS + grow) * dot, canvas->width, &left, &right);
@@ -148,7 +151,8 @@ static void draw_digit(struct msagen_canvas *canvas, double x, double y, const u
         for (size_t column = left; column < right; ++column) {
             int covered = 0;
             for (int i = 0; i < SAMPLES * SAMPLES; ++i) {
-                const double u = (double)column + (i % SAMPLES + 0.5) / SAMPLES, v = (double)row + (i / SAMPLES + 0.5) / SAMPLES;
+                const double u = (double)column + (i % SAMPLES + 0.5) / SAMPLES,
+                             v = (double)row + (i / SAMPLES + 0.5) / SAMPLES;
                 covered += on_digit(rows, (u - x) / dot, (v - y) / dot, grow);
             }
             blend(canvas->pixels + row * canvas->stride + 3 * column, c, opacity * covered / (SAMPLES * SAMPLES));
@@ -166,7 +170,8 @@ static void draw_line(struct msagen_canvas *canvas, double x0, double y0, double
         for (size_t column = left; column < right; ++column) {
             const double px = (double)column + 0.5 - x0, py = (double)row + 0.5 - y0;
             const double along = clamp((px * dx + py * dy) / length), ax = px - along * dx, ay = py - along * dy;
-            blend(canvas->pixels + row * canvas->stride + 3 * column, white, clamp(width / 2.0 + 0.5 - sqrt(ax * ax + ay * ay)));
+            blend(canvas->pixels + row * canvas->stride + 3 * column, white,
+                  clamp(width / 2.0 + 0.5 - sqrt(ax * ax + ay * ay)));
         }
 }
 
@@ -176,21 +181,24 @@ struct label {
 
 static int overlap(const struct label *a, const struct label *b, double apart)
 {
-    return a->left < b->left + b->across + apart && b->left < a->left + a->across + apart && a->top < b->top + b->down + apart &&
-           b->top < a->top + a->down + apart;
+    return a->left < b->left + b->across + apart && b->left < a->left + a->across + apart &&
+           a->top < b->top + b->down + apart && b->top < a->top + a->down + apart;
 }
 
-/* Around (x, y), further out where there is no room: right above first, then clockwise. Labels before it, and all discs, stay free. */
-static void place(struct label *label, const struct msagen_canvas *canvas, const double (*points)[2], size_t count, size_t own,
-                  const struct label *before, double disc)
+/* Around (x, y), further out where there is no room: right above first, then clockwise. Labels before it, and all
+ * discs, stay free. */
+static void place(struct label *label, const struct msagen_canvas *canvas, const double (*points)[2], size_t count,
+                  size_t own, const struct label *before, double disc)
 {
     enum { ANGLES = 12, RINGS = 8 };
     const double pi = 3.14159265358979, x = points[own][0], y = points[own][1];
     for (int turn = 0; turn < ANGLES * RINGS; ++turn) {
-        const double angle = 2.0 * pi * (turn % ANGLES) / ANGLES - pi / 4.0, out = 1.5 * disc + turn / ANGLES * label->down;
+        const double angle = 2.0 * pi * (turn % ANGLES) / ANGLES - pi / 4.0,
+                     out = 1.5 * disc + turn / ANGLES * label->down;
         label->left = floor(x + cos(angle) * (out + label->across / 2.0) - label->across / 2.0);
         label->top = floor(y + sin(angle) * (out + label->down / 2.0) - label->down / 2.0);
-        int free = label->left >= 1.0 && label->top >= 1.0 && label->left + label->across <= (double)canvas->width - 1.0 &&
+        int free = label->left >= 1.0 && label->top >= 1.0 &&
+                   label->left + label->across <= (double)canvas->width - 1.0 &&
                    label->top + label->down <= (double)canvas->height - 1.0;
         for (size_t i = 0; i < own && free; ++i)
             free = !overlap(label, &before[i], 2.0);
@@ -211,7 +219,8 @@ static void draw_number(struct msagen_canvas *canvas, const struct label *label,
     for (int pass = 0; pass < 2; ++pass) {
         double x = label->left + label->across + dot;
         for (size_t rest = number; rest > 0; rest /= 10)
-            draw_digit(canvas, x -= step, label->top, digits[rest % 10], dot, pass ? 0.0 : 1.0, pass ? white : halo, pass ? 1.0 : 0.8);
+            draw_digit(canvas, x -= step, label->top, digits[rest % 10], dot, pass ? 0.0 : 1.0, pass ? white : halo,
+                       pass ? 1.0 : 0.8);
     }
 }
 
@@ -244,14 +253,16 @@ int msagen_overlay_clicks(struct msagen_canvas *canvas, const double (*points)[2
 void msagen_overlay_box(struct msagen_canvas *canvas, double x0, double y0, double x1, double y1)
 {
     const double line = line_width(canvas) / 2.0, reach = line + 2.0;
-    const double middle_x = (x0 + x1) / 2.0, middle_y = (y0 + y1) / 2.0, half_x = (x1 - x0) / 2.0, half_y = (y1 - y0) / 2.0;
+    const double middle_x = (x0 + x1) / 2.0, middle_y = (y0 + y1) / 2.0, half_x = (x1 - x0) / 2.0,
+                 half_y = (y1 - y0) / 2.0;
     size_t left, right, top, bottom;
     clip(x0 - reach, x1 + reach, canvas->width, &left, &right);
     clip(y0 - reach, y1 + reach, canvas->height, &top, &bottom);
     for (size_t row = top; row < bottom; ++row)
         for (size_t column = left; column < right; ++column) {
             unsigned char *pixel = canvas->pixels + row * canvas->stride + 3 * column;
-            const double distance = fabs(fmax(fabs((double)column + 0.5 - middle_x) - half_x, fabs((double)row + 0.5 - middle_y) - half_y));
+            const double distance =
+                fabs(fmax(fabs((double)column + 0.5 - middle_x) - half_x, fabs((double)row + 0.5 - middle_y) - half_y));
             if (distance >= reach)
                 continue;
             blend(pixel, halo, HALO_OPACITY * clamp(line + 1.5 - distance));

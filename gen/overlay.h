@@ -14,10 +14,12 @@ struct msagen_canvas {
 /* Tint where mask [height][width] is not zero, and draw its contour. 0, or -1: out of memory. */
 int msagen_overlay_mask(struct msagen_canvas *canvas, const unsigned char *mask);
 
-/* A disc with a plus (label 1) or a minus (label 0) at (x, y) in pixels, edges of pixels being whole numbers. Clipped. */
+/* A disc with a plus (label 1) or a minus (label 0) at (x, y) in pixels, edges of pixels being whole numbers. Clipped.
+ */
 void msagen_overlay_point(struct msagen_canvas *canvas, double x, double y, int label);
 
-/* Smaller ones, one after the other, numbered from 1; numbers do not cover each other where there is room. 0, or -1: out of memory. */
+/* Smaller ones, one after the other, numbered from 1; numbers do not cover each other where there is room. 0, or -1:
+ * out of memory. */
 int msagen_overlay_clicks(struct msagen_canvas *canvas, const double (*points)[2], const int *labels, size_t count);
 
 /* The outline of a box. Clipped. */

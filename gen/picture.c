@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PNG and JPEG files as they are stored. The libraries report errors by jumping back to decode_*; everything that must be
- * freed then lives in the structure they share. */
+/* PNG and JPEG files as they are stored. The libraries report errors by jumping back to decode_*; everything that must
+ * be freed then lives in the structure they share. */
 #include "picture.h"
 
 #include "exif.h"
@@ -133,7 +133,8 @@ static int decode_png(struct decoder *d)
     png_set_read_user_chunk_fn(d->png, d, png_other_chunk);
     png_set_read_fn(d->png, d, png_take);
     png_read_info(d->png, d->png_info);
-    const png_uint_32 width = png_get_image_width(d->png, d->png_info), height = png_get_image_height(d->png, d->png_info);
+    const png_uint_32 width = png_get_image_width(d->png, d->png_info),
+                      height = png_get_image_height(d->png, d->png_info);
     const int depth = png_get_bit_depth(d->png, d->png_info), type = png_get_color_type(d->png, d->png_info);
     if (!check_size(d, width, height))
         return 0;
@@ -167,7 +168,8 @@ static void jpeg_failed(j_common_ptr jpeg)
     case JERR_SOF_UNSUPPORTED:
     case JERR_CONVERSION_NOTIMPL:
     case JERR_ARITH_NOTIMPL:
-        snprintf(d->message, sizeof d->message, "a grey or RGB JPEG of 8 bits expected, found another kind: %.180s", why);
+        snprintf(d->message, sizeof d->message, "a grey or RGB JPEG of 8 bits expected, found another kind: %.180s",
+                 why);
         break;
     default:
         snprintf(d->message, sizeof d->message, "damaged JPEG: %.200s", why);
@@ -175,8 +177,8 @@ static void jpeg_failed(j_common_ptr jpeg)
     longjmp(d->failed, 1);
 }
 
-/* Where data are missing or make no sense libjpeg warns and goes on with grey pixels; a segmentation of those is worse than
- * none. These warnings touch no pixel. */
+/* Where data are missing or make no sense libjpeg warns and goes on with grey pixels; a segmentation of those is worse
+ * than none. These warnings touch no pixel. */
 static void jpeg_warned(j_common_ptr jpeg, int level)
 {
     if (level >= 0)
@@ -253,10 +255,21 @@ static const char *other_format(const unsigned char *data, size_t bytes)
         size_t at, length;
         const char *magic, *name;
     } known[] = {
-        {128, 4, "DICM", "DICOM"}, {0, 4, "II*\0", "TIFF"}, {0, 4, "MM\0*", "TIFF"}, {0, 4, "GIF8", "GIF"}, {0, 2, "BM", "BMP"},
-        {8, 4, "WEBP", "WebP"}, {4, 4, "ftyp", "HEIF or a video"}, {344, 3, "n+1", "NIfTI"}, {344, 3, "ni1", "NIfTI"},
-        {0, 2, "\x1f\x8b", "something compressed by gzip"}, {0, 2, "PK", "ZIP"}, {0, 4, "%PDF", "PDF"}, {0, 4, "\0\0\0\x0c", "JPEG 2000"},
-        {0, 4, "NRRD", "NRRD"}, {0, 6, "\x93NUMPY", "NPY"},
+        {128, 4, "DICM", "DICOM"},
+        {0, 4, "II*\0", "TIFF"},
+        {0, 4, "MM\0*", "TIFF"},
+        {0, 4, "GIF8", "GIF"},
+        {0, 2, "BM", "BMP"},
+        {8, 4, "WEBP", "WebP"},
+        {4, 4, "ftyp", "HEIF or a video"},
+        {344, 3, "n+1", "NIfTI"},
+        {344, 3, "ni1", "NIfTI"},
+        {0, 2, "\x1f\x8b", "something compressed by gzip"},
+        {0, 2, "PK", "ZIP"},
+        {0, 4, "%PDF", "PDF"},
+        {0, 4, "\0\0\0\x0c", "JPEG 2000"},
+        {0, 4, "NRRD", "NRRD"},
+        {0, 6, "\x93NUMPY", "NPY"},
     };
     if (bytes == 0)
         return "an empty file";
@@ -266,8 +279,8 @@ static const char *other_format(const unsigned char *data, size_t bytes)
     return "neither";
 }
 
-int msagen_picture_parse(struct msagen_picture *picture, const unsigned char *data, size_t bytes, const char *name, char *error,
-                         size_t error_bytes)
+int msagen_picture_parse(struct msagen_picture *picture, const unsigned char *data, size_t bytes, const char *name,
+                         char *error, size_t error_bytes)
 {
     static const unsigned char png_magic[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     const int png = bytes >= sizeof png_magic && memcmp(data, png_magic, sizeof png_magic) == 0;
@@ -311,10 +324,14 @@ struct msagen_view msagen_picture_view(const struct msagen_picture *p)
 {
     const ptrdiff_t w = p->width, h = p->height, last = w * h - 1;
     const struct msagen_view views[8] = {
-        {p->width, p->height, 0, 1, w},         {p->width, p->height, w - 1, -1, w},       /* 1 as it is; 2 mirrored */
-        {p->width, p->height, last, -1, -w},    {p->width, p->height, w * (h - 1), 1, -w}, /* 3 upside down; 4 and mirrored */
-        {p->height, p->width, 0, w, 1},         {p->height, p->width, w * (h - 1), -w, 1}, /* 5 transposed; 6 turned right */
-        {p->height, p->width, last, -w, -1},    {p->height, p->width, w - 1, w, -1},       /* 7 both; 8 turned left */
+        {p->width, p->height, 0, 1, w},
+        {p->width, p->height, w - 1, -1, w}, /* 1 as it is; 2 mirrored */
+        {p->width, p->height, last, -1, -w},
+        {p->width, p->height, w * (h - 1), 1, -w}, /* 3 upside down; 4 and mirrored */
+        {p->height, p->width, 0, w, 1},
+        {p->height, p->width, w * (h - 1), -w, 1}, /* 5 transposed; 6 turned right */
+        {p->height, p->width, last, -w, -1},
+        {p->height, p->width, w - 1, w, -1}, /* 7 both; 8 turned left */
     };
     return views[p->orientation > 0 ? p->orientation - 1 : 0];
 }

@@ -20,15 +20,16 @@ struct msagen_picture {
     unsigned char *samples; /* [height][width][channels] */
 };
 
-/* The bytes of a whole PNG or JPEG file, which are not trusted; at most 16384 a side, checked before memory is taken. What is
- * incomplete, damaged or of a kind that no 8- or 16-bit grey or RGB comes from is refused. `name` starts error texts.
- * 0, and the caller frees the picture; or -1 and a text. */
-int msagen_picture_parse(struct msagen_picture *picture, const unsigned char *data, size_t bytes, const char *name, char *error,
-                         size_t error_bytes);
+/* The bytes of a whole PNG or JPEG file, which are not trusted; at most 16384 a side, checked before memory is taken.
+ * What is incomplete, damaged or of a kind that no 8- or 16-bit grey or RGB comes from is refused. `name` starts error
+ * texts. 0, and the caller frees the picture; or -1 and a text. */
+int msagen_picture_parse(struct msagen_picture *picture, const unsigned char *data, size_t bytes, const char *name,
+                         char *error, size_t error_bytes);
 
 void msagen_picture_free(struct msagen_picture *picture);
 
-/* The picture as viewers show it: turned as EXIF says. Pixel (x, y) of width x height is number first + x * right + y * down. */
+/* The picture as viewers show it: turned as EXIF says. Pixel (x, y) of width x height is number first + x * right + y *
+ * down. */
 struct msagen_view {
     uint32_t width, height;
     ptrdiff_t first, right, down;

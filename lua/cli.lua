@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The command line: `msagen VERB ...`. Each verb is lua/verbs/VERB.lua and returns { setup = function(command), run = function(args) -> exit status }.
+-- The command line: `msagen VERB ...`. Each verb is lua/verbs/VERB.lua and returns
+-- { setup = function(command), run = function(args) -> exit status }.
 local verbs = {
   { "inspect", "show what a checkpoint holds: dialect, shapes, every tensor's fate" },
   { "boards", "list the boards that can be built for" },
@@ -21,7 +22,8 @@ for i, verb in ipairs(verbs) do verb_names[i] = verb[1] end
 
 --- Print a usage error as one line; the exit status says that nothing was tried.
 local function usage_error(message, command)
-  io.stderr:write(("msagen: %s; see msagen %s--help\n"):format(message:gsub("%c", " "), command and command .. " " or ""))
+  local line = message:gsub("%c", " ")
+  io.stderr:write(("msagen: %s; see msagen %s--help\n"):format(line, command and command .. " " or ""))
   return 2
 end
 
@@ -82,13 +84,14 @@ local function complete(command)
   return names, valued
 end
 
--- `--point -5,10`: what follows an option that takes a value is that value, where its dash begins none of the short options.
+-- `--point -5,10`: what follows an option that takes a value is that value, if its dash begins no short option.
 local function joined(list, valued)
   local result, i = {}, 1
   while i <= #list do
     local word, next_word = list[i], list[i + 1]
     if word == "--" then return table.move(list, i, #list, #result + 1, result) end
-    if valued[word] and word:sub(1, 2) == "--" and next_word and next_word:match "^%-[^-]" and valued[next_word:sub(1, 2)] == nil then
+    local dashed = next_word and next_word:match "^%-[^-]" and valued[next_word:sub(1, 2)] == nil
+    if dashed and valued[word] and word:sub(1, 2) == "--" then
       result[#result + 1] = word .. "=" .. next_word
       i = i + 1
     else
@@ -104,7 +107,9 @@ local function explained(message, names)
   message = message:gsub("\nDid you mean.*$", "")
   local option, verb = message:match "^unknown option '(.*)'$", message:match "^unknown command '(.*)'$"
   if option then return ("unknown option %s%s"):format(option, #option > 3 and closed.hint(option, names) or "") end
-  if verb then return ("unknown command %s: expected %s%s"):format(verb, closed.list(verb_names), closed.hint(verb, verb_names)) end
+  if verb then
+    return ("unknown command %s: expected %s%s"):format(verb, closed.list(verb_names), closed.hint(verb, verb_names))
+  end
   message = message:gsub("^option '(%-[%w-]+)' must be used .*1 time$", "%1: expected once, found twice")
   return (message:gsub("^option '(%-[%w-]+)' requires an argument$", "%1: expected a value, found none"))
 end

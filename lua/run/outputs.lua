@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Where `run` writes: names that it can write, and that take nothing of the user's away. All is checked before the work.
+--- Where `run` writes: names that it can write, and that take nothing of the user's away. Checked before the work.
 local fail = require "fail"
 local sys = require "msagen.sys"
 
@@ -7,7 +7,8 @@ local outputs = {}
 
 -- The endings that say what is written; of masks the first two, of a volume's masks the second alone.
 local ENDINGS = {
-  mask_out = { ".png", ".npy" }, overlay_out = { ".png" }, resized_out = { ".npy" }, upsampled_out = { ".npy" }, profile = { ".json" },
+  mask_out = { ".png", ".npy" }, overlay_out = { ".png" }, resized_out = { ".npy" }, upsampled_out = { ".npy" },
+  profile = { ".json" },
 }
 local FILES = { "mask_out", "overlay_out", "resized_out", "upsampled_out", "profile" }
 outputs.MARK = "run.json" -- in a folder of results: which files are ours
@@ -40,7 +41,10 @@ end
 local function check_ending(field, path, volume)
   local option, found = option_of(field), ending(path)
   if field == "mask_out" and volume then
-    if found ~= ".npy" then fail("%s %s: expected the name of an NPY file (.npy), as the masks of a volume are, found %s", option, path, found) end
+    if found ~= ".npy" then
+      fail("%s %s: expected the name of an NPY file (.npy), as the masks of a volume are, found %s", option, path,
+        found)
+    end
     return
   end
   for _, good in ipairs(ENDINGS[field]) do
@@ -78,17 +82,21 @@ end
 -- A file's name as such, and what is there now.
 local function check_file(option, path)
   local _, name = split(path)
-  if path == "-" then fail("%s -: expected the name of a file, found -: results are not written to standard output", option) end
-  if name == "" or name == "." or name == ".." then fail("%s %s: cannot be written: expected the name of a file, found a folder", option, path) end
+  local function unwritable(expected, found)
+    fail("%s %s: cannot be written: expected %s, found %s", option, path, expected, found)
+  end
+  if path == "-" then unwritable("the name of a file", "-: results do not go to standard output") end
+  if name == "" or name == "." or name == ".." then unwritable("the name of a file", "a folder") end
   local id, kind = sys.identity(path)
-  if id and kind ~= "file" then fail("%s %s: cannot be written: expected the name of a file, found a %s", option, path, kind) end
-  if not id and kind then fail("%s %s: cannot be written: expected a file, found a link that leads nowhere", option, path) end
+  if id and kind ~= "file" then unwritable("the name of a file", "a " .. kind) end
+  if not id and kind then unwritable("a file", "a link that leads nowhere") end
   return id
 end
 
 -- Whether a name in a folder of results is one that such a folder has without anybody's saying so.
 local function is_result(name)
-  return name == "embedding.npy" or name == outputs.MARK or name:match "^prompt_%d+%.logits%.npy$" ~= nil or name:match "^prompt_%d+%.iou%.npy$" ~= nil
+  return name == "embedding.npy" or name == outputs.MARK or name:match "^prompt_%d+%.logits%.npy$" ~= nil
+    or name:match "^prompt_%d+%.iou%.npy$" ~= nil
 end
 
 -- The names that an earlier run noted down.
@@ -106,16 +114,22 @@ end
 
 -- A folder of results is empty or holds nothing but results, those that this run writes anew among them.
 local function check_folder(dir, inside, inputs)
-  if dir == "" or dir == "-" then fail("--out %s: expected a folder, found %s", dir, dir == "" and "an empty text" or "-") end
+  if dir == "" or dir == "-" then 
+    fail("--out %s: expected a folder, found %s", dir, dir == "" and "an empty text" or "-")
+  end
   local id, kind = sys.identity(dir)
-  if not id and kind then fail("--out %s: cannot be written: expected a folder, found a link that leads nowhere", dir) end
+  if not id and kind then
+    fail("--out %s: cannot be written: expected a folder, found a link that leads nowhere", dir)
+  end
   if not id then return end
   if kind ~= "folder" then fail("--out %s: cannot be written: expected a folder, found a %s", dir, kind) end
   local known = noted(dir)
   for _, name in ipairs(sys.list(dir)) do
     local path = dir .. "/" .. name
     local what, form = sys.identity(path)
-    if what and inputs[what] then fail("--out %s: expected a folder without files that this run reads, found %s", dir, inputs[what]) end
+    if what and inputs[what] then
+      fail("--out %s: expected a folder without files that this run reads, found %s", dir, inputs[what])
+    end
     local ours = form == "file" and (is_result(name) or known[name] or inside[name])
     if not ours and not name:match "^%.msagen%-" then
       fail("--out %s: expected an empty folder or one with results of msagen run alone, found %s in it", dir, name)
@@ -123,8 +137,12 @@ local function check_folder(dir, inside, inputs)
   end
 end
 
---- Check all outputs of a run; what is wrong is an error. Returns, of outputs in the folder of --out, { [field] = name }.
--- @param args of the command line  @param folder the generated one  @param list prompts  @param volume whether the image is one
+--- Check all outputs of a run; what is wrong is an error.
+-- @param args of the command line
+-- @param folder the generated one
+-- @param list prompts
+-- @param volume whether the image is one
+-- @return of outputs that go into the folder of --out, { [field] = name }
 function outputs.check(args, folder, list, volume)
   local inputs, made, made_ids, used = inputs_of(args, list), nil, nil, {}
   made, made_ids = generated(folder)
@@ -134,8 +152,12 @@ function outputs.check(args, folder, list, volume)
     local path, option = args[field], option_of(field)
     if path then
       local id, place = check_file(option, path), outputs.canonical(path)
-      if made[place] or id and made_ids[id] then fail("%s %s: expected a file of your own, found one that the build made", option, path) end
-      if id and inputs[id] then fail("%s %s: expected another file than those that this run reads, found %s", option, path, inputs[id]) end
+      if made[place] or id and made_ids[id] then
+        fail("%s %s: expected a file of your own, found one that the build made", option, path)
+      end
+      if id and inputs[id] then
+        fail("%s %s: expected another file than those that this run reads, found %s", option, path, inputs[id])
+      end
       check_ending(field, path, volume)
       for _, key in ipairs { place, id } do
         if used[key] then fail("%s %s: expected a file of its own, found that of %s", option, path, used[key]) end
@@ -143,14 +165,20 @@ function outputs.check(args, folder, list, volume)
       end
       if out then
         local parent, name = split(place)
-        if place == out or parent == out and is_result(name) then fail("%s %s: expected a file of its own, found one of --out", option, path) end
+        if place == out or parent == out and is_result(name) then
+          fail("%s %s: expected a file of its own, found one of --out", option, path)
+        end
         if parent == out then names[name], inside[field] = true, name
-        elseif place:sub(1, #out + 1) == out .. "/" then fail("%s %s: expected a file in --out %s or beside it, found one in a folder of it", option, path, args.out) end
+        elseif place:sub(1, #out + 1) == out .. "/" then
+          fail("%s %s: expected a file in --out %s or beside it, found one in a folder of it", option, path, args.out)
+        end
       end
     end
   end
   if out then
-    if out == outputs.canonical(folder.path) then fail("--out %s: expected a folder of its own, found the one that the build made", args.out) end
+    if out == outputs.canonical(folder.path) then
+      fail("--out %s: expected a folder of its own, found the one that the build made", args.out)
+    end
     check_folder(args.out, names, inputs)
   end
   return inside

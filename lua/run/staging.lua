@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Output files: written to temporaries in their own file system, put in their places when all are complete and on the disk.
+--- Output files: written to temporaries in their own file system, put in their places when all are on the disk.
 -- A folder of results is replaced as a whole: by exchange where the system can, else file by file.
 local fail = require "fail"
 local sys = require "msagen.sys"
@@ -37,7 +37,10 @@ function staging:folder(parent, target)
   if not self.folders[real] then
     if among_devices(real) then fail("%s: cannot be written: not among the devices", target) end
     local ok, made = pcall(sys.mkdtemp, base, ".msagen-")
-    if not ok then fail("%s: cannot be written: %s", target, (tostring(type(made) == "table" and made.msagen or made):gsub("^.*: cannot be written: ", ""))) end
+    if not ok then
+      local why = tostring(type(made) == "table" and made.msagen or made):gsub("^.*: cannot be written: ", "")
+      fail("%s: cannot be written: %s", target, why)
+    end
     sys.cleanup(made)
     self.folders[real] = made
   end
@@ -49,11 +52,13 @@ function staging:temporary(parent, target)
   return ("%s/%d"):format(self:folder(parent, target), self.count)
 end
 
---- A temporary path for the file that will be `target`; its folder is made at the end if it is missing. A target that is a
--- link stays one: what it leads to is replaced.
+--- A temporary path for the file that will be `target`; its folder is made at the end if it is missing.
+-- A target that is a link stays one: what it leads to is replaced.
 function staging:file(target)
   local _, name = split(target)
-  if name == "" or sys.isdir(target) then fail("%s: cannot be written: expected the name of a file, found a folder", target) end
+  if name == "" or sys.isdir(target) then
+    fail("%s: cannot be written: expected the name of a file, found a folder", target)
+  end
   local place = sys.realpath(target) or target
   local parent = split(place)
   local temporary = self:temporary(parent, target)
@@ -83,7 +88,9 @@ end
 function staging:renamed(text)
   for _, file in ipairs(self.files) do
     local first, last = text:find(file.temporary, 1, true)
-    if first and not text:sub(last + 1, last + 1):match "[%w_.]" then text = text:sub(1, first - 1) .. file.target .. text:sub(last + 1) end
+    if first and not text:sub(last + 1, last + 1):match "[%w_.]" then
+      text = text:sub(1, first - 1) .. file.target .. text:sub(last + 1)
+    end
   end
   return text
 end

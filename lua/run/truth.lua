@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The expert's mask: which of its labels are inside. What is not clear is refused with the labels found, and --truth-inside.
+--- The expert's mask: which of its labels are inside. What is not clear is refused with the labels found.
 local fail = require "fail"
 local inputs = require "run.inputs"
 
@@ -42,8 +42,9 @@ local function labels_of(facts)
 end
 
 local function unclear(path, facts, what)
-  local choice = facts.kind == "colour" and "--truth-inside R,G,B or any" or "--truth-inside V, V..W or any"
-  fail("%s: truth: %s, found %s %s: %s says which are inside", path, what, facts.kind == "colour" and "colours" or "values", labels_of(facts), choice)
+  local coloured = facts.kind == "colour"
+  fail("%s: truth: %s, found %s %s: --truth-inside %s says which are inside", path, what,
+    coloured and "colours" or "values", labels_of(facts), coloured and "R,G,B or any" or "V, V..W or any")
 end
 
 -- What --truth-inside asks for, as ranges of this mask's labels.
@@ -51,14 +52,16 @@ local function asked(path, facts, wanted)
   local ranges = {}
   for i, one in ipairs(wanted) do
     if one.any then ranges[i] = facts.kind == "colour" and { COLOUR + 1, WHITE } or { 1, EVERY }
-    elseif one.grey and facts.kind == "colour" then fail("%s: truth: --truth-inside: expected R,G,B, as the mask is coloured, found a value", path)
-    elseif not one.grey and facts.kind ~= "colour" then fail("%s: truth: --truth-inside: expected a value, as the mask has no colours, found R,G,B", path)
+    elseif one.grey and facts.kind == "colour" then
+      fail("%s: truth: --truth-inside: expected R,G,B, as the mask is coloured, found a value", path)
+    elseif not one.grey and facts.kind ~= "colour" then
+      fail("%s: truth: --truth-inside: expected a value, as the mask has no colours, found R,G,B", path)
     else ranges[i] = { one[1], one[2] } end
   end
   return ranges
 end
 
--- Without it: coloured masks of one colour on black; two values, one of them 0; grey from black to white with soft edges.
+-- Without it: masks of one colour on black; two values, one of them 0; grey from black to white with soft edges.
 local function clear(path, facts)
   local first, second = facts.list[1][1], facts.distinct > 1 and facts.list[2][1] or nil
   local low, high = math.min(first, second or first), math.max(first, second or first)
@@ -71,7 +74,9 @@ local function clear(path, facts)
   if facts.kind == "numbers" then half = 0 end
   if not facts.lossy and facts.distinct == 2 and low == 0 then return { { 1, EVERY } } end
   if facts.kind == "numbers" and facts.distinct > 1 then unclear(path, facts, "expected 0 and one other value") end
-  if not facts.lossy and facts.distinct == 2 and (low > half or high <= half) then unclear(path, facts, "expected 0 and one other value") end
+  if not facts.lossy and facts.distinct == 2 and (low > half or high <= half) then
+    unclear(path, facts, "expected 0 and one other value")
+  end
   local several = facts.lossy or facts.distinct > 2
   if several and (facts.flat or not facts.lossy and facts.distinct <= FEW) then
     unclear(path, facts, "expected black and white, or 0 and one other value")
@@ -92,13 +97,15 @@ function truth.read(path, image, wanted, turned)
   for i = 1, #shape - 2 do ahead = ahead * shape[i] end
   if #shape < 2 or #shape > 3 or ahead ~= slices or shape[#shape - 1] ~= height or shape[#shape] ~= width then
     local found = #shape == 2 and ("%dx%d"):format(shape[2], shape[1]) or ("[%s]"):format(table.concat(shape, ","))
-    fail("%s: truth: expected the image's size, %s, found %s%s", path, slices > 1 and ("[%d,%d,%d]"):format(slices, height, width) or ("%dx%d"):format(width, height),
-      found, turned ~= facts.orientation and (" (EXIF turns the image by orientation %d and the truth by %d)"):format(turned, facts.orientation) or "")
+    local size = slices > 1 and ("[%d,%d,%d]"):format(slices, height, width) or ("%dx%d"):format(width, height)
+    local why = (" (EXIF turns the image by orientation %d and the truth by %d)"):format(turned, facts.orientation)
+    fail("%s: truth: expected the image's size, %s, found %s%s", path, size, found,
+      turned ~= facts.orientation and why or "")
   end
   local mask, pixels = pictures.inside(labels, wanted and asked(path, facts, wanted) or clear(path, facts))
   if pixels == 0 then
-    local above = wanted and "--truth-inside names" or ("over %d"):format(facts.most // 2)
-    fail("%s: truth: expected a mask with something inside, found no pixel %s; its %s: %s", path, wanted and "that " .. above or above,
+    local none = wanted and "that --truth-inside names" or ("over %d"):format(facts.most // 2)
+    fail("%s: truth: expected a mask with something inside, found no pixel %s; its %s: %s", path, none,
       facts.kind == "colour" and "colours" or "values", labels_of(facts))
   end
   return mask:reshape { slices, height, width }

@@ -31,8 +31,8 @@ local function a_box(text) return number_list(text, 4, 4, "X0,Y0,X1,Y1") end
 local function whole(least, most)
   return function(text)
     local n = math.tointeger(tonumber(text))
-    if not n or n < least or n > most then return nil, ("expected a whole number from %d to %d, found %s"):format(least, most, text) end
-    return n
+    if n and n >= least and n <= most then return n end
+    return nil, ("expected a whole number from %d to %d, found %s"):format(least, most, text)
   end
 end
 local function a_feedback(text) return require("closed").member(text, { "none", "logits" }, "--feedback") end
@@ -40,33 +40,45 @@ local function a_feedback(text) return require("closed").member(text, { "none", 
 function verb.setup(command)
   command:argument("dir", "A folder that `msagen build` wrote."):argname "DIR"
   local function option(name, argname, description) return command:option(name, description):argname(argname) end
-  option("--image", "FILE", "PNG, JPEG, or NPY (uint8 [H,W,3]; [N,H,W,3] for a volume, run in pieces of the depth built for). PNG and JPEG are turned as their EXIF orientation says.")
-  option("--image-bits", "N", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT)."):convert(whole(8, 16))
-  option("--point", "X,Y[,LABEL]", "A point in pixels of the image; label 1 (default) inside, 0 outside."):count "*":convert(a_point)
+  option("--image", "FILE", "PNG, JPEG, or NPY (uint8 [H,W,3]; [N,H,W,3] for a volume, run in pieces of the depth "
+    .. "built for). PNG and JPEG are turned as their EXIF orientation says.")
+  option("--image-bits", "N", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT).")
+    :convert(whole(8, 16))
+  option("--point", "X,Y[,LABEL]", "A point in pixels of the image; label 1 (default) inside, 0 outside."):count "*"
+    :convert(a_point)
   option("--box", "X0,Y0,X1,Y1", "A box, corners in pixels of the image."):convert(a_box)
   option("--text", "NAME", "A text prompt by its name, where the folder was built with --text-prompts.")
   option("--mask-in", "FILE.npy", "Logits of an earlier result as a prompt.")
   command:flag("--multimask", "Ask for three masks rather than one.")
-  option("--prompts", "FILE.json", "Prompts as a JSON array, instead of the five options above; a file, or a pipe that is read to its end.")
+  option("--prompts", "FILE.json", "Prompts as a JSON array, instead of the five options above; a file, or a pipe that "
+    .. "is read to its end.")
   option("--bank", "NAME", "The target, where the folder was built with several; default: the first.")
-  option("--truth", "MASK", "The expert's mask at the image's size: print the Dice of each result. PNG, JPEG or NPY: black and white, 0 and one other value, or one colour on black.")
-  option("--truth-inside", "VALUE", "What is inside in a mask of several labels: a value V, values V..W, a colour R,G,B, or any (but 0 and black). May be repeated."):count "*"
-    :convert(require("run.truth").inside)
-  option("--refine", "N", "Click N times: first at random inside the truth, then at the deepest point of the largest error; print the Dice after each click. Outputs hold the best step."):convert(whole(1, 1000))
-  option("--feedback", "none|logits", "Whether each click of --refine comes with the logits before as a mask prompt. Default: as the dialect's program trained."):convert(a_feedback)
+  option("--truth", "MASK", "The expert's mask at the image's size: print the Dice of each result. PNG, JPEG or NPY: "
+    .. "black and white, 0 and one other value, or one colour on black.")
+  option("--truth-inside", "VALUE", "What is inside in a mask of several labels: a value V, values V..W, a colour "
+    .. "R,G,B, or any (but 0 and black). May be repeated."):count "*":convert(require("run.truth").inside)
+  option("--refine", "N", "Click N times: first at random inside the truth, then at the deepest point of the largest "
+    .. "error; print the Dice after each click. Outputs hold the best step."):convert(whole(1, 1000))
+  option("--feedback", "none|logits", "Whether each click of --refine comes with the logits before as a mask prompt. "
+    .. "Default: as the dialect's program trained."):convert(a_feedback)
   option("--seed", "S", "Chooses the first click of --refine, default 0."):convert(whole(0, math.maxinteger))
-  option("--out", "DIR", "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy. What an earlier run left there is replaced.")
-  option("--mask-out", "FILE.png|.npy", "The first prompt's best mask, 0 or 255, at the image's size; of a volume an NPY.")
+  option("--out", "DIR", "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy. What an earlier run "
+    .. "left there is replaced.")
+  option("--mask-out", "FILE.png|.npy", "The first prompt's best mask, 0 or 255, at the image's size; of a volume "
+    .. "an NPY.")
   option("--overlay-out", "FILE.png", "The image with that mask, its contour and the prompt drawn into it.")
   option("--resized-out", "FILE.npy", "The image as the model gets it, uint8 [N,S,S,3].")
   option("--upsampled-out", "FILE.npy", "The first prompt's logits at the image's size, float32 [N,M,H,W].")
   command:flag("--modified", "Run a folder whose generated files somebody changed.")
   command:flag("--digest", "Print the SHA-256 over the embedding and all logits.")
   option("--bench", "N", "Print times (medians of N), memory and multiply-adds."):convert(whole(1, 1000000))
-  option("--profile", "FILE.json", "Print time, multiply-adds, % of this core's peak, bytes and roofline bound of every layer, and write them to a file; medians of 3 or of --bench's N.")
+  option("--profile", "FILE.json", "Print time, multiply-adds, % of this core's peak, bytes and roofline bound of "
+    .. "every layer, and write them to a file; medians of 3 or of --bench's N.")
 end
 
-local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED, RESIZED, BENCH, PROGRESS, PIECE, REFINE, BANK, PROFILE = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16
+local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED = 1, 2, 3, 4, 5, 6, 7, 8
+local RESIZED, BENCH, PROGRESS, PIECE, REFINE, BANK, PROFILE = 9, 10, 11, 13, 14, 15, 16
+local PROMPTS = "--point, --box, --mask-in, --text, --prompts or --refine"
 local PROFILE_REPETITIONS = 3 -- where --bench gives no number
 local NPY_HEADER = 128 -- of the files that the runner writes
 local function usage(format, ...)
@@ -103,7 +115,8 @@ local function check_sheet(path, shape)
   local columns = math.ceil(math.sqrt(slices))
   local most = inputs.MAX_SIDE
   if columns * width > most or (slices + columns - 1) // columns * height > most then
-    fail("--overlay-out %s: expected a sheet of at most %d pixels a side, found %d slices of %dx%d", path, most, slices, width, height)
+    fail("--overlay-out %s: expected a sheet of at most %d pixels a side, found %d slices of %dx%d", path, most, slices,
+      width, height)
   end
 end
 
@@ -111,7 +124,8 @@ local function write_overlay(path, image, mask_path, prompt)
   local prompts, tensor = require "run.prompts", require("msagen.npy").read(mask_path)
   local marks = {}
   for s = 1, image.shape[1] do
-    marks[s] = { numbered = prompt.numbered, points = prompts.slice(prompt, "points", s), labels = prompts.slice(prompt, "labels", s), box = prompts.slice(prompt, "box", s) }
+    marks[s] = { numbered = prompt.numbered, points = prompts.slice(prompt, "points", s),
+      labels = prompts.slice(prompt, "labels", s), box = prompts.slice(prompt, "box", s) }
   end
   require("msagen.image").write_png(path, require("msagen.overlay").draw(image, tensor, marks))
 end
@@ -133,7 +147,9 @@ local function read_results(lines)
       result.best[#result.best + 1], result.iou[#result.iou + 1] = math.tointeger(best), tonumber(iou)
     elseif name then times[name] = ms
     elseif kept then clicks.kept = math.tointeger(kept)
-    elseif x then clicks[#clicks + 1] = { tonumber(x), tonumber(y), label = tonumber(label), dice = 2 * tonumber(both) / tonumber(sum) }
+    elseif x then
+      local dice = 2 * tonumber(both) / tonumber(sum)
+      clicks[#clicks + 1] = { tonumber(x), tonumber(y), label = tonumber(label), dice = dice }
     end
   end
   return results, times, clicks
@@ -144,7 +160,8 @@ local function report_clicks(run, clicks)
   for k = 1, run.args.refine do
     local click = clicks[k]
     if click then
-      print(("clicks %d dice %.4f %-4s  at %d,%d %s"):format(k, click.dice, k == clicks.kept and "best" or "", click[1], click[2], click.label == 1 and "inside" or "outside"))
+      print(("clicks %d dice %.4f %-4s  at %d,%d %s"):format(k, click.dice, k == clicks.kept and "best" or "", click[1],
+        click[2], click.label == 1 and "inside" or "outside"))
     else
       print(("clicks %d dice %.4f       no error left to click on"):format(k, clicks[#clicks].dice))
     end
@@ -154,8 +171,12 @@ end
 
 local function report_bench(folder, times)
   print(("encode_ms %s\ndecode_ms %s"):format(times.encode_ms, times.decode_ms))
-  for _, name in ipairs { "arena_bytes", "weights_bytes", "macs_encode", "macs_decode" } do print(("%s %d"):format(name, folder[name])) end
-  if type(folder.emulator) == "table" then print(("emulated by %s: times are not the board's"):format(folder.emulator[1])) end
+  for _, name in ipairs { "arena_bytes", "weights_bytes", "macs_encode", "macs_decode" } do
+    print(("%s %d"):format(name, folder[name]))
+  end
+  if type(folder.emulator) == "table" then
+    print(("emulated by %s: times are not the board's"):format(folder.emulator[1]))
+  end
 end
 
 local function report_results(results)
@@ -163,7 +184,8 @@ local function report_results(results)
     local iou = {}
     for i, value in ipairs(result.iou) do iou[i] = ("%.4f"):format(value) end
     local dice = result.dice and (", Dice %.4f"):format(result.dice) or ""
-    print(("prompt %d: %d mask%s, highest predicted IoU %s%s"):format(k - 1, result.masks, result.masks == 1 and "" or "s", table.concat(iou, " "), dice))
+    print(("prompt %d: %d mask%s, highest predicted IoU %s%s"):format(k - 1, result.masks,
+      result.masks == 1 and "" or "s", table.concat(iou, " "), dice))
   end
 end
 
@@ -177,8 +199,9 @@ local function report(run, found)
   if run.truth or not (found.digest or args.bench or found.profiled) then report_results(found.results) end
   if #found.results == 0 and not (found.digest or args.bench or found.profiled) then
     local shape = run.image.shape
-    print(("%s: encoded, %dx%d%s; no prompt asked for a mask (--point, --box, --mask-in, --text, --prompts or --refine)"):format(args.image, shape[3], shape[2],
-      shape[1] > 1 and (", %d slices"):format(shape[1]) or ""))
+    local slices = shape[1] > 1 and (", %d slices"):format(shape[1]) or ""
+    print(("%s: encoded, %dx%d%s; no prompt asked for a mask (%s)"):format(args.image, shape[3], shape[2], slices,
+      PROMPTS))
   end
 end
 
@@ -193,12 +216,17 @@ local function settle(run, scratch)
   end
   local function kept(name) return tree and within(name) or scratch .. "/" .. name end
   for _, option in ipairs { "resized_out", "upsampled_out", "mask_out", "overlay_out", "profile" } do
-    if args[option] then files[option:gsub("_out$", "")] = run.inside[option] and within(run.inside[option]) or staging:file(args[option]) end
+    if args[option] then
+      local name = run.inside[option]
+      files[option:gsub("_out$", "")] = name and within(name) or staging:file(args[option])
+    end
   end
-  -- Of a volume the runner writes the mask as it is asked for; else it is made a picture, or loses the axis of slices, here.
+  -- Of a volume the runner writes the mask itself; else it is made a picture, or loses the axis of slices, here.
   local whole = run.image and run.image.shape[1] > 1 and files.mask
   for k = 1, #run.list do
-    if run.truth or k == 1 and (files.mask or files.overlay) then files.masks[k] = k == 1 and whole or ("%s/mask_%d.npy"):format(scratch, k - 1) end
+    if run.truth or k == 1 and (files.mask or files.overlay) then
+      files.masks[k] = k == 1 and whole or ("%s/mask_%d.npy"):format(scratch, k - 1)
+    end
   end
   if args.out or args.digest then
     files.embedding = kept "embedding.npy"
@@ -215,8 +243,9 @@ end
 
 local function refine_request(run, prompt, truth_file)
   local prompts, sys = require "run.prompts", require "msagen.sys"
-  return string.pack("<I4I4I4I8I8", prompts.flags(prompt) | (run.feedback == "logits" and prompts.FEEDBACK or 0), run.args.refine, prompt.text_index or 0,
-    run.args.seed or 0, sys.size(truth_file) - run.truth:numel()) .. truth_file
+  local flags = prompts.flags(prompt) | (run.feedback == "logits" and prompts.FEEDBACK or 0)
+  return string.pack("<I4I4I4I8I8", flags, run.args.refine, prompt.text_index or 0, run.args.seed or 0,
+    sys.size(truth_file) - run.truth:numel()) .. truth_file
 end
 
 -- The commands of one piece of the volume, or of the image.
@@ -257,10 +286,14 @@ local function request_of(run, files, scratch)
   end
   local truth_file = args.refine and scratch .. "/truth.npy"
   if truth_file then npy.write(truth_file, run.truth) end
-  for _, piece in ipairs(image and pieces_of(image.shape[1], folder.depth) or {}) do ask_piece(run, files, piece, truth_file, ask) end
+  for _, piece in ipairs(image and pieces_of(image.shape[1], folder.depth) or {}) do
+    ask_piece(run, files, piece, truth_file, ask)
+  end
   if args.profile then
     local phases = profile.phases(folder)
-    ask(PROFILE, string.pack("<I4I4I4I4I4", args.bench or PROFILE_REPETITIONS, #phases.encode, #phases.decode, (folder.cores or 1) > 1 and 1 or 0, profile.khz(folder)))
+    local by_day = (folder.cores or 1) > 1 and 1 or 0
+    ask(PROFILE, string.pack("<I4I4I4I4I4", args.bench or PROFILE_REPETITIONS, #phases.encode, #phases.decode, by_day,
+      profile.khz(folder)))
   elseif args.bench then ask(BENCH, string.pack("<I4", args.bench))
   end
   return table.concat(request)
@@ -272,23 +305,30 @@ local function write_files(run, files, found)
   if files.mask and run.image.shape[1] == 1 then
     mask = npy.read(files.masks[1])
     mask = mask:reshape { mask.shape[2], mask.shape[3] }
-    if run.args.mask_out:lower():match "%.npy$" then npy.write(files.mask, mask) else require("msagen.image").write_png(files.mask, mask) end
+    local write = run.args.mask_out:lower():match "%.npy$" and npy.write or require("msagen.image").write_png
+    write(files.mask, mask)
   end
   if files.overlay then write_overlay(files.overlay, run.image, files.masks[1], run.list[1]) end
-  if found.profiled then require("msagen.sys").write_file(files.profile, require("msagen.json").encode(found.profiled, { indent = 1 }) .. "\n") end
+  if found.profiled then
+    local text = require("msagen.json").encode(found.profiled, { indent = 1 }) .. "\n"
+    require("msagen.sys").write_file(files.profile, text)
+  end
 end
 
 -- The clicks that led to the result that is kept.
 local function take_clicks(prompt, clicks)
   prompt.points, prompt.labels, prompt.numbered = { {} }, { {} }, true
-  for k = 1, clicks.kept do prompt.points[1][k], prompt.labels[1][k] = { clicks[k][1], clicks[k][2] }, clicks[k].label end
+  for k = 1, clicks.kept do
+    prompt.points[1][k], prompt.labels[1][k] = { clicks[k][1], clicks[k][2] }, clicks[k].label
+  end
 end
 
 local function perform(run, scratch)
   local args, folder, staging, sys = run.args, run.folder, run.staging, require "msagen.sys"
   local files = settle(run, scratch)
   sys.write_file(scratch .. "/request", request_of(run, files, scratch))
-  local lines = folder:perform(scratch .. "/request", scratch .. "/response", function(text) return staging:renamed(text) end)
+  local function renamed(text) return staging:renamed(text) end
+  local lines = folder:perform(scratch .. "/request", scratch .. "/response", renamed)
   local found = {}
   found.results, found.times, found.clicks = read_results(lines)
   if args.refine then take_clicks(run.list[1], found.clicks) end
@@ -297,7 +337,8 @@ local function perform(run, scratch)
     result.dice = sum > 0 and 2 * both / sum or 1
   end
   if args.profile then
-    found.profiled = profile.make(folder, profile.measured(lines), { repetitions = args.bench or PROFILE_REPETITIONS, image = run.image ~= nil })
+    local how = { repetitions = args.bench or PROFILE_REPETITIONS, image = run.image ~= nil }
+    found.profiled = profile.make(folder, profile.measured(lines), how)
   end
   if args.digest then
     local hash = require("msagen.sha256").new()
@@ -322,26 +363,31 @@ local function contradiction(args)
   local inside = args.truth_inside and #args.truth_inside > 0
   if args.prompts and single then return found("--prompts: expected instead of %s, found both", single) end
   if args.refine and not args.truth then return "--refine: expected with --truth, found without" end
-  if args.truth and not (args.refine or given or args.text) then return "--truth: expected with a prompt or --refine, found without" end
+  if args.truth and not (args.refine or given or args.text) then
+    return "--truth: expected with a prompt or --refine, found without"
+  end
   for _, option in ipairs { "seed", "feedback" } do
     if args[option] and not args.refine then return found("--%s: expected with --refine, found without", option) end
   end
   if inside and not args.truth then return "--truth-inside: expected with --truth, found without" end
   if args.refine and given then return found("--refine: expected instead of %s, found both", given) end
   if args.image_bits and not args.image then return "--image-bits: expected with --image, found without" end
-  if not args.image and not args.bench and not args.profile then return "--image: expected a file (only --bench and --profile go without), found none" end
+  if not args.image and not args.bench and not args.profile then
+    return "--image: expected a file (only --bench and --profile go without), found none"
+  end
 end
 
 local function check_prompts(run)
   local args, list = run.args, run.list
   for _, option in ipairs { "mask_out", "overlay_out", "upsampled_out" } do
     if args[option] and #list == 0 then
-      fail("--%s: expected a prompt (--point, --box, --mask-in, --text, --prompts or --refine), found none", (option:gsub("_", "-")))
+      fail("--%s: expected a prompt (%s), found none", (option:gsub("_", "-")), PROMPTS)
     end
   end
   local shape, turned = run.image and run.image.shape, run.turned
   for _, prompt in ipairs(run.image and list or {}) do
-    require("run.prompts").check(prompt, shape[3], shape[2], run.slices, run.folder, turned > 1 and (" (the image is turned by its EXIF orientation %d)"):format(turned) or "")
+    local why = turned > 1 and (" (the image is turned by its EXIF orientation %d)"):format(turned) or ""
+    require("run.prompts").check(prompt, shape[3], shape[2], run.slices, run.folder, why)
   end
 end
 
@@ -349,8 +395,11 @@ local function check_refinement(run)
   local args, folder = run.args, run.folder
   if not args.refine then return end
   if run.slices > 1 then fail("--refine: expected one image, found a volume of %d slices", run.slices) end
-  if args.refine > folder.max_points then fail("--refine: expected at most %d clicks, found %d", folder.max_points, args.refine) end
-  run.feedback = args.feedback or require("closed").member(folder.feedback, { "none", "logits" }, folder.path .. "/manifest.json: feedback")
+  if args.refine > folder.max_points then
+    fail("--refine: expected at most %d clicks, found %d", folder.max_points, args.refine)
+  end
+  local built = folder.path .. "/manifest.json: feedback"
+  run.feedback = args.feedback or require("closed").member(folder.feedback, { "none", "logits" }, built)
 end
 
 -- Everything that is read and checked before the work.
@@ -385,7 +434,9 @@ function verb.run(args)
   if not args.image then
     for _, option in ipairs { "point", "box", "text", "mask_in", "prompts", "truth", "out", "resized_out", "digest" } do
       local given = args[option]
-      if given and not (option == "point" and #given == 0) then return usage("--%s: expected with --image, found without", (option:gsub("_", "-"))) end
+      if given and not (option == "point" and #given == 0) then
+        return usage("--%s: expected with --image, found without", (option:gsub("_", "-")))
+      end
     end
   end
   local sys, run = require "msagen.sys", prepare(args)

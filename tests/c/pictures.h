@@ -45,8 +45,8 @@ struct extras {
 static const struct extras plain = {0};
 
 /* Rows of `row` bytes as the PNG stores them. */
-static inline void encode_png_with(struct bytes *out, int type, int depth, int interlace, const unsigned char *rows, size_t row,
-                                   struct extras extras)
+static inline void encode_png_with(struct bytes *out, int type, int depth, int interlace, const unsigned char *rows,
+                                   size_t row, struct extras extras)
 {
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
     png_infop info = png_create_info_struct(png);
@@ -79,14 +79,15 @@ static inline void encode_png_with(struct bytes *out, int type, int depth, int i
     png_destroy_write_struct(&png, &info);
 }
 
-static inline void encode_png(struct bytes *out, int type, int depth, int interlace, const unsigned char *rows, size_t row)
+static inline void encode_png(struct bytes *out, int type, int depth, int interlace, const unsigned char *rows,
+                              size_t row)
 {
     encode_png_with(out, type, depth, interlace, rows, row, plain);
 }
 
 /* Rows of samples; flat colours JPEG keeps to within rounding. */
-static inline void encode_jpeg_rows(struct bytes *out, J_COLOR_SPACE space, int components, int progressive, const unsigned char *rows,
-                                    struct extras extras)
+static inline void encode_jpeg_rows(struct bytes *out, J_COLOR_SPACE space, int components, int progressive,
+                                    const unsigned char *rows, struct extras extras)
 {
     struct jpeg_compress_struct jpeg;
     struct jpeg_error_mgr errors;
@@ -123,7 +124,8 @@ static inline void encode_jpeg_rows(struct bytes *out, J_COLOR_SPACE space, int 
     free(data);
 }
 
-static inline void encode_jpeg(struct bytes *out, J_COLOR_SPACE space, int components, int progressive, const unsigned char *colour)
+static inline void encode_jpeg(struct bytes *out, J_COLOR_SPACE space, int components, int progressive,
+                               const unsigned char *colour)
 {
     unsigned char rows[H * W * 4];
     for (int i = 0; i < H * W * components; ++i)

@@ -15,15 +15,17 @@ static struct msagen_tensor *decode(const struct bytes *file, int bits)
     return msagen_image_parse(file->data, file->count, "a.png", bits, &facts, error, sizeof error);
 }
 
-/* Where pixel (x, y) of the picture as it is shown is stored, by EXIF's own words: which side the first row and column are. */
+/* Where pixel (x, y) of the picture as it is shown is stored, by EXIF's own words: which side the first row and column
+ * are. */
 static void stored_at(int orientation, size_t x, size_t y, size_t *column, size_t *row)
 {
     static const struct {
-        int swapped;            /* rows are columns */
+        int swapped;                 /* rows are columns */
         int from_right, from_bottom; /* of what is shown, the first column or row lies there */
     } sides[9] = {{0}, {0, 0, 0}, {0, 1, 0}, {0, 1, 1}, {0, 0, 1}, {1, 0, 0}, {1, 1, 0}, {1, 1, 1}, {1, 0, 1}};
     const size_t width = sides[orientation].swapped ? H : W, height = sides[orientation].swapped ? W : H;
-    const size_t u = sides[orientation].from_right ? width - 1 - x : x, v = sides[orientation].from_bottom ? height - 1 - y : y;
+    const size_t u = sides[orientation].from_right ? width - 1 - x : x,
+                 v = sides[orientation].from_bottom ? height - 1 - y : y;
     *column = sides[orientation].swapped ? v : u;
     *row = sides[orientation].swapped ? u : v;
 }
@@ -44,7 +46,8 @@ static void assert_turned(const struct bytes *file, const unsigned char *stored,
             size_t column, row;
             stored_at(orientation, x, y, &column, &row);
             for (size_t c = 0; c < 3; ++c)
-                cr_assert_leq(abs(t->storage->data[(y * width + x) * 3 + c] - stored[(row * W + column) * 3 + c]), tolerance);
+                cr_assert_leq(abs(t->storage->data[(y * width + x) * 3 + c] - stored[(row * W + column) * 3 + c]),
+                              tolerance);
         }
     cr_assert_eq(facts.orientation, orientation);
     char expected[64];
@@ -127,7 +130,9 @@ Test(picture, twelve_of_sixteen_bits)
         struct msagen_tensor *t = decode(&file, way == 2 ? 12 : 0);
         if (way == 3) {
             cr_assert_null(t);
-            cr_assert_not_null(strstr(error, "a.png: 16-bit values that use their range expected, found none above 4028"), "%s", error);
+            cr_assert_not_null(
+                strstr(error, "a.png: 16-bit values that use their range expected, found none above 4028"), "%s",
+                error);
             cr_assert_not_null(strstr(error, "--image-bits N (12 or more)"));
             continue;
         }
@@ -148,8 +153,8 @@ Test(picture, twelve_of_sixteen_bits)
     cr_assert_not_null(strstr(error, "16 bits expected, found 8"), "%s", error);
 }
 
-/* A dark picture of 14 bits that PNG's rules were kept for is not made brighter; a picture of 8 bits multiplied by 16, whose
- * lower bits tell nothing, is. */
+/* A dark picture of 14 bits that PNG's rules were kept for is not made brighter; a picture of 8 bits multiplied by 16,
+ * whose lower bits tell nothing, is. */
 Test(picture, bits_that_may_lie_above_or_below)
 {
     static struct bytes file;
@@ -177,7 +182,8 @@ Test(picture, bits_that_may_lie_above_or_below)
 Test(picture, sixteen_bits_of_every_kind)
 {
     static struct bytes file;
-    static const int types[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGBA};
+    static const int types[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
+                                PNG_COLOR_TYPE_RGBA};
     unsigned char rows[H * W * 8];
     for (size_t channels = 1; channels <= 4; ++channels) {
         const size_t colours = channels < 3 ? 1 : 3;
@@ -191,7 +197,8 @@ Test(picture, sixteen_bits_of_every_kind)
         cr_assert_not_null(t, "%s", error);
         for (size_t i = 0; i < H * W; ++i)
             for (size_t c = 0; c < 3; ++c)
-                cr_assert_eq(t->storage->data[3 * i + c], (i * channels + (colours == 1 ? 0 : c)) * 7 % 1024 >> 2, "%zu channels", channels);
+                cr_assert_eq(t->storage->data[3 * i + c], (i * channels + (colours == 1 ? 0 : c)) * 7 % 1024 >> 2,
+                             "%zu channels", channels);
         msagen_tensor_free(t);
         encode_png(&file, types[channels], 16, 0, rows, W * channels * 2);
         cr_assert_null(decode(&file, 0), "%zu channels", channels);
@@ -244,7 +251,8 @@ Test(labels, kinds_of_pictures)
     }
     encode_png(&file, PNG_COLOR_TYPE_GRAY, 16, 0, rows, W * 2);
     struct msagen_tensor *t = label(&file);
-    cr_assert(labels.kind == MSAGEN_LABELS_GREY && labels.most == 65535 && labels.distinct == 2 && label_at(t, 19) == 3, "16 bits keep the lower ones");
+    cr_assert(labels.kind == MSAGEN_LABELS_GREY && labels.most == 65535 && labels.distinct == 2 && label_at(t, 19) == 3,
+              "16 bits keep the lower ones");
     cr_assert(labels.list[0].label == 0 && labels.list[0].count == H * W - 20 && labels.list[1].count == 20);
     msagen_tensor_free(t);
 
@@ -254,7 +262,8 @@ Test(labels, kinds_of_pictures)
     }
     encode_png(&file, PNG_COLOR_TYPE_GRAY_ALPHA, 8, 0, rows, W * 2);
     t = label(&file);
-    cr_assert(labels.kind == MSAGEN_LABELS_ALPHA && label_at(t, 19) == 255 && label_at(t, 20) == 0, "one colour: its opacity is the mask");
+    cr_assert(labels.kind == MSAGEN_LABELS_ALPHA && label_at(t, 19) == 255 && label_at(t, 20) == 0,
+              "one colour: its opacity is the mask");
     msagen_tensor_free(t);
 
     for (size_t i = 0; i < H * W; ++i)
@@ -266,7 +275,8 @@ Test(labels, kinds_of_pictures)
     cr_assert_eq(label_at(t, 40), MSAGEN_LABEL_COLOUR, "transparent is black");
     msagen_tensor_free(t);
 
-    memset(rows, 0x1b, sizeof rows); /* palette entries 0, 1, 2, 3, of which the first and last are rather transparent */
+    memset(rows, 0x1b,
+           sizeof rows); /* palette entries 0, 1, 2, 3, of which the first and last are rather transparent */
     encode_png(&file, PNG_COLOR_TYPE_PALETTE, 2, 0, rows, 3);
     t = label(&file);
     cr_assert(labels.kind == MSAGEN_LABELS_COLOUR && label_at(t, 0) == MSAGEN_LABEL_COLOUR);
@@ -324,7 +334,8 @@ Test(labels, many_are_counted_to_an_end)
     cr_assert(t && labels.distinct == MSAGEN_LABELS_COUNTED && labels.listed == MSAGEN_LABELS_LISTED);
     cr_assert(labels.list[0].label == 7 && labels.list[0].count == 3000 && labels.most == 9999);
     int64_t pixels;
-    struct msagen_tensor *mask = msagen_labels_inside(t, (const struct msagen_label_range[]){{7, 7}, {5000, 5009}}, 2, &pixels);
+    struct msagen_tensor *mask =
+        msagen_labels_inside(t, (const struct msagen_label_range[]){{7, 7}, {5000, 5009}}, 2, &pixels);
     cr_assert(mask && pixels == 3010 && mask->storage->data[5005] == 255 && mask->storage->data[5010] == 0);
     msagen_tensor_free(mask);
     msagen_tensor_free(t);

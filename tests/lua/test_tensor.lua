@@ -8,8 +8,10 @@ local tensor = spec.host "msagen.tensor"
 if not tensor then return end
 local blob, npy, image, sha256, sys = require "msagen.blob", require "msagen.npy", require "msagen.image", require "msagen.sha256", require "msagen.sys"
 
-local folder = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-test-")
-sys.cleanup(folder)
+local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-test-")
+local folder = scratch .. "/files"
+sys.cleanup(scratch)
+sys.mkdir_p(folder)
 local function path(name) return folder .. "/" .. name end
 
 describe("tensor", function()
@@ -100,4 +102,4 @@ describe("files", function()
   end)
 end)
 
-sys.remove_tree(folder)
+sys.remove_tree(scratch)
