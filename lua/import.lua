@@ -454,7 +454,7 @@ function import.plan(ckpt, options)
 
   local adapters = traits.encoder_adapters and dialect.adapters or "none"
   local model = {
-    source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= "" and file.prefix or nil,
+    source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= "" and file.prefix or nil, weights_key = ckpt.set ~= "." and ckpt.set or nil,
       base = base and { path = base.path, format = base.ckpt.format, container = base.ckpt.container, prefix = base.prefix ~= "" and base.prefix or nil } or nil },
     image_size = place.size, file_size = place.file_grid and place.file_grid * value.patch,
     patch = value.patch, grid = place.grid, file_grid = place.file_grid,

@@ -32,7 +32,7 @@ local function either(candidates, read)
 end
 
 local function file_facts(ckpt, prefix)
-  return { path = utf8.len(ckpt.path) and ckpt.path or names.show(ckpt.path), format = ckpt.format, container = ckpt.container, prefix = prefix, sha256 = ckpt:sha256() }
+  return { weights_key = ckpt.set ~= "." and ckpt.set or nil, path = utf8.len(ckpt.path) and ckpt.path or names.show(ckpt.path), format = ckpt.format, container = ckpt.container, prefix = prefix, sha256 = ckpt:sha256() }
 end
 
 --- Look at an open checkpoint, on the open checkpoint `base` if there is one. Fails with one line where it is no model that msagen knows.
@@ -123,11 +123,15 @@ function inspect.text(report)
   local function say(what, format, ...) rows[#rows + 1] = { what, format:format(...) } end
 
   say("file", "%s", file.path)
-  say("container", "%s, %s%s", file.format, file.container, file.prefix and ("; every name begins with " .. file.prefix) or "")
+  local function container(one)
+    say("container", "%s, %s%s%s", one.format, one.container, one.weights_key and "; weights under " .. names.show(one.weights_key) or "",
+      one.prefix and "; every name begins with " .. names.show(one.prefix) or "")
+  end
+  container(file)
   say("sha256", "%s", file.sha256)
   if report.base then
     say("base", "%s", report.base.path)
-    say("container", "%s, %s%s", report.base.format, report.base.container, report.base.prefix and ("; every name begins with " .. report.base.prefix) or "")
+    container(report.base)
     say("sha256", "%s", report.base.sha256)
   end
   say("dialect", "%s", report.dialect or join(report.candidates, " or ") .. ": nothing in the file tells which")
@@ -174,7 +178,8 @@ function inspect.json(report)
   local array, null = require "msagen.json".array, require "msagen.json".null
   report.dialect = report.dialect or null
   report.file.prefix = report.file.prefix or null
-  if report.base then report.base.prefix = report.base.prefix or null end
+  report.file.weights_key = report.file.weights_key or null
+  if report.base then report.base.prefix, report.base.weights_key = report.base.prefix or null, report.base.weights_key or null end
   for _, key in ipairs { "image_size", "grid", "window", "global_blocks", "default_size" } do
     if report.model[key] == nil then report.model[key] = null end
   end

@@ -1,10 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What a table may hold: for each field its kind, and whether it is required. Tables that people write (boards, instruction sets, dialects), those
--- that a manifest is, and requests of the compiler's own parts are checked alike: an unknown field or value is refused in one line that names
+--- What a table may hold: for each field its kind, and whether it is required. Tables that people write (boards,
+-- instruction sets, dialects), those
+-- that a manifest is, and requests of the compiler's own parts are checked alike: an unknown field or value is refused
+-- in one line that names
 -- table, field, what was expected, what was found, and the nearest name.
 --
--- A schema is a table: field = { kind, required }. A kind is called with a value and gives nothing where the value is one, else what
--- was expected (and what was found, where that is not the value). `names` of a kind lists the values of a closed set, `fields` is the schema
+-- A schema is a table: field = { kind, required }. A kind is called with a value and gives nothing where the value is
+-- one, else what
+-- was expected (and what was found, where that is not the value). `names` of a kind lists the values of a closed set,
+-- `fields` is the schema
 -- of a table, `item` the kind of a list's members: by these, tests find every closed set of a schema.
 local closed = require "closed"
 local fail = require "fail"
@@ -28,7 +32,8 @@ schema.kind = kind
 function schema.shown(value)
   if value == nil then return "none" end
   if type(value) == "string" and tonumber(value) then return ("the text %s"):format(value:gsub("%c", " ")) end
-  if type(value) == "string" then return value == "" and "an empty text" or ((#value > 60 and value:sub(1, 57) .. "..." or value):gsub("%c", " ")) end
+  if type(value) == "string" then return value == "" and "an empty text" or ((#value > 60 and value:sub(1, 57) .. "..."
+    or value):gsub("%c", " ")) end
   if value ~= value then return "NaN" end
   if math.type(value) == "float" then return ("%.14g"):format(value) end
   return type(value) == "table" and "a table" or type(value) == "function" and "a function" or tostring(value)
@@ -52,7 +57,8 @@ function schema.whole(least, most)
   return kind(function(value)
     local n = not schema.number(value) and math.tointeger(value)
     if n and n >= least and n <= most then return nil end
-    return most < math.maxinteger and ("a whole number from %d to %d"):format(least, most) or ("a whole number, at least %d"):format(least)
+    return most < math.maxinteger and ("a whole number from %d to %d"):format(least, most)
+      or ("a whole number, at least %d"):format(least)
   end)
 end
 
@@ -72,7 +78,8 @@ end
 function schema.list_of(item, least, what)
   return kind(function(value)
     local expected = ("a list of %s%s"):format(least > 0 and "one or more " or "", what or "texts")
-    if type(value) ~= "table" or #value < least then return expected, type(value) == "table" and "an empty one" or nil end
+    if type(value) ~= "table" or #value < least then return expected, type(value) == "table" and "an empty one"
+      or nil end
     local count = 0
     for _ in pairs(value) do count = count + 1 end
     if count ~= #value then return expected, "a table with other keys" end
@@ -96,7 +103,8 @@ schema.table = a_table
 local function check_value(key, one, value, where)
   local expected, found = one[1](value)
   if value == nil and not one[2] then return end
-  if expected then fail("%s: %s: expected %s, found %s", where, key, expected, value ~= nil and found or shown(value)) end
+  if expected then fail("%s: %s: expected %s, found %s", where, key, expected, value ~= nil and found
+    or shown(value)) end
   if one[1].fields then schema.check(value, one[1].fields, where .. ": " .. key) end
 end
 
@@ -112,7 +120,8 @@ function schema.check(value, fields, where)
   table.sort(names)
   for _, name in ipairs(names) do
     if not fields[keys[name]] then
-      fail("%s: expected one of the fields %s, found %s%s", where, table.concat(known, ", "), name, closed.hint(keys[name], known))
+      fail("%s: expected one of the fields %s, found %s%s", where, table.concat(known, ", "), name,
+        closed.hint(keys[name], known))
     end
   end
   for _, key in ipairs(known) do check_value(key, fields[key], value[key], where) end

@@ -1,22 +1,27 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What a dialect's table must be (lua/import/dialects/, a file each): every field known and of its kind, and the fields in agreement. Refused in one
+--- What a dialect's table must be (lua/import/dialects/, a file each): every field known and of its kind, and the
+-- fields in agreement. Refused in one
 -- line that names the file, the field, what was expected and what was found.
 --   name, source       what --dialect calls it, and the program that it comes from
 --   order              place among the dialects, oldest first
 --   marks              what the names of a file's tensors may show (import/names.lua): a list of values a mark
 --   spelling           { name in the file, SAM's name } where they differ; N stands for any index
---   grid_from          what tells the file's resolution: pos_embed, or the tables of relative positions in global blocks
---   position_grid      side of pos_embed in every file, where the tables tell; default_size: pixels where nothing in the file tells
+--   grid_from          what tells the file's resolution: pos_embed, or the tables of relative positions in global
+-- blocks
+--   position_grid      side of pos_embed in every file, where the tables tell; default_size: pixels where nothing in
+-- the file tells
 --   resample           whether another resolution than the file's is possible
 --   volumes            how the depth branch takes slices: runs, slices, or false where there is none
---   pad                what fills windows: zero or norm1_bias; pad_without_adapters: in files without adapters, where that differs
+--   pad                what fills windows: zero or norm1_bias; pad_without_adapters: in files without adapters, where
+-- that differs
 --   adapters           none, encoder, or paper (encoder and decoder); adapter_activation: theirs
 --   first_self_attention  replace or add;  position_stays: whether positions stay in the decoder's queries
 --   mask_rule          multimask (mask 0, or the others) or first (the first n classes, of least_mask_tokens or more)
 --   normalise, resize  import/preparation.lua
---   training           clicks: xy or rc; upsampling: none, nearest or bilinear; feedback, whether the program trained with logits
---                      fed back as mask prompts: none (default) or logits
---   warnings           what nothing in a file tells: texts, or { text =, option = } where an option answers it and so silences it
+--   training           clicks: xy or rc; upsampling: none, nearest or bilinear; feedback, whether the
+--                      program trained with logits fed back as mask prompts: none (default) or logits
+--   warnings           what nothing in a file tells: texts, or { text =, option = } where
+--                      an option answers it and so silences it
 local activations = require "activations"
 local closed = require "closed"
 local fail = require "fail"
@@ -24,7 +29,8 @@ local marks = require "import.marks"
 local preparation = require "import.preparation"
 local schema = require "schema"
 
-local flag, one_of, list_of, record, text, whole = schema.flag, schema.one_of, schema.list_of, schema.record, schema.text, schema.whole
+local flag, one_of, list_of, record, text, whole = schema.flag, schema.one_of, schema.list_of, schema.record,
+  schema.text, schema.whole
 
 local name = schema.kind(function(value)
   if type(value) ~= "string" or not value:match "^[%w][%w_.-]*$" then return "a name of letters, digits, -, _ and ." end
@@ -37,7 +43,8 @@ local spelled = schema.kind(function(value)
   local expected = "{ name in the file, SAM's name }"
   if type(value) ~= "table" or #value ~= 2 then return expected end
   for _, one in ipairs(value) do
-    if type(one) ~= "string" or not one:match "^[%w_.-]+$" or one:find "%.%." then return expected, schema.shown(one) end
+    if type(one) ~= "string" or not one:match "^[%w_.-]+$" or one:find "%.%." then return expected,
+      schema.shown(one) end
   end
   if next(value, 2) ~= nil then return expected, "other keys" end
   if not (value[2]:find "^image_encoder%." or value[2]:find "^prompt_encoder%." or value[2]:find "^mask_decoder%.") then
@@ -54,7 +61,8 @@ end)
 
 local function marks_of()
   local fields = {}
-  for _, mark in ipairs(marks) do fields[mark.name] = { list_of(one_of(table.unpack(mark.values)), 1, "values"), true } end
+  for _, mark in ipairs(marks) do fields[mark.name] = { list_of(one_of(table.unpack(mark.values)), 1, "values"),
+    true } end
   return fields
 end
 
@@ -66,13 +74,18 @@ check.fields = {
   name = { name, true }, source = { text, true }, order = { whole(1, 1000), true },
   marks = { record(marks_of()), true },
   spelling = { list_of(spelled, 0, "{ name in the file, SAM's name }"), true },
-  grid_from = { one_of("pos_embed", "tables"), true }, position_grid = { whole(1, 1024) }, default_size = { whole(1, 16384) }, resample = { flag, true },
-  volumes = { one_of(false, "runs", "slices"), true }, pad = { one_of("zero", "norm1_bias"), true }, pad_without_adapters = { one_of("zero", "norm1_bias") },
-  adapters = { one_of("none", "encoder", "paper"), true }, adapter_activation = { one_of(table.unpack(activations.computed)) },
+  grid_from = { one_of("pos_embed", "tables"), true }, position_grid = { whole(1, 1024) }, default_size = { whole(1,
+    16384) }, resample = { flag, true },
+  volumes = { one_of(false, "runs", "slices"), true }, pad = { one_of("zero", "norm1_bias"), true },
+    pad_without_adapters = { one_of("zero", "norm1_bias") },
+  adapters = { one_of("none", "encoder", "paper"), true }, adapter_activation = {
+    one_of(table.unpack(activations.computed)) },
   first_self_attention = { one_of("replace", "add"), true }, position_stays = { flag, true },
   mask_rule = { one_of("multimask", "first"), true }, least_mask_tokens = { whole(1, 4096) },
-  normalise = { one_of(names_of(preparation.normalisations)), true }, resize = { one_of(names_of(preparation.resizes)), true },
-  training = { record { clicks = { one_of("xy", "rc"), true }, upsampling = { one_of("none", "nearest", "bilinear"), true },
+  normalise = { one_of(names_of(preparation.normalisations)), true }, resize = { one_of(names_of(preparation.resizes)),
+    true },
+  training = { record { clicks = { one_of("xy", "rc"), true }, upsampling = { one_of("none", "nearest", "bilinear"),
+    true },
     feedback = { one_of("none", "logits") } }, true },
   warnings = { list_of(warning, 0, "texts or { text =, option = }"), true },
 }
@@ -87,8 +100,10 @@ end
 -- A field that must be there if, and only if, something else is so.
 local function beside(dialect, where, field, wanted, why)
   local found = dialect[field]
-  if wanted and found == nil then fail("%s: %s: expected %s beside %s, found none", where, field, (check.fields[field][1](nil)), why) end
-  if not wanted and found ~= nil then fail("%s: %s: expected it with %s alone, found %s", where, field, why, schema.shown(found)) end
+  if wanted and found == nil then fail("%s: %s: expected %s beside %s, found none", where,
+    field, (check.fields[field][1](nil)), why) end
+  if not wanted and found ~= nil then fail("%s: %s: expected it with %s alone, found %s", where, field, why,
+    schema.shown(found)) end
 end
 
 local function agree(dialect, where)
@@ -99,7 +114,8 @@ local function agree(dialect, where)
   beside(dialect, where, "adapter_activation", dialect.adapters ~= "none", "adapters = encoder or paper")
   local function marked(mark, wanted, why)
     if contains(dialect.marks[mark], true) ~= wanted then
-      fail("%s: marks: %s: expected %s, as adapters = %s, found %s", where, mark, wanted and "true among them" or "false alone", why, wanted and "false alone" or "true")
+      fail("%s: marks: %s: expected %s, as adapters = %s, found %s", where, mark, wanted and "true among them"
+        or "false alone", why, wanted and "false alone" or "true")
     end
   end
   marked("encoder_adapters", dialect.adapters ~= "none", dialect.adapters)
@@ -108,19 +124,22 @@ local function agree(dialect, where)
     fail("%s: volumes: expected false, as adapters = none, found %s", where, dialect.volumes)
   end
   if dialect.pad_without_adapters and not contains(dialect.marks.encoder_adapters, false) then
-    fail("%s: pad_without_adapters: expected it where marks allow files without encoder_adapters, found %s", where, dialect.pad_without_adapters)
+    fail("%s: pad_without_adapters: expected it where marks allow files without encoder_adapters, found %s", where,
+      dialect.pad_without_adapters)
   end
   local seen = {}
   for i, pair in ipairs(dialect.spelling) do
     for side = 1, 2 do
       local key = side .. pair[side]
-      if seen[key] then fail("%s: spelling: number %d: expected each name once, found %s twice", where, i, pair[side]) end
+      if seen[key] then fail("%s: spelling: number %d: expected each name once, found %s twice", where, i,
+        pair[side]) end
       seen[key] = true
     end
   end
 end
 
---- Refuse a dialect's table that is none. @param where what messages begin with: its file  @param stem what the file is called, without .lua
+--- Refuse a dialect's table that is none. @param where what messages begin with: its file  @param stem what the file is
+-- called, without .lua
 function check.dialect(dialect, where, stem)
   if type(dialect) ~= "table" then
     fail("%s: expected a file that returns a table, found %s", where, dialect == nil and "nothing" or type(dialect))
@@ -129,7 +148,8 @@ function check.dialect(dialect, where, stem)
   for i, one in ipairs(dialect.warnings) do
     if type(one) == "table" then schema.check(one, WARNING, ("%s: warnings: number %d"):format(where, i)) end
   end
-  if stem and dialect.name ~= stem then fail("%s: name: expected %s, as the file is called, found %s", where, stem, dialect.name) end
+  if stem and dialect.name ~= stem then fail("%s: name: expected %s, as the file is called, found %s", where, stem,
+    dialect.name) end
   agree(dialect, where)
 end
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A checkpoint's tensors as the importer sees them: in file order, a wrapper's prefix that all share removed from their names. A file of another
+-- A checkpoint's tensors as the importer sees them: in file order, a wrapper's prefix that all share removed from their
+-- names. A file of another
 -- network, one whose names lie under several prefixes, and one with two sets of weights are refused here, by name.
 
 local closed = require "closed"
@@ -22,7 +23,8 @@ local function ignoring(ckpt, role, list, options)
       if prefix ~= "" and begins(name, prefix) then of[name], count = prefix, count + 1 end
     end
     if count == 0 and role == "checkpoint" then
-      fail("%s: --ignore: expected the beginning of a tensor's name, found %s, with which none begins", ckpt.path, prefix == "" and "an empty text" or names.show(prefix))
+      fail("%s: --ignore: expected the beginning of a tensor's name, found %s, with which none begins", ckpt.path,
+        prefix == "" and "an empty text" or names.show(prefix))
     end
   end
   return of
@@ -35,12 +37,15 @@ local function refuse_family(ckpt, list)
   for i = 1, math.min(#list, MOST) do described[i] = { name = list[i], shape = ckpt:tensor(list[i]).shape } end
   local family, one, mark = families.of(described)
   if not family then return end
-  local found = mark.wanted and ("is %s; expected %s"):format(shapes.text(one.shape), mark.wanted) or "unknown tensor; expected those"
-  fail("%s: %s%s%s of a file of segment-anything or the Medical SAM Adapter, found %s, %s", ckpt.path, names.show(one.name), mark.wanted and " " or ": ", found,
+  local found = mark.wanted and ("is %s; expected %s"):format(shapes.text(one.shape), mark.wanted)
+    or "unknown tensor; expected those"
+  fail("%s: %s%s%s of a file of segment-anything or the Medical SAM Adapter, found %s, %s", ckpt.path,
+    names.show(one.name), mark.wanted and " " or ": ", found,
     family.name, family.say)
 end
 
---- The prefixes under which SAM's parts lie: { prefix, count, keys = set of the names behind it }, the one with most first.
+--- The prefixes under which SAM's parts lie: { prefix, count, keys = set of the names behind it }, the one with most
+-- first.
 local function groups(list)
   local found = {}
   for _, name in ipairs(list) do
@@ -71,12 +76,14 @@ local function refuse_groups(ckpt, found, wanted)
     end
   end
   if twice then
-    fail("%s: holds %d sets of weights: %s (%s is in more than one): expected --weights-key to say which one is meant, found %s", ckpt.path, #found,
+    fail("%s: holds %d sets of weights: %s (%s is in more than one): expected --weights-key to say which one is "
+      .. "meant, found %s", ckpt.path, #found,
       table.concat(list, ", "), names.show(twice), wanted and names.show(wanted) or "none")
   end
   local odd = found[2]
   fail("%s: %s: expected a name that begins with %s, as %s does and %d others do%s", ckpt.path, names.show(odd.first),
-    found[1].prefix == "" and "image_encoder., prompt_encoder. or mask_decoder." or names.show(found[1].prefix), names.show(found[1].first), found[1].count - 1,
+    found[1].prefix == "" and "image_encoder., prompt_encoder. or mask_decoder." or names.show(found[1].prefix),
+      names.show(found[1].first), found[1].count - 1,
     odd.prefix ~= "" and ("; --ignore %s drops what is known to be of no use"):format(names.show(odd.prefix)) or "")
 end
 
@@ -90,7 +97,8 @@ local function choose(ckpt, role, list, wanted)
   end
   if not met then
     if ckpt.set and ckpt.set ~= "." then table.insert(known, 1, ckpt.set) end
-    fail("%s: --weights-key: expected %s, found %s%s", ckpt.path, #known > 0 and closed.list(known) or "nothing, as the file has one set of weights", names.show(wanted),
+    fail("%s: --weights-key: expected %s, found %s%s", ckpt.path, #known > 0 and closed.list(known)
+      or "nothing, as the file has one set of weights", names.show(wanted),
       closed.hint(wanted, known))
   end
   if #found > 1 then refuse_groups(ckpt, found, wanted) end
@@ -100,19 +108,22 @@ end
 -- What lies outside the chosen prefix: another set of weights, which was not chosen, or what has no place here.
 local function outside(ckpt, name, prefix, found, list)
   local wrapper = names.wrapper(name)
-  if wrapper and #found > 1 then return "of another set of weights: --weights-key chose " .. (prefix == "" and "." or (prefix:gsub("%.$", ""))) end
+  if wrapper and #found > 1 then return "of another set of weights: --weights-key chose " .. (prefix == "" and "."
+    or (prefix:gsub("%.$", ""))) end
   local why = harmless.why(name)
   if why then return why end
   local with = 0
   for _, other in ipairs(list) do
     if begins(other, prefix) then with = with + 1 end
   end
-  fail("%s: %s: expected a name that begins with %s, as %d others of the file do, found none; --ignore PREFIX drops tensors that are known to be of no use", ckpt.path,
+  fail("%s: %s: expected a name that begins with %s, as %d others of the file do, found none; --ignore PREFIX drops "
+    .. "tensors that are known to be of no use", ckpt.path,
     names.show(name), names.show(prefix), with)
 end
 
---- An open checkpoint as {ckpt, path, role, prefix, keys, list}: list of {name, key, shape, dtype, tensor, file = role, path}, key being
--- the name without the wrapper's prefix; of tensors that do not count, `dropped` says why. role: "checkpoint" or "base".
+--- An open checkpoint as {ckpt, path, role, prefix, keys, list}: list of {name, key, shape, dtype, tensor, file = role,
+-- path}, key being the name without the wrapper's prefix; of tensors that do not count, `dropped` says why.
+-- role: "checkpoint" or "base".
 -- options: ignore (list of prefixes), weights_key (which of several sets of weights)
 function file.read(ckpt, role, options)
   options = options or {}
@@ -127,7 +138,8 @@ function file.read(ckpt, role, options)
   found.prefix, sets = choose(ckpt, role, kept, options.weights_key)
   for i, name in ipairs(all) do
     local tensor = ckpt:tensor(name)
-    local one = { name = name, key = name, shape = tensor.shape, dtype = tensor.dtype, tensor = tensor, file = role, path = ckpt.path }
+    local one = { name = name, key = name, shape = tensor.shape, dtype = tensor.dtype, tensor = tensor, file = role,
+      path = ckpt.path }
     if ignored[name] then
       one.dropped, one.ignored = ("--ignore %s"):format(ignored[name]), ignored[name]
     elseif begins(name, found.prefix) and (names.wrapper(name) or found.prefix) == found.prefix then

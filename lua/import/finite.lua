@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A NaN or an infinity in a tensor that a build uses: refused with the file, the tensor under its own name, and the place in it.
+-- A NaN or an infinity in a tensor that a build uses: refused with the file, the tensor under its own name, and the
+-- place in it.
 
 local fail = require "fail"
 local names = require "import.names"
@@ -22,7 +23,8 @@ local function check_found(found)
   if ok then return end
   local text, index = place(found.shape, at)
   local value = found.tensor:get(table.unpack(index))
-  fail("%s: %s: expected finite values, found %s at %s", found.path, names.show(found.name), value ~= value and "NaN" or value > 0 and "infinity" or "-infinity", text)
+  fail("%s: %s: expected finite values, found %s at %s", found.path, names.show(found.name), value ~= value and "NaN"
+    or value > 0 and "infinity" or "-infinity", text)
 end
 
 --- Refuse a model's tensor by SAM's name.

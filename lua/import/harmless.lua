@@ -1,14 +1,18 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Tensors that are not of the network and may lie in its file: a short list of names that are known to change no mask. What is not on it is refused.
+-- Tensors that are not of the network and may lie in its file: a short list of names that are known to change no mask.
+-- What is not on it is refused.
 
 local harmless = {}
 
--- Buffers of SAM itself; what profilers (thop) and averaging (torch.optim.swa_utils, ema-pytorch, LitEma) count; what an optimizer keeps.
+-- Buffers of SAM itself; what profilers (thop) and averaging (torch.optim.swa_utils, ema-pytorch, LitEma) count; what
+-- an optimizer keeps.
 local NAMES = {
-  { "^pixel_mean$", "the dialect's own mean and deviation are used" }, { "^pixel_std$", "the dialect's own mean and deviation are used" },
+  { "^pixel_mean$", "the dialect's own mean and deviation are used" }, { "^pixel_std$",
+    "the dialect's own mean and deviation are used" },
   { "%.?%f[%w_]total_ops$", "a profiler's counter" }, { "%.?%f[%w_]total_params$", "a profiler's counter" },
   { "^n_averaged$", "a counter of averaged weights" }, { "^model_ema%.decay$", "a counter of averaged weights" },
-  { "^model_ema%.num_updates$", "a counter of averaged weights" }, { "^initted$", "a counter of averaged weights" }, { "^step$", "a counter of training steps" },
+  { "^model_ema%.num_updates$", "a counter of averaged weights" }, { "^initted$", "a counter of averaged weights" }, {
+    "^step$", "a counter of training steps" },
   { "^optimizer%.", "an optimizer's state" }, { "^optimizer_states?%.", "an optimizer's state" },
 }
 

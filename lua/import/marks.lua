@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The marks that dialects are told by: what the names of a file's tensors may show (import/names.lua finds it), and how it is said.
+-- The marks that dialects are told by: what the names of a file's tensors may show (import/names.lua finds it), and how
+-- it is said.
 -- In this order they are asked. "both", a mixture, is no value of a dialect; "none" shows nothing.
 
 local either = "both"

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What a person should know before trusting the masks: legal oddities of the file, and what nothing in it tells. A question that an option has
+-- What a person should know before trusting the masks: legal oddities of the file, and what nothing in it tells. A
+-- question that an option has
 -- answered is not asked; where one is open, the warning says what the build assumes.
 
 local closed = require "closed"
@@ -22,13 +23,16 @@ local function borrowed_warnings(warn, dialect, model, entries, resolution_told)
     end
   end
   if renamed and #dialect.spelling > 0 then
-    warn("the relative positions of %s are the base's; the program that trains %s files drops SAM's for their names and works with zeros: "
-      .. "if that trained these weights, a base saved by it is the right one", #borrowed == model.blocks and "all blocks" or blocks_text(borrowed), dialect.name)
+    warn("the relative positions of %s are the base's; the program that trains %s files drops SAM's for their names "
+      .. "and works with zeros: "
+      .. "if that trained these weights, a base saved by it is the right one", #borrowed == model.blocks
+        and "all blocks" or blocks_text(borrowed), dialect.name)
   end
   local own = tables > 0
   if dialect.grid_from == "pos_embed" then own = entries["image_encoder.pos_embed"].found.file == "checkpoint" end
   if model.file_grid and not own and not resolution_told then
-    warn("The resolution is not in the file. Building for %d: %d is the base's (use --resolution PX if the file was trained at another).", model.file_size, model.file_size)
+    warn("The resolution is not in the file. Building for %d: %d is the base's (use --resolution PX if the file was "
+      .. "trained at another).", model.file_size, model.file_size)
   end
 end
 
@@ -42,7 +46,8 @@ local function ignored_warnings(warn, file)
     end
   end
   for _, prefix in ipairs(closed.sorted(count)) do
-    warn("%d tensor%s ignored (--ignore %s), the first %s: the build computes without", count[prefix], count[prefix] > 1 and "s are" or " is", names.show(prefix),
+    warn("%d tensor%s ignored (--ignore %s), the first %s: the build computes without", count[prefix], count[prefix] > 1
+      and "s are" or " is", names.show(prefix),
       names.show(first[prefix]))
   end
 end
@@ -51,21 +56,25 @@ end
 local function geometry_warnings(warn, file, dialect, model, place, told)
   local table_grid = place.table_grid
   if not model.file_grid and table_grid and not told.resolution then
-    warn("The resolution is not in the file (its global tables are %d long at any). Building for %d; use --resolution PX if it was trained at another.",
+    warn("The resolution is not in the file (its global tables are %d long at any). Building for %d; use "
+      .. "--resolution PX if it was trained at another.",
       2 * table_grid - 1, dialect.default_size)
   end
   if model.file_grid and model.grid and model.grid ~= model.file_grid then
-    warn("Positions are resampled from the file's resolution, %d, to %d: masks may be less accurate than at %d.", model.file_size, model.image_size, model.file_size)
+    warn("Positions are resampled from the file's resolution, %d, to %d: masks may be less accurate than at %d.",
+      model.file_size, model.image_size, model.file_size)
   end
   if place.undecided and not told.global_blocks then
-    warn("Grid and window are both %d: which blocks are global is not in the file. It matters only at another resolution (--global-blocks).", table_grid)
+    warn("Grid and window are both %d: which blocks are global is not in the file. It matters only at another "
+      .. "resolution (--global-blocks).", table_grid)
   end
   local depth_adapter = false
   for _, one in ipairs(file.all) do
     if one.key:match("%.Depth_Adapter%.") then depth_adapter = true end
   end
   if depth_adapter and not told.depth then
-    warn "The file has Depth_Adapters, which 2-D and 3-D training both save. Building for 2-D; use --depth N if it was trained on volumes of N slices."
+    warn("The file has Depth_Adapters, which 2-D and 3-D training both save. Building for 2-D; use --depth N if it "
+      .. "was trained on volumes of N slices.")
   end
 end
 
@@ -88,14 +97,18 @@ return function(file, base, dialect, traits, model, entries, candidates, place, 
     if entries[at .. "h"].zero and entries[at .. "w"].zero then zero[#zero + 1] = i end
   end
   if #zero > 0 then
-    warn("the relative-position tables of %s are all zero: legal%s", #zero == model.blocks and "all blocks" or blocks_text(zero),
-      dialect.grid_from == "tables" and ", as the program that trained it dropped SAM's tables and never trained its own" or "")
+    warn("the relative-position tables of %s are all zero: legal%s", #zero == model.blocks and "all blocks"
+      or blocks_text(zero),
+      dialect.grid_from == "tables"
+        and ", as the program that trained it dropped SAM's tables and never trained its own" or "")
   end
 
   if traits.lora and not base then
-    warn "LoRA pairs are folded into their weights; a file saved while the program evaluated may hold them folded already, and nothing in it tells"
+    warn("LoRA pairs are folded into their weights; a file saved while the program evaluated may hold them folded "
+      .. "already, and nothing in it tells")
   elseif dialect.pad_without_adapters and not traits.encoder_adapters and not traits.lora then
-    warn "neither adapters nor LoRA pairs: taken for a file with merged LoRA pairs, whose blocks normalise before they pad"
+    warn("neither adapters nor LoRA pairs: taken for a file with merged LoRA pairs, whose blocks normalise before "
+      .. "they pad")
   end
   if base then borrowed_warnings(warn, dialect, model, entries, told.resolution) end
   geometry_warnings(warn, file, dialect, model, place, told)

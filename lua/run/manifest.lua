@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The manifest of a generated folder, as the verbs read it: every field that any of them uses is of its kind, and what has a closed set of values has
--- one of them. A folder of a version that knows more (another precision, say) is refused with a word about that. Fields that nobody reads may be anything.
+--- The manifest of a generated folder, as the verbs read it: every field that any of them uses is of its kind, and what
+-- has a closed set of values has
+-- one of them. A folder of a version that knows more (another precision, say) is refused with a word about that. Fields
+-- that nobody reads may be anything.
 local fail = require "fail"
 local preparation = require "import.preparation"
 local closed = require "closed"
@@ -26,12 +28,18 @@ end)
 local manifest = {}
 
 manifest.fields = {
-  runner = { file, true }, weights = { file, true }, input_size = { above_0, true }, depth = { above_0, true }, grid = { above_0, true }, max_points = { above_0, true },
-  arena_bytes = { above_0, true }, weights_bytes = { above_0, true }, macs_encode = { above_0, true }, macs_decode = { above_0, true },
-  version = { schema.text }, prefix = { schema.text }, board = { schema.text }, build = { schema.text }, hosted = { schema.flag }, cores = { above_0 }, clock = { number },
-  requires = { list_of(schema.text, 0) }, emulator = { list_of(schema.text, 1) }, banks = { list_of(named, 0, "tables with a name") }, texts = { list_of(schema.text, 0) },
-  precision = { one_of "f32" }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, click_order = { one_of("xy", "rc") }, mask_rule = { one_of("multimask", "first") },
-  resize = { one_of(table.unpack(closed.sorted(preparation.resizes))) }, normalise = { one_of(table.unpack(closed.sorted(preparation.normalisations))) },
+  runner = { file, true }, weights = { file, true }, input_size = { above_0, true }, depth = { above_0, true }, grid = {
+    above_0, true }, max_points = { above_0, true },
+  arena_bytes = { above_0, true }, weights_bytes = { above_0, true }, macs_encode = { above_0, true }, macs_decode = {
+    above_0, true },
+  version = { schema.text }, prefix = { schema.text }, board = { schema.text }, build = { schema.text }, hosted = {
+    schema.flag }, cores = { above_0 }, clock = { number },
+  requires = { list_of(schema.text, 0) }, emulator = { list_of(schema.text, 1) }, banks = { list_of(named, 0,
+    "tables with a name") }, texts = { list_of(schema.text, 0) },
+  precision = { one_of "f32" }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, click_order = { one_of("xy",
+    "rc") }, mask_rule = { one_of("multimask", "first") },
+  resize = { one_of(table.unpack(closed.sorted(preparation.resizes))) }, normalise = {
+    one_of(table.unpack(closed.sorted(preparation.normalisations))) },
   feedback = { one_of("none", "logits") },
 }
 
@@ -45,7 +53,9 @@ function manifest.check(read, where)
   if ok then return end
   if type(problem) ~= "table" then error(problem, 0) end
   local other = type(read.version) == "string" and read.version ~= msagen.version
-  fail("%s", other and ("%s: the folder is of msagen %s, this is %s: build it again"):format(problem.msagen, (read.version:gsub("%c", " ")), msagen.version) or problem.msagen)
+  fail("%s", other
+    and ("%s: the folder is of msagen %s, this is %s: build it again"):format(problem.msagen, (read.version:gsub("%c",
+    " ")), msagen.version) or problem.msagen)
 end
 
 return manifest

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Every slip of the pen that a schema must notice, found in the schema itself: a new field is tested without another line here.
+-- Every slip of the pen that a schema must notice, found in the schema itself: a new field is tested without another
+-- line here.
 
 local spec = require "spec"
 local closed = require "closed"
@@ -37,7 +38,8 @@ local function given(whole, path)
 end
 
 --- Hold all slips against a check.
--- @param sample a table that the check takes  @param fields its schema  @param check function(table) that refuses with an error of the user's
+-- @param sample a table that the check takes  @param fields its schema  @param check function(table) that refuses with
+-- an error of the user's
 -- @param where what each refusal begins with
 -- @param open whether unknown fields are let pass, as of a file that others read, too
 -- @return how many slips were tried
@@ -49,7 +51,8 @@ return function(sample, fields, check, where, open)
     local ok, problem = pcall(check, one)
     local what = table.concat(path, ".")
     if ok then error(("%s: %s: a slip is not noticed: %s"):format(where, what, table.concat({ ... }, ", ")), 0) end
-    if type(problem) ~= "table" then error(("%s: %s: an internal error: %s"):format(where, what, tostring(problem)), 0) end
+    if type(problem) ~= "table" then error(("%s: %s: an internal error: %s"):format(where, what, tostring(problem)),
+      0) end
     spec.holds(problem.msagen, where, ...)
     tried = tried + 1
   end
@@ -58,7 +61,8 @@ return function(sample, fields, check, where, open)
     for _, key in ipairs(known) do
       local kind, required = schema[key][1], schema[key][2]
       local wrong = slip(key, known)
-      if not open then refused(path, function(t) t[wrong] = t[key] == nil and true or t[key] end, "expected one of the fields", wrong) end
+      if not open then refused(path, function(t) t[wrong] = t[key] == nil and true or t[key] end,
+        "expected one of the fields", wrong) end
       if required then refused(path, function(t) t[key] = nil end, key, "expected", "found none") end
       refused(path, function(t) t[key] = function() end end, key, "expected", "found a function")
       local names, in_list = closed_set(kind)

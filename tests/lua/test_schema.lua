@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Closed sets, everywhere: each field and each value of every schema misspelt in turn is refused, never taken for something else.
+-- Closed sets, everywhere: each field and each value of every schema misspelt in turn is refused, never taken for
+-- something else.
 
 local spec = require "spec"
 local misspelling = require "misspelling"
@@ -12,7 +13,8 @@ local kernels = require "kernels"
 
 describe("a schema", function()
   local fields = { size = { schema.whole(1, 8), true }, how = { schema.one_of("slow", "fast") }, on = { schema.flag },
-    inner = { schema.record { way = { schema.one_of("in", "out"), true } } }, list = { schema.list_of(schema.one_of("left", "right"), 1) } }
+    inner = { schema.record { way = { schema.one_of("in", "out"), true } } }, list = {
+      schema.list_of(schema.one_of("left", "right"), 1) } }
   local function check(t) schema.check(t, fields, "f.lua") end
 
   it("takes what it says", function()
@@ -21,12 +23,16 @@ describe("a schema", function()
   end)
 
   it("refuses the rest in one line that names the nearest", function()
-    refuses(function() check { size = 8, hwo = "fast" } end, "f.lua: expected one of the fields how, inner, list, on, size, found hwo (did you mean how?)")
-    refuses(function() check { size = 8, how = "fats" } end, "f.lua: how: expected slow or fast, found fats (did you mean fast?)")
+    refuses(function() check { size = 8, hwo = "fast" } end,
+      "f.lua: expected one of the fields how, inner, list, on, size, found hwo (did you mean how?)")
+    refuses(function() check { size = 8, how = "fats" } end,
+      "f.lua: how: expected slow or fast, found fats (did you mean fast?)")
     refuses(function() check { size = 9 } end, "f.lua: size: expected a whole number from 1 to 8, found 9")
     refuses(function() check {} end, "f.lua: size: expected a whole number from 1 to 8, found none")
-    refuses(function() check { size = 8, inner = { wya = "in" } } end, "f.lua: inner: expected one of the fields way, found wya (did you mean way?)")
-    refuses(function() check { size = 8, list = { "left", "rihgt" } } end, "f.lua: list: expected left or right as number 2, found rihgt (did you mean right?)")
+    refuses(function() check { size = 8, inner = { wya = "in" } } end,
+      "f.lua: inner: expected one of the fields way, found wya (did you mean way?)")
+    refuses(function() check { size = 8, list = { "left", "rihgt" } } end,
+      "f.lua: list: expected left or right as number 2, found rihgt (did you mean right?)")
     refuses(function() check { size = 8, list = {} } end, "found an empty one")
     refuses(function() check { size = 8, [3] = true } end, "found 3")
   end)
@@ -34,8 +40,10 @@ describe("a schema", function()
   it("of what is read alone lets other fields pass", function()
     schema.check_known({ size = 8, other = 1, inner = { way = "in", more = 2 } }, fields, "m.json")
     refuses(function() schema.check_known({ size = 8, how = "fats" }, fields, "m.json") end, "m.json: how", "fats")
-    refuses(function() schema.check_known({ size = 8, inner = { way = "it" } }, fields, "m.json") end, "m.json: inner: way", "it")
-    refuses(function() schema.check_known({ size = 8, inner = 3 }, fields, "m.json") end, "m.json: inner: expected a table, found 3")
+    refuses(function() schema.check_known({ size = 8, inner = { way = "it" } }, fields, "m.json") end,
+      "m.json: inner: way", "it")
+    refuses(function() schema.check_known({ size = 8, inner = 3 }, fields, "m.json") end,
+      "m.json: inner: expected a table, found 3")
   end)
 end)
 
@@ -58,13 +66,16 @@ describe("a dialect's file", function()
   end
 
   it("that is no table, or has another name, is refused", function()
-    refuses(function() dialect_check.dialect(nil, "up.lua", "up") end, "up.lua: expected a file that returns a table, found nothing")
-    refuses(function() dialect_check.dialect(dialects.named "sam", "up.lua", "up") end, "up.lua: name: expected up, as the file is called, found sam")
+    refuses(function() dialect_check.dialect(nil, "up.lua", "up") end,
+      "up.lua: expected a file that returns a table, found nothing")
+    refuses(function() dialect_check.dialect(dialects.named "sam", "up.lua", "up") end,
+      "up.lua: name: expected up, as the file is called, found sam")
   end)
 
   it("has fields that agree", function()
     local function wrong(name, changes, ...) refuses(function() check(of(name, changes)) end, "made/up.lua: ", ...) end
-    wrong("msa-2023", { adapter_activation = "none" }, "adapter_activation: expected gelu or relu beside adapters", "found none")
+    wrong("msa-2023", { adapter_activation = "none" }, "adapter_activation: expected gelu or relu beside adapters",
+      "found none")
     wrong("sam", { adapter_activation = "gelu" }, "adapter_activation", "found gelu")
     wrong("msa-2024", { default_size = "none" }, "default_size", "grid_from = tables")
     wrong("sam", { default_size = 1024 }, "default_size", "grid_from = tables")
@@ -77,7 +88,8 @@ describe("a dialect's file", function()
   end)
 
   it("spells names that can be read back", function()
-    local function wrong(pair, ...) refuses(function() check(of("msa-2023", { spelling = { pair } })) end, "made/up.lua: spelling", ...) end
+    local function wrong(pair, ...) refuses(function() check(of("msa-2023", { spelling = { pair } })) end,
+      "made/up.lua: spelling", ...) end
     wrong({ "image_encoder.blocks.N.attn.rel_h", "image_encoder.blocks.attn.rel_pos_h" }, "as many indices N")
     wrong({ "image_encoder.a", "vision.a" }, "image_encoder., prompt_encoder. or mask_decoder.", "vision.a")
     wrong({ "a" }, "{ name in the file, SAM's name }")
@@ -89,14 +101,17 @@ describe("a dialect's file", function()
 
   it("takes warnings as texts, or with the option that answers them", function()
     check(of("sam", { warnings = { "look", { text = "and look", option = "click_order" } } }))
-    refuses(function() check(of("sam", { warnings = { { text = "x", optoin = "dialect" } } })) end, "warnings: number 1", "optoin", "did you mean option?")
+    refuses(function() check(of("sam", { warnings = { { text = "x", optoin = "dialect" } } })) end,
+      "warnings: number 1", "optoin", "did you mean option?")
     refuses(function() check(of("sam", { warnings = { { text = "x", option = "dialetc" } } })) end, "dialetc")
   end)
 end)
 
 describe("requests of kernels", function()
-  local samples = { gemm = { M = 4, N = 16, K = 8, lda = 16, ldc = 16 }, layernorm = { rows = 1, C = 8, ldx = 16, ldy = 16, eps = 1e-6 },
-    softmax = { rows = 1, cols = 4, ld = 16 }, keys = { keys = 4, d = 8 }, attend = { M = 1, keys = 4, d = 8, ldq = 16, ldo = 16,
+  local samples = { gemm = { M = 4, N = 16, K = 8, lda = 16, ldc = 16 }, layernorm = { rows = 1, C = 8, ldx = 16,
+    ldy = 16, eps = 1e-6 },
+    softmax = { rows = 1, cols = 4, ld = 16 }, keys = { keys = 4, d = 8 }, attend = { M = 1, keys = 4, d = 8, ldq = 16,
+      ldo = 16,
       rel = { n = 2, ld = 16 }, out_row = { n = 2, ld = 16 }, pad = { side = 3, height = 2, width = 2 } } }
   for kind, fields in pairs(kernels.requests) do
     local rows = kind:match "^rows (.*)$"
@@ -116,7 +131,8 @@ describe("requests of kernels", function()
       for key, value in pairs(sample) do wrong[key] = value end
       refuses(function() set[kind](set, wrong) end, "kernels: " .. kind, "found oops")
     end
-    refuses(function() set:gemm { M = 4, N = 16, K = 8, lda = 16, ldc = 16, act = "relu6" } end, "kernels: gemm: act: expected gelu, none or relu, found relu6 (did you mean relu?)")
+    refuses(function() set:gemm { M = 4, N = 16, K = 8, lda = 16, ldc = 16, act = "relu6" } end,
+      "kernels: gemm: act: expected gelu, none or relu, found relu6 (did you mean relu?)")
     refuses(function() set:rows("addd", { rows = 1, C = 1 }) end, "kernels: rows: expected add, add2", "found addd")
   end)
 end)
@@ -124,14 +140,17 @@ end)
 describe("activations", function()
   it("are known by one table", function()
     equal(activations.names, { "gelu", "none", "relu" })
-    refuses(function() activations.of("rleu", "x") end, "x: expected gelu, none or relu, found rleu (did you mean relu?)")
+    refuses(function() activations.of("rleu", "x") end,
+      "x: expected gelu, none or relu, found rleu (did you mean relu?)")
   end)
 end)
 
 describe("operations of a graph", function()
   local operations = require "graph_operations"
-  local attributes = { patch = 16, resize = "squash", normalise = {}, eps = 1e-6, size = 7, pad = "zero", heads = 2, side = 7, block = 0, act = "gelu", windows = 1, length = 4,
-    skip = true, scale = 0.5, from = "tokens", to = "image", query_position = false, key_position = true, hyper = {}, iou = {} }
+  local attributes = { patch = 16, resize = "squash", normalise = {}, eps = 1e-6, size = 7, pad = "zero", heads = 2,
+    side = 7, block = 0, act = "gelu", windows = 1, length = 4,
+    skip = true, scale = 0.5, from = "tokens", to = "image", query_position = false, key_position = true, hyper = {},
+      iou = {} }
   for kind, known in pairs(operations.table) do
     it(kind .. ": every slip is refused", function()
       local sample, where = {}, "graph: layer one: " .. kind
@@ -146,14 +165,16 @@ describe("operations of a graph", function()
       for _, role in ipairs(known[1]) do
         local name = role:gsub("%%d", "3")
         operations.check(op(sample, { [name] = { name = "w" } }))
-        refuses(function() operations.check(op(sample, { [name .. "x"] = { name = "w" } })) end, where, "found " .. name .. "x for w")
+        refuses(function() operations.check(op(sample, { [name .. "x"] = { name = "w" } })) end, where, "found " .. name
+          .. "x for w")
       end
       refuses(function() operations.check(op(sample, { wieght = { name = "w" } })) end, where, "wieght")
     end)
   end
 
   it("are refused by their kind", function()
-    refuses(function() operations.check { kind = "relu6", layer = "one", inputs = {}, outputs = {}, params = {} } end, "graph: layer one: expected adapter", "found relu6 (did you mean relu?)")
+    refuses(function() operations.check { kind = "relu6", layer = "one", inputs = {}, outputs = {}, params = {} } end,
+      "graph: layer one: expected adapter", "found relu6 (did you mean relu?)")
   end)
 end)
 
@@ -161,9 +182,12 @@ describe("layers", function()
   it("have one of their kinds wherever they are asked for", function()
     local kinds = require "layer_kinds"
     equal(kinds.of("neck", "x").tokens, "slices")
-    refuses(function() kinds.of("encoder_mpl", "x") end, "x: expected patch_embed", "found encoder_mpl (did you mean encoder_mlp?)")
-    refuses(function() require "costs".traffic({ kind = "encoder_mpl", name = "one" }, {}) end, "costs: layer one", "did you mean encoder_mlp?")
-    refuses(function() require "predict".layer({ kind = "nekc", name = "one" }, { model = { grid = 4, depth = 1, decoder = { masks = 4 } } }) end, "predict: layer one", "did you mean neck?")
+    refuses(function() kinds.of("encoder_mpl", "x") end, "x: expected patch_embed",
+      "found encoder_mpl (did you mean encoder_mlp?)")
+    refuses(function() require "costs".traffic({ kind = "encoder_mpl", name = "one" }, {}) end, "costs: layer one",
+      "did you mean encoder_mlp?")
+    refuses(function() require "predict".layer({ kind = "nekc", name = "one" }, { model = { grid = 4, depth = 1,
+      decoder = { masks = 4 } } }) end, "predict: layer one", "did you mean neck?")
   end)
 end)
 
@@ -180,7 +204,8 @@ end)
 
 describe("a manifest", function()
   local manifest = require "run.manifest"
-  local sample = { runner = "msa_run", weights = "msa_weights.bin", input_size = 64, depth = 1, grid = 4, max_points = 16, arena_bytes = 64, weights_bytes = 64, macs_encode = 1, macs_decode = 1,
+  local sample = { runner = "msa_run", weights = "msa_weights.bin", input_size = 64, depth = 1, grid = 4,
+    max_points = 16, arena_bytes = 64, weights_bytes = 64, macs_encode = 1, macs_decode = 1,
     version = msagen.version, precision = "f32", banks = { { name = "a" } }, texts = { "liver" } }
   local function check(t) manifest.check(t, "fw/manifest.json") end
 
@@ -200,7 +225,9 @@ describe("a manifest", function()
   it("of a newer version is said to be of one", function()
     local newer = { version = "9.9", precision = "int8" }
     for key, value in pairs(sample) do newer[key] = newer[key] or value end
-    refuses(function() check(newer) end, "fw/manifest.json: precision: expected f32, found int8: the folder is of msagen 9.9, this is " .. msagen.version .. ": build it again")
+    refuses(function() check(newer) end,
+      "fw/manifest.json: precision: expected f32, found int8: the folder is of msagen 9.9, this is " .. msagen.version
+      .. ": build it again")
   end)
 end)
 
@@ -209,7 +236,8 @@ describe("a device of a build script", function()
     local compiler = require "compiler"
     for option in pairs(compiler.options) do
       local slip = option .. "q"
-      refuses(function() compiler.schedule({ checkpoint = "a.pth", [slip] = 1 }, "device.lua") end, "device.lua: expected one of the fields", ("found %s (did you mean %s?)"):format(slip, option))
+      refuses(function() compiler.schedule({ checkpoint = "a.pth", [slip] = 1 }, "device.lua") end,
+        "device.lua: expected one of the fields", ("found %s (did you mean %s?)"):format(slip, option))
     end
   end)
 end)
@@ -224,7 +252,8 @@ describe("a board's table", function()
   it("so is every one in an instruction set's", function()
     for _, name in ipairs { "avx2", "helium" } do
       local isa = dofile(("%s/lua/isa/%s.lua"):format(msagen.datadir, name))
-      assert(misspelling(isa, board_check.isa_fields, function(t) board_check.isa(t, "made/up.lua") end, "made/up.lua") > 50)
+      assert(misspelling(isa, board_check.isa_fields, function(t) board_check.isa(t, "made/up.lua") end,
+        "made/up.lua") > 50)
     end
   end)
 end)
