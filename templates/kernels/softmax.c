@@ -1,5 +1,17 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local per = 16 // W
+@ -- Sixteen exponentials from place `at` on. A key that does not count lies as far below `top` as floats go, where the exponential's sums
+@ -- would overflow before +0 takes their place: a product that traps overflow would end. Such a key is lifted to where it is still +0.
+@ local function sixteen(at, lifted, indent)
+@   for v = 0, per - 1 do
+@     local x = ("msa_vsub(msa_load(si + %s + %d), top_v)"):format(at, v * W)
+@     if lifted then x = ("msa_vmax(msa_splat(MSA_EXP_CUT - 4.0f), %s)"):format(x) end
+$(indent)const msa_vec e$(v) = msa_vexp($(x));
+$(indent)msa_store(si + $(at) + $(v * W), e$(v));
+$(indent)t$(v) = msa_vadd(t$(v), e$(v));
+@   end
+@ end
+@ local whole = counted and 0 or cols // 16 * 16 -- keys of sixteens that all count
 /* One tile of keys for $(rows) queries: s ($(rows), $(cols)), rows $(ld) apart, becomes exp(s - m), m the largest logit so far;
  * l is the sum so far; alpha = exp(m before - m) is what earlier sums must be multiplied by.$(counted and " Keys from `count` on do not count." or "") */
 void $(name)(float *restrict s, float *restrict m, float *restrict l, float *restrict alpha$(counted and ", size_t count" or ""))
@@ -32,13 +44,16 @@ void $(name)(float *restrict s, float *restrict m, float *restrict l, float *res
 @ for v = 0, per - 1 do
         t$(v) = msa_splat(0.0f);
 @ end
-        for (size_t k = 0; k < $(padded); k += 16) {
-@ for v = 0, per - 1 do
-            const msa_vec e$(v) = msa_vexp(msa_vsub(msa_load(si + k + $(v * W)), top_v));
-            msa_store(si + k + $(v * W), e$(v));
-            t$(v) = msa_vadd(t$(v), e$(v));
-@ end
+@ if whole > 0 then
+        for (size_t k = 0; k < $(whole); k += 16) {
+@ sixteen("k", false, "            ")
         }
+@ end
+@ if whole < padded then
+        for (size_t k = $(whole); k < $(padded); k += 16) {
+@ sixteen("k", true, "            ")
+        }
+@ end
 @ for v = 0, per - 1 do
         msa_store(part + $(v * W), t$(v));
 @ end

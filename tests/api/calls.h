@@ -635,6 +635,7 @@ static void sequence(int from, const step *a, const step *b, const step *c)
     first = before = "";
     now = from == 0 ? "never opened" : from == 1 ? "open" : "encoded";
     begin_at(from);
+    feclearexcept(FE_ALL_EXCEPT);
     play(a);
     play(b);
     if (c != NULL) {
@@ -642,6 +643,8 @@ static void sequence(int from, const step *a, const step *b, const step *c)
     }
     play(&probe[0]);
     play(&probe[1]);
+    /* A program that traps these runs on. */
+    must(fetestexcept(FE_OVERFLOW | FE_DIVBYZERO | FE_INVALID) == 0, "no exception of the float unit", fetestexcept(FE_ALL_EXCEPT), 0);
 }
 
 /* All pairs of every n-th ones, from each start; then `triples` of three, chosen by a fixed sequence. Returns how many. */
