@@ -67,7 +67,7 @@ local FIELDS = {
 local c_text = kind(function(value)
   if type(value) ~= "string" or not value:find "%S" then return "C text" end
 end)
-local ISA = { width = { one_of(1, 2, 4, 8, 16), true }, registers = { FIELDS.registers[1], true }, include = { text }, flags = { list_of(word, 1) }, prelude = { c_text },
+local ISA = { width = { one_of(1, 2, 4, 8, 16), true }, registers = { FIELDS.registers[1], true }, include = { text }, flags = { list_of(word, 1) }, macros = { list_of(word, 1) }, prelude = { c_text },
   flushes = { record { hold = { c_text, true }, read = { c_text, true }, write = { c_text, true }, mask = { c_text, true } } } }
 for _, field in ipairs { "vector", "load", "store", "splat", "add", "sub", "mul", "div", "max", "abs", "scale", "zero_below" } do ISA[field] = { c_text, true } end
 for _, field in ipairs { "fma", "fma_lane", "fma_scalar", "load_some", "store_some", "some" } do ISA[field] = { c_text } end

@@ -253,7 +253,7 @@ function emit.texts(build, blob, info)
   local bank_macros = require("import.text").identifiers(bank_names)
   local env = {
     version = msagen.version, made_by = made_by, origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = memory, lde = lde,
-    encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "), arithmetic = board.arithmetic,
+    encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "), arithmetic = board.arithmetic, flags = table.concat(board.flags, " "),
     token_rows = network.token_rows(model), max_points = network.MAX_POINTS, table = table, spaced = spaced,
     text_macros = model.texts and require("import.text").identifiers(model.texts.names) or {},
     linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there

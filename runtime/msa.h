@@ -69,7 +69,8 @@ typedef enum msa_status {
     MSA_E_BUSY = 26,        /* called from within a hook, on the session whose call is under way; that call is not disturbed */
     MSA_E_ARENA_CHANGED = 27, /* the arena no longer holds what msa_encode left there: another session or the product wrote to it */
     MSA_E_OVERLAP = 28,     /* the arena, the weights, the session or memory that the caller gave have bytes in common */
-    MSA_E_SESSION = 29      /* the session's own memory was changed since the last call; open it again */
+    MSA_E_SESSION = 29,     /* the session's own memory was changed since the last call; open it again */
+    MSA_E_FLAGS = 30        /* the compiler was given flags that change float arithmetic */
 } msa_status;
 
 /* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers alike: from 0 within a phase. */

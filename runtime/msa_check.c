@@ -9,10 +9,6 @@
 #if CHAR_BIT != 8 || FLT_RADIX != 2 || FLT_MANT_DIG != 24 || DBL_MANT_DIG != 53
 #error "msa needs IEEE float and double"
 #endif
-#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
-#error "msa needs float arithmetic in float (on x86: -msse2 -mfpmath=sse)"
-#endif
-
 /* The blob: offsets in its header and in an entry of its segment table. */
 enum {
     BLOB_VERSION = 1,

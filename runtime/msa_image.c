@@ -259,3 +259,8 @@ void msa_upsample_row(msa_upsampler *u, uint32_t y, float *row)
     const float *const high = square_row(u, b.high);
     blend_row(low, high, b.share, u->inner_width, u->width, u->width, row);
 }
+
+bool msa_image_as_written(float one, float many, float zero)
+{
+    return msa_as_written(one, many, zero);
+}

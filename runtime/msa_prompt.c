@@ -129,3 +129,8 @@ uint32_t msa_prompt_tokens(const msa_prompt *prompt, uint32_t slice, const msa_p
     }
     return count;
 }
+
+bool msa_prompt_as_written(float one, float many, float zero)
+{
+    return msa_as_written(one, many, zero);
+}

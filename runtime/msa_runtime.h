@@ -4,6 +4,7 @@
 #define MSA_RUNTIME_H
 
 #include "msa.h"
+#include "msa_arith.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,6 +115,11 @@ msa_status msa_check_segment(const unsigned char *weights, uint32_t i, msa_segme
 
 /* Whether two pieces of memory have no byte in common. */
 bool msa_apart(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
+
+/* Whether each file that computes was compiled so that it computes what it says: msa_as_written there. */
+bool msa_image_as_written(float one, float many, float zero);
+bool msa_prompt_as_written(float one, float many, float zero);
+bool msa_kernels_as_written(float one, float many, float zero);
 
 /* No NaN and no infinity among `count` floats. */
 bool msa_finite(const float *x, size_t count);

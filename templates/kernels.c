@@ -6,6 +6,14 @@
 
 void *memcpy(void *to, const void *from, size_t bytes);
 
+/* Declared in msa_runtime.h. */
+bool msa_kernels_as_written(float one, float many, float zero);
+
+bool msa_kernels_as_written(float one, float many, float zero)
+{
+    return msa_as_written(one, many, zero);
+}
+
 @ if isa.flushes then
 /* a * b, for one of which a vector must flush: a flag says so, or it did not. */
 static bool tells(float a, float b)

@@ -76,7 +76,7 @@ extern "C" {
  *   weights   msa_weights.bin, MSA_MODEL_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read, outlives the session
 @ end
  * Checks the environment (little-endian, rounding to nearest, subnormals kept) and the blob's header, not its CRCs: msa_self_test does.
- * Returns MSA_OK or why not: MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _OVERLAP, _ENVIRONMENT, _FORMAT, _SIZE, _ARITHMETIC, _BUILD, _CRC (the segment table's)$(streamed and ", _FETCH" or ""), _BUSY. */
+ * Returns MSA_OK or why not: MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _OVERLAP, _ENVIRONMENT, _FLAGS, _FORMAT, _SIZE, _ARITHMETIC, _BUILD, _CRC (the segment table's)$(streamed and ", _FETCH" or ""), _BUSY. */
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 
 /* Resize, normalise and encode an image (SAM, Kirillov et al. 2023, appendix A). One encode serves many prompts.

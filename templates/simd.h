@@ -4,6 +4,12 @@
 #ifndef MSA_SIMD_H
 #define MSA_SIMD_H
 
+@ for _, macro in ipairs(isa.macros or {}) do
+#ifndef $(macro)
+#error "msa: these are vectors of $(isa.name): compile with the flags of the Makefile beside this file: $(flags)"
+#endif
+@ end
+
 #include <stddef.h>
 #include <float.h>
 @ if isa.flushes then

@@ -4,6 +4,7 @@ return {
   width = 8,
   registers = 16,
   include = "immintrin.h",
+  macros = { "__AVX2__", "__FMA__" },
   vector = "__m256",
   load = "_mm256_loadu_ps(p)",
   store = "_mm256_storeu_ps(p, v)",

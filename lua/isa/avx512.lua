@@ -4,6 +4,7 @@ return {
   width = 16,
   registers = 32,
   include = "immintrin.h",
+  macros = { "__AVX512F__", "__FMA__" },
   vector = "__m512",
   load = "_mm512_loadu_ps(p)",
   store = "_mm512_storeu_ps(p, v)",

@@ -6,6 +6,7 @@ return {
   width = 4,
   registers = 8,
   include = "arm_mve.h",
+  macros = { "__ARM_FEATURE_MVE" },
   vector = "float32x4_t",
   prelude = [[
 typedef float32x4_t msa_floats __attribute__((aligned(4), may_alias));

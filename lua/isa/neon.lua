@@ -4,6 +4,7 @@ return {
   width = 4,
   registers = 32,
   include = "arm_neon.h",
+  macros = { "__ARM_NEON" },
   vector = "float32x4_t",
   load = "vld1q_f32(p)",
   store = "vst1q_f32(p, v)",

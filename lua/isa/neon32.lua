@@ -5,6 +5,7 @@ return {
   width = 4,
   registers = 16,
   include = "arm_neon.h",
+  macros = { "__ARM_NEON", "__ARM_FEATURE_FMA" },
   vector = "float32x4_t",
   -- The intrinsic of a comparison becomes four comparisons of scalars in gcc 12.
   prelude = [[

@@ -4,6 +4,7 @@ return {
   width = 4,
   registers = 16,
   include = "emmintrin.h",
+  macros = { "__SSE4_2__" },
   vector = "__m128",
   load = "_mm_loadu_ps(p)",
   store = "_mm_storeu_ps(p, v)",

@@ -281,7 +281,7 @@ local function compiled(board)
       end))
     end)
   end
-  sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
+  sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
   sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness", { kernels = table.concat(texts), body = body, sites = count }))
   tiny.compile(board, { "-std=c11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-w", "-I", msagen.datadir .. "/runtime" }, dir .. "/kernels.c", dir .. "/kernels")
   return function(deaf)

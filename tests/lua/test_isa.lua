@@ -121,7 +121,7 @@ describe("vector operations are the scalar ones in every lane:", function()
     it(board.isa.name .. " in " .. board.arithmetic, function()
       local dir = work .. "/" .. board.name
       sys.mkdir_p(dir)
-      sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h", { isa = board.isa, made_by = "" }))
+      sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h", { isa = board.isa, made_by = "", flags = "" }))
       sys.write_file(dir .. "/msa_arith.h", require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
       sys.write_file(dir .. "/isa.c", template.render(PROGRAM, "program", { isa = board.isa }))
       tiny.compile(board, { "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", dir }, dir .. "/isa.c", dir .. "/isa")

@@ -232,7 +232,7 @@ $(body)
 local function run(p, board)
   local dir = work .. "/" .. board.name
   sys.mkdir_p(dir)
-  sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
+  sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
   sys.write_file(dir .. "/msa_arith.h", require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
   sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness", { kernels = table.concat(p.set.texts), body = table.concat(p.body, "\n"), room = board.memories and 800000 or 16000000 }))
   sys.write_file(dir .. "/in", table.concat(p.input))
@@ -424,7 +424,7 @@ describe("tiles of boards on which turns to loads cost", function()
             equal(select(2, inside:gsub("msa_vfma_lane", "")), rows * board.isa.width * vectors)
           end
         end
-        sys.write_file(dir .. "/msa_simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
+        sys.write_file(dir .. "/msa_simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
         sys.write_file(dir .. "/msa_arith.h", sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"))
         sys.write_file(dir .. "/tiles.c", '#include "msa_simd.h"\n' .. table.concat(set.texts, "\n"))
         local command = { board.compiler, "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-w", "-c", "-o", dir .. "/tiles.o", dir .. "/tiles.c", table.unpack(board.flags) }

@@ -104,7 +104,7 @@ describe("compiled tiles have one multiply-add for each sum and keep all sums in
         local set = kernels.new(board.isa, board, folder)
         products(set)
         local text = table.concat(set.texts, "\n"):gsub("static void msa_tile", "static __attribute__((noinline)) void msa_tile")
-        sys.write_file(work .. "/msa_simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "" }))
+        sys.write_file(work .. "/msa_simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
         sys.write_file(work .. "/products.c", '#include "msa_simd.h"\n' .. table.concat(set.prototypes, "\n") .. "\n" .. text)
         local command = { board.compiler, "-std=c99", "-ffp-contract=off", "-I", msagen.datadir .. "/runtime", "-I", work, "-S", "-o", work .. "/products.s", work .. "/products.c" }
         table.move(board.flags, 1, #board.flags, #command + 1, command)

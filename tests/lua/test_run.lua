@@ -182,7 +182,7 @@ local function fake_folder(name, depth)
   end
   sys.write_file(path .. "/msa_model.c", sys.read_file(msagen.datadir .. "/templates/model.c"))
   local isa = require("boards").named("generic-c99").isa
-  sys.write_file(path .. "/msa_simd.h", require("template").file(msagen.datadir .. "/templates", "simd.h", { isa = isa, made_by = "" }))
+  sys.write_file(path .. "/msa_simd.h", require("template").file(msagen.datadir .. "/templates", "simd.h", { isa = isa, made_by = "", flags = "" }))
   sys.write_file(path .. "/layers.c", '#include "layers.h"\n')
   sys.write_file(path .. "/Makefile", makefile:format(depth))
   sys.write_file(path .. "/msa_weights.bin", fake_weights())
