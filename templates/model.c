@@ -79,13 +79,16 @@ static float *arena_floats(const msa_session *s, size_t offset)
 static msa_status check_environment(void)
 {
     const msa_status status = msa_check_environment();
+    if (status != MSA_OK) {
+        return status;
+    }
     /* Volatile: nothing of this is worked out before. */
     volatile float one = 1.0f + 0x1p-12f, many = 16777216.0f, zero = -0.0f;
     if (!msa_image_as_written(one, many, zero) || !msa_prompt_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)) {
         return MSA_E_FLAGS;
     }
 #if MSA_VECTORS_FLUSH
-    if (status == MSA_OK && !msa_flushing_tells()) {
+    if (!msa_flushing_tells()) {
         return MSA_E_ENVIRONMENT;
     }
 #endif
