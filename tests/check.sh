@@ -10,7 +10,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers golden dist fuzz lua demo generated cores stream bare c boards sizes full errors'
+all='tree build sanitizers golden dist fuzz lua demo generated cores stream bare c boards sizes full trouble errors'
 if [ "${1-}" = -v ]; then
   VERBOSE=1
   shift
@@ -36,6 +36,10 @@ fi
 piece=
 export CHECK_WORK="$work/tmp" MSAGEN="$build/gen/msagen"
 luahost=$build/tests/luahost
+# What is compiled twice with the same flags, as the demo is, is compiled once. The cache begins empty.
+if [ -d /usr/lib/ccache ] && [ -z "${CHECK_NO_CCACHE-}" ]; then
+  export PATH="/usr/lib/ccache:$PATH" CCACHE_DIR="$work/ccache" CCACHE_BASEDIR="$build" CCACHE_NOHASHDIR=1 CCACHE_NOCOMPRESS=1
+fi
 
 # step NAME COMMAND...: one test of a piece written in shell; its output is shown if it fails.
 passed=0 failed=0
@@ -131,6 +135,23 @@ no_machine_is_named() {
 files_are_small() { ! find "$source" -path "$source/.git" -prune -o -path "$source/out" -prune -o -type f -size +16M -print | grep .; }
 scripts_parse() { for f in quickstart .ci/run autogen.sh tests/check.sh; do sh -n "$source/$f" || return 1; done; }
 
+# Without its tools autogen.sh writes nothing; where one of them fails the lists are as they were.
+autogen_asks_first() {
+  copy=$work/autogen
+  rm -rf "$copy" && mkdir -p "$copy/bin" "$copy/tree/gen" "$copy/tree/lua" "$copy/tree/tests" || return 1
+  cp "$source/autogen.sh" "$copy/tree" && cd "$copy/tree" && git init -q . && git add autogen.sh || return 1
+  for f in gen lua tests; do echo "as it was" > $f/files.am; done
+  for tool in sh git dirname mktemp sort grep sed cut cp mv rm mkdir; do ln -s "$(command -v $tool)" "$copy/bin/$tool" || return 1; done
+  PATH=$copy/bin ./autogen.sh > out 2>&1 && return 1
+  cat out
+  grep -q 'apt-get install autoconf automake pkg-config' out && [ "$(wc -l < out)" = 1 ] && grep -q 'as it was' gen/files.am || return 1
+  for tool in autoreconf autoconf automake aclocal pkg-config sha256sum; do
+    printf '#!/bin/sh\nexit 3\n' > "$copy/bin/$tool" && chmod +x "$copy/bin/$tool" || return 1
+  done
+  PATH=$copy/bin ./autogen.sh > out 2>&1
+  [ $? = 3 ] && [ "$(cat gen/files.am lua/files.am tests/files.am | grep -c 'as it was')" = 3 ] && [ "$(ls -d autogen.*)" = autogen.sh ]
+}
+
 piece_tree() {
   step 'every source names its licence in its first lines' first_lines_name_a_licence
   step 'configure and Makefile.in are not older than their sources' generated_files_are_current
@@ -138,6 +159,7 @@ piece_tree() {
   step 'no path of a machine in the sources' no_machine_is_named
   step 'no file over 16 MB' files_are_small
   step 'shell scripts parse' scripts_parse
+  step 'autogen.sh asks for its tools before it writes' autogen_asks_first
   finish
 }
 
@@ -164,6 +186,7 @@ piece_c() {
 
 piece_lua() { (cd "$source" && "$luahost" tests/lua/suite.lua "$@"); }
 piece_errors() { "$luahost" "$source/tests/run_errors.lua"; }
+piece_trouble() { "$luahost" "$source/tests/run_trouble.lua"; }
 piece_demo() {
   status=0
   for name in run_demo run_demo_volume run_demo_targets run_profile; do "$luahost" "$source/tests/$name.lua" || status=1; done
@@ -322,7 +345,7 @@ for piece in "$@"; do
   [ -f "$work/status.$piece" ] || printf 'FAILED %s: it did not come to its end\n0 passed, 1 failed\n' "$piece" >> "$work/logs/$piece"
 done
 for piece in "$@"; do grep -E '^FAILED ' "$work/logs/$piece" | sed "s/^/$piece: /" | cut -c1-300; done
-rm -rf "$work/tmp"
+rm -rf "$work/tmp" "$work/ccache"
 took=$(($(date +%s) - began_all))
 echo "$# pieces in $took s ($((took / 60)) min $((took % 60)) s); a log of each: $work/logs"
 (cd "$work/logs" && summed "$@")

@@ -90,7 +90,14 @@ local function make(self)
   local command = { "make", "-C", self.path, "-j", tostring(sys.nproc()), stdin = "/dev/null", stdout = "capture", stderr = "capture",
     -- A make that msagen itself runs under must not pass on its own variables.
     env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" } }
+  -- What a compiler that is killed leaves goes with a folder of ours.
+  local scratch_made, scratch = pcall(sys.mkdtemp, os.getenv "TMPDIR" or "/tmp", "msagen-make-")
+  command.env.TMPDIR = scratch_made and scratch or nil
   local ok, status, output = pcall(sys.spawn, command)
+  if scratch_made then
+    sys.remove_tree(scratch)
+    sys.keep(scratch)
+  end
   if terminal then io.stderr:write "\r\27[K" end
   if not ok then error(status, 0) end
   if status == 0 then return end

@@ -103,11 +103,17 @@ function made.remove(folder)
   for _, name in ipairs(made.products(folder)) do os.remove(folder:file(name)) end
 end
 
+-- Whether a process is there and not only waits to be counted as ended.
+local function lives(pid)
+  local ok, stat = pcall(sys.read_file, ("/proc/%s/stat"):format(pid))
+  return ok and not stat:match "%) [ZX] "
+end
+
 --- Remove what steps of make left that were killed: NAME.PID.o, .a or .tmp of no process that lives.
 function made.sweep(folder)
   for _, name in ipairs(sys.list(folder.path)) do
     local pid = name:match "^[%w_]+%.(%d+)%.o$" or name:match "^[%w_]+%.(%d+)%.a$" or name:match "^[%w_]+%.(%d+)%.tmp$"
-    if pid and not sys.exists("/proc/" .. pid) then os.remove(folder:file(name)) end
+    if pid and not lives(pid) then os.remove(folder:file(name)) end
   end
 end
 
