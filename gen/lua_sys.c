@@ -4,6 +4,7 @@
 #include "host.h"
 #include "infile.h"
 #include "outfile.h"
+#include "process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -500,87 +500,68 @@ static const char *string_field(lua_State *L, const char *name)
     return s;
 }
 
+/* Appends to b what the child writes, up to its end; `show`: and passes it on to our own standard error as it comes. */
+static void capture_output(luaL_Buffer *b, int fd, int show)
+{
+    for (;;) {
+        char *room = luaL_prepbuffer(b);
+        const ssize_t n = read(fd, room, LUAL_BUFFERSIZE);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        for (ssize_t shown = 0, m = 1; show && shown < n && m > 0; shown += m)
+            m = write(STDERR_FILENO, room + shown, (size_t)(n - shown));
+        luaL_addsize(b, (size_t)n);
+    }
+}
+
 /* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture", stderr=path|"capture"|"show"}
  *   -> status as a shell gives it (128 + signal if killed), what was captured or nil, peak memory in bytes of it and its children.
- * Streams not named are inherited; both captured: one stream, in order. "show": captured, and passed on to our own as it comes. */
+ * Streams not named are inherited; both captured: one stream, in order. "show": captured, and passed on to our own as it comes.
+ * The program is sent SIGTERM when this one ends. */
 static int sys_spawn(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    const char *cwd = string_field(L, "cwd");
-    const char *redirect[3] = {string_field(L, "stdin"), string_field(L, "stdout"), string_field(L, "stderr")};
-    char **argv = string_vector(L, 1, luaL_len(L, 1));
-    if (!argv[0])
+    struct msagen_process process = {
+        .env = environ,
+        .cwd = string_field(L, "cwd"),
+        .paths = {string_field(L, "stdin"), string_field(L, "stdout"), string_field(L, "stderr")},
+        .ends = {-1, -1, -1},
+    };
+    process.argv = string_vector(L, 1, luaL_len(L, 1));
+    if (!process.argv[0])
         return luaL_error(L, "spawn: no program");
-    char **env = environ;
     if (lua_getfield(L, 1, "env") == LUA_TTABLE)
-        env = changed_environment(L, lua_gettop(L));
+        process.env = changed_environment(L, lua_gettop(L));
 
-    int capture = 0;
-    const int show = redirect[2] && strcmp(redirect[2], "show") == 0;
-    if (show)
-        redirect[2] = "capture";
-    for (int i = 1; i < 3; ++i)
-        capture |= redirect[i] && strcmp(redirect[i], "capture") == 0;
+    const int show = process.paths[2] && strcmp(process.paths[2], "show") == 0;
+    int ends[2] = {-1, -1};
     luaL_Buffer b;
     luaL_buffinit(L, &b);
-    int ends[2] = {-1, -1};
-    if (capture && pipe2(ends, O_CLOEXEC) != 0)
-        return fail_errno(L, argv[0], "started");
-
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    /* Before cwd: paths are the caller's. */
-    for (int i = 0; i < 3; ++i) {
-        if (!redirect[i])
+    for (int i = 1; i < 3; ++i) {
+        if (!process.paths[i] || (strcmp(process.paths[i], "capture") != 0 && !(i == 2 && show)))
             continue;
-        if (i > 0 && strcmp(redirect[i], "capture") == 0)
-            posix_spawn_file_actions_adddup2(&actions, ends[1], i);
-        else if (i == 2 && redirect[1] && strcmp(redirect[1], redirect[2]) == 0)
-            posix_spawn_file_actions_adddup2(&actions, 1, 2);
-        else
-            posix_spawn_file_actions_addopen(&actions, i, redirect[i], i ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY, 0666);
+        if (ends[0] < 0 && pipe2(ends, O_CLOEXEC) != 0)
+            return fail_errno(L, process.argv[0], "started");
+        process.paths[i] = NULL;
+        process.ends[i] = ends[1];
     }
-    if (cwd)
-        posix_spawn_file_actions_addchdir_np(&actions, cwd);
-    sigset_t signals;
-    sigemptyset(&signals);
-    posix_spawnattr_setsigmask(&attributes, &signals);
-    sigaddset(&signals, SIGXFSZ);
-    posix_spawnattr_setsigdefault(&attributes, &signals);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    const int capture = ends[0] >= 0;
 
     fflush(stdout);
-    pid_t pid = 0;
-    errno = posix_spawnp(&pid, argv[0], &actions, &attributes, argv, env);
-    const int started = errno == 0;
+    const pid_t pid = msagen_process_start(&process);
     const int why = errno;
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
     if (capture)
         close(ends[1]);
-    if (!started) {
-        if (capture)
-            close(ends[0]);
-        errno = why;
-        return fail_errno(L, argv[0], "started");
-    }
-    msagen_cleanup_child(pid);
-    while (capture) {
-        char *room = luaL_prepbuffer(&b);
-        const ssize_t n = read(ends[0], room, LUAL_BUFFERSIZE);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        for (ssize_t shown = 0, m = 1; show && shown < n && m > 0; shown += m)
-            m = write(STDERR_FILENO, room + shown, (size_t)(n - shown));
-        luaL_addsize(&b, (size_t)n);
-    }
+    if (pid >= 0 && capture)
+        capture_output(&b, ends[0], show);
     if (capture)
         close(ends[0]);
+    errno = why;
+    if (pid < 0)
+        return fail_errno(L, process.argv[0], "started");
     int status = 0;
     struct rusage usage = {.ru_maxrss = 0};
     while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)

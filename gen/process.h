@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting another program: one that ends when this one does, however that ends. */
+#ifndef MSAGEN_PROCESS_H
+#define MSAGEN_PROCESS_H
+
+#include <sys/types.h>
+
+struct msagen_process {
+    char *const *argv;    /* the program, found by PATH, and its arguments; ended by NULL */
+    char *const *env;
+    const char *cwd;      /* or NULL: this one's. Paths of streams are not relative to it */
+    const char *paths[3]; /* of standard input, output and error: a file; NULL: this one's stream, or `ends` says */
+    int ends[3];          /* descriptors in their places, or -1 */
+};
+
+/* Starts it and registers it with msagen_cleanup_child. Its number; or -1 with errno where it cannot be started. */
+pid_t msagen_process_start(const struct msagen_process *process);
+
+#endif
