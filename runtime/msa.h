@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa.h - types, statuses and hooks of a compiled Medical SAM Adapter; msa_model.h adds this model's sizes and the functions that take a session. */
+/* msa.h - types, statuses and hooks of a compiled Medical SAM Adapter; msa_model.h adds this model's sizes and the functions
+ * that take a session. */
 #ifndef MSA_H
 #define MSA_H
 
@@ -17,7 +18,7 @@ extern "C" {
 #define MSA_VERSION_TEXT "0.0.0"
 #endif
 
-/* Raised by one whenever a declaration here or in msa_model.h changes. 2: hooks have the session, msa_progress the phase. */
+/* Raised by one whenever a declaration here or in msa_model.h changes. 2: hooks get the session, msa_progress the phase. */
 #define MSA_API_LEVEL 2
 
 /* Largest width and height of an image, pixels. */
@@ -26,7 +27,7 @@ extern "C" {
 /* The arena's and the weights' addresses are multiples of this many bytes. */
 #define MSA_ALIGNMENT 64u
 
-/* Before a declaration, for an array that may be one of them: MSA_ALIGNED static unsigned char arena[MSA_MODEL_ARENA_BYTES]; */
+/* Before a declaration: MSA_ALIGNED static unsigned char arena[MSA_MODEL_ARENA_BYTES]; */
 #if defined(__GNUC__)
 #define MSA_ALIGNED __attribute__((aligned(64)))
 #elif defined(__cplusplus)
@@ -43,7 +44,7 @@ typedef enum msa_status {
     MSA_OK = 0,
     MSA_E_ARGUMENT = 1,     /* a null pointer, or a session that is not open */
     MSA_E_ORDER = 2,        /* segmenting before an image is encoded */
-    MSA_E_ENVIRONMENT = 3,  /* big-endian, not rounding to nearest, or flushing subnormals to zero: of any core that takes part, before or after its work */
+    MSA_E_ENVIRONMENT = 3,  /* big-endian, not rounding to nearest, or flushing subnormals: any core, before or after its work */
     MSA_E_ARENA = 4,        /* the arena is shorter than MSA_MODEL_ARENA_BYTES */
     MSA_E_ALIGNMENT = 5,    /* the arena or the weights do not start at a multiple of MSA_ALIGNMENT bytes */
     MSA_E_FORMAT = 6,       /* the weights are no blob of this version */
@@ -67,13 +68,14 @@ typedef enum msa_status {
     MSA_E_CORES = 24,       /* the build is for several cores, and msa_cores_start found no others, or not so many */
     MSA_E_FETCH = 25,       /* a hook that fetches weights failed; the session is as after opening */
     MSA_E_BUSY = 26,        /* called from within a hook, on the session whose call is under way; that call is not disturbed */
-    MSA_E_ARENA_CHANGED = 27, /* the arena no longer holds what msa_encode left there: another session or the product wrote to it */
+    MSA_E_ARENA_CHANGED = 27, /* the arena lost what msa_encode left there: a session or the product wrote to it */
     MSA_E_OVERLAP = 28,     /* the arena, the weights, the session or memory that the caller gave have bytes in common */
     MSA_E_SESSION = 29,     /* the session's own memory was changed since the last call; open it again */
     MSA_E_FLAGS = 30        /* the compiler was given flags that change float arithmetic */
 } msa_status;
 
-/* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers alike: from 0 within a phase. */
+/* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers alike:
+ * from 0 within a phase. */
 typedef enum msa_phase {
     MSA_PHASE_ENCODE = 0,   /* msa_encode; MSA_MODEL_LAYERS_ENCODE layers */
     MSA_PHASE_DECODE = 1    /* msa_segment; MSA_MODEL_LAYERS_DECODE layers for each slice */
@@ -152,8 +154,9 @@ int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer);
  * The library's own knows no counter and returns 0; a product that defines it, or links one of the board's start-up files that does, replaces that. */
 uint64_t msa_cycles(void);
 
-/* From within a hook, calls of the session whose call is under way return MSA_E_BUSY and disturb nothing. A hook makes no call of another
- * session that has the same arena or the same team: with one core the call that is disturbed mostly ends with MSA_E_ARENA_CHANGED. */
+/* From within a hook, calls of the session whose call is under way return MSA_E_BUSY and disturb nothing. A hook makes no call
+ * of another session that has the same arena or the same team: with one core, the call that is disturbed mostly ends with
+ * MSA_E_ARENA_CHANGED. */
 
 /* ---- builds for several cores (MSA_MODEL_CORES above 1) ----
  * Each layer's work is shared by a fixed table, so that any number of cores gives the same bits. A call runs on core 0, the

@@ -95,7 +95,7 @@ static msa_status check_environment(void)
     return status;
 }
 
-/* Of the embedding and of what else msa_encode leaves in the arena for msa_segment: about KEPT_WORDS words of each, evenly spread. */
+/* Of the embedding and what else msa_encode leaves in the arena for msa_segment: some KEPT_WORDS words of each, evenly spread. */
 #define KEPT_WORDS 1024u
 static uint32_t fingerprint(const msa_session *s)
 {
@@ -137,8 +137,9 @@ static msa_status check_memory(const msa_session *s, const void *arena, size_t a
         return MSA_E_ARENA;
     }
     const size_t weights_bytes = MSA_MODEL_STREAMED ? 0u : (size_t)MSA_MODEL_WEIGHTS_BYTES;
-    if (!msa_apart(s, sizeof *s, arena, (size_t)MSA_MODEL_ARENA_BYTES) || !msa_apart(s, sizeof *s, weights, weights_bytes)
-        || !msa_apart(arena, (size_t)MSA_MODEL_ARENA_BYTES, weights, weights_bytes)) {
+    const size_t used_bytes = MSA_MODEL_ARENA_BYTES;
+    if (!msa_apart(s, sizeof *s, arena, used_bytes) || !msa_apart(s, sizeof *s, weights, weights_bytes)
+        || !msa_apart(arena, used_bytes, weights, weights_bytes)) {
         return MSA_E_OVERLAP;
     }
     return check_environment();
@@ -182,7 +183,7 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     return status;
 }
 
-/* The end of a call that computes: the float unit and the session are still what they were, or its result is no result. */
+/* The end of a call that computes: its result is none unless the float unit and the session are still what they were. */
 static msa_status ended(msa_session *s, msa_status status, uint32_t state)
 {
     if (s->state != BUSY || s->seal != seal_of(s)) {
@@ -454,27 +455,28 @@ typedef struct chosen {
 static chosen choose(const msa_prompt *prompt)
 {
     const bool several = MSA_MODEL_FIRST_CLASSES == 0 && prompt->multimask && MSA_MODEL_MASKS > 1;
-    const chosen c = {several ? 1u : 0u, several ? MSA_MODEL_MASKS - 1u : MSA_MODEL_FIRST_CLASSES == 0 ? 1u : MSA_MODEL_FIRST_CLASSES};
+    const size_t classes = MSA_MODEL_FIRST_CLASSES == 0 ? 1u : MSA_MODEL_FIRST_CLASSES;
+    const chosen c = {several ? 1u : 0u, several ? MSA_MODEL_MASKS - 1u : classes};
     return c;
 }
 
 static msa_status check_prompt(const msa_session *s, const msa_prompt *prompt, const msa_mask *mask)
 {
-    msa_status status = msa_prompt_check(prompt, s->width, s->height, MSA_MODEL_DEPTH, MSA_MODEL_MAX_POINTS, MSA_MODEL_MASK_SIDE, MSA_MODEL_TEXTS);
+    const msa_status status = msa_prompt_check(prompt, s->width, s->height, MSA_MODEL_DEPTH, MSA_MODEL_MAX_POINTS,
+                                               MSA_MODEL_MASK_SIDE, MSA_MODEL_TEXTS);
     if (status != MSA_OK) {
         return status;
     }
-    const size_t slices = prompt->slices, points = slices * prompt->point_count, masks = MSA_MODEL_DEPTH * choose(prompt).count;
+    const size_t slices = prompt->slices, points = slices * prompt->point_count;
+    const size_t masks = MSA_MODEL_DEPTH * choose(prompt).count;
     const size_t logits_bytes = masks * SIDE2 * sizeof(float), iou_bytes = masks * sizeof(float);
-    if (!readable(s, prompt, sizeof *prompt) || !readable(s, points > 0 ? prompt->points : NULL, points * sizeof *prompt->points)
-        || !readable(s, points > 0 ? prompt->labels : NULL, points) || !readable(s, prompt->box, slices * sizeof *prompt->box)
-        || !readable(s, prompt->mask, slices * SIDE2 * sizeof(float))
-        || !writable(s, mask, sizeof *mask) || !writable(s, mask->logits, logits_bytes) || !writable(s, mask->iou, iou_bytes)
-        || !msa_apart(mask->logits, logits_bytes, mask->iou, iou_bytes)
-        || !msa_apart(mask, sizeof *mask, mask->logits, logits_bytes) || !msa_apart(mask, sizeof *mask, mask->iou, iou_bytes)) {
-        return MSA_E_OVERLAP;
-    }
-    return check_environment();
+    const bool read = readable(s, prompt, sizeof *prompt)
+        && (points == 0 || (readable(s, prompt->points, points * sizeof *prompt->points) && readable(s, prompt->labels, points)))
+        && readable(s, prompt->box, slices * sizeof *prompt->box) && readable(s, prompt->mask, slices * SIDE2 * sizeof(float));
+    const bool written = writable(s, mask, sizeof *mask) && writable(s, mask->logits, logits_bytes)
+        && writable(s, mask->iou, iou_bytes) && msa_apart(mask->logits, logits_bytes, mask->iou, iou_bytes)
+        && msa_apart(mask, sizeof *mask, mask->logits, logits_bytes) && msa_apart(mask, sizeof *mask, mask->iou, iou_bytes);
+    return read && written ? check_environment() : MSA_E_OVERLAP;
 }
 
 /* All slices; results stay in the arena, where there are several of them staged one after the other. */

@@ -45,7 +45,8 @@ extern "C" {
 /* What this build was made of, for a log or an about page. */
 #define MSA_MODEL_BUILD "msagen $(version), checkpoint $(model.source.sha256), $(model.dialect), $(board.name), resolution $(model.image_size), depth $(model.depth), $(arithmetic)"
 
-/* What a session is after a call. It is closed, open, or open with the embedding of one image; memory that msa_open never saw is closed.
+/* What a session is after a call. It is closed, open, or open with the embedding of one image. Memory that msa_open never saw
+ * is closed.
  *   msa_open           open after MSA_OK; closed after anything else, whatever it was before
  *   msa_encode         has this image's embedding after MSA_OK; open without any after anything else
  *   msa_segment        as before; open without the embedding after MSA_E_CANCELLED, _FETCH and _ARENA_CHANGED
@@ -60,15 +61,17 @@ extern "C" {
  *   msa_weights_check  as before
 @ end
  *   msa_self_test      open without the embedding, whatever it returns
- * Three statuses of any call change nothing: MSA_E_ARGUMENT of a session that is closed, MSA_E_BUSY of one whose call is under way (this
- * call comes from a hook), MSA_E_SESSION of one whose own memory was changed since its last call; the last is as good as closed.
+ * Three statuses of any call change nothing: MSA_E_ARGUMENT of a session that is closed, MSA_E_BUSY of one whose call is under
+ * way (this call comes from a hook), MSA_E_SESSION of one whose own memory was changed since its last call: open it again.
  * msa_encode, msa_segment and msa_self_test check the floating-point environment before and after their work: MSA_E_ENVIRONMENT.
- * A mask, logits, embedding or image of the caller's that has bytes in common with the arena or the session is refused: MSA_E_OVERLAP. */
+ * What the caller gives to read or to write must have no byte in common with the arena, nor what is written with the session or
+ * the weights: MSA_E_OVERLAP. */
 
 /* Open a session.
- *   s         the caller's; no part of arena or weights. One whose call was cut off for ever (a reset, longjmp out of a hook) stays busy: clear it first
- *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session. Between msa_encode and msa_segment nobody else
- *             writes there; where another session or the product did, most writes are noticed (MSA_E_ARENA_CHANGED)
+ *   s         the caller's; no part of arena or weights. One whose call was cut off for ever (a reset, longjmp out of a hook)
+ *             stays busy: clear its memory first
+ *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session. Between msa_encode and
+ *             msa_segment nobody else writes there; most writes of another session or the product are noticed (MSA_E_ARENA_CHANGED)
 @ if streamed then
  *   weights   NULL: msa_weights.bin is read by msa_weights_fetch_begin alone (msa.h)
  *   weights_bytes   its size where it is stored, (size_t)MSA_MODEL_WEIGHTS_BYTES: it may be more than a size_t counts
@@ -80,7 +83,8 @@ extern "C" {
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 
 /* Resize, normalise and encode an image (SAM, Kirillov et al. 2023, appendix A). One encode serves many prompts.
- * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _OVERLAP, _ENVIRONMENT, _NAN, _ARENA_CHANGED (a hook wrote there)$(streamed and ", _FETCH" or "")$(cores > 1 and ", _CORES" or "") or _CANCELLED;
+ * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _OVERLAP, _ENVIRONMENT, _NAN,
+ * _ARENA_CHANGED (a hook wrote there)$(streamed and ", _FETCH" or "")$(cores > 1 and ", _CORES" or "") or _CANCELLED;
  * on error there is no embedding, of an image before neither. */
 msa_status msa_encode(msa_session *s, const msa_image *image);
 

@@ -37,6 +37,41 @@ function M.prompts(name, case)
   return json.encode(prompts)
 end
 
+local FAULTS = { "flips", "status", "harmless", "bits", "mask", "stopped", "later" }
+
+--- Single bits flipped in the arena, the weights and the session of a built folder's model (api/faults.c, which says what each count is).
+-- @return list of { place =, moment =, flips =, status =, harmless =, bits =, mask =, stopped =, later = }
+function M.faults(fw, flips, seed)
+  tally.must { "sh", "-c", ("exec gcc -std=c11 -O1 -Wall -Wextra -Werror -I'%s' -o '%s/faults' '%s/api/faults.c' '%s/libmsa_model.a' -lm"):format(
+    fw, fw, tally.tests, fw) }
+  local rows = {}
+  for line in tally.must({ fw .. "/faults", fw .. "/msa_weights.bin", tostring(flips), tostring(seed) }):gmatch "[^\n]+" do
+    local place, moment, numbers = line:match "^(%l+) (%l+) ([%d ]+)$"
+    local row, at = { place = place, moment = moment }, 0
+    for number in numbers:gmatch "%d+" do
+      at = at + 1
+      row[FAULTS[at]] = math.tointeger(number)
+    end
+    assert(at == #FAULTS and row.flips == flips and row.status + row.harmless + row.bits + row.mask + row.stopped == flips, line)
+    rows[#rows + 1] = row
+  end
+  assert(#rows == 9, #rows .. " lines")
+  return rows
+end
+
+--- What must be noticed of such flips, however few there are.
+function M.check_faults(rows)
+  for _, row in ipairs(rows) do
+    local where = ("%s, %s: "):format(row.place, row.moment)
+    if row.place == "weights" then assert(row.later == row.bits + row.mask, where .. "a self-test does not find a changed weight that changed a result") end
+    if row.place == "session" and row.moment == "between" then
+      assert(row.bits == 0 and row.mask == 0 and row.stopped == 0, where .. "a changed session answered, or ended the program")
+      assert(row.status > 0, where .. "no call found a changed session")
+    end
+    assert(row.harmless + row.status > 0, where .. "every flip did harm")
+  end
+end
+
 --- Sequences of right and wrong calls of a built folder's API, held against what its header says of the session (api/calls.h).
 -- @param every of all pairs every n-th  @param triples how many  @param cflags beside the defaults
 function M.calls(fw, every, triples, cflags)

@@ -245,6 +245,10 @@ tally.test("the C API refuses misuse and repeats itself, under sanitizers", func
   return cases.calls(fw, 41, 30, sanitizers) .. " sequences of calls"
 end)
 
+tally.test("bits flipped in weights and session are found where docs/safety.md says so", function()
+  cases.check_faults(cases.faults(fw, 12, 3))
+end)
+
 tally.test("the example in README.md is C99 and C++11, without a warning", function()
   local example = sys.read_file(tally.source .. "/README.md"):match '\n(    #include "msa_model.h".-\n    }\n)'
   assert(example, "README.md has no example")

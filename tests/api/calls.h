@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* calls.h - sequences of calls of the C API, right ones and wrong ones, held against a model of what msa_model.h says of the session after each.
- * Defines the hooks; its user gives `weights` (mapped builds: writable memory) or `stored`, and `arena`. */
+/* calls.h - sequences of calls of the C API, right ones and wrong ones, held against a model of what msa_model.h says
+ * of the session after each. Defines the hooks; its user gives `weights` (mapped builds: writable memory) or `stored`,
+ * and `arena`. */
 #ifndef CALLS_H
 #define CALLS_H
 
@@ -16,8 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIDE2 = MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE, LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2, IOUS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS,
-       EMBEDDING = MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID * MSA_MODEL_GRID, IMAGES = 2, WIDTH = 40, HEIGHT = 30 };
+enum {
+    SIDE2 = MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE,
+    LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2,
+    IOUS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS,
+    EMBEDDING = MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID * MSA_MODEL_GRID,
+    IMAGES = 2,
+    WIDTH = 40,
+    HEIGHT = 30
+};
 
 static unsigned char *arena, *weights;
 #if MSA_MODEL_STREAMED
@@ -49,7 +57,8 @@ static const char *now = "", *before = "", *first = "";
 static void must(int holds, const char *what, int got, int want)
 {
     if (!holds && ++wrong <= 20) {
-        printf("%s, %s, %s: %s: found %d (%s), expected %d\n", first, before, now, what, got, msa_status_text((msa_status)got), want);
+        printf("%s, %s, %s: %s: found %d (%s), expected %d\n", first, before, now, what, got,
+               msa_status_text((msa_status)got), want);
     }
 }
 
@@ -86,7 +95,8 @@ static void nested_calls(void)
     must(msa_select_bank(&s, 0) == MSA_E_BUSY, "nested select_bank", 0, MSA_E_BUSY);
     must(msa_weights_check(&s, 0, NULL) == MSA_E_BUSY, "nested weights_check", 0, MSA_E_BUSY);
     must(msa_self_test(&s) == MSA_E_BUSY, "nested self_test", 0, MSA_E_BUSY);
-    must(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES) == MSA_E_BUSY, "nested open", 0, MSA_E_BUSY);
+    must(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES) == MSA_E_BUSY, "nested open", 0,
+         MSA_E_BUSY);
 #if MSA_MODEL_CORES > 1
     must(msa_set_team(&s, NULL) == MSA_E_BUSY, "nested set_team", 0, MSA_E_BUSY);
     must(msa_encode(&other, &image) == MSA_E_CORES, "another session's encode with the same team", 0, MSA_E_CORES);
@@ -143,10 +153,7 @@ int msa_weights_fetch_wait(msa_session *session)
 /* ---- calls, and what the model says of them ---- */
 
 /* A status that any call of a session that is not open, or not whole, returns; -1: another. */
-static int unopened(void)
-{
-    return model.state == 0 ? MSA_E_ARGUMENT : model.state == 2 ? MSA_E_SESSION : -1;
-}
+static int unopened(void) { return model.state == 0 ? MSA_E_ARGUMENT : model.state == 2 ? MSA_E_SESSION : -1; }
 
 static void forget(void)
 {
@@ -170,13 +177,23 @@ static msa_status open_with(void *memory, size_t bytes, size_t weights_bytes)
 
 static void open_right(void) { opened(open_with(arena, MSA_MODEL_ARENA_BYTES, MSA_MODEL_WEIGHTS_BYTES), MSA_OK); }
 static void open_null(void) { opened(open_with(NULL, MSA_MODEL_ARENA_BYTES, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARGUMENT); }
-static void open_short(void) { opened(open_with(arena, MSA_MODEL_ARENA_BYTES - 1, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARENA); }
-static void open_unaligned(void) { opened(open_with(arena + 4, MSA_MODEL_ARENA_BYTES, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ALIGNMENT); }
-static void open_other_weights(void) { opened(open_with(arena, MSA_MODEL_ARENA_BYTES, MSA_MODEL_WEIGHTS_BYTES - 64), MSA_E_SIZE); }
+static void open_short(void)
+{
+    opened(open_with(arena, MSA_MODEL_ARENA_BYTES - 1, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ARENA);
+}
+static void open_unaligned(void)
+{
+    opened(open_with(arena + 4, MSA_MODEL_ARENA_BYTES, MSA_MODEL_WEIGHTS_BYTES), MSA_E_ALIGNMENT);
+}
+static void open_other_weights(void)
+{
+    opened(open_with(arena, MSA_MODEL_ARENA_BYTES, MSA_MODEL_WEIGHTS_BYTES - 64), MSA_E_SIZE);
+}
 static void open_over_itself(void)
 {
     unsigned char *const here = (unsigned char *)&s;
-    opened(open_with(here - (uintptr_t)here % MSA_ALIGNMENT, MSA_MODEL_ARENA_BYTES, MSA_MODEL_WEIGHTS_BYTES), MSA_E_OVERLAP);
+    opened(open_with(here - (uintptr_t)here % MSA_ALIGNMENT, MSA_MODEL_ARENA_BYTES, MSA_MODEL_WEIGHTS_BYTES),
+           MSA_E_OVERLAP);
 }
 static void open_rounding_upward(void)
 {
@@ -226,7 +243,10 @@ static void encode_no_pixels(void) { encode_changed(WIDTH, 3 * WIDTH, NULL, MSA_
 static void encode_no_width(void) { encode_changed(0, 3 * WIDTH, pixels[1], MSA_E_IMAGE_SIZE); }
 static void encode_too_wide(void) { encode_changed(MSA_MAX_SIDE + 1, 3 * WIDTH, pixels[1], MSA_E_IMAGE_SIZE); }
 static void encode_short_rows(void) { encode_changed(WIDTH, 3 * WIDTH - 1, pixels[1], MSA_E_IMAGE_STRIDE); }
-static void encode_from_arena(void) { encode_changed(WIDTH, 3 * WIDTH, arena + MSA_MODEL_ARENA_BYTES - 100, MSA_E_OVERLAP); }
+static void encode_from_arena(void)
+{
+    encode_changed(WIDTH, 3 * WIDTH, arena + MSA_MODEL_ARENA_BYTES - 100, MSA_E_OVERLAP);
+}
 static void encode_rounding_upward(void)
 {
     const msa_image image = image_of(1);
@@ -490,7 +510,8 @@ static void self_test_fetch_fails(void)
 /* A session of another place in the program over the same arena, with the second image. */
 static void open_other(void)
 {
-    must(msa_open(&other, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES) == MSA_OK, "another session's open", 0, 0);
+    must(msa_open(&other, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES) == MSA_OK,
+         "another session's open", 0, 0);
 #if MSA_MODEL_CORES > 1
     must(msa_set_team(&other, &team) == MSA_OK, "another session's team", 0, 0);
 #endif
@@ -502,7 +523,8 @@ static void another_session(void)
     progressed = 0;
     must(msa_encode(&other, &image) == MSA_OK, "another session's encode", 0, 0);
     if (model.image >= 0) { /* the same embedding is as good */
-        model.stale = memcmp(right[model.image][model.bank].embedding, right[1][0].embedding, sizeof right[1][0].embedding) != 0;
+        model.stale =
+            memcmp(right[model.image][model.bank].embedding, right[1][0].embedding, sizeof right[1][0].embedding) != 0;
     }
 }
 
@@ -541,22 +563,64 @@ typedef struct step {
     const char *name;
     void (*call)(void);
 } step;
-#define STEP(name) {#name, name}
+#define STEP(name)                                                                                                     \
+    {                                                                                                                  \
+#name, name                                                                                                    \
+    }
 static const step steps[] = {
-    STEP(open_right), STEP(open_null), STEP(open_short), STEP(open_unaligned), STEP(open_other_weights), STEP(open_over_itself), STEP(open_rounding_upward),
-    STEP(encode_first), STEP(encode_second), STEP(encode_null), STEP(encode_no_pixels), STEP(encode_no_width), STEP(encode_too_wide), STEP(encode_short_rows),
-    STEP(encode_from_arena), STEP(encode_rounding_upward), STEP(encode_cancelled), STEP(encode_nesting),
-    STEP(segment_right), STEP(segment_no_mask), STEP(segment_no_prompt), STEP(segment_outside), STEP(segment_many_slices), STEP(segment_from_arena),
-    STEP(segment_into_arena), STEP(segment_rounding_upward), STEP(segment_cancelled), STEP(segment_nesting),
-    STEP(embedding_right), STEP(embedding_null), STEP(bank_first), STEP(bank_last), STEP(bank_wrong),
-    STEP(weights_check), STEP(weights_check_no_segment), STEP(weights_check_into_arena), STEP(self_test), STEP(self_test_rounding_upward), STEP(self_test_damaged), STEP(another_session), STEP(arena_written), STEP(session_flipped),
+    STEP(open_right),
+    STEP(open_null),
+    STEP(open_short),
+    STEP(open_unaligned),
+    STEP(open_other_weights),
+    STEP(open_over_itself),
+    STEP(open_rounding_upward),
+    STEP(encode_first),
+    STEP(encode_second),
+    STEP(encode_null),
+    STEP(encode_no_pixels),
+    STEP(encode_no_width),
+    STEP(encode_too_wide),
+    STEP(encode_short_rows),
+    STEP(encode_from_arena),
+    STEP(encode_rounding_upward),
+    STEP(encode_cancelled),
+    STEP(encode_nesting),
+    STEP(segment_right),
+    STEP(segment_no_mask),
+    STEP(segment_no_prompt),
+    STEP(segment_outside),
+    STEP(segment_many_slices),
+    STEP(segment_from_arena),
+    STEP(segment_into_arena),
+    STEP(segment_rounding_upward),
+    STEP(segment_cancelled),
+    STEP(segment_nesting),
+    STEP(embedding_right),
+    STEP(embedding_null),
+    STEP(bank_first),
+    STEP(bank_last),
+    STEP(bank_wrong),
+    STEP(weights_check),
+    STEP(weights_check_no_segment),
+    STEP(weights_check_into_arena),
+    STEP(self_test),
+    STEP(self_test_rounding_upward),
+    STEP(self_test_damaged),
+    STEP(another_session),
+    STEP(arena_written),
+    STEP(session_flipped),
 #if MSA_MODEL_CORES > 1
-    STEP(team_right), STEP(team_none),
+    STEP(team_right),
+    STEP(team_none),
 #else
     STEP(encode_while_another),
 #endif
 #if MSA_MODEL_STREAMED
-    STEP(open_fetch_fails), STEP(encode_fetch_fails), STEP(segment_fetch_fails), STEP(self_test_fetch_fails),
+    STEP(open_fetch_fails),
+    STEP(encode_fetch_fails),
+    STEP(segment_fetch_fails),
+    STEP(self_test_fetch_fails),
 #endif
 };
 enum { STEPS = sizeof steps / sizeof *steps };
@@ -617,7 +681,8 @@ static void prepare(void)
         }
     }
     keep_as(2);
-    must(memcmp(right[0][0].logits, right[1][0].logits, sizeof right[0][0].logits) != 0, "the images have different answers", 0, 0);
+    must(memcmp(right[0][0].logits, right[1][0].logits, sizeof right[0][0].logits) != 0,
+         "the images have different answers", 0, 0);
 }
 
 static void play(const step *next)
@@ -644,10 +709,12 @@ static void sequence(int from, const step *a, const step *b, const step *c)
     play(&probe[0]);
     play(&probe[1]);
     /* A program that traps these runs on. */
-    must(fetestexcept(FE_OVERFLOW | FE_DIVBYZERO | FE_INVALID) == 0, "no exception of the float unit", fetestexcept(FE_ALL_EXCEPT), 0);
+    must(fetestexcept(FE_OVERFLOW | FE_DIVBYZERO | FE_INVALID) == 0, "no exception of the float unit",
+         fetestexcept(FE_ALL_EXCEPT), 0);
 }
 
-/* All pairs of every n-th ones, from each start; then `triples` of three, chosen by a fixed sequence. Returns how many. */
+/* All pairs of every n-th ones, from each start; then `triples` of three, chosen by a fixed sequence. Returns how many.
+ */
 static unsigned all_sequences(unsigned every, unsigned triples)
 {
     unsigned count = 0, at = 0, random = 1;
