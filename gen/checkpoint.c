@@ -153,10 +153,16 @@ static bool place_tensor(struct msagen_checkpoint *c, struct entry *e, const str
     return true;
 }
 
+static bool is_container(const struct msagen_value *value, bool or_object)
+{
+    return value->kind == MSAGEN_PICKLE_DICT || value->kind == MSAGEN_PICKLE_LIST || value->kind == MSAGEN_PICKLE_TUPLE ||
+           (or_object && value->kind == MSAGEN_PICKLE_OPAQUE);
+}
+
 static bool holds_tensors(const struct msagen_value *value)
 {
     const size_t first = value->kind == MSAGEN_PICKLE_DICT, step = first + 1;
-    if (value->kind != MSAGEN_PICKLE_DICT && value->kind != MSAGEN_PICKLE_LIST && value->kind != MSAGEN_PICKLE_TUPLE)
+    if (!is_container(value, false))
         return false;
     for (size_t i = first; i < value->u.list.count; i += step)
         if (value->u.list.items[i]->kind == MSAGEN_PICKLE_TENSOR)
@@ -204,58 +210,79 @@ static bool is_known_wrapper(const struct msagen_value *key)
     return false;
 }
 
-/* What an optimizer keeps has the shapes of weights and is none. */
-static bool is_of_training(const struct msagen_value *key)
+/* Whether one of these is part of a key. */
+static bool is_named(const struct msagen_value *key, const char *const *parts, size_t count)
 {
-    static const char *const parts[] = {"optimizer", "optimiser", "scheduler", "scaler", "exp_avg", "momentum_buffer"};
     char text[64];
     if (key->kind != MSAGEN_PICKLE_TEXT || key->u.text.bytes >= sizeof text)
         return false;
     memcpy(text, key->u.text.data, key->u.text.bytes);
     text[key->u.text.bytes] = '\0';
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; ++i)
+    for (size_t i = 0; i < count; ++i)
         if (strstr(text, parts[i]))
             return true;
-    return strcmp(text, "opt") == 0 || strcmp(text, "optim") == 0;
+    return false;
 }
 
+/* What an optimizer keeps has the shapes of weights and is none. */
+static bool is_of_training(const struct msagen_value *key)
+{
+    static const char *const parts[] = {"optimizer", "optimiser", "scheduler", "scaler", "exp_avg", "momentum_buffer"};
+    return is_named(key, parts, sizeof parts / sizeof *parts) || msagen_value_is(key, "opt") || msagen_value_is(key, "optim");
+}
+
+/* Numbers that training writes down, or draws: none of them computes a mask. */
+static bool is_a_record(const struct msagen_value *key)
+{
+    static const char *const parts[] = {"loss", "metric", "history", "rng", "best_tol", "hyper_parameters", "hparams"};
+    return is_named(key, parts, sizeof parts / sizeof *parts);
+}
+
+/* A tensor that something may compute with: floats, and more than one of them. */
 static bool is_weight(const struct msagen_value *value)
 {
-    return value->kind == MSAGEN_PICKLE_TENSOR && value->u.tensor.shape->u.list.count > 0;
+    if (value->kind != MSAGEN_PICKLE_TENSOR)
+        return false;
+    const char *type;
+    const int dtype = msagen_pickle_dtype(value, &type);
+    const struct msagen_value *shape = value->u.tensor.shape;
+    bool several = false;
+    for (size_t i = 0; i < shape->u.list.count; ++i)
+        several = several || shape->u.list.items[i]->u.integer != 1;
+    return several && (dtype == MSAGEN_F64 || dtype == MSAGEN_F32 || dtype == MSAGEN_F16 || dtype == MSAGEN_BF16);
 }
 
-/* Names of parts have dots; of a set without any, a handful may be statistics. */
+/* Names of parts have dots; of a set without any, or of arrays of NumPy's, a handful may be statistics. */
 static bool looks_like_network(const struct msagen_value *value)
 {
     const size_t first = value->kind == MSAGEN_PICKLE_DICT, step = first + 1;
     size_t weights = 0;
-    if (value->kind != MSAGEN_PICKLE_DICT && value->kind != MSAGEN_PICKLE_LIST && value->kind != MSAGEN_PICKLE_TUPLE)
+    if (!is_container(value, false))
         return false;
     for (size_t i = first; i < value->u.list.count; i += step) {
-        if (!is_weight(value->u.list.items[i]))
-            continue;
         const struct msagen_value *key = first ? value->u.list.items[i - 1] : NULL;
-        if (key && key->kind == MSAGEN_PICKLE_TEXT && memchr(key->u.text.data, '.', key->u.text.bytes))
+        const bool array = key && msagen_pickle_is_array(value->u.list.items[i]);
+        if (!array && !is_weight(value->u.list.items[i]))
+            continue;
+        if (!array && key && key->kind == MSAGEN_PICKLE_TEXT && memchr(key->u.text.data, '.', key->u.text.bytes))
             return true;
         weights += 1;
     }
     return weights >= FEW;
 }
 
-/* Weights anywhere within a value, counted to FEW. */
-static size_t count_weights(struct search *s, const struct msagen_value *value, int depth)
+/* Whether there are weights anywhere within a value. */
+static bool has_weights(struct search *s, const struct msagen_value *value, int depth)
 {
-    size_t weights = 0;
     if (is_weight(value))
-        return 1;
-    if (depth >= MAX_OBJECT_DEPTH || s->visits >= MAX_VISITS ||
-        (value->kind != MSAGEN_PICKLE_DICT && value->kind != MSAGEN_PICKLE_LIST && value->kind != MSAGEN_PICKLE_TUPLE &&
-         value->kind != MSAGEN_PICKLE_OPAQUE))
-        return 0;
+        return true;
+    if (depth >= MAX_OBJECT_DEPTH || s->visits >= MAX_VISITS || !is_container(value, true))
+        return false;
     s->visits += 1 + value->u.list.count;
-    for (size_t i = 0; i < value->u.list.count && weights < FEW; ++i)
-        weights += count_weights(s, value->u.list.items[i], depth + 1);
-    return weights;
+    for (size_t i = 0; i < value->u.list.count; ++i)
+        if (has_weights(s, value->u.list.items[i], depth + 1))
+            return true;
+    return false;
 }
 
 static void add_set(struct search *s, const struct msagen_value *value, const char *name)
@@ -288,11 +315,11 @@ static void find_sets(struct search *s, const struct msagen_value *value, const 
     if (s->visits >= MAX_VISITS)
         return;
     if (value->kind == MSAGEN_PICKLE_OPAQUE) {
-        if (count_weights(s, value, 0) >= FEW)
+        if (has_weights(s, value, 0))
             add_set(s, value, path);
         return;
     }
-    if (value->kind != MSAGEN_PICKLE_DICT && value->kind != MSAGEN_PICKLE_LIST && value->kind != MSAGEN_PICKLE_TUPLE)
+    if (!is_container(value, false))
         return;
     s->visits += 1 + value->u.list.count;
     if (looks_like_network(value) || (key && is_known_wrapper(key) && value->kind == MSAGEN_PICKLE_DICT && holds_tensors(value)))
@@ -347,30 +374,30 @@ static bool refuse_without(const struct msagen_value *root, const struct report 
                 "model_state_dict or net", *keys ? keys : "none");
 }
 
-/* The set that is meant. */
-static const struct msagen_value *choose_set(struct msagen_checkpoint *c, const struct msagen_value *root, const struct report *r)
+/* The set that is meant; `s` keeps them all. */
+static const struct msagen_value *choose_set(struct msagen_checkpoint *c, struct search *s, const struct msagen_value *root,
+                                             const struct report *r)
 {
-    struct search s = {0};
     char names[400];
-    find_sets(&s, root, NULL, "", 0);
-    if (s.visits >= MAX_VISITS) {
+    find_sets(s, root, NULL, "", 0);
+    if (s->visits >= MAX_VISITS) {
         fail(r, "holds more than %d values in lists and dicts: too many to look for weights in", MAX_VISITS);
         return NULL;
     }
-    if (s.count == 0 && holds_tensors(root))
-        add_set(&s, root, "");
-    if (s.count == 0) {
+    if (s->count == 0 && holds_tensors(root))
+        add_set(s, root, "");
+    if (s->count == 0) {
         refuse_without(root, r);
         return NULL;
     }
-    write_sets(names, sizeof names, &s);
-    const struct set *chosen = s.count == 1 ? &s.sets[0] : NULL;
-    for (size_t i = 0; r->set && !chosen && i < s.count; ++i)
-        if (strcmp(s.sets[i].name, r->set) == 0)
-            chosen = &s.sets[i];
+    write_sets(names, sizeof names, s);
+    const struct set *chosen = s->count == 1 ? &s->sets[0] : NULL;
+    for (size_t i = 0; r->set && !chosen && i < s->count; ++i)
+        if (strcmp(s->sets[i].name, r->set) == 0)
+            chosen = &s->sets[i];
     if (!chosen) {
-        fail(r, "holds %zu sets of weights: %s: expected --weights-key to say which one is meant, found %.100s", s.count, names,
-             r->set ? r->set : "none");
+        fail(r, "holds %zu sets of weights: %s: expected --weights-key to say which one is meant, found %.100s", s->count,
+             names, r->set ? r->set : "none");
         return NULL;
     }
     if (chosen->value->kind == MSAGEN_PICKLE_OPAQUE)
@@ -384,30 +411,41 @@ static const struct msagen_value *choose_set(struct msagen_checkpoint *c, const 
     return NULL;
 }
 
-static bool list_tensors(struct msagen_checkpoint *c, const struct msagen_value *root, const char *prefix, size_t prefix_length,
-                         const struct report *r)
-{
-    if (root->kind != MSAGEN_PICKLE_DICT)
-        return fail(r, "holds %s; expected a state dict or a training file", msagen_pickle_kind_name(root));
-    const struct msagen_value *dict = choose_set(c, root, r);
-    if (!dict)
-        return false;
-    if (dict == root)
-        snprintf(c->container, sizeof c->container, "state dict");
-    else
-        write_keys(c->container, sizeof c->container, "training file: ", root);
+/* Where the storages of an archive's tensors lie: "NAME/". */
+struct place {
+    const char *prefix;
+    size_t length;
+};
 
-    c->entries = calloc(dict->u.list.count / 2, sizeof *c->entries);
-    if (!c->entries)
+static bool add_entry(struct msagen_checkpoint *c, const char *name, size_t length, const struct msagen_value *tensor,
+                      struct place at, const struct report *r)
+{
+    if ((c->count & (c->count - 1)) == 0) {     /* full at each power of two */
+        struct entry *more = realloc(c->entries, (c->count ? 2 * c->count : 1) * sizeof *more);
+        if (!more)
+            return fail(r, "out of memory");
+        c->entries = more;
+    }
+    struct entry *e = &c->entries[c->count];
+    *e = (struct entry){.name = strndup(name, length)};
+    if (!e->name)
         return fail(r, "out of memory");
+    c->count += 1;
+    return place_tensor(c, e, tensor, at.prefix, at.length, r);
+}
+
+/* The tensors of the set that is meant. */
+static bool list_set(struct msagen_checkpoint *c, const struct msagen_value *dict, struct place at, const struct report *r)
+{
     for (size_t i = 0; i < dict->u.list.count; i += 2) {
         const struct msagen_value *key = dict->u.list.items[i], *value = dict->u.list.items[i + 1];
         const char *name = key->u.text.data;
         const size_t length = key->u.text.bytes;
         if (msagen_pickle_is_array(value))
-            return fail(r, "%.*s is a NumPy array beside tensors: expected a tensor of PyTorch",
+            return fail(r, "%.*s is a NumPy array: expected a tensor of PyTorch (torch.from_numpy of each, then torch.save)",
                         key->kind == MSAGEN_PICKLE_TEXT ? msagen_clip(length) : 1, key->kind == MSAGEN_PICKLE_TEXT ? name : "?");
-        if (value->kind != MSAGEN_PICKLE_TENSOR && (!holds_tensors(value) || is_of_training(key) || looks_like_network(value)))
+        if (value->kind != MSAGEN_PICKLE_TENSOR &&
+            (!holds_tensors(value) || is_of_training(key) || looks_like_network(value)))
             continue;
         if (key->kind != MSAGEN_PICKLE_TEXT)
             return fail(r, "a tensor whose name is %s: refused", msagen_pickle_kind_name(key));
@@ -416,15 +454,52 @@ static bool list_tensors(struct msagen_checkpoint *c, const struct msagen_value 
         if (value->kind != MSAGEN_PICKLE_TENSOR)
             return fail(r, "%.*s is %s of tensors; a state dict holds tensors only", msagen_clip(length), name,
                         msagen_pickle_kind_name(value));
-        struct entry *e = &c->entries[c->count];
-        e->name = strndup(name, length);
-        if (!e->name)
-            return fail(r, "out of memory");
-        c->count += 1;
-        if (!place_tensor(c, e, value, prefix, prefix_length, r))
+        if (!add_entry(c, name, length, value, at, r))
             return false;
     }
     return true;
+}
+
+/* Weights of a training file that are in no set, under the names that lead to them: the importer accounts for them as for
+ * those of the set. */
+static bool list_loose(struct msagen_checkpoint *c, struct search *s, const struct msagen_value *value, const char *path,
+                       struct place at, const struct report *r, int depth)
+{
+    bool in_a_set = false;
+    for (size_t i = 0; i < s->count; ++i)
+        in_a_set = in_a_set || s->sets[i].value == value;
+    s->visits += 1 + value->u.list.count;
+    if (s->visits >= MAX_VISITS)
+        return fail(r, "holds more than %d values in lists and dicts: too many to look for weights in", MAX_VISITS);
+    const size_t first = value->kind == MSAGEN_PICKLE_DICT, step = first + 1;
+    for (size_t i = first; i < value->u.list.count; i += step) {
+        const struct msagen_value *key = first ? value->u.list.items[i - 1] : NULL, *inner = value->u.list.items[i];
+        char name[160];
+        if (key && (is_of_training(key) || is_a_record(key)))
+            continue;
+        extend(name, sizeof name, path, key, i);
+        if (is_weight(inner) && !in_a_set && !add_entry(c, name, strlen(name), inner, at, r))
+            return false;
+        if (is_container(inner, false) && depth < MAX_OBJECT_DEPTH && !list_loose(c, s, inner, name, at, r, depth + 1))
+            return false;
+    }
+    return true;
+}
+
+static bool list_tensors(struct msagen_checkpoint *c, const struct msagen_value *root, struct place at, const struct report *r)
+{
+    if (root->kind != MSAGEN_PICKLE_DICT)
+        return fail(r, "holds %s; expected a state dict or a training file", msagen_pickle_kind_name(root));
+    struct search s = {0};
+    const struct msagen_value *dict = choose_set(c, &s, root, r);
+    if (!dict)
+        return false;
+    if (dict == root)
+        snprintf(c->container, sizeof c->container, "state dict");
+    else
+        write_keys(c->container, sizeof c->container, "training file: ", root);
+    s.visits = 0;
+    return list_set(c, dict, at, r) && list_loose(c, &s, root, "", at, r, 0);
 }
 
 /* NAME/data.pkl; `prefix` is "NAME/". */
@@ -492,7 +567,7 @@ static bool open_pth(struct msagen_checkpoint *c, const struct report *r)
     if (!data)
         return fail(r, "%s", why);
     struct msagen_pickle *pickle = msagen_pickle_read(data, msagen_zip_entry(c->zip, index)->bytes, why, sizeof why);
-    const bool ok = pickle ? list_tensors(c, msagen_pickle_root(pickle), prefix, prefix_length, r) : fail(r, "%s", why);
+    const bool ok = pickle ? list_tensors(c, msagen_pickle_root(pickle), (struct place){prefix, prefix_length}, r) : fail(r, "%s", why);
     msagen_pickle_free(pickle);
     free(data);
     return ok;

@@ -301,21 +301,26 @@ Test(checkpoint, one_of_several_sets_is_asked_for)
 }
 
 /* `middle` is what lies beside a set under "state_dict": the pickle of a key and its value. */
+static void forge_beside(struct forge *p, const char *middle)
+{
+    forge_text(p, "\x80\x02}(");
+    forge_string(p, "state_dict");
+    forge_set(p, 0);
+    for (const char *at = middle; *at; ++at) {
+        if (*at == '@')             /* a set of weights */
+            forge_set(p, 10);
+        else if (*at == '#')        /* one tensor */
+            forge_tensor(p, &(struct forge_tensor){F, "0", 24, 0, 1, 1, {4}, {1}});
+        else
+            forge_bytes(p, at, 1);
+    }
+    forge_text(p, "u.");
+}
+
 static void beside(const char *middle, const char *expected)
 {
     struct forge p = {0};
-    forge_text(&p, "\x80\x02}(");
-    forge_string(&p, "state_dict");
-    forge_set(&p, 0);
-    for (const char *at = middle; *at; ++at) {
-        if (*at == '@')             /* a set of weights */
-            forge_set(&p, 10);
-        else if (*at == '#')        /* one tensor */
-            forge_tensor(&p, &(struct forge_tensor){F, "0", 24, 0, 1, 1, {4}, {1}});
-        else
-            forge_bytes(&p, at, 1);
-    }
-    forge_text(&p, "u.");
+    forge_beside(&p, middle);
     struct forge file = archive_of(&p, NULL, 0, 0);
     if (expected) {
         expect_refused(&file, expected);
@@ -337,6 +342,7 @@ Test(checkpoint, sets_are_found_wherever_they_lie)
     beside("U\x04" "best@K\x01\x86", "state_dict, best.0");
     beside("U\x0a" "checkpoint}U\x01" "a}U\x01" "b@ss", "checkpoint.a.b");
     beside("U\x06shadow](########e", "holds 2 sets of weights: state_dict, shadow");
+    beside("U\x04headctorch.nn.modules.linear\nLinear\n)\x81}U\x06weight#sb", "holds 2 sets of weights: state_dict, head");
     beside("U\x03" "emacema_pytorch\nEMA\n)\x81}U\x05inner}(U\x01" "a#U\x01" "b#U\x01" "c#U\x01" "d#U\x01" "e#U\x01" "f#U\x01" "g#U\x01" "h#usb",
            "holds 2 sets of weights: state_dict, ema");
 }
@@ -348,8 +354,31 @@ Test(checkpoint, what_training_keeps_is_no_set)
     beside("U\x03opt}U\x05state@s", NULL);
     beside("U\x10optimizer_states](@@e", NULL);
     beside("U\x06losses](###e", NULL);
+    beside("U\x07metrics}U\x04" "dice#s", NULL);
     beside("U\x08" "best_tol#", NULL);
     beside("U\x09optimizerctorch.optim.adam\nAdam\n)\x81}U\x05state@sb", NULL);
+}
+
+/* What is in no set is accounted for all the same: under the name that leads to it, the importer judges it. */
+Test(checkpoint, weights_beside_the_sets_are_listed)
+{
+    static const struct {
+        const char *middle, *name;
+    } cases[] = {{"U\x05" "delta#", "delta"}, {"U\x04head}(U\x06weight#U\x04" "bias#u", "head.weight"},
+                 {"U\x05pairs](##e", "pairs.1"}, {"U\x01x}U\x01y}U\x01z#ss", "x.y.z"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        struct forge p = {0};
+        size_t index;
+        forge_beside(&p, cases[i].middle);
+        struct forge file = archive_of(&p, NULL, 0, 0);
+        struct msagen_checkpoint *c = open_bytes(&file);
+        cr_assert(c, "%s", why);
+        cr_assert_str_eq(msagen_checkpoint_set(c), "state_dict");
+        cr_assert(msagen_checkpoint_count(c) > 2 && msagen_checkpoint_find(c, cases[i].name, &index), "%s", cases[i].name);
+        msagen_checkpoint_close(c);
+        free(p.data);
+        free(file.data);
+    }
 }
 
 /* Objects of any class are kept unread; nothing of them is executed. */
@@ -368,6 +397,12 @@ Test(checkpoint, arrays_of_numpy_are_called_so)
 {
     pickle_refused("}U\x03" "a.bcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRs.", "its weights are NumPy arrays, which are not read");
     pickle_refused("}U\x05model}U\x03" "a.bcnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRss.", "its weights are NumPy arrays");
+    static const char array[] = "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btR";
+    char second[1024] = "U\x03" "ema}(";
+    for (int i = 0; i < 8; ++i)
+        snprintf(second + strlen(second), sizeof second - strlen(second), "U\x01%c%s", 'a' + i, array);
+    snprintf(second + strlen(second), sizeof second - strlen(second), "u");
+    beside(second, "holds 2 sets of weights: state_dict, ema");
     pickle_refused("}U\x05model" "csegment_anything.modeling.sam\nSam\n)\x81s.", "model is an object of class segment_anything.modeling.sam.Sam: expected its state_dict()");
 }
 
