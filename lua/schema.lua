@@ -90,6 +90,20 @@ function schema.list_of(item, least, what)
   end, { item = item })
 end
 
+--- The same, each member once.
+function schema.set_of(item, least, what)
+  local list = schema.list_of(item, least, what)
+  return kind(function(value)
+    local expected, found = list(value)
+    if expected then return expected, found end
+    local seen = {}
+    for _, member in ipairs(value) do
+      if seen[member] then return ("each of the %s once"):format(what or "texts"), shown(member) .. " twice" end
+      seen[member] = true
+    end
+  end, { item = item })
+end
+
 local a_table = kind(function(value)
   if type(value) ~= "table" then return "a table" end
 end)

@@ -26,6 +26,7 @@ local activations = require "activations"
 local closed = require "closed"
 local fail = require "fail"
 local marks = require "import.marks"
+local network = require "import.network"
 local preparation = require "import.preparation"
 local schema = require "schema"
 
@@ -38,17 +39,38 @@ end)
 
 local function indices(tensor) return select(2, tensor:gsub("%f[^%z.]N%f[%z.]", "")) end
 
+-- A tensor's name with N for each index.
+local function general(tensor) return (tensor:gsub("%f[^%z.]%d+%f[%z.]", "N")) end
+
+-- All names that the network may have, indices as N, in order; and the set of them.
+local sams_names, sams_set
+local function known_names()
+  if sams_names then return sams_names, sams_set end
+  local present = setmetatable({}, { __index = function() return true end })
+  local one = { blocks = 1, layers = 1, hypernetworks = 1, hyper_layers = 1, iou_layers = 1 }
+  sams_set = {}
+  local every = network.tensors(one, { encoder_adapters = true, decoder_adapters = true }, { depth = 2 }, present)
+  for _, entry in ipairs(every) do sams_set[general(entry.name)] = true end
+  sams_names = closed.sorted(sams_set)
+  return sams_names, sams_set
+end
+
 -- { name in the file, SAM's name }, with as many indices N, each a word between dots.
 local spelled = schema.kind(function(value)
   local expected = "{ name in the file, SAM's name }"
   if type(value) ~= "table" or #value ~= 2 then return expected end
-  for _, one in ipairs(value) do
+  for side = 1, 2 do
+    local one = value[side]
     if type(one) ~= "string" or not one:match "^[%w_.-]+$" or one:find "%.%." then return expected,
       schema.shown(one) end
   end
   if next(value, 2) ~= nil then return expected, "other keys" end
   if not (value[2]:find "^image_encoder%." or value[2]:find "^prompt_encoder%." or value[2]:find "^mask_decoder%.") then
     return "a name of SAM's, image_encoder., prompt_encoder. or mask_decoder., on the right", value[2]
+  end
+  local list, known = known_names()
+  if not known[general(value[2])] then
+    return "a name of SAM's on the right", value[2] .. closed.hint(general(value[2]), list)
   end
   if indices(value[1]) ~= indices(value[2]) then return "as many indices N on both sides", ("%s and %s"):format(value[1], value[2]) end
 end)
@@ -61,8 +83,9 @@ end)
 
 local function marks_of()
   local fields = {}
-  for _, mark in ipairs(marks) do fields[mark.name] = { list_of(one_of(table.unpack(mark.values)), 1, "values"),
-    true } end
+  for _, mark in ipairs(marks) do
+    fields[mark.name] = { schema.set_of(one_of(table.unpack(mark.values)), 1, "values"), true }
+  end
   return fields
 end
 

@@ -90,13 +90,25 @@ describe("a dialect's file", function()
   it("spells names that can be read back", function()
     local function wrong(pair, ...) refuses(function() check(of("msa-2023", { spelling = { pair } })) end,
       "made/up.lua: spelling", ...) end
-    wrong({ "image_encoder.blocks.N.attn.rel_h", "image_encoder.blocks.attn.rel_pos_h" }, "as many indices N")
+    wrong({ "image_encoder.blocks.attn.rel_h", "image_encoder.blocks.N.attn.rel_pos_h" }, "as many indices N")
     wrong({ "image_encoder.a", "vision.a" }, "image_encoder., prompt_encoder. or mask_decoder.", "vision.a")
     wrong({ "a" }, "{ name in the file, SAM's name }")
     wrong({ "a", 3 }, "found 3")
     refuses(function()
-      check(of("msa-2023", { spelling = { { "a", "image_encoder.a" }, { "b", "image_encoder.a" } } }))
-    end, "spelling: number 2: expected each name once, found image_encoder.a twice")
+      local neck = "image_encoder.neck.0.weight"
+      check(of("msa-2023", { spelling = { { "a", neck }, { "b", neck } } }))
+    end, "spelling: number 2: expected each name once, found image_encoder.neck.0.weight twice")
+    wrong({ nil, "image_encoder.neck.0.weight" }, "{ name in the file, SAM's name }", "found none")
+    wrong({ "image_encoder.a.N.rel_h", "image_encoder.blocks.N.attn.rel_psh_h" }, "a name of SAM's on the right",
+      "(did you mean image_encoder.blocks.N.attn.rel_pos_h?)")
+  end)
+
+  it("has each mark's value once", function()
+    local marks = {}
+    for key, value in pairs(dialects.named("msa-2024").marks) do marks[key] = value end
+    marks.lora = { false, false }
+    refuses(function() check(of("msa-2024", { marks = marks })) end, "marks: lora: expected each of the values once",
+      "found false twice")
   end)
 
   it("takes warnings as texts, or with the option that answers them", function()
