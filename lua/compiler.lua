@@ -136,7 +136,9 @@ function compiler.schedule(device, where, draft)
   options.base = device.base and open(device.base, device.weights_key)
   local models, names, count, streamed = {}, {}, device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
   if count > (board.cores or cores.MOST) then fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count) end
-  for i, source in ipairs(sources(device, where)) do
+  local list = sources(device, where)
+  options.several = #list > 1
+  for i, source in ipairs(list) do
     local model = import.load(open(source.path, device.weights_key), options)
     if device.text_prompts then model.texts = require("import.text").load(device.text_prompts, model, open) end
     models[i], names[i] = model, source.name
@@ -198,7 +200,7 @@ local function manifest(build, device, blob, info, files)
   end
   return {
     banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
-    generator = "msagen", version = msagen.version, board = build.board.name, hosted = build.board.hosted, clock = build.board.clock or json.null, requires = json.array(build.board.requires),
+    generator = "msagen", manifest_sha256 = "", version = msagen.version, board = build.board.name, hosted = build.board.hosted, clock = build.board.clock or json.null, requires = json.array(build.board.requires),
     emulator = build.board.emulator and json.array(build.board.emulator) or json.null, emulator_lost = build.board.emulator_lost or json.null,
     prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect,
@@ -227,7 +229,8 @@ local function write_texts(build, device, work, texts, rename, blob, info)
   files.Makefile = hex(rename(texts.Makefile))
   -- The disk is waited for where a damage could go unseen: `run` verifies texts.
   for _, file in ipairs(names) do sys.write_file(work .. "/" .. rename(file), rename(texts[file]), true) end
-  sys.write_file(work .. "/manifest.json", require("msagen.json").encode(manifest(build, device, blob, info, files), { indent = 1 }) .. "\n")
+  local made = require("msagen.json").encode(manifest(build, device, blob, info, files), { indent = 1 })
+  sys.write_file(work .. "/manifest.json", require("manifest_seal").put(made .. "\n"))
 end
 
 --- Compile one device into dir (lua/output_folder).

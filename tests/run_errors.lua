@@ -400,6 +400,29 @@ tally.test("prompts may come through a pipe", function()
   tally.must { "sh", "-c", [==[printf '[{"points":[[10,10]],"labels":[1]}]' | "$0" run demo --image "$1" --prompts /dev/stdin]==], tally.program, image, cwd = work }
 end)
 
+tally.test("a manifest with other values is refused, unless they say how this machine runs the folder", function()
+  local path = fw .. "/manifest.json"
+  local manifest = sys.read_file(path)
+  local function tried(pattern, value, ...)
+    local other, count = manifest:gsub(pattern, value)
+    assert(count == 1, pattern)
+    sys.write_file(path, other)
+    local command = { tally.program, ... }
+    command.stdout, command.stderr = "capture", "capture"
+    local status, output = sys.spawn(command)
+    sys.write_file(path, manifest)
+    return status, output
+  end
+  for _, one in ipairs { { '"arena_bytes": %d+', '"arena_bytes": 64', "sizes", fw }, { '"feedback": "%a+"',
+    '"feedback": "logits"', "run", fw, "--image", image, "--point", "1,1" } } do
+    local status, output = tried(table.unpack(one))
+    assert(status == 1 and output:find("^msagen: [^\n]*manifest.json: expected what msagen wrote, found other values"),
+      output)
+  end
+  local status, output = tried('"requires": %b[]', '"requires": []', "run", fw, "--image", image, "--point", "1,1")
+  assert(status == 0, output)
+end)
+
 tally.test("damaged weights, and those of another build, are refused by name", function()
   local weights = fw .. "/msa_weights.bin"
   local bytes, segments = sys.read_file(weights), require("msagen.json").decode(sys.read_file(fw .. "/manifest.json")).segments

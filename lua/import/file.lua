@@ -14,15 +14,15 @@ local file = {}
 
 local function begins(name, prefix) return name:sub(1, #prefix) == prefix end
 
--- Name -> the prefix of --ignore that it begins with. Of the checkpoint itself, each prefix must be one.
-local function ignoring(ckpt, role, list, options)
+-- Name -> the prefix of --ignore that it begins with. Of a file that is alone, each prefix must be one.
+local function ignoring(ckpt, list, options)
   local of = {}
   for _, prefix in ipairs(options.ignore or {}) do
     local count = 0
     for _, name in ipairs(list) do
       if prefix ~= "" and begins(name, prefix) then of[name], count = prefix, count + 1 end
     end
-    if count == 0 and role == "checkpoint" then
+    if prefix == "" or count == 0 and not (options.base or options.several) then
       fail("%s: --ignore: expected the beginning of a tensor's name, found %s, with which none begins", ckpt.path,
         prefix == "" and "an empty text" or names.show(prefix))
     end
@@ -88,10 +88,11 @@ local function refuse_groups(ckpt, found, wanted)
 end
 
 -- The prefix of the set of weights that is meant.
-local function choose(ckpt, role, list, wanted)
+-- @param several whether the key may be meant for another file: one with a single set is then taken as it is
+local function choose(ckpt, list, wanted, several)
   local found, known = groups(list), {}
   for i, group in ipairs(found) do known[i] = called(group) end
-  local met = wanted == nil or ckpt.set == wanted or role == "base"
+  local met = wanted == nil or ckpt.set == wanted or several
   for _, group in ipairs(found) do
     if wanted and called(group) == wanted then return group.prefix, found end
   end
@@ -124,18 +125,19 @@ end
 --- An open checkpoint as {ckpt, path, role, prefix, keys, list}: list of {name, key, shape, dtype, tensor, file = role,
 -- path}, key being the name without the wrapper's prefix; of tensors that do not count, `dropped` says why.
 -- role: "checkpoint" or "base".
--- options: ignore (list of prefixes), weights_key (which of several sets of weights)
+-- options: ignore (list of prefixes), weights_key (which of several sets of weights), base, several (banks): other
+-- files that an option may be meant for
 function file.read(ckpt, role, options)
   options = options or {}
   local found = { ckpt = ckpt, path = ckpt.path, role = role, list = {}, keys = {} }
   local all, kept, seen = ckpt:names(), {}, {}
-  local ignored = ignoring(ckpt, role, all, options)
+  local ignored = ignoring(ckpt, all, options)
   for _, name in ipairs(all) do
     if not ignored[name] then kept[#kept + 1] = name end
   end
   refuse_family(ckpt, kept)
   local sets
-  found.prefix, sets = choose(ckpt, role, kept, options.weights_key)
+  found.prefix, sets = choose(ckpt, kept, options.weights_key, options.base or options.several)
   for i, name in ipairs(all) do
     local tensor = ckpt:tensor(name)
     local one = { name = name, key = name, shape = tensor.shape, dtype = tensor.dtype, tensor = tensor, file = role,

@@ -14,7 +14,8 @@ function folder.open(path)
   if not sys.isdir(path) then fail("%s: expected a folder that msagen build wrote, found %s", path, sys.exists(path) and "a file" or "nothing") end
   local file = path .. "/manifest.json"
   if not sys.exists(file) then fail("%s: expected a folder that msagen build wrote, found no manifest.json in it", path) end
-  local manifest = require("msagen.json").decode(sys.read_file(file), file)
+  local text = sys.read_file(file)
+  local manifest = require("msagen.json").decode(text, file)
   if type(manifest) ~= "table" or manifest.generator ~= "msagen" then fail("%s: expected a manifest of msagen's, found another file", file) end
   if manifest.unfinished then fail("%s: msagen was stopped while it wrote this folder: build it again", path) end
   require "run.manifest".check(manifest, file)
@@ -24,7 +25,7 @@ function folder.open(path)
   -- Where this CPU has what the board asks for, its programs run here as they are.
   manifest.native = require("boards").native { hosted = manifest.hosted ~= false, requires = type(manifest.requires) == "table" and manifest.requires or {} }
   if type(manifest.emulator) ~= "table" or manifest.native then manifest.emulator = nil end
-  manifest.path = path
+  manifest.path, manifest.changed = path, require("manifest_seal").broken(text)
   return setmetatable(manifest, folder)
 end
 
@@ -106,18 +107,29 @@ local function make(self)
   fail("%s: make: expected the folder to compile, found exit status %d: %s", self.path, status, telling_line(output))
 end
 
+local CHANGED = ": not what msagen wrote, and used all the same"
+
+--- Refuse a folder whose manifest is not what msagen wrote.
+-- @param modified it may be
+function folder:refuse_changed(modified)
+  if not self.changed or modified then return end
+  fail("%s: expected what msagen wrote, found other values: build the folder again, or run it as it is with --modified",
+    self:file "manifest.json")
+end
+
 -- The hashes of the folder's files, which must be those that msagen wrote, or be said to be others.
 local function verified(self, modified)
   local hashes, changed = made.hashes(self)
   local first = changed[1]
-  if not first then return hashes end
+  self:refuse_changed(modified)
+  if not first then return hashes, self.changed and self:file "manifest.json" .. CHANGED or nil end
   local others = #changed > 1 and (" (and %d more)"):format(#changed - 1) or ""
   local found = hashes[first] and "other bytes" or "no such file"
   if not modified or not hashes[first] then
     fail("%s%s: expected what msagen wrote, of SHA-256 %s, found %s: build the folder again%s", self:file(first), others, self.files[first], found,
       hashes[first] and ", or run it as it is with --modified" or "")
   end
-  return hashes, ("%s%s: not what msagen wrote, and used all the same"):format(self:file(first), others)
+  return hashes, self:file(first) .. others .. CHANGED
 end
 
 -- Whether the runner can be used as it is. @return true; or false, and whether objects may be used again

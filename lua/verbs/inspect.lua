@@ -18,7 +18,8 @@ function verb.run(args)
   local ckpts = {}
   for i, path in ipairs(args.checkpoint) do ckpts[i] = checkpoint.open(path, args.weights_key) end
   local reports, shared
-  if #ckpts > 1 then
+  args.several = #ckpts > 1
+  if args.several then
     reports, shared = inspect.several(ckpts, base, args)
   else
     reports = { (inspect.report(ckpts[1], base, args)) }

@@ -30,6 +30,7 @@ end
 function verb.run(args)
   local sys = require "msagen.sys"
   local folder = require("run.folder").open(args.dir)
+  folder:refuse_changed()
   local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-sizes-")
   local ok, report = pcall(require("sizes").measure, folder, work, args.cc, args.cflags)
   sys.remove_tree(work)

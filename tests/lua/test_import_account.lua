@@ -166,6 +166,30 @@ describe("two sets of weights under prefixes", function()
   end)
 end)
 
+describe("an option that is meant for another file", function()
+  local function two_sets()
+    local list = fake.prefixed(sam(), "model.")
+    for _, one in ipairs(fake.prefixed(sam(), "ema.")) do list[#list + 1] = one end
+    return list
+  end
+  local function rest() return fake.only(sam(), function(name) return not name:find "^image_encoder" end) end
+
+  it("is no reason to refuse a checkpoint with one set of weights, whose base has two", function()
+    refuses(function() load(rest(), { base = fake.open(two_sets(), "base.pth") }) end, "base.pth: holds 2 sets")
+    equal(load(rest(), { base = fake.open(two_sets(), "base.pth"), weights_key = "ema" }).source.base.prefix, "ema.")
+    equal(load(sam(), { weights_key = "ema", several = true }).source.prefix, nil)
+    refuses(function() load(rest(), { base = fake.open(two_sets(), "base.pth"), weights_key = "eam" }) end,
+      "--weights-key", "found eam")
+  end)
+
+  it("may drop what a base alone has", function()
+    local base = sam { "head.weight", { 3 } }
+    refuses(function() load(rest(), { base = fake.open(base, "base.pth") }) end, "base.pth: head.weight")
+    equal(load(rest(), { base = fake.open(base, "base.pth"), ignore = { "head." } }).dialect, "sam")
+    equal(load(sam(), { ignore = { "head." }, several = true }).dialect, "sam")
+  end)
+end)
+
 -- True names of each family's files, and a shape where that tells.
 local others = {
   ["SAM-Med3D"] = { { "image_encoder.patch_embed.proj.weight", { 24, 1, 16, 16, 16 } } },

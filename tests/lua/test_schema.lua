@@ -269,3 +269,20 @@ describe("a board's table", function()
     end
   end)
 end)
+
+describe("a manifest's own hash", function()
+  local seal = require "manifest_seal"
+  local text = '{\n "banks": ["a","b"],\n "emulator": ["qemu"],\n "manifest_sha256": "",\n "requires": ["fma"]\n}\n'
+  local sealed = seal.put(text)
+
+  it("tells other values, banks in another order among them", function()
+    equal(seal.broken(sealed), false)
+    equal(seal.broken((sealed:gsub('"a","b"', '"b","a"'))), true)
+    equal(seal.broken((sealed:gsub('": "%x', '": "'))), true)
+    equal(seal.broken(text:gsub("\n[^\n]*sha256[^\n]*", "")), false)
+  end)
+
+  it("leaves emulator and requirements to a person", function()
+    equal(seal.broken((sealed:gsub('%["qemu"%]', "null"):gsub('"fma"', ""))), false)
+  end)
+end)
