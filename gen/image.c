@@ -87,6 +87,31 @@ static int stored_from_below(const struct msagen_picture *p, const struct range 
     return loose || gap >= 4;
 }
 
+/* Whether the file shows that its values reach half of their range at most because the picture is dark: its sBIT tells
+ * that bits are missing, and every value is stored as a PNG should store it. One missing bit shows nothing: any number
+ * is then stored so. */
+static int told_to_be_dark(const struct msagen_picture *p, const struct range *r, size_t colours)
+{
+    const int depth = (int)(8 * p->bytes);
+    for (size_t c = 0; c < colours; ++c)
+        if (p->bits[c] < 1 || p->bits[c] > depth - 2 || r->loose[c])
+            return 0;
+    return 1;
+}
+
+/* Values of 9 to 15 bits in a file of 16: a picture at half of its brightness or less. Whether it is one, or how many
+ * bits it has, is for a person to say. */
+static void refuse_unused_range(uint32_t most, const char *name, char *error, size_t error_bytes)
+{
+    int needed = 8;
+    while (most >> needed != 0)
+        ++needed;
+    snprintf(error, error_bytes,
+             "%s: expected 16-bit values that use their range, found none above %lu: "
+             "--image-bits N (%d or more) scales numbers of N bits, --image-bits 16 takes the values as they are",
+             name, (unsigned long)most, needed);
+}
+
 /* Where the 8 bits of a sample of each colour lie. */
 struct scale {
     int bits[4]; /* the sample's, of which the highest 8 count */
@@ -104,11 +129,11 @@ static int choose_scale(const struct msagen_picture *p, const struct range *r, i
         most = r->most[c] > most ? r->most[c] : most;
     }
     if (bits && depth != 16) {
-        snprintf(error, error_bytes, "%s: --image-bits %d: a PNG of 16 bits expected, found %d", name, bits, depth);
+        snprintf(error, error_bytes, "%s: --image-bits %d: expected a PNG of 16 bits, found %d", name, bits, depth);
         return 0;
     }
     if (bits && most >> bits != 0) {
-        snprintf(error, error_bytes, "%s: --image-bits %d: values below %lu expected, found %lu", name, bits,
+        snprintf(error, error_bytes, "%s: --image-bits %d: expected values below %lu, found %lu", name, bits,
                  1ul << bits, (unsigned long)most);
         return 0;
     }
@@ -117,17 +142,12 @@ static int choose_scale(const struct msagen_picture *p, const struct range *r, i
             scale->bits[c] = p->bits[c];
         note(facts, "%d-bit values up to %lu scaled as numbers of %d bits, as its sBIT tells", depth,
              (unsigned long)most, p->bits[0]);
-    } else if (!bits && depth == 16 && most < 1u << 12 && most > 0) {
-        int needed = 8;
-        while (most >> needed != 0)
-            ++needed;
-        snprintf(error, error_bytes,
-                 "%s: 16-bit values that use their range expected, found none above %lu, which would be nearly black: "
-                 "--image-bits N (%d or more) scales numbers of N bits, --image-bits 16 takes the values as they are",
-                 name, (unsigned long)most, needed);
-        return 0;
     } else if (!bits && depth == 16 && most < 1u << 15 && most > 0) {
-        note(facts, "16-bit values up to %lu, the brightest of 8 bits is %lu: --image-bits N scales numbers of N bits",
+        if (!told_to_be_dark(p, r, colours)) {
+            refuse_unused_range(most, name, error, error_bytes);
+            return 0;
+        }
+        note(facts, "16-bit values up to %lu, the brightest of 8 bits is %lu: a dark picture, as its sBIT tells",
              (unsigned long)most, (unsigned long)most >> 8);
     }
     return 1;
@@ -286,7 +306,8 @@ int msagen_image_write_png(const char *path, const struct msagen_tensor *t, char
     if ((t->dtype != MSAGEN_U8 && t->dtype != MSAGEN_BOOL) || t->dims < 2 || t->dims > 3 ||
         (t->dims == 3 && t->shape[2] != 3) || t->shape[0] < 1 || t->shape[1] < 1 || t->shape[0] > MSAGEN_IMAGE_SIDE ||
         t->shape[1] > MSAGEN_IMAGE_SIDE) {
-        snprintf(error, error_bytes, "%s: u8 [H,W] or [H,W,3], 1 to %d a side, expected", path, MSAGEN_IMAGE_SIDE);
+        snprintf(error, error_bytes, "%s: expected u8 [H,W] or [H,W,3], 1 to %d a side, found another", path,
+                 MSAGEN_IMAGE_SIDE);
         return -1;
     }
     struct encoder e = {.file = msagen_outfile_open(path, error, error_bytes)};

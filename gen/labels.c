@@ -206,7 +206,7 @@ struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, struct msa
         msagen_tensor_read_f64_range(t, first, count, values);
         for (int64_t i = 0; i < count; ++i) {
             if (!(fabs(values[i]) <= 1e9) || values[i] != floor(values[i])) {
-                snprintf(error, error_bytes, "%s: a mask of whole numbers expected, found %g at element %lld", t->name,
+                snprintf(error, error_bytes, "%s: expected a mask of whole numbers, found %g at element %lld", t->name,
                          values[i], (long long)(first + i));
                 msagen_tensor_free(made);
                 return NULL;

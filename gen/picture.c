@@ -35,7 +35,7 @@ struct decoder {
 static int check_size(struct decoder *d, uint32_t width, uint32_t height)
 {
     if (width < 1 || height < 1 || width > MSAGEN_IMAGE_SIDE || height > MSAGEN_IMAGE_SIDE) {
-        snprintf(d->message, sizeof d->message, "1 to %d pixels a side expected, found %lu x %lu", MSAGEN_IMAGE_SIDE,
+        snprintf(d->message, sizeof d->message, "expected 1 to %d pixels a side, found %lu x %lu", MSAGEN_IMAGE_SIDE,
                  (unsigned long)width, (unsigned long)height);
         return 0;
     }
@@ -114,8 +114,19 @@ static void png_orientation(struct decoder *d)
 {
     png_uint_32 bytes;
     png_bytep exif;
-    if (png_get_eXIf_1(d->png, d->png_info, &bytes, &exif) || png_get_eXIf_1(d->png, d->png_end, &bytes, &exif))
+    if (png_get_eXIf_1(d->png, d->png_info, &bytes, &exif) || png_get_eXIf_1(d->png, d->png_end, &bytes, &exif)) {
         d->picture->orientation = msagen_exif_orientation(exif, bytes);
+        return;
+    }
+    /* Before PNG had a chunk for it, ImageMagick kept EXIF as text. */
+    const png_infop infos[] = {d->png_info, d->png_end};
+    for (size_t i = 0; i < 2; ++i) {
+        png_textp text;
+        const int count = png_get_text(d->png, infos[i], &text, NULL);
+        for (int k = 0; k < count && d->picture->orientation == 0; ++k)
+            if (strcmp(text[k].key, "Raw profile type exif") == 0 || strcmp(text[k].key, "Raw profile type APP1") == 0)
+                d->picture->orientation = msagen_exif_raw_profile(text[k].text, text[k].text_length);
+    }
 }
 
 static int decode_png(struct decoder *d)
@@ -168,7 +179,7 @@ static void jpeg_failed(j_common_ptr jpeg)
     case JERR_SOF_UNSUPPORTED:
     case JERR_CONVERSION_NOTIMPL:
     case JERR_ARITH_NOTIMPL:
-        snprintf(d->message, sizeof d->message, "a grey or RGB JPEG of 8 bits expected, found another kind: %.180s",
+        snprintf(d->message, sizeof d->message, "expected a grey or RGB JPEG of 8 bits, found another kind: %.180s",
                  why);
         break;
     default:
@@ -206,10 +217,9 @@ static void jpeg_progressed(j_common_ptr jpeg)
 /* Of the first marker that says it is EXIF. */
 static void jpeg_orientation(struct decoder *d)
 {
-    static const unsigned char magic[6] = {'E', 'x', 'i', 'f', 0, 0};
     for (jpeg_saved_marker_ptr m = d->jpeg.marker_list; m; m = m->next)
-        if (m->marker == EXIF_MARKER && m->data_length >= sizeof magic && memcmp(m->data, magic, sizeof magic) == 0) {
-            d->picture->orientation = msagen_exif_orientation(m->data + sizeof magic, m->data_length - sizeof magic);
+        if (m->marker == EXIF_MARKER && msagen_exif_head(m->data, m->data_length)) {
+            d->picture->orientation = msagen_exif_orientation(m->data, m->data_length);
             return;
         }
 }
@@ -229,7 +239,7 @@ static int decode_jpeg(struct decoder *d)
     jpeg_save_markers(&d->jpeg, EXIF_MARKER, 0xffff);
     jpeg_read_header(&d->jpeg, TRUE);
     if (d->jpeg.jpeg_color_space == JCS_CMYK || d->jpeg.jpeg_color_space == JCS_YCCK) {
-        snprintf(d->message, sizeof d->message, "grey or RGB expected, found a CMYK JPEG");
+        snprintf(d->message, sizeof d->message, "expected grey or RGB, found a CMYK JPEG");
         return 0;
     }
     const size_t channels = d->jpeg.jpeg_color_space == JCS_GRAYSCALE ? 1 : 3;
@@ -287,7 +297,7 @@ int msagen_picture_parse(struct msagen_picture *picture, const unsigned char *da
     const int jpeg = bytes >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
     *picture = (struct msagen_picture){0};
     if (!png && !jpeg) {
-        snprintf(error, error_bytes, "%s: a PNG or JPEG image expected, found %s", name, other_format(data, bytes));
+        snprintf(error, error_bytes, "%s: expected a PNG or JPEG image, found %s", name, other_format(data, bytes));
         return -1;
     }
     struct decoder *d = calloc(1, sizeof *d);

@@ -468,6 +468,7 @@ usage("a resolution beyond integers", { "99999999999999999999" }, "build", demo_
 usage("an architecture that does not exist", { "--arch" }, "synth", "--arch", "vit_z", "--seed", "1", "-o", "f.safetensors")
 usage("run without a folder", {}, "run")
 usage("a point of one number", { "7" }, "run", "demo", "--image", image, "--point", "7")
+usage("several masks of no prompt", { "--multimask" }, "run", "demo", "--image", image, "--multimask")
 usage("a refinement without a truth", { "--refine", "--truth" }, "run", "demo", "--image", image, "--refine", "3")
 usage("a refinement beside a point", { "--refine", "--point" }, "run", "demo", "--image", image, "--truth", image, "--refine", "3", "--point", "1,2")
 usage("no clicks", { "--refine", "0" }, "run", "demo", "--image", image, "--truth", image, "--refine", "0")

@@ -60,7 +60,7 @@ function inputs.image(path, depth, bits)
     local ok, t, notes, orientation = pcall(image.read, path, bits)
     if not ok then
       local text = type(t) == "table" and t.msagen
-      if text and text:find("a PNG or JPEG image expected", 1, true) then
+      if text and text:find(": expected a PNG or JPEG image, found ", 1, true) then
         local found = text:match "found (.*)$"
         fail("%s: image: expected PNG, JPEG or NPY (%s), found %s", path,
           depth == 1 and "uint8 [H,W,3]" or "uint8 [N,H,W,3]", found == "neither" and "another format" or found)

@@ -65,10 +65,13 @@ local function inputs_of(args, list)
   return known
 end
 
--- What the build made: { [canonical path] = true }, { [identity] = true }.
+-- What the build and make made: { [canonical path] = true }, { [identity] = true }.
 local function generated(folder)
   local paths, ids = {}, {}
   local names = { "manifest.json", folder.runner, folder.weights }
+  for _, name in ipairs(sys.list(folder.path)) do
+    if name:match "%.[oa]$" or name == folder.runner .. ".sums" then names[#names + 1] = name end
+  end
   for name in pairs(type(folder.files) == "table" and folder.files or {}) do names[#names + 1] = tostring(name) end
   for _, name in ipairs(names) do
     local path = folder.path .. "/" .. name
@@ -86,6 +89,7 @@ local function check_file(option, path)
     fail("%s %s: cannot be written: expected %s, found %s", option, path, expected, found)
   end
   if path == "-" then unwritable("the name of a file", "-: results do not go to standard output") end
+  if path == "" then unwritable("the name of a file", "an empty text") end
   if name == "" or name == "." or name == ".." then unwritable("the name of a file", "a folder") end
   local id, kind = sys.identity(path)
   if id and kind ~= "file" then unwritable("the name of a file", "a " .. kind) end
@@ -114,7 +118,7 @@ end
 
 -- A folder of results is empty or holds nothing but results, those that this run writes anew among them.
 local function check_folder(dir, inside, inputs)
-  if dir == "" or dir == "-" then 
+  if dir == "" or dir == "-" then
     fail("--out %s: expected a folder, found %s", dir, dir == "" and "an empty text" or "-")
   end
   local id, kind = sys.identity(dir)
@@ -144,8 +148,8 @@ end
 -- @param volume whether the image is one
 -- @return of outputs that go into the folder of --out, { [field] = name }
 function outputs.check(args, folder, list, volume)
-  local inputs, made, made_ids, used = inputs_of(args, list), nil, nil, {}
-  made, made_ids = generated(folder)
+  local inputs, used = inputs_of(args, list), {}
+  local made, made_ids = generated(folder)
   local out = args.out and outputs.canonical(args.out)
   local names, inside = {}, {} -- of --out: other outputs there
   for _, field in ipairs(FILES) do

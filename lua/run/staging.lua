@@ -66,12 +66,19 @@ function staging:file(target)
   return temporary
 end
 
+-- Whether a folder is on another file system than what it lies in: no file gets there by renaming, nor can it be
+-- exchanged.
+local function is_mount(place, parent)
+  return sys.isdir(place) and sys.folder(place).device ~= sys.folder(parent).device
+end
+
 --- A folder that will be replaced as a whole: function(name) gives the temporary path of a file that will be in it.
 function staging:tree(target)
   local place = sys.realpath(target) or target:gsub("(.)/+$", "%1")
   local parent = split(place)
-  local ok, temporary = pcall(self.temporary, self, parent, target)
-  if not ok then -- a mount whose surroundings cannot be written
+  local within, ok, temporary = is_mount(place, parent), nil, nil
+  if not within then ok, temporary = pcall(self.temporary, self, parent, target) end
+  if not ok then -- a mount, or a folder whose surroundings cannot be written
     if not sys.isdir(place) then error(temporary, 0) end
     temporary = self:temporary(place, target)
   end

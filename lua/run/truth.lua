@@ -84,10 +84,20 @@ local function clear(path, facts)
   return { { half + 1, EVERY } }
 end
 
+-- Whether all corners of the mask are inside, as of one whose black and white are exchanged.
+local function has_corners(mask, slices, height, width)
+  for s = 0, slices - 1 do
+    for i = 0, 3 do
+      if mask:get(s, i % 2 * (height - 1), i // 2 * (width - 1)) == 0 then return false end
+    end
+  end
+  return true
+end
+
 --- Read the truth of an image u8 [N,H,W,3].
 -- @param wanted what truth.inside gave for each --truth-inside, or nil
 -- @param turned the image's EXIF orientation
--- @return u8 [N,H,W], 255 inside
+-- @return u8 [N,H,W], 255 inside, and what a person should know of it (an array of lines)
 function truth.read(path, image, wanted, turned)
   local pictures = require "msagen.image"
   local slices, height, width = image.shape[1], image.shape[2], image.shape[3]
@@ -108,7 +118,20 @@ function truth.read(path, image, wanted, turned)
     fail("%s: truth: expected a mask with something inside, found no pixel %s; its %s: %s", path, none,
       facts.kind == "colour" and "colours" or "values", labels_of(facts))
   end
-  return mask:reshape { slices, height, width }
+  local notes = {}
+  if turned ~= facts.orientation then
+    notes[1] = ("truth: its EXIF orientation is %d, the image's %d: expected as large as the image is shown, and as it "
+      .. "is shown"):format(facts.orientation, turned)
+  end
+  mask = mask:reshape { slices, height, width }
+  local share = has_corners(mask, slices, height, width) and 100 * pixels / (slices * height * width)
+  if share == 100 then notes[#notes + 1] = "truth: all of it is inside"
+  elseif share and not wanted then
+    local dark = facts.kind == "colour" and "0,0,0" or facts.distinct == 2 and "0" or ("0..%d"):format(facts.most // 2)
+    notes[#notes + 1] = ("truth: %.0f %% of it is inside, all corners too: if its black is inside, give "
+      .. "--truth-inside %s"):format(share, dark)
+  end
+  return mask, notes
 end
 
 return truth

@@ -371,6 +371,9 @@ local function contradiction(args)
   end
   if inside and not args.truth then return "--truth-inside: expected with --truth, found without" end
   if args.refine and given then return found("--refine: expected instead of %s, found both", given) end
+  if args.multimask and not (args.refine or given or args.text) then
+    return "--multimask: expected with a prompt or --refine, found without"
+  end
   if args.image_bits and not args.image then return "--image-bits: expected with --image, found without" end
   if not args.image and not args.bench and not args.profile then
     return "--image: expected a file (only --bench and --profile go without), found none"
@@ -421,11 +424,15 @@ local function prepare(args)
   run.inside = require("run.outputs").check(args, folder, run.list, run.slices > 1)
   if args.truth then
     local wanted = args.truth_inside and #args.truth_inside > 0 and args.truth_inside or nil
-    run.truth = require("run.truth").read(args.truth, run.image, wanted, run.turned)
+    run.truth, run.truth_notes = require("run.truth").read(args.truth, run.image, wanted, run.turned)
   end
   if run.image and args.overlay_out then check_sheet(args.overlay_out, run.image.shape) end
   if args.profile then profile.phases(folder) end
   return run
+end
+
+local function say_notes(path, notes)
+  for _, note in ipairs(notes or {}) do io.stderr:write(("msagen: %s: %s\n"):format(path, note)) end
 end
 
 function verb.run(args)
@@ -448,7 +455,8 @@ function verb.run(args)
   sys.remove_tree(scratch)
   sys.keep(scratch)
   if not ok then error(message, 0) end
-  for _, note in ipairs(run.notes or {}) do io.stderr:write(("msagen: %s: %s\n"):format(args.image, note)) end
+  say_notes(args.image, run.notes)
+  say_notes(args.truth, run.truth_notes)
   return 0
 end
 

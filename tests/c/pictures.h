@@ -36,6 +36,7 @@ enum { W = 11, H = 7 };
 struct extras {
     const unsigned char *exif; /* from its TIFF header on */
     size_t exif_bytes;
+    const char *key, *text; /* PNG's zTXt, or NULL */
     int bits;       /* PNG's sBIT of every channel */
     int clear_grey; /* the shade of grey that is transparent, or 0 */
     int arithmetic; /* JPEG: coded so */
@@ -70,6 +71,15 @@ static inline void encode_png_with(struct bytes *out, int type, int depth, int i
     }
     if (extras.exif)
         png_set_eXIf_1(png, info, (png_uint_32)extras.exif_bytes, (png_bytep)(uintptr_t)extras.exif);
+    if (extras.key) {
+        const png_text text = {
+            .compression = PNG_TEXT_COMPRESSION_zTXt,
+            .key = (char *)(uintptr_t)extras.key,
+            .text = (char *)(uintptr_t)extras.text,
+            .text_length = strlen(extras.text),
+        };
+        png_set_text(png, info, &text, 1);
+    }
     png_write_info(png, info);
     png_bytep pointers[H];
     for (size_t y = 0; y < H; ++y)

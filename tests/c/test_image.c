@@ -104,7 +104,7 @@ Test(image, jpeg)
     assert_colour(&file, 77, 77, 77);
     encode_jpeg(&file, JCS_CMYK, 4, 0, (const unsigned char[]){1, 2, 3, 4});
     cr_assert_null(decode(&file));
-    cr_assert_str_eq(error, "a.png: grey or RGB expected, found a CMYK JPEG");
+    cr_assert_str_eq(error, "a.png: expected grey or RGB, found a CMYK JPEG");
 }
 
 static unsigned char *start_of_frame(struct bytes *file)
@@ -130,11 +130,11 @@ Test(image, kinds_of_jpeg)
     memset(rows, 90, sizeof rows);
     encode_jpeg_rows(&file, JCS_UNKNOWN, 2, 0, rows, plain);
     cr_assert_null(decode(&file));
-    cr_assert_not_null(strstr(error, "a.png: a grey or RGB JPEG of 8 bits expected, found another kind: "), "%s", error);
+    cr_assert_not_null(strstr(error, "a.png: expected a grey or RGB JPEG of 8 bits, found another kind: "), "%s", error);
     encode_jpeg(&file, JCS_GRAYSCALE, 1, 0, (const unsigned char[]){77});
     start_of_frame(&file)[4] = 12;
     cr_assert_null(decode(&file));
-    cr_assert_not_null(strstr(error, "8 bits expected, found another kind: Unsupported JPEG data precision 12"), "%s", error);
+    cr_assert_not_null(strstr(error, "8 bits, found another kind: Unsupported JPEG data precision 12"), "%s", error);
     start_of_frame(&file)[4] = 8;
     start_of_frame(&file)[1] = 0xc3;
     cr_assert_null(decode(&file));
@@ -237,10 +237,10 @@ Test(image, sizes_are_checked_before_memory_is_taken)
     msagen_tensor_free(t);
     set_size(&file, 16385, 1);
     cr_assert_null(decode(&file));
-    cr_assert_str_eq(error, "a.png: 1 to 16384 pixels a side expected, found 16385 x 1");
+    cr_assert_str_eq(error, "a.png: expected 1 to 16384 pixels a side, found 16385 x 1");
     set_size(&file, 0x7fffffff, 0x7fffffff);
     cr_assert_null(decode(&file));
-    cr_assert_str_eq(error, "a.png: 1 to 16384 pixels a side expected, found 2147483647 x 2147483647");
+    cr_assert_str_eq(error, "a.png: expected 1 to 16384 pixels a side, found 2147483647 x 2147483647");
     set_size(&file, 16, 16);
     cr_assert_null(decode(&file), "data for fewer pixels than that");
 }
@@ -248,7 +248,7 @@ Test(image, sizes_are_checked_before_memory_is_taken)
 Test(image, other_files_are_refused)
 {
     cr_assert_null(msagen_image_parse((const unsigned char *)"GIF89a", 6, "a.gif", 0, NULL, error, sizeof error));
-    cr_assert_str_eq(error, "a.gif: a PNG or JPEG image expected, found GIF");
+    cr_assert_str_eq(error, "a.gif: expected a PNG or JPEG image, found GIF");
     cr_assert_null(msagen_image_parse(NULL, 0, "empty", 0, NULL, error, sizeof error));
     cr_assert_null(msagen_image_read("/no/such/image.png", 0, NULL, error, sizeof error));
     cr_assert_str_eq(error, "/no/such/image.png: cannot be read: No such file or directory");

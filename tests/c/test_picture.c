@@ -94,6 +94,49 @@ Test(picture, exif_without_a_sense_is_told)
     msagen_tensor_free(t);
 }
 
+/* The byte after "Exif\0" only pads. */
+Test(picture, exif_with_any_pad)
+{
+    static struct bytes file;
+    unsigned char exif[64], rows[H * W] = {255};
+    struct extras extras = {.exif = exif, .exif_bytes = make_exif(exif, 0, 3, 1, 6)};
+    encode_jpeg_rows(&file, JCS_GRAYSCALE, 1, 0, rows, extras);
+    size_t at = 0;
+    while (memcmp(file.data + at, "Exif", 5) != 0)
+        ++at;
+    file.data[at + 5] = 0xff;
+    struct msagen_tensor *t = decode(&file, 0);
+    cr_assert(t && facts.orientation == 6, "%s", error);
+    msagen_tensor_free(t);
+}
+
+/* As ImageMagick kept it before PNG had a chunk for it. */
+Test(picture, exif_as_text_in_png)
+{
+    static struct bytes file;
+    unsigned char marker[70] = "Exif\0", rows[H * W] = {255};
+    static char text[256];
+    static const char *const keys[] = {"Raw profile type exif", "Raw profile type APP1", "Comment"};
+    const size_t bytes = 6 + make_exif(marker + 6, 1, 3, 1, 8);
+    size_t used = (size_t)snprintf(text, sizeof text, "\nexif\n%8zu\n", bytes);
+    for (size_t i = 0; i < bytes; ++i)
+        used += (size_t)snprintf(text + used, sizeof text - used, i % 36 == 35 ? "%02x\n" : "%02X", marker[i]);
+    for (int k = 0; k < 3; ++k) {
+        encode_png_with(&file, PNG_COLOR_TYPE_GRAY, 8, 0, rows, W, (struct extras){.key = keys[k], .text = text});
+        struct msagen_tensor *t = decode(&file, 0);
+        cr_assert(t && facts.orientation == (k < 2 ? 8 : 1), "%s: %s", keys[k], error);
+        msagen_tensor_free(t);
+    }
+    for (size_t n = 0; n <= used; ++n) {
+        char *copy = malloc(n);
+        memcpy(copy, text, n);
+        const int orientation = msagen_exif_raw_profile(copy, n);
+        cr_assert(orientation == -1 || orientation == 0 || orientation == 8);
+        free(copy);
+    }
+    cr_assert_eq(msagen_exif_raw_profile("\nAPP1\n 4\n68747470\n", 19), 0, "XMP");
+}
+
 /* Cut anywhere, any byte changed: never read beyond the end, which memory of just that size lets sanitizers see. */
 Test(picture, exif_is_not_trusted)
 {
@@ -131,7 +174,7 @@ Test(picture, twelve_of_sixteen_bits)
         if (way == 3) {
             cr_assert_null(t);
             cr_assert_not_null(
-                strstr(error, "a.png: 16-bit values that use their range expected, found none above 4028"), "%s",
+                strstr(error, "a.png: expected 16-bit values that use their range, found none above 4028"), "%s",
                 error);
             cr_assert_not_null(strstr(error, "--image-bits N (12 or more)"));
             continue;
@@ -147,10 +190,42 @@ Test(picture, twelve_of_sixteen_bits)
     cr_assert(t && t->storage->data[3 * 76] == below[2 * 76], "as they are, on demand");
     msagen_tensor_free(t);
     cr_assert_null(decode(&file, 11));
-    cr_assert_not_null(strstr(error, "--image-bits 11: values below 2048 expected, found 4028"), "%s", error);
+    cr_assert_not_null(strstr(error, "--image-bits 11: expected values below 2048, found 4028"), "%s", error);
     encode_png(&file, PNG_COLOR_TYPE_GRAY, 8, 0, expected, W);
     cr_assert_null(decode(&file, 12));
-    cr_assert_not_null(strstr(error, "16 bits expected, found 8"), "%s", error);
+    cr_assert_not_null(strstr(error, "expected a PNG of 16 bits, found 8"), "%s", error);
+}
+
+/* Half of the range or less is for a person to explain, and one bit that is said to be missing explains nothing. */
+Test(picture, thirteen_to_fifteen_of_sixteen_bits)
+{
+    static struct bytes file;
+    unsigned char rows[H * W * 2];
+    for (int bits = 13; bits <= 16; ++bits) {
+        char remedy[64];
+        snprintf(remedy, sizeof remedy, "--image-bits N (%d or more)", bits);
+        for (size_t i = 0; i < H * W; ++i) {
+            const unsigned v = (1u << bits) - 1u - (unsigned)i * 9;
+            rows[2 * i] = (unsigned char)(v >> 8);
+            rows[2 * i + 1] = (unsigned char)v;
+        }
+        for (int told = 0; told < 3; ++told) {
+            const int right = told == 1 && bits < 15; /* else: not told, or one bit too many */
+            const struct extras extras = {.bits = told == 0 ? 0 : told == 1 ? bits : bits < 16 ? bits + 1 : 12};
+            encode_png_with(&file, PNG_COLOR_TYPE_GRAY, 16, 0, rows, W * 2, extras);
+            struct msagen_tensor *t = decode(&file, 0);
+            if (bits == 16 || right || (told == 2 && bits == 13)) {
+                cr_assert(t && t->storage->data[0] == (told == 2 && bits == 13 ? 127 : 255), "%d bits", bits);
+                msagen_tensor_free(t);
+                continue;
+            }
+            cr_assert(!t && strstr(error, ": expected 16-bit values that use their range, found none above "));
+            cr_assert_not_null(strstr(error, remedy), "%s", error);
+            t = decode(&file, bits);
+            cr_assert(t && t->storage->data[0] == 255);
+            msagen_tensor_free(t);
+        }
+    }
 }
 
 /* A dark picture of 14 bits that PNG's rules were kept for is not made brighter; a picture of 8 bits multiplied by 16,

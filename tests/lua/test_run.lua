@@ -533,6 +533,7 @@ describe("files of results", function()
     for field, name in pairs { overlay_out = "o.npy", resized_out = "r.png", upsampled_out = "u.png", profile = "p.txt" } do
       refused({ [field] = here .. "/" .. name }, "--" .. field:gsub("_", "-"), name, "ends in ")
     end
+    refused({ mask_out = "" }, "--mask-out", "found an empty text")
     for _, name in ipairs { "-", "", ".", here .. "/", here } do refused({ mask_out = name }, "--mask-out", "expected the name of a file") end
     refused({ mask_out = "/dev/null" }, "--mask-out /dev/null", "device")
     asked { mask_out = here .. "/M.NPY" }
@@ -559,6 +560,13 @@ describe("files of results", function()
     refused({ mask_out = here .. "/layers.png" }, "layers.png", "the build made")
     refused({ out = path }, "--out", "the build made")
     sys.remove_tree(here .. "/layers.png")
+    local object = require "run.made".products(folder.open(path))[1]
+    link("-s", path .. "/" .. object, here .. "/object.png")
+    link("-P", path .. "/" .. object, here .. "/object.npy")
+    refused({ mask_out = here .. "/object.png" }, "object.png", "the build made")
+    refused({ upsampled_out = here .. "/object.npy" }, "object.npy", "the build made")
+    sys.remove_tree(here .. "/object.png")
+    sys.remove_tree(here .. "/object.npy")
   end)
 
   it("are each one of its own", function()
@@ -619,6 +627,21 @@ describe("files of results", function()
     sys.write_file(weights, bytes:sub(1, 60) .. "x" .. bytes:sub(62))
     refused({ out = here .. "/out", mask_out = here .. "/real.png" }, "msa_weights.bin")
     sys.write_file(weights, bytes)
+  end)
+
+  it("go into a mount, from where no file is renamed to its surroundings", function()
+    local mount = here .. "/mount"
+    sys.mkdir_p(mount)
+    local ok, status = pcall(sys.spawn, { "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mount, stdout = "/dev/null",
+      stderr = "/dev/null" })
+    local mounted = ok and status == 0
+    local done, message = pcall(function()
+      run(path, { image = image, prompts = work .. "/three.json", out = mount })
+      asked { out = mount }
+      equal(sys.list(mount), one)
+    end)
+    if mounted then equal(sys.spawn { "umount", mount }, 0) end
+    if not done then error(message, 0) end
   end)
 
   it("go into the current folder file by file", function()

@@ -93,7 +93,7 @@ describe("files", function()
     image.write_png(path "a.png", npy.read(path "a.npy"))
     local t = image.read(path "a.png")
     equal({ t.dtype, t.shape, t:tobytes() }, { "u8", { 1, 2, 3 }, "abcdef" })
-    refuses(function() image.read(path "a.npy") end, "a.npy: a PNG or JPEG image expected, found NPY")
+    refuses(function() image.read(path "a.npy") end, "a.npy: expected a PNG or JPEG image, found NPY")
   end)
 
   it("SHA-256 in pieces", function()

@@ -41,6 +41,32 @@ end
 
 local function left(value) return function(x) return x < 4 and value or 0 end end
 
+describe("what is said of a truth", function()
+  local function notes(path, turned, wanted)
+    local _, list = truth.read(path, picture, wanted and { assert(truth.inside(wanted)) }, turned or 1)
+    return list
+  end
+  local function outside(value) return function(x, y) return x == 5 and y > 2 and y < 7 and 0 or value end end
+
+  it("is nothing where a part of it is inside", function()
+    equal(notes(drawn(left(255))), {})
+  end)
+
+  it("is that black and white may be exchanged", function()
+    equal(notes(drawn(outside(255))), { "truth: 97 % of it is inside, all corners too: if its black is inside, give --truth-inside 0" })
+    equal(inside(drawn(outside(255)), "0"), 4)
+    equal(notes(drawn(function(x, y) return outside(255)(x, y), 0, 0 end, 3)),
+      { "truth: 97 % of it is inside, all corners too: if its black is inside, give --truth-inside 0,0,0" })
+    equal(notes(drawn(outside(255)), 1, "255"), {})
+    equal(notes(drawn(function() return 255 end)), { "truth: all of it is inside" })
+  end)
+
+  it("is that image and truth are turned differently, as sizes do not tell it of half a turn", function()
+    equal(notes(drawn(left(255)), 3),
+      { "truth: its EXIF orientation is 1, the image's 3: expected as large as the image is shown, and as it is shown" })
+  end)
+end)
+
 describe("a truth of two values", function()
   it("is inside where it is not 0", function()
     for _, value in ipairs { 1, 7, 127, 128, 255 } do equal(inside(drawn(left(value))), 4 * H, tostring(value)) end
