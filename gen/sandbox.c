@@ -95,11 +95,6 @@ static int body(lua_State *L)
     return 1;
 }
 
-static void limit(int resource, rlim_t most)
-{
-    setrlimit(resource, &(struct rlimit){most, most});
-}
-
 /* Nothing of the parent's is left to it but memory. */
 static void confine(struct child *c, pid_t parent)
 {
@@ -116,13 +111,14 @@ static void confine(struct child *c, pid_t parent)
 #endif
         for (int fd = (int)sysconf(_SC_OPEN_MAX) - 1; fd > 0; --fd)
             close(fd);
-    limit(RLIMIT_NOFILE, 0);
-    limit(RLIMIT_FSIZE, 0);
-    limit(RLIMIT_NPROC, 0);
-    limit(RLIMIT_CORE, 0);
+    const struct rlimit nothing = {0, 0};
+    setrlimit(RLIMIT_NOFILE, &nothing);
+    setrlimit(RLIMIT_FSIZE, &nothing);
+    setrlimit(RLIMIT_NPROC, &nothing);
+    setrlimit(RLIMIT_CORE, &nothing);
     /* The timer is exact, and its signal ends the process; the limit, in whole seconds, is there should the timer fail. */
     const unsigned ms = c->asked->milliseconds;
-    limit(RLIMIT_CPU, ms / 1000 + 2);
+    setrlimit(RLIMIT_CPU, &(struct rlimit){ms / 1000 + 2, ms / 1000 + 2});
     setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {ms / 1000, ms % 1000 * 1000}}, NULL);
     sigset_t none;
     sigemptyset(&none);
