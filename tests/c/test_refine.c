@@ -161,7 +161,9 @@ static void answer_with(uint32_t flags, const uint8_t *pixels, const uint8_t *tr
     memcpy(rest + 28, path, sizeof path);
     memset(text, 0, bytes);
     msa_run.response = fmemopen(text, bytes, "w");
-    cr_assert_eq(perform(REFINE, rest, sizeof rest), 0);
+    const int done = perform(REFINE, rest, sizeof rest);
+    fflush(msa_run.response);
+    cr_assert_eq(done, 0, "%s", text);
     fclose(msa_run.response);
     unlink(path);
 }
@@ -180,9 +182,10 @@ static void open_fake(void)
     msa_run.iou = msa_run_allocate(sizeof(float) * MSA_MODEL_MASKS);
     msa_run.mask = (msa_mask){msa_run.logits, msa_run.iou, 0};
     msa_run.session.build = build_name();
-    msa_run.session.state = OPENED;
+    msa_run.session.cores = MSA_MODEL_CORES;
     msa_run.session.arena = arena;
     msa_run.session.weights = (const unsigned char *)rows;
+    settle(&msa_run.session, OPENED);
 }
 
 static void close_bench(void)
