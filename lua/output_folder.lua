@@ -195,7 +195,9 @@ end
 function output_folder:renamed(message)
   local text = type(message) == "table" and message.msagen or message
   local first, last
-  if self.staged and type(text) == "string" then first, last = text:find(self.staged, 1, true) end
+  for _, name in ipairs { "/new", "/old" } do
+    if self.temporary and type(text) == "string" and not first then first, last = text:find(self.temporary .. name, 1, true) end
+  end
   if not first then return message end
   text = text:sub(1, first - 1) .. self.named:gsub("(.)/+$", "%1") .. text:sub(last + 1)
   if type(message) ~= "table" then return text end

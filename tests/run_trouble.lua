@@ -65,9 +65,9 @@ end)
 
 tally.test("runs and makes by hand at once", function()
   build()
-  local output = tally.must(shell 'for k in 1 2; do make -s -j2 -C "$2" & "$1" run "$2" --image "$3" --point 3,4 --digest & done; wait')
+  local output = tally.must(shell 'make -s -j2 -C "$2" & "$1" run "$2" --image "$3" --point 3,4 --digest; wait')
   local count = select(2, output:gsub("digest %x+", function(line) assert(line == digest, output) end))
-  assert(count == 2, output)
+  assert(count == 1, output)
   no_leftovers()
 end)
 
