@@ -298,20 +298,23 @@ summed() {
     END { printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""; exit failed != 0 || passed == 0 }'
 }
 
+# processor PIECE...: the seconds of processor time that pieces and what they started took, of what `times` said
+processor() { (cd "$work" && for piece in "$@"; do cat "times.$piece" 2> /dev/null; done) | awk '{ for (i = 1; i <= NF; i++) { split($i, t, /[ms]/); sum += 60 * t[1] + t[2] } } END { printf "%.0f", sum }'; }
+
 # run PIECE: its lines, with its name before them, a log of them, and a line of what they come to.
 run() {
   piece=$1
   began=$(date +%s)
   log=$work/logs/$piece
   [ -z "$VERBOSE" ] || printf '\n== %s begins\n' "$piece"
-  { ("piece_$piece") 2>&1; echo $? > "$work/ended.$piece"; } | tee "$log" | shown "$piece"
+  { ("piece_$piece"; status=$?; times > "$work/times.$piece"; exit $status) 2>&1; echo $? > "$work/ended.$piece"; } | tee "$log" | shown "$piece"
   # A piece that ended badly without a count of failures is a failure.
   if [ "$(cat "$work/ended.$piece")" != 0 ] && ! grep -qE '^[0-9]+ passed, [1-9][0-9]* failed' "$log"; then
     printf 'FAILED %s ended with status %s\n0 passed, 1 failed\n' "$piece" "$(cat "$work/ended.$piece")" | tee -a "$log" | shown "$piece"
   fi
   mv "$work/ended.$piece" "$work/status.$piece"
   set -- "$work"/status.*
-  printf '%-10s %s   %s s   [%d of %d]\n' "$piece" "$(summed "$log")" "$(($(date +%s) - began))" $# "$pieces"
+  printf '%-10s %s   %s s, %s s of processor time   [%d of %d]\n' "$piece" "$(summed "$log")" "$(($(date +%s) - began))" "$(processor "$piece")" $# "$pieces"
 }
 
 # Each lane takes the next piece that none has taken.
@@ -347,5 +350,5 @@ done
 for piece in "$@"; do grep -E '^FAILED ' "$work/logs/$piece" | sed "s/^/$piece: /" | cut -c1-300; done
 rm -rf "$work/tmp" "$work/ccache"
 took=$(($(date +%s) - began_all))
-echo "$# pieces in $took s ($((took / 60)) min $((took % 60)) s); a log of each: $work/logs"
+echo "$# pieces in $took s ($((took / 60)) min $((took % 60)) s), $(processor "$@") s of processor time; a log of each: $work/logs"
 (cd "$work/logs" && summed "$@")

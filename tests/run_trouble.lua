@@ -128,8 +128,8 @@ tally.test("an emulator that fails has its say, also on a terminal", function()
   manifest.emulator, manifest.requires = json.array { "sh", "-c", "echo 'qemu: fatal: no memory at 0x08000000' >&2; echo R00=0 >&2; kill -ABRT $$", "{program}" }, json.array { "what no CPU has" }
   sys.write_file(path, json.encode(manifest))
   local words = { "msa_run: expected an answer, found exit status 134: it aborted: sh says: qemu: fatal: no memory at 0x08000000" }
-  refused(run(), words[1])
-  local script = shell 'script -qec "$1 run $2 --image $3 --point 3,4" /dev/null'
+  refused(run "--modified", words[1])
+  local script = shell 'script -qec "$1 run $2 --image $3 --point 3,4 --modified" /dev/null'
   local _, output = sys.spawn(script)
   assert(output:find(words[1], 1, true), output)
   sys.write_file(path, text)

@@ -26,7 +26,7 @@ end
 
 local files = #arg > 0 and { table.unpack(arg) } or tests()
 for _, file in ipairs(files) do
-  local before = spec.passed + spec.failed
+  local before, began = spec.passed + spec.failed, os.time()
   local ok, problem = pcall(function() assert(loadfile(file))() end)
   if not ok then
     spec.failed = spec.failed + 1
@@ -35,6 +35,9 @@ for _, file in ipairs(files) do
     spec.failed = spec.failed + 1
     io.stdout:write("FAILED  ", file, ": expected tests, found none\n")
   end
+  local seconds = os.difftime(os.time(), began)
+  if seconds > 1 then io.stdout:write(("%s: %d tests, %.0f s\n"):format(file, spec.passed + spec.failed - before, seconds)) end
+  io.stdout:flush()
 end
 
 io.stdout:write(("%d passed, %d failed%s\n"):format(spec.passed, spec.failed,
