@@ -10,13 +10,18 @@
 
 #include "msa_arith.h"
 
-/* The argument as dense floats, in memory that Lua collects; shape[0..1] are its rows and the width of one. */
+/* The argument as dense floats, where it lies or in memory that Lua collects; shape[0..1] are its rows and the width of one. */
 static const float *matrix(lua_State *L, int arg, size_t shape[2])
 {
     const struct msagen_tensor *t = msagen_tensor_check(L, arg);
     const size_t n = (size_t)msagen_tensor_numel(t);
     shape[1] = t->dims > 0 ? (size_t)t->shape[t->dims - 1] : 1;
     shape[0] = shape[1] > 0 ? n / shape[1] : 0;
+    if (t->dtype == MSAGEN_F32 && msagen_tensor_contiguous(t)) {
+        const uintptr_t place = (uintptr_t)t->storage->data + (uintptr_t)t->offset * sizeof(float);
+        if (place % sizeof(float) == 0)
+            return (const float *)place;
+    }
     float *copy = lua_newuserdatauv(L, (n > 0 ? n : 1) * sizeof *copy, 0);
     lua_replace(L, arg); /* keeps it alive while the caller runs */
     msagen_tensor_read_f32(t, copy);
@@ -48,21 +53,28 @@ static int pattern(lua_State *L)
     return 1;
 }
 
-/* reference.linear(x, w [, bias]) */
-static int linear(lua_State *L)
+/* x w^T + bias, from first where that is given */
+static int product(lua_State *L, int packed)
 {
-    size_t x[2], w[2], b[2] = {0, 0};
-    lua_settop(L, 3);
+    size_t x[2], w[2], b[2] = {0, 0}, f[2] = {0, 0};
+    lua_settop(L, 4);
     const int64_t outputs = msagen_tensor_check(L, 2)->shape[0];
     const float *px = matrix(L, 1, x), *pw = matrix(L, 2, w);
-    const float *pb = lua_isnil(L, 3) ? NULL : matrix(L, 3, b);
+    const float *pb = lua_isnil(L, 3) ? NULL : matrix(L, 3, b), *pf = lua_isnil(L, 4) ? NULL : matrix(L, 4, f);
     const size_t N = (size_t)outputs, K = N > 0 ? w[0] * w[1] / N : 0;
     luaL_argcheck(L, K == x[1], 2, "as many inputs as x is wide expected");
     luaL_argcheck(L, !pb || b[0] * b[1] == N, 3, "as many biases as outputs expected");
-    if (of_class(L)->linear(px, pw, pb, result(L, x[0], N), x[0], N, K) != 0)
+    luaL_argcheck(L, !pf || (f[0] == x[0] && f[1] == N), 4, "sums of the result's shape expected");
+    if (of_class(L)->linear(px, pw, pb, pf, packed, result(L, x[0], N), x[0], N, K) != 0)
         return msagen_fail(L, "reference: out of memory");
     return 1;
 }
+
+/* reference.linear(x, w [, bias [, first]]): w is a weight, as it is packed */
+static int linear(lua_State *L) { return product(L, 1); }
+
+/* reference.product(x, w [, nil [, first]]): w is a value like x */
+static int product_of_values(lua_State *L) { return product(L, 0); }
 
 /* reference.layernorm(x, gamma, beta, eps) */
 static int layernorm(lua_State *L)
@@ -75,39 +87,64 @@ static int layernorm(lua_State *L)
     return 1;
 }
 
-/* reference.attention(q, k, v, {heads, tile, count [, side, place, rel_h, rel_w]}) */
+/* The whole number of a field, or its default. */
+static size_t field(lua_State *L, const char *name, lua_Integer otherwise, lua_Integer most)
+{
+    lua_getfield(L, 4, name);
+    const lua_Integer value = luaL_optinteger(L, -1, otherwise);
+    lua_pop(L, 1);
+    luaL_argcheck(L, value >= 0 && value <= most, 4, name);
+    return (size_t)value;
+}
+
+/* The matrix of a field, of `count` numbers, or NULL. It stays on the stack. */
+static const float *field_matrix(lua_State *L, const char *name, size_t count)
+{
+    size_t shape[2];
+    lua_getfield(L, 4, name);
+    if (lua_isnil(L, -1))
+        return NULL;
+    const float *p = matrix(L, lua_gettop(L), shape);
+    luaL_argcheck(L, shape[0] * shape[1] == count, 4, name);
+    return p;
+}
+
+/* reference.attention(q, k, v, {heads, tile, count [, side | height, width, row, place, rel_h, rel_w, k_pad, v_pad]}) */
 static int attention(lua_State *L)
 {
-    size_t q[2], k[2], v[2], h[2] = {0, 0}, w[2] = {0, 0};
+    size_t q[2], k[2], v[2];
     luaL_checktype(L, 4, LUA_TTABLE);
     lua_settop(L, 4);
-    lua_getfield(L, 4, "heads");
-    lua_getfield(L, 4, "tile");
-    lua_getfield(L, 4, "count");
-    lua_getfield(L, 4, "side");
-    lua_getfield(L, 4, "rel_h");
-    lua_getfield(L, 4, "rel_w");
-    lua_getfield(L, 4, "place");
-    const lua_Integer heads = luaL_checkinteger(L, 5), tile = luaL_checkinteger(L, 6), count = luaL_checkinteger(L, 7), side = luaL_optinteger(L, 8, 0);
     const float *pq = matrix(L, 1, q), *pk = matrix(L, 2, k), *pv = matrix(L, 3, v);
-    const float *ph = lua_isnil(L, 9) ? NULL : matrix(L, 9, h), *pw = lua_isnil(L, 10) ? NULL : matrix(L, 10, w);
     luaL_argcheck(L, k[0] == v[0] && k[1] == q[1] && v[1] == q[1], 2, "k and v alike and as wide as q expected");
-    luaL_argcheck(L, heads > 0 && q[1] % (size_t)heads == 0 && tile > 0 && tile < 1 << 24 && count >= 0 && side >= 0 && side < 1 << 12, 4, "heads, tile, count out of range");
-    luaL_argcheck(L, side == 0 || (size_t)(side * side) == k[0], 4, "side^2 keys expected");
-    const size_t table = ((size_t)side * 2 - (side > 0)) * (q[1] / (size_t)heads);
-    luaL_argcheck(L, (!ph || h[0] * h[1] == table) && (!pw || w[0] * w[1] == table), 4, "relative positions of 2 side - 1 rows expected");
+    const size_t heads = field(L, "heads", 0, 1 << 20), tile = field(L, "tile", 0, 1 << 24), count = field(L, "count", 0, INT32_MAX);
+    const size_t side = field(L, "side", 0, 4096);
+    struct msagen_grid grid = {field(L, "height", (lua_Integer)side, 4096), field(L, "width", (lua_Integer)side, 4096), 0, NULL, NULL, NULL, NULL, NULL};
+    grid.row = field(L, "row", (lua_Integer)grid.width, 4096);
+    luaL_argcheck(L, heads > 0 && q[1] % heads == 0 && tile > 0, 4, "heads, tile out of range");
+    const size_t places = grid.height * grid.width, d = q[1] / heads;
+    if (places > 0) {
+        luaL_argcheck(L, grid.row > 0 && grid.row <= grid.width && k[0] % grid.row == 0 && k[0] / grid.row <= grid.height, 4, "keys that fill rows of the grid expected");
+        grid.rel_h = field_matrix(L, "rel_h", (2 * grid.height - 1) * d);
+        grid.rel_w = field_matrix(L, "rel_w", (2 * grid.width - 1) * d);
+        grid.k_pad = field_matrix(L, "k_pad", q[1]);
+        grid.v_pad = field_matrix(L, "v_pad", q[1]);
+        luaL_argcheck(L, !grid.k_pad == !grid.v_pad, 4, "a key with a value of padding expected");
+    }
     size_t *place = lua_newuserdatauv(L, (q[0] + 1) * sizeof *place, 0);
+    grid.place = place;
+    lua_getfield(L, 4, "place");
     for (size_t i = 0; i < q[0]; ++i) {
         place[i] = 0;
-        if (side > 0 && lua_istable(L, 11)) {
-            lua_rawgeti(L, 11, (lua_Integer)i + 1);
+        if (places > 0 && lua_istable(L, -1)) {
+            lua_rawgeti(L, -1, (lua_Integer)i + 1);
             const lua_Integer at = luaL_checkinteger(L, -1);
-            luaL_argcheck(L, at >= 0 && at < side * side, 4, "places within the grid expected");
+            luaL_argcheck(L, at >= 0 && (size_t)at < places, 4, "places within the grid expected");
             place[i] = (size_t)at;
             lua_pop(L, 1);
         }
     }
-    if (of_class(L)->attention(pq, pk, pv, result(L, q[0], q[1]), q[0], k[0], q[1], (size_t)heads, (size_t)tile, (size_t)count, (size_t)side, place, ph, pw) != 0)
+    if (of_class(L)->attention(pq, pk, pv, result(L, q[0], q[1]), q[0], k[0], q[1], heads, tile, count, places > 0 ? &grid : NULL) != 0)
         return msagen_fail(L, "reference: out of memory");
     return 1;
 }
@@ -143,7 +180,18 @@ static int add(lua_State *L)
     return 1;
 }
 
-/* reference.position(gaussian, g) */
+/* reference.features(gaussian, xy): of places xy (n,2) */
+static int features(lua_State *L)
+{
+    size_t shape[2], places[2];
+    const float *gaussian = matrix(L, 1, shape), *xy = matrix(L, 2, places);
+    luaL_argcheck(L, shape[0] == 2, 1, "two rows expected");
+    luaL_argcheck(L, places[1] == 2, 2, "two numbers a place expected");
+    of_class(L)->features(xy, places[0], gaussian, 2 * shape[1], result(L, places[0], 2 * shape[1]));
+    return 1;
+}
+
+/* reference.position(gaussian, g): features of the places of a g x g grid, row by row */
 static int position(lua_State *L)
 {
     size_t shape[2];
@@ -151,22 +199,86 @@ static int position(lua_State *L)
     const float *gaussian = matrix(L, 1, shape);
     luaL_argcheck(L, shape[0] == 2, 1, "two rows expected");
     luaL_argcheck(L, g > 0 && g <= 4096, 2, "a grid expected");
-    of_class(L)->position(gaussian, (size_t)g, 2 * shape[1], result(L, (size_t)(g * g), 2 * shape[1]));
+    const size_t side = (size_t)g;
+    float *xy = lua_newuserdatauv(L, side * side * 2 * sizeof *xy, 0);
+    for (size_t i = 0; i < side * side; ++i) {
+        xy[2 * i] = 2.0f * (((float)(i % side) + 0.5f) / (float)side) - 1.0f;
+        xy[2 * i + 1] = 2.0f * (((float)(i / side) + 0.5f) / (float)side) - 1.0f;
+    }
+    of_class(L)->features(xy, side * side, gaussian, 2 * shape[1], result(L, side * side, 2 * shape[1]));
     return 1;
 }
 
-/* reference.crc32c(crc, x): of the floats as they lie in memory */
-static int crc32c(lua_State *L)
+/* reference.rows(x, {i, ...}): those rows, from 0, in that order */
+static int rows(lua_State *L)
 {
     size_t x[2];
-    const lua_Integer crc = luaL_checkinteger(L, 1);
-    const float *p = matrix(L, 2, x);
-    lua_pushinteger(L, (lua_Integer)msagen_crc32c((uint32_t)crc, p, x[0] * x[1] * sizeof *p));
+    const float *p = matrix(L, 1, x);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    const size_t count = (size_t)luaL_len(L, 2);
+    float *y = result(L, count, x[1]);
+    for (size_t i = 0; i < count; ++i) {
+        lua_rawgeti(L, 2, (lua_Integer)i + 1);
+        const lua_Integer row = luaL_checkinteger(L, -1);
+        luaL_argcheck(L, row >= 0 && (size_t)row < x[0], 2, "rows of x expected");
+        memcpy(y + i * x[1], p + (size_t)row * x[1], x[1] * sizeof *y);
+        lua_pop(L, 1);
+    }
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"layernorm", layernorm}, {"attention", attention},
-    {"gelu", gelu}, {"relu", relu}, {"add", add}, {"position", position}, {"crc32c", crc32c}, {NULL, NULL}};
+/* reference.beside(x, y, ...): columns of all, side by side */
+static int beside(lua_State *L)
+{
+    enum { MOST = 16 };
+    const int count = lua_gettop(L);
+    const float *from[MOST];
+    size_t shape[2] = {0, 0}, own[MOST], width = 0, at = 0;
+    luaL_argcheck(L, count > 0 && count <= MOST, 1, "1 to 16 matrices expected");
+    for (int i = 0; i < count; ++i) {
+        const size_t before = shape[0];
+        from[i] = matrix(L, i + 1, shape);
+        own[i] = shape[1];
+        width += own[i];
+        luaL_argcheck(L, i == 0 || shape[0] == before, i + 1, "as many rows in each expected");
+    }
+    float *y = result(L, shape[0], width);
+    for (int i = 0; i < count; at += own[i++])
+        for (size_t r = 0; r < shape[0]; ++r)
+            memcpy(y + r * width + at, from[i] + r * own[i], own[i] * sizeof *y);
+    return 1;
+}
+
+/* reference.packed(x): as weights lie in the blob */
+static int packed(lua_State *L)
+{
+    size_t x[2];
+    const float *p = matrix(L, 1, x);
+    float *y = result(L, x[0], x[1]);
+    for (size_t i = 0; i < x[0] * x[1]; ++i)
+        y[i] = msagen_reference_packed(p[i]);
+    return 1;
+}
+
+/* reference.crc32c(crc, x): of a text's bytes, or of floats as they lie in memory */
+static int crc32c(lua_State *L)
+{
+    size_t x[2], bytes;
+    const lua_Integer crc = luaL_checkinteger(L, 1);
+    const void *p;
+    if (lua_type(L, 2) == LUA_TSTRING) {
+        p = lua_tolstring(L, 2, &bytes);
+    } else {
+        p = matrix(L, 2, x);
+        bytes = x[0] * x[1] * sizeof(float);
+    }
+    lua_pushinteger(L, (lua_Integer)msagen_crc32c((uint32_t)crc, p, bytes));
+    return 1;
+}
+
+static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values}, {"layernorm", layernorm}, {"attention", attention},
+    {"gelu", gelu}, {"relu", relu}, {"add", add}, {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"packed", packed},
+    {"crc32c", crc32c}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)
 {
@@ -182,7 +294,7 @@ static int of(lua_State *L)
     const char *name = luaL_checkstring(L, 1);
     for (size_t i = 0; i < sizeof classes / sizeof *classes; ++i)
         if (strcmp(classes[i]->arithmetic, name) == 0) {
-            push_class(L, classes[i]);
+            push_class(L, i == 0 ? msagen_reference_fastest_fma() : classes[i]);
             return 1;
         }
     return msagen_fail(L, "arithmetic: expected f32-fma-1 or f32-muladd-1, found %s", name);
@@ -190,7 +302,7 @@ static int of(lua_State *L)
 
 int luaopen_msagen_reference(lua_State *L)
 {
-    push_class(L, &msagen_reference_fma);
+    push_class(L, msagen_reference_fastest_fma());
     lua_pushcfunction(L, of);
     lua_setfield(L, -2, "of");
     return 1;

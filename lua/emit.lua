@@ -162,7 +162,7 @@ end
 
 local function layer_text(L, folder, loops, blob, tables)
   local own = ("arena + %d"):format(L.scratch_at + L.shared)
-  if loops.cores > 1 then own = ("%s + core * (size_t)%d"):format(own, L.own) end
+  if loops.cores > 1 then own = ("%s + MSA_SLOT(core) * (size_t)%d"):format(own, L.own) end
   local fields = { name = "msa_" .. L.name, at = L.at, shared = ("arena + %d"):format(L.scratch_at), own = own, ready = false,
     bank_parameter = L.segment:bank_parameter(), bank_argument = L.segment:bank_argument() }
   for k, v in pairs(L.env) do fields[k] = v end

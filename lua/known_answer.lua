@@ -1,20 +1,32 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The known answer of msa_self_test: some layers on a fixed pattern with the build's own weights, computed here by the naive
--- kernels and on the device by the generated ones. Their CRC-32C must agree, since the arithmetic is defined to the bit.
--- Covered: a block of tokens of the first encoder MLP; one whole window of the first windowed attention; attention and MLP
--- of the decoder's first layer. Rows do not depend on each other, so here only some rows of the encoder's are computed.
-local activations = require "activations"
+--- The known answer of msa_self_test: what the build's functions give on a fixed pattern with its own weights, computed here by the naive
+-- kernels and on the device by the generated ones (templates/known_answer.c). Their CRC-32C must agree, since the arithmetic is defined to the bit.
+-- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole. Matrices repeat a few
+-- rows over and over, so that little has to be computed here of what is much there.
+local branch = require "layers.depth_branch"
+local interpret = require "interpret"
 local kernels = require "kernels"
-local reference -- of the board's class; known.compute sets it
+local pictures = require "pictures"
+local tensor = require "msagen.tensor"
 
 local known = {}
 
-local function find(graph, kind, accept)
-  for _, L in ipairs(graph.fused) do
-    if L.kind == kind and (not accept or accept(L)) then return L end
-  end
-end
+known.PERIOD = 11 -- rows of a pattern: nothing that tiles, vectors or grids have
+known.FIRST = { x = 0, o = 1 << 20, depth = 1 << 21 } -- where the pattern of each matrix begins
+known.IMAGE = { width = 11, height = 7 }
+known.SMALL = { width = 5, height = 3 } -- what it is also resized to
+known.PROMPTS = {
+  { points = { { 3.25, 1.5, 1 } } },
+  { points = { { 3.25, 1.5, 1 }, { 7.5, 6, 0 }, { 0, 0, -1 } }, box = { 1.25, 0.5, 9.75, 6.5 }, mask = true, text = true },
+}
+known.ENLARGED = { side = 12, squares = { 0, 40 }, width = 23, height = 17 }
 
+local function f32(s) return (string.unpack("<f", string.pack("<f", s))) end
+
+--- Byte i of the image, and of what follows it in a volume.
+function known.pixel(i) return (i * 2654435761 & 0xffffffff) >> 24 end
+
+-- Some of n places: the first, one in the middle, the last.
 local function samples(n)
   local list, seen = {}, {}
   for _, i in ipairs { 0, n // 2, n - 1 } do
@@ -24,95 +36,350 @@ local function samples(n)
   return list
 end
 
-local function f32_scale(s) return (string.unpack("<f", string.pack("<f", s))) end
-
-local function linear(x, p) return reference.linear(x, p.weight:reshape { p.weight.shape[1], -1 }, p.bias) end
-
-local function adapter(x, op)
-  local p = op.params
-  return reference.linear(reference[activations.of(op.act, "known answer: act").name](reference.linear(x, p.D_fc1_weight, p.D_fc1_bias)), p.D_fc2_weight, p.D_fc2_bias)
-end
-
-local function mlp_answer(L, crc)
-  local rows, C = L.env.rows, L.env.C
-  local norm, extra = L:op "layernorm", L:op "adapter"
-  for _, i in ipairs(samples(rows)) do
-    local x = reference.pattern(i * C, 1, C)
-    local n = reference.layernorm(x, norm.params.weight, norm.params.bias, norm.eps)
-    local y = linear(reference.gelu(linear(n, L:op("linear", 1).params)), L:op("linear", 2).params)
-    if extra then y = reference.add(y, adapter(n, extra), f32_scale(L:op("add", 1).scale)) end
-    crc = reference.crc32c(crc, reference.add(x, y))
-  end
-  return crc
-end
-
--- Places of the sampled tokens in a window: they are tokens of the layer's first block as well.
-local function window_samples(L)
-  local side, grid = L.env.side, L.env.grid
-  local rows = math.max(1, math.min(side, L.env.rows // grid))
-  local columns = math.min(side, L.env.rows)
-  local list, seen = {}, {}
-  for _, place in ipairs { { 0, 0 }, { rows - 1, columns // 2 }, { rows - 1, columns - 1 } } do
-    local i = place[1] * side + place[2]
-    if not seen[i] then list[#list + 1] = { i = i, token = place[1] * grid + place[2] } end
-    seen[i] = true
+-- Tokens of a grid in the first and the last slice.
+local function token_samples(model)
+  local g, list = model.grid, {}
+  for _, slice in ipairs(samples(model.depth)) do
+    for _, t in ipairs { 0, g * (g // 2) + g // 3, g * g - 1 } do list[#list + 1] = slice * g * g + t end
   end
   return list
 end
 
-local function window_answer(L, crc)
-  local op, norm, extra = L:op "grid_attention", L:op "layernorm", L:op "adapter"
-  local C, side = L.env.C, op.side
-  local count = side * side
-  local n = reference.layernorm(reference.pattern(0, count, C), norm.params.weight, norm.params.bias, norm.eps)
-  local w, b = op.params.weight, op.params.bias
-  local function part(x, i) return reference.linear(x, w:slice(1, i * C, C), b and b:slice(1, i * C, C)) end
-  local k, v = part(n, 1), part(n, 2)
-  for _, place in ipairs(window_samples(L)) do
-    local i = place.i
-    local x = reference.pattern(i * C, 1, C)
-    local o = reference.attention(part(n:slice(1, i, 1), 0), k, v, { heads = op.heads, tile = kernels.key_tile(count, side), count = count, side = side, place = { i },
-      rel_h = op.params.rel_pos_h, rel_w = op.params.rel_pos_w })
-    local y = linear(o, L:op("linear").params)
-    if extra then y = reference.add(y, adapter(y, extra)) end
-    crc = reference.crc32c(crc, reference.add(x, y))
+-- Layers of a kind, one for each kernel that `name` says is theirs.
+local function each_kernel(graph, kind, name)
+  local list, seen = {}, {}
+  for _, L in ipairs(graph.fused) do
+    local kernel = L.kind == kind and name(L)
+    if kernel and not seen[kernel] then
+      seen[kernel] = true
+      list[#list + 1] = L
+    end
   end
-  return crc
+  return list
 end
 
-local function token_answer(self, mlp, crc)
-  local rows, E = self.env.rows, self.env.E
-  local op, norm = self:op "attention", self:op "layernorm"
-  local p = op.params
-  local x = reference.pattern(0, rows, E)
-  local q, k, v = reference.linear(x, p.q_weight, p.q_bias), reference.linear(x, p.k_weight, p.k_bias), reference.linear(x, p.v_weight, p.v_bias)
-  local o = reference.attention(q, k, v, { heads = op.heads, tile = kernels.key_tile(rows), count = rows })
-  local y = reference.linear(o, p.out_weight, p.out_bias)
-  if self.env.residual then y = reference.add(x, y) end
-  x = reference.layernorm(y, norm.params.weight, norm.params.bias, norm.eps)
-  norm = mlp:op "layernorm"
-  y = linear(reference.relu(linear(x, mlp:op("linear", 1).params)), mlp:op("linear", 2).params)
-  if mlp:op "adapter" then y = reference.add(y, adapter(x, mlp:op "adapter"), f32_scale(mlp:op("add", 1).scale)) end
-  x = reference.layernorm(reference.add(x, y), norm.params.weight, norm.params.bias, norm.eps)
-  return reference.crc32c(crc, x)
+local function window_list(graph)
+  local list, seen = {}, {}
+  for _, L in ipairs(graph.fused) do
+    for _, kind in ipairs(L.kind == "encoder_attention" and L.env.kinds or {}) do
+      if not seen[kind.name] then
+        seen[kind.name] = true
+        local g, side, places, tokens = L.env.grid, L.env.side, {}, {}
+        for i, at in ipairs(samples(kind.height * kind.width)) do
+          local y, x = at // kind.width, at % kind.width
+          places[i], tokens[i] = y * side + x, y * g + x
+        end
+        -- The last head where any may be asked for, so that what is a head's own counts; of pieces, the first one's.
+        list[#list + 1] = { layer = L, kind = kind, head = L.segment.pieces and 0 or L.env.heads - 1, origin = kind.y0 * side * g + kind.x0 * side, places = places, tokens = tokens }
+      end
+    end
+  end
+  return list
 end
 
-local function parts(graph)
-  return { mlp = find(graph, "encoder_mlp"), window = find(graph, "encoder_attention", function(L) return L.env.whole_window ~= nil end),
-    self = find(graph, "token_self_attention"), token_mlp = find(graph, "token_mlp") }
+-- A unit of the depth branch: the last one, at whose places windows hang over the edge where any do.
+local function depth_list(graph)
+  local list = {}
+  for i, L in ipairs(each_kernel(graph, "encoder_attention", function(L) return L.env.depth and L.env.depth.kernel end)) do
+    local depth, g = L.env.depth, L.env.grid
+    local unit, sequences, tokens = depth.units - 1, {}, {}
+    local run, place = unit // depth.groups, unit % depth.groups * depth.places
+    for _, p in ipairs(depth.places > 1 and { 0, depth.places - 1 } or { 0 }) do
+      local sequence, inside = {}, {}
+      for entry = run * depth.length, (run + 1) * depth.length - 1 do
+        local slice, window = entry // (depth.windows * depth.windows), entry % (depth.windows * depth.windows)
+        local y, x = window // depth.windows * depth.side + place // depth.side, window % depth.windows * depth.side + place % depth.side + p
+        local token = y < g and x < g and math.tointeger((slice * g + y) * g + x)
+        sequence[#sequence + 1] = token
+        if token then inside[#inside + 1] = #sequence end
+      end
+      for _, at in ipairs(#inside > 1 and { inside[1], inside[#inside] } or inside) do tokens[#tokens + 1] = sequence[at] end
+      sequences[#sequences + 1] = { list = sequence, inside = inside }
+    end
+    list[i] = { layer = L, unit = unit, sequences = sequences, tokens = tokens }
+  end
+  return list
 end
 
---- @return the layers that take part: mlp, window (or nil), self, token_mlp; samples(n); crcs, the expected CRC-32C of each bank
+local function find(graph, kind)
+  for _, L in ipairs(graph.fused) do
+    if L.kind == kind then return L end
+  end
+end
+
+local function parts(graph, model)
+  return {
+    patch = find(graph, "patch_embed"), neck = find(graph, "neck"), prepare = find(graph, "prepare"), tokens = token_samples(model), mask_rows = samples(model.grid),
+    mlps = each_kernel(graph, "encoder_mlp", function(L) return L.env.block or L.env.part end),
+    windows = window_list(graph),
+    projects = each_kernel(graph, "encoder_attention", function(L) return L.env.project or L.env.out end),
+    depths = depth_list(graph),
+  }
+end
+
+-- ---- what each gives ----
+
+local Answer = {}
+Answer.__index = Answer
+
+function Answer:pattern(what, width) return self.R.pattern(known.FIRST[what], known.PERIOD, width) end
+
+-- Rows `list` of the repeated pattern.
+function Answer:repeated(x, list)
+  local rows = {}
+  for i, row in ipairs(list) do rows[i] = row % known.PERIOD end
+  return self.R.rows(x, rows)
+end
+
+local function range(n)
+  local list = {}
+  for i = 1, n do list[i] = i - 1 end
+  return list
+end
+
+function Answer:sum(x) self.crc = self.R.crc32c(self.crc, x) end
+
+function Answer:resize()
+  local image, small = known.IMAGE, known.SMALL
+  local at = pictures.resized(function(x, y, c) return known.pixel((y * image.width + x) * 3 + c) end, image.width, image.height, small.width, small.height)
+  for y = 0, small.height - 1 do
+    local row = {}
+    for x = 0, small.width - 1 do
+      for c = 0, 2 do row[#row + 1] = string.char(at(x, y, c)) end
+    end
+    self:sum(table.concat(row))
+  end
+end
+
+function Answer:patch_embed(L)
+  local R, model, image = self.R, self.model, known.IMAGE
+  local embed, position = L:op "patch_embed", L:op "add_table"
+  local C, g, P, S = model.dim, model.grid, model.patch, model.image_size
+  local width, height = pictures.size(image.width, image.height, S, model.resize == "longest")
+  local weight, mean, std = embed.params.weight, embed.normalise.mean, embed.normalise.std
+  local slices = {}
+  for _, token in ipairs(self.parts.tokens) do
+    local slice, t = token // (g * g), token % (g * g)
+    slices[slice] = slices[slice] or pictures.resized(function(x, y, c) return known.pixel(slice + (y * image.width + x) * 3 + c) end, image.width, image.height, width, height)
+    local y
+    for c = 0, 2 do
+      local pixels = {}
+      for i = 0, P * P - 1 do
+        local px, py = t % g * P + i % P, t // g * P + i // P
+        pixels[i + 1] = px < width and py < height and (slices[slice](px, py, c) - mean[c + 1]) / std[c + 1] or 0
+      end
+      local one = R.linear(R.packed(tensor.from(pixels, { 1, P * P })), weight:slice(2, c, 1):reshape { C, P * P }, c == 0 and embed.params.bias or nil)
+      y = y and R.add(y, one) or one
+    end
+    self:sum(R.add(y, R.packed(position.params.table:reshape { g * g, C }:slice(1, t, 1))))
+  end
+end
+
+function Answer:encoder_mlp(L)
+  local R, extra = self.R, L:op "adapter"
+  local x, norm = self:pattern("x", L.env.C), L:op "layernorm"
+  local n = R.layernorm(x, norm.params.weight, norm.params.bias, norm.eps)
+  local y = interpret.linear(R, R.gelu(interpret.linear(R, n, L:op("linear", 1).params)), L:op("linear", 2).params)
+  if extra then y = interpret.add(R, y, interpret.adapter(R, n, extra), L:op("add", 1).scale) end
+  self:sum(self:repeated(R.add(x, y), range(L.env.rows)))
+end
+
+-- Where a segment has it: what a role's part holds.
+local function part_of(L, role)
+  for _, part in ipairs(L.segment.parts) do
+    if part.role == role then return part.make() end
+  end
+end
+
+function Answer:window(test)
+  local R, L, kind = self.R, test.layer, test.kind
+  local op, norm = L:op "grid_attention", L:op "layernorm"
+  local C, g, d, side = L.env.C, L.env.grid, L.env.d, op.side
+  local n = R.layernorm(self:pattern("x", C), norm.params.weight, norm.params.bias, norm.eps)
+  local first, w, b = test.head * d, op.params.weight, op.params.bias
+  local function part(i, list) return self:repeated(R.linear(n, w:slice(1, i * C + first, d), b and b:slice(1, i * C + first, d)), list) end
+  local keys, queries = {}, {}
+  for y = 0, kind.height - 1 do
+    for x = 0, kind.width - 1 do keys[#keys + 1] = test.origin + y * g + x end
+  end
+  for i, token in ipairs(test.tokens) do queries[i] = test.origin + token end
+  local function padding(role)
+    local all = part_of(L, role)
+    return all and #keys < side * side and R.packed(R.rows(all, { test.head })) or nil
+  end
+  self:sum(R.attention(part(0, queries), part(1, keys), part(2, keys), { heads = 1, tile = kernels.key_tile(#keys, kind.width), count = #keys, side = side, row = kind.width,
+    place = test.places, rel_h = op.params.rel_pos_h, rel_w = op.params.rel_pos_w, k_pad = padding "k_pad", v_pad = padding "v_pad" }))
+end
+
+function Answer:project(L)
+  local R, C, extra = self.R, L.env.C, L:op "adapter"
+  local y = interpret.linear(R, self:pattern("o", C), L:op("linear").params)
+  if extra then y = R.add(y, interpret.adapter(R, y, extra)) end
+  if L.env.depth then y = R.add(y, self:pattern("depth", C)) end
+  self:sum(self:repeated(R.add(self:pattern("x", C), y), range(L.env.rows)))
+end
+
+function Answer:depth_branch(test)
+  local R, L = self.R, test.layer
+  local depth, C = L.env.depth, L.env.C
+  local op, norm, extra = L:op "grid_attention", L:op "layernorm", L:op "depth_attention"
+  local n = R.layernorm(self:pattern("x", C), norm.params.weight, norm.params.bias, norm.eps)
+  local pad = part_of(L, "depth_pad") or tensor.zeros { C }
+  local all = R.beside(n:reshape { 1, known.PERIOD * C }, R.packed(pad:reshape { 1, C })):reshape { known.PERIOD + 1, C }
+  local w, b, rel_h, rel_w = op.params.weight, op.params.bias, op.params.rel_pos_h, op.params.rel_pos_w
+  for _, sequence in ipairs(test.sequences) do
+    local list = {}
+    for i, token in ipairs(sequence.list) do list[i] = token and token % known.PERIOD or known.PERIOD end
+    local x = R.rows(all, list)
+    local function part(i) return R.linear(x, w:slice(1, i * C, C), b and b:slice(1, i * C, C)) end
+    local o = R.attention(part(0), part(1), part(2), { heads = op.heads, tile = kernels.key_tile(depth.length, depth.dw), count = depth.length, height = depth.dh, width = depth.dw,
+      place = range(depth.length), rel_h = rel_h and branch.resampled(rel_h, depth.dh), rel_w = rel_w and branch.resampled(rel_w, depth.dw) })
+    local y = interpret.adapter(R, interpret.linear(R, o, L:op("linear").params), extra)
+    local inside = sequence.inside
+    for _, at in ipairs(#inside > 1 and { inside[1], inside[#inside] } or inside) do self:sum(R.rows(y, { at - 1 })) end
+  end
+end
+
+function Answer:neck(L)
+  local R, g, E = self.R, self.model.grid, self.model.out
+  local first, norm1, conv, norm2 = L:op "linear", L:op("layernorm", 1), L:op "conv3x3", L:op("layernorm", 2)
+  local n = R.layernorm(interpret.linear(R, self:pattern("x", self.model.dim), first.params), norm1.params.weight, norm1.params.bias, norm1.eps)
+  local all = R.beside(n:reshape { 1, known.PERIOD * E }, tensor.zeros { 1, E }):reshape { known.PERIOD + 1, E }
+  for _, token in ipairs(self.parts.tokens) do
+    local list, t = {}, token % (g * g)
+    for dy = -1, 1 do
+      for dx = -1, 1 do
+        local y, x = t // g + dy, t % g + dx
+        list[#list + 1] = y >= 0 and x >= 0 and y < g and x < g and (token + dy * g + dx) % known.PERIOD or known.PERIOD
+      end
+    end
+    self:sum(R.layernorm(interpret.conv3x3(R, R.rows(all, list), conv.params.weight), norm2.params.weight, norm2.params.bias, norm2.eps))
+  end
+end
+
+-- The tokens of a prompt, as the prompt encoder makes them of places in the image.
+function Answer:prompt_tokens(prompt)
+  local R, model = self.R, self.model
+  local embeddings, E, side = R.packed(self.tables.prompt.parts[1].make()), model.out, model.image_size
+  local width, height = pictures.size(known.IMAGE.width, known.IMAGE.height, side, model.resize == "longest")
+  local gaussian, tokens, outputs = R.rows(embeddings, { 0 }):reshape { 2, E // 2 }, {}, 1 + model.decoder.masks
+  local function add(row, x, y, swap)
+    local token = R.rows(embeddings, { row })
+    if x then
+      local along, down = f32(x * (width / known.IMAGE.width)), f32(y * (height / known.IMAGE.height))
+      if swap then along, down = down, along end
+      local function scaled(v) return f32(2.0 * f32(f32(v + 0.5) / side)) - 1.0 end
+      token = R.add(R.features(gaussian, tensor.from({ f32(scaled(along)), f32(scaled(down)) }, { 1, 2 })), token)
+    end
+    tokens[#tokens + 1] = token
+  end
+  for i = 0, outputs - 1 do add(6 + i) end
+  for _, p in ipairs(prompt.points) do
+    if p[3] < 0 then add(5) else add(1 + p[3], p[1], p[2], model.click_order == "rc") end
+  end
+  if prompt.box then
+    add(3, prompt.box[1], prompt.box[2])
+    add(4, prompt.box[3], prompt.box[4])
+  else
+    add(5)
+  end
+  local texts = model.texts and #model.texts.names or 0
+  if prompt.text and texts > 0 then add(6 + outputs + texts - 1) end
+  local flat = {}
+  for i, token in ipairs(tokens) do flat[i] = token:reshape { 1, E } end
+  local values = {}
+  for _, token in ipairs(flat) do table.move(token:totable(), 1, E, #values + 1, values) end
+  return tensor.from(values, { #tokens, E })
+end
+
+-- Float i of the embedding's memory, rows of it `lde` apart.
+function Answer:embedding_memory(count)
+  local E, lde = self.model.out, kernels.stride(self.model.out)
+  local rows, values = self:pattern("x", E):totable(), {}
+  for i = 0, count - 1 do
+    local row, column = i // lde % known.PERIOD, i % lde
+    values[i + 1] = column < E and rows[row * E + column + 1] or 0
+  end
+  return values
+end
+
+-- Logits [masks][rows of pixels] of some rows of tokens, from pixels sixteen a token.
+local function pixel_rows(products, masks, g, count)
+  local values, out = products:totable(), {}
+  for row = 0, count - 1 do
+    for m = 0, masks - 1 do
+      for y = 0, 3 do
+        for x = 0, 4 * g - 1 do
+          local pixel = y // 2 * 8 + y % 2 * 2 + x % 4 // 2 * 4 + x % 2
+          out[#out + 1] = values[((row * g + x // 4) * 16 + pixel) * masks + m + 1]
+        end
+      end
+    end
+  end
+  return tensor.from(out, { count * masks, 16 * g })
+end
+
+function Answer:decode(prompt)
+  local R, model, graph = self.R, self.model, self.graph
+  local g, E, masks = model.grid, model.out, model.decoder.masks
+  local rows, layers, last, decoding = {}, {}, nil, false
+  for t = 0, g * g - 1 do rows[t + 1] = (model.depth - 1) * g * g + t end
+  for _, L in ipairs(graph.fused) do
+    decoding = decoding or L.kind == "dense_prompt"
+    if L.kind == "masks" then last = L elseif decoding then layers[#layers + 1] = L end
+  end
+  local value = { embedding = self:repeated(self:pattern("x", E), rows), position = self.position, tokens = self:prompt_tokens(prompt),
+    mask_prompt = prompt.mask and tensor.from(self:embedding_memory(16 * g * g), { 4 * g, 4 * g }) or nil }
+  local keys, list = last[1].inputs[1], {}
+  interpret.layers(R, layers, value, { keys, "hyper", "iou" })
+  for _, row in ipairs(self.parts.mask_rows) do
+    for x = 0, g - 1 do list[#list + 1] = row * g + x end
+  end
+  value[keys] = R.rows(value[keys], list)
+  interpret.layers(R, { last }, value, { "logits" })
+  self:sum(pixel_rows(value.logits, masks, g, #self.parts.mask_rows))
+  self:sum(value.iou)
+end
+
+function Answer:upsample()
+  local to = known.ENLARGED
+  local values = self:embedding_memory(to.side * to.side)
+  for _, square in ipairs(to.squares) do
+    local at = pictures.upsampled(function(x, y) return values[y * to.side + x + 1] end, to.side, square, to.width, to.height)
+    local out = {}
+    for y = 0, to.height - 1 do
+      for x = 0, to.width - 1 do out[#out + 1] = at(x, y) end
+    end
+    self:sum(tensor.from(out, { to.height, to.width }))
+  end
+end
+
+-- The order is that of templates/known_answer.c.
+local function answer_of(build, bank)
+  local R = require "msagen.reference".of(build.board.arithmetic)
+  local self = setmetatable({ R = R, crc = 0, model = bank.model, graph = bank.graph, tables = bank.tables, parts = parts(bank.graph, bank.model) }, Answer)
+  self.position = R.packed(self.tables.position.parts[1].make())
+  local p = self.parts
+  self:resize()
+  self:patch_embed(p.patch)
+  for _, L in ipairs(p.mlps) do self:encoder_mlp(L) end
+  for _, test in ipairs(p.windows) do self:window(test) end
+  for _, L in ipairs(p.projects) do self:project(L) end
+  for _, test in ipairs(p.depths) do self:depth_branch(test) end
+  self:neck(p.neck)
+  for _, prompt in ipairs(known.PROMPTS) do self:decode(prompt) end
+  self:upsample()
+  return self.crc
+end
+
+--- @return the layers that take part, the constants above, and crcs, the expected CRC-32C of each bank
 function known.compute(build)
-  reference = require "msagen.reference".of(build.board.arithmetic)
-  local answer = parts(build.graph)
-  answer.samples, answer.window_samples, answer.crcs = samples, window_samples, {}
-  for i, bank in ipairs(build.banks) do
-    local p = parts(bank.graph)
-    local crc = mlp_answer(p.mlp, 0)
-    if p.window then crc = window_answer(p.window, crc) end
-    answer.crcs[i] = ("0x%08xu"):format(token_answer(p.self, p.token_mlp, crc))
+  local answer = setmetatable(parts(build.graph, build.model), { __index = known })
+  answer.crcs = {}
+  for i, item in ipairs(build.graph.stream and build.graph.stream.encode.items or {}) do
+    if item.buffer == "tables" then answer.tables_item = i end
   end
+  for i, bank in ipairs(build.banks) do answer.crcs[i] = ("0x%08xu"):format(answer_of(build, bank)) end
   return answer
 end
 

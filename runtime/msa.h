@@ -103,6 +103,7 @@ typedef struct msa_session {
     uint8_t fetch;                /* a fetch is under way */
     uint8_t leaving;              /* core 0 is in the last barrier of a call */
     uint8_t spoiled;              /* a hook wrote to the arena */
+    uint8_t quiet;                /* a self-test: msa_progress is not called */
     uint8_t fault[MSA_MAX_CORES]; /* a core's float unit is not as it must be */
 } msa_session;
 

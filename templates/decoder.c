@@ -42,7 +42,7 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
     w = msa_stream_next(&stream);
     if (w == NULL) return MSA_E_FETCH;
 @     end
-    $(L.alone and cores > 1 and "if (core == 0) " or "")msa_$(L.name)($(table.concat(arguments, ", "))$(L.alone and "" or L.barriers and team_argument or core_argument));
+    $(L.alone and cores > 1 and "if (MSA_FIRST(core)) " or "")msa_$(L.name)($(table.concat(arguments, ", "))$(L.alone and "" or L.barriers and team_argument or core_argument));
 @   end
     if ($(layer_end("DECODE", i - 1))) return MSA_E_CANCELLED;
 @ end

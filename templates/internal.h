@@ -11,6 +11,18 @@ void *memset(void *to, int value, size_t bytes);
 /* Whether vectors take subnormals for zeros (msa_simd.h). */
 #define MSA_VECTORS_FLUSH $(board.isa.flushes and 1 or 0)
 
+@ if cores > 1 then
+/* A core that meets no other and does everything, the self-test's: in tables of shares its entries follow those of the team's. */
+#define MSA_ALONE $(cores + 1)u
+#define MSA_FIRST(core) ((core) == 0u || (core) == MSA_ALONE)
+#define MSA_SLOT(core) ((core) == MSA_ALONE ? (size_t)0 : (size_t)(core))
+
+static inline void msa_meet(msa_session *session, uint32_t core)
+{
+    if (core != MSA_ALONE) msa_cores_wait(session->team, session, core);
+}
+
+@ end
 /* Bytes from the arena's start; strides in floats. */
 #define MSA_EMBEDDING_OFFSET $(memory.by_name.embedding.offset * 4)
 #define MSA_EMBEDDING_STRIDE $(lde)
@@ -65,11 +77,6 @@ typedef struct msa_stream {
     uint32_t count, next;
     uint32_t core;
 } msa_stream;
-@ if cores > 1 then
-
-/* A core that meets no other: the self-test's. */
-#define MSA_ALONE 0xffffffffu
-@ end
 
 /* In the order of their use. */
 extern const msa_piece msa_encode_pieces[$(#pieces.encode)];
@@ -99,11 +106,11 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t cor
 /* The end of a layer: msa_progress is asked. True if the call is to end. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer);
 @ end
-@ if streamed then
-msa_status msa_known_answer(msa_session *s, uint32_t bank);
-@ else
-msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank);
-@ end
+/* A prompt's tokens, to the arena, for an image of width x height. @return their number */
+uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t slice, uint32_t width, uint32_t height);
+
+/* The self-test's computation, on this core alone, with the session's bank. Overwrites the arena. MSA_OK, MSA_E_SELF_TEST, _FETCH. */
+msa_status msa_known_answer(msa_session *s);
 
 @ for _, p in ipairs(prototypes) do
 $(p)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_known_answer.c - the self-test's computation. $(made_by)
 $(origin)
- * Layers of the model run on a fixed pattern; the CRC-32C of what they give was computed with plain loops at generation. */
+ * The model's functions run on fixed patterns; the CRC-32C of what they give was computed with plain loops at generation. */
 #include "msa_internal.h"
 #include "msa_kernels.h"
+
+/* Rows of a pattern, which then repeat. */
+#define PERIOD $(answer.PERIOD)u
 
 /* x (n) = the pattern from place `first` on: uniform in [-1, 1). */
 static void pattern(uint32_t first, size_t n, float *x)
@@ -17,122 +20,289 @@ static void pattern(uint32_t first, size_t n, float *x)
     }
 }
 
-/* MSA_OK, or MSA_E_SELF_TEST if this machine or this compiler computes something else. Overwrites the arena. */
-@ local function bank_of(L) return L.segment.own > 0 and (", bank * (size_t)%d"):format(L.segment.own) or "" end
-@ if streamed then
-msa_status msa_known_answer(msa_session *s, uint32_t bank)
+/* x (rows, width), rows `stride` apart, zeros between. */
+static void fill(float *x, size_t rows, size_t width, size_t stride, uint32_t first)
+{
+    for (size_t r = 0; r < rows; ++r) {
+        float *const row = x + r * stride;
+        if (r >= PERIOD) {
+            memcpy(row, row - PERIOD * stride, stride * sizeof(float));
+            continue;
+        }
+        memset(row + width, 0, (stride - width) * sizeof(float));
+        pattern(first + (uint32_t)(r * width), width, row);
+    }
+}
+
+/* The CRC of `count` runs of `width` floats, `stride` apart. */
+static uint32_t sum_rows(uint32_t crc, const float *x, size_t count, size_t width, size_t stride)
+{
+    for (size_t i = 0; i < count; ++i) crc = msa_crc32c(crc, x + i * stride, width * sizeof(float));
+    return crc;
+}
+
+/* The same at some places. */
+static uint32_t sum_at(uint32_t crc, const float *x, const uint32_t *at, size_t count, size_t width, size_t stride)
+{
+    for (size_t i = 0; i < count; ++i) crc = msa_crc32c(crc, x + at[i] * stride, width * sizeof(float));
+    return crc;
+}
+
+@ local function bank_of(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end
+@ local function weights_of(L) return (streamed and "w" or "weights + " .. L.weights_at) .. bank_of(L) end
+@ local function scratch_of(L, at) return ("arena + %d"):format(L.scratch_at + at) end
+@ local function places(list) return ("{%s}"):format(table.concat(list, ", ")) end
+@ local alone = cores > 1 and ", MSA_ALONE" or ""
+@ local grid, slices = model.grid, model.depth
+@ local function pieces_of(L) return ("msa_%s_pieces + %d"):format(L.decoding and "decode" or "encode", L.item - 1) end
+@ local function open(text)
+static uint32_t $(text)(msa_session *s, uint32_t crc, msa_status *status)
 {
     float *const arena = (float *)(void *)s->arena;
-    const float *w;
-@ else
-msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
-{
+@   if not streamed then
+    const float *const weights = (const float *)(const void *)s->weights;
+@   end
 @ end
 @ local function fetch(L)
 @   if streamed then
-        w = msa_stream_fetch(s, msa_$(L.decoding and "decode" or "encode")_pieces + $(L.item - 1));
-        if (w == NULL) return MSA_E_FETCH;
+    const float *const w = msa_stream_fetch(s, $(pieces_of(L)));
+    if (w == NULL) {
+        *status = MSA_E_FETCH;
+        return crc;
+    }
 @   end
 @ end
-@ local function start(L)
-        msa_stream stream = {s, msa_$(L.decoding and "decode" or "encode")_pieces + $(L.item - 1), $(#L.segment.pieces), 0, $(cores > 1 and "MSA_ALONE" or "0")};
+@ local function start(L, count)
+    msa_stream stream = {s, $(pieces_of(L)), $(count or #L.segment.pieces), 0, $(cores > 1 and "MSA_ALONE" or "0")};
 @ end
-@ local function next_piece()
-        w = msa_stream_next(&stream);
-        if (w == NULL) return MSA_E_FETCH;
+@ local function next_piece(name, pad)
+$(pad or "")    $(name) = msa_stream_next(&stream);
+$(pad or "")    if (w == NULL) {
+$(pad or "")        *status = MSA_E_FETCH;
+$(pad or "")        return crc;
+$(pad or "")    }
 @ end
-@ local function weights_of(L) return (streamed and "w" or "weights + " .. L.weights_at) .. bank_of(L) end
+@ local function held_piece()
+    const float *const held = msa_stream_next(&stream);
+    if (held == NULL) {
+        *status = MSA_E_FETCH;
+        return crc;
+    }
+@ end
+@ local function close()
+    return crc;
+}
+
+@ end
+@ local first = answer.FIRST
+@ local tokens = #answer.tokens
+static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
+
+@ do
+@   local L, image, small = answer.patch, answer.IMAGE, answer.SMALL
+/* A picture made smaller, then patches of it; each slice begins a byte later. */
+@ open "test_image"
+    static const uint32_t bytes = $(image.width * image.height * 3 + slices - 1);
+    uint8_t pixels[$(image.width * image.height * 3 + slices - 1)], row[$(small.width * 3)];
+    for (uint32_t i = 0; i < bytes; ++i) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+    const msa_image image = {pixels, $(image.width), $(image.height), $(image.width * 3), 1};
+    msa_resizer resizer;
+    *status = msa_resize_init(&resizer, &image, 0, $(small.width), $(small.height), $(scratch_of(L, L.shared + L.env.s.resizer)), MSA_RESIZE_WORK_BYTES($(L.env.size)));
+    for (uint32_t y = 0; y < $(small.height) && *status == MSA_OK; ++y) {
+        msa_resize_row(&resizer, row);
+        crc = msa_crc32c(crc, row, sizeof row);
+    }
+@   if L.segment.pieces then
+@     start(L)
+    if (*status == MSA_OK) *status = msa_$(L.name)(arena, &stream, &image$(alone));
+@   else
+@     fetch(L)
+    if (*status == MSA_OK) *status = msa_$(L.name)(arena, $(weights_of(L)), &image$(alone));
+@   end
+    crc = sum_at(crc, arena + $(L.at.x), sampled, $(tokens), $(L.env.C), $(L.env.ldc));
+@ close()
+@ end
+@ for i, L in ipairs(answer.mlps) do
+/* A block of tokens of $(L.name). */
+@ open("test_mlp_" .. i)
+    float *const x = arena + $(L.at.x);
+    fill(x, $(L.env.rows), $(L.env.C), $(L.env.ldc), $(first.x)u);
+@   if L.segment.pieces then
+@     start(L)
+    float *const y = $(scratch_of(L, L.env.s.y)), *const scratch = $(scratch_of(L, L.shared));
+@     next_piece "const float *w"
+@     held_piece()
+    memset(y, 0, $(L.env.rows * L.env.ldc) * sizeof(float));
+    for (uint32_t group = 0; group < $(L.env.groups); ++group) {
+        if (group > 0) {
+@     next_piece("w", "        ")
+        }
+        $(L.env.part)(held, w, x, y, scratch);
+    }
+@     if L.env.adapter then next_piece "w" end
+    $(L.env.last)(held,$(L.env.adapter and " w," or "") x, y$(L.env.adapter and ", scratch" or ""));
+@   else
+@     fetch(L)
+    $(L.env.block)($(weights_of(L)), x, $(scratch_of(L, L.shared)));
+@   end
+    crc = sum_rows(crc, x, $(L.env.rows), $(L.env.C), $(L.env.ldc));
+    (void)status;
+@ close()
+@ end
+@ for i, test in ipairs(answer.windows) do
+@   local L, kind, e = test.layer, test.kind, test.layer.env
+/* One head of one window of $(L.name): $(kind.height) x $(kind.width) of $(e.side) x $(e.side). */
+@ open("test_window_" .. i)
+    static const uint32_t at[$(#test.tokens)] = $(places(test.tokens));
+    float *const x = arena + $(L.at.x), *const o = $(scratch_of(L, e.s.o + test.origin * e.ldc)), *const scratch = $(scratch_of(L, L.shared));
+    fill(x, $(test.origin + (kind.height - 1) * grid + kind.width), $(e.C), $(e.ldc), $(first.x)u);
+@   if L.segment.pieces then
+@     start(L, 2)
+@     next_piece "const float *w"
+@     held_piece()
+    $(kind.name)(held, w, x + $(test.origin * e.ldc), o, $(test.head), $(test.head + 1), scratch);
+@   else
+@     fetch(L)
+    $(kind.name)($(weights_of(L)), x + $(test.origin * e.ldc), o, $(test.head), $(test.head + 1), scratch);
+@   end
+    crc = sum_at(crc, o + $(test.head * e.d), at, $(#test.tokens), $(e.d), $(e.ldc));
+    (void)status;
+@ close()
+@ end
+@ for i, L in ipairs(answer.projects) do
+@   local e = L.env
+/* What follows attention in $(L.name), for a block of tokens. */
+@ open("test_project_" .. i)
+    float *const x = arena + $(L.at.x), *const o = $(scratch_of(L, e.s.o)), *const scratch = $(scratch_of(L, L.shared));
+    fill(x, $(e.rows), $(e.C), $(e.ldc), $(first.x)u);
+    fill(o, $(e.rows), $(e.C), $(e.ldc), $(first.o)u);
+@   if e.depth then
+    float *const depth = $(scratch_of(L, e.s.depth));
+    fill(depth, $(e.rows), $(e.C), $(e.ldc), $(first.depth)u);
+@   end
+@   if L.segment.pieces then
+@     start(L)
+@     next_piece "const float *w"
+@     held_piece()
+    for (uint32_t head = $(e.group); head < $(e.heads); head += $(e.group)) {
+@     next_piece("w", "    ")
+    }
+@     if e.adapter then
+    float *const y = $(scratch_of(L, e.s.y));
+@     end
+    for (uint32_t c = 0; c < $(e.C); c += $(e.columns)) {
+@     next_piece("w", "    ")
+        $(e.out)(o, w,$(e.out_bias and (" held + %d + c,"):format(e.p.proj_bias) or "") $(e.adapter and "y" or "x") + c);
+    }
+@     if e.adapter then
+@       next_piece "w"
+    $(e.down)(y, w + $(e.p.fc1), w + $(e.p.fc1_bias), scratch + $(e.own_s.hidden));
+    $(e.up)(scratch + $(e.own_s.hidden), w + $(e.p.fc2), w + $(e.p.fc2_bias), scratch + $(e.own_s.a));
+    $(e.add)(y, scratch + $(e.own_s.a), x);
+@     else
+    (void)held;
+    (void)scratch;
+@     end
+@   else
+@     fetch(L)
+    $(e.project)($(weights_of(L)), o,$(e.depth and " depth," or "") x, scratch);
+@   end
+    crc = sum_rows(crc, x, $(e.rows), $(e.C), $(e.ldc));
+    (void)status;
+@ close()
+@ end
+@ for i, test in ipairs(answer.depths) do
+@   local L, e = test.layer, test.layer.env
+/* Some sequences along the depth of $(L.name). */
+@ open("test_depth_" .. i)
+    static const uint32_t at[$(math.max(1, #test.tokens))] = $(places(#test.tokens > 0 and test.tokens or { 0 }));
+    float *const x = arena + $(L.at.x), *const depth = $(scratch_of(L, e.s.depth));
+    fill(x, $(slices * grid * grid), $(e.C), $(e.ldc), $(first.x)u);
+@   fetch(L)
+    $(e.depth.kernel)($(weights_of(L)), x, depth, $(scratch_of(L, L.shared)), $(test.unit), $(test.unit + 1));
+    crc = sum_at(crc, depth, at, $(#test.tokens), $(e.C), $(e.ldc));
+    (void)status;
+@ close()
+@ end
+@ do
+@   local L = answer.neck
+/* The neck, whole. */
+@ open "test_neck"
+    fill(arena + $(L.at.x), $(slices * grid * grid), $(model.dim), $(L.env.ldc), $(first.x)u);
+@   if L.segment.pieces then
+@     start(L)
+    if (!msa_$(L.name)(arena, &stream$(alone))) *status = MSA_E_FETCH;
+@   else
+@     fetch(L)
+    msa_$(L.name)(arena, $(weights_of(L))$(cores > 1 and ", s, MSA_ALONE" or ""));
+@   end
+    crc = sum_at(crc, arena + $(L.at.embedding), sampled, $(tokens), $(L.env.E), $(L.env.lde));
+    (void)status;
+@ close()
+@ end
+@ local E, masks, side = model.out, model.decoder.masks, 4 * grid
+/* A prompt, from its places in the image to logits of some rows of tokens. */
+static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prompt, msa_status *status)
+{
+    static const uint32_t rows[$(#answer.mask_rows)] = $(places(answer.mask_rows));
+    const float *const arena = (const float *)(const void *)s->arena, *const logits = arena + MSA_LOGITS_OFFSET / sizeof(float);
+    const uint32_t count = msa_tokens_of(s, prompt, $(slices - 1), $(answer.IMAGE.width), $(answer.IMAGE.height));
+    if (*status == MSA_OK) *status = msa_decode_layers(s, $(slices - 1), count, prompt->mask$(alone));
+    for (size_t i = 0; i < $(#answer.mask_rows); ++i) crc = sum_rows(crc, logits + rows[i] * $(4 * side), $(masks), $(4 * side), $(side * side));
+    return msa_crc32c(crc, arena + MSA_IOU_OFFSET / sizeof(float), $(masks) * sizeof(float));
+}
+
+@ local function number(v) return v % 1 == 0 and ("%.1ff"):format(v) or ("%.9gf"):format(v) end
+@ local few, many = answer.PROMPTS[1], answer.PROMPTS[2]
+@ local points, labels, box, to = {}, {}, {}, answer.ENLARGED
+@ for i, p in ipairs(many.points) do points[i], labels[i] = ("{%s, %s}"):format(number(p[1]), number(p[2])), p[3] end
+@ for i, v in ipairs(many.box) do box[i] = number(v) end
+@ local texts = model.texts and #model.texts.names or 0
+/* Two prompts on an embedding that is a pattern, the second one with part of it as its mask; and the same part enlarged. */
+@ open "test_decoder"
+    static const float points[$(#points)][2] = {$(table.concat(points, ", "))}, box[1][4] = {{$(table.concat(box, ", "))}};
+    static const int8_t labels[$(#labels)] = {$(table.concat(labels, ", "))};
+    static const uint32_t squares[$(#to.squares)] = $(places(to.squares));
+    float *const embedding = arena + MSA_EMBEDDING_OFFSET / sizeof(float), *const rows = arena + MSA_LOGITS_OFFSET / sizeof(float);
+    fill(embedding, $(slices * grid * grid), $(E), MSA_EMBEDDING_STRIDE, $(first.x)u);
+@ if streamed then
+    if (msa_stream_fetch(s, msa_encode_pieces + $(answer.tables_item - 1)) == NULL) *status = MSA_E_FETCH;
+@ end
+@ if answer.prepare then
+@   local L = answer.prepare
+@   fetch(L)
+    msa_$(L.name)(arena, $(streamed and "w" or "weights")$(#banks > 1 and ", s->bank" or "")$(alone));
+@ elseif not streamed then
+    (void)weights;
+@ end
+    const msa_prompt few = {points, labels, $(#few.points), NULL, NULL, false, 1, false, 0};
+    crc = test_prompt(s, crc, &few, status);
+    const msa_prompt many = {points, labels, $(#many.points), box, embedding, false, 1, $(texts > 0 and "true" or "false"), $(math.max(0, texts - 1))};
+    crc = test_prompt(s, crc, &many, status);
+    for (uint32_t i = 0; i < $(#to.squares); ++i) {
+        msa_upsampler u;
+        msa_upsample_init(&u, embedding, $(to.side), squares[i], $(to.width), $(to.height), rows);
+        for (uint32_t y = 0; y < $(to.height); ++y) {
+            float row[$(to.width)];
+            msa_upsample_row(&u, y, row);
+            crc = msa_crc32c(crc, row, sizeof row);
+        }
+    }
+@ close()
+msa_status msa_known_answer(msa_session *s)
+{
     static const uint32_t expected[$(#banks)] = { $(table.concat(answer.crcs, ", ")) };
-    uint32_t crc = 0;
-@ do
-@   local L = answer.mlp
-    {
-        float *const x = arena + $(L.at.x);
-        for (uint32_t i = 0; i < $(L.env.rows); ++i) pattern(i * $(L.env.C), $(L.env.C), x + i * (size_t)$(L.env.ldc));
-@   if L.segment.pieces then
-@     start(L)
-        float *const y = arena + $(L.scratch_at + L.env.s.y), *const scratch = arena + $(L.scratch_at + L.shared);
-@     next_piece()
-        const float *const held = msa_stream_next(&stream);
-        if (held == NULL) return MSA_E_FETCH;
-        memset(y, 0, $(L.env.rows * L.env.ldc) * sizeof(float));
-        for (uint32_t group = 0; group < $(L.env.groups); ++group) {
-            if (group > 0) w = msa_stream_next(&stream);
-            if (w == NULL) return MSA_E_FETCH;
-            $(L.env.part)(held, w, x, y, scratch);
-        }
-@     if L.env.adapter then next_piece() end
-        $(L.env.last)(held,$(L.env.adapter and " w," or "") x, y$(L.env.adapter and ", scratch" or ""));
-@   else
-@     fetch(L)
-        $(L.env.block)($(weights_of(L)), x, arena + $(L.scratch_at + L.shared));
-@   end
-@   for _, i in ipairs(answer.samples(L.env.rows)) do
-        crc = msa_crc32c(crc, x + $(i * L.env.ldc), $(L.env.C) * sizeof(float));
-@   end
-    }
+    msa_status status = MSA_OK;
+    uint32_t crc = test_image(s, 0, &status);
+@ local function call(name)
+    if (status == MSA_OK) crc = $(name)(s, crc, &status);
 @ end
-@ if answer.window then
-@   local L = answer.window
-@   local side = L.env.side
-    {
-        float *const x = arena + $(L.at.x), *const o = arena + $(L.scratch_at + L.env.s.o), *const scratch = arena + $(L.scratch_at + L.shared);
-        memset(x, 0, $(L.env.rows * L.env.ldc) * sizeof(float));
-        memset(o, 0, $(L.env.rows * L.env.ldc) * sizeof(float));
-        for (uint32_t y = 0; y < $(side); ++y) {
-            for (uint32_t c = 0; c < $(side); ++c) pattern((y * $(side) + c) * $(L.env.C), $(L.env.C), x + (y * $(L.env.grid) + c) * (size_t)$(L.env.ldc));
-        }
-@   if L.segment.pieces then
-@     local e = L.env
-@     start(L)
-@     next_piece()
-        const float *const held = msa_stream_next(&stream);
-        if (held == NULL) return MSA_E_FETCH;
-        for (uint32_t head = 0; head < $(e.heads); head += $(e.group)) {
-            if (head > 0) w = msa_stream_next(&stream);
-            if (w == NULL) return MSA_E_FETCH;
-            $(e.whole_window)(held, w, x, o, head, head + $(e.group), scratch);
-        }
-@     if e.adapter then
-        float *const y = arena + $(L.scratch_at + e.s.y);
-@     end
-        for (uint32_t c = 0; c < $(e.C); c += $(e.columns)) {
-@     next_piece()
-            $(e.out)(o, w,$(e.out_bias and (" held + %d + c,"):format(e.p.proj_bias) or "") $(e.adapter and "y" or "x") + c);
-        }
-@     if e.adapter then
-@       next_piece()
-        $(e.down)(y, w + $(e.p.fc1), w + $(e.p.fc1_bias), scratch + $(e.own_s.hidden));
-        $(e.up)(scratch + $(e.own_s.hidden), w + $(e.p.fc2), w + $(e.p.fc2_bias), scratch + $(e.own_s.a));
-        $(e.add)(y, scratch + $(e.own_s.a), x);
-@     end
-@   else
-@     fetch(L)
-        $(L.env.whole_window)($(weights_of(L)), x, o,$(cores > 1 and (" 0, %d,"):format(L.env.heads) or "") scratch);
-        $(L.env.project)($(weights_of(L)), o, x, scratch);
-@   end
-@   for _, place in ipairs(answer.window_samples(L)) do
-        crc = msa_crc32c(crc, x + $(place.token * L.env.ldc), $(L.env.C) * sizeof(float));
-@   end
-    }
-@ end
-@ do
-@   local S, M = answer.self, answer.token_mlp
-    {
-        float *const tokens = arena + $(S.at.tokens), *const queries = arena + $(S.at.queries);
-        memset(tokens, 0, $(S.buffers.tokens) * sizeof(float));
-        for (uint32_t i = 0; i < $(S.env.rows); ++i) pattern(i * $(S.env.E), $(S.env.E), tokens + i * (size_t)$(S.env.lde));
-@   fetch(S)
-        msa_$(S.name)(arena, $(weights_of(S)), $(S.env.rows));
-@   if M.segment.pieces then
-@     start(M)
-        if (!msa_$(M.name)(arena, &stream, $(M.env.rows)$(cores > 1 and ", 0" or ""))) return MSA_E_FETCH;
-@   else
-@     fetch(M)
-        msa_$(M.name)(arena, $(weights_of(M)), $(M.env.rows));
-@   end
-        for (uint32_t i = 0; i < $(S.env.rows); ++i) crc = msa_crc32c(crc, queries + i * (size_t)$(S.env.lde), $(S.env.E) * sizeof(float));
-    }
-@ end
-    return crc == expected[bank] ? MSA_OK : MSA_E_SELF_TEST;
+@ for i = 1, #answer.mlps do call("test_mlp_" .. i) end
+@ for i = 1, #answer.windows do call("test_window_" .. i) end
+@ for i = 1, #answer.projects do call("test_project_" .. i) end
+@ for i = 1, #answer.depths do call("test_depth_" .. i) end
+@ call "test_neck"
+@ call "test_decoder"
+    if (status != MSA_OK) return status;
+    return crc == expected[s->bank] ? MSA_OK : MSA_E_SELF_TEST;
 }

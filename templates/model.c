@@ -175,6 +175,7 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     s->cores = MSA_MODEL_CORES;
     s->fetch = 0;
     s->leaving = 0;
+    s->quiet = 0;
     settle(s, BUSY);
     if (status == MSA_OK) {
         status = check_weights(s, weights_bytes);
@@ -206,6 +207,9 @@ static msa_status ended(msa_session *s, msa_status status, uint32_t state)
 /* Two flags in turn: core 0 may be a layer ahead of a core that still looks at this layer's. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core)
 {
+    if (s->quiet != 0) {
+        return false;
+    }
     if (core == 0) {
         s->stop[layer & 1u] = msa_progress(s, phase, layer) != 0 ? 1u : 0u;
     }
@@ -230,6 +234,9 @@ static uint32_t sampled(const msa_session *s)
 /* A hook that computes with the same arena, by way of another session, ends this session's call. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer)
 {
+    if (s->quiet != 0) {
+        return false;
+    }
     const uint32_t before = sampled(s);
     const bool stop = msa_progress(s, phase, layer) != 0;
     if (sampled(s) != before) {
@@ -422,8 +429,7 @@ msa_status msa_get_embedding(const msa_session *s, float *out)
     return MSA_OK;
 }
 
-/* Tokens and decoder for one slice; results stay in the arena. */
-static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slice)
+uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t slice, uint32_t width, uint32_t height)
 {
 #if MSA_MODEL_STREAMED
     const unsigned char *const tables = s->arena;
@@ -433,11 +439,15 @@ static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slic
     const msa_prompt_table table = {
         (const float *)(const void *)(tables + MSA_PROMPT_TABLE_OFFSET + (size_t)MSA_PROMPT_BANK_STRIDE * s->bank), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
     };
-    msa_prompt_space space = {s->width, s->height, 0, 0, MSA_MODEL_INPUT_SIZE, MSA_MODEL_CLICK_RC != 0};
-    msa_resized_size(s->width, s->height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0,
-                     &space.inner_width, &space.inner_height);
-    const uint32_t tokens = msa_prompt_tokens(prompt, slice, &space, &table, arena_floats(s, MSA_TOKENS_OFFSET),
-                                              MSA_MODEL_TOKENS, MSA_TOKEN_STRIDE);
+    msa_prompt_space space = {width, height, 0, 0, MSA_MODEL_INPUT_SIZE, MSA_MODEL_CLICK_RC != 0};
+    msa_resized_size(width, height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0, &space.inner_width, &space.inner_height);
+    return msa_prompt_tokens(prompt, slice, &space, &table, arena_floats(s, MSA_TOKENS_OFFSET), MSA_MODEL_TOKENS, MSA_TOKEN_STRIDE);
+}
+
+/* Tokens and decoder for one slice; results stay in the arena. */
+static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slice)
+{
+    const uint32_t tokens = msa_tokens_of(s, prompt, slice, s->width, s->height);
     const float *mask = prompt->mask;
     if (mask != NULL && prompt->slices > 1) {
         mask += slice * SIDE2;
@@ -602,13 +612,14 @@ static msa_status test_all(msa_session *s)
         msa_segment_sum sum;
         status = check_segment(s, i, &sum);
     }
-    for (uint32_t bank = 0; bank < MSA_MODEL_BANKS && status == MSA_OK; ++bank) {
-#if MSA_MODEL_STREAMED
-        status = msa_known_answer(s, bank);
-#else
-        status = msa_known_answer(arena_floats(s, 0), (const float *)(const void *)s->weights, bank);
-#endif
+    const uint32_t bank = s->bank;
+    s->quiet = 1;
+    for (s->bank = 0; s->bank < MSA_MODEL_BANKS && status == MSA_OK; ++s->bank) {
+        status = msa_known_answer(s);
     }
+    s->bank = bank;
+    s->quiet = 0;
+    end_fetching(s);
     return status;
 }
 

@@ -119,7 +119,7 @@ msa_status msa_set_team(msa_session *s, void *team);
 @ end
 msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum);
 
-/* Check the CRC-32C of all weights, then run some layers on a fixed pattern and compare with the known answer; forgets the
+/* Check the CRC-32C of all weights, then run the model's functions on fixed patterns and compare with the known answer; forgets the
  * embedding. MSA_OK, MSA_E_ARGUMENT, _ENVIRONMENT, _CRC, _SELF_TEST$(streamed and ", _FETCH" or ""), or what msa_open says of the header.
  * A product goes on only after MSA_OK. */
 msa_status msa_self_test(msa_session *s);

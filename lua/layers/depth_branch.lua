@@ -24,7 +24,7 @@ function branch.reversed(t)
   end
 end
 
-local function resampled(t, side)
+function branch.resampled(t, side)
   local rows = 2 * side - 1
   return t.shape[1] == rows and t or t:resample_linear(rows):rename(t.name)
 end
@@ -50,8 +50,8 @@ function branch.prepare(L, ctx, seg)
   local rel_h, rel_w = main.params.rel_pos_h, main.params.rel_pos_w
   local padded = windows * side > g
   if rel_h then
-    seg:rows("depth_rel_h", d, 2 * dh - 1, round16(dh - 1 + round16(dh)), function() return branch.reversed(resampled(rel_h, dh))() end)
-    seg:rows("depth_rel_w", d, 2 * dw - 1, round16(dw - 1 + round16(dw)), function() return branch.reversed(resampled(rel_w, dw))() end)
+    seg:rows("depth_rel_h", d, 2 * dh - 1, round16(dh - 1 + round16(dh)), function() return branch.reversed(branch.resampled(rel_h, dh))() end)
+    seg:rows("depth_rel_w", d, 2 * dw - 1, round16(dw - 1 + round16(dw)), function() return branch.reversed(branch.resampled(rel_w, dw))() end)
   end
   if padded then seg:vector("depth_pad", C, function() return window.pad == "norm1_bias" and window.params.pad or tensor.zeros { C } end) end
   local p = op.params
@@ -94,7 +94,8 @@ function branch.prepare(L, ctx, seg)
   end
   f.groups = side * side // places
   local tokens = m.depth * windows * windows * side * side
-  return { kernel = K:make("depth", ("msa_depth_%dx%d_of_%d"):format(dh, dw, side), f), floats = round16(m.depth * g * g * ldc), own = s.size, units = f.runs * f.groups, length = length, dh = dh, dw = dw,
+  return { kernel = K:make("depth", ("msa_depth_%dx%d_of_%d"):format(dh, dw, side), f), floats = round16(m.depth * g * g * ldc), own = s.size, units = f.runs * f.groups, groups = f.groups, places = places, windows = windows, side = side, length = length,
+    dh = dh, dw = dw,
     macs = tokens * (4 * C * C + 2 * C * length + (rel_h and C * (dh + dw) or 0) + 2 * C * hidden) }
 end
 

@@ -180,7 +180,7 @@ function layer.prepare(L, ctx)
   local kinds, costs = {}, {}
   local function kind(y, x)
     local height, width = y and rest or side, x and rest or side
-    kinds[#kinds + 1] = { name = window_kernel(height, width), y0 = y and along - 1 or 0, y1 = y and along or (rest < side and along - 1 or along),
+    kinds[#kinds + 1] = { height = height, width = width, name = window_kernel(height, width), y0 = y and along - 1 or 0, y1 = y and along or (rest < side and along - 1 or along),
       x0 = x and along - 1 or 0, x1 = x and along or (rest < side and along - 1 or along) }
     local last = kinds[#kinds]
     last.windows = (last.y1 - last.y0) * (last.x1 - last.x0)
@@ -222,9 +222,7 @@ function layer.prepare(L, ctx)
     local pruned = ctx.graph.pruned
     pruned[#pruned + 1] = { layer = L.name, what = "window padding: no queries, one key and one value", tensors = {}, macs = saved }
   end
-  -- What the self-test runs: one whole window, if there is one of a moderate size.
-  local window_name = not depth and (not cut or along > 1) and side * side <= 1024 and kinds[1].name or nil
-  L.env = { whole_window = window_name, depth = depth or false, kinds = kinds, side = side, grid = g, ldc = ldc, C = C, slices = m.depth, heads = heads, d = d, adapter = adapter ~= nil,
+  L.env = { depth = depth or false, kinds = kinds, side = side, grid = g, ldc = ldc, C = C, slices = m.depth, heads = heads, d = d, adapter = adapter ~= nil,
     rows = rows, tokens = g * g, s = shared.at }
   if in_pieces then
     local env, has_bias = L.env, proj.params.bias ~= nil

@@ -1,8 +1,8 @@
 @ -- SPDX-License-Identifier: 0BSD
 /* depth ($(slices * grid * grid), $(C)) = adapter(projection(attention(norm(x)))) on sequences of $(length) tokens, laid out as $(dh) x $(dw): at each place
  * of a $(side) x $(side) window, runs of consecutive entries, an entry being one of the $(windows * windows) windows of one of the $(slices) slices, slices first.
- * Tokens $(ldc) apart. w is the layer's segment. A unit is a run at $(places) places$(cores > 1 and "; those from `first` on, before `last`" or ""). */
-void $(name)(const float *restrict w$(bank), const float *restrict x, float *restrict depth, float *restrict scratch$(cores > 1 and ", size_t first, size_t last" or ""))
+ * Tokens $(ldc) apart. w is the layer's segment. A unit is a run at $(places) places; those from `first` on, before `last`. */
+void $(name)(const float *restrict w$(bank), const float *restrict x, float *restrict depth, float *restrict scratch, size_t first, size_t last)
 {
 @ if bank ~= "" then
     (void)bank; /* of what the banks differ in, nothing may be read here */
@@ -19,7 +19,7 @@ void $(name)(const float *restrict w$(bank), const float *restrict x, float *res
             }
         }
 @ end
-    for (size_t unit = $(cores > 1 and "first" or 0); unit < $(cores > 1 and "last" or runs * groups); ++unit) {
+    for (size_t unit = first; unit < last; ++unit) {
         const size_t run = unit / $(groups), place = unit % $(groups) * $(places);
 @ each(function()
 @   if padded then

@@ -1,15 +1,15 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local function cite(what) if height == side and width == side then return what end return what .. ", of which the first " .. height .. " rows and " .. width .. " columns are tokens and the rest padding" end
-@ local held, ranged = group and "held" or "w", cores > 1 or group
+@ local held = group and "held" or "w"
 @ local function norms(first, count, to, pad)
 $(pad)for (size_t r = 0; r < $(count); ++r) $(norm)(x + ($(first) + r) * $(grid * ldc), $(held) + $(w.norm), $(to) + r * $(width * ldc));
 @ end
 @ local step = w.q1 and w.q1 - w.q0 or 0
 @ local h = group and ("h %% %d"):format(group) or "h"
 @ local n = kept and ("n + y * %d"):format(width * ldc) or "n"
-/* Attention within $(cite(side .. " x " .. side .. " positions")): o = attention(norm(x))$(ranged and " for the heads from `head` on, before `end`" or "").
+/* Attention within $(cite(side .. " x " .. side .. " positions")): o = attention(norm(x)) for the heads from `head` on, before `end`.
  * x and o are the first token and its result, tokens $(ldc) apart, rows of $(grid). Heads are $(d) wide. $(group and ("w is the piece of %d heads, `held` has all else."):format(group) or "w is the layer's segment.") */
-void $(name)($(group and "const float *restrict held, " or "")const float *restrict w$(bank), const float *restrict x, float *restrict o,$(ranged and " size_t head, size_t end," or "") float *restrict scratch)
+void $(name)($(group and "const float *restrict held, " or "")const float *restrict w$(bank), const float *restrict x, float *restrict o, size_t head, size_t end, float *restrict scratch)
 {
 @ if bank ~= "" then
     (void)bank; /* of what the banks differ in, nothing may be read here */
@@ -19,7 +19,7 @@ void $(name)($(group and "const float *restrict held, " or "")const float *restr
 @ if kept then
 @   norms("0", height, "n", "    ")
 @ end
-    for (size_t h = $(ranged and "head" or 0); h < $(ranged and "end" or heads); ++h) {
+    for (size_t h = head; h < end; ++h) {
         for (size_t y = 0; y < $(height); y += $(qr)) {
 @ if not kept then
 @   norms("y", qr, "n", "            ")

@@ -6,17 +6,17 @@ void $(name)(float *arena, const float *w$(bank_parameter)$(team_parameter))
 {
 @ if cores > 1 then
 @   for i, kind in ipairs(kinds) do
-    static const uint32_t heads_$(i)[$(cores + 1)] = $(shares(kind.heads, 1, kind.bounds));
+    static const uint32_t heads_$(i)[$(entries)] = $(shares(kind.heads, 1, kind.bounds));
 @   end
 @   if depth then
-    static const uint32_t places[$(cores + 1)] = $(shares(depth.units));
+    static const uint32_t places[$(entries)] = $(shares(depth.units));
 @   end
-    static const uint32_t tokens[$(cores + 1)] = $(shares(tokens // rows, rows));
+    static const uint32_t tokens[$(entries)] = $(shares(tokens // rows, rows));
 @ end
     float *const scratch = $(own), *const o = $(shared) + $(s.o);
 @ if depth then
     float *const along_depth = $(shared) + $(s.depth);
-    $(depth.kernel)(w$(bank_argument), arena + $(at.x), along_depth, scratch$(cores > 1 and (", %s, %s"):format(from "places", to "places") or ""));
+    $(depth.kernel)(w$(bank_argument), arena + $(at.x), along_depth, scratch, $(from "places"), $(to("places", depth.units)));
 @ end
 @ if slices > 1 then
     for (size_t slice = 0; slice < $(slices); ++slice) {
@@ -41,20 +41,20 @@ void $(name)(float *arena, const float *w$(bank_parameter)$(team_parameter))
             i += end - head;
         }
 @   elseif kind.windows == 1 then
-        $(kind.name)(w$(bank_argument), x + $(origin), o + $(origin), scratch);
+        $(kind.name)(w$(bank_argument), x + $(origin), o + $(origin), 0, $(heads), scratch);
 @   else
         for (size_t window = 0; window < $(kind.windows); ++window) {
             const size_t at = $(place);
-            $(kind.name)(w$(bank_argument), x + at, o + at, scratch);
+            $(kind.name)(w$(bank_argument), x + at, o + at, 0, $(heads), scratch);
         }
 @   end
 @ end
 @ if cores > 1 then
-        msa_cores_wait(session->team, session, core);
+        msa_meet(session, core);
 @ end
         for (size_t t = $(from "tokens"); t < $(to("tokens", tokens)); t += $(rows)) $(project)(w$(bank_argument), o + t * $(ldc),$(depth and shift "depth" or "")$(shift "x") scratch);
 @ if cores > 1 and slices > 1 then
-        if (slice < $(slices - 1)) msa_cores_wait(session->team, session, core);
+        if (slice < $(slices - 1)) msa_meet(session, core);
 @ end
     }
 }

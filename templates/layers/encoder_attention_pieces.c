@@ -6,9 +6,9 @@ bool $(name)(float *arena, msa_stream *stream$(core_parameter))
 {
 @ if cores > 1 then
 @   for i, kind in ipairs(kinds) do
-    static const uint32_t heads_$(i)[$(cores + 1)] = $(shares(kind.heads, 1, kind.bounds));
+    static const uint32_t heads_$(i)[$(entries)] = $(shares(kind.heads, 1, kind.bounds));
 @   end
-    static const uint32_t tokens[$(cores + 1)] = $(shares(tokens // rows, rows));
+    static const uint32_t tokens[$(entries)] = $(shares(tokens // rows, rows));
 @ end
     float *const scratch = $(own), *const o = $(shared) + $(s.o), *const x = arena + $(at.x);
     const float *w = msa_stream_next(stream);

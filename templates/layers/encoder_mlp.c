@@ -3,7 +3,7 @@
 void $(name)(float *arena, const float *w$(bank_parameter)$(core_parameter))
 {
 @ if cores > 1 then
-    static const uint32_t first[$(cores + 1)] = $(shares(tokens // rows, rows));
+    static const uint32_t first[$(entries)] = $(shares(tokens // rows, rows));
 @ end
     for (size_t t = $(from "first"); t < $(to("first", tokens)); t += $(rows)) $(block)(w$(bank_argument), arena + $(at.x) + t * $(ldc), $(own));
 }

@@ -5,7 +5,7 @@
 bool $(name)(float *arena, msa_stream *stream$(core_parameter))
 {
 @ if cores > 1 then
-    static const uint32_t first[$(cores + 1)] = $(shares(tokens // rows, rows));
+    static const uint32_t first[$(entries)] = $(shares(tokens // rows, rows));
 @ end
     float *const x = arena + $(at.x), *const y = $(shared) + $(s.y), *const scratch = $(own);
     const float *w = msa_stream_next(stream);

@@ -12,7 +12,7 @@
 @   end
 @   return from
 @ end
-@ local mine = cores > 1 and "if (core == 0) " or ""
+@ local mine = cores > 1 and "if (MSA_FIRST(core)) " or ""
 /* iou ($(masks)) from the first token; hyper ($(width), $(masks)), in panels, from the mask tokens; each MLP's weights are a piece.$(cores > 1 and " Core 0 works, the others wait\n * for the pieces with it." or "")
  * False if weights did not come. */
 bool $(name)(float *arena, msa_stream *stream$(core_parameter))

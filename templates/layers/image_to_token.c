@@ -7,7 +7,7 @@ void $(name)_prepare(float *arena, const float *w$(bank_parameter), const float 
     (void)bank; /* of what the banks differ in, nothing may be read here */
 @   end
 @   if cores > 1 then
-    static const uint32_t blocks[$(cores + 1)] = $(shares(image_tokens // block, block));
+    static const uint32_t blocks[$(entries)] = $(shares(image_tokens // block, block));
 @   end
     float *const image = $(own) + $(s.image);
     for (size_t t = $(from "blocks"); t < $(to("blocks", image_tokens)); t += $(block)) {
@@ -23,7 +23,7 @@ void $(name)_prepare(float *arena, const float *w$(bank_parameter), const float 
 void $(name)(float *arena, const float *w$(bank_parameter), const float *position, size_t count$(ready and ", const float *ready" or "")$(core_parameter))
 {
 @ if cores > 1 then
-    static const uint32_t blocks[$(cores + 1)] = $(shares(image_tokens // block, block));
+    static const uint32_t blocks[$(entries)] = $(shares(image_tokens // block, block));
 @ end
     float *const scratch = $(own);
     const float *const tokens = arena + $(at.tokens), *const queries = arena + $(at.queries);

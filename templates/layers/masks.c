@@ -3,7 +3,7 @@
 void $(name)(float *arena, const float *w$(bank_parameter)$(core_parameter))
 {
 @ if cores > 1 then
-    static const uint32_t first[$(cores + 1)] = $(shares(tokens // block, block));
+    static const uint32_t first[$(entries)] = $(shares(tokens // block, block));
 @ end
     float *const scratch = $(own);
     float *const fine = scratch + $(s.fine), *const finest = scratch + $(s.finest), *const products = scratch + $(s.products);

@@ -3,13 +3,13 @@
 void $(name)(float *arena, const float *w$(bank_parameter)$(team_parameter))
 {
 @ if cores > 1 then
-    static const uint32_t first[$(cores + 1)] = $(shares(grid));
+    static const uint32_t first[$(entries)] = $(shares(grid));
 @ end
     float *const border = $(shared);
     float *const product = $(own) + $(s.product);
 @ if cores > 1 then
-    if (core == 0) memset(border, 0, $((grid + 2) * (grid + 2) * lde) * sizeof(float));
-    msa_cores_wait(session->team, session, core);
+    if (MSA_FIRST(core)) memset(border, 0, $((grid + 2) * (grid + 2) * lde) * sizeof(float));
+    msa_meet(session, core);
 @ else
     memset(border, 0, $((grid + 2) * (grid + 2) * lde) * sizeof(float));
 @ end
@@ -22,7 +22,7 @@ void $(name)(float *arena, const float *w$(bank_parameter)$(team_parameter))
             $(norm1)(row, w + $(w.norm1), row);
         }
 @ if cores > 1 then
-        msa_cores_wait(session->team, session, core);
+        msa_meet(session, core);
 @ end
         for (size_t y = $(from "first"); y < $(to("first", grid)); ++y) {
             float *const row = out + y * $(grid * lde);
@@ -34,7 +34,7 @@ void $(name)(float *arena, const float *w$(bank_parameter)$(team_parameter))
             $(norm2)(row, w + $(w.norm2), row);
         }
 @ if cores > 1 and slices > 1 then
-        if (slice < $(slices - 1)) msa_cores_wait(session->team, session, core);
+        if (slice < $(slices - 1)) msa_meet(session, core);
 @ end
     }
 }

@@ -5,12 +5,12 @@
 bool $(name)(float *arena, msa_stream *stream$(core_parameter))
 {
 @ if cores > 1 then
-    static const uint32_t first[$(cores + 1)] = $(shares(grid));
+    static const uint32_t first[$(entries)] = $(shares(grid));
 @ end
     float *const border = $(shared), *const product = $(own) + $(s.product);
     const float *const x = arena + $(at.x);
     float *const out = arena + $(at.embedding);
-    $(cores > 1 and "if (core == 0) " or "")memset(border, 0, $((grid + 2) * (grid + 2) * lde) * sizeof(float));
+    $(cores > 1 and "if (MSA_FIRST(core)) " or "")memset(border, 0, $((grid + 2) * (grid + 2) * lde) * sizeof(float));
     const float *w = msa_stream_next(stream);
     if (w == NULL) return false;
     const float *const held = msa_stream_next(stream);

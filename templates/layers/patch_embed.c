@@ -7,7 +7,7 @@ typedef char msa_resizer_fits[MSA_RESIZE_WORK_BYTES($(size)) <= $(resizer_bytes)
 msa_status $(name)(float *arena, const float *w$(bank_parameter), const msa_image *image$(core_parameter))
 {
 @ if cores > 1 then
-    static const uint32_t first[$(cores + 1)] = $(shares(grid));
+    static const uint32_t first[$(entries)] = $(shares(grid));
 @ end
     float *const scratch = $(own);
     float *const a = scratch + $(s.a), *const y = scratch + $(s.y), *const product = scratch + $(s.product);

@@ -8,7 +8,7 @@ typedef char msa_resizer_fits[MSA_RESIZE_WORK_BYTES($(size)) <= $(resizer_bytes)
 msa_status $(name)(float *arena, msa_stream *stream, const msa_image *image$(core_parameter))
 {
 @ if cores > 1 then
-    static const uint32_t first[$(cores + 1)] = $(shares(grid));
+    static const uint32_t first[$(entries)] = $(shares(grid));
 @ end
     float *const scratch = $(own);
     float *const a = scratch + $(s.a), *const product = scratch + $(s.product);

@@ -3,14 +3,14 @@
  * in turn, $(chunk) tokens at a time as far as `count` goes.$(cores > 1 and " Core 0 works, the others wait for the pieces with it." or "") False if weights did not come. */
 bool $(name)(float *arena, msa_stream *stream, size_t count$(core_parameter))
 {
-@ local limit = cores > 1 and "core == 0 && " or ""
+@ local limit = cores > 1 and "MSA_FIRST(core) && " or ""
     float *const scratch = $(shared), *const y = scratch + $(s.y), *const queries = arena + $(at.queries);
     const float *w = msa_stream_next(stream);
     if (w == NULL) return false;
     const float *const held = msa_stream_next(stream);
     if (held == NULL) return false;
 @ if cores > 1 then
-    if (core == 0) memset(y, 0, $(rows * lde) * sizeof(float));
+    if (MSA_FIRST(core)) memset(y, 0, $(rows * lde) * sizeof(float));
 @ else
     memset(y, 0, $(rows * lde) * sizeof(float));
 @ end

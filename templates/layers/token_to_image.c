@@ -16,7 +16,7 @@ void $(name)_prepare(float *arena, const float *w$(bank_parameter), const float 
     (void)bank; /* of what the banks differ in, nothing may be read here */
 @   end
 @   if cores > 1 then
-    static const uint32_t blocks[$(cores + 1)] = $(shares(image_tokens // block, block));
+    static const uint32_t blocks[$(entries)] = $(shares(image_tokens // block, block));
 @   end
     const float *const keys = arena + $(at.keys);
     float *const scratch = $(own), *const kp = ready, *const vp = ready + $(heads * K_size);
@@ -29,8 +29,8 @@ void $(name)_prepare(float *arena, const float *w$(bank_parameter), const float 
 void $(name)(float *arena, const float *w$(bank_parameter), const float *position, size_t count$(ready and ", const float *ready" or "")$(team_parameter))
 {
 @ if cores > 1 then
-    static const uint32_t blocks[$(cores + 1)] = $(shares(image_tokens // block, block));
-    static const uint32_t heads[$(cores + 1)] = $(shares(heads));
+    static const uint32_t blocks[$(entries)] = $(shares(image_tokens // block, block));
+    static const uint32_t heads[$(entries)] = $(shares(heads));
 @ end
     float *const scratch = $(own), *const all = $(shared);
     const float *const tokens = arena + $(at.tokens), *const keys = arena + $(at.keys);
@@ -54,7 +54,7 @@ void $(name)(float *arena, const float *w$(bank_parameter), const float *positio
 @ end
 @ local pad = cores > 1 and "    " or ""
 @ if cores > 1 then
-    if (core == 0) {
+    if (MSA_FIRST(core)) {
 @ end
 $(pad)    for (size_t i = 0; i < $(rows) && i < count; i += $(chunk)) {
 $(pad)        $(sum)(queries + i * $(lde), tokens + i * $(lde), positioned);
@@ -63,14 +63,14 @@ $(pad)        $(scale)(q + i * $(ldi));
 $(pad)    }
 @ if cores > 1 then
     }
-    msa_cores_wait(session->team, session, core);
+    msa_meet(session, core);
 @ end
     for (size_t h = $(from "heads"); h < $(to("heads", heads)); ++h) {
         for (size_t i = 0; i < $(rows) && i < count; i += $(chunk)) $(attend)(q + i * $(ldi) + h * $(d), k_image + h * $(K_size), v_image + h * $(V_size), scratch + $(p.logits), scratch + $(p.acc), scratch + $(p.stat), o + i * $(ldi) + h * $(d));
     }
 @ if cores > 1 then
-    msa_cores_wait(session->team, session, core);
-    if (core != 0) return;
+    msa_meet(session, core);
+    if (!MSA_FIRST(core)) return;
 @ end
     for (size_t i = 0; i < $(rows) && i < count; i += $(chunk)) {
         $(out)(o + i * $(ldi), w + $(w.out), w + $(w.out_bias), y);

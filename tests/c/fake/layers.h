@@ -143,9 +143,11 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
 #endif
 
 /* The answer is right while the bank's prompt table starts with no negative number. */
-msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank)
+msa_status msa_known_answer(msa_session *s)
 {
-    arena[0] = weights[(MSA_PROMPT_TABLE_OFFSET + bank * MSA_PROMPT_BANK_STRIDE) / 4];
+    const float *const weights = (const float *)(const void *)s->weights;
+    float *const arena = (float *)(void *)s->arena;
+    arena[0] = weights[(MSA_PROMPT_TABLE_OFFSET + s->bank * MSA_PROMPT_BANK_STRIDE) / 4];
     return arena[0] < 0.0f ? MSA_E_SELF_TEST : MSA_OK;
 }
 

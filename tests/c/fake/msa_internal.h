@@ -32,6 +32,7 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer);
 msa_status msa_encode_layers(msa_session *s, const msa_image *image);
 msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt);
 #endif
-msa_status msa_known_answer(float *arena, const float *weights, uint32_t bank);
+msa_status msa_known_answer(msa_session *s);
+uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t slice, uint32_t width, uint32_t height);
 
 #endif

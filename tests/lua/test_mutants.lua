@@ -1,0 +1,162 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What the self-test covers: each statement of the generated and the runtime's functions is left out in turn, and msa_self_test must notice.
+-- All mutants are one program, which takes a number: the statement that it leaves out. A function of which no statement is missed is not covered.
+-- CHECK_MUTANTS=all: more models, and each statement that nobody missed.
+
+local spec = require "spec"
+local describe, it = spec.describe, spec.it
+local sys = spec.host "msagen.sys"
+if not sys then return end
+local tiny = require "tiny_model"
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-mutants-")
+sys.cleanup(work)
+local all = os.getenv "CHECK_MUTANTS" == "all"
+
+-- Prints the numbers of the mutants that pass the self-test. One that does not end is noticed by a product's watchdog.
+local MAIN = [[
+#define _DEFAULT_SOURCE
+#define _ISOC11_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "msa_model.h"
+unsigned mutant;
+static unsigned char arena[MSA_MODEL_ARENA_BYTES + 4096] __attribute__((aligned(64)));
+int main(int argc, char **argv)
+{
+    void *const weights = aligned_alloc(64, (MSA_MODEL_WEIGHTS_BYTES + 63) / 64 * 64);
+    FILE *const file = argc == 3 ? fopen(argv[1], "rb") : NULL;
+    if (weights == NULL || file == NULL || fread(weights, 1, MSA_MODEL_WEIGHTS_BYTES, file) != MSA_MODEL_WEIGHTS_BYTES) return 2;
+    static msa_session s;
+    if (msa_open(&s, arena, sizeof arena, weights, MSA_MODEL_WEIGHTS_BYTES) != MSA_OK) return 3;
+    for (int n = 0; n <= atoi(argv[2]); ++n) {
+        const pid_t child = fork();
+        int status = 0;
+        if (child == 0) {
+            const struct rlimit none = {0, 0};
+            const struct itimerval most = {{0, 0}, {0, 500000}}; /* of processor time, many times what it takes */
+            setrlimit(RLIMIT_CORE, &none);
+            setitimer(ITIMER_PROF, &most, NULL);
+            mutant = (unsigned)n;
+            _exit(msa_self_test(&s) == MSA_OK ? 0 : 1);
+        }
+        if (child < 0 || waitpid(child, &status, 0) != child) return 4;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) printf("%d\n", n);
+    }
+    return 0;
+}
+]]
+
+local FILES = { "msa_kernels.c", "msa_encoder.c", "msa_decoder.c", "msa_image.c", "msa_prompt.c" }
+
+-- Functions that the self-test cannot call or whose result is no part of a mask, and why; patterns.
+local EXEMPT = {
+  { "^msa_block_%d+_", "runs a whole encoder layer: loops over windows and blocks of tokens, whose kernels are all tested by themselves" },
+  { "^msa_encode_layers$", "runs the whole encoder: calls the layers in turn" },
+  { "^msa_image_check$", "refuses images; computes nothing" },
+  { "^msa_prompt_check$", "refuses prompts; computes nothing" },
+  { "^within$", "refuses prompts; computes nothing" },
+  { "_as_written$", "asks about the compiler's flags; computes nothing" },
+}
+
+local function exempt(name)
+  for _, e in ipairs(EXEMPT) do
+    if name:match(e[1]) then return e[2] end
+  end
+end
+
+local DECLARES = { "const", "float", "double", "size_t", "uint8_t", "uint16_t", "uint32_t", "int32_t", "int8_t", "static", "bool", "return", "else", "break", "continue", "msa_vec",
+  "msa_status", "msa_resizer", "typedef", "extern", "triangle", "between", "volatile", "struct", "msa_piece", "msa_stream" }
+local declares = {}
+for _, word in ipairs(DECLARES) do declares[word] = true end
+
+--- A file's text with each statement of its functions behind a question; list gets { number -> {file, function, text} }.
+local function questioned(text, file, list)
+  -- A call that goes on in the next line is one statement.
+  text = text:gsub("(\n%s+[%w_]+%([^;{}\n]*,)\n%s+([^;{}\n]*%);)", "%1 %2")
+  local out, name, depth, lines = {}, nil, 0, {}
+  for line in text:gmatch "([^\n]*)\n" do lines[#lines + 1] = line end
+  for i, line in ipairs(lines) do
+    local opens = line:match "^[%w_][%w_ %*]-([%w_]+)%(.*[%),]%s*$" or line:match "^[%w_][%w_ %*]-([%w_]+)%(.*%)%s*{?$"
+    if opens and depth == 0 and not line:find ";" then name = opens end
+    local indent, statement = line:match "^(%s+)(%S.*;)%s*$"
+    statement = statement or line:match "^%s+(%S.*;)%s*/%*.*%*/%s*$"
+    local word = statement and statement:match "^[%a_][%w_]*"
+    local complete = statement and select(2, statement:gsub("%(", "")) == select(2, statement:gsub("%)", "")) and not statement:match "^%(void%)"
+    local before, after = lines[i - 1] or "", lines[i + 1] or ""
+    -- Not a line that goes on from the one before, nor one with an else behind it.
+    local begins = before:match "[;{}]%s*$" or before:match "%*/%s*$" or before:match "^%s*$" or before:match "^%s*#" or before:match "%)%s*$"
+    if complete and depth > 0 and name and (not word or not declares[word]) and begins and not after:match "^%s*else" and not statement:find "[{}]" then
+      list[#list + 1] = { file = file, name = name, text = statement }
+      out[i] = ("%sif (mutant != %du) { %s }"):format(indent or "    ", #list, statement)
+    else
+      out[i] = line
+    end
+    local code = line:gsub('"[^"]*"', ""):gsub("/%*.-%*/", "")
+    depth = depth + select(2, code:gsub("{", "")) - select(2, code:gsub("}", ""))
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+-- Names of the functions that a file defines.
+local function functions(text)
+  local list = {}
+  for name in text:gmatch "\n[%w_][%w_ %*]-([%w_]+)%([^;{}]-%)%s*\n{" do list[#list + 1] = name end
+  return list
+end
+
+--- Build, make mutants, run them. @return statements, survivors { number -> true }, functions { {file, name} }
+local function mutants(device, dir, board)
+  device.board = board
+  tiny.build(device, dir)
+  local list, defined = {}, {}
+  for _, file in ipairs(FILES) do
+    local path = dir .. "/" .. file
+    local text = sys.read_file(path)
+    for _, name in ipairs(functions(text)) do defined[#defined + 1] = { file = file, name = name } end
+    sys.write_file(path, "extern unsigned mutant;\n" .. questioned(text, file, list))
+  end
+  sys.write_file(work .. "/main.c", MAIN)
+  tiny.must { "make", "-C", dir, "-j2", "CFLAGS=-O1 -w", "lib" }
+  tiny.must { "gcc", "-std=c99", "-I", dir, "-o", dir .. "/mutants", work .. "/main.c", dir .. "/libmsa_model.a" }
+  local survivors = {}
+  for n in tiny.must({ dir .. "/mutants", dir .. "/msa_weights.bin", tostring(#list) }):gmatch "%d+" do survivors[tonumber(n)] = true end
+  return list, survivors, defined
+end
+
+local boards = tiny.boards()
+local cases = { { "adapted", boards[#boards].name, depth = 3 } }
+if all then
+  for _, name in ipairs { "adapted", "plain", "late", "broad", "wide" } do cases[#cases + 1] = { name, boards[#boards].name } end
+  cases[#cases + 1] = { "adapted", "generic-c99" }
+end
+
+for _, case in ipairs(cases) do
+  describe(("the self-test of %s on %s"):format(case[1], case[2]), function()
+    local device = tiny.device(work, case[1])
+    device.depth = case.depth
+    local list, survivors, defined = mutants(device, ("%s/%s-%s-%s"):format(work, case[1], case.depth or 1, case[2]), case[2])
+    it("passes where nothing is left out", function() assert(survivors[0]) end)
+    local count, missed, noticed = {}, {}, 0
+    for n, m in ipairs(list) do
+      count[m.name] = (count[m.name] or 0) + 1
+      if survivors[n] then missed[m.name] = (missed[m.name] or 0) + 1 else noticed = noticed + 1 end
+      if survivors[n] and all and not exempt(m.name) then print(("  not missed: %s: %s: %s"):format(m.file, m.name, m.text)) end
+    end
+    it("notices what each function leaves out", function()
+      local bad, exempted = {}, {}
+      for _, f in ipairs(defined) do
+        local why = exempt(f.name)
+        if why then exempted[#exempted + 1] = f.name
+        elseif count[f.name] and count[f.name] == (missed[f.name] or 0) then bad[#bad + 1] = f.file .. ": " .. f.name end
+        if why and all then print(("  exempt: %s: %s"):format(f.name, why)) end
+      end
+      if all then print(("  %d functions, %d exempt; %d of %d statements missed when left out"):format(#defined, #exempted, noticed, #list)) end
+      assert(#defined > 60 and #list > 300, "too little was found to leave out")
+      assert(#bad == 0, "not noticed: " .. table.concat(bad, ", "))
+    end)
+  end)
+end
