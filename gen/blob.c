@@ -22,7 +22,7 @@ static const uint64_t PART_MAX = UINT64_C(1) << 48;
 struct msagen_blob {
     char *path;
     struct msagen_outfile *file;
-    struct msagen_sha256 hash;
+    struct sha256_ctx hash;
     uint32_t room, count;
     struct msagen_blob_segment *segments;
     char arith[MSAGEN_BLOB_ARITH];
@@ -69,7 +69,7 @@ struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint
         return NULL;
     }
     memcpy(b->arith, arith, strlen(arith));
-    msagen_sha256_init(&b->hash);
+    sha256_init(&b->hash);
     b->file = msagen_outfile_open(path, error, error_bytes);
     if (!b->file) {
         msagen_blob_free(b);
@@ -87,7 +87,7 @@ static void append(struct msagen_blob *b, const void *data, size_t bytes)
     struct msagen_blob_segment *s = &b->segments[b->count - 1];
     s->crc = msagen_crc32c(s->crc, data, bytes);
     s->bytes += bytes;
-    msagen_sha256_update(&b->hash, data, bytes);
+    sha256_update(&b->hash, bytes, data);
     msagen_outfile_write(b->file, data, bytes);
 }
 
@@ -299,7 +299,7 @@ int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, un
 {
     if (!b->file)
         return refuse(error, error_bytes, "%s: closed already", b->path);
-    msagen_sha256_final(&b->hash, hash);
+    sha256_digest(&b->hash, SHA256_DIGEST_SIZE, hash);
     if (model_hash)
         memcpy(hash, model_hash, 32);
     *bytes = msagen_outfile_size(b->file);

@@ -98,18 +98,18 @@ static int push_hash(lua_State *L, const struct msagen_checkpoint *c)
     enum { PART = 4 << 20 };
     size_t bytes;
     const unsigned char *data = msagen_checkpoint_bytes(c, &bytes);
-    struct msagen_sha256 hash;
-    msagen_sha256_init(&hash);
+    struct sha256_ctx hash;
+    sha256_init(&hash);
     while (bytes > 0) {
         const size_t part = bytes < PART ? bytes : PART;
-        msagen_sha256_update(&hash, data, part);
+        sha256_update(&hash, part, data);
         msagen_checkpoint_release(c, data, part);
         data += part;
         bytes -= part;
     }
     unsigned char digest[32];
     char text[65];
-    msagen_sha256_final(&hash, digest);
+    sha256_digest(&hash, SHA256_DIGEST_SIZE, digest);
     msagen_hex(digest, text);
     lua_pushstring(L, text);
     return 1;

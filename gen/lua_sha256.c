@@ -12,11 +12,11 @@
 
 #define KIND "msagen.sha256"
 
-static int push_hex(lua_State *L, struct msagen_sha256 *h)
+static int push_hex(lua_State *L, struct sha256_ctx *h)
 {
     unsigned char digest[32];
     char text[65];
-    msagen_sha256_final(h, digest);
+    sha256_digest(h, SHA256_DIGEST_SIZE, digest);
     msagen_hex(digest, text);
     lua_pushstring(L, text);
     return 1;
@@ -26,9 +26,9 @@ static int hex(lua_State *L)
 {
     size_t bytes;
     const char *data = luaL_checklstring(L, 1, &bytes);
-    struct msagen_sha256 h;
-    msagen_sha256_init(&h);
-    msagen_sha256_update(&h, data, bytes);
+    struct sha256_ctx h;
+    sha256_init(&h);
+    sha256_update(&h, bytes, (const uint8_t *)data);
     return push_hex(L, &h);
 }
 
@@ -38,15 +38,15 @@ static int file(lua_State *L)
     char error[MSAGEN_ERROR_BYTES];
     unsigned char part[65536];
     struct stat st;
-    struct msagen_sha256 h;
+    struct sha256_ctx h;
     const int fd = msagen_infile_open(path, &st, error, sizeof error);
     if (fd < 0)
         return 0;
-    msagen_sha256_init(&h);
+    sha256_init(&h);
     ssize_t n;
     while ((n = read(fd, part, sizeof part)) > 0 || (n < 0 && errno == EINTR))
         if (n > 0)
-            msagen_sha256_update(&h, part, (size_t)n);
+            sha256_update(&h, (size_t)n, part);
     const int why = errno;
     close(fd);
     return n < 0 ? msagen_fail(L, "%s: cannot be read: %s", path, strerror(why)) : push_hex(L, &h);
@@ -54,7 +54,7 @@ static int file(lua_State *L)
 
 static int new(lua_State *L)
 {
-    msagen_sha256_init(lua_newuserdatauv(L, sizeof(struct msagen_sha256), 0));
+    sha256_init(lua_newuserdatauv(L, sizeof(struct sha256_ctx), 0));
     luaL_setmetatable(L, KIND);
     return 1;
 }
@@ -62,9 +62,9 @@ static int new(lua_State *L)
 static int update(lua_State *L)
 {
     size_t bytes;
-    struct msagen_sha256 *h = luaL_checkudata(L, 1, KIND);
+    struct sha256_ctx *h = luaL_checkudata(L, 1, KIND);
     const char *data = luaL_checklstring(L, 2, &bytes);
-    msagen_sha256_update(h, data, bytes);
+    sha256_update(h, bytes, (const uint8_t *)data);
     lua_settop(L, 1);
     return 1;
 }
@@ -72,7 +72,7 @@ static int update(lua_State *L)
 /* Of what came so far; more may follow. */
 static int hex_so_far(lua_State *L)
 {
-    struct msagen_sha256 copy = *(struct msagen_sha256 *)luaL_checkudata(L, 1, KIND);
+    struct sha256_ctx copy = *(struct sha256_ctx *)luaL_checkudata(L, 1, KIND);
     return push_hex(L, &copy);
 }
 

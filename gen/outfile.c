@@ -177,19 +177,19 @@ int msagen_outfile_failed(const struct msagen_outfile *f)
 
 int msagen_outfile_hash(struct msagen_outfile *f, unsigned char digest[32])
 {
-    struct msagen_sha256 hash;
-    msagen_sha256_init(&hash);
+    struct sha256_ctx hash;
+    sha256_init(&hash);
     flush(f);
     for (uint64_t at = 0; at < f->size && !f->why;) {
         const ssize_t n = pread(f->fd, f->buffer, BUFFER, (off_t)at);
         if (n > 0) {
-            msagen_sha256_update(&hash, f->buffer, (size_t)n);
+            sha256_update(&hash, (size_t)n, f->buffer);
             at += (uint64_t)n;
         } else if (n == 0 || errno != EINTR) {
             f->why = n == 0 ? EIO : errno;
         }
     }
-    msagen_sha256_final(&hash, digest);
+    sha256_digest(&hash, SHA256_DIGEST_SIZE, digest);
     return f->why ? -1 : 0;
 }
 

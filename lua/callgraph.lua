@@ -72,6 +72,9 @@ function callgraph.symbols(text)
   return functions, objects
 end
 
+-- A clone's name without the numbers of its endings, which symbols have all of (f.constprop.0.isra.0) and -fstack-usage some (f.constprop.isra).
+local function unnumbered(name) return (name:gsub("%.%d+", "")) end
+
 --- Frames by function, from a .su file.
 function callgraph.frames(text, file)
   local frames = {}
@@ -80,6 +83,7 @@ function callgraph.frames(text, file)
     if not name then fail("%s: expected a function, its bytes and their kind, found %s", file, line) end
     -- "dynamic,bounded": the worst of what aligning the stack may waste, or arguments on it, are in the number.
     if kind ~= "static" and kind ~= "dynamic,bounded" then fail("%s: %s: expected a stack of fixed size, found one that is %s", file, name, kind) end
+    name = unnumbered(name)
     frames[name] = math.max(frames[name] or 0, math.tointeger(bytes))
   end
   return frames
@@ -87,6 +91,7 @@ end
 
 -- A function's frame: compilers add endings to the names of what they have cloned or parted.
 local function frame_of(frames, name)
+  name = unnumbered(name)
   while name and not frames[name] do name = name:match "^(.+)%.[^.]*$" end
   return name and frames[name]
 end
