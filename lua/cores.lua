@@ -35,12 +35,11 @@ end
 function cores.loops(n)
   local loops = { cores = n, entries = n + 3, core_parameter = n > 1 and ", uint32_t core" or "", core_argument = n > 1 and ", core" or "",
     team_parameter = n > 1 and ", msa_session *session, uint32_t core" or "" }
-  --- C initialiser of the bounds, each times `scale`.
+  --- C initialiser of `entries` bounds, each times `scale`: those of the team, then those of a core that does everything by itself (MSA_ALONE).
   function loops.shares(count, scale, bounds)
     local list = bounds or cores.split(count, n)
     local out = {}
     for i, b in ipairs(list) do out[i] = ("%d"):format(b * (scale or 1)) end
-    -- Of a core that does everything by itself (MSA_ALONE).
     table.move({ out[1], out[#list] }, 1, 2, #out + 1, out)
     return "{" .. table.concat(out, ", ") .. "}"
   end
