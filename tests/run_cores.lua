@@ -10,7 +10,7 @@ local work = tally.folder "cores"
 
 -- Each kind of network, with numbers that divide its blocks of tokens, heads, windows and rows, and numbers that do not.
 local spread = {
-  { "sam-2d", { 2, 3, 4, 5, 6, 7, 8 } },
+  { "sam-2d", { 2, 3, 4, 8 } },
   { "msa-2025-2d", { 3, 8 } },
   { "msa-paper-2d", { 5 } },
   { "msa-2023-3d-two-chunks", { 4, 7 } },

@@ -52,12 +52,12 @@ int main(int argc, char **argv)
 -- The Makefile's flags and none of the board's optimisation; then what a build of one's own may say instead. Those marked > are whole
 -- compilations that tell little more than others: CHECK_FLAGS=all has them, too.
 local STRICT = "-std=c99 -ffp-contract=off -fno-math-errno"
-local BOTH = { "-std=gnu99", "> -std=c99", "-std=c99 -ffp-contract=fast", "> -std=gnu99 -ffp-contract=fast", "> -std=c99 -ffp-contract=on", STRICT .. " -ffast-math", STRICT .. " -Ofast",
+local BOTH = { "> -std=gnu99", "> -std=c99", "-std=c99 -ffp-contract=fast", "> -std=gnu99 -ffp-contract=fast", "> -std=c99 -ffp-contract=on", STRICT .. " -ffast-math", STRICT .. " -Ofast",
   STRICT .. " -ffinite-math-only", "> " .. STRICT .. " -fassociative-math", STRICT .. " -fassociative-math -fno-signed-zeros -fno-trapping-math", STRICT .. " -freciprocal-math",
-  STRICT .. " -fno-signed-zeros", STRICT .. " -funsafe-math-optimizations", "> " .. STRICT .. " -fsingle-precision-constant", "> " .. STRICT .. " -frounding-math",
+  "> " .. STRICT .. " -fno-signed-zeros", STRICT .. " -funsafe-math-optimizations", "> " .. STRICT .. " -fsingle-precision-constant", "> " .. STRICT .. " -frounding-math",
   "> " .. STRICT .. " -fno-trapping-math", "> " .. STRICT .. " -mrecip" }
 local FLAGS = {
-  gcc = { STRICT .. " -fsingle-precision-constant", STRICT .. " -mfpmath=387", STRICT .. " -mfpmath=both", "> " .. STRICT .. " -fexcess-precision=fast", "> " .. STRICT .. " -Ofast -fno-fast-math" },
+  gcc = { "> " .. STRICT .. " -fsingle-precision-constant", STRICT .. " -mfpmath=387", STRICT .. " -mfpmath=both", "> " .. STRICT .. " -fexcess-precision=fast", "> " .. STRICT .. " -Ofast -fno-fast-math" },
   ["clang-14"] = { STRICT .. " -ffp-model=fast", "> " .. STRICT .. " -fapprox-func", "> " .. STRICT .. " -fno-honor-nans -fno-honor-infinities",
     "> " .. STRICT .. " -fdenormal-fp-math=preserve-sign", "> " .. STRICT .. " -ffp-model=strict" },
 }
