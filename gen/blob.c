@@ -24,6 +24,7 @@ struct msagen_blob {
     struct msagen_outfile *file;
     struct sha256_ctx hash;
     uint32_t room, count;
+    uint32_t part_crc; /* of the part that is being written */
     struct msagen_blob_segment *segments;
     char arith[MSAGEN_BLOB_ARITH];
     float batch[BATCH];
@@ -82,7 +83,8 @@ struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint
     return b;
 }
 
-static void append(struct msagen_blob *b, const void *data, size_t bytes)
+/* Bytes of the segment that are no part's. */
+static void append_padding(struct msagen_blob *b, const void *data, size_t bytes)
 {
     struct msagen_blob_segment *s = &b->segments[b->count - 1];
     s->crc = msagen_crc32c(s->crc, data, bytes);
@@ -91,10 +93,17 @@ static void append(struct msagen_blob *b, const void *data, size_t bytes)
     msagen_outfile_write(b->file, data, bytes);
 }
 
+static void append(struct msagen_blob *b, const void *data, size_t bytes)
+{
+    b->part_crc = msagen_crc32c(b->part_crc, data, bytes);
+    append_padding(b, data, bytes);
+}
+
 static void align(struct msagen_blob *b)
 {
     static const unsigned char zeros[MSAGEN_BLOB_ALIGN];
-    append(b, zeros, (size_t)(MSAGEN_BLOB_ALIGN - msagen_outfile_size(b->file) % MSAGEN_BLOB_ALIGN) % MSAGEN_BLOB_ALIGN);
+    const uint64_t past = msagen_outfile_size(b->file) % MSAGEN_BLOB_ALIGN;
+    append_padding(b, zeros, (size_t)((MSAGEN_BLOB_ALIGN - past) % MSAGEN_BLOB_ALIGN));
 }
 
 int msagen_blob_segment(struct msagen_blob *b, const char *name, char *error, size_t error_bytes)
@@ -122,11 +131,14 @@ static int part_begin(struct msagen_blob *b, const char *what, uint64_t rows, ui
         return refuse(error, error_bytes, "%s: %s: too large for a blob", b->path, what);
     part->offset = msagen_outfile_size(b->file);
     part->bytes = rows * stride * 4;
+    b->part_crc = 0;
     return 0;
 }
 
-static int part_end(struct msagen_blob *b, const struct msagen_tensor *t, char *error, size_t error_bytes)
+static int part_end(struct msagen_blob *b, const struct msagen_tensor *t, struct msagen_blob_part *part, char *error,
+                    size_t error_bytes)
 {
+    part->crc = b->part_crc;
     align(b);
     if (t)
         msagen_tensor_forget(t);
@@ -202,7 +214,7 @@ int msagen_blob_panels(struct msagen_blob *b, const struct msagen_tensor *m, str
             append(b, b->batch, n * sizeof(float));
         }
     }
-    return part_end(b, m, error, error_bytes);
+    return part_end(b, m, part, error, error_bytes);
 }
 
 static void append_zeros(struct msagen_blob *b, uint64_t floats)
@@ -248,7 +260,7 @@ int msagen_blob_rows(struct msagen_blob *b, const struct msagen_tensor *m, int64
                 return -1;
             append_zeros(b, (uint64_t)(stride - columns));
         }
-        return part_end(b, m, error, error_bytes);
+        return part_end(b, m, part, error, error_bytes);
     }
     const int64_t step = stride ? BATCH / stride : 0;
     memset(b->batch, 0, sizeof b->batch);
@@ -260,7 +272,7 @@ int msagen_blob_rows(struct msagen_blob *b, const struct msagen_tensor *m, int64
             return refuse_value(m, error, error_bytes);
         append(b, b->batch, n * sizeof(float));
     }
-    return part_end(b, m, error, error_bytes);
+    return part_end(b, m, part, error, error_bytes);
 }
 
 int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int64_t pad_to, struct msagen_blob_part *part,
@@ -274,7 +286,7 @@ int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int
         return -1;
     if (pad_to > numel)
         append_zeros(b, (uint64_t)(pad_to - numel));
-    return part_end(b, t, error, error_bytes);
+    return part_end(b, t, part, error, error_bytes);
 }
 
 int msagen_blob_bytes(struct msagen_blob *b, const void *data, size_t bytes, struct msagen_blob_part *part, char *error,
@@ -284,7 +296,7 @@ int msagen_blob_bytes(struct msagen_blob *b, const void *data, size_t bytes, str
         return -1;
     part->bytes = bytes;
     append(b, data, bytes);
-    return part_end(b, NULL, error, error_bytes);
+    return part_end(b, NULL, part, error, error_bytes);
 }
 
 static unsigned char *put(unsigned char *p, uint64_t value, int bytes)

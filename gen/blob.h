@@ -38,9 +38,10 @@ struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint
  * blob can only be aborted. */
 int msagen_blob_segment(struct msagen_blob *b, const char *name, char *error, size_t error_bytes);
 
-/* A part of the current segment: where it lies in the file and its bytes, padding to 64 not counted. */
+/* A part of the current segment: where it lies in the file, its bytes, padding to 64 not counted, and their CRC-32C. */
 struct msagen_blob_part {
     uint64_t offset, bytes;
+    uint32_t crc;
 };
 
 /* Writers. Each value is rounded to float32, |w| < 2^-60 becomes +0; NaN, infinity and what float32 cannot hold are refused,

@@ -58,7 +58,8 @@ static int push_part(lua_State *L, int status, const struct msagen_blob_part *pa
         return give_up(L, error);
     lua_pushinteger(L, (lua_Integer)part->offset);
     lua_pushinteger(L, (lua_Integer)part->bytes);
-    return 2;
+    lua_pushinteger(L, (lua_Integer)part->crc);
+    return 3;
 }
 
 /* blob:segment(name) */
@@ -69,7 +70,7 @@ static int blob_segment(lua_State *L)
     return msagen_blob_segment(b, luaL_checkstring(L, 2), error, sizeof error) == 0 ? 0 : give_up(L, error);
 }
 
-/* blob:panels(matrix) -> offset, bytes */
+/* blob:panels(matrix) -> offset, bytes, CRC-32C of these */
 static int blob_panels(lua_State *L)
 {
     char error[ERROR_TEXT];
@@ -79,7 +80,7 @@ static int blob_panels(lua_State *L)
     return push_part(L, msagen_blob_panels(b, t, &part, error, sizeof error), &part, error);
 }
 
-/* blob:rows(matrix, stride) -> offset, bytes */
+/* blob:rows(matrix, stride) -> offset, bytes, CRC-32C of these */
 static int blob_rows(lua_State *L)
 {
     char error[ERROR_TEXT];
@@ -90,7 +91,7 @@ static int blob_rows(lua_State *L)
     return push_part(L, msagen_blob_rows(b, t, stride, &part, error, sizeof error), &part, error);
 }
 
-/* blob:vector(t [, pad_to]) -> offset, bytes */
+/* blob:vector(t [, pad_to]) -> offset, bytes, CRC-32C of these */
 static int blob_vector(lua_State *L)
 {
     char error[ERROR_TEXT];
@@ -102,7 +103,7 @@ static int blob_vector(lua_State *L)
     return push_part(L, msagen_blob_vector(b, t, pad_to, &part, error, sizeof error), &part, error);
 }
 
-/* blob:bytes(string) -> offset, bytes */
+/* blob:bytes(string) -> offset, bytes, CRC-32C of these */
 static int blob_bytes(lua_State *L)
 {
     char error[ERROR_TEXT];

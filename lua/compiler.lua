@@ -174,6 +174,20 @@ local function stream_of(build)
   return out
 end
 
+-- Which bytes of the blob hold which tensors, and which layer's function reads them.
+local function parts_of(build, blob)
+  local json = require "msagen.json"
+  local list = {}
+  for i, p in ipairs(blob.parts) do
+    list[i] = { role = p.role, tensors = json.array(table.move(p.tensors, 1, #p.tensors, 1, {})), segment = p.segment,
+      offset = p.offset, bytes = p.bytes, crc32c = ("%08x"):format(p.crc), layout = p.layout,
+      shape = json.array(p.shape), stride = p.stride,
+      ["function"] = p.reader, bank = p.bank and build.banks[p.bank].name,
+      text_prompts = p.tensors.texts and json.array(p.tensors.texts) }
+  end
+  return list
+end
+
 -- A step of the plan of the arena, in the numbering of layers: "encode 0"; "tokens" before the decoder, "results" after it.
 local function moment_of(build, step)
   local layers = build.graph.fused
@@ -211,7 +225,9 @@ local function manifest(build, device, blob, info, files)
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
     build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),
-    layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned), segments = json.array(segments), tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,
+    layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned),
+    segments = json.array(segments), parts = json.array(parts_of(build, blob)),
+    tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,
   }
 end
 

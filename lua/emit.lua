@@ -24,25 +24,33 @@ local function dense_position(model)
   return reference.position(gaussian, model.grid):rename(gaussian.name)
 end
 
--- The rows that prompt tokens are made of: gaussian matrix, point embeddings, "not a point", output tokens, text prompts.
+-- The tensors of the checkpoint whose rows prompt tokens are made of, in order; text prompts follow.
+local PROMPT_ROWS = { "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+  "prompt_encoder.point_embeddings.0.weight", "prompt_encoder.point_embeddings.1.weight",
+  "prompt_encoder.point_embeddings.2.weight", "prompt_encoder.point_embeddings.3.weight",
+  "prompt_encoder.not_a_point_embed.weight", "mask_decoder.iou_token.weight", "mask_decoder.mask_tokens.weight" }
+
 local function prompt_rows(model)
   local E = model.out
-  local t, root = model.tensor, "prompt_encoder."
   local values = {}
   local function put(source)
     for _, v in ipairs(source:reshape { source:numel() }:totable()) do values[#values + 1] = v end
   end
-  local function add(name)
+  for _, name in ipairs(PROMPT_ROWS) do
     finite.check(model, name)
-    put(t[name])
+    put(model.tensor[name])
   end
-  add(root .. "pe_layer.positional_encoding_gaussian_matrix")
-  for i = 0, 3 do add(("%spoint_embeddings.%d.weight"):format(root, i)) end
-  add(root .. "not_a_point_embed.weight")
-  add "mask_decoder.iou_token.weight"
-  add "mask_decoder.mask_tokens.weight"
   if model.texts then put(model.texts.matrix) end
   return tensor.from(values, { #values // E, E }):rename "prompt_encoder"
+end
+
+-- The checkpoint's tensors in them, in order; and of the text prompts' file.
+local function prompt_sources(model)
+  local list = {}
+  for i, name in ipairs(PROMPT_ROWS) do list[i] = model.tensor[name] end
+  local names = segment.of(table.unpack(list))
+  names.texts = model.texts and model.texts.sources
+  return names
 end
 
 --- The two segments that are no layer's own: dense positions, and the rows that tokens are made of.
@@ -50,18 +58,20 @@ end
 function emit.tables(model, private)
   local position, prompt = segment.new(private), segment.new(private)
   local once
+  local gaussian = model.tensor["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"]
   position:rows("position", model.grid * model.grid, model.out, kernels.stride(model.out), function()
     once = once or dense_position(model)
     return once
-  end)
+  end, segment.of(gaussian))
   local count = 7 + model.decoder.masks + (model.texts and #model.texts.names or 0)
-  prompt:rows("prompt", count, model.out, model.out, function() return prompt_rows(model) end)
+  prompt:rows("prompt", count, model.out, model.out, function() return prompt_rows(model) end, prompt_sources(model))
   return { position = position, prompt = prompt }
 end
 
 --- Write the blob: a segment a layer, then the dense positions and the prompt's rows.
 -- @param banks the builds of all banks, the first being the one whose graph is emitted
--- @return the blob's report; layers get `weights_at`, floats from its start
+-- @return the blob's report, with `parts`: what segment:write tells of each, its segment, and the layer that reads it;
+-- layers get `weights_at`, floats from its start
 function emit.weights(build, path, progress)
   local graph, banks = build.graph, build.banks
   -- The same layer's segment in another bank.
@@ -77,10 +87,15 @@ function emit.weights(build, path, progress)
   end
   local blob = require("msagen.blob").create(path, { arith = build.board.arithmetic, version = 1 })
   local ok, result = pcall(function()
-    local places = {}
-    local function one(name, seg, others)
+    local places, parts = {}, {}
+    local function one(name, seg, others, reader)
       blob:segment(name)
-      places[name] = seg:write(blob, others)
+      local list
+      places[name], list = seg:write(blob, others)
+      for _, part in ipairs(list) do
+        part.segment, part.reader = name, reader
+        parts[#parts + 1] = part
+      end
     end
     local function others(pick)
       local list = {}
@@ -89,11 +104,12 @@ function emit.weights(build, path, progress)
     end
     for i, L in ipairs(graph.fused) do
       progress(("packing weights: %s"):format(L.name), i, #graph.fused)
-      if L.segment:floats() > 0 then one(L.name, L.segment, others(function(bank) return segment_in(bank, L) end)) end
+      local same = others(function(bank) return segment_in(bank, L) end)
+      if L.segment:floats() > 0 then one(L.name, L.segment, same, L.name) end
     end
     for _, name in ipairs { "position", "prompt" } do one(name, build.tables[name], others(function(bank) return bank.tables[name] end)) end
     local report = blob:close()
-    report.places = places
+    report.places, report.parts = places, parts
     return report
   end)
   if not ok then

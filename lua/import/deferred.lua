@@ -42,9 +42,16 @@ function metatable:__index(method)
   return forward
 end
 
---- like: a tensor of the same name and shape; rows(first, count): those rows as a plain f32 tensor.
-function deferred.new(like, rows)
-  return setmetatable({ name = like.name, dtype = "f32", shape = like.shape, rows = rows }, metatable)
+--- like: a tensor of the same name and shape; rows(first, count): those rows as a plain f32 tensor;
+-- sources(first, count): the names of the tensors that those rows are made of.
+function deferred.new(like, rows, sources)
+  return setmetatable({ name = like.name, dtype = "f32", shape = like.shape, rows = rows, from = sources }, metatable)
+end
+
+--- Names of the tensors that a tensor of either kind, or count of its rows from the first, is made of.
+function deferred.sources(tensor, first, count)
+  if getmetatable(tensor) ~= metatable then return { tensor.name } end
+  return tensor.from(first or 0, count or tensor.shape[1])
 end
 
 --- A plain tensor of either kind.

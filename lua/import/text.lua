@@ -114,7 +114,8 @@ local function check_finite(path, tensor)
   fail("%s: %s: expected finite values, found %s at [%d,%d]", path, names.show(tensor.name), tostring(tensor:get(at // width, at % width)), at // width, at % width)
 end
 
---- The text prompts of a file for a model: {names = array, matrix = f32 [n, model.out]}. Fails with one line where it does not fit.
+--- The text prompts of a file for a model: {names = array, matrix = f32 [n, model.out], sources = names of the
+-- tensors}. Fails with one line where it does not fit.
 -- @param open opens a checkpoint, in the place of msagen.checkpoint's
 function text.load(path, model, open)
   local ckpt = (open or require "msagen.checkpoint".open)(path)
@@ -132,7 +133,7 @@ function text.load(path, model, open)
     rows = matrix:scale(1):rename(matrix.name)
     check_finite(path, rows)
   end
-  return { names = list, matrix = rows }
+  return { names = list, matrix = rows, sources = { matrix.name, projection and projection.name } }
 end
 
 --- C identifiers of names, unique: upper case, _ for what is no letter or digit, _2 and so on behind one that is taken.

@@ -52,7 +52,14 @@ end
 local function folded(name, weight, entries)
   local a = entries[name .. ".lora_A"].found.tensor
   local b = entries[name .. ".lora_B"].found.tensor
-  return deferred.new(weight, (name:match "%.qkv$" and qkv_rows or linear_rows)(weight, b, a))
+  local qkv = name:match "%.qkv$" ~= nil
+  local all = { weight.name, a.name, b.name }
+  local function sources(first, count)
+    local width = b.shape[1] // 2
+    local of_k = qkv and count > 0 and first >= width and first + count <= 2 * width
+    return of_k and { weight.name } or all -- k has no pair
+  end
+  return deferred.new(weight, (qkv and qkv_rows or linear_rows)(weight, b, a), sources)
 end
 
 --- SAM's name -> tensor, for every entry of the network that the build computes with. Names of tensors stay the file's own.

@@ -16,12 +16,14 @@ function layer.prepare(L, ctx)
   local w0, w3, w6 = p["0.weight"], p["3.weight"], p["6.weight"]
   local c1, c2 = w0.shape[1], w3.shape[1]
   local seg = segment.new(L.private)
-  seg:vector("no_mask", E, function() return p.no_mask:reshape { E }:rename(p.no_mask.name) end)
+  seg:vector("no_mask", E, function() return p.no_mask:reshape { E }:rename(p.no_mask.name) end, segment.of(p.no_mask))
   seg:linear("conv0", w0, p["0.bias"])
   seg:norm("norm1", { weight = p["1.weight"], bias = p["1.bias"] })
   -- k runs over (sub-row, sub-column, channel): the order in which the first convolution leaves its results.
-  seg:panels("conv3", 4 * c1, c2, function() return w3:permute { 3, 4, 2, 1 }:reshape { 4 * c1, c2 }:rename(w3.name) end)
-  seg:vector("conv3_bias", c2, function() return p["3.bias"] end)
+  seg:panels("conv3", 4 * c1, c2, function()
+    return w3:permute { 3, 4, 2, 1 }:reshape { 4 * c1, c2 }:rename(w3.name)
+  end, segment.of(w3))
+  seg:vector("conv3_bias", c2, function() return p["3.bias"] end, segment.of(p["3.bias"]))
   seg:norm("norm4", { weight = p["4.weight"], bias = p["4.bias"] })
   seg:linear("conv6", w6, p["6.bias"])
   L.segment = seg

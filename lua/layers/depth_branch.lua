@@ -5,6 +5,7 @@
 local find_grid = require "import.depth".grid
 local kernels = require "kernels"
 local scratch = require "scratch"
+local segment = require "segment"
 local tensor = require "msagen.tensor"
 
 local round16, stride = kernels.round16, kernels.stride
@@ -50,10 +51,16 @@ function branch.prepare(L, ctx, seg)
   local rel_h, rel_w = main.params.rel_pos_h, main.params.rel_pos_w
   local padded = windows * side > g
   if rel_h then
-    seg:rows("depth_rel_h", d, 2 * dh - 1, round16(dh - 1 + round16(dh)), function() return branch.reversed(branch.resampled(rel_h, dh))() end)
-    seg:rows("depth_rel_w", d, 2 * dw - 1, round16(dw - 1 + round16(dw)), function() return branch.reversed(branch.resampled(rel_w, dw))() end)
+    local function table_of(role, t, side)
+      seg:rows(role, d, 2 * side - 1, round16(side - 1 + round16(side)), function()
+        return branch.reversed(branch.resampled(t, side))()
+      end, segment.of(t))
+    end
+    table_of("depth_rel_h", rel_h, dh)
+    table_of("depth_rel_w", rel_w, dw)
   end
-  if padded then seg:vector("depth_pad", C, function() return window.pad == "norm1_bias" and window.params.pad or tensor.zeros { C } end) end
+  local pad = window and window.pad == "norm1_bias" and window.params.pad
+  if padded then seg:vector("depth_pad", C, function() return pad or tensor.zeros { C } end, segment.of(pad)) end
   local p = op.params
   local hidden = seg:linear("depth_fc1", p.D_fc1_weight, p.D_fc1_bias)
   seg:linear("depth_fc2", p.D_fc2_weight, p.D_fc2_bias)

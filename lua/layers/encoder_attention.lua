@@ -6,6 +6,7 @@
 -- full length there are x, o, and keys and values of one head for each core.
 -- Weights that come in pieces turn the loops: a group of heads meets all windows before the next, and the projection's columns all tokens;
 -- an adapter then needs the whole projection at full length, too.
+local deferred = require "import.deferred"
 local depths = require "layers.depth_branch"
 local kernels = require "kernels"
 local segment = require "segment"
@@ -27,9 +28,10 @@ local function tile_rows(height, width)
   return best
 end
 
--- q, k or v of one head as a [C,d] matrix.
+-- q, k or v of one head as a [C,d] matrix, and what it is made of.
 local function head_matrix(weight, d, first)
-  return function() return weight:slice(1, first, d):transpose():rename(weight.name) end
+  local function make() return weight:slice(1, first, d):transpose():rename(weight.name) end
+  return make, deferred.sources(weight, first, d)
 end
 
 local reversed = depths.reversed
@@ -46,7 +48,8 @@ function layer.pieces(L, ctx, seg, dpad)
   local C, heads, weight = ctx.model.dim, op.heads, op.params.weight
   local d = C // heads
   local w = setmetatable({}, { __index = seg.at })
-  if proj.params.bias then seg:vector("proj_bias", C, function() return proj.params.bias end) end
+  local bias = proj.params.bias
+  if bias then seg:vector("proj_bias", C, function() return bias end, segment.of(bias)) end
   local group = stream.group(heads, function(n) return n * 3 * C * dpad end, ctx.limit)
   for h = 0, heads - 1 do
     if h % group == 0 then seg:piece().heads = group end
@@ -87,7 +90,7 @@ function layer.prepare(L, ctx)
       seg:rows(part .. "_bias", heads, d, dpad, function()
         if not bias then return tensor.zeros { heads, d } end
         return bias:slice(1, base, C):reshape { heads, d }:rename(bias.name)
-      end)
+      end, segment.of(bias))
     end
     if window and g % side ~= 0 then -- the same for every padding token: one row a head
       for i, part in ipairs { "k", "v" } do
@@ -97,12 +100,13 @@ function layer.prepare(L, ctx)
           if window.pad == "zero" then return b:rename(weight.name) end
           local n = window.params.pad
           return n:reshape { 1, C }:matmul(weight:slice(1, base, C):transpose()):reshape { heads, d }:add(b):rename(weight.name)
-        end)
+        end, window.pad == "zero" and segment.of(bias)
+          or segment.of(window.params.pad, deferred.sources(weight, base, C), bias))
       end
     end
     if has_rel then
-      seg:rows("rel_h", d, 2 * side - 1, table_width, reversed(rel_h))
-      seg:rows("rel_w", d, 2 * side - 1, table_width, reversed(rel_w))
+      seg:rows("rel_h", d, 2 * side - 1, table_width, reversed(rel_h), segment.of(rel_h))
+      seg:rows("rel_w", d, 2 * side - 1, table_width, reversed(rel_w), segment.of(rel_w))
     end
     local group, columns, w, hidden = nil, nil, seg.at, nil
     if in_pieces then

@@ -17,9 +17,11 @@ function layer.prepare(L, ctx)
   local function sub_pixels(role, op, cin, cout)
     local weight = op.params.weight
     for sub = 0, 3 do
-      seg:panels(role .. sub, cin, cout, function() return weight:slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:rename(weight.name) end)
+      seg:panels(role .. sub, cin, cout, function()
+        return weight:slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:rename(weight.name)
+      end, segment.of(weight))
     end
-    seg:vector(role .. "_bias", cout, function() return op.params.bias end)
+    seg:vector(role .. "_bias", cout, function() return op.params.bias end, segment.of(op.params.bias))
   end
   sub_pixels("up1_", up1, E, c1)
   seg:norm("norm", norm.params)

@@ -20,7 +20,7 @@ local function layout(L, ctx, norm, up, down, adapter)
   seg:piece(true)
   seg:norm("norm", norm.params)
   p.norm = seg:inside "norm"
-  seg:vector("lin2_bias", C, function() return down.params.bias end)
+  seg:vector("lin2_bias", C, function() return down.params.bias end, segment.of(down.params.bias))
   p.lin2_bias = seg:inside "lin2_bias"
   for j = 0, hidden // width - 1 do
     local lin1, bias, lin2 = "lin1_" .. j, "lin1_bias_" .. j, "lin2_" .. j

@@ -18,7 +18,7 @@ function layer.prepare(L, ctx)
   local function tap_panels(tap)
     seg:panels("tap" .. tap, E, E, function()
       return weight:slice(3, tap // 3, 1):slice(4, tap % 3, 1):reshape { E, E }:transpose():rename(weight.name)
-    end)
+    end, segment.of(weight))
   end
   local in_pieces = ctx.in_pieces((C + 9 * E + 4) * panels) and m.depth == 1
   local columns, taps = E, 9

@@ -28,12 +28,13 @@ function layer.prepare(L, ctx)
       for v = 0, 255 do t[#t + 1] = (v - embed.normalise.mean[c]) / embed.normalise.std[c] end
     end
     return tensor.from(t, { 768 })
-  end)
+  end, segment.of())
   local columns = C
   if in_pieces then
     local unit = C % 16 == 0 and 16 or C
     columns = unit * stream.group(C // unit, function(n) return length * kernels.round16(n * unit) end, ctx.limit)
-    if embed.params.bias then seg:vector("proj_bias", C, function() return embed.params.bias end) end
+    local bias = embed.params.bias
+    if bias then seg:vector("proj_bias", C, function() return bias end, segment.of(bias)) end
     for c = 0, C - 1, columns do
       seg:piece()
       seg:outputs("proj_" .. c, embed.params.weight, c, columns)
@@ -43,7 +44,9 @@ function layer.prepare(L, ctx)
   end
   local table_ = position.params.table
   local function positions(role, first, rows)
-    seg:rows(role, rows * g, C, ldc, function() return table_:reshape { g * g, C }:slice(1, first * g, rows * g):rename(table_.name) end)
+    seg:rows(role, rows * g, C, ldc, function()
+      return table_:reshape { g * g, C }:slice(1, first * g, rows * g):rename(table_.name)
+    end, segment.of(table_))
   end
   if in_pieces then
     for y = 0, g - 1, at_once do

@@ -40,12 +40,15 @@ function layer.prepare(L, ctx)
     local hidden, E = p.D_fc1_weight.shape[1], a.E
     local ldh = kernels.stride(hidden)
     -- D_fc1 a + D_fcp p: one sum, so one bias.
-    seg:panels("fc1", E, hidden, function() return p.D_fc1_weight:transpose():rename(p.D_fc1_weight.name) end)
+    local function weight(role, t)
+      seg:panels(role, E, hidden, function() return t:transpose():rename(t.name) end, segment.of(t))
+    end
+    weight("fc1", p.D_fc1_weight)
     seg:vector("fc1_bias", hidden, function()
       local b = p.D_fc1_bias or tensor.zeros { hidden }
       return p.D_fcp_bias and b:add(p.D_fcp_bias):rename(p.D_fcp_bias.name) or b
-    end)
-    seg:panels("fcp", E, hidden, function() return p.D_fcp_weight:transpose():rename(p.D_fcp_weight.name) end)
+    end, segment.of(p.D_fc1_bias, p.D_fcp_bias))
+    weight("fcp", p.D_fcp_weight)
     seg:linear("fc2", p.D_fc2_weight, p.D_fc2_bias)
     s:take("hidden", chunk * ldh)
     s:take("a", chunk * a.lde)

@@ -35,7 +35,7 @@ describe("segment", function()
     local weight = counting(18, 3, 0) -- [N,K]
     equal({ seg:linear("lin", weight, counting(1, 18, 100):reshape { 18 }) }, { 18, 3 })
     seg:norm("norm", { weight = counting(1, 5, 200):reshape { 5 }, bias = counting(1, 5, 300):reshape { 5 } })
-    seg:rows("table", 2, 3, 4, function() return counting(2, 3, 400) end)
+    seg:rows("table", 2, 3, 4, function() return counting(2, 3, 400) end, segment.of())
     equal({ seg.at.lin, seg.at.lin_bias, seg.at.norm, seg.at.table, seg:floats() }, { 0, 96, 128, 160, 176 })
     local path = work .. "/w.bin"
     local blob = require("msagen.blob").create(path, { arith = "test", version = 1 })
@@ -55,10 +55,10 @@ describe("segment", function()
 
   it("refuses a role twice, and a part that is not where it was planned", function()
     local seg = segment.new()
-    seg:vector("a", 3, function() return counting(1, 3, 0):reshape { 3 } end)
+    seg:vector("a", 3, function() return counting(1, 3, 0):reshape { 3 } end, segment.of())
     assert(not pcall(seg.vector, seg, "a", 3))
-    seg:rows("b", 2, 3, 16, function() return counting(5, 3, 0) end) -- more rows than were planned
-    seg:vector("c", 3, function() return counting(1, 3, 0):reshape { 3 } end)
+    seg:rows("b", 2, 3, 16, function() return counting(5, 3, 0) end, segment.of()) -- more rows than were planned
+    seg:vector("c", 3, function() return counting(1, 3, 0):reshape { 3 } end, segment.of())
     local blob = require("msagen.blob").create(work .. "/x.bin", { arith = "test", version = 1 })
     blob:segment "first"
     local ok, problem = pcall(seg.write, seg, blob)

@@ -59,12 +59,17 @@ describe("blob", function()
   it("says where everything is", function()
     local b = blob.create(path "w.bin", { arith = "f32-fma-1", segments = 2 })
     b:segment "one"
-    equal({ b:panels(t) }, { 192, 128 })
-    equal({ b:vector(t:slice(1, 0, 1), 4) }, { 320, 16 })
+    local offset, bytes, crc = b:panels(t)
+    equal({ offset, bytes }, { 192, 128 })
+    local _, _, crc_of_vector = b:vector(t:slice(1, 0, 1), 4)
     b:segment "two"
-    equal({ b:rows(t, 4) }, { 384, 32 })
+    local rows, rows_bytes, crc_of_rows = b:rows(t, 4)
+    equal({ rows, rows_bytes }, { 384, 32 })
     local r = b:close {}
     local file = sys.read_file(path "w.bin")
+    local sum = require "msagen.reference".crc32c
+    equal({ crc, crc_of_vector }, { sum(0, file:sub(193, 320)), sum(0, file:sub(321, 336)) })
+    equal(crc_of_rows, sum(0, file:sub(385, 416)))
     equal({ r.bytes, #file, r.sha256, r.model_hash }, { 448, 448, sha256.hex(file), sha256.hex(file:sub(193)) })
     equal({ r.segments[1].name, r.segments[1].offset, r.segments[1].bytes }, { "one", 192, 192 })
     equal({ r.segments[2].name, r.segments[2].offset, r.segments[2].bytes }, { "two", 384, 64 })
