@@ -14,6 +14,7 @@ local names = require "import.names"
 local network = require "import.network"
 local preparation = require "import.preparation"
 local shapes = require "import.shapes"
+local sizes = require "networks.sizes"
 local warnings = require "import.warnings"
 local weights = require "import.weights"
 local windows = require "import.windows"
@@ -170,14 +171,13 @@ local function match(file, base, dialect, traits, options)
   if #missing > 0 and #beside > 0 then refuse_beside(beside) end
   if #missing > 0 then refuse_missing(file, base, missing, traits, present, spell) end
 
-  local bound = {}
   for _, entry in ipairs(expected) do
     local found = entry.found
     if found then
       if not floating[found.dtype] then
         fail("%s: %s is %s; expected f32, f64, f16 or bf16", found.path, names.show(found.name), found.dtype)
       end
-      local fits, wanted = shapes.fit(entry, found.shape, bound, spell)
+      local fits, wanted = shapes.fit(entry, found.shape, spell)
       if not fits then
         fail("%s: %s is %s; expected %s", found.path, names.show(found.name), shapes.text(found.shape), wanted)
       end
@@ -190,7 +190,7 @@ local function match(file, base, dialect, traits, options)
   end
 
   local value = {}
-  for variable, binding in pairs(bound) do value[variable] = binding.size end
+  for name, size in pairs(expected.sizes) do value[name] = sizes.value(size) end
   return { entries = entries, value = value, counts = counts, spell = spell, expected = expected, both = computing, unknown = beside }
 end
 

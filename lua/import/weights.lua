@@ -52,7 +52,7 @@ end
 local function folded(name, weight, entries)
   local a = entries[name .. ".lora_A"].found.tensor
   local b = entries[name .. ".lora_B"].found.tensor
-  local qkv = name:match "%.qkv$" ~= nil
+  local qkv = entries[name .. ".weight"].lora == "qkv"
   local all = { weight.name, a.name, b.name }
   local function sources(first, count)
     local width = b.shape[1] // 2

@@ -204,8 +204,8 @@ describe("a base", function()
       refuses(function() load(fake.model "msa-2023", { base = backbone(changes) }) end, "base.pth", "expected")
     end
     local list = fake.only(fake.model "msa-2023", kinds[2][2])
-    refuses(function() load(list, { base = backbone { dim = 48, heads = 6 } }) end, "delta.pth: image_encoder.blocks.0.Space_Adapter.D_fc1.weight is [6,24]", "of base.pth")
-    refuses(function() load(list, { base = backbone { blocks = 6 } }) end, "image_encoder.blocks.4.Space_Adapter.D_fc1.weight: expected in the file or in base.pth")
+    refuses(function() load(list, { base = backbone { dim = 48, heads = 6 } }) end, "delta.pth: image_encoder.blocks.0.MLP_Adapter.D_fc1.weight is [6,24]", "of base.pth")
+    refuses(function() load(list, { base = backbone { blocks = 6 } }) end, "image_encoder.blocks.4.MLP_Adapter.D_fc1.weight: expected in the file or in base.pth")
   end)
 
   it("must be a model, and whole enough", function()

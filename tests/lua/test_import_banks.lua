@@ -105,7 +105,7 @@ describe("a bank", function()
 
   it("of another shape is refused, naming the tensor", function()
     refuses(function() check(model("msa-2023", "a.pth"), model("msa-2023", "b.pth", nil, { hidden = 7 })) end,
-      "b.pth: bank neck: image_encoder.blocks.0.Space_Adapter.D_fc1.weight is [7,24]; expected [6,24], as in bank head")
+      "b.pth: bank neck: image_encoder.blocks.0.MLP_Adapter.D_fc1.weight is [7,24]; expected [6,24], as in bank head")
   end)
 
   it("of every shape of the fake model but one is refused", function()
