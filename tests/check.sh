@@ -240,9 +240,9 @@ piece_sanitizers() {
   build=$work/sanitizers MSAGEN=$work/sanitizers/gen/msagen luahost=$work/sanitizers/tests/luahost
   # Those that read what users give; the others compile and run generated code, and little of msagen's own that these do not.
   # shellcheck disable=SC2046
-  piece_lua $(for name in base build_script cli import import_account import_files import_hostile inspect sandbox synth tensor truth; do echo "tests/lua/test_$name.lua"; done)
+  piece_lua $(for name in base build_script import_account import_files import_hostile inspect sandbox synth tensor truth; do echo "tests/lua/test_$name.lua"; done)
   piece_errors
-  CHECK_BOARDS=best piece_demo
+  CHECK_BOARDS=best "$luahost" "$source/tests/run_demo.lua"
 }
 
 fuzz_one() {

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Golden cases on every board: results within the tolerance around float64 truth, one digest for all boards of a class of
+-- Golden cases on the boards: results within the tolerance around float64 truth, one digest for all boards of a class of
 -- arithmetic, compilers and optimisations: that of tests/golden/digests.json, for a class of another definition has another name.
 -- luahost run_golden.lua [CASE-PREFIX...]; DESIGN.md section 3 gives the tolerances.
 local sys = require "msagen.sys"
@@ -22,6 +22,21 @@ local variants = {
   { "gcc -O3", CC = "gcc", CFLAGS = "-O3", board = "generic-c99" },
   { "clang-14 -O2 -march=native", CC = "clang-14", CFLAGS = "-O2 -march=native", board = "generic-c99-nofma" },
 }
+
+--- The boards of a case: the best one and plain C, and of the others one after the other; all for the cases above. `make check-boards`
+-- has every case on every board.
+local turn = 0
+local function chosen(name)
+  if variant_cases[name] then return tally.boards end
+  local list, others = {}, {}
+  for _, board in ipairs(tally.boards) do
+    local always = board.name == tally.best or board.name == "generic-c99"
+    table.insert(always and list or others, board)
+  end
+  if #others > 0 then table.insert(list, others[turn % #others + 1]) end
+  turn = turn + 1
+  return list
+end
 
 --- Largest absolute difference of two NPY files; infinite where a value is NaN or the counts differ.
 local function largest_error(got, reference)
@@ -65,7 +80,7 @@ local function run_case(name, case, folder)
       "--out", fw .. ".got", "--digest" })
   end
 
-  for _, board in ipairs(tally.boards) do
+  for _, board in ipairs(chosen(name)) do
     local title = name .. " on " .. board.name
     if board.missing then
       tally.skip(title, board.missing)
