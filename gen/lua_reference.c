@@ -249,6 +249,32 @@ static int beside(lua_State *L)
     return 1;
 }
 
+/* reference.stacked({x, y, ...}): rows of all, one below the other */
+static int stacked(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    const int count = (int)luaL_len(L, 1);
+    size_t shape[2], rows = 0, width = 0, at = 0;
+    luaL_argcheck(L, count > 0, 1, "a matrix expected");
+    for (int i = 1; i <= count; ++i) {
+        lua_rawgeti(L, 1, i);
+        matrix(L, lua_gettop(L), shape);
+        luaL_argcheck(L, i == 1 || shape[1] == width, 1, "matrices of one width expected");
+        width = shape[1];
+        rows += shape[0];
+        lua_pop(L, 1);
+    }
+    float *y = result(L, rows, width);
+    for (int i = 1; i <= count; ++i) {
+        lua_rawgeti(L, 1, i);
+        const float *from = matrix(L, lua_gettop(L), shape);
+        memcpy(y + at, from, shape[0] * width * sizeof *y);
+        at += shape[0] * width;
+        lua_pop(L, 1);
+    }
+    return 1;
+}
+
 /* reference.packed(x): as weights lie in the blob */
 static int packed(lua_State *L)
 {
@@ -277,7 +303,7 @@ static int crc32c(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values}, {"layernorm", layernorm}, {"attention", attention},
-    {"gelu", gelu}, {"relu", relu}, {"add", add}, {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"packed", packed},
+    {"gelu", gelu}, {"relu", relu}, {"add", add}, {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked}, {"packed", packed},
     {"crc32c", crc32c}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)

@@ -119,23 +119,17 @@ local function sources(device, where)
   return list
 end
 
---- The scheduled build of a device: { model, board, graph, kernels, tables, banks, files }, banks being the builds of all its
--- checkpoints, the first the one whose graph is emitted, files the open checkpoints. Nothing is written, and no weights are packed: of the tensors it
--- reads those that it resamples, tables of relative positions (are they all zero?) and, with banks, all, to compare them.
--- @param draft nothing but sizes is wanted: kernels are not written
-function compiler.schedule(device, where, draft)
+--- The models of a device's checkpoints, in order. @return models, their banks' names (or nil), the open files, the board
+function compiler.models(device, where)
   check_device(device, where)
   local board = device.board and boards.named(device.board, where .. ": board") or boards.best()
-  local options = {}
+  local options, files, models, names = {}, {}, {}, {}
   for key, value in pairs(device) do options[key] = value end
-  local files = {}
   local function open(path, set)
     files[#files + 1] = require("msagen.checkpoint").open(path, set)
     return files[#files]
   end
   options.base = device.base and open(device.base, device.weights_key)
-  local models, names, count, streamed = {}, {}, device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
-  if count > (board.cores or cores.MOST) then fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count) end
   local list = sources(device, where)
   options.several = #list > 1
   for i, source in ipairs(list) do
@@ -143,6 +137,17 @@ function compiler.schedule(device, where, draft)
     if device.text_prompts then model.texts = require("import.text").load(device.text_prompts, model, open) end
     models[i], names[i] = model, source.name
   end
+  return models, names, files, board
+end
+
+--- The scheduled build of a device: { model, board, graph, kernels, tables, banks, files }, banks being the builds of all its
+-- checkpoints, the first the one whose graph is emitted, files the open checkpoints. Nothing is written, and no weights are packed: of the tensors it
+-- reads those that it resamples, tables of relative positions (are they all zero?) and, with banks, all, to compare them.
+-- @param draft nothing but sizes is wanted: kernels are not written
+function compiler.schedule(device, where, draft)
+  local models, names, files, board = compiler.models(device, where)
+  local count, streamed = device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
+  if count > (board.cores or cores.MOST) then fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count) end
   if #models == 1 then
     local build = schedule(models[1], board, models, count, nil, streamed, draft)
     build.board, build.name, build.banks, build.files = board, names[1], { build }, files

@@ -474,7 +474,7 @@ function import.plan(ckpt, options)
     normalise = preparation.normalisations[dialect.normalise], resize = dialect.resize,
     click_order = fit.clicks, training = dialect.training,
     depth = fit.depth, chunk = fit.chunk, volumes = fit.depth > 1 and dialect.volumes or nil,
-    choices = place.choices, candidates = {}, entries = fit.expected,
+    choices = place.choices, candidates = {}, entries = fit.expected, parameters = fit.expected.parameters,
   }
   for i, candidate in ipairs(candidates) do model.candidates[i] = candidate.name end
   if #candidates == 1 then

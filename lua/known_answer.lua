@@ -4,9 +4,13 @@
 -- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole. Matrices repeat a few
 -- rows over and over, so that little has to be computed here of what is much there.
 local branch = require "layers.depth_branch"
+local inputs = require "graph.inputs"
 local interpret = require "interpret"
+local interpreter = require "graph.interpreter"
 local kernels = require "kernels"
+local network = require "network"
 local pictures = require "pictures"
+local sam = require "networks.sam"
 local tensor = require "msagen.tensor"
 
 local known = {}
@@ -20,8 +24,6 @@ known.PROMPTS = {
   { points = { { 3.25, 1.5, 1 }, { 7.5, 6, 0 }, { 0, 0, -1 } }, box = { 1.25, 0.5, 9.75, 6.5 }, mask = true, text = true },
 }
 known.ENLARGED = { side = 12, squares = { 0, 40 }, width = 23, height = 17 }
-
-local function f32(s) return (string.unpack("<f", string.pack("<f", s))) end
 
 --- Byte i of the image, and of what follows it in a volume.
 function known.pixel(i) return (i * 2654435761 & 0xffffffff) >> 24 end
@@ -257,41 +259,6 @@ function Answer:neck(L)
   end
 end
 
--- The tokens of a prompt, as the prompt encoder makes them of places in the image.
-function Answer:prompt_tokens(prompt)
-  local R, model = self.R, self.model
-  local embeddings, E, side = R.packed(self.tables.prompt.parts[1].make()), model.out, model.image_size
-  local width, height = pictures.size(known.IMAGE.width, known.IMAGE.height, side, model.resize == "longest")
-  local gaussian, tokens, outputs = R.rows(embeddings, { 0 }):reshape { 2, E // 2 }, {}, 1 + model.decoder.masks
-  local function add(row, x, y, swap)
-    local token = R.rows(embeddings, { row })
-    if x then
-      local along, down = f32(x * (width / known.IMAGE.width)), f32(y * (height / known.IMAGE.height))
-      if swap then along, down = down, along end
-      local function scaled(v) return f32(2.0 * f32(f32(v + 0.5) / side)) - 1.0 end
-      token = R.add(R.features(gaussian, tensor.from({ f32(scaled(along)), f32(scaled(down)) }, { 1, 2 })), token)
-    end
-    tokens[#tokens + 1] = token
-  end
-  for i = 0, outputs - 1 do add(6 + i) end
-  for _, p in ipairs(prompt.points) do
-    if p[3] < 0 then add(5) else add(1 + p[3], p[1], p[2], model.click_order == "rc") end
-  end
-  if prompt.box then
-    add(3, prompt.box[1], prompt.box[2])
-    add(4, prompt.box[3], prompt.box[4])
-  else
-    add(5)
-  end
-  local texts = model.texts and #model.texts.names or 0
-  if prompt.text and texts > 0 then add(6 + outputs + texts - 1) end
-  local flat = {}
-  for i, token in ipairs(tokens) do flat[i] = token:reshape { 1, E } end
-  local values = {}
-  for _, token in ipairs(flat) do table.move(token:totable(), 1, E, #values + 1, values) end
-  return tensor.from(values, { #tokens, E })
-end
-
 -- Float i of the embedding's memory, rows of it `lde` apart.
 function Answer:embedding_memory(count)
   local E, lde = self.model.out, kernels.stride(self.model.out)
@@ -303,42 +270,19 @@ function Answer:embedding_memory(count)
   return values
 end
 
--- Logits [masks][rows of pixels] of some rows of tokens, from pixels sixteen a token.
-local function pixel_rows(products, masks, g, count)
-  local values, out = products:totable(), {}
-  for row = 0, count - 1 do
-    for m = 0, masks - 1 do
-      for y = 0, 3 do
-        for x = 0, 4 * g - 1 do
-          local pixel = y // 2 * 8 + y % 2 * 2 + x % 4 // 2 * 4 + x % 2
-          out[#out + 1] = values[((row * g + x // 4) * 16 + pixel) * masks + m + 1]
-        end
-      end
-    end
-  end
-  return tensor.from(out, { count * masks, 16 * g })
-end
-
 function Answer:decode(prompt)
-  local R, model, graph = self.R, self.model, self.graph
-  local g, E, masks = model.grid, model.out, model.decoder.masks
-  local rows, layers, last, decoding = {}, {}, nil, false
+  local R, model, texts = self.R, self.model, self.model.texts and #self.model.texts.names or 0
+  local g, masks, rows = model.grid, model.decoder.masks, {}
   for t = 0, g * g - 1 do rows[t + 1] = (model.depth - 1) * g * g + t end
-  for _, L in ipairs(graph.fused) do
-    decoding = decoding or L.kind == "dense_prompt"
-    if L.kind == "masks" then last = L elseif decoding then layers[#layers + 1] = L end
-  end
-  local value = { embedding = self:repeated(self:pattern("x", E), rows), position = self.position, tokens = self:prompt_tokens(prompt),
-    mask_prompt = prompt.mask and tensor.from(self:embedding_memory(16 * g * g), { 4 * g, 4 * g }) or nil }
-  local keys, list = last[1].inputs[1], {}
-  interpret.layers(R, layers, value, { keys, "hyper", "iou" })
+  local out = interpreter.run(R, self.network, { embedding = self:repeated(self:pattern("x", model.out), rows),
+    tokens = inputs.tokens(R, model, self.rows, known.IMAGE.width, known.IMAGE.height, { points = prompt.points, box = prompt.box,
+      text = prompt.text and texts > 0 and texts - 1 or nil }),
+    mask_prompt = prompt.mask and tensor.from(self:embedding_memory(16 * g * g), { 16 * g * g, 1 }) or nil }, { "logits", "scores" })
+  local logits = out.logits:reshape { masks * g, 16 * g }
   for _, row in ipairs(self.parts.mask_rows) do
-    for x = 0, g - 1 do list[#list + 1] = row * g + x end
+    for m = 0, masks - 1 do self:sum(R.rows(logits, { m * g + row })) end
   end
-  value[keys] = R.rows(value[keys], list)
-  interpret.layers(R, { last }, value, { "logits" })
-  self:sum(pixel_rows(value.logits, masks, g, #self.parts.mask_rows))
-  self:sum(value.iou)
+  self:sum(out.scores)
 end
 
 function Answer:upsample()
@@ -358,7 +302,8 @@ end
 local function answer_of(build, bank)
   local R = require "msagen.reference".of(build.board.arithmetic)
   local self = setmetatable({ R = R, crc = 0, model = bank.model, graph = bank.graph, tables = bank.tables, parts = parts(bank.graph, bank.model) }, Answer)
-  self.position = R.packed(self.tables.position.parts[1].make())
+  self.rows = R.packed(self.tables.prompt.parts[1].make())
+  self.network = sam.compute(bank.model.parameters, bank.model, function() return self.tables.position.parts[1].make() end, network.token_rows(bank.model))
   local p = self.parts
   self:resize()
   self:patch_embed(p.patch)

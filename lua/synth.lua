@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Full checkpoints with values made up (gen/synth.c; DIALECTS.md section 5): the walk of the network (lua/networks/) with known sizes,
+--- Full checkpoints with values made up (gen/synth.c; DIALECTS.md section 5): the walk of the network (lua/networks/)
+-- with known sizes,
 -- under the names and in the order in which each dialect's program saves it.
 
 local dialects = require "import.dialects"
@@ -42,15 +43,18 @@ local function network(shape, dialect)
   for _, block in ipairs(shape.global) do is_global[block] = true end
   return {
     blocks = shape.blocks, layers = 2, hypernetworks = shape.masks, hyper_layers = 3, iou_layers = 3,
-    encoder_adapters = holds(dialect.marks.encoder_adapters, true), decoder_adapters = holds(dialect.marks.decoder_adapters, true),
+    encoder_adapters = holds(dialect.marks.encoder_adapters, true),
+      decoder_adapters = holds(dialect.marks.decoder_adapters, true),
     depth = 2, table_rows = function(i) return 2 * (is_global[i] and grid or shape.window) - 1 end,
     sizes = { dim = C, head = C // shape.heads, mlp = 4 * C, decoder_mlp = shape.decoder_mlp, patch = shape.patch,
-      position = dialect.position_grid or grid, out = E, mask_in1 = 4, mask_in2 = 16, upscaled1 = E // 4, upscaled2 = E // 8,
+      position = dialect.position_grid or grid, out = E, mask_in1 = 4, mask_in2 = 16, upscaled1 = E // 4,
+        upscaled2 = E // 8,
       cross = E // 2, masks = shape.masks, hyper = E, iou = E },
   }
 end
 
--- Within each module its own tensors come before those of its parts, the rest as declared: the order of PyTorch's state dicts.
+-- Within each module its own tensors come before those of its parts, the rest as declared: the order of PyTorch's state
+-- dicts.
 local function as_saved(list)
   local out = {}
   local function module(prefix, from, to)
@@ -78,19 +82,22 @@ function synth.tensors(shape, dialect)
   dialect = dialects.named(dialect, "--dialect")
   local _, to_file = names.speller(dialect.spelling)
   sam.declare(parameters.new { known = true, present = function() return false end,
-    declare = function(entry) list[#list + 1] = { name = entry.name, shape = entry.shape } end }, network(full, dialect))
+    declare = function(entry) list[#list + 1] = { name = entry.name, shape = entry.shape } end }, network(full,
+      dialect))
   list = as_saved(list)
   for _, one in ipairs(list) do one.name = to_file(one.name) end
   return list
 end
 
---- Write the file. options: arch, resolution (pixels), dialect, seed, out (path), progress (function(done, count)) or nil.
+--- Write the file. options: arch, resolution (pixels), dialect, seed, out (path), progress (function(done, count)) or
+-- nil.
 function synth.write(options)
   local fail = require "fail"
   local architecture = synth.architectures[options.arch]
   local resolution = options.resolution
   if resolution < common.patch or resolution > 16384 or resolution % common.patch ~= 0 then
-    fail("--resolution %d: a multiple of the patch, %d, from %d to 16384 expected", resolution, common.patch, common.patch)
+    fail("--resolution %d: a multiple of the patch, %d, from %d to 16384 expected", resolution, common.patch,
+      common.patch)
   end
   local shape = { resolution = resolution }
   for key, value in pairs(architecture) do shape[key] = value end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Golden cases as drivers need them: what case.json says, the command that builds it, its prompts as `msagen run` takes them.
+-- Golden cases as drivers need them: what case.json says, the command that builds it, its prompts as `msagen run` takes
+-- them.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local tally = require "tally"
@@ -10,20 +11,29 @@ function M.read(name)
   return json.decode(sys.read_file(("%s/%s/case.json"):format(M.folder, name)), name .. "/case.json")
 end
 
---- The command that builds a case for `board` in folder `fw`, with more options.
-function M.build(name, case, board, fw, ...)
-  local build = { tally.program, "build", ("%s/%s/checkpoint.pth"):format(M.folder, name), "-o", fw, "--dialect", case.dialect,
+-- A verb on a case's checkpoint for `board`, with the case's options and more.
+local function command(verb, name, case, board, ...)
+  local words = { tally.program, verb, ("%s/%s/checkpoint.pth"):format(M.folder, name), "--dialect", case.dialect,
     "--resolution", tostring(case.run_size or case.image_size), "--board", board, ... }
   if case.multimask and case.multimask > 1 then
-    build[#build + 1], build[#build + 2] = "--classes", tostring(case.multimask)
+    words[#words + 1], words[#words + 2] = "--classes", tostring(case.multimask)
   end
   if (case.slices or 1) > 1 then
-    build[#build + 1], build[#build + 2] = "--depth", tostring(case.slices)
+    words[#words + 1], words[#words + 2] = "--depth", tostring(case.slices)
   end
   if case.thd and case.chunk ~= nil then
-    build[#build + 1], build[#build + 2] = "--chunk", case.chunk == json.null and "none" or tostring(case.chunk)
+    words[#words + 1], words[#words + 2] = "--chunk", case.chunk == json.null and "none" or tostring(case.chunk)
   end
-  return build
+  return words
+end
+
+--- The command that builds a case for `board` in folder `fw`, with more options.
+function M.build(name, case, board, fw, ...) return command("build", name, case, board, "-o", fw, ...) end
+
+--- The command that computes a case by the naive kernels, in the arithmetic of `board`.
+function M.interpret(name, case, board, prompts)
+  return command("interpret", name, case, board, "--image", ("%s/%s/image.npy"):format(M.folder, name), "--prompts",
+    prompts, "--digest")
 end
 
 function M.prompts(name, case)
@@ -39,20 +49,24 @@ end
 
 local FAULTS = { "flips", "status", "harmless", "bits", "mask", "stopped", "later" }
 
---- Single bits flipped in the arena, the weights and the session of a built folder's model (api/faults.c, which says what each count is).
+--- Single bits flipped in the arena, the weights and the session of a built folder's model (api/faults.c, which says
+-- what each count is).
 -- @return list of { place =, moment =, flips =, status =, harmless =, bits =, mask =, stopped =, later = }
 function M.faults(fw, flips, seed)
-  tally.must { "sh", "-c", ("exec gcc -std=c11 -O1 -Wall -Wextra -Werror -I'%s' -o '%s/faults' '%s/api/faults.c' '%s/libmsa_model.a' -lm"):format(
+  tally.must { "sh", "-c",
+    ("exec gcc -std=c11 -O1 -Wall -Wextra -Werror -I'%s' -o '%s/faults' '%s/api/faults.c' '%s/libmsa_model.a' -lm"):format(
     fw, fw, tally.tests, fw) }
   local rows = {}
-  for line in tally.must({ fw .. "/faults", fw .. "/msa_weights.bin", tostring(flips), tostring(seed) }):gmatch "[^\n]+" do
+  for line in tally.must({ fw .. "/faults", fw .. "/msa_weights.bin", tostring(flips),
+    tostring(seed) }):gmatch "[^\n]+" do
     local place, moment, numbers = line:match "^(%l+) (%l+) ([%d ]+)$"
     local row, at = { place = place, moment = moment }, 0
     for number in numbers:gmatch "%d+" do
       at = at + 1
       row[FAULTS[at]] = math.tointeger(number)
     end
-    assert(at == #FAULTS and row.flips == flips and row.status + row.harmless + row.bits + row.mask + row.stopped == flips, line)
+    assert(at == #FAULTS and row.flips == flips
+      and row.status + row.harmless + row.bits + row.mask + row.stopped == flips, line)
     rows[#rows + 1] = row
   end
   assert(#rows == 9, #rows .. " lines")
@@ -63,20 +77,24 @@ end
 function M.check_faults(rows)
   for _, row in ipairs(rows) do
     local where = ("%s, %s: "):format(row.place, row.moment)
-    if row.place == "weights" then assert(row.later == row.bits + row.mask, where .. "a self-test does not find a changed weight that changed a result") end
+    if row.place == "weights" then assert(row.later == row.bits + row.mask,
+      where .. "a self-test does not find a changed weight that changed a result") end
     if row.place == "session" and row.moment == "between" then
-      assert(row.bits == 0 and row.mask == 0 and row.stopped == 0, where .. "a changed session answered, or ended the program")
+      assert(row.bits == 0 and row.mask == 0 and row.stopped == 0,
+        where .. "a changed session answered, or ended the program")
       assert(row.status > 0, where .. "no call found a changed session")
     end
     assert(row.harmless + row.status > 0, where .. "every flip did harm")
   end
 end
 
---- Sequences of right and wrong calls of a built folder's API, held against what its header says of the session (api/calls.h).
+--- Sequences of right and wrong calls of a built folder's API, held against what its header says of the session
+-- (api/calls.h).
 -- @param every of all pairs every n-th  @param triples how many  @param cflags beside the defaults
 function M.calls(fw, every, triples, cflags)
   local threads = sys.exists(fw .. "/msa_threads.o") and ("'%s/msa_threads.o'"):format(fw) or ""
-  tally.must { "sh", "-c", ("exec gcc -std=c11 -Wall -Wextra -Werror -pthread %s -I'%s' -o '%s/calls' '%s/api/calls.c' %s '%s/libmsa_model.a' -lm"):format(
+  tally.must { "sh", "-c",
+    ("exec gcc -std=c11 -Wall -Wextra -Werror -pthread %s -I'%s' -o '%s/calls' '%s/api/calls.c' %s '%s/libmsa_model.a' -lm"):format(
     cflags or "", fw, fw, tally.tests, threads, fw) }
   local said = tally.must { fw .. "/calls", fw .. "/msa_weights.bin", tostring(every), tostring(triples) }
   local count = tonumber(said:match "(%d+) sequences, 0 wrong")
@@ -84,9 +102,11 @@ function M.calls(fw, every, triples, cflags)
   return count
 end
 
---- Have `run` take the emulator for a folder even where this CPU runs the board's programs: the manifest asks for what no CPU has.
+--- Have `run` take the emulator for a folder even where this CPU runs the board's programs: the manifest asks for what
+-- no CPU has.
 function M.emulate(fw)
-  local manifest, count = sys.read_file(fw .. "/manifest.json"):gsub('("requires":%s*%[)(%s*"?)', function(head, next) return head .. '"what no CPU has"' .. (next:find '"' and "," or "") .. next end)
+  local manifest, count = sys.read_file(fw .. "/manifest.json"):gsub('("requires":%s*%[)(%s*"?)', function(head,
+    next) return head .. '"what no CPU has"' .. (next:find '"' and "," or "") .. next end)
   assert(count == 1, "manifest.json does not say what the board requires")
   sys.write_file(fw .. "/manifest.json", manifest)
 end

@@ -80,6 +80,14 @@ local function run_case(name, case, folder)
       "--out", fw .. ".got", "--digest" })
   end
 
+  for _, board in ipairs { "generic-c99", "generic-c99-nofma" } do
+    local class = tally.class[board]
+    tally.test(("%s by the interpreter, %s"):format(name, class), function()
+      local digest, known = cases.digest(tally.must(cases.interpret(name, case, board, prompts))), digests[class][name]
+      assert(digest == known, ("digest %s, in tests/golden/digests.json %s"):format(digest, known or "none"))
+    end)
+  end
+
   for _, board in ipairs(chosen(name)) do
     local title = name .. " on " .. board.name
     if board.missing then

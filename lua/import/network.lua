@@ -10,9 +10,12 @@ local network = {}
 local MOST_MISSING = 1000
 local enough = {}
 
---- Every tensor of the network, in the order in which its program registers them; cut short past a thousand missing ones.
--- @param counts blocks, layers, hypernetworks, hyper_layers, iou_layers (each at least 1)  @param present set of the file's names
--- @return a list of declarations (networks/parameters.lua); in it sizes, the network's, and truncated where it was cut short
+--- Every tensor of the network, in the order in which its program registers them; cut short past a thousand missing
+-- ones.
+-- @param counts blocks, layers, hypernetworks, hyper_layers, iou_layers (each at least 1)  @param present set of the
+-- file's names
+-- @return a list of declarations (networks/parameters.lua); in it sizes, parameters, the network's, and truncated where
+-- it was cut short
 function network.tensors(counts, traits, options, present)
   local list, missing = { sizes = sam.unknown_sizes() }, 0
   local function declare(entry)
@@ -26,6 +29,7 @@ function network.tensors(counts, traits, options, present)
     decoder_adapters = traits.decoder_adapters }, { __index = counts })
   local walk = { declare = declare, present = function(name) return present[name] ~= nil end }
   local ok, problem = pcall(sam.declare, parameters.new(walk), n)
+  list.parameters = ok and problem
   if not ok and problem ~= enough then error(problem, 0) end
   list.truncated = not ok
   return list

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Declared shapes against found ones: gives sizes their values, remembers which tensor gave each, explains what does not fit.
+-- Declared shapes against found ones: gives sizes their values, remembers which tensor gave each, explains what does
+-- not fit.
 
 local sizes = require "networks.sizes"
 
@@ -26,7 +27,8 @@ local function explain(entry, show)
   return shapes.text(shown) .. (#reasons > 0 and " (" .. table.concat(reasons, "; ") .. ")" or "")
 end
 
---- Check a declaration (networks/parameters.lua) against the shape found. Sizes without a value get theirs, where all of it fits.
+--- Check a declaration (networks/parameters.lua) against the shape found. Sizes without a value get theirs, where all
+-- of it fits.
 -- @param show function(name): a name as the file spells it @return true, or false and what was expected
 function shapes.fit(entry, found, show)
   local fits, fresh = #found == #entry.shape, {}

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What a network declares its tensors with, in the order in which its program registers them. Each declaration goes to whoever runs
+--- What a network declares its tensors with, in the order in which its program registers them. Each declaration goes to
+-- whoever runs
 -- the walk: import looks the tensor up in a file and fits its shape, synth makes one.
 --   name     SAM's name for it
 --   shape    numbers or sizes (networks/sizes.lua)
@@ -14,19 +15,22 @@ Parameters.__index = Parameters
 
 local parameters = {}
 
---- @param walk { declare = function(declaration), present = function(name): does the file have it?, known = are sizes numbers? }
+--- @param walk { declare = function(declaration), present = function(name): does the file have it?, known = are sizes
+-- numbers? }
 function parameters.new(walk)
   return setmetatable({ walk = walk, prefix = "", fate = "used", why = "" }, Parameters)
 end
 
 --- The same below a name.
 function Parameters:at(name)
-  return setmetatable({ walk = self.walk, prefix = self.prefix .. name .. ".", fate = self.fate, why = self.why, optional = self.optional }, Parameters)
+  return setmetatable({ walk = self.walk, prefix = self.prefix .. name .. ".", fate = self.fate, why = self.why,
+    optional = self.optional }, Parameters)
 end
 
 --- The same with another fate: { fate =, why =, optional = }.
 function Parameters:with(fields)
-  return setmetatable({ walk = self.walk, prefix = self.prefix, fate = fields.fate or self.fate, why = fields.why or self.why,
+  return setmetatable({ walk = self.walk, prefix = self.prefix, fate = fields.fate or self.fate,
+    why = fields.why or self.why,
     optional = fields.optional or self.optional }, Parameters)
 end
 
@@ -37,7 +41,8 @@ function Parameters:present(name) return self.walk.present(self.prefix .. name) 
 
 --- @return the declaration
 function Parameters:tensor(name, ...)
-  local declaration = { name = self.prefix .. name, shape = { ... }, fate = self.fate, why = self.why, optional = self.optional }
+  local declaration = { name = self.prefix .. name, shape = { ... }, fate = self.fate, why = self.why,
+    optional = self.optional }
   self.walk.declare(declaration)
   return declaration
 end
@@ -54,7 +59,8 @@ function Parameters:norm(name, width, eps)
   return norm
 end
 
---- A linear map. @param lora how a LoRA pair is added, or nil where there is none @return { weight [outputs,inputs], bias [outputs] }
+--- A linear map. @param lora how a LoRA pair is added, or nil where there is none @return { weight [outputs,inputs],
+-- bias [outputs] }
 function Parameters:linear(name, outputs, inputs, lora)
   local map = { weight = self:tensor(name .. ".weight", outputs, inputs), bias = self:tensor(name .. ".bias", outputs) }
   if lora and (self:present(name .. ".lora_A") or self:present(name .. ".lora_B")) then
@@ -71,7 +77,8 @@ end
 
 --- A convolution of side x side; a transposed one has its inputs first. @param bias its length, or nil for none
 function Parameters:convolution(name, outer, inner, side, bias)
-  return { weight = self:tensor(name .. ".weight", outer, inner, side, side), bias = bias and self:tensor(name .. ".bias", bias) or nil }
+  return { weight = self:tensor(name .. ".weight", outer, inner, side, side),
+    bias = bias and self:tensor(name .. ".bias", bias) or nil }
 end
 
 return parameters

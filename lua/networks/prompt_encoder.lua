@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
---- SAM's prompt encoder (Kirillov et al. 2023): Fourier features of places, embeddings of what a place is, a mask's convolutions.
+--- SAM's prompt encoder (Kirillov et al. 2023): Fourier features of places, embeddings of what a place is, a mask's
+-- convolutions.
 
 local EPS = 1e-6
 
+local prompt_encoder = {}
+
 --- Declare the prompt encoder's tensors. @param n the network: networks/sam.lua @return its parameters
-return function(p, n)
+function prompt_encoder.declare(p, n)
   local s = n.sizes
   local prompts = { gaussian = p:tensor("pe_layer.positional_encoding_gaussian_matrix", 2, s.out // 2), point = {} }
   for k = 0, 3 do prompts.point[k + 1] = p:tensor(("point_embeddings.%d.weight"):format(k), 1, s.out) end
@@ -17,3 +20,17 @@ return function(p, n)
   prompts.no_mask = p:tensor("no_mask_embed.weight", 1, s.out)
   return prompts
 end
+
+--- The image's side of a prompt: the embedding with the mask prompt, or with what stands for none, added.
+-- @param embedding [1,grid,grid,out] of a slice @param mask an input [1,4 grid,4 grid,1] named mask_prompt
+function prompt_encoder.dense(t, e, embedding, mask)
+  local g = t.g
+  local x = g:conv(mask, t:parameter(e.mask_0.weight), t:parameter(e.mask_0.bias), { stride = 2, sums = "whole" })
+  x = g:act(t:norm(x, e.mask_1), { f = "gelu" })
+  x = g:conv(x, t:parameter(e.mask_3.weight), t:parameter(e.mask_3.bias), { stride = 2, sums = "whole" })
+  x = g:act(t:norm(x, e.mask_4), { f = "gelu" })
+  local with = g:add(t:linear(x, e.mask_6), embedding)
+  return g:select(with, g:add(embedding, t:parameter(e.no_mask)), { given = "mask_prompt" })
+end
+
+return prompt_encoder

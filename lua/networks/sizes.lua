@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Sizes that a file tells: unknowns that the first tensor with such a dimension gives a value, and terms of them, 3 * dim or
+--- Sizes that a file tells: unknowns that the first tensor with such a dimension gives a value, and terms of them, 3 *
+-- dim or
 -- out // 2, that every later tensor must agree with. Where sizes are known beforehand, numbers stand in their place.
 
 local sizes = {}
@@ -20,10 +21,12 @@ Size.__idiv = function(of, divisor) return term(of.unknown, of.factor, of.diviso
 
 --- As it is printed: dim, 3*dim, out/2.
 Size.__tostring = function(self)
-  return (self.factor ~= 1 and self.factor .. "*" or "") .. self.unknown.name .. (self.divisor ~= 1 and "/" .. self.divisor or "")
+  return (self.factor ~= 1 and self.factor .. "*" or "") .. self.unknown.name .. (self.divisor ~= 1
+    and "/" .. self.divisor or "")
 end
 
---- @param name for messages @return a size whose `unknown` = { name, size = its value once there is one, from = the tensor that gave it }
+--- @param name for messages @return a size whose `unknown` = { name, size = its value once there is one, from = the
+-- tensor that gave it }
 function sizes.unknown(name) return term({ name = name }, 1, 1) end
 
 --- The value of a size, of a number too; nil where it is unknown or not whole.

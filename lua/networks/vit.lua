@@ -3,6 +3,9 @@
 -- (Kirillov et al. 2023; Li et al. 2022; Wu et al. 2023).
 
 local adapter = require "networks.adapter"
+local find_grid = require "import.depth".grid
+local moves = require "graph.moves"
+local tensor = require "msagen.tensor"
 
 local EPS = 1e-6
 
@@ -15,11 +18,11 @@ local function block(p, n, i)
   b.qkv = p:linear("attn.qkv", 3 * s.dim, s.dim, "qkv")
   b.proj = p:linear("attn.proj", s.dim, s.dim)
   if n.encoder_adapters then
-    b.mlp_adapter = adapter(p, "MLP_Adapter", s.dim)
-    b.space_adapter = adapter(p, "Space_Adapter", s.dim)
+    b.mlp_adapter = adapter.declare(p, "MLP_Adapter", s.dim)
+    b.space_adapter = adapter.declare(p, "Space_Adapter", s.dim)
     local depth = n.depth > 1 and { why = "depth branch" }
       or { fate = "dead", why = "depth branch; a 2-D build has none", optional = true }
-    b.depth_adapter = adapter(p:with(depth), "Depth_Adapter", s.dim)
+    b.depth_adapter = adapter.declare(p:with(depth), "Depth_Adapter", s.dim)
   end
   b.norm2 = p:norm("norm2", s.dim, EPS)
   b.lin1 = p:linear("mlp.lin1", s.mlp, s.dim, "plain")
@@ -27,8 +30,10 @@ local function block(p, n, i)
   return b
 end
 
+local vit = {}
+
 --- Declare the encoder's tensors. @param n the network: networks/sam.lua @return its parameters
-return function(p, n)
+function vit.declare(p, n)
   local s = n.sizes
   local encoder = { patch = p:convolution("patch_embed.proj", s.dim, 3, s.patch, s.dim), blocks = {},
     position = p:tensor("pos_embed", 1, s.position, s.position, s.dim) }
@@ -39,3 +44,99 @@ return function(p, n)
   encoder.neck_3 = p:norm("neck.3", s.out, EPS)
   return encoder
 end
+
+-- q, k and v of the rows of x.
+local function projections(t, b, x, C)
+  local q, k, v = t:outputs(x, b.qkv, 0, C), t:outputs(x, b.qkv, C, C), t:outputs(x, b.qkv, 2 * C, C)
+  return q, k, v
+end
+
+-- Key and value of a window's places beyond the grid, for each the same: the maps of the row that they are filled with.
+local function padding(t, b, C, filled)
+  local weight, bias = t:parameter(b.qkv.weight).tensor, t:parameter(b.qkv.bias)
+  local row, sources = t.model.tensor[b.norm1.bias.name], { b.qkv.weight.name, b.qkv.bias.name,
+    filled and b.norm1.bias.name or nil }
+  local function map(first)
+    return t.g:constant({ 1, C }, function()
+      local y = bias and bias.tensor:slice(1, first, C):reshape { 1, C } or tensor.zeros { 1, C }
+      if not filled then return y end
+      return row:reshape { 1, C }:matmul(weight:slice(1, first, C):transpose()):add(y)
+    end, sources)
+  end
+  return map(C), map(2 * C)
+end
+
+-- Along the depth, with the same attention: over runs of the windowed entries, or over the slices of each place.
+local function depth_branch(t, b, n, window, rel_h, rel_w)
+  local g, m = t.g, t.model
+  local C, along = m.dim, m.volumes == "runs" and window and (m.grid + window - 1) // window or 1
+  local side, length = along > 1 and window or m.grid,
+    m.volumes == "slices" and m.depth or m.chunk or m.depth * along * along
+  local index, back = moves.sequences(m.depth, m.grid, along, side, length)
+  local fill
+  if m.pad == "norm1_bias" then
+    local bias = m.tensor[b.norm1.bias.name]
+    fill = g:constant({ 1, C }, function() return bias:reshape { 1, C } end, { b.norm1.bias.name })
+  else
+    fill = g:constant({ 1, C }, function() return tensor.zeros { 1, C } end, {})
+  end
+  local height, width = find_grid(length)
+  local function resampled(value, places)
+    if not value or value.shape[1] == 2 * places - 1 then return value end
+    local table_of = value.tensor
+    return g:constant({ 2 * places - 1, value.shape[2] },
+      function() return table_of:resample_linear(2 * places - 1) end, { value.name })
+  end
+  local x = g:gather(n, fill, { index = index, to = { #index // length, length, C } })
+  local q, k, v = projections(t, b, x, C)
+  local o = g:attention(q, k, v, resampled(rel_h, height), resampled(rel_w, width), nil, nil, { heads = m.heads,
+    grid = { height, width } })
+  local y = adapter.compute(t, b.depth_adapter, t:linear(o, b.proj), m.adapter_activation)
+  return g:gather(y, nil, { index = back, to = n.shape })
+end
+
+local function attention(t, b, i, x)
+  local g, m = t.g, t.model
+  local C, window = m.dim, not m.global[i] and m.window > 0 and m.window or nil
+  g:layer(("block_%02d_attention"):format(i))
+  local n = t:norm(x, b.norm1)
+  local rel_h, rel_w = t:parameter(b.rel_pos_h), t:parameter(b.rel_pos_w)
+  local k_pad, v_pad
+  if window and m.grid % window ~= 0 then k_pad, v_pad = padding(t, b, C, m.pad == "norm1_bias") end
+  local q, k, v = projections(t, b, n, C)
+  local o = g:attention(q, k, v, rel_h, rel_w, k_pad, v_pad, { heads = m.heads, grid = { m.grid, m.grid },
+    window = window })
+  local y = t:linear(o, b.proj)
+  if b.space_adapter then y = g:add(y, adapter.compute(t, b.space_adapter, y, m.adapter_activation)) end
+  if m.depth > 1 and b.depth_adapter then y = g:add(y, depth_branch(t, b, n, window, rel_h, rel_w)) end
+  return g:add(x, y)
+end
+
+local function mlp(t, b, i, x)
+  local g, m = t.g, t.model
+  g:layer(("block_%02d_mlp"):format(i))
+  local n = t:norm(x, b.norm2)
+  local y = t:linear(g:act(t:linear(n, b.lin1), { f = "gelu" }), b.lin2)
+  if b.mlp_adapter then y = g:add(y, adapter.compute(t, b.mlp_adapter, n, m.adapter_activation),
+    { scale = m.adapter_scale }) end
+  return g:add(x, y)
+end
+
+--- The embedding [slices,grid,grid,out] of the image that is given. @param t networks/terms.lua @param e what declare()
+-- gave
+function vit.compute(t, e)
+  local g, m = t.g, t.model
+  g:layer "patch_embed"
+  local image = g:input("image", { m.depth, m.image_size, m.image_size, 3 })
+  local x = g:conv(image, t:parameter(e.patch.weight), t:parameter(e.patch.bias), { stride = m.patch,
+    sums = "channel" })
+  local position = m.tensor[e.position.name]
+  x = g:add(x, g:constant({ m.grid * m.grid, m.dim }, function() return position:reshape { m.grid * m.grid,
+    m.dim } end, { e.position.name }))
+  for i, b in ipairs(e.blocks) do x = mlp(t, b, i - 1, attention(t, b, i - 1, x)) end
+  g:layer "neck"
+  local y = t:norm(t:linear(x, e.neck_0), e.neck_1)
+  return t:norm(g:conv(y, t:parameter(e.neck_2.weight), nil, { stride = 1, sums = "tap" }), e.neck_3)
+end
+
+return vit

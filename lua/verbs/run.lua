@@ -6,35 +6,7 @@ local profile = require "run.profile"
 
 local verb = {}
 
--- Numbers as people write them; NaN and infinity are numbers here, and outside every image.
-local function number(text)
-  local word = text:lower():match "^[+-]?(%a+)$"
-  if word == "nan" then return -(0 / 0) end
-  if word == "inf" or word == "infinity" then return text:sub(1, 1) == "-" and -math.huge or math.huge end
-  if not text:match "^[+-]?%.?%d[%d.]*[eE]?[+-]?%d*$" then return nil end
-  return tonumber(text)
-end
-
-local function number_list(text, least, most, expected)
-  local list = {}
-  for piece in (text .. ","):gmatch "([^,]*)," do
-    list[#list + 1] = number(piece)
-    if not list[#list] or #list > most then return nil, ("expected %s, found %s"):format(expected, text) end
-  end
-  local _, commas = text:gsub(",", "")
-  if #list ~= commas + 1 or #list < least then return nil, ("expected %s, found %s"):format(expected, text) end
-  return list
-end
-
-local function a_point(text) return number_list(text, 2, 3, "X,Y or X,Y,LABEL") end
-local function a_box(text) return number_list(text, 4, 4, "X0,Y0,X1,Y1") end
-local function whole(least, most)
-  return function(text)
-    local n = math.tointeger(tonumber(text))
-    if n and n >= least and n <= most then return n end
-    return nil, ("expected a whole number from %d to %d, found %s"):format(least, most, text)
-  end
-end
+local whole = require("verbs.prompt_options").whole
 local function a_feedback(text) return require("closed").member(text, { "none", "logits" }, "--feedback") end
 
 function verb.setup(command)
@@ -44,14 +16,7 @@ function verb.setup(command)
     .. "built for). PNG and JPEG are turned as their EXIF orientation says.")
   option("--image-bits", "N", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT).")
     :convert(whole(8, 16))
-  option("--point", "X,Y[,LABEL]", "A point in pixels of the image; label 1 (default) inside, 0 outside."):count "*"
-    :convert(a_point)
-  option("--box", "X0,Y0,X1,Y1", "A box, corners in pixels of the image."):convert(a_box)
-  option("--text", "NAME", "A text prompt by its name, where the folder was built with --text-prompts.")
-  option("--mask-in", "FILE.npy", "Logits of an earlier result as a prompt.")
-  command:flag("--multimask", "Ask for three masks rather than one.")
-  option("--prompts", "FILE.json", "Prompts as a JSON array, instead of the five options above; a file, or a pipe that "
-    .. "is read to its end.")
+  require("verbs.prompt_options").setup(command)
   option("--bank", "NAME", "The target, where the folder was built with several; default: the first.")
   option("--truth", "MASK", "The expert's mask at the image's size: print the Dice of each result. PNG, JPEG or NPY: "
     .. "black and white, 0 and one other value, or one colour on black.")

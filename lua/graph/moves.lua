@@ -1,0 +1,61 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Where rows come from: index lists of gather, counted from 0, of images and volumes kept row by row.
+
+local moves = {}
+
+--- An image [n,h,w,c] moved by (dy, dx): for each place the row that lies there, n h w beyond the edge.
+function moves.shifted(shape, dy, dx)
+  local n, h, w, list = shape[1], shape[2], shape[3], {}
+  for slice = 0, n - 1 do
+    for y = dy, h - 1 + dy do
+      for x = dx, w - 1 + dx do
+        list[#list + 1] = y >= 0 and y < h and x >= 0 and x < w and (slice * h + y) * w + x or n * h * w
+      end
+    end
+  end
+  return list
+end
+
+--- The windows of n grids of height x width. @param side of a window; nil: a grid is one set
+-- @return { rows = the tokens within, places = where each lies in its window, width = tokens a row, side_h, side_w =
+-- the window's }...
+function moves.windows(n, height, width, side)
+  local sets, side_h, side_w = {}, side or height, side or width
+  for grid = 0, n - 1 do
+    for top = 0, height - 1, side_h do
+      for left = 0, width - 1, side_w do
+        local set = { rows = {}, places = {}, width = math.min(side_w, width - left), side_h = side_h, side_w = side_w }
+        for y = 0, math.min(side_h, height - top) - 1 do
+          for x = 0, set.width - 1 do
+            set.rows[#set.rows + 1] = (grid * height + top + y) * width + left + x
+            set.places[#set.places + 1] = y * side_w + x
+          end
+        end
+        sets[#sets + 1] = set
+      end
+    end
+  end
+  return sets
+end
+
+--- Sequences along the depth of a volume of `slices` grids: at each place of a side x side window, runs of `length`
+-- consecutive entries, an
+-- entry being one of the windows x windows windows of a slice, slices first.
+-- @return index (a row for each sequence's member, slices grid^2 for padding), and back: for each token its member
+function moves.sequences(slices, grid, windows, side, length)
+  local index, back, tokens = {}, {}, slices * grid * grid
+  for run = 0, slices * windows * windows // length - 1 do
+    for place = 0, side * side - 1 do
+      for entry = run * length, (run + 1) * length - 1 do
+        local slice, window = entry // (windows * windows), entry % (windows * windows)
+        local y, x = window // windows * side + place // side, window % windows * side + place % side
+        local token = y < grid and x < grid and (slice * grid + y) * grid + x or tokens
+        index[#index + 1] = token
+        if token < tokens then back[token + 1] = #index - 1 end
+      end
+    end
+  end
+  return index, back
+end
+
+return moves

@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The graph of a network: what it is made of is a closed set, its multiply-adds are those of the layers, and it can be printed.
+-- That it computes the right bits is tests/run_golden.lua's, by `msagen interpret`.
+
+local spec = require "spec"
+local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
+local sys = spec.host "msagen.sys"
+if not sys then return end
+local compiler, interpretation, ssa, tiny = require "compiler", require "interpretation", require "graph.ssa", require "tiny_model"
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-network-graph-")
+sys.cleanup(work)
+
+local function device(name, depth)
+  local one = tiny.device(work, name)
+  one.board, one.depth = "generic-c99", depth
+  return one
+end
+
+local function graph_of(one) return interpretation.graph(compiler.models(one, "test")[1]) end
+
+describe("the graph of a network", function()
+  for _, case in ipairs { { "plain" }, { "adapted" }, { "adapted", 3 }, { "wide" }, { "late" } } do
+    it(("has the multiply-adds of the encoder's layers: %s, depth %d"):format(case[1], case[2] or 1), function()
+      local one = device(case[1], case[2])
+      local by_label, compared = graph_of(one):macs(), 0
+      for _, L in ipairs(compiler.schedule(one, "test", true).graph.fused) do
+        if L.name:match "^block_" or L.name == "neck" or L.name == "patch_embed" then
+          equal({ L.name, by_label[L.name] }, { L.name, math.tointeger(L.macs) or L.macs })
+          compared = compared + 1
+        end
+      end
+      assert(compared > 4, "too few layers")
+    end)
+  end
+
+  it("is text, a line a value, and a graph for Graphviz", function()
+    local g = graph_of(device "adapted")
+    local text, dot = g:text(), g:dot()
+    local _, lines = text:gsub("\n", "")
+    equal(lines, #g.values + 3)
+    holds(text, "patch_embed: %1 [1,", "= conv(", "attention(", "output embedding = %", "output logits = %", "image_encoder.neck.0.weight")
+    local _, opened = dot:gsub("{", "")
+    local _, closed = dot:gsub("}", "")
+    equal(opened, closed)
+    holds(dot, "digraph {", 'label = "block_00_attention"', " -> ")
+  end)
+end)
+
+describe("a graph", function()
+  local function graph()
+    local g = ssa.new()
+    g:layer "test"
+    return g, g:input("x", { 4, 8 })
+  end
+  it("refuses what no operation has", function()
+    local g, x = graph()
+    refuses(function() g:value("lineer", { x = x }) end, "graph: test", "lineer", "linear")
+    refuses(function() g:act(x, { f = "relu6" }) end, "graph: test: act", "relu6")
+    refuses(function() g:layernorm(x, x, x, { epsilon = 1 }) end, "graph: test: layernorm", "epsilon")
+  end)
+  it("asks for its inputs, and for shapes that fit", function()
+    local g, x = graph()
+    local ok, why = pcall(g.add, g, x)
+    equal(ok, false)
+    holds(why, "expected an input y, found none")
+    equal((pcall(g.linear, g, x, g:input("w", { 3, 7 }))), false)
+    equal(g:linear(x, g:input("v", { 3, 8 })).shape, { 4, 3 })
+  end)
+end)
