@@ -13,12 +13,12 @@
 #include "fake/layers.h"
 
 #define main bench_main
-#include "../../runtime/msa_run.c"
-#include "../../runtime/msa_run_bench.c"
-#include "../../runtime/msa_run_npy.c"
-#include "../../runtime/msa_run_profile.c"
-#include "../../runtime/msa_run_refine.c"
-#include "../../runtime/msa_run_weights.c"
+#include "../../runtime/runner/msa_run.c"
+#include "../../runtime/runner/msa_run_bench.c"
+#include "../../runtime/runner/msa_run_npy.c"
+#include "../../runtime/runner/msa_run_profile.c"
+#include "../../runtime/runner/msa_run_refine.c"
+#include "../../runtime/runner/msa_run_weights.c"
 #undef main
 
 #include <criterion/criterion.h>
