@@ -265,8 +265,12 @@ local function copied(build)
   local start = build.board.start or { product = {}, runner = {} }
   local list = { runtime = table.move(RUNTIME, 1, #RUNTIME, 1, {}), runner = table.move(RUNNER, 1, #RUNNER, 1, {}),
     threads = build.graph.cores > 1 and { "msa_threads" } or {}, start = start.product, start_runner = start.runner }
-  if build.graph.cores > 1 then list.runtime[#list.runtime + 1] = "msa_cores" end
-  if build.graph.stream then list.runner[#list.runner + 1] = "msa_run_fetch" end
+  local function add(where, file) list[where][#list[where] + 1] = file end
+  local several, streamed = build.graph.cores > 1, build.graph.stream
+  if several then add("runtime", "msa_cores") end
+  if streamed then add("runner", "msa_run_fetch") end
+  add("runner", several and "msa_run_team" or "msa_run_alone")
+  add("runner", streamed and "msa_run_stream" or "msa_run_map")
   return list
 end
 

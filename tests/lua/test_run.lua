@@ -149,8 +149,8 @@ local function fake_weights()
   return head .. ("\0"):rep(128 - #head) .. row .. ("\0"):rep(192 - 128 - #row) .. segment
 end
 
-local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine",
-  "msa_run_weights" }
+local RUNNER = { "msa_run", "msa_run_alone", "msa_run_bench", "msa_run_map", "msa_run_npy", "msa_run_peak",
+  "msa_run_profile", "msa_run_refine", "msa_run_weights" }
 local makefile = ([[
 C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers runner/RUNNER
 OBJECTS = ${C:=.o}
@@ -185,7 +185,7 @@ local function fake_folder(name, depth)
   for _, header in ipairs { "msa_model.h", "msa_internal.h", "layers.h" } do
     sys.write_file(path .. "/" .. header, sys.read_file(here .. "/../c/fake/" .. header))
   end
-  sys.write_file(path .. "/msa_model.c", sys.read_file(msagen.datadir .. "/templates/model.c"))
+  sys.write_file(path .. "/msa_model.c", require("fake_model")(1, depth))
   local isa = require("boards").named("generic-c99").isa
   sys.write_file(path .. "/msa_simd.h", require("template").file(msagen.datadir .. "/templates", "simd.h", { isa = isa, made_by = "", flags = "" }))
   sys.write_file(path .. "/layers.c", '#include "layers.h"\n')
