@@ -5,13 +5,7 @@
 
 #include "msa_internal.h"
 
-#if MSA_MODEL_CORES > 1
-#include "model_cores.inc"
-#elif MSA_MODEL_DEPTH > 1
-#include "model_slices.inc"
-#else
-#include "model_plain.inc"
-#endif
+#include "../../../templates/model.c"
 
 #include "../../../runtime/msa_image.c"
 #include "../../../runtime/msa_prompt.c"
