@@ -166,7 +166,10 @@ function compiler.schedule(device, where, draft)
 end
 
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
-local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine", "msa_run_weights" }
+-- The test bench's, in a folder of their own here and in what is generated: a product links none of them.
+local RUNNER_FOLDER = require("run.made").RUNNER_FOLDER
+local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine",
+  "msa_run_weights" }
 
 -- What a streamed build fetches, or null.
 local function stream_of(build)
@@ -221,7 +224,8 @@ local function manifest(build, device, blob, info, files)
     banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
     generator = "msagen", manifest_sha256 = "", version = msagen.version, board = build.board.name, hosted = build.board.hosted, clock = build.board.clock or json.null, requires = json.array(build.board.requires),
     emulator = build.board.emulator and json.array(build.board.emulator) or json.null, emulator_lost = build.board.emulator_lost or json.null,
-    prefix = device.prefix or "msa", runner = (device.prefix or "msa") .. "_run", weights = (device.prefix or "msa") .. "_weights.bin",
+    prefix = device.prefix or "msa", runner = RUNNER_FOLDER .. "/" .. (device.prefix or "msa") .. "_run",
+    weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect,
       prefix = m.source.prefix or json.null, weights_key = m.source.weights_key or json.null },
     arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
@@ -248,10 +252,62 @@ local function write_texts(build, device, work, texts, rename, blob, info)
   info.build = hex(table.concat(all))
   texts.Makefile = texts.Makefile:gsub("@MSA_RUN_BUILD@", info.build)
   files.Makefile = hex(rename(texts.Makefile))
+  sys.mkdir(work .. "/" .. RUNNER_FOLDER)
   -- The disk is waited for where a damage could go unseen: `run` verifies texts.
   for _, file in ipairs(names) do sys.write_file(work .. "/" .. rename(file), rename(texts[file]), true) end
   local made = require("msagen.json").encode(manifest(build, device, blob, info, files), { indent = 1 })
   sys.write_file(work .. "/manifest.json", require("manifest_seal").put(made .. "\n"))
+end
+
+-- C files without their ending that are copied: of the runtime, of the test bench, and of a board without an operating
+-- system those of each.
+local function copied(build)
+  local start = build.board.start or { product = {}, runner = {} }
+  local list = { runtime = table.move(RUNTIME, 1, #RUNTIME, 1, {}), runner = table.move(RUNNER, 1, #RUNNER, 1, {}),
+    threads = build.graph.cores > 1 and { "msa_threads" } or {}, start = start.product, start_runner = start.runner }
+  local function add(where, file) list[where][#list[where] + 1] = file end
+  local several, streamed = build.graph.cores > 1, build.graph.stream
+  if several then add("runtime", "msa_cores") end
+  if streamed then add("runner", "msa_run_fetch") end
+  add("runner", several and "msa_run_team" or "msa_run_alone")
+  add("runner", streamed and "msa_run_stream" or "msa_run_map")
+  return list
+end
+
+-- What the Makefile's template is told of them.
+local function makefile_info(build, list)
+  local runner = table.move(list.runner, 1, #list.runner, 1, {})
+  local info = { runtime_objects = {}, runner_folder = RUNNER_FOLDER, start_objects = {},
+    runner = table.move(list.start_runner, 1, #list.start_runner, #runner + 1, runner) }
+  for i, file in ipairs(list.runtime) do info.runtime_objects[i] = file .. ".o" end
+  if build.graph.stream then info.runtime_objects[#info.runtime_objects + 1] = "msa_stream.o" end
+  for i, file in ipairs(list.start) do info.start_objects[i] = file .. ".o" end
+  return info
+end
+
+-- Add the files that are copied, with what the class of arithmetic and the version are.
+local function add_copies(texts, build, list)
+  local board = build.board
+  local function copy(name) texts[name] = sys.read_file(msagen.datadir .. "/runtime/" .. name) end
+  for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", RUNNER_FOLDER .. "/msa_run.h" } do copy(file) end
+  texts["msa.h"] = emit.version(texts["msa.h"])
+  texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], board.arithmetic)
+  for _, file in ipairs(list.threads) do copy(file .. ".h") end
+  for _, files in ipairs { list.runtime, list.threads } do
+    for _, file in ipairs(files) do copy(file .. ".c") end
+  end
+  for _, file in ipairs(list.runner) do copy(("%s/%s.c"):format(RUNNER_FOLDER, file)) end
+  local function own(place, file)
+    local name = file .. ".c"
+    for _, taken in ipairs { name, file .. ".S", ("%s/%s"):format(RUNNER_FOLDER, name) } do
+      if texts[taken] then
+        fail("%s: start: expected files that the model has not, found %s", board.source or board.name, name)
+      end
+    end
+    texts[place .. name] = sys.read_file(boards.folder_of(board, name) .. "/" .. name)
+  end
+  for _, file in ipairs(list.start) do own("", file) end
+  for _, file in ipairs(list.start_runner) do own(RUNNER_FOLDER .. "/", file) end
 end
 
 --- Compile one device into dir (lua/output_folder).
@@ -269,35 +325,13 @@ function compiler.build(device, dir, where, progress)
       if prefix == "msa" then return text end
       return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]libmsa_", "lib" .. prefix .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
     end
-    local several = build.graph.cores > 1
-    local runtime, runner = table.move(RUNTIME, 1, #RUNTIME, 1, {}), table.move(RUNNER, 1, #RUNNER, 1, {})
-    if several then runtime[#runtime + 1], runner[#runner + 1] = "msa_cores", "msa_threads" end
-    if build.graph.stream then runner[#runner + 1] = "msa_run_fetch" end
-    local info = { runtime_objects = {}, runner_objects = {}, start_objects = {} }
-    local start = build.board.start
-    for i, file in ipairs(start and start.product or {}) do info.start_objects[i] = file .. ".o" end
-    for i, file in ipairs(runtime) do info.runtime_objects[i] = file .. ".o" end
-    if build.graph.stream then info.runtime_objects[#runtime + 1] = "msa_stream.o" end
-    for i, file in ipairs(runner) do info.runner_objects[i] = file .. ".o" end
-    for _, file in ipairs(start and start.runner or {}) do info.runner_objects[#info.runner_objects + 1] = file .. ".o" end
+    local list = copied(build)
+    local info = makefile_info(build, list)
     local blob = emit.weights(build, work .. "/" .. prefix .. "_weights.bin", progress)
     for _, file in ipairs(build.files) do file:forget() end
     progress("writing C", 1, 1)
     local texts = emit.texts(build, blob, info)
-    for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h" } do texts[file] = sys.read_file(msagen.datadir .. "/runtime/" .. file) end
-    texts["msa.h"] = emit.version(texts["msa.h"])
-    texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.board.arithmetic)
-    if several then texts["msa_threads.h"] = sys.read_file(msagen.datadir .. "/runtime/msa_threads.h") end
-    for _, list in ipairs { runtime, runner } do
-      for _, file in ipairs(list) do texts[file .. ".c"] = sys.read_file(("%s/runtime/%s.c"):format(msagen.datadir, file)) end
-    end
-    for _, list in ipairs(start and { start.product, start.runner } or {}) do
-      for _, file in ipairs(list) do
-        local name = file .. ".c"
-        if texts[name] or texts[file .. ".S"] then fail("%s: start: expected files that the model has not, found %s", build.board.source or build.board.name, name) end
-        texts[name] = sys.read_file(boards.folder_of(build.board, name) .. "/" .. name)
-      end
-    end
+    add_copies(texts, build, list)
     for _, file in ipairs(build.files) do file:confirm() end
     write_texts(build, device, work, texts, rename, blob, info)
     target:commit()

@@ -5,6 +5,7 @@
 -- unfinished while files change, which `run` refuses and the next build repairs; an error puts the old files back.
 local fail = require "fail"
 local json = require "msagen.json"
+local made = require "run.made"
 local sys = require "msagen.sys"
 
 local output_folder = {}
@@ -35,7 +36,7 @@ end
 local function names_of(manifest)
   local ours = { [MANIFEST] = true }
   local function add(name)
-    if type(name) == "string" and name ~= "" and not name:find("/", 1, true) and not name:match "^%.+$" then ours[name] = true end
+    if type(name) == "string" and made.base(name) then ours[name] = true end
   end
   for name in pairs(type(manifest.files) == "table" and manifest.files or {}) do
     local stem = type(name) == "string" and (name:match "^(.*)%.c$" or name:match "^(.*)%.S$")
@@ -53,7 +54,7 @@ local function names_of(manifest)
 end
 
 local function leftover(name)
-  return name:match "^%.msagen%-" or name:match "^[%w_]+%.%d+%.o$" or name:match "^[%w_]+%.%d+%.a$" or name:match "^[%w_]+%.%d+%.tmp$"
+  return name:match "^%.msagen%-" or made.partial(name)
 end
 
 -- What a compiler wrote, and no source beside it is the user's: what an earlier build left.
@@ -76,12 +77,12 @@ end
 -- @return names that may be replaced, and those that are the user's, in order
 local function contents(self)
   if not sys.isdir(self.dir) then fail("%s: expected a folder, found a file", self.named) end
-  local list, ours, theirs = sys.list(self.dir), { [MANIFEST] = true }, {}
+  local ours, theirs = { [MANIFEST] = true }, {}
   local path = self.dir .. "/" .. MANIFEST
   local ok, manifest = pcall(function() return json.decode(sys.read_file(path), path) end)
   local known = ok and type(manifest) == "table" and manifest.generator == "msagen"
   if known then ours = names_of(manifest) end
-  for _, name in ipairs(list) do
+  for _, name in ipairs(known and made.list(self.dir) or sys.list(self.dir)) do
     if not (known and ours[name]) and not leftover(name) and not (name == "lost+found" and sys.folder(self.dir).mount) then theirs[#theirs + 1] = name end
   end
   if not known and #theirs > 0 then fail("%s: expected an empty folder or one that msagen wrote, found other files, as %s", self.named, theirs[1]) end
@@ -130,19 +131,30 @@ local function each_but_manifest(list, body)
   end
 end
 
+-- Refuse to write where the user has a file of a generated file's name, or of the name of the test bench's folder.
+local function check_free(self, new, ours)
+  local function refuse(name)
+    fail("%s/%s: expected nothing of the name of a generated file, found a file that msagen did not write", self.named,
+      name)
+  end
+  local inner = self.dir .. "/" .. made.RUNNER_FOLDER
+  if sys.readlink(inner) or sys.exists(inner) and not sys.isdir(inner) then refuse(made.RUNNER_FOLDER) end
+  each_but_manifest(new, function(name)
+    if not ours[name] and sys.exists(self.dir .. "/" .. name) then refuse(name) end
+  end)
+end
+
 -- Put the staged files into the folder, one by one; an error puts back what was there.
 local function write_into(self, ours)
   local dir, staged, old = self.dir, self.staged, self.temporary .. "/old"
-  local new = sys.list(staged)
-  each_but_manifest(new, function(name)
-    if not ours[name] and sys.exists(dir .. "/" .. name) then fail("%s/%s: expected nothing of the name of a generated file, found a file that msagen did not write", self.named, name) end
-  end)
+  local new = made.list(staged)
+  check_free(self, new, ours)
   local path = dir .. "/" .. MANIFEST
   local before, all = sys.exists(path) and sys.read_file(path) or nil, json.array {}
   for name in pairs(names_of(json.decode(sys.read_file(staged .. "/" .. MANIFEST), path))) do ours[name] = true end
   for name in pairs(ours) do all[#all + 1] = name end
   table.sort(all)
-  sys.mkdir(old)
+  sys.mkdir_p(old .. "/" .. made.RUNNER_FOLDER)
   sys.write_file(path, json.encode({ generator = "msagen", unfinished = all }, { indent = 1 }) .. "\n")
   local away, here = {}, {}
   local function move(name, from, to, list)
@@ -150,6 +162,7 @@ local function write_into(self, ours)
     list[#list + 1] = name
   end
   local ok, message = pcall(function()
+    sys.mkdir_p(dir .. "/" .. made.RUNNER_FOLDER)
     each_but_manifest(all, function(name)
       if sys.exists(dir .. "/" .. name) then move(name, dir, old, away) end
     end)
@@ -159,6 +172,7 @@ local function write_into(self, ours)
   if ok then return end
   for _, name in ipairs(here) do sys.rename(dir .. "/" .. name, staged .. "/" .. name) end
   for _, name in ipairs(away) do sys.rename(old .. "/" .. name, dir .. "/" .. name) end
+  sys.rmdir(dir .. "/" .. made.RUNNER_FOLDER) -- where it is empty
   if before then sys.write_file(path, before) else os.remove(path) end
   error(message, 0)
 end

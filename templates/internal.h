@@ -9,7 +9,6 @@
 void *memset(void *to, int value, size_t bytes);
 
 /* Whether vectors take subnormals for zeros (msa_simd.h). */
-#define MSA_VECTORS_FLUSH $(board.isa.flushes and 1 or 0)
 
 @ if cores > 1 then
 /* A core that meets no other and does everything, the self-test's: in tables of shares its entries follow those of the team's. */

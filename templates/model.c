@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_model.c - the session: checks what it is given, calls the layers, hands out results. */
-#ifndef MSA_INTERNAL_H
 #include "msa_internal.h"
-#endif
 #include "msa_arith.h"
 #include "msa_runtime.h"
-#if MSA_VECTORS_FLUSH
+@ if board.isa.flushes then
 #include "msa_kernels.h"
-#endif
+@ end
 
 /* States of a session; one that is closed or was never opened has none of them. BUSY: a call is under way. */
 #define OPENED 0x4d534131u
@@ -87,11 +85,11 @@ static msa_status check_environment(void)
     if (!msa_image_as_written(one, many, zero) || !msa_prompt_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)) {
         return MSA_E_FLAGS;
     }
-#if MSA_VECTORS_FLUSH
+@ if board.isa.flushes then
     if (!msa_flushing_tells()) {
         return MSA_E_ENVIRONMENT;
     }
-#endif
+@ end
     return status;
 }
 
@@ -127,7 +125,7 @@ static bool writable(const msa_session *s, const void *p, size_t bytes)
 
 static msa_status check_memory(const msa_session *s, const void *arena, size_t arena_bytes, const void *weights)
 {
-    if (arena == NULL || (weights == NULL) != (MSA_MODEL_STREAMED != 0)) {
+    if (arena == NULL || weights $(streamed and "!=" or "==") NULL) {
         return MSA_E_ARGUMENT;
     }
     if (!aligned(arena) || !aligned(weights)) {
@@ -136,23 +134,29 @@ static msa_status check_memory(const msa_session *s, const void *arena, size_t a
     if (arena_bytes < (size_t)MSA_MODEL_ARENA_BYTES) {
         return MSA_E_ARENA;
     }
-    const size_t weights_bytes = MSA_MODEL_STREAMED ? 0u : (size_t)MSA_MODEL_WEIGHTS_BYTES;
     const size_t used_bytes = MSA_MODEL_ARENA_BYTES;
+@ if streamed then
+    if (!msa_apart(s, sizeof *s, arena, used_bytes)) {
+        return MSA_E_OVERLAP;
+    }
+@ else
+    const size_t weights_bytes = (size_t)MSA_MODEL_WEIGHTS_BYTES;
     if (!msa_apart(s, sizeof *s, arena, used_bytes) || !msa_apart(s, sizeof *s, weights, weights_bytes)
         || !msa_apart(arena, used_bytes, weights, weights_bytes)) {
         return MSA_E_OVERLAP;
     }
+@ end
     return check_environment();
 }
 
 static msa_status check_weights(msa_session *s, size_t bytes)
 {
-#if MSA_MODEL_STREAMED
+@ if streamed then
     /* Weights that no size_t can count have its low bits for their size. */
     return msa_stream_check(s, bytes == (size_t)MSA_MODEL_WEIGHTS_BYTES ? MSA_MODEL_WEIGHTS_BYTES : bytes, model_arithmetic, model_hash);
-#else
+@ else
     return msa_check_weights(s->weights, bytes, MSA_MODEL_WEIGHTS_BYTES, model_arithmetic, model_hash);
-#endif
+@ end
 }
 
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes)
@@ -202,7 +206,7 @@ static msa_status ended(msa_session *s, msa_status status, uint32_t state)
     return status;
 }
 
-#if MSA_MODEL_CORES > 1
+@ if cores > 1 then
 
 /* Two flags in turn: core 0 may be a layer ahead of a core that still looks at this layer's. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core)
@@ -217,7 +221,7 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t cor
     return s->stop[layer & 1u] != 0;
 }
 
-#else
+@ else
 
 /* Of some words that nothing but this session's layers may write. */
 static uint32_t sampled(const msa_session *s)
@@ -245,9 +249,8 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer)
     return stop || s->spoiled != 0;
 }
 
-#endif
-
-#if MSA_MODEL_CORES > 1
+@ end
+@ if cores > 1 then
 
 msa_status msa_set_team(msa_session *s, void *team)
 {
@@ -310,20 +313,8 @@ static msa_status decode_layers(msa_session *s, uint32_t slice, uint32_t tokens,
     return work(s);
 }
 
-#else
-#define encode_layers msa_encode_layers
-#define decode_layers msa_decode_layers
-#endif
-
-/* Whatever ended a call: the arena is the caller's again. */
-static void end_fetching(msa_session *s)
-{
-#if MSA_MODEL_STREAMED
-    msa_stream_end(s);
-#else
-    (void)s;
-#endif
-}
+@ end
+@ local phase = cores > 1 and "" or "msa_"
 
 msa_status msa_select_bank(msa_session *s, uint32_t bank)
 {
@@ -377,8 +368,10 @@ msa_status msa_encode(msa_session *s, const msa_image *image)
     const uint32_t width = image->width, height = image->height;
     s->spoiled = 0;
     settle(s, BUSY);
-    status = encode_layers(s, image);
-    end_fetching(s);
+    status = $(phase)encode_layers(s, image);
+@ if streamed then
+    msa_stream_end(s); /* whatever ended the call: the arena is the caller's again */
+@ end
     if (status == MSA_OK && !embedding_finite(s)) {
         status = MSA_E_NAN;
     }
@@ -431,11 +424,11 @@ msa_status msa_get_embedding(const msa_session *s, float *out)
 
 uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t slice, uint32_t width, uint32_t height)
 {
-#if MSA_MODEL_STREAMED
+@ if streamed then
     const unsigned char *const tables = s->arena;
-#else
+@ else
     const unsigned char *const tables = s->weights;
-#endif
+@ end
     const msa_prompt_table table = {
         (const float *)(const void *)(tables + MSA_PROMPT_TABLE_OFFSET + (size_t)MSA_PROMPT_BANK_STRIDE * s->bank), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
     };
@@ -452,8 +445,10 @@ static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slic
     if (mask != NULL && prompt->slices > 1) {
         mask += slice * SIDE2;
     }
-    const msa_status status = decode_layers(s, slice, tokens, mask);
-    end_fetching(s);
+    const msa_status status = $(phase)decode_layers(s, slice, tokens, mask);
+@ if streamed then
+    msa_stream_end(s); /* whatever ended the call: the arena is the caller's again */
+@ end
     return status;
 }
 
@@ -502,11 +497,11 @@ static msa_status decode_slices(msa_session *s, const msa_prompt *prompt, chosen
         if (!msa_finite(logits, c.count * SIDE2) || !msa_finite(iou, c.count)) {
             return MSA_E_NAN;
         }
-#if MSA_MODEL_DEPTH > 1
+@ if model.depth > 1 then
         float *const staged = arena_floats(s, MSA_STAGE_OFFSET);
         memcpy(staged + slice * c.count * SIDE2, logits, c.count * SIDE2 * sizeof(float));
         memcpy(staged + MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2 + slice * c.count, iou, c.count * sizeof(float));
-#endif
+@ end
     }
     return MSA_OK;
 }
@@ -514,13 +509,13 @@ static msa_status decode_slices(msa_session *s, const msa_prompt *prompt, chosen
 /* The caller's memory stays untouched until all slices are done. */
 static void hand_out(const msa_session *s, chosen c, msa_mask *mask)
 {
-#if MSA_MODEL_DEPTH > 1
+@ if model.depth > 1 then
     const float *const logits = arena_floats(s, MSA_STAGE_OFFSET);
     const float *const iou = logits + MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2;
-#else
+@ else
     const float *const logits = arena_floats(s, MSA_LOGITS_OFFSET) + c.first * SIDE2;
     const float *const iou = arena_floats(s, MSA_IOU_OFFSET) + c.first;
-#endif
+@ end
     memcpy(mask->logits, logits, MSA_MODEL_DEPTH * c.count * SIDE2 * sizeof(float));
     memcpy(mask->iou, iou, MSA_MODEL_DEPTH * c.count * sizeof(float));
     mask->masks = (uint32_t)c.count;
@@ -571,11 +566,11 @@ static msa_status check_header(msa_session *s)
 /* Relies on: check_header passed just before. */
 static msa_status check_segment(msa_session *s, uint32_t segment, msa_segment_sum *sum)
 {
-#if MSA_MODEL_STREAMED
+@ if streamed then
     return msa_stream_check_segment(s, segment, sum);
-#else
+@ else
     return msa_check_segment(s->weights, segment, sum);
-#endif
+@ end
 }
 
 msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum)
@@ -591,7 +586,7 @@ msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *
     if (sum != NULL && !writable(s, sum, sizeof *sum)) {
         return MSA_E_OVERLAP;
     }
-    const uint32_t after = MSA_MODEL_STREAMED ? OPENED : s->state;
+    const uint32_t after = $(streamed and "OPENED" or "s->state");
     settle(s, BUSY);
     status = check_header(s);
     if (status == MSA_OK) {
@@ -619,7 +614,9 @@ static msa_status test_all(msa_session *s)
     }
     s->bank = bank;
     s->quiet = 0;
-    end_fetching(s);
+@ if streamed then
+    msa_stream_end(s); /* whatever ended the call: the arena is the caller's again */
+@ end
     return status;
 }
 

@@ -199,7 +199,12 @@ piece_boards() {
   "$luahost" "$source/tests/run_boards.lua" || status=1
   return $status
 }
-piece_sizes() { "$luahost" "$source/tests/run_sizes.lua"; }
+piece_sizes() {
+  status=0
+  "$luahost" "$source/tests/run_oracle.lua" || status=1
+  "$luahost" "$source/tests/run_sizes.lua" || status=1
+  return $status
+}
 piece_cores() { "$luahost" "$source/tests/run_cores.lua"; }
 piece_stream() { "$luahost" "$source/tests/run_stream.lua"; }
 piece_generated() { "$luahost" "$source/tests/run_generated.lua"; }

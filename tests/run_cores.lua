@@ -93,7 +93,7 @@ tally.test("banks with 4 cores", function()
       assert(d == got[bank], bank .. ": another digest than one core's")
     end
     sys.write_file(work .. "/request", "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
-    tally.must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
+    tally.must { fw .. "/runner/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
     assert(sys.read_file(work .. "/response") == "", "the self-test fails")
     if n == 1 then cases.calls(fw, 37, 30) end
     sys.remove_tree(fw)

@@ -52,7 +52,7 @@ for _, board in ipairs(tally.boards) do
       return "Dice " .. table.concat(dice, ", ")
     end)
     tally.test(title .. ": a second run compiles nothing, an older object is renewed", function()
-      local runner = fw .. "/msa_run"
+      local runner = fw .. "/runner/msa_run"
       local before = sys.mtime_ns(runner)
       tally.must(run)
       assert(sys.mtime_ns(runner) == before, "compiled again")

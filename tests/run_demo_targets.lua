@@ -48,7 +48,7 @@ end)
 tally.test("every bank passes the self-test", function()
   local request, response = work .. "/request", work .. "/response"
   sys.write_file(request, "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
-  tally.must { work .. "/banks/msa_run", request, response, work .. "/banks/msa_weights.bin" }
+  tally.must { work .. "/banks/runner/msa_run", request, response, work .. "/banks/msa_weights.bin" }
   assert(sys.read_file(response) == "", "the bench says " .. sys.read_file(response))
 end)
 

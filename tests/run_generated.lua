@@ -19,11 +19,11 @@ local function lines(text)
   return text:gmatch "[^\n]+"
 end
 
---- The product's C files of a folder: all but the runner's, which is a test harness.
+--- The product's C files of a folder: runner/ is a test harness.
 local function sources(fw)
   local list = {}
   for _, name in ipairs(sys.list(fw)) do
-    if name:match "%.[ch]$" and not name:match "^msa_run[._]" then list[#list + 1] = name end
+    if name:match "%.[ch]$" then list[#list + 1] = name end
   end
   return list
 end
@@ -36,8 +36,8 @@ end
 --- The first instruction of AVX or later in a folder's library and runner, disassembled, or nil; and how many there are of all kinds.
 local function avx(fw)
   local found, all, command = nil, 0, { "objdump", "-d", "--no-show-raw-insn", fw .. "/libmsa_model.a" }
-  for _, name in ipairs(sys.list(fw)) do
-    if name:match "^msa_run.*%.o$" then command[#command + 1] = fw .. "/" .. name end
+  for _, name in ipairs(sys.list(fw .. "/runner")) do
+    if name:match "%.o$" then command[#command + 1] = ("%s/runner/%s"):format(fw, name) end
   end
   assert(#command > 4, "no runner")
   for line in lines(must(command)) do
@@ -186,6 +186,34 @@ tally.test("a build replaces its own output, and only that", function()
   local out = work .. "/once"
   build(out)
   must { "diff", "-r", work .. "/elsewhere/twice", out }
+end)
+
+tally.test("a product compiles without runner/, and what make made is gone after make clean", function()
+  local product = work .. "/without runner"
+  build(product)
+  local list, bench = sys.list(product), sys.list(product .. "/runner")
+  local makes = { "make" }
+  if pcall(sys.spawn, { "bmake", "-V", "MAKE", stdout = "/dev/null", stdin = "/dev/null" }) then makes[2] = "bmake" end
+  for _, make in ipairs(makes) do
+    must { make, "-j2", "-C", product, "CFLAGS=-O1" }
+    assert(sys.exists(product .. "/runner/msa_run"), "no test bench")
+    must { make, "-C", product, "clean" }
+    assert(table.concat(sys.list(product), " ") == table.concat(list, " "), "left after make clean")
+    assert(table.concat(sys.list(product .. "/runner"), " ") == table.concat(bench, " "), "left in runner/")
+  end
+  sys.remove_tree(product .. "/runner")
+  for _, make in ipairs(makes) do
+    must { make, "-j2", "-C", product, "CFLAGS=-O1", "lib", "weights" }
+    assert(sys.exists(product .. "/libmsa_model.a"), "no library")
+    must { make, "-C", product, "clean" }
+  end
+  for _, name in ipairs(list) do
+    assert(not name:find "msa_run%f[%W]", name .. ": of the test bench, among the product's files")
+    if name:match "%.[ch]$" then
+      local text = sys.read_file(product .. "/" .. name)
+      assert(not text:find "msa_run%f[%W]", name .. " names the test bench")
+    end
+  end
 end)
 
 tally.test("the weights are assembled from any folder, by every assembler here", function()

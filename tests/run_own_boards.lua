@@ -175,7 +175,7 @@ end)
 tally.test("weights out of a flash memory by DMA, past a cache that is played: the digest of weights in memory", function()
   local fw = work .. "/fetched"
   must(cases.build(CASE, case, tally.best, fw, "--weights", "stream"))
-  sys.write_file(fw .. "/msa_run_fetch.c", "#define _POSIX_C_SOURCE 200809L\n" .. block_of "/* fetch.c" .. [[
+  sys.write_file(fw .. "/runner/msa_run_fetch.c", "#define _POSIX_C_SOURCE 200809L\n" .. block_of "/* fetch.c" .. [[
 #include "msa_run.h"
 #include <string.h>
 #include <unistd.h>

@@ -160,7 +160,7 @@ end
 local function folder_of(name, source)
   local fw = ("%s/small-%s"):format(work, name)
   sys.mkdir_p(fw)
-  sys.write_file(fw .. "/manifest.json", json.encode { generator = "msagen", board = "none", prefix = "msa", runner = "msa_run", weights = "w", input_size = 1, depth = 1, grid = 1, max_points = 1, arena_bytes = 64, weights_bytes = 64,
+  sys.write_file(fw .. "/manifest.json", json.encode { generator = "msagen", board = "none", prefix = "msa", runner = "runner/msa_run", weights = "w", input_size = 1, depth = 1, grid = 1, max_points = 1, arena_bytes = 64, weights_bytes = 64,
     macs_encode = 1, macs_decode = 1 })
   sys.write_file(fw .. "/Makefile", "CC = cc\nAR = ar\nCFLAGS = -O2\nMSA_CFLAGS = -std=c99\nlib: libmsa_model.a\nlibmsa_model.a: msa_model.o\n\tar rcs $@ msa_model.o\n.c.o:\n\t${CC} ${CFLAGS} ${MSA_CFLAGS} -c -o $@ $<\n")
   sys.write_file(fw .. "/msa_model.h", "typedef struct msa_session { int state[7]; } msa_session;\nint msa_open(int n);\n")

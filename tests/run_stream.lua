@@ -65,7 +65,7 @@ for _, s in ipairs { { "adapted", { 1, 1 }, { 1.6, 3 } }, { "broad", { 1, 3 }, {
     local function result()
       make(fw, "CFLAGS=-O0")
       sys.write_file(work .. "/request", "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
-      must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
+      must { fw .. "/runner/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
       return cases.digest(must { tally.program, "run", fw, "--image", picture, "--point", "40,30", "--digest" })
     end
     tiny.build(device, fw)
@@ -105,7 +105,7 @@ tally.test("banks have the mapped build's digests", function()
       assert(d == got[bank], bank .. ": another digest")
     end
     sys.write_file(work .. "/request", "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
-    must { fw .. "/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
+    must { fw .. "/runner/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
     assert(sys.read_file(work .. "/response") == "", "the self-test fails")
     sys.remove_tree(fw)
   end
@@ -180,7 +180,7 @@ tally.test("run: --bench, --profile, another build's weights", function()
   local other = work .. "/other"
   must(cases.build("sam-2d", cases.read "sam-2d", tally.best, other))
   sys.write_file(work .. "/request", "MSARUN5\n")
-  local status = sys.spawn { fw .. "/msa_run", work .. "/request", work .. "/response", other .. "/msa_weights.bin", stdin = "/dev/null" }
+  local status = sys.spawn { fw .. "/runner/msa_run", work .. "/request", work .. "/response", other .. "/msa_weights.bin", stdin = "/dev/null" }
   local said = sys.read_file(work .. "/response")
   assert(status == 1 and said:find("expected this build's hash", 1, true), said)
 end)

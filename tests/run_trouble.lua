@@ -45,7 +45,9 @@ local function refused(command, ...)
   for _, words in ipairs { ... } do assert(output:find(words, 1, true), output) end
 end
 local function no_leftovers()
-  for _, name in ipairs(sys.list(fw)) do assert(not name:match "%.%d+%." and not name:match "^%.msagen", name) end
+  for _, folder in ipairs { fw, fw .. "/runner" } do
+    for _, name in ipairs(sys.list(folder)) do assert(not name:match "%.%d+%." and not name:match "^%.msagen", name) end
+  end
   assert(#sys.list(temporary) == 0, "left: " .. table.concat(sys.list(temporary), " "))
 end
 
@@ -109,10 +111,10 @@ tally.test("objects of another folder, and a source that is not what msagen wrot
   local output = tally.must(run())
   assert(output:find(fw .. "/msa_model.o: it changed since it was compiled: the folder is compiled again", 1, true) and output:match "digest %x+" == digest, output)
   -- Without a note of what was compiled, the runner itself tells.
-  os.remove(fw .. "/msa_run.sums")
-  tally.must { "cp", other .. "/msa_run", fw .. "/msa_run" }
+  os.remove(fw .. "/runner/msa_run.sums")
+  tally.must { "cp", other .. "/runner/msa_run", fw .. "/runner/msa_run" }
   output = tally.must(run())
-  assert(output:find("msa_run: it was compiled from another build", 1, true) and output:match "digest %x+" == digest, output)
+  assert(output:find("runner/msa_run: it was compiled from another build", 1, true) and output:match "digest %x+" == digest, output)
   local kept = work .. "/msa_model.h"
   tally.must { "cp", "-p", fw .. "/msa_model.h", kept }
   tally.must { "cp", "-p", other .. "/msa_model.h", fw .. "/msa_model.h" }
@@ -127,7 +129,7 @@ tally.test("an emulator that fails has its say, also on a terminal", function()
   local manifest = json.decode(text, path)
   manifest.emulator, manifest.requires = json.array { "sh", "-c", "echo 'qemu: fatal: no memory at 0x08000000' >&2; echo R00=0 >&2; kill -ABRT $$", "{program}" }, json.array { "what no CPU has" }
   sys.write_file(path, json.encode(manifest))
-  local words = { "msa_run: expected an answer, found exit status 134: it aborted: sh says: qemu: fatal: no memory at 0x08000000" }
+  local words = { "runner/msa_run: expected an answer, found exit status 134: it aborted: sh says: qemu: fatal: no memory at 0x08000000" }
   refused(run "--modified", words[1])
   local script = shell 'script -qec "$1 run $2 --image $3 --point 3,4 --modified" /dev/null'
   local _, output = sys.spawn(script)

@@ -8,6 +8,8 @@ local sys = require "msagen.sys"
 local folder = {}
 folder.__index = folder
 
+local OTHER_VERSION = "%s: expected a folder that this version of msagen built, found another's: build it again"
+
 --- Open a folder that `msagen build` wrote.
 -- @return the folder: its manifest's fields, and `path`
 function folder.open(path)
@@ -19,6 +21,7 @@ function folder.open(path)
   if type(manifest) ~= "table" or manifest.generator ~= "msagen" then fail("%s: expected a manifest of msagen's, found another file", file) end
   if manifest.unfinished then fail("%s: msagen was stopped while it wrote this folder: build it again", path) end
   require "run.manifest".check(manifest, file)
+  if not manifest.runner:find("/", 1, true) then fail(OTHER_VERSION, path) end -- it lay among the product's files once
   for _, name in ipairs { "banks", "texts" } do
     manifest[name] = manifest[name] or {}
   end
@@ -261,7 +264,7 @@ function folder:perform(request, response, renamed)
   if not started then error(status, 0) end
   local text = sys.exists(response) and sys.read_file(response) or ""
   local refused = text:match "\nerror ([^\n]*)" or text:match "^error ([^\n]*)"
-  if refused == "request: of another version" then fail("%s: expected a folder that this version of msagen built, found another's: build it again", self.path) end
+  if refused == "request: of another version" then fail(OTHER_VERSION, self.path) end
   if refused and self.hosted == false and refused:find "bytes of memory: not to be had" then
     fail("%s: expected room beside the arena for the test bench, which has the image: %s", self.path, refused)
   end

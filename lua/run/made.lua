@@ -8,6 +8,31 @@ local sys = require "msagen.sys"
 
 local made = {}
 
+--- The folder within a generated one that has the test bench: what `run` calls, and no product links.
+made.RUNNER_FOLDER = "runner"
+local IN_RUNNER = "^" .. made.RUNNER_FOLDER .. "/([^/]+)$"
+
+--- The name of a file of a generated folder without the test bench's folder; nil where it is in another folder.
+function made.base(name)
+  local base = name:match(IN_RUNNER) or name
+  if base ~= "" and not base:find("/", 1, true) and not base:match "^%.+$" then return base end
+end
+
+--- Files of a generated folder, in order, those of the test bench's folder among them as FOLDER/NAME. A link of that name
+-- is a file like any other.
+function made.list(path)
+  local names, within = {}, made.RUNNER_FOLDER
+  for _, name in ipairs(sys.list(path)) do
+    local inner = path .. "/" .. name
+    if name == within and sys.isdir(inner) and not sys.readlink(inner) then
+      for _, file in ipairs(sys.list(inner)) do names[#names + 1] = within .. "/" .. file end
+    else
+      names[#names + 1] = name
+    end
+  end
+  return names
+end
+
 local function sorted(set)
   local names = {}
   for name in pairs(set) do names[#names + 1] = name end
@@ -20,7 +45,7 @@ function made.sources(folder)
   local manifest = folder:file "manifest.json"
   if type(folder.files) ~= "table" or not next(folder.files) then fail("%s: files: expected a SHA-256 for each generated file, found none: build the folder again", manifest) end
   for name, hash in pairs(folder.files) do
-    if type(name) ~= "string" or name:find("/", 1, true) or type(hash) ~= "string" or not hash:match "^%x+$" then
+    if type(name) ~= "string" or not made.base(name) or type(hash) ~= "string" or not hash:match "^%x+$" then
       fail("%s: files: expected names and their SHA-256, found %s: build the folder again", manifest, tostring(name))
     end
   end
@@ -103,16 +128,23 @@ function made.remove(folder)
   for _, name in ipairs(made.products(folder)) do os.remove(folder:file(name)) end
 end
 
+--- Whether a name is that of a file which a step of make writes before it is whole: NAME.PID.o, .a or .tmp.
+-- @return the number of make's shell, or nil
+function made.partial(name)
+  local base = made.base(name) or ""
+  return base:match "^[%w_]+%.(%d+)%.o$" or base:match "^[%w_]+%.(%d+)%.a$" or base:match "^[%w_]+%.(%d+)%.tmp$"
+end
+
 -- Whether a process is there and not only waits to be counted as ended.
 local function lives(pid)
   local ok, stat = pcall(sys.read_file, ("/proc/%s/stat"):format(pid))
   return ok and not stat:match "%) [ZX] "
 end
 
---- Remove what steps of make left that were killed: NAME.PID.o, .a or .tmp of no process that lives.
+--- Remove what steps of make left that were killed: partial files of no process that lives.
 function made.sweep(folder)
-  for _, name in ipairs(sys.list(folder.path)) do
-    local pid = name:match "^[%w_]+%.(%d+)%.o$" or name:match "^[%w_]+%.(%d+)%.a$" or name:match "^[%w_]+%.(%d+)%.tmp$"
+  for _, name in ipairs(made.list(folder.path)) do
+    local pid = made.partial(name)
     if pid and not lives(pid) then os.remove(folder:file(name)) end
   end
 end

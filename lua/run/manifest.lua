@@ -17,6 +17,10 @@ local file = kind(function(value)
   if type(value) ~= "string" or value == "" then return "a text" end
   if value:find("/", 1, true) then return "a file of the folder" end
 end)
+local runner = kind(function(value)
+  if type(value) ~= "string" or value == "" then return "a text" end
+  if not require("run.made").base(value) then return "a file of the folder, or of its runner/" end
+end)
 local number = kind(function(value)
   if type(value) ~= "number" then return "a number" end
 end)
@@ -28,7 +32,7 @@ end)
 local manifest = {}
 
 manifest.fields = {
-  runner = { file, true }, weights = { file, true }, input_size = { above_0, true }, depth = { above_0, true }, grid = {
+  runner = { runner, true }, weights = { file, true }, input_size = { above_0, true }, depth = { above_0, true }, grid = {
     above_0, true }, max_points = { above_0, true },
   arena_bytes = { above_0, true }, weights_bytes = { above_0, true }, macs_encode = { above_0, true }, macs_decode = {
     above_0, true },

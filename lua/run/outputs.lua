@@ -69,7 +69,7 @@ end
 local function generated(folder)
   local paths, ids = {}, {}
   local names = { "manifest.json", folder.runner, folder.weights }
-  for _, name in ipairs(sys.list(folder.path)) do
+  for _, name in ipairs(require("run.made").list(folder.path)) do
     if name:match "%.[oa]$" or name == folder.runner .. ".sums" then names[#names + 1] = name end
   end
   for name in pairs(type(folder.files) == "table" and folder.files or {}) do names[#names + 1] = tostring(name) end

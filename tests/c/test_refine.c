@@ -3,7 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "fake/msa_internal.h"
 
-#include "../../templates/model.c"
+#include "model_plain.inc"
 
 #include "../../runtime/msa_image.c"
 #include "../../runtime/msa_prompt.c"
@@ -13,12 +13,14 @@
 #include "fake/layers.h"
 
 #define main bench_main
-#include "../../runtime/msa_run.c"
-#include "../../runtime/msa_run_bench.c"
-#include "../../runtime/msa_run_npy.c"
-#include "../../runtime/msa_run_profile.c"
-#include "../../runtime/msa_run_refine.c"
-#include "../../runtime/msa_run_weights.c"
+#include "../../runtime/runner/msa_run.c"
+#include "../../runtime/runner/msa_run_alone.c"
+#include "../../runtime/runner/msa_run_bench.c"
+#include "../../runtime/runner/msa_run_map.c"
+#include "../../runtime/runner/msa_run_npy.c"
+#include "../../runtime/runner/msa_run_profile.c"
+#include "../../runtime/runner/msa_run_refine.c"
+#include "../../runtime/runner/msa_run_weights.c"
 #undef main
 
 #include <criterion/criterion.h>

@@ -168,6 +168,54 @@ describe("an output folder", function()
     equal({ sys.list(out), board_of(out) }, { before, "generic-c99-nofma" })
   end)
 
+  it("keeps what the user has beside the test bench, and refuses where its folder is a file of the user's", function()
+    local out = work .. "/bench"
+    tiny.build(plain(), out)
+    sys.write_file(out .. "/runner/notes.txt", "words")
+    tiny.build(plain "generic-c99-nofma", out)
+    equal({ board_of(out), sys.read_file(out .. "/runner/notes.txt") }, { "generic-c99-nofma", "words" })
+    sys.remove_tree(out .. "/runner")
+    sys.write_file(out .. "/runner", "the user's own")
+    local before = sys.list(out)
+    refuses(function() tiny.build(plain(), out) end, "bench/runner: expected nothing of the name", "did not write")
+    equal({ sys.list(out), board_of(out) }, { before, "generic-c99-nofma" })
+  end)
+
+  -- The test bench's files were among the product's once.
+  local function of_the_old_layout(out)
+    local path = out .. "/manifest.json"
+    local manifest = json.decode(sys.read_file(path), path)
+    for _, name in ipairs(sys.list(out .. "/runner")) do
+      sys.rename(("%s/runner/%s"):format(out, name), out .. "/" .. name)
+      manifest.files[name], manifest.files["runner/" .. name] = manifest.files["runner/" .. name], nil
+    end
+    sys.rmdir(out .. "/runner")
+    manifest.runner = manifest.runner:gsub("^runner/", "")
+    sys.write_file(path, json.encode(manifest))
+    for _, name in ipairs { "msa_run.o", "msa_run", "msa_run.sums" } do sys.write_file(out .. "/" .. name, "made") end
+  end
+
+  it("of an older msagen, with all in one folder, is refused by run, and replaced by the next build", function()
+    local out = work .. "/old_layout"
+    for _, mine in ipairs { false, "notes.txt", "runner/notes.txt" } do
+      tiny.build(plain(), out)
+      local list = require("run.made").list(out)
+      if mine and not sys.exists(out .. "/" .. mine) then list[#list + 1] = mine end
+      table.sort(list)
+      of_the_old_layout(out)
+      refuses(function() require("run.folder").open(out) end, "found another's: build it again")
+      if mine then
+        sys.mkdir_p(out .. "/runner")
+        sys.write_file(out .. "/" .. mine, "words")
+      end
+      tiny.build(plain(), out)
+      local new = require("run.made").list(out)
+      table.sort(new)
+      equal(new, list)
+      if mine then equal(sys.read_file(out .. "/" .. mine), "words") end
+    end
+  end)
+
   it("may be a link, of which the target is written", function()
     sys.mkdir_p(work .. "/real")
     for link, target in pairs { link = "real", dangling = "to/be/made" } do
@@ -227,12 +275,14 @@ describe("an output folder", function()
     local out = work .. "/again"
     os.remove(out .. "/msa_threads.c")
     local manifest = sys.read_file(out .. "/manifest.json")
-    sys.write_file(out .. "/manifest.json", '{"generator":"msagen","unfinished":["manifest.json","msa_model.c","msa_old.c"]}')
+    sys.write_file(out .. "/manifest.json", '{"generator":"msagen","unfinished":["manifest.json","msa_model.c","msa_old.c","runner/msa_old.c"]}')
+    sys.write_file(out .. "/runner/msa_old.c", "of the build before")
     sys.write_file(out .. "/msa_old.c", "of the build before")
     for name in pairs(json.decode(manifest, "m").files) do os.remove(out .. "/" .. name) end
     os.remove(out .. "/msa_weights.bin")
     refuses(function() require("run.folder").open(out) end, "again: msagen was stopped while it wrote this folder: build it again")
     tiny.build(plain(), out)
+    equal(sys.exists(out .. "/runner/msa_old.c"), false)
     equal({ board_of(out), sys.exists(out .. "/msa_old.c"), sys.read_file(out .. "/notes.txt") }, { "generic-c99", false, "words" })
   end)
 end)

@@ -79,7 +79,7 @@ end
 local function outcome(dir, compiler, flags)
   local files, objects = {}, work .. "/objects"
   for _, name in ipairs(sys.list(dir)) do
-    if name:match "%.c$" and not name:match "^msa_run" then files[#files + 1] = dir .. "/" .. name end
+    if name:match "%.c$" then files[#files + 1] = dir .. "/" .. name end
   end
   -- The smallest file that computes comes first: what it refuses need not be compiled further.
   local function compile(sources, more)

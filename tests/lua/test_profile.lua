@@ -7,7 +7,7 @@ if not spec.host "msagen.json" then return end
 local profile = require "run.profile"
 
 local function folder(fields)
-  local f = { path = "fw", runner = "msa_run", board = "generic-c99", model_hash = "00ff", input_size = 64, depth = 1, layers = {
+  local f = { path = "fw", runner = "runner/msa_run", board = "generic-c99", model_hash = "00ff", input_size = 64, depth = 1, layers = {
     { name = "patch_embed", kind = "patch_embed", phase = "encode", number = 0, macs = 2000000, bytes = 1000 },
     { name = "block_0_mlp", kind = "encoder_mlp", phase = "encode", number = 1, macs = 6000000, bytes = 1000 },
     { name = "block_1_mlp", kind = "encoder_mlp", phase = "encode", number = 2, macs = 2000000, bytes = 8000000 },
@@ -96,7 +96,7 @@ describe("a profile", function()
     refuses(function() profile.phases(folder(encoder_alone)) end, "found 4 and 0")
     local lines = table.move(LINES, 1, #LINES, 1, {})
     table.remove(lines, 5)
-    refuses(function() made(nil, lines) end, "fw: msa_run", "block_1_mlp")
+    refuses(function() made(nil, lines) end, "fw: runner/msa_run", "block_1_mlp")
     refuses(function() made(nil, { table.unpack(LINES, 1, 9) }) end, "peaks")
     refuses(function() made(nil, { "layer train 0 1 1", "whole train 1 1", "encode 7", "fma_gmacs 1", "read_gbytes 1" }) end, "the time of encode")
   end)

@@ -149,21 +149,23 @@ local function fake_weights()
   return head .. ("\0"):rep(128 - #head) .. row .. ("\0"):rep(192 - 128 - #row) .. segment
 end
 
-local makefile = [[
-C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers msa_run msa_run_bench msa_run_npy msa_run_peak msa_run_profile msa_run_refine msa_run_weights
+local RUNNER = { "msa_run", "msa_run_alone", "msa_run_bench", "msa_run_map", "msa_run_npy", "msa_run_peak",
+  "msa_run_profile", "msa_run_refine", "msa_run_weights" }
+local makefile = ([[
+C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers runner/RUNNER
 OBJECTS = ${C:=.o}
-msa_run: ${OBJECTS}
+runner/msa_run: ${OBJECTS}
 	echo linked >> made
 	gcc -o $@ ${OBJECTS}
 ${OBJECTS}: msa_model.h msa_internal.h Makefile
 .c.o:
-	gcc -std=c99 -O0 -DMSA_MODEL_DEPTH=%d -c -o $@ $<
-]]
+	gcc -std=c99 -O0 -I. -DMSA_MODEL_DEPTH=%d -c -o $@ $<
+]]):gsub("RUNNER", table.concat(RUNNER, " runner/"))
 
 --- Have the manifest say that the folder's files are what msagen wrote.
 local function trust(path)
   local json, manifest, files = require("msagen.json"), path .. "/manifest.json", {}
-  for _, name in ipairs(sys.list(path)) do
+  for _, name in ipairs(require("run.made").list(path)) do
     if name:match "%.[ch]$" or name == "Makefile" then files[name] = require("msagen.sha256").hex(sys.read_file(path .. "/" .. name)) end
   end
   local m = json.decode(sys.read_file(manifest), manifest)
@@ -173,20 +175,23 @@ end
 
 local function fake_folder(name, depth)
   local path = work .. "/" .. name
-  sys.mkdir_p(path)
-  for _, source in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_run.h", "msa_run.c", "msa_run_bench.c", "msa_run_npy.c", "msa_run_peak.c", "msa_run_profile.c", "msa_run_refine.c", "msa_run_weights.c", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c", "msa_status.c" } do
+  sys.mkdir_p(path .. "/runner")
+  local sources = { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c",
+    "msa_status.c", "runner/msa_run.h" }
+  for _, file in ipairs(RUNNER) do sources[#sources + 1] = ("runner/%s.c"):format(file) end
+  for _, source in ipairs(sources) do
     sys.write_file(path .. "/" .. source, sys.read_file(msagen.datadir .. "/runtime/" .. source))
   end
   for _, header in ipairs { "msa_model.h", "msa_internal.h", "layers.h" } do
     sys.write_file(path .. "/" .. header, sys.read_file(here .. "/../c/fake/" .. header))
   end
-  sys.write_file(path .. "/msa_model.c", sys.read_file(msagen.datadir .. "/templates/model.c"))
+  sys.write_file(path .. "/msa_model.c", require("fake_model")(1, depth))
   local isa = require("boards").named("generic-c99").isa
   sys.write_file(path .. "/msa_simd.h", require("template").file(msagen.datadir .. "/templates", "simd.h", { isa = isa, made_by = "", flags = "" }))
   sys.write_file(path .. "/layers.c", '#include "layers.h"\n')
   sys.write_file(path .. "/Makefile", makefile:format(depth))
   sys.write_file(path .. "/msa_weights.bin", fake_weights())
-  sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen", runner = "msa_run", weights = "msa_weights.bin", input_size = 64,
+  sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen", runner = "runner/msa_run", weights = "msa_weights.bin", input_size = 64,
     depth = depth, grid = 4, max_points = 16, feedback = "none", files = { ["layers.c"] = "", Makefile = "" }, arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2, banks = { { name = "head" }, { name = "carotid" } },
     texts = { "liver", "left kidney" }, layers = { { name = "patches", kind = "patch_embed", phase = "encode", number = 0, macs = 1, bytes = 3 },
       { name = "lights", kind = "masks", phase = "decode", number = 0, macs = 2, bytes = 4 } } })
@@ -271,23 +276,23 @@ describe("a folder", function()
   end)
 
   it("is compiled again where an object or the runner is another folder's, and not where it is copied", function()
-    for _, name in ipairs { "layers.o", "msa_run" } do
+    for _, name in ipairs { "layers.o", "runner/msa_run" } do
       local before = counted(path)
       sys.write_file(path .. "/" .. name, "foreign")
       holds(run(path, { image = image }, true), ("%s/%s: it changed since it was compiled"):format(path, name))
       equal(counted(path), before + 1)
     end
     -- Compiled by hand: nothing is noted, and nothing is known but the dates.
-    os.remove(path .. "/msa_run.sums")
+    os.remove(path .. "/runner/msa_run.sums")
     local before = counted(path)
     run(path, { image = image })
-    equal({ counted(path), sys.exists(path .. "/msa_run.sums") }, { before, true })
+    equal({ counted(path), sys.exists(path .. "/runner/msa_run.sums") }, { before, true })
     -- A runner of another build that says so.
     local manifest = path .. "/manifest.json"
     local m = sys.read_file(manifest)
     sys.write_file(manifest, (m:gsub("^{", '{"build":"' .. ("0123456789abcdef"):rep(4) .. '",')))
-    os.remove(path .. "/msa_run.sums")
-    holds(run(path, { image = image }, true), path .. "/msa_run: it was compiled from another build")
+    os.remove(path .. "/runner/msa_run.sums")
+    holds(run(path, { image = image }, true), path .. "/runner/msa_run: it was compiled from another build")
     equal(counted(path), before + 1)
     sys.write_file(manifest, m)
   end)
@@ -309,11 +314,11 @@ describe("a folder", function()
     run(path, { image = image })
     equal(counted(path), before + 1)
     -- Another machine's program, though nothing in the manifest says so.
-    sys.write_file(path .. "/msa_run", "\127ELF" .. ("\0"):rep(60))
-    sys.chmod(path .. "/msa_run", 493)
-    os.remove(path .. "/msa_run.sums")
+    sys.write_file(path .. "/runner/msa_run", "\127ELF" .. ("\0"):rep(60))
+    sys.chmod(path .. "/runner/msa_run", 493)
+    os.remove(path .. "/runner/msa_run.sums")
     refuses(function() run(path, { image = image }) end, path .. ": expected a board with an emulator, or one of this CPU, found nil")
-    os.remove(path .. "/msa_run")
+    os.remove(path .. "/runner/msa_run")
     run(path, { image = image })
   end)
 
@@ -393,7 +398,7 @@ describe("a folder", function()
   end)
 
   it("that another version built is refused", function()
-    local source = path .. "/msa_run.c"
+    local source = path .. "/runner/msa_run.c"
     local text = sys.read_file(source)
     sys.write_file(source, (text:gsub("'R', 'U', 'N', '%d'", "'R', 'U', 'N', '0'")))
     trust(path)
@@ -401,6 +406,14 @@ describe("a folder", function()
     sys.write_file(source, text)
     trust(path)
     run(path, { image = image })
+  end)
+
+  it("whose test bench lies among the product's files, as it once did, is refused", function()
+    local manifest = path .. "/manifest.json"
+    local text = sys.read_file(manifest)
+    sys.write_file(manifest, (text:gsub("runner\\?/", "")))
+    refuses(function() folder.open(path) end, "this version of msagen built, found another's: build it again")
+    sys.write_file(manifest, text)
   end)
 
   it("of another kind is refused", function()

@@ -216,7 +216,7 @@ end)
 
 describe("a manifest", function()
   local manifest = require "run.manifest"
-  local sample = { runner = "msa_run", weights = "msa_weights.bin", input_size = 64, depth = 1, grid = 4,
+  local sample = { runner = "runner/msa_run", weights = "msa_weights.bin", input_size = 64, depth = 1, grid = 4,
     max_points = 16, arena_bytes = 64, weights_bytes = 64, macs_encode = 1, macs_decode = 1,
     version = msagen.version, precision = "f32", banks = { { name = "a" } }, texts = { "liver" } }
   local function check(t) manifest.check(t, "fw/manifest.json") end

@@ -5,7 +5,13 @@
 
 #include "msa_internal.h"
 
-#include "../../../templates/model.c"
+#if MSA_MODEL_CORES > 1
+#include "model_cores.inc"
+#elif MSA_MODEL_DEPTH > 1
+#include "model_slices.inc"
+#else
+#include "model_plain.inc"
+#endif
 
 #include "../../../runtime/msa_image.c"
 #include "../../../runtime/msa_prompt.c"

@@ -14,9 +14,7 @@
 /* Where there is no operating system the program has the weights in it, and hardly more memory than the model needs. */
 #define BARE (!__STDC_HOSTED__)
 
-#ifndef MSA_MODEL_H
 #include "msa_model.h"
-#endif
 #include "msa_runtime.h"
 
 #include <stdio.h>
@@ -92,8 +90,20 @@ int msa_run_check_weights(void);
 /* At the end: the file is as it was at the start. */
 int msa_run_weights_stay(void);
 
-/* Where there are files: what the hooks of streamed weights read. */
+/* On a POSIX system: the open file. */
 int msa_run_weights_file(void);
+
+/* ---- msa_run_map.c, or msa_run_stream.c where weights are streamed ---- */
+
+/* The weights that msa_open is given, of an open file that is called `name` in messages; their size, where it is not known before.
+ * 0, or -1 and the failure is said. */
+int msa_run_weights_at(const char *path, const char *name, const unsigned char **weights, uint64_t *size);
+
+/* ---- msa_run_team.c, or msa_run_alone.c where there is one core ---- */
+
+/* The session's other cores. 0, or -1 and the failure is said. */
+int msa_run_team_start(msa_session *session);
+void msa_run_team_end(void);
 
 /* ---- msa_run_fetch.c ---- */
 

@@ -11,9 +11,6 @@
  * `whole encode|decode X LEAST` in milliseconds, those of a decode a slice; `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second;
  * at a failure `error TEXT`. */
 #include "msa_run.h"
-#if MSA_MODEL_CORES > 1
-#include "msa_threads.h"
-#endif
 
 #include <errno.h>
 #include <stdarg.h>
@@ -453,19 +450,12 @@ static int run(const char *request_path, const char *weights_path)
     if (msa_run_check_weights() != 0) {
         return -1;
     }
-#if MSA_MODEL_CORES > 1
-    static msa_threads team;
-    const int error = msa_threads_start(&team, MSA_MODEL_CORES);
-    if (error != 0) {
-        return msa_run_fail("%d threads: cannot be started: %s", MSA_MODEL_CORES, strerror(error));
+    if (msa_run_team_start(&msa_run.session) != 0) {
+        return -1;
     }
-    (void)msa_set_team(&msa_run.session, &team);
     const int failed = perform_all(request, request_bytes);
-    msa_threads_end(&team);
+    msa_run_team_end();
     return failed;
-#else
-    return perform_all(request, request_bytes);
-#endif
 }
 
 int main(int argc, char **argv)

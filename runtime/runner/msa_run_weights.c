@@ -14,28 +14,11 @@ static void called(const char *path)
     name = slash != NULL ? slash + 1 : path;
 }
 
-#if BARE
-
-extern const unsigned char msa_weights[], msa_weights_end[];
-
-static const unsigned char *open_file(const char *path)
-{
-    (void)path;
-    size = (size_t)(msa_weights_end - msa_weights);
-    return msa_weights;
-}
-
-int msa_run_weights_stay(void)
-{
-    return 0;
-}
-
-#elif ON_POSIX
+#if ON_POSIX && !BARE
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,7 +41,7 @@ static void cut_short(int number)
     _exit(1);
 }
 
-static const unsigned char *open_file(const char *path)
+static int open_file(const char *path)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -66,24 +49,10 @@ static const unsigned char *open_file(const char *path)
     (void)sigaction(SIGBUS, &action, NULL);
     file = open(path, O_RDONLY);
     if (file < 0 || fstat(file, &opened) != 0) {
-        msa_run_fail("%s: cannot be read: %s", name, strerror(errno));
-        return NULL;
+        return msa_run_fail("%s: cannot be read: %s", name, strerror(errno));
     }
     size = (uint64_t)opened.st_size;
-#if MSA_MODEL_STREAMED
-    return (const unsigned char *)path;
-#else
-    if (size > SIZE_MAX || size == 0) {
-        msa_run_fail("%s: cannot be mapped: %s", name, size == 0 ? "empty" : "larger than the address space");
-        return NULL;
-    }
-    void *const p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, file, 0);
-    if (p == MAP_FAILED) {
-        msa_run_fail("%s: cannot be mapped: %s", name, strerror(errno));
-        return NULL;
-    }
-    return p;
-#endif
+    return 0;
 }
 
 /* What was checked at the start is what was used: nobody has written to the file since. */
@@ -98,16 +67,10 @@ int msa_run_weights_stay(void)
 
 #else
 
-static const unsigned char *open_file(const char *path)
+static int open_file(const char *path)
 {
-    size_t bytes = 0;
-#if MSA_MODEL_STREAMED
-    const unsigned char *const p = msa_run_fetch_from(path, &bytes) == 0 ? (const unsigned char *)path : NULL;
-#else
-    const unsigned char *const p = msa_run_load(path, &bytes);
-#endif
-    size = bytes;
-    return p;
+    (void)path;
+    return 0;
 }
 
 int msa_run_weights_stay(void)
@@ -120,10 +83,11 @@ int msa_run_weights_stay(void)
 int msa_run_open_weights(const char *path, const unsigned char **weights, size_t *bytes)
 {
     called(path);
-    const unsigned char *const p = open_file(path);
-    *weights = MSA_MODEL_STREAMED ? NULL : p;
+    if (open_file(path) != 0 || msa_run_weights_at(path, name, weights, &size) != 0) {
+        return -1;
+    }
     *bytes = (size_t)size; /* of streamed weights that a size_t does not count, the low bits */
-    return p != NULL ? 0 : -1;
+    return 0;
 }
 
 int msa_run_refuse_weights(msa_status status)
