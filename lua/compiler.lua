@@ -59,6 +59,7 @@ local function schedule(model, board, models, count, private, streamed, draft)
   if draft then
     set.make = function(_, _, name) return name end
     set.gemm = function() return "msa_gemm" end
+    set.draft = true
   end
   local graph = network.build(model)
   graph.models, graph.private, graph.cores = models, private, count

@@ -176,17 +176,28 @@ local function number_layers(layers)
   end
 end
 
-local function layer_text(L, folder, loops, blob, tables)
-  local own = ("arena + %d"):format(L.scratch_at + L.shared)
+local function layer_text(L, folder, loops, blob, tables, printer)
+  local function in_arena(at) return at == 0 and "arena" or "arena + " .. at end
+  local own = in_arena(L.scratch_at + L.shared)
   if loops.cores > 1 then own = ("%s + MSA_SLOT(core) * (size_t)%d"):format(own, L.own) end
-  local fields = { name = "msa_" .. L.name, at = L.at, shared = ("arena + %d"):format(L.scratch_at), own = own, ready = false,
+  local fields = { name = "msa_" .. L.name, at = L.at, shared = in_arena(L.scratch_at), own = own, ready = false,
     bank_parameter = L.segment:bank_parameter(), bank_argument = L.segment:bank_argument() }
+  local head = ("/* Layer %d of %s: %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
+    L.number, L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4), spaced(L.scratch * 4))
+  if L.lowered then
+    local text
+    text, L.prototype, L.arguments, L.core = printer:step(L.lowered, { at = L.at, shared = L.scratch_at, own = fields.own })
+    if L.prepare then
+      local before, prototype = printer:step(L.prepare, { at = L.at, shared = L.scratch_at, own = fields.own })
+      L.prototype = { prototype, L.prototype }
+      text = before .. "\n" .. text
+    end
+    return head .. text
+  end
   for k, v in pairs(L.env) do fields[k] = v end
   if L.uses then fields.position_at, fields.position_bank, fields.position_buffer = blob.position_at, blob.position_bank, tables end
   local env = setmetatable(fields, { __index = loops })
   local text = template.file(folder, "layers/" .. (L.template or L.kind) .. ".c", env)
-  local head = ("/* Layer %d of %s: %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
-    L.number, L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4), spaced(L.scratch * 4))
   return head .. text
 end
 
@@ -243,16 +254,21 @@ function emit.texts(build, blob, info)
   local origin = (" * checkpoint sha256 %s\n * dialect %s   board %s   resolution %d   depth %d   precision f32   arithmetic %s"):format(
     model.source.sha256, model.dialect, board.name, model.image_size, model.depth, board.arithmetic)
   local loops = require("cores").loops(graph.cores or 1)
+  local printer = require("lower.print").new(kernel_set, loops)
   local encode, decode = {}, {}
   number_layers(graph.fused)
   for _, L in ipairs(graph.fused) do
-    L.text = layer_text(L, folder, loops, blob, graph.stream and graph.memory.by_name.tables.offset or false)
+    L.text = layer_text(L, folder, loops, blob, graph.stream and graph.memory.by_name.tables.offset or false, printer)
     L.decoding = L.phase == "decode"
     local list = L.decoding and decode or encode
     list[#list + 1] = L
   end
   local prototypes = {}
-  for _, L in ipairs(graph.fused) do add_prototypes(L.text, prototypes) end
+  for _, L in ipairs(graph.fused) do
+    if L.prototype then
+      for _, p in ipairs(type(L.prototype) == "table" and L.prototype or { L.prototype }) do prototypes[#prototypes + 1] = p .. ";" end
+    else add_prototypes(L.text, prototypes) end
+  end
   local function macs(list)
     local sum = 0
     for _, L in ipairs(list) do sum = sum + (L.uses and 0 or L.macs) end

@@ -14,7 +14,7 @@ kernels.__index = kernels
 
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
-  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, plans = {}, products = {}, cores = 1 }, kernels)
+  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, plans = {}, products = {}, signatures = {}, cores = 1 }, kernels)
 end
 
 -- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
@@ -70,13 +70,39 @@ function kernels:make(file, base, fields)
   }))
   if self.isa.flushes then text = flushing.checked(self, file, text) end
   self.texts[#self.texts + 1] = text
-  for line in text:gmatch("[^\n]+") do
-    local prototype = line:match("^(void .*%))$")
-    if prototype then
-      self.prototypes[#self.prototypes + 1] = prototype .. ";"
-      break
-    end
+  self:declare(name, text)
+  return name
+end
+
+-- The prototype of a kernel's text, which opens it; a long one takes several lines.
+function kernels:declare(name, text)
+  local prototype = ("\n" .. text):match "\n(void [%w_]+%b())\n{"
+  if not prototype then return end -- a tile, which its product alone calls
+  self.prototypes[#self.prototypes + 1] = prototype .. ";"
+  local signature = {}
+  for word in prototype:match("%b()"):sub(2, -2):gsub("%s+", " "):gmatch "[^,]+" do
+    signature[#signature + 1] = { const = not word:find "%*" or word:find "const float" ~= nil, text = word }
   end
+  self.signatures[name] = signature
+end
+
+--- The parameters of a kernel in order: { const = it is not written through, text }.
+function kernels:signature(name)
+  return self.signatures[name] or error("kernels: no kernel " .. tostring(name))
+end
+
+--- A function of the steps' own (lua/lower): one of the same text is there once.
+-- @param base its name, which says its shape @param what a comment @param parameters, body C
+-- @return its name
+function kernels:proc(base, what, parameters, body)
+  local key = table.concat({ "proc", base, parameters, body }, "\n")
+  local name = self.named[key]
+  if name then return name end
+  name = self:unique(base)
+  self.named[key] = name
+  local opening = require("lower.print").wrapped(("void %s(%s)"):format(name, parameters))
+  self.texts[#self.texts + 1] = ("/* %s */\n%s\n{\n%s\n}\n\n"):format(what, opening, body)
+  self:declare(name, self.texts[#self.texts])
   return name
 end
 

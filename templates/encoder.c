@@ -32,7 +32,7 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parame
     const float *const weights = (const float *)(const void *)s->weights;
 @ end
 @ for i, L in ipairs(encode) do
-@   local team = L.barriers and team_argument or core_argument
+@   local team = L.lowered and (L.core == "team" and team_argument or L.core and core_argument or "") or not L.lowered and (L.barriers and team_argument or core_argument) or ""
 @   local w = streamed and "w" or L.uses and "weights" or ("weights + %d"):format(L.weights_at)
 @   if streamed and not L.segment.pieces then
     w = msa_stream_next(&stream);

@@ -21,7 +21,7 @@ function graph.new() return setmetatable({ values = {}, inputs = {}, outputs = {
 function Graph:layer(name) self.label = name end
 
 local OWN = { id = true, kind = true, inputs = true, roles = true, shape = true, label = true, name = true,
-  counted = true }
+  counted = true, buffer = true, rows = true }
 
 local function checked(op, where)
   local entry, attributes = ops.of(op.kind, where), {}
@@ -75,10 +75,17 @@ function Graph:parameter(declaration, tensor)
   return self:value("parameter", {}, { name = declaration.name, tensor = tensor, shape = tensor.shape })
 end
 
---- What is computed of parameters when code is generated, as weights are. @param make function() -> tensor @param
--- sources names of tensors
-function Graph:constant(shape, make, sources)
-  return self:value("constant", {}, { make = make, sources = sources, shape = shape })
+--- What is computed of parameters when code is generated, as weights are. @param name as a tensor's: where it is in the
+-- network @param make function() -> tensor @param sources names of tensors @param rows function(first, count): some of
+-- its rows alone, or nil
+function Graph:constant(name, shape, make, sources, rows)
+  return self:value("constant", {}, { name = name, make = make, sources = sources, shape = shape, rows = rows })
+end
+
+--- Name the memory that a value is in between layers; those that take its place have it, too.
+function Graph:named(name, value)
+  value.buffer = name
+  return value
 end
 
 --- Name a result.
@@ -124,7 +131,7 @@ function Graph:text()
     for i, input in ipairs(op.inputs) do from[i] = "%" .. input.id end
     local words = ("%s: %%%d %s = %s(%s) %s %s"):format(op.label or "-", op.id, shape_text(op), op.kind,
       table.concat(from, ", "),
-      attribute_text(op), op.name or op.sources and "of " .. table.concat(op.sources, ", ") or "")
+      attribute_text(op), op.name or "")
     out[#out + 1] = (words:gsub("%s+$", ""):gsub("  +", " "))
   end
   for _, name in ipairs(closed.sorted(self.outputs)) do out[#out + 1] = ("output %s = %%%d"):format(name,
@@ -164,11 +171,19 @@ function Graph:dot()
   return table.concat(out, "\n") .. "\n"
 end
 
---- Multiply-adds of each label, and their sum.
-function Graph:macs()
+-- A value as it is where what is counted are so many.
+local function counted(value, count)
+  if not value.counted or not count then return value end
+  local shape = table.move(value.shape, 1, #value.shape, 1, {})
+  shape[1] = count
+  return { shape = shape }
+end
+
+--- Multiply-adds of each label, and their sum. @param count of the prompt's tokens; nil for as many as there may be
+function Graph:macs(count)
   local by_label, sum = {}, 0
   for _, op in ipairs(self.values) do
-    local n = ops.table[op.kind].macs(op, graph.by_role(op))
+    local n = ops.table[op.kind].macs(op, graph.by_role(op, function(input) return counted(input, count) end))
     by_label[op.label or ""] = (by_label[op.label or ""] or 0) + n
     sum = sum + n
   end

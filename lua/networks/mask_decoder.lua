@@ -76,8 +76,8 @@ end
 local function prompt_adapter(t, maps, x, tokens)
   local g, m = t.g, t.model
   local one, other = m.tensor[maps.D_fc1.bias.name], m.tensor[maps.D_fcp.bias.name]
-  local bias = g:constant(one.shape, function() return one:add(other) end, { maps.D_fc1.bias.name,
-    maps.D_fcp.bias.name })
+  local bias = g:constant(maps.D_fc1.bias.name, one.shape, function() return one:add(other) end,
+    { maps.D_fc1.bias.name, maps.D_fcp.bias.name })
   local start = g:linear(x, t:parameter(maps.D_fc1.weight), bias)
   local hidden = g:act(g:linear(tokens, t:parameter(maps.D_fcp.weight), nil, start), { f = "relu" })
   return g:add(x, t:linear(hidden, maps.D_fc2))
@@ -90,7 +90,7 @@ local function self_attention(t, l, k, queries, tokens)
   if m.position_stays then queries = with end
   local y = attend(t, l.self_attention, with, with, queries)
   if k > 0 or m.first_self_attention == "add" then y = g:add(queries, y) end
-  return t:norm(y, l.norm1)
+  return g:named("queries", t:norm(y, l.norm1))
 end
 
 local function token_to_image(t, l, k, queries, keys, tokens, position)
@@ -150,7 +150,8 @@ function mask_decoder.compute(t, e, tokens, keys, position)
   end
   local hyper = {}
   for n = 1, masks do hyper[n] = perceive(t, e.hyper[n], token(n)) end
-  local scores = perceive(t, e.iou, token(0))
+  local weights = g:named("hyper", g:concat(hyper))
+  local scores = g:named("iou", perceive(t, e.iou, token(0)))
 
   g:layer "masks"
   local x = g:reshape(keys, { to = { 1, grid, grid, m.out } })
@@ -158,8 +159,8 @@ function mask_decoder.compute(t, e, tokens, keys, position)
   x = g:act(t:norm(x, e.up_1), { f = "gelu" })
   x = g:conv_transpose(x, t:parameter(e.up_3.weight), t:parameter(e.up_3.bias))
   x = g:act(x, { f = "gelu" })
-  local logits = g:permute(g:linear(x, g:concat(hyper), nil, nil, { value = true }), { order = { 4, 2, 3, 1 } })
-  return g:reshape(logits, { to = { masks, 4 * grid, 4 * grid } }), scores
+  local logits = g:permute(g:linear(x, weights, nil, nil, { value = true }), { order = { 4, 2, 3, 1 } })
+  return g:named("logits", g:reshape(logits, { to = { masks, 4 * grid, 4 * grid } })), scores
 end
 
 return mask_decoder

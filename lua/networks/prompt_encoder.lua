@@ -30,7 +30,7 @@ function prompt_encoder.dense(t, e, embedding, mask)
   x = g:conv(x, t:parameter(e.mask_3.weight), t:parameter(e.mask_3.bias), { stride = 2, sums = "whole" })
   x = g:act(t:norm(x, e.mask_4), { f = "gelu" })
   local with = g:add(t:linear(x, e.mask_6), embedding)
-  return g:select(with, g:add(embedding, t:parameter(e.no_mask)), { given = "mask_prompt" })
+  return g:named("keys", g:select(with, g:add(embedding, t:parameter(e.no_mask)), { given = "mask_prompt" }))
 end
 
 return prompt_encoder

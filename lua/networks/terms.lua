@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What the computing halves of networks say often: operations of a graph on declared parameters.
 
+local deferred = require "import.deferred"
+
 local Terms = {}
 Terms.__index = Terms
 
@@ -23,23 +25,25 @@ function Terms:linear(x, map, start)
   local w = self:parameter(map.weight)
   if #w.shape > 2 then
     local tensor = w.tensor
-    w = self.g:constant({ w.shape[1], w.shape[2] }, function() return tensor:reshape { tensor.shape[1],
-      tensor.shape[2] } end, { w.name })
+    w = self.g:constant(w.name, { w.shape[1], w.shape[2] }, function()
+      return tensor:reshape { tensor.shape[1], tensor.shape[2] }
+    end, { w.name })
   end
   return self.g:linear(x, w, self:parameter(map.bias), start)
 end
 
---- Outputs `first` to first + count - 1 of a linear map.
-function Terms:outputs(x, map, first, count)
-  local function part(declaration)
+--- Outputs `first` to first + count - 1 of a linear map. @param name of the map that they are
+function Terms:outputs(x, map, name, first, count)
+  local function part(declaration, last)
     local value = self:parameter(declaration)
     if not value then return nil end
     local shape = table.move(value.shape, 1, #value.shape, 1, {})
     shape[1] = count
     local tensor = value.tensor
-    return self.g:constant(shape, function() return tensor:slice(1, first, count) end, { value.name })
+    return self.g:constant(name .. last, shape, function() return tensor:slice(1, first, count) end,
+      deferred.sources(tensor, first, count), function(from, n) return tensor:slice(1, first + from, n) end)
   end
-  return self.g:linear(x, part(map.weight), part(map.bias))
+  return self.g:linear(x, part(map.weight, ".weight"), part(map.bias, ".bias"))
 end
 
 function Terms:norm(x, norm)

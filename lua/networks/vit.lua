@@ -3,8 +3,10 @@
 -- (Kirillov et al. 2023; Li et al. 2022; Wu et al. 2023).
 
 local adapter = require "networks.adapter"
+local deferred = require "import.deferred"
 local find_grid = require "import.depth".grid
 local moves = require "graph.moves"
+local segment = require "segment"
 local tensor = require "msagen.tensor"
 
 local EPS = 1e-6
@@ -47,23 +49,28 @@ end
 
 -- q, k and v of the rows of x.
 local function projections(t, b, x, C)
-  local q, k, v = t:outputs(x, b.qkv, 0, C), t:outputs(x, b.qkv, C, C), t:outputs(x, b.qkv, 2 * C, C)
-  return q, k, v
+  local list = {}
+  for i, part in ipairs { "q", "k", "v" } do
+    local name = b.qkv.weight.name:gsub("qkv%.weight$", part)
+    list[i] = t:outputs(x, b.qkv, name, (i - 1) * C, C)
+  end
+  return table.unpack(list)
 end
 
 -- Key and value of a window's places beyond the grid, for each the same: the maps of the row that they are filled with.
 local function padding(t, b, C, filled)
   local weight, bias = t:parameter(b.qkv.weight).tensor, t:parameter(b.qkv.bias)
-  local row, sources = t.model.tensor[b.norm1.bias.name], { b.qkv.weight.name, b.qkv.bias.name,
-    filled and b.norm1.bias.name or nil }
-  local function map(first)
-    return t.g:constant({ 1, C }, function()
+  local row = t.model.tensor[b.norm1.bias.name]
+  local function map(name, first)
+    local sources = filled and segment.of(row, deferred.sources(weight, first, C), bias and bias.tensor)
+      or segment.of(bias and bias.tensor)
+    return t.g:constant(b.qkv.weight.name:gsub("qkv%.weight$", name), { 1, C }, function()
       local y = bias and bias.tensor:slice(1, first, C):reshape { 1, C } or tensor.zeros { 1, C }
       if not filled then return y end
       return row:reshape { 1, C }:matmul(weight:slice(1, first, C):transpose()):add(y)
     end, sources)
   end
-  return map(C), map(2 * C)
+  return map("k_pad", C), map("v_pad", 2 * C)
 end
 
 -- Along the depth, with the same attention: over runs of the windowed entries, or over the slices of each place.
@@ -73,18 +80,19 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
   local side, length = along > 1 and window or m.grid,
     m.volumes == "slices" and m.depth or m.chunk or m.depth * along * along
   local index, back = moves.sequences(m.depth, m.grid, along, side, length)
+  local name = b.norm1.bias.name:gsub("norm1%.bias$", "depth_pad")
   local fill
   if m.pad == "norm1_bias" then
     local bias = m.tensor[b.norm1.bias.name]
-    fill = g:constant({ 1, C }, function() return bias:reshape { 1, C } end, { b.norm1.bias.name })
+    fill = g:constant(name, { 1, C }, function() return bias:reshape { 1, C } end, { b.norm1.bias.name })
   else
-    fill = g:constant({ 1, C }, function() return tensor.zeros { 1, C } end, {})
+    fill = g:constant(name, { 1, C }, function() return tensor.zeros { 1, C } end, {})
   end
   local height, width = find_grid(length)
   local function resampled(value, places)
     if not value or value.shape[1] == 2 * places - 1 then return value end
     local table_of = value.tensor
-    return g:constant({ 2 * places - 1, value.shape[2] },
+    return g:constant(value.name:gsub("rel_pos", "depth_rel_pos"), { 2 * places - 1, value.shape[2] },
       function() return table_of:resample_linear(2 * places - 1) end, { value.name })
   end
   local x = g:gather(n, fill, { index = index, to = { #index // length, length, C } })
@@ -131,8 +139,10 @@ function vit.compute(t, e)
   local x = g:conv(image, t:parameter(e.patch.weight), t:parameter(e.patch.bias), { stride = m.patch,
     sums = "channel" })
   local position = m.tensor[e.position.name]
-  x = g:add(x, g:constant({ m.grid * m.grid, m.dim }, function() return position:reshape { m.grid * m.grid,
-    m.dim } end, { e.position.name }))
+  x = g:add(x, g:constant(e.position.name, { m.grid * m.grid, m.dim }, function()
+    return position:reshape { m.grid * m.grid, m.dim }
+  end, { e.position.name }))
+  g:named("x", x)
   for i, b in ipairs(e.blocks) do x = mlp(t, b, i - 1, attention(t, b, i - 1, x)) end
   g:layer "neck"
   local y = t:norm(t:linear(x, e.neck_0), e.neck_1)

@@ -171,6 +171,7 @@ return function(graph, model)
       L.macs = L.macs - L.ready.macs -- without a mask
       L.ready.buffer = i == 1 and "ready_keys" or "ready_queries"
       L.buffers[L.ready.buffer] = extra.buffers[L.ready.buffer]
+      if L.relower then L.relower { buffer = L.ready.buffer, floats = L.ready.floats } end
     end
   else
     plan = lives(graph.fused, model, graph) -- steps anew

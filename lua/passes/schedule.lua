@@ -2,7 +2,9 @@
 --- Schedule: every fused layer gets its kernels, its segment of the weights, its scratch and its buffers.
 -- Relies on: fuse. Leaves: on each layer segment, scratch in floats, of which shared and own (a core), buffers {name = floats}, env (what its template sees), macs.
 local layer_kinds = require "layer_kinds"
+local lower = require "lower.lower"
 local network = require "network"
+local sam = require "networks.sam"
 
 local schedule = {}
 
@@ -47,10 +49,22 @@ function schedule.run(graph, model, kernels)
   -- Whether a segment has to come in pieces, and the floats that one may have.
   ctx.limit = graph.stream_buffer and graph.stream_buffer // 4
   function ctx.in_pieces(floats) return ctx.limit and floats > ctx.limit end
+  local new = lower.context(sam.compute(model.parameters, model, function() end, ctx.token_rows), { model = model, kernels = kernels, cores = cores,
+    block_rows = ctx.block_rows, token_rows = ctx.token_rows, token_chunk = ctx.token_chunk, click_tokens = ctx.click_tokens, draft = kernels.draft, models = graph.models })
   for _, L in ipairs(graph.fused) do
     L.private = graph.private and graph.private[L.name] -- roles of weights that differ between banks
-    require("layers." .. layer_kinds.of(L.kind, ("schedule: layer %s"):format(L.name)).name).prepare(L, ctx)
-    L.shared, L.own = L.scratch.shared, L.scratch.own
+    local made = not ctx.limit and lower.layer(L.name, new, L.private)
+    if made then
+      for key, value in pairs(made) do L[key] = value end
+      L.macs, L.position = new.macs[L.name], made.lowered.parameters[1] and made.lowered.parameters[1].argument == "position"
+      L.relower = function(ready)
+        local again = lower.layer(L.name, new, L.private, ready)
+        L.lowered, L.prepare = again.lowered, again.prepare
+      end
+    else
+      require("layers." .. layer_kinds.of(L.kind, ("schedule: layer %s"):format(L.name)).name).prepare(L, ctx)
+      L.shared, L.own = L.scratch.shared, L.scratch.own
+    end
     L.scratch = L.shared + cores * L.own
   end
   return graph

@@ -1,0 +1,42 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- A layer on its way from operations to a step: what its nest (lua/lower/nests/) works with.
+
+local buffers = require "lower.buffers"
+local group = require "lower.group"
+local parts = require "lower.parts"
+local segment = require "segment"
+local steps = require "lower.steps"
+
+local Layer = {}
+Layer.__index = Layer
+
+local layer = {}
+
+--- @param one a group (lower/group.lua) @param ctx { model, kernels, cores, block_rows, token_rows, token_chunk, buffers
+-- = value -> buffer } @param private roles of weights that differ between banks, or nil
+function layer.new(one, ctx, private)
+  local seg = segment.new(private)
+  return setmetatable({ group = one, ctx = ctx, K = ctx.kernels, model = ctx.model, segment = seg,
+    parts = parts.new(seg, one.ops), step = steps.new(one.label, seg), views = {} }, Layer)
+end
+
+--- The buffer of a value of another layer, or of one that this layer leaves, as a view.
+function Layer:buffer(value)
+  local made = self.ctx.buffers[value] or error(("lower: layer %s: a value without a buffer"):format(self.group.label))
+  if not self.views[made] then self.views[made] = steps.buffer(made.name, made.floats, made.stride) end
+  return self.views[made]
+end
+
+--- Whether a value's memory is this layer's to write over: something that it leaves takes it.
+function Layer:gives_up(value)
+  local mine = self.ctx.buffers[value]
+  if not mine or value.kind == "input" then return false end
+  for _, output in ipairs(self.group.outputs) do
+    if self.ctx.buffers[output] == mine then return true end
+  end
+  return false
+end
+
+layer.input, layer.rows_of = group.input, buffers.rows_of
+
+return layer

@@ -1,0 +1,70 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Lowering: a graph's layers become steps. What a layer's operations are decides its nest, the loops that they stand in.
+
+local buffers = require "lower.buffers"
+local cores = require "lower.cores"
+local group = require "lower.group"
+local layers = require "lower.layer"
+local printer = require "lower.print"
+local attention = require "lower.nests.attention"
+local heads = require "lower.nests.heads"
+local row_nests = require "lower.nests.rows"
+
+local lower = {}
+
+-- The nest of a layer: what it is recognised by, the first that fits.
+local NESTS = {
+  { name = "heads", fits = function(one) return one:op "concat" end, lower = heads.heads },
+  { name = "attention", fits = function(one)
+    local op = one:op "attention"
+    return op and not op.grid
+  end, lower = attention.attention },
+  { name = "select", fits = function(one) return one:op "select" end, lower = row_nests.select },
+  { name = "masks", fits = function(one) return one:op "conv_transpose" end, lower = row_nests.masks },
+  { name = "counted", fits = function(one) return one.outputs[1].counted and not one:op "attention" end,
+    lower = row_nests.counted },
+  { name = "blocks", fits = function(one) return not one:op "attention" and not one:op "conv" and not one:op "slice" end,
+    lower = function(layer) return row_nests.blocks(layer, "x += MLP of x's norm, %d tokens.") end },
+}
+
+function lower.nest_of(one)
+  for _, nest in ipairs(NESTS) do
+    if nest.fits(one) then return nest end
+  end
+end
+
+--- What all layers of a graph share: its groups by label, and the memory between them.
+function lower.context(graph, fields)
+  local list, by_label = group.list(graph)
+  fields.groups, fields.buffers, fields.macs = by_label, buffers.assign(graph, list), graph:macs(fields.click_tokens)
+  return fields
+end
+
+--- Lower a layer. @param private roles that differ between banks, or nil
+-- @param ready { buffer, floats }: where what is the image's alone may be found ready, or nil
+-- @return { lowered = the step, segment, shared, own = floats of scratch, buffers = name -> floats, env, ready = { floats,
+-- macs } of what may be made ready, prepare = the step that makes it }, or nil where no nest fits
+function lower.layer(label, ctx, private, ready)
+  local one = ctx.groups[label]
+  local nest = one and lower.nest_of(one)
+  if not nest then return nil end
+  local layer = layers.new(one, ctx, private)
+  local env, found, extra = nest.lower(layer, ready)
+  env = env or {}
+  local step, used, named = layer.step, {}, {}
+  for buffer in pairs(layer.views) do used[buffer.name] = buffer.floats end
+  for _, each in ipairs { step, extra } do
+    for _, stage in ipairs(each.stages) do
+      for _, inner in ipairs(stage.stages or { stage }) do cores.split(inner, ctx.cores) end
+    end
+    if not ctx.draft then
+      local made = printer.new(ctx.kernels, require("cores").loops(ctx.cores))
+      for _, proc in ipairs(each.procs) do made:proc(proc) end
+      cores.barriers(ctx.kernels, each)
+    end
+  end
+  for key, value in pairs(env) do named[key] = type(value) == "table" and value.parameters and (value.name or value.base) or value end
+  return { lowered = step, segment = layer.segment, shared = step.shared.size, own = step:own(), buffers = used, env = named, ready = found, prepare = extra }
+end
+
+return lower

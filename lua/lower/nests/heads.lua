@@ -1,0 +1,57 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Perceptrons on single tokens: the score's, and a mask's each, whose results become the columns of the weights that the
+-- masks are made with.
+
+local kernels = require "kernels"
+local layers = require "lower.layer"
+
+local input = layers.input
+local round16 = kernels.round16
+
+local nest = {}
+
+-- The products of a chain from a token to `value`, its activations with them. @return the view of the result
+local function chain(layer, body, value, last, pair)
+  local from, turn
+  for _, op in ipairs(layer.group:ordered(layer.group:closure(value))) do
+    if op.kind == "slice" then from, turn = last:row(op.first), 1
+    elseif op.kind == "linear" then
+      local w, bias, user = input(op, "w"), input(op, "bias"), layer.group:only_user(op)
+      local to = pair[turn]
+      body:call(layer.K:gemm { M = 1, N = w.shape[1], K = w.shape[2], lda = 16, ldc = 16, init = "bias",
+        act = user and user.kind == "act" and user.f }, from, layer.step:part(layer.parts:panels(w)),
+        layer.step:part(layer.parts:vector(bias)), to)
+      from, turn = to, 3 - turn
+    end
+  end
+  return from
+end
+
+function nest.heads(layer)
+  local one, step = layer.group, layer.step
+  local widest = 0
+  for _, op in ipairs(one.ops) do
+    if op.kind == "linear" then widest = math.max(widest, round16(op.shape[2])) end
+  end
+  local pair = { step.shared:take("a", widest), step.shared:take("b", widest) }
+  local last = layer:buffer(one.inputs[1])
+  step:stage("zero", function(body)
+    for _, value in ipairs(one.outputs) do
+      local to = layer:buffer(value)
+      if value.kind == "concat" then
+        local masks, width = #value.inputs, value.shape[2]
+        body:zero(to, round16(masks) * width)
+        for m, row in ipairs(value.inputs) do
+          local result = chain(layer, body, row, last, pair)
+          body:each({ variable = "k", to = width }, function(inner, k)
+            inner:assign(to + ((m - 1) // 16 * 16 * width + (m - 1) % 16) + k * 16, result + k)
+          end)
+        end
+      else
+        body:copy(to, chain(layer, body, value, last, pair), value.shape[2])
+      end
+    end
+  end)
+end
+
+return nest

@@ -1,0 +1,111 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Weights of a group of operations: each parameter or constant that one names becomes a part of the step's segment, laid
+-- out as its kernel reads it, under a role that says where in the layer it is.
+
+local deferred = require "import.deferred"
+local segment = require "segment"
+
+local Parts = {}
+Parts.__index = Parts
+
+local parts = {}
+
+local function prefix_of(a, b)
+  local common = {}
+  local right = b:gmatch "[^.]+"
+  for word in a:gmatch "[^.]+" do
+    if right() ~= word then break end
+    common[#common + 1] = word
+  end
+  return #common > 0 and table.concat(common, ".") .. "." or ""
+end
+
+local function is_weight(value) return value.kind == "parameter" or value.kind == "constant" end
+
+-- A beginning so short that what is left of a name begins with a letter.
+local function with_letters(prefix, ops)
+  for _, op in ipairs(ops) do
+    for _, input in ipairs(op.inputs) do
+      while is_weight(input) and prefix ~= "" and input.name:sub(1, #prefix) == prefix
+        and not input.name:sub(#prefix + 1):match "^%a" do
+        prefix = prefix:match "^(.*%.)[^.]+%.$" or ""
+      end
+    end
+  end
+  return prefix
+end
+
+--- @param segment of the step @param ops the group's operations, whose names' common beginning no role repeats
+function parts.new(seg, ops)
+  local prefix
+  for _, op in ipairs(ops) do
+    for _, input in ipairs(op.inputs) do
+      if is_weight(input) and input.name:find(".", 1, true) then
+        prefix = prefix and prefix_of(prefix, input.name) or input.name:match "^(.*%.)[^.]+%.[^.]+$" or ""
+      end
+    end
+  end
+  return setmetatable({ segment = seg, prefix = with_letters(prefix or "", ops), known = {} }, Parts)
+end
+
+--- A role: what a tensor's name says beyond the layer's.
+function Parts:role(value)
+  local name = value.name or error "parts: a weight without a name"
+  if name:sub(1, #self.prefix) == self.prefix then name = name:sub(#self.prefix + 1) end
+  return (name:gsub("%.weight$", ""):gsub("%.bias$", "_bias"):gsub("[^%w]+", "_"):lower())
+end
+
+--- The tensor of a weight, or `count` of its rows from the first.
+local function tensor_of(value, first, count)
+  if first and value.rows then return value.rows(first, count) end
+  local tensor = value.kind == "parameter" and value.tensor or value.make()
+  return first and tensor:slice(1, first, count) or tensor
+end
+
+local function sources_of(value, first, count)
+  if value.kind == "parameter" then return segment.of(deferred.sources(value.tensor, first, count)) end
+  return segment.of(value.sources)
+end
+
+Parts.tensor_of, Parts.sources_of, Parts.is_weight_value = tensor_of, sources_of, is_weight
+
+local function once(self, role, add)
+  if not self.known[role] then
+    add()
+    self.known[role] = true
+  end
+  return role
+end
+
+--- A weight [N,...] as panels [K,N].
+function Parts:panels(value)
+  local N = value.shape[1]
+  local K = 1
+  for i = 2, #value.shape do K = K * value.shape[i] end
+  return once(self, self:role(value), function()
+    self.segment:panels(self:role(value), K, N, function()
+      return tensor_of(value):reshape { N, K }:transpose():rename(value.name)
+    end, sources_of(value))
+  end)
+end
+
+--- A vector.
+function Parts:vector(value)
+  local n = value.shape[#value.shape]
+  return once(self, self:role(value), function()
+    self.segment:vector(self:role(value), n, function() return tensor_of(value):reshape { n }:rename(value.name) end,
+      sources_of(value))
+  end)
+end
+
+--- Gamma and beta of a layer norm.
+function Parts:norm(gamma, beta)
+  return once(self, self:role(gamma), function()
+    self.segment:norm(self:role(gamma), { weight = tensor_of(gamma), bias = tensor_of(beta) })
+  end)
+end
+
+--- What is laid out by hand: add() adds a part of that role.
+function Parts:other(role, add) return once(self, role, add) end
+
+return parts

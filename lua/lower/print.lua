@@ -1,0 +1,378 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Steps and procs as C: a function each, with the pointers that its body uses and the places of its weights by name.
+
+local index = require "lower.index"
+
+local WIDTH = 120
+
+local Printer = {}
+Printer.__index = Printer
+
+local print = {}
+
+-- ---- what a body uses ----
+
+local function storages_of(argument, visit)
+  if type(argument) == "table" and argument.storage then visit(argument.storage) end
+end
+
+local function places_of(argument)
+  if type(argument) == "table" and argument.storage then return argument.at end
+  return argument
+end
+
+-- What a body uses: storages in order of their first use, which of them it writes, names of variables, and whether it
+-- counts, parts loops among cores or has scratch.
+local function uses_of(kernels, body)
+  local uses = { storages = {}, seen = {}, written = {}, names = {}, counted = false, units = false, own = false,
+    weights = false, bank = false }
+  local function take(storage, written)
+    if written then uses.written[storage] = true end
+    if uses.seen[storage] then return end
+    uses.seen[storage] = true
+    uses.storages[#uses.storages + 1] = storage
+    if storage.kind == "own" then uses.own = true end
+    if storage.kind == "part" then
+      uses.weights = true
+      uses.bank = uses.bank or type(storage.segment.at[storage.name]) ~= "number"
+    end
+    for _, one in ipairs(storage.of or {}) do take(one, written) end
+  end
+  local function call(node)
+    local proc, signature = node.proc, not node.proc and kernels:signature(node.name)
+    for i, argument in ipairs(node.arguments) do
+      local parameter = proc and proc.parameters[i]
+      local writes = proc and parameter.storage and proc.uses.written[parameter.storage]
+        or signature and not signature[i].const
+      storages_of(argument, function(storage) take(storage, writes) end)
+      index.names(places_of(argument), uses.names)
+    end
+    if proc then
+      uses.weights, uses.bank = uses.weights or proc.uses.weights, uses.bank or proc.uses.bank
+      uses.own, uses.counted = uses.own or proc.uses.own, uses.counted or proc.uses.counted
+    end
+  end
+  local function two(to, from)
+    take(to.storage, true)
+    index.names(to.at, uses.names)
+    if from then
+      take(from.storage)
+      index.names(from.at, uses.names)
+    end
+  end
+  local function go(list)
+    for _, node in ipairs(list) do
+      if node.node == "call" then call(node)
+      elseif node.node == "each" then
+        uses.counted, uses.units = uses.counted or node.counted, uses.units or node.units ~= false
+        index.names(node.from, uses.names)
+        index.names(node.to, uses.names)
+        go(node.body)
+      elseif node.node == "when" then
+        go(node.body)
+        if node.other then go(node.other) end
+      elseif node.node == "let" then index.names(node.place, uses.names)
+      elseif node.node == "choose" then
+        take(node.a.storage)
+        take(node.b.storage)
+        index.names(node.a.at, uses.names)
+        index.names(node.b.at, uses.names)
+        uses.seen[node.view.storage] = true
+      elseif node.node == "copy" or node.node == "assign" then two(node.to, node.from)
+      elseif node.node == "zero" then two(node.view)
+      elseif node.node == "c" then
+        for _, view in ipairs(node.views) do take(view.storage, true) end
+        uses.units = uses.units or node.units
+      end
+    end
+  end
+  go(body)
+  return uses
+end
+
+-- ---- words ----
+
+local function enumerator(role) return "AT_" .. role:upper() end
+
+local function offset_from(pointer, floats) return floats == 0 and pointer or pointer .. " + " .. floats end
+
+-- Lines of at most WIDTH columns, broken behind commas.
+local function wrapped(line)
+  if #line <= WIDTH then return line end
+  local pad, out, rest = line:match "^%s*", {}, line
+  while #rest > WIDTH do
+    local cut
+    for at in rest:gmatch "(), " do
+      if at < WIDTH then cut = at end
+    end
+    if not cut then break end
+    out[#out + 1] = rest:sub(1, cut)
+    rest = pad .. "    " .. rest:sub(cut + 2)
+  end
+  out[#out + 1] = rest
+  return table.concat(out, "\n")
+end
+
+-- ---- one function ----
+
+local Text = {}
+Text.__index = Text
+
+local function new_text(printer, step, in_step)
+  return setmetatable({ printer = printer, cores = printer.loops.cores, loops = printer.loops, step = step,
+    in_step = in_step, lines = {}, values = {}, tables = {}, table_lines = {} }, Text)
+end
+
+function Text:put(depth, format, ...)
+  local line = select("#", ...) > 0 and format:format(...) or format
+  self.lines[#self.lines + 1] = wrapped(("    "):rep(depth) .. line)
+end
+
+function Text:place(term) return index.text(index.bind(term, self.values)) end
+
+function Text:pointer(view)
+  local storage = view.storage
+  local base = storage.name
+  if storage.kind == "part" then
+    local private = type(storage.segment.at[storage.name]) ~= "number"
+    base = (private and "w + bank + " or "w + ") .. enumerator(storage.name)
+  end
+  local at = self:place(view.at)
+  return at == "0" and base or base .. " + " .. at
+end
+
+function Text:argument(argument)
+  if type(argument) == "table" and argument.storage then return self:pointer(argument) end
+  return self:place(argument)
+end
+
+-- A table of the units that are each core's. @return its name
+function Text:shares(node)
+  local units = node.units
+  local entries = self.loops.shares(units.count, node.by, units.bounds)
+  if self.tables[entries] then return self.tables[entries] end
+  local name, base = units.name, units.name
+  local count = 1
+  while self.tables[name] do
+    count = count + 1
+    name = ("%s_%d"):format(base, count)
+  end
+  self.tables[entries], self.tables[name] = name, true
+  self.table_lines[#self.table_lines + 1] = ("    static const uint32_t %s[%d] = %s;"):format(name, self.loops.entries,
+    entries)
+  return name
+end
+
+-- A loop whose units are runs of parts: of each trip those from `first` on, before `last`.
+function Text:runs(node, depth)
+  local units, name = node.units, self:shares { units = node.units, by = 1 }
+  self:put(depth, "for (size_t unit = %s[core]; unit < %s[core + 1];) {", name, name)
+  self:put(depth + 1, "const size_t %s = unit / %d, %s = unit %% %d, left = %s[core + 1] - unit;", node.variable,
+    units.inner, units.first, units.inner, name)
+  self:put(depth + 1, "const size_t %s = left < %d - %s ? %s + left : %d;", units.last, units.inner, units.first,
+    units.first, units.inner)
+  self:body(node.body, depth + 1)
+  self:put(depth + 1, "unit += %s - %s;", units.last, units.first)
+  self:put(depth, "}")
+end
+
+function Text:each(node, depth)
+  local parted = node.units and self.cores > 1
+  if node.units and node.units.inner then
+    if parted then return self:runs(node, depth) end
+    self.values[node.units.first], self.values[node.units.last] = 0, node.units.inner
+  end
+  local from, to = self:place(node.from), self:place(node.to)
+  if parted then
+    local name = self:shares(node)
+    from, to = name .. "[core]", name .. "[core + 1]"
+  elseif not node.counted and node.to == (math.type(node.from) == "integer" and node.from + node.by) then
+    self.values[node.variable] = node.from
+    return self:body(node.body, depth)
+  end
+  local by = node.by == 1 and "++" .. node.variable or ("%s += %d"):format(node.variable, node.by)
+  self:put(depth, "for (size_t %s = %s; %s < %s%s; %s) {", node.variable, from, node.variable, to,
+    node.counted and (" && %s < count"):format(node.variable) or "", by)
+  self:body(node.body, depth + 1)
+  self:put(depth, "}")
+end
+
+local write = {}
+
+function write.call(self, node, depth)
+  local words, proc = {}, node.proc
+  if proc then
+    if proc.uses.weights then words[1] = "w" end
+    if proc.uses.bank then words[#words + 1] = "bank" end
+  end
+  for _, argument in ipairs(node.arguments) do words[#words + 1] = self:argument(argument) end
+  if proc and proc.uses.own then words[#words + 1] = "scratch" end
+  self:put(depth, "%s(%s);", proc and proc.name or node.name, table.concat(words, ", "))
+end
+
+function write.each(self, node, depth) self:each(node, depth) end
+
+function write.when(self, node, depth)
+  self:put(depth, "if (%s) {", node.condition)
+  self:body(node.body, depth + 1)
+  if node.other then
+    self:put(depth, "} else {")
+    self:body(node.other, depth + 1)
+  end
+  self:put(depth, "}")
+end
+
+function write.let(self, node, depth)
+  local place = index.bind(node.place, self.values)
+  if math.type(place) == "integer" then self.values[node.variable] = place
+  else self:put(depth, "const size_t %s = %s;", node.variable, index.text(place)) end
+end
+
+function write.choose(self, node, depth)
+  self:put(depth, "const float *const %s = %s ? %s : %s;", node.view.storage.name, node.condition,
+    self:pointer(node.a), self:pointer(node.b))
+end
+
+function write.copy(self, node, depth)
+  self:put(depth, "memcpy(%s, %s, %d * sizeof(float));", self:pointer(node.to), self:pointer(node.from), node.floats)
+end
+
+function write.zero(self, node, depth)
+  self:put(depth, "memset(%s, 0, %d * sizeof(float));", self:pointer(node.view), node.floats)
+end
+
+function write.assign(self, node, depth)
+  local function element(view) return ("%s[%s]"):format(view.storage.name, self:place(view.at)) end
+  self:put(depth, "%s = %s;", element(node.to), element(node.from))
+end
+
+function write.c(self, node, depth)
+  for line in node.text(self):gmatch "[^\n]+" do self:put(depth, "%s", line) end
+end
+
+function Text:body(body, depth)
+  for _, node in ipairs(body) do write[node.node](self, node, depth) end
+end
+
+-- The places of the weights that a function names, and its pointers into scratch and arena.
+function Text:opening(uses, arena)
+  local out, words, seen = {}, {}, {}
+  local places = {}
+  for _, storage in ipairs(uses.storages) do
+    if storage.kind == "part" and not seen[storage.name] then
+      seen[storage.name] = true
+      local at = storage.segment.at[storage.name]
+      places[#places + 1] = { enumerator(storage.name),
+        type(at) == "number" and at or math.tointeger(tostring(at):match "%d+$") }
+    end
+  end
+  table.sort(places, function(a, b) return a[2] < b[2] end)
+  for i, one in ipairs(places) do words[i] = ("%s = %d"):format(one[1], one[2]) end
+  if #words > 0 then out[1] = wrapped("    enum { " .. table.concat(words, ", ") .. " };") end
+  table.move(self.table_lines, 1, #self.table_lines, #out + 1, out)
+  local function declare(storage, from, offset)
+    local constant = uses.written[storage] and "" or "const "
+    out[#out + 1] = ("    %sfloat *const %s = %s;"):format(constant, storage.name, offset_from(from, offset))
+  end
+  for _, storage in ipairs(uses.storages) do
+    if storage.kind == "buffer" then declare(storage, "arena", arena.at[storage.name]) end
+  end
+  if arena then
+    if uses.own then out[#out + 1] = ("    float *const scratch = %s;"):format(arena.own) end
+    for _, storage in ipairs(uses.storages) do
+      if storage.kind == "shared" then declare(storage, "arena", arena.shared + storage.offset) end
+    end
+  end
+  for _, storage in ipairs(uses.storages) do
+    if storage.kind == "own" then declare(storage, "scratch", storage.offset) end
+  end
+  return out
+end
+
+-- ---- procs ----
+
+local function proc_parameters(proc)
+  local words = {}
+  if proc.uses.weights then words[1] = "const float *restrict w" end
+  if proc.uses.bank then words[#words + 1] = "size_t bank" end
+  for _, parameter in ipairs(proc.parameters) do
+    words[#words + 1] = not parameter.storage and "size_t " .. parameter.name
+      or ("%sfloat *restrict %s"):format(proc.uses.written[parameter.storage] and "" or "const ", parameter.name)
+  end
+  if proc.uses.own then words[#words + 1] = "float *restrict scratch" end
+  return table.concat(words, ", ")
+end
+
+--- Write a proc to the kernels. Leaves proc.name and proc.uses.
+function Printer:proc(proc)
+  proc.uses = uses_of(self.kernels, proc.body)
+  local text = new_text(self, proc.step, false)
+  text:body(proc.body, 1)
+  local lines = text:opening(proc.uses)
+  table.move(text.lines, 1, #text.lines, #lines + 1, lines)
+  proc.name = self.kernels:proc(proc.base, proc.what, proc_parameters(proc), table.concat(lines, "\n"))
+end
+
+-- ---- steps ----
+
+--- The function of a step. @param arena { at = buffer -> floats from its start, shared = floats to what cores share of
+-- its scratch, own = C of a core's }
+-- @return its text, its prototype, and the arguments that a phase's function calls it with behind arena and weights
+function Printer:step(step, arena)
+  local text = new_text(self, step, true)
+  local all = {}
+  for _, stage in ipairs(step.stages) do
+    for _, one in ipairs(stage.stages or { stage }) do table.move(one.body, 1, #one.body, #all + 1, all) end
+  end
+  local uses = uses_of(self.kernels, all)
+  text:stages(step.stages, 1, step:alone())
+  local declared, arguments = { "float *arena", "const float *w" }, {}
+  local core = self.loops.cores > 1 and not step:alone() and (step.meets and "team" or "core")
+  if step.segment.own > 0 then declared[#declared + 1] = "size_t bank" end
+  for _, one in ipairs(step.parameters) do
+    local argument = one.argument
+    declared[#declared + 1] = one.declaration
+    arguments[#arguments + 1] = type(argument) == "function" and argument(arena.at) or argument
+  end
+  if uses.counted or uses.names.count then
+    declared[#declared + 1], arguments[#arguments + 1] = "size_t count", "count"
+  end
+  local parameters = table.concat(declared, ", ") .. (core == "team" and self.loops.team_parameter
+    or core and self.loops.core_parameter or "")
+  local prototype = wrapped(("%s msa_%s(%s)"):format(step.returns or "void", step.name, parameters))
+  local lines = text:opening(uses, arena)
+  table.move(text.lines, 1, #text.lines, #lines + 1, lines)
+  if step.segment.own > 0 and not uses.bank then table.insert(lines, 1, "    (void)bank; /* nothing is a bank's own */") end
+  if not uses.weights then table.insert(lines, 1, "    (void)w;") end
+  return ("%s\n{\n%s\n}\n"):format(prototype, table.concat(lines, "\n")), prototype, arguments, core
+end
+
+-- Stages in order, with the barriers that lua/lower/cores.lua put between them.
+function Text:stages(list, depth, alone)
+  for _, stage in ipairs(list) do
+    if stage.barrier and self.cores > 1 then self:put(depth, "msa_meet(session, core);") end
+    if stage.stages then
+      self:put(depth, "for (size_t %s = 0; %s < %d; ++%s) {", stage.variable, stage.variable, stage.to, stage.variable)
+      self:stages(stage.stages, depth + 1, alone)
+      if stage.meet_again and self.cores > 1 then
+        self:put(depth + 1, "if (%s < %d) {", stage.variable, stage.to - 1)
+        self:put(depth + 2, "msa_meet(session, core);")
+        self:put(depth + 1, "}")
+      end
+      self:put(depth, "}")
+    elseif stage.who == "zero" and self.cores > 1 and not alone then
+      self:put(depth, "if (MSA_FIRST(core)) {")
+      self:body(stage.body, depth + 1)
+      self:put(depth, "}")
+    else
+      self:body(stage.body, depth)
+    end
+  end
+end
+
+--- @param kernels the build's (lua/kernels.lua) @param loops what lua/cores.lua gives for its number of cores
+function print.new(kernels, loops) return setmetatable({ kernels = kernels, loops = loops }, Printer) end
+
+print.uses_of, print.wrapped = uses_of, wrapped
+
+return print

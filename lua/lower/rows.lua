@@ -1,0 +1,266 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Operations that give each row of a block from the same row of what they take: a kernel each, on so many rows at a time.
+-- An activation is done by the product before it, an addition where one of its terms lies that nobody needs any more, and
+-- additions of additions by one kernel. A token of an image may be a block of finer pixels, 2 x 2 a level, its rows then
+-- stand token by token.
+
+local group = require "lower.group"
+local kernels = require "kernels"
+
+local input = group.input
+local stride = kernels.stride
+
+local Rows = {}
+Rows.__index = Rows
+
+local rows = {}
+
+--- @param layer what lowers it: { K, parts, step, group } @param body that calls go to @param pool of scratch
+-- @param count rows of a block @param ops to be done, in order
+function rows.new(layer, body, pool, count, ops)
+  local set, last = {}, {}
+  for i, op in ipairs(ops) do
+    set[op] = i
+    for _, value in ipairs(op.inputs) do last[value] = i end
+  end
+  for op in pairs(set) do -- what a later stage or layer takes
+    for _, user in ipairs(layer.group.users[op]) do
+      if not set[user] then last[op] = math.huge end
+    end
+  end
+  return setmetatable({ layer = layer, K = layer.K, parts = layer.parts, step = layer.step, group = layer.group,
+    body = body, pool = pool, count = count, ops = ops, set = set, last = last, views = {}, bound = {}, mine = {},
+    level = {}, done = {} }, Rows)
+end
+
+--- Where a value is, for this block. @param level how fine its rows are: 4^level rows a token
+-- @param dies whether its place may be written over once it has been read
+function Rows:place(value, view, level, dies) self.views[value], self.level[value], self.mine[value] = view, level or 0, dies end
+
+--- Where a value is to go.
+function Rows:bind(value, view) self.bound[value] = view end
+
+local function width_of(value) return value.shape[#value.shape] end
+
+function Rows:rows_at(level) return self.count * 4 ^ level // 1 | 0 end
+
+-- A name for scratch that nothing has yet.
+local function free_name(pool, name)
+  local count, unique = 1, name
+  while pool.names[unique] do
+    count = count + 1
+    unique = name .. "_" .. count
+  end
+  return unique
+end
+
+-- Where an operation's result goes: as told, in the place of an input that is not needed any more, or to scratch.
+function Rows:destination(value, name, level, over)
+  if self.bound[value] then return self.bound[value] end
+  if over and self.mine[over] and self.last[over] <= self.set[value] then return self.views[over] end
+  local ld = level > 0 and kernels.round16(width_of(value)) or stride(width_of(value))
+  return self.pool:take(free_name(self.pool, name), self:rows_at(level) * ld, ld)
+end
+
+function Rows:result(value, view, level)
+  self.views[value], self.level[value] = view, level
+  self.mine[value] = true
+  self.done[value] = true
+end
+
+-- The activation that alone uses a value, if it is among the operations.
+function Rows:activation_of(value)
+  local user = self.group:only_user(value)
+  return user and user.kind == "act" and self.set[user] and user or nil
+end
+
+local lower = {}
+
+local function weight_view(self, value) return self.step:part(self.parts:panels(value)) end
+
+function lower.linear(self, op)
+  local x, w, bias, start = input(op, "x"), input(op, "w"), input(op, "bias"), input(op, "start")
+  local act = self:activation_of(op)
+  local value, level = act or op, self.level[x]
+  local from = self.views[x]
+  local weights = op.value and self.views[w] or weight_view(self, w)
+  local role = op.value and "products" or self.parts:role(w)
+  local to = start and self.views[start] or self:destination(value, role, level)
+  local name = self.K:gemm { M = self:rows_at(level), N = w.shape[1], K = w.shape[2], lda = from.storage.stride,
+    ldc = to.storage.stride, init = start and "keep" or bias and "bias" or "zero", act = act and act.f }
+  if bias then self.body:call(name, from, weights, self.step:part(self.parts:vector(bias)), to)
+  else self.body:call(name, from, weights, to) end
+  self:result(value, to, level)
+end
+
+function lower.act(self, op)
+  local x = input(op, "x")
+  local to = self.views[x]
+  local name = self.K:rows(op.f, { rows = self:rows_at(self.level[x]), C = width_of(op), ldx = to.storage.stride })
+  self.body:call(name, to)
+  self:result(op, to, self.level[x])
+end
+
+function lower.layernorm(self, op)
+  local x, gamma, beta = input(op, "x"), input(op, "gamma"), input(op, "beta")
+  local level = self.level[x]
+  local from, to = self.views[x], self:destination(op, self.parts:role(gamma), level, x)
+  local name = self.K:layernorm { rows = self:rows_at(level), C = width_of(op), ldx = from.storage.stride,
+    ldy = to.storage.stride, eps = op.eps }
+  self.body:call(name, from, self.step:part(self.parts:norm(gamma, beta)), to)
+  self:result(op, to, level)
+end
+
+-- The terms of an addition, those of additions that it alone uses among them: a tree as deep as kernels go.
+local function terms_of(self, op)
+  local x, y = input(op, "x"), input(op, "y")
+  if op.scale then return nil end
+  local inner = y.kind == "add" and self.set[y] and self.group:only_user(y) == op and y
+  if not inner then return nil end
+  return x, inner
+end
+
+-- z += ...: kernels that add to what is there.
+function Rows:add_to(op, x, inner)
+  local level, z = self.level[x], self.views[x]
+  local a, b = input(inner, "x"), input(inner, "y")
+  local fields = { rows = self:rows_at(level), C = width_of(op), ldz = z.storage.stride }
+  local deeper = not inner.scale and a.kind == "add" and self.fused[a] and a
+  if deeper then
+    local c, d = input(deeper, "x"), input(deeper, "y")
+    fields.ldx, fields.ldy, fields.ldv = self.views[c].storage.stride, self.views[d].storage.stride,
+      self.views[b].storage.stride
+    self.body:call(self.K:rows("add3", fields), self.views[c], self.views[d], self.views[b], z)
+  else
+    fields.ldx, fields.ldy, fields.s = self.views[a].storage.stride, self.views[b].storage.stride, inner.scale
+    self.body:call(self.K:rows(inner.scale and "addscaled" or "add2", fields), self.views[a], self.views[b], z)
+  end
+  self:result(op, z, level)
+end
+
+-- Whether an addition ends in the place of its first term.
+local function in_place(self, op, x)
+  local to = self.bound[op]
+  if to then return self.views[x] and to.storage == self.views[x].storage end
+  return self.mine[x] and self.last[x] <= self.set[op]
+end
+
+-- Additions that a later one does with its own: found before anything is done.
+local function fuse(self)
+  self.fused = {}
+  for _, op in ipairs(self.ops) do
+    if op.kind == "add" then
+      local x, inner = terms_of(self, op)
+      if inner and self:ends_in(op, x) then
+        self.fused[inner] = op
+        local a = input(inner, "x")
+        if not inner.scale and a.kind == "add" and self.set[a] and self.group:only_user(a) == inner
+          and not a.scale then self.fused[a] = op end
+      end
+    end
+  end
+end
+
+-- The same before places are known: the first term is bound where the result is, or is one that dies.
+function Rows:ends_in(op, x)
+  local to = self.bound[op]
+  if to and self.views[x] then return to.storage == self.views[x].storage end
+  return (self.mine[x] or self.set[x] ~= nil) and self.last[x] <= self.set[op]
+end
+
+function lower.add(self, op)
+  if self.fused[op] then return end
+  local x, inner = terms_of(self, op)
+  if inner and self.fused[inner] == op then return self:add_to(op, x, inner) end
+  local y = input(op, "y")
+  x = input(op, "x")
+  if op.scale then error("rows: an addition with a scale that no other takes up") end
+  local one = self.views[y] == nil and self.parts.is_weight_value(y)
+  local vy = one and self.step:part(self.parts:vector(y)) or self.views[y]
+  local vx = self.views[x]
+  local fields = { rows = self:rows_at(self.level[x]), C = width_of(op) }
+  if not one and in_place(self, op, x) then
+    fields.ldx, fields.ldy = vy.storage.stride, vx.storage.stride
+    self.body:call(self.K:rows("add", fields), vy, vx)
+    return self:result(op, vx, self.level[x])
+  end
+  if not one and in_place(self, op, y) and not self.bound[op] then
+    fields.ldx, fields.ldy = vx.storage.stride, vy.storage.stride
+    self.body:call(self.K:rows("add", fields), vx, vy)
+    return self:result(op, vy, self.level[x])
+  end
+  local to = self:destination(op, "sum", self.level[x])
+  if one then x, vx, vy = y, vy, vx end -- the kernel takes one row for all as its first
+  fields.ldx, fields.ldy, fields.ldz = one and 0 or vx.storage.stride, vy.storage.stride, to.storage.stride
+  self.body:call(self.K:rows("sum", fields), vx, vy, to)
+  self:result(op, to, 0)
+end
+
+function lower.conv_transpose(self, op)
+  local x, w, bias = input(op, "x"), input(op, "w"), input(op, "bias")
+  local act, level = self:activation_of(op), self.level[x]
+  local value, cin, cout = act or op, w.shape[1], w.shape[2]
+  local role, from = self.parts:role(w), self.views[x]
+  local to = self:destination(value, role, level + 1)
+  local name = self.K:gemm { M = self:rows_at(level), N = cout, K = cin, lda = from.storage.stride,
+    ldc = 4 * to.storage.stride, init = "bias", act = act and act.f }
+  for sub = 0, 3 do
+    local name_of_part = ("%s_%d"):format(role, sub)
+    local part = self.parts:other(name_of_part, function()
+      self.step.segment:panels(name_of_part, cin, cout, function()
+        return self.parts.tensor_of(w):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:rename(w.name)
+      end, self.parts.sources_of(w))
+    end)
+    self.body:call(name, from, self.step:part(part), self.step:part(self.parts:vector(bias)),
+      to + sub * to.storage.stride)
+  end
+  self:result(value, to, level + 1)
+end
+
+-- Convolutions of pixels that lie beside each other: the finer rows of a token become the columns of one.
+function lower.conv(self, op)
+  assert(op.sums == "whole" and op.stride == 2, "rows: a convolution of neighbours")
+  local x, w, bias = input(op, "x"), input(op, "w"), input(op, "bias")
+  local act, level, cin, cout = self:activation_of(op), self.level[x] - 1, w.shape[2], w.shape[1]
+  local value, from, count = act or op, self.views[x], self:rows_at(level)
+  local role = self.parts:role(w)
+  local joined = self.pool:take(free_name(self.pool, role .. "_in"), count * stride(4 * cin), stride(4 * cin))
+  if self.raster == x then self.gather(self.body, joined, count)
+  else
+    local fine = from.storage.stride
+    self.body:each({ variable = "i", to = count }, function(body, i)
+      body:each({ variable = "j", to = 4 * cin }, function(inner, j)
+        inner:assign(joined + i * joined.storage.stride + j, from + (i * 4 + j // cin) * fine + j % cin)
+      end)
+    end)
+  end
+  local part = self.parts:other(role, function()
+    self.step.segment:panels(role, 4 * cin, cout, function()
+      return self.parts.tensor_of(w):permute { 3, 4, 2, 1 }:reshape { 4 * cin, cout }:rename(w.name)
+    end, self.parts.sources_of(w))
+  end)
+  local to = self:destination(value, role, level)
+  local name = self.K:gemm { M = count, N = cout, K = 4 * cin, lda = joined.storage.stride, ldc = to.storage.stride,
+    init = "bias", act = act and act.f }
+  self.body:call(name, joined, self.step:part(part), self.step:part(self.parts:vector(bias)), to)
+  self:result(value, to, level)
+end
+
+function lower.reshape(self, op)
+  local x = input(op, "x")
+  self.views[op], self.level[op], self.mine[op], self.done[op] = self.views[x], self.level[x], self.mine[x], true
+  self.last[x] = math.max(self.last[x], self.last[op] or 0)
+end
+
+--- Do the operations.
+function Rows:run()
+  fuse(self)
+  for _, op in ipairs(self.ops) do
+    if not self.done[op] then
+      local one = lower[op.kind] or error(("rows: layer %s: no kernel for rows of %s"):format(op.label, op.kind))
+      one(self, op)
+    end
+  end
+end
+
+return rows

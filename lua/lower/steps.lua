@@ -1,0 +1,249 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Steps: what a layer does, as data. A step is a list of stages, a stage a body of loops around calls of kernels on
+-- views; lua/lower/print.lua writes the C, lua/lower/cores.lua parts loops among cores.
+--
+-- A storage is floats that have a name in C:
+--   buffer    of the arena, between layers            own     a core's scratch, for one stage or proc
+--   shared    scratch of all cores, for the step      part    weights of the step's segment
+--   argument  a pointer that the function is given    local   a pointer that its body makes
+-- A view is a storage at a place (lua/lower/index.lua), in floats.
+-- Nodes of a body:
+--   call    { name, arguments }       a kernel or a proc; arguments are views and places
+--   each    { variable, from, to, by, body, counted?, units? }  counted: while below `count`, too; units: cores part
+--           them: { cost = of one, or function(i), inner = parts of each, first, last = variables of a run of them }
+--   when    { condition, body, other? }   let { variable, place }   choose { view, condition, a, b }
+--   copy    { to, from, floats }      zero { view, floats }          assign { to, from }: one float
+-- A proc is a body of its own with parameters: equal ones are one C function.
+
+local closed = require "closed"
+local index = require "lower.index"
+
+local STORAGE = { "argument", "buffer", "local", "own", "part", "shared" }
+local WHO = { "all", "units", "zero" }
+
+local steps = {}
+
+local function round16(n) return (n + 15) // 16 * 16 end
+
+-- ---- storages and views ----
+
+local View = {}
+View.__index = View
+View.__add = function(view, by) return setmetatable({ storage = view.storage, at = view.at + by, rows = view.rows },
+  View) end
+
+--- A view of a storage at a place.
+local function view_of(storage, at) return setmetatable({ storage = storage, at = at or 0 }, View) end
+
+--- Row `i` of what has its rows storage.stride apart. What cores part by its rows needs no barrier between them.
+function View:row(i) return setmetatable({ storage = self.storage, at = self.at + i * self.storage.stride, rows = i },
+  View) end
+
+local function storage(kind, name, fields)
+  local made = { kind = closed.member(kind, STORAGE, "steps: storage") and kind, name = name }
+  for key, value in pairs(fields or {}) do made[key] = value end
+  return made
+end
+
+--- A place in memory that the function is given. @param stride of its rows, in floats
+function steps.argument(name, stride) return view_of(storage("argument", name, { stride = stride })) end
+
+--- A buffer of the arena.
+function steps.buffer(name, floats, stride) return view_of(storage("buffer", name, { floats = floats, stride = stride })) end
+
+-- ---- scratch ----
+
+local Pool = {}
+Pool.__index = Pool
+
+--- Scratch of so many floats. @return its view
+function Pool:take(name, floats, stride)
+  if self.names[name] then error("steps: scratch of one name twice: " .. name) end
+  self.names[name] = true
+  local made = storage(self.kind, name, { floats = floats, stride = stride, offset = self.size })
+  self.size = self.size + round16(floats)
+  return view_of(made)
+end
+
+-- @param names set of those that the function has already
+local function new_pool(kind, names) return setmetatable({ kind = kind, size = 0, names = names }, Pool) end
+
+-- ---- bodies ----
+
+local Body = {}
+Body.__index = Body
+
+local function new_body() return setmetatable({}, Body) end
+
+local function put(body, node)
+  body[#body + 1] = node
+  return node
+end
+
+--- Call a kernel by its name in C.
+function Body:call(name, ...) put(self, { node = "call", name = name, arguments = { ... } }) end
+
+--- A loop. @param fields variable and to, then from (0), by (1), counted, units; @param build function(body, variable)
+function Body:each(fields, build)
+  local node = put(self, { node = "each", variable = fields.variable, from = fields.from or 0, to = fields.to,
+    by = fields.by or 1, counted = fields.counted or false, units = fields.units or false, body = new_body() })
+  local inner = node.units and node.units.inner
+  build(node.body, index.variable(node.variable), inner and index.variable(node.units.first),
+    inner and index.variable(node.units.last))
+end
+
+--- What is done where a condition of C holds, and what is done else.
+function Body:when(condition, build, other)
+  local node = put(self, { node = "when", condition = condition, body = new_body() })
+  build(node.body)
+  if other then
+    node.other = new_body()
+    other(node.other)
+  end
+end
+
+--- A name for a place. @return the variable
+function Body:let(variable, place)
+  if math.type(place) == "integer" then return place end
+  put(self, { node = "let", variable = variable, place = place })
+  return index.variable(variable)
+end
+
+--- A pointer that is one of two. @return its view
+function Body:choose(name, condition, a, b)
+  local made = view_of(storage("local", name, { stride = a.storage.stride, of = { a.storage, b.storage } }))
+  put(self, { node = "choose", view = made, condition = condition, a = a, b = b })
+  return made
+end
+
+function Body:copy(to, from, floats) put(self, { node = "copy", to = to, from = from, floats = floats }) end
+function Body:zero(view, floats) put(self, { node = "zero", view = view, floats = floats }) end
+function Body:assign(to, from) put(self, { node = "assign", to = to, from = from }) end
+
+--- Call a proc. @param proc what step:proc gave @param ... views and places for its parameters, in their order
+function Body:run(proc, ...) put(self, { node = "call", proc = proc, arguments = { ... } }) end
+
+-- ---- procs ----
+
+local Proc = {}
+Proc.__index = Proc
+
+--- A parameter: a pointer. @param like a view, whose rows' stride it has @return the view that the body uses
+function Proc:pointer(name, like)
+  local made = storage("argument", name, { stride = like.storage.stride })
+  self.parameters[#self.parameters + 1] = { name = name, storage = made }
+  return view_of(made)
+end
+
+--- A parameter: a number.
+function Proc:number(name)
+  self.parameters[#self.parameters + 1] = { name = name }
+  return index.variable(name)
+end
+
+-- ---- steps ----
+
+local Step = {}
+Step.__index = Step
+
+--- @param name of the layer @param segment of its weights (lua/segment.lua)
+function steps.new(name, segment)
+  local names = {}
+  return setmetatable({ name = name, segment = segment, stages = {}, procs = {}, parameters = {}, names = names,
+    pools = {}, part_views = {}, shared = new_pool("shared", names), loop = false }, Step)
+end
+
+--- Scratch of a core for a stage, or for a proc: the step has as much as its largest.
+function Step:pool(of_proc)
+  local pool = new_pool("own", of_proc and {} or self.names)
+  self.pools[#self.pools + 1] = pool
+  return pool
+end
+
+--- Floats of a core's scratch.
+function Step:own()
+  local most = 0
+  for _, pool in ipairs(self.pools) do most = math.max(most, pool.size) end
+  return most
+end
+
+--- A part of the weights by its role.
+function Step:part(role)
+  local made = self.part_views[role]
+  if not made then
+    if not self.segment.at[role] then error(("steps: %s: no part %s"):format(self.name, role)) end
+    made = view_of(storage("part", role, { segment = self.segment }))
+    self.part_views[role] = made
+  end
+  return made
+end
+
+--- The function's own parameter, beside arena, weights and core. @param declaration C, as "const float *mask"; its last
+-- word is its name @param argument C of what the phase's function gives, or function(places of buffers) that gives it
+function Step:parameter(declaration, argument, stride)
+  self.parameters[#self.parameters + 1] = { declaration = declaration, argument = argument }
+  return steps.argument(declaration:match "([%w_]+)$", stride)
+end
+
+--- A stage. @param who "units": loops with units are parted among cores; "zero": core 0 does it; "all": each core does
+-- it for itself
+function Step:stage(who, build)
+  closed.member(who, WHO, "steps: stage")
+  local stage = { who = who, body = new_body() }
+  local list = self.loop and self.loop.stages or self.stages
+  list[#list + 1] = stage
+  build(stage.body)
+  return stage
+end
+
+--- A loop around stages. @param build function(variable)
+function Step:around(variable, to, build)
+  if to == 1 then return build(0) end
+  self.loop = { variable = variable, to = to, stages = {} }
+  self.stages[#self.stages + 1] = self.loop
+  build(index.variable(variable))
+  self.loop = false
+end
+
+--- A proc. @param base its name in C, which tells its shape @param what a sentence @param build function(proc, body)
+function Step:proc(base, what, build)
+  local proc = setmetatable({ base = base, what = what, parameters = {}, body = new_body(), step = self }, Proc)
+  build(proc, proc.body)
+  self.procs[#self.procs + 1] = proc
+  return proc
+end
+
+--- Whether one core does all of it.
+function Step:alone()
+  for _, stage in ipairs(self.stages) do
+    for _, one in ipairs(stage.stages or { stage }) do
+      if one.who ~= "zero" then return false end
+    end
+  end
+  return true
+end
+
+--- Call `visit` with each node of a body, the loops that it stands in first to last; procs' bodies are gone through where
+-- they are called. @param visit function(node, trips): how often it is done, counted loops taking one turn
+function steps.walk(body, visit, trips)
+  trips = trips or 1
+  for _, node in ipairs(body) do
+    visit(node, trips)
+    if node.node == "each" then
+      local from, to = node.from, node.to
+      local times = node.counted and 1
+        or math.type(from) == "integer" and math.type(to) == "integer" and (to - from + node.by - 1) // node.by or 1
+      if node.units and node.units.inner then steps.walk(node.body, visit, trips * times)
+      else steps.walk(node.body, visit, trips * times) end
+    elseif node.node == "when" then
+      steps.walk(node.body, visit, trips)
+      if node.other then steps.walk(node.other, visit, trips) end
+    elseif node.proc then
+      steps.walk(node.proc.body, visit, trips)
+    end
+  end
+end
+
+steps.View, steps.view = View, view_of
+
+return steps
