@@ -189,7 +189,7 @@ end
 -- Where a segment has it: what a role's part holds.
 local function part_of(L, role)
   for _, part in ipairs(L.segment.parts) do
-    if part.role == role then return part.make() end
+    if part.role == role or part.role == "attn_" .. role then return part.make() end
   end
 end
 

@@ -50,6 +50,10 @@ static uint32_t sum_at(uint32_t crc, const float *x, const uint32_t *at, size_t 
 
 @ local function bank_of(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end
 @ local function weights_of(L) return (streamed and "w" or "weights + " .. L.weights_at) .. bank_of(L) end
+@ local function weights_for(L, name)
+@   local takes = not L.lowered or kernels:signature(name)[2].text:find "bank"
+@   return (streamed and "w" or "weights + " .. L.weights_at) .. (takes and bank_of(L) or "")
+@ end
 @ local function scratch_of(L, at) return ("arena + %d"):format(L.scratch_at + at) end
 @ local function places(list) return ("{%s}"):format(table.concat(list, ", ")) end
 @ local alone = cores > 1 and ", MSA_ALONE" or ""
@@ -143,7 +147,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     $(L.env.last)(held,$(L.env.adapter and " w," or "") x, y$(L.env.adapter and ", scratch" or ""));
 @   else
 @     fetch(L)
-    $(L.env.block)($(weights_of(L)), x, $(scratch_of(L, L.shared)));
+    $(L.env.block)($(weights_for(L, L.env.block)), x, $(scratch_of(L, L.shared)));
 @   end
     crc = sum_rows(crc, x, $(L.env.rows), $(L.env.C), $(L.env.ldc));
     (void)status;
@@ -163,7 +167,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     $(kind.name)(held, w, x + $(test.origin * e.ldc), o, $(test.head), $(test.head + 1), scratch);
 @   else
 @     fetch(L)
-    $(kind.name)($(weights_of(L)), x + $(test.origin * e.ldc), o, $(test.head), $(test.head + 1), scratch);
+    $(kind.name)($(weights_for(L, kind.name)), x + $(test.origin * e.ldc), o, $(test.head), $(test.head + 1), scratch);
 @   end
     crc = sum_at(crc, o + $(test.head * e.d), at, $(#test.tokens), $(e.d), $(e.ldc));
     (void)status;
@@ -205,7 +209,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @     end
 @   else
 @     fetch(L)
-    $(e.project)($(weights_of(L)), o,$(e.depth and " depth," or "") x, scratch);
+    $(e.project)($(weights_for(L, e.project)), o,$(e.depth and " depth," or "") x, scratch);
 @   end
     crc = sum_rows(crc, x, $(e.rows), $(e.C), $(e.ldc));
     (void)status;
@@ -219,7 +223,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     float *const x = arena + $(L.at.x), *const depth = $(scratch_of(L, e.s.depth));
     fill(x, $(slices * grid * grid), $(e.C), $(e.ldc), $(first.x)u);
 @   fetch(L)
-    $(e.depth.kernel)($(weights_of(L)), x, depth, $(scratch_of(L, L.shared)), $(test.unit), $(test.unit + 1));
+    $(e.depth.kernel)($(weights_for(L, e.depth.kernel)), x, depth, $(test.unit), $(scratch_of(L, L.shared)));
     crc = sum_at(crc, depth, at, $(#test.tokens), $(e.C), $(e.ldc));
     (void)status;
 @ close()

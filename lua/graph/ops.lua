@@ -205,7 +205,9 @@ function ops.attention.run(R, op, v)
 end
 
 --- Rows in another order: `index` is a list of graph/moves.lua, in which the number after the last row is fill's.
-ops.gather = { roles = { "x", "fill?" }, attributes = { index = { schema.table, true }, to = { schema.table, true } } }
+-- sequences: { slices, grid, windows, side, length } where they are moves.sequences of these.
+ops.gather = { roles = { "x", "fill?" }, attributes = { index = { schema.table, true }, to = { schema.table, true },
+  sequences = { schema.table } } }
 function ops.gather.shape(op) return op.to end
 ops.gather.macs = none
 function ops.gather.run(R, op, v)

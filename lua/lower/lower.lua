@@ -7,6 +7,7 @@ local group = require "lower.group"
 local layers = require "lower.layer"
 local printer = require "lower.print"
 local attention = require "lower.nests.attention"
+local grid_attention = require "lower.nests.grid_attention"
 local heads = require "lower.nests.heads"
 local row_nests = require "lower.nests.rows"
 
@@ -14,6 +15,10 @@ local lower = {}
 
 -- The nest of a layer: what it is recognised by, the first that fits.
 local NESTS = {
+  { name = "grid_attention", fits = function(one)
+    local op = one:op "attention"
+    return op and op.grid
+  end, lower = grid_attention.attention },
   { name = "heads", fits = function(one) return one:op "concat" end, lower = heads.heads },
   { name = "attention", fits = function(one)
     local op = one:op "attention"
@@ -40,6 +45,17 @@ function lower.context(graph, fields)
   return fields
 end
 
+-- What others are told of a layer, procs by their names.
+local function name_procs(env, named)
+  for key, value in pairs(env) do
+    if type(value) == "table" and value.parameters then named[key] = value.name or value.base
+    elseif type(value) == "table" and not value.storage then
+      named[key] = {}
+      name_procs(value, named[key])
+    else named[key] = value end
+  end
+end
+
 --- Lower a layer. @param private roles that differ between banks, or nil
 -- @param ready { buffer, floats }: where what is the image's alone may be found ready, or nil
 -- @return { lowered = the step, segment, shared, own = floats of scratch, buffers = name -> floats, env, ready = { floats,
@@ -63,7 +79,7 @@ function lower.layer(label, ctx, private, ready)
       cores.barriers(ctx.kernels, each)
     end
   end
-  for key, value in pairs(env) do named[key] = type(value) == "table" and value.parameters and (value.name or value.base) or value end
+  name_procs(env, named)
   return { lowered = step, segment = layer.segment, shared = step.shared.size, own = step:own(), buffers = used, env = named, ready = found, prepare = extra }
 end
 

@@ -105,6 +105,30 @@ function Parts:norm(gamma, beta)
   end)
 end
 
+--- A weight [heads d,K] as panels [K,d] of each head. @return { first = role of the first head's, step = floats to the
+-- next }
+function Parts:by_head(value, heads, d)
+  local base, K = self:role(value), value.shape[2]
+  for h = 0, heads - 1 do
+    local role = ("%s_%d"):format(base, h)
+    once(self, role, function()
+      self.segment:panels(role, K, d, function() return tensor_of(value, h * d, d):transpose():rename(value.name) end,
+        sources_of(value))
+    end)
+  end
+  local at = self.segment.at
+  return { first = base .. "_0", step = heads > 1 and at[base .. "_1"] - at[base .. "_0"] or 0 }
+end
+
+--- A vector of heads d floats as a row a head, filled up to whole panels.
+function Parts:rows_of_heads(value, heads, d)
+  return once(self, self:role(value), function()
+    self.segment:rows(self:role(value), heads, d, (d + 15) // 16 * 16, function()
+      return tensor_of(value):reshape { heads, d }:rename(value.name)
+    end, sources_of(value))
+  end)
+end
+
 --- What is laid out by hand: add() adds a part of that role.
 function Parts:other(role, add) return once(self, role, add) end
 

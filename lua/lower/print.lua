@@ -45,7 +45,7 @@ local function uses_of(kernels, body)
       local writes = proc and parameter.storage and proc.uses.written[parameter.storage]
         or signature and not signature[i].const
       storages_of(argument, function(storage) take(storage, writes) end)
-      index.names(places_of(argument), uses.names)
+      if type(places_of(argument)) ~= "boolean" then index.names(places_of(argument), uses.names) end
     end
     if proc then
       uses.weights, uses.bank = uses.weights or proc.uses.weights, uses.bank or proc.uses.bank
@@ -69,6 +69,10 @@ local function uses_of(kernels, body)
         index.names(node.to, uses.names)
         go(node.body)
       elseif node.node == "when" then
+        for _, one in ipairs(type(node.condition) == "table" and node.condition or {}) do
+          index.names(one[1], uses.names)
+          index.names(one[3], uses.names)
+        end
         go(node.body)
         if node.other then go(node.other) end
       elseif node.node == "let" then index.names(node.place, uses.names)
@@ -213,7 +217,13 @@ end
 function write.each(self, node, depth) self:each(node, depth) end
 
 function write.when(self, node, depth)
-  self:put(depth, "if (%s) {", node.condition)
+  local condition = node.condition
+  if type(condition) == "table" then
+    local words = {}
+    for i, one in ipairs(condition) do words[i] = ("%s %s %s"):format(self:place(one[1]), one[2], self:place(one[3])) end
+    condition = table.concat(words, " && ")
+  end
+  self:put(depth, "if (%s) {", condition)
   self:body(node.body, depth + 1)
   if node.other then
     self:put(depth, "} else {")

@@ -92,7 +92,7 @@ function Body:each(fields, build)
     inner and index.variable(node.units.last))
 end
 
---- What is done where a condition of C holds, and what is done else.
+--- What is done where a condition holds, C or a list of { place, operator, place }, and what is done else.
 function Body:when(condition, build, other)
   local node = put(self, { node = "when", condition = condition, body = new_body() })
   build(node.body)

@@ -14,7 +14,7 @@ function terms.of(g, model) return setmetatable({ g = g, model = model, seen = {
 
 --- The value of a declaration: one, however often it is asked for. nil of nil, and of what a build does without.
 function Terms:parameter(declaration)
-  if not declaration then return nil end
+  if not declaration or (self.model.without and self.model.without[declaration.name]) then return nil end
   local tensor = self.model.tensor[declaration.name]
   if tensor and not self.seen[declaration] then self.seen[declaration] = self.g:parameter(declaration, tensor) end
   return self.seen[declaration]

@@ -95,7 +95,8 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
     return g:constant(value.name:gsub("rel_pos", "depth_rel_pos"), { 2 * places - 1, value.shape[2] },
       function() return table_of:resample_linear(2 * places - 1) end, { value.name })
   end
-  local x = g:gather(n, fill, { index = index, to = { #index // length, length, C } })
+  local x = g:gather(n, fill, { index = index, to = { #index // length, length, C },
+    sequences = { slices = m.depth, grid = m.grid, windows = along, side = side, length = length } })
   local q, k, v = projections(t, b, x, C)
   local o = g:attention(q, k, v, resampled(rel_h, height), resampled(rel_w, width), nil, nil, { heads = m.heads,
     grid = { height, width } })

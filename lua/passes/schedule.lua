@@ -49,8 +49,12 @@ function schedule.run(graph, model, kernels)
   -- Whether a segment has to come in pieces, and the floats that one may have.
   ctx.limit = graph.stream_buffer and graph.stream_buffer // 4
   function ctx.in_pieces(floats) return ctx.limit and floats > ctx.limit end
-  local new = lower.context(sam.compute(model.parameters, model, function() end, ctx.token_rows), { model = model, kernels = kernels, cores = cores,
-    block_rows = ctx.block_rows, token_rows = ctx.token_rows, token_chunk = ctx.token_chunk, click_tokens = ctx.click_tokens, draft = kernels.draft, models = graph.models })
+  local without = {}
+  for _, one in ipairs(graph.pruned) do
+    for _, name in ipairs(one.tensors) do without[name] = true end
+  end
+  local new = lower.context(sam.compute(model.parameters, setmetatable({ without = without }, { __index = model }), function() end, ctx.token_rows), { model = model, kernels = kernels, cores = cores,
+    block_rows = ctx.block_rows, token_rows = ctx.token_rows, token_chunk = ctx.token_chunk, click_tokens = ctx.click_tokens, draft = kernels.draft, models = graph.models, pruned = graph.pruned })
   for _, L in ipairs(graph.fused) do
     L.private = graph.private and graph.private[L.name] -- roles of weights that differ between banks
     local made = not ctx.limit and lower.layer(L.name, new, L.private)

@@ -1,0 +1,118 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The depth branch of an encoder block in a volume: the block's attention on sequences along the depth, each laid out as
+-- a small grid, then the depth adapter. What forms a sequence is the gather's to say (graph/moves.lua): runs of
+-- consecutive entries, an entry being a window of a slice, padding included, at each place in the window.
+
+local kernels = require "kernels"
+local layers = require "lower.layer"
+local relative = require "lower.relative"
+local rows = require "lower.rows"
+
+local input = layers.input
+local stride = kernels.stride
+
+-- Tokens that are worked on at a time, about.
+local AT_ONCE = 128
+
+local sequences = {}
+
+-- Places of a window that are worked on at a time: a divisor of its width.
+local function places_at_once(side, length)
+  local best = 1
+  for n = 1, side do
+    if side % n == 0 and n * length <= AT_ONCE then best = n end
+  end
+  return best
+end
+
+-- The token of a sequence's member: loops over places and members with what `build` does to each.
+local function each_member(body, s, places, run, place, build)
+  body:each({ variable = "p", to = places }, function(inner, p)
+    inner:each({ variable = "i", to = s.length }, function(member, i)
+      local entry = member:let("entry", run * s.length + i)
+      local slice = entry // (s.windows * s.windows)
+      local window = member:let("window", entry % (s.windows * s.windows))
+      local y = member:let("y", window // s.windows * s.side + place // s.side)
+      local c = member:let("c", window % s.windows * s.side + place % s.side + p)
+      build(member, (slice * s.grid + y) * s.grid + c, p * s.length + i, { { y, "<", s.grid }, { c, "<", s.grid } })
+    end)
+  end)
+end
+
+--- Add a layer's branch: a stage of its own, whose result is memory that all cores share.
+-- @param op its attention @param back the gather that brings its result to the tokens @param a the block's projections
+-- @return { kernel = its proc, view = of its result, ... sizes }
+function sequences.branch(layer, op, back, a, x)
+  local grid_attention = require "lower.nests.grid_attention"
+  local one, step, K = layer.group, layer.step, layer.K
+  local gather = input(input(op, "q"), "x")
+  local s, ldc = gather.sequences, x.storage.stride
+  local dh, dw = op.grid[1], op.grid[2]
+  local padded = s.windows * s.side > s.grid
+  local rel = relative.of(layer, op, dh, dw, a.dpad)
+  local fill = padded and layer.parts:vector(input(gather, "fill"))
+  local places = places_at_once(s.side, s.length)
+  local count, groups = places * s.length, s.side * s.side // places
+  local runs = s.slices * s.windows * s.windows // s.length
+  local set = one:closure(input(back, "x"))
+  for value in pairs(one:closure(op)) do set[value] = nil end
+  local depth = step.shared:take("depth", s.slices * s.grid * s.grid * ldc, ldc)
+
+  local pool = step:pool(true)
+  local n, o = pool:take("n", count * ldc, ldc), pool:take("o", count * ldc, ldc)
+  local q, k, v = pool:take("q", count * a.dpad, a.dpad), pool:take("k", count * a.dpad, a.dpad),
+    pool:take("v", count * a.dpad, a.dpad)
+  local packed = K:keys { keys = s.length, row = dw, d = a.d }
+  local kp, vp = pool:take("kp", packed.k), pool:take("vp", packed.v)
+  local ldr = stride(math.max(dh, dw))
+  local rh, rw = rel and pool:take("rh", s.length * ldr, ldr), rel and pool:take("rw", s.length * ldr, ldr)
+  local attend, sizes = K:attend { M = s.length, keys = s.length, row = dw, d = a.d, ldq = a.dpad, ldo = ldc,
+    rel = rel and { n = dw, ld = ldr } }
+  local logits, acc, stat = pool:take("logits", sizes.s), pool:take("acc", sizes.o), pool:take("stat", sizes.stat)
+  local norm = K:layernorm { rows = 1, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
+  local place_keys = packed.place { count = s.length, k_stride = a.dpad }
+  local scale = K:rows("scale", { rows = s.length, C = a.d, ldx = a.dpad, s = 1 / math.sqrt(a.d) })
+  local what = ("depth = adapted attention on sequences of %d tokens, laid out as %d x %d, at %d places."):format(s.length,
+    dh, dw, places)
+  local proc = step:proc(("msa_depth_%dx%d_of_%d"):format(dh, dw, s.side), what, function(proc, body)
+    local from, to, unit = proc:pointer("x", x), proc:pointer("depth", depth), proc:number "unit"
+    local run, place = body:let("run", unit // groups), body:let("place", unit % groups * places)
+    each_member(body, s, places, run, place, function(member, token, row, inside)
+      local function normed(inner) inner:call(norm, from + token * ldc, step:part(a.norm), n + row * ldc) end
+      if not padded then return normed(member) end
+      member:when(inside, normed, function(beyond) beyond:copy(n + row * ldc, step:part(fill), a.C) end)
+    end)
+    body:each({ variable = "h", to = a.heads }, function(head, h)
+      grid_attention.project(layer, head, a, "q", h, count, n, q)
+      grid_attention.project(layer, head, a, "k", h, count, n, k)
+      grid_attention.project(layer, head, a, "v", h, count, n, v)
+      head:each({ variable = "p", to = places }, function(inner, p)
+        local here = p * (s.length * a.dpad)
+        inner:call(place_keys, 0, k + here, v + here, kp, vp)
+        if rel then rel:products(inner, q + here, rh, rw, 0, dh, dw) end
+        inner:call(scale, q + here)
+        local arguments = { q + here, kp, vp }
+        if rel then table.move({ rh, rw }, 1, 2, 4, arguments) end
+        table.move({ logits, acc, stat, o + p * (s.length * ldc) + h * a.d }, 1, 4, #arguments + 1, arguments)
+        inner:call(attend, table.unpack(arguments))
+      end)
+    end)
+    local work = rows.new(layer, body, pool, count, one:ordered(set))
+    work:place(op, o, 0, false)
+    work:bind(input(back, "x"), n)
+    work:run()
+    each_member(body, s, places, run, place, function(member, token, row, inside)
+      local function put(inner) inner:copy(to + token * ldc, n + row * ldc, a.C) end
+      if padded then member:when(inside, put) else put(member) end
+    end)
+  end)
+  step:stage("units", function(body)
+    body:each({ variable = "unit", to = runs * groups, units = { name = "places" } }, function(inner, unit)
+      inner:run(proc, x, depth, unit)
+    end)
+  end)
+  return { kernel = proc, view = depth, units = runs * groups, groups = groups, places = places, windows = s.windows,
+    side = s.side, length = s.length, dh = dh, dw = dw }
+end
+
+return sequences
