@@ -32,7 +32,11 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parame
     const float *const weights = (const float *)(const void *)s->weights;
 @ end
 @ for i, L in ipairs(encode) do
-@   local team = L.lowered and (L.core == "team" and team_argument or L.core and core_argument or "") or not L.lowered and (L.barriers and team_argument or core_argument) or ""
+@   local team, more = L.barriers and team_argument or core_argument, L.image and ", image" or ""
+@   if L.lowered then
+@     team = L.core == "team" and team_argument or L.core and core_argument or ""
+@     more = #L.arguments > 0 and ", " .. table.concat(L.arguments, ", ") or ""
+@   end
 @   local w = streamed and "w" or L.uses and "weights" or ("weights + %d"):format(L.weights_at)
 @   if streamed and not L.segment.pieces then
     w = msa_stream_next(&stream);
@@ -43,8 +47,8 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parame
     if (status != MSA_OK) return status;
 @   elseif L.segment.pieces then
     if (!msa_$(L.name)(arena, &stream$(core_argument))) return MSA_E_FETCH;
-@   elseif L.image then
-    const msa_status status = msa_$(L.name)(arena, $(w)$(bank_of(L)), image$(team));
+@   elseif L.image or L.lowered and L.lowered.returns then
+    const msa_status status = msa_$(L.name)(arena, $(w)$(bank_of(L))$(more)$(team));
     if (status != MSA_OK) return status;
 @   elseif L.uses then
     msa_$(L.name)(arena, $(w)$(#banks > 1 and ", s->bank" or "")$(team));

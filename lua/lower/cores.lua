@@ -3,7 +3,7 @@
 -- costs, and cores meet where one needs what another has written, or writes what another may still read.
 
 local cores = require "cores"
-local printer = require "lower.print"
+local index = require "lower.index"
 
 local parting = {}
 
@@ -56,8 +56,9 @@ local function accesses(kernels, stage)
   local function domain_of(view, units)
     if stage.who ~= "units" then return stage.who end
     local rows = view.rows
-    if units and type(rows) == "table" and rows.op == "variable" and rows.name == units.variable then
-      return ("%d by %d"):format(units.to, units.by)
+    if units and type(rows) == "table" and index.has(rows, units.variable) then
+      return ("%s < %d by %d"):format(index.text(index.bind(rows, { [units.variable] = index.variable "unit" })), units.to,
+        units.by)
     end
     return "any"
   end
@@ -91,7 +92,7 @@ local function accesses(kernels, stage)
         take(node.from, false, units)
       elseif node.node == "zero" then take(node.view, true, units)
       elseif node.node == "c" then
-        for _, view in ipairs(node.views) do take(view, true, units or node.domain) end
+        for _, view in ipairs(node.views) do take(view, true, units) end
       end
     end
   end
@@ -128,7 +129,8 @@ function parting.barriers(kernels, step)
     since[#since + 1] = mine
   end
   for _, stage in ipairs(step.stages) do
-    for _, one in ipairs(stage.stages or { stage }) do before(one, one) end
+    -- What the first stage of a loop waits for is done before the loop.
+    for i, one in ipairs(stage.stages or { stage }) do before(one, i == 1 and stage or one) end
     if stage.stages then
       local left = table.move(since, 1, #since, 1, {})
       for _, one in ipairs(stage.stages) do

@@ -37,6 +37,6 @@ function Layer:gives_up(value)
   return false
 end
 
-layer.input, layer.rows_of = group.input, buffers.rows_of
+layer.input, layer.rows_of, layer.stride = group.input, buffers.rows_of, require("kernels").stride
 
 return layer

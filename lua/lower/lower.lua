@@ -9,6 +9,8 @@ local printer = require "lower.print"
 local attention = require "lower.nests.attention"
 local grid_attention = require "lower.nests.grid_attention"
 local heads = require "lower.nests.heads"
+local image = require "lower.nests.image"
+local neck = require "lower.nests.neck"
 local row_nests = require "lower.nests.rows"
 
 local lower = {}
@@ -19,6 +21,14 @@ local NESTS = {
     local op = one:op "attention"
     return op and op.grid
   end, lower = grid_attention.attention },
+  { name = "image", fits = function(one)
+    local op = one:op "conv"
+    return op and op.sums == "channel"
+  end, lower = image.image },
+  { name = "neck", fits = function(one)
+    local op = one:op "conv"
+    return op and op.sums == "tap"
+  end, lower = neck.neck },
   { name = "heads", fits = function(one) return one:op "concat" end, lower = heads.heads },
   { name = "attention", fits = function(one)
     local op = one:op "attention"

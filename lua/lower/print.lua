@@ -86,7 +86,6 @@ local function uses_of(kernels, body)
       elseif node.node == "zero" then two(node.view)
       elseif node.node == "c" then
         for _, view in ipairs(node.views) do take(view.storage, true) end
-        uses.units = uses.units or node.units
       end
     end
   end
@@ -354,7 +353,9 @@ function Printer:step(step, arena)
   table.move(text.lines, 1, #text.lines, #lines + 1, lines)
   if step.segment.own > 0 and not uses.bank then table.insert(lines, 1, "    (void)bank; /* nothing is a bank's own */") end
   if not uses.weights then table.insert(lines, 1, "    (void)w;") end
-  return ("%s\n{\n%s\n}\n"):format(prototype, table.concat(lines, "\n")), prototype, arguments, core
+  if step.returns then lines[#lines + 1] = "    return MSA_OK;" end
+  return ("%s%s\n{\n%s\n}\n"):format(step.before or "", prototype, table.concat(lines, "\n")), prototype, arguments,
+    core
 end
 
 -- Stages in order, with the barriers that lua/lower/cores.lua put between them.

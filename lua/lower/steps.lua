@@ -12,6 +12,7 @@
 --   each    { variable, from, to, by, body, counted?, units? }  counted: while below `count`, too; units: cores part
 --           them: { cost = of one, or function(i), inner = parts of each, first, last = variables of a run of them }
 --   when    { condition, body, other? }   let { variable, place }   choose { view, condition, a, b }
+--   c       { views, text }: calls of the runtime
 --   copy    { to, from, floats }      zero { view, floats }          assign { to, from }: one float
 -- A proc is a body of its own with parameters: equal ones are one C function.
 
@@ -90,7 +91,11 @@ function Body:each(fields, build)
   local inner = node.units and node.units.inner
   build(node.body, index.variable(node.variable), inner and index.variable(node.units.first),
     inner and index.variable(node.units.last))
+  return node
 end
+
+--- C of the runtime's, which no kernel is. @param views that it uses @param text function(printer's text) -> lines
+function Body:c(views, text) put(self, { node = "c", views = views, text = text }) end
 
 --- What is done where a condition holds, C or a list of { place, operator, place }, and what is done else.
 function Body:when(condition, build, other)

@@ -61,6 +61,7 @@ function schedule.run(graph, model, kernels)
     if made then
       for key, value in pairs(made) do L[key] = value end
       L.macs, L.position = new.macs[L.name], made.lowered.parameters[1] and made.lowered.parameters[1].argument == "position"
+      L.image = made.lowered.returns ~= nil
       L.relower = function(ready)
         local again = lower.layer(L.name, new, L.private, ready)
         L.lowered, L.prepare = again.lowered, again.prepare

@@ -1,0 +1,134 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The image, resized and normalised a row at a time by the runtime, to tokens: a convolution with stride P as a matrix
+-- product for each colour, plus the absolute position. Normalisation is a table of 256 values a colour; what is beyond the
+-- picture is 0 after normalisation.
+
+local kernels = require "kernels"
+local layers = require "lower.layer"
+local segment = require "segment"
+local tensor = require "msagen.tensor"
+
+local input = layers.input
+
+local nest = {}
+
+--- MSA_RESIZE_WORK_BYTES of runtime/msa_runtime.h; the generated text asserts that it is enough.
+function nest.resizer_bytes(size) return 4 * (2 * 16384 + 3 * size) + 16 * size + 32768 + 12 * size end
+
+-- The values that bytes of each colour become.
+local function levels_of(layer)
+  local normalise = layer.model.normalise
+  return layer.parts:other("levels", function()
+    layer.segment:vector("levels", 768, function()
+      local t = {}
+      for c = 1, 3 do
+        for v = 0, 255 do t[#t + 1] = (v - normalise.mean[c]) / normalise.std[c] end
+      end
+      return tensor.from(t, { 768 })
+    end, segment.of())
+  end)
+end
+
+-- The picture's size within the model's square, before any row of it.
+local function sizes(body, size, longest)
+  body:c({}, function()
+    local lines = ("uint32_t width = %d, height = %d;"):format(size, size)
+    if longest then
+      lines = lines .. ("\nmsa_resized_size(image->width, image->height, %d, true, &width, &height);"):format(size)
+    end
+    return lines
+  end)
+end
+
+-- A resizer for a slice, which begins with the core's first row of patches.
+local function resizer(body, size, patch, slice, work, loop)
+  body:c({ work }, function(text)
+    local lines = ("msa_resizer resizer;\nconst msa_status status = msa_resize_init(&resizer, image, %s, width, height, %s, "
+      .. "MSA_RESIZE_WORK_BYTES(%d));\nif (status != MSA_OK) {\n    return status;\n}"):format(
+        slice == 0 and "0" or "(uint32_t)" .. text:place(slice), text:pointer(work), size)
+    if text.cores > 1 then
+      lines = ("%s\nresizer.next = %s[core] * %d;"):format(lines, text:shares(loop()), patch)
+    end
+    return lines
+  end)
+end
+
+-- The pixels of a row of patches to a row a patch: colour by colour, row by row.
+local function pixels(body, size, patch, a, row, levels, y)
+  body:c({ a, row, levels }, function(text)
+    return ([==[
+uint8_t *const bytes = (uint8_t *)%s;
+const float *const levels = %s;
+for (uint32_t line = 0; line < %d; ++line) {
+    const bool inside = %s + line < height;
+    if (inside) {
+        msa_resize_row(&resizer, bytes);
+    }
+    for (uint32_t i = 0; i < %d; ++i) {
+        float *const to = %s + i / %d * %d + line * %d + i %% %d;
+        for (uint32_t c = 0; c < 3; ++c) {
+            to[c * %d] = inside && i < width ? levels[c * 256 + bytes[i * 3 + c]] : 0.0f;
+        }
+    }
+}]==]):format(text:pointer(row), text:pointer(levels), patch, text:place(y * patch), size, text:pointer(a), patch,
+      a.storage.stride, patch, patch, patch * patch)
+  end)
+end
+
+-- The three products of a row of patches, one after the other, to y.
+local function project(layer, body, conv, a, y, product)
+  local K, step, grid, P = layer.K, layer.step, layer.model.grid, layer.model.patch
+  local w, bias = input(conv, "w"), input(conv, "bias")
+  local C, length = w.shape[1], 3 * P * P
+  local part = step:part(layer.parts:panels(w))
+  local function by(init)
+    return K:gemm { M = grid, N = C, K = P * P, lda = a.storage.stride, ldc = y.storage.stride, bps = length * 16,
+      init = init }
+  end
+  if bias then body:call(by "bias", a, part, step:part(layer.parts:vector(bias)), y) else body:call(by "zero", a, part, y) end
+  local add = K:rows("add", { rows = grid, C = C, ldx = product.storage.stride, ldy = y.storage.stride })
+  for c = 1, 2 do
+    body:call(by "zero", a + c * P * P, part + c * P * P * 16, product)
+    body:call(add, product, y)
+  end
+end
+
+function nest.image(layer)
+  local one, step, m = layer.group, layer.step, layer.model
+  local conv, add = one:op "conv", one:op "add"
+  local position, value = input(add, "y"), one.outputs[1]
+  local C, grid, P, size = conv.shape[4], m.grid, m.patch, m.image_size
+  local x = layer:buffer(value)
+  local ldc, length = x.storage.stride, 3 * P * P
+  local pool = step:pool()
+  local a = pool:take("a", grid * kernels.stride(length), kernels.stride(length))
+  local y, product = pool:take("y", grid * ldc, ldc), pool:take("product", grid * ldc, ldc)
+  local row, work = pool:take("row", (size * 3 + 3) // 4), pool:take("resizing", (nest.resizer_bytes(size) + 3) // 4)
+  local levels = step:part(levels_of(layer))
+  step:parameter("const msa_image *image", "image")
+  step.returns = "msa_status"
+  step.before = ("/* The memory plan and the runtime agree on the resizer's room. */\n"
+    .. "typedef char msa_resizer_fits[MSA_RESIZE_WORK_BYTES(%d) <= %d ? 1 : -1];\n\n"):format(size,
+      (nest.resizer_bytes(size) + 63) // 64 * 64)
+  step:stage("units", function(body) sizes(body, size, m.resize == "longest") end)
+  step:around("slice", m.depth, function(slice)
+    step:stage("units", function(body)
+      local loop
+      resizer(body, size, P, slice, work, function() return loop end)
+      loop = body:each({ variable = "top", to = grid, units = { name = "rows" } }, function(inner, top)
+        pixels(inner, size, P, a, row, levels, top)
+        project(layer, inner, conv, a, y, product)
+        local part = layer.parts:other(layer.parts:role(position), function()
+          layer.segment:rows(layer.parts:role(position), grid * grid, C, ldc, function()
+            return layer.parts.tensor_of(position):rename(position.name)
+          end, layer.parts.sources_of(position))
+        end)
+        inner:call(layer.K:rows("sum", { rows = grid, C = C, ldx = ldc, ldy = ldc, ldz = ldc }), y,
+          step:part(part) + top * (grid * ldc), x:row((slice * grid + top) * grid))
+      end)
+    end)
+  end)
+  return { C = C, ldc = ldc, size = size, s = { resizer = work.storage.offset } }
+end
+
+return nest
