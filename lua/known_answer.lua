@@ -63,7 +63,7 @@ end
 local function window_list(graph)
   local list, seen = {}, {}
   for _, L in ipairs(graph.fused) do
-    for _, kind in ipairs(L.kind == "encoder_attention" and L.env.kinds or {}) do
+    for _, kind in ipairs(L.kind == "encoder_attention" and not L.segment.pieces and L.env.kinds or {}) do
       if not seen[kind.name] then
         seen[kind.name] = true
         local g, side, places, tokens = L.env.grid, L.env.side, {}, {}
@@ -71,9 +71,32 @@ local function window_list(graph)
           local y, x = at // kind.width, at % kind.width
           places[i], tokens[i] = y * side + x, y * g + x
         end
-        -- The last head where any may be asked for, so that what is a head's own counts; of pieces, the first one's.
-        list[#list + 1] = { layer = L, kind = kind, head = L.segment.pieces and 0 or L.env.heads - 1, origin = kind.y0 * side * g + kind.x0 * side, places = places, tokens = tokens }
+        -- The last head, so that what is a head's own counts.
+        list[#list + 1] = { layer = L, kind = kind, head = L.env.heads - 1, origin = kind.y0 * side * g + kind.x0 * side, places = places, tokens = tokens }
       end
+    end
+  end
+  return list
+end
+
+-- Attention layers whose weights come in pieces, one for each set of windows' kernels: tokens of every kind of window.
+local function whole_list(graph)
+  local list, seen = {}, {}
+  for _, L in ipairs(graph.fused) do
+    local first = L.kind == "encoder_attention" and L.segment.pieces and L.env.kinds[1].name
+    if first and not seen[first] then
+      seen[first] = true
+      local g, side, tests, tokens = L.env.grid, L.env.side, {}, {}
+      for i, kind in ipairs(L.env.kinds) do
+        local test = { kind = kind, origin = kind.y0 * side * g + kind.x0 * side, places = {}, tokens = {} }
+        for k, at in ipairs(samples(kind.height * kind.width)) do
+          local y, x = at // kind.width, at % kind.width
+          test.places[k], test.tokens[k] = y * side + x, test.origin + y * g + x
+          tokens[#tokens + 1] = test.tokens[k]
+        end
+        tests[i] = test
+      end
+      list[#list + 1] = { layer = L, kinds = tests, tokens = tokens }
     end
   end
   return list
@@ -112,9 +135,9 @@ end
 local function parts(graph, model)
   return {
     patch = find(graph, "patch_embed"), neck = find(graph, "neck"), prepare = find(graph, "prepare"), tokens = token_samples(model), mask_rows = samples(model.grid),
-    mlps = each_kernel(graph, "encoder_mlp", function(L) return L.env.block or L.env.part end),
-    windows = window_list(graph),
-    projects = each_kernel(graph, "encoder_attention", function(L) return L.env.project or L.env.out end),
+    mlps = each_kernel(graph, "encoder_mlp", function(L) return L.env.block or L.segment.pieces and "in pieces" end),
+    windows = window_list(graph), wholes = whole_list(graph),
+    projects = each_kernel(graph, "encoder_attention", function(L) return L.env.project end),
     depths = depth_list(graph),
   }
 end
@@ -213,6 +236,34 @@ function Answer:window(test)
     place = test.places, rel_h = op.params.rel_pos_h, rel_w = op.params.rel_pos_w, k_pad = padding "k_pad", v_pad = padding "v_pad" }))
 end
 
+-- A whole layer: what attention gives for some tokens, and what follows it.
+function Answer:attention_layer(test)
+  local R, L = self.R, test.layer
+  local op, norm, extra = L:op "grid_attention", L:op "layernorm", L:op "adapter"
+  local C, g, side = L.env.C, L.env.grid, op.side
+  local x, w, b = self:pattern("x", L.env.C), op.params.weight, op.params.bias
+  local n = R.layernorm(x, norm.params.weight, norm.params.bias, norm.eps)
+  local parts = {}
+  for i = 0, 2 do parts[i] = R.linear(n, w:slice(1, i * C, C), b and b:slice(1, i * C, C)) end
+  for _, one in ipairs(test.kinds) do
+    local kind, keys = one.kind, {}
+    for y = 0, kind.height - 1 do
+      for column = 0, kind.width - 1 do keys[#keys + 1] = one.origin + y * g + column end
+    end
+    local function padding(role)
+      local all = part_of(L, role)
+      return all and #keys < side * side and R.packed(all:reshape { 1, C }) or nil
+    end
+    local o = R.attention(self:repeated(parts[0], one.tokens), self:repeated(parts[1], keys),
+      self:repeated(parts[2], keys), { heads = op.heads, tile = kernels.key_tile(#keys, kind.width), count = #keys,
+        side = side, row = kind.width, place = one.places, rel_h = op.params.rel_pos_h, rel_w = op.params.rel_pos_w,
+        k_pad = padding "k_pad", v_pad = padding "v_pad" })
+    local y = interpret.linear(R, o, L:op("linear").params)
+    if extra then y = R.add(y, interpret.adapter(R, y, extra)) end
+    self:sum(R.add(self:repeated(x, one.tokens), y))
+  end
+end
+
 function Answer:project(L)
   local R, C, extra = self.R, L.env.C, L:op "adapter"
   local y = interpret.linear(R, self:pattern("o", C), L:op("linear").params)
@@ -308,6 +359,7 @@ local function answer_of(build, bank)
   self:resize()
   self:patch_embed(p.patch)
   for _, L in ipairs(p.mlps) do self:encoder_mlp(L) end
+  for _, test in ipairs(p.wholes) do self:attention_layer(test) end
   for _, test in ipairs(p.windows) do self:window(test) end
   for _, L in ipairs(p.projects) do self:project(L) end
   for _, test in ipairs(p.depths) do self:depth_branch(test) end

@@ -66,6 +66,15 @@ end
 --- Floats of the n-th piece.
 function segment:piece_floats(n) return (self.pieces[n + 1] and self.pieces[n + 1].first or self.shared) - self.pieces[n].first end
 
+--- The piece that a part is in, or nil where there are none.
+function segment:piece_of(role)
+  local found
+  for _, piece in ipairs(self.pieces or {}) do
+    if piece.first <= self.at[role] then found = piece end
+  end
+  return found
+end
+
 --- A part's place in its piece, the last one begun.
 function segment:inside(role) return self.at[role] - self.pieces[#self.pieces].first end
 

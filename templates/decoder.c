@@ -43,7 +43,8 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
 @   if not L.lowered and L.counted then arguments[#arguments + 1] = "count" end
 @   if not L.lowered and L.env.ready then arguments[#arguments + 1] = ("mask == NULL ? arena + %d + slice * (size_t)%d : NULL"):format(L.at[L.ready.buffer], L.ready.floats) end
 @   if L.segment.pieces then
-    if (!msa_$(L.name)(arena, &stream$(L.counted and ", count" or "")$(core_argument))) return MSA_E_FETCH;
+@     arguments[1], arguments[2] = "arena", "&stream"
+    if (!msa_$(L.name)($(table.concat(arguments, ", "))$(team))) return MSA_E_FETCH;
 @   else
 @     if streamed then
     w = msa_stream_next(&stream);

@@ -43,10 +43,10 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parame
     if (w == NULL) return MSA_E_FETCH;
 @   end
 @   if L.segment.pieces and L.image then
-    const msa_status status = msa_$(L.name)(arena, &stream, image$(core_argument));
+    const msa_status status = msa_$(L.name)(arena, &stream$(more)$(team));
     if (status != MSA_OK) return status;
 @   elseif L.segment.pieces then
-    if (!msa_$(L.name)(arena, &stream$(core_argument))) return MSA_E_FETCH;
+    if (!msa_$(L.name)(arena, &stream$(more)$(team))) return MSA_E_FETCH;
 @   elseif L.image or L.lowered and L.lowered.returns then
     const msa_status status = msa_$(L.name)(arena, $(w)$(bank_of(L))$(more)$(team));
     if (status != MSA_OK) return status;

@@ -79,20 +79,6 @@ static uint32_t $(text)(msa_session *s, uint32_t crc, msa_status *status)
 @ local function start(L, count)
     msa_stream stream = {s, $(pieces_of(L)), $(count or #L.segment.pieces), 0, $(cores > 1 and "MSA_ALONE" or "0")};
 @ end
-@ local function next_piece(name, pad)
-$(pad or "")    $(name) = msa_stream_next(&stream);
-$(pad or "")    if (w == NULL) {
-$(pad or "")        *status = MSA_E_FETCH;
-$(pad or "")        return crc;
-$(pad or "")    }
-@ end
-@ local function held_piece()
-    const float *const held = msa_stream_next(&stream);
-    if (held == NULL) {
-        *status = MSA_E_FETCH;
-        return crc;
-    }
-@ end
 @ local function close()
     return crc;
 }
@@ -126,31 +112,37 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     crc = sum_at(crc, arena + $(L.at.x), sampled, $(tokens), $(L.env.C), $(L.env.ldc));
 @ close()
 @ end
+@ local function whole(L)
+@     start(L)
+    if (!msa_$(L.name)(arena, &stream$(L.core == "team" and ", s, MSA_ALONE" or L.core and ", MSA_ALONE" or ""))) {
+        *status = MSA_E_FETCH;
+    }
+@ end
 @ for i, L in ipairs(answer.mlps) do
+@   local count = L.segment.pieces and grid * grid or L.env.rows
 /* A block of tokens of $(L.name). */
 @ open("test_mlp_" .. i)
     float *const x = arena + $(L.at.x);
-    fill(x, $(L.env.rows), $(L.env.C), $(L.env.ldc), $(first.x)u);
+    fill(x, $(count), $(L.env.C), $(L.env.ldc), $(first.x)u);
 @   if L.segment.pieces then
-@     start(L)
-    float *const y = $(scratch_of(L, L.env.s.y)), *const scratch = $(scratch_of(L, L.shared));
-@     next_piece "const float *w"
-@     held_piece()
-    memset(y, 0, $(L.env.rows * L.env.ldc) * sizeof(float));
-    for (uint32_t group = 0; group < $(L.env.groups); ++group) {
-        if (group > 0) {
-@     next_piece("w", "        ")
-        }
-        $(L.env.part)(held, w, x, y, scratch);
-    }
-@     if L.env.adapter then next_piece "w" end
-    $(L.env.last)(held,$(L.env.adapter and " w," or "") x, y$(L.env.adapter and ", scratch" or ""));
+@     whole(L)
 @   else
 @     fetch(L)
     $(L.env.block)($(weights_for(L, L.env.block)), x, $(scratch_of(L, L.shared)));
 @   end
     crc = sum_rows(crc, x, $(L.env.rows), $(L.env.C), $(L.env.ldc));
     (void)status;
+@ close()
+@ end
+@ for i, test in ipairs(answer.wholes) do
+@   local L, e = test.layer, test.layer.env
+/* $(L.name), whole: some tokens of each kind of window. */
+@ open("test_attention_" .. i)
+    static const uint32_t at[$(#test.tokens)] = $(places(test.tokens));
+    float *const x = arena + $(L.at.x);
+    fill(x, $(grid * grid), $(e.C), $(e.ldc), $(first.x)u);
+@     whole(L)
+    crc = sum_at(crc, x, at, $(#test.tokens), $(e.C), $(e.ldc));
 @ close()
 @ end
 @ for i, test in ipairs(answer.windows) do
@@ -160,15 +152,8 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     static const uint32_t at[$(#test.tokens)] = $(places(test.tokens));
     float *const x = arena + $(L.at.x), *const o = $(scratch_of(L, e.s.o + test.origin * e.ldc)), *const scratch = $(scratch_of(L, L.shared));
     fill(x, $(test.origin + (kind.height - 1) * grid + kind.width), $(e.C), $(e.ldc), $(first.x)u);
-@   if L.segment.pieces then
-@     start(L, 2)
-@     next_piece "const float *w"
-@     held_piece()
-    $(kind.name)(held, w, x + $(test.origin * e.ldc), o, $(test.head), $(test.head + 1), scratch);
-@   else
-@     fetch(L)
+@   fetch(L)
     $(kind.name)($(weights_for(L, kind.name)), x + $(test.origin * e.ldc), o, $(test.head), $(test.head + 1), scratch);
-@   end
     crc = sum_at(crc, o + $(test.head * e.d), at, $(#test.tokens), $(e.d), $(e.ldc));
     (void)status;
 @ close()
@@ -184,33 +169,8 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     float *const depth = $(scratch_of(L, e.s.depth));
     fill(depth, $(e.rows), $(e.C), $(e.ldc), $(first.depth)u);
 @   end
-@   if L.segment.pieces then
-@     start(L)
-@     next_piece "const float *w"
-@     held_piece()
-    for (uint32_t head = $(e.group); head < $(e.heads); head += $(e.group)) {
-@     next_piece("w", "    ")
-    }
-@     if e.adapter then
-    float *const y = $(scratch_of(L, e.s.y));
-@     end
-    for (uint32_t c = 0; c < $(e.C); c += $(e.columns)) {
-@     next_piece("w", "    ")
-        $(e.out)(o, w,$(e.out_bias and (" held + %d + c,"):format(e.p.proj_bias) or "") $(e.adapter and "y" or "x") + c);
-    }
-@     if e.adapter then
-@       next_piece "w"
-    $(e.down)(y, w + $(e.p.fc1), w + $(e.p.fc1_bias), scratch + $(e.own_s.hidden));
-    $(e.up)(scratch + $(e.own_s.hidden), w + $(e.p.fc2), w + $(e.p.fc2_bias), scratch + $(e.own_s.a));
-    $(e.add)(y, scratch + $(e.own_s.a), x);
-@     else
-    (void)held;
-    (void)scratch;
-@     end
-@   else
-@     fetch(L)
+@   fetch(L)
     $(e.project)($(weights_for(L, e.project)), o,$(e.depth and " depth," or "") x, scratch);
-@   end
     crc = sum_rows(crc, x, $(e.rows), $(e.C), $(e.ldc));
     (void)status;
 @ close()
@@ -234,8 +194,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @ open "test_neck"
     fill(arena + $(L.at.x), $(slices * grid * grid), $(model.dim), $(L.env.ldc), $(first.x)u);
 @   if L.segment.pieces then
-@     start(L)
-    if (!msa_$(L.name)(arena, &stream$(alone))) *status = MSA_E_FETCH;
+@     whole(L)
 @   else
 @     fetch(L)
     msa_$(L.name)(arena, $(weights_of(L))$(cores > 1 and ", s, MSA_ALONE" or ""));
@@ -302,6 +261,7 @@ msa_status msa_known_answer(msa_session *s)
     if (status == MSA_OK) crc = $(name)(s, crc, &status);
 @ end
 @ for i = 1, #answer.mlps do call("test_mlp_" .. i) end
+@ for i = 1, #answer.wholes do call("test_attention_" .. i) end
 @ for i = 1, #answer.windows do call("test_window_" .. i) end
 @ for i = 1, #answer.projects do call("test_project_" .. i) end
 @ for i = 1, #answer.depths do call("test_depth_" .. i) end

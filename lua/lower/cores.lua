@@ -129,11 +129,20 @@ function parting.barriers(kernels, step)
     since[#since + 1] = mine
   end
   for _, stage in ipairs(step.stages) do
-    -- What the first stage of a loop waits for is done before the loop.
-    for i, one in ipairs(stage.stages or { stage }) do before(one, i == 1 and stage or one) end
+    -- What the first stage of a loop waits for is done before the loop; all wait where a piece of the weights comes.
+    local begun = false
+    for _, one in ipairs(stage.stages or { stage }) do
+      if one.fetch then
+        if not one.first then since = {} end
+      else
+        before(one, begun and one or stage)
+        begun = true
+      end
+    end
     if stage.stages then
       local left = table.move(since, 1, #since, 1, {})
       for _, one in ipairs(stage.stages) do
+        if one.fetch then break end
         local mine = accesses(kernels, one)
         for _, other in ipairs(left) do stage.meet_again = stage.meet_again or conflict(other, mine) end
         if one.barrier then break end

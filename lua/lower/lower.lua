@@ -15,21 +15,22 @@ local row_nests = require "lower.nests.rows"
 
 local lower = {}
 
--- The nest of a layer: what it is recognised by, the first that fits.
+-- The nest of a layer: what it is recognised by, the first that fits. pieces: its weights can come in pieces, true, or
+-- "images" for those of volumes cannot.
 local NESTS = {
   { name = "grid_attention", fits = function(one)
     local op = one:op "attention"
     return op and op.grid
-  end, lower = grid_attention.attention },
+  end, lower = grid_attention.attention, pieces = "images" },
   { name = "image", fits = function(one)
     local op = one:op "conv"
     return op and op.sums == "channel"
-  end, lower = image.image },
+  end, lower = image.image, pieces = true },
   { name = "neck", fits = function(one)
     local op = one:op "conv"
     return op and op.sums == "tap"
-  end, lower = neck.neck },
-  { name = "heads", fits = function(one) return one:op "concat" end, lower = heads.heads },
+  end, lower = neck.neck, pieces = "images" },
+  { name = "heads", fits = function(one) return one:op "concat" end, lower = heads.heads, pieces = true },
   { name = "attention", fits = function(one)
     local op = one:op "attention"
     return op and not op.grid
@@ -37,9 +38,9 @@ local NESTS = {
   { name = "select", fits = function(one) return one:op "select" end, lower = row_nests.select },
   { name = "masks", fits = function(one) return one:op "conv_transpose" end, lower = row_nests.masks },
   { name = "counted", fits = function(one) return one.outputs[1].counted and not one:op "attention" end,
-    lower = row_nests.counted },
+    lower = row_nests.counted, pieces = true },
   { name = "blocks", fits = function(one) return not one:op "attention" and not one:op "conv" and not one:op "slice" end,
-    lower = function(layer) return row_nests.blocks(layer, "x += MLP of x's norm, %d tokens.") end },
+    lower = function(layer) return row_nests.blocks(layer, "x += MLP of x's norm, %d tokens.") end, pieces = true },
 }
 
 function lower.nest_of(one)
@@ -53,6 +54,13 @@ function lower.context(graph, fields)
   local list, by_label = group.list(graph)
   fields.groups, fields.buffers, fields.macs = by_label, buffers.assign(graph, list), graph:macs(fields.click_tokens)
   return fields
+end
+
+-- Whether a layer's weights have to come in pieces: all of them are more than a buffer may hold.
+local function in_pieces(label, nest, ctx)
+  if not ctx.limit or nest.pieces == "images" and ctx.model.depth > 1 then return false end
+  local draft = setmetatable({ limit = false, kernels = ctx.draft_kernels, draft = true, pruned = {} }, { __index = ctx })
+  return lower.layer(label, draft, nil, nil).segment:floats() > ctx.limit
 end
 
 -- What others are told of a layer, procs by their names.
@@ -75,14 +83,13 @@ function lower.layer(label, ctx, private, ready)
   local nest = one and lower.nest_of(one)
   if not nest then return nil end
   local layer = layers.new(one, ctx, private)
+  layer.pieces, layer.limit = nest.pieces and in_pieces(label, nest, ctx) or false, ctx.limit
   local env, found, extra = nest.lower(layer, ready)
   env = env or {}
   local step, used, named = layer.step, {}, {}
   for buffer in pairs(layer.views) do used[buffer.name] = buffer.floats end
   for _, each in ipairs { step, extra } do
-    for _, stage in ipairs(each.stages) do
-      for _, inner in ipairs(stage.stages or { stage }) do cores.split(inner, ctx.cores) end
-    end
+    for stage in each:each_stage() do cores.split(stage, ctx.cores) end
     if not ctx.draft then
       local made = printer.new(ctx.kernels, require("cores").loops(ctx.cores))
       for _, proc in ipairs(each.procs) do made:proc(proc) end

@@ -105,17 +105,21 @@ function Parts:norm(gamma, beta)
   end)
 end
 
+--- One head of a weight [heads d,K] as panels [K,d].
+function Parts:head(value, h, d)
+  local role = ("%s_%d"):format(self:role(value), h)
+  return once(self, role, function()
+    self.segment:panels(role, value.shape[2], d, function()
+      return tensor_of(value, h * d, d):transpose():rename(value.name)
+    end, sources_of(value))
+  end)
+end
+
 --- A weight [heads d,K] as panels [K,d] of each head. @return { first = role of the first head's, step = floats to the
 -- next }
 function Parts:by_head(value, heads, d)
-  local base, K = self:role(value), value.shape[2]
-  for h = 0, heads - 1 do
-    local role = ("%s_%d"):format(base, h)
-    once(self, role, function()
-      self.segment:panels(role, K, d, function() return tensor_of(value, h * d, d):transpose():rename(value.name) end,
-        sources_of(value))
-    end)
-  end
+  local base = self:role(value)
+  for h = 0, heads - 1 do self:head(value, h, d) end
   local at = self.segment.at
   return { first = base .. "_0", step = heads > 1 and at[base .. "_1"] - at[base .. "_0"] or 0 }
 end
@@ -126,6 +130,34 @@ function Parts:rows_of_heads(value, heads, d)
     self.segment:rows(self:role(value), heads, d, (d + 15) // 16 * 16, function()
       return tensor_of(value):reshape { heads, d }:rename(value.name)
     end, sources_of(value))
+  end)
+end
+
+--- Outputs `first` to first + n - 1 of a weight [N,...] as panels.
+function Parts:columns(value, role, first, n)
+  local K = 1
+  for i = 2, #value.shape do K = K * value.shape[i] end
+  return once(self, role, function()
+    self.segment:panels(role, K, n, function()
+      return tensor_of(value, first, n):reshape { n, K }:transpose():rename(value.name)
+    end, sources_of(value, first, n))
+  end)
+end
+
+--- Inputs `first` to first + n - 1 of a weight [N,K], as panels.
+function Parts:inputs(value, role, first, n)
+  return once(self, role, function()
+    self.segment:panels(role, n, value.shape[1], function()
+      return tensor_of(value):slice(2, first, n):transpose():rename(value.name)
+    end, sources_of(value))
+  end)
+end
+
+--- Numbers `first` to first + n - 1 of a vector.
+function Parts:range(value, role, first, n)
+  return once(self, role, function()
+    self.segment:vector(role, n, function() return tensor_of(value):slice(1, first, n):rename(value.name) end,
+      sources_of(value))
   end)
 end
 

@@ -25,7 +25,7 @@ end
 -- counts, parts loops among cores or has scratch.
 local function uses_of(kernels, body)
   local uses = { storages = {}, seen = {}, written = {}, names = {}, counted = false, units = false, own = false,
-    weights = false, bank = false }
+    weights = false, held = false, bank = false }
   local function take(storage, written)
     if written then uses.written[storage] = true end
     if uses.seen[storage] then return end
@@ -33,8 +33,8 @@ local function uses_of(kernels, body)
     uses.storages[#uses.storages + 1] = storage
     if storage.kind == "own" then uses.own = true end
     if storage.kind == "part" then
-      uses.weights = true
-      uses.bank = uses.bank or type(storage.segment.at[storage.name]) ~= "number"
+      uses[storage.base == "held" and "held" or "weights"] = true
+      uses.bank = uses.bank or storage.private
     end
     for _, one in ipairs(storage.of or {}) do take(one, written) end
   end
@@ -49,6 +49,7 @@ local function uses_of(kernels, body)
     end
     if proc then
       uses.weights, uses.bank = uses.weights or proc.uses.weights, uses.bank or proc.uses.bank
+      uses.held = uses.held or proc.uses.held
       uses.own, uses.counted = uses.own or proc.uses.own, uses.counted or proc.uses.counted
     end
   end
@@ -121,9 +122,8 @@ end
 local Text = {}
 Text.__index = Text
 
-local function new_text(printer, step, in_step)
-  return setmetatable({ printer = printer, cores = printer.loops.cores, loops = printer.loops, step = step,
-    in_step = in_step, lines = {}, values = {}, tables = {}, table_lines = {} }, Text)
+local function new_text(printer, step)
+  return setmetatable({ printer = printer, cores = printer.loops.cores, loops = printer.loops, step = step, lines = {}, values = {}, tables = {}, table_lines = {} }, Text)
 end
 
 function Text:put(depth, format, ...)
@@ -137,8 +137,7 @@ function Text:pointer(view)
   local storage = view.storage
   local base = storage.name
   if storage.kind == "part" then
-    local private = type(storage.segment.at[storage.name]) ~= "number"
-    base = (private and "w + bank + " or "w + ") .. enumerator(storage.name)
+    base = ("%s + %s%s"):format(storage.base, storage.private and "bank + " or "", enumerator(storage.name))
   end
   local at = self:place(view.at)
   return at == "0" and base or base .. " + " .. at
@@ -205,7 +204,8 @@ local write = {}
 function write.call(self, node, depth)
   local words, proc = {}, node.proc
   if proc then
-    if proc.uses.weights then words[1] = "w" end
+    if proc.uses.held then words[1] = "held" end
+    if proc.uses.weights then words[#words + 1] = "w" end
     if proc.uses.bank then words[#words + 1] = "bank" end
   end
   for _, argument in ipairs(node.arguments) do words[#words + 1] = self:argument(argument) end
@@ -219,7 +219,13 @@ function write.when(self, node, depth)
   local condition = node.condition
   if type(condition) == "table" then
     local words = {}
-    for i, one in ipairs(condition) do words[i] = ("%s %s %s"):format(self:place(one[1]), one[2], self:place(one[3])) end
+    for _, one in ipairs(condition) do
+      local limit = self:place(one[3])
+      -- No place is negative.
+      if one[2] ~= ">=" or limit ~= "0" then
+        words[#words + 1] = ("%s %s %s"):format(self:place(one[1]), one[2], limit)
+      end
+    end
     condition = table.concat(words, " && ")
   end
   self:put(depth, "if (%s) {", condition)
@@ -270,12 +276,11 @@ function Text:opening(uses, arena)
   for _, storage in ipairs(uses.storages) do
     if storage.kind == "part" and not seen[storage.name] then
       seen[storage.name] = true
-      local at = storage.segment.at[storage.name]
-      places[#places + 1] = { enumerator(storage.name),
-        type(at) == "number" and at or math.tointeger(tostring(at):match "%d+$") }
+      local at = storage.inside or storage.segment.at[storage.name]
+      places[#places + 1] = { enumerator(storage.name), type(at) == "number" and at or at.segment.shared + at.n }
     end
   end
-  table.sort(places, function(a, b) return a[2] < b[2] end)
+  table.sort(places, function(a, b) return a[2] < b[2] or a[2] == b[2] and a[1] < b[1] end)
   for i, one in ipairs(places) do words[i] = ("%s = %d"):format(one[1], one[2]) end
   if #words > 0 then out[1] = wrapped("    enum { " .. table.concat(words, ", ") .. " };") end
   table.move(self.table_lines, 1, #self.table_lines, #out + 1, out)
@@ -302,7 +307,8 @@ end
 
 local function proc_parameters(proc)
   local words = {}
-  if proc.uses.weights then words[1] = "const float *restrict w" end
+  if proc.uses.held then words[1] = "const float *restrict held" end
+  if proc.uses.weights then words[#words + 1] = "const float *restrict w" end
   if proc.uses.bank then words[#words + 1] = "size_t bank" end
   for _, parameter in ipairs(proc.parameters) do
     words[#words + 1] = not parameter.storage and "size_t " .. parameter.name
@@ -315,7 +321,7 @@ end
 --- Write a proc to the kernels. Leaves proc.name and proc.uses.
 function Printer:proc(proc)
   proc.uses = uses_of(self.kernels, proc.body)
-  local text = new_text(self, proc.step, false)
+  local text = new_text(self, proc.step)
   text:body(proc.body, 1)
   local lines = text:opening(proc.uses)
   table.move(text.lines, 1, #text.lines, #lines + 1, lines)
@@ -324,20 +330,10 @@ end
 
 -- ---- steps ----
 
---- The function of a step. @param arena { at = buffer -> floats from its start, shared = floats to what cores share of
--- its scratch, own = C of a core's }
--- @return its text, its prototype, and the arguments that a phase's function calls it with behind arena and weights
-function Printer:step(step, arena)
-  local text = new_text(self, step, true)
-  local all = {}
-  for _, stage in ipairs(step.stages) do
-    for _, one in ipairs(stage.stages or { stage }) do table.move(one.body, 1, #one.body, #all + 1, all) end
-  end
-  local uses = uses_of(self.kernels, all)
-  text:stages(step.stages, 1, step:alone())
-  local declared, arguments = { "float *arena", "const float *w" }, {}
-  local core = self.loops.cores > 1 and not step:alone() and (step.meets and "team" or "core")
-  if step.segment.own > 0 then declared[#declared + 1] = "size_t bank" end
+-- C of a step's parameters, and what a phase's function gives for those behind arena and weights.
+local function step_parameters(step, uses, arena)
+  local declared, arguments = { "float *arena", step.segment.pieces and "msa_stream *stream" or "const float *w" }, {}
+  if step.segment.own > 0 then declared[3] = "size_t bank" end
   for _, one in ipairs(step.parameters) do
     local argument = one.argument
     declared[#declared + 1] = one.declaration
@@ -346,25 +342,67 @@ function Printer:step(step, arena)
   if uses.counted or uses.names.count then
     declared[#declared + 1], arguments[#arguments + 1] = "size_t count", "count"
   end
-  local parameters = table.concat(declared, ", ") .. (core == "team" and self.loops.team_parameter
-    or core and self.loops.core_parameter or "")
-  local prototype = wrapped(("%s msa_%s(%s)"):format(step.returns or "void", step.name, parameters))
+  return table.concat(declared, ", "), arguments
+end
+
+-- The first lines of a step whose weights come in pieces: the first one, and what is held behind it.
+local function first_pieces(step, failed)
+  local lines = { "    const float *w = msa_stream_next(stream);", "    if (w == NULL) {", "        return " .. failed .. ";",
+    "    }" }
+  if step.segment.pieces[1].held then
+    table.move({ "    const float *const held = msa_stream_next(stream);", "    if (held == NULL) {",
+      "        return " .. failed .. ";", "    }" }, 1, 4, 5, lines)
+  end
+  return lines
+end
+
+--- The function of a step. @param arena { at = buffer -> floats from its start, shared = floats to what cores share of
+-- its scratch, own = C of a core's }
+-- @return its text, its prototype, and the arguments that a phase's function calls it with behind arena and weights
+function Printer:step(step, arena)
+  local text, all = new_text(self, step), {}
+  for stage in step:each_stage() do table.move(stage.body, 1, #stage.body, #all + 1, all) end
+  local uses, pieces = uses_of(self.kernels, all), step.segment.pieces
+  text:stages(step.stages, 1, step:alone())
+  local parameters, arguments = step_parameters(step, uses, arena)
+  local core = self.loops.cores > 1 and not step:alone() and (step.meets and "team" or "core")
+  parameters = parameters .. (core == "team" and self.loops.team_parameter or core and self.loops.core_parameter or "")
+  local prototype = wrapped(("%s msa_%s(%s)"):format(step.returns or pieces and "bool" or "void", step.name, parameters))
   local lines = text:opening(uses, arena)
+  if pieces then table.move(first_pieces(step, text:failed()), 1, 8, #lines + 1, lines) end
   table.move(text.lines, 1, #text.lines, #lines + 1, lines)
   if step.segment.own > 0 and not uses.bank then table.insert(lines, 1, "    (void)bank; /* nothing is a bank's own */") end
-  if not uses.weights then table.insert(lines, 1, "    (void)w;") end
-  if step.returns then lines[#lines + 1] = "    return MSA_OK;" end
+  if not (uses.weights or pieces) then table.insert(lines, 1, "    (void)w;") end
+  if step.returns or pieces then lines[#lines + 1] = ("    return %s;"):format(step.returns and "MSA_OK" or "true") end
   return ("%s%s\n{\n%s\n}\n"):format(step.before or "", prototype, table.concat(lines, "\n")), prototype, arguments,
     core
 end
 
+-- What a step returns whose weights do not come.
+function Text:failed() return self.step.returns and "MSA_E_FETCH" or "false" end
+
+function Text:fetch(stage, depth, loop)
+  if stage.first and not loop then return end
+  local inner = depth
+  if stage.first then
+    self:put(depth, "if (%s > 0) {", loop.variable)
+    inner = depth + 1
+  end
+  self:put(inner, "w = msa_stream_next(stream);")
+  self:put(inner, "if (w == NULL) {")
+  self:put(inner + 1, "return %s;", self:failed())
+  self:put(inner, "}")
+  if stage.first then self:put(depth, "}") end
+end
+
 -- Stages in order, with the barriers that lua/lower/cores.lua put between them.
-function Text:stages(list, depth, alone)
+function Text:stages(list, depth, alone, loop)
   for _, stage in ipairs(list) do
     if stage.barrier and self.cores > 1 then self:put(depth, "msa_meet(session, core);") end
-    if stage.stages then
+    if stage.fetch then self:fetch(stage, depth, loop)
+    elseif stage.stages then
       self:put(depth, "for (size_t %s = 0; %s < %d; ++%s) {", stage.variable, stage.variable, stage.to, stage.variable)
-      self:stages(stage.stages, depth + 1, alone)
+      self:stages(stage.stages, depth + 1, alone, stage)
       if stage.meet_again and self.cores > 1 then
         self:put(depth + 1, "if (%s < %d) {", stage.variable, stage.to - 1)
         self:put(depth + 2, "msa_meet(session, core);")

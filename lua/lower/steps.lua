@@ -40,6 +40,9 @@ local function view_of(storage, at) return setmetatable({ storage = storage, at 
 function View:row(i) return setmetatable({ storage = self.storage, at = self.at + i * self.storage.stride, rows = i },
   View) end
 
+--- A place that is row i's alone, whatever else is between rows.
+function View:of_row(i) return setmetatable({ storage = self.storage, at = self.at, rows = i }, View) end
+
 local function storage(kind, name, fields)
   local made = { kind = closed.member(kind, STORAGE, "steps: storage") and kind, name = name }
   for key, value in pairs(fields or {}) do made[key] = value end
@@ -172,15 +175,26 @@ function Step:own()
   return most
 end
 
---- A part of the weights by its role.
+--- A part of the weights by its role. Where they come in pieces, a part is at a place in its own: `held` for the piece
+-- that stays, `w` for the one that is there now; pieces of a loop are alike, so the first one's roles stand for all.
 function Step:part(role)
   local made = self.part_views[role]
   if not made then
-    if not self.segment.at[role] then error(("steps: %s: no part %s"):format(self.name, role)) end
-    made = view_of(storage("part", role, { segment = self.segment }))
+    local at = self.segment.at[role] or error(("steps: %s: no part %s"):format(self.name, role))
+    local piece = self.segment:piece_of(role)
+    made = view_of(storage("part", role, { segment = self.segment, base = piece and piece.held and "held" or "w",
+      private = type(at) ~= "number", inside = piece and at - piece.first }))
     self.part_views[role] = made
   end
   return made
+end
+
+--- The next piece of the weights is waited for, which all cores do together. @param again false where it is the first
+-- one: it is there from the beginning, and a loop around waits from its second trip on
+function Step:fetch()
+  local list = self.loop and self.loop.stages or self.stages
+  list[#list + 1] = { fetch = true, first = not self.fetched }
+  self.fetched = true
 end
 
 --- The function's own parameter, beside arena, weights and core. @param declaration C, as "const float *mask"; its last
@@ -218,12 +232,26 @@ function Step:proc(base, what, build)
   return proc
 end
 
---- Whether one core does all of it.
-function Step:alone()
+--- The stages in order, those of loops among them. @return an iterator of stage and the loop that it is in, or nil
+function Step:each_stage()
+  local list = {}
   for _, stage in ipairs(self.stages) do
     for _, one in ipairs(stage.stages or { stage }) do
-      if one.who ~= "zero" then return false end
+      if not one.fetch then list[#list + 1] = { one, stage.stages and stage } end
     end
+  end
+  local i = 0
+  return function()
+    i = i + 1
+    if list[i] then return table.unpack(list[i]) end
+  end
+end
+
+--- Whether one core does all of it. Where weights come in pieces all cores wait for them.
+function Step:alone()
+  if self.segment.pieces then return false end
+  for stage in self:each_stage() do
+    if stage.who ~= "zero" then return false end
   end
   return true
 end

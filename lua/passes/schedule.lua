@@ -41,6 +41,14 @@ local function hidden_of(graph)
   return 0
 end
 
+-- Kernels by name alone.
+local function draft_of(kernels)
+  local set = setmetatable({ draft = true }, { __index = kernels })
+  set.make = function(_, _, name) return name end
+  set.gemm = function() return "msa_gemm" end
+  return set
+end
+
 function schedule.run(graph, model, kernels)
   local cores = graph.cores or 1
   kernels.cores = cores
@@ -54,10 +62,10 @@ function schedule.run(graph, model, kernels)
     for _, name in ipairs(one.tensors) do without[name] = true end
   end
   local new = lower.context(sam.compute(model.parameters, setmetatable({ without = without }, { __index = model }), function() end, ctx.token_rows), { model = model, kernels = kernels, cores = cores,
-    block_rows = ctx.block_rows, token_rows = ctx.token_rows, token_chunk = ctx.token_chunk, click_tokens = ctx.click_tokens, draft = kernels.draft, models = graph.models, pruned = graph.pruned })
+    block_rows = ctx.block_rows, token_rows = ctx.token_rows, token_chunk = ctx.token_chunk, click_tokens = ctx.click_tokens, draft = kernels.draft, models = graph.models, pruned = graph.pruned, limit = ctx.limit, draft_kernels = ctx.limit and draft_of(kernels) })
   for _, L in ipairs(graph.fused) do
     L.private = graph.private and graph.private[L.name] -- roles of weights that differ between banks
-    local made = not ctx.limit and lower.layer(L.name, new, L.private)
+    local made = lower.layer(L.name, new, L.private)
     if made then
       for key, value in pairs(made) do L[key] = value end
       L.macs, L.position = new.macs[L.name], made.lowered.parameters[1] and made.lowered.parameters[1].argument == "position"

@@ -8,6 +8,7 @@ local kernels = require "kernels"
 local layers = require "lower.layer"
 local relative = require "lower.relative"
 local rows = require "lower.rows"
+local stream = require "lower.stream"
 local sequences = require "lower.nests.sequences"
 
 local input = layers.input
@@ -63,7 +64,8 @@ local function projections(layer, op, norm)
   a.eps = norm.eps
   for _, part in ipairs { "q", "k", "v" } do
     local map = input(op, part)
-    a[part] = parts:by_head(input(map, "w"), a.heads, a.d)
+    a[part .. "_w"] = input(map, "w")
+    if not layer.pieces then a[part] = parts:by_head(a[part .. "_w"], a.heads, a.d) end
     local bias = input(map, "bias")
     a[part .. "_bias"] = bias and parts:rows_of_heads(bias, a.heads, a.d)
   end
@@ -81,7 +83,7 @@ function nest.project(layer, body, a, part, h, M, n, to)
   local step, bias = layer.step, a[part .. "_bias"]
   local name = layer.K:gemm { M = M, N = a.d, K = a.C, lda = n.storage.stride, ldc = a.dpad,
     init = bias and "bias" or "zero" }
-  local w = step:part(a[part].first) + h * a[part].step
+  local w = step:part(a[part].first) + (a.group and h % a.group or h) * a[part].step
   if bias then body:call(name, n, w, step:part(bias) + h * a.dpad, to) else body:call(name, n, w, to) end
 end
 
@@ -204,11 +206,56 @@ local function hidden_of(after)
   return width
 end
 
+-- Heads in groups, each with its q, k and v.
+local function heads_in_pieces(layer, a)
+  local floats = 3 * a.C * a.dpad
+  a.group = stream.group(a.heads, function(n) return n * floats end, layer.limit)
+  for h = 0, a.heads - 1 do
+    if h % a.group == 0 then layer.segment:piece().heads = a.group end
+    for _, part in ipairs { "q", "k", "v" } do
+      local role = layer.parts:head(a[part .. "_w"], h, a.d)
+      if h == 0 then a[part] = { first = role, step = a.group > 1 and floats or 0 } end
+    end
+  end
+end
+
+-- The projection by its columns, which all tokens meet in turn; an adapter takes it whole.
+local function project_in_pieces(layer, after, op, x, o, each_block)
+  local step, block, proj = layer.step, layer.ctx.block_rows, after[1]
+  local w, bias, C = input(proj, "w"), input(proj, "bias"), proj.shape[#proj.shape]
+  local ldc, rest = x.storage.stride, table.move(after, 2, #after, 1, {})
+  local y = #rest > 1 and step.shared:take("y", layers.rows_of(proj) * ldc, ldc) or nil
+  local columns, count, role = stream.columns(layer, w, C)
+  local name = layer.K:gemm { M = block, N = columns, K = C, lda = ldc, ldc = ldc, init = bias and "bias" or "zero",
+    residual = not y }
+  step:around("column", count, function(column)
+    step:fetch()
+    each_block(function(body, t)
+      local arguments, to = { o:row(t), step:part(role) }, (y or x):row(t) + column * columns
+      if bias then arguments[3] = step:part(layer.parts:role(bias)) + column * columns end
+      arguments[#arguments + 1] = to
+      body:call(name, table.unpack(arguments))
+    end)
+  end)
+  if not y then return end
+  layer.segment:piece()
+  step:fetch()
+  local pool = step:pool()
+  each_block(function(body, t)
+    local work = rows.new(layer, body, pool, block, rest)
+    work:place(proj, y:row(t), 0, true)
+    work:place(layer.group.inputs[1], x:row(t), 0, true)
+    work:bind(layer.group.outputs[1], x:row(t))
+    work:run()
+  end)
+end
+
 function nest.attention(layer)
   local one, step, ctx = layer.group, layer.step, layer.ctx
   local op, along, back, after = taken_apart(one)
   local grid, slices, side = op.grid[1], ctx.model.depth, op.window or op.grid[1]
   local norm = input(input(op, "q"), "x")
+  if layer.pieces then layer.segment:piece(true) end
   local a = projections(layer, op, norm)
   local x = layer:buffer(one.outputs[1])
   local ldc = x.storage.stride
@@ -216,33 +263,54 @@ function nest.attention(layer)
   local rel = relative.of(layer, op, side, side, a.dpad)
   local depth = along and sequences.branch(layer, along, back, a, x)
   local kinds = nest.kinds(grid, side)
+  if layer.pieces then
+    local bias = input(after[1], "bias")
+    if bias then layer.parts:vector(bias) end
+    heads_in_pieces(layer, a)
+  end
   for _, kind in ipairs(kinds) do
     kind.proc = window_proc(layer, a, kind, op, rel, x, o)
-    kind.name, kind.heads = kind.proc, kind.windows * a.heads
+    kind.name, kind.heads = kind.proc, kind.windows * (a.group or a.heads)
   end
-  local project = project_proc(layer, after, op, back, x, o, depth and depth.view)
-  step:around("slice", slices, function(slice)
-    local here = x + slice * (grid * grid * ldc)
+  -- The windows of a grid that begins at `here`, heads from `head` on.
+  local function windows(here, head)
     step:stage("units", function(body)
       for _, kind in ipairs(kinds) do
         local across, T = kind.x1 - kind.x0, kind.height * kind.width
-        body:each({ variable = "window", to = kind.windows, units = { name = "heads", inner = a.heads, first = "head",
-          last = "end", cost = T * (3 * a.C + 2 * T) } }, function(inner, window, first, last)
+        body:each({ variable = "window", to = kind.windows, units = { name = "heads", inner = a.group or a.heads,
+          first = "head", last = "end", cost = T * (3 * a.C + 2 * T) } }, function(inner, window, first, last)
           local at = inner:let("at", window // across * (side * grid * ldc) + window % across * (side * ldc)
             + (kind.y0 * side * grid + kind.x0 * side) * ldc)
-          inner:run(kind.proc, here + at, o + at, first, last)
+          inner:run(kind.proc, here + at, o + at, head + first, head + last)
         end)
       end
     end)
+  end
+  local function each_block(build)
     step:stage("units", function(body)
-      body:each({ variable = "t", to = grid * grid, by = ctx.block_rows, units = { name = "tokens" } }, function(inner, t)
+      body:each({ variable = "t", to = grid * grid, by = ctx.block_rows, units = { name = "tokens" } }, build)
+    end)
+  end
+  local project
+  if layer.pieces then
+    step:around("group", a.heads // a.group, function(group)
+      step:fetch()
+      windows(x, group * a.group)
+    end)
+    project_in_pieces(layer, after, op, x, o, each_block)
+  else
+    project = project_proc(layer, after, op, back, x, o, depth and depth.view)
+    step:around("slice", slices, function(slice)
+      local here = x + slice * (grid * grid * ldc)
+      windows(here, 0)
+      each_block(function(inner, t)
         local arguments = { o:row(t) }
         if depth then arguments[2] = (depth.view + slice * (grid * grid * ldc)):row(t) end
         arguments[#arguments + 1] = here:row(t)
         inner:run(project, table.unpack(arguments))
       end)
     end)
-  end)
+  end
   local without = saved(layer, kinds, a, side, rel, hidden_of(after))
   if without > 0 then
     ctx.pruned[#ctx.pruned + 1] = { layer = one.label, what = "window padding: no queries, one key and one value",

@@ -27,6 +27,27 @@ local function chain(layer, body, value, last, pair)
   return from
 end
 
+-- A stage; where weights come in pieces, each perceptron's are one.
+local function next_stage(layer, build)
+  if layer.pieces then
+    layer.segment:piece()
+    layer.step:fetch()
+  end
+  layer.step:stage("zero", build)
+end
+
+-- The perceptron that gives column m of a product's weights, from 1.
+local function column(layer, value, m, row, last, pair, to)
+  local masks, width = #value.inputs, value.shape[2]
+  next_stage(layer, function(body)
+    if m == 1 then body:zero(to, round16(masks) * width) end
+    local result = chain(layer, body, row, last, pair)
+    body:each({ variable = "k", to = width }, function(inner, k)
+      inner:assign(to + ((m - 1) // 16 * 16 * width + (m - 1) % 16) + k * 16, result + k)
+    end)
+  end)
+end
+
 function nest.heads(layer)
   local one, step = layer.group, layer.step
   local widest = 0
@@ -35,23 +56,14 @@ function nest.heads(layer)
   end
   local pair = { step.shared:take("a", widest), step.shared:take("b", widest) }
   local last = layer:buffer(one.inputs[1])
-  step:stage("zero", function(body)
-    for _, value in ipairs(one.outputs) do
-      local to = layer:buffer(value)
-      if value.kind == "concat" then
-        local masks, width = #value.inputs, value.shape[2]
-        body:zero(to, round16(masks) * width)
-        for m, row in ipairs(value.inputs) do
-          local result = chain(layer, body, row, last, pair)
-          body:each({ variable = "k", to = width }, function(inner, k)
-            inner:assign(to + ((m - 1) // 16 * 16 * width + (m - 1) % 16) + k * 16, result + k)
-          end)
-        end
-      else
-        body:copy(to, chain(layer, body, value, last, pair), value.shape[2])
-      end
+  for _, value in ipairs(one.outputs) do
+    local to = layer:buffer(value)
+    if value.kind == "concat" then
+      for m, row in ipairs(value.inputs) do column(layer, value, m, row, last, pair, to) end
+    else
+      next_stage(layer, function(body) body:copy(to, chain(layer, body, value, last, pair), value.shape[2]) end)
     end
-  end)
+  end
 end
 
 return nest

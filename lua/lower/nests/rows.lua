@@ -3,6 +3,7 @@
 
 local layers = require "lower.layer"
 local rows = require "lower.rows"
+local stream = require "lower.stream"
 
 local input, rows_of = layers.input, layers.rows_of
 
@@ -20,6 +21,13 @@ end
 function nest.blocks(layer, what)
   local ctx, step, value = layer.ctx, layer.step, layer.group.outputs[1]
   local count, block = rows_of(value), ctx.block_rows
+  local by_block = { variable = "t", to = count, by = block, units = { name = "tokens" } }
+  if layer.pieces then
+    stream.pair(layer, count, block, function(build)
+      step:stage("units", function(body) body:each(by_block, build) end)
+    end)
+    return { rows = block, C = value.shape[#value.shape], ldc = layer:buffer(value).storage.stride }
+  end
   local pool = step:pool(true)
   local buffer = layer:buffer(value)
   local hidden = 0
@@ -33,7 +41,7 @@ function nest.blocks(layer, what)
     work:run()
   end)
   step:stage("units", function(body)
-    body:each({ variable = "t", to = count, by = block, units = { name = "tokens" } }, function(inner, t)
+    body:each(by_block, function(inner, t)
       inner:run(proc, buffer:row(t))
     end)
   end)
@@ -44,8 +52,15 @@ end
 function nest.counted(layer)
   local ctx, step = layer.ctx, layer.step
   local pool = step.shared
+  local chunks = { variable = "i", to = ctx.token_rows, by = ctx.token_chunk, counted = true }
+  if layer.pieces then
+    stream.pair(layer, ctx.token_rows, ctx.token_chunk, function(build)
+      step:stage("zero", function(body) body:each(chunks, build) end)
+    end)
+    return { chunk = ctx.token_chunk }
+  end
   step:stage("zero", function(body)
-    body:each({ variable = "i", to = ctx.token_rows, by = ctx.token_chunk, counted = true }, function(inner, i)
+    body:each(chunks, function(inner, i)
       local work = rows.new(layer, inner, pool, ctx.token_chunk, layer.group.ops)
       places(layer, work, i)
       work:run()
