@@ -14,7 +14,7 @@ kernels.__index = kernels
 
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
-  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, plans = {}, products = {}, signatures = {}, cores = 1 }, kernels)
+  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, plans = {}, products = {}, signatures = {}, described = {}, cores = 1 }, kernels)
 end
 
 -- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
@@ -47,6 +47,9 @@ local function templates(folder)
   return list
 end
 
+-- Kernels that write what they do not read.
+local FRESH = { gemm = true, layernorm = true, rows_sum = true, keys = true, attend = true }
+
 -- Render file once for a key; the text's prototype is the line that opens the function.
 function kernels:make(file, base, fields)
   local parts = {}
@@ -70,23 +73,26 @@ function kernels:make(file, base, fields)
   }))
   if self.isa.flushes then text = flushing.checked(self, file, text) end
   self.texts[#self.texts + 1] = text
-  self:declare(name, text)
+  self:declare(name, text, FRESH[file] and fields.init ~= "keep" and not fields.residual)
+  self.described[name] = { file = file, fields = fields }
   return name
 end
 
 -- The prototype of a kernel's text, which opens it; a long one takes several lines.
-function kernels:declare(name, text)
+function kernels:declare(name, text, fresh)
   local prototype = ("\n" .. text):match "\n(void [%w_]+%b())\n{"
   if not prototype then return end -- a tile, which its product alone calls
   self.prototypes[#self.prototypes + 1] = prototype .. ";"
   local signature = {}
   for word in prototype:match("%b()"):sub(2, -2):gsub("%s+", " "):gmatch "[^,]+" do
-    signature[#signature + 1] = { const = not word:find "%*" or word:find "const float" ~= nil, text = word }
+    signature[#signature + 1] = { const = not word:find "%*" or word:find "const float" ~= nil, text = word,
+      fresh = fresh }
   end
   self.signatures[name] = signature
 end
 
---- The parameters of a kernel in order: { const = it is not written through, text }.
+--- The parameters of a kernel in order: { const = it is not written through, fresh = nor read before it is written,
+-- text }.
 function kernels:signature(name)
   return self.signatures[name] or error("kernels: no kernel " .. tostring(name))
 end

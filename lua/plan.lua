@@ -98,11 +98,11 @@ local function times(build, places, rates)
     local work = predict.layer(L, build)
     local traffic = work.traffic
     local weights_rate, arena_rate = rates.bandwidth or (places.weights or places.arena).bandwidth, rates.bandwidth or places.arena.bandwidth
-    -- Weights that no cache keeps come again for every block of tokens.
-    local weights = traffic.weights * (traffic.weights > last and work.blocks or 1)
-    local busy = work.busy * work.share * cycle
+    -- Weights that no cache keeps come as often as they are read.
+    local weights = traffic.weights > last and traffic.again or traffic.weights
+    local busy = work.busy * cycle
     local moving = weights / weights_rate + (traffic.read + traffic.written + traffic.spilled) / arena_rate
-    local other = work.other * work.share * cycle
+    local other = work.other * cycle
     local slices = decoding and build.model.depth or 1 -- a click is decoded slice by slice
     local phase = decoding and "decode" or "encode"
     layers[i] = { name = L.name, kind = L.kind, phase = phase, macs = L.macs, bytes = weights + traffic.read + traffic.written + traffic.spilled,

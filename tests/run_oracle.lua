@@ -94,7 +94,7 @@ local function predicted(build)
   local cycles = { encode = 0, decode = 0 }
   for _, L in ipairs(build.graph.fused) do
     local w = predict.layer(L, build)
-    cycles[L.phase] = cycles[L.phase] + (w.busy + w.other) * w.share
+    cycles[L.phase] = cycles[L.phase] + w.busy + w.other
   end
   return { encode = math.floor(cycles.encode + 0.5), decode = math.floor(cycles.decode + 0.5) }
 end

@@ -12,7 +12,7 @@
 --   each    { variable, from, to, by, body, counted?, units? }  counted: while below `count`, too; units: cores part
 --           them: { cost = of one, or function(i), inner = parts of each, first, last = variables of a run of them }
 --   when    { condition, body, other? }   let { variable, place }   choose { view, condition, a, b }
---   c       { views, text }: calls of the runtime
+--   c       { views, work, text }: calls of the runtime
 --   copy    { to, from, floats }      zero { view, floats }          assign { to, from }: one float
 -- A proc is a body of its own with parameters: equal ones are one C function.
 
@@ -97,12 +97,14 @@ function Body:each(fields, build)
   return node
 end
 
---- C of the runtime's, which no kernel is. @param views that it uses @param text function(printer's text) -> lines
-function Body:c(views, text) put(self, { node = "c", views = views, text = text }) end
+--- C of the runtime's, which no kernel is. @param views that it uses @param work { pixels = that it makes } @param text
+-- function(printer's text) -> lines
+function Body:c(views, work, text) put(self, { node = "c", views = views, work = work, text = text }) end
 
 --- What is done where a condition holds, C or a list of { place, operator, place }, and what is done else.
-function Body:when(condition, build, other)
-  local node = put(self, { node = "when", condition = condition, body = new_body() })
+-- @param share how often the first holds, where that is known (1)
+function Body:when(condition, build, other, share)
+  local node = put(self, { node = "when", condition = condition, body = new_body(), share = share or 1 })
   build(node.body)
   if other then
     node.other = new_body()
@@ -254,27 +256,6 @@ function Step:alone()
     if stage.who ~= "zero" then return false end
   end
   return true
-end
-
---- Call `visit` with each node of a body, the loops that it stands in first to last; procs' bodies are gone through where
--- they are called. @param visit function(node, trips): how often it is done, counted loops taking one turn
-function steps.walk(body, visit, trips)
-  trips = trips or 1
-  for _, node in ipairs(body) do
-    visit(node, trips)
-    if node.node == "each" then
-      local from, to = node.from, node.to
-      local times = node.counted and 1
-        or math.type(from) == "integer" and math.type(to) == "integer" and (to - from + node.by - 1) // node.by or 1
-      if node.units and node.units.inner then steps.walk(node.body, visit, trips * times)
-      else steps.walk(node.body, visit, trips * times) end
-    elseif node.node == "when" then
-      steps.walk(node.body, visit, trips)
-      if node.other then steps.walk(node.other, visit, trips) end
-    elseif node.proc then
-      steps.walk(node.proc.body, visit, trips)
-    end
-  end
 end
 
 steps.View, steps.view = View, view_of

@@ -63,6 +63,7 @@ function schedule.run(graph, model, kernels)
   end
   local new = lower.context(sam.compute(model.parameters, setmetatable({ without = without }, { __index = model }), function() end, ctx.token_rows), { model = model, kernels = kernels, cores = cores,
     block_rows = ctx.block_rows, token_rows = ctx.token_rows, token_chunk = ctx.token_chunk, click_tokens = ctx.click_tokens, draft = kernels.draft, models = graph.models, pruned = graph.pruned, limit = ctx.limit, draft_kernels = ctx.limit and draft_of(kernels) })
+  graph.click_tokens = ctx.click_tokens
   for _, L in ipairs(graph.fused) do
     L.private = graph.private and graph.private[L.name] -- roles of weights that differ between banks
     local made = lower.layer(L.name, new, L.private)

@@ -171,7 +171,7 @@ local function to_image(layer, a)
   step:stage("zero", function(body)
     body:each(chunks, function(inner, i) after(layer, inner, shared, chunk, a, o:row(i), i, nil) end)
   end)
-  return { chunk = chunk, block = ctx.block_rows, heads = a.heads }, { floats = a.heads * (packed.k + packed.v),
+  return { chunk = chunk, block = ctx.block_rows, heads = a.heads }, { scratch = true, floats = a.heads * (packed.k + packed.v),
     macs = tokens * 2 * a.inner * layer.model.out }, function(body, pool, ready)
     image_side(layer, body, a, pool, packed, ready, ready + a.heads * packed.k)
   end

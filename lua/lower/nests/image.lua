@@ -38,7 +38,7 @@ end
 
 -- The picture's size within the model's square, before any row of it.
 local function sizes(body, size, longest)
-  body:c({}, function()
+  body:c({}, {}, function()
     local lines = ("uint32_t width = %d, height = %d;"):format(size, size)
     if longest then
       lines = lines .. ("\nmsa_resized_size(image->width, image->height, %d, true, &width, &height);"):format(size)
@@ -49,7 +49,7 @@ end
 
 -- A resizer for a slice, which begins with the core's first row of patches.
 local function resizer(body, size, patch, slice, work, loop)
-  body:c({ work }, function(text)
+  body:c({ work }, {}, function(text)
     local lines = ("msa_resizer resizer;\nconst msa_status status = msa_resize_init(&resizer, image, %s, width, height, %s, "
       .. "MSA_RESIZE_WORK_BYTES(%d));\nif (status != MSA_OK) {\n    return status;\n}"):format(
         slice == 0 and "0" or "(uint32_t)" .. text:place(slice), text:pointer(work), size)
@@ -62,7 +62,7 @@ end
 
 -- The pixels of a row of patches to a row a patch: colour by colour, row by row.
 local function pixels(body, size, patch, a, row, levels, y)
-  body:c({ a, row, levels }, function(text)
+  body:c({ a, row, levels }, { pixels = size * patch }, function(text)
     return ([==[
 uint8_t *const bytes = (uint8_t *)%s;
 const float *const levels = %s;
@@ -130,7 +130,7 @@ local function in_pieces(layer, n)
           inner:when({ { top, ">=", part * at_once }, { top, "<", (part + 1) * at_once } }, function(here)
             here:call(add, step:part(parts:role(n.position) .. "_0") + (top - part * at_once) * (grid * ldc),
               n.x:row((slice * grid + top) * grid))
-          end)
+          end, nil, at_once / grid)
         end)
       end)
     end)
