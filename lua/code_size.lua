@@ -30,14 +30,13 @@ end
 --- Bytes of text and constants that a scheduled build will have.
 function code_size.bytes(build)
   local code = build.board.code
-  local sum, decoding = RUNTIME, false
+  local sum = RUNTIME
   for _, text in ipairs(build.kernels.texts) do
     local operations, loops, calls = code_size.count(text)
     sum = sum + operations * code.operation + loops * code.loop + calls * code.call
   end
   for _, L in ipairs(build.graph.fused) do
-    decoding = decoding or L.kind == "dense_prompt"
-    sum = sum + (decoding and DECODE_CALLS or ENCODE_CALLS) * code.call
+    sum = sum + (L.phase == "decode" and DECODE_CALLS or ENCODE_CALLS) * code.call
   end
   return math.floor(sum + 0.5)
 end

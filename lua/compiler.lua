@@ -8,8 +8,8 @@ local emit = require "emit"
 local fail = require "fail"
 local import = require "import"
 local kernels = require "kernels"
-local network = require "network"
 local output_folder = require "output_folder"
+local tokens = require "networks.tokens"
 local segment = require "segment"
 local stream = require "stream"
 local sys = require "msagen.sys"
@@ -17,7 +17,7 @@ local sys = require "msagen.sys"
 local compiler = {}
 
 --- Passes over the graph, in order; each is in lua/passes/ and says what it relies on and what it leaves.
-compiler.passes = { "prune", "fuse", "schedule", "memory" }
+compiler.passes = { "prune", "lower", "memory" }
 
 --- Options of a device, as build scripts and the command line give them.
 -- @field checkpoint path (required, unless there are banks)  @field board name, file, or table as such a file returns it  @field resolution pixels  @field depth slices
@@ -61,9 +61,8 @@ local function schedule(model, board, models, count, private, streamed, draft)
     set.gemm = function() return "msa_gemm" end
     set.draft = true
   end
-  local graph = network.build(model)
-  graph.models, graph.private, graph.cores = models, private, count
-  graph.streamed, graph.stream_buffer = streamed ~= nil, streamed and streamed.buffer
+  local graph = { models = models, private = private, cores = count, streamed = streamed ~= nil,
+    stream_buffer = streamed and streamed.buffer }
   graph.tables = emit.tables(model, private and private[""])
   for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
   local largest = graph.stream and graph.stream.largest
@@ -231,7 +230,7 @@ local function manifest(build, device, blob, info, files)
       prefix = m.source.prefix or json.null, weights_key = m.source.weights_key or json.null },
     arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
     cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order, feedback = m.training.feedback or "none",
-    max_points = network.MAX_POINTS, tokens = network.token_rows(m), normalise = m.normalise.kind, preparation = m.preparation,
+    max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
     build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),

@@ -3,12 +3,12 @@
 -- their places are part of the text.
 local fail = require "fail"
 local finite = require "import.finite"
-local network = require "network"
 local reference = require "msagen.reference"
 local segment = require "segment"
 local stream = require "stream"
 local template = require "template"
 local tensor = require "msagen.tensor"
+local tokens = require "networks.tokens"
 local kernels = require "kernels"
 
 local emit = {}
@@ -130,19 +130,14 @@ function emit.weights(build, path, progress)
   return result
 end
 
--- Names of the tensors a layer uses, shortened: "a.{b,c}".
+-- Names of the tensors that a layer's weights are made of, in the order in which they lie.
 local function cite(L)
   local names, seen = {}, {}
-  for _, op in ipairs(L) do
-    local roles = {}
-    for role in pairs(op.params) do roles[#roles + 1] = role end
-    table.sort(roles)
-    for _, role in ipairs(roles) do
-      local name = op.params[role].name
-      if not seen[name] then
-        seen[name] = true
-        names[#names + 1] = name
-      end
+  for _, part in ipairs(L.segment.parts) do
+    local from = type(part.from[1]) == "table" and table.move(part.from[2], 1, #part.from[2], #part.from[1] + 1,
+      table.move(part.from[1], 1, #part.from[1], 1, {})) or part.from
+    for _, name in ipairs(from) do
+      if not seen[name] then names[#names + 1], seen[name] = name, true end
     end
   end
   return names
@@ -167,48 +162,27 @@ local function spaced(n)
   return (s:reverse():gsub("(%d%d%d)", "%1 "):reverse():gsub("^ ", ""))
 end
 
---- The one numbering of layers, in comments, hook, profile and manifest: a phase, and a number within it from 0. Leaves L.phase, L.number.
-local function number_layers(layers)
-  local phase, number = "encode", 0
-  for _, L in ipairs(layers) do
-    if L.kind == "dense_prompt" then phase, number = "decode", 0 end
-    L.phase, L.number, number = phase, number, number + 1
-  end
-end
-
-local function layer_text(L, folder, loops, blob, tables, printer)
+-- The texts of a layer's functions. Leaves L.prototypes, L.arguments, L.core.
+local function layer_text(L, loops, printer, ready_text)
   local function in_arena(at) return at == 0 and "arena" or "arena + " .. at end
   local own = in_arena(L.scratch_at + L.shared)
   if loops.cores > 1 then own = ("%s + MSA_SLOT(core) * (size_t)%d"):format(own, L.own) end
-  local fields = { name = "msa_" .. L.name, at = L.at, shared = in_arena(L.scratch_at), own = own, ready = false,
-    bank_parameter = L.segment:bank_parameter(), bank_argument = L.segment:bank_argument() }
-  local head = ("/* Layer %d of %s: %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
-    L.number, L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4), spaced(L.scratch * 4))
-  if L.lowered then
-    local text
-    text, L.prototype, L.arguments, L.core = printer:step(L.lowered, { at = L.at, shared = L.scratch_at, own = fields.own })
-    if L.prepare then
-      local before, prototype = printer:step(L.prepare, { at = L.at, shared = L.scratch_at, own = fields.own })
-      L.prototype = { prototype, L.prototype }
-      text = before .. "\n" .. text
-    end
-    return head .. text
+  local places, text = { at = L.at, shared = L.scratch_at, own = own }, nil
+  L.prototypes = {}
+  if L.uses then
+    text, L.prototypes[1], L.arguments, L.core = ready_text(L)
+  else
+    text, L.prototypes[1], L.arguments, L.core = printer:step(L.lowered, places)
   end
-  for k, v in pairs(L.env) do fields[k] = v end
-  if L.uses then fields.position_at, fields.position_bank, fields.position_buffer = blob.position_at, blob.position_bank, tables end
-  local env = setmetatable(fields, { __index = loops })
-  local text = template.file(folder, "layers/" .. (L.template or L.kind) .. ".c", env)
+  if L.prepare then
+    local before, prototype = printer:step(L.prepare, places)
+    table.insert(L.prototypes, 1, prototype)
+    text = before .. "\n" .. text
+  end
+  local head = ("/* Layer %d of %s: %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(L.number,
+    L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4),
+    spaced(L.scratch * 4))
   return head .. text
-end
-
--- The prototypes of a layer: the lines of its text that open functions.
-local function add_prototypes(text, list)
-  local before = #list
-  for line in text:gmatch("[^\n]+") do
-    local p = line:match("^([%w_]+ msa_[%w_]+%(.*%))$")
-    if p then list[#list + 1] = p .. ";" end
-  end
-  if #list == before then error "a layer's template has no function" end
 end
 
 --- runtime/msa_arith.h for a class of arithmetic: the class is part of the text, whatever flags a compiler is given.
@@ -256,18 +230,15 @@ function emit.texts(build, blob, info)
   local loops = require("cores").loops(graph.cores or 1)
   local printer = require("lower.print").new(kernel_set, loops)
   local encode, decode = {}, {}
-  number_layers(graph.fused)
-  for _, L in ipairs(graph.fused) do
-    L.text = layer_text(L, folder, loops, blob, graph.stream and graph.memory.by_name.tables.offset or false, printer)
-    L.decoding = L.phase == "decode"
-    local list = L.decoding and decode or encode
-    list[#list + 1] = L
-  end
+  local ready_text = require("lower.ready").printer(build, blob, loops)
   local prototypes = {}
   for _, L in ipairs(graph.fused) do
-    if L.prototype then
-      for _, p in ipairs(type(L.prototype) == "table" and L.prototype or { L.prototype }) do prototypes[#prototypes + 1] = p .. ";" end
-    else add_prototypes(L.text, prototypes) end
+    L.text = layer_text(L, loops, printer, ready_text)
+    L.decoding = L.phase == "decode"
+    L.leaves_embedding = not L.decoding and not L.uses and L.buffers.embedding ~= nil
+    local list = L.decoding and decode or encode
+    list[#list + 1] = L
+    for _, prototype in ipairs(L.prototypes) do prototypes[#prototypes + 1] = prototype .. ";" end
   end
   local function macs(list)
     local sum = 0
@@ -286,7 +257,7 @@ function emit.texts(build, blob, info)
   local env = {
     version = msagen.version, made_by = made_by, origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = memory, lde = lde,
     encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "), arithmetic = board.arithmetic, flags = table.concat(board.flags, " "),
-    token_rows = network.token_rows(model), max_points = network.MAX_POINTS, table = table, spaced = spaced,
+    token_rows = tokens.rows(model), max_points = tokens.MAX_POINTS, table = table, spaced = spaced,
     text_macros = model.texts and require("import.text").identifiers(model.texts.names) or {},
     linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there
     answer = require("known_answer").compute(build), banks = build.banks, bank_macros = bank_macros,

@@ -5,9 +5,9 @@
 local emit = require "emit"
 local inputs = require "graph.inputs"
 local interpreter = require "graph.interpreter"
-local network = require "network"
 local sam = require "networks.sam"
 local tensor = require "msagen.tensor"
+local tokens = require "networks.tokens"
 
 local Interpretation = {}
 Interpretation.__index = Interpretation
@@ -15,7 +15,7 @@ Interpretation.__index = Interpretation
 local interpretation = {}
 
 local function graph_of(m, tables)
-  return sam.compute(m.parameters, m, function() return tables.position.parts[1].make() end, network.token_rows(m))
+  return sam.compute(m.parameters, m, function() return tables.position.parts[1].make() end, tokens.rows(m))
 end
 
 --- The graph of a model description with tensors (import.load).

@@ -3,15 +3,17 @@
 -- kernels and on the device by the generated ones (templates/known_answer.c). Their CRC-32C must agree, since the arithmetic is defined to the bit.
 -- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole. Matrices repeat a few
 -- rows over and over, so that little has to be computed here of what is much there.
-local branch = require "layers.depth_branch"
+local group = require "lower.group"
 local inputs = require "graph.inputs"
-local interpret = require "interpret"
 local interpreter = require "graph.interpreter"
 local kernels = require "kernels"
-local network = require "network"
+local parts_of_weights = require "lower.parts"
 local pictures = require "pictures"
 local sam = require "networks.sam"
 local tensor = require "msagen.tensor"
+local tokens = require "networks.tokens"
+
+local input, tensor_of = group.input, parts_of_weights.tensor_of
 
 local known = {}
 
@@ -178,126 +180,144 @@ end
 
 function Answer:patch_embed(L)
   local R, model, image = self.R, self.model, known.IMAGE
-  local embed, position = L:op "patch_embed", L:op "add_table"
+  local conv, add, normalise = L.group:op "conv", L.group:op "add", model.normalise
   local C, g, P, S = model.dim, model.grid, model.patch, model.image_size
   local width, height = pictures.size(image.width, image.height, S, model.resize == "longest")
-  local weight, mean, std = embed.params.weight, embed.normalise.mean, embed.normalise.std
-  local slices = {}
+  local weight, bias, slices = tensor_of(input(conv, "w")), input(conv, "bias"), {}
+  local position = tensor_of(input(add, "y"))
   for _, token in ipairs(self.parts.tokens) do
     local slice, t = token // (g * g), token % (g * g)
-    slices[slice] = slices[slice] or pictures.resized(function(x, y, c) return known.pixel(slice + (y * image.width + x) * 3 + c) end, image.width, image.height, width, height)
+    slices[slice] = slices[slice] or pictures.resized(function(x, y, c)
+      return known.pixel(slice + (y * image.width + x) * 3 + c)
+    end, image.width, image.height, width, height)
     local y
     for c = 0, 2 do
       local pixels = {}
       for i = 0, P * P - 1 do
         local px, py = t % g * P + i % P, t // g * P + i // P
-        pixels[i + 1] = px < width and py < height and (slices[slice](px, py, c) - mean[c + 1]) / std[c + 1] or 0
+        local inside = px < width and py < height
+        pixels[i + 1] = inside and (slices[slice](px, py, c) - normalise.mean[c + 1]) / normalise.std[c + 1] or 0
       end
-      local one = R.linear(R.packed(tensor.from(pixels, { 1, P * P })), weight:slice(2, c, 1):reshape { C, P * P }, c == 0 and embed.params.bias or nil)
+      local one = R.linear(R.packed(tensor.from(pixels, { 1, P * P })), weight:slice(2, c, 1):reshape { C, P * P },
+        c == 0 and bias and tensor_of(bias) or nil)
       y = y and R.add(y, one) or one
     end
-    self:sum(R.add(y, R.packed(position.params.table:reshape { g * g, C }:slice(1, t, 1))))
+    self:sum(R.add(y, R.packed(position:slice(1, t, 1))))
   end
+end
+
+-- Operations of a layer on rows of patterns. @param given value -> matrix @return what `wanted` is
+function Answer:rows_of(list, given, wanted)
+  return interpreter.operations(self.R, list, given)[wanted]
 end
 
 function Answer:encoder_mlp(L)
-  local R, extra = self.R, L:op "adapter"
-  local x, norm = self:pattern("x", L.env.C), L:op "layernorm"
-  local n = R.layernorm(x, norm.params.weight, norm.params.bias, norm.eps)
-  local y = interpret.linear(R, R.gelu(interpret.linear(R, n, L:op("linear", 1).params)), L:op("linear", 2).params)
-  if extra then y = interpret.add(R, y, interpret.adapter(R, n, extra), L:op("add", 1).scale) end
-  self:sum(self:repeated(R.add(x, y), range(L.env.rows)))
+  local one = L.group
+  local y = self:rows_of(one.ops, { [one.inputs[1]] = self:pattern("x", L.env.C) }, one.outputs[1])
+  self:sum(self:repeated(y, range(L.env.rows)))
 end
 
--- Where a segment has it: what a role's part holds.
-local function part_of(L, role)
-  for _, part in ipairs(L.segment.parts) do
-    if part.role == role or part.role == "attn_" .. role then return part.make() end
+-- The norms of a layer's pattern.
+function Answer:normed(L)
+  local norm = L.env.ops.norm
+  return self:rows_of({ norm }, { [input(norm, "x")] = self:pattern("x", L.env.C) }, norm)
+end
+
+-- A projection of some heads: width d each, from `first` on. @param part "q", "k" or "v"
+function Answer:projection(op, part, n, first, count)
+  local map = input(op, part)
+  local bias = input(map, "bias")
+  return self.R.linear(n, tensor_of(input(map, "w"), first, count), bias and tensor_of(bias, first, count))
+end
+
+-- What attention over a window is told: its keys and the tables.
+local function attention_fields(R, op, test, keys, heads, padding)
+  local rel_h, rel_w, padded = input(op, "rel_h"), input(op, "rel_w"), #keys < (op.window or op.grid[1]) ^ 2
+  local function pad(part)
+    local value = padded and input(op, part)
+    return value and padding(R.packed(tensor_of(value))) or nil
   end
+  return { heads = heads, tile = kernels.key_tile(#keys, test.kind.width), count = #keys,
+    side = op.window or op.grid[1], row = test.kind.width, place = test.places, rel_h = rel_h and tensor_of(rel_h),
+    rel_w = rel_w and tensor_of(rel_w), k_pad = pad "k_pad", v_pad = pad "v_pad" }
+end
+
+-- The tokens of a window.
+local function window_keys(test, g)
+  local keys = {}
+  for y = 0, test.kind.height - 1 do
+    for x = 0, test.kind.width - 1 do keys[#keys + 1] = test.origin + y * g + x end
+  end
+  return keys
 end
 
 function Answer:window(test)
-  local R, L, kind = self.R, test.layer, test.kind
-  local op, norm = L:op "grid_attention", L:op "layernorm"
-  local C, g, d, side = L.env.C, L.env.grid, L.env.d, op.side
-  local n = R.layernorm(self:pattern("x", C), norm.params.weight, norm.params.bias, norm.eps)
-  local first, w, b = test.head * d, op.params.weight, op.params.bias
-  local function part(i, list) return self:repeated(R.linear(n, w:slice(1, i * C + first, d), b and b:slice(1, i * C + first, d)), list) end
-  local keys, queries = {}, {}
-  for y = 0, kind.height - 1 do
-    for x = 0, kind.width - 1 do keys[#keys + 1] = test.origin + y * g + x end
-  end
+  local R, L = self.R, test.layer
+  local op, d = L.env.ops.main, L.env.d
+  local n, keys, queries, first = self:normed(L), window_keys(test, L.env.grid), {}, test.head * d
   for i, token in ipairs(test.tokens) do queries[i] = test.origin + token end
-  local function padding(role)
-    local all = part_of(L, role)
-    return all and #keys < side * side and R.packed(R.rows(all, { test.head })) or nil
-  end
-  self:sum(R.attention(part(0, queries), part(1, keys), part(2, keys), { heads = 1, tile = kernels.key_tile(#keys, kind.width), count = #keys, side = side, row = kind.width,
-    place = test.places, rel_h = op.params.rel_pos_h, rel_w = op.params.rel_pos_w, k_pad = padding "k_pad", v_pad = padding "v_pad" }))
+  local function part(name, list) return self:repeated(self:projection(op, name, n, first, d), list) end
+  self:sum(R.attention(part("q", queries), part("k", keys), part("v", keys), attention_fields(R, op, test, keys, 1,
+    function(row) return row:slice(2, first, d) end)))
 end
 
 -- A whole layer: what attention gives for some tokens, and what follows it.
 function Answer:attention_layer(test)
   local R, L = self.R, test.layer
-  local op, norm, extra = L:op "grid_attention", L:op "layernorm", L:op "adapter"
-  local C, g, side = L.env.C, L.env.grid, op.side
-  local x, w, b = self:pattern("x", L.env.C), op.params.weight, op.params.bias
-  local n = R.layernorm(x, norm.params.weight, norm.params.bias, norm.eps)
-  local parts = {}
-  for i = 0, 2 do parts[i] = R.linear(n, w:slice(1, i * C, C), b and b:slice(1, i * C, C)) end
+  local op, C, n, parts = L.env.ops.main, L.env.C, self:normed(L), {}
+  for _, part in ipairs { "q", "k", "v" } do parts[part] = self:projection(op, part, n, 0, C) end
   for _, one in ipairs(test.kinds) do
-    local kind, keys = one.kind, {}
-    for y = 0, kind.height - 1 do
-      for column = 0, kind.width - 1 do keys[#keys + 1] = one.origin + y * g + column end
-    end
-    local function padding(role)
-      local all = part_of(L, role)
-      return all and #keys < side * side and R.packed(all:reshape { 1, C }) or nil
-    end
-    local o = R.attention(self:repeated(parts[0], one.tokens), self:repeated(parts[1], keys),
-      self:repeated(parts[2], keys), { heads = op.heads, tile = kernels.key_tile(#keys, kind.width), count = #keys,
-        side = side, row = kind.width, place = one.places, rel_h = op.params.rel_pos_h, rel_w = op.params.rel_pos_w,
-        k_pad = padding "k_pad", v_pad = padding "v_pad" })
-    local y = interpret.linear(R, o, L:op("linear").params)
-    if extra then y = R.add(y, interpret.adapter(R, y, extra)) end
-    self:sum(R.add(self:repeated(x, one.tokens), y))
+    local keys = window_keys(one, L.env.grid)
+    local o = R.attention(self:repeated(parts.q, one.tokens), self:repeated(parts.k, keys),
+      self:repeated(parts.v, keys), attention_fields(R, op, one, keys, op.heads, function(row) return row end))
+    local given = { [op] = o, [L.group.inputs[1]] = self:repeated(self:pattern("x", C), one.tokens) }
+    self:sum(self:rows_of(L.env.ops.after, given, L.group.outputs[1]))
   end
 end
 
 function Answer:project(L)
-  local R, C, extra = self.R, L.env.C, L:op "adapter"
-  local y = interpret.linear(R, self:pattern("o", C), L:op("linear").params)
-  if extra then y = R.add(y, interpret.adapter(R, y, extra)) end
-  if L.env.depth then y = R.add(y, self:pattern("depth", C)) end
-  self:sum(self:repeated(R.add(self:pattern("x", C), y), range(L.env.rows)))
+  local C, found = L.env.C, L.env.ops
+  local given = { [found.main] = self:pattern("o", C), [L.group.inputs[1]] = self:pattern("x", C) }
+  if found.back then given[found.back] = self:pattern("depth", C) end
+  self:sum(self:repeated(self:rows_of(found.after, given, L.group.outputs[1]), range(L.env.rows)))
 end
 
 function Answer:depth_branch(test)
   local R, L = self.R, test.layer
-  local depth, C = L.env.depth, L.env.C
-  local op, norm, extra = L:op "grid_attention", L:op "layernorm", L:op "depth_attention"
-  local n = R.layernorm(self:pattern("x", C), norm.params.weight, norm.params.bias, norm.eps)
-  local pad = part_of(L, "depth_pad") or tensor.zeros { C }
-  local all = R.beside(n:reshape { 1, known.PERIOD * C }, R.packed(pad:reshape { 1, C })):reshape { known.PERIOD + 1, C }
-  local w, b, rel_h, rel_w = op.params.weight, op.params.bias, op.params.rel_pos_h, op.params.rel_pos_w
+  local depth, found, C = L.env.depth, L.env.ops, L.env.C
+  local op, gather = found.along, input(input(found.along, "q"), "x")
+  local n, fill = self:normed(L), R.packed(tensor_of(input(gather, "fill")))
+  local all = R.stacked { n, fill }
+  local rel_h, rel_w = input(op, "rel_h"), input(op, "rel_w")
   for _, sequence in ipairs(test.sequences) do
     local list = {}
     for i, token in ipairs(sequence.list) do list[i] = token and token % known.PERIOD or known.PERIOD end
     local x = R.rows(all, list)
-    local function part(i) return R.linear(x, w:slice(1, i * C, C), b and b:slice(1, i * C, C)) end
-    local o = R.attention(part(0), part(1), part(2), { heads = op.heads, tile = kernels.key_tile(depth.length, depth.dw), count = depth.length, height = depth.dh, width = depth.dw,
-      place = range(depth.length), rel_h = rel_h and branch.resampled(rel_h, depth.dh), rel_w = rel_w and branch.resampled(rel_w, depth.dw) })
-    local y = interpret.adapter(R, interpret.linear(R, o, L:op("linear").params), extra)
+    local function part(name) return self:projection(op, name, x, 0, C) end
+    local o = R.attention(part "q", part "k", part "v", { heads = op.heads, tile = kernels.key_tile(depth.length, depth.dw),
+      count = depth.length, height = depth.dh, width = depth.dw, place = range(depth.length),
+      rel_h = rel_h and tensor_of(rel_h), rel_w = rel_w and tensor_of(rel_w) })
+    local y = self:rows_of(found.along_after, { [op] = o }, input(found.back, "x"))
     local inside = sequence.inside
     for _, at in ipairs(#inside > 1 and { inside[1], inside[#inside] } or inside) do self:sum(R.rows(y, { at - 1 })) end
   end
 end
 
+-- Nine products on the neighbours of one place, row by row, each a sum of its own.
+local function convolved(R, x, weight)
+  local cout, cin, y = weight.shape[1], weight.shape[2], nil
+  for tap = 0, 8 do
+    local one = R.linear(R.rows(x, { tap }), weight:slice(3, tap // 3, 1):slice(4, tap % 3, 1):reshape { cout, cin })
+    y = y and R.add(y, one) or one
+  end
+  return y
+end
+
 function Answer:neck(L)
-  local R, g, E = self.R, self.model.grid, self.model.out
-  local first, norm1, conv, norm2 = L:op "linear", L:op("layernorm", 1), L:op "conv3x3", L:op("layernorm", 2)
-  local n = R.layernorm(interpret.linear(R, self:pattern("x", self.model.dim), first.params), norm1.params.weight, norm1.params.bias, norm1.eps)
-  local all = R.beside(n:reshape { 1, known.PERIOD * E }, tensor.zeros { 1, E }):reshape { known.PERIOD + 1, E }
+  local R, g, E, found = self.R, self.model.grid, self.model.out, L.env.ops
+  local conv = found.conv
+  local n = self:rows_of(found.before, { [L.group.inputs[1]] = self:pattern("x", self.model.dim) }, input(conv, "x"))
+  local all = R.stacked { n, tensor.zeros { 1, E } }
   for _, token in ipairs(self.parts.tokens) do
     local list, t = {}, token % (g * g)
     for dy = -1, 1 do
@@ -306,7 +326,8 @@ function Answer:neck(L)
         list[#list + 1] = y >= 0 and x >= 0 and y < g and x < g and (token + dy * g + dx) % known.PERIOD or known.PERIOD
       end
     end
-    self:sum(R.layernorm(interpret.conv3x3(R, R.rows(all, list), conv.params.weight), norm2.params.weight, norm2.params.bias, norm2.eps))
+    local y = convolved(R, R.rows(all, list), tensor_of(input(conv, "w")))
+    self:sum(self:rows_of(found.after, { [conv] = y }, L.group.outputs[1]))
   end
 end
 
@@ -352,9 +373,9 @@ end
 -- The order is that of templates/known_answer.c.
 local function answer_of(build, bank)
   local R = require "msagen.reference".of(build.board.arithmetic)
-  local self = setmetatable({ R = R, crc = 0, model = bank.model, graph = bank.graph, tables = bank.tables, parts = parts(bank.graph, bank.model) }, Answer)
+  local self = setmetatable({ R = R, crc = 0, model = bank.model, tables = bank.tables, parts = parts(bank.graph, bank.model) }, Answer)
   self.rows = R.packed(self.tables.prompt.parts[1].make())
-  self.network = sam.compute(bank.model.parameters, bank.model, function() return self.tables.position.parts[1].make() end, network.token_rows(bank.model))
+  self.network = sam.compute(bank.model.parameters, bank.model, function() return self.tables.position.parts[1].make() end, tokens.rows(bank.model))
   local p = self.parts
   self:resize()
   self:patch_embed(p.patch)

@@ -91,10 +91,10 @@ local function times(build, places, rates)
   local core, width = build.board.core, build.board.isa.width
   local cycle = core.fma_per_cycle * width / rates.fma -- what the core's arithmetic makes of it
   local last = build.board.caches.l3 or build.board.caches.l2 or 0
-  local layers, decoding = {}, false
+  local layers = {}
   local total = { encode = 0, decode = 0, encode_macs = 0, decode_macs = 0 }
   for i, L in ipairs(build.graph.fused) do
-    decoding = decoding or L.kind == "dense_prompt"
+    local decoding = L.phase == "decode"
     local work = predict.layer(L, build)
     local traffic = work.traffic
     local weights_rate, arena_rate = rates.bandwidth or (places.weights or places.arena).bandwidth, rates.bandwidth or places.arena.bandwidth

@@ -8,14 +8,6 @@ local stream = {}
 -- gen/blob.c: header and segment table, which opening fetches.
 stream.HEADER_BYTES = 4096
 
---- The largest number of units that divides `count` and whose floats are at most `limit`; 1 if none is.
-function stream.group(count, floats, limit)
-  for n = count, 2, -1 do
-    if count % n == 0 and floats(n) <= limit then return n end
-  end
-  return 1
-end
-
 --- The items of a list of layers, in order: { layer =, piece = number, shift = floats from the segment's start, floats =, buffer = 0, 1, "tables" or "held NAME" }.
 -- @param layers of one phase  @param graph scheduled
 local function items(layers, graph)
@@ -31,7 +23,7 @@ local function items(layers, graph)
         buffer = held and "held " .. L.name or count % 2 }
       if not held then count = count + 1 end
     end
-    if L.kind == "neck" then list[#list + 1] = { floats = graph.tables.position:floats(banks) + graph.tables.prompt:floats(banks), buffer = "tables" } end
+    if L.phase == "encode" and not L.uses and L.buffers.embedding then list[#list + 1] = { floats = graph.tables.position:floats(banks) + graph.tables.prompt:floats(banks), buffer = "tables" } end
   end
   return list
 end
@@ -55,7 +47,7 @@ function stream.plan(layers, graph)
   local encode, decode, list = {}, {}, nil
   list = encode
   for _, L in ipairs(layers) do
-    if L.kind == "dense_prompt" then list = decode end
+    if L.phase == "decode" then list = decode end
     list[#list + 1] = L
   end
   local plan = {}

@@ -32,31 +32,31 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parame
     const float *const weights = (const float *)(const void *)s->weights;
 @ end
 @ for i, L in ipairs(encode) do
-@   local team, more = L.barriers and team_argument or core_argument, L.image and ", image" or ""
-@   if L.lowered then
-@     team = L.core == "team" and team_argument or L.core and core_argument or ""
-@     more = #L.arguments > 0 and ", " .. table.concat(L.arguments, ", ") or ""
-@   end
+@   local team = L.core == "team" and team_argument or L.core and core_argument or ""
+@   local more = (#L.arguments > 0 and ", " .. table.concat(L.arguments, ", ") or "") .. team
 @   local w = streamed and "w" or L.uses and "weights" or ("weights + %d"):format(L.weights_at)
+@   local returns = not L.uses and L.lowered.returns
 @   if streamed and not L.segment.pieces then
     w = msa_stream_next(&stream);
-    if (w == NULL) return MSA_E_FETCH;
+    if (w == NULL) {
+        return MSA_E_FETCH;
+    }
 @   end
-@   if L.segment.pieces and L.image then
-    const msa_status status = msa_$(L.name)(arena, &stream$(more)$(team));
-    if (status != MSA_OK) return status;
+@   local from = L.segment.pieces and "&stream" or w .. (L.uses and (#banks > 1 and ", s->bank" or "") or bank_of(L))
+@   if returns then
+    const msa_status status = msa_$(L.name)(arena, $(from)$(more));
+    if (status != MSA_OK) {
+        return status;
+    }
 @   elseif L.segment.pieces then
-    if (!msa_$(L.name)(arena, &stream$(more)$(team))) return MSA_E_FETCH;
-@   elseif L.image or L.lowered and L.lowered.returns then
-    const msa_status status = msa_$(L.name)(arena, $(w)$(bank_of(L))$(more)$(team));
-    if (status != MSA_OK) return status;
-@   elseif L.uses then
-    msa_$(L.name)(arena, $(w)$(#banks > 1 and ", s->bank" or "")$(team));
+    if (!msa_$(L.name)(arena, $(from)$(more))) {
+        return MSA_E_FETCH;
+    }
 @   else
-    msa_$(L.name)(arena, $(w)$(bank_of(L))$(team));
+    msa_$(L.name)(arena, $(from)$(more));
 @   end
     if ($(layer_end("ENCODE", i - 1))) return MSA_E_CANCELLED;
-@   if streamed and L.kind == "neck" then
+@   if streamed and L.leaves_embedding then
     if (msa_stream_next(&stream) == NULL) return MSA_E_FETCH;
 @   end
 @ end

@@ -36,6 +36,20 @@ local function outside(R, op, given)
   return R.packed(tensor):reshape(shape)
 end
 
+--- Run some operations on what is given of their inputs, of as many rows as there are. @param value operation -> matrix;
+-- gets what they give
+function interpreter.operations(R, list, value)
+  for _, op in ipairs(list) do
+    op.shape_of = ssa.by_role(op, function(input) return input.shape end)
+    value[op] = ops.table[op.kind].run(R, op, ssa.by_role(op, function(input)
+      if not value[input] then value[input] = outside(R, input, {}) end
+      return value[input]
+    end))
+    op.shape_of = nil
+  end
+  return value
+end
+
 -- How large a value is that is not left to the collector's own pace, which does not see what tensors hold.
 local LARGE = 1 << 16
 

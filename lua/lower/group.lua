@@ -18,16 +18,40 @@ function group.users(graph)
   return users
 end
 
---- The layers of a graph, in order: { label, ops, inputs = values of other layers and of outside, outputs = values that
+--- What of a graph depends on what it is given: value -> set of names of inputs.
+function group.dependence(graph)
+  local of = {}
+  for _, op in ipairs(graph.values) do
+    local names = op.kind == "input" and { [op.name] = true } or {}
+    for _, from in ipairs(op.inputs) do
+      for name in pairs(of[from]) do names[name] = true end
+    end
+    of[op] = names
+  end
+  return of
+end
+
+-- A layer is part of encoding where the image alone is in it.
+local function phase_of(one, dependence)
+  for _, op in ipairs(one.ops) do
+    for name in pairs(dependence[op]) do
+      if name ~= "image" then return "decode" end
+    end
+  end
+  return "encode"
+end
+
+--- The layers of a graph, in order: { label, phase, ops, inputs = values of other layers and of outside, outputs = values that
 -- others take or that are the graph's }.
 function group.list(graph)
-  local list, by_label, users, kept = {}, {}, group.users(graph), {}
+  local list, by_label, users, kept, dependence = {}, {}, group.users(graph), {}, group.dependence(graph)
   for _, value in pairs(graph.outputs) do kept[value] = true end
   for _, op in ipairs(graph.values) do
     if not WEIGHT[op.kind] then
       local one = by_label[op.label]
       if not one then
-        one = setmetatable({ label = op.label, ops = {}, inputs = {}, outputs = {}, users = users }, Group)
+        one = setmetatable({ label = op.label, ops = {}, inputs = {}, outputs = {}, users = users,
+          dependence = dependence }, Group)
         by_label[op.label] = one
         list[#list + 1] = one
       end
@@ -48,6 +72,7 @@ function group.list(graph)
       for _, user in ipairs(users[op]) do taken = taken or user.label ~= one.label end
       if taken then one.outputs[#one.outputs + 1] = op end
     end
+    one.phase = phase_of(one, dependence)
   end
   return list, by_label
 end
@@ -86,6 +111,9 @@ function Group:ordered(set)
   end
   return list
 end
+
+--- Whether what is computed of a value changes with an input of the graph.
+function Group:depends(value, name) return self.dependence[value][name] or false end
 
 --- An input of an operation by its role, or nil.
 function group.input(op, role)

@@ -16,43 +16,45 @@ local row_nests = require "lower.nests.rows"
 local lower = {}
 
 -- The nest of a layer: what it is recognised by, the first that fits. pieces: its weights can come in pieces, true, or
--- "images" for those of volumes cannot.
+-- "images" for those of volumes cannot. kind: what layers of it are called in plans and profiles.
 local NESTS = {
-  { name = "grid_attention", fits = function(one)
+  { name = "grid_attention", kind = function() return "encoder_attention" end, fits = function(one)
     local op = one:op "attention"
     return op and op.grid
   end, lower = grid_attention.attention, pieces = "images" },
-  { name = "image", fits = function(one)
+  { name = "image", kind = function() return "patch_embed" end, fits = function(one)
     local op = one:op "conv"
     return op and op.sums == "channel"
   end, lower = image.image, pieces = true },
-  { name = "neck", fits = function(one)
+  { name = "neck", kind = function() return "neck" end, fits = function(one)
     local op = one:op "conv"
     return op and op.sums == "tap"
   end, lower = neck.neck, pieces = "images" },
-  { name = "heads", fits = function(one) return one:op "concat" end, lower = heads.heads, pieces = true },
-  { name = "attention", fits = function(one)
+  { name = "heads", kind = function() return "heads" end, fits = function(one) return one:op "concat" end, lower = heads.heads, pieces = true },
+  { name = "attention", kind = attention.kind, fits = function(one)
     local op = one:op "attention"
     return op and not op.grid
   end, lower = attention.attention },
-  { name = "select", fits = function(one) return one:op "select" end, lower = row_nests.select },
-  { name = "masks", fits = function(one) return one:op "conv_transpose" end, lower = row_nests.masks },
-  { name = "counted", fits = function(one) return one.outputs[1].counted and not one:op "attention" end,
+  { name = "select", kind = function() return "dense_prompt" end, fits = function(one) return one:op "select" end, lower = row_nests.select },
+  { name = "masks", kind = function() return "masks" end, fits = function(one) return one:op "conv_transpose" end, lower = row_nests.masks },
+  { name = "counted", kind = function() return "token_mlp" end, fits = function(one) return one.outputs[1].counted and not one:op "attention" end,
     lower = row_nests.counted, pieces = true },
-  { name = "blocks", fits = function(one) return not one:op "attention" and not one:op "conv" and not one:op "slice" end,
+  { name = "blocks", kind = function() return "encoder_mlp" end, fits = function(one) return not one:op "attention" and not one:op "conv" and not one:op "slice" end,
     lower = function(layer) return row_nests.blocks(layer, "x += MLP of x's norm, %d tokens.") end, pieces = true },
 }
 
+--- The nest of a layer; a refusal of what has none.
 function lower.nest_of(one)
   for _, nest in ipairs(NESTS) do
     if nest.fits(one) then return nest end
   end
+  error(("lower: layer %s: no loops for its operations"):format(one.label))
 end
 
 --- What all layers of a graph share: its groups by label, and the memory between them.
 function lower.context(graph, fields)
   local list, by_label = group.list(graph)
-  fields.groups, fields.buffers, fields.macs = by_label, buffers.assign(graph, list), graph:macs(fields.click_tokens)
+  fields.order, fields.groups, fields.buffers, fields.macs = list, by_label, buffers.assign(graph, list), graph:macs(fields.click_tokens)
   return fields
 end
 
@@ -67,7 +69,7 @@ end
 local function name_procs(env, named)
   for key, value in pairs(env) do
     if type(value) == "table" and value.parameters then named[key] = value.name or value.base
-    elseif type(value) == "table" and not value.storage then
+    elseif type(value) == "table" and not value.storage and key ~= "ops" and key ~= "after" then
       named[key] = {}
       name_procs(value, named[key])
     else named[key] = value end
@@ -77,11 +79,10 @@ end
 --- Lower a layer. @param private roles that differ between banks, or nil
 -- @param ready { buffer, floats }: where what is the image's alone may be found ready, or nil
 -- @return { lowered = the step, segment, shared, own = floats of scratch, buffers = name -> floats, env, ready = { floats,
--- macs } of what may be made ready, prepare = the step that makes it }, or nil where no nest fits
+-- macs } of what may be made ready, prepare = the step that makes it }
 function lower.layer(label, ctx, private, ready)
   local one = ctx.groups[label]
-  local nest = one and lower.nest_of(one)
-  if not nest then return nil end
+  local nest = lower.nest_of(one)
   local layer = layers.new(one, ctx, private)
   layer.pieces, layer.limit = nest.pieces and in_pieces(label, nest, ctx) or false, ctx.limit
   local env, found, extra = nest.lower(layer, ready)
@@ -97,7 +98,7 @@ function lower.layer(label, ctx, private, ready)
     end
   end
   name_procs(env, named)
-  return { lowered = step, segment = layer.segment, shared = step.shared.size, own = step:own(), buffers = used, env = named, ready = found, prepare = extra }
+  return { lowered = step, group = one, segment = layer.segment, shared = step.shared.size, own = step:own(), buffers = used, env = named, ready = found, prepare = extra }
 end
 
 return lower

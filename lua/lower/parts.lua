@@ -68,6 +68,7 @@ local function sources_of(value, first, count)
 end
 
 Parts.tensor_of, Parts.sources_of, Parts.is_weight_value = tensor_of, sources_of, is_weight
+parts.tensor_of = tensor_of
 
 local function once(self, role, add)
   if not self.known[role] then

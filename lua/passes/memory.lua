@@ -4,8 +4,9 @@
 -- the results are read. The embedding lives from the neck to the end and no decoder step may touch it: one encode serves
 -- many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where it costs no memory.
 -- Weights that are fetched have two buffers a phase, and what stays of them one more (lua/stream.lua).
--- Relies on: schedule. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, floats, offset, first, last}}, floats, bound };
+-- Relies on: lower. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, floats, offset, first, last}}, floats, bound };
 -- on each layer `at` (buffer -> offset) and `scratch_at`. All in floats; every place starts on a cache line.
+local ready = require "lower.ready"
 local stream = require "stream"
 
 local function round16(n) return (n + 15) // 16 * 16 end
@@ -95,16 +96,15 @@ local function lives(layers, model, graph)
     for _, name in ipairs(names) do live(name, L.buffers[name], at) end
     live("scratch " .. L.name, L.scratch, at)
   end
+  local first
   for _, L in ipairs(layers) do
     step = step + 1
-    if L.kind == "dense_prompt" then step = step + 1 end -- tokens are made before it
+    if L.phase == "decode" and not first then first, step = L, step + 1 end -- tokens are made before it
     L.step = step
     layer(L, step)
     for _, used in ipairs(L.uses or {}) do layer(used, step) end
   end
-  for _, L in ipairs(layers) do
-    if L.kind == "dense_prompt" then by_name.tokens.first = math.min(by_name.tokens.first, L.step - 1) end
-  end
+  by_name.tokens.first = math.min(by_name.tokens.first, first.step - 1)
   if model.depth > 1 then -- results of all slices, until the caller gets them
     live("stage", model.depth * (by_name.logits.floats + model.decoder.masks), by_name.tokens.first)
     by_name.stage.last = step + 1
@@ -144,15 +144,14 @@ end
 
 -- The layers with what can be made ready for the decoder at the end of encoding; nil if there is nothing.
 local function with_ready(layers, graph, model)
-  local extra = require("layers.prepare").layer(graph)
+  local extra = ready.layer(graph, model)
   if not extra then return nil end
-  local keys, queries = extra.uses[2].ready, extra.uses[3].ready
-  extra.buffers = { ready_keys = model.depth * keys.floats, ready_queries = model.depth * queries.floats }
-  extra.env = { slices = model.depth, uses = extra.uses, banks = #graph.models, embedding = extra.uses[1].buffers.embedding // model.depth }
-  extra.ready_macs = keys.macs + queries.macs
   local list = {}
   for _, L in ipairs(layers) do
-    if L.kind == "dense_prompt" then list[#list + 1] = extra end
+    if L.phase == "decode" and not extra.number then
+      extra.number = #list
+      list[#list + 1] = extra
+    end
     list[#list + 1] = L
   end
   return list, extra
@@ -163,15 +162,13 @@ return function(graph, model)
   local layers, extra = with_ready(graph.fused, graph, model)
   local plan = layers and lives(layers, model, graph)
   if plan and plan.bound <= plain.bound then
-    graph.fused = layers
-    extra.macs = model.depth * extra.ready_macs
-    graph.ready_macs = extra.ready_macs
-    for i, L in ipairs { extra.uses[2], extra.uses[3] } do
-      L.env.ready = true
+    graph.fused, graph.ready_macs = layers, extra.ready_macs
+    for i = 2, #extra.uses do
+      local L = extra.uses[i]
       L.macs = L.macs - L.ready.macs -- without a mask
-      L.ready.buffer = i == 1 and "ready_keys" or "ready_queries"
+      L.ready.buffer = L.ready.name
       L.buffers[L.ready.buffer] = extra.buffers[L.ready.buffer]
-      if L.relower then L.relower { buffer = L.ready.buffer, floats = L.ready.floats } end
+      L.relower { buffer = L.ready.buffer, floats = L.ready.floats }
     end
   else
     plan = lives(graph.fused, model, graph) -- steps anew

@@ -254,6 +254,13 @@ local function preparing(layer, a, build)
   return step
 end
 
+--- What an attention is called: by whose queries meet whose keys.
+function nest.kind(one)
+  local op = one:op "attention"
+  local from, to = input(op, "q").counted, input(op, "k").counted
+  return from and to and "token_self_attention" or from and "token_to_image" or "image_to_token"
+end
+
 --- @param ready whether what is the image's alone may be found ready
 function nest.attention(layer, ready)
   local a = parts_of(layer)
@@ -275,6 +282,8 @@ function nest.attention(layer, ready)
   local step = layer.step
   local env, found, build = (a.q.counted and to_image or to_tokens)(layer, a)
   local extra
+  -- What the tokens have changed is not there before them.
+  if layer.group:depends(a.q.counted and a.k or a.q, "tokens") then found = nil end
   if ready then
     extra = preparing(layer, a, build)
     layer.step = step

@@ -316,7 +316,8 @@ function nest.attention(layer)
     ctx.pruned[#ctx.pruned + 1] = { layer = one.label, what = "window padding: no queries, one key and one value",
       tensors = {}, macs = without }
   end
-  return { kinds = kinds, project = project, depth = depth or false, side = side, grid = grid, C = a.C, d = a.d,
+  local found = { main = op, norm = norm, after = after, along = along, back = back, along_after = depth and depth.after }
+  return { ops = found, kinds = kinds, project = project, depth = depth or false, side = side, grid = grid, C = a.C, d = a.d,
     heads = a.heads, ldc = ldc, rows = ctx.block_rows, s = { o = o.storage.offset,
       depth = depth and depth.view.storage.offset } }
 end

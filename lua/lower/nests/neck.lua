@@ -88,7 +88,7 @@ function nest.neck(layer)
   local by_row = { variable = "y", to = grid, units = { name = "rows" } }
   step:stage("zero", function(body) body:zero(border, (grid + 2) * (grid + 2) * ld) end)
   local function row(y) return (border + ((y + 1) * (grid + 2) + 1) * ld):of_row(y) end
-  local result = { E = width, lde = ld, ldc = from.storage.stride }
+  local result = { ops = { before = before, conv = conv, after = after }, E = width, lde = ld, ldc = from.storage.stride }
   if layer.pieces then
     in_pieces(layer, { before = before, after = after, conv = conv, border = border, row = row, from = from, to = to,
       pool = pool, product = product, by_row = by_row })

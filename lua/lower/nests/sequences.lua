@@ -111,7 +111,7 @@ function sequences.branch(layer, op, back, a, x)
       inner:run(proc, x, depth, unit)
     end)
   end)
-  return { kernel = proc, view = depth, units = runs * groups, groups = groups, places = places, windows = s.windows,
+  return { kernel = proc, view = depth, after = one:ordered(set), units = runs * groups, groups = groups, places = places, windows = s.windows,
     side = s.side, length = s.length, dh = dh, dw = dw }
 end
 

@@ -1,0 +1,79 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Lower: the network's graph becomes layers, each with its step, its segment of the weights, its scratch and its buffers.
+-- Relies on: prune. Leaves: program.fused, layers in order, { name, kind, phase, number, macs, and what lower.layer
+-- gives }; program.network, the graph; program.click_tokens.
+local lower = require "lower.lower"
+local sam = require "networks.sam"
+local tokens = require "networks.tokens"
+
+local pass = {}
+
+-- Most tokens of a block: 128, or 64 where the widest activations of 128 are more than three times the second-level cache,
+-- or more than the attention's result, which is what the arena has room for anyway; 32 in small caches.
+local function most_rows(count, cores, dim, hidden, l2)
+  for _, rows in ipairs { 128, 64 } do
+    if rows * hidden * 4 <= 3 * l2 and (rows == 64 or cores * rows * (hidden + 2 * dim) <= count * dim) then return rows end
+  end
+  return 32
+end
+
+--- Tokens that a layer takes at a time: a divisor of a slice's tokens, such that cores get even shares. Where there is
+-- none, a grid of a prime number of tokens a side, a row of it.
+function pass.block_rows(grid, cores, dim, hidden, l2)
+  local count = grid * grid
+  local most = most_rows(count, cores, dim, hidden, l2)
+  local best, least
+  for rows = 2, math.min(count, most) do
+    if count % rows == 0 then
+      local blocks = count // rows
+      -- A block costs its tokens, and its weights' way to the core once more.
+      local cost = (blocks + cores - 1) // cores * (rows + 4)
+      if not least or cost < least then best, least = rows, cost end
+    end
+  end
+  return best or grid
+end
+
+-- Kernels by name alone.
+local function draft_of(kernels)
+  local set = setmetatable({ draft = true }, { __index = kernels })
+  set.make = function(_, _, name) return name end
+  set.gemm = function() return "msa_gemm" end
+  return set
+end
+
+-- The layers' names, and the phase and place that each has.
+local function layers_of(ctx)
+  local list, numbers = {}, { encode = 0, decode = 0 }
+  for i, one in ipairs(ctx.order) do
+    list[i] = { name = one.label, kind = lower.nest_of(one).kind(one), phase = one.phase, number = numbers[one.phase] }
+    numbers[one.phase] = numbers[one.phase] + 1
+  end
+  return list
+end
+
+function pass.run(program, model, kernels)
+  local cores = program.cores
+  kernels.cores = cores
+  program.click_tokens = tokens.of_click(model)
+  local reduced = setmetatable({ without = program.without }, { __index = model })
+  program.network = sam.compute(model.parameters, reduced, function() end, tokens.rows(model))
+  local limit = program.stream_buffer and program.stream_buffer // 4
+  local ctx = lower.context(program.network, { model = model, kernels = kernels, cores = cores,
+    block_rows = pass.block_rows(model.grid, cores, model.dim, model.mlp, kernels.board.caches.l2),
+    token_rows = tokens.rows(model), token_chunk = tokens.CHUNK, click_tokens = program.click_tokens,
+    draft = kernels.draft, pruned = program.pruned, limit = limit, draft_kernels = limit and draft_of(kernels) })
+  program.fused = layers_of(ctx)
+  for _, L in ipairs(program.fused) do
+    L.private = program.private and program.private[L.name] -- roles of weights that differ between banks
+    for key, value in pairs(lower.layer(L.name, ctx, L.private)) do L[key] = value end
+    L.macs, L.scratch = ctx.macs[L.name], L.shared + cores * L.own
+    L.relower = function(ready)
+      local again = lower.layer(L.name, ctx, L.private, ready)
+      L.lowered, L.prepare = again.lowered, again.prepare
+    end
+  end
+  return program
+end
+
+return setmetatable(pass, { __call = function(_, ...) return pass.run(...) end })
