@@ -4,6 +4,7 @@
 -- with the decoder's adapters of Wu et al. 2023, which the first layer alone has.
 
 local adapter = require "networks.adapter"
+local segment = require "segment"
 
 local EPS, UPSCALING_EPS = 1e-5, 1e-6
 
@@ -77,7 +78,7 @@ local function prompt_adapter(t, maps, x, tokens)
   local g, m = t.g, t.model
   local one, other = m.tensor[maps.D_fc1.bias.name], m.tensor[maps.D_fcp.bias.name]
   local bias = g:constant(maps.D_fc1.bias.name, one.shape, function() return one:add(other) end,
-    { maps.D_fc1.bias.name, maps.D_fcp.bias.name })
+    segment.of(one, other))
   local start = g:linear(x, t:parameter(maps.D_fc1.weight), bias)
   local hidden = g:act(g:linear(tokens, t:parameter(maps.D_fcp.weight), nil, start), { f = "relu" })
   return g:add(x, t:linear(hidden, maps.D_fc2))

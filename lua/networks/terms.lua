@@ -27,7 +27,7 @@ function Terms:linear(x, map, start)
     local tensor = w.tensor
     w = self.g:constant(w.name, { w.shape[1], w.shape[2] }, function()
       return tensor:reshape { tensor.shape[1], tensor.shape[2] }
-    end, { w.name })
+    end, deferred.sources(tensor))
   end
   return self.g:linear(x, w, self:parameter(map.bias), start)
 end

@@ -84,7 +84,7 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
   local fill
   if m.pad == "norm1_bias" then
     local bias = m.tensor[b.norm1.bias.name]
-    fill = g:constant(name, { 1, C }, function() return bias:reshape { 1, C } end, { b.norm1.bias.name })
+    fill = g:constant(name, { 1, C }, function() return bias:reshape { 1, C } end, segment.of(bias))
   else
     fill = g:constant(name, { 1, C }, function() return tensor.zeros { 1, C } end, {})
   end
@@ -93,7 +93,7 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
     if not value or value.shape[1] == 2 * places - 1 then return value end
     local table_of = value.tensor
     return g:constant(value.name:gsub("rel_pos", "depth_rel_pos"), { 2 * places - 1, value.shape[2] },
-      function() return table_of:resample_linear(2 * places - 1) end, { value.name })
+      function() return table_of:resample_linear(2 * places - 1) end, segment.of(table_of))
   end
   local x = g:gather(n, fill, { index = index, to = { #index // length, length, C },
     sequences = { slices = m.depth, grid = m.grid, windows = along, side = side, length = length } })
@@ -142,7 +142,7 @@ function vit.compute(t, e)
   local position = m.tensor[e.position.name]
   x = g:add(x, g:constant(e.position.name, { m.grid * m.grid, m.dim }, function()
     return position:reshape { m.grid * m.grid, m.dim }
-  end, { e.position.name }))
+  end, segment.of(position)))
   g:named("x", x)
   for i, b in ipairs(e.blocks) do x = mlp(t, b, i - 1, attention(t, b, i - 1, x)) end
   g:layer "neck"

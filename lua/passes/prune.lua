@@ -43,9 +43,10 @@ return function(program, model)
     local names = { ("image_encoder.blocks.%d.attn.rel_pos_h"):format(i),
       ("image_encoder.blocks.%d.attn.rel_pos_w"):format(i) }
     if all_zero(program.models, names) then
-      for _, name in ipairs(names) do program.without[name] = true end
+      local tensors = {}
+      for k, name in ipairs(names) do program.without[name], tensors[k] = true, model.tensor[name].name end
       program.pruned[#program.pruned + 1] = { layer = ("block_%02d_attention"):format(i),
-        what = "all-zero relative positions", tensors = names, macs = table_macs(model, i) }
+        what = "all-zero relative positions", tensors = tensors, macs = table_macs(model, i) }
     end
   end
   return program

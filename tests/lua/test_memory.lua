@@ -18,9 +18,11 @@ local function check(g, model)
     life.last = at
     lives[name] = life
   end
+  local decoding = false
   for _, L in ipairs(g.fused) do
     step = step + 1
-    if L.kind == "dense_prompt" then
+    if L.phase == "decode" and not decoding then
+      decoding = true
       touch("tokens", g.memory.by_name.tokens.floats, g.memory.by_name.tokens.offset, step) -- made before the decoder
       step = step + 1
     end
@@ -67,7 +69,7 @@ local function random_graph(seed)
   local layers, count = {}, math.random(4, 30)
   local middle = math.random(2, count)
   for i = 1, count do
-    layers[i] = { name = "layer_" .. i, kind = i == middle and "dense_prompt" or "other", scratch = math.random(0, 3) * math.random(1, 500), buffers = {} }
+    layers[i] = { name = "layer_" .. i, phase = i < middle and "encode" or "decode", group = { op = function() end }, scratch = math.random(0, 3) * math.random(1, 500), buffers = {} }
   end
   local function lives(name, first, last, floats)
     for i = first, last do

@@ -7,6 +7,7 @@ local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, 
 local sys = spec.host "msagen.sys"
 if not sys then return end
 local compiler, interpretation, ssa, tiny = require "compiler", require "interpretation", require "graph.ssa", require "tiny_model"
+local group, import, fake = require "lower.group", require "import", require "fake_checkpoint"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-network-graph-")
 sys.cleanup(work)
 
@@ -32,6 +33,65 @@ describe("the graph of a network", function()
       assert(compared > 4, "too few layers")
     end)
   end
+
+  local function model_of(dialect)
+    local late = dialect:match "^msa%-202[45]" ~= nil
+    return import.load(fake.open(fake.model(dialect == "msa-2025" and "msa-2024" or dialect)), { dialect = dialect,
+      resolution = late and 224 or nil })
+  end
+
+  for _, dialect in ipairs { "sam", "msa-2023", "msa-2024", "msa-2025", "msa-paper" } do
+    it("uses every tensor that import calls used, and none that it calls dead: " .. dialect, function()
+      local model, used = model_of(dialect), {}
+      for _, op in ipairs(interpretation.graph(model).values) do
+        local names = op.kind == "parameter" and require "import.deferred".sources(op.tensor) or op.sources or {}
+        for _, name in ipairs(names) do used[name] = true end
+      end
+      for _, fate in ipairs(model.fates) do
+        -- Rows that tokens are made of are no operation's: they go to the prompt's table.
+        local row = fate.name:match "point_embeddings" or fate.name:match "not_a_point"
+          or fate.name:match "iou_token" or fate.name:match "mask_tokens"
+        local wanted = (fate.fate == "used" or fate.fate == "resampled") and not row
+        assert(not wanted or used[fate.name], fate.name .. " is said to be used")
+        assert(fate.fate ~= "dead" or not used[fate.name], fate.name .. " is said to be dead")
+      end
+    end)
+  end
+
+  it("has the dialects' differences, and no others", function()
+    local function count(dialect, kind, attribute)
+      local n = 0
+      for _, op in ipairs(interpretation.graph(model_of(dialect)).values) do
+        if op.kind == kind and (not attribute or op[attribute]) then n = n + 1 end
+      end
+      return n
+    end
+    -- Four blocks, two of them windowed; an adapter has two maps, the prompt's three.
+    local plain = count("sam", "linear")
+    for dialect, maps in pairs { ["msa-2023"] = 2 * 8, ["msa-2025"] = 2 * 8, ["msa-paper"] = 2 * 10 + 3 } do
+      equal({ dialect, count(dialect, "linear") - plain, count(dialect, "attention", "window") }, { dialect, maps, 2 })
+    end
+    local function first_attention(dialect)
+      local kinds = {}
+      for _, op in ipairs(interpretation.graph(model_of(dialect)).values) do
+        if op.label == "decoder_0_self_attention" and op.kind == "add" then kinds[#kinds + 1] = op.kind end
+      end
+      return kinds
+    end
+    equal(first_attention "msa-2023", {}) -- replaces the queries
+    equal(first_attention "msa-2024", { "add" })
+  end)
+
+  it("pads windows as the dialect does", function()
+    local function sources(dialect)
+      for _, op in ipairs(interpretation.graph(model_of(dialect)).values) do
+        local pad = op.kind == "attention" and op.window and group.input(op, "k_pad")
+        if pad then return table.concat(pad.sources, " ") end
+      end
+    end
+    equal(sources "sam", "image_encoder.blocks.0.attn.qkv.bias") -- of zeros
+    holds(sources "msa-2023", "image_encoder.blocks.0.norm1.bias", "image_encoder.blocks.0.attn.qkv.weight")
+  end)
 
   it("is text, a line a value, and a graph for Graphviz", function()
     local g = graph_of(device "adapted")

@@ -165,7 +165,7 @@ describe("a plan", function()
       for _, L in ipairs(build.graph.fused) do
         local found = predict.layer(L, build)
         -- Mask prompts are not part of a click; its tokens are filled up to a chunk.
-        local clicked = require "network".click_tokens(build.model)
+        local clicked = require "networks.tokens".of_click(build.model)
         local most = 1.06 * (L.kind:find "token" and (clicked + 7) // 8 * 8 / clicked or 1)
         if L.kind ~= "dense_prompt" then assert(found.macs / L.macs > 0.94 and found.macs / L.macs < most, ("%s: %s: %d, not %d"):format(what, L.name, found.macs, L.macs)) end
         equal(found.share, 1)

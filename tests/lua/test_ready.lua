@@ -26,7 +26,7 @@ local function write_inputs(slices)
 end
 
 local function without(body)
-  local prepare = require "layers.prepare"
+  local prepare = require "lower.ready"
   local layer = prepare.layer
   prepare.layer = function() return nil end
   local ok, message = pcall(body)
