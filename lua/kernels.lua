@@ -14,7 +14,7 @@ kernels.__index = kernels
 
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
-  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, plans = {}, products = {}, signatures = {}, described = {}, cores = 1 }, kernels)
+  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, cores = 1 }, kernels)
 end
 
 -- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
@@ -33,11 +33,33 @@ function kernels.stride(n)
   return (lines % 2 == 0 and lines > 1) and (lines + 1) * 16 or lines * 16
 end
 
--- The name of a kernel: its shape when that is free, else the shape and a number.
-function kernels:unique(base)
-  local count = (self.names[base] or 0) + 1
-  self.names[base] = count
-  return count == 1 and base or ("%s_v%d"):format(base, count)
+-- A word for a field that tells two kernels of one shape apart: its value, behind its name where that is a number.
+local function word_of(field, value)
+  if value == true then return field end
+  if value == false then return "no_" .. field end
+  return (math.type(value) and field .. value or tostring(value)):gsub("[^%w]", "_")
+end
+
+-- The name of a kernel: its shape where that is free, else the shape and in what it differs from the first of that shape.
+function kernels:unique(base, fields)
+  local first = self.firsts[base]
+  if not first then
+    self.firsts[base], self.names[base] = fields, true
+    return base
+  end
+  local words = { base }
+  for _, field in ipairs(closed.sorted(fields)) do
+    local value = fields[field]
+    if field ~= "formula" and type(value) ~= "table" and type(value) ~= "function" and value ~= first[field] then
+      words[#words + 1] = word_of(field, value)
+    elseif type(value) == "table" and value.ld and not (type(first[field]) == "table" and first[field].ld == value.ld) then
+      words[#words + 1] = word_of(field, value.ld)
+    end
+  end
+  local name = table.concat(words, "_")
+  if self.names[name] then error("kernels: two of one name: " .. name) end
+  self.names[name] = true
+  return name
 end
 
 -- The templates of kernels, for a message.
@@ -65,7 +87,7 @@ function kernels:make(file, base, fields)
   local exists = io.open(("%s/kernels/%s.c"):format(self.folder, file), "rb")
   if not exists then closed.member(file, templates(self.folder), "kernels: template") end
   exists:close()
-  name = self:unique(base)
+  name = self:unique(base, fields)
   self.named[key] = name
   local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16, cores = self.cores, flushes = self.isa.flushes ~= nil }, { __index = fields })
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
@@ -98,14 +120,15 @@ function kernels:signature(name)
 end
 
 --- A function of the steps' own (lua/lower): one of the same text is there once.
--- @param base its name, which says its shape @param what a comment @param parameters, body C
--- @return its name
-function kernels:proc(base, what, parameters, body)
+-- @param base its name, which says its shape @param owner the layer that has it first, to tell it from others of that
+-- shape @param what a comment @param parameters, body C @return its name
+function kernels:proc(base, owner, what, parameters, body)
   local key = table.concat({ "proc", base, parameters, body }, "\n")
   local name = self.named[key]
   if name then return name end
-  name = self:unique(base)
-  self.named[key] = name
+  name = self.names[base] and ("%s_of_%s"):format(base, owner) or base
+  if self.names[name] then error("kernels: two of one name: " .. name) end
+  self.names[name], self.named[key] = true, name
   local opening = require("lower.print").wrapped(("void %s(%s)"):format(name, parameters))
   self.texts[#self.texts + 1] = ("/* %s */\n%s\n{\n%s\n}\n\n"):format(what, opening, body)
   self:declare(name, self.texts[#self.texts])

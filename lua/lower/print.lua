@@ -325,7 +325,7 @@ function Printer:proc(proc)
   text:body(proc.body, 1)
   local lines = text:opening(proc.uses)
   table.move(text.lines, 1, #text.lines, #lines + 1, lines)
-  proc.name = self.kernels:proc(proc.base, proc.what, proc_parameters(proc), table.concat(lines, "\n"))
+  proc.name = self.kernels:proc(proc.base, proc.step.name, proc.what, proc_parameters(proc), table.concat(lines, "\n"))
 end
 
 -- ---- steps ----
