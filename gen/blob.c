@@ -3,9 +3,10 @@
 #define _GNU_SOURCE
 #include "blob.h"
 
-#include "crc32c.h"
 #include "outfile.h"
 #include "sha256.h"
+
+#include "msa_runtime.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -87,7 +88,7 @@ struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint
 static void append_padding(struct msagen_blob *b, const void *data, size_t bytes)
 {
     struct msagen_blob_segment *s = &b->segments[b->count - 1];
-    s->crc = msagen_crc32c(s->crc, data, bytes);
+    s->crc = msa_crc32c(s->crc, data, bytes);
     s->bytes += bytes;
     sha256_update(&b->hash, bytes, data);
     msagen_outfile_write(b->file, data, bytes);
@@ -95,7 +96,7 @@ static void append_padding(struct msagen_blob *b, const void *data, size_t bytes
 
 static void append(struct msagen_blob *b, const void *data, size_t bytes)
 {
-    b->part_crc = msagen_crc32c(b->part_crc, data, bytes);
+    b->part_crc = msa_crc32c(b->part_crc, data, bytes);
     append_padding(b, data, bytes);
 }
 
@@ -323,7 +324,7 @@ int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, un
         p = put(p, b->segments[i].bytes, 8);
         p = put(p, b->segments[i].crc, 4);
         put(p, 0, 4);
-        table_crc = msagen_crc32c(table_crc, entry, sizeof entry);
+        table_crc = msa_crc32c(table_crc, entry, sizeof entry);
         msagen_outfile_patch(b->file, MSAGEN_BLOB_HEADER + (uint64_t)i * MSAGEN_BLOB_ENTRY, entry, sizeof entry);
     }
     unsigned char header[MSAGEN_BLOB_HEADER] = "MSAGENW";

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msagen.reference: the naive kernels on tensors. Every function takes f32 matrices and gives a new one. The module's own functions
  * are those of f32-fma-1; reference.of(class) has the same ones of a class. */
-#include "crc32c.h"
 #include "host.h"
 #include "reference.h"
 #include "tensor.h"
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "msa_arith.h"
+#include "msa_runtime.h"
 
 /* The argument as dense floats, where it lies or in memory that Lua collects; shape[0..1] are its rows and the width of one. */
 static const float *matrix(lua_State *L, int arg, size_t shape[2])
@@ -298,7 +298,7 @@ static int crc32c(lua_State *L)
         p = matrix(L, 2, x);
         bytes = x[0] * x[1] * sizeof(float);
     }
-    lua_pushinteger(L, (lua_Integer)msagen_crc32c((uint32_t)crc, p, bytes));
+    lua_pushinteger(L, (lua_Integer)msa_crc32c((uint32_t)crc, p, bytes));
     return 1;
 }
 

@@ -3,10 +3,11 @@
 #define _GNU_SOURCE
 #include "blob.h"
 
-#include "crc32c.h"
 #include "infile.h"
 #include "scratch.h"
 #include "sha256.h"
+
+#include "msa_runtime.h"
 
 #include <math.h>
 #include <sys/resource.h>
@@ -75,17 +76,17 @@ Test(blob, header_table_and_checksums, .init = scratch_open, .fini = scratch_clo
     cr_assert_eq(get(file + 12, 4), 128);
     cr_assert_eq(get(file + 16, 8), bytes);
     cr_assert_eq(get(file + 24, 4), 2);
-    cr_assert_eq(get(file + 28, 4), msagen_crc32c(0, file + 128, 48));
+    cr_assert_eq(get(file + 28, 4), msa_crc32c(0, file + 128, 48));
     cr_assert_eq(memcmp(file + 32, "f32-fma-1\0\0\0\0\0\0\0", 16), 0);
     cr_assert_eq(memcmp(file + 48, hash, 32), 0);
     for (int i = 80; i < 128; ++i)
         cr_assert_eq(file[i], 0);
     cr_assert_eq(get(file + 128, 8), 4096);
     cr_assert_eq(get(file + 136, 8), 320);
-    cr_assert_eq(get(file + 144, 4), msagen_crc32c(0, file + 4096, 320));
+    cr_assert_eq(get(file + 144, 4), msa_crc32c(0, file + 4096, 320));
     cr_assert_eq(get(file + 152, 8), 4416);
     cr_assert_eq(get(file + 160, 8), 128);
-    cr_assert_eq(get(file + 168, 4), msagen_crc32c(0, file + 4416, 128));
+    cr_assert_eq(get(file + 168, 4), msa_crc32c(0, file + 4416, 128));
     for (int i = 176; i < 4096; ++i)
         cr_assert_eq(file[i], 0);
     struct sha256_ctx h;

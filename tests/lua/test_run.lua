@@ -130,22 +130,15 @@ end)
 
 -- The made-up model as `msagen build` would leave it.
 
-local function crc32c(bytes)
-  local c = 0xffffffff
-  for i = 1, #bytes do
-    c = c ~ bytes:byte(i)
-    for _ = 1, 8 do c = (c >> 1) ~ ((c & 1) * 0x82F63B78) end
-  end
-  return c ~ 0xffffffff
-end
-
 local function fake_weights()
+  local crc32c = require "msagen.reference".crc32c
   local segment = string.pack("<ffffff", 1, 1, 1, 1, 1, 1):rep(11)
   segment = segment .. ("\0"):rep(832 - 192 - #segment)
-  local row = string.pack("<I8I8I4I4", 192, #segment, crc32c(segment), 0)
+  local row = string.pack("<I8I8I4I4", 192, #segment, crc32c(0, segment), 0)
   local hash = {}
   for i = 1, 32 do hash[i] = string.char(i) end
-  local head = string.pack("<c8I4I4I8I4I4c16", "MSAGENW\0", 1, 128, 832, 1, crc32c(row), "f32-fma-1") .. table.concat(hash)
+  local head = string.pack("<c8I4I4I8I4I4c16", "MSAGENW\0", 1, 128, 832, 1, crc32c(0, row),
+    "f32-fma-1") .. table.concat(hash)
   return head .. ("\0"):rep(128 - #head) .. row .. ("\0"):rep(192 - 128 - #row) .. segment
 end
 
