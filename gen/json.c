@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 json_t *msagen_json_parse(const char *text, size_t bytes, char *error, size_t error_size)
 {
@@ -21,16 +20,14 @@ json_t *msagen_json_parse(const char *text, size_t bytes, char *error, size_t er
     return value;
 }
 
-void msagen_json_real(double value, char text[MSAGEN_JSON_REAL_BYTES])
+int msagen_json_digits(double value)
 {
-    for (int digits = 1; digits <= 17; ++digits) {
-        snprintf(text, MSAGEN_JSON_REAL_BYTES - 2, "%.*g", digits, value);
+    enum { ENOUGH = 17 };
+    char text[40];
+    for (int digits = 1; digits < ENOUGH; ++digits) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
-            break;
+            return digits;
     }
-    for (char *c = text; *c; ++c)   /* a locale's decimal point */
-        if (*c == ',')
-            *c = '.';
-    if (!strpbrk(text, ".e"))
-        strcat(text, ".0");
+    return ENOUGH;
 }

@@ -8,13 +8,12 @@
 
 #define MSAGEN_JSON_MAX_BYTES ((size_t)16 << 20)
 
-/* Parse one JSON value, any kind. Refused: a key that occurs twice, bytes after the value, invalid UTF-8, integers beyond
- * 64 bits, NUL characters, texts beyond MSAGEN_JSON_MAX_BYTES, nesting beyond jansson's limit. NULL and
+/* Parse one JSON value, any kind. Refused: a key that occurs twice, bytes after the value, invalid UTF-8, integers
+ * beyond 64 bits, NUL characters, texts beyond MSAGEN_JSON_MAX_BYTES, nesting beyond jansson's limit. NULL and
  * "line 3, column 5: ..." in error. */
 json_t *msagen_json_parse(const char *text, size_t bytes, char *error, size_t error_size);
 
-/* The shortest decimal form that reads back as the same double, with a point or an exponent. Finite values only. */
-#define MSAGEN_JSON_REAL_BYTES 40
-void msagen_json_real(double value, char text[MSAGEN_JSON_REAL_BYTES]);
+/* The least digits, for JSON_REAL_PRECISION, with which a finite value reads back as the same double. */
+int msagen_json_digits(double value);
 
 #endif
