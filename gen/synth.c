@@ -2,9 +2,12 @@
 /* Synthetic weights: every value is a function of the seed, the tensor's name and the index. */
 #include "synth.h"
 
+#include "explain.h"
+#include "json.h"
 #include "outfile.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +111,7 @@ static uint64_t elements(const struct msagen_synth_tensor *t)
 static const char *unusable(const struct msagen_synth_tensor *t)
 {
     uint64_t n = 1;
-    if (strlen(t->name) >= NAME_MAX || strpbrk(t->name, "\"\\"))
+    if (strlen(t->name) >= NAME_MAX || !msagen_is_text(t->name, strlen(t->name)))
         return "a name that cannot be written";
     for (int i = 0; i < t->dims; ++i) {
         if (t->shape[i] < 1 || (uint64_t)t->shape[i] > (UINT64_C(1) << 40) / n)
@@ -118,39 +121,42 @@ static const char *unusable(const struct msagen_synth_tensor *t)
     return NULL;
 }
 
-/* One entry of the header; returns its length as snprintf does. */
-static size_t entry(char *text, size_t bytes, const struct msagen_synth_tensor *t, uint64_t at)
+/* Add a tensor, whose values lie from byte `at` on; false where memory is short. */
+static bool add_entry(json_t *header, const struct msagen_synth_tensor *t, uint64_t at)
 {
-    size_t n = (size_t)snprintf(text, bytes, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[", t->name);
-    for (int i = 0; i < t->dims; ++i)
-        n += (size_t)snprintf(text + n, bytes - n, i ? ",%lld" : "%lld", (long long)t->shape[i]);
-    n += (size_t)snprintf(text + n, bytes - n, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at,
-                          (unsigned long long)(at + 4 * elements(t)));
-    return n;
+    json_t *shape = json_array();
+    bool ok = shape != NULL;
+    for (int i = 0; ok && i < t->dims; ++i)
+        ok = json_array_append_new(shape, json_integer(t->shape[i])) == 0;
+    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at,
+                              (json_int_t)(at + 4 * elements(t)));
+    return json_object_set_new(header, t->name, entry) == 0 && ok;
 }
 
-/* Twice over: first for the length, which comes before the text. */
-static void write_header(struct msagen_outfile *f, const struct msagen_synth_tensor *tensors, uint32_t count)
+/* The header's text, members in the tensors' order, to be freed; NULL where memory is short. */
+static char *header_text(const struct msagen_synth_tensor *tensors, uint32_t count)
 {
-    static const char open[] = "{\"__metadata__\":{\"format\":\"pt\"}";
-    char text[NAME_MAX + 256];
-    uint64_t length = sizeof open - 1 + 1, at = 0;
-    for (uint32_t i = 0; i < count; ++i) {
-        length += entry(text, sizeof text, &tensors[i], at);
+    json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
+    bool ok = header != NULL;
+    uint64_t at = 0;
+    for (uint32_t i = 0; ok && i < count; ++i) {
+        ok = add_entry(header, &tensors[i], at);
         at += 4 * elements(&tensors[i]);
     }
-    const uint64_t padded = (length + 7) / 8 * 8;
+    char *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
+    json_decref(header);
+    return text;
+}
+
+static void write_header(struct msagen_outfile *f, const char *text)
+{
+    const uint64_t length = strlen(text), padded = (length + 7) / 8 * 8;
     unsigned char prefix[8];
     for (int i = 0; i < 8; ++i)
         prefix[i] = (unsigned char)(padded >> (8 * i));
     msagen_outfile_write(f, prefix, sizeof prefix);
-    msagen_outfile_write(f, open, sizeof open - 1);
-    at = 0;
-    for (uint32_t i = 0; i < count; ++i) {
-        msagen_outfile_write(f, text, entry(text, sizeof text, &tensors[i], at));
-        at += 4 * elements(&tensors[i]);
-    }
-    msagen_outfile_write(f, "}       ", (size_t)(1 + padded - length));
+    msagen_outfile_write(f, text, length);
+    msagen_outfile_write(f, "       ", (size_t)(padded - length));
 }
 
 int msagen_synth_write(const char *path, const struct msagen_synth_tensor *tensors, uint32_t count, uint64_t seed,
@@ -164,17 +170,15 @@ int msagen_synth_write(const char *path, const struct msagen_synth_tensor *tenso
         }
     }
     float *values = malloc(CHUNK * sizeof *values);
-    if (!values) {
+    char *header = header_text(tensors, count);
+    struct msagen_outfile *f = NULL;
+    if (values && header)
+        f = msagen_outfile_open(path, error, error_bytes);
+    else
         snprintf(error, error_bytes, "%s: out of memory", path);
-        return -1;
-    }
-    struct msagen_outfile *f = msagen_outfile_open(path, error, error_bytes);
-    if (!f) {
-        free(values);
-        return -1;
-    }
-    write_header(f, tensors, count);
-    for (uint32_t i = 0; i < count && !msagen_outfile_failed(f); ++i) {
+    if (f)
+        write_header(f, header);
+    for (uint32_t i = 0; f && i < count && !msagen_outfile_failed(f); ++i) {
         const uint64_t n = elements(&tensors[i]);
         for (uint64_t first = 0; first < n && !msagen_outfile_failed(f); first += CHUNK) {
             const size_t step = n - first < CHUNK ? (size_t)(n - first) : CHUNK;
@@ -184,6 +188,7 @@ int msagen_synth_write(const char *path, const struct msagen_synth_tensor *tenso
         if (progress)
             progress(context, i + 1, count);
     }
+    free(header);
     free(values);
-    return msagen_outfile_finish(f, error, error_bytes);
+    return f ? msagen_outfile_finish(f, error, error_bytes) : -1;
 }

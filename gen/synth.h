@@ -20,8 +20,8 @@ void msagen_synth_image(uint64_t seed, uint64_t first, size_t count, unsigned ch
 /* Called after each tensor. */
 typedef void msagen_synth_progress(void *context, uint32_t done, uint32_t count);
 
-/* Writes a .safetensors file of `count` f32 tensors in the order given, one chunk at a time; names are ASCII without quotes and
- * backslashes. progress may be NULL. 0, or -1 and a text, the target untouched. */
+/* Writes a .safetensors file of `count` f32 tensors in the order given, one chunk at a time; names are texts, and all
+ * different. progress may be NULL. 0, or -1 and a text, the target untouched. */
 int msagen_synth_write(const char *path, const struct msagen_synth_tensor *tensors, uint32_t count, uint64_t seed,
                        msagen_synth_progress *progress, void *context, char *error, size_t error_bytes);
 

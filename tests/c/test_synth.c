@@ -80,8 +80,8 @@ Test(synth, a_whole_file, .init = scratch_open, .fini = scratch_close)
 
 Test(synth, what_cannot_be_written_leaves_nothing, .init = scratch_open, .fini = scratch_close)
 {
-    static const struct msagen_synth_tensor quoted = {"a\"b", 1, {3}}, huge = {"a", 3, {INT64_C(1) << 30, INT64_C(1) << 30, 16}};
-    cr_assert_eq(msagen_synth_write(scratch_path("s"), &quoted, 1, 5, NULL, NULL, error, sizeof error), -1);
+    static const struct msagen_synth_tensor broken = {"a\nb", 1, {3}}, huge = {"a", 3, {INT64_C(1) << 30, INT64_C(1) << 30, 16}};
+    cr_assert_eq(msagen_synth_write(scratch_path("s"), &broken, 1, 5, NULL, NULL, error, sizeof error), -1);
     cr_assert_eq(msagen_synth_write(scratch_path("s"), &huge, 1, 5, NULL, NULL, error, sizeof error), -1);
     cr_assert_eq(msagen_synth_write(scratch_path("no/s"), &huge, 0, 5, NULL, NULL, error, sizeof error), -1);
     cr_assert(strstr(error, "no/s: cannot be created: "));
