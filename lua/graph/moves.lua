@@ -38,6 +38,25 @@ function moves.windows(n, height, width, side)
   return sets
 end
 
+-- How a side of `length` places is parted into windows: list of { places of a window, windows of so many }.
+local function parted(length, side)
+  local list, rest = {}, length % side
+  if length >= side then list[1] = { side, length // side } end
+  if rest > 0 then list[#list + 1] = { rest, 1 } end
+  return list
+end
+
+--- The windows of a grid by what they hold, without going through them: list of { height, width, count }.
+function moves.window_kinds(height, width, side)
+  local list = {}
+  for _, y in ipairs(parted(height, side or height)) do
+    for _, x in ipairs(parted(width, side or width)) do
+      list[#list + 1] = { height = y[1], width = x[1], count = y[2] * x[2] }
+    end
+  end
+  return list
+end
+
 --- Sequences along the depth of a volume of `slices` grids: at each place of a side x side window, runs of `length`
 -- consecutive entries, an
 -- entry being one of the windows x windows windows of a slice, slices first.

@@ -172,12 +172,13 @@ end
 
 function ops.attention.macs(op, v)
   local C = v.q.shape[#v.q.shape]
-  local sets = sets_of(op, v.q.shape)
-  if not sets then return 2 * C * rows_of(v.q) * rows_of(v.k) end
+  if not op.grid then return 2 * C * rows_of(v.q) * rows_of(v.k) end
+  local side_h, side_w = op.window or op.grid[1], op.window or op.grid[2]
   local sum = 0
-  for _, set in ipairs(sets) do
-    local keys = #set.rows + (v.k_pad and #set.rows < set.side_h * set.side_w and 1 or 0)
-    sum = sum + #set.rows * C * (2 * keys + (v.rel_h and set.side_h + set.side_w or 0))
+  for _, kind in ipairs(moves.window_kinds(op.grid[1], op.grid[2], op.window)) do
+    local places = kind.height * kind.width
+    local keys = places + (v.k_pad and places < side_h * side_w and 1 or 0)
+    sum = sum + v.q.shape[1] * kind.count * places * C * (2 * keys + (v.rel_h and side_h + side_w or 0))
   end
   return sum
 end
@@ -204,14 +205,14 @@ function ops.attention.run(R, op, v)
   return R.rows(R.stacked(out), back)
 end
 
---- Rows in another order: `index` is a list of graph/moves.lua, in which the number after the last row is fill's.
+--- Rows in another order: index() is a list of graph/moves.lua, in which the number after the last row is fill's.
 -- sequences: { slices, grid, windows, side, length } where they are moves.sequences of these.
-ops.gather = { roles = { "x", "fill?" }, attributes = { index = { schema.table, true }, to = { schema.table, true },
+ops.gather = { roles = { "x", "fill?" }, attributes = { index = { schema.kind(function() end), true }, to = { schema.table, true },
   sequences = { schema.table } } }
 function ops.gather.shape(op) return op.to end
 ops.gather.macs = none
 function ops.gather.run(R, op, v)
-  return R.rows(v.fill and R.stacked { v.x, v.fill } or v.x, op.index)
+  return R.rows(v.fill and R.stacked { v.x, v.fill } or v.x, op.index())
 end
 
 --- Some members of the first dimension.

@@ -79,7 +79,8 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
   local C, along = m.dim, m.volumes == "runs" and window and (m.grid + window - 1) // window or 1
   local side, length = along > 1 and window or m.grid,
     m.volumes == "slices" and m.depth or m.chunk or m.depth * along * along
-  local index, back = moves.sequences(m.depth, m.grid, along, side, length)
+  local function index() return (moves.sequences(m.depth, m.grid, along, side, length)) end
+  local function back() return select(2, moves.sequences(m.depth, m.grid, along, side, length)) end
   local name = b.norm1.bias.name:gsub("norm1%.bias$", "depth_pad")
   local fill
   if m.pad == "norm1_bias" then
@@ -95,7 +96,8 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
     return g:constant(value.name:gsub("rel_pos", "depth_rel_pos"), { 2 * places - 1, value.shape[2] },
       function() return table_of:resample_linear(2 * places - 1) end, segment.of(table_of))
   end
-  local x = g:gather(n, fill, { index = index, to = { #index // length, length, C },
+  local x = g:gather(n, fill, { index = index,
+    to = { m.depth * along * along * side * side // length, length, C },
     sequences = { slices = m.depth, grid = m.grid, windows = along, side = side, length = length } })
   local q, k, v = projections(t, b, x, C)
   local o = g:attention(q, k, v, resampled(rel_h, height), resampled(rel_w, width), nil, nil, { heads = m.heads,

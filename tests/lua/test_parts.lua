@@ -36,13 +36,13 @@ describe("parts", function()
     broad.weights, device.weights = "stream", "stream"
     local manifest = built(broad)
     local copies = tensors_of(manifest, function(part)
-      return part["function"] == "decoder_prepare" and part.role == "no_mask"
+      return part["function"] == "decoder_prepare" and part.role == "no_mask_embed"
     end)
-    equal(copies, { "no_mask: prompt_encoder.no_mask_embed.weight" })
+    equal(copies, { "no_mask_embed: prompt_encoder.no_mask_embed.weight" })
     device.stream_buffer = 40000
     manifest = built(device)
     local inputs = tensors_of(manifest, function(part)
-      return part.segment == "block_00_mlp" and part.role:find "^lin2_%d"
+      return part.segment == "block_00_mlp" and part.role:find "^mlp_lin2_%d"
     end)
     assert(#inputs > 1 and inputs[1]:find("image_encoder.blocks.0.mlp.lin2.weight", 1, true), "the MLP is in one piece")
   end)
@@ -51,9 +51,9 @@ describe("parts", function()
     local checkpoint = golden .. "msa-2023-3d/checkpoint.pth"
     local manifest = built { checkpoint = checkpoint, dialect = "msa-2023", depth = 6, resolution = 112 }
     local list = tensors_of(manifest, function(part)
-      return part.segment == "block_00_attention" and part.role == "depth_rel_h"
+      return part.segment == "block_00_attention" and part.role == "attn_depth_rel_pos_h"
     end)
-    equal(list, { "depth_rel_h: image_encoder.blocks.0.attn.rel_pos_h" })
+    equal(list, { "attn_depth_rel_pos_h: image_encoder.blocks.0.attn.rel_pos_h" })
   end)
 
   it("of a folded weight name its LoRA pair: q's and v's rows, not k's", function()
@@ -61,10 +61,10 @@ describe("parts", function()
     local manifest = built { checkpoint = checkpoint, dialect = "msa-2025", resolution = 224 }
     local at = "image_encoder.blocks.0.attn.qkv."
     local list = tensors_of(manifest, function(part)
-      return part.segment == "block_00_attention" and part.role:find "^[qkv]0$"
+      return part.segment == "block_00_attention" and part.role:find "^attn_[qkv]_0$"
     end)
     local pair = ("%sweight %slora_A %slora_B"):format(at, at, at)
-    equal(list, { "q0: " .. pair, ("k0: %sweight"):format(at), "v0: " .. pair })
+    equal(list, { "attn_q_0: " .. pair, ("attn_k_0: %sweight"):format(at), "attn_v_0: " .. pair })
   end)
 
   it("of banks are one's own or all banks'", function()
