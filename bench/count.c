@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A matrix product, CALLS times, for an emulator that counts instructions. count_shape.h is written by count.lua: the kernels' text, the operands' sizes and call(). */
+/* A matrix product, CALLS times, for an emulator that counts instructions. count_shape.h is written by count.lua: the
+ * kernels' text, the operands' sizes and call(). */
 #include "count_shape.h"
 
 static float a[A_FLOATS], b[B_FLOATS], c[C_FLOATS];

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Instructions for each multiply-add of a matrix product, counted by each board's emulator: luahost bench/count.lua [BOARD...] [--shape 32x128x128]. See bench/README.md.
+-- Instructions for each multiply-add of a matrix product, counted by each board's emulator: luahost bench/count.lua
+-- [BOARD...] [--shape 32x128x128]. See bench/README.md.
 package.path = package.path:gsub("^[^;]*;", "", 1) -- the compiler's modules are meant, not scripts of their names
 local sys = require "msagen.sys"
 local boards, kernels, template = require "boards", require "kernels", require "template"
@@ -26,7 +27,10 @@ local function try(command)
   command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
   local ok, status, output = pcall(sys.spawn, command)
   if not ok then return nil, ("there is no %s"):format(command[1]) end
-  if status ~= 0 then return nil, ("%s: exit %d: %s"):format(command[1], status, output:match "[^\n]*error[^\n]*" or output:match "[^\n]*" or "") end
+  if status ~= 0 then
+    return nil, ("%s: exit %d: %s"):format(command[1], status, output:match "[^\n]*error[^\n]*" or output:match "[^\n]*"
+      or "")
+  end
   return output
 end
 
@@ -35,7 +39,8 @@ local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "count-")
 -- Start-up code and linker script, of any build for a board without an operating system.
 local function start_of(board)
   local fw = work .. "/" .. board.name
-  local ok, why = try { program, "build", here .. "/../demo/fetal-head/checkpoint.pth", "--dialect", "msa-paper", "--board", board.name, "-o", fw }
+  local ok, why = try { program, "build", here .. "/../demo/fetal-head/checkpoint.pth", "--dialect", "msa-paper",
+    "--board", board.name, "-o", fw }
   if ok then ok, why = try { "make", "-C", fw, "start", env = { MAKEFLAGS = false } } end
   if not ok then return nil, why end
   local words = { "-nostdlib", "-DBARE", "-T", fw .. "/" .. board.start.script }
@@ -48,12 +53,15 @@ local function count(board)
   local lda, ldc = kernels.stride(K), kernels.stride(N)
   local name = set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc }
   sys.write_file(work .. "/msa_arith.h", sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"))
-  sys.write_file(work .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h", { isa = board.isa, made_by = "", msa_vec = "" }))
-  sys.write_file(work .. "/count_shape.h", ('#include "msa_simd.h"\n%s\n#define A_FLOATS %d\n#define B_FLOATS %d\n#define C_FLOATS %d\n#define call(a, b, c) %s(a, b, c)\n'):format(
+  sys.write_file(work .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h",
+    { isa = board.isa, made_by = "", msa_vec = "" }))
+  sys.write_file(work .. "/count_shape.h",
+    ('#include "msa_simd.h"\n%s\n#define A_FLOATS %d\n#define B_FLOATS %d\n#define C_FLOATS %d\n#define call(a, b, c) %s(a, b, c)\n'):format(
     table.concat(set.texts, "\n"), M * lda, (N + 15) // 16 * 16 * K, M * ldc + 16, name))
   local base = { board.compiler }
   for word in (board.optimisation or "-O2"):gmatch "%S+" do base[#base + 1] = word end
-  table.move({ "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-I", work, "-o", work .. "/count", here .. "/count.c" }, 1, 8, #base + 1, base)
+  table.move({ "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-I", work, "-o", work .. "/count",
+    here .. "/count.c" }, 1, 8, #base + 1, base)
   table.move(board.flags, 1, #board.flags, #base + 1, base)
   local emulator = board.emulator
   if board.hosted then base[#base + 1] = "-static"
@@ -88,7 +96,8 @@ end
 for _, board in ipairs(boards.all()) do
   if next(wanted) == nil or wanted[board.name] then
     local instructions, why = count(board)
-    print(instructions and ("%-20s %10d instructions, %.3f a multiply-add of %s"):format(board.name, instructions, instructions / (M * N * K), shape) or ("%-20s skipped: %s"):format(board.name, why))
+    print(instructions and ("%-20s %10d instructions, %.3f a multiply-add of %s"):format(board.name, instructions,
+      instructions / (M * N * K), shape) or ("%-20s skipped: %s"):format(board.name, why))
     io.stdout:flush()
   end
 end

@@ -71,7 +71,9 @@ int main(int argc, char **argv)
     }
     qsort(read_times, (size_t)rounds, sizeof *read_times, ascending);
     qsort(crc_times, (size_t)rounds, sizeof *crc_times, ascending);
-    printf("bytes %zu\nread_gbs %.2f\ncrc_gbs %.2f\nresult %016llx %08lx %08lx\n", bytes, (double)bytes / read_times[rounds / 2] / 1e9,
-           (double)bytes / crc_times[rounds / 2] / 1e9, (unsigned long long)total, (unsigned long)crc, (unsigned long)all);
+    printf("bytes %zu\nread_gbs %.2f\ncrc_gbs %.2f\nresult %016llx %08lx %08lx\n", bytes,
+        (double)bytes / read_times[rounds / 2] / 1e9,
+           (double)bytes / crc_times[rounds / 2] / 1e9, (unsigned long long)total, (unsigned long)crc,
+               (unsigned long)all);
     return 0;
 }

@@ -1,12 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Encode and decode of synthetic SAM weights against this machine's own matrix product, in turns, and what the build takes: luahost bench/encode.lua [OPTIONS].
---   --arch vit_b  --resolution 1024  --board NAME (the best for this CPU)  --cores 1  --rounds 5  --side 2048 (of the yardstick's matrices)
---   --yardstick auto|avx2|any   which kernels OpenBLAS takes: those for AVX2 and FMA (its core Haswell), or any; auto: the board's vectors decide
+-- Encode and decode of synthetic SAM weights against this machine's own matrix product, in turns, and what the build
+-- takes: luahost bench/encode.lua [OPTIONS].
+--   --arch vit_b  --resolution 1024  --board NAME (the best for this CPU)  --cores 1  --rounds 5  --side 2048 (of the
+-- yardstick's matrices)
+--   --yardstick auto|avx2|any   which kernels OpenBLAS takes: those for AVX2 and FMA (its core Haswell), or any; auto:
+-- the board's vectors decide
 -- Needs libopenblas-dev. Prints medians, their spread, and the ratio; see bench/README.md.
 local rig = require "rig"
 local sys = require "msagen.sys"
 
-local options = rig.options { arch = "vit_b", resolution = "1024", board = require("boards").best().name, cores = "1", rounds = "5", side = "2048",
+local options = rig.options { arch = "vit_b", resolution = "1024", board = require("boards").best().name, cores = "1",
+  rounds = "5", side = "2048",
   yardstick = "auto", out = "out/bench" }
 local board = require("boards").named(options.board)
 local narrow = options.yardstick == "avx2" or options.yardstick == "auto" and board.isa.name == "avx2"
@@ -18,13 +22,16 @@ local function measured(suffix, cores)
   if not fw then rig.stop("%s", why) end
   local model = rig.model(fw)
   local sgemm, yardstick = rig.sgemm(options.side, cores, narrow and "Haswell" or nil)
-  local t = { fw = fw, yardstick = yardstick, sgemm = rig.takes(), encode = rig.takes(fw.manifest.macs_encode), first = rig.takes(fw.manifest.macs_decode), click = rig.takes(fw.manifest.macs_decode) }
+  local t = { fw = fw, yardstick = yardstick, sgemm = rig.takes(), encode = rig.takes(fw.manifest.macs_encode),
+    first = rig.takes(fw.manifest.macs_decode), click = rig.takes(fw.manifest.macs_decode) }
   turns[#turns + 1] = function()
     local take = sgemm()
     t.sgemm.macs = yardstick.macs
     rig.add(t.sgemm, take.ms, take.cpu_ms)
     local text = model("1")
-    for _, name in ipairs { "encode", "first", "click" } do rig.add(t[name], rig.numbers(text, name .. "_ms"), rig.numbers(text, name .. "_cpu_ms")) end
+    for _, name in ipairs { "encode", "first", "click" } do
+      rig.add(t[name], rig.numbers(text, name .. "_ms"), rig.numbers(text, name .. "_cpu_ms"))
+    end
   end
   rows[#rows + 1] = function()
     rig.row("sgemm" .. suffix, t.sgemm)
@@ -45,12 +52,15 @@ local MiB = 2 ^ 20
 print(("%s at %s, %s, cores: %s; sgemm %s^3 by OpenBLAS core %s, as many threads; %.1f GMAC an encode, %.2f a decode"):format(options.arch, options.resolution, board.name,
   options.cores, options.side, all.yardstick.core, manifest.macs_encode / 1e9, manifest.macs_decode / 1e9))
 print(("build %.1f s, peak %.0f MiB (1.3 x checkpoint + 32 MiB is %.0f); make %.1f s; text %.0f KiB; arena %.2f MiB (lower bound %.2f), weights %.1f MiB"):format(fw.build_seconds,
-  fw.build_peak / MiB, 1.3 * sys.size((rig.checkpoint(options.arch, options.resolution, "sam"))) / MiB + 32, fw.make_seconds, fw.text_bytes / 1024, manifest.arena_bytes / MiB, manifest.arena_bound_bytes / MiB, manifest.weights_bytes / MiB))
+  fw.build_peak / MiB, 1.3 * sys.size((rig.checkpoint(options.arch, options.resolution, "sam"))) / MiB + 32,
+    fw.make_seconds, fw.text_bytes / 1024, manifest.arena_bytes / MiB, manifest.arena_bound_bytes / MiB,
+    manifest.weights_bytes / MiB))
 for _, row in ipairs(rows) do row() end
 if one then
   for _, name in ipairs { "sgemm", "encode", "click" } do
     local a, alow = rig.median(one[name].ms)
     local b, blow = rig.median(all[name].ms)
-    print(("%s on %s cores: %.2f times as fast as on one (best takes %.2f)"):format(name, options.cores, a / b, alow / blow))
+    print(("%s on %s cores: %.2f times as fast as on one (best takes %.2f)"):format(name, options.cores, a / b,
+      alow / blow))
   end
 end

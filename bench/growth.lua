@@ -1,11 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
--- How cost grows with resolution and depth: builds of synthetic msa-2023 weights, measured in turns: luahost bench/growth.lua [OPTIONS].
+-- How cost grows with resolution and depth: builds of synthetic msa-2023 weights, measured in turns: luahost
+-- bench/growth.lua [OPTIONS].
 --   --arch vit_b  --resolutions 256,512,768,1024 (depth 1)  --depths 1,2,4,8,16 (at --at 256)  --rounds 3  --board NAME
--- Prints a table of each, and exponents: of the whole row by least squares in logarithms, and between neighbours. What grows faster than the
--- model's own multiply-adds is named. Times of encoding are processor time of one core, which other programs disturb least.
+-- Prints a table of each, and exponents: of the whole row by least squares in logarithms, and between neighbours. What
+-- grows faster than the
+-- model's own multiply-adds is named. Times of encoding are processor time of one core, which other programs disturb
+-- least.
 local rig = require "rig"
 
-local options = rig.options { arch = "vit_b", resolutions = "256,512,768,1024", depths = "1,2,4,8,16", at = "256", rounds = "3",
+local options = rig.options { arch = "vit_b", resolutions = "256,512,768,1024", depths = "1,2,4,8,16", at = "256",
+  rounds = "3",
   board = require("boards").best().name, out = "out/bench" }
 local board = require("boards").named(options.board)
 local SLACK = 0.1 -- in exponents: what the noise of times may add
@@ -21,7 +25,8 @@ local builds = {}
 local function build(resolution, depth)
   local name = ("growth-%s-%d-%d-%s"):format(options.arch, resolution, depth, board.name)
   if builds[name] then return builds[name] end
-  local fw, why = rig.build(name, (rig.checkpoint(options.arch, resolution, "msa-2023")), board, { "--dialect", "msa-2023", "--depth", tostring(depth) })
+  local fw, why = rig.build(name, (rig.checkpoint(options.arch, resolution, "msa-2023")), board,
+    { "--dialect", "msa-2023", "--depth", tostring(depth) })
   if not fw then rig.stop("%s", why) end
   io.stderr:write(("%d pixels, depth %d: built\n"):format(resolution, depth))
   fw.model, fw.times = rig.model(fw), {}
@@ -52,7 +57,9 @@ local COLUMNS = {
   { "text KiB", "%.0f", function(fw) return fw.text_bytes / 1024 end },
 }
 
-local function between(rows, c, i) return math.log(rows[i + 1][c] / rows[i][c]) / math.log(rows[i + 1].n / rows[i].n) end
+local function between(rows, c, i)
+  return math.log(rows[i + 1][c] / rows[i][c]) / math.log(rows[i + 1].n / rows[i].n)
+end
 
 local function fitted(rows, c)
   local n, sx, sy, sxx, sxy = #rows, 0, 0, 0, 0
@@ -79,16 +86,20 @@ local function tell(title, rows)
     end))
   end
   if #rows < 2 then return end
-  for i = 1, #rows - 1 do line(("%d-%d"):format(rows[i].n, rows[i + 1].n), each(function(c) return ("^%.2f"):format(between(rows, c, i)) end)) end
+  for i = 1, #rows - 1 do line(("%d-%d"):format(rows[i].n, rows[i + 1].n),
+    each(function(c) return ("^%.2f"):format(between(rows, c, i)) end)) end
   line("fitted", each(function(c) return ("^%.2f"):format(fitted(rows, c)) end))
   local faster = {}
   for c = 2, #COLUMNS do
     for i = 1, #rows - 1 do
       local more = between(rows, c, i) - between(rows, 1, i)
-      if more > SLACK then faster[#faster + 1] = ("%s from %d to %d by %.2f"):format(COLUMNS[c][1], rows[i].n, rows[i + 1].n, more) end
+      if more > SLACK then
+        faster[#faster + 1] = ("%s from %d to %d by %.2f"):format(COLUMNS[c][1], rows[i].n, rows[i + 1].n, more)
+      end
     end
   end
-  print(#faster == 0 and "nothing grows faster than the multiply-adds" or "faster than the multiply-adds, in exponents: " .. table.concat(faster, "; "))
+  print(#faster == 0 and "nothing grows faster than the multiply-adds"
+    or "faster than the multiply-adds, in exponents: " .. table.concat(faster, "; "))
 end
 
 print(("%s, msa-2023, %s, one core, medians of %s"):format(options.arch, board.name, options.rounds))

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The inner loops of a build's matrix products without the hardware: what llvm-mca predicts of them, and instructions for each multiply-add.
+-- The inner loops of a build's matrix products without the hardware: what llvm-mca predicts of them, and instructions
+-- for each multiply-add.
 -- luahost bench/mca.lua FOLDER... [--mca llvm-mca-19] [--cpu NAME] [--only TEXT] [--dump DIR]. See bench/README.md.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
@@ -7,17 +8,23 @@ local boards = require "boards"
 
 local ITERATIONS = 100
 
--- The scheduling model of each board: LLVM's of its core, or of the nearest that it has one for (none is near Cortex-A7).
--- in_order: a core that issues in order, and whose model says no more than the simulation below knows; plain: loads lose the step of their address, of which several make llvm-mca 19 crash.
+-- The scheduling model of each board: LLVM's of its core, or of the nearest that it has one for (none is near
+-- Cortex-A7).
+-- in_order: a core that issues in order, and whose model says no more than the simulation below knows; plain: loads
+-- lose the step of their address, of which several make llvm-mca 19 crash.
 local ARM = { triple = "thumbv8.1m.main-none-eabihf", head = ".thumb\n.syntax unified\n" }
 local MODELS = {
   ["cortex-a53"] = { triple = "aarch64", cpu = "cortex-a53", in_order = true },
-  ["cortex-a76"] = { triple = "aarch64", cpu = "neoverse-n1", nearest = "the same core for servers; LLVM's cortex-a76 is Cortex-A57's" },
-  ["cortex-m7"] = { triple = "thumbv7em-none-eabihf", cpu = "cortex-m7", head = ARM.head, attributes = "+fp-armv8d16,+vfp4" },
-  ["cortex-m55"] = { triple = ARM.triple, cpu = "cortex-m55", head = ARM.head, machine = "armv8.1-m.main", plain = true },
+  ["cortex-a76"] = { triple = "aarch64", cpu = "neoverse-n1",
+    nearest = "the same core for servers; LLVM's cortex-a76 is Cortex-A57's" },
+  ["cortex-m7"] = { triple = "thumbv7em-none-eabihf", cpu = "cortex-m7", head = ARM.head,
+    attributes = "+fp-armv8d16,+vfp4" },
+  ["cortex-m55"] = { triple = ARM.triple, cpu = "cortex-m55", head = ARM.head, machine = "armv8.1-m.main",
+    plain = true },
   ["x86-64-avx2"] = { triple = "x86_64", cpu = "haswell" },
   ["x86-64-avx512"] = { triple = "x86_64", cpu = "icelake-server" },
-  ["x86-64-sse42"] = { triple = "x86_64", cpu = "sandybridge", nearest = "no model of Tremont; multiplies one vector a cycle and adds another, as it does" },
+  ["x86-64-sse42"] = { triple = "x86_64", cpu = "sandybridge",
+    nearest = "no model of Tremont; multiplies one vector a cycle and adds another, as it does" },
 }
 
 local options, folders = { mca = "llvm-mca-19", cpu = "", only = "", dump = "" }, {}
@@ -45,26 +52,39 @@ local function must(command, what)
   command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
   local ok, status, output = pcall(sys.spawn, command)
   if not ok then stop("%s: expected %s, found none that can be started", command[1], what or "a program") end
-  if status ~= 0 then stop("%s: exit %d: %s", command[1], status, output:match "[^\n]*error[^\n]*" or output:match "[^\n]*" or "") end
+  if status ~= 0 then
+    stop("%s: exit %d: %s", command[1], status, output:match "[^\n]*error[^\n]*" or output:match "[^\n]*" or "")
+  end
   return output
 end
 
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "mca-")
 
--- Multiply-adds of an instruction, and what a free one of its kind looks like for each register d; of SSE a product and a sum are one multiply-add.
+-- Multiply-adds of an instruction, and what a free one of its kind looks like for each register d; of SSE a product and
+-- a sum are one multiply-add.
 local function multiply_adds(mnemonic, operands)
   if mnemonic:match "^vfn?m[as][ads]*%d%d%dps$" then
     local kind = operands:match "%%([zyx])mm%d+$"
     local lanes = kind == "z" and 16 or kind == "y" and 8 or 4
     return lanes, function(d) return ("vfmadd231ps %%%smm14, %%%smm15, %%%smm%d"):format(kind, kind, kind, d % 12) end
-  elseif mnemonic == "mulps" then return 4, function(d) return ("mulps %%xmm15, %%xmm%d\naddps %%xmm14, %%xmm%d"):format(d % 7, 7 + d % 7) end
-  elseif mnemonic == "fmla" and operands:match "%.4s" then return 4, function(d) return ("fmla v%d.4s, v30.4s, v31.s[0]"):format(d % 24) end
-  elseif mnemonic == "fmla" and operands:match "%.2s" then return 2, function(d) return ("fmla v%d.2s, v30.2s, v31.s[0]"):format(d % 24) end
-  elseif mnemonic == "fmadd" and operands:match "^s" then return 1, function(d) return ("fmadd s%d, s30, s31, s%d"):format(d % 24, d % 24) end
+  elseif mnemonic == "mulps" then return 4, function(d)
+    return ("mulps %%xmm15, %%xmm%d\naddps %%xmm14, %%xmm%d"):format(d % 7, 7 + d % 7)
+  end
+  elseif mnemonic == "fmla" and operands:match "%.4s" then return 4, function(d)
+    return ("fmla v%d.4s, v30.4s, v31.s[0]"):format(d % 24)
+  end
+  elseif mnemonic == "fmla" and operands:match "%.2s" then return 2, function(d)
+    return ("fmla v%d.2s, v30.2s, v31.s[0]"):format(d % 24)
+  end
+  elseif mnemonic == "fmadd" and operands:match "^s" then return 1, function(d)
+    return ("fmadd s%d, s30, s31, s%d"):format(d % 24, d % 24)
+  end
   elseif mnemonic:match "^vfm[as]%.f32" or mnemonic == "vmla.f32" then
     local base, kind, last = mnemonic:gsub("[ct]$", ""), operands:match "^([qds])%d", operands:match "[^, ]*$"
-    if kind == "q" and last:match "^q" then return 4, function(d) return ("%s q%d, q14, q15"):format(base, d % 14) end end
-    if kind == "q" then return 4, function(d) return last:match "%[" and ("%s q%d, q14, d0[0]"):format(base, 1 + d % 13) or ("%s q%d, q7, r2"):format(base, d % 7) end end
+    if kind == "q" and last:match "^q" then return 4,
+      function(d) return ("%s q%d, q14, q15"):format(base, d % 14) end end
+    if kind == "q" then return 4, function(d) return last:match "%[" and ("%s q%d, q14, d0[0]"):format(base, 1 + d % 13)
+      or ("%s q%d, q7, r2"):format(base, d % 7) end end
     if kind == "d" then return 2, function(d) return ("%s d%d, d15, d14"):format(base, d % 12) end end
     return 1, function(d) return ("%s s%d, s30, s31"):format(base, d % 24) end
   end
@@ -83,7 +103,8 @@ local function disassembled(text)
       if address and not mnemonic:match "^%." then
         operands = operands:gsub("%s*//.*$", ""):gsub("%s*[;@].*$", ""):gsub("%s+# .*$", "")
         local target, callee = operands:match "%f[%x](%x+) <([^>+]*)[^>]*>$"
-        at[#at + 1] = { address = tonumber(address, 16), mnemonic = mnemonic, operands = operands, target = target and tonumber(target, 16), callee = callee }
+        at[#at + 1] = { address = tonumber(address, 16), mnemonic = mnemonic, operands = operands, target = target
+          and tonumber(target, 16), callee = callee }
       end
     end
   end
@@ -102,14 +123,18 @@ local function inner_loops(list)
   for _, loop in ipairs(loops) do
     local alone = true
     for _, other in ipairs(loops) do
-      if other ~= loop and other.first >= loop.first and other.last <= loop.last and not (other.first == loop.first and other.last == loop.last) then alone = false end
+      if other ~= loop and other.first >= loop.first and other.last <= loop.last
+        and not (other.first == loop.first and other.last == loop.last) then
+        alone = false
+      end
     end
     if alone then inner[#inner + 1] = table.move(list, loop.first, loop.last, 1, {}) end
   end
   return inner
 end
 
--- The loop over k of a product: of its tiles' inner loops without a division (as GELU's have) the one with the most multiply-adds.
+-- The loop over k of a product: of its tiles' inner loops without a division (as GELU's have) the one with the most
+-- multiply-adds.
 local function main_loop(functions, name)
   local best
   local function look(which, deep)
@@ -122,7 +147,9 @@ local function main_loop(functions, name)
         if n then count, macs, lanes, free = count + 1, macs + n, n, like end
         divides = divides or one.mnemonic:match "div"
       end
-      if macs > 0 and not divides and (not best or macs > best.macs) then best = { loop = loop, count = count, macs = macs, lanes = lanes, free = free, name = which } end
+      if macs > 0 and not divides and (not best or macs > best.macs) then
+        best = { loop = loop, count = count, macs = macs, lanes = lanes, free = free, name = which }
+      end
     end
     for _, one in ipairs(list) do
       if deep and one.callee and one.callee ~= which and one.callee:match "_tile_" then look(one.callee, false) end
@@ -147,11 +174,13 @@ end
 local function analysed(model, text)
   if model.plain then text = text:gsub("(v?ldr[^\n]*%]), #%-?%d+\n", "%1\n") end
   sys.write_file(work .. "/loop.s", (model.head or "") .. text)
-  local command = { options.mca, "-mtriple=" .. model.triple, "-mcpu=" .. model.cpu, "-json", "-iterations=" .. ITERATIONS, "-skip-unsupported-instructions=any" }
+  local command = { options.mca, "-mtriple=" .. model.triple, "-mcpu=" .. model.cpu, "-json",
+    "-iterations=" .. ITERATIONS, "-skip-unsupported-instructions=any" }
   if model.attributes then command[#command + 1] = "-mattr=" .. model.attributes end
   command[#command + 1] = work .. "/loop.s"
   local output = must(command, "Debian's package llvm-19")
-  local report = json.decode((output:gsub("^[^{]*", ""):gsub("\\u00%x%x", "")), options.mca) -- units of one name are told apart by control characters
+  -- units of one name are told apart by control characters
+  local report = json.decode((output:gsub("^[^{]*", ""):gsub("\\u00%x%x", "")), options.mca)
   local region = report.CodeRegions[1]
   return region.SummaryView.TotalCycles / ITERATIONS, region, report
 end
@@ -171,7 +200,8 @@ local function registers(text, arm32)
   return list
 end
 
---- Cycles of an iteration on a core that issues in order, by the model's own latencies and units. `completes`: whether an instruction waits until it will not end before
+--- Cycles of an iteration on a core that issues in order, by the model's own latencies and units. `completes`: whether
+-- an instruction waits until it will not end before
 -- one that was issued earlier, as llvm-mca has it of models that do not say otherwise (RetireOOO).
 local function in_order(model, loop, region, report, completes)
   local arm32 = not model.triple:match "^aarch64"
@@ -181,7 +211,9 @@ local function in_order(model, loop, region, report, completes)
     units[i - 1] = name
     count[name] = (count[name] or 0) + 1
   end
-  for i, one in ipairs(region.InstructionInfoView.InstructionList) do info[i] = { latency = one.Latency, uops = one.NumMicroOpcodes, uses = {} } end
+  for i, one in ipairs(region.InstructionInfoView.InstructionList) do
+    info[i] = { latency = one.Latency, uops = one.NumMicroOpcodes, uses = {} }
+  end
   for _, use in ipairs(region.ResourcePressureView.ResourcePressureInfo) do
     local one = info[use.InstructionIndex + 1]
     local name = units[use.ResourceIndex]
@@ -196,7 +228,8 @@ local function in_order(model, loop, region, report, completes)
   local decoded = {}
   for i, one in ipairs(loop) do
     local parts = {}
-    for part in (one.operands:gsub("[%[{].-[%]}]", function(s) return (s:gsub(",", " ")) end) .. ","):gmatch "%s*(.-)%s*," do parts[#parts + 1] = part end
+    for part in (one.operands:gsub("[%[{].-[%]}]", function(s) return (s:gsub(",", " ")) end)
+      .. ","):gmatch "%s*(.-)%s*," do parts[#parts + 1] = part end
     local stores = one.mnemonic:match "^v?st[rpm]" or one.mnemonic:match "^cmp" or one.target
     local written = stores and 0 or one.mnemonic:match "^ldp" and 2 or 1
     local writes, reads = {}, {}
@@ -231,7 +264,9 @@ local function in_order(model, loop, region, report, completes)
         for u = 2, count[name] do
           if free[name][u] < free[name][best] then best = u end
         end
-        if cycles > 0 then free[name][best] = math.max(free[name][best], start) + math.max(1, math.floor(cycles + 0.5)) end
+        if cycles > 0 then
+          free[name][best] = math.max(free[name][best], start) + math.max(1, math.floor(cycles + 0.5))
+        end
       end
       for _, r in ipairs(d.writes) do ready[r] = start + one.latency end
       last_end = math.max(last_end, start + one.latency)
@@ -249,7 +284,8 @@ for _, folder in ipairs(folders) do
   if options.cpu ~= "" then model = setmetatable({ cpu = options.cpu, nearest = "as asked" }, { __index = model }) end
   must { "make", "-C", folder, "lib", env = { MAKEFLAGS = false } }
   local tools = board.archiver and board.archiver:match "^(.*)ar$" or ""
-  local listing = { tools .. "objdump", "-d", "--no-show-raw-insn", ("%s/%s_kernels.o"):format(folder, manifest.prefix) }
+  local listing = { tools .. "objdump", "-d", "--no-show-raw-insn",
+    ("%s/%s_kernels.o"):format(folder, manifest.prefix) }
   if model.machine then table.move({ "-m", model.machine }, 1, 2, #listing + 1, listing) end
   local functions = disassembled(must(listing))
 
@@ -288,8 +324,11 @@ for _, folder in ipairs(folders) do
     local same = model.in_order and in_order(model, found.loop, region, report, true)
     local each = #found.loop / found.macs
     print(("  %-26s %3d of %2d lanes, %.3f instructions a multiply-add; %7.1f cycles, %5.1f %% of %.4g a cycle%s; %d product%s"):format(found.name, found.count, found.lanes, each, cycles,
-      100 * found.macs / cycles / peak, peak, ours and ("; %5.1f cycles, %5.1f %% if loads may end before (%5.1f if not)"):format(ours, 100 * found.macs / ours / peak, same) or "", #group.products, #group.products > 1 and "s" or ""))
-    work_all, cycles_all, instructions_all = work_all + group.work, cycles_all + group.work * cycles / found.macs * peak, instructions_all + group.work * each
+      100 * found.macs / cycles / peak, peak, ours
+        and ("; %5.1f cycles, %5.1f %% if loads may end before (%5.1f if not)"):format(ours,
+        100 * found.macs / ours / peak, same) or "", #group.products, #group.products > 1 and "s" or ""))
+    work_all, cycles_all, instructions_all = work_all + group.work,
+      cycles_all + group.work * cycles / found.macs * peak, instructions_all + group.work * each
     if ours then ours_all = ours_all + group.work * ours / found.macs * peak end
   end
   print(("  all, by their multiply-adds: %.1f %%%s, %.3f instructions a multiply-add in the loops"):format(100 * work_all / cycles_all, ours_all > 0 and (" (%.1f %%)"):format(100 * work_all / ours_all) or "", instructions_all / work_all))

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What the benchmarks share: options, programs that must succeed, checkpoints and builds under out/bench, takes and their medians.
+--- What the benchmarks share: options, programs that must succeed, checkpoints and builds under out/bench, takes and
+-- their medians.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 
@@ -83,7 +84,8 @@ function rig.checkpoint(arch, resolution, dialect)
   local stem = ("%s/%s-%s-%s"):format(rig.out, dialect, arch, resolution)
   local path, image = stem .. ".safetensors", stem .. ".npy"
   if not sys.exists(path) or not sys.exists(image) then
-    rig.must { rig.program, "synth", "--arch", arch, "--dialect", dialect, "--resolution", tostring(resolution), "--seed", "1", "-o", path, "--image-out", image }
+    rig.must { rig.program, "synth", "--arch", arch, "--dialect", dialect, "--resolution", tostring(resolution),
+      "--seed", "1", "-o", path, "--image-out", image }
   end
   return path, image
 end
@@ -98,11 +100,13 @@ function rig.build_sam(arch, resolution, board, cores)
   return rig.build(name, (rig.checkpoint(arch, resolution, "sam")), board, arguments)
 end
 
---- Build and compile into a folder, with what it took: { path =, board =, manifest =, build_seconds =, build_peak =, make_seconds =, text_bytes = }; or nil, why.
+--- Build and compile into a folder, with what it took: { path =, board =, manifest =, build_seconds =, build_peak =,
+-- make_seconds =, text_bytes = }; or nil, why.
 function rig.build(name, checkpoint, board, arguments)
   local fw = { path = rig.out .. "/" .. name, board = board }
   local start = sys.monotonic_ns()
-  local output, peak = rig.try { rig.program, "build", checkpoint, "--board", board.name, "-o", fw.path, table.unpack(arguments) }
+  local output, peak = rig.try { rig.program, "build", checkpoint, "--board", board.name, "-o", fw.path,
+    table.unpack(arguments) }
   if not output then return nil, peak end
   fw.build_seconds, fw.build_peak = (sys.monotonic_ns() - start) / 1e9, peak
   start = sys.monotonic_ns()
@@ -110,14 +114,18 @@ function rig.build(name, checkpoint, board, arguments)
   fw.make_seconds = (sys.monotonic_ns() - start) / 1e9
   fw.manifest = json.decode(sys.read_file(fw.path .. "/manifest.json"), "manifest.json")
   fw.text_bytes = 0
-  for text in rig.must({ "size", fw.path .. "/libmsa_model.a" }):gmatch "\n *(%d+)" do fw.text_bytes = fw.text_bytes + tonumber(text) end
+  for text in rig.must({ "size", fw.path .. "/libmsa_model.a" }):gmatch "\n *(%d+)" do
+    fw.text_bytes = fw.text_bytes + tonumber(text)
+  end
   return fw
 end
 
 --- The program of model.c for a build. -> function(repetitions) -> its output
 function rig.model(fw)
-  local command = { fw.board.compiler, "-O2", "-std=c99", "-I", fw.path, "-o", fw.path .. ".model", rig.folder .. "/model.c" }
-  if fw.manifest.cores > 1 then table.move({ "-pthread", fw.path .. "/msa_threads.o" }, 1, 2, #command + 1, command) end -- before the library, whose hooks it replaces
+  local command = { fw.board.compiler, "-O2", "-std=c99", "-I", fw.path, "-o", fw.path .. ".model",
+    rig.folder .. "/model.c" }
+  -- before the library, whose hooks it replaces
+  if fw.manifest.cores > 1 then table.move({ "-pthread", fw.path .. "/msa_threads.o" }, 1, 2, #command + 1, command) end
   command[#command + 1] = fw.path .. "/libmsa_model.a"
   for _, flag in ipairs(fw.board.flags) do table.insert(command, 2, flag) end
   rig.must(command)
@@ -130,9 +138,11 @@ end
 -- @return function() -> ms and cpu_ms of nine takes; and a table with `core`, its choice, and `macs`
 function rig.sgemm(side, threads, core)
   local path, facts = rig.out .. "/sgemm", {}
-  rig.must({ "gcc", "-O2", "-std=c99", "-o", path, rig.folder .. "/sgemm.c", "-lopenblas" }, "Debian's libopenblas-dev has what it needs")
+  rig.must({ "gcc", "-O2", "-std=c99", "-o", path, rig.folder .. "/sgemm.c", "-lopenblas" },
+    "Debian's libopenblas-dev has what it needs")
   return function()
-    local text = rig.must { path, side, "9", threads, env = { OPENBLAS_CORETYPE = core or false, OPENBLAS_L2_SIZE = false, OPENBLAS_NUM_THREADS = threads } }
+    local text = rig.must { path, side, "9", threads,
+      env = { OPENBLAS_CORETYPE = core or false, OPENBLAS_L2_SIZE = false, OPENBLAS_NUM_THREADS = threads } }
     facts.core, facts.macs = text:match "core ([^\n]*)", rig.numbers(text, "macs")[1]
     return { ms = { (rig.median(rig.numbers(text, "ms"))) }, cpu_ms = { (rig.median(rig.numbers(text, "cpu_ms"))) } }
   end, facts
@@ -149,12 +159,14 @@ end
 function rig.row(name, takes, yard)
   local mid, low, high = rig.median(takes.ms)
   local busy, least = rig.median(takes.cpu_ms)
-  local line = ("%-24s %9.2f ms (%.2f to %.2f, %d takes)  cpu %9.2f ms  %7.2f GMAC/s"):format(name, mid, low, high, #takes.ms, busy, takes.macs / mid / 1e6)
+  local line = ("%-24s %9.2f ms (%.2f to %.2f, %d takes)  cpu %9.2f ms  %7.2f GMAC/s"):format(name, mid, low, high,
+    #takes.ms, busy, takes.macs / mid / 1e6)
   if yard then
     local ymid, ylow = rig.median(yard.ms)
     local ybusy, yleast = rig.median(yard.cpu_ms)
     local scale = 100 * takes.macs / yard.macs
-    line = line .. ("  %3.0f %% of sgemm (best takes %.0f, cpu %.0f, its best %.0f)"):format(scale * ymid / mid, scale * ylow / low, scale * ybusy / busy, scale * yleast / least)
+    line = line .. ("  %3.0f %% of sgemm (best takes %.0f, cpu %.0f, its best %.0f)"):format(scale * ymid / mid,
+      scale * ylow / low, scale * ybusy / busy, scale * yleast / least)
   end
   print(line)
 end
@@ -163,7 +175,8 @@ end
 function rig.ratio(theirs, ours)
   local a, alow = rig.median(theirs.ms)
   local b, blow = rig.median(ours.ms)
-  return ("%.2f (best takes %.2f, cpu %.2f)"):format(a / b, alow / blow, rig.median(theirs.cpu_ms) / rig.median(ours.cpu_ms))
+  return ("%.2f (best takes %.2f, cpu %.2f)"):format(a / b, alow / blow,
+    rig.median(theirs.cpu_ms) / rig.median(ours.cpu_ms))
 end
 
 return rig

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sgemm.c - the yardstick: OpenBLAS's float32 matrix product, n^3. Needs libopenblas-dev, which nothing but bench/ does.
  *
- * sgemm [N [REPETITIONS [THREADS]]]   prints `core NAME`, `library VERSION`, `macs N`; `ms X` and `cpu_ms X` a repetition: by the clock, and processor time. */
+ * sgemm [N [REPETITIONS [THREADS]]]   prints `core NAME`, `library VERSION`, `macs N`; `ms X` and `cpu_ms X` a
+ * repetition: by the clock, and processor time. */
 #define _POSIX_C_SOURCE 200809L
 #include <cblas.h>
 #include <stdio.h>
@@ -22,12 +23,14 @@ int main(int argc, char **argv)
     const int n = argc > 1 ? atoi(argv[1]) : 2048;
     const int repetitions = argc > 2 ? atoi(argv[2]) : 5;
     const int threads = argc > 3 ? atoi(argv[3]) : 1;
-    if (n < 1 || n > 16384 || repetitions < 1 || repetitions > MOST_REPETITIONS || threads < 1 || threads > MOST_THREADS) {
+    if (n < 1 || n > 16384 || repetitions < 1 || repetitions > MOST_REPETITIONS || threads < 1
+        || threads > MOST_THREADS) {
         fputs("usage: sgemm [N [REPETITIONS [THREADS]]]\n", stderr);
         return 2;
     }
     const size_t count = (size_t)n * (size_t)n;
-    float *const a = malloc(count * sizeof *a), *const b = malloc(count * sizeof *b), *const c = malloc(count * sizeof *c);
+    float *const a = malloc(count * sizeof *a), *const b = malloc(count * sizeof *b),
+        *const c = malloc(count * sizeof *c);
     if (!a || !b || !c) {
         fputs("sgemm: out of memory\n", stderr);
         return 1;
@@ -40,7 +43,8 @@ int main(int argc, char **argv)
         c[i] = 0.0f;
     }
     openblas_set_num_threads(threads);
-    printf("core %s\nlibrary %s\nmacs %.0f\n", openblas_get_corename(), openblas_get_config(), (double)n * (double)n * (double)n);
+    printf("core %s\nlibrary %s\nmacs %.0f\n", openblas_get_corename(), openblas_get_config(),
+        (double)n * (double)n * (double)n);
     for (int i = -1; i < repetitions; ++i) { /* the first one warms up */
         const double start = ms(CLOCK_MONOTONIC), busy = ms(CLOCK_PROCESS_CPUTIME_ID);
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1.0f, a, n, b, n, 0.0f, c, n);

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The first answer after start against later ones, and the self-test: luahost bench/startup.lua DIR [ROUNDS].   DIR: a compiled model
--- Each round is a new process for each way to map the weights; medians of processor time, so that other programs count less. See bench/README.md.
+-- The first answer after start against later ones, and the self-test: luahost bench/startup.lua DIR [ROUNDS].   DIR: a
+-- compiled model
+-- Each round is a new process for each way to map the weights; medians of processor time, so that other programs count
+-- less. See bench/README.md.
 local rig = require "rig"
 local sys = require "msagen.sys"
 
@@ -34,9 +36,11 @@ for _, way in ipairs(ways) do
   for name, list in pairs(takes[way]) do ms[name] = rig.median(list) end
   local later = ms["later encode"] + ms["later decode"]
   print(("%-8s map %.1f ms, open %.3f ms; first encode %.1f, later %.1f: %.2f; first decode %.2f, later %.2f: %.2f; map to first answer %.1f, later %.1f: %.2f"):format(way,
-    ms.map, ms.open, ms.encode, ms["later encode"], ms.encode / ms["later encode"], ms.decode, ms["later decode"], ms.decode / ms["later decode"],
+    ms.map, ms.open, ms.encode, ms["later encode"], ms.encode / ms["later encode"], ms.decode, ms["later decode"],
+      ms.decode / ms["later decode"],
     ms.map + ms.open + ms.encode + ms.decode, later, (ms.map + ms.open + ms.encode + ms.decode) / later))
   if ms.self_test then
-    print(("self-test %.1f ms: CRCs of all weights %.1f, known answer %.1f"):format(ms.self_test, ms.crc, ms.self_test - ms.crc))
+    print(("self-test %.1f ms: CRCs of all weights %.1f, known answer %.1f"):format(ms.self_test, ms.crc,
+      ms.self_test - ms.crc))
   end
 end

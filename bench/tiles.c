@@ -52,7 +52,8 @@ static double chain(void)
 int main(int argc, char **argv)
 {
     const int rounds = argc > 1 ? atoi(argv[1]) : 9;
-    float *const a = numbers(A_FLOATS, 1e-3f), *const b = numbers(B_FLOATS, 1e-3f), *const bias = numbers(C_FLOATS, 1e-3f), *const c = numbers(C_FLOATS, 0.0f);
+    float *const a = numbers(A_FLOATS, 1e-3f), *const b = numbers(B_FLOATS, 1e-3f),
+        *const bias = numbers(C_FLOATS, 1e-3f), *const c = numbers(C_FLOATS, 0.0f);
     static double takes[WAYS + 1][100];
     const int calls = CALLS;
     for (int round = -1; round < rounds && round < 100; ++round) { /* the first one warms up */

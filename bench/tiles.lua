@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The cost model of lua/tiles.lua against the clock: luahost bench/tiles.lua FOLDER [--rounds 9] [--most 12] [--only TEXT] [--all].
--- FOLDER is a build for a board that this CPU runs. For every matrix product of its manifest, the chosen plan and the best of each other
+-- The cost model of lua/tiles.lua against the clock: luahost bench/tiles.lua FOLDER [--rounds 9] [--most 12] [--only
+-- TEXT] [--all].
+-- FOLDER is a build for a board that this CPU runs. For every matrix product of its manifest, the chosen plan and the
+-- best of each other
 -- kind are compiled and timed in turns. See bench/README.md.
 package.path = package.path:gsub("^[^;]*;", "", 1) -- the compiler's module of the same name is meant, not this script
 local sys = require "msagen.sys"
@@ -29,7 +31,8 @@ local board = boards.named(manifest.board)
 local work = options.out
 sys.mkdir_p(work)
 for _, file in ipairs { "msa_arith.h" } do sys.write_file(work .. "/" .. file, sys.read_file(folder .. "/" .. file)) end
-sys.write_file(work .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h", { isa = board.isa, made_by = "", msa_vec = "" }))
+sys.write_file(work .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h",
+  { isa = board.isa, made_by = "", msa_vec = "" }))
 
 local function must(command)
   command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
@@ -47,7 +50,8 @@ local function describe(plan)
     for i, p in ipairs(pieces) do t[i] = ("%d"):format(p[key] * by) end
     return table.concat(t, "+")
   end
-  return ("%s x %s, k %d%s"):format(list(plan.rows, "mr", 1), list(plan.columns, "np", 16), plan.blocks[1].count, plan.order == "rows" and ", rows first" or "")
+  return ("%s x %s, k %d%s"):format(list(plan.rows, "mr", 1), list(plan.columns, "np", 16), plan.blocks[1].count,
+    plan.order == "rows" and ", rows first" or "")
 end
 
 -- The chosen plan, then the cheapest of every other width, order and cut of k, then the next cheapest.
@@ -73,7 +77,8 @@ local function ways(list, most)
 end
 
 local function measure(shape)
-  local f = { M = shape.M, N = shape.N, K = shape.K, panels = (shape.N + 15) // 16, lda = shape.lda, ldb = shape.ldb, bps = shape.bps, ldc = shape.ldc, cps = shape.cps,
+  local f = { M = shape.M, N = shape.N, K = shape.K, panels = (shape.N + 15) // 16, lda = shape.lda, ldb = shape.ldb,
+    bps = shape.bps, ldc = shape.ldc, cps = shape.cps,
     init = shape.init, act = shape.act, residual = shape.residual }
   local list = ways(tiles.candidates(board.isa, board, f), tonumber(options.most))
   local texts = { '#include "msa_simd.h"\n' }
@@ -83,23 +88,30 @@ local function measure(shape)
     f.plan = plan
     local name = set:gemm(f)
     texts[#texts + 1] = (table.concat(set.texts, "\n"):gsub("%f[%w_]msa_([tg][ie][lm][em]_)", ("w%d_%%1"):format(i)))
-    cases[i] = ("    case %d: %s(a, b,%s c); break;"):format(i - 1, name:gsub("^msa_", ("w%d_"):format(i)), f.init == "bias" and " bias," or "")
+    cases[i] = ("    case %d: %s(a, b,%s c); break;"):format(i - 1, name:gsub("^msa_", ("w%d_"):format(i)),
+      f.init == "bias" and " bias," or "")
   end
   f.plan = nil
   local macs = shape.M * shape.N * shape.K
   texts[#texts + 1] = ("enum { WAYS = %d, CALLS = %d };"):format(#list, math.max(1, 100000000 // macs))
   texts[#texts + 1] = ("#define A_FLOATS ((size_t)%d)\n#define B_FLOATS ((size_t)%d)\n#define C_FLOATS ((size_t)%d)"):format(
-    f.M * f.lda + f.K, math.max(f.K * f.ldb, f.panels * f.bps) + 16 * f.panels, f.M * f.ldc + f.panels * math.max(16, f.cps))
+    f.M * f.lda + f.K, math.max(f.K * f.ldb, f.panels * f.bps) + 16 * f.panels,
+      f.M * f.ldc + f.panels * math.max(16, f.cps))
   texts[#texts + 1] = "static void call(int way, const float *a, const float *b, const float *bias, float *c)\n{\n    (void)bias;\n    switch (way) {\n" .. table.concat(cases, "\n") .. "\n    default: break;\n    }\n}\n"
   sys.write_file(work .. "/tiles_shape.h", table.concat(texts, "\n"))
-  local command = { board.compiler, "-O2", "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-I", work, "-o", work .. "/tiles", here .. "/tiles.c" }
+  local command = { board.compiler, "-O2", "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-I", work, "-o",
+    work .. "/tiles", here .. "/tiles.c" }
   for _, flag in ipairs(board.flags) do table.insert(command, 2, flag) end
   must(command)
   local nanoseconds = {}
-  for value in must({ work .. "/tiles", options.rounds }):gmatch "[%d.]+" do nanoseconds[#nanoseconds + 1] = tonumber(value) end
+  for value in must({ work .. "/tiles", options.rounds }):gmatch "[%d.]+" do
+    nanoseconds[#nanoseconds + 1] = tonumber(value)
+  end
   local cycle = nanoseconds[#list + 1] / board.core.fma_latency
   local rows = {}
-  for i, plan in ipairs(list) do rows[i] = { plan = plan, predicted = plan.cycles, measured = nanoseconds[i] / cycle, ns = nanoseconds[i] } end
+  for i, plan in ipairs(list) do
+    rows[i] = { plan = plan, predicted = plan.cycles, measured = nanoseconds[i] / cycle, ns = nanoseconds[i] }
+  end
   return rows, cycle, macs
 end
 
@@ -115,11 +127,15 @@ for _, shape in ipairs(manifest.kernels) do
       return ("%-34s predicted %10.0f  measured %10.0f cycles (%5.2f)  %5.1f %% of the arithmetic"):format(describe(row.plan), row.predicted, row.measured,
         row.measured / row.predicted, 100 * ideal / row.measured)
     end
-    print(("%-32s %s  %4.1f %% over the best, %.2f GHz"):format(shape.name, line(rows[1]), 100 * (rows[1].measured / best.measured - 1), 1 / cycle))
-    if all then for i = 2, #rows do print(("%-32s %s%s"):format("", line(rows[i]), rows[i] == best and "  best" or "")) end
+    print(("%-32s %s  %4.1f %% over the best, %.2f GHz"):format(shape.name, line(rows[1]),
+      100 * (rows[1].measured / best.measured - 1), 1 / cycle))
+    if all then for i = 2,
+      #rows do print(("%-32s %s%s"):format("", line(rows[i]), rows[i] == best and "  best" or "")) end
     elseif best ~= rows[1] then print(("%-32s %s"):format("", line(best))) end
     io.stdout:flush()
-    total.chosen, total.best, total.predicted = total.chosen + rows[1].measured * (shape.calls or 1), total.best + best.measured * (shape.calls or 1), total.predicted + rows[1].predicted * (shape.calls or 1)
+    total.chosen, total.best, total.predicted = total.chosen + rows[1].measured * (shape.calls or 1),
+      total.best + best.measured * (shape.calls or 1), total.predicted + rows[1].predicted * (shape.calls or 1)
   end
 end
-print(("one call each: measured %.3g cycles, %.2f of the prediction, %.1f %% over the best ways"):format(total.chosen, total.chosen / total.predicted, 100 * (total.chosen / total.best - 1)))
+print(("one call each: measured %.3g cycles, %.2f of the prediction, %.1f %% over the best ways"):format(total.chosen,
+  total.chosen / total.predicted, 100 * (total.chosen / total.best - 1)))

@@ -10,7 +10,8 @@ return {
   emulator = { "qemu-x86_64", "-cpu", "EPYC-Rome" },
   compiler = "gcc",
   flags = { "-mavx2", "-mfma" },
-  core = { fma_per_cycle = 2, loads_per_cycle = 2, stores_per_cycle = 1, fma_latency = 4, issue = 6, divide = 5, mispredict = 15 },
+  core = { fma_per_cycle = 2, loads_per_cycle = 2, stores_per_cycle = 1, fma_latency = 4, issue = 6, divide = 5,
+    mispredict = 15 },
   caches = { l1 = 32 * 1024, l2 = 512 * 1024, l3 = 8 * 1024 * 1024 },
   bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 },
   -- A common clock; bytes of code as gcc's -O2 makes them.

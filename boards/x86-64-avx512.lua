@@ -9,7 +9,8 @@ return {
   preference = 20,
   compiler = "gcc",
   flags = { "-mavx512f", "-mfma", "-mprefer-vector-width=512" },
-  core = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 0.5, fma_latency = 4, issue = 6, divide = 10, mispredict = 15 },
+  core = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 0.5, fma_latency = 4, issue = 6, divide = 10,
+    mispredict = 15 },
   caches = { l1 = 32 * 1024, l2 = 1024 * 1024, l3 = 16 * 1024 * 1024 },
   bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 },
   -- A common clock; bytes of code as gcc's -O2 makes them.

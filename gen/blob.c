@@ -52,10 +52,12 @@ void msagen_blob_free(struct msagen_blob *b)
     free(b);
 }
 
-struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint32_t room, char *error, size_t error_bytes)
+struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint32_t room, char *error,
+    size_t error_bytes)
 {
     if (strlen(arith) >= MSAGEN_BLOB_ARITH || room > MSAGEN_BLOB_SEGMENTS_MAX) {
-        refuse(error, error_bytes, "%s: arithmetic class %s or %u segments: at most %d characters, %d segments", path, arith,
+        refuse(error, error_bytes, "%s: arithmetic class %s or %u segments: at most %d characters, %d segments", path,
+            arith,
                (unsigned)room, MSAGEN_BLOB_ARITH - 1, MSAGEN_BLOB_SEGMENTS_MAX);
         return NULL;
     }
@@ -77,7 +79,8 @@ struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint
         msagen_blob_free(b);
         return NULL;
     }
-    const size_t head = (MSAGEN_BLOB_HEADER + (size_t)room * MSAGEN_BLOB_ENTRY + MSAGEN_BLOB_ALIGN - 1) / MSAGEN_BLOB_ALIGN;
+    const size_t head = (MSAGEN_BLOB_HEADER + (size_t)room * MSAGEN_BLOB_ENTRY + MSAGEN_BLOB_ALIGN
+        - 1) / MSAGEN_BLOB_ALIGN;
     static const unsigned char zeros[MSAGEN_BLOB_ALIGN];
     for (size_t i = 0; i < head; ++i)
         msagen_outfile_write(b->file, zeros, sizeof zeros);
@@ -112,7 +115,8 @@ int msagen_blob_segment(struct msagen_blob *b, const char *name, char *error, si
     if (!b->file)
         return refuse(error, error_bytes, "%s: closed already", b->path);
     if (b->count == b->room)
-        return refuse(error, error_bytes, "%s: segment %s: room for %u segments only", b->path, name, (unsigned)b->room);
+        return refuse(error, error_bytes, "%s: segment %s: room for %u segments only", b->path, name,
+            (unsigned)b->room);
     char *copy = strdup(name);
     if (!copy)
         return refuse(error, error_bytes, "%s: out of memory", b->path);
@@ -121,7 +125,8 @@ int msagen_blob_segment(struct msagen_blob *b, const char *name, char *error, si
 }
 
 /* Checks that a part of rows x stride floats can be written here, and says where. */
-static int part_begin(struct msagen_blob *b, const char *what, uint64_t rows, uint64_t stride, struct msagen_blob_part *part,
+static int part_begin(struct msagen_blob *b, const char *what, uint64_t rows, uint64_t stride,
+    struct msagen_blob_part *part,
                       char *error, size_t error_bytes)
 {
     if (!b->file)
@@ -179,7 +184,8 @@ static int refuse_value(const struct msagen_tensor *t, char *error, size_t error
                                      (long long)(flat / block % t->shape[i]));
         }
         if (isfinite(value))
-            return refuse(error, error_bytes, "%s: element [%s] is %g; a weight must fit into a float", t->name, text, value);
+            return refuse(error, error_bytes, "%s: element [%s] is %g; a weight must fit into a float", t->name, text,
+                value);
         return refuse(error, error_bytes, "%s: element [%s] is %s; a weight must be a finite number", t->name, text,
                       isnan(value) ? "NaN" : "infinite");
     }
@@ -188,7 +194,8 @@ static int refuse_value(const struct msagen_tensor *t, char *error, size_t error
 
 static int need_matrix(const struct msagen_tensor *t, char *error, size_t error_bytes)
 {
-    return t->dims == 2 ? 0 : refuse(error, error_bytes, "%s: a matrix expected, found %d dimensions", t->name, t->dims);
+    return t->dims == 2 ? 0 : refuse(error, error_bytes, "%s: a matrix expected, found %d dimensions", t->name,
+        t->dims);
 }
 
 int msagen_blob_panels(struct msagen_blob *b, const struct msagen_tensor *m, struct msagen_blob_part *part, char *error,
@@ -200,7 +207,8 @@ int msagen_blob_panels(struct msagen_blob *b, const struct msagen_tensor *m, str
     const uint64_t panels = (uint64_t)columns / MSAGEN_PANEL + (columns % MSAGEN_PANEL != 0);
     if (panels > PART_MAX / (4 * MSAGEN_PANEL) ||
         part_begin(b, m->name, (uint64_t)inner, panels * MSAGEN_PANEL, part, error, error_bytes) != 0)
-        return panels > PART_MAX / (4 * MSAGEN_PANEL) ? refuse(error, error_bytes, "%s: too large for a blob", m->name) : -1;
+        return panels > PART_MAX / (4 * MSAGEN_PANEL) ? refuse(error, error_bytes, "%s: too large for a blob", m->name)
+            : -1;
     const int64_t step = BATCH / MSAGEN_PANEL;
     for (int64_t column = 0; inner > 0 && column < columns; column += MSAGEN_PANEL) {
         const int64_t width = columns - column < MSAGEN_PANEL ? columns - column : MSAGEN_PANEL;
@@ -229,7 +237,8 @@ static void append_zeros(struct msagen_blob *b, uint64_t floats)
 }
 
 /* count elements of t from `first` in C order */
-static int append_values(struct msagen_blob *b, const struct msagen_tensor *t, int64_t first, int64_t count, char *error,
+static int append_values(struct msagen_blob *b, const struct msagen_tensor *t, int64_t first, int64_t count,
+    char *error,
                          size_t error_bytes)
 {
     while (count > 0) {
@@ -244,7 +253,8 @@ static int append_values(struct msagen_blob *b, const struct msagen_tensor *t, i
     return 0;
 }
 
-int msagen_blob_rows(struct msagen_blob *b, const struct msagen_tensor *m, int64_t stride, struct msagen_blob_part *part,
+int msagen_blob_rows(struct msagen_blob *b, const struct msagen_tensor *m, int64_t stride,
+    struct msagen_blob_part *part,
                      char *error, size_t error_bytes)
 {
     if (need_matrix(m, error, error_bytes) != 0)
@@ -276,12 +286,14 @@ int msagen_blob_rows(struct msagen_blob *b, const struct msagen_tensor *m, int64
     return part_end(b, m, part, error, error_bytes);
 }
 
-int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int64_t pad_to, struct msagen_blob_part *part,
+int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int64_t pad_to,
+    struct msagen_blob_part *part,
                        char *error, size_t error_bytes)
 {
     const int64_t numel = msagen_tensor_numel(t);
     if (pad_to != 0 && pad_to < numel)
-        return refuse(error, error_bytes, "%s: %lld values do not fit into %lld", t->name, (long long)numel, (long long)pad_to);
+        return refuse(error, error_bytes, "%s: %lld values do not fit into %lld", t->name, (long long)numel,
+            (long long)pad_to);
     if (part_begin(b, t->name, 1, (uint64_t)(pad_to ? pad_to : numel), part, error, error_bytes) != 0 ||
         append_values(b, t, 0, numel, error, error_bytes) != 0)
         return -1;
@@ -307,7 +319,8 @@ static unsigned char *put(unsigned char *p, uint64_t value, int bytes)
     return p;
 }
 
-int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, unsigned char hash[32], unsigned char file_hash[32],
+int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, unsigned char hash[32],
+    unsigned char file_hash[32],
                       uint64_t *bytes, char *error, size_t error_bytes)
 {
     if (!b->file)

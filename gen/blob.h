@@ -3,7 +3,8 @@
  *
  * Little-endian. Header, 128 bytes: "MSAGENW\0"; u32 version 1; u32 header bytes 128; u64 total bytes; u32 segments;
  * u32 CRC-32C of the segment table; char arith[16]; u8 model_hash[32]; zeros. At 128 the table, 24 bytes a segment:
- * u64 offset; u64 bytes; u32 CRC-32C of those bytes; u32 0. Then zeros to the first segment; segments follow each other.
+ * u64 offset; u64 bytes; u32 CRC-32C of those bytes; u32 0. Then zeros to the first segment; segments follow each
+ * other.
  * Segments and the parts in them start at multiples of 64 and are padded with zeros to one; values are float32.
  * model_hash is SHA-256 over all segments' bytes in order. */
 #ifndef MSAGEN_BLOB_H
@@ -32,7 +33,8 @@ struct msagen_blob;
 
 /* Opens a temporary file beside path; `arith` (at most 15 characters) names the arithmetic class, `room` is the largest number
  * of segments. NULL and a text on failure. */
-struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint32_t room, char *error, size_t error_bytes);
+struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint32_t room, char *error,
+    size_t error_bytes);
 
 /* Starts a segment: all that follows belongs to it. This and the writers below return 0, or -1 and a text; after a failure the
  * blob can only be aborted. */
@@ -49,11 +51,13 @@ struct msagen_blob_part {
  * panels: matrix [K,N] -> ceil(N/16) panels of K rows of 16 floats, columns past N zero.
  * rows: matrix [R,N] -> R rows of `stride` floats, zeros after N.
  * vector: any shape, C order, then zeros up to pad_to floats (0: none). */
-int msagen_blob_panels(struct msagen_blob *b, const struct msagen_tensor *matrix, struct msagen_blob_part *part, char *error,
+int msagen_blob_panels(struct msagen_blob *b, const struct msagen_tensor *matrix, struct msagen_blob_part *part,
+    char *error,
                        size_t error_bytes);
 int msagen_blob_rows(struct msagen_blob *b, const struct msagen_tensor *matrix, int64_t stride,
                      struct msagen_blob_part *part, char *error, size_t error_bytes);
-int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int64_t pad_to, struct msagen_blob_part *part,
+int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int64_t pad_to,
+    struct msagen_blob_part *part,
                        char *error, size_t error_bytes);
 
 /* Raw bytes as a part. */
@@ -61,8 +65,10 @@ int msagen_blob_bytes(struct msagen_blob *b, const void *data, size_t bytes, str
                       size_t error_bytes);
 
 /* Ends the segment, fills in the header, renames to path. model_hash may be given (32 bytes) or NULL: then, as the format says,
- * the hash over the segments; it is returned in `hash`, and that of the whole file in `file_hash`. 0, or -1 and a text: then nothing is left but the blob, to be aborted. */
-int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, unsigned char hash[32], unsigned char file_hash[32],
+ * the hash over the segments; it is returned in `hash`, and that of the whole file in `file_hash`. 0, or -1 and a text:
+ * then nothing is left but the blob, to be aborted. */
+int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, unsigned char hash[32],
+    unsigned char file_hash[32],
                       uint64_t *bytes, char *error, size_t error_bytes);
 
 /* The segments, complete after closing. */

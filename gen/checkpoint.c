@@ -88,7 +88,8 @@ static bool reach(const struct entry *e, int64_t *elements)
     return !__builtin_add_overflow(last, 1, elements);
 }
 
-static bool place_tensor(struct msagen_checkpoint *c, struct entry *e, const struct msagen_value *tensor, const char *prefix,
+static bool place_tensor(struct msagen_checkpoint *c, struct entry *e, const struct msagen_value *tensor,
+    const char *prefix,
                          size_t prefix_length, const struct report *r)
 {
     const struct msagen_value *shape = tensor->u.tensor.shape, *stride = tensor->u.tensor.stride,
@@ -129,33 +130,39 @@ static bool place_tensor(struct msagen_checkpoint *c, struct entry *e, const str
     const size_t bytes = msagen_zip_entry(c->zip, e->record)->bytes, unit = msagen_pickle_storage_unit(storage);
     int64_t said;
     if (__builtin_mul_overflow(storage->u.storage.elements, (int64_t)unit, &said) || (uint64_t)said != bytes)
-        return fail(r, "%s: its storage data/%.*s is said to hold %lld elements of %zu bytes; it has %zu bytes", e->name,
+        return fail(r, "%s: its storage data/%.*s is said to hold %lld elements of %zu bytes; it has %zu bytes",
+            e->name,
                     key_length, key->u.text.data, (long long)storage->u.storage.elements, unit, bytes);
 
     const int64_t held = (int64_t)(bytes / msagen_dtype_bytes(e->dtype));
     int64_t elements, numel = 1;
     if (!reach(e, &elements))
-        return fail(r, "%s: shape %s with strides %s from element %lld leaves its storage data/%.*s of %lld elements", e->name,
+        return fail(r, "%s: shape %s with strides %s from element %lld leaves its storage data/%.*s of %lld elements",
+            e->name,
                     shape_text, stride_text, (long long)e->offset, key_length, key->u.text.data, (long long)held);
     if (elements > held)
         return fail(r, "%s: shape %s with strides %s from element %lld needs %lld elements; its storage data/%.*s holds %lld",
-                    e->name, shape_text, stride_text, (long long)e->offset, (long long)elements, key_length, key->u.text.data,
+                    e->name, shape_text, stride_text, (long long)e->offset, (long long)elements, key_length,
+                        key->u.text.data,
                     (long long)held);
     bool huge = false;
     for (int i = 0; i < e->dims; ++i)
         huge = __builtin_mul_overflow(numel, e->shape[i], &numel) || huge;
     if ((huge || (numel > held && numel > SPREAD_ELEMENTS)) && elements > e->offset)
-        return fail(r, "%s: shape %s spreads the %lld elements of its storage data/%.*s over too many", e->name, shape_text,
+        return fail(r, "%s: shape %s spreads the %lld elements of its storage data/%.*s over too many", e->name,
+            shape_text,
                     (long long)held, key_length, key->u.text.data);
     if (!msagen_tensor_inside(e->dtype, e->dims, e->shape, e->stride, e->offset, bytes))
-        return fail(r, "%s: shape %s with strides %s from element %lld does not fit its storage data/%.*s of %zu bytes", e->name,
+        return fail(r, "%s: shape %s with strides %s from element %lld does not fit its storage data/%.*s of %zu bytes",
+            e->name,
                     shape_text, stride_text, (long long)e->offset, key_length, key->u.text.data, bytes);
     return true;
 }
 
 static bool is_container(const struct msagen_value *value, bool or_object)
 {
-    return value->kind == MSAGEN_PICKLE_DICT || value->kind == MSAGEN_PICKLE_LIST || value->kind == MSAGEN_PICKLE_TUPLE ||
+    return value->kind == MSAGEN_PICKLE_DICT || value->kind == MSAGEN_PICKLE_LIST
+        || value->kind == MSAGEN_PICKLE_TUPLE ||
            (or_object && value->kind == MSAGEN_PICKLE_OPAQUE);
 }
 
@@ -182,12 +189,14 @@ static void write_keys(char *text, size_t size, const char *before, const struct
             snprintf(text + used, size - used, ", ...");
             return;
         }
-        used += (size_t)snprintf(text + used, size - used, "%s%.*s", i ? ", " : "", length, shown ? key->u.text.data : "?");
+        used += (size_t)snprintf(text + used, size - used, "%s%.*s", i ? ", " : "", length,
+            shown ? key->u.text.data : "?");
     }
 }
 
 /* Sets of weights in a training file: each dict of tensors that looks like a network, wherever it lies. What looks like one but has no names,
- * a list of tensors or an object of some class with tensors inside, cannot be built from, but is a choice that a person must know of. */
+ * a list of tensors or an object of some class with tensors inside, cannot be built from, but is a choice that a person
+ * must know of. */
 enum { MAX_SETS = 16, MAX_DEPTH = 5, MAX_OBJECT_DEPTH = 40, MAX_VISITS = 1 << 24, FEW = 8 };
 
 struct set {
@@ -228,7 +237,8 @@ static bool is_named(const struct msagen_value *key, const char *const *parts, s
 static bool is_of_training(const struct msagen_value *key)
 {
     static const char *const parts[] = {"optimizer", "optimiser", "scheduler", "scaler", "exp_avg", "momentum_buffer"};
-    return is_named(key, parts, sizeof parts / sizeof *parts) || msagen_value_is(key, "opt") || msagen_value_is(key, "optim");
+    return is_named(key, parts, sizeof parts / sizeof *parts) || msagen_value_is(key, "opt")
+        || msagen_value_is(key, "optim");
 }
 
 /* Numbers that training writes down, or draws: none of them computes a mask. */
@@ -303,14 +313,16 @@ static void extend(char *to, size_t size, const char *path, const struct msagen_
     const char *dot = *path ? "." : "";
     if (!key)
         snprintf(to, size, "%s%s%zu", path, dot, index);
-    else if (key->kind == MSAGEN_PICKLE_TEXT && key->u.text.bytes < 60 && msagen_is_text(key->u.text.data, key->u.text.bytes))
+    else if (key->kind == MSAGEN_PICKLE_TEXT && key->u.text.bytes < 60
+        && msagen_is_text(key->u.text.data, key->u.text.bytes))
         snprintf(to, size, "%s%s%.*s", path, dot, (int)key->u.text.bytes, key->u.text.data);
     else
         snprintf(to, size, "%s%s?", path, dot);
 }
 
 /* Add the sets at or below a value. */
-static void find_sets(struct search *s, const struct msagen_value *value, const struct msagen_value *key, const char *path, int depth)
+static void find_sets(struct search *s, const struct msagen_value *value, const struct msagen_value *key,
+    const char *path, int depth)
 {
     if (s->visits >= MAX_VISITS)
         return;
@@ -322,7 +334,8 @@ static void find_sets(struct search *s, const struct msagen_value *value, const 
     if (!is_container(value, false))
         return;
     s->visits += 1 + value->u.list.count;
-    if (looks_like_network(value) || (key && is_known_wrapper(key) && value->kind == MSAGEN_PICKLE_DICT && holds_tensors(value)))
+    if (looks_like_network(value) || (key && is_known_wrapper(key) && value->kind == MSAGEN_PICKLE_DICT
+        && holds_tensors(value)))
         add_set(s, value, path);
     if (depth >= MAX_DEPTH)
         return;
@@ -366,7 +379,8 @@ static bool refuse_without(const struct msagen_value *root, const struct report 
     for (size_t i = 1; i < root->u.list.count; i += 2) {
         const struct msagen_value *key = root->u.list.items[i - 1], *value = root->u.list.items[i];
         if (is_known_wrapper(key) && value->kind == MSAGEN_PICKLE_OPAQUE && *msagen_pickle_class(value))
-            return fail(r, "%.*s is an object of class %.160s: expected its state_dict()", msagen_clip(key->u.text.bytes),
+            return fail(r, "%.*s is an object of class %.160s: expected its state_dict()",
+                msagen_clip(key->u.text.bytes),
                         key->u.text.data, msagen_pickle_class(value));
     }
     write_keys(keys, sizeof keys, "", root);
@@ -375,7 +389,8 @@ static bool refuse_without(const struct msagen_value *root, const struct report 
 }
 
 /* The set that is meant; `s` keeps them all. */
-static const struct msagen_value *choose_set(struct msagen_checkpoint *c, struct search *s, const struct msagen_value *root,
+static const struct msagen_value *choose_set(struct msagen_checkpoint *c, struct search *s,
+    const struct msagen_value *root,
                                              const struct report *r)
 {
     char names[400];
@@ -396,12 +411,14 @@ static const struct msagen_value *choose_set(struct msagen_checkpoint *c, struct
         if (strcmp(s->sets[i].name, r->set) == 0)
             chosen = &s->sets[i];
     if (!chosen) {
-        fail(r, "holds %zu sets of weights: %s: expected --weights-key to say which one is meant, found %.100s", s->count,
+        fail(r, "holds %zu sets of weights: %s: expected --weights-key to say which one is meant, found %.100s",
+            s->count,
              names, r->set ? r->set : "none");
         return NULL;
     }
     if (chosen->value->kind == MSAGEN_PICKLE_OPAQUE)
-        fail(r, "%s is an object of class %.160s: expected a state dict", chosen->name, msagen_pickle_class(chosen->value));
+        fail(r, "%s is an object of class %.160s: expected a state dict", chosen->name,
+            msagen_pickle_class(chosen->value));
     else if (chosen->value->kind != MSAGEN_PICKLE_DICT)
         fail(r, "%s is a list of tensors without names: expected a state dict", chosen->name);
     else {
@@ -435,7 +452,8 @@ static bool add_entry(struct msagen_checkpoint *c, const char *name, size_t leng
 }
 
 /* The tensors of the set that is meant. */
-static bool list_set(struct msagen_checkpoint *c, const struct msagen_value *dict, struct place at, const struct report *r)
+static bool list_set(struct msagen_checkpoint *c, const struct msagen_value *dict, struct place at,
+    const struct report *r)
 {
     for (size_t i = 0; i < dict->u.list.count; i += 2) {
         const struct msagen_value *key = dict->u.list.items[i], *value = dict->u.list.items[i + 1];
@@ -443,14 +461,16 @@ static bool list_set(struct msagen_checkpoint *c, const struct msagen_value *dic
         const size_t length = key->u.text.bytes;
         if (msagen_pickle_is_array(value))
             return fail(r, "%.*s is a NumPy array: expected a tensor of PyTorch (torch.from_numpy of each, then torch.save)",
-                        key->kind == MSAGEN_PICKLE_TEXT ? msagen_clip(length) : 1, key->kind == MSAGEN_PICKLE_TEXT ? name : "?");
+                        key->kind == MSAGEN_PICKLE_TEXT ? msagen_clip(length) : 1,
+                            key->kind == MSAGEN_PICKLE_TEXT ? name : "?");
         if (value->kind != MSAGEN_PICKLE_TENSOR &&
             (!holds_tensors(value) || is_of_training(key) || looks_like_network(value)))
             continue;
         if (key->kind != MSAGEN_PICKLE_TEXT)
             return fail(r, "a tensor whose name is %s: refused", msagen_pickle_kind_name(key));
         if (length == 0 || !msagen_is_text(name, length))
-            return fail(r, "a tensor's name is empty, no UTF-8 or holds control characters: %.*s", msagen_clip(length), name);
+            return fail(r, "a tensor's name is empty, no UTF-8 or holds control characters: %.*s", msagen_clip(length),
+                name);
         if (value->kind != MSAGEN_PICKLE_TENSOR)
             return fail(r, "%.*s is %s of tensors; a state dict holds tensors only", msagen_clip(length), name,
                         msagen_pickle_kind_name(value));
@@ -462,7 +482,8 @@ static bool list_set(struct msagen_checkpoint *c, const struct msagen_value *dic
 
 /* Weights of a training file that are in no set, under the names that lead to them: the importer accounts for them as for
  * those of the set. */
-static bool list_loose(struct msagen_checkpoint *c, struct search *s, const struct msagen_value *value, const char *path,
+static bool list_loose(struct msagen_checkpoint *c, struct search *s, const struct msagen_value *value,
+    const char *path,
                        struct place at, const struct report *r, int depth)
 {
     bool in_a_set = false;
@@ -486,7 +507,8 @@ static bool list_loose(struct msagen_checkpoint *c, struct search *s, const stru
     return true;
 }
 
-static bool list_tensors(struct msagen_checkpoint *c, const struct msagen_value *root, struct place at, const struct report *r)
+static bool list_tensors(struct msagen_checkpoint *c, const struct msagen_value *root, struct place at,
+    const struct report *r)
 {
     if (root->kind != MSAGEN_PICKLE_DICT)
         return fail(r, "holds %s; expected a state dict or a training file", msagen_pickle_kind_name(root));
@@ -515,7 +537,8 @@ static bool find_pickle(const struct msagen_checkpoint *c, size_t *index, const 
         if (length <= tail_length || memcmp(name + length - tail_length, tail, tail_length) != 0)
             continue;
         if (found)
-            return fail(r, "ZIP: both %.160s and %.160s: no checkpoint of torch.save", msagen_zip_entry(c->zip, *index)->name, name);
+            return fail(r, "ZIP: both %.160s and %.160s: no checkpoint of torch.save",
+                msagen_zip_entry(c->zip, *index)->name, name);
         found = true;
         *index = i;
         *prefix = name;
@@ -535,7 +558,8 @@ static bool read_note(struct msagen_checkpoint *c, const char *prefix, size_t pr
     size_t index;
     *data = NULL;
     if (prefix_length > sizeof name - 64)
-        return fail(r, "ZIP: the name of its folder has %zu bytes; expected at most %zu", prefix_length, sizeof name - 64);
+        return fail(r, "ZIP: the name of its folder has %zu bytes; expected at most %zu", prefix_length,
+            sizeof name - 64);
     const int length = snprintf(name, sizeof name, "%.*s%s", (int)prefix_length, prefix, note);
     if (length < 0 || !msagen_zip_find(c->zip, name, (size_t)length, &index))
         return true;
@@ -567,7 +591,8 @@ static bool open_pth(struct msagen_checkpoint *c, const struct report *r)
     if (!data)
         return fail(r, "%s", why);
     struct msagen_pickle *pickle = msagen_pickle_read(data, msagen_zip_entry(c->zip, index)->bytes, why, sizeof why);
-    const bool ok = pickle ? list_tensors(c, msagen_pickle_root(pickle), (struct place){prefix, prefix_length}, r) : fail(r, "%s", why);
+    const bool ok = pickle ? list_tensors(c, msagen_pickle_root(pickle), (struct place){prefix, prefix_length}, r)
+        : fail(r, "%s", why);
     msagen_pickle_free(pickle);
     free(data);
     return ok;
@@ -789,14 +814,16 @@ static void release_pages(const unsigned char *data, size_t bytes)
         madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-struct msagen_tensor *msagen_checkpoint_tensor(struct msagen_checkpoint *c, size_t index, char *error, size_t error_size)
+struct msagen_tensor *msagen_checkpoint_tensor(struct msagen_checkpoint *c, size_t index, char *error,
+    size_t error_size)
 {
     const struct report r = {c->path, NULL, error, error_size};
     const struct entry *e = &c->entries[index];
     size_t at = e->at, bytes = e->bytes;
     if (c->zip) {
         char why[MSAGEN_ERROR_BYTES];
-        const unsigned char *data = msagen_zip_verified(c->zip, e->record, c->mapped ? release_pages : NULL, why, sizeof why);
+        const unsigned char *data = msagen_zip_verified(c->zip, e->record, c->mapped ? release_pages : NULL, why,
+            sizeof why);
         if (!data) {
             fail(&r, "%s: %s", e->name, why);
             return NULL;

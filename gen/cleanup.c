@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Leaves nothing half-written behind: trees registered here go when the program ends early, also by a signal. What a killed
- * program left goes when another one next makes a temporary folder beside it: each holds a lock on its own that ends with it. */
+ * program left goes when another one next makes a temporary folder beside it: each holds a lock on its own that ends
+ * with it. */
 #define _GNU_SOURCE
 #include "host.h"
 
@@ -129,7 +130,8 @@ int msagen_cleanup_if_empty(const char *path)
     return enter(path, -1, 1);
 }
 
-/* Whether a name is one of msagen_temporary_folder's: [.]msagen-, perhaps a word and a dash, and what mkdtemp appended. */
+/* Whether a name is one of msagen_temporary_folder's: [.]msagen-, perhaps a word and a dash, and what mkdtemp appended.
+ * */
 static int is_temporary(const char *name)
 {
     name += *name == '.';

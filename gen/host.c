@@ -54,7 +54,8 @@ static int readable(const char *folder, const char *name)
     return n > 0 && (size_t)n < sizeof path && access(path, R_OK) == 0;
 }
 
-/* The folder that holds lua/, templates/, runtime/ and boards/: beside the program, installed with it, or in the source tree. */
+/* The folder that holds lua/, templates/, runtime/ and boards/: beside the program, installed with it, or in the source
+ * tree. */
 static void find_datadir(char *folder, size_t size)
 {
     const char *told = getenv("MSAGEN_DATADIR");

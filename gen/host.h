@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the C side of the host program shares: the Lua modules, how they report errors, and how files left behind are removed. */
+/* What the C side of the host program shares: the Lua modules, how they report errors, and how files left behind are
+ * removed. */
 #ifndef MSAGEN_HOST_H
 #define MSAGEN_HOST_H
 
@@ -43,7 +44,8 @@ int msagen_host_run(lua_State *L, const char *script, int argc, char **argv);
 int msagen_cleanup(const char *path);  /* register; 0, or -1: out of memory, or 64 are registered already */
 int msagen_cleanup_if_empty(const char *path); /* the same for a folder that is removed only if it is empty by then */
 int msagen_temporary_folder(char *path); /* mkdtemp, lock and register, no signal between; 0, or -1 with errno */
-void msagen_sweep(const char *folder); /* remove the temporary folders in it that killed processes of this user left; once a process */
+/* remove the temporary folders in it that killed processes of this user left; once a process */
+void msagen_sweep(const char *folder);
 void msagen_keep(const char *path);    /* forget; the path as registered */
 void msagen_cleanup_now(void);         /* remove and forget all */
 void msagen_cleanup_in_handler(void);  /* remove all, from within a signal's handler: the program must end then */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that are read: regular ones only, opened without waiting, mapped or read whole, and watched while they are in use. */
+/* Files that are read: regular ones only, opened without waiting, mapped or read whole, and watched while they are in
+ * use. */
 #define _GNU_SOURCE
 #include "infile.h"
 
@@ -69,7 +70,8 @@ int msagen_infile_open(const char *path, struct stat *st, char *error, size_t er
     return -1;
 }
 
-/* Waits for data of a pipe: 0 when there may be some, else -1 and the text. `open` says that somebody has it open to write. */
+/* Waits for data of a pipe: 0 when there may be some, else -1 and the text. `open` says that somebody has it open to
+ * write. */
 static int await(int fd, const char *path, bool open, char *error, size_t error_bytes)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -79,14 +81,17 @@ static int await(int fd, const char *path, bool open, char *error, size_t error_
     if (n > 0)
         return 0;
     if (open)
-        msagen_explain(error, error_bytes, "%s: expected a file, or a pipe with data, found a pipe silent for %d seconds", path, SILENCE_MS / 1000);
+        msagen_explain(error, error_bytes,
+            "%s: expected a file, or a pipe with data, found a pipe silent for %d seconds", path, SILENCE_MS / 1000);
     else
-        msagen_explain(error, error_bytes, "%s: expected a file, or a pipe with data, found a pipe that nobody writes to", path);
+        msagen_explain(error, error_bytes,
+            "%s: expected a file, or a pipe with data, found a pipe that nobody writes to", path);
     return -1;
 }
 
 /* Appends what fd holds, up to one byte more than `most`. */
-static unsigned char *read_to_end(int fd, const char *path, size_t room, size_t most, bool pipe, size_t *bytes, char *error, size_t error_bytes)
+static unsigned char *read_to_end(int fd, const char *path, size_t room, size_t most, bool pipe, size_t *bytes,
+    char *error, size_t error_bytes)
 {
     unsigned char *data = malloc(room);
     size_t used = 0;
@@ -146,11 +151,13 @@ struct msagen_buffer *msagen_infile_read(const char *path, size_t most, bool pip
     const bool pipe = S_ISFIFO(st.st_mode);
     if (!pipe && !S_ISREG(st.st_mode)) {
         close(fd);
-        return msagen_tensor_refuse(error, error_bytes, "%s: expected a file or a pipe, found %s", path, kind_of(st.st_mode));
+        return msagen_tensor_refuse(error, error_bytes, "%s: expected a file or a pipe, found %s", path,
+            kind_of(st.st_mode));
     }
     if (st.st_size > 0 && (size_t)st.st_size > most) {
         close(fd);
-        return msagen_tensor_refuse(error, error_bytes, "%s: expected at most %zu MiB, found %zu", path, most >> 20, (size_t)st.st_size >> 20);
+        return msagen_tensor_refuse(error, error_bytes, "%s: expected at most %zu MiB, found %zu", path, most >> 20,
+            (size_t)st.st_size >> 20);
     }
     size_t bytes;
     unsigned char *data = read_to_end(fd, path, (size_t)st.st_size + 4096, most, pipe, &bytes, error, error_bytes);
@@ -173,12 +180,14 @@ static void say(const char *text)
     (void)written;
 }
 
-/* A page of a map that the file no longer has, or that the disk does not give. Anything else is a fault of the program. */
+/* A page of a map that the file no longer has, or that the disk does not give. Anything else is a fault of the program.
+ * */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
     (void)context;
     const struct map *m = maps;
-    while (m && ((uintptr_t)info->si_addr < (uintptr_t)m->data || (uintptr_t)info->si_addr - (uintptr_t)m->data >= m->bytes))
+    while (m && ((uintptr_t)info->si_addr < (uintptr_t)m->data
+        || (uintptr_t)info->si_addr - (uintptr_t)m->data >= m->bytes))
         m = m->next;
     if (!m) {
         signal(number, SIG_DFL);
@@ -224,13 +233,15 @@ static void release_map(struct msagen_buffer *b)
     free(b);
 }
 
-/* The clock of files ticks a few milliseconds at a time: a file written just now could be written again without its time showing it. */
+/* The clock of files ticks a few milliseconds at a time: a file written just now could be written again without its
+ * time showing it. */
 static void settle(struct map *m)
 {
     struct timespec now;
     for (int tries = 0; tries < 4; ++tries) {
         clock_gettime(CLOCK_REALTIME, &now);
-        const long long age = (long long)(now.tv_sec - m->opened.st_mtim.tv_sec) * 1000000000 + (now.tv_nsec - m->opened.st_mtim.tv_nsec);
+        const long long age = (long long)(now.tv_sec - m->opened.st_mtim.tv_sec) * 1000000000
+            + (now.tv_nsec - m->opened.st_mtim.tv_nsec);
         if (age < 0 || age > TICK_NS)
             return;
         nanosleep(&(struct timespec){0, TICK_NS}, NULL);
@@ -285,7 +296,8 @@ bool msagen_buffer_changed(const struct msagen_buffer *buffer)
         return false;
     const struct map *m = root->owner;
     struct stat now;
-    return fstat(m->fd, &now) != 0 || now.st_size != m->opened.st_size || now.st_mtim.tv_sec != m->opened.st_mtim.tv_sec ||
+    return fstat(m->fd, &now) != 0 || now.st_size != m->opened.st_size
+        || now.st_mtim.tv_sec != m->opened.st_mtim.tv_sec ||
            now.st_mtim.tv_nsec != m->opened.st_mtim.tv_nsec;
 }
 
@@ -300,7 +312,8 @@ void msagen_tensor_forget(const struct msagen_tensor *t)
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const uintptr_t base = (uintptr_t)map->data;
     const uintptr_t from = ((uintptr_t)msagen_tensor_element(t, 0) - base) / page * page;
-    uintptr_t to = ((uintptr_t)msagen_tensor_element(t, reach) - base + msagen_dtype_bytes(t->dtype) + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)msagen_tensor_element(t, reach) - base + msagen_dtype_bytes(t->dtype) + page
+        - 1) / page * page;
     if (to > map->bytes)
         to = map->bytes;
     madvise((char *)(uintptr_t)map->data + from, to - from, MADV_DONTNEED);

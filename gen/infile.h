@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that are read: regular ones only, opened without waiting, mapped or read whole, and watched while they are in use. */
+/* Files that are read: regular ones only, opened without waiting, mapped or read whole, and watched while they are in
+ * use. */
 #ifndef MSAGEN_INFILE_H
 #define MSAGEN_INFILE_H
 

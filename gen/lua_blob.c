@@ -153,7 +153,8 @@ static void push_segments(lua_State *L, const struct msagen_blob *b)
     }
 }
 
-/* blob:close{model_hash = hex or nil} -> {bytes, sha256 = the file's, model_hash = hex, segments = {{name, offset, bytes, crc}, ...}} */
+/* blob:close{model_hash = hex or nil} -> {bytes, sha256 = the file's, model_hash = hex, segments = {{name, offset,
+ * bytes, crc}, ...}} */
 static int blob_close(lua_State *L)
 {
     char error[ERROR_TEXT], hex[65];

@@ -13,7 +13,8 @@
  *   c:verify()          checks the CRC of all that was not checked yet
  *   c:sha256()          lower-case hex of the whole file, after verify(); worked out once
  *   c:unchanged()       refuses a file whose size or time of change is not what it was when it was opened
- *   c:confirm()         the same, and one whose bytes are not what sha256() told: what was read in between is what was hashed
+ *   c:confirm()         the same, and one whose bytes are not what sha256() told: what was read in between is what was
+ * hashed
  *   c:forget()          gives the memory pages of the whole file back; they come again when they are read
  *   c:close()           before its time; tensors stay valid */
 #include "checkpoint.h"
@@ -137,7 +138,8 @@ static int checkpoint_forget(lua_State *L)
 
 static int refuse_change(lua_State *L)
 {
-    return msagen_fail(L, "%s: expected a file that stays as it is, found it changed while it was read: try again when it is written",
+    return msagen_fail(L,
+        "%s: expected a file that stays as it is, found it changed while it was read: try again when it is written",
                        msagen_checkpoint_path(check(L)));
 }
 
@@ -193,7 +195,8 @@ static int checkpoint_index(lua_State *L)
 int luaopen_msagen_checkpoint(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"names", checkpoint_names},   {"has", checkpoint_has},     {"tensor", checkpoint_tensor}, {"verify", checkpoint_verify},
+        {"names", checkpoint_names},   {"has", checkpoint_has},     {"tensor", checkpoint_tensor},
+            {"verify", checkpoint_verify},
         {"sha256", checkpoint_sha256}, {"close", checkpoint_close}, {"unchanged", checkpoint_unchanged},
         {"confirm", checkpoint_confirm}, {"forget", checkpoint_forget}, {NULL, NULL},
     };

@@ -10,7 +10,8 @@
 #include "msa_arith.h"
 #include "msa_runtime.h"
 
-/* The argument as dense floats, where it lies or in memory that Lua collects; shape[0..1] are its rows and the width of one. */
+/* The argument as dense floats, where it lies or in memory that Lua collects; shape[0..1] are its rows and the width of
+ * one. */
 static const float *matrix(lua_State *L, int arg, size_t shape[2])
 {
     const struct msagen_tensor *t = msagen_tensor_check(L, arg);
@@ -109,7 +110,8 @@ static const float *field_matrix(lua_State *L, const char *name, size_t count)
     return p;
 }
 
-/* reference.attention(q, k, v, {heads, tile, count [, side | height, width, row, place, rel_h, rel_w, k_pad, v_pad]}) */
+/* reference.attention(q, k, v, {heads, tile, count [, side | height, width, row, place, rel_h, rel_w, k_pad, v_pad]})
+ * */
 static int attention(lua_State *L)
 {
     size_t q[2], k[2], v[2];
@@ -117,14 +119,17 @@ static int attention(lua_State *L)
     lua_settop(L, 4);
     const float *pq = matrix(L, 1, q), *pk = matrix(L, 2, k), *pv = matrix(L, 3, v);
     luaL_argcheck(L, k[0] == v[0] && k[1] == q[1] && v[1] == q[1], 2, "k and v alike and as wide as q expected");
-    const size_t heads = field(L, "heads", 0, 1 << 20), tile = field(L, "tile", 0, 1 << 24), count = field(L, "count", 0, INT32_MAX);
+    const size_t heads = field(L, "heads", 0, 1 << 20), tile = field(L, "tile", 0, 1 << 24),
+        count = field(L, "count", 0, INT32_MAX);
     const size_t side = field(L, "side", 0, 4096);
-    struct msagen_grid grid = {field(L, "height", (lua_Integer)side, 4096), field(L, "width", (lua_Integer)side, 4096), 0, NULL, NULL, NULL, NULL, NULL};
+    struct msagen_grid grid = {field(L, "height", (lua_Integer)side, 4096), field(L, "width", (lua_Integer)side, 4096),
+        0, NULL, NULL, NULL, NULL, NULL};
     grid.row = field(L, "row", (lua_Integer)grid.width, 4096);
     luaL_argcheck(L, heads > 0 && q[1] % heads == 0 && tile > 0, 4, "heads, tile out of range");
     const size_t places = grid.height * grid.width, d = q[1] / heads;
     if (places > 0) {
-        luaL_argcheck(L, grid.row > 0 && grid.row <= grid.width && k[0] % grid.row == 0 && k[0] / grid.row <= grid.height, 4, "keys that fill rows of the grid expected");
+        luaL_argcheck(L, grid.row > 0 && grid.row <= grid.width && k[0] % grid.row == 0
+            && k[0] / grid.row <= grid.height, 4, "keys that fill rows of the grid expected");
         grid.rel_h = field_matrix(L, "rel_h", (2 * grid.height - 1) * d);
         grid.rel_w = field_matrix(L, "rel_w", (2 * grid.width - 1) * d);
         grid.k_pad = field_matrix(L, "k_pad", q[1]);
@@ -144,7 +149,8 @@ static int attention(lua_State *L)
             lua_pop(L, 1);
         }
     }
-    if (of_class(L)->attention(pq, pk, pv, result(L, q[0], q[1]), q[0], k[0], q[1], heads, tile, count, places > 0 ? &grid : NULL) != 0)
+    if (of_class(L)->attention(pq, pk, pv, result(L, q[0], q[1]), q[0], k[0], q[1], heads, tile, count,
+        places > 0 ? &grid : NULL) != 0)
         return msagen_fail(L, "reference: out of memory");
     return 1;
 }
@@ -302,8 +308,10 @@ static int crc32c(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values}, {"layernorm", layernorm}, {"attention", attention},
-    {"gelu", gelu}, {"relu", relu}, {"add", add}, {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked}, {"packed", packed},
+static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values},
+    {"layernorm", layernorm}, {"attention", attention},
+    {"gelu", gelu}, {"relu", relu}, {"add", add}, {"features", features}, {"position", position}, {"rows", rows},
+        {"beside", beside}, {"stacked", stacked}, {"packed", packed},
     {"crc32c", crc32c}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)

@@ -41,7 +41,8 @@ static int run(lua_State *L)
     static const char *const names[] = {"returned", "refused", "time", "memory", "failed"};
     char error[MSAGEN_ERROR_BYTES];
     luaL_checktype(L, 1, LUA_TTABLE);
-    struct msagen_sandbox s = {.milliseconds = (unsigned)integer_field(L, "milliseconds"), .bytes = (size_t)integer_field(L, "bytes"),
+    struct msagen_sandbox s = {.milliseconds = (unsigned)integer_field(L, "milliseconds"),
+        .bytes = (size_t)integer_field(L, "bytes"),
                                .result_bytes = (size_t)integer_field(L, "result_bytes")};
     struct msagen_plain *argument = new_plain(L), *result = new_plain(L);
     lua_getfield(L, 1, "argument");

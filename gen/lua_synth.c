@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.synth: write(path, {{name=, shape=}, ...}, seed [, progress]); tensor(name, shape, seed); image(side, seed). */
+/* msagen.synth: write(path, {{name=, shape=}, ...}, seed [, progress]); tensor(name, shape, seed); image(side, seed).
+ * */
 #include "host.h"
 #include "synth.h"
 

@@ -160,7 +160,8 @@ static int tensor_permute(lua_State *L)
     const struct msagen_tensor *t = msagen_tensor_check(L, 1);
     int64_t wanted[MSAGEN_MAX_DIMS] = {0};
     int order[MSAGEN_MAX_DIMS];
-    luaL_argcheck(L, check_integers(L, 2, wanted) == t->dims, 2, "as many entries as the tensor has dimensions expected");
+    luaL_argcheck(L, check_integers(L, 2, wanted) == t->dims, 2,
+        "as many entries as the tensor has dimensions expected");
     for (int i = 0; i < t->dims; ++i)
         order[i] = wanted[i] >= 1 && wanted[i] <= t->dims ? (int)wanted[i] - 1 : -1;
     return push_or_fail(L, msagen_tensor_permute(t, order, error, sizeof error), error);
@@ -233,7 +234,8 @@ static int tensor_resample_linear(lua_State *L)
 
 static void push_number(lua_State *L, const struct msagen_tensor *t, double value)
 {
-    const int real = t->dtype == MSAGEN_F32 || t->dtype == MSAGEN_F64 || t->dtype == MSAGEN_F16 || t->dtype == MSAGEN_BF16;
+    const int real = t->dtype == MSAGEN_F32 || t->dtype == MSAGEN_F64 || t->dtype == MSAGEN_F16
+        || t->dtype == MSAGEN_BF16;
     if (!real && fabs(value) <= 0x1p53)
         lua_pushinteger(L, (lua_Integer)value);
     else

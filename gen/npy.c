@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NPY files (versions 1 to 3), read in place and written. The header is a Python dictionary literal of three known keys. */
+/* NPY files (versions 1 to 3), read in place and written. The header is a Python dictionary literal of three known
+ * keys. */
 #include "npy.h"
 
 #include "infile.h"
@@ -207,7 +208,8 @@ struct msagen_tensor *msagen_npy_parse(struct msagen_buffer *file, const char *n
     const size_t at = start + (size_t)length;
     const int64_t bytes = data_bytes(&h);
     if (bytes < 0 || (uint64_t)bytes != file->bytes - at) {
-        snprintf(error, error_bytes, "%s: NPY data: %s%llu bytes expected, found %zu", name, bytes < 0 ? "more than " : "",
+        snprintf(error, error_bytes, "%s: NPY data: %s%llu bytes expected, found %zu", name,
+            bytes < 0 ? "more than " : "",
                  bytes < 0 ? (unsigned long long)INT64_MAX / 16 : (unsigned long long)bytes, file->bytes - at);
         return NULL;
     }

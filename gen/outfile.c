@@ -41,7 +41,8 @@ static void outfile_free(struct msagen_outfile *f)
     free(f);
 }
 
-/* Opens f->target itself where renaming would replace something that is no file; 0 if the target is a file or not there. */
+/* Opens f->target itself where renaming would replace something that is no file; 0 if the target is a file or not
+ * there. */
 static int open_special(struct msagen_outfile *f)
 {
     struct stat st;

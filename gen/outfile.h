@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file written in a temporary folder beside its target, synchronised, and renamed when complete: nobody ever sees half of it. */
+/* A file written in a temporary folder beside its target, synchronised, and renamed when complete: nobody ever sees
+ * half of it. */
 #ifndef MSAGEN_OUTFILE_H
 #define MSAGEN_OUTFILE_H
 
@@ -30,7 +31,8 @@ int msagen_outfile_failed(const struct msagen_outfile *f);
 /* SHA-256 over all bytes as the file has them now; 0, or -1 where they cannot be read, which finish reports then. */
 int msagen_outfile_hash(struct msagen_outfile *f, unsigned char digest[32]);
 
-/* Synchronises, renames to the target and frees f. 0; or -1 with a text, the temporary file gone and the target as it was. */
+/* Synchronises, renames to the target and frees f. 0; or -1 with a text, the temporary file gone and the target as it
+ * was. */
 int msagen_outfile_finish(struct msagen_outfile *f, char *error, size_t error_bytes);
 
 /* Removes the temporary file and frees f; NULL is allowed. */

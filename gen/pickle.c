@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pickle.c - what a pickle of torch.save says, read as data: nothing is executed.
- * A pickle is a program for a stack machine. This one knows the opcodes that build plain data, and a fixed list of names;
+ * A pickle is a program for a stack machine. This one knows the opcodes that build plain data, and a fixed list of
+ * names;
  * "calling" a name yields a value that describes the result. Everything else is refused. */
 #include "pickle.h"
 
@@ -162,11 +163,14 @@ static const struct msagen_pickle_global globals[] = {
 
 /* Modules whose classes no honest file mentions: a pickle that does means to run something. */
 static const char *const suspect[] = {
-    "builtins", "__builtin__", "os", "posix", "nt", "subprocess", "sys", "importlib", "runpy", "pickle", "cPickle", "ctypes", "socket",
-    "shutil", "pty", "code", "marshal", "multiprocessing", "threading", "types", "inspect", "commands", "webbrowser", "platform",
+    "builtins", "__builtin__", "os", "posix", "nt", "subprocess", "sys", "importlib", "runpy", "pickle", "cPickle",
+        "ctypes", "socket",
+    "shutil", "pty", "code", "marshal", "multiprocessing", "threading", "types", "inspect", "commands", "webbrowser",
+        "platform",
 };
 
-/* Opcodes that are known and refused. The text opcodes of protocol 0 are among them: torch.save writes protocol 2 unless told. */
+/* Opcodes that are known and refused. The text opcodes of protocol 0 are among them: torch.save writes protocol 2
+ * unless told. */
 static const struct {
     unsigned char code;
     const char *name;
@@ -365,7 +369,8 @@ static bool append(struct reader *r, struct msagen_value *list, struct msagen_va
     return true;
 }
 
-static struct msagen_value *new_list(struct reader *r, enum msagen_pickle_kind kind, struct msagen_value **items, size_t count)
+static struct msagen_value *new_list(struct reader *r, enum msagen_pickle_kind kind, struct msagen_value **items,
+    size_t count)
 {
     struct msagen_value *value = new_value(r, kind);
     if (!value || count == 0)
@@ -393,7 +398,8 @@ static bool push_text(struct reader *r, enum msagen_pickle_kind kind, int length
     if (!take_unsigned(r, length_bytes, &length))
         return false;
     if (length > r->bytes - r->at)
-        return FAIL(r, "byte %zu: a text of %llu bytes, where %zu are left: truncated", r->at, (unsigned long long)length,
+        return FAIL(r, "byte %zu: a text of %llu bytes, where %zu are left: truncated", r->at,
+            (unsigned long long)length,
                     r->bytes - r->at);
     if (!take(r, (size_t)length, &data))
         return false;
@@ -451,7 +457,8 @@ static bool is_suspect(const char *module, size_t length)
 }
 
 /* A class that is not in the list, described by its names. */
-static const struct msagen_pickle_global *foreign_class(struct reader *r, const char *module, size_t module_length, const char *name,
+static const struct msagen_pickle_global *foreign_class(struct reader *r, const char *module, size_t module_length,
+    const char *name,
                                                         size_t name_length)
 {
     struct msagen_pickle_global *global = allocate(r, sizeof *global);
@@ -462,11 +469,13 @@ static const struct msagen_pickle_global *foreign_class(struct reader *r, const 
     full[module_length] = '.';
     memcpy(full + module_length + 1, name, name_length);
     full[module_length + 1 + name_length] = '\0';
-    *global = (struct msagen_pickle_global){.module = "", .name = "", .meaning = FOREIGN_CLASS, .dtype = -1, .full = full};
+    *global = (struct msagen_pickle_global){.module = "", .name = "", .meaning = FOREIGN_CLASS, .dtype = -1,
+        .full = full};
     return global;
 }
 
-static bool find_global(struct reader *r, const char *module, size_t module_length, const char *name, size_t name_length,
+static bool find_global(struct reader *r, const char *module, size_t module_length, const char *name,
+    size_t name_length,
                         const struct msagen_pickle_global **global)
 {
     for (size_t i = 0; i < sizeof globals / sizeof *globals; ++i)
@@ -475,7 +484,8 @@ static bool find_global(struct reader *r, const char *module, size_t module_leng
             return true;
         }
     const bool is_class = name_length > 0 && isupper((unsigned char)name[0]);
-    if (is_class && !is_suspect(module, module_length) && msagen_is_text(module, module_length) && msagen_is_text(name, name_length)) {
+    if (is_class && !is_suspect(module, module_length) && msagen_is_text(module, module_length)
+        && msagen_is_text(name, name_length)) {
         *global = foreign_class(r, module, module_length, name, name_length);
         return *global != NULL;
     }
@@ -486,7 +496,8 @@ static bool find_global(struct reader *r, const char *module, size_t module_leng
                 msagen_clip(name_length), name);
 }
 
-static bool push_global(struct reader *r, const char *module, size_t module_length, const char *name, size_t name_length)
+static bool push_global(struct reader *r, const char *module, size_t module_length, const char *name,
+    size_t name_length)
 {
     const struct msagen_pickle_global *global = NULL;
     if (!find_global(r, module, module_length, name, name_length, &global))
@@ -596,7 +607,8 @@ static struct msagen_value *new_dict(struct reader *r, struct msagen_value **ite
     return dict;
 }
 
-static struct msagen_value *call(struct reader *r, const struct msagen_value *callee, const struct msagen_value *arguments)
+static struct msagen_value *call(struct reader *r, const struct msagen_value *callee,
+    const struct msagen_value *arguments)
 {
     if (callee->kind != MSAGEN_PICKLE_GLOBAL || arguments->kind != MSAGEN_PICKLE_TUPLE) {
         FAIL(r, "byte %zu: malformed: calls %s with %s", r->at - 1, msagen_pickle_kind_name(callee),
@@ -694,7 +706,8 @@ static bool build(struct reader *r)
     if (!need(r, 2))
         return false;
     struct msagen_value *object = top(r, 1);
-    if (object->kind != MSAGEN_PICKLE_DICT && object->kind != MSAGEN_PICKLE_LIST && object->kind != MSAGEN_PICKLE_TENSOR &&
+    if (object->kind != MSAGEN_PICKLE_DICT && object->kind != MSAGEN_PICKLE_LIST
+        && object->kind != MSAGEN_PICKLE_TENSOR &&
         object->kind != MSAGEN_PICKLE_OPAQUE)
         return FAIL(r, "byte %zu: malformed: gives a state to %s", r->at - 1, msagen_pickle_kind_name(object));
     if (object->kind == MSAGEN_PICKLE_OPAQUE && !append(r, object, top(r, 0)))
@@ -745,7 +758,8 @@ static bool refuse_opcode(struct reader *r, unsigned char code)
 {
     for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i)
         if (refused[i].code == code)
-            return FAIL(r, "byte %zu: opcode %s (0x%02x), which no checkpoint needs: refused", r->at - 1, refused[i].name,
+            return FAIL(r, "byte %zu: opcode %s (0x%02x), which no checkpoint needs: refused", r->at - 1,
+                refused[i].name,
                         code);
     return FAIL(r, "byte %zu: unknown opcode 0x%02x: refused", r->at - 1, code);
 }

@@ -24,7 +24,8 @@ enum msagen_pickle_kind {
     MSAGEN_PICKLE_GLOBAL,       /* a known class or function, by name */
     MSAGEN_PICKLE_STORAGE,
     MSAGEN_PICKLE_TENSOR,
-    MSAGEN_PICKLE_OPAQUE        /* well-formed and of no interest by itself: numpy scalars, paths, sets, huge integers, objects of any class */
+    /* well-formed and of no interest by itself: numpy scalars, paths, sets, huge integers, objects of any class */
+    MSAGEN_PICKLE_OPAQUE
 };
 
 struct msagen_pickle_global;
@@ -40,7 +41,8 @@ struct msagen_value {
             size_t bytes;
         } text;                 /* TEXT, BYTES */
         struct {
-            struct msagen_value **items;    /* DICT: key, value, key, value, ... in order of insertion; OPAQUE: what it was given */
+            /* DICT: key, value, key, value, ... in order of insertion; OPAQUE: what it was given */
+            struct msagen_value **items;
             size_t count, room;
             const struct msagen_pickle_global *of;      /* OPAQUE: its class or the function that made it, or NULL */
         } list;                 /* TUPLE, LIST, DICT, OPAQUE */
@@ -61,14 +63,16 @@ struct msagen_value {
 struct msagen_pickle;
 
 /* Read a pickle of protocol 2 to 5; data must outlive the result. NULL and a text in error for everything else: an opcode
- * or a function that no checkpoint needs, a malformed or truncated stream, one that exceeds the limits above, one that is nothing
+ * or a function that no checkpoint needs, a malformed or truncated stream, one that exceeds the limits above, one that
+ * is nothing
  * but an object. Objects of unknown classes inside are OPAQUE: no code of theirs is known here, let alone executed. */
 struct msagen_pickle *msagen_pickle_read(const void *data, size_t bytes, char *error, size_t error_size);
 void msagen_pickle_free(struct msagen_pickle *pickle);
 
 const struct msagen_value *msagen_pickle_root(const struct msagen_pickle *pickle);
 
-/* The tensor's element type as an enum msagen_dtype, or -1 with *name set to what it is called ("torch.ComplexFloatStorage"). */
+/* The tensor's element type as an enum msagen_dtype, or -1 with *name set to what it is called
+ * ("torch.ComplexFloatStorage"). */
 int msagen_pickle_dtype(const struct msagen_value *tensor, const char **name);
 
 /* Bytes of one element of a storage as its pickle declares it; 0: unknown. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plain data between two Lua states, as bytes: a letter for the kind, then the value; a table is its pairs up to an 'e'. */
+/* Plain data between two Lua states, as bytes: a letter for the kind, then the value; a table is its pairs up to an
+ * 'e'. */
 #include "plain.h"
 
 #include "explain.h"
@@ -25,7 +26,8 @@ struct encoder {
 
 static int refuse(struct encoder *e, const char *expected, const char *found)
 {
-    msagen_explain(e->error, e->error_bytes, "%s%sexpected %s, found %s", e->path, e->path_bytes ? ": " : "", expected, found);
+    msagen_explain(e->error, e->error_bytes, "%s%sexpected %s, found %s", e->path, e->path_bytes ? ": " : "", expected,
+        found);
     return -1;
 }
 
@@ -107,9 +109,11 @@ static int encode_table(struct encoder *e, int index, int depth)
         if (++e->entries > MOST_ENTRIES)
             return refuse(e, "a result of at most 200000 values", "more");
         if (kind != LUA_TSTRING && kind != LUA_TNUMBER)
-            return refuse(e, "texts and numbers for keys", kind == LUA_TTABLE ? "a table" : kind == LUA_TBOOLEAN ? "true or false" : "a function");
+            return refuse(e, "texts and numbers for keys", kind == LUA_TTABLE ? "a table" : kind == LUA_TBOOLEAN
+                ? "true or false" : "a function");
         const size_t before = enter(e, key);
-        if ((kind == LUA_TSTRING ? encode_string(e, key) : encode_number(e, key)) != 0 || encode_value(e, key + 1, depth + 1) != 0)
+        if ((kind == LUA_TSTRING ? encode_string(e, key) : encode_number(e, key)) != 0
+            || encode_value(e, key + 1, depth + 1) != 0)
             return -1;
         e->path[before] = '\0';
         e->path_bytes = before;
@@ -137,7 +141,8 @@ static int encode_value(struct encoder *e, int index, int depth)
     }
 }
 
-int msagen_plain_encode(lua_State *L, int index, const struct msagen_plain_limits *limits, struct msagen_plain *out, char *error,
+int msagen_plain_encode(lua_State *L, int index, const struct msagen_plain_limits *limits, struct msagen_plain *out,
+    char *error,
                         size_t error_bytes)
 {
     struct encoder e = {.L = L, .limits = limits, .out = out, .error = error, .error_bytes = error_bytes};
@@ -172,7 +177,8 @@ static int decode_table(struct decoder *d, int depth)
         if (decode_value(d, depth + 1) != 0)
             return -1;
         const int kind = lua_type(d->L, -1);
-        if ((kind != LUA_TSTRING && kind != LUA_TNUMBER) || (kind == LUA_TNUMBER && isnan(lua_tonumber(d->L, -1))) || decode_value(d, depth + 1) != 0)
+        if ((kind != LUA_TSTRING && kind != LUA_TNUMBER) || (kind == LUA_TNUMBER && isnan(lua_tonumber(d->L, -1)))
+            || decode_value(d, depth + 1) != 0)
             return -1;
         lua_rawset(d->L, -3);
     }

@@ -18,8 +18,10 @@ struct msagen_plain_limits {
 };
 
 /* Appends the value at `index`; metatables are ignored. 0; or -1 and a text that names the field within the value, what was
- * expected and what was found, such as "memories[2].bytes: expected ..., found a function". Needs memory but for Lua's. */
-int msagen_plain_encode(lua_State *L, int index, const struct msagen_plain_limits *limits, struct msagen_plain *out, char *error,
+ * expected and what was found, such as "memories[2].bytes: expected ..., found a function". Needs memory but for Lua's.
+ * */
+int msagen_plain_encode(lua_State *L, int index, const struct msagen_plain_limits *limits, struct msagen_plain *out,
+    char *error,
                         size_t error_bytes);
 
 /* Pushes the value. 0, or -1 where the bytes are no encoding. Raises Lua's error when memory runs out. */

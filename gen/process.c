@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starting another program. posix_spawn cannot tie its life to ours, so that a runner went on for hours behind a killed msagen. */
+/* Starting another program. posix_spawn cannot tie its life to ours, so that a runner went on for hours behind a killed
+ * msagen. */
 #define _GNU_SOURCE
 #include "process.h"
 

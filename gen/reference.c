@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The naive kernels of a class of arithmetic: the definition in plain loops, in no way shaped like the generated ones.
- * Compiled once for each class: reference_muladd.c includes this file; reference_native.c does for this machine's own multiply-adds. */
+ * Compiled once for each class: reference_muladd.c includes this file; reference_native.c does for this machine's own
+ * multiply-adds. */
 #include "reference.h"
 
 #include <float.h>
@@ -46,7 +47,8 @@ static void chains(const float *restrict x, const float *restrict p, float *rest
     memcpy(sum, chain, sizeof chain);
 }
 
-static int reference_linear(const float *x, const float *w, const float *bias, const float *first, int packed, float *y, size_t M, size_t N, size_t K)
+static int reference_linear(const float *x, const float *w, const float *bias, const float *first, int packed, float *y,
+    size_t M, size_t N, size_t K)
 {
     float *panel = malloc((K > 0 ? K : 1) * 16 * sizeof *panel);
     if (!panel)
@@ -81,7 +83,8 @@ static float tree_sum(const float p[16])
     return t[0];
 }
 
-static void reference_layernorm(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t M, size_t C)
+static void reference_layernorm(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t M,
+    size_t C)
 {
     for (size_t m = 0; m < M; ++m) {
         float part[16] = {0};
@@ -128,8 +131,10 @@ static float dot(const float *a, const float *b, size_t d, float sum)
     return sum;
 }
 
-/* The places without keys, as one more tile: those right of the keys row by row, then the rows below. They share key and value. */
-static void attend_padding(struct state *t, const float *q, const float *k_pad, const float *v_pad, size_t d, size_t rows, const struct msagen_grid *g,
+/* The places without keys, as one more tile: those right of the keys row by row, then the rows below. They share key
+ * and value. */
+static void attend_padding(struct state *t, const float *q, const float *k_pad, const float *v_pad, size_t d,
+    size_t rows, const struct msagen_grid *g,
                            const float *by_row, const float *by_column)
 {
     const float same = dot(q, k_pad, d, 0.0f);
@@ -146,7 +151,8 @@ static void attend_padding(struct state *t, const float *q, const float *k_pad, 
         t->acc[c] = msa_fma(weight, v_pad[c], t->acc[c] * alpha);
 }
 
-static void attend(struct state *t, const float *q, const float *k, const float *v, size_t N, size_t C, size_t d, size_t tile, size_t count,
+static void attend(struct state *t, const float *q, const float *k, const float *v, size_t N, size_t C, size_t d,
+    size_t tile, size_t count,
                    const struct msagen_grid *g, const float *by_row, const float *by_column)
 {
     t->top = -FLT_MAX;
@@ -180,10 +186,12 @@ static void relative(const float *q, const float *table, size_t at, size_t lengt
     }
 }
 
-static int reference_attention(const float *q, const float *k, const float *v, float *out, size_t M, size_t N, size_t C, size_t heads, size_t tile, size_t count,
+static int reference_attention(const float *q, const float *k, const float *v, float *out, size_t M, size_t N, size_t C,
+    size_t heads, size_t tile, size_t count,
                                const struct msagen_grid *grid)
 {
-    const size_t d = C / heads, places = grid ? grid->height * grid->width : 0, sides = grid ? grid->height + grid->width : 0;
+    const size_t d = C / heads, places = grid ? grid->height * grid->width : 0,
+        sides = grid ? grid->height + grid->width : 0;
     float *work = malloc(((tile > places ? tile : places) + 2 * d + sides) * sizeof *work);
     if (!work)
         return -1;
@@ -202,7 +210,8 @@ static int reference_attention(const float *q, const float *k, const float *v, f
                 scaled[c] = qh[c] * scale;
             attend(&t, scaled, k + h * d, v + h * d, N, C, d, tile, count, grid, positions ? by_row : NULL, by_column);
             if (grid && grid->k_pad)
-                attend_padding(&t, scaled, grid->k_pad + h * d, grid->v_pad + h * d, d, N / grid->row, grid, positions ? by_row : NULL, by_column);
+                attend_padding(&t, scaled, grid->k_pad + h * d, grid->v_pad + h * d, d, N / grid->row, grid,
+                    positions ? by_row : NULL, by_column);
             for (size_t c = 0; c < d; ++c)
                 out[m * C + h * d + c] = t.acc[c] / t.total;
         }
@@ -215,7 +224,8 @@ static void reference_features(const float *xy, size_t count, const float *gauss
     const size_t half = E / 2;
     for (size_t i = 0; i < count; ++i)
         for (size_t k = 0; k < half; ++k) {
-            const float angle = msa_fma(xy[2 * i + 1], gaussian[half + k], xy[2 * i] * gaussian[k]) * 6.28318530717958648f;
+            const float angle = msa_fma(xy[2 * i + 1], gaussian[half + k],
+                xy[2 * i] * gaussian[k]) * 6.28318530717958648f;
             out[i * E + k] = msa_sin(angle);
             out[i * E + half + k] = msa_cos(angle);
         }

@@ -10,11 +10,13 @@
 /* x (n) = the self-test's pattern from place `first` on: uniform in [-1, 1), the same on every machine. */
 void msagen_reference_pattern(uint32_t first, size_t n, float *x);
 
-/* A grid of height x width places, of which the first rows and `row` columns have keys, row by row, and the rest is padding. */
+/* A grid of height x width places, of which the first rows and `row` columns have keys, row by row, and the rest is
+ * padding. */
 struct msagen_grid {
     size_t height, width, row;
     const size_t *place;          /* (M): y * width + x of each query */
-    const float *rel_h, *rel_w;   /* decomposed relative positions, (2 height - 1, d) and (2 width - 1, d), d the width of a head; NULL for none */
+    /* decomposed relative positions, (2 height - 1, d) and (2 width - 1, d), d the width of a head; NULL for none */
+    const float *rel_h, *rel_w;
     const float *k_pad, *v_pad;   /* (C): key and value of each place that is padding; NULL: it does not count */
 };
 
@@ -25,9 +27,11 @@ struct msagen_reference {
     const char *arithmetic; /* the class */
 
     /* y (M,N) = x (M,K) w^T + bias, w (N,K); each sum starts from first (M,N), or from +0 where that is NULL, and takes k in order;
-     * bias (N), added last, may be NULL. With `packed`, weights below 2^-60 count as 0, as the packer has them; without, w is no weight.
+     * bias (N), added last, may be NULL. With `packed`, weights below 2^-60 count as 0, as the packer has them;
+     * without, w is no weight.
      * Returns 0, or -1: out of memory. */
-    int (*linear)(const float *x, const float *w, const float *bias, const float *first, int packed, float *y, size_t M, size_t N, size_t K);
+    int (*linear)(const float *x, const float *w, const float *bias, const float *first, int packed, float *y, size_t M,
+        size_t N, size_t K);
 
     /* y (M,C) = layer norm of x; gamma, beta (C). y may be x. */
     void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t M, size_t C);
@@ -36,7 +40,8 @@ struct msagen_reference {
      *   tile     keys at a time; count <= N: keys that weigh anything
      *   grid     NULL, or where keys and queries stand and what r is
      * Returns 0, or -1: out of memory. */
-    int (*attention)(const float *q, const float *k, const float *v, float *out, size_t M, size_t N, size_t C, size_t heads, size_t tile, size_t count,
+    int (*attention)(const float *q, const float *k, const float *v, float *out, size_t M, size_t N, size_t C,
+        size_t heads, size_t tile, size_t count,
                      const struct msagen_grid *grid);
 
     /* out (count,E) = Fourier features of places: sines, then cosines, of 2 pi (x, y) gaussian, xy (count,2) from -1 to 1;

@@ -108,7 +108,8 @@ struct msagen_tensor *msagen_resample_bicubic(const struct msagen_tensor *t, int
 struct msagen_tensor *msagen_resample_linear(const struct msagen_tensor *t, int64_t n, char *error, size_t error_bytes)
 {
     if (t->dims != 2 || !side_ok(t->shape[0]) || !side_ok(n)) {
-        snprintf(error, error_bytes, "%s: a table of %lld rows in %d dimensions cannot be resampled to %lld rows", t->name,
+        snprintf(error, error_bytes, "%s: a table of %lld rows in %d dimensions cannot be resampled to %lld rows",
+            t->name,
                  (long long)(t->dims ? t->shape[0] : 0), t->dims, (long long)n);
         return NULL;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* safetensors.c - the header of a .safetensors file, every claim of it checked.
- * u64 header length; JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ..., "__metadata__": {text: text}};
+ * u64 header length; JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ..., "__metadata__": {text:
+ * text}};
  * then the data, all little-endian; offsets count from the end of the header. */
 #define _POSIX_C_SOURCE 200809L
 #include "safetensors.h"
@@ -110,7 +111,8 @@ static int by_place(const void *a, const void *b)
 }
 
 /* The tensors must tile the data: each byte belongs to one. */
-static bool check_places(const struct msagen_safetensors *s, size_t data_at, size_t data_bytes, char *error, size_t error_size)
+static bool check_places(const struct msagen_safetensors *s, size_t data_at, size_t data_bytes, char *error,
+    size_t error_size)
 {
     const struct msagen_safetensors_entry **order = calloc(s->count + 1, sizeof *order);
     if (!order)
@@ -122,7 +124,8 @@ static bool check_places(const struct msagen_safetensors *s, size_t data_at, siz
     bool ok = true;
     for (size_t i = 0; ok && i < s->count; ++i) {
         if (order[i]->at < covered)
-            ok = FAIL("%.160s begins at byte %zu, inside %.160s, which ends at %zu", order[i]->name, order[i]->at - data_at,
+            ok = FAIL("%.160s begins at byte %zu, inside %.160s, which ends at %zu", order[i]->name,
+                order[i]->at - data_at,
                       order[i - 1]->name, covered - data_at);
         else if (order[i]->at > covered)
             ok = FAIL("%zu bytes before %.160s belong to no tensor", order[i]->at - covered, order[i]->name);
@@ -134,7 +137,8 @@ static bool check_places(const struct msagen_safetensors *s, size_t data_at, siz
     return ok;
 }
 
-static bool read_all(struct msagen_safetensors *s, const unsigned char *file, size_t bytes, json_t **header, char *error,
+static bool read_all(struct msagen_safetensors *s, const unsigned char *file, size_t bytes, json_t **header,
+    char *error,
                      size_t error_size)
 {
     if (bytes < 8)
@@ -146,7 +150,8 @@ static bool read_all(struct msagen_safetensors *s, const unsigned char *file, si
         return FAIL("its header is said to have %llu bytes; %zu are left: truncated file or false header",
                     (unsigned long long)length, bytes - 8);
     if (length > MSAGEN_SAFETENSORS_MAX_HEADER)
-        return FAIL("its header has %llu bytes; expected at most %zu", (unsigned long long)length, MSAGEN_SAFETENSORS_MAX_HEADER);
+        return FAIL("its header has %llu bytes; expected at most %zu", (unsigned long long)length,
+            MSAGEN_SAFETENSORS_MAX_HEADER);
     char why[MSAGEN_ERROR_BYTES];
     *header = msagen_json_parse((const char *)file + 8, (size_t)length, why, sizeof why);
     if (!*header)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lua text in a process and a Lua state of its own. The child writes one letter, R or X, and the encoded result or a text. */
+/* Lua text in a process and a Lua state of its own. The child writes one letter, R or X, and the encoded result or a
+ * text. */
 #define _GNU_SOURCE
 #include "sandbox.h"
 
@@ -77,8 +78,10 @@ static void on_line(lua_State *L, lua_Debug *where)
 
 static int body(lua_State *L)
 {
-    static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base}, {LUA_STRLIBNAME, luaopen_string}, {LUA_TABLIBNAME, luaopen_table},
-                                         {LUA_MATHLIBNAME, luaopen_math}, {LUA_UTF8LIBNAME, luaopen_utf8}, {NULL, NULL}};
+    static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base}, {LUA_STRLIBNAME, luaopen_string},
+        {LUA_TABLIBNAME, luaopen_table},
+                                         {LUA_MATHLIBNAME, luaopen_math}, {LUA_UTF8LIBNAME, luaopen_utf8},
+                                             {NULL, NULL}};
     struct child *c = child_of(L);
     for (const luaL_Reg *l = libraries; l->name; ++l)
         luaL_requiref(L, l->name, l->func, 1);
@@ -116,7 +119,8 @@ static void confine(struct child *c, pid_t parent)
     setrlimit(RLIMIT_FSIZE, &nothing);
     setrlimit(RLIMIT_NPROC, &nothing);
     setrlimit(RLIMIT_CORE, &nothing);
-    /* The timer is exact, and its signal ends the process; the limit, in whole seconds, is there should the timer fail. */
+    /* The timer is exact, and its signal ends the process; the limit, in whole seconds, is there should the timer fail.
+     * */
     const unsigned ms = c->asked->milliseconds;
     setrlimit(RLIMIT_CPU, &(struct rlimit){ms / 1000 + 2, ms / 1000 + 2});
     setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {ms / 1000, ms % 1000 * 1000}}, NULL);
@@ -157,7 +161,8 @@ static _Noreturn void be_child(struct child *c, pid_t parent)
     else if (status == LUA_ERRMEM)
         answer(c->fd, 'M', NULL, 0);
     else if (lua_type(L, -1) == LUA_TSTRING)
-        answer(c->fd, 'X', lua_tostring(L, -1), strlen(lua_tostring(L, -1)) < TEXT ? strlen(lua_tostring(L, -1)) : TEXT);
+        answer(c->fd, 'X', lua_tostring(L, -1), strlen(lua_tostring(L, -1)) < TEXT ? strlen(lua_tostring(L, -1))
+            : TEXT);
     else
         answer(c->fd, 'X', "expected an error's text, found another", 39);
     _exit(EXIT_SUCCESS); /* no finalizer of the text's runs, and nothing of the parent's is flushed */
@@ -205,7 +210,8 @@ static int collect(int fd, pid_t pid, size_t most, struct msagen_plain *out)
     }
 }
 
-static enum msagen_sandbox_end judge(const struct msagen_plain *all, int fits, int status, struct msagen_plain *result, char *error,
+static enum msagen_sandbox_end judge(const struct msagen_plain *all, int fits, int status, struct msagen_plain *result,
+    char *error,
                                      size_t error_bytes)
 {
     const int signal_ = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -216,14 +222,16 @@ static enum msagen_sandbox_end judge(const struct msagen_plain *all, int fits, i
     if (signal_ == SIGPROF || signal_ == SIGXCPU || signal_ == SIGKILL)
         return MSAGEN_SANDBOX_TIME;
     if (signal_ || WEXITSTATUS(status) != EXIT_SUCCESS || all->bytes == 0) {
-        msagen_explain(error, error_bytes, "the process that it ran in ended with %s %d", signal_ ? "signal" : "exit status",
+        msagen_explain(error, error_bytes, "the process that it ran in ended with %s %d",
+            signal_ ? "signal" : "exit status",
                        signal_ ? signal_ : WEXITSTATUS(status));
         return MSAGEN_SANDBOX_FAILED;
     }
     if (all->data[0] == 'M')
         return MSAGEN_SANDBOX_MEMORY;
     if (all->data[0] == 'X') {
-        msagen_explain(error, error_bytes, "%.*s", (int)(all->bytes - 1 < TEXT ? all->bytes - 1 : TEXT), (const char *)all->data + 1);
+        msagen_explain(error, error_bytes, "%.*s", (int)(all->bytes - 1 < TEXT ? all->bytes - 1 : TEXT),
+            (const char *)all->data + 1);
         return MSAGEN_SANDBOX_REFUSED;
     }
     memmove(all->data, all->data + 1, all->bytes - 1);
@@ -250,7 +258,8 @@ static pid_t start(struct child *c, const int ends[2])
     return pid;
 }
 
-enum msagen_sandbox_end msagen_sandbox_run(const struct msagen_sandbox *sandbox, struct msagen_plain *result, int *line, char *error,
+enum msagen_sandbox_end msagen_sandbox_run(const struct msagen_sandbox *sandbox, struct msagen_plain *result, int *line,
+    char *error,
                                            size_t error_bytes)
 {
     struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lua text of the user's, or of a stranger's, in a process and a Lua state of its own: plain data in, plain data out.
- * The process has no open file but the pipe that its result goes through, an allocator with a limit, and an end on time that
+ * The process has no open file but the pipe that its result goes through, an allocator with a limit, and an end on time
+ * that
  * the kernel sets: so no function of a library, whatever it does, exceeds them. */
 #ifndef MSAGEN_SANDBOX_H
 #define MSAGEN_SANDBOX_H
@@ -10,7 +11,8 @@
 #include <stddef.h>
 
 struct msagen_sandbox {
-    const char *driver; /* a Lua program of ours: has Lua's base, string, table, math and utf8 libraries, gets the argument, */
+    /* a Lua program of ours: has Lua's base, string, table, math and utf8 libraries, gets the argument, */
+    const char *driver;
     size_t driver_bytes; /* and returns the result; runs the text as it sees fit */
     const unsigned char *argument; /* encoded */
     size_t argument_bytes;
@@ -31,7 +33,8 @@ enum msagen_sandbox_end {
 #define MSAGEN_SANDBOX_CHUNK "\2"
 
 /* *line: the last line of the text that was begun, or 0. */
-enum msagen_sandbox_end msagen_sandbox_run(const struct msagen_sandbox *sandbox, struct msagen_plain *result, int *line, char *error,
+enum msagen_sandbox_end msagen_sandbox_run(const struct msagen_sandbox *sandbox, struct msagen_plain *result, int *line,
+    char *error,
                                            size_t error_bytes);
 
 #endif

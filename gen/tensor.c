@@ -277,8 +277,10 @@ struct msagen_tensor *msagen_tensor_slice(const struct msagen_tensor *t, int dim
 {
     char text[MSAGEN_SHAPE_TEXT];
     if (dim < 0 || dim >= t->dims || start < 0 || len < 0 || start > t->shape[dim] || len > t->shape[dim] - start)
-        return msagen_tensor_refuse(error, error_bytes, "%s: no slice of %lld from %lld along dimension %d of %s", t->name,
-                                    (long long)len, (long long)start, dim + 1, msagen_tensor_shape_text(t, text, sizeof text));
+        return msagen_tensor_refuse(error, error_bytes, "%s: no slice of %lld from %lld along dimension %d of %s",
+            t->name,
+                                    (long long)len, (long long)start, dim + 1,
+                                        msagen_tensor_shape_text(t, text, sizeof text));
     int64_t shape[MSAGEN_MAX_DIMS];
     memcpy(shape, t->shape, sizeof shape);
     shape[dim] = len;
@@ -336,7 +338,8 @@ struct msagen_tensor *msagen_tensor_reshape(const struct msagen_tensor *t, int d
     int64_t shape[MSAGEN_MAX_DIMS] = {0};
     int rest = -1;
     if (dims < 0 || dims > MSAGEN_MAX_DIMS)
-        return msagen_tensor_refuse(error, error_bytes, "%s: at most %d dimensions, found %d", t->name, MSAGEN_MAX_DIMS, dims);
+        return msagen_tensor_refuse(error, error_bytes, "%s: at most %d dimensions, found %d", t->name, MSAGEN_MAX_DIMS,
+            dims);
     for (int i = 0; i < dims; ++i) {
         shape[i] = wanted[i];
         if (shape[i] == -1 && rest < 0) {
@@ -348,7 +351,8 @@ struct msagen_tensor *msagen_tensor_reshape(const struct msagen_tensor *t, int d
     if (rest >= 0 && known > 0 && numel % known == 0)
         shape[rest] = numel / known;
     if (shape_numel(dims, shape) != numel)
-        return msagen_tensor_refuse(error, error_bytes, "%s: %s does not have the elements of the shape asked for", t->name,
+        return msagen_tensor_refuse(error, error_bytes, "%s: %s does not have the elements of the shape asked for",
+            t->name,
                                     msagen_tensor_shape_text(t, text, sizeof text));
     int64_t stride[MSAGEN_MAX_DIMS] = {0};
     if (numel > 0 && restride(t, dims, shape, stride))

@@ -122,7 +122,8 @@ struct msagen_tensor *msagen_tensor_scale(const struct msagen_tensor *a, double 
 struct msagen_tensor *msagen_tensor_matmul(const struct msagen_tensor *a, const struct msagen_tensor *b,
                                            char *error, size_t error_bytes);
 
-/* Bytes [at, at + bytes) of another buffer, which it holds a reference of; the caller has checked the bounds. NULL: out of memory. */
+/* Bytes [at, at + bytes) of another buffer, which it holds a reference of; the caller has checked the bounds. NULL: out
+ * of memory. */
 struct msagen_buffer *msagen_buffer_view(struct msagen_buffer *whole, size_t at, size_t bytes);
 
 /* Lets go of the memory pages that hold t, where its storage is msagen_buffer_map()'s (infile.h; or a view of it): they come back from

@@ -168,7 +168,8 @@ static void block_f32(const struct msagen_tensor *t, int64_t at, int64_t rows, i
 {
     if (column_stride == 1 || row_stride != 1 || rows == 1) {
         for (int64_t r = 0; r < rows; ++r)
-            run_f32(t->dtype, msagen_tensor_element(t, at + r * row_stride), column_stride, (size_t)columns, out + (size_t)r * ld);
+            run_f32(t->dtype, msagen_tensor_element(t, at + r * row_stride), column_stride, (size_t)columns,
+                out + (size_t)r * ld);
         return;
     }
     for (int64_t r = 0; r < rows; r += TILE) {
@@ -177,7 +178,8 @@ static void block_f32(const struct msagen_tensor *t, int64_t at, int64_t rows, i
             const size_t width = (size_t)(columns - c < TILE ? columns - c : TILE);
             float tile[TILE][TILE] = {{0}};
             for (size_t j = 0; j < width; ++j)
-                run_f32(t->dtype, msagen_tensor_element(t, at + r + (c + (int64_t)j) * column_stride), 1, height, tile[j]);
+                run_f32(t->dtype, msagen_tensor_element(t, at + r + (c + (int64_t)j) * column_stride), 1, height,
+                    tile[j]);
             float *corner = out + (size_t)r * ld + (size_t)c;
             if (width == TILE)
                 for (size_t i = 0; i < height; ++i)
@@ -417,7 +419,8 @@ struct msagen_tensor *msagen_tensor_matmul(const struct msagen_tensor *a, const 
     struct msagen_tensor *r = result(a, 2, (int64_t[]){rows, columns}, error, error_bytes);
     if (!r || rows == 0 || columns == 0 || inner == 0)
         return r;
-    /* Both operands exist, so their sizes fit; the products below are at most 8 times a size that was allocated or mapped. */
+    /* Both operands exist, so their sizes fit; the products below are at most 8 times a size that was allocated or
+     * mapped. */
     const int64_t numel_b = msagen_tensor_numel(b);
     double *right = (uint64_t)numel_b <= SIZE_MAX / sizeof(double) ? malloc((size_t)numel_b * sizeof(double)) : NULL;
     double *left = malloc((size_t)inner * sizeof(double)), *sum = malloc((size_t)columns * sizeof(double));

@@ -31,7 +31,8 @@ static inline void *msagen_tensor_writable(const struct msagen_tensor *t)
 }
 
 /* Writes the error's text, where there is room for one; returns NULL. */
-void *msagen_tensor_refuse(char *error, size_t error_bytes, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void *msagen_tensor_refuse(char *error, size_t error_bytes, const char *format,
+    ...) __attribute__((format(printf, 3, 4)));
 
 enum { MSAGEN_SHAPE_TEXT = MSAGEN_MAX_DIMS * 21 + 3 };
 

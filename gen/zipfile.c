@@ -237,12 +237,14 @@ const unsigned char *msagen_zip_data(struct msagen_zip *zip, size_t index, char 
         return NULL;
     }
     if (entry->method != ZIP_CM_STORE) {
-        msagen_explain(error, error_size, "ZIP: %.160s is compressed (method %u); torch.save stores uncompressed: refused",
+        msagen_explain(error, error_size,
+            "ZIP: %.160s is compressed (method %u); torch.save stores uncompressed: refused",
                        name, (unsigned)entry->method);
         return NULL;
     }
     if (entry->packed_bytes != entry->shown.bytes) {
-        msagen_explain(error, error_size, "ZIP: %.160s is stored, yet its sizes differ: %zu bytes, and %llu in the file",
+        msagen_explain(error, error_size,
+            "ZIP: %.160s is stored, yet its sizes differ: %zu bytes, and %llu in the file",
                        name, entry->shown.bytes, (unsigned long long)entry->packed_bytes);
         return NULL;
     }
@@ -251,7 +253,8 @@ const unsigned char *msagen_zip_data(struct msagen_zip *zip, size_t index, char 
     else if (locate(zip, index))
         entry->data = zip->source.data + zip->source.read_from;
     else {
-        msagen_explain(error, error_size, "ZIP: the %zu bytes of %.160s do not lie where the directory says: damaged file",
+        msagen_explain(error, error_size,
+            "ZIP: the %zu bytes of %.160s do not lie where the directory says: damaged file",
                        entry->shown.bytes, name);
         return NULL;
     }
@@ -260,7 +263,8 @@ const unsigned char *msagen_zip_data(struct msagen_zip *zip, size_t index, char 
 }
 
 /* Whether bytes that are, or were, those of an entry have its CRC-32. */
-static bool sound(const struct entry *entry, const unsigned char *data, msagen_zip_release *release, char *error, size_t error_size)
+static bool sound(const struct entry *entry, const unsigned char *data, msagen_zip_release *release, char *error,
+    size_t error_size)
 {
     uLong crc = crc32_z(0, NULL, 0);
     for (size_t at = 0; at < entry->shown.bytes;) {
@@ -270,7 +274,8 @@ static bool sound(const struct entry *entry, const unsigned char *data, msagen_z
             release(data + at, part);
         at += part;
     }
-    return crc == entry->shown.crc || msagen_explain(error, error_size, "ZIP: %.160s is damaged: CRC-32 %08lx, expected %08lx", entry->shown.name,
+    return crc == entry->shown.crc || msagen_explain(error, error_size,
+        "ZIP: %.160s is damaged: CRC-32 %08lx, expected %08lx", entry->shown.name,
                                                      (unsigned long)crc, (unsigned long)entry->shown.crc);
 }
 

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The call graph of a linked image, from binutils' listings, and the deepest stack below each function, from the frames that the compiler writes (-fstack-usage).
--- What the sum of frames could not bound is an error: a frame of unknown size, a call through a pointer, a function that calls itself.
+--- The call graph of a linked image, from binutils' listings, and the deepest stack below each function, from the
+-- frames that the compiler writes (-fstack-usage).
+-- What the sum of frames could not bound is an error: a frame of unknown size, a call through a pointer, a function
+-- that calls itself.
 local fail = require "fail"
 
 local callgraph = {}
@@ -8,7 +10,9 @@ local callgraph = {}
 local function lines(text) return text:gmatch "[^\n]+" end
 
 -- Mnemonics of calls, and of jumps that name where they go.
-local function is_call(mnemonic) return mnemonic:match "^call" or mnemonic:match "^bl[%.x]?" and not mnemonic:match "^bl[estci]" end
+local function is_call(mnemonic)
+  return mnemonic:match "^call" or mnemonic:match "^bl[%.x]?" and not mnemonic:match "^bl[estci]"
+end
 local function is_jump(mnemonic) return mnemonic:match "^[bcjt]" or mnemonic:match "^le" or mnemonic:match "^wls" end
 
 -- A jump to an address from a register or from memory; what returns is none.
@@ -16,18 +20,22 @@ local function is_indirect(mnemonic, operands)
   if operands:match "^%*" or mnemonic:match "^tb[bh]$" or mnemonic == "br" then return true end
   if mnemonic:match "^bx" then return operands ~= "lr" end
   if mnemonic:match "^ldr" and operands:match "^pc, " then return not operands:match "^pc, %[sp%], #" end
-  return (mnemonic:match "^mov" and operands:match "^pc, " and operands ~= "pc, lr") or mnemonic:match "^add" and operands:match "^pc, "
+  return (mnemonic:match "^mov" and operands:match "^pc, " and operands ~= "pc, lr") or mnemonic:match "^add"
+    and operands:match "^pc, "
 end
 
---- Functions of `objdump -d`, in order: { name =, address =, targets = { [address] = "call" or "jump" }, pointer = true if it calls through one, indirect = jumps that name
--- no address }; and of x86-64: red, framed = bytes that it touches below %rsp and below %rbp; aligned = bytes that it aligns %rsp to, if it does; argument_pointer = true
+--- Functions of `objdump -d`, in order: { name =, address =, targets = { [address] = "call" or "jump" }, pointer = true
+-- if it calls through one, indirect = jumps that name
+-- no address }; and of x86-64: red, framed = bytes that it touches below %rsp and below %rbp; aligned = bytes that it
+-- aligns %rsp to, if it does; argument_pointer = true
 -- if %r10 keeps where %rsp was; pushed = bytes put on the stack before the first call, between it and the second...
 function callgraph.functions(text)
   local list, at = {}, nil
   for line in lines(text) do
     local address, name = line:match "^(%x+) <([^>]+)>:$"
     if address then
-      at = { address = tonumber(address, 16), name = name, targets = {}, indirect = 0, red = 0, framed = 0, pushed = { 0 } }
+      at = { address = tonumber(address, 16), name = name, targets = {}, indirect = 0, red = 0, framed = 0,
+        pushed = { 0 } }
       list[#list + 1] = at
     elseif at then
       local mnemonic, operands = line:match "^%s*%x+:\t[%x ]+\t(%S+)%s*(.*)$"
@@ -43,11 +51,13 @@ function callgraph.functions(text)
         end
 
         local below, register = operands:match "%-0x(%x+)%(%%r([sb])p"
-        if register == "s" then at.red = math.max(at.red, tonumber(below, 16)) elseif below then at.framed = math.max(at.framed, tonumber(below, 16)) end
+        if register == "s" then at.red = math.max(at.red, tonumber(below, 16)) elseif below then
+          at.framed = math.max(at.framed, tonumber(below, 16)) end
         local mask = mnemonic:match "^and" and operands:match "^%$0xf+(%x%x),%%rsp$"
         if mask then at.aligned = 256 - tonumber(mask, 16) end
         at.argument_pointer = at.argument_pointer or operands == "0x8(%rsp),%r10"
-        at.pushed[#at.pushed] = at.pushed[#at.pushed] + (mnemonic:match "^push" and 8 or mnemonic:match "^sub" and tonumber(operands:match "^%$(0x%x+),%%rsp$") or 0)
+        at.pushed[#at.pushed] = at.pushed[#at.pushed] + (mnemonic:match "^push" and 8 or mnemonic:match "^sub"
+          and tonumber(operands:match "^%$(0x%x+),%%rsp$") or 0)
         if call then at.pushed[#at.pushed + 1] = 0 end
       end
     end
@@ -55,7 +65,8 @@ function callgraph.functions(text)
   return list
 end
 
---- Symbols of `objdump -t`: functions in order, { name =, address =, file = its source where it is local }; and bytes of objects by name.
+--- Symbols of `objdump -t`: functions in order, { name =, address =, file = its source where it is local }; and bytes
+-- of objects by name.
 function callgraph.symbols(text)
   local functions, objects, file = {}, {}, nil
   for line in lines(text) do
@@ -64,7 +75,8 @@ function callgraph.symbols(text)
       local is = flags:sub(7, 7)
       name = name:gsub("^%.%l+ ", "") -- how visible it is
       if is == "f" then file = name
-      elseif is == "F" then functions[#functions + 1] = { name = name, address = tonumber(address, 16), file = flags:sub(1, 1) == "l" and file or nil }
+      elseif is == "F" then functions[#functions + 1] = { name = name, address = tonumber(address, 16),
+        file = flags:sub(1, 1) == "l" and file or nil }
       elseif is == "O" then objects[name] = tonumber(bytes, 16)
       end
     end
@@ -72,7 +84,8 @@ function callgraph.symbols(text)
   return functions, objects
 end
 
--- A clone's name without the numbers of its endings, which symbols have all of (f.constprop.0.isra.0) and -fstack-usage some (f.constprop.isra).
+-- A clone's name without the numbers of its endings, which symbols have all of (f.constprop.0.isra.0) and -fstack-usage
+-- some (f.constprop.isra).
 local function unnumbered(name) return (name:gsub("%.%d+", "")) end
 
 --- Frames by function, from a .su file.
@@ -82,7 +95,9 @@ function callgraph.frames(text, file)
     local name, bytes, kind = line:match "([^:\t]+)\t(%d+)\t(%S+)$"
     if not name then fail("%s: expected a function, its bytes and their kind, found %s", file, line) end
     -- "dynamic,bounded": the worst of what aligning the stack may waste, or arguments on it, are in the number.
-    if kind ~= "static" and kind ~= "dynamic,bounded" then fail("%s: %s: expected a stack of fixed size, found one that is %s", file, name, kind) end
+    if kind ~= "static" and kind ~= "dynamic,bounded" then
+      fail("%s: %s: expected a stack of fixed size, found one that is %s", file, name, kind)
+    end
     name = unnumbered(name)
     frames[name] = math.max(frames[name] or 0, math.tointeger(bytes))
   end
@@ -96,7 +111,8 @@ local function frame_of(frames, name)
   return name and frames[name]
 end
 
--- What compilers leave out on x86-64: what a function that calls none uses below %rsp; what aligning %rsp may waste, but where gcc keeps an argument pointer; and, clang,
+-- What compilers leave out on x86-64: what a function that calls none uses below %rsp; what aligning %rsp may waste,
+-- but where gcc keeps an argument pointer; and, clang,
 -- the return address and arguments on the stack.
 local function left_out(f, frame, leaf, clang)
   local bytes = 0
@@ -106,8 +122,10 @@ local function left_out(f, frame, leaf, clang)
   return bytes
 end
 
---- The graph: functions by name, { name =, frame =, calls = { [name] = true }, file =, indirect = true if it has jumps that name no address, outside = true for those that
--- stand for others }. @param image { disassembly =, symbols =, outside = set of names }  @param frames by source file, then function  @param where for messages
+--- The graph: functions by name, { name =, frame =, calls = { [name] = true }, file =, indirect = true if it has jumps
+-- that name no address, outside = true for those that
+-- stand for others }. @param image { disassembly =, symbols =, outside = set of names }
+-- @param frames by source file, then function  @param where for messages
 function callgraph.build(image, frames, where)
   local x86 = image.disassembly:find("file format elf64-x86", 1, true) ~= nil
   local function even(address) return x86 and address or address & ~1 end -- bit 0 of an address says Thumb
@@ -174,7 +192,8 @@ function callgraph.build(image, frames, where)
   return nodes
 end
 
---- Sets for each function `depth`, the most stack that a call of it takes, `next`, what it calls on the deepest way, and `above`, the most that is in use when it is called.
+--- Sets for each function `depth`, the most stack that a call of it takes, `next`, what it calls on the deepest way,
+-- and `above`, the most that is in use when it is called.
 function callgraph.depths(nodes, where)
   local names, order = {}, {}
   for name in pairs(nodes) do names[#names + 1] = name end
@@ -182,7 +201,9 @@ function callgraph.depths(nodes, where)
   local function visit(node, way)
     if node.depth then return node.depth end
     way[#way + 1] = node.name
-    if node.open then fail("%s: %s: expected no function that calls itself, found %s", where, node.name, table.concat(way, " > ")) end
+    if node.open then
+      fail("%s: %s: expected no function that calls itself, found %s", where, node.name, table.concat(way, " > "))
+    end
     node.open, node.above = true, 0
     local deepest, callees = 0, {}
     for name in pairs(node.calls) do callees[#callees + 1] = name end
@@ -198,7 +219,9 @@ function callgraph.depths(nodes, where)
   end
   for _, name in ipairs(names) do visit(nodes[name], {}) end
   for i = #order, 1, -1 do -- callers before what they call
-    for name in pairs(order[i].calls) do nodes[name].above = math.max(nodes[name].above, order[i].above + order[i].frame) end
+    for name in pairs(order[i].calls) do
+      nodes[name].above = math.max(nodes[name].above, order[i].above + order[i].frame)
+    end
   end
 end
 

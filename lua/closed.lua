@@ -15,7 +15,9 @@ local function distance(a, b)
     for j = 1, #b do
       local same = a:byte(i) == b:byte(j)
       row[j] = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (same and 0 or 1))
-      if before and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then row[j] = math.min(row[j], before[j - 2] + 1) end
+      if before and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        row[j] = math.min(row[j], before[j - 2] + 1)
+      end
     end
     before, last = last, row
   end
@@ -25,7 +27,8 @@ end
 local function plain(word) return (word:lower():gsub("[-_. ]", "")) end
 
 --- The name of a list that a person most likely meant by a word, or nil where none is near: a third of the letters may
--- differ; case, `-`, `_`, `.` and blanks do not count, and a word that begins or ends just one of the names stands for it.
+-- differ; case, `-`, `_`, `.` and blanks do not count, and a word that begins or ends just one of the names stands for
+-- it.
 -- @param word any value; only texts are near to anything
 function closed.nearest(word, names)
   if type(word) ~= "string" or #word > LONGEST then return nil end
@@ -39,7 +42,9 @@ function closed.nearest(word, names)
       if steps == least then best = nil end -- two are as near: neither is told
       if steps < least then best, least = name, steps end
     end
-    if #wanted >= 3 and (one:sub(1, #wanted) == wanted or one:sub(-#wanted) == wanted) then part, parts = name, parts + 1 end
+    if #wanted >= 3 and (one:sub(1, #wanted) == wanted or one:sub(-#wanted) == wanted) then
+      part, parts = name, parts + 1
+    end
   end
   return best or parts == 1 and part or nil
 end
@@ -67,7 +72,9 @@ end
 -- A value as a message shows it: short, in one line.
 local function shown(value)
   if value == nil then return "none" end
-  if type(value) == "string" then return value == "" and "an empty text" or ((#value > 60 and value:sub(1, 57) .. "..." or value):gsub("%c", " ")) end
+  if type(value) == "string" then
+    return value == "" and "an empty text" or ((#value > 60 and value:sub(1, 57) .. "..." or value):gsub("%c", " "))
+  end
   return type(value) == "table" and "a table" or type(value) == "function" and "a function" or tostring(value)
 end
 

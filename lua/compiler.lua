@@ -20,40 +20,65 @@ local compiler = {}
 compiler.passes = { "prune", "lower", "memory" }
 
 --- Options of a device, as build scripts and the command line give them.
--- @field checkpoint path (required, unless there are banks)  @field board name, file, or table as such a file returns it  @field resolution pixels  @field depth slices
+-- @field checkpoint path (required, unless there are banks)
+-- @field board name, file, or table as such a file returns it  @field resolution pixels  @field depth slices
 -- @field dialect name  @field classes n  @field decoder_heads n  @field global_blocks list of block numbers
--- @field cores 1 to 8  @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier  @field precision "f32"
+-- @field cores 1 to 8  @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier
+-- @field precision "f32"
 -- @field base path of the backbone of adapter-only files  @field banks list of { name =, checkpoint = }
 -- @field text_prompts path of a .safetensors  @field name folder of one device among several
 -- @field weights "mapped" (default) or "stream": fetched by the layers through hooks of the product
 -- @field stream_buffer bytes that each of the two buffers for them may have at most
--- @field ignore list of beginnings of names: tensors that are known to be of no use  @field weights_key which set of weights of a training file with several
-compiler.options = { checkpoint = "string", board = "string or table", resolution = "integer", depth = "integer", dialect = "string", classes = "integer",
-  decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string", precision = "string", cores = "integer", base = "string", banks = "table",
-  text_prompts = "string", name = "string", weights = "string", stream_buffer = "integer", ignore = "table", weights_key = "string" }
+-- @field ignore list of beginnings of names: tensors that are known to be of no use
+-- @field weights_key which set of weights of a training file with several
+compiler.options = { checkpoint = "string", board = "string or table", resolution = "integer", depth = "integer",
+  dialect = "string", classes = "integer",
+  decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string",
+    precision = "string", cores = "integer", base = "string", banks = "table",
+  text_prompts = "string", name = "string", weights = "string", stream_buffer = "integer", ignore = "table",
+    weights_key = "string" }
 
 local function check_device(device, where)
   for key, value in pairs(device) do
     local kind = compiler.options[key]
     if not kind then
       local known = closed.sorted(compiler.options)
-      fail("%s: expected one of the fields %s, found %s%s", where, table.concat(known, ", "), tostring(key), closed.hint(key, known))
+      fail("%s: expected one of the fields %s, found %s%s", where, table.concat(known, ", "), tostring(key),
+        closed.hint(key, known))
     end
     local found = math.type(value) == "integer" and "integer" or type(value)
-    if kind ~= "any" and not kind:find(found, 1, true) then fail("%s: %s: expected %s, found %s", where, key, kind, found) end
+    if kind ~= "any" and not kind:find(found, 1, true) then
+      fail("%s: %s: expected %s, found %s", where, key, kind, found)
+    end
   end
-  if not device.checkpoint and not (device.banks and #device.banks > 0) then fail("%s: checkpoint: expected a path, found none", where) end
-  if device.precision and device.precision ~= "f32" then fail("%s: precision: expected f32, found %s", where, device.precision) end
-  if device.cores and (device.cores < 1 or device.cores > cores.MOST) then fail("%s: cores: expected 1 to %d, found %d", where, cores.MOST, device.cores) end
-  if device.weights and device.weights ~= "mapped" and device.weights ~= "stream" then fail("%s: weights: expected mapped or stream, found %s", where, device.weights) end
-  if device.stream_buffer and device.weights ~= "stream" then fail("%s: stream_buffer: expected with weights = stream, found without", where) end
-  if device.stream_buffer and device.stream_buffer < stream.HEADER_BYTES then fail("%s: stream_buffer: expected %d bytes at least, found %d", where, stream.HEADER_BYTES, device.stream_buffer) end
-  if device.prefix and not device.prefix:match("^%a[%w_]*$") then fail("%s: prefix: expected a C identifier, found %s", where, device.prefix) end
+  if not device.checkpoint and not (device.banks and #device.banks > 0) then
+    fail("%s: checkpoint: expected a path, found none", where)
+  end
+  if device.precision and device.precision ~= "f32" then
+    fail("%s: precision: expected f32, found %s", where, device.precision)
+  end
+  if device.cores and (device.cores < 1 or device.cores > cores.MOST) then
+    fail("%s: cores: expected 1 to %d, found %d", where, cores.MOST, device.cores)
+  end
+  if device.weights and device.weights ~= "mapped" and device.weights ~= "stream" then
+    fail("%s: weights: expected mapped or stream, found %s", where, device.weights)
+  end
+  if device.stream_buffer and device.weights ~= "stream" then
+    fail("%s: stream_buffer: expected with weights = stream, found without", where)
+  end
+  if device.stream_buffer and device.stream_buffer < stream.HEADER_BYTES then
+    fail("%s: stream_buffer: expected %d bytes at least, found %d", where, stream.HEADER_BYTES, device.stream_buffer)
+  end
+  if device.prefix and not device.prefix:match("^%a[%w_]*$") then
+    fail("%s: prefix: expected a C identifier, found %s", where, device.prefix)
+  end
 end
 
 -- One bank's model as a scheduled graph.
--- @param models those of all banks  @param count cores  @param private layer name -> roles of weights that differ between them, where known
--- @param streamed { buffer = bytes or nil } where weights are fetched by the layers  @param draft sizes are wanted, not kernels: those get a name and no text
+-- @param models those of all banks  @param count cores
+-- @param private layer name -> roles of weights that differ between them, where known
+-- @param streamed { buffer = bytes or nil } where weights are fetched by the layers
+-- @param draft sizes are wanted, not kernels: those get a name and no text
 local function schedule(model, board, models, count, private, streamed, draft)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   if draft then
@@ -66,10 +91,14 @@ local function schedule(model, board, models, count, private, streamed, draft)
   graph.tables = emit.tables(model, private and private[""])
   for _, name in ipairs(compiler.passes) do graph = require("passes." .. name)(graph, model, set) end
   local largest = graph.stream and graph.stream.largest
-  if largest then fail("--stream-buffer: expected %d bytes at least, for %s, found %d", largest.floats * 4, largest.layer.name, streamed.buffer) end
+  if largest then
+    fail("--stream-buffer: expected %d bytes at least, for %s, found %d", largest.floats * 4, largest.layer.name,
+      streamed.buffer)
+  end
   local most, arena = 2 ^ (board.address_bits or 47), graph.memory.floats * 4
   if arena > most then
-    fail("--resolution %d, --depth %d: expected an arena that %s can address, at most %.0f bytes, found %.0f", model.image_size, model.depth, board.name, most, arena)
+    fail("--resolution %d, --depth %d: expected an arena that %s can address, at most %.0f bytes, found %.0f",
+      model.image_size, model.depth, board.name, most, arena)
   end
   return { model = model, graph = graph, kernels = set, tables = graph.tables }
 end
@@ -83,7 +112,8 @@ local function differences(banks)
       for k = 2, #banks do
         local other = pick(banks[k]).parts[i]
         if not other or other.role ~= part.role or other.floats ~= part.floats then
-          fail("--bank %s: %s: expected the shape that bank %s has in %s, found another", banks[k].name, layer, banks[1].name, part.role)
+          fail("--bank %s: %s: expected the shape that bank %s has in %s, found another", banks[k].name, layer,
+            banks[1].name, part.role)
         end
         if not roles[part.role] and not segment.equal(part, other) then roles[part.role] = true end
       end
@@ -98,7 +128,8 @@ local function differences(banks)
   return private
 end
 
--- The checkpoints of a device in order: {{name or nil, path}...}. A checkpoint beside banks is one of them, or bank "default".
+-- The checkpoints of a device in order: {{name or nil, path}...}. A checkpoint beside banks is one of them, or bank
+-- "default".
 local function sources(device, where)
   local list, seen = {}, {}
   if device.checkpoint then list[1] = { path = device.checkpoint } end
@@ -106,20 +137,25 @@ local function sources(device, where)
     if type(bank) ~= "table" or type(bank.name) ~= "string" or type(bank.checkpoint) ~= "string" then
       fail("%s: banks: expected {name =, checkpoint =} for bank %d, found %s", where, i, type(bank))
     end
-    if not bank.name:match("^[%w_.-]+$") then fail("--bank: expected a name of letters, digits, -, _ and ., found %s", bank.name) end
+    if not bank.name:match("^[%w_.-]+$") then
+      fail("--bank: expected a name of letters, digits, -, _ and ., found %s", bank.name)
+    end
     if seen[bank.name] then fail("--bank: expected a different name for each bank, found %s twice", bank.name) end
     seen[bank.name] = true
     if list[1] and not list[1].name and list[1].path == bank.checkpoint then list[1].name = bank.name
     else list[#list + 1] = { name = bank.name, path = bank.checkpoint } end
   end
   if #list > 1 and not list[1].name then
-    if seen.default then fail("--bank: expected a name other than default, which is the checkpoint's own, found default") end
+    if seen.default then
+      fail("--bank: expected a name other than default, which is the checkpoint's own, found default")
+    end
     list[1].name = "default"
   end
   return list
 end
 
---- The models of a device's checkpoints, in order. @return models, their banks' names (or nil), the open files, the board
+--- The models of a device's checkpoints, in order. @return models, their banks' names (or nil), the open files, the
+-- board
 function compiler.models(device, where)
   check_device(device, where)
   local board = device.board and boards.named(device.board, where .. ": board") or boards.best()
@@ -140,14 +176,19 @@ function compiler.models(device, where)
   return models, names, files, board
 end
 
---- The scheduled build of a device: { model, board, graph, kernels, tables, banks, files }, banks being the builds of all its
--- checkpoints, the first the one whose graph is emitted, files the open checkpoints. Nothing is written, and no weights are packed: of the tensors it
--- reads those that it resamples, tables of relative positions (are they all zero?) and, with banks, all, to compare them.
+--- The scheduled build of a device: { model, board, graph, kernels, tables, banks, files }, banks being the builds of
+-- all its
+-- checkpoints, the first the one whose graph is emitted, files the open checkpoints. Nothing is written, and no weights
+-- are packed: of the tensors it
+-- reads those that it resamples, tables of relative positions (are they all zero?) and, with banks, all, to compare
+-- them.
 -- @param draft nothing but sizes is wanted: kernels are not written
 function compiler.schedule(device, where, draft)
   local models, names, files, board = compiler.models(device, where)
   local count, streamed = device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
-  if count > (board.cores or cores.MOST) then fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count) end
+  if count > (board.cores or cores.MOST) then
+    fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count)
+  end
   if #models == 1 then
     local build = schedule(models[1], board, models, count, nil, streamed, draft)
     build.board, build.name, build.banks, build.files = board, names[1], { build }, files
@@ -177,7 +218,8 @@ local function stream_of(build)
   if not s then return require("msagen.json").null end
   local out = { tables_bytes = s.tables * 4 }
   for _, phase in ipairs { "encode", "decode" } do
-    out[phase] = { bytes = stream.bytes(s[phase]), fetches = #s[phase].items, buffer_bytes = { buffers[stream.name(phase, 0)].floats * 4, buffers[stream.name(phase, 1)].floats * 4 } }
+    out[phase] = { bytes = stream.bytes(s[phase]), fetches = #s[phase].items,
+      buffer_bytes = { buffers[stream.name(phase, 0)].floats * 4, buffers[stream.name(phase, 1)].floats * 4 } }
   end
   return out
 end
@@ -196,7 +238,8 @@ local function parts_of(build, blob)
   return list
 end
 
--- A step of the plan of the arena, in the numbering of layers: "encode 0"; "tokens" before the decoder, "results" after it.
+-- A step of the plan of the arena, in the numbering of layers: "encode 0"; "tokens" before the decoder, "results" after
+-- it.
 local function moment_of(build, step)
   local layers = build.graph.fused
   for _, L in ipairs(layers) do
@@ -209,30 +252,50 @@ local function manifest(build, device, blob, info, files)
   local m, json = build.model, require "msagen.json"
   local layers, buffers = {}, {}
   for i, L in ipairs(build.graph.fused) do
-    layers[i] = { name = L.name, kind = L.kind, phase = L.phase, number = L.number, macs = L.macs, bytes = costs.bytes(L, build), weights_offset = L.weights_at * 4, weights_bytes = L.segment:floats(#build.banks) * 4, bank_bytes = L.segment.own * 4, scratch_bytes = L.scratch * 4 }
+    layers[i] = { name = L.name, kind = L.kind, phase = L.phase, number = L.number, macs = L.macs,
+      bytes = costs.bytes(L, build), weights_offset = L.weights_at * 4,
+      weights_bytes = L.segment:floats(#build.banks) * 4, bank_bytes = L.segment.own * 4,
+      scratch_bytes = L.scratch * 4 }
   end
-  for i, b in ipairs(build.graph.memory.buffers) do buffers[i] = { name = b.name, offset = b.offset * 4, bytes = b.floats * 4, first = moment_of(build, b.first), last = moment_of(build, b.last) } end
+  for i, b in ipairs(build.graph.memory.buffers) do
+    buffers[i] = { name = b.name, offset = b.offset * 4, bytes = b.floats * 4, first = moment_of(build, b.first),
+      last = moment_of(build, b.last) }
+  end
   local pruned = {}
-  for i, p in ipairs(build.graph.pruned or {}) do pruned[i] = { layer = p.layer, what = p.what, tensors = json.array(p.tensors), macs = p.macs } end
+  for i, p in ipairs(build.graph.pruned or {}) do
+    pruned[i] = { layer = p.layer, what = p.what, tensors = json.array(p.tensors), macs = p.macs }
+  end
   local segments = {}
-  for i, s in ipairs(blob.segments) do segments[i] = { name = s.name, offset = s.offset, bytes = s.bytes, crc32c = ("%08x"):format(s.crc) } end
+  for i, s in ipairs(blob.segments) do
+    segments[i] = { name = s.name, offset = s.offset, bytes = s.bytes, crc32c = ("%08x"):format(s.crc) }
+  end
   local banks = {}
   for i, bank in ipairs(build.banks) do
-    if bank.name then banks[i] = { name = bank.name, sha256 = bank.model.source.sha256, tensors = json.array(bank.model.fates) } end
+    if bank.name then
+      banks[i] = { name = bank.name, sha256 = bank.model.source.sha256, tensors = json.array(bank.model.fates) }
+    end
   end
   return {
     banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
-    generator = "msagen", manifest_sha256 = "", version = msagen.version, board = build.board.name, hosted = build.board.hosted, clock = build.board.clock or json.null, requires = json.array(build.board.requires),
-    emulator = build.board.emulator and json.array(build.board.emulator) or json.null, emulator_lost = build.board.emulator_lost or json.null,
+    generator = "msagen", manifest_sha256 = "", version = msagen.version, board = build.board.name,
+      hosted = build.board.hosted, clock = build.board.clock or json.null, requires = json.array(build.board.requires),
+    emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
+      emulator_lost = build.board.emulator_lost or json.null,
     prefix = device.prefix or "msa", runner = RUNNER_FOLDER .. "/" .. (device.prefix or "msa") .. "_run",
     weights = (device.prefix or "msa") .. "_weights.bin",
-    checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container, dialect = m.dialect,
+    checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container,
+      dialect = m.dialect,
       prefix = m.source.prefix or json.null, weights_key = m.source.weights_key or json.null },
-    arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid, patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
-    cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize, mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order, feedback = m.training.feedback or "none",
+    arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid,
+      patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
+    cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize,
+      mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
+      feedback = m.training.feedback or "none",
     max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
-    macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0, arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
-    build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
+    macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0,
+      arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
+    build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256,
+      model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),
     layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned),
     segments = json.array(segments), parts = json.array(parts_of(build, blob)),
@@ -323,7 +386,8 @@ function compiler.build(device, dir, where, progress)
     local upper = prefix:upper()
     local function rename(text)
       if prefix == "msa" then return text end
-      return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]libmsa_", "lib" .. prefix .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
+      return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]libmsa_",
+        "lib" .. prefix .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
     end
     local list = copied(build)
     local info = makefile_info(build, list)
@@ -338,7 +402,9 @@ function compiler.build(device, dir, where, progress)
   end)
   target:close()
   if not ok then error(target:renamed(message), 0) end
-  if build.board.emulator_lost then io.stderr:write(("msagen: warning: %s: %s\n"):format(build.board.name, build.board.emulator_lost)) end
+  if build.board.emulator_lost then
+    io.stderr:write(("msagen: warning: %s: %s\n"):format(build.board.name, build.board.emulator_lost))
+  end
   for _, bank in ipairs(build.banks) do
     for _, warning in ipairs(bank.model.warnings) do require("progress").warn(warning, bank.name) end
   end

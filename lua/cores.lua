@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- How the work of a layer is shared by the cores of a build: the units of a phase in order, a run of them for each core, from
+--- How the work of a layer is shared by the cores of a build: the units of a phase in order, a run of them for each
+-- core, from
 -- a table made here. Who computes what never depends on time, and no unit's arithmetic on who computes it.
 local cores = {}
 
@@ -31,11 +32,14 @@ function cores.largest_share(bounds, cost)
   return all > 0 and most / all or 1
 end
 
---- What templates write loops over a core's units with. One core has constants; several have a table `name` in the text.
+--- What templates write loops over a core's units with. One core has constants; several have a table `name` in the
+-- text.
 function cores.loops(n)
-  local loops = { cores = n, entries = n + 3, core_parameter = n > 1 and ", uint32_t core" or "", core_argument = n > 1 and ", core" or "",
+  local loops = { cores = n, entries = n + 3, core_parameter = n > 1 and ", uint32_t core" or "", core_argument = n > 1
+    and ", core" or "",
     team_parameter = n > 1 and ", msa_session *session, uint32_t core" or "" }
-  --- C initialiser of `entries` bounds, each times `scale`: those of the team, then those of a core that does everything by itself (MSA_ALONE).
+  --- C initialiser of `entries` bounds, each times `scale`: those of the team, then those of a core that does
+  -- everything by itself (MSA_ALONE).
   function loops.shares(count, scale, bounds)
     local list = bounds or cores.split(count, n)
     local out = {}

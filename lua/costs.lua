@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What a layer must move between the core and memory beyond its L2 cache: a lower bound, each thing once a call, read off
+--- What a layer must move between the core and memory beyond its L2 cache: a lower bound, each thing once a call, read
+-- off
 -- its step.
 --   weights   of the layer's segment that the step reads, one bank, and the table of dense positions where it takes it
 --   again     the same as often as calls of kernels read them: what no cache keeps comes so often
@@ -7,7 +8,8 @@
 --   written   buffers that a later step reads, or that are results
 --   spilled   scratch larger than L2, what cores share and what each has: written once and read once
 -- A buffer of at most half of L2 is where its reader finds it: nothing moves. Rows count with the padding between them.
--- What the decoder's first layer finds ready, for prompts without a mask, counts where it is made: its weights, positions
+-- What the decoder's first layer finds ready, for prompts without a mask, counts where it is made: its weights,
+-- positions
 -- and keys. Not counted: scratch used again for every block or head, lines fetched only to be overwritten.
 -- Relies on: lowering and memory.
 local work = require "lower.work"
@@ -87,7 +89,8 @@ local function given_bytes(L, name, build)
   return 0
 end
 
--- What is made ready once an encode: from embedding and "no mask" the first image tokens, from them what is the image's.
+-- What is made ready once an encode: from embedding and "no mask" the first image tokens, from them what is the
+-- image's.
 local function prepared(L, build, moved)
   local t = { weights = build.tables.position:floats(1) * 4, again = 0, read = 0, written = 0, spilled = 0 }
   local dense, slices, buffers = L.uses[1], build.model.depth, build.graph.memory.by_name

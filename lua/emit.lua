@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first, since
+--- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first,
+-- since
 -- their places are part of the text.
 local fail = require "fail"
 local finite = require "import.finite"
@@ -14,9 +15,11 @@ local kernels = require "kernels"
 local emit = {}
 
 -- Of Lua, what a board's linker script may use.
-local SCRIPT_SEES = { "assert", "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", "math", "string", "table" }
+local SCRIPT_SEES = { "assert", "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", "math",
+  "string", "table" }
 
--- Fourier features of the positions, [g*g, E]: made in f32-fma-1 for every board, so that classes differ in their blob's header alone.
+-- Fourier features of the positions, [g*g, E]: made in f32-fma-1 for every board, so that classes differ in their
+-- blob's header alone.
 local function dense_position(model)
   local name = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
   local gaussian = model.tensor[name]
@@ -107,7 +110,8 @@ function emit.weights(build, path, progress)
       local same = others(function(bank) return segment_in(bank, L) end)
       if L.segment:floats() > 0 then one(L.name, L.segment, same, L.name) end
     end
-    for _, name in ipairs { "position", "prompt" } do one(name, build.tables[name], others(function(bank) return bank.tables[name] end)) end
+    for _, name in ipairs { "position", "prompt" } do one(name, build.tables[name],
+      others(function(bank) return bank.tables[name] end)) end
     local report = blob:close()
     report.places, report.parts = places, parts
     return report
@@ -124,7 +128,9 @@ function emit.weights(build, path, progress)
   result.prompt_at = result.places.prompt
   result.prompt_bank = build.tables.prompt.own * 4
   for _, L in ipairs(graph.fused) do
-    for i, used in ipairs(L.uses or {}) do used.prepare_at = graph.stream and L.segment:before(i, #banks) or used.weights_at end
+    for i, used in ipairs(L.uses or {}) do
+      used.prepare_at = graph.stream and L.segment:before(i, #banks) or used.weights_at
+    end
   end
   if graph.stream then stream.place(graph, result, #banks) end
   return result
@@ -196,13 +202,15 @@ end
 --- runtime/msa.h with the version of this msagen, as a number that #if can compare and as text.
 function emit.version(text)
   local major, minor, patch = msagen.version:match "^(%d+)%.(%d+)%.(%d+)"
-  local by = ("#define MSA_VERSION %d\n#define MSA_VERSION_TEXT \"%s\"\n"):format(major * 10000 + minor * 100 + patch, msagen.version)
+  local by = ("#define MSA_VERSION %d\n#define MSA_VERSION_TEXT \"%s\"\n"):format(major * 10000 + minor * 100 + patch,
+    msagen.version)
   local result, count = text:gsub("#ifndef MSA_VERSION [^\n]*\n#define MSA_VERSION 0\n#define MSA_VERSION_TEXT [^\n]*\n#endif\n", by)
   assert(count == 1, "msa.h does not say where the version stands")
   return result
 end
 
--- Words spread over the arena, by which a call sees that a hook wrote there: no weights, which the hooks of a streamed build write.
+-- Words spread over the arena, by which a call sees that a hook wrote there: no weights, which the hooks of a streamed
+-- build write.
 local SAMPLES = 32
 local function samples_of(graph)
   local fetched, list = {}, {}
@@ -255,24 +263,29 @@ function emit.texts(build, blob, info)
   for i, bank in ipairs(build.banks) do bank_names[i] = bank.name or "default" end
   local bank_macros = require("import.text").identifiers(bank_names)
   local env = {
-    version = msagen.version, made_by = made_by, origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = memory, lde = lde,
-    encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "), arithmetic = board.arithmetic, flags = table.concat(board.flags, " "),
+    version = msagen.version, made_by = made_by, origin = origin, model = model, board = board, isa = board.isa,
+      info = info, blob = blob, memory = memory, lde = lde,
+    encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "),
+      arithmetic = board.arithmetic, flags = table.concat(board.flags, " "),
     token_rows = tokens.rows(model), max_points = tokens.MAX_POINTS, table = table, spaced = spaced,
     text_macros = model.texts and require("import.text").identifiers(model.texts.names) or {},
     linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there
     answer = require("known_answer").compute(build), banks = build.banks, bank_macros = bank_macros,
-    cores = loops.cores, core_parameter = loops.core_parameter, core_argument = loops.cores > 1 and ", core" or "", team_argument = loops.cores > 1 and ", s, core" or "",
+    cores = loops.cores, core_parameter = loops.core_parameter, core_argument = loops.cores > 1 and ", core" or "",
+      team_argument = loops.cores > 1 and ", s, core" or "",
     layer_end = function(phase, number)
       return ("msa_layer_end(s, MSA_PHASE_%s, %d%s)"):format(phase, number, loops.cores > 1 and ", core" or "")
     end,
-    streamed = graph.stream and stream or false, pieces = graph.stream and { encode = graph.stream.encode.items, decode = graph.stream.decode.items },
+    streamed = graph.stream and stream or false, pieces = graph.stream
+      and { encode = graph.stream.encode.items, decode = graph.stream.decode.items },
     samples = samples_of(graph),
     bank_of = function(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end,
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
   }
   local texts = {}
-  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c", "known_answer.c", "weights.S", "weights.b", "model.c" } do
+  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c",
+    "known_answer.c", "weights.S", "weights.b", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
   if graph.stream then texts["msa_stream.c"] = template.file(folder, "stream.c", env) end
@@ -282,7 +295,8 @@ function emit.texts(build, blob, info)
     local boards = require "boards"
     local place = boards.folder_of(board, start.script)
     local data = { board = board, places = require("plan").places(board, build), made_by = made_by }
-    local text = require("sandbox").run(("%s/%s"):format(place, start.script), { names = SCRIPT_SEES, data = data, template = true })
+    local text = require("sandbox").run(("%s/%s"):format(place, start.script),
+      { names = SCRIPT_SEES, data = data, template = true })
     texts[start.script] = text
   end
   texts["Makefile"] = template.file(folder, "Makefile", env)

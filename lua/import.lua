@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- From a checkpoint to the model description: dialect, hyper-parameters, tensors under SAM's names, and the fate of every tensor of the file.
+-- From a checkpoint to the model description: dialect, hyper-parameters, tensors under SAM's names, and the fate of
+-- every tensor of the file.
 --
--- plan() looks at names, shapes and dtypes only and decides; load() refuses what the plan leaves open, then folds and resamples.
+-- plan() looks at names, shapes and dtypes only and decides; load() refuses what the plan leaves open, then folds and
+-- resamples.
 -- Which dialects there are: import/dialects/. What the network consists of: import/network.lua.
 
 local fail = require "fail"
@@ -41,12 +43,14 @@ local function recognise(ckpt, traits, wanted, keys)
     return { dialect }
   end
   if #candidates == 0 then
-    fail("%s: dialect: expected the marks of one of %s, found a mixture: %s", ckpt.path, dialects.list(dialects.all()), dialects.describe(traits))
+    fail("%s: dialect: expected the marks of one of %s, found a mixture: %s", ckpt.path, dialects.list(dialects.all()),
+      dialects.describe(traits))
   end
   return candidates
 end
 
---- Of the dialects that the names allow, those that the shapes allow too: adapters alone have the same names in all dialects.
+--- Of the dialects that the names allow, those that the shapes allow too: adapters alone have the same names in all
+-- dialects.
 -- Gives the first, all, and fit(first); where none fits, the first's refusal stands.
 local function choose(candidates, fit)
   if #candidates == 1 then return candidates[1], candidates, fit(candidates[1]) end
@@ -79,21 +83,27 @@ end
 local function refuse_missing(ckpt, base, missing, traits, present, spell)
   local first = missing[1]
   local lacks = false -- the backbone, rather than a tensor or two
-  for _, name in ipairs(missing) do lacks = lacks or name:match "%.attn%.qkv%.weight$" or name:match "^image_encoder%.patch_embed" end
-  local partial = lacks and (traits.encoder_adapters or traits.decoder_adapters or traits.lora or not present["image_encoder.patch_embed.proj.weight"])
-  fail("%s: %s: expected in the file%s, found no such tensor%s%s", ckpt.path, spell(first), base and " or in " .. base.path or "",
+  for _, name in ipairs(missing) do
+    lacks = lacks or name:match "%.attn%.qkv%.weight$" or name:match "^image_encoder%.patch_embed"
+  end
+  local partial = lacks and (traits.encoder_adapters or traits.decoder_adapters or traits.lora
+    or not present["image_encoder.patch_embed.proj.weight"])
+  fail("%s: %s: expected in the file%s, found no such tensor%s%s", ckpt.path, spell(first), base
+    and " or in " .. base.path or "",
     #missing > 1 and (" (nor %d other%s)"):format(#missing - 1, #missing > 2 and "s" or "") or "",
     partial and not base and "; this looks like an adapter-only file: --base FILE names the backbone that it was trained on" or "")
 end
 
 -- The first of a list of tensors, and how many others there are.
 local function first_of(list)
-  return names.show(list[1].name) .. (#list > 1 and (" (and %d other%s)"):format(#list - 1, #list > 2 and "s" or "") or "")
+  return names.show(list[1].name) .. (#list > 1 and (" (and %d other%s)"):format(#list - 1, #list > 2 and "s" or "")
+    or "")
 end
 
 -- A tensor that a part would have to compute with.
 local function refuse_inside(unknown, dialect)
-  fail("%s: %s: unknown tensor in a part that computes; expected only tensors of %s; --ignore PREFIX builds without it", unknown[1].path, first_of(unknown), dialect.name)
+  fail("%s: %s: unknown tensor in a part that computes; expected only tensors of %s; --ignore PREFIX builds without it",
+    unknown[1].path, first_of(unknown), dialect.name)
 end
 
 -- One beside the parts that no list of harmless names has.
@@ -128,7 +138,8 @@ local function gather(file, base, to_sam)
   return present, both
 end
 
---- Names and shapes of the files against the network. Gives entries by SAM's name and as `expected` in the network's order, `value`s of
+--- Names and shapes of the files against the network. Gives entries by SAM's name and as `expected` in the network's
+-- order, `value`s of
 -- the variables, the counts, spell() for names as a person knows them, and the pairs of tensors that both files hold.
 local function match(file, base, dialect, traits, options)
   local to_sam, to_file = names.speller(dialect.spelling)
@@ -191,7 +202,8 @@ local function match(file, base, dialect, traits, options)
 
   local value = {}
   for name, size in pairs(expected.sizes) do value[name] = sizes.value(size) end
-  return { entries = entries, value = value, counts = counts, spell = spell, expected = expected, both = computing, unknown = beside }
+  return { entries = entries, value = value, counts = counts, spell = spell, expected = expected, both = computing,
+    unknown = beside }
 end
 
 local function divides(ckpt, whole, part, what, ...)
@@ -209,7 +221,8 @@ local function hyper_parameters(ckpt, dialect, value, counts, options, spell)
     fail("--decoder-heads: expected a positive number, found %s", tostring(heads))
   end
   for _, width in ipairs { value.out, value.cross } do
-    divides(ckpt, width, heads, "--decoder-heads %d: expected a divisor of the decoder's widths %d and %d", heads, value.out, value.cross)
+    divides(ckpt, width, heads, "--decoder-heads %d: expected a divisor of the decoder's widths %d and %d", heads,
+      value.out, value.cross)
   end
   if counts.hypernetworks ~= value.masks then
     fail("%s: %s is [%d,%d]; expected [%d,%d], one token for each of output_hypernetworks_mlps", ckpt.path,
@@ -233,11 +246,13 @@ local function hyper_parameters(ckpt, dialect, value, counts, options, spell)
     end
   else
     if classes and classes > 1 then
-      fail("%s: --classes %d: expected 1 or nothing, as files of %s have no classes, found %d", ckpt.path, classes, dialect.name, classes)
+      fail("%s: --classes %d: expected 1 or nothing, as files of %s have no classes, found %d", ckpt.path, classes,
+        dialect.name, classes)
     end
     classes = nil
     if value.masks < 2 then
-      fail("%s: %s is [%d,%d]; expected at least 2 mask tokens", ckpt.path, spell "mask_decoder.mask_tokens.weight", value.masks, value.out)
+      fail("%s: %s is [%d,%d]; expected at least 2 mask tokens", ckpt.path, spell "mask_decoder.mask_tokens.weight",
+        value.masks, value.out)
     end
   end
 
@@ -248,7 +263,8 @@ end
 
 local function multiple_of_patch(size, patch)
   if math.type(size) ~= "integer" or size < patch or size % patch ~= 0 or size > MAX_SIDE then
-    fail("--resolution %s: expected a multiple of the patch, %d, up to %d, found %s", tostring(size), patch, MAX_SIDE, tostring(size))
+    fail("--resolution %s: expected a multiple of the patch, %d, up to %d, found %s", tostring(size), patch, MAX_SIDE,
+      tostring(size))
   end
 end
 
@@ -274,7 +290,8 @@ local function geometry(ckpt, dialect, traits, entries, value, counts, options, 
 
   local grid_known = dialect.grid_from == "pos_embed" and value.position or nil
   if dialect.position_grid and value.position ~= dialect.position_grid then
-    fail("%s: %s is [1,%d,%d,%d]; expected [1,%d,%d,%d], as in every file of %s", ckpt.path, spell "image_encoder.pos_embed",
+    fail("%s: %s is [1,%d,%d,%d]; expected [1,%d,%d,%d], as in every file of %s", ckpt.path,
+      spell "image_encoder.pos_embed",
       value.position, value.position, value.dim, dialect.position_grid, dialect.position_grid, value.dim, dialect.name)
   end
   -- Files without adapters come from the LoRA block, whose global tables are as long as pos_embed is wide.
@@ -338,7 +355,9 @@ local function volume(ckpt, dialect, traits, options)
   end
   if depth > MAX_SLICES then fail("--depth %d: expected at most %d slices, found %d", depth, MAX_SLICES, depth) end
   if depth == 1 then
-    if chunk ~= nil then fail("--chunk %s: expected a volume, of --depth 2 or more, found a depth of 1", names.show(tostring(chunk))) end
+    if chunk ~= nil then
+      fail("--chunk %s: expected a volume, of --depth 2 or more, found a depth of 1", names.show(tostring(chunk)))
+    end
     return 1, nil
   end
   if not dialect.volumes or not traits.encoder_adapters then
@@ -346,7 +365,8 @@ local function volume(ckpt, dialect, traits, options)
       dialect.volumes and "a file without adapters" or "a file of " .. dialect.name, depth)
   end
   if dialect.volumes == "slices" and chunk == "none" then
-    fail("%s: --chunk none: expected the depth, %d, as %s runs over all slices, found none", ckpt.path, depth, dialect.name)
+    fail("%s: --chunk none: expected the depth, %d, as %s runs over all slices, found none", ckpt.path, depth,
+      dialect.name)
   end
   if chunk == "none" then return depth, false end
   chunk = chunk or depth
@@ -354,7 +374,8 @@ local function volume(ckpt, dialect, traits, options)
     fail("--chunk: expected a divisor of the depth %d, or none, found %s", depth, tostring(chunk))
   end
   if dialect.volumes == "slices" and chunk ~= depth then
-    fail("%s: --chunk %d: expected the depth, %d, as %s runs over all slices, found %d", ckpt.path, chunk, depth, dialect.name, chunk)
+    fail("%s: --chunk %d: expected the depth, %d, as %s runs over all slices, found %d", ckpt.path, chunk, depth,
+      dialect.name, chunk)
   end
   if not depths.grid(chunk) then
     fail("--chunk 1: expected at least 2, as a sequence of one token has no grid, found 1")
@@ -412,7 +433,8 @@ local function fates(file, base, entries)
       local entry = one.entry
       fate, why = entry.fate, entry.why
       if entry.resize and entry.resize[1] == "bicubic" then
-        fate, why = "resampled", ("%dx%d to %dx%d, bicubic"):format(entry.resize[2], entry.resize[2], entry.resize[3], entry.resize[3])
+        fate, why = "resampled", ("%dx%d to %dx%d, bicubic"):format(entry.resize[2], entry.resize[2], entry.resize[3],
+          entry.resize[3])
       elseif entry.resize then
         fate, why = "resampled", ("%d to %d, linear"):format(entry.resize[2], entry.resize[3])
       elseif entry.name:match("%.weight$") and entries[(entry.name:gsub("weight$", "lora_A"))] then
@@ -421,14 +443,17 @@ local function fates(file, base, entries)
         why = "all zero"
       end
     end
-    list[i] = { name = one.name, shape = one.shape, dtype = one.dtype, fate = fate, why = why, file = base and one.file or nil }
+    list[i] = { name = one.name, shape = one.shape, dtype = one.dtype, fate = fate, why = why, file = base and one.file
+      or nil }
   end
   return list
 end
 
 --- Decide everything that names, shapes and dtypes decide; nothing is computed.
--- options as in load(). Gives the model description without `tensor`, and in it `choices`: what only the user can tell, as
--- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names. `entries` is the
+-- options as in load(). Gives the model description without `tensor`, and in it `choices`: what only the user can tell,
+-- as
+-- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
+-- `entries` is the
 -- network's list of tensors (import/network.lua), each with what it was found as.
 function import.plan(ckpt, options)
   local told = options or {}
@@ -449,16 +474,20 @@ function import.plan(ckpt, options)
   end)
   local entries, value, counts, place = fit.entries, fit.value, fit.counts, fit.place
   if base then
-    bases.verify(file.path, base, fit.both, dialect.pad_without_adapters and not traits.encoder_adapters and not traits.lora)
+    bases.verify(file.path, base, fit.both, dialect.pad_without_adapters and not traits.encoder_adapters
+      and not traits.lora)
   end
 
   local adapters = traits.encoder_adapters and dialect.adapters or "none"
   local model = {
-    source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= "" and file.prefix or nil, weights_key = ckpt.set ~= "." and ckpt.set or nil,
-      base = base and { path = base.path, format = base.ckpt.format, container = base.ckpt.container, prefix = base.prefix ~= "" and base.prefix or nil } or nil },
+    source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= ""
+      and file.prefix or nil, weights_key = ckpt.set ~= "." and ckpt.set or nil,
+      base = base and { path = base.path, format = base.ckpt.format, container = base.ckpt.container,
+        prefix = base.prefix ~= "" and base.prefix or nil } or nil },
     image_size = place.size, file_size = place.file_grid and place.file_grid * value.patch,
     patch = value.patch, grid = place.grid, file_grid = place.file_grid,
-    dim = value.dim, blocks = counts.blocks, heads = value.dim // value.head, window = place.window, global = place.global,
+    dim = value.dim, blocks = counts.blocks, heads = value.dim // value.head, window = place.window,
+      global = place.global,
     out = value.out, mlp = value.mlp,
     prompt = { mask_in1 = value.mask_in1, mask_in2 = value.mask_in2 },
     decoder = {
@@ -468,7 +497,8 @@ function import.plan(ckpt, options)
     },
     classes = fit.classes, mask_rule = dialect.mask_rule,
     first_self_attention = dialect.first_self_attention, position_stays = dialect.position_stays,
-    adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil, adapter_scale = 0.5,
+    adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil,
+      adapter_scale = 0.5,
     lora = traits.lora,
     pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
     normalise = preparation.normalisations[dialect.normalise], resize = dialect.resize,
@@ -485,7 +515,8 @@ function import.plan(ckpt, options)
   if #fit.unknown > 0 then
     model.unknown = fit.unknown
     table.insert(model.choices, { option = "--ignore", values = { "PREFIX" },
-      why = ("if %s beside the network %s known to be of no use"):format(first_of(fit.unknown), #fit.unknown > 1 and "are" or "is") })
+      why = ("if %s beside the network %s known to be of no use"):format(first_of(fit.unknown), #fit.unknown > 1
+        and "are" or "is") })
   end
   model.global_list = model.global and indices(model.global, counts.blocks)
 
@@ -503,7 +534,8 @@ local function alternatives(list)
 end
 
 --- The model description that the compiler takes. Fails with one line where the file or an option does not fit.
--- options: dialect, classes, decoder_heads, global_blocks (array), resolution, click_order, depth (1), chunk (number or "none"),
+-- options: dialect, classes, decoder_heads, global_blocks (array), resolution, click_order, depth (1), chunk (number or
+-- "none"),
 -- base (an open checkpoint that supplies what the file lacks: import/base.lua).
 function import.load(ckpt, options)
   local model, entries = import.plan(ckpt, options)

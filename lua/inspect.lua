@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What is in a checkpoint, for a person (text) or a machine (a table for JSON): dialect or the choices, hyper-parameters, every tensor's fate, warnings.
+-- What is in a checkpoint, for a person (text) or a machine (a table for JSON): dialect or the choices,
+-- hyper-parameters, every tensor's fate, warnings.
 
 local banks = require "import.banks"
 local dialects = require "import.dialects"
@@ -32,10 +33,13 @@ local function either(candidates, read)
 end
 
 local function file_facts(ckpt, prefix)
-  return { weights_key = ckpt.set ~= "." and ckpt.set or nil, path = utf8.len(ckpt.path) and ckpt.path or names.show(ckpt.path), format = ckpt.format, container = ckpt.container, prefix = prefix, sha256 = ckpt:sha256() }
+  return { weights_key = ckpt.set ~= "." and ckpt.set or nil, path = utf8.len(ckpt.path) and ckpt.path
+    or names.show(ckpt.path), format = ckpt.format, container = ckpt.container, prefix = prefix,
+    sha256 = ckpt:sha256() }
 end
 
---- Look at an open checkpoint, on the open checkpoint `base` if there is one. Fails with one line where it is no model that msagen knows.
+--- Look at an open checkpoint, on the open checkpoint `base` if there is one. Fails with one line where it is no model
+-- that msagen knows.
 -- Gives the report, and the plan that it was made from.
 -- options: ignore, weights_key, several (import/file.lua)
 function inspect.report(ckpt, base, options)
@@ -47,7 +51,8 @@ function inspect.report(ckpt, base, options)
   for i, fate in ipairs(model.fates) do
     totals[fate.fate] = (totals[fate.fate] or 0) + 1
     values = values + elements(fate.shape)
-    tensors[i] = { name = names.show(fate.name), shape = fate.shape, dtype = fate.dtype, fate = fate.fate, why = fate.why, file = fate.file }
+    tensors[i] = { name = names.show(fate.name), shape = fate.shape, dtype = fate.dtype, fate = fate.fate,
+      why = fate.why, file = fate.file }
   end
   return {
     file = file_facts(ckpt, model.source.prefix),
@@ -57,7 +62,8 @@ function inspect.report(ckpt, base, options)
       image_size = model.file_size, patch = model.patch, grid = model.file_grid,
       width = model.dim, blocks = model.blocks, heads = model.heads, mlp = model.mlp, window = model.window,
       global_blocks = model.global_list, out = model.out, adapters = model.adapters, lora = model.lora,
-      pad = model.pad, first_self_attention = model.first_self_attention, mask_rule = model.mask_rule, mask_tokens = model.decoder.masks,
+      pad = model.pad, first_self_attention = model.first_self_attention, mask_rule = model.mask_rule,
+        mask_tokens = model.decoder.masks,
       resize = model.resize, preparation = model.preparation, decoder = model.decoder,
       default_size = model.image_size,
       normalise = either(model.candidates, function(d) return d.normalise end),
@@ -125,7 +131,8 @@ function inspect.text(report)
 
   say("file", "%s", file.path)
   local function container(one)
-    say("container", "%s, %s%s%s", one.format, one.container, one.weights_key and "; weights under " .. names.show(one.weights_key) or "",
+    say("container", "%s, %s%s%s", one.format, one.container, one.weights_key
+      and "; weights under " .. names.show(one.weights_key) or "",
       one.prefix and "; every name begins with " .. names.show(one.prefix) or "")
   end
   container(file)
@@ -139,7 +146,8 @@ function inspect.text(report)
   if model.image_size then
     say("resolution", "%d (grid %d, patch %d)", model.image_size, model.grid, model.patch)
   else
-    say("resolution", "not in the file (patch %d)%s", model.patch, model.default_size and ("; default %d"):format(model.default_size) or "")
+    say("resolution", "not in the file (patch %d)%s", model.patch, model.default_size
+      and ("; default %d"):format(model.default_size) or "")
   end
   say("encoder", "%s", encoder_text(model))
   say("adapters", "%s", adapters_text(model))
@@ -152,7 +160,8 @@ function inspect.text(report)
   say("window padding", "%s", spoken.pad[model.pad])
   say("in training", "clicks %s, masks up-sampled: %s", model.training_clicks, model.training_upsampling)
   say("tensors", "%d, of %d values: %d used, %d folded, %d resampled, %d dead%s", #report.tensors, report.values,
-    totals.used, totals.folded, totals.resampled, totals.dead, totals.unknown and (", %d unknown"):format(totals.unknown) or "")
+    totals.used, totals.folded, totals.resampled, totals.dead, totals.unknown
+      and (", %d unknown"):format(totals.unknown) or "")
   local lines = columns(rows)
 
   for _, choice in ipairs(report.choices) do
@@ -180,7 +189,9 @@ function inspect.json(report)
   report.dialect = report.dialect or null
   report.file.prefix = report.file.prefix or null
   report.file.weights_key = report.file.weights_key or null
-  if report.base then report.base.prefix, report.base.weights_key = report.base.prefix or null, report.base.weights_key or null end
+  if report.base then
+    report.base.prefix, report.base.weights_key = report.base.prefix or null, report.base.weights_key or null
+  end
   for _, key in ipairs { "image_size", "grid", "window", "global_blocks", "default_size" } do
     if report.model[key] == nil then report.model[key] = null end
   end
@@ -199,20 +210,24 @@ end
 function inspect.shared_text(shared)
   local rows = { { "file", "tensors", "bytes", "of its own", "bytes" } }
   for _, file in ipairs(shared.files) do
-    rows[#rows + 1] = { file.path, tostring(file.tensors), tostring(file.bytes), tostring(file.private_tensors), tostring(file.private_bytes) }
+    rows[#rows + 1] = { file.path, tostring(file.tensors), tostring(file.bytes), tostring(file.private_tensors),
+      tostring(file.private_bytes) }
   end
   local lines = columns(rows)
   rows = { { "equal in all", ("%d tensors, %d bytes"):format(shared.shared_tensors, shared.shared_bytes) } }
   if shared.obstacle then
     rows[2] = { "as banks", "not of one build: " .. shared.obstacle }
   else
-    rows[2] = { "as banks", ("%d bytes (--bank NAME=FILE for each) instead of %d: %d saved"):format(shared.together_bytes, shared.separate_bytes, shared.saved_bytes) }
+    rows[2] = { "as banks",
+      ("%d bytes (--bank NAME=FILE for each) instead of %d: %d saved"):format(shared.together_bytes,
+      shared.separate_bytes, shared.saved_bytes) }
   end
   table.move(columns(rows), 1, #rows, #lines + 1, lines)
   lines[#lines + 1] = ""
   rows = { { "tensor", "shape", "bytes", "in" } }
   for _, one in ipairs(shared.tensors) do
-    rows[#rows + 1] = { one.name, shapes.text(one.shape), tostring(one.bytes), one.shared and "all, equal" or "each its own" }
+    rows[#rows + 1] = { one.name, shapes.text(one.shape), tostring(one.bytes), one.shared and "all, equal"
+      or "each its own" }
   end
   table.move(columns(rows), 1, #rows, #lines + 1, lines)
   return lines

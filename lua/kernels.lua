@@ -14,7 +14,8 @@ kernels.__index = kernels
 
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
-  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {}, firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, cores = 1 }, kernels)
+  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {},
+    firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, cores = 1 }, kernels)
 end
 
 -- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
@@ -26,7 +27,8 @@ end
 local function round16(n) return (n + 15) // 16 * 16 end
 kernels.round16 = round16
 
---- A row stride for rows of n floats: a multiple of 16 that is an odd number of cache lines, so that the rows of a tile do not
+--- A row stride for rows of n floats: a multiple of 16 that is an odd number of cache lines, so that the rows of a tile
+-- do not
 -- fall into the same sets of the first-level cache.
 function kernels.stride(n)
   local lines = (n + 15) // 16
@@ -40,7 +42,8 @@ local function word_of(field, value)
   return (math.type(value) and field .. value or tostring(value)):gsub("[^%w]", "_")
 end
 
--- The name of a kernel: its shape where that is free, else the shape and in what it differs from the first of that shape.
+-- The name of a kernel: its shape where that is free, else the shape and in what it differs from the first of that
+-- shape.
 function kernels:unique(base, fields)
   local first = self.firsts[base]
   if not first then
@@ -52,7 +55,8 @@ function kernels:unique(base, fields)
     local value = fields[field]
     if field ~= "formula" and type(value) ~= "table" and type(value) ~= "function" and value ~= first[field] then
       words[#words + 1] = word_of(field, value)
-    elseif type(value) == "table" and value.ld and not (type(first[field]) == "table" and first[field].ld == value.ld) then
+    elseif type(value) == "table" and value.ld and not (type(first[field]) == "table"
+      and first[field].ld == value.ld) then
       words[#words + 1] = word_of(field, value.ld)
     end
   end
@@ -89,7 +93,8 @@ function kernels:make(file, base, fields)
   exists:close()
   name = self:unique(base, fields)
   self.named[key] = name
-  local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16, cores = self.cores, flushes = self.isa.flushes ~= nil }, { __index = fields })
+  local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16, cores = self.cores,
+    flushes = self.isa.flushes ~= nil }, { __index = fields })
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
     __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
   }))
@@ -135,14 +140,17 @@ function kernels:proc(base, owner, what, parameters, body)
   return name
 end
 
--- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. What a stored panel in parts goes through once more
+-- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. What a stored panel
+-- in parts goes through once more
 -- waits for all of them.
 local function tile(self, f, b, mr, column)
   local starts, ends = b > 1 or f.init == "keep", b == #f.blocks
-  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends and (f.activation.in_registers or not column.parts) and f.act or "none", ends and f.residual
+  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends
+    and (f.activation.in_registers or not column.parts) and f.act or "none", ends and f.residual
   local columns = column.np * 16 // (column.parts or 1)
   return self:make("tile", ("msa_tile_%dx%d_k%d%s"):format(mr, columns, K, act ~= "none" and "_" .. act or ""),
-    { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts, bias = bias, act = act,
+    { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts,
+      bias = bias, act = act,
       activation = activations.entries[act], residual = residual })
 end
 
@@ -161,23 +169,27 @@ local table_of_rows = schema.record(sizes("n", "ld"))
 
 --- What each request may hold, a schema a kind of kernel.
 kernels.requests = {
-  gemm = request(sizes("M", "N", "K", "lda", "ldc"), { ldb = size, bps = size, cps = size, init = schema.one_of("zero", "bias", "keep"),
+  gemm = request(sizes("M", "N", "K", "lda", "ldc"),
+    { ldb = size, bps = size, cps = size, init = schema.one_of("zero", "bias", "keep"),
     act = schema.one_of(table.unpack(activations.names)), residual = schema.flag, plan = schema.kind(function(value)
       if type(value) ~= "table" then return "a plan of tiles" end
     end) }),
   layernorm = request(sizes("rows", "C", "ldx", "ldy"), { eps = schema.number }),
   softmax = request(sizes("rows", "cols", "ld"), { counted = schema.flag }),
   keys = request(sizes("keys", "d"), { row = size }),
-  attend = request(sizes("M", "keys", "d", "ldq", "ldo"), { row = size, rel = table_of_rows, out_row = table_of_rows, counted = schema.flag,
+  attend = request(sizes("M", "keys", "d", "ldq", "ldo"),
+    { row = size, rel = table_of_rows, out_row = table_of_rows, counted = schema.flag,
     pad = schema.record(sizes("side", "height", "width")) }),
 }
 kernels.requests.layernorm.eps[2] = true
 
 -- Element-wise kernels, and what each needs beside rows and C.
-local ELEMENTWISE = { sum = { "ldx", "ldy", "ldz" }, add = { "ldx", "ldy" }, add2 = { "ldx", "ldy", "ldz" }, add3 = { "ldx", "ldy", "ldz", "ldv" },
+local ELEMENTWISE = { sum = { "ldx", "ldy", "ldz" }, add = { "ldx", "ldy" }, add2 = { "ldx", "ldy", "ldz" },
+  add3 = { "ldx", "ldy", "ldz", "ldv" },
   addscaled = { "ldx", "ldy", "ldz", "s" }, scale = { "ldx", "s" }, gelu = { "ldx" } }
 for kind, needed in pairs(ELEMENTWISE) do
-  local fields = request(sizes("rows", "C"), { ldx = stride, ldy = stride, ldz = stride, ldv = stride, s = schema.number })
+  local fields = request(sizes("rows", "C"), { ldx = stride, ldy = stride, ldz = stride, ldv = stride,
+    s = schema.number })
   for _, name in ipairs(needed) do fields[name][2] = true end
   kernels.requests["rows " .. kind] = fields
 end
@@ -193,14 +205,16 @@ end
 
 --- c (M,N) = act(a b), act(a b + bias) or act(c + a b).
 -- M, N, K; lda, ldc; ldb = 16 and bps = K * 16 unless b is not packed; cps = 16 unless c is in panels;
--- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act one of lua/activations.lua;
+-- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act one of
+-- lua/activations.lua;
 -- residual: c is added to the result, after the bias. Writes whole panels: c has room for N rounded up to 16.
 -- @param f.plan how to cut it, instead of the cheapest plan of lua/tiles.lua
 -- @return name of void f(a, b, [bias,] c)
 function kernels:gemm(f)
   check("gemm", f)
   local plan = f.plan
-  f = { M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb or 16, bps = f.bps or f.K * 16, ldc = f.ldc, cps = f.cps or 16,
+  f = { M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb or 16, bps = f.bps or f.K * 16, ldc = f.ldc, cps = f.cps
+    or 16,
     init = f.init or "zero", act = f.act or "none", residual = f.residual or false, panels = (f.N + 15) // 16 }
   f.activation = activations.entries[f.act]
   assert(not (f.residual and (f.init == "keep" or f.act ~= "none")))
@@ -214,7 +228,8 @@ function kernels:gemm(f)
       for _, column in ipairs(f.columns) do f.tile(b, row.mr, column) end
     end
   end
-  local name = self:make("gemm", ("msa_gemm_%dx%dx%d%s"):format(f.M, f.N, f.K, f.act ~= "none" and "_" .. f.act or ""), f)
+  local name = self:make("gemm", ("msa_gemm_%dx%dx%d%s"):format(f.M, f.N, f.K, f.act ~= "none" and "_" .. f.act or ""),
+    f)
   if not self.products[name] then
     self.products[name] = f
     self.products[#self.products + 1] = name
@@ -222,23 +237,32 @@ function kernels:gemm(f)
   return name
 end
 
---- What the manifest says of the matrix products, in the order of their first use: shape, plan, what the model expects of a call, and what its text does.
+--- What the manifest says of the matrix products, in the order of their first use: shape, plan, what the model expects
+-- of a call, and what its text does.
 -- @param prefix that stands for msa in the names
 function kernels:explain(prefix)
   local list, texts = {}, {}
   for _, text in ipairs(self.texts) do
-    if text:find("void msa_tile_", 1, true) or text:find("void msa_gemm_", 1, true) or text:find("void msa_gelu16", 1, true) then texts[#texts + 1] = text end
+    if text:find("void msa_tile_", 1, true) or text:find("void msa_gemm_", 1, true)
+      or text:find("void msa_gelu16", 1, true) then
+      texts[#texts + 1] = text
+    end
   end
   local counted = operations.count(texts)
   for i, name in ipairs(self.products) do
     local f = self.products[name]
     local rows, columns, blocks = {}, {}, {}
     for k, piece in ipairs(f.rows) do rows[k] = { first = piece.first, last = piece.last, tile = piece.mr } end
-    for k, piece in ipairs(f.columns) do columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 // (piece.parts or 1) } end
+    for k, piece in ipairs(f.columns) do
+      columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 // (piece.parts or 1) }
+    end
     for k, block in ipairs(f.blocks) do blocks[k] = block.count end
-    list[i] = { name = name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
-      tile = { f.rows[1].mr, columns[1].tile }, rows = rows, columns = columns, k_blocks = blocks, order = f.order, predicted_cycles = math.floor(f.plan.cycles + 0.5),
-      macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.plan.cycles + 0.5) / 100, predicted = f.plan.operations, counted = counted[name] }
+    list[i] = { name = name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb,
+      bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
+      tile = { f.rows[1].mr, columns[1].tile }, rows = rows, columns = columns, k_blocks = blocks, order = f.order,
+        predicted_cycles = math.floor(f.plan.cycles + 0.5),
+      macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.plan.cycles + 0.5) / 100, predicted = f.plan.operations,
+        counted = counted[name] }
   end
   return list
 end
@@ -266,13 +290,15 @@ function kernels:softmax(f)
     { rows = f.rows, cols = f.cols, padded = round16(f.cols), ld = f.ld, counted = f.counted or false })
 end
 
---- The key tile of f32-fma-1: whole rows of a grid, about 256 keys. It is part of the definition: no board may change it.
+--- The key tile of f32-fma-1: whole rows of a grid, about 256 keys. It is part of the definition: no board may change
+-- it.
 function kernels.key_tile(keys, row)
   row = row or 1
   return math.min(keys, math.max(1, 256 // row) * row)
 end
 
---- Layout of one head's packed keys. @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives the kernel
+--- Layout of one head's packed keys. @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives
+-- the kernel
 -- void f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
 function kernels:keys(f)
   check("keys", f)
@@ -281,13 +307,15 @@ function kernels:keys(f)
   local last = f.keys - (count - 1) * tile_keys
   local dpad = round16(f.d)
   return { k = count * round16(tile_keys) * f.d, v = f.keys * dpad, place = function(p)
-    return self:make("keys", ("msa_keys_%d_of_%dx%d"):format(p.count, f.keys, f.d), { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, tiles = count, last = last,
+    return self:make("keys", ("msa_keys_%d_of_%dx%d"):format(p.count, f.keys, f.d),
+      { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, tiles = count, last = last,
       padded = round16(tile_keys), count = p.count, k_stride = p.k_stride, v_stride = p.v_stride or p.k_stride })
   end }
 end
 
 --- Attention of M queries over packed keys.
--- M, keys, d, ldq, ldo; out_row {n, ld}: results lie n in a row, rows ld apart; row: keys of a grid's row; rel {n = columns of the keys' grid, ld}; counted: a count is given at run time;
+-- M, keys, d, ldq, ldo; out_row {n, ld}: results lie n in a row, rows ld apart; row: keys of a grid's row; rel {n =
+-- columns of the keys' grid, ld}; counted: a count is given at run time;
 -- pad {side, height, width}: the keys are the height x width corner of a side x side window whose rest is padding.
 -- @return name, scratch sizes {s, o, stat} in floats
 function kernels:attend(f)
@@ -297,19 +325,23 @@ function kernels:attend(f)
   local pads = f.pad and f.pad.side * f.pad.side - f.keys or 0
   local lds = kernels.stride(math.max(padded, round16(pads)) + ((f.rel or pads > 0) and 16 or 0))
   local dpad = round16(f.d)
-  local name = self:make("attend", ("msa_attend_%dx%dx%d"):format(f.M, f.keys, f.d), { M = f.M, keys = f.keys, d = f.d, dpad = dpad,
-    tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false, out_row = f.out_row or false,
+  local name = self:make("attend", ("msa_attend_%dx%dx%d"):format(f.M, f.keys, f.d),
+    { M = f.M, keys = f.keys, d = f.d, dpad = dpad,
+    tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false,
+      out_row = f.out_row or false,
     counted = f.counted or false, pad = pads > 0 and f.pad or false })
   return name, { s = f.M * lds, o = f.M * dpad, stat = round16(4 * f.M) }
 end
 
---- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z += x + y),
+--- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z +=
+-- x + y),
 -- "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "scale" (x *= s), "gelu" (x = gelu(x)).
 function kernels:rows(kind, f)
   if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
   check("rows " .. kind, f)
   return self:make("rows_" .. kind, ("msa_%s_%dx%d"):format(kind, f.rows, f.C),
-    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s and literal(f.s) or "" })
+    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s
+      and literal(f.s) or "" })
 end
 
 return kernels

@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The known answer of msa_self_test: what the build's functions give on a fixed pattern with its own weights, computed here by the naive
--- kernels and on the device by the generated ones (templates/known_answer.c). Their CRC-32C must agree, since the arithmetic is defined to the bit.
--- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole. Matrices repeat a few
+--- The known answer of msa_self_test: what the build's functions give on a fixed pattern with its own weights, computed
+-- here by the naive
+-- kernels and on the device by the generated ones (templates/known_answer.c). Their CRC-32C must agree, since the
+-- arithmetic is defined to the bit.
+-- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole.
+-- Matrices repeat a few
 -- rows over and over, so that little has to be computed here of what is much there.
 local group = require "lower.group"
 local inputs = require "graph.inputs"
@@ -23,7 +26,8 @@ known.IMAGE = { width = 11, height = 7 }
 known.SMALL = { width = 5, height = 3 } -- what it is also resized to
 known.PROMPTS = {
   { points = { { 3.25, 1.5, 1 } } },
-  { points = { { 3.25, 1.5, 1 }, { 7.5, 6, 0 }, { 0, 0, -1 } }, box = { 1.25, 0.5, 9.75, 6.5 }, mask = true, text = true },
+  { points = { { 3.25, 1.5, 1 }, { 7.5, 6, 0 }, { 0, 0, -1 } }, box = { 1.25, 0.5, 9.75, 6.5 }, mask = true,
+    text = true },
 }
 known.ENLARGED = { side = 12, squares = { 0, 40 }, width = 23, height = 17 }
 
@@ -74,7 +78,8 @@ local function window_list(graph)
           places[i], tokens[i] = y * side + x, y * g + x
         end
         -- The last head, so that what is a head's own counts.
-        list[#list + 1] = { layer = L, kind = kind, head = L.env.heads - 1, origin = kind.y0 * side * g + kind.x0 * side, places = places, tokens = tokens }
+        list[#list + 1] = { layer = L, kind = kind, head = L.env.heads - 1,
+          origin = kind.y0 * side * g + kind.x0 * side, places = places, tokens = tokens }
       end
     end
   end
@@ -107,7 +112,8 @@ end
 -- A unit of the depth branch: the last one, at whose places windows hang over the edge where any do.
 local function depth_list(graph)
   local list = {}
-  for i, L in ipairs(each_kernel(graph, "encoder_attention", function(L) return L.env.depth and L.env.depth.kernel end)) do
+  for i, L in ipairs(each_kernel(graph, "encoder_attention", function(L) return L.env.depth
+    and L.env.depth.kernel end)) do
     local depth, g = L.env.depth, L.env.grid
     local unit, sequences, tokens = depth.units - 1, {}, {}
     local run, place = unit // depth.groups, unit % depth.groups * depth.places
@@ -115,12 +121,15 @@ local function depth_list(graph)
       local sequence, inside = {}, {}
       for entry = run * depth.length, (run + 1) * depth.length - 1 do
         local slice, window = entry // (depth.windows * depth.windows), entry % (depth.windows * depth.windows)
-        local y, x = window // depth.windows * depth.side + place // depth.side, window % depth.windows * depth.side + place % depth.side + p
+        local y, x = window // depth.windows * depth.side + place // depth.side,
+          window % depth.windows * depth.side + place % depth.side + p
         local token = y < g and x < g and math.tointeger((slice * g + y) * g + x)
         sequence[#sequence + 1] = token
         if token then inside[#inside + 1] = #sequence end
       end
-      for _, at in ipairs(#inside > 1 and { inside[1], inside[#inside] } or inside) do tokens[#tokens + 1] = sequence[at] end
+      for _, at in ipairs(#inside > 1 and { inside[1], inside[#inside] } or inside) do
+        tokens[#tokens + 1] = sequence[at]
+      end
       sequences[#sequences + 1] = { list = sequence, inside = inside }
     end
     list[i] = { layer = L, unit = unit, sequences = sequences, tokens = tokens }
@@ -136,7 +145,8 @@ end
 
 local function parts(graph, model)
   return {
-    patch = find(graph, "patch_embed"), neck = find(graph, "neck"), prepare = find(graph, "prepare"), tokens = token_samples(model), mask_rows = samples(model.grid),
+    patch = find(graph, "patch_embed"), neck = find(graph, "neck"), prepare = find(graph, "prepare"),
+      tokens = token_samples(model), mask_rows = samples(model.grid),
     mlps = each_kernel(graph, "encoder_mlp", function(L) return L.env.block or L.segment.pieces and "in pieces" end),
     windows = window_list(graph), wholes = whole_list(graph),
     projects = each_kernel(graph, "encoder_attention", function(L) return L.env.project end),
@@ -168,7 +178,9 @@ function Answer:sum(x) self.crc = self.R.crc32c(self.crc, x) end
 
 function Answer:resize()
   local image, small = known.IMAGE, known.SMALL
-  local at = pictures.resized(function(x, y, c) return known.pixel((y * image.width + x) * 3 + c) end, image.width, image.height, small.width, small.height)
+  local at = pictures.resized(function(x, y, c)
+    return known.pixel((y * image.width + x) * 3 + c)
+  end, image.width, image.height, small.width, small.height)
   for y = 0, small.height - 1 do
     local row = {}
     for x = 0, small.width - 1 do
@@ -294,7 +306,8 @@ function Answer:depth_branch(test)
     for i, token in ipairs(sequence.list) do list[i] = token and token % known.PERIOD or known.PERIOD end
     local x = R.rows(all, list)
     local function part(name) return self:projection(op, name, x, 0, C) end
-    local o = R.attention(part "q", part "k", part "v", { heads = op.heads, tile = kernels.key_tile(depth.length, depth.dw),
+    local o = R.attention(part "q", part "k", part "v",
+      { heads = op.heads, tile = kernels.key_tile(depth.length, depth.dw),
       count = depth.length, height = depth.dh, width = depth.dw, place = range(depth.length),
       rel_h = rel_h and tensor_of(rel_h), rel_w = rel_w and tensor_of(rel_w) })
     local y = self:rows_of(found.along_after, { [op] = o }, input(found.back, "x"))
@@ -347,9 +360,11 @@ function Answer:decode(prompt)
   local g, masks, rows = model.grid, model.decoder.masks, {}
   for t = 0, g * g - 1 do rows[t + 1] = (model.depth - 1) * g * g + t end
   local out = interpreter.run(R, self.network, { embedding = self:repeated(self:pattern("x", model.out), rows),
-    tokens = inputs.tokens(R, model, self.rows, known.IMAGE.width, known.IMAGE.height, { points = prompt.points, box = prompt.box,
+    tokens = inputs.tokens(R, model, self.rows, known.IMAGE.width, known.IMAGE.height,
+      { points = prompt.points, box = prompt.box,
       text = prompt.text and texts > 0 and texts - 1 or nil }),
-    mask_prompt = prompt.mask and tensor.from(self:embedding_memory(16 * g * g), { 16 * g * g, 1 }) or nil }, { "logits", "scores" })
+    mask_prompt = prompt.mask and tensor.from(self:embedding_memory(16 * g * g), { 16 * g * g, 1 }) or nil },
+      { "logits", "scores" })
   local logits = out.logits:reshape { masks * g, 16 * g }
   for _, row in ipairs(self.parts.mask_rows) do
     for m = 0, masks - 1 do self:sum(R.rows(logits, { m * g + row })) end
@@ -361,7 +376,9 @@ function Answer:upsample()
   local to = known.ENLARGED
   local values = self:embedding_memory(to.side * to.side)
   for _, square in ipairs(to.squares) do
-    local at = pictures.upsampled(function(x, y) return values[y * to.side + x + 1] end, to.side, square, to.width, to.height)
+    local at = pictures.upsampled(function(x, y)
+      return values[y * to.side + x + 1]
+    end, to.side, square, to.width, to.height)
     local out = {}
     for y = 0, to.height - 1 do
       for x = 0, to.width - 1 do out[#out + 1] = at(x, y) end
@@ -373,9 +390,11 @@ end
 -- The order is that of templates/known_answer.c.
 local function answer_of(build, bank)
   local R = require "msagen.reference".of(build.board.arithmetic)
-  local self = setmetatable({ R = R, crc = 0, model = bank.model, tables = bank.tables, parts = parts(bank.graph, bank.model) }, Answer)
+  local self = setmetatable({ R = R, crc = 0, model = bank.model, tables = bank.tables,
+    parts = parts(bank.graph, bank.model) }, Answer)
   self.rows = R.packed(self.tables.prompt.parts[1].make())
-  self.network = sam.compute(bank.model.parameters, bank.model, function() return self.tables.position.parts[1].make() end, tokens.rows(bank.model))
+  self.network = sam.compute(bank.model.parameters, bank.model,
+    function() return self.tables.position.parts[1].make() end, tokens.rows(bank.model))
   local p = self.parts
   self:resize()
   self:patch_embed(p.patch)

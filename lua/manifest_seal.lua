@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A manifest's own SHA-256, in its field manifest_sha256: banks in another order, or other sizes, would be another answer.
+--- A manifest's own SHA-256, in its field manifest_sha256: banks in another order, or other sizes, would be another
+-- answer.
 -- What says how this machine runs the folder (emulator, requires) is a person's to change and does not count.
 local sha256 = require "msagen.sha256"
 

@@ -1,12 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Vector operations of generated kernels, counted in their text: what stands in a loop counts as often as the loop runs.
+--- Vector operations of generated kernels, counted in their text: what stands in a loop counts as often as the loop
+-- runs.
 -- Loops have constant bounds, stand on one line each, and braces close on lines of their own.
 local activations = require "activations"
 
 local operations = {}
 
 local KINDS = { msa_vfma = "fma", msa_vfma_scalar = "fma", msa_load = "load", msa_store = "store", msa_vadd = "add" }
-for _, name in ipairs(activations.computed) do KINDS[activations.entries[name].vector] = activations.entries[name].counted end
+for _, name in ipairs(activations.computed) do
+  KINDS[activations.entries[name].vector] = activations.entries[name].counted
+end
 for lane = 0, 15 do KINDS["msa_vfma_lane" .. lane] = "fma" end
 
 -- How often a loop runs: the inside of its parentheses.
@@ -27,7 +30,8 @@ function operations.count(texts)
     local function add(line, times)
       for name, at in line:gmatch("([%w_]+)%(()") do
         if KINDS[name] then ops[KINDS[name]] = ops[KINDS[name]] + times end
-        if name == "msa_splat" and not line:find("^%d", at) then ops.broadcast = ops.broadcast + times end -- else a constant
+        -- else a constant
+        if name == "msa_splat" and not line:find("^%d", at) then ops.broadcast = ops.broadcast + times end
         if known[name] then
           for kind, n in pairs(known[name]) do ops[kind] = ops[kind] + times * n end
         end

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The folder that `build` writes: staged in a temporary one, then put in its place as a whole.
--- A new folder is renamed. One that msagen wrote changes places with the staged one where that leaves the user nothing to miss.
--- Any other (an empty one, a mount point, the current folder, one with files of the user's in it) is written into: its manifest says that it is
+-- A new folder is renamed. One that msagen wrote changes places with the staged one where that leaves the user nothing
+-- to miss.
+-- Any other (an empty one, a mount point, the current folder, one with files of the user's in it) is written into: its
+-- manifest says that it is
 -- unfinished while files change, which `run` refuses and the next build repairs; an error puts the old files back.
 local fail = require "fail"
 local json = require "msagen.json"
@@ -83,9 +85,14 @@ local function contents(self)
   local known = ok and type(manifest) == "table" and manifest.generator == "msagen"
   if known then ours = names_of(manifest) end
   for _, name in ipairs(known and made.list(self.dir) or sys.list(self.dir)) do
-    if not (known and ours[name]) and not leftover(name) and not (name == "lost+found" and sys.folder(self.dir).mount) then theirs[#theirs + 1] = name end
+    if not (known and ours[name]) and not leftover(name)
+      and not (name == "lost+found" and sys.folder(self.dir).mount) then
+      theirs[#theirs + 1] = name
+    end
   end
-  if not known and #theirs > 0 then fail("%s: expected an empty folder or one that msagen wrote, found other files, as %s", self.named, theirs[1]) end
+  if not known and #theirs > 0 then
+    fail("%s: expected an empty folder or one that msagen wrote, found other files, as %s", self.named, theirs[1])
+  end
   local products, others = stale_products(theirs)
   for _, name in ipairs(products) do ours[name] = true end
   return ours, others
@@ -117,7 +124,9 @@ function output_folder:stage()
   local exists, ok, temporary = sys.exists(self.dir), false, nil
   -- Beside it, where that is the same file system and may be written.
   if not exists or not sys.folder(self.dir).mount then ok, temporary = pcall(sys.mkdtemp, parent, ".msagen-") end
-  if not ok and not exists then fail("%s: cannot be made: %s", self.named, type(temporary) == "table" and temporary.msagen or temporary) end
+  if not ok and not exists then
+    fail("%s: cannot be made: %s", self.named, type(temporary) == "table" and temporary.msagen or temporary)
+  end
   self.beside = ok
   self.temporary = ok and temporary or sys.mkdtemp(self.dir, ".msagen-")
   self.staged = self.temporary .. "/new"
@@ -210,7 +219,9 @@ function output_folder:renamed(message)
   local text = type(message) == "table" and message.msagen or message
   local first, last
   for _, name in ipairs { "/new", "/old" } do
-    if self.temporary and type(text) == "string" and not first then first, last = text:find(self.temporary .. name, 1, true) end
+    if self.temporary and type(text) == "string" and not first then
+      first, last = text:find(self.temporary .. name, 1, true)
+    end
   end
   if not first then return message end
   text = text:sub(1, first - 1) .. self.named:gsub("(.)/+$", "%1") .. text:sub(last + 1)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What a build will be, before anything is compiled or written: milliseconds, sizes, and the memory in which each thing lands.
+--- What a build will be, before anything is compiled or written: milliseconds, sizes, and the memory in which each
+-- thing lands.
 local boards = require "boards"
 local code_size = require "code_size"
 local compiler = require "compiler"
@@ -18,7 +19,8 @@ local MAX_SIDE = 16384
 
 local function source(board) return board.source or ("boards/%s.lua"):format(board.name) end
 
---- How fast the board's core is: { fma, multiply-adds a second; bandwidth, bytes a second, nil for what each memory says; measured }.
+--- How fast the board's core is: { fma, multiply-adds a second; bandwidth, bytes a second, nil for what each memory
+-- says; measured }.
 -- Measured in a fraction of a second where the board's code runs on this machine, else by the board's file.
 function plan.rates(board)
   local speed = require "msagen.speed"
@@ -44,7 +46,8 @@ local function may_hold(memory, thing)
 end
 
 --- Put each thing into a memory: the first assignment that fits, memories in their order.
--- @param bytes thing -> bytes; weights that are streamed are none of them  @param stack bytes that lie with the arena where no more is reserved, or nil
+-- @param bytes thing -> bytes; weights that are streamed are none of them
+-- @param stack bytes that lie with the arena where no more is reserved, or nil
 -- @return thing -> memory; or nil and the thing that finds no room, however the others lie
 function plan.place(bytes, memories, stack)
   local left, places, deepest = {}, {}, 0
@@ -70,10 +73,12 @@ end
 
 local function sizes(build, code)
   local weights, streamed = weights_bytes(build), build.graph.stream ~= nil
-  return { arena = build.graph.memory.floats * 4, weights = not streamed and weights or nil, stored = streamed and weights or nil, code = code or code_size.bytes(build) }
+  return { arena = build.graph.memory.floats * 4, weights = not streamed and weights or nil, stored = streamed
+    and weights or nil, code = code or code_size.bytes(build) }
 end
 
---- Where each thing lies on a board: thing -> memory. What finds no room with the others, and streamed weights, in the first that may hold it: the linker tells.
+--- Where each thing lies on a board: thing -> memory. What finds no room with the others, and streamed weights, in the
+-- first that may hold it: the linker tells.
 -- @param build what is scheduled; nil where nothing is known of it
 function plan.places(board, build)
   local memories = boards.memories(board)
@@ -97,7 +102,8 @@ local function times(build, places, rates)
     local decoding = L.phase == "decode"
     local work = predict.layer(L, build)
     local traffic = work.traffic
-    local weights_rate, arena_rate = rates.bandwidth or (places.weights or places.arena).bandwidth, rates.bandwidth or places.arena.bandwidth
+    local weights_rate, arena_rate = rates.bandwidth or (places.weights or places.arena).bandwidth, rates.bandwidth
+      or places.arena.bandwidth
     -- Weights that no cache keeps come as often as they are read.
     local weights = traffic.weights > last and traffic.again or traffic.weights
     local busy = work.busy * cycle
@@ -105,8 +111,10 @@ local function times(build, places, rates)
     local other = work.other * cycle
     local slices = decoding and build.model.depth or 1 -- a click is decoded slice by slice
     local phase = decoding and "decode" or "encode"
-    layers[i] = { name = L.name, kind = L.kind, phase = phase, macs = L.macs, bytes = weights + traffic.read + traffic.written + traffic.spilled,
-      ms = 1e3 * slices * (math.max(busy, moving) + other), other_ms = 1e3 * slices * other, bound = moving > busy and "memory" or other > busy and "other" or "multiply-adds" }
+    layers[i] = { name = L.name, kind = L.kind, phase = phase, macs = L.macs,
+      bytes = weights + traffic.read + traffic.written + traffic.spilled,
+      ms = 1e3 * slices * (math.max(busy, moving) + other), other_ms = 1e3 * slices * other, bound = moving > busy
+        and "memory" or other > busy and "other" or "multiply-adds" }
     total[phase] = total[phase] + layers[i].ms
     -- What is made ready for a click while encoding is the click's, as in the manifest.
     total[phase .. "_macs"] = total[phase .. "_macs"] + (L.uses and 0 or slices * L.macs)
@@ -115,7 +123,8 @@ local function times(build, places, rates)
   return layers, total
 end
 
--- Milliseconds of a layer's call that it works with each of its pieces. What is no multiply-add belongs to the heads, where there are heads: their softmax, norms and moves.
+-- Milliseconds of a layer's call that it works with each of its pieces. What is no multiply-add belongs to the heads,
+-- where there are heads: their softmax, norms and moves.
 local function piece_times(segment, ms, other)
   local work, sum, heads = {}, 0, 0
   for i, piece in ipairs(segment.pieces) do
@@ -130,7 +139,8 @@ local function piece_times(segment, ms, other)
   return out
 end
 
--- Milliseconds that the core works, for each item of a phase, between the moment when it has come, and the next is asked for, and that when the next is needed.
+-- Milliseconds that the core works, for each item of a phase, between the moment when it has come, and the next is
+-- asked for, and that when the next is needed.
 local function working(build, layers, items)
   local times, out = {}, {}
   for i, L in ipairs(build.graph.fused) do
@@ -142,13 +152,16 @@ local function working(build, layers, items)
     local time = times[item.layer] or 0 -- the tables: none
     if item.piece then time = time[item.piece] end
     -- What is held comes behind the layer's first piece, which is not worked with before.
-    if item.piece and item.layer.segment.pieces[item.piece].held then out[i], out[i - 1] = out[i - 1], 0 else out[i] = time end
+    if item.piece and item.layer.segment.pieces[item.piece].held then out[i], out[i - 1] = out[i - 1],
+      0 else out[i] = time end
   end
   return out
 end
 
--- What the storage of streamed weights must give so that nobody waits for it: each fetch has as long as the core works with what came before it.
--- A phase's first fetch has nothing before it; and where no multiply-adds are done with what came before, there is a wait.
+-- What the storage of streamed weights must give so that nobody waits for it: each fetch has as long as the core works
+-- with what came before it.
+-- A phase's first fetch has nothing before it; and where no multiply-adds are done with what came before, there is a
+-- wait.
 local function storage(build, layers)
   local out = {}
   for _, phase in ipairs { "encode", "decode" } do
@@ -173,7 +186,8 @@ local function storage(build, layers)
   return out
 end
 
--- Whether a device with another field fits its board, and whether the file allows it at all. The code, which hardly changes, is taken as it is.
+-- Whether a device with another field fits its board, and whether the file allows it at all. The code, which hardly
+-- changes, is taken as it is.
 local function fits_with(device, where, build, code, field, value)
   local other = {}
   for key, given in pairs(device) do other[key] = given end
@@ -183,7 +197,8 @@ local function fits_with(device, where, build, code, field, value)
   return ok and plan.place(sizes(result, code), boards.memories(build.board), build.board.stack) ~= nil, ok
 end
 
---- The largest resolution at which a device fits its board, by scheduling others: halving between 0 and the one that does not
+--- The largest resolution at which a device fits its board, by scheduling others: halving between 0 and the one that
+-- does not
 -- fit, then those a little above what was found, the largest first.
 -- @return pixels; or nil, and whether the file allows other resolutions at all
 local function largest(device, where, build, code)
@@ -209,41 +224,57 @@ local function largest(device, where, build, code)
   return nil, allowed
 end
 
-local function megabytes(bytes) return bytes >= 1048576 and ("%.1f MiB"):format(bytes / 1048576) or ("%.1f KiB"):format(bytes / 1024) end
+local function megabytes(bytes)
+  return bytes >= 1048576 and ("%.1f MiB"):format(bytes / 1048576) or ("%.1f KiB"):format(bytes / 1024)
+end
 plan.megabytes = megabytes
 
 local function describe(memories, stack)
   local list = {}
   for i, memory in ipairs(memories) do
     local reserved = math.max(memory.reserved or 0, may_hold(memory, "arena") and stack or 0)
-    list[i] = ("%s of %s%s for %s"):format(memory.name, megabytes(memory.bytes), reserved > 0 and (" less %s"):format(megabytes(reserved)) or "", table.concat(memory.holds, ", "))
+    list[i] = ("%s of %s%s for %s"):format(memory.name, megabytes(memory.bytes), reserved > 0
+      and (" less %s"):format(megabytes(reserved)) or "", table.concat(memory.holds, ", "))
   end
   return table.concat(list, "; ")
 end
 
---- The plan of a device: { board, model, rates, layers, encode_ms, decode_ms, bytes = { arena, weights, code }, bound, places = thing -> memory }.
--- Where weights are streamed bytes has `stored` for weights, and there is storage = { encode, decode }: bytes a call (a slice, in a volume's decode) and those `waited` for, buffers,
--- the bytes a second that hide all other fetches (`rate`, `layer` being the one at work while it is needed) and what they need on average (`mean`).
+--- The plan of a device: { board, model, rates, layers, encode_ms, decode_ms, bytes = { arena, weights, code }, bound,
+-- places = thing -> memory }.
+-- Where weights are streamed bytes has `stored` for weights, and there is storage = { encode, decode }: bytes a call (a
+-- slice, in a volume's decode) and those `waited` for, buffers,
+-- the bytes a second that hide all other fetches (`rate`, `layer` being the one at work while it is needed) and what
+-- they need on average (`mean`).
 -- Refused, in one line, if it does not fit the board's memories.
 -- @param rates as plan.rates gives them, if known
 function plan.make(device, where, rates)
   local build = compiler.schedule(device, where)
   local board, memories = build.board, boards.memories(build.board)
-  if not board.code then fail("%s: code: expected bytes of an operation, a loop and a call, found none", source(board)) end
+  if not board.code then
+    fail("%s: code: expected bytes of an operation, a loop and a call, found none", source(board))
+  end
   local bytes = sizes(build)
   local places, lacking = plan.place(bytes, memories, board.stack)
   if not places then
     local size, others = largest(device, where, build, bytes.code)
-    local advice = size and ("the largest resolution that fits is %d"):format(size) or others and "no resolution fits" or "the file has no other resolution"
-    if bytes.weights and fits_with(device, where, build, bytes.code, "weights", "stream") then advice = advice .. "; with --weights stream it fits" end
-    fail("%s: --resolution %d: expected room on %s (%s) for arena %s%s and code %s, found none for the %s; %s", where, build.model.image_size, board.name, describe(memories, board.stack),
-      megabytes(bytes.arena), bytes.weights and (", weights %s"):format(megabytes(bytes.weights)) or "", megabytes(bytes.code), lacking, advice)
+    local advice = size and ("the largest resolution that fits is %d"):format(size) or others and "no resolution fits"
+      or "the file has no other resolution"
+    if bytes.weights and fits_with(device, where, build, bytes.code, "weights", "stream") then
+      advice = advice .. "; with --weights stream it fits"
+    end
+    fail("%s: --resolution %d: expected room on %s (%s) for arena %s%s and code %s, found none for the %s; %s", where,
+      build.model.image_size, board.name, describe(memories, board.stack),
+      megabytes(bytes.arena), bytes.weights and (", weights %s"):format(megabytes(bytes.weights)) or "",
+        megabytes(bytes.code), lacking, advice)
   end
   rates = rates or plan.rates(board)
   local layers, total = times(build, places, rates)
   for _, file in ipairs(build.files) do file:unchanged() end
-  return { board = board, model = build.model, build = build, rates = rates, cores = build.graph.cores, layers = layers, encode_ms = total.encode, decode_ms = total.decode,
-    macs_encode = total.encode_macs, macs_decode = total.decode_macs, bytes = bytes, bound = build.graph.memory.bound * 4, storage = build.graph.stream and storage(build, layers), places = places, memories = memories }
+  return { board = board, model = build.model, build = build, rates = rates, cores = build.graph.cores, layers = layers,
+    encode_ms = total.encode, decode_ms = total.decode,
+    macs_encode = total.encode_macs, macs_decode = total.decode_macs, bytes = bytes,
+      bound = build.graph.memory.bound * 4, storage = build.graph.stream and storage(build, layers), places = places,
+      memories = memories }
 end
 
 return plan

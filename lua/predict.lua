@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
---- How long a scheduled build will take on its board: for every layer the larger of its multiply-adds at the rate that the
--- tiles' cost model expects, and its bytes (lua/costs.lua) at the memories' rates; then what is neither. Work is the calls
--- of kernels that its step makes (lua/lower/work.lua) times what each kernel takes: a click of one point, no mask. Several
+--- How long a scheduled build will take on its board: for every layer the larger of its multiply-adds at the rate that
+-- the
+-- tiles' cost model expects, and its bytes (lua/costs.lua) at the memories' rates; then what is neither. Work is the
+-- calls
+-- of kernels that its step makes (lua/lower/work.lua) times what each kernel takes: a click of one point, no mask.
+-- Several
 -- cores have each stage's work divided as its static split divides it.
 -- Cycles are those of the board's core, by its file; seconds follow from rates (lua/plan.lua).
 local activations = require "activations"
@@ -16,10 +19,12 @@ local predict = {}
 
 local round16 = kernels.round16
 
--- Vector instructions beside loads, stores and divisions, as templates/ has them: a vector's exponential with the logit's
+-- Vector instructions beside loads, stores and divisions, as templates/ has them: a vector's exponential with the
+-- logit's
 -- subtraction, maximum and sum; a layer norm's three passes.
 local EXP, NORM = 17, 6
--- Cycles: a row of a softmax or of a norm (two trees of 16, a square root or an exponential of its own), a value that is
+-- Cycles: a row of a softmax or of a norm (two trees of 16, a square root or an exponential of its own), a value that
+-- is
 -- moved by itself, a colour of a pixel that is resized and looked up, a call of a kernel.
 local ROW, SCALAR, PIXEL, CALL = 90, 1.5, 12, 40
 
@@ -39,7 +44,9 @@ function Core:vectors(elements, instructions, loads, stores, divisions)
   return elements / self.width * each
 end
 
-function Core:elementwise(rows, width, operands) return self:vectors(rows * round16(width), operands, operands + 1, 1) end
+function Core:elementwise(rows, width, operands)
+  return self:vectors(rows * round16(width), operands, operands + 1, 1)
+end
 
 function Core:activation(act, rows, width)
   local entry = activations.of(act, "predict: act")
@@ -75,7 +82,8 @@ function kernel.keys(_, f) return 0, 2 * f.count * f.d * SCALAR, 0 end
 -- Queries of one head: both products, the softmax a tile of keys at a time, and the sums' way to the next tile.
 function kernel.attend(core, f)
   local count = (f.keys + f.tile - 1) // f.tile
-  local other = core:vectors(f.M * round16(f.keys), EXP, 2, 1) + f.M * count * ROW + core:elementwise(f.M * count, f.d, 1)
+  local other = core:vectors(f.M * round16(f.keys), EXP, 2, 1) + f.M * count * ROW + core:elementwise(f.M * count, f.d,
+    1)
   if f.rel then other = other + core:vectors(f.M * f.keys, 1, 1, 1) end
   return core:product(f.M, f.keys, f.d) + core:product(f.M, f.d, f.keys), other, 2 * f.M * f.keys * f.d
 end

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What runs in a sandbox's own process and Lua state (gen/sandbox.c): gets what lua/sandbox.lua asks, runs the text, returns what became of it.
--- There is nothing of msagen's here to be reached, and of Lua neither files nor processes; `load` is this program's alone.
+-- What runs in a sandbox's own process and Lua state (gen/sandbox.c): gets what lua/sandbox.lua asks, runs the text,
+-- returns what became of it.
+-- There is nothing of msagen's here to be reached, and of Lua neither files nor processes; `load` is this program's
+-- alone.
 local asked = ...
 local CHUNK = "\2" -- stands for the text's path in messages
 local load, pcall, type, concat, tostring, select, error = load, pcall, type, table.concat, tostring, select, error

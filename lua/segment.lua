@@ -39,7 +39,9 @@ end
 function place.__tostring(a) return ("bank + %d"):format(a.segment.shared + a.n) end
 
 --- @param private set of roles that differ between banks, or nil
-function segment.new(private) return setmetatable({ parts = {}, at = {}, shared = 0, own = 0, private = private or {} }, segment) end
+function segment.new(private)
+  return setmetatable({ parts = {}, at = {}, shared = 0, own = 0, private = private or {} }, segment)
+end
 
 local function add(self, role, floats, part)
   assert(not self.at[role], role)
@@ -55,8 +57,10 @@ local function add(self, role, floats, part)
   return self.at[role]
 end
 
---- What follows is a piece of its own, to be fetched by itself (lua/stream.lua). One that is held stays as long as the layer works.
--- @return the piece, which gets `work` where the layer's work with it is another than a multiply-add a token for each float, like those of the other pieces
+--- What follows is a piece of its own, to be fetched by itself (lua/stream.lua). One that is held stays as long as the
+-- layer works.
+-- @return the piece, which gets `work` where the layer's work with it is another than a multiply-add a token for each
+-- float, like those of the other pieces
 function segment:piece(held)
   self.pieces = self.pieces or {}
   self.pieces[#self.pieces + 1] = { first = self.shared, held = held or false }
@@ -64,7 +68,9 @@ function segment:piece(held)
 end
 
 --- Floats of the n-th piece.
-function segment:piece_floats(n) return (self.pieces[n + 1] and self.pieces[n + 1].first or self.shared) - self.pieces[n].first end
+function segment:piece_floats(n)
+  return (self.pieces[n + 1] and self.pieces[n + 1].first or self.shared) - self.pieces[n].first
+end
 
 --- The piece that a part is in, or nil where there are none.
 function segment:piece_of(role)
@@ -139,7 +145,9 @@ end
 --- What tells one layout from another: kernels that know a layer's offsets are shared between equal ones.
 function segment:signature()
   local list = {}
-  for i, part in ipairs(self.parts) do list[i] = ("%s%s%d"):format(part.role, part.private and "*" or "@", part.offset) end
+  for i, part in ipairs(self.parts) do
+    list[i] = ("%s%s%d"):format(part.role, part.private and "*" or "@", part.offset)
+  end
   return table.concat(list, " ")
 end
 
@@ -232,7 +240,9 @@ function segment:write(blob, others)
     end
     local offset = parts[before + 1].offset
     first = first or offset
-    if offset - first ~= planned * 4 then error(("segment part %s lies at %d, planned at %d"):format(part.role, offset - first, planned * 4)) end
+    if offset - first ~= planned * 4 then
+      error(("segment part %s lies at %d, planned at %d"):format(part.role, offset - first, planned * 4))
+    end
   end
   for _, part in ipairs(self.parts) do
     if not part.private then put(part, part.offset) end

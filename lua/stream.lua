@@ -1,14 +1,19 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Weights that are fetched while the layer before works (weights = "stream"): what is fetched in which order, and where it goes.
--- An item is a run of bytes of the blob: a layer's segment, or the tables of positions and prompt tokens, which stay to the end.
--- Segments go to two buffers in turn, so that an item's buffer is free while the one before is in use. A segment larger than the build
--- allows a buffer to be comes in pieces, in the order of their use; a layer's first one, of norms and biases, has a place of its own.
+--- Weights that are fetched while the layer before works (weights = "stream"): what is fetched in which order, and
+-- where it goes.
+-- An item is a run of bytes of the blob: a layer's segment, or the tables of positions and prompt tokens, which stay to
+-- the end.
+-- Segments go to two buffers in turn, so that an item's buffer is free while the one before is in use. A segment larger
+-- than the build
+-- allows a buffer to be comes in pieces, in the order of their use; a layer's first one, of norms and biases, has a
+-- place of its own.
 local stream = {}
 
 -- gen/blob.c: header and segment table, which opening fetches.
 stream.HEADER_BYTES = 4096
 
---- The items of a list of layers, in order: { layer =, piece = number, shift = floats from the segment's start, floats =, buffer = 0, 1, "tables" or "held NAME" }.
+--- The items of a list of layers, in order: { layer =, piece = number, shift = floats from the segment's start, floats
+-- =, buffer = 0, 1, "tables" or "held NAME" }.
 -- @param layers of one phase  @param graph scheduled
 local function items(layers, graph)
   local list, count, banks = {}, 0, #graph.models
@@ -19,11 +24,15 @@ local function items(layers, graph)
     if pieces and pieces[1].held then order[1], order[2] = 2, 1 end
     for _, i in ipairs(order) do
       local held = pieces and pieces[i].held
-      list[#list + 1] = { layer = L, piece = pieces and i, shift = pieces and pieces[i].first or 0, floats = pieces and L.segment:piece_floats(i) or L.segment:floats(banks),
+      list[#list + 1] = { layer = L, piece = pieces and i, shift = pieces and pieces[i].first or 0, floats = pieces
+        and L.segment:piece_floats(i) or L.segment:floats(banks),
         buffer = held and "held " .. L.name or count % 2 }
       if not held then count = count + 1 end
     end
-    if L.phase == "encode" and not L.uses and L.buffers.embedding then list[#list + 1] = { floats = graph.tables.position:floats(banks) + graph.tables.prompt:floats(banks), buffer = "tables" } end
+    if L.phase == "encode" and not L.uses and L.buffers.embedding then
+      list[#list + 1] = { floats = graph.tables.position:floats(banks) + graph.tables.prompt:floats(banks),
+        buffer = "tables" }
+    end
   end
   return list
 end
@@ -41,7 +50,8 @@ local function sizes_exceed(item, graph)
   return graph.stream_buffer and type(item.buffer) == "number" and item.floats * 4 > graph.stream_buffer
 end
 
---- Both phases of a graph's layers: { encode = { items =, sizes = }, decode = ..., tables = floats, largest = the largest item beyond what a buffer may be, or nil }.
+--- Both phases of a graph's layers: { encode = { items =, sizes = }, decode = ..., tables = floats, largest = the
+-- largest item beyond what a buffer may be, or nil }.
 -- @param layers all of them, in order
 function stream.plan(layers, graph)
   local encode, decode, list = {}, {}, nil
@@ -56,16 +66,21 @@ function stream.plan(layers, graph)
     plan[phase] = { items = all, sizes = buffers(all, phase == "encode" and stream.HEADER_BYTES // 4 or 0) }
     for _, item in ipairs(all) do
       if item.buffer == "tables" then plan.tables = item.floats end
-      if sizes_exceed(item, graph) and (not plan.largest or item.floats > plan.largest.floats) then plan.largest = item end
+      if sizes_exceed(item, graph) and (not plan.largest or item.floats > plan.largest.floats) then
+        plan.largest = item
+      end
     end
   end
   return plan
 end
 
 --- Name of a phase's buffer in the memory plan.
-function stream.name(phase, buffer) return type(buffer) == "string" and buffer or ("weights %s %d"):format(phase, buffer) end
+function stream.name(phase, buffer)
+  return type(buffer) == "string" and buffer or ("weights %s %d"):format(phase, buffer)
+end
 
---- Once the blob is written and memory planned: items get `offset` and `bytes` in the blob, and `to`, floats from the arena's start; each layer `item`, its number in its phase.
+--- Once the blob is written and memory planned: items get `offset` and `bytes` in the blob, and `to`, floats from the
+-- arena's start; each layer `item`, its number in its phase.
 function stream.place(graph, blob, banks)
   for _, phase in ipairs { "encode", "decode" } do
     for i, item in ipairs(graph.stream[phase].items) do
@@ -73,10 +88,14 @@ function stream.place(graph, blob, banks)
       item.offset = item.layer and (item.layer.weights_at + item.shift) * 4 or blob.places.position
       item.to = graph.memory.by_name[stream.name(phase, item.buffer)].offset
       if item.layer then item.layer.item = item.layer.item or i end
-      if not item.layer and blob.places.prompt ~= blob.places.position + graph.tables.position:floats(banks) * 4 then error "the tables do not follow each other" end
+      if not item.layer and blob.places.prompt ~= blob.places.position + graph.tables.position:floats(banks) * 4 then
+        error "the tables do not follow each other"
+      end
     end
   end
-  if blob.segments[1].offset ~= stream.HEADER_BYTES then error(("the blob's header has %d bytes"):format(blob.segments[1].offset)) end
+  if blob.segments[1].offset ~= stream.HEADER_BYTES then
+    error(("the blob's header has %d bytes"):format(blob.segments[1].offset))
+  end
 end
 
 --- Bytes that a phase fetches.

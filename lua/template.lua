@@ -40,7 +40,8 @@ local function text_of(value)
 end
 
 --- Render template text.
--- @param text the template; @param name its name for messages; @param env names the template sees  @param more others that it sees: Lua's own, unless given
+-- @param text the template; @param name its name for messages; @param env names the template sees
+-- @param more others that it sees: Lua's own, unless given
 -- @return the text
 function template.render(text, name, env, more)
   local key = name .. "\0" .. text

@@ -1,11 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
---- How a matrix product is cut: register tiles, order of the loops and blocks of k, chosen by a cost model from what the
+--- How a matrix product is cut: register tiles, order of the loops and blocks of k, chosen by a cost model from what
+-- the
 -- board's file says of its core and caches. No choice can change a result.
 --
--- A plan covers c (M rows by `panels` panels of 16 columns) with tiles whose sums stay in registers for a block of k steps:
---   rows, columns   {{first, last, mr or np}...}: pieces in order, each a whole number of tiles of one size; `parts` of a piece of columns: tiles a panel
+-- A plan covers c (M rows by `panels` panels of 16 columns) with tiles whose sums stay in registers for a block of k
+-- steps:
+--   rows, columns   {{first, last, mr or np}...}: pieces in order, each a whole number of tiles of one size; `parts` of
+-- a piece of columns: tiles a panel
 --   blocks          {{first, count}...} of k
---   order           "columns": a group of panels meets all rows before the next one; "rows": a tile of rows meets all panels
+--   order           "columns": a group of panels meets all rows before the next one; "rows": a tile of rows meets all
+-- panels
 --   cycles          what the model expects of one call
 --   operations      vector operations of one call: fma, load, broadcast, store, and the epilogue's add and activation
 local activations = require "activations"
@@ -14,7 +18,8 @@ local tiles = {}
 
 -- What transfers from farther caches cost where arithmetic covers them: a share of their time.
 local EXPOSED = 0.05
--- How much longer than a stream it takes to fetch the sums of a tile again: short pieces, asked for when they are needed.
+-- How much longer than a stream it takes to fetch the sums of a tile again: short pieces, asked for when they are
+-- needed.
 local SCATTERED = 4
 -- A cache holds what is used again only if something is left for what passes through.
 local HOLDS = 0.75
@@ -26,7 +31,8 @@ local FORESEEN = 32
 local SLACK = 1.1
 
 -- What a board's file need not say: cycles and rates of a common core.
-local CORE = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 4, issue = 4, divide = 8, mispredict = 15 }
+local CORE = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 4, issue = 4, divide = 8,
+  mispredict = 15 }
 local RATES = { l2 = 32, l3 = 8, memory = 4 }
 
 local function filled(given, default)
@@ -38,8 +44,10 @@ end
 -- Vectors of a row of a tile: of np panels, or of a part of one.
 local function width(isa, column) return column.np * 16 // isa.width // (column.parts or 1) end
 
---- How many rows of b a tile holds at once beside its sums and what it has of a: an element or, where lanes multiply, a vector of each row, or, where scalars do,
--- none. 0 where the registers do not hold one; 1, 2, 4, ... up to the lanes where lanes multiply and each turn from multiply-adds to loads costs cycles.
+--- How many rows of b a tile holds at once beside its sums and what it has of a: an element or, where lanes multiply, a
+-- vector of each row, or, where scalars do,
+-- none. 0 where the registers do not hold one; 1, 2, 4, ... up to the lanes where lanes multiply and each turn from
+-- multiply-adds to loads costs cycles.
 function tiles.held(isa, core, mr, vectors)
   local left = isa.registers - mr * vectors - (isa.fma_lane and mr or isa.fma_scalar and 0 or 1)
   if left < vectors then return mr == 1 and vectors * isa.width == 16 and 1 or 0 end
@@ -48,7 +56,8 @@ function tiles.held(isa, core, mr, vectors)
   return rows
 end
 
--- Ways to divide a panel where the registers do not hold two rows of one, or turns to loads cost. Not on the plain boards, which say nothing of registers: they are there to compare with, and small.
+-- Ways to divide a panel where the registers do not hold two rows of one, or turns to loads cost. Not on the plain
+-- boards, which say nothing of registers: they are there to compare with, and small.
 local function divisions(isa, board)
   local list, per = {}, 16 // isa.width
   if (3 * per >= isa.registers or isa.fma_lane and board.core.turn) and (isa.width > 1 or board.registers) then
@@ -61,21 +70,32 @@ local function divisions(isa, board)
   return list
 end
 
--- Cycles of `steps` steps of k: for each the tightest of arithmetic, loads, the chain of a sum, and issue; and a little for what b takes of the cache.
--- Where lanes multiply, a load of a serves a vector of steps. Cores that multiply by scalars take several cycles a vector, and do one thing after the other, as
+-- Cycles of `steps` steps of k: for each the tightest of arithmetic, loads, the chain of a sum, and issue; and a little
+-- for what b takes of the cache.
+-- Where lanes multiply, a load of a serves a vector of steps. Cores that multiply by scalars take several cycles a
+-- vector, and do one thing after the other, as
 -- do those on which turns to loads cost.
 local function step_cycles(isa, core, mr, vectors, steps)
   local sums = mr * vectors
-  if isa.fma_scalar then return steps * (math.max(sums / core.fma_per_cycle, SLACK * core.fma_latency) + mr / core.issue + vectors / core.loads_per_cycle) end
+  if isa.fma_scalar then
+    return steps * (math.max(sums / core.fma_per_cycle, SLACK * core.fma_latency) + mr / core.issue
+      + vectors / core.loads_per_cycle)
+  end
   local function one(loads, branch, held)
-    if core.turn then return math.max(sums / core.fma_per_cycle + loads / core.loads_per_cycle + branch / core.issue + core.turn / held, SLACK * core.fma_latency) end
-    return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, SLACK * core.fma_latency, (sums + loads + branch) / core.issue) + 0.02 * vectors
+    if core.turn then
+      return math.max(sums / core.fma_per_cycle + loads / core.loads_per_cycle + branch / core.issue + core.turn / held,
+        SLACK * core.fma_latency)
+    end
+    return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, SLACK * core.fma_latency,
+      (sums + loads + branch) / core.issue) + 0.02 * vectors
   end
   local grouped = isa.fma_lane and steps // isa.width * isa.width or 0
-  return grouped * one(vectors + mr / isa.width, 3 / isa.width, tiles.held(isa, core, mr, vectors)) + (steps - grouped) * one(vectors + mr, 3, 1)
+  return grouped * one(vectors + mr / isa.width, 3 / isa.width, tiles.held(isa, core, mr, vectors))
+    + (steps - grouped) * one(vectors + mr, 3, 1)
 end
 
--- Cycles for `bytes` to come to the core from the nearest cache that holds `beside` bytes, and the rest of the working set.
+-- Cycles for `bytes` to come to the core from the nearest cache that holds `beside` bytes, and the rest of the working
+-- set.
 local function transfer(board, bytes, beside)
   local caches, rate = board.caches, board.rates
   if beside <= HOLDS * caches.l1 then return 0 end
@@ -128,7 +148,8 @@ local function cycles(isa, board, f, plan)
         local ni, nj, parts = count(row, row.mr), count(column, column.np), column.parts or 1
         local vectors = width(isa, column)
         local sums = row.mr * vectors
-        local busy = step_cycles(isa, core, row.mr, vectors, block.count) + (block.count > FORESEEN and core.mispredict or 0) + core.fma_latency
+        local busy = step_cycles(isa, core, row.mr, vectors, block.count) + (block.count > FORESEEN and core.mispredict
+          or 0) + core.fma_latency
           + (starts and sums / core.loads_per_cycle or 0) + sums / core.stores_per_cycle
         if ends and f.residual then busy = busy + sums / core.loads_per_cycle end
         if ends then busy = busy + sums * (act.arithmetic / core.fma_per_cycle + act.divisions * core.divide) end
@@ -137,7 +158,8 @@ local function cycles(isa, board, f, plan)
         if starts then busy = busy + SCATTERED * stored end
         busy, stored = parts * busy, parts * stored
         local function tile(times, from_a, from_b)
-          local moved = transfer(board, tile_a, from_a) + (parts - 1) * transfer(board, tile_a, tile_a + group_b) + transfer(board, group_b, from_b) + stored
+          local moved = transfer(board, tile_a, from_a) + (parts - 1) * transfer(board, tile_a, tile_a + group_b)
+            + transfer(board, group_b, from_b) + stored
           total = total + times * (math.max(busy, moved) + EXPOSED * math.min(busy, moved))
         end
         if plan.order == "columns" then
@@ -147,7 +169,8 @@ local function cycles(isa, board, f, plan)
           tile(first, block_a + group_b, home)
           tile(ni * nj - first, block_a + group_b, group_b + tile_a)
         else
-          -- The first rows fetch b from where all of it lies; the others find the block of it that they go through again.
+          -- The first rows fetch b from where all of it lies; the others find the block of it that they go through
+          -- again.
           local first_b = row.first == 0 and nj or 0
           local first_a = column.first == 0 and ni - (row.first == 0 and 1 or 0) or 0
           tile(first_b, f.M * f.K * 4 + whole_c, whole_b + block_a)
@@ -220,10 +243,13 @@ end
 function tiles.candidates(isa, board, f)
   local core = filled(board.core, CORE)
   core.turn = board.core.turn
-  board = { registers = board.registers, core = core, caches = board.caches, rates = filled(board.bytes_per_cycle, RATES) }
+  board = { registers = board.registers, core = core, caches = board.caches,
+    rates = filled(board.bytes_per_cycle, RATES) }
   local list, per = {}, 16 // isa.width
   local across = cuts(f.panels, math.max(1, math.min(STREAMS, isa.registers // per)), "np")
-  for _, parts in ipairs(divisions(isa, board)) do across[#across + 1] = { { first = 0, last = f.panels, np = 1, parts = parts } } end
+  for _, parts in ipairs(divisions(isa, board)) do
+    across[#across + 1] = { { first = 0, last = f.panels, np = 1, parts = parts } }
+  end
   for _, rows in ipairs(cuts(f.M, isa.registers, "mr")) do
     for _, columns in ipairs(across) do
       if tiles.held(isa, board.core, rows[1].mr, width(isa, columns[1])) > 0 then

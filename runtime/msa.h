@@ -18,7 +18,8 @@ extern "C" {
 #define MSA_VERSION_TEXT "0.0.0"
 #endif
 
-/* Raised by one whenever a declaration here or in msa_model.h changes. 2: hooks get the session, msa_progress the phase. */
+/* Raised by one whenever a declaration here or in msa_model.h changes. 2: hooks get the session, msa_progress the
+ * phase. */
 #define MSA_API_LEVEL 2
 
 /* Largest width and height of an image, pixels. */
@@ -44,7 +45,8 @@ typedef enum msa_status {
     MSA_OK = 0,
     MSA_E_ARGUMENT = 1,     /* a null pointer, or a session that is not open */
     MSA_E_ORDER = 2,        /* segmenting before an image is encoded */
-    MSA_E_ENVIRONMENT = 3,  /* big-endian, not rounding to nearest, or flushing subnormals: any core, before or after its work */
+    /* big-endian, not rounding to nearest, or flushing subnormals: any core, before or after its work */
+    MSA_E_ENVIRONMENT = 3,
     MSA_E_ARENA = 4,        /* the arena is shorter than MSA_MODEL_ARENA_BYTES */
     MSA_E_ALIGNMENT = 5,    /* the arena or the weights do not start at a multiple of MSA_ALIGNMENT bytes */
     MSA_E_FORMAT = 6,       /* the weights are no blob of this version */
@@ -67,9 +69,11 @@ typedef enum msa_status {
     MSA_E_BANK = 23,        /* no such bank */
     MSA_E_CORES = 24,       /* the build is for several cores, and msa_cores_start found no others, or not so many */
     MSA_E_FETCH = 25,       /* a hook that fetches weights failed; the session is as after opening */
-    MSA_E_BUSY = 26,        /* called from within a hook, on the session whose call is under way; that call is not disturbed */
+    /* called from within a hook, on the session whose call is under way; that call is not disturbed */
+    MSA_E_BUSY = 26,
     MSA_E_ARENA_CHANGED = 27, /* the arena lost what msa_encode left there: a session or the product wrote to it */
-    MSA_E_OVERLAP = 28,     /* the arena, the weights, the session or memory that the caller gave have bytes in common */
+    /* the arena, the weights, the session or memory that the caller gave have bytes in common */
+    MSA_E_OVERLAP = 28,
     MSA_E_SESSION = 29,     /* the session's own memory was changed since the last call; open it again */
     MSA_E_FLAGS = 30        /* the compiler was given flags that change float arithmetic */
 } msa_status;
@@ -112,16 +116,21 @@ typedef struct msa_image {
     const uint8_t *pixels;        /* red, green, blue, a byte each; rows top to bottom */
     uint32_t width, height;       /* pixels, 1 to MSA_MAX_SIDE */
     size_t stride;                /* bytes from a row to the next, at least 3 * width */
-    size_t slice_stride;          /* bytes from a slice to the next, at least stride * height, or 0: all slices are the first; ignored where depth is 1 */
+    /* bytes from a slice to the next, at least stride * height, or 0: all slices are the first; ignored where depth is
+     * 1 */
+    size_t slice_stride;
 } msa_image;
 
-/* What to segment. Coordinates are pixels of the encoded image, x right, y down, edges included: 0..width, 0..height. */
+/* What to segment. Coordinates are pixels of the encoded image, x right, y down, edges included: 0..width, 0..height.
+ * */
 typedef struct msa_prompt {
     const float (*points)[2];     /* [slices][point_count] of x, y; ignored without points */
     const int8_t *labels;         /* [slices][point_count]: 1 inside, 0 outside, -1 no point */
     uint32_t point_count;         /* a slice, at most MSA_MODEL_MAX_POINTS */
     const float (*box)[4];        /* [slices] of x0, y0, x1, y1 with x0 <= x1, y0 <= y1; or NULL */
-    const float *mask;            /* [slices][MSA_MODEL_MASK_SIDE][MSA_MODEL_MASK_SIDE] logits of an earlier result, even those that the call overwrites; or NULL */
+    /* [slices][MSA_MODEL_MASK_SIDE][MSA_MODEL_MASK_SIDE] logits of an earlier result, even those that the call
+     * overwrites; or NULL */
+    const float *mask;
     bool multimask;               /* three masks rather than one; ignored where the model returns its classes */
     uint32_t slices;              /* 1: the same for every slice; MSA_MODEL_DEPTH: one entry a slice */
     bool with_text;               /* a phrase too, the same for every slice, by itself or beside the others */
@@ -130,12 +139,14 @@ typedef struct msa_prompt {
 
 /* Where a result goes. */
 typedef struct msa_mask {
-    float *logits;                /* [depth][masks][MSA_MODEL_MASK_SIDE][MSA_MODEL_MASK_SIDE]; room for MSA_MODEL_MASKS masks a slice */
+    /* [depth][masks][MSA_MODEL_MASK_SIDE][MSA_MODEL_MASK_SIDE]; room for MSA_MODEL_MASKS masks a slice */
+    float *logits;
     float *iou;                   /* [depth][masks], predicted; room for MSA_MODEL_MASKS a slice */
     uint32_t masks;               /* out: masks a slice */
 } msa_mask;
 
-/* What msa_weights_check read: a segment of the weights, a layer's or a table's, and its CRC-32C as it should be and as it is. */
+/* What msa_weights_check read: a segment of the weights, a layer's or a table's, and its CRC-32C as it should be and as
+ * it is. */
 typedef struct msa_segment_sum {
     uint64_t offset, bytes;       /* in msa_weights.bin */
     uint32_t expected, found;
@@ -151,51 +162,69 @@ const char *msa_status_text(msa_status status);
 int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer);
 
 /* Hook: what a counter of this core's cycles shows, or of anything as even; it must not go back, so 32 bits are to be carried on. Nothing in the
- * library calls it: it is for a product's msa_progress, to time layers and keep deadlines, and without an operating system for the test bench.
- * The library's own knows no counter and returns 0; a product that defines it, or links one of the board's start-up files that does, replaces that. */
+ * library calls it: it is for a product's msa_progress, to time layers and keep deadlines, and without an operating
+ * system for the test bench.
+ * The library's own knows no counter and returns 0; a product that defines it, or links one of the board's start-up
+ * files that does, replaces that. */
 uint64_t msa_cycles(void);
 
 /* From within a hook, calls of the session whose call is under way return MSA_E_BUSY and disturb nothing. A hook makes no call
- * of another session that has the same arena or the same team: with one core, the call that is disturbed mostly ends with
+ * of another session that has the same arena or the same team: with one core, the call that is disturbed mostly ends
+ * with
  * MSA_E_ARENA_CHANGED. */
 
 /* ---- builds for several cores (MSA_MODEL_CORES above 1) ----
- * Each layer's work is shared by a fixed table, so that any number of cores gives the same bits. A call runs on core 0, the
- * caller; the two hooks bring in the others. msa_threads.c has them for POSIX threads, in the place of the library's own,
- * which know of no other cores; a product on bare metal or an RTOS defines both. `team` is what msa_set_team was given. */
+ * Each layer's work is shared by a fixed table, so that any number of cores gives the same bits. A call runs on core 0,
+ * the
+ * caller; the two hooks bring in the others. msa_threads.c has them for POSIX threads, in the place of the library's
+ * own,
+ * which know of no other cores; a product on bare metal or an RTOS defines both. `team` is what msa_set_team was given.
+ * */
 
 /* Hook: have every core from 1 to MSA_MODEL_CORES - 1 call msa_work(s, core) once, at the same time as this core goes on. What
- * this core wrote before is seen by them. Called again only after all have come to the call's last msa_cores_wait, the last
+ * this core wrote before is seen by them. Called again only after all have come to the call's last msa_cores_wait, the
+ * last
  * thing that msa_work does: by then no other core looks at the session or the arena.
- * Returns 0, or anything else if there are no such cores: the call ends with MSA_E_CORES, and no core may have begun. */
+ * Returns 0, or anything else if there are no such cores: the call ends with MSA_E_CORES, and no core may have begun.
+ * */
 int msa_cores_start(void *team, msa_session *s);
 
 /* Hook: a barrier. Returns when all MSA_MODEL_CORES cores have called it, each with its number; what any wrote before is then
- * seen by all. Once all have come, s is no longer for the hook to read: it may be the caller's again. A call has one or more a layer, always the same number on every core: it never blocks for long while all run.
- * Caches must be coherent (Cortex-A: the SMP bit is set, the memory is inner shareable), for cores write neighbouring bytes of
- * one cache line. Where they are not, arena and session have to be uncached, or written through and invalidated here. */
+ * seen by all. Once all have come, s is no longer for the hook to read: it may be the caller's again. A call has one or
+ * more a layer, always the same number on every core: it never blocks for long while all run.
+ * Caches must be coherent (Cortex-A: the SMP bit is set, the memory is inner shareable), for cores write neighbouring
+ * bytes of
+ * one cache line. Where they are not, arena and session have to be uncached, or written through and invalidated here.
+ * */
 void msa_cores_wait(void *team, msa_session *s, uint32_t core);
 
 /* What the other cores call, 1 to MSA_MODEL_CORES - 1: this core's part of the work at hand, with the same floating-point
- * environment as core 0 (unit switched on, rounding to nearest, subnormals kept; else the call ends with MSA_E_ENVIRONMENT)
+ * environment as core 0 (unit switched on, rounding to nearest, subnormals kept; else the call ends with
+ * MSA_E_ENVIRONMENT)
  * and as much stack. Takes as long as core 0's call. Does nothing for a core that the build has not. */
 void msa_work(msa_session *s, uint32_t core);
 
 /* ---- builds whose weights are streamed (MSA_MODEL_STREAMED is 1) ----
- * For weights that cannot be mapped: a file, a flash memory behind a serial port, a card. Each layer's weights are copied to one of two
- * buffers in the arena while the layer before works. A product defines both hooks; the library has none. They are called on core 0
- * alone, in msa_open, msa_encode, msa_segment and msa_self_test; one fetch at most is under way, and none when the call returns.
+ * For weights that cannot be mapped: a file, a flash memory behind a serial port, a card. Each layer's weights are
+ * copied to one of two
+ * buffers in the arena while the layer before works. A product defines both hooks; the library has none. They are
+ * called on core 0
+ * alone, in msa_open, msa_encode, msa_segment and msa_self_test; one fetch at most is under way, and none when the call
+ * returns.
  * If a hook fails the call ends with MSA_E_FETCH, and the session is as after opening (msa_open: not open). */
 
 /* Hook: begin to copy `bytes` bytes of msa_weights.bin, from `offset` on, to dst, and return at once. All three are multiples of
- * MSA_ALIGNMENT; dst lies in the arena, and nobody reads or writes there until msa_weights_fetch_wait has returned. Where a DMA engine
- * writes past the caches: clean and invalidate dst's lines here, for what lay there before may still be on its way to memory.
+ * MSA_ALIGNMENT; dst lies in the arena, and nobody reads or writes there until msa_weights_fetch_wait has returned.
+ * Where a DMA engine
+ * writes past the caches: clean and invalidate dst's lines here, for what lay there before may still be on its way to
+ * memory.
  * Returns 0, or anything else if it cannot: nothing is then written, and msa_weights_fetch_wait is not called. */
 int msa_weights_fetch_begin(msa_session *session, uint64_t offset, size_t bytes, void *dst);
 
 /* Hook: return when what was begun is done, and core 0 reads the new bytes at dst (invalidate its lines once more where a DMA engine wrote:
  * they may have been read ahead). What a barrier makes seen of core 0's writes, other cores must see of these, too.
- * Returns 0, or anything else if they did not come; either way nothing is written at dst any more. Called once for each begin that returned 0. */
+ * Returns 0, or anything else if they did not come; either way nothing is written at dst any more. Called once for each
+ * begin that returned 0. */
 int msa_weights_fetch_wait(msa_session *session);
 
 /* Enlarges mask logits to the image, a row at a time: bilinear, pixel centres (align_corners = false), float32.

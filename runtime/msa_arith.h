@@ -20,7 +20,8 @@
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
 #error "msa: float arithmetic must be in float: on x86 remove -mfpmath=387 (-msse2 -mfpmath=sse for 32 bits), with clang also -fassociative-math, -freciprocal-math"
 #endif
-/* What compilers do by default, or by flags without a macro of their own: multiply-adds contracted (GNU modes of gcc, clang), sums regrouped. */
+/* What compilers do by default, or by flags without a macro of their own: multiply-adds contracted (GNU modes of gcc,
+ * clang), sums regrouped. */
 #if defined(__clang__)
 #if defined(__x86_64__) || defined(__aarch64__)
 #pragma float_control(precise, on)
@@ -38,13 +39,15 @@
 #include <arm_neon.h>
 #endif
 
-/* 0: f32-fma-1, where msa_fma rounds once. 1: f32-muladd-1, where it rounds the product, then the sum; else they are the same. */
+/* 0: f32-fma-1, where msa_fma rounds once. 1: f32-muladd-1, where it rounds the product, then the sum; else they are
+ * the same. */
 #ifndef MSA_ARITHMETIC_MULADD /* the generator puts its board's class in place of these three lines */
 #define MSA_ARITHMETIC_MULADD 0
 #endif
 
 /* exp(x) = 2^n * (1 + r + r^2 * (C2 + ... + C6 r^4)), x = n ln 2 + r; +0 below the cut, so that no
- * subnormal arises. Relative error 3.1e-9 before rounding. LN2_HIGH has 15 bits, so that n LN2_HIGH and x less it are exact. */
+ * subnormal arises. Relative error 3.1e-9 before rounding. LN2_HIGH has 15 bits, so that n LN2_HIGH and x less it are
+ * exact. */
 #define MSA_EXP_CUT (-60.0f)
 #define MSA_EXP_LOG2E 1.44269504088896341f
 #define MSA_EXP_ROUND 12582912.0f /* 1.5 * 2^23: adding it rounds to an integer kept in the low bits */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_check.c - what must hold before the arithmetic means anything: the machine's float unit, and the weights' header. */
+/* msa_check.c - what must hold before the arithmetic means anything: the machine's float unit, and the weights' header.
+ * */
 #include "msa_arith.h"
 #include "msa_runtime.h"
 
@@ -44,7 +45,8 @@ uint32_t msa_blob_segments(const unsigned char *weights)
 msa_segment_entry msa_blob_segment(const unsigned char *weights, uint32_t i)
 {
     const unsigned char *const entry = weights + HEADER_BYTES + (size_t)i * SEGMENT_BYTES;
-    const msa_segment_entry out = {read_u64(entry), read_u64(entry + AT_SEGMENT_BYTES), read_u32(entry + AT_SEGMENT_CRC)};
+    const msa_segment_entry out = {read_u64(entry), read_u64(entry + AT_SEGMENT_BYTES),
+        read_u32(entry + AT_SEGMENT_CRC)};
     return out;
 }
 
@@ -73,7 +75,8 @@ msa_status msa_check_environment(void)
     if (*(const unsigned char *)&one != 1) { /* the low byte first */
         return MSA_E_ENVIRONMENT;
     }
-    /* Volatile: the machine is asked, not the compiler. Halves of the last place go to even: down from 1, up from its successor. */
+    /* Volatile: the machine is asked, not the compiler. Halves of the last place go to even: down from 1, up from its
+     * successor. */
     volatile float half = FLT_EPSILON / 2.0f;
     volatile float even = 1.0f;
     volatile float odd = 1.0f + FLT_EPSILON;
@@ -138,7 +141,8 @@ msa_status msa_check_header(const unsigned char *weights, size_t readable, uint6
     /* What has no sum of its own: the header's last bytes, and those between the table and the first segment. */
     const uint64_t first = segments > 0 ? msa_blob_segment(weights, 0).offset : total;
     const size_t padded = first < readable ? (size_t)first : readable;
-    if (!all_zero(weights, AT_ZEROS, HEADER_BYTES) || !all_zero(weights, HEADER_BYTES + (size_t)(segments * SEGMENT_BYTES), padded)) {
+    if (!all_zero(weights, AT_ZEROS, HEADER_BYTES)
+        || !all_zero(weights, HEADER_BYTES + (size_t)(segments * SEGMENT_BYTES), padded)) {
         return MSA_E_FORMAT;
     }
     return MSA_OK;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_crc32c.c - CRC-32C (Castagnoli): tells damaged weights from whole ones, about as fast as memory is read.
  *
- * The CRC is a remainder modulo a polynomial P over GF(2), bits reflected: bit 31 of a register is x^0. One step takes a word in and waits
+ * The CRC is a remainder modulo a polynomial P over GF(2), bits reflected: bit 31 of a register is x^0. One step takes
+ * a word in and waits
  * for the step before; so three streams, neighbours in memory, go side by side, and their remainders are joined:
  * (first * x^(16 L) + second * x^(8 L) + third) mod P for streams of L bytes. */
 #include "msa_runtime.h"
@@ -64,7 +65,8 @@ static inline crc_state add_byte(crc_state r, unsigned char byte)
 typedef uint32_t crc_word;
 typedef uint32_t crc_state;
 
-/* Each byte's remainder with 0 to 3 bytes behind it: the sum of its bits', which are x^(32 + 8 * bytes behind + 7 - bit) mod P. */
+/* Each byte's remainder with 0 to 3 bytes behind it: the sum of its bits', which are x^(32 + 8 * bytes behind + 7 -
+ * bit) mod P. */
 #define BITS(n, b7, b6, b5, b4, b3, b2, b1, b0)                                                               \
     (((n) & 128u ? b7 : 0u) ^ ((n) & 64u ? b6 : 0u) ^ ((n) & 32u ? b5 : 0u) ^ ((n) & 16u ? b4 : 0u) ^         \
      ((n) & 8u ? b3 : 0u) ^ ((n) & 4u ? b2 : 0u) ^ ((n) & 2u ? b1 : 0u) ^ ((n) & 1u ? b0 : 0u))
@@ -77,7 +79,8 @@ typedef uint32_t crc_state;
 #define SIXTY_FOUR(of, n) SIXTEEN(of, n), SIXTEEN(of, (n) + 16u), SIXTEEN(of, (n) + 32u), SIXTEEN(of, (n) + 48u)
 #define EVERY_BYTE(of) {SIXTY_FOUR(of, 0u), SIXTY_FOUR(of, 64u), SIXTY_FOUR(of, 128u), SIXTY_FOUR(of, 192u)}
 
-static const uint32_t table[4][256] = {EVERY_BYTE(BEHIND_0), EVERY_BYTE(BEHIND_1), EVERY_BYTE(BEHIND_2), EVERY_BYTE(BEHIND_3)};
+static const uint32_t table[4][256] = {EVERY_BYTE(BEHIND_0), EVERY_BYTE(BEHIND_1), EVERY_BYTE(BEHIND_2),
+    EVERY_BYTE(BEHIND_3)};
 
 static inline crc_word load_word(const unsigned char *p)
 {

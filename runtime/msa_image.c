@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_image.c - images to the model's size as Pillow resizes them, logits to the image's size as PyTorch does; rows streamed. */
+/* msa_image.c - images to the model's size as Pillow resizes them, logits to the image's size as PyTorch does; rows
+ * streamed. */
 #include "msa_runtime.h"
 
 /* Pillow's fixed point: 32 bits less 8 of the pixel and 2 of headroom. */
@@ -183,7 +184,8 @@ void msa_resize_row(msa_resizer *r, uint8_t *row)
     }
 }
 
-/* Two neighbours and the second one's share. PyTorch's arithmetic: the scale is rounded to float32, the place is not. */
+/* Two neighbours and the second one's share. PyTorch's arithmetic: the scale is rounded to float32, the place is not.
+ * */
 typedef struct between {
     uint32_t low, high;
     float share;

@@ -121,7 +121,8 @@ uint32_t msa_prompt_tokens(const msa_prompt *prompt, uint32_t slice, const msa_p
         ++count;
     }
     if (prompt->with_text) {
-        put_row(table_row(table, OUTPUT_TOKENS + table->output_tokens + prompt->text), table->out, stride, tokens + (size_t)count * stride);
+        put_row(table_row(table, OUTPUT_TOKENS + table->output_tokens + prompt->text), table->out, stride,
+            tokens + (size_t)count * stride);
         ++count;
     }
     for (uint32_t i = count; i < rows; ++i) {

@@ -17,7 +17,8 @@ void *memcpy(void *to, const void *from, size_t bytes);
 /* ---- image (msa_image.c) ---- */
 
 /* Bytes of work that resize any image to at most side x side: 4-byte weights, two a source column and three an output column;
- * per output column a window and three sums; and finished rows, kept so that no row is resized twice (in huge images some are). */
+ * per output column a window and three sums; and finished rows, kept so that no row is resized twice (in huge images
+ * some are). */
 #define MSA_RESIZE_ROW_BYTES(side) (32768u + 12u * (side))
 #define MSA_RESIZE_WORK_BYTES(side) (4u * (2u * MSA_MAX_SIDE + 3u * (side)) + 16u * (side) + MSA_RESIZE_ROW_BYTES(side))
 #define MSA_RESIZE_SLOTS 64
@@ -41,7 +42,8 @@ typedef struct msa_resizer {
 /* MSA_OK, MSA_E_ARGUMENT, MSA_E_IMAGE_SIZE or MSA_E_IMAGE_STRIDE. */
 msa_status msa_image_check(const msa_image *image, uint32_t slices);
 
-/* Size of the image within the model's square of `side` pixels: the square, or with the longest side fitted, at least 1. */
+/* Size of the image within the model's square of `side` pixels: the square, or with the longest side fitted, at least
+ * 1. */
 void msa_resized_size(uint32_t width, uint32_t height, uint32_t side, bool longest,
                       uint32_t *out_width, uint32_t *out_height);
 
@@ -68,7 +70,8 @@ typedef struct msa_prompt_space {
     uint32_t width, height;             /* of the image */
     uint32_t inner_width, inner_height; /* of the image in the square: msa_resized_size */
     uint32_t side;                      /* of the square */
-    bool click_rc;                      /* the weights were trained on clicks as (row, column); boxes are not concerned */
+    /* the weights were trained on clicks as (row, column); boxes are not concerned */
+    bool click_rc;
 } msa_prompt_space;
 
 /* MSA_OK, or what is wrong with the prompt for an image of width x height.
@@ -77,7 +80,8 @@ msa_status msa_prompt_check(const msa_prompt *prompt, uint32_t width, uint32_t h
                             uint32_t depth, uint32_t max_points, uint32_t mask_side, uint32_t texts);
 
 /* Output tokens, points, a padding token if there are points and no box, box corners, the text's; then rows of zeros.
- *   tokens  [rows][stride], columns past the table's width become 0; rows >= output tokens + points + 2, and 1 if there are texts
+ *   tokens  [rows][stride], columns past the table's width become 0; rows >= output tokens + points + 2, and 1 if there
+ * are texts
  * Relies on: msa_prompt_check passed. Returns the number of tokens. */
 uint32_t msa_prompt_tokens(const msa_prompt *prompt, uint32_t slice, const msa_prompt_space *space,
                            const msa_prompt_table *table, float *tokens, uint32_t rows, uint32_t stride);
@@ -110,7 +114,8 @@ typedef struct msa_segment_entry {
 uint32_t msa_blob_segments(const unsigned char *weights);
 msa_segment_entry msa_blob_segment(const unsigned char *weights, uint32_t i);
 
-/* The i-th segment's CRC. Relies on: msa_check_weights passed, i below msa_blob_segments. MSA_OK or MSA_E_CRC; sum is filled in. */
+/* The i-th segment's CRC. Relies on: msa_check_weights passed, i below msa_blob_segments. MSA_OK or MSA_E_CRC; sum is
+ * filled in. */
 msa_status msa_check_segment(const unsigned char *weights, uint32_t i, msa_segment_sum *sum);
 
 /* Whether two pieces of memory have no byte in common. */

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Golden cases on boards, under the emulator of those that have one: on every board whose compiler and emulator there are, every case that fits its
+-- Golden cases on boards, under the emulator of those that have one: on every board whose compiler and emulator there
+-- are, every case that fits its
 -- memories has the digest of its class's plain C board. luahost check_boards.lua [small]
---   BOARDS   names, or board files of one's own, parted by blanks; default: all that msagen has, or with small those that have an emulator
+--   BOARDS   names, or board files of one's own, parted by blanks; default: all that msagen has, or with small those
+-- that have an emulator
 --   CASES    beginnings of cases' names; default: all, or with small two that take little, of an image and of a volume
 local sys = require "msagen.sys"
 local boards = require "boards"
@@ -42,7 +44,9 @@ local function chosen()
         found[name] = true
       end
     end
-    if #found == before and not found[prefix] then fail("CASES: expected beginnings of golden cases' names, found %s", prefix) end
+    if #found == before and not found[prefix] then
+      fail("CASES: expected beginnings of golden cases' names, found %s", prefix)
+    end
   end
   return listed, found
 end
@@ -51,9 +55,14 @@ end
 local function obstacle(board)
   if not board.emulator and not boards.native(board) then return "this is another CPU, and it has no emulator" end
   for _, program in ipairs { board.compiler, board.emulator and board.emulator[1] } do
-    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then return "there is no " .. program end
+    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null",
+      stderr = "/dev/null" }) then
+      return "there is no " .. program
+    end
   end
-  if not boards.compiles(board) then return ("%s does not take %s"):format(board.compiler, table.concat(board.flags, " ")) end
+  if not boards.compiles(board) then
+    return ("%s does not take %s"):format(board.compiler, table.concat(board.flags, " "))
+  end
 end
 
 --- Why a case does not fit a board's memories, or nil.
@@ -73,7 +82,8 @@ local function digest(one, name, fw, emulated)
   tally.must(cases.build(one.name, one.case, name, fw))
   if emulated then cases.emulate(fw) end
   sys.write_file(prompts, cases.prompts(one.name, one.case))
-  local found = cases.digest(tally.must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts", prompts, "--digest" })
+  local found = cases.digest(tally.must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts",
+    prompts, "--digest" })
   sys.remove_tree(fw)
   return found
 end
@@ -105,7 +115,8 @@ local left_out = {}
 for i, entry in ipairs(listed) do
   local name, board = entry.name, entry.board
   local why = obstacle(board)
-  io.stdout:write(("== %s, %d of %d: %s\n"):format(name, i, #listed, why and "not checked, " .. why or board.emulator and "under " .. table.concat(board.emulator, " ", 1, math.min(3, #board.emulator)) or "here"))
+  io.stdout:write(("== %s, %d of %d: %s\n"):format(name, i, #listed, why and "not checked, " .. why or board.emulator
+    and "under " .. table.concat(board.emulator, " ", 1, math.min(3, #board.emulator)) or "here"))
   io.stdout:flush()
   if why then
     tally.skip(name, why)
@@ -120,7 +131,8 @@ for i, entry in ipairs(listed) do
         if not ok then error(found, 0) end
         assert(found, expected)
         assert(found == expected, ("digest %s, that of %s is %s"):format(found, own, expected))
-        return ("%s%.0f s"):format(name == own and "the reference of " .. board.arithmetic .. "  " or "", (sys.monotonic_ns() - start) / 1e9)
+        return ("%s%.0f s"):format(name == own and "the reference of " .. board.arithmetic .. "  " or "",
+          (sys.monotonic_ns() - start) / 1e9)
       end)
     end
   end

@@ -24,8 +24,10 @@ function M.zip(members)
     local crc, size = crc32(bytes), #bytes
     local padding = -(at + 30 + #name + 4) % 64
     local common = string.pack("<I2I2I2I2I2I4I4I4I2", 20, 0, 0, 0, 33, crc, size, size, #name)
-    local head = "PK\3\4" .. common .. string.pack("<I2", padding + 4) .. name .. "FB" .. string.pack("<I2", padding) .. ("Z"):rep(padding)
-    directory[#directory + 1] = "PK\1\2" .. string.pack("<I2", 20) .. common .. string.pack("<I2I2I2I2I4I4", 0, 0, 0, 0, 0, at) .. name
+    local head = "PK\3\4" .. common .. string.pack("<I2", padding + 4) .. name .. "FB" .. string.pack("<I2", padding)
+      .. ("Z"):rep(padding)
+    directory[#directory + 1] = "PK\1\2" .. string.pack("<I2", 20) .. common
+      .. string.pack("<I2I2I2I2I4I4", 0, 0, 0, 0, 0, at) .. name
     parts[#parts + 1] = head .. bytes
     at = at + #head + size
   end
@@ -42,7 +44,8 @@ local function tuple(values)
   return "(" .. table.concat(parts) .. "t"
 end
 
---- The pickle of a state dict {{name=, shape=, offset=, stride=}, ...} of float32 tensors, all views of storage "0" of `storage` elements.
+--- The pickle of a state dict {{name=, shape=, offset=, stride=}, ...} of float32 tensors, all views of storage "0" of
+-- `storage` elements.
 function M.state_dict(tensors, storage)
   local parts = { "\x80\x02}(" }
   for _, t in ipairs(tensors) do
@@ -51,8 +54,10 @@ function M.state_dict(tensors, storage)
       stride[i] = step
       step = step * t.shape[i]
     end
-    parts[#parts + 1] = text(t.name) .. "ctorch._utils\n_rebuild_tensor_v2\n((" .. text "storage" .. "ctorch\nFloatStorage\n" ..
-      text "0" .. text "cpu" .. integer(storage) .. "tQ" .. integer(t.offset or 0) .. tuple(t.shape) .. tuple(t.stride or stride) ..
+    parts[#parts + 1] = text(t.name) .. "ctorch._utils\n_rebuild_tensor_v2\n((" .. text "storage"
+      .. "ctorch\nFloatStorage\n" ..
+      text "0" .. text "cpu" .. integer(storage) .. "tQ" .. integer(t.offset or 0) .. tuple(t.shape)
+        .. tuple(t.stride or stride) ..
       "\x89ccollections\nOrderedDict\n)RtR"
   end
   parts[#parts + 1] = "u."

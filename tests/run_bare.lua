@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Boards without an operating system, under their emulators: the demo's digest and mask, a product linked with nothing but the
+-- Boards without an operating system, under their emulators: the demo's digest and mask, a product linked with nothing
+-- but the
 -- generated folder, and its stack.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
@@ -23,7 +24,10 @@ end
 
 local function missing(board)
   for _, program in ipairs { board.emulator[1], board.compiler } do
-    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then return "there is no " .. program end
+    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null",
+      stderr = "/dev/null" }) then
+      return "there is no " .. program
+    end
   end
 end
 
@@ -54,7 +58,8 @@ local function undefined(board, fw, files)
   return list
 end
 
---- The deepest stack below each function, from the call graphs and frames that gcc writes (-fcallgraph-info=su; of functions that it has made
+--- The deepest stack below each function, from the call graphs and frames that gcc writes (-fcallgraph-info=su; of
+-- functions that it has made
 -- one it writes only one, unless told to keep them: -fno-ipa-icf).
 local function deepest(fw)
   local frames, calls = {}, {}
@@ -101,7 +106,8 @@ for _, board in ipairs(boards.all()) do
       build(odd, name, model)
       local masks = { work .. "/mask, bare.png", work .. "/mask.png" }
       local got = cases.digest(must(command({ tally.program, "run", odd, "--mask-out", masks[1] }, demo)))
-      expected = expected or cases.digest(must(command({ tally.program, "run", build(here, tally.best, model), "--mask-out", masks[2] }, demo)))
+      expected = expected or cases.digest(must(command({ tally.program, "run", build(here, tally.best, model),
+        "--mask-out", masks[2] }, demo)))
       assert(got == expected, "another digest than " .. tally.best)
       must { "cmp", masks[1], masks[2] }
       must { "cp", "-r", odd, fw }
@@ -112,7 +118,9 @@ for _, board in ipairs(boards.all()) do
     end)
 
     tally.test(name .. ": more cores than it has, and running without an emulator, are refused", function()
-      refused(command({ tally.program, "build", "-o", work .. "/cores", "--board", name, "--cores", tostring(board.cores + 1) }, model), ("--cores: expected at most %d on %s, found %d"):format(board.cores, name, board.cores + 1))
+      refused(command({ tally.program, "build", "-o", work .. "/cores", "--board", name, "--cores",
+        tostring(board.cores + 1) }, model), ("--cores: expected at most %d on %s, found %d"):format(board.cores, name,
+        board.cores + 1))
       local manifest = sys.read_file(fw .. "/manifest.json")
       sys.write_file(fw .. "/manifest.json", (manifest:gsub('"emulator": %b[]', '"emulator": null')))
       refused(command({ tally.program, "run", fw }, demo), "expected a board with an emulator, found " .. name)
@@ -122,15 +130,19 @@ for _, board in ipairs(boards.all()) do
     tally.test(name .. ": an image that is too large for the board's memory is an error in one line", function()
       local large = work .. "/large.npy"
       require("msagen.npy").write(large, require("msagen.tensor").zeros({ 1500, 1500, 3 }, "u8"))
-      refused({ tally.program, "run", fw, "--image", large, "--point", "3,4", "--digest" }, "expected room beside the arena for the test bench, which has the image: 6750128 bytes of memory: not to be had")
+      refused({ tally.program, "run", fw, "--image", large, "--point", "3,4", "--digest" },
+        "expected room beside the arena for the test bench, which has the image: 6750128 bytes of memory: not to be had")
     end)
 
     tally.test(name .. ": no warning, and nothing undefined but memory functions; nothing at all with start-up code but main and the linker script's names", function()
-      local headers = must { board.compiler, "-print-file-name=include" }:match "[^\n]+" -- the compiler's own: no C library is needed
-      local flags = "CFLAGS=" .. (board.optimisation or "-O2") .. " -nostdinc -isystem " .. headers .. " -isystem " .. headers .. "-fixed -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror -fcallgraph-info=su -fno-ipa-icf"
+      -- the compiler's own: no C library is needed
+      local headers = must { board.compiler, "-print-file-name=include" }:match "[^\n]+"
+      local flags = "CFLAGS=" .. (board.optimisation or "-O2") .. " -nostdinc -isystem " .. headers .. " -isystem "
+        .. headers .. "-fixed -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror -fcallgraph-info=su -fno-ipa-icf"
       must { "make", "-B", "-j2", "-C", fw, flags, "lib", "start", "weights" }
       for _, symbol in ipairs(undefined(board, fw, { fw .. "/libmsa_model.a", fw .. "/msa_weights.o" })) do
-        assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp", "undefined: " .. symbol)
+        assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp",
+          "undefined: " .. symbol)
       end
       local files = { fw .. "/libmsa_model.a", fw .. "/msa_weights.o" }
       for _, object in ipairs(board.start.product) do files[#files + 1] = fw .. "/" .. object .. ".o" end
@@ -145,25 +157,34 @@ for _, board in ipairs(boards.all()) do
 
     tally.test(name .. ": a product of generated files alone, without any library, computes the same, however its data was before it started; interrupts reach it; no stack is deeper than computed", function()
       must { "make", "-C", here, "weights" }
-      must { "cc", "-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-I", here, "-o", work .. "/product-here", tally.tests .. "/api/bare.c", here .. "/msa_weights.o", here .. "/libmsa_model.a" }
+      must { "cc", "-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-I", here, "-o", work .. "/product-here",
+        tally.tests .. "/api/bare.c", here .. "/msa_weights.o", here .. "/libmsa_model.a" }
       local crc = must { work .. "/product-here" }:match "^0x%x+u"
       local program = work .. "/product"
-      local link = { board.compiler, "-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-DEXPECTED=" .. crc, "-I", fw, "-nostdlib", "-T", fw .. "/" .. board.start.script, "-o", program,
+      local link = { board.compiler, "-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror",
+        "-DEXPECTED=" .. crc, "-I", fw, "-nostdlib", "-T", fw .. "/" .. board.start.script, "-o", program,
         tally.tests .. "/api/bare.c" }
       command(link, board.flags)
       for _, object in ipairs(board.start.product) do link[#link + 1] = fw .. "/" .. object .. ".o" end
       must(command(link, { fw .. "/msa_weights.o", fw .. "/libmsa_model.a" }))
       local emulator = {}
-      for i, word in ipairs(board.emulator) do emulator[i] = word:gsub("{(%l+)}", { program = program, arguments = "" }) end
+      for i, word in ipairs(board.emulator) do
+        emulator[i] = word:gsub("{(%l+)}", { program = program, arguments = "" })
+      end
       local output, told, used, bound = must(emulator), {}, {}, {}
-      for entry, bytes in output:gmatch "stack (%S+) (%d+)\n" do used["msa_" .. entry] = math.tointeger(tonumber(bytes)) end
-      for _, entry in ipairs(json.decode(must { tally.program, "sizes", "--json", fw }, fw).stack) do bound[entry.entry] = entry.bytes end
+      for entry, bytes in output:gmatch "stack (%S+) (%d+)\n" do
+        used["msa_" .. entry] = math.tointeger(tonumber(bytes))
+      end
+      for _, entry in ipairs(json.decode(must { tally.program, "sizes", "--json", fw }, fw).stack) do
+        bound[entry.entry] = entry.bytes
+      end
       local depth, most = deepest(fw), 0
       for _, entry in ipairs { "msa_open", "msa_self_test", "msa_encode", "msa_segment", "msa_upsample_row" } do
         local bytes = assert(used[entry], output)
         for _, least in ipairs { depth(entry), bound[entry] } do
           assert(bytes <= least, ("%s: %d bytes used, %d computed"):format(entry, bytes, least))
-          assert(entry == "msa_upsample_row" or least <= 1.5 * bytes, ("%s: %d bytes computed, only %d used"):format(entry, least, bytes))
+          assert(entry == "msa_upsample_row" or least <= 1.5 * bytes,
+            ("%s: %d bytes computed, only %d used"):format(entry, least, bytes))
           most = math.max(most, least)
         end
         told[#told + 1] = ("%s %d of %d"):format(entry:gsub("^msa_", ""), bytes, bound[entry])
@@ -175,23 +196,29 @@ for _, board in ipairs(boards.all()) do
     tally.test(name .. ": each thing lies in its memory", function()
       local tools = board.compiler:match "^(.*)gcc$"
       local where = {}
-      for _, memory in ipairs(board.memories) do for _, what in ipairs(memory.holds) do where[what] = where[what] or memory end end
+      for _, memory in ipairs(board.memories) do for _, what in ipairs(memory.holds) do where[what] = where[what]
+        or memory end end
       local section = {}
       for line in lines(must { tools .. "readelf", "-SW", work .. "/product" }) do
         local what, address, bytes = line:match "%] (%.%S+)%s+%u+%s+(%x+) %x+ (%x+)"
         if what then section[what] = { at = tonumber(address, 16), bytes = tonumber(bytes, 16) } end
       end
-      assert(section[".vectors"].at == where.code.address and section[".vectors"].bytes == 4 * 17, "the vector table is not where the processor looks")
-      for what, memory in pairs { [".weights"] = where.weights, [".text"] = where.code, [".stack"] = where.arena, [".bss"] = where.arena } do
+      assert(section[".vectors"].at == where.code.address and section[".vectors"].bytes == 4 * 17,
+        "the vector table is not where the processor looks")
+      for what, memory in pairs { [".weights"] = where.weights, [".text"] = where.code, [".stack"] = where.arena,
+        [".bss"] = where.arena } do
         local s = section[what]
-        assert(s and s.bytes > 0 and s.at >= memory.address and s.at + s.bytes <= memory.address + memory.bytes, what .. " is not in " .. memory.name)
+        assert(s and s.bytes > 0 and s.at >= memory.address and s.at + s.bytes <= memory.address + memory.bytes,
+          what .. " is not in " .. memory.name)
       end
       local segments = 0
       for line in lines(must { tools .. "readelf", "-lW", work .. "/product" }) do
         local at, bytes = line:match "^  LOAD%s+%S+ %S+ 0x(%x+) %S+ 0x(%x+)"
         if at then
           local first, inside = tonumber(at, 16), false
-          for _, memory in ipairs(board.memories) do inside = inside or first >= memory.address and first + tonumber(bytes, 16) <= memory.address + memory.bytes end
+          for _, memory in ipairs(board.memories) do
+            inside = inside or first >= memory.address and first + tonumber(bytes, 16) <= memory.address + memory.bytes
+          end
           assert(inside, "loaded where there is no memory:" .. line)
           segments = segments + 1
         end
@@ -205,17 +232,23 @@ for _, board in ipairs(boards.all()) do
       must { "cp", "-rp", fw, small }
       local path = small .. "/" .. board.start.script
       sys.write_file(path, (sys.read_file(path):gsub("(external[^\n]*LENGTH = )%d+K", "%18192K")))
-      refused(command({ tally.program, "run", small, "--modified" }, demo), "region `external' overflowed by ", board.start.script .. ": not what msagen wrote")
+      refused(command({ tally.program, "run", small, "--modified" }, demo), "region `external' overflowed by ",
+        board.start.script .. ": not what msagen wrote")
     end)
 
     tally.test(name .. ": memory too small for stack and arena, and code that begins where no vector table may, are refused", function()
       local path, text = work .. "/other.ld", sys.read_file(fw .. "/" .. board.start.script)
-      local link = { board.compiler, "-std=c99", "-O1", "-DEXPECTED=0", "-I", fw, "-nostdlib", "-T", path, "-o", work .. "/none", tally.tests .. "/api/bare.c", stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+      local link = { board.compiler, "-std=c99", "-O1", "-DEXPECTED=0", "-I", fw, "-nostdlib", "-T", path, "-o",
+        work .. "/none", tally.tests .. "/api/bare.c", stdin = "/dev/null", stdout = "capture", stderr = "capture" }
       command(link, board.flags)
-      for _, object in ipairs { "msa_start.o", "msa_memory.o", "msa_weights.o", "libmsa_model.a" } do link[#link + 1] = fw .. "/" .. object end
-      for thing, change in pairs { arena = { "LENGTH = ", "256K", "' overflowed by " }, code = { "ORIGIN = ", "0x00000040", " begins where no vector table may" } } do
+      for _, object in ipairs { "msa_start.o", "msa_memory.o", "msa_weights.o", "libmsa_model.a" } do
+        link[#link + 1] = fw .. "/" .. object
+      end
+      for thing, change in pairs { arena = { "LENGTH = ", "256K", "' overflowed by " },
+        code = { "ORIGIN = ", "0x00000040", " begins where no vector table may" } } do
         local memory
-        for _, one in ipairs(board.memories) do for _, what in ipairs(one.holds) do memory = memory or what == thing and one.name end end
+        for _, one in ipairs(board.memories) do for _, what in ipairs(one.holds) do memory = memory or what == thing
+          and one.name end end
         local other, count = text:gsub("(\n    " .. memory .. " [^\n]*" .. change[1] .. ")%w+", "%1" .. change[2])
         assert(count == 1, memory)
         sys.write_file(path, other)

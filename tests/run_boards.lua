@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Boards that have an emulator: listed with it, one of them with two cores; of those that this CPU does not run, clean and freestanding code.
+-- Boards that have an emulator: listed with it, one of them with two cores; of those that this CPU does not run, clean
+-- and freestanding code.
 -- Golden cases on them: check_boards.lua.
 local sys = require "msagen.sys"
 local cases = require "cases"
@@ -29,7 +30,8 @@ for _, emulated in ipairs(tally.emulated) do
   local board, name = emulated.board, emulated.name
   tally.test(name .. " is listed with where it runs", function()
     local line = ("\n" .. listed):match("\n(" .. name:gsub("%-", "%%-") .. " [^\n]*)")
-    assert(line and line:find(emulated.native and " here " or "under " .. board.emulator[1], 1, true), line or "no line")
+    assert(line and line:find(emulated.native and " here " or "under " .. board.emulator[1], 1, true), line
+      or "no line")
   end)
   if emulated.missing then
     tally.skip(name, emulated.missing)
@@ -40,17 +42,21 @@ for _, emulated in ipairs(tally.emulated) do
       shared = true
       tally.test(("%s on %s, two cores"):format(CASE, name), function()
         fw = build(name, "--cores", "2")
-        assert(cases.digest(must(run(fw))) == cases.digest(must(run(build "generic-c99"))), "another digest than generic-c99")
+        assert(cases.digest(must(run(fw))) == cases.digest(must(run(build "generic-c99"))),
+          "another digest than generic-c99")
       end)
     end
     local tools = board.compiler:match "^(.*)gcc$"
-    tally.test(name .. ": no warning, nothing undefined but memory functions and hooks, weights as an object", function()
+    tally.test(name .. ": no warning, nothing undefined but memory functions and hooks, weights as an object",
+      function()
       fw = fw or build(name)
       must { "make", "-B", "-j2", "-C", fw, "CFLAGS=-O1 -ffreestanding " .. strict, "libmsa_model.a", "msa_weights.o" }
-      must { tools .. "ld", "-r", "-o", fw .. "/whole.o", "--whole-archive", fw .. "/libmsa_model.a", fw .. "/msa_weights.o" }
+      must { tools .. "ld", "-r", "-o", fw .. "/whole.o", "--whole-archive", fw .. "/libmsa_model.a",
+        fw .. "/msa_weights.o" }
       for line in must { tools .. "nm", "-u", fw .. "/whole.o" }:gmatch "[^\n]+" do
         local symbol = line:match "%S+$"
-        assert(symbol:match "^mem%l+$" or symbol == "msa_progress" or symbol:match "^msa_cores_%l+$", "undefined: " .. symbol)
+        assert(symbol:match "^mem%l+$" or symbol == "msa_progress" or symbol:match "^msa_cores_%l+$",
+          "undefined: " .. symbol)
       end
     end)
   end
@@ -64,7 +70,8 @@ if wide and atom then
     local fw = build(wide.name)
     must { "make", "-j2", "-C", fw }
     cases.emulate(fw)
-    local manifest, count = sys.read_file(fw .. "/manifest.json"):gsub(wide.emulator[3]:gsub("%p", "%%%0"), atom.emulator[3])
+    local manifest, count = sys.read_file(fw .. "/manifest.json"):gsub(wide.emulator[3]:gsub("%p", "%%%0"),
+      atom.emulator[3])
     assert(count == 1, "manifest.json does not name " .. wide.emulator[3])
     sys.write_file(fw .. "/manifest.json", manifest)
     local command = run(fw)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Builds for several cores: the digest of one core's build whatever their number, arena near its bound, no data race, nothing undefined.
+-- Builds for several cores: the digest of one core's build whatever their number, arena near its bound, no data race,
+-- nothing undefined.
 -- luahost run_cores.lua
 local sys = require "msagen.sys"
 local json = require "msagen.json"
@@ -8,7 +9,8 @@ local tally = require "tally"
 
 local work = tally.folder "cores"
 
--- Each kind of network, with numbers that divide its blocks of tokens, heads, windows and rows, and numbers that do not.
+-- Each kind of network, with numbers that divide its blocks of tokens, heads, windows and rows, and numbers that do
+-- not.
 local spread = {
   { "sam-2d", { 2, 3, 4, 8 } },
   { "msa-2025-2d", { 3, 8 } },
@@ -28,7 +30,8 @@ local function prompts_of(name, case)
 end
 
 local function digest(fw, name, prompts, env, ...)
-  return cases.digest(tally.must { env = env, tally.program, "run", fw, "--image", ("%s/%s/image.npy"):format(cases.folder, name), "--prompts", prompts, "--digest", ... })
+  return cases.digest(tally.must { env = env, tally.program, "run", fw, "--image",
+    ("%s/%s/image.npy"):format(cases.folder, name), "--prompts", prompts, "--digest", ... })
 end
 
 --- Arena over its bound, of what was built in `fw` for `n` cores.
@@ -63,7 +66,9 @@ end
 
 for _, s in ipairs(spread) do
   tally.test(s[1] .. " with one core", check, s[1], 1, tally.best, "-O0")
-  for _, n in ipairs(s[2]) do tally.test(("%s with %d cores"):format(s[1], n), check, s[1], n, tally.best, n == 3 and "-O1" or "-O0") end
+  for _, n in ipairs(s[2]) do
+    tally.test(("%s with %d cores"):format(s[1], n), check, s[1], n, tally.best, n == 3 and "-O1" or "-O0")
+  end
 end
 
 for _, board in ipairs(tally.boards) do
@@ -72,7 +77,9 @@ for _, board in ipairs(tally.boards) do
     if board.missing then
       tally.skip(title, board.missing)
     else
-      if not one_core["sam-2d " .. board.arithmetic] then tally.test("sam-2d with one core on " .. board.name, check, "sam-2d", 1, board.name, "-O0") end
+      if not one_core["sam-2d " .. board.arithmetic] then
+        tally.test("sam-2d with one core on " .. board.name, check, "sam-2d", 1, board.name, "-O0")
+      end
       tally.test(title, check, "sam-2d", 3, board.name, "-O1")
     end
   end
@@ -83,12 +90,14 @@ tally.test("banks with 4 cores", function()
   local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
   for _, n in ipairs { 1, 4 } do
     local fw = ("%s/banks-%d"):format(work, n)
-    tally.must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--cores", tostring(n), "--bank", "head=" .. tally.demo .. "/checkpoint.pth",
+    tally.must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--cores",
+      tostring(n), "--bank", "head=" .. tally.demo .. "/checkpoint.pth",
       "--bank", "carotid=" .. carotid .. "/delta.pth", "--base", tally.demo .. "/checkpoint.pth" }
     make(fw, "CFLAGS=-O0")
     arena_ratio(fw, n)
     for _, bank in ipairs { "head", "carotid" } do
-      local d = cases.digest(tally.must { tally.program, "run", fw, "--image", carotid .. "/image.png", "--point", ("%d,%d"):format(table.unpack(expected.point)), "--bank", bank, "--digest" })
+      local d = cases.digest(tally.must { tally.program, "run", fw, "--image", carotid .. "/image.png", "--point",
+        ("%d,%d"):format(table.unpack(expected.point)), "--bank", bank, "--digest" })
       got[bank] = got[bank] or d
       assert(d == got[bank], bank .. ": another digest than one core's")
     end
@@ -112,7 +121,10 @@ local function sanitized(name, variables, cc, cflags)
   make(fw, "CC=" .. cc, "CFLAGS=" .. cflags)
   local function report()
     for _, file in ipairs(sys.list(work)) do
-      if file:find(name .. "-report.", 1, true) then return sys.read_file(work .. "/" .. file):match "[^\n=]+ERROR[^\n]+" or sys.read_file(work .. "/" .. file):match "WARNING[^\n]+" or file end
+      if file:find(name .. "-report.", 1, true) then
+        return sys.read_file(work .. "/" .. file):match "[^\n=]+ERROR[^\n]+"
+          or sys.read_file(work .. "/" .. file):match "WARNING[^\n]+" or file
+      end
     end
   end
   local ok, got = pcall(digest, fw, name, prompts, env)
@@ -127,7 +139,8 @@ for _, name in ipairs { "msa-2025-2d", "msa-2023-3d-two-chunks" } do
     local fw, prompts, env, report = sanitized(name, { "TSAN_OPTIONS" }, "gcc", "-O1 -g -fsanitize=thread")
     -- The proof that one would be found: layers that do not end with the barrier.
     local model = sys.read_file(fw .. "/msa_model.c")
-    local changed, count = model:gsub("\n    msa_cores_wait%(s%->team, s, core%);\n    return s%->stop", "\n    return s->stop")
+    local changed, count = model:gsub("\n    msa_cores_wait%(s%->team, s, core%);\n    return s%->stop",
+      "\n    return s->stop")
     assert(count == 1, "no barrier found to take away")
     sys.write_file(fw .. "/msa_model.c", changed)
     make(fw, "CC=gcc", "CFLAGS=-O1 -g -fsanitize=thread")
@@ -138,11 +151,13 @@ for _, name in ipairs { "msa-2025-2d", "msa-2023-3d-two-chunks" } do
 end
 
 tally.test("sam-2d with 4 cores does nothing undefined, by clang-14", function()
-  sys.remove_tree((sanitized("sam-2d", { "ASAN_OPTIONS", "UBSAN_OPTIONS" }, "clang-14", "-O0 -g -fsanitize=undefined,address -fno-sanitize-recover=all")))
+  sys.remove_tree((sanitized("sam-2d", { "ASAN_OPTIONS", "UBSAN_OPTIONS" }, "clang-14",
+    "-O0 -g -fsanitize=undefined,address -fno-sanitize-recover=all")))
 end)
 
 tally.test("the hooks for bare metal in docs/compiler.md serve three cores", function()
-  local text = sys.read_file(tally.source .. "/docs/compiler.md"):match '\n(    #include "msa_model.h"\n.-\n    }\n)\n%S'
+  local text = sys.read_file(tally.source
+    .. "/docs/compiler.md"):match '\n(    #include "msa_model.h"\n.-\n    }\n)\n%S'
   assert(text and text:find("msa_cores_wait", 1, true) and text:find("core_main", 1, true), "no example")
   local name, fw = "sam-2d", work .. "/bare"
   local case = cases.read(name)
@@ -164,7 +179,8 @@ int msa_threads_start(msa_threads *team, uint32_t cores)
 void msa_threads_end(msa_threads *team) { (void)team; }
 ]])
   make(fw, "CFLAGS=-O0 -Wno-pedantic -Wno-missing-prototypes")
-  assert(digest(fw, name, prompts_of(name, case), nil, "--modified") == one_core[name .. " " .. tally.class[tally.best]], "another digest than one core's")
+  assert(digest(fw, name, prompts_of(name, case), nil, "--modified")
+    == one_core[name .. " " .. tally.class[tally.best]], "another digest than one core's")
 end)
 
 return tally.finish()

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The demo on every board: Dice against the expert, agreement with PyTorch's mask, one digest, and no compilation where nothing changed.
+-- The demo on every board: Dice against the expert, agreement with PyTorch's mask, one digest, and no compilation where
+-- nothing changed.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local masks = require "masks"
@@ -15,12 +16,14 @@ local first, refined = {}, {} -- by class of arithmetic
 for _, board in ipairs(tally.boards) do
   local title = "demo on " .. board.name
   local fw, mask_path = work .. "/" .. board.name, work .. "/mask.png"
-  local run = { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", point, "--mask-out", mask_path, "--digest" }
+  local run = { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", point, "--mask-out",
+    mask_path, "--digest" }
   if board.missing then
     tally.skip(title, board.missing)
   else
     tally.test(title .. ": Dice and mask", function()
-      tally.must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", expected.dialect, "--board", board.name, "-o", fw }
+      tally.must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", expected.dialect, "--board",
+        board.name, "-o", fw }
       local digest = tally.must(run):match "digest (%x+)"
       assert(digest, "run printed no digest")
       local class = board.arithmetic
@@ -28,12 +31,14 @@ for _, board in ipairs(tally.boards) do
       assert(digest == first[class].digest, "another digest than " .. first[class].board)
       local mask = masks.read(mask_path)
       local dice, agreement = masks.dice(mask, truth), masks.agreement(mask, pytorch)
-      assert(math.abs(dice - expected.dice_pytorch) <= 0.002, ("Dice %.4f, PyTorch's is %.4f"):format(dice, expected.dice_pytorch))
+      assert(math.abs(dice - expected.dice_pytorch) <= 0.002,
+        ("Dice %.4f, PyTorch's is %.4f"):format(dice, expected.dice_pytorch))
       assert(agreement >= 0.999, ("%.3f %% of the pixels as PyTorch"):format(100 * agreement))
       return ("Dice %.4f, %.3f %% of the pixels as PyTorch"):format(dice, 100 * agreement)
     end)
     tally.test(title .. ": three clicks where mask and truth differ", function()
-      local text = tally.must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--truth", tally.demo .. "/truth.png", "--refine", "3", "--seed", "7",
+      local text = tally.must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--truth",
+        tally.demo .. "/truth.png", "--refine", "3", "--seed", "7",
         "--mask-out", mask_path, "--digest" }
       local dice, best, least = {}, nil, 0
       for k, value, mark in text:gmatch "clicks (%d) dice (0%.%d+) (%a*) +at %d+,%d+ %a+\n" do

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Several targets in one build: banks give the digests of their separate builds and store the backbone once; a phrase is one more token.
+-- Several targets in one build: banks give the digests of their separate builds and store the backbone once; a phrase
+-- is one more token.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local checkpoint = require "msagen.checkpoint"
@@ -14,11 +15,13 @@ local point = ("%d,%d"):format(expected.point[1], expected.point[2])
 local work = tally.folder "demo-targets"
 
 local function build(name, ...)
-  tally.must { tally.program, "build", "-o", work .. "/" .. name, "--dialect", expected.dialect, "--board", tally.best, ... }
+  tally.must { tally.program, "build", "-o", work .. "/" .. name, "--dialect", expected.dialect, "--board", tally.best,
+    ... }
 end
 
 local function digest(name, ...)
-  local text = tally.must { tally.program, "run", work .. "/" .. name, "--image", carotid .. "/image.png", "--point", point, "--digest", ... }
+  local text = tally.must { tally.program, "run", work .. "/" .. name, "--image", carotid .. "/image.png", "--point",
+    point, "--digest", ... }
   return text:match "digest (%x+)" or error("run printed no digest", 0)
 end
 
@@ -31,7 +34,8 @@ tally.test("banks have the digests of their separate builds", function()
   assert(digest("banks", "--bank", "head") == digest "head", "the head's differs")
   assert(digest "banks" == digest "head", "the first bank is not the default")
   local dice = masks.dice(masks.read(mask), masks.read(carotid .. "/truth.png"))
-  assert(math.abs(dice - expected.dice_pytorch) <= 0.002, ("Dice %.4f, PyTorch's is %.4f"):format(dice, expected.dice_pytorch))
+  assert(math.abs(dice - expected.dice_pytorch) <= 0.002,
+    ("Dice %.4f, PyTorch's is %.4f"):format(dice, expected.dice_pytorch))
   return ("Dice %.4f"):format(dice)
 end)
 
@@ -56,19 +60,23 @@ tally.test("a phrase whose embedding is that of no point is a token of no point"
   local ckpt = checkpoint.open(base)
   local row = ckpt:tensor "prompt_encoder.not_a_point_embed.weight"
   local bytes = row:scale(0):tobytes() .. row:scale(1):tobytes()
-  local header = json.encode { __metadata__ = { names = '["nothing","no point"]' }, phrases = { dtype = "F32", shape = { 2, row:numel() }, data_offsets = { 0, #bytes } } }
+  local header = json.encode { __metadata__ = { names = '["nothing","no point"]' },
+    phrases = { dtype = "F32", shape = { 2, row:numel() }, data_offsets = { 0, #bytes } } }
   header = header .. (" "):rep(-#header % 8)
   sys.write_file(work .. "/texts.safetensors", string.pack("<I8", #header) .. header .. bytes)
   build("texts", base, "--text-prompts", work .. "/texts.safetensors")
   -- Tokens in another order: the same up to rounding.
   local function logits(name, ...)
-    tally.must { tally.program, "run", work .. "/texts", "--image", head .. "/image.png", "--box", "100,100,400,400", "--out", work .. "/" .. name, ... }
+    tally.must { tally.program, "run", work .. "/texts", "--image", head .. "/image.png", "--box", "100,100,400,400",
+      "--out", work .. "/" .. name, ... }
     return npy.read(("%s/%s/prompt_0.logits.npy"):format(work, name)):totable()
   end
-  local phrase, label, other = logits("phrase", "--text", "no point"), logits("label", "--point", "0,0,-1"), logits("other", "--text", "nothing")
+  local phrase, label, other = logits("phrase", "--text", "no point"), logits("label", "--point", "0,0,-1"),
+    logits("other", "--text", "nothing")
   local same, apart, largest = 0, 0, 0
   for i, value in ipairs(phrase) do
-    same, apart, largest = math.max(same, math.abs(value - label[i])), math.max(apart, math.abs(value - other[i])), math.max(largest, math.abs(value))
+    same, apart, largest = math.max(same, math.abs(value - label[i])), math.max(apart, math.abs(value - other[i])),
+      math.max(largest, math.abs(value))
   end
   assert(same <= 1e-5 * largest, ("logits %.2g apart"):format(same))
   assert(apart > 1e-2 * largest, "another phrase gives the same")

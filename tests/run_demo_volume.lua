@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The volume demo on every board: Dice against the expert, agreement with PyTorch, one digest; and a longer volume in pieces.
+-- The volume demo on every board: Dice against the expert, agreement with PyTorch, one digest; and a longer volume in
+-- pieces.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local npy = require "msagen.npy"
@@ -29,8 +30,10 @@ for _, board in ipairs(tally.boards) do
     tally.skip(title, board.missing)
   else
     tally.test(title .. ": Dice and mask", function()
-      tally.must { tally.program, "build", demo .. "/checkpoint.pth", "--dialect", expected.dialect, "--depth", tostring(expected.depth), "--board", board.name, "-o", fw }
-      local digest = tally.must { tally.program, "run", fw, "--image", demo .. "/volume.npy", "--prompts", demo .. "/prompts.json", "--mask-out", mask_path,
+      tally.must { tally.program, "build", demo .. "/checkpoint.pth", "--dialect", expected.dialect, "--depth",
+        tostring(expected.depth), "--board", board.name, "-o", fw }
+      local digest = tally.must { tally.program, "run", fw, "--image", demo .. "/volume.npy", "--prompts",
+        demo .. "/prompts.json", "--mask-out", mask_path,
         "--out", work .. "/" .. board.name .. ".got", "--digest" }:match "digest (%x+)"
       assert(digest, "run printed no digest")
       local class = board.arithmetic
@@ -38,14 +41,17 @@ for _, board in ipairs(tally.boards) do
       assert(digest == first[class].digest, "another digest than " .. first[class].board)
       local mask = read(mask_path)
       local dice, agreement = masks.dice(mask, truth), masks.agreement(mask, pytorch)
-      assert(math.abs(dice - expected.dice_pytorch) <= 0.002, ("Dice %.4f, PyTorch's is %.4f"):format(dice, expected.dice_pytorch))
+      assert(math.abs(dice - expected.dice_pytorch) <= 0.002,
+        ("Dice %.4f, PyTorch's is %.4f"):format(dice, expected.dice_pytorch))
       assert(agreement >= 0.999, ("%.3f %% of the pixels as PyTorch"):format(100 * agreement))
       local logits = npy.read(work .. "/" .. board.name .. ".got/prompt_0.logits.npy")
       local theirs = npy.read(demo .. "/logits.npy")
       assert(logits:numel() == theirs:numel(), "another number of logits than PyTorch's")
       local largest, apart = 0, 0
       local ours = logits:totable()
-      for i, value in ipairs(theirs:totable()) do largest, apart = math.max(largest, math.abs(value)), math.max(apart, math.abs(value - ours[i])) end
+      for i, value in ipairs(theirs:totable()) do
+        largest, apart = math.max(largest, math.abs(value)), math.max(apart, math.abs(value - ours[i]))
+      end
       assert(apart <= 2e-4 * largest, ("logits %.2g from PyTorch's, which reach %.2g"):format(apart, largest))
       return ("Dice %.4f, %.3f %% of the pixels as PyTorch"):format(dice, 100 * agreement)
     end)
@@ -65,9 +71,12 @@ tally.test("a volume of twice the depth and three slices is run in three pieces"
     points[s], labels[s] = prompt.points[from], prompt.labels[from]
   end
   sys.write_file(work .. "/long.json", json.encode(json.array { { points = points, labels = labels } }))
-  tally.must { tally.program, "run", fw, "--image", work .. "/long.npy", "--prompts", work .. "/long.json", "--mask-out", work .. "/long.mask.npy" }
+  tally.must { tally.program, "run", fw, "--image", work .. "/long.npy", "--prompts", work .. "/long.json",
+    "--mask-out", work .. "/long.mask.npy" }
   local mask, once = npy.read(work .. "/long.mask.npy"), npy.read(work .. "/mask.npy")
   assert(mask.shape[1] == 2 * depth + 3, "another number of slices")
-  for _, at in ipairs { 0, depth + 3 } do assert(mask:slice(1, at, depth):equal(once), ("slices from %d are not those of the volume alone"):format(at)) end
+  for _, at in ipairs { 0, depth + 3 } do
+    assert(mask:slice(1, at, depth):equal(once), ("slices from %d are not those of the volume alone"):format(at))
+  end
 end)
 return tally.finish()

@@ -24,7 +24,8 @@ end)
 
 tally.test("build stays within 1.3 times the checkpoint + 32 MiB", function()
   local start = sys.monotonic_ns()
-  local status, output, peak = sys.spawn { tally.program, "build", checkpoint, "--dialect", "sam", "-o", fw, stdout = "capture", stderr = "capture" }
+  local status, output, peak = sys.spawn { tally.program, "build", checkpoint, "--dialect", "sam", "-o", fw,
+    stdout = "capture", stderr = "capture" }
   assert(status == 0, output)
   local seconds = (sys.monotonic_ns() - start) / 1e9
   local ratio = (peak - (32 << 20)) / sys.size(checkpoint)
@@ -35,7 +36,8 @@ end)
 tally.test("the arena is at most 40 MiB, and the lower bound", function()
   local manifest = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest.json")
   assert(manifest.arena_bytes <= 40 << 20, manifest.arena_bytes .. " bytes")
-  assert(manifest.arena_bytes <= 1.05 * manifest.arena_bound_bytes, ("%d bytes, bound %d"):format(manifest.arena_bytes, manifest.arena_bound_bytes))
+  assert(manifest.arena_bytes <= 1.05 * manifest.arena_bound_bytes,
+    ("%d bytes, bound %d"):format(manifest.arena_bytes, manifest.arena_bound_bytes))
   return ("%.1f MiB"):format(manifest.arena_bytes / (1 << 20))
 end)
 
@@ -75,12 +77,16 @@ end
 
 tally.test("it is run with two prompts", function()
   local side = case.image_size
-  npy.write(work .. "/image.npy", { dtype = "u8", shape = { side, side, 3 }, bytes = synthetic_image(case.seed, side * side * 3) })
+  npy.write(work .. "/image.npy", { dtype = "u8", shape = { side, side, 3 },
+    bytes = synthetic_image(case.seed, side * side * 3) })
   local prompts = json.array {}
-  for k, p in ipairs(case.prompts) do prompts[k] = { points = p.points, labels = p.labels, box = p.box, multimask = p.multimask } end
+  for k, p in ipairs(case.prompts) do
+    prompts[k] = { points = p.points, labels = p.labels, box = p.box, multimask = p.multimask }
+  end
   sys.write_file(work .. "/prompts.json", json.encode(prompts))
   tally.must { "make", "-j2", "-C", fw }
-  tally.must { tally.program, "run", fw, "--image", work .. "/image.npy", "--prompts", work .. "/prompts.json", "--out", work .. "/got" }
+  tally.must { tally.program, "run", fw, "--image", work .. "/image.npy", "--prompts", work .. "/prompts.json", "--out",
+    work .. "/got" }
 end)
 
 local function within(result, scale)

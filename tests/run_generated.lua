@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What generated code is (DESIGN.md section 2): clean under strict flags, freestanding, nothing that changes or allocates, a plain
+-- What generated code is (DESIGN.md section 2): clean under strict flags, freestanding, nothing that changes or
+-- allocates, a plain
 -- Makefile, an API that refuses misuse, and the same bytes each time.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
@@ -33,7 +34,8 @@ local function code_of(path)
   return (sys.read_file(path):gsub("/%*.-%*/", " "):gsub('"[^"\n]*"', '""'))
 end
 
---- The first instruction of AVX or later in a folder's library and runner, disassembled, or nil; and how many there are of all kinds.
+--- The first instruction of AVX or later in a folder's library and runner, disassembled, or nil; and how many there are
+-- of all kinds.
 local function avx(fw)
   local found, all, command = nil, 0, { "objdump", "-d", "--no-show-raw-insn", fw .. "/libmsa_model.a" }
   for _, name in ipairs(sys.list(fw .. "/runner")) do
@@ -50,7 +52,8 @@ local function avx(fw)
   return found, all
 end
 
---- Of the innermost loops of matrix products with `sums` multiplications: how many there are, and an instruction in one of them that uses the stack.
+--- Of the innermost loops of matrix products with `sums` multiplications: how many there are, and an instruction in one
+-- of them that uses the stack.
 local function products(fw, sums)
   local count, spilled, name, body = 0, nil, nil, {}
   for line in lines(must { "objdump", "-d", "--no-show-raw-insn", fw .. "/msa_kernels.o" }) do
@@ -75,7 +78,8 @@ local function products(fw, sums)
 end
 
 for _, board in ipairs(tally.boards) do
-  if board.name == "generic-c99-nofma" then goto next end -- generic-c99's text but for a line of msa_arith.h and one of msa_simd.h
+  -- generic-c99's text but for a line of msa_arith.h and one of msa_simd.h
+  if board.name == "generic-c99-nofma" then goto next end
   local fw = work .. "/" .. board.name
   local function title(what) return board.name .. ": " .. what end
 
@@ -97,19 +101,23 @@ for _, board in ipairs(tally.boards) do
         return ("%d instructions, %d loops of products without a spilled sum"):format(all, loops)
       end)
     end
-    tally.test(title("freestanding, without writable data and without a warning, the runner's too, by " .. compiler), function()
-      must { "make", "-B", "-j2", "-C", fw, "libmsa_model.a", "CC=" .. compiler, "CFLAGS=-O2 -ffreestanding -fstack-usage " .. strict }
+    tally.test(title("freestanding, without writable data and without a warning, the runner's too, by " .. compiler),
+      function()
+      must { "make", "-B", "-j2", "-C", fw, "libmsa_model.a", "CC=" .. compiler,
+        "CFLAGS=-O2 -ffreestanding -fstack-usage " .. strict }
       must { "make", "-j2", "-C", fw, "CC=" .. compiler, "CFLAGS=-O2 " .. strict }
       local whole = fw .. "/whole.o"
       must { "ld", "-r", "-o", whole, "--whole-archive", fw .. "/libmsa_model.a" }
       for line in lines(must { "nm", "-u", whole }) do
         local symbol = line:match "%S+$"
-        assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp" or symbol == "msa_progress",
+        assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp"
+          or symbol == "msa_progress",
           "undefined: " .. symbol)
       end
       for line in lines(must { "size", "-A", whole }) do
         local section, bytes = line:match "^(%.%S+)%s+(%d+)"
-        local writable = section and (section == ".data" or section == ".bss" or section:match "^%.bss%." or section:match "^%.t[db]"
+        local writable = section and (section == ".data" or section == ".bss" or section:match "^%.bss%."
+          or section:match "^%.t[db]"
           or section:match "^%.data%." and not section:match "^%.data%.rel%.ro")
         assert(not writable or bytes == "0", ("section %s holds %s bytes"):format(section or "", bytes or ""))
       end
@@ -119,7 +127,8 @@ for _, board in ipairs(tally.boards) do
         if name:match "%.su$" then
           for line in lines(sys.read_file(fw .. "/" .. name)) do
             local where, bytes, kind = line:match "^(%S+)%s+(%d+)%s+(%S+)$"
-            assert(kind == "static" or kind == "dynamic,bounded", ("%s: stack is %s"):format(where or line, kind or "?"))
+            assert(kind == "static" or kind == "dynamic,bounded",
+              ("%s: stack is %s"):format(where or line, kind or "?"))
             largest = math.max(largest, math.tointeger(bytes))
           end
         end
@@ -130,13 +139,15 @@ for _, board in ipairs(tally.boards) do
   end
 
   tally.test(title "freestanding headers only, no goto, no allocation, no recursion by name", function()
-    local allowed = { ["stdint.h"] = true, ["stddef.h"] = true, ["limits.h"] = true, ["float.h"] = true, ["stdbool.h"] = true }
+    local allowed = { ["stdint.h"] = true, ["stddef.h"] = true, ["limits.h"] = true, ["float.h"] = true,
+      ["stdbool.h"] = true }
     local files = sources(fw)
     assert(#files > 5, "too few files")
     for _, name in ipairs(files) do
       local code = code_of(fw .. "/" .. name)
       for header in sys.read_file(fw .. "/" .. name):gmatch "#%s*include%s*<([^>]+)>" do
-        assert(allowed[header] or header:match "intrin%.h$" or header:match "^arm_%w+%.h$", name .. " includes " .. header)
+        assert(allowed[header] or header:match "intrin%.h$" or header:match "^arm_%w+%.h$",
+          name .. " includes " .. header)
       end
       for _, word in ipairs { "goto", "malloc", "calloc", "realloc", "free", "alloca", "printf", "setjmp" } do
         assert(not code:find("%f[%w_]" .. word .. "%f[^%w_]"), name .. " has " .. word)
@@ -163,7 +174,8 @@ for _, board in ipairs(tally.boards) do
     for _, name in ipairs(sources(fw)) do
       local text = sys.read_file(fw .. "/" .. name)
       assert(text:match "^/%* SPDX%-License%-Identifier: 0BSD", name .. " has no 0BSD line")
-      assert(not text:find(work, 1, true) and not text:find(tally.source, 1, true), name .. " names a path of this machine")
+      assert(not text:find(work, 1, true) and not text:find(tally.source, 1, true),
+        name .. " names a path of this machine")
       assert(not text:find("__DATE__", 1, true) and not text:find("__TIME__", 1, true), name .. " has the date")
     end
     local manifest = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest.json")
@@ -178,7 +190,8 @@ tally.test("the same build elsewhere, in another locale and time zone, gives the
   local first, second = work .. "/once", work .. "/elsewhere/twice"
   sys.mkdir_p(work .. "/elsewhere")
   must { tally.program, "build", tally.demo .. "/checkpoint.pth", "-o", first, env = { TZ = "UTC", LC_ALL = "C" } }
-  must { tally.program, "build", "checkpoint.pth", "-o", second, cwd = tally.demo, env = { TZ = "Asia/Tokyo", LC_ALL = "C.UTF-8", HOME = "/" } }
+  must { tally.program, "build", "checkpoint.pth", "-o", second, cwd = tally.demo,
+    env = { TZ = "Asia/Tokyo", LC_ALL = "C.UTF-8", HOME = "/" } }
   must { "diff", "-r", first, second }
 end)
 
@@ -223,13 +236,15 @@ tally.test("the weights are assembled from any folder, by every assembler here",
   build(out, "--prefix", "left")
   local blob, count = sys.read_file(out .. "/left_weights.bin"), 0
   local function assembles(words, ...)
-    local command = table.move({ "-c", "-o", "w.o", ... }, 1, 3 + select("#", ...), #words + 1, table.move(words, 1, #words, 1, { cwd = objects }))
+    local command = table.move({ "-c", "-o", "w.o", ... }, 1, 3 + select("#", ...), #words + 1,
+      table.move(words, 1, #words, 1, { cwd = objects }))
     must(command)
     local at = sys.read_file(objects .. "/w.o"):find(blob, 1, true)
     assert(at and (at - 1) % 64 == 0, ("%s: expected the blob, aligned, in the object"):format(words[1]))
     count = count + 1
   end
-  for _, words in ipairs { { "gcc" }, { "clang-14" }, { "clang-14", "-fno-integrated-as" }, { "clang-14", "--target=armv7m-none-eabi" }, { "arm-none-eabi-gcc", "-mcpu=cortex-m7", "-mthumb" },
+  for _, words in ipairs { { "gcc" }, { "clang-14" }, { "clang-14", "-fno-integrated-as" },
+    { "clang-14", "--target=armv7m-none-eabi" }, { "arm-none-eabi-gcc", "-mcpu=cortex-m7", "-mthumb" },
     { "aarch64-linux-gnu-gcc" }, { "arm-linux-gnueabihf-gcc" } } do
     if pcall(must, { words[1], "--version" }) then
       assembles(words, out .. "/left_weights.S")
@@ -237,7 +252,8 @@ tally.test("the weights are assembled from any folder, by every assembler here",
     end
   end
   sys.write_file(objects .. "/moved.bin", blob)
-  assembles({ "gcc" }, "-ffile-prefix-map=" .. work .. "=/nowhere", '-DLEFT_WEIGHTS_FILE="moved.bin"', out .. "/left_weights.S")
+  assembles({ "gcc" }, "-ffile-prefix-map=" .. work .. "=/nowhere", '-DLEFT_WEIGHTS_FILE="moved.bin"',
+    out .. "/left_weights.S")
   return count .. " objects"
 end)
 
@@ -281,7 +297,8 @@ tally.test("the example in README.md is C99 and C++11, without a warning", funct
   assert(example, "README.md has no example")
   sys.write_file(work .. "/example.c", (example:gsub("\n    ", "\n"):gsub("^    ", "")))
   local strictly = { "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-fsyntax-only", "-I", fw }
-  for _, compiler in ipairs { { "gcc", "-std=c99" }, { "clang-14", "-std=c99" }, { "g++", "-std=c++11", "-Wold-style-cast", "-x", "c++" },
+  for _, compiler in ipairs { { "gcc", "-std=c99" }, { "clang-14", "-std=c99" },
+    { "g++", "-std=c++11", "-Wold-style-cast", "-x", "c++" },
     { "clang++-14", "-std=c++11", "-Wold-style-cast", "-x", "c++" } } do
     local command = table.move(strictly, 1, #strictly, #compiler + 1, compiler)
     command[#command + 1] = work .. "/example.c"
@@ -291,11 +308,13 @@ end)
 
 tally.test("the header serves C++, and tells #if its version", function()
   for _, compiler in ipairs { "clang++-14", "g++" } do
-    must { compiler, "-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Werror", "-fsyntax-only", "-I", fw, tally.tests .. "/api/header.cpp" }
+    must { compiler, "-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Werror", "-fsyntax-only",
+      "-I", fw, tally.tests .. "/api/header.cpp" }
   end
   local major, minor, patch = must({ tally.program, "--version" }):match "(%d+)%.(%d+)%.(%d+)"
   local text = sys.read_file(fw .. "/msa.h")
-  assert(text:find(("#define MSA_VERSION %d\n"):format(major * 10000 + minor * 100 + patch), 1, true), "another version than msagen's")
+  assert(text:find(("#define MSA_VERSION %d\n"):format(major * 10000 + minor * 100 + patch), 1, true),
+    "another version than msagen's")
 end)
 
 tally.test("comments, hook and manifest number layers alike", function()
@@ -305,18 +324,22 @@ tally.test("comments, hook and manifest number layers alike", function()
   for _, layer in ipairs(manifest.layers) do
     assert(layer.number == count[layer.phase], layer.name .. ": another number")
     count[layer.phase] = layer.number + 1
-    assert(text[layer.phase]:find(("/* Layer %d of %s: %s.\n"):format(layer.number, layer.phase, layer.name), 1, true), layer.name .. ": another comment")
+    assert(text[layer.phase]:find(("/* Layer %d of %s: %s.\n"):format(layer.number, layer.phase, layer.name), 1, true),
+      layer.name .. ": another comment")
     local call = ("\n    msa_%s%%(arena[^\n]*\n    if %%(msa_layer_end%%(s, MSA_PHASE_%s, %d%%)%%) return MSA_E_CANCELLED"):format(layer.name, layer.phase:upper(), layer.number)
     local first = "= msa_" .. layer.name .. "%(arena"
-    assert(text[layer.phase]:find(call) or layer.number == 0 and text[layer.phase]:find(first), layer.name .. ": the hook gets another number")
+    assert(text[layer.phase]:find(call) or layer.number == 0 and text[layer.phase]:find(first),
+      layer.name .. ": the hook gets another number")
   end
   for phase, n in pairs(count) do
-    assert(sys.read_file(fw .. "/msa_model.h"):match("MSA_MODEL_LAYERS_" .. phase:upper() .. " (%d+)") == tostring(n), phase .. ": another number of layers")
+    assert(sys.read_file(fw .. "/msa_model.h"):match("MSA_MODEL_LAYERS_" .. phase:upper() .. " (%d+)") == tostring(n),
+      phase .. ": another number of layers")
   end
   for _, buffer in ipairs(manifest.buffers) do
     for _, moment in ipairs { buffer.first, buffer.last } do
       local phase, number = moment:match "^(%l+) (%d+)$"
-      assert(moment == "tokens" or moment == "results" or tonumber(number) < count[phase], buffer.name .. ": " .. moment)
+      assert(moment == "tokens" or moment == "results" or tonumber(number) < count[phase],
+        buffer.name .. ": " .. moment)
     end
   end
 end)
@@ -332,8 +355,10 @@ tally.test("two models with their own prefixes live in one program", function()
   must { "sh", "-c", ("exec gcc -std=c99 -I'%s/left' -I'%s/right' -o '%s/two' '%s/api/two_models.c' %s"):format(
     work, work, work, tally.tests, table.concat(objects, " ")) }
   must { work .. "/two" }
-  local run = must { tally.program, "run", work .. "/left", "--image", tally.demo .. "/image.png", "--point", "247,261", "--digest" }
-  local plain = must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--digest" }
+  local run = must { tally.program, "run", work .. "/left", "--image", tally.demo .. "/image.png", "--point", "247,261",
+    "--digest" }
+  local plain = must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261",
+    "--digest" }
   assert(run:match "digest %x+" and run:match "digest %x+" == plain:match "digest %x+", "the prefix changes the digest")
 end)
 

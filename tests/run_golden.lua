@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Golden cases on the boards: results within the tolerance around float64 truth, one digest for all boards of a class of
--- arithmetic, compilers and optimisations: that of tests/golden/digests.json, for a class of another definition has another name.
+-- Golden cases on the boards: results within the tolerance around float64 truth, one digest for all boards of a class
+-- of
+-- arithmetic, compilers and optimisations: that of tests/golden/digests.json, for a class of another definition has
+-- another name.
 -- luahost run_golden.lua [CASE-PREFIX...]; DESIGN.md section 3 gives the tolerances.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
@@ -11,7 +13,8 @@ local tally = require "tally"
 local work = tally.folder "golden"
 local digests = json.decode(sys.read_file(cases.folder .. "/digests.json"), "digests.json")
 
---- Cases that between them hold every kind of prompt, both window paddings, both decoders and the depth branch: compiled every way below.
+--- Cases that between them hold every kind of prompt, both window paddings, both decoders and the depth branch:
+-- compiled every way below.
 local variant_cases = { ["msa-2023-2d"] = true, ["msa-2025-2d"] = true, ["msa-2025-3d-no-chunk"] = true }
 -- Plain C leaves a compiler the most to rearrange, so it is built in these ways too.
 local variants = {
@@ -23,7 +26,8 @@ local variants = {
   { "clang-14 -O2 -march=native", CC = "clang-14", CFLAGS = "-O2 -march=native", board = "generic-c99-nofma" },
 }
 
---- The boards of a case: the best one and plain C, and of the others one after the other; all for the cases above. `make check-boards`
+--- The boards of a case: the best one and plain C, and of the others one after the other; all for the cases above.
+-- `make check-boards`
 -- has every case on every board.
 local turn = 0
 local function chosen(name)
@@ -96,7 +100,8 @@ local function run_case(name, case, folder)
       tally.test(title, function()
         local fw = here .. "/" .. board.name
         tally.must(cases.build(name, case, board.name, fw))
-        -- As shipped on the best board; on the others without optimisation, but for the cases that are compiled in other ways: it takes a third of the time.
+        -- As shipped on the best board; on the others without optimisation, but for the cases that are compiled in
+        -- other ways: it takes a third of the time.
         local quick = board.name ~= tally.best and not variant_cases[name]
         tally.must { "make", "-j2", "-C", fw, quick and "CFLAGS=-O0" or nil }
         local digest = run(fw)
@@ -106,8 +111,12 @@ local function run_case(name, case, folder)
         first[class] = first[class] or { board = board.name, digest = digest }
         assert(digest == first[class].digest, "another digest than " .. first[class].board)
         local known = digests[class][name] or "none"
-        assert(digest == known, ("digest %s, in tests/golden/digests.json %s: what changes the arithmetic changes its class"):format(digest, known))
-        for other, of in pairs(first) do assert(other == class or of.digest ~= digest, class .. " has the digest of " .. other) end
+        assert(digest == known,
+          ("digest %s, in tests/golden/digests.json %s: what changes the arithmetic changes its class"):format(digest,
+          known))
+        for other, of in pairs(first) do
+          assert(other == class or of.digest ~= digest, class .. " has the digest of " .. other)
+        end
         return ("%.3f of the allowed error"):format(ratio)
       end)
     end
@@ -120,7 +129,8 @@ local function run_case(name, case, folder)
       tally.test(("%s on %s by %s"):format(name, board, variant[1]), function()
         local fw = here .. "/" .. board
         tally.must { "make", "-B", "-j2", "-C", fw, "CC=" .. variant.CC, "CFLAGS=" .. variant.CFLAGS }
-        assert(expected and run(fw) == expected.digest, "another digest than " .. (expected and expected.board or "none"))
+        assert(expected and run(fw) == expected.digest, "another digest than "
+          .. (expected and expected.board or "none"))
       end)
     end
   end

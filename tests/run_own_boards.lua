@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- docs/boards.md, followed to the letter: its boards, commands and C files are taken out of its text, and nothing else is put beside the program, installed or
+-- docs/boards.md, followed to the letter: its boards, commands and C files are taken out of its text, and nothing else
+-- is put beside the program, installed or
 -- in place, but a checkpoint and an image. Skipped is what needs a compiler or an emulator that is not there.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
@@ -58,10 +59,14 @@ end
 
 local function missing(...)
   for _, program in ipairs { ... } do
-    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then return "there is no " .. program end
+    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null",
+      stderr = "/dev/null" }) then
+      return "there is no " .. program
+    end
   end
 end
-local no_linux, no_bare = missing("aarch64-linux-gnu-gcc", "qemu-aarch64"), missing("arm-none-eabi-gcc", "qemu-system-arm")
+local no_linux, no_bare = missing("aarch64-linux-gnu-gcc", "qemu-aarch64"),
+  missing("arm-none-eabi-gcc", "qemu-system-arm")
 
 --- A test, or the reason why there is none.
 local function test_with(lacking, title, body)
@@ -79,15 +84,19 @@ test_with(no_linux, "a board with Linux, from nothing: the workstation's digest"
   take "cortex-a72.lua"
   local output = follow "msagen boards ./cortex-a72.lua"
   local found = digests(output)
-  assert(output:find "\ncortex%-a72 +neon +f32%-fma%-1 +under qemu%-aarch64 " and #found == 2 and found[1] == found[2], output)
+  assert(output:find "\ncortex%-a72 +neon +f32%-fma%-1 +under qemu%-aarch64 " and #found == 2 and found[1] == found[2],
+    output)
   expected = found[2]
 end)
 
 test_with(no_bare, "a board without an operating system, from nothing: the workstation's digest, everything in its memory", function()
   take "rt1176.lua"
   local output = follow "msagen plan thyroid.pth"
-  for thing, memory in pairs { arena = "ocram", weights = "flexspi2", code = "itcm" } do assert(output:find("\n  " .. thing .. " [^\n]* in " .. memory), output) end
-  local here = must { tally.program, "build", work .. "/thyroid.pth", "--dialect", "msa-paper", "-o", work .. "/here" } and must { tally.program, "run", work .. "/here", "--image", work .. "/scan.png", "--point", "100,90", "--digest" }
+  for thing, memory in pairs { arena = "ocram", weights = "flexspi2", code = "itcm" } do
+    assert(output:find("\n  " .. thing .. " [^\n]* in " .. memory), output)
+  end
+  local here = must { tally.program, "build", work .. "/thyroid.pth", "--dialect", "msa-paper", "-o", work .. "/here" }
+    and must { tally.program, "run", work .. "/here", "--image", work .. "/scan.png", "--point", "100,90", "--digest" }
   local found = digests(output)
   assert(#found == 1 and found[1] == cases.digest(here), "another digest than the workstation's")
   assert(not expected or found[1] == expected, "another digest than under Linux")
@@ -95,9 +104,13 @@ end)
 
 test_with(no_bare, "a board by its differences has the same flags, memories and start-up code", function()
   take "rt1176-short.lua"
-  must { tally.program, "build", work .. "/thyroid.pth", "--dialect", "msa-paper", "--board", work .. "/rt1176-short.lua", "-o", work .. "/short" }
+  must { tally.program, "build", work .. "/thyroid.pth", "--dialect", "msa-paper", "--board",
+    work .. "/rt1176-short.lua", "-o", work .. "/short" }
   for _, file in ipairs { "Makefile", "msa_board.ld", "msa_start.c", "msa_dwt.c", "msa_model.h" } do
-    local function text(dir) return (sys.read_file(("%s/%s/%s"):format(work, dir, file)):gsub("rt1176%-short", "rt1176"):gsub('(RUN_BUILD=.")%x+', "%1")) end
+    local function text(dir)
+      return (sys.read_file(("%s/%s/%s"):format(work, dir, file)):gsub("rt1176%-short",
+        "rt1176"):gsub('(RUN_BUILD=.")%x+', "%1"))
+    end
     assert(text "short" == text "rt", file .. " differs")
   end
 end)
@@ -122,13 +135,15 @@ local function case_for(board, fw, options, ...)
   must(command({ "make", "-j2", "-C", fw }, { ... }))
 end
 local function digest(fw, ...)
-  return cases.digest(must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts", prompts, "--digest", ... })
+  return cases.digest(must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts", prompts,
+    "--digest", ... })
 end
 
 local here = work .. "/small"
 case_for(tally.best, here, {})
 
-tally.test("the watchdog is fed after every layer, and a deadline ends an encode, after which another goes its way", function()
+tally.test("the watchdog is fed after every layer, and a deadline ends an encode, after which another goes its way",
+  function()
   take "watchdog.c"
   sys.write_file(work .. "/main.c", [[
 #include "msa_model.h"
@@ -168,11 +183,13 @@ int main(int argc, char **argv)
     return 0;
 }
 ]])
-  must(command("cc", strict, "-I", here, "-o", work .. "/watched", work .. "/main.c", work .. "/watchdog.c", here .. "/libmsa_model.a"))
+  must(command("cc", strict, "-I", here, "-o", work .. "/watched", work .. "/main.c", work .. "/watchdog.c",
+    here .. "/libmsa_model.a"))
   must { work .. "/watched", here .. "/msa_weights.bin" }
 end)
 
-tally.test("weights out of a flash memory by DMA, past a cache that is played: the digest of weights in memory", function()
+tally.test("weights out of a flash memory by DMA, past a cache that is played: the digest of weights in memory",
+  function()
   local fw = work .. "/fetched"
   must(cases.build(CASE, case, tally.best, fw, "--weights", "stream"))
   sys.write_file(fw .. "/runner/msa_run_fetch.c", "#define _POSIX_C_SOURCE 200809L\n" .. block_of "/* fetch.c" .. [[
@@ -310,13 +327,18 @@ int main(void)
 }
 ]])
   local board, program, objects = require("boards").named(work .. "/own/rt1176.lua"), work .. "/product", {}
-  for i, name in ipairs { "msa_start.o", "msa_memory.o", "msa_timer.o", "msa_weights.o", "libmsa_model.a" } do objects[i] = timed .. "/" .. name end
-  must(command(board.compiler, strict, board.flags, "-I", timed, "-nostdlib", "-T", timed .. "/msa_board.ld", "-o", program, work .. "/product.c", work .. "/layers.c", work .. "/cache.c", objects))
+  for i, name in ipairs { "msa_start.o", "msa_memory.o", "msa_timer.o", "msa_weights.o", "libmsa_model.a" } do
+    objects[i] = timed .. "/" .. name
+  end
+  must(command(board.compiler, strict, board.flags, "-I", timed, "-nostdlib", "-T", timed .. "/msa_board.ld", "-o",
+    program, work .. "/product.c", work .. "/layers.c", work .. "/cache.c", objects))
   local emulator = {}
   for i, word in ipairs(board.emulator) do emulator[i] = word:gsub("{(%l+)}", { program = program, arguments = "" }) end
   local output, count = must(emulator), 0
   local encode = 0
-  for _, layer in ipairs(json.decode(sys.read_file(timed .. "/manifest.json"), "manifest.json").layers) do encode = encode + (layer.phase == "encode" and 1 or 0) end
+  for _, layer in ipairs(json.decode(sys.read_file(timed .. "/manifest.json"), "manifest.json").layers) do
+    encode = encode + (layer.phase == "encode" and 1 or 0)
+  end
   for layer, cycles in output:gmatch "layer (%d+) (%d+)\n" do
     assert(tonumber(layer) == count and tonumber(cycles) > 0, output)
     count = count + 1
@@ -331,11 +353,16 @@ test_with(no_bare, "a profile counts cycles where the board has a counter, and s
   assert(p.clock == "cycles" and p.clock_hz == 996000000 and p.emulated == true, ("clock %s"):format(p.clock))
   local sum = { encode = 0, decode = 0 }
   for _, row in ipairs(p.layers) do
-    assert(math.type(row.cycles) == "integer" and row.cycles > 0 and row.macs_per_cycle == row.macs / row.cycles, row.name)
+    assert(math.type(row.cycles) == "integer" and row.cycles > 0 and row.macs_per_cycle == row.macs / row.cycles,
+      row.name)
     sum[row.phase] = sum[row.phase] + row.cycles
   end
-  for phase, cycles in pairs(sum) do assert(math.abs(p[phase].cycles - cycles) <= #p.layers and p[phase].cycles <= 1.001 * p[phase].whole_ms * 996000, phase) end
-  assert(text:find "by cycles at a nominal 996 MHz; emulated: times are not the board's" and text:find("MAC/cycle", 1, true), text:sub(1, 300))
+  for phase, cycles in pairs(sum) do
+    assert(math.abs(p[phase].cycles - cycles) <= #p.layers and p[phase].cycles <= 1.001 * p[phase].whole_ms * 996000,
+      phase)
+  end
+  assert(text:find "by cycles at a nominal 996 MHz; emulated: times are not the board's"
+    and text:find("MAC/cycle", 1, true), text:sub(1, 300))
 end)
 
 test_with(no_bare, "without one, as in qemu, it takes the host's time", function()
@@ -344,7 +371,8 @@ test_with(no_bare, "without one, as in qemu, it takes the host's time", function
   case_for(work .. "/own/rt1176.lua", fw, {})
   must { tally.program, "run", fw, "--profile", path, "--bench", "1" }
   local p = json.decode(sys.read_file(path), path)
-  assert(p.clock == "wall" and p.clock_hz == nil and p.encode.cycles == nil and p.encode.ms > 0, ("clock %s"):format(p.clock))
+  assert(p.clock == "wall" and p.clock_hz == nil and p.encode.cycles == nil and p.encode.ms > 0,
+    ("clock %s"):format(p.clock))
 end)
 
 tally.test("nothing was written into msagen's own folder", function()

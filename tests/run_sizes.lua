@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- docs/sizes.md against what `msagen sizes` finds now: the demo on every board whose compiler is here. A number that differs from the table's by more than 2 % fails until
--- luahost run_sizes.lua --accept (make accept-sizes) has written the table anew, in the same commit. Then the computed stack against a painted one, and what sizes must refuse.
+-- docs/sizes.md against what `msagen sizes` finds now: the demo on every board whose compiler is here. A number that
+-- differs from the table's by more than 2 % fails until
+-- luahost run_sizes.lua --accept (make accept-sizes) has written the table anew, in the same commit. Then the computed
+-- stack against a painted one, and what sizes must refuse.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local boards = require "boards"
@@ -12,12 +14,14 @@ local TOLERANCE = 0.02
 local work = tally.folder "sizes"
 local path = tally.source .. "/docs/sizes.md"
 local accept = arg[1] == "--accept"
-local COLUMNS = { ".text", ".rodata", ".data + .bss", "weights", "arena", "session", "stack: open", "self_test", "encode", "segment" }
+local COLUMNS = { ".text", ".rodata", ".data + .bss", "weights", "arena", "session", "stack: open", "self_test",
+  "encode", "segment" }
 
 local function values(report)
   local stack = {}
   for _, entry in ipairs(report.stack) do stack[entry.entry] = entry.bytes end
-  return { report.text, report.rodata, report.data + report.bss, report.weights, report.arena, report.session, stack.msa_open, stack.msa_self_test, stack.msa_encode, stack.msa_segment }
+  return { report.text, report.rodata, report.data + report.bss, report.weights, report.arena, report.session,
+    stack.msa_open, stack.msa_self_test, stack.msa_encode, stack.msa_segment }
 end
 
 local function compiler_of(report) return report.compiler .. " " .. report.version end
@@ -32,7 +36,10 @@ local function read_table(text)
     local cells = {}
     for cell in line:gmatch "|([^|]+)" do cells[#cells + 1] = cell:match "^%s*(.-)%s*$" end
     local row = { compiler = cells[2] }
-    for i = 1, #COLUMNS do row[i] = assert(math.tointeger(tonumber((tostring(cells[i + 2]):gsub(" ", "")))), ("%s: %s: expected a number for %s"):format(path, cells[1], COLUMNS[i])) end
+    for i = 1, #COLUMNS do
+      row[i] = assert(math.tointeger(tonumber((tostring(cells[i + 2]):gsub(" ", "")))),
+        ("%s: %s: expected a number for %s"):format(path, cells[1], COLUMNS[i]))
+    end
     rows[cells[1]], last = row, position
   end
   return { before = before .. body, rows = rows, after = after:sub(last) }
@@ -42,16 +49,20 @@ local function write_table(t)
   local names, lines = {}, {}
   for name in pairs(t.rows) do names[#names + 1] = name end
   table.sort(names)
-  for i, name in ipairs(names) do lines[i] = ("| %s | %s | %s |\n"):format(name, t.rows[name].compiler, table.concat(t.rows[name], " | ")) end
+  for i, name in ipairs(names) do
+    lines[i] = ("| %s | %s | %s |\n"):format(name, t.rows[name].compiler, table.concat(t.rows[name], " | "))
+  end
   return t.before .. table.concat(lines) .. t.after
 end
 
 -- The demo, built for every board whose compiler is here.
 local folders, missing = {}, {}
 for _, board in ipairs(boards.all()) do
-  if pcall(sys.spawn, { board.compiler, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then
+  if pcall(sys.spawn, { board.compiler, "--version", stdin = "/dev/null", stdout = "/dev/null",
+    stderr = "/dev/null" }) then
     local fw = work .. "/" .. board.name
-    must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", board.name, "-o", fw }
+    must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", board.name,
+      "-o", fw }
     folders[#folders + 1] = { board = board, path = fw, out = fw .. ".json" }
   else missing[board.name] = "there is no " .. board.compiler
   end
@@ -59,7 +70,9 @@ end
 
 -- Two at a time: most of each is one large source.
 for i = 1, #folders, 2 do
-  local script = { "sh", "-c", '"$1" sizes --json "$2" > "$3" 2>&1 & test -z "$4" || "$1" sizes --json "$4" > "$5" 2>&1; wait', "sh", tally.program, folders[i].path, folders[i].out }
+  local script = { "sh", "-c",
+    '"$1" sizes --json "$2" > "$3" 2>&1 & test -z "$4" || "$1" sizes --json "$4" > "$5" 2>&1; wait', "sh",
+    tally.program, folders[i].path, folders[i].out }
   if folders[i + 1] then table.move({ folders[i + 1].path, folders[i + 1].out }, 1, 2, #script + 1, script) end
   must(script)
 end
@@ -103,7 +116,8 @@ for _, folder in ipairs(folders) do
   local row = committed.rows[name] or {}
   local ok, report = pcall(measured, folder)
   if ok and row.compiler and compiler_of(report) ~= row.compiler then
-    tally.skip(name, ("the table is of %s, this is %s: compare with what make accept-sizes writes"):format(row.compiler, compiler_of(report)))
+    tally.skip(name, ("the table is of %s, this is %s: compare with what make accept-sizes writes"):format(row.compiler,
+      compiler_of(report)))
   else
     tally.test(name .. ": sizes are the table's within 2 %", function()
       if not ok then error(report, 0) end
@@ -111,7 +125,10 @@ for _, folder in ipairs(folders) do
       local wrong = {}
       for i, value in ipairs(values(report)) do
         local change = value - row[i]
-        if math.abs(change) > TOLERANCE * row[i] then wrong[#wrong + 1] = ("%s %s from %d to %d"):format(COLUMNS[i], change > 0 and "grew" or "shrank", row[i], value) end
+        if math.abs(change) > TOLERANCE * row[i] then
+          wrong[#wrong + 1] = ("%s %s from %d to %d"):format(COLUMNS[i], change > 0 and "grew" or "shrank", row[i],
+            value)
+        end
       end
       assert(#wrong == 0, table.concat(wrong, ", ") .. ": if it has to be, make accept-sizes in the same commit")
       return ("%d bytes of code and constants, %d of stack"):format(report.text + report.rodata, values(report)[9])
@@ -122,16 +139,20 @@ end
 -- The stack, measured: never more than computed, and not far below.
 local function paint(board, fw, report, command, shifts)
   must { "make", "-j2", "-C", fw, "lib" }
-  local program, memory = fw .. "/measure", tally.source .. "/boards/cortex-m/msa_memory.c" -- of known small frames, whatever the C library's take
-  must { board.compiler, "-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-static", "-I", fw, "-o", program, tally.tests .. "/sizes/measure.c", memory, fw .. "/libmsa_model.a", "-pthread" }
-  command = table.move({ program, fw .. "/msa_weights.bin", shifts }, 1, 3, #command + 1, table.move(command, 1, #command, 1, {}))
+  -- of known small frames, whatever the C library's take
+  local program, memory = fw .. "/measure", tally.source .. "/boards/cortex-m/msa_memory.c"
+  must { board.compiler, "-O2", "-std=c99", "-Wall", "-Wextra", "-Werror", "-static", "-I", fw, "-o", program,
+    tally.tests .. "/sizes/measure.c", memory, fw .. "/libmsa_model.a", "-pthread" }
+  command = table.move({ program, fw .. "/msa_weights.bin", shifts }, 1, 3, #command + 1,
+    table.move(command, 1, #command, 1, {}))
   local used, told = {}, {}
   for name, bytes in must(command):gmatch "stack (%S+) (%d+)\n" do used["msa_" .. name] = math.tointeger(bytes) end
   for _, entry in ipairs(report.stack) do
     local bytes = used[entry.entry]
     if bytes then
       assert(bytes <= entry.bytes, ("%s: %d bytes used, %d computed"):format(entry.entry, bytes, entry.bytes))
-      assert(entry.entry == "msa_upsample_row" or entry.bytes <= 1.5 * bytes, ("%s: %d bytes computed, only %d used"):format(entry.entry, entry.bytes, bytes))
+      assert(entry.entry == "msa_upsample_row" or entry.bytes <= 1.5 * bytes,
+        ("%s: %d bytes computed, only %d used"):format(entry.entry, entry.bytes, bytes))
       told[#told + 1] = ("%s %d of %d"):format(entry.entry:gsub("^msa_", ""), bytes, entry.bytes)
     end
   end
@@ -140,7 +161,8 @@ local function paint(board, fw, report, command, shifts)
 end
 
 for _, folder in ipairs(folders) do
-  if folder.board.name == tally.best then tally.test(tally.best .. ": stack used and computed", function() return paint(folder.board, folder.path, measured(folder), {}, "4") end) end
+  if folder.board.name == tally.best then tally.test(tally.best .. ": stack used and computed",
+    function() return paint(folder.board, folder.path, measured(folder), {}, "4") end) end
 end
 local emulated_isa = {}
 for _, emulated in ipairs(tally.emulated) do
@@ -160,46 +182,65 @@ end
 local function folder_of(name, source)
   local fw = ("%s/small-%s"):format(work, name)
   sys.mkdir_p(fw)
-  sys.write_file(fw .. "/manifest.json", json.encode { generator = "msagen", board = "none", prefix = "msa", runner = "runner/msa_run", weights = "w", input_size = 1, depth = 1, grid = 1, max_points = 1, arena_bytes = 64, weights_bytes = 64,
+  sys.write_file(fw .. "/manifest.json", json.encode { generator = "msagen", board = "none", prefix = "msa",
+    runner = "runner/msa_run", weights = "w", input_size = 1, depth = 1, grid = 1, max_points = 1, arena_bytes = 64,
+    weights_bytes = 64,
     macs_encode = 1, macs_decode = 1 })
-  sys.write_file(fw .. "/Makefile", "CC = cc\nAR = ar\nCFLAGS = -O2\nMSA_CFLAGS = -std=c99\nlib: libmsa_model.a\nlibmsa_model.a: msa_model.o\n\tar rcs $@ msa_model.o\n.c.o:\n\t${CC} ${CFLAGS} ${MSA_CFLAGS} -c -o $@ $<\n")
-  sys.write_file(fw .. "/msa_model.h", "typedef struct msa_session { int state[7]; } msa_session;\nint msa_open(int n);\n")
+  sys.write_file(fw .. "/Makefile",
+    "CC = cc\nAR = ar\nCFLAGS = -O2\nMSA_CFLAGS = -std=c99\nlib: libmsa_model.a\nlibmsa_model.a: msa_model.o\n\tar rcs $@ msa_model.o\n.c.o:\n\t${CC} ${CFLAGS} ${MSA_CFLAGS} -c -o $@ $<\n")
+  sys.write_file(fw .. "/msa_model.h",
+    "typedef struct msa_session { int state[7]; } msa_session;\nint msa_open(int n);\n")
   sys.write_file(fw .. "/msa_model.c", '#include "msa_model.h"\nint outside(const char *p);\n' .. source)
   return fw
 end
 
 local function refused(name, source, why)
   tally.test("refused: " .. name, function()
-    local status, output = sys.spawn { tally.program, "sizes", folder_of(name:gsub("%W", "_"), source), stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+    local status, output = sys.spawn { tally.program, "sizes", folder_of(name:gsub("%W", "_"), source),
+      stdin = "/dev/null", stdout = "capture", stderr = "capture" }
     assert(status == 1 and output:match "^msagen: [^\n]+\n$" and output:find(why, 1, true), output)
   end)
 end
 
-refused("a call through a pointer", "int (*volatile hook)(int);\nint msa_open(int n) { return 1 + hook(n); }\n", "msa_open: expected no call through a pointer, found one")
-refused("a jump through a pointer", "int (*volatile hook)(int);\nint msa_open(int n) { return hook(n); }\n", "msa_open: expected no jump through a pointer, found one")
+refused("a call through a pointer", "int (*volatile hook)(int);\nint msa_open(int n) { return 1 + hook(n); }\n",
+  "msa_open: expected no call through a pointer, found one")
+refused("a jump through a pointer", "int (*volatile hook)(int);\nint msa_open(int n) { return hook(n); }\n",
+  "msa_open: expected no jump through a pointer, found one")
 refused("recursion", "static __attribute__((noipa)) int down(int n) { return n > 1 ? outside(0) * msa_open(n - 1) : 1; }\n__attribute__((noipa)) int msa_open(int n) { return down(n) + 1; }\n",
   "expected no function that calls itself, found down > msa_open > down")
-refused("a stack that grows with an argument", "int msa_open(int n) { char p[n]; return outside(p); }\n", "msa_open: expected a stack of fixed size, found one that is dynamic")
-refused("a source that does not compile", "int msa_open(int n) { return n + ; }\n", "make: expected it to succeed, found exit status 2: msa_model.c:3:34: error: ")
-refused("a library without the interface", "int msa_close(int n);\nint msa_close(int n) { return n; }\n", "expected msa_open in the compiled library, found none")
+refused("a stack that grows with an argument", "int msa_open(int n) { char p[n]; return outside(p); }\n",
+  "msa_open: expected a stack of fixed size, found one that is dynamic")
+refused("a source that does not compile", "int msa_open(int n) { return n + ; }\n",
+  "make: expected it to succeed, found exit status 2: msa_model.c:3:34: error: ")
+refused("a library without the interface", "int msa_close(int n);\nint msa_close(int n) { return n; }\n",
+  "expected msa_open in the compiled library, found none")
 
-tally.test("a switch that becomes a table of jumps is none through a pointer; frames add up along the deepest call", function()
+tally.test("a switch that becomes a table of jumps is none through a pointer; frames add up along the deepest call",
+  function()
   local text = { "static __attribute__((noipa)) int deep(int n) { char p[1000]; return outside(p) + n; }\nstatic __attribute__((noipa)) int flat(int n) { char p[10]; return outside(p) - n; }\n",
     "int msa_open(int n)\n{\n    switch (n) {\n" }
-  for i = 1, 12 do text[#text + 1] = ("    case %d: return %s(n * %d) + 1;\n"):format(i, i == 7 and "deep" or "flat", i * i % 7) end
+  for i = 1, 12 do
+    text[#text + 1] = ("    case %d: return %s(n * %d) + 1;\n"):format(i, i == 7 and "deep" or "flat", i * i % 7)
+  end
   text[#text + 1] = "    default: return 0;\n    }\n}\nint table_of[3] = {1, 2, 3};\n"
-  local report = json.decode(must { tally.program, "sizes", "--json", folder_of("switch", table.concat(text)) }, "report")
+  local report = json.decode(must { tally.program, "sizes", "--json", folder_of("switch", table.concat(text)) },
+    "report")
   local open = report.stack[1]
   assert(open.entry == "msa_open" and open.chain[2].name == "deep" and #open.chain == 2, json.encode(open))
-  assert(open.bytes == open.chain[1].frame + open.chain[2].frame and open.chain[2].frame >= 1000 and open.chain[2].frame < 1100, json.encode(open))
-  assert(report.outside[1].name == "outside" and report.outside[1].in_use == open.bytes and report.session == 28 and report.data == 12 and report.text > 0)
+  assert(open.bytes == open.chain[1].frame + open.chain[2].frame and open.chain[2].frame >= 1000
+    and open.chain[2].frame < 1100, json.encode(open))
+  assert(report.outside[1].name == "outside" and report.outside[1].in_use == open.bytes and report.session == 28
+    and report.data == 12 and report.text > 0)
 end)
 
 tally.test("a compiler that is missing, and options that it does not know, are errors in one line", function()
   local fw = folder_of("options", "int msa_open(int n) { return n; }\n")
-  for _, try in ipairs { { "--cc", "no-such-cc", "no-such-cc: expected the board's compiler, or --cc with another, found none" }, { "--cc", "true", "true: expected gcc or clang" },
+  for _, try in ipairs { { "--cc", "no-such-cc",
+    "no-such-cc: expected the board's compiler, or --cc with another, found none" },
+    { "--cc", "true", "true: expected gcc or clang" },
       { "--cflags", "-O2 -no-such", "no-such" } } do
-    local status, output = sys.spawn { tally.program, "sizes", fw, try[1] .. "=" .. try[2], stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+    local status, output = sys.spawn { tally.program, "sizes", fw, try[1] .. "=" .. try[2], stdin = "/dev/null",
+      stdout = "capture", stderr = "capture" }
     assert(status == 1 and output:match "^msagen: [^\n]+\n$" and output:find(try[3], 1, true), output)
   end
 end)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Weights that are streamed: the digests of mapped builds, hooks that fail, deliver late and hold the library to the contract, memory without
+-- Weights that are streamed: the digests of mapped builds, hooks that fail, deliver late and hold the library to the
+-- contract, memory without
 -- the weights in it, and nothing undefined but the hooks.
 -- luahost run_stream.lua
 local sys = require "msagen.sys"
@@ -25,7 +26,8 @@ local spread = {
 }
 
 local function digest(fw, name, prompts)
-  return cases.digest(must { tally.program, "run", fw, "--image", ("%s/%s/image.npy"):format(cases.folder, name), "--prompts", prompts, "--digest" })
+  return cases.digest(must { tally.program, "run", fw, "--image", ("%s/%s/image.npy"):format(cases.folder, name),
+    "--prompts", prompts, "--digest" })
 end
 
 for _, s in ipairs(spread) do
@@ -51,8 +53,10 @@ for _, s in ipairs(spread) do
   end)
 end
 
--- Shapes in which every kind of layer that can come in pieces does so: at the smallest buffer, which a refusal tells, and at larger ones.
-for _, s in ipairs { { "adapted", { 1, 1 }, { 1.6, 3 } }, { "broad", { 1, 3 }, { 1.6, 1 } }, { "wide", { 1.3, 1 } }, { "plain", { 1, 1 } } } do
+-- Shapes in which every kind of layer that can come in pieces does so: at the smallest buffer, which a refusal tells,
+-- and at larger ones.
+for _, s in ipairs { { "adapted", { 1, 1 }, { 1.6, 3 } }, { "broad", { 1, 3 }, { 1.6, 1 } }, { "wide", { 1.3, 1 } },
+  { "plain", { 1, 1 } } } do
   tally.test(("%s: the mapped build's digest, in pieces"):format(s[1]), function()
     local device, fw, picture = tiny.device(work, s[1]), work .. "/" .. s[1], work .. "/picture.npy"
     local state, bytes = 7, {}
@@ -79,10 +83,13 @@ for _, s in ipairs { { "adapted", { 1, 1 }, { 1.6, 3 } }, { "broad", { 1, 3 }, {
     for i = 2, #s do
       device.stream_buffer, device.cores = math.floor(least * s[i][1]), s[i][2]
       tiny.build(device, fw)
-      assert(result() == expected, ("buffers of %d bytes, %d cores: another digest"):format(device.stream_buffer, device.cores))
+      assert(result() == expected, ("buffers of %d bytes, %d cores: another digest"):format(device.stream_buffer,
+        device.cores))
       local m = manifest(fw)
       for _, phase in ipairs { "encode", "decode" } do
-        for _, buffer in ipairs(m.stream[phase].buffer_bytes) do assert(buffer <= device.stream_buffer, "a larger buffer") end
+        for _, buffer in ipairs(m.stream[phase].buffer_bytes) do
+          assert(buffer <= device.stream_buffer, "a larger buffer")
+        end
       end
       said[#said + 1] = ("%d fetches an encode"):format(m.stream.encode.fetches)
     end
@@ -96,11 +103,13 @@ tally.test("banks have the mapped build's digests", function()
   local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
   for _, way in ipairs { "mapped", "stream" } do
     local fw = work .. "/banks"
-    must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--weights", way, "--bank", "head=" .. tally.demo .. "/checkpoint.pth",
+    must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--weights", way,
+      "--bank", "head=" .. tally.demo .. "/checkpoint.pth",
       "--bank", "carotid=" .. carotid .. "/delta.pth", "--base", tally.demo .. "/checkpoint.pth" }
     make(fw, "CFLAGS=-O0 -Werror")
     for _, bank in ipairs { "head", "carotid" } do
-      local d = cases.digest(must { tally.program, "run", fw, "--image", carotid .. "/image.png", "--point", ("%d,%d"):format(table.unpack(expected.point)), "--bank", bank, "--digest" })
+      local d = cases.digest(must { tally.program, "run", fw, "--image", carotid .. "/image.png", "--point",
+        ("%d,%d"):format(table.unpack(expected.point)), "--bank", bank, "--digest" })
       got[bank] = got[bank] or d
       assert(d == got[bank], bank .. ": another digest")
     end
@@ -115,9 +124,11 @@ end)
 -- The demo's image and a mapped build's logits, as the product of api/stream.c takes them.
 local function prepare()
   local fw = work .. "/mapped"
-  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", tally.best, "-o", fw }
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", tally.best, "-o",
+    fw }
   make(fw, "CFLAGS=-O1")
-  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out", work .. "/out" }
+  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out",
+    work .. "/out" }
   sys.write_file(work .. "/logits", sys.read_file(work .. "/out/prompt_0.logits.npy"):sub(129))
   local picture = image.read(tally.demo .. "/image.png")
   sys.write_file(work .. "/pixels", picture:tobytes())
@@ -132,26 +143,32 @@ tally.test("a mapped build to compare with", function() shape = prepare() end)
 local function product(fw, every, cflags)
   local threads = manifest(fw).cores > 1 and ("'%s/msa_threads.o'"):format(fw) or ""
   must { "sh", "-c", ("exec gcc -std=c11 -pthread %s -I'%s' -o '%s/product' '%s/api/stream.c' %s '%s/libmsa_model.a'"):format(cflags, fw, fw, tally.tests, threads, fw) }
-  return must { fw .. "/product", fw .. "/msa_weights.bin", work .. "/pixels", tostring(shape[2]), tostring(shape[1]), "247", "261", work .. "/logits", tostring(every) }
+  return must { fw .. "/product", fw .. "/msa_weights.bin", work .. "/pixels", tostring(shape[2]), tostring(shape[1]),
+    "247", "261", work .. "/logits", tostring(every) }
 end
 
 --- The demo, streamed.
 local function build(name, cflags, ...)
   local fw = ("%s/%s"):format(work, name)
-  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", tally.best, "--weights", "stream", "-o", fw, ... }
-  make(fw, "lib", manifest(fw).cores > 1 and "msa_threads.o" or "lib", ("CFLAGS=%s -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror"):format(cflags))
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", tally.best,
+    "--weights", "stream", "-o", fw, ... }
+  make(fw, "lib", manifest(fw).cores > 1 and "msa_threads.o" or "lib",
+    ("CFLAGS=%s -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror"):format(cflags))
   return fw
 end
 
-tally.test("hooks that fail at each call, deliver late, poison what they write to; weights that are wrong; memory", function()
+tally.test("hooks that fail at each call, deliver late, poison what they write to; weights that are wrong; memory",
+  function()
   local fw = build("plain", "-O1")
   local said = product(fw, 1, "-O1")
   local m = manifest(fw)
   local failed, resident = tonumber(said:match "failed (%d+)"), tonumber(said:match "resident (%d+)")
   assert(failed > 2 * (m.stream.encode.fetches + m.stream.decode.fetches), ("only %d calls failed"):format(failed))
   -- Beside the arena: the C library, image, logits.
-  assert(resident < m.arena_bytes + 4.5e6 and resident < m.weights_bytes, ("%d bytes resident, of them an arena of %d"):format(resident, m.arena_bytes))
-  return ("%d calls failed; %.1f MB resident, arena %.1f, weights %.1f"):format(failed, resident / 1e6, m.arena_bytes / 1e6, m.weights_bytes / 1e6)
+  assert(resident < m.arena_bytes + 4.5e6 and resident < m.weights_bytes,
+    ("%d bytes resident, of them an arena of %d"):format(resident, m.arena_bytes))
+  return ("%d calls failed; %.1f MB resident, arena %.1f, weights %.1f"):format(failed, resident / 1e6,
+    m.arena_bytes / 1e6, m.weights_bytes / 1e6)
 end)
 
 tally.test("the same with two cores and in pieces, under ThreadSanitizer", function()
@@ -168,7 +185,8 @@ tally.test("no warning from clang; undefined in the product are the hooks alone"
   for line in must({ "nm", "-u", fw .. "/whole.o" }):gmatch "[^\n]+" do
     local symbol = line:match "%S+$"
     if symbol:match "^msa_weights_fetch_" then hooks = hooks + 1
-    else assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp", "undefined: " .. symbol) end
+    else assert(symbol == "memcpy" or symbol == "memset" or symbol == "memmove" or symbol == "memcmp",
+      "undefined: " .. symbol) end
   end
   assert(hooks == 2, hooks .. " hooks")
 end)
@@ -180,7 +198,8 @@ tally.test("run: --bench, --profile, another build's weights", function()
   local other = work .. "/other"
   must(cases.build("sam-2d", cases.read "sam-2d", tally.best, other))
   sys.write_file(work .. "/request", "MSARUN5\n")
-  local status = sys.spawn { fw .. "/runner/msa_run", work .. "/request", work .. "/response", other .. "/msa_weights.bin", stdin = "/dev/null" }
+  local status = sys.spawn { fw .. "/runner/msa_run", work .. "/request", work .. "/response",
+    other .. "/msa_weights.bin", stdin = "/dev/null" }
   local said = sys.read_file(work .. "/response")
   assert(status == 1 and said:find("expected this build's hash", 1, true), said)
 end)
@@ -195,7 +214,8 @@ end)
 -- A 32-bit program, and a file of which all but the header lies beyond 4 GiB (a hole before it takes no disk).
 local function beyond()
   local fw, far = work .. "/beyond", 1 << 32
-  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", "cortex-a7", "--weights", "stream", "-o", fw }
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", "cortex-a7",
+    "--weights", "stream", "-o", fw }
   local weights = sys.read_file(fw .. "/msa_weights.bin")
   local file <close> = assert(io.open(fw .. "/msa_weights.bin", "r+b"))
   file:seek("set", 16)
@@ -209,30 +229,40 @@ local function beyond()
     sys.write_file(("%s/%s"):format(fw, name), text)
   end
   edit("msa_model.h", "(MSA_MODEL_WEIGHTS_BYTES) %d+", ("%%1 %d"):format(#weights + far))
-  for _, name in ipairs { "msa_encoder.c", "msa_decoder.c" } do edit(name, "\n    {(%d+), ", function(offset) return ("\n    {%d, "):format(offset + far) end) end
+  for _, name in ipairs { "msa_encoder.c", "msa_decoder.c" } do edit(name, "\n    {(%d+), ",
+    function(offset) return ("\n    {%d, "):format(offset + far) end) end
   make(fw)
-  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out", work .. "/beyond-out", "--modified" }
-  assert(sys.read_file(work .. "/beyond-out/prompt_0.logits.npy"):sub(129) == sys.read_file(work .. "/logits"), "other logits than the mapped build's here")
+  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out",
+    work .. "/beyond-out", "--modified" }
+  assert(sys.read_file(work .. "/beyond-out/prompt_0.logits.npy"):sub(129) == sys.read_file(work .. "/logits"),
+    "other logits than the mapped build's here")
   sys.remove_tree(fw)
 end
-if pcall(must, { "qemu-arm", "--version" }) and pcall(must, { "arm-linux-gnueabihf-gcc", "--version" }) then tally.test("cortex-a7, weights beyond 4 GiB: the mapped build's logits", beyond)
+if pcall(must, { "qemu-arm", "--version" }) and pcall(must, { "arm-linux-gnueabihf-gcc", "--version" }) then
+  tally.test("cortex-a7, weights beyond 4 GiB: the mapped build's logits", beyond)
 else tally.skip("cortex-a7", "there is no emulator or no compiler")
 end
 
 local function bare()
   local fw = work .. "/bare"
-  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", "cortex-m7", "--weights", "stream", "--stream-buffer", "270000", "-o", fw }
+  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", "cortex-m7",
+    "--weights", "stream", "--stream-buffer", "270000", "-o", fw }
   make(fw)
-  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out", work .. "/bare-out" }
-  assert(sys.read_file(work .. "/bare-out/prompt_0.logits.npy"):sub(129) == sys.read_file(work .. "/logits"), "other logits than the mapped build's here")
+  must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out",
+    work .. "/bare-out" }
+  assert(sys.read_file(work .. "/bare-out/prompt_0.logits.npy"):sub(129) == sys.read_file(work .. "/logits"),
+    "other logits than the mapped build's here")
 end
-if pcall(must, { "qemu-system-arm", "--version" }) and pcall(must, { "arm-none-eabi-gcc", "--version" }) then tally.test("cortex-m7, bare metal, in pieces: the mapped build's logits", bare)
+if pcall(must, { "qemu-system-arm", "--version" })
+  and pcall(must, { "arm-none-eabi-gcc", "--version" }) then
+  tally.test("cortex-m7, bare metal, in pieces: the mapped build's logits", bare)
 else tally.skip("cortex-m7", "there is no emulator or no compiler")
 end
 
 tally.test("refusals", function()
   local function refused(why, ...)
-    local status, output = sys.spawn { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "-o", work .. "/refused", stdin = "/dev/null", stdout = "capture", stderr = "capture", ... }
+    local status, output = sys.spawn { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect",
+      "msa-paper", "-o", work .. "/refused", stdin = "/dev/null", stdout = "capture", stderr = "capture", ... }
     assert(status == 1 and output:match "^msagen: [^\n]+\n$" and output:find(why, 1, true), output)
   end
   refused("stream_buffer: expected with weights = stream, found without", "--stream-buffer", "300000")
@@ -244,7 +274,9 @@ end)
 -- The kernels are the mapped build's, which are tested so elsewhere.
 tally.test("hooks that fail, under sanitizers", function()
   local fw, flags = work .. "/plain", "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
-  for _, file in ipairs { "stream", "model", "encoder", "decoder", "known_answer", "check", "crc32c" } do make(fw, "-B", ("msa_%s.o"):format(file), "CFLAGS=" .. flags) end
+  for _, file in ipairs { "stream", "model", "encoder", "decoder", "known_answer", "check", "crc32c" } do
+    make(fw, "-B", ("msa_%s.o"):format(file), "CFLAGS=" .. flags)
+  end
   make(fw, "lib")
   product(fw, 3, flags)
 end)

@@ -34,7 +34,8 @@ function M.test(name, body, ...)
   local seconds = (sys.monotonic_ns() - start) / 1e9
   if ok then
     passed = passed + 1
-    say("ok %s%s%s", name, type(result) == "string" and "  " .. result or "", seconds > 1 and ("  %.0f s"):format(seconds) or "")
+    say("ok %s%s%s", name, type(result) == "string" and "  " .. result or "", seconds > 1
+      and ("  %.0f s"):format(seconds) or "")
     return result
   end
   failed = failed + 1
@@ -65,9 +66,11 @@ function M.must(command)
   return output
 end
 
---- Every board whose code could run as it is on a machine of this kind: {name=, arithmetic=, missing=what this CPU lacks}; M.best is the default, and the only one where
+--- Every board whose code could run as it is on a machine of this kind: {name=, arithmetic=, missing=what this CPU
+-- lacks}; M.best is the default, and the only one where
 -- CHECK_BOARDS is best: in what the check runs again. M.class: name -> its class of arithmetic.
--- M.emulated: those that have an emulator, whether this CPU runs them too or not: {name=, board=, native=, missing=what is not installed}.
+-- M.emulated: those that have an emulator, whether this CPU runs them too or not: {name=, board=, native=, missing=what
+-- is not installed}.
 local boards = require "boards"
 local features = sys.cpu_features()
 M.boards, M.emulated, M.best, M.class = {}, {}, boards.best().name, {}
@@ -77,12 +80,18 @@ for _, board in ipairs(boards.all()) do
   local native = boards.native(board)
   if board.hosted and board.emulator then
     for _, program in ipairs { board.emulator[1], board.compiler } do
-      if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then missing = missing or "there is no " .. program end
+      if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null",
+        stderr = "/dev/null" }) then
+        missing = missing or "there is no " .. program
+      end
     end
-    if not missing and not boards.compiles(board) then missing = ("%s does not take %s"):format(board.compiler, table.concat(board.flags, " ")) end
+    if not missing and not boards.compiles(board) then
+      missing = ("%s does not take %s"):format(board.compiler, table.concat(board.flags, " "))
+    end
     M.emulated[#M.emulated + 1] = { name = board.name, board = board, native = native, missing = missing }
   end
-  if board.hosted and (native or not board.emulator) and (os.getenv "CHECK_BOARDS" ~= "best" or board.name == M.best) then
+  if board.hosted and (native or not board.emulator)
+    and (os.getenv "CHECK_BOARDS" ~= "best" or board.name == M.best) then
     missing = nil
     for _, feature in ipairs(board.requires) do
       if not features[feature] then missing = "this CPU has no " .. feature end

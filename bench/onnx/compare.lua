@@ -1,13 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The generated encoder, ONNX Runtime's and OpenBLAS's large product, in turns: luahost bench/onnx/compare.lua [OPTIONS].
---   --arch vit_b  --resolution 1024  --threads 1  --rounds 5  --repetitions 2 (after the first, in a process)  --board NAME
---   --modules DIR (that has onnxruntime-node)  --session auto|JSON (options of ONNX Runtime's session; auto: what is fastest here)
+-- The generated encoder, ONNX Runtime's and OpenBLAS's large product, in turns: luahost bench/onnx/compare.lua
+-- [OPTIONS].
+--   --arch vit_b  --resolution 1024  --threads 1  --rounds 5  --repetitions 2 (after the first, in a process)  --board
+-- NAME
+--   --modules DIR (that has onnxruntime-node)  --session auto|JSON (options of ONNX Runtime's session; auto: what is
+-- fastest here)
 -- Needs libopenblas-dev, python3-onnx, nodejs and npm; fetches onnxruntime-node once. See bench/README.md.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/../?.lua;" .. package.path
 local rig = require "rig"
 local sys = require "msagen.sys"
 
-local options = rig.options { arch = "vit_b", resolution = "1024", threads = "1", rounds = "5", repetitions = "2", side = "2048",
+local options = rig.options { arch = "vit_b", resolution = "1024", threads = "1", rounds = "5", repetitions = "2",
+  side = "2048",
   board = require("boards").best().name, modules = "", session = "auto", out = "out/bench" }
 local board = require("boards").named(options.board)
 local onnx = rig.folder .. "/onnx"
@@ -20,10 +24,12 @@ if modules == "" then
     sys.mkdir_p(folder)
     sys.write_file(folder .. "/package.json", sys.read_file(onnx .. "/package.json"))
     -- Without its script, which would fetch libraries for GPUs: those for this CPU are in the package.
-    rig.must({ "npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", cwd = folder }, "needs Debian's nodejs and npm, and the npm package onnxruntime-node")
+    rig.must({ "npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", cwd = folder },
+      "needs Debian's nodejs and npm, and the npm package onnxruntime-node")
   end
 end
-modules = sys.realpath(modules) or rig.stop("%s: expected a folder with onnxruntime-node, found nothing", options.modules)
+modules = sys.realpath(modules) or rig.stop("%s: expected a folder with onnxruntime-node, found nothing",
+  options.modules)
 
 local checkpoint, image = rig.checkpoint(options.arch, options.resolution, "sam")
 local stem = ("%s/onnx-%s-%s"):format(options.out, options.arch, options.resolution)
@@ -57,13 +63,17 @@ local function take_model()
   rig.add(first, { ms[1] }, { cpu[1] })
   rig.add(later, rest(ms), rest(cpu))
   rig.add(click, rig.numbers(text, "click_ms"), rig.numbers(text, "click_cpu_ms"))
-  answers[#answers + 1] = rig.numbers(text, "answer_ms")[1] / (rig.median(rest(ms)) + rig.median(rest(rig.numbers(text, "first_ms"))))
+  answers[#answers + 1] = rig.numbers(text, "answer_ms")[1] / (rig.median(rest(ms))
+    + rig.median(rest(rig.numbers(text, "first_ms"))))
   peaks[1] = math.max(peaks[1], rig.numbers(text, "peak_bytes")[1])
 end
 local function onnx_runtime(repetitions, session)
-  local text = rig.must({ "node", onnx .. "/encoder.cjs", modules, stem, options.resolution, options.threads, repetitions, session, expected }, "needs Debian's nodejs")
+  local text = rig.must({ "node", onnx .. "/encoder.cjs", modules, stem, options.resolution, options.threads,
+    repetitions, session, expected }, "needs Debian's nodejs")
   local error = rig.numbers(text, "error")[1]
-  if not (error <= 1e-4) then rig.stop("the embeddings differ by %g of the largest value, expected at most 1e-4", error) end
+  if not (error <= 1e-4) then
+    rig.stop("the embeddings differ by %g of the largest value, expected at most 1e-4", error)
+  end
   return text
 end
 -- ONNX Runtime at its best: its ways with memory matter here, and the default is not always the fastest.
@@ -106,6 +116,7 @@ rig.row("ONNX Runtime, first", their_first, yard)
 rig.row("ONNX Runtime, warm", their_later, yard)
 print("ONNX Runtime warm / msagen  " .. rig.ratio(their_later, later))
 print("ONNX Runtime first / msagen " .. rig.ratio(their_first, later))
-print(("first answer / later        msagen %.2f; ONNX Runtime's first run / warm %s"):format(rig.median(answers), rig.ratio(their_first, their_later)))
+print(("first answer / later        msagen %.2f; ONNX Runtime's first run / warm %s"):format(rig.median(answers),
+  rig.ratio(their_first, their_later)))
 print(("peak memory                 msagen %.0f MiB, %.3f of weights + arena (%.1f + %.1f), its runner %.3f; ONNX Runtime %.0f MiB"):format(peaks[1] / MiB, peaks[1] / own,
   fw.manifest.weights_bytes / MiB, fw.manifest.arena_bytes / MiB, runner / own, peaks[2] / MiB))

@@ -36,7 +36,8 @@ local function outside(R, op, given)
   return R.packed(tensor):reshape(shape)
 end
 
---- Run some operations on what is given of their inputs, of as many rows as there are. @param value operation -> matrix;
+--- Run some operations on what is given of their inputs, of as many rows as there are. @param value operation ->
+-- matrix;
 -- gets what they give
 function interpreter.operations(R, list, value)
   for _, op in ipairs(list) do

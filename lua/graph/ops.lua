@@ -207,7 +207,8 @@ end
 
 --- Rows in another order: index() is a list of graph/moves.lua, in which the number after the last row is fill's.
 -- sequences: { slices, grid, windows, side, length } where they are moves.sequences of these.
-ops.gather = { roles = { "x", "fill?" }, attributes = { index = { schema.kind(function() end), true }, to = { schema.table, true },
+ops.gather = { roles = { "x", "fill?" }, attributes = { index = { schema.kind(function() end), true },
+  to = { schema.table, true },
   sequences = { schema.table } } }
 function ops.gather.shape(op) return op.to end
 ops.gather.macs = none

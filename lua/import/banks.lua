@@ -13,11 +13,14 @@ local banks = {}
 --- All that the compiler takes from a model but the tensors, in the order in which a difference is best told.
 -- The dialect is not among them: files of two dialects are banks of one build where nothing below differs.
 local fields = {
-  { "resolution", "image_size" }, { "patch", "patch" }, { "depth", "depth" }, { "chunk", "chunk" }, { "volumes", "volumes" },
-  { "width of the encoder", "dim" }, { "number of blocks", "blocks" }, { "heads of the encoder", "heads" }, { "window", "window" },
+  { "resolution", "image_size" }, { "patch", "patch" }, { "depth", "depth" }, { "chunk", "chunk" },
+    { "volumes", "volumes" },
+  { "width of the encoder", "dim" }, { "number of blocks", "blocks" }, { "heads of the encoder", "heads" },
+    { "window", "window" },
   { "global blocks", "global_list" }, { "mlp of the encoder", "mlp" }, { "width of the embedding", "out" },
   { "adapters", "adapters" }, { "adapter activation", "adapter_activation" }, { "adapter scale", "adapter_scale" },
-  { "window padding", "pad" }, { "normalisation", "normalise", "kind" }, { "resize", "resize" }, { "click order", "click_order" },
+  { "window padding", "pad" }, { "normalisation", "normalise", "kind" }, { "resize", "resize" },
+    { "click order", "click_order" },
   { "mask prompt's first width", "prompt", "mask_in1" }, { "mask prompt's second width", "prompt", "mask_in2" },
   { "number of mask tokens", "decoder", "masks" }, { "mask rule", "mask_rule" }, { "classes", "classes" },
   { "heads of the decoder", "decoder", "heads" }, { "layers of the decoder", "decoder", "layers" },
@@ -41,7 +44,8 @@ local function field_of(model, field)
   return spoken(value)
 end
 
---- The tensors that a model computes with: array of {name, shape, from, why}, and by name. `shape` is the build's, `pair` the LoRA tensors folded in.
+--- The tensors that a model computes with: array of {name, shape, from, why}, and by name. `shape` is the build's,
+-- `pair` the LoRA tensors folded in.
 local function computing(model)
   local list, by_name, entries = {}, {}, {}
   for _, entry in ipairs(model.entries) do entries[entry.name] = entry end
@@ -56,14 +60,16 @@ local function computing(model)
       end
       local pair = entries[(entry.name:gsub("weight$", "lora_B"))]
       local one = { name = entry.name, shape = shape, found = entry.found, resize = resize,
-        a = pair and pair.fate == "folded" and entries[(entry.name:gsub("weight$", "lora_A"))].found, b = pair and pair.fate == "folded" and pair.found }
+        a = pair and pair.fate == "folded" and entries[(entry.name:gsub("weight$", "lora_A"))].found, b = pair
+          and pair.fate == "folded" and pair.found }
       list[#list + 1], by_name[one.name] = one, one
     end
   end
   return list, by_name
 end
 
---- The first thing that keeps models[i] from being a bank beside models[1]: i, what, found, expected; nil if nothing does.
+--- The first thing that keeps models[i] from being a bank beside models[1]: i, what, found, expected; nil if nothing
+-- does.
 local function obstacle(models)
   local list, first = computing(models[1])
   for i = 2, #models do
@@ -76,7 +82,9 @@ local function obstacle(models)
       local found = other[one.name]
       local expected = shapes.text(one.shape)
       if not found then return i, names.show(one.found.name), "missing", expected end
-      if shapes.text(found.shape) ~= expected then return i, names.show(found.found.name), shapes.text(found.shape), expected end
+      if shapes.text(found.shape) ~= expected then
+        return i, names.show(found.found.name), shapes.text(found.shape), expected
+      end
     end
     for _, one in ipairs(others) do
       if not first[one.name] then return i, names.show(one.found.name), shapes.text(one.shape), "no such tensor" end
@@ -89,7 +97,8 @@ end
 function banks.check(models, bank_names)
   local i, what, found, expected = obstacle(models)
   if i then
-    fail("%s: bank %s: %s is %s; expected %s, as in bank %s", models[i].source.path, names.show(bank_names[i]), what, found, expected, names.show(bank_names[1]))
+    fail("%s: bank %s: %s is %s; expected %s, as in bank %s", models[i].source.path, names.show(bank_names[i]), what,
+      found, expected, names.show(bank_names[1]))
   end
 end
 
@@ -106,18 +115,22 @@ end
 
 --- The build gets the same numbers of both: file's values, what is folded in, what it is resampled to.
 local function same(a, b)
-  return shapes.text(a.shape) == shapes.text(b.shape) and same_found(a.a, b.a) and same_found(a.b, b.b) and same_found(a.found, b.found)
+  return shapes.text(a.shape) == shapes.text(b.shape) and same_found(a.a, b.a) and same_found(a.b, b.b)
+    and same_found(a.found, b.found)
 end
 
 --- What models share, tensor by tensor under SAM's names; a tensor at a time is read. Bytes are the build's: 4 a value.
--- Gives {files = array of {path, tensors, bytes, private_tensors, private_bytes}, tensors = array of {name, shape, bytes, shared},
--- shared_tensors, shared_bytes, separate_bytes, and either together_bytes and saved_bytes, or obstacle: why they are no banks of one build}.
+-- Gives {files = array of {path, tensors, bytes, private_tensors, private_bytes}, tensors = array of {name, shape,
+-- bytes, shared},
+-- shared_tensors, shared_bytes, separate_bytes, and either together_bytes and saved_bytes, or obstacle: why they are no
+-- banks of one build}.
 function banks.compare(models)
   local lists, by_name = {}, {}
   for i, model in ipairs(models) do lists[i], by_name[i] = computing(model) end
   local report = { files = {}, tensors = {}, shared_tensors = 0, shared_bytes = 0, separate_bytes = 0 }
   for i, model in ipairs(models) do
-    report.files[i] = { path = names.show(model.source.path), tensors = #lists[i], bytes = 0, private_tensors = 0, private_bytes = 0 }
+    report.files[i] = { path = names.show(model.source.path), tensors = #lists[i], bytes = 0, private_tensors = 0,
+      private_bytes = 0 }
   end
 
   local seen = {}
@@ -127,7 +140,8 @@ function banks.compare(models)
         seen[one.name] = true
         local shared = true
         for i = 1, #models do
-          shared = shared and by_name[i][one.name] and (by_name[i][one.name] == one or same(one, by_name[i][one.name])) or false
+          shared = shared and by_name[i][one.name] and (by_name[i][one.name] == one or same(one, by_name[i][one.name]))
+            or false
         end
         local bytes = 4 * elements(one.shape)
         report.tensors[#report.tensors + 1] = { name = one.name, shape = one.shape, bytes = bytes, shared = shared }
@@ -140,7 +154,9 @@ function banks.compare(models)
             local size = 4 * elements(own.shape)
             file.bytes = file.bytes + size
             report.separate_bytes = report.separate_bytes + size
-            if not shared then file.private_tensors, file.private_bytes = file.private_tensors + 1, file.private_bytes + size end
+            if not shared then
+              file.private_tensors, file.private_bytes = file.private_tensors + 1, file.private_bytes + size
+            end
           end
         end
       end
@@ -149,7 +165,8 @@ function banks.compare(models)
 
   local i, what, found, expected = obstacle(models)
   if i then
-    report.obstacle = ("%s: %s is %s; expected %s, as in %s"):format(report.files[i].path, what, found, expected, report.files[1].path)
+    report.obstacle = ("%s: %s is %s; expected %s, as in %s"):format(report.files[i].path, what, found, expected,
+      report.files[1].path)
   else
     report.saved_bytes = (#models - 1) * report.shared_bytes
     report.together_bytes = report.separate_bytes - report.saved_bytes

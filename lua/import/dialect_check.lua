@@ -72,7 +72,9 @@ local spelled = schema.kind(function(value)
   if not known[general(value[2])] then
     return "a name of SAM's on the right", value[2] .. closed.hint(general(value[2]), list)
   end
-  if indices(value[1]) ~= indices(value[2]) then return "as many indices N on both sides", ("%s and %s"):format(value[1], value[2]) end
+  if indices(value[1]) ~= indices(value[2]) then
+    return "as many indices N on both sides", ("%s and %s"):format(value[1], value[2])
+  end
 end)
 
 -- A warning: a text, or a text and the option that answers it.

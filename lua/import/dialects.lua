@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The known dialects (one file each in import/dialects/, found by looking there, checked by import/dialect_check.lua) and which of them a file may be.
+-- The known dialects (one file each in import/dialects/, found by looking there, checked by import/dialect_check.lua)
+-- and which of them a file may be.
 
 local closed = require "closed"
 local fail = require "fail"

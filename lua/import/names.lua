@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Names of a checkpoint's tensors: the DataParallel prefix, what the names show of the dialect, and a dialect's spelling.
+-- Names of a checkpoint's tensors: the DataParallel prefix, what the names show of the dialect, and a dialect's
+-- spelling.
 
 local names = {}
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Text prompts (--text-prompts): embeddings of phrases, computed beforehand, as rows of the width of the decoder's tokens.
+-- Text prompts (--text-prompts): embeddings of phrases, computed beforehand, as rows of the width of the decoder's
+-- tokens.
 --
 -- The file is a .safetensors with a matrix [n,E], or [n,t] and a projection [E,t] to apply here; the phrases are in its
 -- __metadata__ under "names": a JSON array, or separated by newlines or commas.
@@ -28,7 +29,8 @@ local function read_names(path, metadata)
     local keys = {}
     for key in pairs(metadata) do keys[#keys + 1] = names.show(key) end
     table.sort(keys)
-    fail("%s: __metadata__: expected the key names, with a name for each row, found %s", path, #keys > 0 and table.concat(keys, ", ") or "none")
+    fail("%s: __metadata__: expected the key names, with a name for each row, found %s", path, #keys > 0
+      and table.concat(keys, ", ") or "none")
   end
   if not list:match "^%s*%[" then
     return separated(list, list:find("\n", 1, true) and "\n" or ",")
@@ -36,10 +38,14 @@ local function read_names(path, metadata)
   local json = require "msagen.json"
   local ok, found = pcall(json.decode, list, "names")
   if not ok then
-    fail("%s: __metadata__: names: expected a JSON array of texts, found %s", path, type(found) == "table" and found.msagen or "none")
+    fail("%s: __metadata__: names: expected a JSON array of texts, found %s", path, type(found) == "table"
+      and found.msagen or "none")
   end
   for i, name in ipairs(found) do
-    if type(name) ~= "string" then fail("%s: __metadata__: names: expected a text, found %s at place %d", path, name == json.null and "null" or type(name), i) end
+    if type(name) ~= "string" then
+      fail("%s: __metadata__: names: expected a text, found %s at place %d", path, name == json.null and "null"
+        or type(name), i)
+    end
   end
   return found
 end
@@ -48,11 +54,14 @@ local function check_names(path, list)
   local places = {}
   for i, name in ipairs(list) do
     -- Control characters of ASCII and of Latin-1, and Unicode's separators of lines and paragraphs.
-    if name == "" or not utf8.len(name) or name:find "[%c\127]" or name:find "\xC2[\x80-\x9F]" or name:find "\xE2\x80[\xA8\xA9]" then
-      fail("%s: __metadata__: names: expected printable names, found %s at place %d", path, name == "" and "an empty one" or names.show(name), i)
+    if name == "" or not utf8.len(name) or name:find "[%c\127]" or name:find "\xC2[\x80-\x9F]"
+      or name:find "\xE2\x80[\xA8\xA9]" then
+      fail("%s: __metadata__: names: expected printable names, found %s at place %d", path, name == ""
+        and "an empty one" or names.show(name), i)
     end
     if places[name] then
-      fail("%s: __metadata__: names: expected each once, found %s at places %d and %d", path, names.show(name), places[name], i)
+      fail("%s: __metadata__: names: expected each once, found %s at places %d and %d", path, names.show(name),
+        places[name], i)
     end
     places[name] = i
   end
@@ -67,7 +76,8 @@ local function read_tensors(path, ckpt, count, width)
   for _, name in ipairs(ckpt:names()) do
     local tensor = ckpt:tensor(name)
     if #list == 2 then
-      fail("%s: expected a matrix [%d,%d], or [%d,t] and a projection [%d,t], found %d tensors", path, count, width, count, width, #ckpt:names())
+      fail("%s: expected a matrix [%d,%d], or [%d,t] and a projection [%d,t], found %d tensors", path, count, width,
+        count, width, #ckpt:names())
     end
     list[#list + 1] = tensor
   end
@@ -79,7 +89,10 @@ local function read_tensors(path, ckpt, count, width)
 
   if #list < 2 then
     local matrix = list[1]
-    if not matrix then fail("%s: expected a matrix [%d,%d], or [%d,t] and a projection [%d,t], found no tensor", path, count, width, count, width) end
+    if not matrix then
+      fail("%s: expected a matrix [%d,%d], or [%d,t] and a projection [%d,t], found no tensor", path, count, width,
+        count, width)
+    end
     if #matrix.shape ~= 2 or matrix.shape[1] ~= count or matrix.shape[2] ~= width then
       fail("%s: %s is %s; expected [%d,%d], a row for each of the %d names and the model's width, or a projection [%d,t] beside it", path,
         names.show(matrix.name), shapes.text(matrix.shape), count, width, count, width)
@@ -96,7 +109,8 @@ local function read_tensors(path, ckpt, count, width)
   if straight and crossed then -- as many names as the model is wide: only the tensors' own names can tell
     straight, crossed = b.name:lower():find "proj" ~= nil, a.name:lower():find "proj" ~= nil
     if straight == crossed then
-      fail("%s: expected one of %s and %s to be named a projection, as shapes do not tell, found %s", path, described(a), described(b), straight and "both" or "neither")
+      fail("%s: expected one of %s and %s to be named a projection, as shapes do not tell, found %s", path,
+        described(a), described(b), straight and "both" or "neither")
     end
   end
   if not straight and not crossed then
@@ -111,7 +125,8 @@ local function check_finite(path, tensor)
   local finite, at = tensor:finite()
   if finite then return end
   local width = tensor.shape[2]
-  fail("%s: %s: expected finite values, found %s at [%d,%d]", path, names.show(tensor.name), tostring(tensor:get(at // width, at % width)), at // width, at % width)
+  fail("%s: %s: expected finite values, found %s at [%d,%d]", path, names.show(tensor.name),
+    tostring(tensor:get(at // width, at % width)), at // width, at % width)
 end
 
 --- The text prompts of a file for a model: {names = array, matrix = f32 [n, model.out], sources = names of the
@@ -119,7 +134,9 @@ end
 -- @param open opens a checkpoint, in the place of msagen.checkpoint's
 function text.load(path, model, open)
   local ckpt = (open or require "msagen.checkpoint".open)(path)
-  if ckpt.format ~= "safetensors" then fail("%s: expected a .safetensors file of text prompts, found %s", path, ckpt.format) end
+  if ckpt.format ~= "safetensors" then
+    fail("%s: expected a .safetensors file of text prompts, found %s", path, ckpt.format)
+  end
   local list = read_names(path, ckpt.metadata)
   check_names(path, list)
   local matrix, projection = read_tensors(path, ckpt, #list, model.out)

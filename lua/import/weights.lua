@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The tensors of the model: as they are in the file, or folded (LoRA, when they are read), or resampled to the build's grid.
+-- The tensors of the model: as they are in the file, or folded (LoRA, when they are read), or resampled to the build's
+-- grid.
 
 local deferred = require "import.deferred"
 
@@ -10,14 +11,16 @@ local function bicubic(tensor, grid)
   return tensor:permute { 1, 4, 2, 3 }:resample_bicubic({ grid, grid }):permute { 1, 3, 4, 2 }
 end
 
---- weight + B*A/r with B [rows,r], A [r,columns]; of each product and each sum one rounding. The file's pages of weight are let go.
+--- weight + B*A/r with B [rows,r], A [r,columns]; of each product and each sum one rounding. The file's pages of weight
+-- are let go.
 local function fold(weight, b, a, rank)
   local folded = weight:add(b:matmul(a), 1 / rank)
   weight:forget()
   return folded
 end
 
---- Rows of qkv's B as [count,2r] for the whole of A: q's pair in the first r columns, v's in the last, zeros where nothing is added.
+--- Rows of qkv's B as [count,2r] for the whole of A: q's pair in the first r columns, v's in the last, zeros where
+-- nothing is added.
 local function spread(b, first, count)
   local tensor = require "msagen.tensor"
   local width, rank = b.shape[1] // 2, b.shape[2]
@@ -39,7 +42,8 @@ local function qkv_rows(weight, b, a)
     local rows, part = weight:slice(1, first, count), first // width
     if count == 0 or (first + count - 1) // width ~= part then return fold(rows, spread(b, first, count), a, rank) end
     if part == 1 then return rows end
-    return fold(rows, b:slice(1, part == 0 and first or first - width, count), a:slice(1, part == 0 and 0 or rank, rank), rank)
+    return fold(rows, b:slice(1, part == 0 and first or first - width, count),
+      a:slice(1, part == 0 and 0 or rank, rank), rank)
   end
 end
 
@@ -62,7 +66,8 @@ local function folded(name, weight, entries)
   return deferred.new(weight, (qkv and qkv_rows or linear_rows)(weight, b, a), sources)
 end
 
---- SAM's name -> tensor, for every entry of the network that the build computes with. Names of tensors stay the file's own.
+--- SAM's name -> tensor, for every entry of the network that the build computes with. Names of tensors stay the file's
+-- own.
 -- Folded ones are import.deferred's.
 function weights.make(entries, model)
   local made = {}

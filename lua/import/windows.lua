@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Which blocks are global, the window of the others, and the file's own grid, from the lengths of the relative-position tables.
+-- Which blocks are global, the window of the others, and the file's own grid, from the lengths of the relative-position
+-- tables.
 --
 -- A table is 2n-1 long: n the window in windowed blocks, the grid in global ones. pos_embed tells the grid in most
 -- dialects; where it does not, the tables themselves must, and then the longer kind is the global one unless the
@@ -78,7 +79,8 @@ function windows.find(sizes, known)
     for i = 0, #sizes do
       if sizes[i] ~= seen[1] and sizes[i] ~= seen[2] then
         if #seen == 2 then
-          return nil, { block = i, expected = ("a window or grid of %d or %d, as the blocks before have"):format(seen[1], seen[2]) }
+          return nil, { block = i,
+            expected = ("a window or grid of %d or %d, as the blocks before have"):format(seen[1], seen[2]) }
         end
         seen[#seen + 1] = sizes[i]
       end

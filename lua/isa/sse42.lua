@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- SSE: 4 floats a vector, 16 registers; no fused multiply-add. SSE2 has all of it; SSE4.2 adds the CRC-32C instruction, which the runtime takes.
+--- SSE: 4 floats a vector, 16 registers; no fused multiply-add. SSE2 has all of it; SSE4.2 adds the CRC-32C
+-- instruction, which the runtime takes.
 return {
   width = 4,
   registers = 16,

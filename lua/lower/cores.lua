@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Cores: the loops of a stage that have units are parted among the cores of a build, all of them by one split over their
+--- Cores: the loops of a stage that have units are parted among the cores of a build, all of them by one split over
+-- their
 -- costs, and cores meet where one needs what another has written, or writes what another may still read.
 
 local cores = require "cores"
@@ -57,7 +58,8 @@ local function accesses(kernels, stage)
     if stage.who ~= "units" then return stage.who end
     local rows = view.rows
     if units and type(rows) == "table" and index.has(rows, units.variable) then
-      return ("%s < %d by %d"):format(index.text(index.bind(rows, { [units.variable] = index.variable "unit" })), units.to,
+      return ("%s < %d by %d"):format(index.text(index.bind(rows, { [units.variable] = index.variable "unit" })),
+        units.to,
         units.by)
     end
     return "any"

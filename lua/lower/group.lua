@@ -41,7 +41,8 @@ local function phase_of(one, dependence)
   return "encode"
 end
 
---- The layers of a graph, in order: { label, phase, ops, inputs = values of other layers and of outside, outputs = values that
+--- The layers of a graph, in order: { label, phase, ops, inputs = values of other layers and of outside, outputs =
+-- values that
 -- others take or that are the graph's }.
 function group.list(graph)
   local list, by_label, users, kept, dependence = {}, {}, group.users(graph), {}, group.dependence(graph)

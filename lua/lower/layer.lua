@@ -12,7 +12,8 @@ Layer.__index = Layer
 
 local layer = {}
 
---- @param one a group (lower/group.lua) @param ctx { model, kernels, cores, block_rows, token_rows, token_chunk, buffers
+--- @param one a group (lower/group.lua) @param ctx { model, kernels, cores, block_rows, token_rows, token_chunk,
+-- buffers
 -- = value -> buffer } @param private roles of weights that differ between banks, or nil
 function layer.new(one, ctx, private)
   local seg = segment.new(private)

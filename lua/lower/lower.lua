@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Lowering: a graph's layers become steps. What a layer's operations are decides its nest, the loops that they stand in.
+--- Lowering: a graph's layers become steps. What a layer's operations are decides its nest, the loops that they stand
+-- in.
 
 local buffers = require "lower.buffers"
 local cores = require "lower.cores"
@@ -30,16 +31,21 @@ local NESTS = {
     local op = one:op "conv"
     return op and op.sums == "tap"
   end, lower = neck.neck, pieces = "images" },
-  { name = "heads", kind = function() return "heads" end, fits = function(one) return one:op "concat" end, lower = heads.heads, pieces = true },
+  { name = "heads", kind = function() return "heads" end, fits = function(one) return one:op "concat" end,
+    lower = heads.heads, pieces = true },
   { name = "attention", kind = attention.kind, fits = function(one)
     local op = one:op "attention"
     return op and not op.grid
   end, lower = attention.attention },
-  { name = "select", kind = function() return "dense_prompt" end, fits = function(one) return one:op "select" end, lower = row_nests.select },
-  { name = "masks", kind = function() return "masks" end, fits = function(one) return one:op "conv_transpose" end, lower = row_nests.masks },
-  { name = "counted", kind = function() return "token_mlp" end, fits = function(one) return one.outputs[1].counted and not one:op "attention" end,
+  { name = "select", kind = function() return "dense_prompt" end, fits = function(one) return one:op "select" end,
+    lower = row_nests.select },
+  { name = "masks", kind = function() return "masks" end, fits = function(one) return one:op "conv_transpose" end,
+    lower = row_nests.masks },
+  { name = "counted", kind = function() return "token_mlp" end, fits = function(one) return one.outputs[1].counted
+    and not one:op "attention" end,
     lower = row_nests.counted, pieces = true },
-  { name = "blocks", kind = function() return "encoder_mlp" end, fits = function(one) return not one:op "attention" and not one:op "conv" and not one:op "slice" end,
+  { name = "blocks", kind = function() return "encoder_mlp" end, fits = function(one) return not one:op "attention"
+    and not one:op "conv" and not one:op "slice" end,
     lower = function(layer) return row_nests.blocks(layer, "x += MLP of x's norm, %d tokens.") end, pieces = true },
 }
 
@@ -54,14 +60,16 @@ end
 --- What all layers of a graph share: its groups by label, and the memory between them.
 function lower.context(graph, fields)
   local list, by_label = group.list(graph)
-  fields.order, fields.groups, fields.buffers, fields.macs = list, by_label, buffers.assign(graph, list), graph:macs(fields.click_tokens)
+  fields.order, fields.groups, fields.buffers, fields.macs = list, by_label, buffers.assign(graph, list),
+    graph:macs(fields.click_tokens)
   return fields
 end
 
 -- Whether a layer's weights have to come in pieces: all of them are more than a buffer may hold.
 local function in_pieces(label, nest, ctx)
   if not ctx.limit or nest.pieces == "images" and ctx.model.depth > 1 then return false end
-  local draft = setmetatable({ limit = false, kernels = ctx.draft_kernels, draft = true, pruned = {} }, { __index = ctx })
+  local draft = setmetatable({ limit = false, kernels = ctx.draft_kernels, draft = true, pruned = {} },
+    { __index = ctx })
   return lower.layer(label, draft, nil, nil).segment:floats() > ctx.limit
 end
 
@@ -78,7 +86,8 @@ end
 
 --- Lower a layer. @param private roles that differ between banks, or nil
 -- @param ready { buffer, floats }: where what is the image's alone may be found ready, or nil
--- @return { lowered = the step, segment, shared, own = floats of scratch, buffers = name -> floats, env, ready = { floats,
+-- @return { lowered = the step, segment, shared, own = floats of scratch, buffers = name -> floats, env, ready = {
+-- floats,
 -- macs } of what may be made ready, prepare = the step that makes it }
 function lower.layer(label, ctx, private, ready)
   local one = ctx.groups[label]
@@ -98,7 +107,8 @@ function lower.layer(label, ctx, private, ready)
     end
   end
   name_procs(env, named)
-  return { lowered = step, group = one, segment = layer.segment, shared = step.shared.size, own = step:own(), buffers = used, env = named, ready = found, prepare = extra }
+  return { lowered = step, group = one, segment = layer.segment, shared = step.shared.size, own = step:own(),
+    buffers = used, env = named, ready = found, prepare = extra }
 end
 
 return lower

@@ -123,7 +123,8 @@ local Text = {}
 Text.__index = Text
 
 local function new_text(printer, step)
-  return setmetatable({ printer = printer, cores = printer.loops.cores, loops = printer.loops, step = step, lines = {}, values = {}, tables = {}, table_lines = {} }, Text)
+  return setmetatable({ printer = printer, cores = printer.loops.cores, loops = printer.loops, step = step, lines = {},
+    values = {}, tables = {}, table_lines = {} }, Text)
 end
 
 function Text:put(depth, format, ...)
@@ -347,7 +348,8 @@ end
 
 -- The first lines of a step whose weights come in pieces: the first one, and what is held behind it.
 local function first_pieces(step, failed)
-  local lines = { "    const float *w = msa_stream_next(stream);", "    if (w == NULL) {", "        return " .. failed .. ";",
+  local lines = { "    const float *w = msa_stream_next(stream);", "    if (w == NULL) {",
+    "        return " .. failed .. ";",
     "    }" }
   if step.segment.pieces[1].held then
     table.move({ "    const float *const held = msa_stream_next(stream);", "    if (held == NULL) {",
@@ -367,11 +369,14 @@ function Printer:step(step, arena)
   local parameters, arguments = step_parameters(step, uses, arena)
   local core = self.loops.cores > 1 and not step:alone() and (step.meets and "team" or "core")
   parameters = parameters .. (core == "team" and self.loops.team_parameter or core and self.loops.core_parameter or "")
-  local prototype = wrapped(("%s msa_%s(%s)"):format(step.returns or pieces and "bool" or "void", step.name, parameters))
+  local prototype = wrapped(("%s msa_%s(%s)"):format(step.returns or pieces and "bool" or "void", step.name,
+    parameters))
   local lines = text:opening(uses, arena)
   if pieces then table.move(first_pieces(step, text:failed()), 1, 8, #lines + 1, lines) end
   table.move(text.lines, 1, #text.lines, #lines + 1, lines)
-  if step.segment.own > 0 and not uses.bank then table.insert(lines, 1, "    (void)bank; /* nothing is a bank's own */") end
+  if step.segment.own > 0 and not uses.bank then
+    table.insert(lines, 1, "    (void)bank; /* nothing is a bank's own */")
+  end
   if not (uses.weights or pieces) then table.insert(lines, 1, "    (void)w;") end
   if step.returns or pieces then lines[#lines + 1] = ("    return %s;"):format(step.returns and "MSA_OK" or "true") end
   return ("%s%s\n{\n%s\n}\n"):format(step.before or "", prototype, table.concat(lines, "\n")), prototype, arguments,

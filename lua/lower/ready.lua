@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What the decoder's first layers need of the image alone, made once an encode for all prompts without a mask: the first
--- image tokens, then the image's side of each attention that no token has changed before. Their multiply-adds count as the
+--- What the decoder's first layers need of the image alone, made once an encode for all prompts without a mask: the
+-- first
+-- image tokens, then the image's side of each attention that no token has changed before. Their multiply-adds count as
+-- the
 -- decoder's.
 
 local segment = require "segment"
@@ -27,7 +29,8 @@ function ready.layer(program, model)
   table.insert(uses, 1, dense)
   -- Where weights are fetched, this layer's are fetched at once: copies of all segments, in the blob as well.
   local own = program.streamed and segment.series(segments) or segment.new()
-  return { name = "decoder_prepare", kind = "prepare", phase = "encode", segment = own, scratch = 0, shared = 0, own = 0,
+  return { name = "decoder_prepare", kind = "prepare", phase = "encode", segment = own, scratch = 0, shared = 0,
+    own = 0,
     uses = uses, buffers = buffers, macs = model.depth * macs, ready_macs = macs }
 end
 
@@ -62,7 +65,8 @@ function ready.printer(build, blob, loops)
       lines[#lines + 1] = "    }"
     end
     if banks then table.insert(lines, 1, "    (void)bank; /* where nothing of it is a bank's own */") end
-    local prototype = ("void msa_%s(float *arena, const float *weights%s%s)"):format(L.name, banks and ", size_t bank" or "",
+    local prototype = ("void msa_%s(float *arena, const float *weights%s%s)"):format(L.name, banks and ", size_t bank"
+      or "",
       loops.core_parameter)
     local what = "/* For prompts without a mask. Every core goes through the blocks that are its own in all of them, so none\n"
       .. " * waits for another. */\n"

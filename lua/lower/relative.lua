@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Decomposed relative positions (Li et al. 2022): products of queries with tables of rows and columns, which attention
--- adds to its logits. A table lies reversed, [d, 2 side - 1]: the keys of a query at y are its columns from side - 1 - y on.
+-- adds to its logits. A table lies reversed, [d, 2 side - 1]: the keys of a query at y are its columns from side - 1 -
+-- y on.
 
 local kernels = require "kernels"
 local layers = require "lower.layer"
@@ -46,7 +47,8 @@ end
 --- The products of queries whose first is in row y, `count` rows of `columns` each.
 function Relative:products(body, q, rh, rw, y, count, columns)
   local K, step, ldr = self.layer.K, self.layer.step, rh.storage.stride
-  local by_row = K:gemm { M = columns, N = self.height, K = self.d, lda = self.ldq, ldb = width_of(self.height), bps = 16,
+  local by_row = K:gemm { M = columns, N = self.height, K = self.d, lda = self.ldq, ldb = width_of(self.height),
+    bps = 16,
     ldc = ldr }
   local by_column = K:gemm { M = count, N = self.width, K = self.d, lda = columns * self.ldq,
     ldb = width_of(self.width), bps = 16, ldc = columns * ldr }

@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Operations that give each row of a block from the same row of what they take: a kernel each, on so many rows at a time.
--- An activation is done by the product before it, an addition where one of its terms lies that nobody needs any more, and
--- additions of additions by one kernel. A token of an image may be a block of finer pixels, 2 x 2 a level, its rows then
+--- Operations that give each row of a block from the same row of what they take: a kernel each, on so many rows at a
+-- time.
+-- An activation is done by the product before it, an addition where one of its terms lies that nobody needs any more,
+-- and
+-- additions of additions by one kernel. A token of an image may be a block of finer pixels, 2 x 2 a level, its rows
+-- then
 -- stand token by token.
 
 local group = require "lower.group"
@@ -35,7 +38,9 @@ end
 
 --- Where a value is, for this block. @param level how fine its rows are: 4^level rows a token
 -- @param dies whether its place may be written over once it has been read
-function Rows:place(value, view, level, dies) self.views[value], self.level[value], self.mine[value] = view, level or 0, dies end
+function Rows:place(value, view, level, dies)
+  self.views[value], self.level[value], self.mine[value] = view, level or 0, dies
+end
 
 --- Where a value is to go.
 function Rows:bind(value, view) self.bound[value] = view end

@@ -53,7 +53,9 @@ end
 function steps.argument(name, stride) return view_of(storage("argument", name, { stride = stride })) end
 
 --- A buffer of the arena.
-function steps.buffer(name, floats, stride) return view_of(storage("buffer", name, { floats = floats, stride = stride })) end
+function steps.buffer(name, floats, stride)
+  return view_of(storage("buffer", name, { floats = floats, stride = stride }))
+end
 
 -- ---- scratch ----
 

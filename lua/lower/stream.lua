@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Weights that come in pieces: the loops of a layer turn, so that all its rows meet a piece before the next comes. A
 -- product's weights come by columns, and what follows takes the whole product at full length; two products with only an
--- activation between come by the columns between them, and the second one's sums go on where the group before left them,
+-- activation between come by the columns between them, and the second one's sums go on where the group before left
+-- them,
 -- so that the chain over k is the same. Vectors are held as long as the layer works, and what is made of them is made
 -- again for each piece.
 
@@ -83,7 +84,8 @@ function stream.pair(layer, all, count, stage)
       work:place(one.inputs[1], from:row(t), 0, false)
       work:run()
       local x = work.views[input(up, "x")]
-      body:call(K:gemm { M = count, N = width, K = w1.shape[2], lda = x.storage.stride, ldc = stride(width), init = "bias",
+      body:call(K:gemm { M = count, N = width, K = w1.shape[2], lda = x.storage.stride, ldc = stride(width),
+        init = "bias",
         act = act.f }, x, step:part(r1 .. "_0"), step:part(rb .. "_0"), narrow)
       body:call(K:gemm { M = count, N = C, K = width, lda = stride(width), ldc = stride(C), init = "keep" }, narrow,
         step:part(r2 .. "_0"), y:row(t))

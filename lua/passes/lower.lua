@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Lower: the network's graph becomes layers, each with its step, its segment of the weights, its scratch and its buffers.
+--- Lower: the network's graph becomes layers, each with its step, its segment of the weights, its scratch and its
+-- buffers.
 -- Relies on: prune. Leaves: program.fused, layers in order, { name, kind, phase, number, macs, and what lower.layer
 -- gives }; program.network, the graph; program.click_tokens.
 local lower = require "lower.lower"
@@ -8,11 +9,14 @@ local tokens = require "networks.tokens"
 
 local pass = {}
 
--- Most tokens of a block: 128, or 64 where the widest activations of 128 are more than three times the second-level cache,
+-- Most tokens of a block: 128, or 64 where the widest activations of 128 are more than three times the second-level
+-- cache,
 -- or more than the attention's result, which is what the arena has room for anyway; 32 in small caches.
 local function most_rows(count, cores, dim, hidden, l2)
   for _, rows in ipairs { 128, 64 } do
-    if rows * hidden * 4 <= 3 * l2 and (rows == 64 or cores * rows * (hidden + 2 * dim) <= count * dim) then return rows end
+    if rows * hidden * 4 <= 3 * l2 and (rows == 64 or cores * rows * (hidden + 2 * dim) <= count * dim) then
+      return rows
+    end
   end
   return 32
 end

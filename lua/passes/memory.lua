@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Memory plan: lifetimes -> places in one arena.
 -- Steps are the layers in order, with one more before the decoder, where the tokens are made, and one at the end, where
--- the results are read. The embedding lives from the neck to the end and no decoder step may touch it: one encode serves
--- many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where it costs no memory.
+-- the results are read. The embedding lives from the neck to the end and no decoder step may touch it: one encode
+-- serves
+-- many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where it costs
+-- no memory.
 -- Weights that are fetched have two buffers a phase, and what stays of them one more (lua/stream.lua).
--- Relies on: lower. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, floats, offset, first, last}}, floats, bound };
+-- Relies on: lower. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, floats, offset,
+-- first, last}}, floats, bound };
 -- on each layer `at` (buffer -> offset) and `scratch_at`. All in floats; every place starts on a cache line.
 local ready = require "lower.ready"
 local stream = require "stream"
@@ -115,7 +118,8 @@ local function lives(layers, model, graph)
       local items = streamed[phase].items
       for b = 0, 1 do -- a call's first fetch begins before its first step
         live(stream.name(phase, b), streamed[phase].sizes[b], math.max(items[1].layer.step - 1, 1))
-        live(stream.name(phase, b), streamed[phase].sizes[b], items[#items].layer and items[#items].layer.step or items[#items - 1].layer.step)
+        live(stream.name(phase, b), streamed[phase].sizes[b], items[#items].layer and items[#items].layer.step
+          or items[#items - 1].layer.step)
       end
       for i, item in ipairs(items) do
         if item.buffer == "tables" then live("tables", item.floats, items[i - 1].layer.step)

@@ -13,12 +13,18 @@ local OTHER_VERSION = "%s: expected a folder that this version of msagen built, 
 --- Open a folder that `msagen build` wrote.
 -- @return the folder: its manifest's fields, and `path`
 function folder.open(path)
-  if not sys.isdir(path) then fail("%s: expected a folder that msagen build wrote, found %s", path, sys.exists(path) and "a file" or "nothing") end
+  if not sys.isdir(path) then
+    fail("%s: expected a folder that msagen build wrote, found %s", path, sys.exists(path) and "a file" or "nothing")
+  end
   local file = path .. "/manifest.json"
-  if not sys.exists(file) then fail("%s: expected a folder that msagen build wrote, found no manifest.json in it", path) end
+  if not sys.exists(file) then
+    fail("%s: expected a folder that msagen build wrote, found no manifest.json in it", path)
+  end
   local text = sys.read_file(file)
   local manifest = require("msagen.json").decode(text, file)
-  if type(manifest) ~= "table" or manifest.generator ~= "msagen" then fail("%s: expected a manifest of msagen's, found another file", file) end
+  if type(manifest) ~= "table" or manifest.generator ~= "msagen" then
+    fail("%s: expected a manifest of msagen's, found another file", file)
+  end
   if manifest.unfinished then fail("%s: msagen was stopped while it wrote this folder: build it again", path) end
   require "run.manifest".check(manifest, file)
   if not manifest.runner:find("/", 1, true) then fail(OTHER_VERSION, path) end -- it lay among the product's files once
@@ -26,7 +32,8 @@ function folder.open(path)
     manifest[name] = manifest[name] or {}
   end
   -- Where this CPU has what the board asks for, its programs run here as they are.
-  manifest.native = require("boards").native { hosted = manifest.hosted ~= false, requires = type(manifest.requires) == "table" and manifest.requires or {} }
+  manifest.native = require("boards").native { hosted = manifest.hosted ~= false,
+    requires = type(manifest.requires) == "table" and manifest.requires or {} }
   if type(manifest.emulator) ~= "table" or manifest.native then manifest.emulator = nil end
   manifest.path, manifest.changed = path, require("manifest_seal").broken(text)
   return setmetatable(manifest, folder)
@@ -78,7 +85,8 @@ end
 
 -- Of a compiler's output, the line that says most.
 local function telling_line(output)
-  for _, pattern in ipairs { ": fatal error: ", ":%d+: error: ", "undefined reference", "multiple definition", "overflowed by", "Permission denied", "Read%-only file system",
+  for _, pattern in ipairs { ": fatal error: ", ":%d+: error: ", "undefined reference", "multiple definition",
+    "overflowed by", "Permission denied", "Read%-only file system",
       ": No such file or directory", ": not found", "[Kk]illed", "error", "." } do
     for line in output:gmatch "[^\n]+" do
       if line:find(pattern) then return line end
@@ -91,7 +99,8 @@ end
 local function make(self)
   local terminal = sys.isatty(2)
   if terminal then io.stderr:write("compiling ", self.path, " ...") end
-  local command = { "make", "-C", self.path, "-j", tostring(sys.nproc()), stdin = "/dev/null", stdout = "capture", stderr = "capture",
+  local command = { "make", "-C", self.path, "-j", tostring(sys.nproc()), stdin = "/dev/null", stdout = "capture",
+    stderr = "capture",
     -- A make that msagen itself runs under must not pass on its own variables.
     env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" } }
   -- What a compiler that is killed leaves goes with a folder of ours.
@@ -106,7 +115,9 @@ local function make(self)
   if not ok then error(status, 0) end
   if status == 0 then return end
   local room = out_of_room(output)
-  if room then fail("%s: make: no room on the disk of %s: make room, and run this again: %s", self.path, fuller(self.path), room) end
+  if room then
+    fail("%s: make: no room on the disk of %s: make room, and run this again: %s", self.path, fuller(self.path), room)
+  end
   fail("%s: make: expected the folder to compile, found exit status %d: %s", self.path, status, telling_line(output))
 end
 
@@ -129,7 +140,8 @@ local function verified(self, modified)
   local others = #changed > 1 and (" (and %d more)"):format(#changed - 1) or ""
   local found = hashes[first] and "other bytes" or "no such file"
   if not modified or not hashes[first] then
-    fail("%s%s: expected what msagen wrote, of SHA-256 %s, found %s: build the folder again%s", self:file(first), others, self.files[first], found,
+    fail("%s%s: expected what msagen wrote, of SHA-256 %s, found %s: build the folder again%s", self:file(first),
+      others, self.files[first], found,
       hashes[first] and ", or run it as it is with --modified" or "")
   end
   return hashes, self:file(first) .. others .. CHANGED
@@ -153,7 +165,8 @@ local function current(self, hashes, modified)
   return true
 end
 
--- Keep other runs from compiling the folder at the same time, where its file system has locks. @return what sys.unlock takes, or nil
+-- Keep other runs from compiling the folder at the same time, where its file system has locks. @return what sys.unlock
+-- takes, or nil
 local function locked(self)
   local lock = sys.lock(self.path, false)
   if lock ~= false then return lock end
@@ -168,7 +181,8 @@ end
 local function runnable(self)
   if self.native or type(self.emulator) == "table" then return end
   local lost = type(self.emulator_lost) == "string" and (", which is %s"):format(self.emulator_lost) or ""
-  fail("%s: expected a board with an emulator%s, found %s%s", self.path, self.hosted == false and "" or ", or one of this CPU", tostring(self.board), lost)
+  fail("%s: expected a board with an emulator%s, found %s%s", self.path, self.hosted == false and ""
+    or ", or one of this CPU", tostring(self.board), lost)
 end
 
 --- Call make if something is stale or unknown, and never otherwise. What the folder holds must be what msagen wrote.
@@ -181,7 +195,9 @@ function folder:compile(modified)
   if current(self, hashes, modified) then return end
   local lock = locked(self)
   local ok, message = pcall(function()
-    if sys.read_file(self:file "manifest.json") ~= manifest then fail("%s: built anew while this waited for it: run this again", self.path) end
+    if sys.read_file(self:file "manifest.json") ~= manifest then
+      fail("%s: built anew while this waited for it: run this again", self.path)
+    end
     hashes = verified(self, modified)
     local done, known = current(self, hashes, modified)
     if done then return end
@@ -191,7 +207,9 @@ function folder:compile(modified)
       if sys.exists(self:file(name)) and not sha256.file(self:file(name)) then sys.remove_tree(self:file(name)) end
     end
     make(self)
-    if not sys.exists(self:file(self.runner)) then fail("%s: make: expected it to make %s, found none", self.path, self.runner) end
+    if not sys.exists(self:file(self.runner)) then
+      fail("%s: make: expected it to make %s, found none", self.path, self.runner)
+    end
     for name, hash in pairs((made.hashes(self))) do
       if hash ~= hashes[name] then fail("%s: it changed while it was compiled: run this again", self:file(name)) end
     end
@@ -201,8 +219,10 @@ function folder:compile(modified)
   if not ok then error(message, 0) end
 end
 
-local SIGNALS = { [132] = "this CPU lacks an instruction of the board's", [134] = "it aborted", [135] = "a file that it reads became shorter, or its disk failed",
-  [136] = "a floating-point exception", [137] = "killed", [153] = "a file would become larger than is allowed", [139] = "a memory access outside its own" }
+local SIGNALS = { [132] = "this CPU lacks an instruction of the board's", [134] = "it aborted",
+  [135] = "a file that it reads became shorter, or its disk failed",
+  [136] = "a floating-point exception", [137] = "killed", [153] = "a file would become larger than is allowed",
+    [139] = "a memory access outside its own" }
 
 -- What the runner or its emulator said last, or what says most: no line of progress.
 local function own_words(output)
@@ -228,7 +248,8 @@ local function semihosted(words)
   return table.concat(coded)
 end
 
---- A program's words (itself, arguments) as this machine runs them: under the emulator, whose {program} and {arguments} say where they go, else at its end.
+--- A program's words (itself, arguments) as this machine runs them: under the emulator, whose {program} and {arguments}
+-- say where they go, else at its end.
 function folder:command(words)
   if type(self.emulator) ~= "table" then return words end
   local command, placed = {}, false
@@ -251,7 +272,8 @@ function folder:name_segment(text)
 end
 
 --- Have the runner (under the board's emulator) perform a request.
--- @param request path  @param response path to write  @param renamed function(text) that gives temporary files their names
+-- @param request path  @param response path to write
+-- @param renamed function(text) that gives temporary files their names
 -- @return the response's lines
 function folder:perform(request, response, renamed)
   sys.read_start(self:file(self.weights), 0) -- or the runner would wait for a pipe
@@ -259,8 +281,13 @@ function folder:perform(request, response, renamed)
   command.stdin = "/dev/null"
   command.stdout, command.stderr = "capture", sys.isatty(2) and "show" or "capture"
   local started, status, output = pcall(sys.spawn, command)
-  if not started and self.emulator then fail("%s: expected the emulator of %s, found no %s that can be started", self.path, tostring(self.board), command[1]) end
-  if not started and tostring(type(status) == "table" and status.msagen or status):find "Exec format error" then fail("%s: expected a board with an emulator, or one of this CPU, found %s", self.path, tostring(self.board)) end
+  if not started and self.emulator then
+    fail("%s: expected the emulator of %s, found no %s that can be started", self.path, tostring(self.board),
+      command[1])
+  end
+  if not started and tostring(type(status) == "table" and status.msagen or status):find "Exec format error" then
+    fail("%s: expected a board with an emulator, or one of this CPU, found %s", self.path, tostring(self.board))
+  end
   if not started then error(status, 0) end
   local text = sys.exists(response) and sys.read_file(response) or ""
   local refused = text:match "\nerror ([^\n]*)" or text:match "^error ([^\n]*)"

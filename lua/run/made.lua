@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Whether the files of a generated folder are those that msagen wrote, and its runner what came of them.
--- RUNNER.sums, in the format of sha256sum, lists sources and products as they were when `run` compiled them, or first saw
+-- RUNNER.sums, in the format of sha256sum, lists sources and products as they were when `run` compiled them, or first
+-- saw
 -- what a make by hand had compiled. Every step of the Makefile removes it.
 local fail = require "fail"
 local sha256 = require "msagen.sha256"
@@ -18,7 +19,8 @@ function made.base(name)
   if base ~= "" and not base:find("/", 1, true) and not base:match "^%.+$" then return base end
 end
 
---- Files of a generated folder, in order, those of the test bench's folder among them as FOLDER/NAME. A link of that name
+--- Files of a generated folder, in order, those of the test bench's folder among them as FOLDER/NAME. A link of that
+-- name
 -- is a file like any other.
 function made.list(path)
   local names, within = {}, made.RUNNER_FOLDER
@@ -43,7 +45,9 @@ end
 --- The files of the folder that msagen wrote and whose hashes its manifest has, in order.
 function made.sources(folder)
   local manifest = folder:file "manifest.json"
-  if type(folder.files) ~= "table" or not next(folder.files) then fail("%s: files: expected a SHA-256 for each generated file, found none: build the folder again", manifest) end
+  if type(folder.files) ~= "table" or not next(folder.files) then
+    fail("%s: files: expected a SHA-256 for each generated file, found none: build the folder again", manifest)
+  end
   for name, hash in pairs(folder.files) do
     if type(name) ~= "string" or not made.base(name) or type(hash) ~= "string" or not hash:match "^%x+$" then
       fail("%s: files: expected names and their SHA-256, found %s: build the folder again", manifest, tostring(name))
@@ -52,7 +56,8 @@ function made.sources(folder)
   return sorted(folder.files)
 end
 
---- What make makes of them that is there always: the objects and the runner. Without an operating system the weights are an object, too.
+--- What make makes of them that is there always: the objects and the runner. Without an operating system the weights
+-- are an object, too.
 function made.products(folder)
   local names = {}
   for _, name in ipairs(made.sources(folder)) do
@@ -90,7 +95,8 @@ local function read(folder)
 end
 
 --- Whether the products are what came of the sources.
--- @return "vouched"; "missing", a product is not there and the others are vouched for; "absent", nothing is known of them; or
+-- @return "vouched"; "missing", a product is not there and the others are vouched for; "absent", nothing is known of
+-- them; or
 -- "foreign" and the name of a file that has changed since
 function made.state(folder, hashes)
   local list, missing = read(folder), false

@@ -32,7 +32,8 @@ end)
 local manifest = {}
 
 manifest.fields = {
-  runner = { runner, true }, weights = { file, true }, input_size = { above_0, true }, depth = { above_0, true }, grid = {
+  runner = { runner, true }, weights = { file, true }, input_size = { above_0, true }, depth = { above_0, true },
+    grid = {
     above_0, true }, max_points = { above_0, true },
   arena_bytes = { above_0, true }, weights_bytes = { above_0, true }, macs_encode = { above_0, true }, macs_decode = {
     above_0, true },

@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A profile: the manifest's layers with the times that the runner took of them, held against what the core can do at most.
+--- A profile: the manifest's layers with the times that the runner took of them, held against what the core can do at
+-- most.
 -- docs/profile.md says what each field means.
 local closed = require "closed"
 local fail = require "fail"
 
 local profile = {}
 
-local FIELDS = { { "name", "string" }, { "kind", "string" }, { "phase", "string" }, { "number", "integer" }, { "macs", "integer" }, { "bytes", "integer" } }
+local FIELDS = { { "name", "string" }, { "kind", "string" }, { "phase", "string" }, { "number", "integer" },
+  { "macs", "integer" }, { "bytes", "integer" } }
 
 --- Layers of each phase as the runner counts them; a manifest without what a profile needs is refused.
 function profile.phases(folder)
@@ -20,28 +22,39 @@ function profile.phases(folder)
       end
     end
     local list = phases[layer.phase]
-    if not list then fail("%s: expected phase encode or decode, found %s of layer %d%s", what, layer.phase, i, closed.hint(layer.phase, { "encode", "decode" })) end
-    if layer.number ~= #list then fail("%s: expected layer %d of %s, found number %d: build the folder again", what, #list, layer.phase, layer.number) end
+    if not list then
+      fail("%s: expected phase encode or decode, found %s of layer %d%s", what, layer.phase, i,
+        closed.hint(layer.phase, { "encode", "decode" }))
+    end
+    if layer.number ~= #list then
+      fail("%s: expected layer %d of %s, found number %d: build the folder again", what, #list, layer.phase,
+        layer.number)
+    end
     list[#list + 1] = layer
   end
-  if #phases.encode == 0 or #phases.decode == 0 then fail("%s: expected layers of encode and decode, found %d and %d", what, #phases.encode, #phases.decode) end
+  if #phases.encode == 0 or #phases.decode == 0 then
+    fail("%s: expected layers of encode and decode, found %d and %d", what, #phases.encode, #phases.decode)
+  end
   return phases
 end
 
---- The nominal clock of the board's core in kHz, by which its cycles are shown as milliseconds; 0 where its file does not say.
+--- The nominal clock of the board's core in kHz, by which its cycles are shown as milliseconds; 0 where its file does
+-- not say.
 function profile.khz(folder)
   local hz = folder.clock
   return type(hz) == "number" and hz >= 1000 and hz < 4e12 and math.tointeger(hz // 1000) or 0
 end
 
---- What the runner's lines say: { encode_ms, decode_ms, fma_gmacs, read_gbytes, clock, encode = {{ms, least}..., whole = ms}, decode }.
+--- What the runner's lines say: { encode_ms, decode_ms, fma_gmacs, read_gbytes, clock, encode = {{ms, least}..., whole
+-- = ms}, decode }.
 function profile.measured(lines)
   local m = { encode = {}, decode = {} }
   for _, line in ipairs(lines) do
     local phase, i, ms, least = line:match "^layer (%a+) (%d+) (%S+) (%S+)$"
     local all, whole = line:match "^whole (%a+) (%S+) %S+$"
     local name, value = line:match "^([%a_]+) ([%d.]+)$"
-    if phase and type(m[phase]) == "table" then m[phase][math.tointeger(i) + 1] = { ms = tonumber(ms), least = tonumber(least) }
+    if phase and type(m[phase]) == "table" then m[phase][math.tointeger(i) + 1] = { ms = tonumber(ms),
+      least = tonumber(least) }
     elseif all and type(m[all]) == "table" then m[all].whole = tonumber(whole)
     elseif name and type(m[name]) ~= "table" then m[name] = tonumber(value)
     else m.clock = line:match "^clock (%a+)$" or m.clock
@@ -50,7 +63,8 @@ function profile.measured(lines)
   return m
 end
 
--- Rates and the bound of so many milliseconds. `peak` is that of all cores: all, 10^9 multiply-adds, and read, 10^9 bytes a second.
+-- Rates and the bound of so many milliseconds. `peak` is that of all cores: all, 10^9 multiply-adds, and read, 10^9
+-- bytes a second.
 local function rate(row, peak)
   row.gmacs_per_s = row.ms > 0 and row.macs / row.ms / 1e6 or 0.0
   row.percent_of_peak = 100 * row.gmacs_per_s / peak.all
@@ -94,19 +108,25 @@ function profile.make(folder, m, facts)
     fail("%s: %s: expected peaks of this core, found none", folder.path, folder.runner)
   end
   for _, phase in ipairs { "encode", "decode" } do
-    if not m[phase].whole or type(m[phase .. "_ms"]) ~= "number" then fail("%s: %s: expected the time of %s, found none", folder.path, folder.runner, phase) end
+    if not m[phase].whole or type(m[phase .. "_ms"]) ~= "number" then
+      fail("%s: %s: expected the time of %s, found none", folder.path, folder.runner, phase)
+    end
   end
   local peak = { all = m.fma_gmacs * cores, read = m.read_gbytes }
   local json, phases = require "msagen.json", profile.phases(folder)
-  local p = { format = "msagen-profile-1", generator = "msagen", version = msagen.version, board = folder.board, model_hash = folder.model_hash, input_size = folder.input_size,
-    depth = folder.depth, cores = cores, emulated = type(folder.emulator) == "table", repetitions = facts.repetitions, image = facts.image and "given" or "synthetic", clock = m.clock, peak = { fma_gmacs_per_s = m.fma_gmacs, read_gbytes_per_s = m.read_gbytes },
+  local p = { format = "msagen-profile-1", generator = "msagen", version = msagen.version, board = folder.board,
+    model_hash = folder.model_hash, input_size = folder.input_size,
+    depth = folder.depth, cores = cores, emulated = type(folder.emulator) == "table", repetitions = facts.repetitions,
+      image = facts.image and "given" or "synthetic", clock = m.clock,
+      peak = { fma_gmacs_per_s = m.fma_gmacs, read_gbytes_per_s = m.read_gbytes },
     layers = json.array {}, kinds = json.array {} }
   for _, phase in ipairs { "encode", "decode" } do
     local rows, kinds = {}, {}
     for i, layer in ipairs(phases[phase]) do
       local taken = m[phase][i]
       if not taken then fail("%s: %s: expected the time of %s, found none", folder.path, folder.runner, layer.name) end
-      local row = bounds({ name = layer.name, kind = layer.kind, phase = phase, number = layer.number, ms = taken.ms, least_ms = taken.least, macs = layer.macs, bytes = layer.bytes }, peak)
+      local row = bounds({ name = layer.name, kind = layer.kind, phase = phase, number = layer.number, ms = taken.ms,
+        least_ms = taken.least, macs = layer.macs, bytes = layer.bytes }, peak)
       rows[i], p.layers[#p.layers + 1] = row, row
       local kind = kinds[layer.kind]
       if not kind then
@@ -116,7 +136,8 @@ function profile.make(folder, m, facts)
       kind[#kind + 1] = row
     end
     for _, list in ipairs(kinds) do p.kinds[#p.kinds + 1] = sum(list, { kind = list[1].kind, phase = phase }, peak) end
-    p[phase] = sum(rows, { whole_ms = m[phase].whole, wall_ms = m[phase .. "_ms"] / (phase == "decode" and folder.depth or 1) }, peak)
+    p[phase] = sum(rows, { whole_ms = m[phase].whole, wall_ms = m[phase .. "_ms"] / (phase == "decode" and folder.depth
+      or 1) }, peak)
   end
   if m.clock == "cycles" then
     local khz = profile.khz(folder)
@@ -136,11 +157,19 @@ function profile.text(p)
   local head = ("%%-%ds %%9s %%9s %%8s %%7s %%8s  %%-7s %%9s %%6s"):format(width)
   local line = ("%%-%ds %%9.3f %%9.2f %%8.2f %%7.1f %%8.2f  %%-7s %%9.3f %%6.2f"):format(width)
   if p.clock_hz then head, line = head .. " %13s %9s", line .. " %13d %9.4f" end
-  local function row(name, r) put(line, name, r.ms, r.macs / 1e6, r.gmacs_per_s, r.percent_of_peak, r.bytes / 1e6, r.bound, r.bound_ms, r.times_bound, r.cycles, r.macs_per_cycle) end
-  local function title(name) put(head, name, "ms", "10^6 MAC", "GMAC/s", "% peak", "MB", "bound", "bound ms", "times", "cycles", "MAC/cycle") end
-  put("peak %.1f GMAC/s%s, memory read at %.1f GB/s; medians of %d by %s%s%s", p.peak.fma_gmacs_per_s, p.cores > 1 and (", of all %d cores %.1f"):format(p.cores, p.cores * p.peak.fma_gmacs_per_s) or "",
+  local function row(name, r)
+    put(line, name, r.ms, r.macs / 1e6, r.gmacs_per_s, r.percent_of_peak, r.bytes / 1e6, r.bound, r.bound_ms,
+      r.times_bound, r.cycles, r.macs_per_cycle)
+  end
+  local function title(name)
+    put(head, name, "ms", "10^6 MAC", "GMAC/s", "% peak", "MB", "bound", "bound ms", "times", "cycles", "MAC/cycle")
+  end
+  put("peak %.1f GMAC/s%s, memory read at %.1f GB/s; medians of %d by %s%s%s", p.peak.fma_gmacs_per_s, p.cores > 1
+    and (", of all %d cores %.1f"):format(p.cores, p.cores * p.peak.fma_gmacs_per_s) or "",
     p.peak.read_gbytes_per_s, p.repetitions,
-    p.clock == "cpu" and "processor time" or p.clock_hz and ("cycles at a nominal %.4g MHz"):format(p.clock_hz / 1e6) or "the time of day", p.depth > 1 and ("; decode: one of %d slices"):format(p.depth) or "", p.emulated and "; emulated: times are not the board's" or "")
+    p.clock == "cpu" and "processor time" or p.clock_hz and ("cycles at a nominal %.4g MHz"):format(p.clock_hz / 1e6)
+      or "the time of day", p.depth > 1 and ("; decode: one of %d slices"):format(p.depth) or "", p.emulated
+      and "; emulated: times are not the board's" or "")
   for _, phase in ipairs { "encode", "decode" } do
     local total = p[phase]
     put ""
@@ -154,7 +183,8 @@ function profile.text(p)
       if r.phase == phase then row(kind_name(r), r) end
     end
     row("all layers", total)
-    put("whole %s %.3f ms%s", phase, total.whole_ms, p.clock ~= "wall" and (", %.3f by the time of day"):format(total.wall_ms) or "")
+    put("whole %s %.3f ms%s", phase, total.whole_ms, p.clock ~= "wall"
+      and (", %.3f by the time of day"):format(total.wall_ms) or "")
   end
   return table.concat(out, "\n")
 end

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Prompts: from options and JSON files, checked against image and model, packed for the runner.
--- A prompt is { what = name for messages, slices = 1 or those of the volume, points = {{x, y}...} a slice, labels = {...} a slice,
--- box = {x0, y0, x1, y1} a slice, mask = {path, tensor}, text = name, text_index = its place from 0, multimask = boolean }; points, box, mask and text may be missing.
+-- A prompt is { what = name for messages, slices = 1 or those of the volume, points = {{x, y}...} a slice, labels =
+-- {...} a slice,
+-- box = {x0, y0, x1, y1} a slice, mask = {path, tensor}, text = name, text_index = its place from 0, multimask =
+-- boolean }; points, box, mask and text may be missing.
 local fail = require "fail"
 local json = require "msagen.json"
 
@@ -47,7 +49,9 @@ local KNOWN = { points = true, labels = true, box = true, mask = true, text = tr
 
 -- One object of a prompt file.
 local function from_object(object, what, slices)
-  if type(object) ~= "table" or json.is_array(object) then fail("%s: expected an object, found %s", what, shown(object)) end
+  if type(object) ~= "table" or json.is_array(object) then
+    fail("%s: expected an object, found %s", what, shown(object))
+  end
   local keys = {}
   for key in pairs(object) do keys[#keys + 1] = key end
   table.sort(keys)
@@ -59,17 +63,24 @@ local function from_object(object, what, slices)
     if object[key] == json.null then object[key] = nil end
   end
   local prompt = { what = what, multimask = object.multimask }
-  if prompt.multimask ~= nil and type(prompt.multimask) ~= "boolean" then fail("%s: multimask: expected true or false, found %s", what, shown(prompt.multimask)) end
+  if prompt.multimask ~= nil and type(prompt.multimask) ~= "boolean" then
+    fail("%s: multimask: expected true or false, found %s", what, shown(prompt.multimask))
+  end
   if object.points then
     local here = what .. ": points"
     prompt.points = by_slice(object.points, 2, slices, here, "[n,2]")
     if not object.labels then fail("%s: labels: expected one for each point, found none", what) end
     prompt.labels = by_slice(object.labels, 1, slices, what .. ": labels", "[n]")
     for _, points in ipairs(prompt.points) do
-      if not is_array(points) or #points == 0 or #points ~= #prompt.points[1] then fail("%s: expected as many points in each slice, found %s", here, shown(points)) end
+      if not is_array(points) or #points == 0 or #points ~= #prompt.points[1] then
+        fail("%s: expected as many points in each slice, found %s", here, shown(points))
+      end
       for i, point in ipairs(points) do numbers(point, 2, ("%s: point %d"):format(here, i), "x and y") end
     end
-    for _, labels in ipairs(prompt.labels) do numbers(labels, #prompt.points[1], what .. ": labels", ("%d numbers, one for each point"):format(#prompt.points[1])) end
+    for _, labels in ipairs(prompt.labels) do
+      numbers(labels, #prompt.points[1], what .. ": labels",
+        ("%d numbers, one for each point"):format(#prompt.points[1]))
+    end
   elseif object.labels then
     fail("%s: points: expected one for each label, found none", what)
   end
@@ -78,11 +89,15 @@ local function from_object(object, what, slices)
     for _, box in ipairs(prompt.box) do numbers(box, 4, what .. ": box", "x0, y0, x1, y1") end
   end
   if object.mask ~= nil then
-    if type(object.mask) ~= "string" then fail("%s: mask: expected the path of an NPY file, found %s", what, shown(object.mask)) end
+    if type(object.mask) ~= "string" then
+      fail("%s: mask: expected the path of an NPY file, found %s", what, shown(object.mask))
+    end
     prompt.mask = { path = object.mask }
   end
   if object.text ~= nil then
-    if type(object.text) ~= "string" then fail("%s: text: expected the name of a text prompt, found %s", what, shown(object.text)) end
+    if type(object.text) ~= "string" then
+      fail("%s: text: expected the name of a text prompt, found %s", what, shown(object.text))
+    end
     prompt.text = object.text
   end
   return prompt
@@ -124,7 +139,8 @@ end
 local function load_mask(mask, what, slices, model)
   local side = 4 * model.grid
   if not require("run.inputs").is_npy(mask.path) then
-    fail("%s: expected an NPY file of float32 logits [%d,%d], as --out writes them, found another format", what or "--mask-in " .. mask.path, side, side)
+    fail("%s: expected an NPY file of float32 logits [%d,%d], as --out writes them, found another format", what
+      or "--mask-in " .. mask.path, side, side)
   end
   local t = require("msagen.npy").read(mask.path)
   local shape, dtype = t.shape, t.dtype
@@ -132,7 +148,8 @@ local function load_mask(mask, what, slices, model)
   for i = 1, #shape - 2 do ahead = ahead * shape[i] end
   local fits = #shape >= 2 and #shape <= 4 and shape[#shape] == side and shape[#shape - 1] == side
   if not fits or ahead ~= 1 and ahead ~= slices or not dtype:match "^b?f%d" then
-    fail("%s: expected float32 logits [%d,%d]%s, found %s [%s]", what or mask.path, side, side, slices > 1 and (" or one a slice, [%d,%d,%d]"):format(slices, side, side) or "",
+    fail("%s: expected float32 logits [%d,%d]%s, found %s [%s]", what or mask.path, side, side, slices > 1
+      and (" or one a slice, [%d,%d,%d]"):format(slices, side, side) or "",
       dtype, table.concat(shape, ","))
   end
   local floats = t:reshape { ahead * side * side }:scale(1) -- any width to float32
@@ -156,32 +173,46 @@ end
 --- Check a prompt for an image of width x height, so many slices, and a model; load its mask; set its slices.
 -- @param turned what to say of the image where coordinates lie outside, or nil
 function prompts.check(prompt, width, height, volume, model, turned)
-  local function name(option) return prompt.what and ("%s: %s"):format(prompt.what, option:gsub("^%-%-", "")) or option end
+  local function name(option)
+    return prompt.what and ("%s: %s"):format(prompt.what, option:gsub("^%-%-", "")) or option
+  end
   local slices = 1
   for _, field in ipairs { "points", "labels", "box" } do
     if prompt[field] then slices = math.max(slices, #prompt[field]) end
   end
   for s, points in ipairs(prompt.points or {}) do
-    if #points > model.max_points then fail("%s: expected at most %d points, found %d", name "points", model.max_points, #points) end
+    if #points > model.max_points then
+      fail("%s: expected at most %d points, found %d", name "points", model.max_points, #points)
+    end
     for i, point in ipairs(points) do
       if not within(point[1], width) or not within(point[2], height) then
-        fail("%s %s: expected a point of the image, x 0 to %d, y 0 to %d%s, found one outside", name(prompt.what and "point" or "--point"), coordinates(point), width, height, turned or "")
+        fail("%s %s: expected a point of the image, x 0 to %d, y 0 to %d%s, found one outside",
+          name(prompt.what and "point" or "--point"), coordinates(point), width, height, turned or "")
       end
       local labels = prompt.labels[#prompt.labels == 1 and 1 or s]
       local label = labels[i]
-      if label ~= 1 and label ~= 0 and label ~= -1 then fail("%s %s: expected label 1, 0 or -1, found %s", name(prompt.what and "point" or "--point"), coordinates(point), shown(label)) end
+      if label ~= 1 and label ~= 0 and label ~= -1 then
+        fail("%s %s: expected label 1, 0 or -1, found %s", name(prompt.what and "point" or "--point"),
+          coordinates(point), shown(label))
+      end
     end
   end
   for _, box in ipairs(prompt.box or {}) do
     local here = ("%s %s"):format(name "--box", coordinates(box))
     for i = 1, 4 do
       local limit = i % 2 == 1 and width or height
-      if not within(box[i], limit) then fail("%s: expected corners in the image, x 0 to %d, y 0 to %d%s, found %s", here, width, height, turned or "", shown(box[i])) end
+      if not within(box[i], limit) then
+        fail("%s: expected corners in the image, x 0 to %d, y 0 to %d%s, found %s", here, width, height, turned or "",
+          shown(box[i]))
+      end
     end
-    if box[3] < box[1] or box[4] < box[2] then fail("%s: expected the upper left corner first, found the corners swapped", here) end
+    if box[3] < box[1] or box[4] < box[2] then
+      fail("%s: expected the upper left corner first, found the corners swapped", here)
+    end
   end
   if prompt.mask then
-    prompt.mask.tensor, prompt.mask.slices = load_mask(prompt.mask, prompt.what and ("%s: mask %s"):format(prompt.what, prompt.mask.path), volume, model)
+    prompt.mask.tensor, prompt.mask.slices = load_mask(prompt.mask, prompt.what
+      and ("%s: mask %s"):format(prompt.what, prompt.mask.path), volume, model)
     slices = math.max(slices, prompt.mask.slices)
   end
   if prompt.text then prompt.text_index = prompts.named(prompt.text, model.texts, name "--text", "--text-prompts") end
@@ -199,7 +230,8 @@ prompts.FEEDBACK = 16 -- of --refine alone
 
 --- What the runner is told of a prompt beside its places.
 function prompts.flags(prompt)
-  return (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0) | (prompt.text and TEXT or 0)
+  return (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0) | (prompt.text
+    and TEXT or 0)
 end
 
 --- The rest of the runner's PROMPT command, for `depth` slices after the first `first` of the volume.
@@ -221,7 +253,8 @@ function prompts.pack(prompt, first, depth)
   if prompt.mask then
     local mask = prompt.mask
     local side2 = mask.tensor:numel() // mask.slices
-    out[#out + 1] = mask.slices == 1 and mask.tensor:tobytes():rep(slices) or mask.tensor:slice(1, first * side2, slices * side2):tobytes()
+    out[#out + 1] = mask.slices == 1 and mask.tensor:tobytes():rep(slices)
+      or mask.tensor:slice(1, first * side2, slices * side2):tobytes()
   end
   return table.concat(out)
 end

@@ -6,7 +6,8 @@ local options = require "verbs.device_options"
 local verb = {}
 
 function verb.setup(command)
-  command:argument("checkpoint", "A .pth or .safetensors file; of several, what they share is shown too."):argname("CHECKPOINT"):args "+"
+  command:argument("checkpoint",
+    "A .pth or .safetensors file; of several, what they share is shown too."):argname("CHECKPOINT"):args "+"
   command:option("--base", "The backbone of adapter-only files."):argname "FILE"
   options.of_tensors(command)
   command:flag("--json", "For machines: one JSON object.")

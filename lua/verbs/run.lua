@@ -51,7 +51,8 @@ local function usage(format, ...)
   return 2
 end
 
--- A volume of N slices as pieces of D: { first =, keep = }. Results are of the last piece wherever it reaches, so one before keeps less.
+-- A volume of N slices as pieces of D: { first =, keep = }. Results are of the last piece wherever it reaches, so one
+-- before keeps less.
 local function pieces_of(slices, depth)
   local pieces = {}
   for first = 0, slices - depth, depth do pieces[#pieces + 1] = { first = first, keep = depth } end

@@ -13,7 +13,8 @@ local function say(...) io.stdout:write(string.format(...), "\n") end
 
 local function show(report)
   say("%s, %s %s, %s", report.board, report.compiler, report.version, report.cflags)
-  for _, line in ipairs { { ".text", "text" }, { ".rodata", "rodata" }, { ".data", "data" }, { ".bss", "bss" }, { "unwind", "unwind", "tables for debuggers and exceptions, which a product may drop" },
+  for _, line in ipairs { { ".text", "text" }, { ".rodata", "rodata" }, { ".data", "data" }, { ".bss", "bss" },
+    { "unwind", "unwind", "tables for debuggers and exceptions, which a product may drop" },
       { "weights", "weights" }, { "arena", "arena" }, { "session", "session", "sizeof(msa_session)" } } do
     say("  %-22s %11d%s", line[1], report[line[2]], line[3] and "   " .. line[3] or "")
   end

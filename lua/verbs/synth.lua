@@ -11,12 +11,15 @@ end
 
 function verb.setup(command)
   local synth = require "synth"
-  command:option("--arch", "Encoder: " .. table.concat(synth.architecture_names, ", ") .. "."):choices(synth.architecture_names):count(1)
+  command:option("--arch", "Encoder: " .. table.concat(synth.architecture_names, ", ")
+    .. "."):choices(synth.architecture_names):count(1)
   command:option("--resolution", "Pixels a side; a multiple of 16."):argname "PX":default "1024":convert(integer)
-  command:option("--dialect", "Names and tensors of this dialect's files."):argname "NAME":choices(synth.dialect_names):default "sam"
+  command:option("--dialect",
+    "Names and tensors of this dialect's files."):argname "NAME":choices(synth.dialect_names):default "sam"
   command:option("--seed", "Any integer; the same gives the same file."):argname "N":convert(integer):count(1)
   command:option("-o --output", "The file to write."):argname "FILE.safetensors":count(1)
-  command:option("--image-out", "Also write the test image that goes with the seed, uint8 [PX,PX,3]."):argname "FILE.npy"
+  command:option("--image-out",
+    "Also write the test image that goes with the seed, uint8 [PX,PX,3]."):argname "FILE.npy"
 end
 
 function verb.run(args)

@@ -2,13 +2,16 @@
 /* msa_run.c - test bench of a generated model, no part of the product: performs a request file's commands, writes NPY files.
  *
  * msa_run REQUEST RESPONSE WEIGHTS. Without an operating system the weights are those linked, and no file is read.
- * REQUEST, little-endian: the 8 bytes "MSARUN5\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a multiple of 4.
+ * REQUEST, little-endian: the 8 bytes "MSARUN5\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a
+ * multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
- * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth and mask the
+ * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth
+ * and mask the
  * pixels in both and those of the one and of the other added up; `kept K`, the number of the click
  * whose result the prompt has; `encode_ms X`, `decode_ms X`; `layer encode|decode I X LEAST` and
- * `whole encode|decode X LEAST` in milliseconds, those of a decode a slice; `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second;
+ * `whole encode|decode X LEAST` in milliseconds, those of a decode a slice; `clock cpu|wall|cycles`; `fma_gmacs X`,
+ * `read_gbytes X`, 10^9 a second;
  * at a failure `error TEXT`. */
 #include "msa_run.h"
 
@@ -24,13 +27,16 @@
 #endif
 
 enum command {
-    IMAGE = 1,     /* u32 width, height, slices; u64 offset of the pixels; path. At least D slices, or 1: the same for all */
+    /* u32 width, height, slices; u64 offset of the pixels; path. At least D slices, or 1: the same for all */
+    IMAGE = 1,
     SYNTHETIC = 2, /* nothing: an image of the model's size, made here */
     EMBEDDING = 3, /* path: float32 [N,E,g,g] */
-    PROMPT = 4,    /* u32 flags, slices, points, text; f32 points; i8 labels, zeros to a multiple of 4; f32 box; f32 mask */
+    /* u32 flags, slices, points, text; f32 points; i8 labels, zeros to a multiple of 4; f32 box; f32 mask */
+    PROMPT = 4,
     LOGITS = 5,    /* path: float32 [N,M,4g,4g] of the latest prompt */
     IOU = 6,       /* path: float32 [N,M] */
-    MASK = 7,      /* path: uint8 [N,H,W], 0 or 255: where the logits of the mask of highest IoU, enlarged, are positive */
+    /* path: uint8 [N,H,W], 0 or 255: where the logits of the mask of highest IoU, enlarged, are positive */
+    MASK = 7,
     UPSAMPLED = 8, /* path: float32 [N,M,H,W] */
     RESIZED = 9,   /* path: uint8 [N,S,S,3] */
     BENCH = 10,    /* u32 repetitions */
@@ -39,7 +45,8 @@ enum command {
     PIECE = 13,    /* u32 first, keep: go on with the D slices from `first`; from here on files get the first `keep` of them, which
                       follow those of the pieces before */
     REFINE = 14,   /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path: PROMPTs of clicks where the
-                      mask and the truth differ, with FEEDBACK each with the logits before; counts as one prompt, whose result is that
+                      mask and the truth differ, with FEEDBACK each with the logits before; counts as one prompt,
+                          whose result is that
                       of the click with the largest Dice. One slice only */
     BANK = 15,     /* u32 bank: from here on that one */
     PROFILE = 16   /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's nominal kHz or 0: BENCH, and the
@@ -71,7 +78,8 @@ int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
     if (msa_run.progress && phase == MSA_PHASE_ENCODE) {
         fputc('\r', stderr);
         if (msa_run.slices > D) {
-            fprintf(stderr, "slice %lu of %lu, ", (unsigned long)msa_run.first_slice + 1, (unsigned long)msa_run.slices);
+            fprintf(stderr, "slice %lu of %lu, ", (unsigned long)msa_run.first_slice + 1,
+                (unsigned long)msa_run.slices);
         }
         fprintf(stderr, "%lu", (unsigned long)layer + 1);
         if (msa_run.layers > 0) {
@@ -233,7 +241,8 @@ static int do_piece(const unsigned char *p, size_t bytes)
     }
     memcpy(range, p, sizeof range);
     if (range[0] > msa_run.slices - D || range[1] < 1 || range[1] > D) {
-        return msa_run_fail("request: %lu slices from %lu of %lu", (unsigned long)range[1], (unsigned long)range[0], (unsigned long)msa_run.slices);
+        return msa_run_fail("request: %lu slices from %lu of %lu", (unsigned long)range[1], (unsigned long)range[0],
+            (unsigned long)msa_run.slices);
     }
     msa_run.first_slice = range[0];
     msa_run.kept = range[1];
@@ -291,10 +300,12 @@ const float *msa_run_logits_of(uint32_t slice, uint32_t m)
 
 int msa_run_report_prompt(void)
 {
-    fprintf(msa_run.response, "prompt %lu masks %lu\n", (unsigned long)msa_run.prompts, (unsigned long)msa_run.mask.masks);
+    fprintf(msa_run.response, "prompt %lu masks %lu\n", (unsigned long)msa_run.prompts,
+        (unsigned long)msa_run.mask.masks);
     for (uint32_t slice = 0; slice < msa_run.kept; ++slice) {
         const uint32_t best = msa_run_best_mask(slice);
-        fprintf(msa_run.response, "best %lu %.9g\n", (unsigned long)best, (double)msa_run.iou[(size_t)slice * msa_run.mask.masks + best]);
+        fprintf(msa_run.response, "best %lu %.9g\n", (unsigned long)best,
+            (double)msa_run.iou[(size_t)slice * msa_run.mask.masks + best]);
     }
     ++msa_run.prompts;
     return 0;
@@ -430,7 +441,8 @@ static int run(const char *request_path, const char *weights_path)
     const unsigned char *weights;
     size_t request_bytes, weights_bytes;
     const unsigned char *const request =
-        msa_run_open_weights(weights_path, &weights, &weights_bytes) == 0 ? msa_run_load(request_path, &request_bytes) : NULL;
+        msa_run_open_weights(weights_path, &weights, &weights_bytes) == 0 ? msa_run_load(request_path, &request_bytes)
+            : NULL;
     if (request == NULL) {
         return -1;
     }
@@ -446,7 +458,8 @@ static int run(const char *request_path, const char *weights_path)
     if (status != MSA_OK) {
         return msa_run_refuse_weights(status);
     }
-    /* Once a run, on the bytes that it uses. It also brings in every page: page faults are not to count as time of the layers that come first. */
+    /* Once a run, on the bytes that it uses. It also brings in every page: page faults are not to count as time of the
+     * layers that come first. */
     if (msa_run_check_weights() != 0) {
         return -1;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_run_fetch.c - the hooks of a build with streamed weights over the weights' file, or the weights that are linked. A product's own
- * start a transfer in the first and await its end in the second; here the system is told what will be read, and reads it ahead. */
+ * start a transfer in the first and await its end in the second; here the system is told what will be read, and reads
+ * it ahead. */
 #include "msa_run.h"
 
 #include <string.h>
@@ -42,7 +43,8 @@ static int start(void)
 static int finish(void)
 {
     for (size_t at = 0; at < asked.bytes;) {
-        const ssize_t n = pread(msa_run_weights_file(), (unsigned char *)asked.to + at, asked.bytes - at, (off_t)(asked.offset + at));
+        const ssize_t n = pread(msa_run_weights_file(), (unsigned char *)asked.to + at, asked.bytes - at,
+            (off_t)(asked.offset + at));
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -76,7 +78,8 @@ static int start(void)
 
 static int finish(void)
 {
-    return fseek(file, (long)asked.offset, SEEK_SET) == 0 && fread(asked.to, 1, asked.bytes, file) == asked.bytes ? 0 : -1;
+    return fseek(file, (long)asked.offset, SEEK_SET) == 0 && fread(asked.to, 1, asked.bytes, file) == asked.bytes ? 0
+        : -1;
 }
 
 #endif

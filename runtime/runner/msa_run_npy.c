@@ -102,7 +102,8 @@ int msa_run_enlarged(const char *path, bool bytes)
         const uint32_t end = bytes ? first + 1u : msa_run.mask.masks;
         for (uint32_t m = first; m < end; ++m) {
             msa_upsampler enlarge;
-            msa_upsample_init(&enlarge, msa_run_logits_of(slice, m), SIDE, SQUARE, msa_run.image.width, msa_run.image.height, rows);
+            msa_upsample_init(&enlarge, msa_run_logits_of(slice, m), SIDE, SQUARE, msa_run.image.width,
+                msa_run.image.height, rows);
             for (uint32_t y = 0; y < msa_run.image.height && ferror(file) == 0; ++y) {
                 msa_upsample_row(&enlarge, y, row);
                 if (!bytes) {

@@ -27,8 +27,10 @@ static void chains(size_t steps)
     const msa_vec half = msa_splat(seen);
     const msa_vec one = msa_vadd(half, half);
     /* Each reads it anew: chains that a compiler knew to be equal would be one. */
-    msa_vec a = msa_splat(seen), b = msa_splat(seen), c = msa_splat(seen), d = msa_splat(seen), e = msa_splat(seen), f = msa_splat(seen);
-    msa_vec g = msa_splat(seen), h = msa_splat(seen), i = msa_splat(seen), j = msa_splat(seen), k = msa_splat(seen), l = msa_splat(seen);
+    msa_vec a = msa_splat(seen), b = msa_splat(seen), c = msa_splat(seen), d = msa_splat(seen), e = msa_splat(seen),
+        f = msa_splat(seen);
+    msa_vec g = msa_splat(seen), h = msa_splat(seen), i = msa_splat(seen), j = msa_splat(seen), k = msa_splat(seen),
+        l = msa_splat(seen);
     for (size_t step = 0; step < steps; ++step) {
         a = msa_vfma(a, half, one);
         b = msa_vfma(b, half, one);
@@ -43,7 +45,8 @@ static void chains(size_t steps)
         k = msa_vfma(k, half, one);
         l = msa_vfma(l, half, one);
     }
-    see(msa_vadd(msa_vadd(msa_vadd(a, b), msa_vadd(c, d)), msa_vadd(msa_vadd(msa_vadd(e, f), msa_vadd(g, h)), msa_vadd(msa_vadd(i, j), msa_vadd(k, l)))));
+    see(msa_vadd(msa_vadd(msa_vadd(a, b), msa_vadd(c, d)),
+        msa_vadd(msa_vadd(msa_vadd(e, f), msa_vadd(g, h)), msa_vadd(msa_vadd(i, j), msa_vadd(k, l)))));
 }
 
 double msa_run_fma_gmacs(void)

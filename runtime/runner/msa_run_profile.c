@@ -91,7 +91,8 @@ void msa_run_layer_ends(msa_phase phase, uint32_t layer)
         return;
     }
     if (phase == watched->phase && layer < watched->layers) {
-        watched->row[layer] += msa_run_clock_ms() - watched->since; /* a volume's decoder comes back to it in each slice */
+        /* a volume's decoder comes back to it in each slice */
+        watched->row[layer] += msa_run_clock_ms() - watched->since;
     } else {
         watched->lost = true;
     }
@@ -159,7 +160,8 @@ static void report_watch(const struct watch *watch, uint32_t count, double slice
             column[i] = watch->ms[(size_t)i * watch->layers + layer] / slices;
         }
         const double middle = msa_run_median(column, count);
-        fprintf(msa_run.response, "layer %s %lu %.6f %.6f\n", phase_names[watch->phase], (unsigned long)layer, middle, column[0]);
+        fprintf(msa_run.response, "layer %s %lu %.6f %.6f\n", phase_names[watch->phase], (unsigned long)layer, middle,
+            column[0]);
     }
     const double middle = msa_run_median(watch->whole_ms, count) / slices;
     fprintf(msa_run.response, "whole %s %.6f %.6f\n", phase_names[watch->phase], middle, watch->whole_ms[0] / slices);
@@ -200,7 +202,8 @@ int msa_run_profile(const unsigned char *p, size_t bytes)
     size_t area_bytes;
     double *const column = msa_run_allocate(sizeof(double) * count);
     const void *const area = sweep_area(&area_bytes);
-    if (column == NULL || area == NULL || watch_init(&encode, MSA_PHASE_ENCODE, head[1], count) != 0 || watch_init(&decode, MSA_PHASE_DECODE, head[2], count) != 0) {
+    if (column == NULL || area == NULL || watch_init(&encode, MSA_PHASE_ENCODE, head[1], count) != 0
+        || watch_init(&decode, MSA_PHASE_DECODE, head[2], count) != 0) {
         return -1;
     }
     try_read(area, area_bytes);
@@ -211,13 +214,15 @@ int msa_run_profile(const unsigned char *p, size_t bytes)
     try_fma();
     try_read(area, area_bytes);
     if (encode.lost || decode.lost) {
-        return msa_run_fail("profile: expected %lu and %lu layers, as the manifest has, found more", (unsigned long)head[1], (unsigned long)head[2]);
+        return msa_run_fail("profile: expected %lu and %lu layers, as the manifest has, found more",
+            (unsigned long)head[1], (unsigned long)head[2]);
     }
     if (msa_run_report_times(status, encode.wall_ms, decode.wall_ms, count) != 0) {
         return -1;
     }
     report_watch(&encode, count, 1.0, column);
     report_watch(&decode, count, D, column);
-    fprintf(msa_run.response, "clock %s\nfma_gmacs %.4f\nread_gbytes %.4f\n", by == CPU ? "cpu" : by == WALL ? "wall" : "cycles", fma_gmacs, read_gbytes);
+    fprintf(msa_run.response, "clock %s\nfma_gmacs %.4f\nread_gbytes %.4f\n",
+        by == CPU ? "cpu" : by == WALL ? "wall" : "cycles", fma_gmacs, read_gbytes);
     return 0;
 }

@@ -7,8 +7,10 @@
 /* What is wrong with a pixel; VISITED and LARGEST are added in the search. */
 enum error { NONE = 0, MISSED = 1, EXCESS = 2, VISITED = 4, LARGEST = 8 };
 
-/* Mark the pixels of one error that hang together with pixel `from` over their sides. queue: room for all. Returns their number. */
-static size_t flood(uint8_t *errors, uint32_t width, uint32_t height, uint32_t from, uint8_t from_marks, uint8_t mark, uint32_t *queue)
+/* Mark the pixels of one error that hang together with pixel `from` over their sides. queue: room for all. Returns
+ * their number. */
+static size_t flood(uint8_t *errors, uint32_t width, uint32_t height, uint32_t from, uint8_t from_marks, uint8_t mark,
+    uint32_t *queue)
 {
     size_t count = 1;
     errors[from] |= mark;
@@ -16,7 +18,8 @@ static size_t flood(uint8_t *errors, uint32_t width, uint32_t height, uint32_t f
     for (size_t at = 0; at < count; ++at) {
         const uint32_t i = queue[at];
         const uint32_t x = i % width, y = i / width;
-        const uint32_t beside[4] = {y > 0 ? i - width : i, x > 0 ? i - 1 : i, x + 1 < width ? i + 1 : i, y + 1 < height ? i + width : i};
+        const uint32_t beside[4] = {y > 0 ? i - width : i, x > 0 ? i - 1 : i, x + 1 < width ? i + 1 : i,
+            y + 1 < height ? i + width : i};
         for (int k = 0; k < 4; ++k) {
             if (errors[beside[k]] == from_marks) {
                 errors[beside[k]] |= mark;
@@ -92,7 +95,8 @@ static uint32_t deepest_of_row(const uint32_t *down, uint32_t count, int64_t *st
 }
 
 /* The pixel of the largest error region that is farthest from everything outside of it, the image's surroundings included; the
- * first of several. errors [height][width] of MISSED, EXCESS or NONE is used up. 1, 0 if nothing is wrong, -1 out of memory. */
+ * first of several. errors [height][width] of MISSED, EXCESS or NONE is used up. 1, 0 if nothing is wrong, -1 out of
+ * memory. */
 static int deepest_error(uint8_t *errors, uint32_t width, uint32_t height, uint32_t *x, uint32_t *y, enum error *what)
 {
     const size_t pixels = (size_t)width * height;
@@ -152,7 +156,8 @@ static int compare(const uint8_t *truth, uint8_t *errors, uint32_t *both, uint32
         return -1;
     }
     msa_upsampler enlarge;
-    msa_upsample_init(&enlarge, msa_run_logits_of(0, msa_run_best_mask(0)), SIDE, SQUARE, msa_run.image.width, msa_run.image.height, rows);
+    msa_upsample_init(&enlarge, msa_run_logits_of(0, msa_run_best_mask(0)), SIDE, SQUARE, msa_run.image.width,
+        msa_run.image.height, rows);
     *both = *sum = 0;
     for (uint32_t y = 0; y < msa_run.image.height; ++y) {
         msa_upsample_row(&enlarge, y, row);

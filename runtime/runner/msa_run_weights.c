@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_run_weights.c - the weights of a run: the file, mapped or streamed, or what is linked; whether it is whole, and whether it stays so. */
+/* msa_run_weights.c - the weights of a run: the file, mapped or streamed, or what is linked; whether it is whole, and
+ * whether it stays so. */
 #include "msa_run.h"
 
 #include <string.h>
@@ -59,7 +60,8 @@ static int open_file(const char *path)
 int msa_run_weights_stay(void)
 {
     struct stat now;
-    if (fstat(file, &now) != 0 || now.st_size != opened.st_size || now.st_mtim.tv_sec != opened.st_mtim.tv_sec || now.st_mtim.tv_nsec != opened.st_mtim.tv_nsec) {
+    if (fstat(file, &now) != 0 || now.st_size != opened.st_size || now.st_mtim.tv_sec != opened.st_mtim.tv_sec
+        || now.st_mtim.tv_nsec != opened.st_mtim.tv_nsec) {
         return msa_run_fail("%s: expected weights that stay as they are during a run, found them changed", name);
     }
     return 0;
@@ -96,13 +98,17 @@ int msa_run_refuse_weights(msa_status status)
     switch (status) {
     case MSA_E_SIZE:
         if (size == MSA_MODEL_WEIGHTS_BYTES) {
-            return msa_run_fail("%s: header: expected %llu bytes, found another number: %s", name, (unsigned long long)size, again);
+            return msa_run_fail("%s: header: expected %llu bytes, found another number: %s", name,
+                (unsigned long long)size, again);
         }
-        return msa_run_fail("%s: expected %llu bytes, found %llu: %s", name, (unsigned long long)MSA_MODEL_WEIGHTS_BYTES, (unsigned long long)size, again);
-    case MSA_E_FORMAT: return msa_run_fail("%s: header: expected a blob of this version, found something else: %s", name, again);
+        return msa_run_fail("%s: expected %llu bytes, found %llu: %s", name,
+            (unsigned long long)MSA_MODEL_WEIGHTS_BYTES, (unsigned long long)size, again);
+    case MSA_E_FORMAT: return msa_run_fail("%s: header: expected a blob of this version, found something else: %s",
+        name, again);
     case MSA_E_ARITHMETIC: return msa_run_fail("%s: header: expected arithmetic " MSA_MODEL_ARITHMETIC ", found another: %s", name, again);
     case MSA_E_BUILD: return msa_run_fail("%s: header: expected this build's hash, found another: %s", name, again);
-    case MSA_E_CRC: return msa_run_fail("%s: segment table: expected the CRC-32C in the header, found another: %s", name, again);
+    case MSA_E_CRC: return msa_run_fail("%s: segment table: expected the CRC-32C in the header, found another: %s",
+        name, again);
     default: return msa_run_fail("%s: %s", name, msa_status_text(status));
     }
 }

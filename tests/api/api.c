@@ -35,7 +35,8 @@ static void check(int holds, const char *what)
 int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
 {
     const uint32_t encoded = phase == MSA_PHASE_ENCODE ? MSA_MODEL_LAYERS_ENCODE : MSA_MODEL_LAYERS_DECODE;
-    check(session == &s && phase == expected_phase && layer == layers % encoded, "msa_progress gets the session, the phase, and the layer's number in it");
+    check(session == &s && phase == expected_phase && layer == layers % encoded,
+        "msa_progress gets the session, the phase, and the layer's number in it");
     ++layers;
     return cancel_at && layers == cancel_at;
 }
@@ -77,7 +78,8 @@ static void *file(const char *path, size_t bytes)
     return p;
 }
 
-enum { SIDE = MSA_MODEL_MASK_SIDE, LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE * SIDE, IOUS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS };
+enum { SIDE = MSA_MODEL_MASK_SIDE, LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE * SIDE,
+    IOUS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS };
 
 static float logits[LOGITS], again[LOGITS], iou[IOUS];
 
@@ -89,7 +91,8 @@ static size_t below(size_t n)
     return (size_t)((uint64_t)random_state * n >> 32);
 }
 
-/* A bit flipped anywhere: before the segments the blob is refused at opening and after it, and in a segment that one is named. */
+/* A bit flipped anywhere: before the segments the blob is refused at opening and after it, and in a segment that one is
+ * named. */
 static void damage(msa_session *s, unsigned char *arena, unsigned char *weights)
 {
     msa_segment_sum sums[MSA_MODEL_SEGMENTS];
@@ -116,7 +119,8 @@ static void damage(msa_session *s, unsigned char *arena, unsigned char *weights)
             msa_segment_sum sum;
             weights[at] ^= (unsigned char)(1u << bit);
             EXPECT(msa_weights_check(s, i, &sum), MSA_E_CRC);
-            check(sum.offset == sums[i].offset && sum.expected == sums[i].expected && sum.found != sum.expected, "the damaged segment is described");
+            check(sum.offset == sums[i].offset && sum.expected == sums[i].expected && sum.found != sum.expected,
+                "the damaged segment is described");
             EXPECT(msa_weights_check(s, (i + 1) % MSA_MODEL_SEGMENTS, NULL), MSA_OK);
             weights[at] ^= (unsigned char)(1u << bit);
         }
@@ -219,7 +223,8 @@ int main(int argc, char **argv)
     /* One encode serves many prompts, and errors in between change nothing. */
     msa_mask second = {again, iou, 0};
     EXPECT(segment(&prompt, &second), MSA_OK);
-    check(second.masks == mask.masks && memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0,
+    check(second.masks == mask.masks
+        && memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0,
           "the same prompt gives the same bytes");
 
     /* A refused image is no image, and neither is the one before. */
@@ -244,7 +249,8 @@ int main(int argc, char **argv)
     EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
     EXPECT(encode(&image), MSA_OK);
     EXPECT(segment(&prompt, &second), MSA_OK);
-    check(memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0, "an arena full of NaN gives the same bytes");
+    check(memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0,
+        "an arena full of NaN gives the same bytes");
 
     EXPECT(msa_weights_check(&s, 0, NULL), MSA_OK);
     EXPECT(msa_segment(&s, &prompt, &second), MSA_OK);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A product without an operating system and without a C library, its weights linked and read where they are; compiled for the workstation it says what
- * the results' CRC is. bare.c for a board: -DEXPECTED=CRC, linked with start-up code, model and weights alone. It ends by semihosting, and prints how
- * deep the stack became below each function of the interface. It starts twice, the second time with data that is not as the start-up
+ * the results' CRC is. bare.c for a board: -DEXPECTED=CRC, linked with start-up code, model and weights alone. It ends
+ * by semihosting, and prints how
+ * deep the stack became below each function of the interface. It starts twice, the second time with data that is not as
+ * the start-up
  * code leaves it, and takes an interrupt. */
 #include "msa_model.h"
 #include "msa_runtime.h"
@@ -12,7 +14,8 @@
 extern const unsigned char msa_weights[], msa_weights_end[];
 
 static unsigned char arena[MSA_MODEL_ARENA_BYTES] __attribute__((aligned(MSA_ALIGNMENT)));
-static float logits[MSA_MODEL_DEPTH * MSA_MODEL_MASKS * MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE], iou[MSA_MODEL_DEPTH * MSA_MODEL_MASKS];
+static float logits[MSA_MODEL_DEPTH * MSA_MODEL_MASKS * MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE],
+    iou[MSA_MODEL_DEPTH * MSA_MODEL_MASKS];
 static uint8_t pixels[3 * WIDTH * HEIGHT];
 static float rows[2 * MSA_MODEL_INPUT_SIZE], row[WIDTH];
 
@@ -58,7 +61,8 @@ static __attribute__((noinline)) msa_status perform(uint32_t *crc)
     const msa_image image = {pixels, WIDTH, HEIGHT, 3 * WIDTH, 0};
     const float click[1][2] = {{70.0f, 40.0f}}, box[1][4] = {{10.0f, 20.0f, 120.0f, 90.0f}};
     const int8_t label[1] = {1};
-    const msa_prompt prompt = {.points = click, .labels = label, .point_count = 1, .box = box, .slices = 1, .multimask = true};
+    const msa_prompt prompt = {.points = click, .labels = label, .point_count = 1, .box = box, .slices = 1,
+        .multimask = true};
     msa_mask mask = {logits, iou, 0};
     msa_upsampler enlarge;
     msa_status status;
@@ -81,7 +85,8 @@ static __attribute__((noinline)) msa_status perform(uint32_t *crc)
     }
     *crc = msa_crc32c(*crc, logits, sizeof(float) * mask.masks * MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE);
     *crc = msa_crc32c(*crc, iou, sizeof(float) * mask.masks);
-    msa_upsample_init(&enlarge, logits, MSA_MODEL_MASK_SIDE, MSA_MODEL_RESIZE_LONGEST ? MSA_MODEL_INPUT_SIZE : 0, WIDTH, HEIGHT, rows);
+    msa_upsample_init(&enlarge, logits, MSA_MODEL_MASK_SIDE, MSA_MODEL_RESIZE_LONGEST ? MSA_MODEL_INPUT_SIZE : 0, WIDTH,
+        HEIGHT, rows);
     status = CALL("upsample_row", (msa_upsample_row(&enlarge, 0, row), MSA_OK));
     for (uint32_t y = 0; y < HEIGHT; ++y) {
         msa_upsample_row(&enlarge, y, row);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A product whose weights are streamed: its hooks keep the contract of msa.h, deliver late, fail in turn, and hold the library to its side of it.
- * usage: stream WEIGHTS PIXELS(raw RGB) WIDTH HEIGHT X Y LOGITS(raw floats, as a mapped build has them) EVERY(1: each call fails once; n: every n-th) */
+ * usage: stream WEIGHTS PIXELS(raw RGB) WIDTH HEIGHT X Y LOGITS(raw floats, as a mapped build has them) EVERY(1: each
+ * call fails once; n: every n-th) */
 #define _POSIX_C_SOURCE 200809L
 #include "msa_model.h"
 
@@ -22,7 +23,8 @@ static msa_session s;
 static unsigned char *arena;
 static float logits[LOGITS], expected[LOGITS], iou[MSA_MODEL_DEPTH * MSA_MODEL_MASKS];
 
-/* The storage: what is asked for, how many calls there were, which one fails, whether the bytes come from a thread, and late. */
+/* The storage: what is asked for, how many calls there were, which one fails, whether the bytes come from a thread, and
+ * late. */
 static struct {
     uint64_t offset, total;
     size_t bytes;
@@ -74,7 +76,8 @@ int msa_weights_fetch_begin(msa_session *session, uint64_t offset, size_t bytes,
     unsigned char *const to = dst;
     CHECK(session == &s);
     CHECK(!storage.under_way);
-    CHECK(bytes > 0 && offset % MSA_ALIGNMENT == 0 && bytes % MSA_ALIGNMENT == 0 && (uintptr_t)dst % MSA_ALIGNMENT == 0);
+    CHECK(bytes > 0 && offset % MSA_ALIGNMENT == 0 && bytes % MSA_ALIGNMENT == 0
+        && (uintptr_t)dst % MSA_ALIGNMENT == 0);
     CHECK(offset <= storage.total && bytes <= storage.total - offset);
     CHECK(to >= arena && bytes <= MSA_MODEL_ARENA_BYTES && (size_t)(to - arena) <= MSA_MODEL_ARENA_BYTES - bytes);
     if (++storage.calls == storage.fail_at) {
@@ -123,7 +126,8 @@ static void load(const char *path, void *to, size_t bytes)
     fclose(f);
 }
 
-/* The product's progress hook: ends the call after so many layers, of all calls, as stop_at says; 0: none. Counts those behind whose work a fetch was under way. */
+/* The product's progress hook: ends the call after so many layers, of all calls, as stop_at says; 0: none. Counts those
+ * behind whose work a fetch was under way. */
 static unsigned layers, stop_at, hiding;
 
 int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
@@ -207,7 +211,9 @@ int main(int argc, char **argv)
     memset(logits, 0, sizeof logits);
     layers = hiding = 0;
     CHECK(everything(1) == MSA_OK && right());
-    CHECK(layers == MSA_MODEL_LAYERS_ENCODE + MSA_MODEL_DEPTH * MSA_MODEL_LAYERS_DECODE && hiding >= layers - 1u - MSA_MODEL_DEPTH); /* all but a call's last */
+    /* all but a call's last */
+    CHECK(layers == MSA_MODEL_LAYERS_ENCODE + MSA_MODEL_DEPTH * MSA_MODEL_LAYERS_DECODE
+        && hiding >= layers - 1u - MSA_MODEL_DEPTH);
     storage.late = 0;
 
     /* Each call of a hook fails in turn. The session is as after opening: it encodes and segments again. */
@@ -235,7 +241,8 @@ int main(int argc, char **argv)
     printf("failed %u\n", failed);
     storage.fail_at = 0;
 
-    /* Cancelled after each layer in turn, with a fetch on its way: it has come to its end, and the session is as after opening. */
+    /* Cancelled after each layer in turn, with a fetch on its way: it has come to its end, and the session is as after
+     * opening. */
     storage.late = 1;
     for (unsigned at = 1;; at += every) {
         layers = 0;
@@ -269,7 +276,8 @@ int main(int argc, char **argv)
     CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES - 64, NULL, (size_t)storage.total) == MSA_E_ARENA);
     CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, (size_t)storage.total - 64) == MSA_E_SIZE);
     storage.calls = 0;
-    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, 4032) == MSA_E_SIZE && storage.calls == 0); /* no header's worth */
+    /* no header's worth */
+    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, 4032) == MSA_E_SIZE && storage.calls == 0);
     static const struct {
         uint64_t at;
         msa_status status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The scalar arithmetic of class f32-fma-1 against the C library: fma and square root to the bit, the rest within its stated error. */
+/* The scalar arithmetic of class f32-fma-1 against the C library: fma and square root to the bit, the rest within its
+ * stated error. */
 #include "msa_arith.h"
 
 #include <criterion/criterion.h>
@@ -33,7 +34,8 @@ static float from_bits(uint32_t u)
 static float some_float(uint32_t range)
 {
     const uint32_t u = random_bits(), kind = random_bits() % 4;
-    const uint32_t mantissa = kind == 0 ? 1u << (u % 23) : kind == 1 ? 0x7fffffu & ~((1u << (u % 23)) - 1u) : u & 0x7fffffu;
+    const uint32_t mantissa = kind == 0 ? 1u << (u % 23) : kind == 1 ? 0x7fffffu & ~((1u << (u % 23)) - 1u)
+        : u & 0x7fffffu;
     return from_bits((u & 0x80000000u) | (127u - range + random_bits() % (2u * range + 1u)) << 23 | mantissa);
 }
 
@@ -43,7 +45,8 @@ static void same_fma(float a, float b, float c)
     if (isnan(expected))
         cr_assert(isnan(got), "fma(%a, %a, %a) is %a", (double)a, (double)b, (double)c, (double)got);
     else
-        cr_assert_eq(bits(got), bits(expected), "fma(%a, %a, %a) is %a, not %a", (double)a, (double)b, (double)c, (double)got, (double)expected);
+        cr_assert_eq(bits(got), bits(expected), "fma(%a, %a, %a) is %a, not %a", (double)a, (double)b, (double)c,
+            (double)got, (double)expected);
 }
 
 Test(arith, fma_is_exact)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The scalar arithmetic of class f32-muladd-1: multiply-adds of two roundings, and what that leaves of exp, GELU, sine and cosine. */
+/* The scalar arithmetic of class f32-muladd-1: multiply-adds of two roundings, and what that leaves of exp, GELU, sine
+ * and cosine. */
 #define MSA_ARITHMETIC_MULADD 1
 #include "msa_arith.h"
 

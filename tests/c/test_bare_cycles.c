@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cycle counter of Cortex-M boards, on registers that are played: switched on in order, carried past 32 bits, 0 where there is none. */
+/* The cycle counter of Cortex-M boards, on registers that are played: switched on in order, carried past 32 bits, 0
+ * where there is none. */
 #include <criterion/criterion.h>
 #include <stdint.h>
 

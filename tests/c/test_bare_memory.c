@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The memory functions of boards without a C library: every small place, length and overlap, against a byte at a time. */
+/* The memory functions of boards without a C library: every small place, length and overlap, against a byte at a time.
+ * */
 #include <criterion/criterion.h>
 #include <string.h>
 

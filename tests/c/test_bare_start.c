@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The start of Cortex-M boards, on registers that are played: the caches are emptied before they are on, one that was on before is left alone; unit, vectors. */
+/* The start of Cortex-M boards, on registers that are played: the caches are emptied before they are on, one that was
+ * on before is left alone; unit, vectors. */
 #include <criterion/criterion.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { VTOR_AT = 0x08, CCR_AT = 0x14, CCSIDR_AT = 0x80, CSSELR_AT = 0x84, CPACR_AT = 0x88, ICIALLU_AT = 0x250, DCISW_AT = 0x260 };
+enum { VTOR_AT = 0x08, CCR_AT = 0x14, CCSIDR_AT = 0x80, CSSELR_AT = 0x84, CPACR_AT = 0x88, ICIALLU_AT = 0x250,
+    DCISW_AT = 0x260 };
 enum { WAYS = 4, SETS = 128, NONE = 0x5a5a5a5a, STARTED = 7 };
 
 static uint32_t registers[0x260 / 4 + 1];
@@ -46,7 +48,8 @@ static volatile uint32_t *played(uint32_t address)
 #undef main
 
 unsigned char msa_stack[8], msa_stack_top[8], msa_data[8], msa_bss[8];
-extern unsigned char msa_data_end[8] __attribute__((alias("msa_data"))), msa_bss_end[8] __attribute__((alias("msa_bss")));
+extern unsigned char msa_data_end[8] __attribute__((alias("msa_data"))),
+    msa_bss_end[8] __attribute__((alias("msa_bss")));
 const unsigned char msa_data_load[8];
 
 int product_main(void)

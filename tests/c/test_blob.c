@@ -95,7 +95,8 @@ Test(blob, header_table_and_checksums, .init = scratch_open, .fini = scratch_clo
     sha256_digest(&h, SHA256_DIGEST_SIZE, again);
     cr_assert_eq(memcmp(hash, again, 32), 0);
 
-    cr_assert(a.offset == 4096 && a.bytes == 192 && v.offset == 4288 && v.bytes == 80 && r.offset == 4416 && r.bytes == 72);
+    cr_assert(a.offset == 4096 && a.bytes == 192 && v.offset == 4288 && v.bytes == 80 && r.offset == 4416
+        && r.bytes == 72);
     for (int k = 0; k < 3; ++k)
         for (int j = 0; j < 16; ++j)
             cr_assert_eq(value(file, a.offset, (size_t)(k * 16 + j)), j < 5 ? (float)(k * 5 + j + 1) : 0.0f);

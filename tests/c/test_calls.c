@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All pairs of calls, and many triples, on a session around layers whose answers are known: api/calls.h has the model of what a session is. */
+/* All pairs of calls, and many triples, on a session around layers whose answers are known: api/calls.h has the model
+ * of what a session is. */
 #define OWN_PROGRESS
 #include "fake/session.h"
 

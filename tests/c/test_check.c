@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checks at opening: the float environment as it is and as it must not be, and a weights header damaged in every byte. */
+/* The checks at opening: the float environment as it is and as it must not be, and a weights header damaged in every
+ * byte. */
 #include "../../runtime/msa_check.c"
 #include "../../runtime/msa_crc32c.c"
 
@@ -107,8 +108,10 @@ Test(check, every_byte_before_the_segments)
         make();
         blob[i] ^= 0x10;
         const msa_status got = check(BYTES);
-        const msa_status expected = i < 16 ? MSA_E_FORMAT : i < 24 ? MSA_E_SIZE : i < 28 ? MSA_E_FORMAT : i < 32 ? MSA_E_CRC
-            : i < 48 ? MSA_E_ARITHMETIC : i < 80 ? MSA_E_BUILD : i < 128 ? MSA_E_FORMAT : i < 128 + 48 ? MSA_E_CRC : MSA_E_FORMAT;
+        const msa_status expected = i < 16 ? MSA_E_FORMAT : i < 24 ? MSA_E_SIZE : i < 28 ? MSA_E_FORMAT : i < 32
+            ? MSA_E_CRC
+            : i < 48 ? MSA_E_ARITHMETIC : i < 80 ? MSA_E_BUILD : i < 128 ? MSA_E_FORMAT : i < 128 + 48 ? MSA_E_CRC
+                : MSA_E_FORMAT;
         /* Sixteen more segments than there are still fit the file; their table's sum is wrong. */
         const bool fits = i == 24 && got == MSA_E_CRC;
         cr_assert(got == expected || fits, "byte %d: %d, expected %d", (int)i, (int)got, (int)expected);
@@ -117,7 +120,8 @@ Test(check, every_byte_before_the_segments)
 
 Test(check, segments_outside_the_blob)
 {
-    const uint64_t wrong[][2] = {{BYTES + 1, 0}, {192, BYTES}, {UINT64_MAX, 64}, {64, UINT64_MAX}, {UINT64_MAX - 63, 64}};
+    const uint64_t wrong[][2] = {{BYTES + 1, 0}, {192, BYTES}, {UINT64_MAX, 64}, {64, UINT64_MAX},
+        {UINT64_MAX - 63, 64}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; ++i) {
         make();
         put(152, wrong[i][0], 8);

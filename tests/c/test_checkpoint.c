@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checkpoints: what torch.save writes becomes tensors, what is unsound is refused in one line that names file and tensor. */
+/* Checkpoints: what torch.save writes becomes tensors, what is unsound is refused in one line that names file and
+ * tensor. */
 #define _XOPEN_SOURCE 700
 #include "checkpoint.h"
 #include "explain.h"
@@ -149,7 +150,8 @@ Test(checkpoint, training_files_are_unwrapped)
         forge_text(&p, "u.");
         struct forge file = archive_of(&p, NULL, 0, 0);
         char container[128];
-        snprintf(container, sizeof container, "training file: epoch, %s%s, best_tol", is_model ? "" : "model, ", wrappers[i]);
+        snprintf(container, sizeof container, "training file: epoch, %s%s, best_tol", is_model ? "" : "model, ",
+            wrappers[i]);
         expect_sound(&file, container);
         free(p.data);
         free(file.data);
@@ -179,17 +181,23 @@ Test(checkpoint, tensors_outside_their_storage_are_refused)
 {
     tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 2, 2, {5, 5}, {5, 1}},
                    "w: shape [5,5] with strides [5,1] from element 0 needs 25 elements; its storage data/0 holds 24");
-    tensor_refused("w", (struct forge_tensor){F, "0", 24, 1, 2, 2, {4, 6}, {6, 1}}, "w: shape [4,6] with strides [6,1] from element 1 needs 25");
+    tensor_refused("w", (struct forge_tensor){F, "0", 24, 1, 2, 2, {4, 6}, {6, 1}},
+        "w: shape [4,6] with strides [6,1] from element 1 needs 25");
     tensor_refused("w", (struct forge_tensor){F, "0", 24, 25, 1, 1, {0}, {1}}, "w: ");
     tensor_refused("w", (struct forge_tensor){F, "0", 24, -1, 1, 1, {2}, {1}}, "none can be negative");
     tensor_refused("w", (struct forge_tensor){F, "0", 24, 23, 1, 1, {2}, {-1}}, "none can be negative");
     tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 1, 1, {-2}, {1}}, "none can be negative");
-    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 2, 2, {3, 3}, {INT64_MAX, INT64_MAX}}, "leaves its storage data/0");
+    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 2, 2, {3, 3}, {INT64_MAX, INT64_MAX}},
+        "leaves its storage data/0");
     tensor_refused("w", (struct forge_tensor){F, "0", 24, INT64_MAX, 1, 1, {1}, {1}}, "leaves its storage data/0");
-    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 1, 1, {INT64_MAX}, {INT64_MAX}}, "leaves its storage data/0");
-    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 2, 2, {1 << 20, 1 << 20}, {0, 0}}, "spreads the 24 elements");
-    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 3, 3, {INT64_MAX, INT64_MAX, 2}, {0, 0, 0}}, "spreads the 24 elements");
-    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 9, 9, {1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1}},
+    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 1, 1, {INT64_MAX}, {INT64_MAX}},
+        "leaves its storage data/0");
+    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 2, 2, {1 << 20, 1 << 20}, {0, 0}},
+        "spreads the 24 elements");
+    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 3, 3, {INT64_MAX, INT64_MAX, 2}, {0, 0, 0}},
+        "spreads the 24 elements");
+    tensor_refused("w", (struct forge_tensor){F, "0", 24, 0, 9, 9, {1, 1, 1, 1, 1, 1, 1, 1, 1},
+        {1, 1, 1, 1, 1, 1, 1, 1, 1}},
                    "w: 9 dimensions; expected at most 8");
 }
 
@@ -198,8 +206,10 @@ Test(checkpoint, storages_must_be_what_the_pickle_says)
     tensor_refused("w", (struct forge_tensor){F, "0", 25, 0, 1, 1, {1}, {1}},
                    "w: its storage data/0 is said to hold 25 elements of 4 bytes; it has 96 bytes");
     tensor_refused("w", (struct forge_tensor){F, "0", INT64_MAX, 0, 1, 1, {1}, {1}}, "it has 96 bytes");
-    tensor_refused("w", (struct forge_tensor){"DoubleStorage", "0", 24, 0, 1, 1, {1}, {1}}, "24 elements of 8 bytes; it has 96 bytes");
-    tensor_refused("w", (struct forge_tensor){F, "1", 24, 0, 1, 1, {1}, {1}}, "w: its storage data/1 is not in the file");
+    tensor_refused("w", (struct forge_tensor){"DoubleStorage", "0", 24, 0, 1, 1, {1}, {1}},
+        "24 elements of 8 bytes; it has 96 bytes");
+    tensor_refused("w", (struct forge_tensor){F, "1", 24, 0, 1, 1, {1}, {1}},
+        "w: its storage data/1 is not in the file");
     tensor_refused("w", (struct forge_tensor){F, "../data.pkl", 24, 0, 1, 1, {1}, {1}}, "is not in the file");
     tensor_refused("w", (struct forge_tensor){"ComplexFloatStorage", "0", 12, 0, 1, 1, {1}, {1}},
                    "w: its elements are torch.ComplexFloatStorage");
@@ -269,7 +279,8 @@ static struct msagen_checkpoint *open_set(const struct forge *file, const char *
 /* Which of several sets is meant is never guessed, whatever the second is called; the one that is asked for is read. */
 Test(checkpoint, one_of_several_sets_is_asked_for)
 {
-    static const char *const second[] = {"model_ema", "ema_state_dict", "teacher", "best", "swa_model", "averaged_model", "optimal_weights", "q"};
+    static const char *const second[] = {"model_ema", "ema_state_dict", "teacher", "best", "swa_model",
+        "averaged_model", "optimal_weights", "q"};
     for (size_t i = 0; i < sizeof second / sizeof *second; ++i) {
         struct forge p = {0};
         forge_text(&p, "\x80\x02}(");
@@ -282,7 +293,9 @@ Test(checkpoint, one_of_several_sets_is_asked_for)
         forge_text(&p, "u.");
         struct forge file = archive_of(&p, NULL, 0, 0);
         char expected[160];
-        snprintf(expected, sizeof expected, "holds 2 sets of weights: model, %s: expected --weights-key to say which one is meant, found none", second[i]);
+        snprintf(expected, sizeof expected,
+            "holds 2 sets of weights: model, %s: expected --weights-key to say which one is meant, found none",
+            second[i]);
         expect_refused(&file, expected);
         cr_assert_null(open_set(&file, "modle"));
         cr_assert(strstr(why, "found modle"), "%s", why);
@@ -342,7 +355,8 @@ Test(checkpoint, sets_are_found_wherever_they_lie)
     beside("U\x04" "best@K\x01\x86", "state_dict, best.0");
     beside("U\x0a" "checkpoint}U\x01" "a}U\x01" "b@ss", "checkpoint.a.b");
     beside("U\x06shadow](########e", "holds 2 sets of weights: state_dict, shadow");
-    beside("U\x04headctorch.nn.modules.linear\nLinear\n)\x81}U\x06weight#sb", "holds 2 sets of weights: state_dict, head");
+    beside("U\x04headctorch.nn.modules.linear\nLinear\n)\x81}U\x06weight#sb",
+        "holds 2 sets of weights: state_dict, head");
     beside("U\x03" "emacema_pytorch\nEMA\n)\x81}U\x05inner}(U\x01" "a#U\x01" "b#U\x01" "c#U\x01" "d#U\x01" "e#U\x01" "f#U\x01" "g#U\x01" "h#usb",
            "holds 2 sets of weights: state_dict, ema");
 }
@@ -374,7 +388,8 @@ Test(checkpoint, weights_beside_the_sets_are_listed)
         struct msagen_checkpoint *c = open_bytes(&file);
         cr_assert(c, "%s", why);
         cr_assert_str_eq(msagen_checkpoint_set(c), "state_dict");
-        cr_assert(msagen_checkpoint_count(c) > 2 && msagen_checkpoint_find(c, cases[i].name, &index), "%s", cases[i].name);
+        cr_assert(msagen_checkpoint_count(c) > 2 && msagen_checkpoint_find(c, cases[i].name, &index), "%s",
+            cases[i].name);
         msagen_checkpoint_close(c);
         free(p.data);
         free(file.data);
@@ -389,13 +404,16 @@ Test(checkpoint, harmless_objects_pass)
     beside("U\x03" "cfgcomegaconf.dictconfig\nDictConfig\n)\x81}U\x08_contentNsb", NULL);
     beside("U\x03nowcdatetime\ndatetime\nU\x01x\x85R", NULL);
     beside("U\x04mode" "cmy.project\nMode\nK\x01\x85R", NULL);
-    beside("U\x04mode" "cmy.project\nmake_mode\nK\x01\x85R", "pickle: calls my.project.make_mode, which no checkpoint needs: refused");
-    beside("U\x04mode" "csubprocess\nPopen\nU\x02id\x85R", "pickle: holds an object of class subprocess.Popen, which no checkpoint needs: refused");
+    beside("U\x04mode" "cmy.project\nmake_mode\nK\x01\x85R",
+        "pickle: calls my.project.make_mode, which no checkpoint needs: refused");
+    beside("U\x04mode" "csubprocess\nPopen\nU\x02id\x85R",
+        "pickle: holds an object of class subprocess.Popen, which no checkpoint needs: refused");
 }
 
 Test(checkpoint, arrays_of_numpy_are_called_so)
 {
-    pickle_refused("}U\x03" "a.bcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRs.", "its weights are NumPy arrays, which are not read");
+    pickle_refused("}U\x03" "a.bcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRs.",
+        "its weights are NumPy arrays, which are not read");
     pickle_refused("}U\x05model}U\x03" "a.bcnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRss.", "its weights are NumPy arrays");
     static const char array[] = "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btR";
     char second[1024] = "U\x03" "ema}(";
@@ -403,7 +421,8 @@ Test(checkpoint, arrays_of_numpy_are_called_so)
         snprintf(second + strlen(second), sizeof second - strlen(second), "U\x01%c%s", 'a' + i, array);
     snprintf(second + strlen(second), sizeof second - strlen(second), "u");
     beside(second, "holds 2 sets of weights: state_dict, ema");
-    pickle_refused("}U\x05model" "csegment_anything.modeling.sam\nSam\n)\x81s.", "model is an object of class segment_anything.modeling.sam.Sam: expected its state_dict()");
+    pickle_refused("}U\x05model" "csegment_anything.modeling.sam\nSam\n)\x81s.",
+        "model is an object of class segment_anything.modeling.sam.Sam: expected its state_dict()");
 }
 
 /* A list of lists of lists ..., each many times over: the search ends. */
@@ -440,9 +459,12 @@ static void archive_refused(const struct forge_member *more, const char *expecte
 
 Test(checkpoint, archives_that_are_no_checkpoint_are_refused)
 {
-    archive_refused(&(struct forge_member){.name = "archive/byteorder", .data = "big", .bytes = 3}, "its byteorder is \"big\"; expected little");
-    archive_refused(&(struct forge_member){.name = "archive/constants.pkl", .data = ".", .bytes = 1}, "a TorchScript program");
-    archive_refused(&(struct forge_member){.name = "other/data.pkl", .data = ".", .bytes = 1}, "both archive/data.pkl and other/data.pkl");
+    archive_refused(&(struct forge_member){.name = "archive/byteorder", .data = "big", .bytes = 3},
+        "its byteorder is \"big\"; expected little");
+    archive_refused(&(struct forge_member){.name = "archive/constants.pkl", .data = ".", .bytes = 1},
+        "a TorchScript program");
+    archive_refused(&(struct forge_member){.name = "other/data.pkl", .data = ".", .bytes = 1},
+        "both archive/data.pkl and other/data.pkl");
     const struct forge_member photo = {.name = "photo.png", .data = "x", .bytes = 1};
     struct forge file = {0};
     forge_zip(&file, &photo, 1, 0);
@@ -534,7 +556,8 @@ Test(checkpoint, truncated_anywhere_is_refused)
     for (size_t n = 0; n < file.bytes; ++n) {
         unsigned char *part = malloc(n + 1);
         memcpy(part, file.data, n);
-        cr_assert_null(msagen_checkpoint_open_memory(part, n, "x.pth", why, sizeof why), "%zu of %zu bytes", n, file.bytes);
+        cr_assert_null(msagen_checkpoint_open_memory(part, n, "x.pth", why, sizeof why), "%zu of %zu bytes", n,
+            file.bytes);
         free(part);
     }
     free(file.data);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Images: every kind of PNG and JPEG as 8-bit RGB, and files that are damaged or lie. The libraries encode what is read back. */
+/* Images: every kind of PNG and JPEG as 8-bit RGB, and files that are damaged or lie. The libraries encode what is read
+ * back. */
 #define _GNU_SOURCE
 #include "image.h"
 
@@ -34,7 +35,8 @@ Test(image, png_with_8_bits)
     static struct bytes file;
     for (int interlace = 0; interlace < 2; ++interlace)
         for (size_t channels = 1; channels <= 4; ++channels) {
-            static const int types[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGBA};
+            static const int types[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
+                PNG_COLOR_TYPE_RGBA};
             unsigned char rows[H * W * 4], expected[H * W * 3];
             for (size_t i = 0; i < H * W * channels; ++i)
                 rows[i] = noise(i);
@@ -130,7 +132,8 @@ Test(image, kinds_of_jpeg)
     memset(rows, 90, sizeof rows);
     encode_jpeg_rows(&file, JCS_UNKNOWN, 2, 0, rows, plain);
     cr_assert_null(decode(&file));
-    cr_assert_not_null(strstr(error, "a.png: expected a grey or RGB JPEG of 8 bits, found another kind: "), "%s", error);
+    cr_assert_not_null(strstr(error, "a.png: expected a grey or RGB JPEG of 8 bits, found another kind: "), "%s",
+        error);
     encode_jpeg(&file, JCS_GRAYSCALE, 1, 0, (const unsigned char[]){77});
     start_of_frame(&file)[4] = 12;
     cr_assert_null(decode(&file));
@@ -151,7 +154,8 @@ Test(image, other_formats_are_named)
     static const struct {
         const char *bytes, *name;
         size_t at;
-    } known[] = {{"DICM", "DICOM", 128}, {"II*\0", "TIFF", 0}, {"n+1", "NIfTI", 344}, {"WEBP", "WebP", 8}, {"BM", "BMP", 0}, {"?", "neither", 0}};
+    } known[] = {{"DICM", "DICOM", 128}, {"II*\0", "TIFF", 0}, {"n+1", "NIfTI", 344}, {"WEBP", "WebP", 8},
+        {"BM", "BMP", 0}, {"?", "neither", 0}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i) {
         unsigned char data[400] = {0};
         memcpy(data + known[i].at, known[i].bytes, i == 5 ? 1 : strlen(known[i].bytes));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that are read: what is none is neither waited for nor read without an end; what changes under a map is noticed. */
+/* Files that are read: what is none is neither waited for nor read without an end; what changes under a map is noticed.
+ * */
 #define _GNU_SOURCE
 #include "infile.h"
 
@@ -31,11 +32,13 @@ Test(infile, only_regular_files_are_opened, .init = scratch_open, .fini = scratc
     cr_assert_eq(symlink("loop", scratch_path("loop")), 0);
     const struct {
         const char *path, *says;
-    } cases[] = {{"/dev/zero", "expected a file, found a device"}, {"/dev/null", "expected a file, found a device"}, {"/", "expected a file, found a folder"},
+    } cases[] = {{"/dev/zero", "expected a file, found a device"}, {"/dev/null", "expected a file, found a device"},
+        {"/", "expected a file, found a folder"},
                  {"/nowhere/at/all", "cannot be read: No such file or directory"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
         cr_assert_lt(msagen_infile_open(cases[i].path, &st, error, sizeof error), 0);
-        cr_assert(strncmp(error, cases[i].path, strlen(cases[i].path)) == 0 && strstr(error, cases[i].says), "%s", error);
+        cr_assert(strncmp(error, cases[i].path, strlen(cases[i].path)) == 0 && strstr(error, cases[i].says), "%s",
+            error);
         cr_assert_null(msagen_buffer_map(cases[i].path, error, sizeof error));
         cr_assert_null(msagen_infile_load(cases[i].path, error, sizeof error));
         cr_assert_null(msagen_infile_read(cases[i].path, PAGE, true, error, sizeof error));
@@ -91,7 +94,8 @@ Test(infile, a_pipe_is_read_to_its_end_and_to_its_bound, .timeout = 20)
 Test(infile, a_change_under_a_map_is_noticed, .init = scratch_open, .fini = scratch_close)
 {
     write_pages();
-    struct msagen_buffer *map = msagen_buffer_map(scratch_path("pages"), error, sizeof error), *view = msagen_buffer_view(map, PAGE, PAGE);
+    struct msagen_buffer *map = msagen_buffer_map(scratch_path("pages"), error, sizeof error),
+        *view = msagen_buffer_view(map, PAGE, PAGE);
     cr_assert_not(msagen_buffer_changed(map));
     cr_assert_eq(chmod(scratch_path("pages"), 0400), 0);
     cr_assert_eq(rename(scratch_path("pages"), scratch_path("elsewhere")), 0);
@@ -141,6 +145,8 @@ Test(infile, a_map_cut_short_ends_with_a_line_that_names_the_file, .init = scrat
     char said[8192], expected[8192];
     write_pages();
     cr_assert_eq(read_behind_the_end(said, sizeof said), EXIT_FAILURE, "%s", said);
-    snprintf(expected, sizeof expected, "msagen: %s: expected a file that stays as it is, found it cut short while it was read\n", scratch_path("pages"));
+    snprintf(expected, sizeof expected,
+        "msagen: %s: expected a file that stays as it is, found it cut short while it was read\n",
+        scratch_path("pages"));
     cr_assert_str_eq(said, expected);
 }

@@ -68,7 +68,8 @@ Test(npy, sizes_that_lie)
     refused("{'descr':'<f4','fortran_order':False,'shape':(9223372036854775807,0)}", 0, "a.npy: shape out of range");
     refused("{'descr':'<f4','fortran_order':False,'shape':(99999999999999999999,)}", 8,
             "a.npy: NPY header: shape: a tuple of sizes expected");
-    refused("{'descr':'<f4','fortran_order':False,'shape':(-1,)}", 4, "a.npy: NPY header: shape: a tuple of sizes expected");
+    refused("{'descr':'<f4','fortran_order':False,'shape':(-1,)}", 4,
+        "a.npy: NPY header: shape: a tuple of sizes expected");
     refused("{'descr':'|u1','fortran_order':False,'shape':(1,1,1,1,1,1,1,1,1)}", 1,
             "a.npy: NPY header: shape: at most 8 dimensions expected, found more");
 }
@@ -85,8 +86,10 @@ Test(npy, types_and_syntax)
             "a.npy: NPY header: descr: one element type expected");
     refused("{'descr':'<f4','descr':'<f4','fortran_order':False,'shape':(1,)}", 4,
             "a.npy: NPY header: descr, fortran_order and shape expected, once each, found descr");
-    refused("{'descr':'<f4','shape':(1,)}", 4, "a.npy: NPY header: descr, fortran_order and shape expected, once each; one is missing");
-    refused("{'descr':'<f4','fortran_order':0,'shape':(1,)}", 4, "a.npy: NPY header: fortran_order: True or False expected");
+    refused("{'descr':'<f4','shape':(1,)}", 4,
+        "a.npy: NPY header: descr, fortran_order and shape expected, once each; one is missing");
+    refused("{'descr':'<f4','fortran_order':0,'shape':(1,)}", 4,
+        "a.npy: NPY header: fortran_order: True or False expected");
     refused("{'descr':'<f4','fortran_order':False,'shape':(1,)} + 1", 4,
             "a.npy: NPY header: nothing after the dictionary expected");
     refused("{'descr':'<f4", 0, "a.npy: NPY header: descr: one element type expected");

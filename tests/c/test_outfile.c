@@ -116,7 +116,8 @@ static void leave_behind(const char *name, int marked)
     scratch_write(file, "a patient's", 11);
 }
 
-Test(outfile, what_the_killed_left_goes_and_what_lives_or_is_not_ours_stays, .init = scratch_open, .fini = scratch_close)
+Test(outfile, what_the_killed_left_goes_and_what_lives_or_is_not_ours_stays, .init = scratch_open,
+    .fini = scratch_close)
 {
     char live[4400];
     snprintf(live, sizeof live, "%s/msagen-run-XXXXXX", scratch_path("."));
@@ -150,7 +151,8 @@ Test(outfile, what_the_killed_left_goes_and_what_lives_or_is_not_ours_stays, .in
 Test(outfile, a_full_device_is_reported_and_kept, .init = scratch_open, .fini = scratch_close)
 {
     struct stat st;
-    if (stat("/dev/full", &st) != 0 || !S_ISCHR(st.st_mode) || mknod(scratch_path("full"), S_IFCHR | 0600, st.st_rdev) != 0)
+    if (stat("/dev/full", &st) != 0 || !S_ISCHR(st.st_mode)
+        || mknod(scratch_path("full"), S_IFCHR | 0600, st.st_rdev) != 0)
         cr_skip_test("needs root");
     const int fd = open(scratch_path("full"), O_WRONLY);
     if (fd < 0)

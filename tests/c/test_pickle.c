@@ -219,8 +219,10 @@ Test(pickle, calls_are_refused_by_name)
     REFUSED("\x80\x02" "c__builtin__\neval\n.", "calls __builtin__.eval,");
     REFUSED("\x80\x02" "cbuiltins\ngetattr\n.", "calls builtins.getattr,");
     REFUSED("\x80\x02" "ctorch.storage\n_load_from_bytes\n.", "calls torch.storage._load_from_bytes,");
-    REFUSED("\x80\x02" "ctorch.nn.modules.linear\nLinear\n.", "holds an object of class torch.nn.modules.linear.Linear,");
-    REFUSED("\x80\x02" "ctorch.nn.modules.linear\nLinear\n)\x81.", "holds an object of class torch.nn.modules.linear.Linear,");
+    REFUSED("\x80\x02" "ctorch.nn.modules.linear\nLinear\n.",
+        "holds an object of class torch.nn.modules.linear.Linear,");
+    REFUSED("\x80\x02" "ctorch.nn.modules.linear\nLinear\n)\x81.",
+        "holds an object of class torch.nn.modules.linear.Linear,");
     REFUSED("\x80\x02" "csubprocess\nPopen\n.", "holds an object of class subprocess.Popen,");
     REFUSED("\x80\x02" "cbuiltins\nEllipsis\n.", "holds an object of class builtins.Ellipsis,");
     REFUSED("\x80\x02" "cimportlib.machinery\nSourceFileLoader\n.", "SourceFileLoader");
@@ -234,8 +236,10 @@ Test(pickle, known_names_are_not_called_at_will)
 {
     REFUSED("\x80\x02" "ctorch\nTensor\n)R.", "calls torch.Tensor: refused");
     REFUSED("\x80\x02" "ctorch\nFloatStorage\n)R.", "calls torch.FloatStorage: refused");
-    REFUSED("\x80\x02" "ctorch._tensor\n_rebuild_from_type_v2\n(c_codecs\nencode\nN)tR.", "a tensor rebuilt by _codecs.encode");
-    REFUSED("\x80\x02" "ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nN)tR.", "a tensor rebuilt by");
+    REFUSED("\x80\x02" "ctorch._tensor\n_rebuild_from_type_v2\n(c_codecs\nencode\nN)tR.",
+        "a tensor rebuilt by _codecs.encode");
+    REFUSED("\x80\x02" "ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nN)tR.",
+        "a tensor rebuilt by");
     REFUSED("\x80\x02K\x01)R.", "calls an integer");
     REFUSED("\x80\x02" "ctorch\nSize\nNR.", "calls a class with None");
 }
@@ -251,7 +255,8 @@ Test(pickle, opcodes_outside_the_set_are_refused)
     for (int code = 0; code < 256; ++code) {
         const unsigned char one[2] = {(unsigned char)code, '.'};
         struct msagen_pickle *p = read_bytes(one, 2);
-        cr_assert((p != NULL) == (strchr(")]}N\x88\x89\x8f", code) && code), "opcode 0x%02x alone: %s", (unsigned)code, why);
+        cr_assert((p != NULL) == (strchr(")]}N\x88\x89\x8f", code) && code), "opcode 0x%02x alone: %s", (unsigned)code,
+            why);
         msagen_pickle_free(p);
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Programs that are started: what they are given, why they cannot be started, and that they end with the one that started them. */
+/* Programs that are started: what they are given, why they cannot be started, and that they end with the one that
+ * started them. */
 #define _GNU_SOURCE
 #include "../../gen/process.h"
 
@@ -78,7 +79,8 @@ Test(process, has_no_signal_blocked_or_ignored)
 Test(process, ends_with_a_parent_that_is_killed, .timeout = 30)
 {
     cr_assert(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
-    volatile pid_t *grandchild = mmap(NULL, sizeof *grandchild, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    volatile pid_t *grandchild = mmap(NULL, sizeof *grandchild, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+        0);
     cr_assert(grandchild != MAP_FAILED);
     const pid_t child = fork();
     if (child == 0) {

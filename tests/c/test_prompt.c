@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prompts: what is refused, and tokens against PyTorch's float32 (the literals; SAM's prompt encoder by DIALECTS.md section 1). */
+/* Prompts: what is refused, and tokens against PyTorch's float32 (the literals; SAM's prompt encoder by DIALECTS.md
+ * section 1). */
 #include "../../runtime/msa_image.c"
 #include "../../runtime/msa_prompt.c"
 #include "../../runtime/msa_check.c"
@@ -38,7 +39,8 @@ static uint32_t encode(const msa_prompt *prompt, uint32_t slice, bool longest, b
 static void assert_token(int at, float embedding, const float *features)
 {
     for (int i = 0; i < OUT; ++i)
-        cr_assert_float_eq(tokens[at][i], embedding + (features ? features[i] : 0.0f), 5e-6, "token %d, channel %d", at, i);
+        cr_assert_float_eq(tokens[at][i], embedding + (features ? features[i] : 0.0f), 5e-6, "token %d, channel %d", at,
+            i);
     for (int i = OUT; i < STRIDE; ++i)
         cr_assert_eq(tokens[at][i], 0.0f, "token %d: padding", at);
 }
@@ -51,11 +53,15 @@ static void assert_zero_from(uint32_t count)
 }
 
 /* (30, 45.5) of a 100 x 50 image on a square of 64, by torch. */
-static const float squashed[OUT] = {0.399848759f, -0.994891763f, 0.139929041f, -0.916581154f, -0.100947097f, 0.990161538f};
-static const float by_longest[OUT] = {-0.99991858f, 0.733655691f, 0.999999523f, 0.0127625139f, -0.679521382f, 0.000981819467f};
-static const float squashed_rc[OUT] = {0.726949513f, 0.689540744f, -0.994068086f, 0.686690927f, -0.724246919f, 0.10875956f};
+static const float squashed[OUT] = {0.399848759f, -0.994891763f, 0.139929041f, -0.916581154f, -0.100947097f,
+    0.990161538f};
+static const float by_longest[OUT] = {-0.99991858f, 0.733655691f, 0.999999523f, 0.0127625139f, -0.679521382f,
+    0.000981819467f};
+static const float squashed_rc[OUT] = {0.726949513f, 0.689540744f, -0.994068086f, 0.686690927f, -0.724246919f,
+    0.10875956f};
 /* (100, 50), the far corner. */
-static const float corner[OUT] = {0.992479503f, 0.999698818f, -0.985277593f, -0.122410886f, -0.0245412234f, 0.17096208f};
+static const float corner[OUT] = {0.992479503f, 0.999698818f, -0.985277593f, -0.122410886f, -0.0245412234f,
+    0.17096208f};
 
 static const float point[1][2] = {{30.0f, 45.5f}};
 static const int8_t in = 1, out = 0, none = -1;
@@ -204,7 +210,8 @@ Test(prompt, what_is_refused)
 
 Test(prompt, boxes_and_masks_that_are_refused)
 {
-    const float boxes[][4] = {{5, 5, 4, 6}, {5, 5, 6, 4}, {-1, 5, 6, 6}, {5, 5, 101, 6}, {5, 5, 6, 51}, {NAN, 5, 6, 6}, {5, 5, 6, NAN}};
+    const float boxes[][4] = {{5, 5, 4, 6}, {5, 5, 6, 4}, {-1, 5, 6, 6}, {5, 5, 101, 6}, {5, 5, 6, 51}, {NAN, 5, 6, 6},
+        {5, 5, 6, NAN}};
     for (size_t i = 0; i < sizeof boxes / sizeof *boxes; ++i) {
         const msa_prompt prompt = {NULL, NULL, 0, boxes + i, NULL, false, 1, false, 0};
         cr_assert_eq(check(&prompt), MSA_E_BOX, "box %d", (int)i);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The test bench's clicks: the deepest point of the largest error against brute force, and a refinement around the fake layers. */
+/* The test bench's clicks: the deepest point of the largest error against brute force, and a refinement around the fake
+ * layers. */
 #define _POSIX_C_SOURCE 200809L
 #include "fake/msa_internal.h"
 
@@ -55,7 +56,8 @@ static void number_regions(const uint8_t *errors, int width, int height, int *re
             for (int x = 0; x < width; ++x)
                 for (int k = 0; k < 4 && region[y * width + x]; ++k) {
                     const int nx = x + (k == 0) - (k == 1), ny = y + (k == 2) - (k == 3);
-                    if (same_region(errors, width, height, nx, ny, errors[y * width + x]) && region[ny * width + nx] < region[y * width + x]) {
+                    if (same_region(errors, width, height, nx, ny, errors[y * width + x])
+                        && region[ny * width + nx] < region[y * width + x]) {
                         region[y * width + x] = region[ny * width + nx];
                         changed = true;
                     }
@@ -110,7 +112,8 @@ Test(refine, the_deepest_point_is_that_of_brute_force)
         /* Rectangles on top of each other, and specks. */
         for (uint32_t k = noise_below(6); k > 0; --k) {
             const int left = (int)noise_below((uint32_t)width), top = (int)noise_below((uint32_t)height);
-            const int right = left + (int)noise_below((uint32_t)(width - left) + 1), bottom = top + (int)noise_below((uint32_t)(height - top) + 1);
+            const int right = left + (int)noise_below((uint32_t)(width - left) + 1),
+                bottom = top + (int)noise_below((uint32_t)(height - top) + 1);
             const uint8_t what = (uint8_t)noise_below(3);
             for (int y = top; y < bottom; ++y)
                 memset(errors + y * width + left, what, (size_t)(right - left));
@@ -144,7 +147,8 @@ Test(refine, the_first_click_is_spread_over_the_truth)
 }
 
 /* Ask the bench to refine; what it answers. */
-static void answer_with(uint32_t flags, const uint8_t *pixels, const uint8_t *truth, uint32_t clicks, uint64_t seed, char *text, size_t bytes)
+static void answer_with(uint32_t flags, const uint8_t *pixels, const uint8_t *truth, uint32_t clicks, uint64_t seed,
+    char *text, size_t bytes)
 {
     char path[] = "/tmp/msagen-refine-XXXXXX";
     const int made = mkstemp(path);
@@ -170,7 +174,8 @@ static void answer_with(uint32_t flags, const uint8_t *pixels, const uint8_t *tr
     unlink(path);
 }
 
-static void answer(const uint8_t *pixels, const uint8_t *truth, uint32_t clicks, uint64_t seed, char *text, size_t bytes)
+static void answer(const uint8_t *pixels, const uint8_t *truth, uint32_t clicks, uint64_t seed, char *text,
+    size_t bytes)
 {
     answer_with(0, pixels, truth, clicks, seed, text, bytes);
 }
@@ -197,7 +202,8 @@ static void close_bench(void)
 
 Test(refine, clicks_follow_the_errors, .init = open_fake, .fini = close_bench)
 {
-    /* The right half red: found. Truth: all of the image. What is left of it is the left half, deepest at its middle. */
+    /* The right half red: found. Truth: all of the image. What is left of it is the left half, deepest at its middle.
+     * */
     static uint8_t pixels[64][64][3], truth[64][64];
     char text[1024];
     for (int y = 0; y < 64; ++y)
@@ -231,7 +237,8 @@ Test(refine, logits_are_fed_back_on_demand, .init = open_fake, .fini = close_ben
     cr_assert_null(mask_before(FEEDBACK, 1), "there is nothing before");
     cr_assert_eq(mask_before(FEEDBACK, 2), msa_run.logits + SIDE * SIDE, "the mask of highest predicted IoU");
 
-    /* Red is found: with each click's logits the next one's mask, what the fake layers answer grows, and is the same mask. */
+    /* Red is found: with each click's logits the next one's mask, what the fake layers answer grows, and is the same
+     * mask. */
     static uint8_t pixels[64][64][3], truth[64][64];
     char text[1024];
     for (int y = 0; y < 64; ++y)

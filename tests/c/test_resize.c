@@ -13,7 +13,8 @@
 static char error[512];
 
 /* image resized to out_width x out_height, in a work area with a guard behind it. */
-static uint8_t *resized(const msa_image *image, uint32_t slice, uint32_t side, uint32_t out_width, uint32_t out_height, size_t work_bytes)
+static uint8_t *resized(const msa_image *image, uint32_t slice, uint32_t side, uint32_t out_width, uint32_t out_height,
+    size_t work_bytes)
 {
     enum { GUARD = 64 };
     unsigned char *work = malloc(work_bytes + GUARD);
@@ -48,7 +49,8 @@ static void compare_golden(const char *name, bool longest)
     cr_assert_eq(expected->shape[first], out_height);
     cr_assert_eq(expected->shape[first + 1], out_width);
     uint8_t *out = resized(&image, 0, 256, out_width, out_height, MSA_RESIZE_WORK_BYTES(256));
-    cr_assert_eq(memcmp(out, expected->storage->data + expected->offset, (size_t)3 * out_width * out_height), 0, "%s differs from Pillow's", path);
+    cr_assert_eq(memcmp(out, expected->storage->data + expected->offset, (size_t)3 * out_width * out_height), 0,
+        "%s differs from Pillow's", path);
     free(out);
     msagen_tensor_free(expected);
     msagen_tensor_free(picture);
@@ -106,7 +108,8 @@ Test(resize, noise_of_awkward_sizes)
             cr_assert_eq(width, longest ? known[i].fitted_width : known[i].side);
             cr_assert_eq(height, longest ? known[i].fitted_height : known[i].side);
             uint8_t *out = resized(&image, 0, known[i].side, width, height, MSA_RESIZE_WORK_BYTES(known[i].side));
-            cr_assert_eq(msa_crc32c(0, out, (size_t)3 * width * height), longest ? known[i].fitted_crc : known[i].squashed_crc,
+            cr_assert_eq(msa_crc32c(0, out, (size_t)3 * width * height),
+                longest ? known[i].fitted_crc : known[i].squashed_crc,
                          "%u x %u to %u", image.width, image.height, known[i].side);
             free(out);
         }

@@ -33,7 +33,8 @@ static void expect_refused(const char *header, size_t data_bytes, const char *ex
 
 Test(safetensors, entries_in_the_headers_order)
 {
-    static const char header[] = "{\"b\":" T("F32", "[2,3]", 2, 26) ",\"__metadata__\":{\"format\":\"pt\"},\"a\":" T("BF16", "[]", 0, 2)
+    static const char header[] = "{\"b\":" T("F32", "[2,3]", 2,
+        26) ",\"__metadata__\":{\"format\":\"pt\"},\"a\":" T("BF16", "[]", 0, 2)
         ",\"z\":" T("I64", "[0,5]", 26, 26) "}   ";
     struct msagen_safetensors *s = read_file(header, 26);
     cr_assert(s, "%s", why);
@@ -55,9 +56,12 @@ Test(safetensors, entries_in_the_headers_order)
 
 Test(safetensors, places_must_tile_the_data)
 {
-    expect_refused("{\"a\":" T("F32", "[2]", 0, 8) ",\"b\":" T("F32", "[2]", 4, 12) "}", 12, "b begins at byte 4, inside a, which ends at 8");
-    expect_refused("{\"a\":" T("F32", "[2]", 0, 8) ",\"b\":" T("F32", "[2]", 0, 8) "}", 8, "b begins at byte 0, inside a");
-    expect_refused("{\"a\":" T("F32", "[2]", 0, 8) ",\"b\":" T("F32", "[1]", 12, 16) "}", 16, "4 bytes before b belong to no tensor");
+    expect_refused("{\"a\":" T("F32", "[2]", 0, 8) ",\"b\":" T("F32", "[2]", 4, 12) "}", 12,
+        "b begins at byte 4, inside a, which ends at 8");
+    expect_refused("{\"a\":" T("F32", "[2]", 0, 8) ",\"b\":" T("F32", "[2]", 0, 8) "}", 8,
+        "b begins at byte 0, inside a");
+    expect_refused("{\"a\":" T("F32", "[2]", 0, 8) ",\"b\":" T("F32", "[1]", 12, 16) "}", 16,
+        "4 bytes before b belong to no tensor");
     expect_refused("{\"a\":" T("F32", "[2]", 4, 12) "}", 12, "4 bytes before a belong to no tensor");
     expect_refused("{\"a\":" T("F32", "[2]", 0, 8) "}", 9, "its tensors end at byte 8 of the data, the file at 9");
     expect_refused("{}", 1, "its tensors end at byte 0");
@@ -66,7 +70,8 @@ Test(safetensors, places_must_tile_the_data)
 Test(safetensors, sizes_must_be_true)
 {
     expect_refused("{\"a\":" T("F32", "[2]", 0, 4) "}", 4, "a: its shape and dtype say 8 bytes, its data_offsets 4");
-    expect_refused("{\"a\":" T("F32", "[2]", 0, 8) "}", 7, "a: its data is said to lie at bytes 0 to 8; the file holds 7");
+    expect_refused("{\"a\":" T("F32", "[2]", 0, 8) "}", 7,
+        "a: its data is said to lie at bytes 0 to 8; the file holds 7");
     expect_refused("{\"a\":" T("F32", "[2]", 8, 0) "}", 8, "bytes 8 to 0");
     expect_refused("{\"a\":" T("F32", "[2]", -8, 0) "}", 8, "bytes -8 to 0");
     expect_refused("{\"a\":" T("F32", "[-2]", 0, 8) "}", 8, "dimension 0 of its shape is no natural number");
@@ -82,7 +87,8 @@ Test(safetensors, fields_must_be_known)
     expect_refused("{\"a\":" T("F8_E4M3", "[1]", 0, 1) "}", 1, "a: dtype F8_E4M3; expected one of F32");
     expect_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", 0, "a: expected {dtype, shape, data_offsets}");
     expect_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4],\"x\":1}}", 4, "a: expected {dtype");
-    expect_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0]}}", 4, "a: data_offsets is not [begin, end]");
+    expect_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0]}}", 4,
+        "a: data_offsets is not [begin, end]");
     expect_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,\"4\"]}}", 4, "a: data_offsets is not");
     expect_refused("{\"a\":7}", 0, "a: expected {dtype");
     expect_refused("{\"\":" T("F32", "[]", 0, 4) "}", 4, "name is empty");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The session of a generated model, around layers whose answers are known (fake/layers.h): statuses, states, what is left untouched. */
+/* The session of a generated model, around layers whose answers are known (fake/layers.h): statuses, states, what is
+ * left untouched. */
 #include "fake/session.h"
 
 #include <criterion/criterion.h>
@@ -80,7 +81,8 @@ Test(session, several_masks_and_a_mask_prompt)
     for (int m = 0; m < MSA_MODEL_MASKS - 1; ++m) {
         cr_assert_eq(iou[m], (float)(m + 1) / 10.0f, "a mask alone has no sparse tokens");
         for (int i = 0; i < SIDE * SIDE; ++i)
-            cr_assert_float_eq(logits[m * SIDE * SIDE + i], (float)(i % 16 / 4 * 64) - 0.5f - (float)(m + 1) / 10.0f + (float)i, 1e-4);
+            cr_assert_float_eq(logits[m * SIDE * SIDE + i],
+                (float)(i % 16 / 4 * 64) - 0.5f - (float)(m + 1) / 10.0f + (float)i, 1e-4);
     }
 }
 
@@ -105,7 +107,8 @@ Test(session, a_text_is_the_last_token)
     prompt = (msa_prompt){NULL, NULL, 0, NULL, NULL, false, 1, true, 1};
     cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_OK);
     cr_assert_eq(iou[0], 0.5f, "a text alone is a prompt");
-    cr_assert_eq(tokens[(1 + MSA_MODEL_MASKS) * MSA_TOKEN_STRIDE], 7.0f + MSA_MODEL_MASKS + 1.0f, "the table's last row");
+    cr_assert_eq(tokens[(1 + MSA_MODEL_MASKS) * MSA_TOKEN_STRIDE], 7.0f + MSA_MODEL_MASKS + 1.0f,
+        "the table's last row");
     prompt.text = MSA_MODEL_TEXTS;
     cr_assert_eq(msa_segment(&s, &prompt, &mask), MSA_E_TEXT);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Synthetic weights against DIALECTS section 5, computed apart with numpy in uint64 and float64; its results are the literals here. */
+/* Synthetic weights against DIALECTS section 5, computed apart with numpy in uint64 and float64; its results are the
+ * literals here. */
 #define _GNU_SOURCE
 #include "synth.h"
 
@@ -19,11 +20,13 @@ Test(synth, values_of_every_rule)
         {{"a.norm.bias", 1, {3}}, {0x1.1d9c3ep-2f, 0x1.b773e8p-5f, 0x1.fac670p-3f}},
         {{"prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", 2, {2, 2}},
          {-0x1.53e904p-1f, 0x1.8b696ep-1f, -0x1.94dc42p+0f}},
-        {{"image_encoder.patch_embed.proj.weight", 4, {2, 3, 1, 1}}, {-0x1.5c097ep-2f, 0x1.9669f8p-1f, -0x1.538c4ep-1f}},
+        {{"image_encoder.patch_embed.proj.weight", 4, {2, 3, 1, 1}},
+            {-0x1.5c097ep-2f, 0x1.9669f8p-1f, -0x1.538c4ep-1f}},
         {{"mask_decoder.iou_token.weight", 2, {1, 3}}, {0x1.771e94p-2f, 0x1.a76d58p-2f, -0x1.0dbe34p+0f}},
         {{"mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight", 2, {2, 4}},
          {0x1.74a882p-2f, -0x1.f0f154p-3f, -0x1.689760p-3f}},
-        {{"mask_decoder.output_upscaling.0.weight", 4, {4, 2, 1, 1}}, {0x1.bfe65ap-4f, -0x1.ea7230p-2f, 0x1.0b6076p-5f}},
+        {{"mask_decoder.output_upscaling.0.weight", 4, {4, 2, 1, 1}},
+            {0x1.bfe65ap-4f, -0x1.ea7230p-2f, 0x1.0b6076p-5f}},
         {{"prompt_encoder.no_mask_embed.weight", 2, {1, 3}}, {0x1.150532p+0f, 0x1.178530p-1f, 0x1.acc2aap-2f}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
@@ -58,7 +61,8 @@ Test(synth, a_whole_file, .init = scratch_open, .fini = scratch_close)
     static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"},"
                                  "\"a.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},"
                                  "\"b.weight\":{\"dtype\":\"F32\",\"shape\":[200,300],\"data_offsets\":[12,240012]}}";
-    cr_assert_eq(msagen_synth_write(scratch_path("s.safetensors"), tensors, 2, 5, NULL, NULL, error, sizeof error), 0, "%s", error);
+    cr_assert_eq(msagen_synth_write(scratch_path("s.safetensors"), tensors, 2, 5, NULL, NULL, error, sizeof error), 0,
+        "%s", error);
     size_t bytes;
     unsigned char *file = scratch_read("s.safetensors", &bytes);
     uint64_t length = 0;
@@ -80,7 +84,8 @@ Test(synth, a_whole_file, .init = scratch_open, .fini = scratch_close)
 
 Test(synth, what_cannot_be_written_leaves_nothing, .init = scratch_open, .fini = scratch_close)
 {
-    static const struct msagen_synth_tensor broken = {"a\nb", 1, {3}}, huge = {"a", 3, {INT64_C(1) << 30, INT64_C(1) << 30, 16}};
+    static const struct msagen_synth_tensor broken = {"a\nb", 1, {3}},
+        huge = {"a", 3, {INT64_C(1) << 30, INT64_C(1) << 30, 16}};
     cr_assert_eq(msagen_synth_write(scratch_path("s"), &broken, 1, 5, NULL, NULL, error, sizeof error), -1);
     cr_assert_eq(msagen_synth_write(scratch_path("s"), &huge, 1, 5, NULL, NULL, error, sizeof error), -1);
     cr_assert_eq(msagen_synth_write(scratch_path("no/s"), &huge, 0, 5, NULL, NULL, error, sizeof error), -1);

@@ -70,7 +70,8 @@ Test(tensor, inside_does_not_overflow)
 /* Values by numpy: float16 from the bits given. */
 Test(tensor, halves)
 {
-    const uint16_t bits[] = {0x0000, 0x8000, 0x0001, 0x03ff, 0x0400, 0x3c00, 0x3555, 0x7bff, 0xc000, 0x7c00, 0xfc00, 0x7e00};
+    const uint16_t bits[] = {0x0000, 0x8000, 0x0001, 0x03ff, 0x0400, 0x3c00, 0x3555, 0x7bff, 0xc000, 0x7c00, 0xfc00,
+        0x7e00};
     const float expected[] = {0.0f,  -0.0f,        0x1p-24f, 0x1.ff8p-15f, 0x1p-14f, 1.0f,
                               0x1.554p-2f, 0x1.ffcp+15f, -2.0f,    INFINITY,     -INFINITY};
     float got[12];

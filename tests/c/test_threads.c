@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several cores: the team of POSIX threads with its barrier, and a session that is theirs, around layers whose answers are known. */
+/* Several cores: the team of POSIX threads with its barrier, and a session that is theirs, around layers whose answers
+ * are known. */
 #define _POSIX_C_SOURCE 200809L
 #define MSA_MODEL_CORES 3
 
@@ -11,7 +12,8 @@
 #include <signal.h>
 #include <time.h>
 
-/* Threads are counted; the create_fails-th from now on (0: none) is refused. What a team's threads do depends on the session. */
+/* Threads are counted; the create_fails-th from now on (0: none) is refused. What a team's threads do depends on the
+ * session. */
 static uint32_t created, joined, create_fails;
 static int create_thread(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
 static int join_thread(pthread_t thread, void **result);
@@ -122,7 +124,8 @@ Test(threads, each_core_has_one_part_of_each_call, .timeout = 60)
             play(&team, cores, call % 3u);
         msa_threads_end(&team);
         for (uint32_t core = 0; core < MSA_MAX_CORES; ++core)
-            cr_assert_eq(times[core], core < cores ? 200u : 0u, "%u cores: core %u worked %u times", cores, core, times[core]);
+            cr_assert_eq(times[core], core < cores ? 200u : 0u, "%u cores: core %u worked %u times", cores, core,
+                times[core]);
     }
 }
 
@@ -322,7 +325,8 @@ Test(cores, a_team_of_another_size)
         cr_assert_eq(msa_threads_start(&team, cores), 0);
         cr_assert_eq(open_session(&one), MSA_OK);
         cr_assert_eq(msa_set_team(&one.s, &team), MSA_OK);
-        cr_assert_eq(msa_encode(&one.s, &one.image), cores == MSA_MODEL_CORES ? MSA_OK : MSA_E_CORES, "%u cores", cores);
+        cr_assert_eq(msa_encode(&one.s, &one.image), cores == MSA_MODEL_CORES ? MSA_OK : MSA_E_CORES, "%u cores",
+            cores);
         msa_threads_end(&team);
         cr_assert_eq(msa_encode(&one.s, &one.image), MSA_E_CORES, "a team that has ended");
     }
@@ -374,9 +378,11 @@ Test(cores, cancelling_in_any_layer_ends_all)
                 memset(seen, 0, sizeof seen);
                 one.logits[0] = 7.0f;
                 cancel_at = calls + layer + 1u;
-                cr_assert_eq(decode != 0 ? msa_segment(&one.s, &one.prompt, &one.mask) : msa_encode(&one.s, &one.image), MSA_E_CANCELLED);
+                cr_assert_eq(decode != 0 ? msa_segment(&one.s, &one.prompt, &one.mask) : msa_encode(&one.s, &one.image),
+                    MSA_E_CANCELLED);
                 for (uint32_t core = 0; core < MSA_MODEL_CORES; ++core)
-                    cr_assert_eq(seen[core], layer + 1u, "core %u was in %u layers, not %u", core, seen[core], layer + 1u);
+                    cr_assert_eq(seen[core], layer + 1u, "core %u was in %u layers, not %u", core, seen[core],
+                        layer + 1u);
                 cr_assert_eq(one.logits[0], 7.0f);
                 cr_assert_eq(msa_segment(&one.s, &one.prompt, &one.mask), MSA_E_ORDER, "as after opening");
                 cr_assert_eq(answers(&one, 64), 0);

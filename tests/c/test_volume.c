@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The session of a volume of three slices with two classes, around the fake layers: own prompts, and all slices or nothing. */
+/* The session of a volume of three slices with two classes, around the fake layers: own prompts, and all slices or
+ * nothing. */
 #define MSA_MODEL_DEPTH 3
 #define MSA_MODEL_FIRST_CLASSES 2
 #define MSA_MODEL_RESIZE_LONGEST 1
@@ -45,7 +46,8 @@ static void assert_logits(const float *given)
             for (int i = 0; i < SIDE * SIDE; ++i) {
                 const float red = i < SIDE * SIDE / 2 ? 64.0f * (float)d : 0.0f;
                 const float own = given ? given[d * SIDE * SIDE + i] : 0.0f;
-                cr_assert_float_eq(logits[(d * CLASSES + m) * SIDE * SIDE + i], red - 0.5f - (float)m / 10.0f + own, 1e-3, "slice %d, class %d, %d", d, m, i);
+                cr_assert_float_eq(logits[(d * CLASSES + m) * SIDE * SIDE + i], red - 0.5f - (float)m / 10.0f + own,
+                    1e-3, "slice %d, class %d, %d", d, m, i);
             }
         }
 }

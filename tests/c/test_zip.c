@@ -74,12 +74,14 @@ static void expect_refused(const struct forge_member *member, const char *expect
 
 Test(zip, a_flipped_bit_is_noticed)
 {
-    expect_refused(&(struct forge_member){.name = "a/0", .data = "x", .bytes = 1, .crc_error = 1}, "a/0 is damaged: CRC-32");
+    expect_refused(&(struct forge_member){.name = "a/0", .data = "x", .bytes = 1, .crc_error = 1},
+        "a/0 is damaged: CRC-32");
 }
 
 Test(zip, compressed_entries_are_refused)
 {
-    expect_refused(&(struct forge_member){.name = "a/0", .data = "x", .bytes = 1, .method = 8}, "a/0 is compressed (method 8)");
+    expect_refused(&(struct forge_member){.name = "a/0", .data = "x", .bytes = 1, .method = 8},
+        "a/0 is compressed (method 8)");
 }
 
 Test(zip, an_entry_beyond_the_file_is_refused)
@@ -100,7 +102,8 @@ Test(zip, two_entries_of_one_name_are_refused)
 
 Test(zip, control_characters_stay_out_of_the_error)
 {
-    expect_refused(&(struct forge_member){.name = "a\n\x1b[31m", .data = "x", .bytes = 1, .crc_error = 1}, "a??[31m is damaged");
+    expect_refused(&(struct forge_member){.name = "a\n\x1b[31m", .data = "x", .bytes = 1, .crc_error = 1},
+        "a??[31m is damaged");
 }
 
 /* No prefix of an archive is an archive: its directory is at the end. */

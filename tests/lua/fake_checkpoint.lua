@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A checkpoint that is only a list of names and shapes: the test double of msagen.checkpoint. Its tensors record what is done to them.
+-- A checkpoint that is only a list of names and shapes: the test double of msagen.checkpoint. Its tensors record what
+-- is done to them.
 
 local fake = {}
 
@@ -7,7 +8,8 @@ local Tensor = {}
 Tensor.__index = Tensor
 
 local function tensor(name, shape, dtype, history, zero)
-  return setmetatable({ name = name, shape = shape, dtype = dtype or "f32", history = history or {}, zero = zero or false }, Tensor)
+  return setmetatable({ name = name, shape = shape, dtype = dtype or "f32", history = history or {}, zero = zero
+    or false }, Tensor)
 end
 
 local function after(self, operation, shape)
@@ -47,7 +49,8 @@ function Tensor:scale() return self end
 
 function Tensor:forget() self.forgotten = true end
 
---- list: array of {name, {shape}, dtype (default f32), zero = true for all-zero contents, values = anything: what equal() compares}.
+--- list: array of {name, {shape}, dtype (default f32), zero = true for all-zero contents, values = anything: what
+-- equal() compares}.
 function fake.open(list, path)
   local ckpt = { path = path or "fake.pth", format = "pth", container = "state dict", metadata = {} }
   local order, by_name = {}, {}
@@ -165,11 +168,13 @@ local function decoder(m, shape, names)
   m:linear("mask_decoder.iou_prediction_head.layers.2", shape.masks, 48)
 end
 
---- Names and shapes of a whole model of a dialect; `changes` overrides the shape below. "msa-2024" serves for msa-2025 too.
+--- Names and shapes of a whole model of a dialect; `changes` overrides the shape below. "msa-2024" serves for msa-2025
+-- too.
 function fake.model(dialect, changes)
   local late = dialect == "msa-2024"
   local shape = {
-    dim = 24, blocks = 4, heads = 3, patch = 16, grid = 14, window = 5, global = { 1, 3 }, out = 32, decoder_mlp = 40, masks = 4,
+    dim = 24, blocks = 4, heads = 3, patch = 16, grid = 14, window = 5, global = { 1, 3 }, out = 32, decoder_mlp = 40,
+      masks = 4,
     position = late and 64 or nil,
     encoder_adapters = dialect ~= "sam", depth_adapters = dialect ~= "sam", decoder_adapters = dialect == "msa-paper",
   }

@@ -28,7 +28,8 @@ function spec.it(what, body)
     spec.passed = spec.passed + 1
   else
     spec.failed = spec.failed + 1
-    io.stdout:write("FAILED  ", table.concat(path, ": "), ": ", what, "\n        ", (spec.reason(problem):gsub("\n", "\n        ")), "\n")
+    io.stdout:write("FAILED  ", table.concat(path, ": "), ": ", what, "\n        ",
+      (spec.reason(problem):gsub("\n", "\n        ")), "\n")
   end
 end
 

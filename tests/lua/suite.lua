@@ -36,7 +36,9 @@ for _, file in ipairs(files) do
     io.stdout:write("FAILED  ", file, ": expected tests, found none\n")
   end
   local seconds = os.difftime(os.time(), began)
-  if seconds > 1 then io.stdout:write(("%s: %d tests, %.0f s\n"):format(file, spec.passed + spec.failed - before, seconds)) end
+  if seconds > 1 then
+    io.stdout:write(("%s: %d tests, %.0f s\n"):format(file, spec.passed + spec.failed - before, seconds))
+  end
   io.stdout:flush()
 end
 

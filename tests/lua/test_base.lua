@@ -33,7 +33,9 @@ end
 local kinds = {
   { "adapters", is_adapter },
   { "adapters and decoder", function(name) return is_adapter(name) or is_decoder(name) end },
-  { "adapters, decoder and positions", function(name) return is_adapter(name) or is_decoder(name) or name:find "pos_embed" end },
+  { "adapters, decoder and positions", function(name)
+    return is_adapter(name) or is_decoder(name) or name:find "pos_embed"
+  end },
   { "everything but the patch embedding", function(name) return not name:find "patch_embed" end },
 }
 
@@ -41,10 +43,14 @@ describe("an adapter-only file", function()
   it("is refused without a base, in a line that names --base", function()
     for _, dialect in ipairs { "msa-2023", "msa-2024", "msa-paper" } do
       for _, kind in ipairs(kinds) do
-        refuses(function() plan(fake.only(fake.model(dialect), kind[2])) end, "delta.pth: image_encoder.patch_embed.proj.weight", "--base FILE")
+        refuses(function()
+          plan(fake.only(fake.model(dialect), kind[2]))
+        end, "delta.pth: image_encoder.patch_embed.proj.weight", "--base FILE")
       end
     end
-    refuses(function() plan(fake.only(fake.model("msa-2024", { encoder_adapters = false, lora = 2 }), is_lora)) end, "--base FILE")
+    refuses(function()
+      plan(fake.only(fake.model("msa-2024", { encoder_adapters = false, lora = 2 }), is_lora))
+    end, "--base FILE")
     refuses(function() plan(fake.only(fake.model "sam", is_decoder)) end, "--base FILE")
   end)
 
@@ -61,7 +67,8 @@ describe("an adapter-only file", function()
         local list = fake.only(fake.model(dialect, shape), kind[2])
         local model = load(list, { dialect = dialect, base = backbone(shape) })
         local whole = load(fake.model(dialect, shape), { dialect = dialect })
-        for _, field in ipairs { "dialect", "image_size", "dim", "blocks", "heads", "window", "global", "adapters", "adapter_activation", "pad", "decoder" } do
+        for _, field in ipairs { "dialect", "image_size", "dim", "blocks", "heads", "window", "global", "adapters",
+          "adapter_activation", "pad", "decoder" } do
           equal(model[field], whole[field], field)
         end
         local named = 0
@@ -86,7 +93,8 @@ describe("an adapter-only file", function()
       equal(fate.name, (list[i] or base[i - #list])[1])
       equal(fate.file, i <= #list and "checkpoint" or "base")
       if i > #list then
-        equal({ fate.fate, fate.why }, is_decoder(fate.name) and { "dead", "the checkpoint has its own" } or { "used", "" })
+        equal({ fate.fate, fate.why }, is_decoder(fate.name) and { "dead", "the checkpoint has its own" }
+          or { "used", "" })
       end
     end
     equal(load(fake.model "msa-2023").fates[1].file, nil)
@@ -96,14 +104,17 @@ describe("an adapter-only file", function()
     local list = fake.prefixed(fake.only(fake.model "msa-2023", is_adapter), "module.")
     local model = load(list, { dialect = "msa-2023", base = backbone() })
     equal(model.tensor["image_encoder.neck.0.weight"].name, "image_encoder.neck.0.weight")
-    equal(model.tensor["image_encoder.blocks.0.Space_Adapter.D_fc1.weight"].name, "module.image_encoder.blocks.0.Space_Adapter.D_fc1.weight")
+    equal(model.tensor["image_encoder.blocks.0.Space_Adapter.D_fc1.weight"].name,
+      "module.image_encoder.blocks.0.Space_Adapter.D_fc1.weight")
   end)
 end)
 
 describe("the dialect of a delta", function()
   it("is refused where adapters alone could be of three", function()
     local list = fake.only(fake.model("msa-2023", late), is_adapter)
-    refuses(function() load(list, { base = backbone(late) }) end, "delta.pth: --dialect", "msa-2023, msa-2024 or msa-2025")
+    refuses(function()
+      load(list, { base = backbone(late) })
+    end, "delta.pth: --dialect", "msa-2023, msa-2024 or msa-2025")
     equal(plan(list, { base = backbone(late) }).candidates, { "msa-2023", "msa-2024", "msa-2025" })
   end)
   it("is told by shapes that only one program can have", function()
@@ -115,7 +126,8 @@ describe("the dialect of a delta", function()
   it("is told by the decoder's names and adapters", function()
     equal(load(fake.only(fake.model "msa-2023", kinds[2][2]), { base = backbone() }).dialect, "msa-2023")
     equal(load(fake.only(fake.model "msa-paper", is_adapter), { base = backbone() }).dialect, "msa-paper")
-    equal(plan(fake.only(fake.model("msa-2024", late), kinds[2][2]), { base = backbone(late) }).candidates, { "msa-2024", "msa-2025" })
+    equal(plan(fake.only(fake.model("msa-2024", late), kinds[2][2]), { base = backbone(late) }).candidates,
+      { "msa-2024", "msa-2025" })
     equal(load(fake.only(fake.model "sam", is_decoder), { base = backbone() }).dialect, "sam")
   end)
   it("is told by a base of a later program, not by SAM's", function()
@@ -124,8 +136,12 @@ describe("the dialect of a delta", function()
     equal(plan(list, { base = base }).candidates, { "msa-2024", "msa-2025" })
   end)
   it("must not be contradicted", function()
-    refuses(function() load(fake.only(fake.model "msa-2023", kinds[2][2]), { dialect = "msa-2025", base = backbone() }) end, "--dialect msa-2025")
-    refuses(function() load(fake.only(fake.model "msa-2023", is_adapter), { dialect = "sam", base = backbone() }) end, "--dialect sam")
+    refuses(function()
+      load(fake.only(fake.model "msa-2023", kinds[2][2]), { dialect = "msa-2025", base = backbone() })
+    end, "--dialect msa-2025")
+    refuses(function()
+      load(fake.only(fake.model "msa-2023", is_adapter), { dialect = "sam", base = backbone() })
+    end, "--dialect sam")
   end)
 end)
 
@@ -150,12 +166,15 @@ describe("LoRA pairs alone", function()
     equal(model.tensor["image_encoder.blocks.0.attn.qkv.weight"].values, "merged")
     equal(warned(model, "merged LoRA pairs"), true)
     fake.find(list, "image_encoder.blocks.0.attn.proj.weight").values = "merged"
-    refuses(function() load(list, { dialect = "msa-2025", base = backbone(late) }) end, "base.pth: image_encoder.blocks.0.attn.proj.weight: expected", "frozen")
+    refuses(function()
+      load(list, { dialect = "msa-2025", base = backbone(late) })
+    end, "base.pth: image_encoder.blocks.0.attn.proj.weight: expected", "frozen")
   end)
   it("must fit it", function()
     local list = fake.only(fake.model("msa-2024", shape), is_lora)
     refuses(function() load(list, { dialect = "msa-2025", base = backbone { position = 64, grid = 64, dim = 48 } }) end,
-      "delta.pth: image_encoder.blocks.0.attn.qkv.lora_B is [48,2]", "dim = 48, from image_encoder.patch_embed.proj.weight of base.pth")
+      "delta.pth: image_encoder.blocks.0.attn.qkv.lora_B is [48,2]",
+        "dim = 48, from image_encoder.patch_embed.proj.weight of base.pth")
   end)
 end)
 
@@ -173,10 +192,13 @@ describe("a base", function()
 
   it("that differs in frozen tensors is refused, naming them", function()
     local whole = fake.model "msa-2023"
-    refuses(function() load(whole, { base = with(fake.model "sam", differ "image_encoder.blocks.2.attn.qkv.weight") }) end,
+    refuses(function()
+      load(whole, { base = with(fake.model "sam", differ "image_encoder.blocks.2.attn.qkv.weight") })
+    end,
       "base.pth: image_encoder.blocks.2.attn.qkv.weight: expected the values in delta.pth", "it is frozen")
     refuses(function()
-      load(whole, { base = with(fake.model "sam", differ("image_encoder.neck.1.bias", "image_encoder.pos_embed", "prompt_encoder.no_mask_embed.weight",
+      load(whole, { base = with(fake.model "sam", differ("image_encoder.neck.1.bias", "image_encoder.pos_embed",
+        "prompt_encoder.no_mask_embed.weight",
         "image_encoder.blocks.0.norm1.bias", "image_encoder.blocks.1.norm1.bias")) })
     end, "base.pth: image_encoder.pos_embed, image_encoder.blocks.0.norm1.bias, image_encoder.blocks.1.norm1.bias and 2 more: expected", "they are frozen")
   end)
@@ -194,33 +216,48 @@ describe("a base", function()
   it("of SAM does not refuse the zeros that 2024's loader leaves", function()
     local list = fake.model("msa-2024", { grid = 14, position = 64 })
     local base = { grid = 64, position = 64 }
-    refuses(function() load(list, { dialect = "msa-2025", base = backbone(base) }) end, "base.pth: image_encoder.blocks.1.attn.rel_pos_h is [127,8]", "[27,8]")
+    refuses(function()
+      load(list, { dialect = "msa-2025", base = backbone(base) })
+    end, "base.pth: image_encoder.blocks.1.attn.rel_pos_h is [127,8]", "[27,8]")
     for _, one in ipairs(list) do one.zero = one[1]:find "rel_[hw]$" ~= nil end
     equal(load(list, { dialect = "msa-2025", base = backbone(base) }).image_size, 224)
   end)
 
   it("of other shapes is refused", function()
-    for _, changes in ipairs { { dim = 48, heads = 6 }, { blocks = 6, global = { 1, 5 } }, { out = 64 }, { heads = 6 }, { patch = 8 }, { window = 7 }, { grid = 16 } } do
+    for _, changes in ipairs { { dim = 48, heads = 6 }, { blocks = 6, global = { 1, 5 } }, { out = 64 }, { heads = 6 },
+      { patch = 8 }, { window = 7 }, { grid = 16 } } do
       refuses(function() load(fake.model "msa-2023", { base = backbone(changes) }) end, "base.pth", "expected")
     end
     local list = fake.only(fake.model "msa-2023", kinds[2][2])
-    refuses(function() load(list, { base = backbone { dim = 48, heads = 6 } }) end, "delta.pth: image_encoder.blocks.0.MLP_Adapter.D_fc1.weight is [6,24]", "of base.pth")
-    refuses(function() load(list, { base = backbone { blocks = 6 } }) end, "image_encoder.blocks.4.MLP_Adapter.D_fc1.weight: expected in the file or in base.pth")
+    refuses(function()
+      load(list, { base = backbone { dim = 48, heads = 6 } })
+    end, "delta.pth: image_encoder.blocks.0.MLP_Adapter.D_fc1.weight is [6,24]", "of base.pth")
+    refuses(function()
+      load(list, { base = backbone { blocks = 6 } })
+    end, "image_encoder.blocks.4.MLP_Adapter.D_fc1.weight: expected in the file or in base.pth")
   end)
 
   it("must be a model, and whole enough", function()
     local list = fake.only(fake.model "msa-2023", is_adapter)
-    refuses(function() load(list, { base = fake.open({ { "conv1.weight", { 3 } } }, "base.pth") }) end, "base.pth: expected tensors named", "conv1.weight")
+    refuses(function()
+      load(list, { base = fake.open({ { "conv1.weight", { 3 } } }, "base.pth") })
+    end, "base.pth: expected tensors named", "conv1.weight")
     local mixed = fake.model("sam", { lora = 2 })
     refuses(function() load(list, { base = fake.open(mixed, "base.pth") }) end, "base.pth: dialect", "LoRA")
     local short = fake.open(fake.remove(fake.model "sam", "image_encoder.neck.3.bias"), "base.pth")
-    refuses(function() load(list, { dialect = "msa-2023", base = short }) end, "image_encoder.neck.3.bias: expected in the file or in base.pth")
+    refuses(function()
+      load(list, { dialect = "msa-2023", base = short })
+    end, "image_encoder.neck.3.bias: expected in the file or in base.pth")
     local odd = fake.model "sam"
     odd[#odd + 1] = { "image_encoder.blocks.0.Text_Adapter.D_fc1.weight", { 6, 24 } }
-    refuses(function() load(list, { dialect = "msa-2023", base = fake.open(odd, "base.pth") }) end, "base.pth: image_encoder.blocks.0.Text_Adapter")
+    refuses(function()
+      load(list, { dialect = "msa-2023", base = fake.open(odd, "base.pth") })
+    end, "base.pth: image_encoder.blocks.0.Text_Adapter")
     local integers = fake.model "sam"
     fake.find(integers, "image_encoder.neck.1.bias")[3] = "i64"
-    refuses(function() load(list, { dialect = "msa-2023", base = fake.open(integers, "base.pth") }) end, "base.pth: image_encoder.neck.1.bias is i64")
+    refuses(function()
+      load(list, { dialect = "msa-2023", base = fake.open(integers, "base.pth") })
+    end, "base.pth: image_encoder.neck.1.bias is i64")
   end)
 
   it("tells the resolution where the file does not, and a warning says so", function()
@@ -229,7 +266,8 @@ describe("a base", function()
     equal({ model.file_size, warned(model, "224 is the base's") }, { 224, true })
     equal(warned(load(list, { base = backbone(), resolution = 320 }), "is the base's ("), false)
     equal(warned(load(fake.only(fake.model "msa-paper", kinds[3][2]), { base = backbone() }), "is the base's ("), false)
-    equal(load(list, { base = backbone(), resolution = 320 }).tensor["image_encoder.pos_embed"].shape, { 1, 20, 20, 24 })
+    equal(load(list, { base = backbone(), resolution = 320 }).tensor["image_encoder.pos_embed"].shape,
+      { 1, 20, 20, 24 })
   end)
 
   it("of SAM under 2024's names is warned of", function()
@@ -259,16 +297,20 @@ local function part(ckpt, path, accept, rename)
 end
 
 local function sam_name(name)
-  return (name:gsub("attn%.rel_([hw])$", "attn.rel_pos_%1"):gsub("mlp%.layers%.0%.0%.", "mlp.lin1."):gsub("mlp%.fc%.", "mlp.lin2."))
+  return (name:gsub("attn%.rel_([hw])$", "attn.rel_pos_%1"):gsub("mlp%.layers%.0%.0%.", "mlp.lin1."):gsub("mlp%.fc%.",
+    "mlp.lin2."))
 end
 
 describe("a golden file in two", function()
-  for _, one in ipairs { { "msa-2023-2d", "msa-2023" }, { "msa-2024-2d", "msa-2024" }, { "msa-2025-2d", "msa-2025" }, { "msa-paper-2d", "msa-paper" } } do
+  for _, one in ipairs { { "msa-2023-2d", "msa-2023" }, { "msa-2024-2d", "msa-2024" }, { "msa-2025-2d", "msa-2025" },
+    { "msa-paper-2d", "msa-paper" } } do
     for _, kind in ipairs(kinds) do
       it(("%s, %s: every tensor is what it was"):format(one[1], kind[1]), function()
         local ckpt = checkpoint.open(golden .. one[1] .. "/checkpoint.pth")
         local whole = import.load(ckpt, { dialect = one[2] })
-        local options = { dialect = one[2], base = part(ckpt, "base.pth", function(name) return not is_adapter(name) end, sam_name) }
+        local options = { dialect = one[2], base = part(ckpt, "base.pth", function(name)
+          return not is_adapter(name)
+        end, sam_name) }
         local model = import.load(part(ckpt, "delta.pth", kind[2]), options)
         equal(model.image_size, whole.image_size)
         for name, tensor in pairs(whole.tensor) do assert(model.tensor[name]:equal(tensor), name) end
@@ -280,6 +322,8 @@ describe("a golden file in two", function()
   it("on another file's backbone is refused", function()
     local ckpt = checkpoint.open(golden .. "msa-2023-2d/checkpoint.pth")
     local other = checkpoint.open(golden .. "sam-2d/checkpoint.pth")
-    refuses(function() import.load(ckpt, { base = other }) end, "sam-2d/checkpoint.pth: image_encoder.", "frozen in training", "more")
+    refuses(function()
+      import.load(ckpt, { base = other })
+    end, "sam-2d/checkpoint.pth: image_encoder.", "frozen in training", "more")
   end)
 end)

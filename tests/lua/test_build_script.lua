@@ -48,7 +48,8 @@ describe("a build script", function()
   end)
 
   it("may return a plain table, compute, and see msagen's and Lua's names", function()
-    local m = manifest(build("local boards = { 'generic-c99' }\nassert(type(msagen.version) == 'string')\nreturn { " .. PLAIN .. "board = boards[#boards], prefix = ('x'):rep(2) }"))
+    local m = manifest(build("local boards = { 'generic-c99' }\nassert(type(msagen.version) == 'string')\nreturn { "
+      .. PLAIN .. "board = boards[#boards], prefix = ('x'):rep(2) }"))
     equal({ m.board, m.prefix }, { "generic-c99", "xx" })
   end)
 
@@ -56,11 +57,13 @@ describe("a build script", function()
     local out = build("local list = {}\nfor _, board in ipairs { 'generic-c99', 'x86-64-avx2' } do list[#list + 1] = msagen.device { " .. PLAIN .. "board = board } end\nlist[3] = msagen.device { " .. PLAIN ..
       "name = 'third', board = 'generic-c99', prefix = 'third' }\nreturn list")
     equal(sys.list(out), { "generic-c99", "third", "x86-64-avx2" })
-    equal({ manifest(out .. "/generic-c99").board, manifest(out .. "/x86-64-avx2").board, manifest(out .. "/third").prefix }, { "generic-c99", "x86-64-avx2", "third" })
+    equal({ manifest(out .. "/generic-c99").board, manifest(out .. "/x86-64-avx2").board,
+      manifest(out .. "/third").prefix }, { "generic-c99", "x86-64-avx2", "third" })
   end)
 
   it("gives way to options of the command line", function()
-    local m = manifest(build("return msagen.device { " .. PLAIN .. 'board = "x86-64-avx2", prefix = "script" }', { board = "generic-c99" }))
+    local m = manifest(build("return msagen.device { " .. PLAIN .. 'board = "x86-64-avx2", prefix = "script" }',
+      { board = "generic-c99" }))
     equal({ m.board, m.prefix }, { "generic-c99", "script" })
   end)
 
@@ -89,7 +92,8 @@ describe("a build script is refused", function()
   end)
 
   it("where a value is of another kind", function()
-    for field, value in pairs { resolution = "'512'", depth = "1.5", board = "7", dialect = "{}", classes = "true", global_blocks = "3", prefix = "1", precision = "32", banks = "'a'" } do
+    for field, value in pairs { resolution = "'512'", depth = "1.5", board = "7", dialect = "{}", classes = "true",
+      global_blocks = "3", prefix = "1", precision = "32", banks = "'a'" } do
       local text = ("return msagen.device { checkpoint = 'weights/plain.safetensors', %s = %s }"):format(field, value)
       refused(text, field, "expected", "found")
     end
@@ -155,7 +159,8 @@ describe("an output folder", function()
 
   it("keeps files of the user's, and refuses where a generated one has the name of such a file", function()
     local out = work .. "/again"
-    local files = { ["notes.txt"] = "words", ["main.c"] = "int main(void)", ["main.o"] = "of main.c", ["libmine.a"] = "archive", ["sub/deep.txt"] = "deep" }
+    local files = { ["notes.txt"] = "words", ["main.c"] = "int main(void)", ["main.o"] = "of main.c",
+      ["libmine.a"] = "archive", ["sub/deep.txt"] = "deep" }
     sys.mkdir_p(out .. "/sub")
     for name, text in pairs(files) do sys.write_file(out .. "/" .. name, text) end
     tiny.build(plain "generic-c99-nofma", out)
@@ -234,15 +239,18 @@ describe("an output folder", function()
       sys.mkdir_p(work .. "/" .. cwd)
       sys.chmod(folder, 504) -- 0770
       local before = inode(folder)
-      if cwd == "here" then assert(#sys.list(folder) == 0) else sys.write_file(folder .. "/manifest.json", '{"generator":"msagen"}') end
+      if cwd == "here" then assert(#sys.list(folder) == 0) else sys.write_file(folder .. "/manifest.json",
+        '{"generator":"msagen"}') end
       for _, board in ipairs { "generic-c99-nofma", "generic-c99" } do
-        tiny.must { tiny.program(), "build", checkpoint, "--dialect", "sam", "--decoder-heads", "4", "--global-blocks", "1", "--board", board, "-o", out, cwd = work .. "/" .. cwd }
+        tiny.must { tiny.program(), "build", checkpoint, "--dialect", "sam", "--decoder-heads", "4", "--global-blocks",
+          "1", "--board", board, "-o", out, cwd = work .. "/" .. cwd }
         equal({ board_of(folder), inode(folder) }, { board, before })
       end
     end
     local mount = work .. "/mount"
     sys.mkdir_p(mount)
-    local ok, status = pcall(sys.spawn, { "mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", mount, stdout = "/dev/null", stderr = "/dev/null" })
+    local ok, status = pcall(sys.spawn, { "mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", mount, stdout = "/dev/null",
+      stderr = "/dev/null" })
     if not ok or status ~= 0 then spec.skipped = spec.skipped + 1 return end
     local done, message = pcall(function()
       local before = inode(mount)
@@ -261,8 +269,10 @@ describe("an output folder", function()
     refused_and_removed("/proc/x", "/proc/x: cannot be made: /proc: cannot be written")
     local checkpoint = plain().checkpoint
     local function build(out, prefix)
-      local words = { "build", checkpoint, "--dialect", "sam", "--decoder-heads", "4", "--global-blocks", "1", "--board", "generic-c99", "-o", out }
-      return sys.spawn { "sh", "-c", prefix .. '; exec "$@"', "sh", tiny.program(), stdout = "capture", stderr = "capture", stdin = "/dev/null", table.unpack(words) }
+      local words = { "build", checkpoint, "--dialect", "sam", "--decoder-heads", "4", "--global-blocks", "1",
+        "--board", "generic-c99", "-o", out }
+      return sys.spawn { "sh", "-c", prefix .. '; exec "$@"', "sh", tiny.program(), stdout = "capture",
+        stderr = "capture", stdin = "/dev/null", table.unpack(words) }
     end
     local status, said = build(work .. "/none/of/these", "ulimit -f 8")
     equal({ status, sys.exists(work .. "/none") }, { 1, false })
@@ -275,14 +285,18 @@ describe("an output folder", function()
     local out = work .. "/again"
     os.remove(out .. "/msa_threads.c")
     local manifest = sys.read_file(out .. "/manifest.json")
-    sys.write_file(out .. "/manifest.json", '{"generator":"msagen","unfinished":["manifest.json","msa_model.c","msa_old.c","runner/msa_old.c"]}')
+    sys.write_file(out .. "/manifest.json",
+      '{"generator":"msagen","unfinished":["manifest.json","msa_model.c","msa_old.c","runner/msa_old.c"]}')
     sys.write_file(out .. "/runner/msa_old.c", "of the build before")
     sys.write_file(out .. "/msa_old.c", "of the build before")
     for name in pairs(json.decode(manifest, "m").files) do os.remove(out .. "/" .. name) end
     os.remove(out .. "/msa_weights.bin")
-    refuses(function() require("run.folder").open(out) end, "again: msagen was stopped while it wrote this folder: build it again")
+    refuses(function()
+      require("run.folder").open(out)
+    end, "again: msagen was stopped while it wrote this folder: build it again")
     tiny.build(plain(), out)
     equal(sys.exists(out .. "/runner/msa_old.c"), false)
-    equal({ board_of(out), sys.exists(out .. "/msa_old.c"), sys.read_file(out .. "/notes.txt") }, { "generic-c99", false, "words" })
+    equal({ board_of(out), sys.exists(out .. "/msa_old.c"), sys.read_file(out .. "/notes.txt") },
+      { "generic-c99", false, "words" })
   end)
 end)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The compiler as a whole: the same bytes each time, names under a prefix, what generated text never holds; and that an instruction
+-- The compiler as a whole: the same bytes each time, names under a prefix, what generated text never holds; and that an
+-- instruction
 -- set, a board and a dialect are each one new file.
 
 local spec = require "spec"
@@ -58,7 +59,9 @@ describe("a checkpoint that changes while it is read", function()
     local file = checkpoint.open(device.checkpoint)
     file:sha256()
     file:confirm()
-    tiny.must { "sh", "-c", 'cp -p "$1" "$1.old" && printf x | dd of="$1" bs=1 seek=4000 conv=notrunc status=none && touch -r "$1.old" "$1"', "sh", device.checkpoint }
+    tiny.must { "sh", "-c",
+      'cp -p "$1" "$1.old" && printf x | dd of="$1" bs=1 seek=4000 conv=notrunc status=none && touch -r "$1.old" "$1"',
+      "sh", device.checkpoint }
     file:unchanged()
     refuses(function() file:confirm() end, device.checkpoint, "found it changed")
     sys.rename(device.checkpoint .. ".old", device.checkpoint)
@@ -72,7 +75,9 @@ describe("the same build twice", function()
       local files = require("run.made").list(a)
       equal(require("run.made").list(b), files)
       assert(#files > 15)
-      for _, file in ipairs(files) do assert(sys.read_file(a .. "/" .. file) == sys.read_file(b .. "/" .. file), file .. " differs") end
+      for _, file in ipairs(files) do
+        assert(sys.read_file(a .. "/" .. file) == sys.read_file(b .. "/" .. file), file .. " differs")
+      end
     end)
   end
 
@@ -84,7 +89,8 @@ describe("the same build twice", function()
       assert(expected:sub(33, 48) == string.pack("c16", "f32-fma-1"))
       expected = expected:sub(1, 32) .. string.pack("c16", board.arithmetic) .. expected:sub(49)
       assert(expected == sys.read_file(b .. "/msa_weights.bin"), board.name)
-      equal(json.decode(sys.read_file(b .. "/manifest.json"), "m").model_hash, json.decode(sys.read_file(a .. "/manifest.json"), "m").model_hash)
+      equal(json.decode(sys.read_file(b .. "/manifest.json"), "m").model_hash,
+        json.decode(sys.read_file(a .. "/manifest.json"), "m").model_hash)
     end
   end)
 end)
@@ -94,7 +100,8 @@ describe("the class of arithmetic", function()
     for name, class in pairs { ["generic-c99"] = "f32-fma-1", ["generic-c99-nofma"] = "f32-muladd-1" } do
       local dir = work .. "/adapted_" .. name
       equal(json.decode(sys.read_file(dir .. "/manifest.json"), "m").arithmetic, class)
-      holds(sys.read_file(dir .. "/msa_model.h"), ('#define MSA_MODEL_ARITHMETIC "%s"'):format(class), "arithmetic " .. class)
+      holds(sys.read_file(dir .. "/msa_model.h"), ('#define MSA_MODEL_ARITHMETIC "%s"'):format(class),
+        "arithmetic " .. class)
       local arith = sys.read_file(dir .. "/msa_arith.h")
       holds(arith, ("#define MSA_ARITHMETIC_MULADD %d /* %s */"):format(class == "f32-fma-1" and 0 or 1, class))
       assert(not arith:find("#ifndef MSA_ARITHMETIC", 1, true))
@@ -108,14 +115,16 @@ describe("the class of arithmetic", function()
     local text = sys.read_file(data .. "/boards/generic-c99-nofma.lua"):gsub('"generic%-c99%-nofma"', '"odd"')
     local function refusal(changed)
       sys.write_file(data .. "/boards/odd.lua", changed)
-      local status, output = sys.spawn { tiny.program(), "boards", env = { MSAGEN_DATADIR = data }, stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+      local status, output = sys.spawn { tiny.program(), "boards", env = { MSAGEN_DATADIR = data }, stdin = "/dev/null",
+        stdout = "capture", stderr = "capture" }
       equal(status, 1)
       return output
     end
     holds(refusal((text:gsub("f32%-muladd%-1", "f64-1"))), "odd.lua", "expected f32-fma-1 or f32-muladd-1, found f64-1")
     local isa = sys.read_file(data .. "/lua/isa/c99.lua"):gsub("  fma = [^\n]*\n", "")
     sys.write_file(data .. "/lua/isa/bare.lua", isa)
-    holds(refusal((text:gsub('isa = "c99"', 'isa = "bare"'):gsub("f32%-muladd%-1", "f32-fma-1"))), "odd.lua", "expected f32-muladd-1", "bare", "found f32-fma-1")
+    holds(refusal((text:gsub('isa = "c99"', 'isa = "bare"'):gsub("f32%-muladd%-1", "f32-fma-1"))), "odd.lua",
+      "expected f32-muladd-1", "bare", "found f32-fma-1")
   end)
 end)
 
@@ -143,10 +152,12 @@ describe("generated text", function()
   it("allocates nothing, jumps nowhere, prints nothing, knows no date", function()
     each(function(file, text)
       local code = code_of(text)
-      for _, word in ipairs { "malloc", "calloc", "realloc", "free", "alloca", "goto", "setjmp", "longjmp", "printf", "fopen", "time", "__DATE__", "__TIME__", "__FILE__", "_Thread_local" } do
+      for _, word in ipairs { "malloc", "calloc", "realloc", "free", "alloca", "goto", "setjmp", "longjmp", "printf",
+        "fopen", "time", "__DATE__", "__TIME__", "__FILE__", "_Thread_local" } do
         assert(not code:find("%f[%w_]" .. word .. "%f[^%w_]"), file .. " has " .. word)
       end
-      assert(not text:find(work, 1, true) and not text:find(msagen.datadir .. "/", 1, true), file .. " names a folder of this machine")
+      assert(not text:find(work, 1, true) and not text:find(msagen.datadir .. "/", 1, true),
+        file .. " names a folder of this machine")
     end)
   end)
 
@@ -156,7 +167,8 @@ describe("generated text", function()
       for line in code_of(text):gmatch "[^\n]*" do
         if depth == 0 and not line:match "^%s*#" and not line:match "^%s*typedef" then
           local data = line:match "^[%w_%s%*]+%f[%w_][%w_]+%s*%[?[%w_]*%]?%s*[=;]" and not line:match "%("
-          assert(not data or line:match "%f[%w_]const%f[^%w_]" or line:match "^%s*}" or line:match "^%s*$", file .. ": " .. line)
+          assert(not data or line:match "%f[%w_]const%f[^%w_]" or line:match "^%s*}" or line:match "^%s*$",
+            file .. ": " .. line)
           assert(not line:match "%(%s*%*%s*[%w_]+%s*%)%s*%(", file .. ": a function pointer: " .. line)
         end
         for brace in line:gmatch "[{}]" do depth = depth + (brace == "{" and 1 or -1) end
@@ -173,18 +185,21 @@ describe("generated text", function()
       assert(allowed or not code_of(text):find "%f[%w_]double%f[^%w_]", file .. " has double")
       -- A literal without f is a double.
       if not allowed then
-        local rest = code_of(text):gsub("%f[%w_]0x%x+u?", "0"):gsub("%f[%w_.]%d+%.?%d*[eE][+-]?%d+f", "f"):gsub("%f[%w_.]%d+%.%d*f", "f")
+        local rest = code_of(text):gsub("%f[%w_]0x%x+u?", "0"):gsub("%f[%w_.]%d+%.?%d*[eE][+-]?%d+f",
+          "f"):gsub("%f[%w_.]%d+%.%d*f", "f")
         local literal = rest:match "%f[%w_]%d+%.%d*" or rest:match "%f[%w_]%d+[eE][+-]?%d+"
         assert(not literal, literal and file .. ": " .. literal)
       end
     end)
   end)
 
-  it("loops over constants: no variable-length arrays, bounds are numbers, perhaps with an end before, or the caller's", function()
+  it("loops over constants: no variable-length arrays, bounds are numbers, perhaps with an end before, or the caller's",
+    function()
     for _, file in ipairs { "msa_kernels.c", "msa_encoder.c", "msa_decoder.c" } do
       for line in code_of(sys.read_file(dir .. "/" .. file)):gmatch "[^\n]+" do
         local bound = line:match "for %(.-;[^;]-<%s*([^;]-);"
-        assert(not bound or bound:match "^%d+$" or bound:match "^%d+ && i < count$" or bound == "end" or bound == "last", file .. ": " .. line)
+        assert(not bound or bound:match "^%d+$" or bound:match "^%d+ && i < count$" or bound == "end"
+          or bound == "last", file .. ": " .. line)
         local size = line:match "^%s+float [%w_]+%[([^%]]+)%];"
         assert(not size or size:match "^%d+$", file .. ": " .. line)
       end
@@ -196,13 +211,15 @@ describe("generated text", function()
     local m = json.decode(sys.read_file(dir .. "/manifest.json"), "manifest.json")
     for _, layer in ipairs(m.layers) do holds(text, "msa_" .. layer.name .. "(float *arena") end
     for _, fate in ipairs(m.tensors) do
-      local table_row = fate.name:match "point_embeddings" or fate.name:match "not_a_point" or fate.name:match "gaussian" or fate.name:match "iou_token" or fate.name:match "mask_tokens"
+      local table_row = fate.name:match "point_embeddings" or fate.name:match "not_a_point"
+        or fate.name:match "gaussian" or fate.name:match "iou_token" or fate.name:match "mask_tokens"
       if fate.fate == "used" and not table_row then holds(text, fate.name) end
     end
   end)
 
   it("ends every file with one newline and has no blank at a line's end", function()
-    for _, file in ipairs { "msa_encoder.c", "msa_decoder.c", "msa_kernels.h", "msa_internal.h", "msa_model.h", "msa_simd.h", "Makefile" } do
+    for _, file in ipairs { "msa_encoder.c", "msa_decoder.c", "msa_kernels.h", "msa_internal.h", "msa_model.h",
+      "msa_simd.h", "Makefile" } do
       local text = sys.read_file(dir .. "/" .. file)
       assert(text:sub(-1) == "\n" and text:sub(-2) ~= "\n\n", file)
       assert(not text:find "[ \t]\n", file .. " has blanks at the end of a line")
@@ -214,8 +231,11 @@ describe("the manifest", function()
   it("says what was built, with the hash of every file", function()
     local dir = work .. "/adapted_a"
     local m = json.decode(sys.read_file(dir .. "/manifest.json"), "manifest.json")
-    equal({ m.generator, m.board, m.arithmetic, m.input_size, m.grid, m.masks }, { "msagen", "generic-c99", "f32-fma-1", 56, 7, 4 })
-    for file, hash in pairs(m.files) do equal(hash, require "msagen.sha256".hex(sys.read_file(dir .. "/" .. file)), file) end
+    equal({ m.generator, m.board, m.arithmetic, m.input_size, m.grid, m.masks },
+      { "msagen", "generic-c99", "f32-fma-1", 56, 7, 4 })
+    for file, hash in pairs(m.files) do
+      equal(hash, require "msagen.sha256".hex(sys.read_file(dir .. "/" .. file)), file)
+    end
     equal(m.weights_bytes, sys.size(dir .. "/msa_weights.bin"))
     assert(m.arena_bound_bytes <= m.arena_bytes)
     local macs = { encode = 0, decode = 0 }
@@ -300,7 +320,9 @@ return dialect
 describe("one new file is", function()
   local data = work .. "/data"
   sys.mkdir_p(data)
-  for _, part in ipairs { "lua", "templates", "runtime", "boards" } do tiny.must { "cp", "-R", msagen.datadir .. "/" .. part, data } end
+  for _, part in ipairs { "lua", "templates", "runtime", "boards" } do
+    tiny.must { "cp", "-R", msagen.datadir .. "/" .. part, data }
+  end
   local function command(...)
     local list = { tiny.program(), ... }
     list.env = { MSAGEN_DATADIR = data }
@@ -321,8 +343,12 @@ describe("one new file is", function()
   end
   local function build(name, out, ...)
     local device = tiny.device(work, name)
-    local arguments = { "build", device.checkpoint, "-o", work .. "/" .. out, "--decoder-heads", tostring(device.decoder_heads), "--global-blocks", "1" }
-    if device.resolution then table.move({ "--resolution", tostring(device.resolution), "--classes", tostring(device.classes) }, 1, 4, #arguments + 1, arguments) end
+    local arguments = { "build", device.checkpoint, "-o", work .. "/" .. out, "--decoder-heads",
+      tostring(device.decoder_heads), "--global-blocks", "1" }
+    if device.resolution then
+      table.move({ "--resolution", tostring(device.resolution), "--classes", tostring(device.classes) }, 1, 4,
+        #arguments + 1, arguments)
+    end
     table.move({ ... }, 1, select("#", ...), #arguments + 1, arguments)
     command(table.unpack(arguments))
     return work .. "/" .. out
@@ -349,8 +375,10 @@ describe("one new file is", function()
     local ok, problem = pcall(build, "late", "late_undecided", "--board", "generic-c99")
     assert(not ok)
     holds(problem, "--dialect", "msa-2024", "msa-2025", "house")
-    for _, wrong in ipairs { { '"longest"', '"longset"', "resize: expected longest or squash, found longset (did you mean longest?)" },
-      { "dialect%.resize", "dialect.resiez", "found resiez (did you mean resize?)" }, { "return dialect", "return", "expected a file that returns a table, found " },
+    for _, wrong in ipairs { { '"longest"', '"longset"',
+      "resize: expected longest or squash, found longset (did you mean longest?)" },
+      { "dialect%.resize", "dialect.resiez", "found resiez (did you mean resize?)" },
+        { "return dialect", "return", "expected a file that returns a table, found " },
       { "return dialect", "return =", "expected a file that returns a table, found " } } do
       sys.write_file(data .. "/lua/import/dialects/house.lua", (DIALECT:gsub(wrong[1], wrong[2])))
       ok, problem = pcall(build, "late", "late_wrong", "--board", "generic-c99")
@@ -368,11 +396,15 @@ describe("a tensor with a NaN", function()
     local length = string.unpack("<I8", bytes)
     local header = json.decode(bytes:sub(9, 8 + length), "header")
     device.board, device.checkpoint = "generic-c99", work .. "/nan.safetensors"
-    for _, name in ipairs { "prompt_encoder.point_embeddings.2.weight", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "mask_decoder.mask_tokens.weight",
-      "image_encoder.pos_embed", "image_encoder.blocks.0.Space_Adapter.D_fc1.weight", "prompt_encoder.mask_downscaling.0.bias" } do
+    for _, name in ipairs { "prompt_encoder.point_embeddings.2.weight",
+      "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "mask_decoder.mask_tokens.weight",
+      "image_encoder.pos_embed", "image_encoder.blocks.0.Space_Adapter.D_fc1.weight",
+        "prompt_encoder.mask_downscaling.0.bias" } do
       local at = 8 + length + header[name].data_offsets[1]
       sys.write_file(device.checkpoint, bytes:sub(1, at) .. string.pack("<f", 0 / 0) .. bytes:sub(at + 5))
-      spec.refuses(function() tiny.build(device, work .. "/nan") end, "nan.safetensors: " .. name .. ": expected finite values, found NaN at [0")
+      spec.refuses(function()
+        tiny.build(device, work .. "/nan")
+      end, "nan.safetensors: " .. name .. ": expected finite values, found NaN at [0")
     end
   end)
 end)
@@ -380,12 +412,15 @@ end)
 describe("a warning", function()
   it("takes the progress line away first", function()
     local progress, lines, err = require "progress", {}, io.stderr
-    io.stderr = { write = function(self, ...) lines[#lines + 1] = table.concat { ... } return self end, flush = function() end } -- luacheck: ignore
+    -- luacheck: ignore
+    io.stderr = { write = function(self, ...) lines[#lines + 1] = table.concat { ... } return self end,
+      flush = function() end }
     progress.show("packing weights", 1, 2)
     progress.warn("look", "ct")
     progress.warn "again"
     io.stderr = err -- luacheck: ignore
     local line = "[ 50%] packing weights"
-    equal(lines, { "\r" .. line, "\r" .. (" "):rep(#line) .. "\r", "msagen: warning: ct: look\n", "msagen: warning: again\n" })
+    equal(lines, { "\r" .. line, "\r" .. (" "):rep(#line) .. "\r", "msagen: warning: ct: look\n",
+      "msagen: warning: again\n" })
   end)
 end)

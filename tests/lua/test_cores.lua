@@ -9,10 +9,14 @@ describe("a split", function()
   it("has every unit once, in order, for any number of units and cores", function()
     for n = 1, cores.MOST do
       for count = 0, 40 do
-        for _, cost in ipairs { false, function(i) return i % 7 * 3 + 1 end, function(i) return i == 0 and 100 or 1 end } do
+        for _, cost in ipairs { false, function(i) return i % 7 * 3 + 1 end, function(i) return i == 0 and 100
+          or 1 end } do
           local b = cores.split(count, n, cost or nil)
           equal({ #b, b[1], b[n + 1] }, { n + 1, 0, count })
-          for c = 1, n do assert(math.type(b[c]) == "integer" and b[c] <= b[c + 1], ("%d units, %d cores: bound %d"):format(count, n, c)) end
+          for c = 1, n do
+            assert(math.type(b[c]) == "integer" and b[c] <= b[c + 1],
+              ("%d units, %d cores: bound %d"):format(count, n, c))
+          end
         end
       end
     end
@@ -69,7 +73,8 @@ describe("text of loops", function()
     local one, three = cores.loops(1), cores.loops(3)
     equal({ one.from "t", one.to("t", 9), one.core_parameter }, { "0", "9", "" })
     equal({ three.from "t", three.to("t", 9), three.core_parameter }, { "t[core]", "t[core + 1]", ", uint32_t core" })
-    equal({ one.shares(9, 4), three.shares(9, 4), three.shares(9, nil, { 0, 1, 5, 9 }) }, { "{0, 36, 0, 36}", "{0, 12, 24, 36, 0, 36}", "{0, 1, 5, 9, 0, 9}" })
+    equal({ one.shares(9, 4), three.shares(9, 4), three.shares(9, nil, { 0, 1, 5, 9 }) },
+      { "{0, 36, 0, 36}", "{0, 12, 24, 36, 0, 36}", "{0, 1, 5, 9, 0, 9}" })
     equal({ one.entries, three.entries }, { 4, 6 })
   end)
 end)

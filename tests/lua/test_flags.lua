@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Compiler flags that change values, and builds without the Makefile: generated code is refused when it is compiled or opened, or its results are
+-- Compiler flags that change values, and builds without the Makefile: generated code is refused when it is compiled or
+-- opened, or its results are
 -- the same bits. It never compiles, opens and computes something else.
 
 local spec = require "spec"
@@ -49,16 +50,22 @@ int main(int argc, char **argv)
 }
 ]]
 
--- The Makefile's flags and none of the board's optimisation; then what a build of one's own may say instead. Those marked > are whole
+-- The Makefile's flags and none of the board's optimisation; then what a build of one's own may say instead. Those
+-- marked > are whole
 -- compilations that tell little more than others: CHECK_FLAGS=all has them, too.
 local STRICT = "-std=c99 -ffp-contract=off -fno-math-errno"
-local BOTH = { "> -std=gnu99", "> -std=c99", "-std=c99 -ffp-contract=fast", "> -std=gnu99 -ffp-contract=fast", "> -std=c99 -ffp-contract=on", STRICT .. " -ffast-math", STRICT .. " -Ofast",
-  STRICT .. " -ffinite-math-only", "> " .. STRICT .. " -fassociative-math", STRICT .. " -fassociative-math -fno-signed-zeros -fno-trapping-math", STRICT .. " -freciprocal-math",
-  "> " .. STRICT .. " -fno-signed-zeros", STRICT .. " -funsafe-math-optimizations", "> " .. STRICT .. " -fsingle-precision-constant", "> " .. STRICT .. " -frounding-math",
+local BOTH = { "> -std=gnu99", "> -std=c99", "-std=c99 -ffp-contract=fast", "> -std=gnu99 -ffp-contract=fast",
+  "> -std=c99 -ffp-contract=on", STRICT .. " -ffast-math", STRICT .. " -Ofast",
+  STRICT .. " -ffinite-math-only", "> " .. STRICT .. " -fassociative-math",
+    STRICT .. " -fassociative-math -fno-signed-zeros -fno-trapping-math", STRICT .. " -freciprocal-math",
+  "> " .. STRICT .. " -fno-signed-zeros", STRICT .. " -funsafe-math-optimizations",
+    "> " .. STRICT .. " -fsingle-precision-constant", "> " .. STRICT .. " -frounding-math",
   "> " .. STRICT .. " -fno-trapping-math", "> " .. STRICT .. " -mrecip" }
 local FLAGS = {
-  gcc = { "> " .. STRICT .. " -fsingle-precision-constant", STRICT .. " -mfpmath=387", STRICT .. " -mfpmath=both", "> " .. STRICT .. " -fexcess-precision=fast", "> " .. STRICT .. " -Ofast -fno-fast-math" },
-  ["clang-14"] = { STRICT .. " -ffp-model=fast", "> " .. STRICT .. " -fapprox-func", "> " .. STRICT .. " -fno-honor-nans -fno-honor-infinities",
+  gcc = { "> " .. STRICT .. " -fsingle-precision-constant", STRICT .. " -mfpmath=387", STRICT .. " -mfpmath=both",
+    "> " .. STRICT .. " -fexcess-precision=fast", "> " .. STRICT .. " -Ofast -fno-fast-math" },
+  ["clang-14"] = { STRICT .. " -ffp-model=fast", "> " .. STRICT .. " -fapprox-func",
+    "> " .. STRICT .. " -fno-honor-nans -fno-honor-infinities",
     "> " .. STRICT .. " -fdenormal-fp-math=preserve-sign", "> " .. STRICT .. " -ffp-model=strict" },
 }
 -- What is refused, whatever it would come to.
@@ -75,7 +82,8 @@ local function spawn(command)
   return sys.spawn(command)
 end
 
---- What becomes of a folder's C files under some flags: "refused" and the compiler's words, or "opened", status and sum.
+--- What becomes of a folder's C files under some flags: "refused" and the compiler's words, or "opened", status and
+-- sum.
 local function outcome(dir, compiler, flags)
   local files, objects = {}, work .. "/objects"
   for _, name in ipairs(sys.list(dir)) do
@@ -122,7 +130,9 @@ local function tests(board, compiler, extra, list)
       it("is no other with " .. extra .. flags, function()
         local became, code, sum = outcome(dir, compiler, own .. flags)
         if became == "refused" then
-          if not code:find "unknown argument" and not code:find "unrecognized" and not code:find "unsupported" then holds(code, "msa: ") end
+          if not code:find "unknown argument" and not code:find "unrecognized" and not code:find "unsupported" then
+            holds(code, "msa: ")
+          end
         elseif code == FINE then equal(sum, expected)
         else assert(code == FLAGS_STATUS or code == ENVIRONMENT, "status " .. code) end
         for _, pattern in ipairs(REFUSED) do
@@ -139,7 +149,9 @@ for compiler, more in pairs(FLAGS) do
 end
 -- A board of plain C whose instructions come with the CPU of whoever compiles.
 if best.isa.name:match "^avx" then
-  for compiler in pairs(FLAGS) do tests(require("boards").named "generic-c99", compiler, "-mfma ", { "-std=gnu99", "> -std=c99 -ffp-contract=fast" }) end
+  for compiler in pairs(FLAGS) do
+    tests(require("boards").named "generic-c99", compiler, "-mfma ", { "-std=gnu99", "> -std=c99 -ffp-contract=fast" })
+  end
 end
 
 describe("without the board's flags", function()

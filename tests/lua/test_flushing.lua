@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Boards whose vectors flush subnormals: kernels and a whole model whose operands, products and sums do underflow give what plain C gives, bit for bit;
+-- Boards whose vectors flush subnormals: kernels and a whole model whose operands, products and sums do underflow give
+-- what plain C gives, bit for bit;
 -- and they would not, were it not asked whether anything was flushed.
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local boards, flushing, kernels, template, tiny = require "boards", require "flushing", require "kernels", require "template", require "tiny_model"
+local boards, flushing, kernels, template, tiny = require "boards", require "flushing", require "kernels",
+  require "template", require "tiny_model"
 local folder = msagen.datadir .. "/templates"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-flushing-")
 sys.cleanup(work)
@@ -17,7 +19,9 @@ for _, board in ipairs(tiny.emulated()) do
   other[board.isa.name] = true
 end
 for _, board in ipairs(boards.all()) do
-  if board.hosted and board.isa.flushes and not other[board.isa.name] then io.stdout:write(("skipped %s: there is no %s or no %s\n"):format(board.name, board.compiler, board.emulator[1])) end
+  if board.hosted and board.isa.flushes and not other[board.isa.name] then
+    io.stdout:write(("skipped %s: there is no %s or no %s\n"):format(board.name, board.compiler, board.emulator[1]))
+  end
 end
 
 describe("texts of kernels for vectors that flush", function()
@@ -36,21 +40,27 @@ describe("texts of kernels for vectors that flush", function()
   end)
 
   it("are as they were where nothing is computed, or scalars divide", function()
-    for _, line in ipairs { "    for (size_t j = 0; j < 24; j += 4) msa_store(x + j, by);", "    for (size_t j = 0; j < 24; j += 4) msa_store(x + j, msa_vdiv(msa_load(x + j), by));", "    x[0] = x[1] + x[2];" } do
+    for _, line in ipairs { "    for (size_t j = 0; j < 24; j += 4) msa_store(x + j, by);",
+      "    for (size_t j = 0; j < 24; j += 4) msa_store(x + j, msa_vdiv(msa_load(x + j), by));",
+      "    x[0] = x[1] + x[2];" } do
       equal(checked(line), "void f(float *x)\n{\n" .. line .. "\n}\n")
     end
   end)
 
   it("call one function for GELU", function()
-    equal(checked "    for (size_t j = 0; j < 32; j += 4) msa_store(x + j, msa_vgelu(msa_load(x + j)));", "void f(float *x)\n{\n    for (size_t j = 0; j < 32; j += 16) msa_gelu16(x + j);\n}\n")
+    equal(checked "    for (size_t j = 0; j < 32; j += 4) msa_store(x + j, msa_vgelu(msa_load(x + j)));",
+      "void f(float *x)\n{\n    for (size_t j = 0; j < 32; j += 16) msa_gelu16(x + j);\n}\n")
     equal(made, { "exact_gelu" })
   end)
 
   it("are refused where vectors compute in another form, or what cannot be computed again", function()
-    for _, line in ipairs { "    msa_store(x, msa_vadd(a, b));", "    a = msa_vfma(a, b, c);", "    for (size_t j = 0; j < n; j += 4) msa_store(x + j, msa_vmul(a, b));", "    for (size_t j = 0; j < 8; j += 4) msa_store(x + j, msa_vmax(a, b));" } do
+    for _, line in ipairs { "    msa_store(x, msa_vadd(a, b));", "    a = msa_vfma(a, b, c);",
+      "    for (size_t j = 0; j < n; j += 4) msa_store(x + j, msa_vmul(a, b));",
+      "    for (size_t j = 0; j < 8; j += 4) msa_store(x + j, msa_vmax(a, b));" } do
       local ok, problem = pcall(checked, line)
       assert(not ok, line)
-      assert(problem:find("kernels/rows_test.c: vectors that flush", 1, true) or problem:find("msa_vmax cannot be computed again", 1, true), problem)
+      assert(problem:find("kernels/rows_test.c: vectors that flush", 1, true)
+        or problem:find("msa_vmax cannot be computed again", 1, true), problem)
     end
   end)
 end)
@@ -168,19 +178,25 @@ local function cases(set)
   end
   for _, s in ipairs { { 1, 17, 48 }, { 13, 33, 50 }, { 5, 20, 301 }, { 6, 16, 1 } } do
     local M, N, K = table.unpack(s)
-    for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" }, { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" }, { "zero", "none", true }, { "bias", "none", true } } do
+    for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" },
+      { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" }, { "zero", "none", true },
+      { "bias", "none", true } } do
       local init, act, residual = kind[1], kind[2], kind[3] or false
       for _, pieces in ipairs(K > 200 and not residual and { 1, 3 } or { 1 }) do
         case(function()
-          local f = { M = M, N = N, K = K, lda = kernels.stride(K), ldc = kernels.stride(N), init = init, act = act, residual = residual }
+          local f = { M = M, N = N, K = K, lda = kernels.stride(K), ldc = kernels.stride(N), init = init, act = act,
+            residual = residual }
           local plan
-          for _, one in ipairs(require "tiles".candidates(set.isa, set.board, { M = M, panels = (N + 15) // 16, K = K, init = init, act = act, residual = residual })) do
+          for _, one in ipairs(require "tiles".candidates(set.isa, set.board,
+            { M = M, panels = (N + 15) // 16, K = K, init = init, act = act, residual = residual })) do
             plan = plan or (#one.blocks == pieces and one)
           end
           f.plan = assert(plan)
-          c("float *a = take(%d, %d, %d), *b = panels(%d, %d), *bias = take(1, %d, 0), *c = take(%d, %d, %d);", M, K, f.lda, K, N, kernels.round16(N), M, N, f.ldc)
+          c("float *a = take(%d, %d, %d), *b = panels(%d, %d), *bias = take(1, %d, 0), *c = take(%d, %d, %d);", M, K,
+            f.lda, K, N, kernels.round16(N), M, N, f.ldc)
           c("%s(a, b,%s c);", set:gemm(f), init == "bias" and " bias," or "")
-          c('give("gemm %dx%dx%d %s %s%s %d", c, %d, %d, %d);', M, N, K, init, act, residual and " residual" or "", pieces, M, N, f.ldc)
+          c('give("gemm %dx%dx%d %s %s%s %d", c, %d, %d, %d);', M, N, K, init, act, residual and " residual" or "",
+            pieces, M, N, f.ldc)
         end)
       end
     end
@@ -198,7 +214,8 @@ local function cases(set)
       case(function()
         local rows, C = s[1], s[2]
         local ld = kernels.stride(C)
-        c("float *x = take(%d, %d, %d), *w = take(2, %d, %d), *y = %s;", rows, C, ld, C, kernels.round16(C), place == "in place" and "x" or ("room(%d)"):format(rows * ld))
+        c("float *x = take(%d, %d, %d), *w = take(2, %d, %d), *y = %s;", rows, C, ld, C, kernels.round16(C),
+          place == "in place" and "x" or ("room(%d)"):format(rows * ld))
         c("%s(x, w, y);", set:layernorm { rows = rows, C = C, ldx = ld, ldy = ld, eps = 1e-6 })
         c('give("layer norm %dx%d %s", y, %d, %d, %d);', rows, C, place, rows, C, ld)
       end)
@@ -208,10 +225,13 @@ local function cases(set)
     case(function()
       local rows, C = 17, 37
       local ld = kernels.stride(C)
-      local two, three, four = kind ~= "scale" and kind ~= "gelu", kind ~= "scale" and kind ~= "gelu" and kind ~= "add", kind == "add3"
-      c("float *x = take(%d, %d, %d), *y = take(%d, %d, %d), *v = take(%d, %d, %d), *z = take(%d, %d, %d);", rows, C, ld, rows, C, ld, rows, C, ld, rows, C, ld)
+      local two, three, four = kind ~= "scale" and kind ~= "gelu", kind ~= "scale" and kind ~= "gelu" and kind ~= "add",
+        kind == "add3"
+      c("float *x = take(%d, %d, %d), *y = take(%d, %d, %d), *v = take(%d, %d, %d), *z = take(%d, %d, %d);", rows, C,
+        ld, rows, C, ld, rows, C, ld, rows, C, ld)
       c("(void)y, (void)z, (void)v;")
-      c("%s(x%s%s%s);", set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = two and ld or nil, ldz = three and ld or nil, ldv = four and ld or nil, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil }),
+      c("%s(x%s%s%s);", set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = two and ld or nil, ldz = three and ld
+        or nil, ldv = four and ld or nil, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil }),
         two and ", y" or "", four and ", v" or "", three and ", z" or "")
       c('give("rows %s", %s, %d, %d, %d);', kind, three and "z" or two and "y" or "x", rows, C, ld)
     end)
@@ -220,32 +240,46 @@ local function cases(set)
     case(function()
       local rows, cols, count = table.unpack(s, 1, 3)
       local ld = kernels.stride(cols)
-      c("float *s = take(%d, %d, %d), *m = take(1, %d, 0), *l = all(0x1.8p-3f, %d), *alpha = room(%d);", rows, cols, ld, rows, rows, rows)
+      c("float *s = take(%d, %d, %d), *m = take(1, %d, 0), *l = all(0x1.8p-3f, %d), *alpha = room(%d);", rows, cols, ld,
+        rows, rows, rows)
       -- Some rows of nothing but subnormals and zeros, some with one number that is not.
       c("for (size_t i = 0; i < %d; ++i) for (size_t j = 0; i %% 3 != 0 && j < %d; ++j) s[i * %d + j] = msa_from_bits(draw(2) << 31 | draw(1u << 23));", rows, cols, ld)
       c("for (size_t i = 0; i < %d; ++i) if (i %% 3 == 2) s[i * %d + draw(%d)] = number(i %% 2 != 0 ? 3 : 122); else m[i] = msa_from_bits(draw(2) << 31 | draw(1u << 23));", rows, ld, cols)
-      c("%s(s, m, l, alpha%s);", set:softmax { rows = rows, cols = cols, ld = ld, counted = count ~= nil }, count and ", " .. count or "")
+      c("%s(s, m, l, alpha%s);", set:softmax { rows = rows, cols = cols, ld = ld, counted = count ~= nil }, count
+        and ", " .. count or "")
       c('give("softmax %dx%d", s, %d, %d, %d), give("softmax %dx%d l", l, 1, %d, 0), give("softmax %dx%d alpha", alpha, 1, %d, 0);', rows, cols, rows, cols, ld, rows, cols, rows, rows, cols, rows)
     end)
   end
   -- { queries, keys, width, row, count, relative positions, side of the window that is padded }
-  for _, s in ipairs { { 7, 23, 16, nil, 6 }, { 6, 300, 12 }, { 8, 25, 20, 5, nil, true }, { 9, 289, 16, 17, nil, true }, { 6, 12, 20, 4, nil, true, 5 }, { 6, 12, 20, 4, nil, false, 5 } } do
+  for _, s in ipairs { { 7, 23, 16, nil, 6 }, { 6, 300, 12 }, { 8, 25, 20, 5, nil, true },
+    { 9, 289, 16, 17, nil, true }, { 6, 12, 20, 4, nil, true, 5 }, { 6, 12, 20, 4, nil, false, 5 } } do
     case(function()
       local M, N, d, row, count, rel, side = table.unpack(s, 1, 7)
       local ldq, ldo, ldr = kernels.stride(d), kernels.stride(d) + 16, row and kernels.stride(side or row)
       local packed = set:keys { keys = N, row = row, d = d }
-      local attend, sizes = set:attend { M = M, keys = N, row = row, d = d, ldq = ldq, ldo = ldo, counted = count ~= nil, rel = rel and { n = row, ld = ldr },
+      local attend, sizes = set:attend { M = M, keys = N, row = row, d = d, ldq = ldq, ldo = ldo,
+        counted = count ~= nil, rel = rel and { n = row, ld = ldr },
         pad = side and { side = side, height = N // row, width = row } }
       c("float *q = take(%d, %d, %d), *k = take(%d, %d, %d), *v = take(%d, %d, %d);", M, d, ldq, N, d, ldq, N, d, ldq)
-      c("float *kp = room(%d), *vp = room(%d), *s = room(%d), *o = room(%d), *stat = room(%d), *out = room(%d);", packed.k, packed.v, sizes.s, sizes.o, sizes.stat, M * ldo)
-      if rel then c("float *rh = take(%d, %d, %d), *rw = take(%d, %d, %d);", M, side or row, ldr, M, side or row, ldr) end
-      if side or not row then c("for (size_t i = 0; i < %d; ++i) for (size_t j = 0; j < %d; ++j) v[i * %d + j] = %s;", N, d, ldq, side and "number(126)" or "msa_from_bits(draw(2) << 31 | draw(1u << 15))") end
-      if side then c("float *k_pad = take(1, %d, 0), *v_pad = take(1, %d, 0);", kernels.round16(d), kernels.round16(d)) end
+      c("float *kp = room(%d), *vp = room(%d), *s = room(%d), *o = room(%d), *stat = room(%d), *out = room(%d);",
+        packed.k, packed.v, sizes.s, sizes.o, sizes.stat, M * ldo)
+      if rel then
+        c("float *rh = take(%d, %d, %d), *rw = take(%d, %d, %d);", M, side or row, ldr, M, side or row, ldr)
+      end
+      if side or not row then
+        c("for (size_t i = 0; i < %d; ++i) for (size_t j = 0; j < %d; ++j) v[i * %d + j] = %s;", N, d, ldq, side
+          and "number(126)" or "msa_from_bits(draw(2) << 31 | draw(1u << 15))")
+      end
+      if side then
+        c("float *k_pad = take(1, %d, 0), *v_pad = take(1, %d, 0);", kernels.round16(d), kernels.round16(d))
+      end
       if side then c("for (size_t j = 0; j < %d; ++j) v_pad[j] = number(126);", d) end
       c("%s(0, k, v, kp, vp);", packed.place { count = N, k_stride = ldq })
       c("%s(q);", set:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) }))
-      c("%s(q, kp, vp,%s%s s, o, stat, out%s);", attend, rel and " rh, rw," or "", side and " k_pad, v_pad," or "", count and ", " .. count or "")
-      c('give("attention %dx%dx%d%s%s", out, %d, %d, %d);', M, N, d, rel and " rel" or "", side and " pad" or "", M, d, ldo)
+      c("%s(q, kp, vp,%s%s s, o, stat, out%s);", attend, rel and " rh, rw," or "", side and " k_pad, v_pad," or "",
+        count and ", " .. count or "")
+      c('give("attention %dx%dx%d%s%s", out, %d, %d, %d);', M, N, d, rel and " rel" or "", side and " pad" or "", M, d,
+        ldo)
     end)
   end
   -- Relative positions that cancel into a subnormal start of q k, a tie: two keys above the others, or all alike.
@@ -254,7 +288,8 @@ local function cases(set)
     local attend, sizes = set:attend { M = 1, keys = 4, row = 2, d = 1, ldq = 16, ldo = 16, rel = { n = 2, ld = 16 } }
     c("float *q = all(0x1.001p0f, 16), *k = all(0x1.001p0f, 64), *v = take(4, 16, 16), *rh = all(-0x1p-126f, 16), *rw = all(0x1p-126f, 16);")
     c("rw[1] = 0x1.8p-126f, v[0] = v[32] = 0.0f, v[16] = v[48] = 1.0f;")
-    c("float *kp = room(%d), *vp = room(%d), *s = room(%d), *o = room(%d), *stat = room(%d), *out = room(16);", packed.k, packed.v, sizes.s, sizes.o, sizes.stat)
+    c("float *kp = room(%d), *vp = room(%d), *s = room(%d), *o = room(%d), *stat = room(%d), *out = room(16);",
+      packed.k, packed.v, sizes.s, sizes.o, sizes.stat)
     c("%s(0, k, v, kp, vp);", packed.place { count = 4, k_stride = 16 })
     c("%s(q, kp, vp, rh, rw, s, o, stat, out);", attend)
     c('give("attention, tie tipped", out, 1, 1, 16);')
@@ -262,7 +297,8 @@ local function cases(set)
   return table.concat(body, "\n")
 end
 
---- The cases' program for a board. @return run, sites: run(list of sites that are not to ask) gives lines, and how often something was computed again;
+--- The cases' program for a board. @return run, sites: run(list of sites that are not to ask) gives lines, and how
+-- often something was computed again;
 -- sites is what asks, without its numbers -> list of sites
 local function compiled(board)
   local dir = sys.mkdtemp(work, "kernels-")
@@ -282,8 +318,10 @@ local function compiled(board)
     end)
   end
   sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
-  sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness", { kernels = table.concat(texts), body = body, sites = count }))
-  tiny.compile(board, { "-std=c11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-w", "-I", msagen.datadir .. "/runtime" }, dir .. "/kernels.c", dir .. "/kernels")
+  sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness",
+    { kernels = table.concat(texts), body = body, sites = count }))
+  tiny.compile(board, { "-std=c11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-w", "-I",
+    msagen.datadir .. "/runtime" }, dir .. "/kernels.c", dir .. "/kernels")
   return function(deaf)
     local call = tiny.command(board, dir .. "/kernels", deaf)
     call.stdin, call.stdout, call.stderr = "/dev/null", dir .. "/out", "capture"
@@ -310,7 +348,8 @@ describe("kernels whose operands and sums are subnormal compute what plain C com
       end
       assert(many > 40, many .. " results with subnormals")
       assert(again > 500, again .. " times computed again")
-      -- And each question is needed: where it is not asked, something else comes out. But the logits of padding go to softmax alone.
+      -- And each question is needed: where it is not asked, something else comes out. But the logits of padding go to
+      -- softmax alone.
       local kinds, truth = 0, table.concat(expected, "\n")
       for what, list in pairs(sites) do
         kinds = kinds + 1
@@ -328,14 +367,16 @@ describe("a build whose plain loops became vectors that flush is not opened:", f
   for _, board in ipairs(here) do
     it(board.name, function()
       local dir = sys.mkdtemp(work, "loops-")
-      sys.write_file(dir .. "/main.c", '#include "msa_check.c"\n#include "msa_crc32c.c"\n#include <stdio.h>\nint main(void) { printf("%d\\n", (int)msa_check_environment()); return 0; }\n')
+      sys.write_file(dir .. "/main.c",
+        '#include "msa_check.c"\n#include "msa_crc32c.c"\n#include <stdio.h>\nint main(void) { printf("%d\\n", (int)msa_check_environment()); return 0; }\n')
       local careless = setmetatable({ flags = {} }, { __index = board })
       for _, flag in ipairs(board.flags) do
         if not flag:find "vectorize" then careless.flags[#careless.flags + 1] = flag end
       end
       assert(#careless.flags < #board.flags)
       local function status(how)
-        tiny.compile(how, { "-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-I", msagen.datadir .. "/runtime" }, dir .. "/main.c", dir .. "/main")
+        tiny.compile(how, { "-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-I",
+          msagen.datadir .. "/runtime" }, dir .. "/main.c", dir .. "/main")
         return tiny.must(tiny.command(board, dir .. "/main"))
       end
       equal(status(board), "0\n")
@@ -347,13 +388,16 @@ end)
 
 -- ---- a model ----
 
---- The bytes of a safetensors file with every float of the tensors that rules name multiplied by a power of two: {pattern, exponent}, the first that matches.
+--- The bytes of a safetensors file with every float of the tensors that rules name multiplied by a power of two:
+-- {pattern, exponent}, the first that matches.
 local function scaled(bytes, rules)
   local length = string.unpack("<I8", bytes)
   local header, data = require "msagen.json".decode(bytes:sub(9, 8 + length), "header"), bytes:sub(9 + length)
   local pieces, order = {}, {}
   for name, t in pairs(header) do
-    if name ~= "__metadata__" then order[#order + 1] = { name = name, first = t.data_offsets[1], last = t.data_offsets[2] } end
+    if name ~= "__metadata__" then
+      order[#order + 1] = { name = name, first = t.data_offsets[1], last = t.data_offsets[2] }
+    end
   end
   table.sort(order, function(a, b) return a.first < b.first end)
   for i, t in ipairs(order) do
@@ -364,17 +408,23 @@ local function scaled(bytes, rules)
         break
       end
     end
-    pieces[i] = exponent == 0 and text or text:gsub("....", function(four) return string.pack("<f", string.unpack("<f", four) * 2.0 ^ exponent) end)
+    pieces[i] = exponent == 0 and text or text:gsub("....", function(four)
+      return string.pack("<f", string.unpack("<f", four) * 2.0 ^ exponent)
+    end)
   end
   return bytes:sub(1, 8 + length) .. table.concat(pieces)
 end
 
--- Weights of 2^-60 and more stay what they are. What attention's result is projected to, and the neck's 3x3 convolution, are subnormal; the space adapter's weights
+-- Weights of 2^-60 and more stay what they are. What attention's result is projected to, and the neck's 3x3
+-- convolution, are subnormal; the space adapter's weights
 -- and the last norm bring them back to where a digest sees them.
 local UNDERFLOWING = {
-  { "norm1%.weight$", -57 }, { "norm1%.bias$", -300 }, { "attn%.qkv%.weight$", -55 }, { "attn%.qkv%.bias$", -300 }, { "attn%.proj%.weight$", -22 }, { "attn%.proj%.bias$", -300 },
-  { "Space_Adapter%.D_fc1%.weight$", 100 }, { "Space_Adapter%.D_fc1%.bias$", -300 }, { "Space_Adapter%.D_fc2%.weight$", 34 },
-  { "neck%.0%.weight$", -55 }, { "neck%.1%.weight$", -57 }, { "neck%.1%.bias$", -300 }, { "neck%.2%.weight$", -22 }, { "neck%.3%.bias$", -300 },
+  { "norm1%.weight$", -57 }, { "norm1%.bias$", -300 }, { "attn%.qkv%.weight$", -55 }, { "attn%.qkv%.bias$", -300 },
+    { "attn%.proj%.weight$", -22 }, { "attn%.proj%.bias$", -300 },
+  { "Space_Adapter%.D_fc1%.weight$", 100 }, { "Space_Adapter%.D_fc1%.bias$", -300 },
+    { "Space_Adapter%.D_fc2%.weight$", 34 },
+  { "neck%.0%.weight$", -55 }, { "neck%.1%.weight$", -57 }, { "neck%.1%.bias$", -300 }, { "neck%.2%.weight$", -22 },
+    { "neck%.3%.bias$", -300 },
 }
 
 --- All but the kernels has no vector arithmetic on floats, at a level at which compilers like to make some.
@@ -386,7 +436,8 @@ local function must_be_scalar(board, fw)
   tiny.must(again)
   for _, name in ipairs(sys.list(fw)) do
     if name:match "%.o$" then
-      for line in tiny.must { board.compiler:match "^(.*)gcc$" .. "objdump", "-d", fw .. "/" .. name }:gmatch "[^\n]+" do
+      for line in tiny.must { board.compiler:match "^(.*)gcc$" .. "objdump", "-d",
+        fw .. "/" .. name }:gmatch "[^\n]+" do
         if line:find "%sv%l+%.f32%s+[qd]%d+" and not line:find "%svmov" then
           found = found + 1
           assert(name == "msa_kernels.o", name .. ": " .. line)
@@ -403,7 +454,8 @@ describe("a model whose weights and activations underflow has generic-c99's dige
   for _, board in ipairs(here) do
     it(board.name, function()
       local function digest(fw)
-        local output = tiny.must { tiny.program(), "run", fw, "--image", msagen.datadir .. "/demo/fetal-head/image.png", "--point", "200,210", "--digest", "--modified" }
+        local output = tiny.must { tiny.program(), "run", fw, "--image", msagen.datadir .. "/demo/fetal-head/image.png",
+          "--point", "200,210", "--digest", "--modified" }
         return assert(output:match "digest (%x+)", output)
       end
       local function build(name, dir)
@@ -422,7 +474,8 @@ describe("a model whose weights and activations underflow has generic-c99's dige
         "at_check = 1;\n    const bool told = %1;\n    at_check = 0;\n    return told;")
       equal(checks, 1)
       sys.write_file(fw .. "/msa_kernels.c", kernels)
-      --- The digest where the answer to the question is another, and how often it was yes (what a file counts up to some hundreds).
+      --- The digest where the answer to the question is another, and how often it was yes (what a file counts up to
+      -- some hundreds).
       local function asking(answer, level)
         local changed, count = text:gsub("static inline bool msa_flushed", ([[
 #include <stdio.h>
@@ -437,7 +490,8 @@ static int tell(void)
         equal(count, 1)
         sys.write_file(path, changed)
         os.remove(fw .. "/again")
-        if os.remove(fw .. "/msa_kernels.o") then tiny.must { "make", "-t", "-o", "msa_kernels.o", "-C", fw } end -- nothing else has changed
+        -- nothing else has changed
+        if os.remove(fw .. "/msa_kernels.o") then tiny.must { "make", "-t", "-o", "msa_kernels.o", "-C", fw } end
         tiny.must { "make", "-j2", "-C", fw, "CFLAGS=" .. level }
         local found = digest(fw)
         return found, select(2, sys.read_file(fw .. "/again"):gsub("once", ""))

@@ -57,14 +57,18 @@ describe("the dialect", function()
         if fits then
           equal(load(fake.model(file), { dialect = said }).dialect, said)
         else
-          refuses(function() load(fake.model(file), { dialect = said }) end, "fake.pth: --dialect " .. said, "expected", "found")
+          refuses(function()
+            load(fake.model(file), { dialect = said })
+          end, "fake.pth: --dialect " .. said, "expected", "found")
         end
       end
     end
   end)
 
   it("must be known", function()
-    refuses(function() load(fake.model "sam", { dialect = "msa-2022" }) end, "--dialect", "expected sam, msa-2023, msa-2024, msa-2025 or msa-paper, found msa-2022")
+    refuses(function()
+      load(fake.model "sam", { dialect = "msa-2022" })
+    end, "--dialect", "expected sam, msa-2023, msa-2024, msa-2025 or msa-paper, found msa-2022")
   end)
 
   it("is none where marks of several are mixed", function()
@@ -76,7 +80,9 @@ describe("the dialect", function()
   end)
 
   it("is none of a file that is another network", function()
-    refuses(function() plan { { "conv1.weight", { 64, 3, 7, 7 } }, { "fc.bias", { 10 } } } end, "image_encoder.", "conv1.weight")
+    refuses(function()
+      plan { { "conv1.weight", { 64, 3, 7, 7 } }, { "fc.bias", { 10 } } }
+    end, "image_encoder.", "conv1.weight")
     refuses(function() plan {} end, "no tensor")
   end)
 end)
@@ -84,12 +90,21 @@ end)
 describe("what a dialect means", function()
   local function facts(name)
     local m = load(fake.model(name == "msa-2025" and "msa-2024" or name), { dialect = name })
-    return { m.pad, m.first_self_attention, m.position_stays, m.mask_rule, m.normalise.kind, m.resize, m.adapters, m.adapter_activation }
+    return { m.pad, m.first_self_attention, m.position_stays, m.mask_rule, m.normalise.kind, m.resize, m.adapters,
+      m.adapter_activation }
   end
-  it("sam", function() equal(facts "sam", { "zero", "replace", false, "multimask", "imagenet255", "longest", "none", nil }) end)
-  it("msa-2023", function() equal(facts "msa-2023", { "norm1_bias", "replace", false, "multimask", "unit", "squash", "encoder", "gelu" }) end)
-  it("msa-2024", function() equal(facts "msa-2024", { "norm1_bias", "add", true, "first", "unit", "squash", "encoder", "gelu" }) end)
-  it("msa-2025", function() equal(facts "msa-2025", { "norm1_bias", "add", true, "first", "imagenet255", "squash", "encoder", "gelu" }) end)
+  it("sam", function()
+    equal(facts "sam", { "zero", "replace", false, "multimask", "imagenet255", "longest", "none", nil })
+  end)
+  it("msa-2023", function()
+    equal(facts "msa-2023", { "norm1_bias", "replace", false, "multimask", "unit", "squash", "encoder", "gelu" })
+  end)
+  it("msa-2024", function()
+    equal(facts "msa-2024", { "norm1_bias", "add", true, "first", "unit", "squash", "encoder", "gelu" })
+  end)
+  it("msa-2025", function()
+    equal(facts "msa-2025", { "norm1_bias", "add", true, "first", "imagenet255", "squash", "encoder", "gelu" })
+  end)
   it("msa-paper", function()
     equal(facts "msa-paper", { "norm1_bias", "replace", false, "multimask", "imagenet255", "squash", "paper", "relu" })
   end)
@@ -104,7 +119,8 @@ end)
 describe("hyper-parameters", function()
   it("come from shapes", function()
     local m = load(fake.model("sam", {
-      dim = 40, heads = 5, blocks = 6, patch = 8, grid = 9, window = 4, global = { 0, 5 }, out = 48, decoder_mlp = 72, masks = 6, cross = 16,
+      dim = 40, heads = 5, blocks = 6, patch = 8, grid = 9, window = 4, global = { 0, 5 }, out = 48, decoder_mlp = 72,
+        masks = 6, cross = 16,
     }))
     equal({ m.dim, m.heads, m.blocks, m.patch, m.grid, m.window, m.out, m.mlp }, { 40, 5, 6, 8, 9, 4, 48, 160 })
     equal(m.global, { [0] = true, false, false, false, false, true })
@@ -180,8 +196,10 @@ describe("names", function()
   it("of 2024 become SAM's", function()
     local model = load(fake.model "msa-2024", { dialect = "msa-2024" })
     equal(model.tensor["image_encoder.blocks.2.attn.rel_pos_h"].name, "image_encoder.blocks.2.attn.rel_h")
-    equal(model.tensor["mask_decoder.transformer.layers.1.mlp.lin1.weight"].name, "mask_decoder.transformer.layers.1.mlp.layers.0.0.weight")
-    equal(model.tensor["mask_decoder.transformer.layers.1.mlp.lin2.bias"].name, "mask_decoder.transformer.layers.1.mlp.fc.bias")
+    equal(model.tensor["mask_decoder.transformer.layers.1.mlp.lin1.weight"].name,
+      "mask_decoder.transformer.layers.1.mlp.layers.0.0.weight")
+    equal(model.tensor["mask_decoder.transformer.layers.1.mlp.lin2.bias"].name,
+      "mask_decoder.transformer.layers.1.mlp.fc.bias")
   end)
 end)
 
@@ -251,8 +269,11 @@ describe("missing tensors", function()
   end)
 
   it("are named as the file names the others", function()
-    local list = fake.prefixed(fake.remove(fake.model "msa-2024", "mask_decoder.transformer.layers.0.mlp.fc.weight"), "module.")
-    refuses(function() load(list, { dialect = "msa-2024" }) end, "module.mask_decoder.transformer.layers.0.mlp.fc.weight: expected")
+    local list = fake.prefixed(fake.remove(fake.model "msa-2024", "mask_decoder.transformer.layers.0.mlp.fc.weight"),
+      "module.")
+    refuses(function()
+      load(list, { dialect = "msa-2024" })
+    end, "module.mask_decoder.transformer.layers.0.mlp.fc.weight: expected")
   end)
 
   it("are counted where a block is missing", function()
@@ -347,7 +368,9 @@ describe("volumes", function()
     assert(model.tensor["image_encoder.blocks.1.Depth_Adapter.D_fc2.bias"])
   end)
   it("need its adapters", function()
-    refuses(function() load(fake.model("msa-2023", { depth_adapters = false }), { depth = 6 }) end, "blocks.0.Depth_Adapter.D_fc1.weight")
+    refuses(function()
+      load(fake.model("msa-2023", { depth_adapters = false }), { depth = 6 })
+    end, "blocks.0.Depth_Adapter.D_fc1.weight")
     refuses(function() load(fake.model "sam", { depth = 6 }) end, "--depth 6", "sam")
   end)
   it("run in chunks that divide the depth", function()
@@ -358,13 +381,15 @@ describe("volumes", function()
     refuses(function() load(fake.model "msa-paper", { depth = 12, chunk = 6 }) end, "--chunk 6", "msa-paper")
     refuses(function() load(fake.model "msa-paper", { depth = 12, chunk = "none" }) end, "--chunk none", "msa-paper")
     equal(load(fake.model "msa-paper", { depth = 12, chunk = 12 }).chunk, 12)
-    for _, chunk in ipairs { 1, 2, "none" } do refuses(function() load(fake.model "msa-2023", { depth = 1, chunk = chunk }) end, "--chunk " .. chunk, "--depth 2") end
+    for _, chunk in ipairs { 1, 2, "none" } do refuses(function() load(fake.model "msa-2023",
+      { depth = 1, chunk = chunk }) end, "--chunk " .. chunk, "--depth 2") end
     refuses(function() load(fake.model "msa-2023", { depth = 65537 }) end, "--depth 65537", "65536")
     refuses(function() load(fake.model "msa-2023", { depth = 0 }) end, "--depth", "0")
   end)
   it("lay a sequence out as the released search does", function()
     local depth = require "import.depth"
-    for length, grid in pairs { [6] = { 2, 3 }, [8] = { 2, 4 }, [12] = { 3, 4 }, [2] = { 1, 2 }, [7] = { 1, 7 }, [9] = { 1, 9 }, [4] = { 1, 4 } } do
+    for length, grid in pairs { [6] = { 2, 3 }, [8] = { 2, 4 }, [12] = { 3, 4 }, [2] = { 1, 2 }, [7] = { 1, 7 },
+      [9] = { 1, 9 }, [4] = { 1, 4 } } do
       equal({ depth.grid(length) }, grid)
     end
     equal(depth.grid(1), nil)

@@ -12,7 +12,9 @@ local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, 
 local function model(dialect, path, values, changes, options, differs)
   local list = fake.model(dialect, changes)
   for _, one in ipairs(list) do
-    if differs and one[1]:find(differs) or not differs and (one[1]:find "_Adapter" or one[1]:find "^mask_decoder") then one.values = values end
+    if differs and one[1]:find(differs) or not differs and (one[1]:find "_Adapter" or one[1]:find "^mask_decoder") then
+      one.values = values
+    end
   end
   return (import.plan(fake.open(list, path), options))
 end
@@ -35,14 +37,17 @@ local function any() return true end
 describe("what files share", function()
   it("is the backbone, where only adapters and decoder were trained", function()
     local list = fake.model "msa-paper"
-    local report = banks.compare { model("msa-paper", "a.pth", "A"), model("msa-paper", "b.pth", "B"), model("msa-paper", "c.pth", "C") }
+    local report = banks.compare { model("msa-paper", "a.pth", "A"), model("msa-paper", "b.pth", "B"),
+      model("msa-paper", "c.pth", "C") }
     local shared, tensors = bytes_of(list, frozen)
     local all, count = bytes_of(list, any)
     equal({ report.shared_bytes, report.shared_tensors }, { shared, tensors })
-    equal({ report.separate_bytes, report.saved_bytes, report.together_bytes }, { 3 * all, 2 * shared, 3 * all - 2 * shared })
+    equal({ report.separate_bytes, report.saved_bytes, report.together_bytes },
+      { 3 * all, 2 * shared, 3 * all - 2 * shared })
     equal(report.obstacle, nil)
     for i, path in ipairs { "a.pth", "b.pth", "c.pth" } do
-      equal(report.files[i], { path = path, tensors = count, bytes = all, private_tensors = count - tensors, private_bytes = all - shared })
+      equal(report.files[i], { path = path, tensors = count, bytes = all, private_tensors = count - tensors,
+        private_bytes = all - shared })
     end
     equal(#report.tensors, count)
     for _, one in ipairs(report.tensors) do equal(one.shared, frozen(one.name), one.name) end
@@ -53,13 +58,15 @@ describe("what files share", function()
     local report = banks.compare { model("msa-2023", "a.pth"), renamed }
     equal(report.shared_bytes * 2, report.separate_bytes)
     equal(report.together_bytes, report.shared_bytes)
-    local one = banks.compare { model("msa-2023", "a.pth"), model("msa-2023", "b.pth"), model("msa-2023", "c.pth", "C", nil, nil, "neck") }
+    local one = banks.compare { model("msa-2023", "a.pth"), model("msa-2023", "b.pth"),
+      model("msa-2023", "c.pth", "C", nil, nil, "neck") }
     for _, tensor in ipairs(one.tensors) do equal(tensor.shared, not tensor.name:find "neck", tensor.name) end
   end)
 
   it("is no weight whose LoRA pair differs", function()
     local shape = { encoder_adapters = false, lora = 2, grid = 64 }
-    local report = banks.compare { model("msa-2024", "a.pth", "A", shape, nil, "lin1.lora_B"), model("msa-2024", "b.pth", "B", shape, nil, "lin1.lora_B") }
+    local report = banks.compare { model("msa-2024", "a.pth", "A", shape, nil, "lin1.lora_B"),
+      model("msa-2024", "b.pth", "B", shape, nil, "lin1.lora_B") }
     for _, tensor in ipairs(report.tensors) do
       assert(not tensor.name:find "lora", tensor.name)
       equal(tensor.shared, not tensor.name:find "^image_encoder.*lin1.weight$", tensor.name)
@@ -68,7 +75,8 @@ describe("what files share", function()
 
   it("counts what is resampled at the size of the build", function()
     local report = banks.compare { model("msa-2024", "a.pth"), model("msa-2024", "b.pth") }
-    equal(report.tensors[3], { name = "image_encoder.pos_embed", shape = { 1, 14, 14, 24 }, bytes = 14 * 14 * 24 * 4, shared = true })
+    equal(report.tensors[3], { name = "image_encoder.pos_embed", shape = { 1, 14, 14, 24 }, bytes = 14 * 14 * 24 * 4,
+      shared = true })
   end)
 
   it("is shown even where it makes no banks, with the reason", function()
@@ -76,7 +84,8 @@ describe("what files share", function()
     holds(report.obstacle, "b.pth: adapters is encoder; expected paper, as in a.pth")
     equal({ report.saved_bytes, report.together_bytes }, {})
     assert(report.shared_bytes > 0)
-    holds(banks.compare { model("msa-paper", "a.pth"), model("msa-paper", "b.pth", nil, { grid = 16 }) }.obstacle, "b.pth: resolution is 256; expected 224")
+    holds(banks.compare { model("msa-paper", "a.pth"), model("msa-paper", "b.pth", nil, { grid = 16 }) }.obstacle,
+      "b.pth: resolution is 256; expected 224")
   end)
 end)
 
@@ -86,21 +95,27 @@ describe("a bank", function()
 
   it("is taken where only numbers differ", function()
     check(model("msa-2023", "a.pth", "A"), model("msa-2023", "b.pth", "B"))
-    check(model("msa-2024", "a.pth", "A", nil, { dialect = "msa-2025" }), model("msa-2024", "b.pth", "B", nil, { dialect = "msa-2025" }))
+    check(model("msa-2024", "a.pth", "A", nil, { dialect = "msa-2025" }),
+      model("msa-2024", "b.pth", "B", nil, { dialect = "msa-2025" }))
   end)
 
   it("of another preparation is refused, naming what it is", function()
     local function refused(one, other, ...)
       refuses(function() check(one, other) end, "b.pth: bank neck: ", "as in bank head", ...)
     end
-    refused(model("msa-2024", "a.pth", nil, nil, { dialect = "msa-2024" }), model("msa-2024", "b.pth", nil, nil, { dialect = "msa-2025" }),
+    refused(model("msa-2024", "a.pth", nil, nil, { dialect = "msa-2024" }),
+      model("msa-2024", "b.pth", nil, nil, { dialect = "msa-2025" }),
       "normalisation is imagenet255; expected unit")
-    refused(model("msa-2023", "a.pth"), model("msa-2023", "b.pth", nil, nil, { click_order = "rc" }), "click order is rc; expected xy")
+    refused(model("msa-2023", "a.pth"), model("msa-2023", "b.pth", nil, nil, { click_order = "rc" }),
+      "click order is rc; expected xy")
     refused(model("msa-2023", "a.pth"), model("sam", "b.pth"), "adapters is none; expected encoder")
     refused(model("msa-2023", "a.pth"), model("msa-2023", "b.pth", nil, { window = 7 }), "window is 7; expected 5")
-    refused(model("msa-2023", "a.pth"), model("msa-2023", "b.pth", nil, { global = { 3 } }), "global blocks is 3; expected 1,3")
-    refused(model("msa-2024", "a.pth"), model("msa-2024", "b.pth", nil, { masks = 6 }), "number of mask tokens is 6; expected 4")
-    refused(model("msa-2023", "a.pth", nil, nil, { depth = 6 }), model("msa-2023", "b.pth", nil, nil, { depth = 6, chunk = 3 }), "chunk is 3; expected 6")
+    refused(model("msa-2023", "a.pth"), model("msa-2023", "b.pth", nil, { global = { 3 } }),
+      "global blocks is 3; expected 1,3")
+    refused(model("msa-2024", "a.pth"), model("msa-2024", "b.pth", nil, { masks = 6 }),
+      "number of mask tokens is 6; expected 4")
+    refused(model("msa-2023", "a.pth", nil, nil, { depth = 6 }),
+      model("msa-2023", "b.pth", nil, nil, { depth = 6, chunk = 3 }), "chunk is 3; expected 6")
   end)
 
   it("of another shape is refused, naming the tensor", function()
@@ -109,8 +124,11 @@ describe("a bank", function()
   end)
 
   it("of every shape of the fake model but one is refused", function()
-    for key, value in pairs { dim = 48, heads = 4, blocks = 6, patch = 8, out = 64, decoder_mlp = 48, masks = 5, cross = 24, grid = 15 } do
-      refuses(function() check(model("msa-paper", "a.pth"), model("msa-paper", "b.pth", nil, { [key] = value })) end, "bank neck: ", "expected")
+    for key, value in pairs { dim = 48, heads = 4, blocks = 6, patch = 8, out = 64, decoder_mlp = 48, masks = 5,
+      cross = 24, grid = 15 } do
+      refuses(function()
+        check(model("msa-paper", "a.pth"), model("msa-paper", "b.pth", nil, { [key] = value }))
+      end, "bank neck: ", "expected")
     end
   end)
 end)
@@ -130,7 +148,9 @@ describe("inspect of several files", function()
   end)
 
   it("has a column of files where there is a base", function()
-    local adapters = fake.only(fake.model "msa-2023", function(name) return name:find "_Adapter" or name:find "^mask_decoder" end)
+    local adapters = fake.only(fake.model "msa-2023", function(name)
+      return name:find "_Adapter" or name:find "^mask_decoder"
+    end)
     local report = inspect.report(fake.open(adapters, "a.pth"), fake.open(fake.model "sam", "base.pth"))
     local text = table.concat(inspect.text(report), "\n")
     holds(text, "base            base.pth", "image_encoder.neck.3.bias")
@@ -143,7 +163,8 @@ describe("inspect of several files", function()
   local json = spec.host "msagen.json"
   if json then
     it("is written for machines", function()
-      local _, shared = inspect.several { fake.open(fake.model "msa-2023", "a.pth"), fake.open(fake.model "sam", "b.pth") }
+      local _, shared = inspect.several { fake.open(fake.model "msa-2023", "a.pth"),
+        fake.open(fake.model "sam", "b.pth") }
       local found = json.decode(json.encode(inspect.shared_json(shared)), "inspect")
       equal({ found.saved_bytes, found.together_bytes, #found.files }, { json.null, json.null, 2 })
       holds(found.obstacle, "b.pth")

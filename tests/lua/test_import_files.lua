@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Import of real files: the golden checkpoints are what their case.json says, and folding and resampling compute what they should.
+-- Import of real files: the golden checkpoints are what their case.json says, and folding and resampling compute what
+-- they should.
 
 local spec = require "spec"
 local fake = require "fake_checkpoint"
@@ -36,9 +37,12 @@ describe("golden checkpoints", function()
     it(one.name .. " has the shapes of its case", function()
       -- A LoRA file does not hold its resolution.
       local resolution = case.mod == "sam_lora" and case.image_size or nil
-      local m = import.load(checkpoint.open(one.file), { dialect = case.dialect, classes = late and case.multimask or nil, resolution = resolution })
-      equal({ m.dialect, m.image_size, m.patch, m.blocks, m.dim, m.heads, m.window, m.out, m.decoder.mlp, m.decoder.heads },
-        { case.dialect, case.image_size, case.patch, case.depth, case.dim, case.heads, case.window, case.out, case.dec_mlp, case.dec_heads })
+      local m = import.load(checkpoint.open(one.file),
+        { dialect = case.dialect, classes = late and case.multimask or nil, resolution = resolution })
+      equal({ m.dialect, m.image_size, m.patch, m.blocks, m.dim, m.heads, m.window, m.out, m.decoder.mlp,
+        m.decoder.heads },
+        { case.dialect, case.image_size, case.patch, case.depth, case.dim, case.heads, case.window, case.out,
+          case.dec_mlp, case.dec_heads })
       equal(m.global_list, case.global)
       equal(m.normalise.kind, case.normalise)
       equal(m.classes, case.multimask)
@@ -80,7 +84,8 @@ local function filled(list, values)
 end
 
 describe("LoRA", function()
-  local shape = { dim = 8, heads = 2, blocks = 2, global = { 1 }, out = 16, decoder_mlp = 8, lora = 4, table_grid = 64, encoder_adapters = false, window = 3 }
+  local shape = { dim = 8, heads = 2, blocks = 2, global = { 1 }, out = 16, decoder_mlp = 8, lora = 4, table_grid = 64,
+    encoder_adapters = false, window = 3 }
   local list = fake.model("msa-2024", shape)
   local ckpt = filled(list, {})
   local model = import.load(ckpt, { dialect = "msa-2025", resolution = 96 })
@@ -154,17 +159,24 @@ describe("LoRA", function()
       change(other)
       return function() import.load(fake.open(other), { dialect = "msa-2025" }) end
     end
-    refuses(broken(function(other) fake.remove(other, "image_encoder.blocks.1.mlp.lin2.lora_A") end), "image_encoder.blocks.1.mlp.lin2.lora_A")
+    refuses(broken(function(other)
+      fake.remove(other, "image_encoder.blocks.1.mlp.lin2.lora_A")
+    end), "image_encoder.blocks.1.mlp.lin2.lora_A")
     refuses(broken(function(other) fake.find(other, "image_encoder.blocks.1.mlp.lin2.lora_A")[2] = { 5, 32 } end),
       "image_encoder.blocks.1.mlp.lin2.lora_A is [5,32]; expected [4,32] (rank = 4, from image_encoder.blocks.1.mlp.lin2.lora_B")
-    refuses(broken(function(other) fake.find(other, "image_encoder.blocks.1.attn.qkv.lora_A")[2] = { 4, 8 } end), "expected [8,8]")
-    refuses(broken(function(other) other[#other + 1] = { "image_encoder.blocks.0.attn.proj.lora_A", { 4, 8 } } end), "attn.proj.lora_A: unknown")
+    refuses(broken(function(other)
+      fake.find(other, "image_encoder.blocks.1.attn.qkv.lora_A")[2] = { 4, 8 }
+    end), "expected [8,8]")
+    refuses(broken(function(other)
+      other[#other + 1] = { "image_encoder.blocks.0.attn.proj.lora_A", { 4, 8 } }
+    end), "attn.proj.lora_A: unknown")
   end)
 end)
 
 describe("positions", function()
   it("of 64x64 go to the grid with the grid's axes, not the channels', resampled", function()
-    local list = fake.model("msa-2024", { dim = 4, heads = 1, out = 16, grid = 32, window = 7, blocks = 2, global = { 1 } })
+    local list = fake.model("msa-2024", { dim = 4, heads = 1, out = 16, grid = 32, window = 7, blocks = 2,
+      global = { 1 } })
     local ramp = {}
     for y = 0, 63 do
       for x = 0, 63 do
@@ -212,7 +224,9 @@ describe("positions", function()
   end
 
   local function close(found, expected, what)
-    if not (math.abs(found - expected) <= 2e-6) then error(("%s: expected %.9g, found %.9g"):format(what, expected, found)) end
+    if not (math.abs(found - expected) <= 2e-6) then
+      error(("%s: expected %.9g, found %.9g"):format(what, expected, found))
+    end
   end
 
   local shape = { dim = 4, heads = 2, out = 16, blocks = 3, window = 3, grid = 6, global = { 0, 2 }, decoder_mlp = 8 }
@@ -233,12 +247,15 @@ describe("positions", function()
         for block = 0, 2 do
           for _, axis in ipairs { "h", "w" } do
             local at = ("image_encoder.blocks.%d.attn.rel_"):format(block)
-            local table_, made = ckpt:tensor(at .. (one[1] == "msa-2024" and axis or "pos_" .. axis)), model.tensor[at .. "pos_" .. axis]
+            local table_, made = ckpt:tensor(at .. (one[1] == "msa-2024" and axis or "pos_" .. axis)),
+              model.tensor[at .. "pos_" .. axis]
             if block == 1 then
               equal(made:equal(table_), true, "a window's table")
             else
               equal(made.shape, { 2 * grid - 1, 2 })
-              for i = 0, 2 * grid - 2 do close(made:get(i, i % 2), linear(table_, 2 * grid - 1, i, i % 2), at .. axis) end
+              for i = 0, 2 * grid - 2 do
+                close(made:get(i, i % 2), linear(table_, 2 * grid - 1, i, i % 2), at .. axis)
+              end
             end
           end
         end

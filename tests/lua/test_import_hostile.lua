@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Import of damaged files: whatever names, shapes and dtypes say, the answer is a model or one line, never an internal error.
+-- Import of damaged files: whatever names, shapes and dtypes say, the answer is a model or one line, never an internal
+-- error.
 
 local spec = require "spec"
 local fake = require "fake_checkpoint"
@@ -14,7 +15,8 @@ end
 
 local sizes = { 0, 1, 2, 3, 5, 7, 24, 63, 64, 127, 1 << 20, math.maxinteger, -1 }
 local dtypes = { "i64", "u8", "bool", "f16", "f64" }
-local parts = { "lora_A", "image_encoder", "blocks.7", "rel_h", "mlp.fc", "module.", "D_fc1", "\0", "\xff\xfe", "weight", "0", "" }
+local parts = { "lora_A", "image_encoder", "blocks.7", "rel_h", "mlp.fc", "module.", "D_fc1", "\0", "\xff\xfe",
+  "weight", "0", "" }
 
 local changes = {
   function(list, i) list[i][2][random(4)] = sizes[random(#sizes)] end,
@@ -72,7 +74,8 @@ describe("a damaged file", function()
     local refused, taken = 0, 0
     for _, dialect in ipairs { "sam", "msa-2023", "msa-2024", "msa-paper" } do
       for round = 1, 150 do
-        local list = fake.model(dialect, { blocks = 2, global = { 1 }, lora = dialect == "msa-2024" and round % 3 == 0 and 2 or nil,
+        local list = fake.model(dialect, { blocks = 2, global = { 1 }, lora = dialect == "msa-2024" and round % 3 == 0
+          and 2 or nil,
           encoder_adapters = dialect ~= "sam" and not (dialect == "msa-2024" and round % 3 == 0) })
         for _ = 1, random(3) do changes[random(#changes)](list, random(#list)) end
         local ckpt = fake.open(unique(whole(list)))
@@ -85,7 +88,8 @@ describe("a damaged file", function()
         local ok, problem = pcall(import.plan, ckpt, chosen)
         if ok then
           taken = taken + 1
-        elseif type(problem) == "table" and problem.msagen and not problem.msagen:find "[%c\127]" and #problem.msagen < 2000 then
+        elseif type(problem) == "table" and problem.msagen and not problem.msagen:find "[%c\127]"
+          and #problem.msagen < 2000 then
           refused = refused + 1
         else
           error(("%s, round %d: %s"):format(dialect, round, type(problem) == "table" and problem.msagen or problem))

@@ -45,7 +45,8 @@ describe("the file's own resolution", function()
   it("is not in LoRA files: 1024, or as told", function()
     local lora = { encoder_adapters = false, lora = 2, table_grid = 64 }
     local model = import.plan(fake.open(fake.model("msa-2024", lora)), { dialect = "msa-2025" })
-    equal({ model.file_size, model.image_size, model.grid, model.pad, model.adapters }, { nil, 1024, 64, "zero", "none" })
+    equal({ model.file_size, model.image_size, model.grid, model.pad, model.adapters },
+      { nil, 1024, 64, "zero", "none" })
     model = import.plan(fake.open(fake.model("msa-2024", lora)), { dialect = "msa-2025", resolution = 224 })
     equal({ model.file_size, model.image_size, model.grid, model.window, globals(model) }, { nil, 224, 14, 5, "1,3" })
     local fates = {}
@@ -70,7 +71,9 @@ describe("another resolution", function()
     refuses(function() load(fake.model "msa-2023", { resolution = 512 }) end,
       "fake.pth: image_encoder.blocks.3.attn.rel_pos_h is [27,8]; a global block at resolution 512 needs [63,8] or a table that can be resampled, "
         .. "and msa-2023 files are not resampled: use the file's own resolution, 224")
-    refuses(function() load(fake.model("sam", { global = {} }), { resolution = 512 }) end, "image_encoder.pos_embed is [1,14,14,24]", "224")
+    refuses(function()
+      load(fake.model("sam", { global = {} }), { resolution = 512 })
+    end, "image_encoder.pos_embed is [1,14,14,24]", "224")
     equal(load(fake.model "sam", { resolution = 224 }).grid, 14)
   end)
 
@@ -88,7 +91,8 @@ describe("another resolution", function()
 
   it("is a multiple of the patch", function()
     for _, size in ipairs { 225, 0, -16, 8, 16400, 2 ^ 40 | 0 } do
-      refuses(function() load(fake.model "msa-paper", { resolution = size }) end, ("--resolution %d"):format(size), "multiple of the patch, 16")
+      refuses(function() load(fake.model "msa-paper", { resolution = size }) end, ("--resolution %d"):format(size),
+        "multiple of the patch, 16")
     end
   end)
 end)
@@ -102,7 +106,9 @@ describe("which blocks are global", function()
   end)
 
   it("must be said at another one", function()
-    refuses(function() load(fake.model("msa-paper", equal_sizes), { resolution = 320 }) end, "--global-blocks", "both 14")
+    refuses(function()
+      load(fake.model("msa-paper", equal_sizes), { resolution = 320 })
+    end, "--global-blocks", "both 14")
     refuses(function() late(equal_sizes, { resolution = 320 }) end, "--global-blocks", "both 14")
     local model = late(equal_sizes, { resolution = 320, global_blocks = { 1, 3 } })
     equal({ model.window, model.grid, globals(model) }, { 14, 20, "1,3" })
@@ -111,7 +117,9 @@ describe("which blocks are global", function()
   end)
 
   it("must not contradict the tables", function()
-    refuses(function() load(fake.model "msa-paper", { global_blocks = { 0, 2 } }) end, "blocks.0.attn.rel_pos_h is [9,8]", "--global-blocks")
+    refuses(function()
+      load(fake.model "msa-paper", { global_blocks = { 0, 2 } })
+    end, "blocks.0.attn.rel_pos_h is [9,8]", "--global-blocks")
     refuses(function() load(fake.model "msa-paper", { global_blocks = { 3 } }) end, "blocks.1.attn.rel_pos_h is [27,8]")
     refuses(function() load(fake.model "msa-paper", { global_blocks = { 4 } }) end, "--global-blocks", "0 to 3", "4")
     equal(globals(load(fake.model "msa-paper", { global_blocks = { 1, 3 } })), "1,3")
@@ -144,7 +152,9 @@ describe("which blocks are global", function()
       return list
     end
     refuses(function() load(broken("sam", 13)) end, "blocks.2.attn.rel_pos_h is [13,8]", "window of 5", "grid of 14")
-    refuses(function() load(broken("msa-2024", 13), { dialect = "msa-2024" }) end, "blocks.2.attn.rel_h is [13,8]", "5 or 14")
+    refuses(function()
+      load(broken("msa-2024", 13), { dialect = "msa-2024" })
+    end, "blocks.2.attn.rel_h is [13,8]", "5 or 14")
     refuses(function() load(broken("sam", 10)) end, "blocks.2.attn.rel_pos_h is [10,8]", "odd")
     local list = fake.model "sam"
     fake.find(list, "image_encoder.blocks.2.attn.rel_pos_w")[2][1] = 11

@@ -11,17 +11,21 @@ local function text(dialect, changes) return table.concat(inspect.text(report(di
 
 describe("the text", function()
   it("says what the file is", function()
-    holds(text "msa-2023", "dialect         msa-2023\n", "resolution      224 (grid 14, patch 16)", "window 5, global blocks 1,3; out 32",
+    holds(text "msa-2023", "dialect         msa-2023\n", "resolution      224 (grid 14, patch 16)",
+      "window 5, global blocks 1,3; out 32",
       "4 blocks, width 24, heads 3 of 8, mlp 96", "x/255", "clicks (row,column)", "warning: ", "--click-order rc")
     holds(text "sam", "dialect         sam\n", "(x-mean)/std", "longest side", "MedSAM")
     holds(text "msa-paper", "dialect         msa-paper\n", "encoder and decoder, as in the paper")
   end)
 
   it("shows the choices of an ambiguous file", function()
-    holds(text "msa-2024", "msa-2024 or msa-2025: nothing in the file tells which", "choose: --dialect msa-2024|msa-2025",
+    holds(text "msa-2024", "msa-2024 or msa-2025: nothing in the file tells which",
+      "choose: --dialect msa-2024|msa-2025",
       "x/255 | (x-mean)/std", "64x64 to 14x14, bicubic")
-    holds(text("msa-2024", { grid = 4, window = 7 }), "choose: --global-blocks 0,2|1,3", "resolution      not in the file", "which blocks are global is not")
-    holds(text("msa-2024", { encoder_adapters = false, lora = 2, table_grid = 64 }), "LoRA pairs", "resolution      not in the file (patch 16); default 1024",
+    holds(text("msa-2024", { grid = 4, window = 7 }), "choose: --global-blocks 0,2|1,3",
+      "resolution      not in the file", "which blocks are global is not")
+    holds(text("msa-2024", { encoder_adapters = false, lora = 2, table_grid = 64 }), "LoRA pairs",
+      "resolution      not in the file (patch 16); default 1024",
       "into attn.qkv.weight")
   end)
 
@@ -73,7 +77,9 @@ describe("the report", function()
 
   it("refuses what is no model", function()
     refuses(function() inspect.report(fake.open { { "conv1.weight", { 3 } } }) end, "conv1.weight")
-    refuses(function() inspect.report(fake.open(fake.remove(fake.model "sam", "mask_decoder.iou_token.weight"))) end, "mask_decoder.iou_token.weight")
+    refuses(function()
+      inspect.report(fake.open(fake.remove(fake.model "sam", "mask_decoder.iou_token.weight")))
+    end, "mask_decoder.iou_token.weight")
   end)
 end)
 
@@ -88,7 +94,8 @@ if json then
       equal(found.model.global_blocks, { 1, 3 })
     end)
     it("says null where the file says nothing", function()
-      local found = json.decode(json.encode(inspect.json(report("msa-2024", { encoder_adapters = false, lora = 2, table_grid = 64 }))), "inspect")
+      local found = json.decode(json.encode(inspect.json(report("msa-2024",
+        { encoder_adapters = false, lora = 2, table_grid = 64 }))), "inspect")
       equal({ found.dialect, found.model.image_size, found.file.prefix }, { json.null, json.null, json.null })
       equal({ found.model.default_size, found.model.window }, { 1024, 5 })
     end)

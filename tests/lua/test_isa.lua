@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Instruction sets: every vector operation does to each lane what msa_arith.h says of scalars, also with NaN, infinities, zeros of both signs and subnormals.
+-- Instruction sets: every vector operation does to each lane what msa_arith.h says of scalars, also with NaN,
+-- infinities, zeros of both signs and subnormals.
 -- Where vectors flush subnormals, it does so or says that it does not, and what is computed again does.
 
 local spec = require "spec"
@@ -121,10 +122,13 @@ describe("vector operations are the scalar ones in every lane:", function()
     it(board.isa.name .. " in " .. board.arithmetic, function()
       local dir = work .. "/" .. board.name
       sys.mkdir_p(dir)
-      sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h", { isa = board.isa, made_by = "", flags = "" }))
-      sys.write_file(dir .. "/msa_arith.h", require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
+      sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h",
+        { isa = board.isa, made_by = "", flags = "" }))
+      sys.write_file(dir .. "/msa_arith.h",
+        require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
       sys.write_file(dir .. "/isa.c", template.render(PROGRAM, "program", { isa = board.isa }))
-      tiny.compile(board, { "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", dir }, dir .. "/isa.c", dir .. "/isa")
+      tiny.compile(board, { "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", dir }, dir .. "/isa.c",
+        dir .. "/isa")
       equal(tiny.must(tiny.command(board, dir .. "/isa")), "0 wrong\n")
     end)
   end

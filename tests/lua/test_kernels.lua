@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Kernels: asked for by shape and written once; and, compiled for every board that this CPU runs, bit for bit what the plain
--- loops of gen/reference.c give, at shapes that divide nothing. What lies beside the data is NaN, so that reading it would show.
+-- Kernels: asked for by shape and written once; and, compiled for every board that this CPU runs, bit for bit what the
+-- plain
+-- loops of gen/reference.c give, at shapes that divide nothing. What lies beside the data is NaN, so that reading it
+-- would show.
 
 local spec = require "spec"
 local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds
@@ -19,7 +21,8 @@ end)
 describe("the key tile", function()
   -- DESIGN.md section 3: part of the definition. These numbers are both classes'; another number is another arithmetic.
   it("is whole rows of the grid, about 256 keys", function()
-    for _, case in ipairs { { 196, 14, 196 }, { 4096, 64, 256 }, { 1024, 32, 256 }, { 256, 16, 256 }, { 23, 1, 23 }, { 4096, 1, 256 }, { 289, 17, 255 }, { 90000, 300, 300 }, { 25, 5, 25 } } do
+    for _, case in ipairs { { 196, 14, 196 }, { 4096, 64, 256 }, { 1024, 32, 256 }, { 256, 16, 256 }, { 23, 1, 23 },
+      { 4096, 1, 256 }, { 289, 17, 255 }, { 90000, 300, 300 }, { 25, 5, 25 } } do
       equal(kernels.key_tile(case[1], case[2]), case[3], ("%d keys in rows of %d"):format(case[1], case[2]))
     end
     equal(kernels.key_tile(4096), 256)
@@ -49,10 +52,14 @@ describe("kernels", function()
       local set = new(boards.named(name))
       set:layernorm { rows = 9, C = 23, ldx = 48, ldy = 48, eps = 1e-6 }
       set:attend { M = 7, keys = 23, d = 22, ldq = 48, ldo = 48 }
-      return table.concat(set.texts, "\n"):gsub("if %(msa_flushed%(%)%) (%b{})", "") -- what was flushed is computed again, float by float
+      -- what was flushed is computed again, float by float
+      return table.concat(set.texts, "\n"):gsub("if %(msa_flushed%(%)%) (%b{})", "")
     end
     local predicated, other = texts "cortex-m55", texts "cortex-a53"
-    for _, line in ipairs { "msa_load_some(xi + 20, 3)", "msa_some(mean_v, 3)", "msa_store_some(yi + 20, held1, 3)", "msa_store_some(to + 20, " } do holds(predicated, line) end
+    for _, line in ipairs { "msa_load_some(xi + 20, 3)", "msa_some(mean_v, 3)", "msa_store_some(yi + 20, held1, 3)",
+      "msa_store_some(to + 20, " } do
+      holds(predicated, line)
+    end
     for _, loop in ipairs { "k < 7; ++k", "k = 16; k < 23; ++k) yi[k]", "j < 22; ++j) to[j]" } do
       holds(other, loop)
       assert(not predicated:find(loop, 1, true), loop)
@@ -67,7 +74,8 @@ describe("kernels", function()
     equal(#set.texts, texts)
     equal(first, "msa_gemm_7x20x33")
     seen[first] = true
-    for _, changes in ipairs { { M = 8 }, { N = 21 }, { K = 34 }, { lda = 80 }, { ldc = 80 }, { init = "bias" }, { init = "keep" }, { residual = true }, { act = "gelu" }, { act = "relu" }, { bps = 4000 }, { ldb = 48 } } do
+    for _, changes in ipairs { { M = 8 }, { N = 21 }, { K = 34 }, { lda = 80 }, { ldc = 80 }, { init = "bias" },
+      { init = "keep" }, { residual = true }, { act = "gelu" }, { act = "relu" }, { bps = 4000 }, { ldb = 48 } } do
       local name = set:gemm(shape(changes))
       assert(not seen[name], name .. " twice")
       seen[name] = true
@@ -77,7 +85,8 @@ describe("kernels", function()
 
   it("tell attentions apart by everything their text depends on", function()
     local set, seen = new(plain), {}
-    for _, f in ipairs { {}, { counted = true }, { ldq = 48 }, { ldo = 48 }, { row = 5, rel = { n = 5, ld = 16 } }, { row = 5, rel = { n = 5, ld = 48 } }, { row = 5 } } do
+    for _, f in ipairs { {}, { counted = true }, { ldq = 48 }, { ldo = 48 }, { row = 5, rel = { n = 5, ld = 16 } },
+      { row = 5, rel = { n = 5, ld = 48 } }, { row = 5 } } do
       local g = { M = 3, keys = 25, d = 8, ldq = 16, ldo = 16 }
       for k, v in pairs(f) do g[k] = v end
       local name = set:attend(g)
@@ -87,7 +96,8 @@ describe("kernels", function()
     local count = 0
     for name, times in pairs(seen) do
       count = count + 1
-      assert(times == 1 or name == set:attend { M = 3, keys = 25, d = 8, ldq = 16, ldo = 16 }, name) -- rows of 5 in 25 keys are one tile either way
+      -- rows of 5 in 25 keys are one tile either way
+      assert(times == 1 or name == set:attend { M = 3, keys = 25, d = 8, ldq = 16, ldo = 16 }, name)
     end
     assert(count >= 6, count)
   end)
@@ -114,7 +124,9 @@ describe("kernels", function()
           assert(kernel and not declared[kernel], prototype)
           declared[kernel] = true
           local found = false
-          for _, text in ipairs(set.texts) do found = found or text:find(prototype:sub(1, -2) .. "\n{", 1, true) ~= nil end
+          for _, text in ipairs(set.texts) do
+            found = found or text:find(prototype:sub(1, -2) .. "\n{", 1, true) ~= nil
+          end
           assert(found, "no definition has the prototype " .. prototype)
         end
         for kernel, linkage in pairs(defined) do equal(declared[kernel] or false, linkage == "extern", kernel) end
@@ -123,7 +135,8 @@ describe("kernels", function()
         for _, text in ipairs(set.texts) do
           local own = text:match "void (msa_[%w_]+)%("
           for kernel in text:gmatch "(msa_[%w_]+)%(" do
-            if kernel:match "^msa_gemm_" or kernel:match "^msa_tile_" or kernel:match "^msa_attend_" or kernel:match "^msa_softmax_" then
+            if kernel:match "^msa_gemm_" or kernel:match "^msa_tile_" or kernel:match "^msa_attend_"
+              or kernel:match "^msa_softmax_" then
               assert(before[kernel] or kernel == own, own .. " calls " .. kernel .. ", which is not there yet")
             end
           end
@@ -233,10 +246,14 @@ local function run(p, board)
   local dir = work .. "/" .. board.name
   sys.mkdir_p(dir)
   sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
-  sys.write_file(dir .. "/msa_arith.h", require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
-  sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness", { kernels = table.concat(p.set.texts), body = table.concat(p.body, "\n"), room = board.memories and 800000 or 16000000 }))
+  sys.write_file(dir .. "/msa_arith.h", require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"),
+    board.arithmetic))
+  sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness",
+    { kernels = table.concat(p.set.texts), body = table.concat(p.body, "\n"), room = board.memories and 800000
+    or 16000000 }))
   sys.write_file(dir .. "/in", table.concat(p.input))
-  tiny.compile(board, { "-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-w", "-I", dir }, dir .. "/kernels.c", dir .. "/kernels")
+  tiny.compile(board, { "-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-w", "-I", dir },
+    dir .. "/kernels.c", dir .. "/kernels")
   local call = tiny.command(board, dir .. "/kernels")
   call.stdin, call.stdout, call.stderr = dir .. "/in", dir .. "/out", "capture"
   equal((sys.spawn(call)), 0, "exit status")
@@ -250,17 +267,22 @@ local function run(p, board)
 end
 
 local function gemms(p)
-  -- One row, one column, one step; tails of rows and of columns; long sums; then the cheapest plans that start with rows, or that cut k twice.
+  -- One row, one column, one step; tails of rows and of columns; long sums; then the cheapest plans that start with
+  -- rows, or that cut k twice.
   local function in_rows(plan) return plan.order == "rows" end
   local function in_thirds(plan) return #plan.blocks == 3 end
   local function both(plan) return in_rows(plan) and in_thirds(plan) end
-  for _, s in ipairs { { 1, 1, 1 }, { 1, 17, 48 }, { 3, 16, 2 }, { 13, 33, 50 }, { 29, 90, 7 }, { 5, 20, 1601 }, { 31, 120, 21, in_rows }, { 7, 40, 211, in_thirds }, { 31, 120, 200, both } } do
+  for _, s in ipairs { { 1, 1, 1 }, { 1, 17, 48 }, { 3, 16, 2 }, { 13, 33, 50 }, { 29, 90, 7 }, { 5, 20, 1601 },
+    { 31, 120, 21, in_rows }, { 7, 40, 211, in_thirds }, { 31, 120, 200, both } } do
     local M, N, K, wanted = table.unpack(s, 1, 4)
-    for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" }, { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" }, { "zero", "none", true }, { "bias", "none", true } } do
+    for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" },
+      { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" }, { "zero", "none", true },
+      { "bias", "none", true } } do
       local init, act, residual = kind[1], kind[2], kind[3] or false
       if wanted and wanted ~= in_rows and residual then goto continue end -- a residual takes k as a whole
       local plan
-      for _, one in ipairs(wanted and tiles.candidates(p.set.isa, p.set.board, { M = M, panels = (N + 15) // 16, K = K, init = init, act = act, residual = residual }) or {}) do
+      for _, one in ipairs(wanted and tiles.candidates(p.set.isa, p.set.board,
+        { M = M, panels = (N + 15) // 16, K = K, init = init, act = act, residual = residual }) or {}) do
         plan = plan or (wanted(one) and one)
       end
       assert(plan or not wanted, "no such plan")
@@ -271,7 +293,8 @@ local function gemms(p)
         p.panels("b", w:transpose())
         if init == "bias" then p.vector("bias", bias) end
         if init == "keep" or residual then p.take("c", c, ldc) else p.room("c", M * ldc) end
-        p.call("%s(a, b,%s c)", p.set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, init = init, act = act, residual = residual, plan = plan }, init == "bias" and " bias," or "")
+        p.call("%s(a, b,%s c)", p.set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, init = init, act = act,
+          residual = residual, plan = plan }, init == "bias" and " bias," or "")
         local expected
         if init == "keep" then
           -- c + a b: the plain loops get c as steps of its own, before those of a.
@@ -324,12 +347,14 @@ local function element_wise(p)
       p.take("x", x, ld)
       p.take("y", y, ld)
       p.take("z", z, ld)
-      local name = p.set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = kind ~= "scale" and kind ~= "gelu" and ld or nil, ldz = ld, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil })
+      local name = p.set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = kind ~= "scale" and kind ~= "gelu" and ld
+        or nil, ldz = ld, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil })
       local arguments, result, expected
       if kind == "add" then arguments, result, expected = "x, y", "y", reference.add(y, x)
       elseif kind == "sum" then arguments, result, expected = "x, y, z", "z", reference.add(x, y)
       elseif kind == "add2" then arguments, result, expected = "x, y, z", "z", reference.add(z, reference.add(x, y))
-      elseif kind == "addscaled" then arguments, result, expected = "x, y, z", "z", reference.add(z, reference.add(x, y, s))
+      elseif kind == "addscaled" then arguments, result, expected = "x, y, z", "z",
+        reference.add(z, reference.add(x, y, s))
       elseif kind == "scale" then arguments, result, expected = "x", "x", x:scale(s)
       else arguments, result, expected = "x", "x", reference.gelu(x) end
       p.call("%s(%s)", name, arguments)
@@ -340,16 +365,19 @@ end
 
 local function attentions(p)
   -- { queries, keys, width, row of the key grid or nil, count or nil, relative positions }
-  local cases = { { 3, 7, 5 }, { 1, 1, 1 }, { 5, 23, 16, nil, 6 }, { 4, 23, 20, nil, 23 }, { 6, 300, 12 }, { 2, 529, 3, 23 }, { 7, 25, 10, 5, nil, true }, { 4, 196, 33, 14, nil, true }, { 3, 289, 16, 17, nil, true },
+  local cases = { { 3, 7, 5 }, { 1, 1, 1 }, { 5, 23, 16, nil, 6 }, { 4, 23, 20, nil, 23 }, { 6, 300, 12 },
+    { 2, 529, 3, 23 }, { 7, 25, 10, 5, nil, true }, { 4, 196, 33, 14, nil, true }, { 3, 289, 16, 17, nil, true },
     { 3, 361, 8, 19, nil, true },
     -- More tokens than a tile of keys, counted in the first and in the last; rows of the grid longer than 256 keys.
-    { 4, 264, 16, nil, 7 }, { 4, 264, 16, nil, 250 }, { 5, 264, 16, nil, 259 }, { 3, 264, 16, nil, 264 }, { 2, 900, 4, 300 }, { 2, 66049, 2, 257, nil, true } }
+    { 4, 264, 16, nil, 7 }, { 4, 264, 16, nil, 250 }, { 5, 264, 16, nil, 259 }, { 3, 264, 16, nil, 264 },
+      { 2, 900, 4, 300 }, { 2, 66049, 2, 257, nil, true } }
   if p.set.board.memories then cases[#cases] = nil end -- megabytes
   for _, case in ipairs(cases) do
     local M, N, d, row, count, rel = table.unpack(case, 1, 6)
     p.case(function()
       local q, k, v = numbers(M, d), numbers(N, d), numbers(N, d)
-      local ldq, ldo, ldk, ldr = kernels.stride(d), kernels.stride(d) + 32, kernels.stride(d) + 64, row and kernels.stride(row)
+      local ldq, ldo, ldk, ldr = kernels.stride(d), kernels.stride(d) + 32, kernels.stride(d) + 64, row
+        and kernels.stride(row)
       local options = { heads = 1, tile = kernels.key_tile(N, row), count = count or N }
       if rel then
         options.side, options.place = row, {}
@@ -372,19 +400,25 @@ local function attentions(p)
       p.take("k", k, ldk)
       p.take("v", v, ldk)
       local packed = p.set:keys { keys = N, row = row, d = d }
-      local attend, sizes = p.set:attend { M = M, keys = N, row = row, d = d, ldq = ldq, ldo = ldo, counted = count ~= nil, rel = rel and { n = row, ld = ldr } }
+      local attend, sizes = p.set:attend { M = M, keys = N, row = row, d = d, ldq = ldq, ldo = ldo,
+        counted = count ~= nil, rel = rel and { n = row, ld = ldr } }
       p.room("kp", packed.k)
       p.room("vp", packed.v)
       local half = N > 1 and N // 2 or N
       p.call("%s(0, k, v, kp, vp)", packed.place { count = half, k_stride = ldk })
-      if half < N then p.call("%s(%d, k + %d, v + %d, kp, vp)", packed.place { count = N - half, k_stride = ldk }, half, half * ldk, half * ldk) end
+      if half < N then
+        p.call("%s(%d, k + %d, v + %d, kp, vp)", packed.place { count = N - half, k_stride = ldk }, half, half * ldk,
+          half * ldk)
+      end
       p.room("s", sizes.s)
       p.room("o", sizes.o)
       p.room("stat", sizes.stat)
       p.room("out", M * ldo)
       if d > 1 then p.call("%s(q)", p.set:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) })) end
-      p.call("%s(q, kp, vp,%s s, o, stat, out%s)", attend, rel and " rh, rw," or "", count and (", %d"):format(count) or "")
-      p.give(("attention %dx%dx%d row %s count %s%s"):format(M, N, d, tostring(row), tostring(count), rel and " rel" or ""), "out", reference.attention(q, k, v, options), ldo)
+      p.call("%s(q, kp, vp,%s s, o, stat, out%s)", attend, rel and " rh, rw," or "", count and (", %d"):format(count)
+        or "")
+      p.give(("attention %dx%dx%d row %s count %s%s"):format(M, N, d, tostring(row), tostring(count), rel and " rel"
+        or ""), "out", reference.attention(q, k, v, options), ldo)
     end)
   end
 end
@@ -405,7 +439,8 @@ describe("compiled kernels are the plain loops, bit for bit:", function()
   end
 end)
 
--- Whether turns to loads are few is what the compiler makes of a tile: in its loop over k nothing may stand between multiply-adds, and no sum on the stack.
+-- Whether turns to loads are few is what the compiler makes of a tile: in its loop over k nothing may stand between
+-- multiply-adds, and no sum on the stack.
 describe("tiles of boards on which turns to loads cost", function()
   for _, board in ipairs(boards.all()) do
     if board.core.turn and not boards.compiles(board) then
@@ -415,23 +450,29 @@ describe("tiles of boards on which turns to loads cost", function()
       it("load, then multiply: " .. board.name, function()
         local dir, set = work .. "/turns-" .. board.name, new(board)
         sys.mkdir_p(dir)
-        for _, K in ipairs { 768, 3072 } do set:gemm { M = 128, N = 64, K = K, lda = kernels.stride(K), ldc = kernels.stride(64), init = "bias" } end
+        for _, K in ipairs { 768, 3072 } do
+          set:gemm { M = 128, N = 64, K = K, lda = kernels.stride(K), ldc = kernels.stride(64), init = "bias" }
+        end
         for _, text in ipairs(set.texts) do
           local inside = text:match "\n    for %(size_t k = 0; [^\n]*(.-)\n    }"
           if inside and text:find "void msa_tile_" then
-            local rows, vectors = tonumber(text:match "msa_tile_(%d+)x"), tonumber(text:match "msa_tile_%d+x(%d+)") // board.isa.width
+            local rows, vectors = tonumber(text:match "msa_tile_(%d+)x"),
+              tonumber(text:match "msa_tile_%d+x(%d+)") // board.isa.width
             equal(select(2, inside:gsub("msa_load", "")), rows + board.isa.width * vectors)
             equal(select(2, inside:gsub("msa_vfma_lane", "")), rows * board.isa.width * vectors)
           end
         end
-        sys.write_file(dir .. "/msa_simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
+        sys.write_file(dir .. "/msa_simd.h", template.file(folder, "simd.h",
+          { isa = board.isa, made_by = "", flags = "" }))
         sys.write_file(dir .. "/msa_arith.h", sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"))
         sys.write_file(dir .. "/tiles.c", '#include "msa_simd.h"\n' .. table.concat(set.texts, "\n"))
-        local command = { board.compiler, "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-w", "-c", "-o", dir .. "/tiles.o", dir .. "/tiles.c", table.unpack(board.flags) }
+        local command = { board.compiler, "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-w", "-c", "-o",
+          dir .. "/tiles.o", dir .. "/tiles.c", table.unpack(board.flags) }
         for word in board.optimisation:gmatch "%S+" do command[#command + 1] = word end
         tiny.must(command)
         local loops, body, name = 0, {}, ""
-        for line in tiny.must { board.compiler:match "^(.*)gcc$" .. "objdump", "-d", "--no-show-raw-insn", dir .. "/tiles.o" }:gmatch "[^\n]+" do
+        for line in tiny.must { board.compiler:match "^(.*)gcc$" .. "objdump", "-d", "--no-show-raw-insn",
+          dir .. "/tiles.o" }:gmatch "[^\n]+" do
           if line:find "^%x+ <" then name, body = line:match "<(.*)>", {} end
           local at, instruction = line:match "^%s*(%x+):%s*(.*)$"
           if at then body[#body + 1] = { at = tonumber(at, 16), text = instruction } end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The self-test: what plain loops computed at generation is what the generated code computes, on every board; and where the code,
+-- The self-test: what plain loops computed at generation is what the generated code computes, on every board; and where
+-- the code,
 -- its constants or its weights are changed, it says so.
 
 local spec = require "spec"
@@ -98,30 +99,40 @@ describe("the self-test reports", function()
   it("a fused multiply-add that rounds twice", function()
     -- What a compiler does that is told to contract, or not to: here to every product.
     equal(with("msa_arith.h", function(text)
-      return (text:gsub("static inline float msa_fma%(float a, float b, float c%)\n{", "%0\n    if (a == a) return a * b + c;"))
+      return (text:gsub("static inline float msa_fma%(float a, float b, float c%)\n{",
+        "%0\n    if (a == a) return a * b + c;"))
     end), DIFFERENT)
   end)
   it("multiply-adds that are fused where two roundings are the definition", function()
     local nofma = built("adapted", "generic-c99-nofma")
-    equal(with("msa_arith.h", replacing("#if MSA_ARITHMETIC_MULADD\n    return a %* b %+ c;\n#elif", "#if"), nofma), DIFFERENT)
-    equal(with("msa_simd.h", replacing("msa_vadd%(msa_vmul%(a, b%), c%)", "(float)((double)a * (double)b + (double)c)"), nofma), DIFFERENT)
+    equal(with("msa_arith.h", replacing("#if MSA_ARITHMETIC_MULADD\n    return a %* b %+ c;\n#elif", "#if"), nofma),
+      DIFFERENT)
+    equal(with("msa_simd.h", replacing("msa_vadd%(msa_vmul%(a, b%), c%)", "(float)((double)a * (double)b + (double)c)"),
+      nofma), DIFFERENT)
     equal(verdict(nofma), OK)
   end)
   it("another order of the partial sums", function()
-    equal(with("msa_simd.h", replacing("return %(a0 %+ a2%) %+ %(a1 %+ a3%)", "return (a0 + a1) + (a2 + a3)")), DIFFERENT)
+    equal(with("msa_simd.h", replacing("return %(a0 %+ a2%) %+ %(a1 %+ a3%)", "return (a0 + a1) + (a2 + a3)")),
+      DIFFERENT)
   end)
   it("another epsilon of layer norm", function()
-    equal(with("msa_kernels.c", function(text) return (text:gsub("(msa_sum16%(part%) / [%d.]+f %+ )[%d.e-]+f", "%12e-06f")) end), DIFFERENT)
+    equal(with("msa_kernels.c", function(text)
+      return (text:gsub("(msa_sum16%(part%) / [%d.]+f %+ )[%d.e-]+f", "%12e-06f"))
+    end), DIFFERENT)
   end)
   it("another answer", function()
     equal(with("msa_known_answer.c", function(text)
-      return (text:gsub("0x(%x%x%x%x%x%x%x)(%x)u", function(head, digit) return ("0x%s%xu"):format(head, tonumber(digit, 16) ~ 1) end))
+      return (text:gsub("0x(%x%x%x%x%x%x%x)(%x)u", function(head, digit)
+        return ("0x%s%xu"):format(head, tonumber(digit, 16) ~ 1)
+      end))
     end), DIFFERENT)
   end)
   it("a bit of the weights, wherever it is", function()
     local size = sys.size(dir .. "/msa_weights.bin")
     for _, place in ipairs { 5000, size // 3, size // 2, size - 70 } do
-      local said = with("msa_weights.bin", function(bytes) return bytes:sub(1, place - 1) .. string.char(bytes:byte(place) ~ 16) .. bytes:sub(place + 1) end)
+      local said = with("msa_weights.bin", function(bytes)
+        return bytes:sub(1, place - 1) .. string.char(bytes:byte(place) ~ 16) .. bytes:sub(place + 1)
+      end)
       equal(said, DAMAGED)
     end
   end)

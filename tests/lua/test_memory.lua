@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The memory plan: buffers that live at once do not overlap, nothing is smaller than the largest live set, little is larger.
+-- The memory plan: buffers that live at once do not overlap, nothing is smaller than the largest live set, little is
+-- larger.
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
@@ -34,7 +35,8 @@ local function check(g, model)
   if model.depth > 1 then
     local stage = plan.by_name.stage
     assert(stage.floats >= model.depth * (lives.logits.floats + model.decoder.masks))
-    lives.stage = { name = "stage", floats = stage.floats, offset = stage.offset, first = lives.tokens.first, last = last + 1 }
+    lives.stage = { name = "stage", floats = stage.floats, offset = stage.offset, first = lives.tokens.first,
+      last = last + 1 }
   end
   local list, top = {}, 0
   for _, life in pairs(lives) do
@@ -69,7 +71,8 @@ local function random_graph(seed)
   local layers, count = {}, math.random(4, 30)
   local middle = math.random(2, count)
   for i = 1, count do
-    layers[i] = { name = "layer_" .. i, phase = i < middle and "encode" or "decode", group = { op = function() end }, scratch = math.random(0, 3) * math.random(1, 500), buffers = {} }
+    layers[i] = { name = "layer_" .. i, phase = i < middle and "encode" or "decode", group = { op = function() end },
+      scratch = math.random(0, 3) * math.random(1, 500), buffers = {} }
   end
   local function lives(name, first, last, floats)
     for i = first, last do
@@ -119,7 +122,8 @@ describe("memory plan", function()
 
   it("of the demo is within 5 % of the bound, on every board", function()
     for _, board in ipairs(require "boards".all()) do
-      local build = compiler.schedule({ checkpoint = msagen.datadir .. "/demo/fetal-head/checkpoint.pth", dialect = "msa-paper", board = board.name }, "test")
+      local build = compiler.schedule({ checkpoint = msagen.datadir .. "/demo/fetal-head/checkpoint.pth",
+        dialect = "msa-paper", board = board.name }, "test")
       check(build.graph, build.model)
       local plan = build.graph.memory
       assert(plan.floats <= 1.05 * plan.bound, ("%s: %d floats, bound %d"):format(board.name, plan.floats, plan.bound))

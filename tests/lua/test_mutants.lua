@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What the self-test covers: each statement of the generated and the runtime's functions is left out in turn, and msa_self_test must notice.
--- All mutants are one program, which takes a number: the statement that it leaves out. A function of which no statement is missed is not covered.
+-- What the self-test covers: each statement of the generated and the runtime's functions is left out in turn, and
+-- msa_self_test must notice.
+-- All mutants are one program, which takes a number: the statement that it leaves out. A function of which no statement
+-- is missed is not covered.
 -- CHECK_MUTANTS=all: more models, and each statement that nobody missed.
 
 local spec = require "spec"
@@ -68,12 +70,15 @@ local function exempt(name)
   end
 end
 
-local DECLARES = { "const", "float", "double", "size_t", "uint8_t", "uint16_t", "uint32_t", "int32_t", "int8_t", "static", "bool", "return", "else", "break", "continue", "msa_vec",
-  "msa_status", "msa_resizer", "typedef", "extern", "triangle", "between", "volatile", "struct", "msa_piece", "msa_stream" }
+local DECLARES = { "const", "float", "double", "size_t", "uint8_t", "uint16_t", "uint32_t", "int32_t", "int8_t",
+  "static", "bool", "return", "else", "break", "continue", "msa_vec",
+  "msa_status", "msa_resizer", "typedef", "extern", "triangle", "between", "volatile", "struct", "msa_piece",
+    "msa_stream" }
 local declares = {}
 for _, word in ipairs(DECLARES) do declares[word] = true end
 
---- A file's text with each statement of its functions behind a question; list gets { number -> {file, function, text} }.
+--- A file's text with each statement of its functions behind a question; list gets { number -> {file, function, text}
+-- }.
 local function questioned(text, file, list)
   -- A call that goes on in the next line is one statement.
   text = text:gsub("(\n%s+[%w_]+%([^;{}\n]*,)\n%s+([^;{}\n]*%);)", "%1 %2")
@@ -85,11 +90,14 @@ local function questioned(text, file, list)
     local indent, statement = line:match "^(%s+)(%S.*;)%s*$"
     statement = statement or line:match "^%s+(%S.*;)%s*/%*.*%*/%s*$"
     local word = statement and statement:match "^[%a_][%w_]*"
-    local complete = statement and select(2, statement:gsub("%(", "")) == select(2, statement:gsub("%)", "")) and not statement:match "^%(void%)"
+    local complete = statement and select(2, statement:gsub("%(", "")) == select(2, statement:gsub("%)", ""))
+      and not statement:match "^%(void%)"
     local before, after = lines[i - 1] or "", lines[i + 1] or ""
     -- Not a line that goes on from the one before, nor one with an else behind it.
-    local begins = before:match "[;{}]%s*$" or before:match "%*/%s*$" or before:match "^%s*$" or before:match "^%s*#" or before:match "%)%s*$"
-    if complete and depth > 0 and name and (not word or not declares[word]) and begins and not after:match "^%s*else" and not statement:find "[{}]" then
+    local begins = before:match "[;{}]%s*$" or before:match "%*/%s*$" or before:match "^%s*$" or before:match "^%s*#"
+      or before:match "%)%s*$"
+    if complete and depth > 0 and name and (not word or not declares[word]) and begins and not after:match "^%s*else"
+      and not statement:find "[{}]" then
       list[#list + 1] = { file = file, name = name, text = statement }
       out[i] = ("%sif (mutant != %du) { %s }"):format(indent or "    ", #list, statement)
     else
@@ -123,14 +131,18 @@ local function mutants(device, dir, board)
   tiny.must { "make", "-C", dir, "-j2", "CFLAGS=-O1 -w", "lib" }
   tiny.must { "gcc", "-std=c99", "-I", dir, "-o", dir .. "/mutants", work .. "/main.c", dir .. "/libmsa_model.a" }
   local survivors = {}
-  for n in tiny.must({ dir .. "/mutants", dir .. "/msa_weights.bin", tostring(#list) }):gmatch "%d+" do survivors[tonumber(n)] = true end
+  for n in tiny.must({ dir .. "/mutants", dir .. "/msa_weights.bin", tostring(#list) }):gmatch "%d+" do
+    survivors[tonumber(n)] = true
+  end
   return list, survivors, defined
 end
 
 local boards = tiny.boards()
 local cases = { { "adapted", boards[#boards].name, depth = 3 } }
 if all then
-  for _, name in ipairs { "adapted", "plain", "late", "broad", "wide" } do cases[#cases + 1] = { name, boards[#boards].name } end
+  for _, name in ipairs { "adapted", "plain", "late", "broad", "wide" } do
+    cases[#cases + 1] = { name, boards[#boards].name }
+  end
   cases[#cases + 1] = { "adapted", "generic-c99" }
 end
 
@@ -138,23 +150,31 @@ for _, case in ipairs(cases) do
   describe(("the self-test of %s on %s"):format(case[1], case[2]), function()
     local device = tiny.device(work, case[1])
     device.depth = case.depth
-    local list, survivors, defined = mutants(device, ("%s/%s-%s-%s"):format(work, case[1], case.depth or 1, case[2]), case[2])
+    local list, survivors, defined = mutants(device, ("%s/%s-%s-%s"):format(work, case[1], case.depth or 1, case[2]),
+      case[2])
     it("passes where nothing is left out", function() assert(survivors[0]) end)
     local count, missed, noticed = {}, {}, 0
     for n, m in ipairs(list) do
       count[m.name] = (count[m.name] or 0) + 1
       if survivors[n] then missed[m.name] = (missed[m.name] or 0) + 1 else noticed = noticed + 1 end
-      if survivors[n] and all and not exempt(m.name) then print(("  not missed: %s: %s: %s"):format(m.file, m.name, m.text)) end
+      if survivors[n] and all and not exempt(m.name) then
+        print(("  not missed: %s: %s: %s"):format(m.file, m.name, m.text))
+      end
     end
     it("notices what each function leaves out", function()
       local bad, exempted = {}, {}
       for _, f in ipairs(defined) do
         local why = exempt(f.name)
         if why then exempted[#exempted + 1] = f.name
-        elseif count[f.name] and count[f.name] == (missed[f.name] or 0) then bad[#bad + 1] = f.file .. ": " .. f.name end
+        elseif count[f.name] and count[f.name] == (missed[f.name] or 0) then
+          bad[#bad + 1] = f.file .. ": " .. f.name
+        end
         if why and all then print(("  exempt: %s: %s"):format(f.name, why)) end
       end
-      if all then print(("  %d functions, %d exempt; %d of %d statements missed when left out"):format(#defined, #exempted, noticed, #list)) end
+      if all then
+        print(("  %d functions, %d exempt; %d of %d statements missed when left out"):format(#defined, #exempted,
+          noticed, #list))
+      end
       assert(#defined > 60 and #list > 300, "too little was found to leave out")
       assert(#bad == 0, "not noticed: " .. table.concat(bad, ", "))
     end)

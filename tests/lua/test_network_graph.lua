@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The graph of a network: what it is made of is a closed set, its multiply-adds are those of the layers, and it can be printed.
+-- The graph of a network: what it is made of is a closed set, its multiply-adds are those of the layers, and it can be
+-- printed.
 -- That it computes the right bits is tests/run_golden.lua's, by `msagen interpret`.
 
 local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local compiler, interpretation, ssa, tiny = require "compiler", require "interpretation", require "graph.ssa", require "tiny_model"
+local compiler, interpretation, ssa, tiny = require "compiler", require "interpretation", require "graph.ssa",
+  require "tiny_model"
 local group, import, fake = require "lower.group", require "import", require "fake_checkpoint"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-network-graph-")
 sys.cleanup(work)
@@ -98,7 +100,8 @@ describe("the graph of a network", function()
     local text, dot = g:text(), g:dot()
     local _, lines = text:gsub("\n", "")
     equal(lines, #g.values + 3)
-    holds(text, "patch_embed: %1 [1,", "= conv(", "attention(", "output embedding = %", "output logits = %", "image_encoder.neck.0.weight")
+    holds(text, "patch_embed: %1 [1,", "= conv(", "attention(", "output embedding = %", "output logits = %",
+      "image_encoder.neck.0.weight")
     local _, opened = dot:gsub("{", "")
     local _, closed = dot:gsub("}", "")
     equal(opened, closed)

@@ -28,7 +28,8 @@ describe("operations of a text", function()
   end)
 
   it("are refused where a loop's bounds are no constants", function()
-    for _, head in ipairs { "size_t i = 0; i < n; ++i", "size_t i = n; i < 4; ++i", "size_t i = 0; i < 4; i += n", "size_t i = 0; j < 4; ++i", "size_t i = 0; i < 4; ++j" } do
+    for _, head in ipairs { "size_t i = 0; i < n; ++i", "size_t i = n; i < 4; ++i", "size_t i = 0; i < 4; i += n",
+      "size_t i = 0; j < 4; ++i", "size_t i = 0; i < 4; ++j" } do
       local ok, problem = pcall(count, "void f(float *c)\n{\n    for (" .. head .. ") msa_store(c, x);\n}\n")
       assert(not ok, head)
       spec.holds(problem, "constant bounds")
@@ -45,9 +46,12 @@ sys.cleanup(work)
 
 --- Products of all forms, at sizes that divide nothing and at some of ViT-B's.
 local function products(set)
-  for _, s in ipairs { { 1, 1, 1 }, { 1, 256, 256 }, { 7, 20, 33 }, { 23, 256, 16 }, { 98, 196, 64 }, { 128, 100, 3072 }, { 64, 768, 256 } } do
-    for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" }, { "bias", "relu" }, { "keep", "relu" }, { "bias", "none", true } } do
-      set:gemm { M = s[1], N = s[2], K = s[3], lda = kernels.stride(s[3]), ldc = kernels.stride(s[2]), init = kind[1], act = kind[2], residual = kind[3] }
+  for _, s in ipairs { { 1, 1, 1 }, { 1, 256, 256 }, { 7, 20, 33 }, { 23, 256, 16 }, { 98, 196, 64 },
+    { 128, 100, 3072 }, { 64, 768, 256 } } do
+    for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" },
+      { "bias", "relu" }, { "keep", "relu" }, { "bias", "none", true } } do
+      set:gemm { M = s[1], N = s[2], K = s[3], lda = kernels.stride(s[3]), ldc = kernels.stride(s[2]), init = kind[1],
+        act = kind[2], residual = kind[3] }
     end
   end
 end
@@ -69,7 +73,8 @@ describe("predicted operations of products are those of the text", function()
 
   it("also where caches are small, and k is cut", function()
     for _, board in ipairs(boards.all()) do
-      local slow = board.core and board.isa.width * board.core.fma_per_cycle <= 2 -- for a core that computes little in a cycle farther memory must be slow as well
+      -- for a core that computes little in a cycle farther memory must be slow as well
+      local slow = board.core and board.isa.width * board.core.fma_per_cycle <= 2
       board.caches, board.bytes_per_cycle = { l1 = 4096, l2 = 32768 }, slow and { l2 = 1, memory = 0.25 } or nil
       local set = kernels.new(board.isa, board, folder)
       products(set)
@@ -90,7 +95,8 @@ for _, board in ipairs(tiny.emulated()) do here[#here + 1] = board end
 -- What is a multiply-add, and a vector on the stack, in the compiler's assembly.
 local ASSEMBLY = {
   avx2 = { fma = "\n\tvfmadd", stack = { "\n\tv[^\n]*%(%%[er][sb]p%)", "\n\tv[^\n]*%d%(%%rsp" } },
-  helium = { fma = "\n\tvfma%.f32", stack = { "\n\tv[ls][dt][rm][^\n]*%[sp", "\n\tmov\t%w+, sp\n", "\n\tadd\t[rilf]%w+, sp, " } },
+  helium = { fma = "\n\tvfma%.f32", stack = { "\n\tv[ls][dt][rm][^\n]*%[sp", "\n\tmov\t%w+, sp\n",
+    "\n\tadd\t[rilf]%w+, sp, " } },
   neon = { fma = "\n\tfmla", stack = { "\n\t[ls][dt][rp]\tq[^\n]*%[sp" } },
   neon32 = { fma = "\n\tvfma", stack = { "\n\tv[ls][dt][r1][^\n]*%[sp", "\n\tv[ls][dt]mi?a?\tsp,", "frame = %d%d" } },
 }
@@ -103,10 +109,14 @@ describe("compiled tiles have one multiply-add for each sum and keep all sums in
       it(board.name, function()
         local set = kernels.new(board.isa, board, folder)
         products(set)
-        local text = table.concat(set.texts, "\n"):gsub("static void msa_tile", "static __attribute__((noinline)) void msa_tile")
-        sys.write_file(work .. "/msa_simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
-        sys.write_file(work .. "/products.c", '#include "msa_simd.h"\n' .. table.concat(set.prototypes, "\n") .. "\n" .. text)
-        local command = { board.compiler, "-std=c99", "-ffp-contract=off", "-I", msagen.datadir .. "/runtime", "-I", work, "-S", "-o", work .. "/products.s", work .. "/products.c" }
+        local text = table.concat(set.texts, "\n"):gsub("static void msa_tile",
+          "static __attribute__((noinline)) void msa_tile")
+        sys.write_file(work .. "/msa_simd.h",
+          template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
+        sys.write_file(work .. "/products.c", '#include "msa_simd.h"\n' .. table.concat(set.prototypes, "\n") .. "\n"
+          .. text)
+        local command = { board.compiler, "-std=c99", "-ffp-contract=off", "-I", msagen.datadir .. "/runtime", "-I",
+          work, "-S", "-o", work .. "/products.s", work .. "/products.c" }
         table.move(board.flags, 1, #board.flags, #command + 1, command)
         for word in (board.optimisation or "-O2"):gmatch "%S+" do command[#command + 1] = word end
         tiny.must(command)
@@ -115,9 +125,12 @@ describe("compiled tiles have one multiply-add for each sum and keep all sums in
           if not name:match "gelu" then -- which has multiply-adds of its own
             local _, fmas = body:gsub(form.fma, "")
             local steps, W = math.tointeger(name:match "_k(%d+)"), board.isa.width
-            local loops = not board.isa.fma_lane and 1 or (steps >= W and W or 0) + (steps % W > 0 and 1 or 0) -- multiply-adds of a sum in the text
+            -- multiply-adds of a sum in the text
+            local loops = not board.isa.fma_lane and 1 or (steps >= W and W or 0) + (steps % W > 0 and 1 or 0)
             equal(fmas, rows * columns // W * loops, name)
-            for _, pattern in ipairs(form.stack) do assert(not body:match(pattern), name .. " has vectors on the stack") end
+            for _, pattern in ipairs(form.stack) do
+              assert(not body:match(pattern), name .. " has vectors on the stack")
+            end
           end
           seen = seen + 1
         end

@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Plans: the sizes that a build has, times that follow from rates, a place for each thing, and a refusal that knows the largest resolution.
+-- Plans: the sizes that a build has, times that follow from rates, a place for each thing, and a refusal that knows the
+-- largest resolution.
 
 local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys, json = spec.host "msagen.sys", spec.host "msagen.json"
 if not (sys and json) then return end
-local boards, code_size, compiler, plan, predict = require "boards", require "code_size", require "compiler", require "plan", require "predict"
+local boards, code_size, compiler, plan, predict = require "boards", require "code_size", require "compiler",
+  require "plan", require "predict"
 local tiny = require "tiny_model"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-plan-")
 sys.cleanup(work)
@@ -47,12 +49,16 @@ end
 describe("places", function()
   local bytes = { arena = 3000, weights = 5000, code = 1000 }
   it("are the first memories that may hold a thing and have room", function()
-    equal(names(plan.place(bytes, { memory("a", 3500, { "arena", "code" }), memory("b", 6000, { "code", "weights" }) })), { arena = "a", weights = "b", code = "b" })
-    equal(names(plan.place(bytes, { memory("a", 4000, { "arena", "code" }), memory("b", 6000, { "weights" }) })), { arena = "a", weights = "b", code = "a" })
-    equal(names(plan.place(bytes, { memory("all", 9000, { "arena", "weights", "code" }) })), { arena = "all", weights = "all", code = "all" })
+    equal(names(plan.place(bytes, { memory("a", 3500, { "arena", "code" }),
+      memory("b", 6000, { "code", "weights" }) })), { arena = "a", weights = "b", code = "b" })
+    equal(names(plan.place(bytes, { memory("a", 4000, { "arena", "code" }), memory("b", 6000, { "weights" }) })),
+      { arena = "a", weights = "b", code = "a" })
+    equal(names(plan.place(bytes, { memory("all", 9000, { "arena", "weights", "code" }) })),
+      { arena = "all", weights = "all", code = "all" })
   end)
   it("make way for others", function() -- the arena fits the first one, but then the weights fit none
-    equal(names(plan.place(bytes, { memory("a", 5500, { "arena", "weights" }), memory("b", 4500, { "arena", "code" }) })), { arena = "b", weights = "a", code = "b" })
+    equal(names(plan.place(bytes, { memory("a", 5500, { "arena", "weights" }),
+      memory("b", 4500, { "arena", "code" }) })), { arena = "b", weights = "a", code = "b" })
   end)
   it("leave what is reserved", function()
     local memories = { memory("all", 9000, { "arena", "weights", "code" }, { reserved = 1 }) }
@@ -62,14 +68,17 @@ describe("places", function()
     assert(plan.place(bytes, memories))
   end)
   it("leave the stack beside the arena, which what is reserved includes", function()
-    local memories = { memory("small", 3999, { "arena" }), memory("large", 4000, { "arena" }, { reserved = 400 }), memory("rest", 6000, { "weights", "code" }) }
+    local memories = { memory("small", 3999, { "arena" }), memory("large", 4000, { "arena" }, { reserved = 400 }),
+      memory("rest", 6000, { "weights", "code" }) }
     equal(plan.place(bytes, memories, 1000).arena.name, "large")
     equal(plan.place(bytes, memories, 999).arena.name, "small")
     equal(select(2, plan.place(bytes, memories, 1001)), "arena")
   end)
   it("say what has none", function()
-    equal(select(2, plan.place(bytes, { memory("a", 2999, { "arena" }), memory("b", 9000, { "weights", "code" }) })), "arena")
-    equal(select(2, plan.place(bytes, { memory("a", 3000, { "arena" }), memory("b", 4999, { "weights", "code" }) })), "weights")
+    equal(select(2, plan.place(bytes, { memory("a", 2999, { "arena" }), memory("b", 9000, { "weights", "code" }) })),
+      "arena")
+    equal(select(2, plan.place(bytes, { memory("a", 3000, { "arena" }), memory("b", 4999, { "weights", "code" }) })),
+      "weights")
     equal(select(2, plan.place(bytes, {})), "arena")
   end)
 end)
@@ -89,7 +98,8 @@ describe("a plan", function()
 
   it("has them with banks, too", function()
     local d = device("adapted", { depth = 3 }) -- with nothing in common
-    require "msagen.synth".write(work .. "/other.safetensors", require "synth".tensors(tiny.shapes.adapted.shape, "msa-paper"), 8)
+    require "msagen.synth".write(work .. "/other.safetensors",
+      require "synth".tensors(tiny.shapes.adapted.shape, "msa-paper"), 8)
     d.banks = { { name = "other", checkpoint = work .. "/other.safetensors" } }
     local p = plan.make(d, "test", SLOW)
     tiny.build(d, work .. "/banks")
@@ -103,7 +113,8 @@ describe("a plan", function()
       local p = plan.make(d, "test", SLOW)
       tiny.build(d, work .. "/streamed")
       local m = json.decode(sys.read_file(work .. "/streamed/manifest.json"), "manifest.json")
-      equal({ p.bytes.arena, p.bytes.stored, p.bytes.weights, p.places.weights }, { m.arena_bytes, m.weights_bytes, nil, nil })
+      equal({ p.bytes.arena, p.bytes.stored, p.bytes.weights, p.places.weights },
+        { m.arena_bytes, m.weights_bytes, nil, nil })
       for _, phase in ipairs { "encode", "decode" } do
         local s, built = p.storage[phase], m.stream[phase]
         equal({ s.bytes, s.fetches, s.buffers }, { built.bytes, built.fetches, built.buffer_bytes }, phase)
@@ -131,10 +142,14 @@ describe("a plan", function()
     local items = p.build.graph.stream.encode.items
     for i, item in ipairs(items) do
       local before = items[i - 1]
-      local idle = not before or not before.layer or item.layer and type(item.buffer) == "string" -- nothing came before; the tables did; it is held
-      if before and before.layer and first_role(before):match "^position_" then idle, positions = true, positions + 1 end
+      -- nothing came before; the tables did; it is held
+      local idle = not before or not before.layer or item.layer and type(item.buffer) == "string"
+      if before and before.layer and first_role(before):match "^position_" then
+        idle, positions = true, positions + 1
+      end
       if idle then waited = waited + item.floats * 4
-      elseif before.layer.kind == "encoder_mlp" then -- every weight meets every token once; what is held is not worked with
+      -- every weight meets every token once; what is held is not worked with
+      elseif before.layer.kind == "encoder_mlp" then
         local all = 0
         for _, other in ipairs(items) do
           if other.layer == before.layer and type(other.buffer) == "number" then all = all + other.floats end
@@ -145,7 +160,8 @@ describe("a plan", function()
     end
     assert(positions > 1 and groups > 4, ("%d pieces of positions, %d of MLPs"):format(positions, groups))
     equal(p.storage.encode.waited, waited)
-    assert(p.storage.encode.rate >= slowest * 0.999, ("%g bytes a second, but %g behind a piece of an MLP"):format(p.storage.encode.rate, slowest))
+    assert(p.storage.encode.rate >= slowest * 0.999,
+      ("%g bytes a second, but %g behind a piece of an MLP"):format(p.storage.encode.rate, slowest))
   end)
 
   it("has them where nothing but sizes is asked for", function()
@@ -155,7 +171,9 @@ describe("a plan", function()
       equal(draft.graph.memory.floats, whole.graph.memory.floats, name)
       equal(#draft.kernels.texts, 0)
       assert(#whole.kernels.texts > 0)
-      for i, L in ipairs(whole.graph.fused) do equal(draft.graph.fused[i].segment:floats(), L.segment:floats(), L.name) end
+      for i, L in ipairs(whole.graph.fused) do
+        equal(draft.graph.fused[i].segment:floats(), L.segment:floats(), L.name)
+      end
     end
   end)
 
@@ -167,7 +185,10 @@ describe("a plan", function()
         -- Mask prompts are not part of a click; its tokens are filled up to a chunk.
         local clicked = require "networks.tokens".of_click(build.model)
         local most = 1.06 * (L.kind:find "token" and (clicked + 7) // 8 * 8 / clicked or 1)
-        if L.kind ~= "dense_prompt" then assert(found.macs / L.macs > 0.94 and found.macs / L.macs < most, ("%s: %s: %d, not %d"):format(what, L.name, found.macs, L.macs)) end
+        if L.kind ~= "dense_prompt" then
+          assert(found.macs / L.macs > 0.94 and found.macs / L.macs < most,
+            ("%s: %s: %d, not %d"):format(what, L.name, found.macs, L.macs))
+        end
         equal(found.share, 1)
         assert(found.busy >= found.macs / build.board.core.fma_per_cycle / build.board.isa.width, L.name)
         assert(found.other >= 0 and found.blocks >= 1)
@@ -175,7 +196,8 @@ describe("a plan", function()
     end
     for name, more in pairs(cases) do check(device(name, more), name) end
     local golden = msagen.datadir .. "/tests/golden"
-    for _, case in ipairs { { "sam-2d", { dialect = "sam" } }, { "msa-2023-2d", {} }, { "msa-2023-3d", { depth = 6 } }, { "msa-paper-3d", { depth = 6 } } } do
+    for _, case in ipairs { { "sam-2d", { dialect = "sam" } }, { "msa-2023-2d", {} }, { "msa-2023-3d", { depth = 6 } },
+      { "msa-paper-3d", { depth = 6 } } } do
       local path = ("%s/%s/checkpoint.pth"):format(golden, case[1])
       local told = json.decode(sys.read_file(("%s/%s/case.json"):format(golden, case[1])), "case.json")
       local d = { checkpoint = path, board = "generic-c99", decoder_heads = told.decoder_heads }
@@ -188,7 +210,8 @@ describe("a plan", function()
     local d = device "wide"
     local fast = { fma = 2e9, bandwidth = 2e9, measured = false }
     local slow, twice = plan.make(d, "test", SLOW), plan.make(d, "test", fast)
-    assert(math.abs(slow.encode_ms / twice.encode_ms - 2) < 1e-9 and math.abs(slow.decode_ms / twice.decode_ms - 2) < 1e-9)
+    assert(math.abs(slow.encode_ms / twice.encode_ms - 2) < 1e-9
+      and math.abs(slow.decode_ms / twice.decode_ms - 2) < 1e-9)
     local encode, decode = 0, 0
     for _, L in ipairs(slow.layers) do
       if L.kind ~= "dense_prompt" then assert(L.ms >= L.macs / SLOW.fma * 1e3 * 0.94, L.name) end
@@ -200,7 +223,8 @@ describe("a plan", function()
       equal(L.bound, "memory", L.name)
       assert(L.ms >= L.bytes / 1e3 * 1e3, L.name)
     end
-    equal(plan.make(device("adapted", { depth = 3 }), "test", SLOW).macs_decode, 3 * plan.make(device "adapted", "test", SLOW).macs_decode)
+    equal(plan.make(device("adapted", { depth = 3 }), "test", SLOW).macs_decode,
+      3 * plan.make(device "adapted", "test", SLOW).macs_decode)
   end)
 
   it("divides time by cores as the work is divided", function()
@@ -216,12 +240,15 @@ describe("a plan", function()
           assert(L.ms >= rows[L.name].ms / n * 0.7, L.name)
         end
       end
-      assert(several.encode_ms > one.encode_ms / n * 0.9 and several.encode_ms < one.encode_ms / n * 3, ("%d cores: %.3f, one %.3f"):format(n, several.encode_ms, one.encode_ms))
+      assert(several.encode_ms > one.encode_ms / n * 0.9 and several.encode_ms < one.encode_ms / n * 3,
+        ("%d cores: %.3f, one %.3f"):format(n, several.encode_ms, one.encode_ms))
     end
   end)
 
   it("takes rates from the board's file where its code does not run here", function()
-    with_board({ name = "elsewhere", requires = { "a feature that no CPU has" }, clock = 2e9, memories = { memory("ram", 1 << 30, { "arena", "code" }, { bandwidth = 4e6 }), memory("flash", 1 << 30, { "weights" }, { bandwidth = 1e6 }) } }, function(board)
+    with_board({ name = "elsewhere", requires = { "a feature that no CPU has" }, clock = 2e9,
+      memories = { memory("ram", 1 << 30, { "arena", "code" }, { bandwidth = 4e6 }),
+      memory("flash", 1 << 30, { "weights" }, { bandwidth = 1e6 }) } }, function(board)
       local rates = plan.rates(board)
       equal(rates, { fma = 2e9 * board.isa.width * board.core.fma_per_cycle, measured = false })
       local p = plan.make(device("plain", { board = "elsewhere" }), "test")
@@ -238,7 +265,8 @@ describe("a plan", function()
   end)
 
   it("knows about how much code there will be", function()
-    local operations, loops, calls = code_size.count("void msa_add_3x4(float *x)\n{\n    for (size_t i = 0; i < 3; ++i) msa_store(x, msa_vadd(msa_load(x), msa_vexp(msa_load(x))));\n    msa_gemm_1x2x3(x);\n    msa_memory(x);\n}\n")
+    local operations, loops,
+      calls = code_size.count("void msa_add_3x4(float *x)\n{\n    for (size_t i = 0; i < 3; ++i) msa_store(x, msa_vadd(msa_load(x), msa_vexp(msa_load(x))));\n    msa_gemm_1x2x3(x);\n    msa_memory(x);\n}\n")
     equal({ operations, loops, calls }, { 4 + 17 + 1, 1, 2 })
     for _, board in ipairs { boards.named "generic-c99", boards.best() } do
       local d = device("plain", { board = board.name })
@@ -270,15 +298,18 @@ describe("a plan that does not fit", function()
   it("is refused with the largest resolution that does", function()
     local own = plan.make(device "adapted", "test", SLOW)
     for _, room in ipairs { 0.3, 0.5, 0.8, 0.99 } do
-      local memories = { memory("sram", own.bytes.arena * room // 1, { "arena" }, { reserved = 64 }), memory("flash", 1 << 20, { "weights", "code" }) }
+      local memories = { memory("sram", own.bytes.arena * room // 1, { "arena" }, { reserved = 64 }),
+        memory("flash", 1 << 20, { "weights", "code" }) }
       with_board({ name = "small", memories = memories }, function()
         local d = device("adapted", { board = "small" })
         local ok, problem = pcall(plan.make, d, "here", SLOW)
         assert(not ok and problem.msagen, "not refused")
         local line = problem.msagen
-        holds(line, "here: --resolution 56: expected room on small (sram of ", " less 0.1 KiB for arena; flash of 1.0 MiB for weights, code)", "found none for the arena")
+        holds(line, "here: --resolution 56: expected room on small (sram of ",
+          " less 0.1 KiB for arena; flash of 1.0 MiB for weights, code)", "found none for the arena")
         local found = largest(d, 88)
-        if found then holds(line, "; the largest resolution that fits is " .. found) else holds(line, "; no resolution fits") end
+        if found then holds(line, "; the largest resolution that fits is " .. found) else holds(line,
+          "; no resolution fits") end
         assert(not line:find "\n")
         assert(room ~= 0.99 or found, "nothing fits where little is missing")
         if found then plan.make(device("adapted", { board = "small", resolution = found }), "test", SLOW) end
@@ -287,26 +318,35 @@ describe("a plan that does not fit", function()
   end)
 
   it("names the weights where those are too large", function()
-    with_board({ name = "small", memories = { memory("sram", 1 << 20, { "arena" }), memory("flash", 60 * KIB, { "weights" }), memory("rom", 1 << 20, { "code" }) } }, function()
-      refuses(function() plan.make(device("adapted", { board = "small" }), "here", SLOW) end, "found none for the weights", "; no resolution fits; with --weights stream it fits")
+    with_board({ name = "small", memories = { memory("sram", 1 << 20, { "arena" }),
+      memory("flash", 60 * KIB, { "weights" }), memory("rom", 1 << 20, { "code" }) } }, function()
+      refuses(function()
+        plan.make(device("adapted", { board = "small" }), "here", SLOW)
+      end, "found none for the weights", "; no resolution fits; with --weights stream it fits")
       local plan_of_it = plan.make(device("adapted", { board = "small", weights = "stream" }), "here", SLOW)
       assert(plan_of_it.bytes.arena > 60 * KIB)
     end)
-    with_board({ name = "small", memories = { memory("sram", 60 * KIB, { "arena" }), memory("flash", 60 * KIB, { "weights" }), memory("rom", 1 << 20, { "code" }) } }, function()
+    with_board({ name = "small", memories = { memory("sram", 60 * KIB, { "arena" }),
+      memory("flash", 60 * KIB, { "weights" }), memory("rom", 1 << 20, { "code" }) } }, function()
       local ok, problem = pcall(plan.make, device("adapted", { board = "small" }), "here", SLOW)
       assert(not ok and not problem.msagen:find "stream", problem.msagen) -- nor do two buffers fit
     end)
   end)
 
   it("says so where the file allows no other resolution", function()
-    with_board({ name = "small", memories = { memory("sram", 20 * KIB, { "arena" }), memory("flash", 1 << 20, { "weights", "code" }) } }, function()
-      refuses(function() plan.make(device("plain", { board = "small" }), "here", SLOW) end, "found none for the arena", "the file has no other resolution")
+    with_board({ name = "small", memories = { memory("sram", 20 * KIB, { "arena" }),
+      memory("flash", 1 << 20, { "weights", "code" }) } }, function()
+      refuses(function()
+        plan.make(device("plain", { board = "small" }), "here", SLOW)
+      end, "found none for the arena", "the file has no other resolution")
     end)
   end)
 
   it("is refused by a build as well where no address reaches", function()
     with_board({ name = "small", address_bits = 16 }, function()
-      refuses(function() compiler.schedule(device("wide", { board = "small" }), "here") end, "--resolution 272", "small", "65536 bytes")
+      refuses(function()
+        compiler.schedule(device("wide", { board = "small" }), "here")
+      end, "--resolution 272", "small", "65536 bytes")
     end)
   end)
 end)
@@ -327,21 +367,25 @@ describe("msagen plan", function()
   it("writes nothing but its answer", function()
     tiny.device(work, "plain")
     local before = sys.list(work)
-    sys.write_file(work .. "/device.lua", "return { { checkpoint = 'plain.safetensors', dialect = 'sam', decoder_heads = 4, global_blocks = { 1 }, board = 'generic-c99' },\n" ..
+    sys.write_file(work .. "/device.lua",
+      "return { { checkpoint = 'plain.safetensors', dialect = 'sam', decoder_heads = 4, global_blocks = { 1 }, board = 'generic-c99' },\n" ..
       "{ checkpoint = 'plain.safetensors', dialect = 'sam', decoder_heads = 4, global_blocks = { 1 }, name = 'best', board = '" .. boards.best().name .. "' } }\n")
     local list = json.decode(said { input = work .. "/device.lua", json = true }, "plan")
     sys.remove_tree(work .. "/device.lua")
     equal(sys.list(work), before)
     equal({ #list, list[1].name, list[2].name, list[2].board }, { 2, "generic-c99", "best", boards.best().name })
     local p = plan.make(device "plain", "test", SLOW)
-    equal({ list[1].arena_bytes, list[1].weights_bytes, list[1].code_bytes, list[1].cores }, { p.bytes.arena, p.bytes.weights, p.bytes.code, 1 })
+    equal({ list[1].arena_bytes, list[1].weights_bytes, list[1].code_bytes, list[1].cores },
+      { p.bytes.arena, p.bytes.weights, p.bytes.code, 1 })
     equal(list[1].places, { arena = "memory", weights = "memory", code = "memory" })
     assert(list[1].encode_ms > 0 and list[1].decode_ms > 0 and #list[1].layers == #p.layers)
   end)
 
   it("tells people the same", function()
     local d = device "plain"
-    local text = said { input = d.checkpoint, dialect = "sam", decoder_heads = 4, global_blocks = { 1 }, board = "generic-c99" }
-    holds(text, "48 x 48, generic-c99, 1 core", "encode", "decode", "one click", "arena", "lower bound", "weights", "code", "measured on this machine", "encoder_mlp", "held by")
+    local text = said { input = d.checkpoint, dialect = "sam", decoder_heads = 4, global_blocks = { 1 },
+      board = "generic-c99" }
+    holds(text, "48 x 48, generic-c99, 1 core", "encode", "decode", "one click", "arena", "lower bound", "weights",
+      "code", "measured on this machine", "encoder_mlp", "held by")
   end)
 end)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What is made ready for the decoder while encoding: the same bits as without, for prompts with and without a mask in any order,
+-- What is made ready for the decoder while encoding: the same bits as without, for prompts with and without a mask in
+-- any order,
 -- only where the arena does not grow, and less work in each click.
 
 local spec = require "spec"
@@ -15,14 +16,18 @@ local SIDE, MASK = 50, 40
 local function write_inputs(slices)
   local pixels, logits = {}, {}
   for i = 1, slices * SIDE * SIDE * 3 do pixels[i] = string.char((i * 7919 + i // 97 * 31) % 256) end
-  require "msagen.npy".write(work .. "/image.npy", { dtype = "u8", shape = { slices, SIDE, SIDE, 3 }, bytes = table.concat(pixels) })
+  require "msagen.npy".write(work .. "/image.npy", { dtype = "u8", shape = { slices, SIDE, SIDE, 3 },
+    bytes = table.concat(pixels) })
   for i = 1, MASK * MASK do logits[i] = string.pack("<f", (i * 31 % 101 - 50) / 10) end
-  require "msagen.npy".write(work .. "/mask.npy", { dtype = "f32", shape = { MASK, MASK }, bytes = table.concat(logits) })
-  local click, mask = { points = json.array { json.array { 12.5, 30.0 } }, labels = json.array { 1 } }, work .. "/mask.npy"
+  require "msagen.npy".write(work .. "/mask.npy",
+    { dtype = "f32", shape = { MASK, MASK }, bytes = table.concat(logits) })
+  local click, mask = { points = json.array { json.array { 12.5, 30.0 } }, labels = json.array { 1 } },
+    work .. "/mask.npy"
   local many = { points = json.array {}, labels = json.array {} }
   for i = 1, 16 do many.points[i], many.labels[i] = json.array { i * 3.0, 50.0 - i * 2 }, i % 2 end
   sys.write_file(work .. "/prompts.json", json.encode(json.array {
-    click, { mask = mask }, click, { points = click.points, labels = click.labels, mask = mask, multimask = true }, { box = json.array { 5.0, 6.0, 40.0, 44.0 } }, many, click }))
+    click, { mask = mask }, click, { points = click.points, labels = click.labels, mask = mask, multimask = true },
+      { box = json.array { 5.0, 6.0, 40.0, 44.0 } }, many, click }))
 end
 
 local function without(body)
@@ -44,7 +49,8 @@ local function digests(board, changes)
     for k, v in pairs(changes) do device[k] = v end
     if name == "with" then tiny.build(device, dir) else without(function() tiny.build(device, dir) end) end
     local m = json.decode(sys.read_file(dir .. "/manifest.json"), "manifest.json")
-    local text = tiny.must { tiny.program(), "run", dir, "--image", work .. "/image.npy", "--prompts", work .. "/prompts.json", "--digest" }
+    local text = tiny.must { tiny.program(), "run", dir, "--image", work .. "/image.npy", "--prompts",
+      work .. "/prompts.json", "--digest" }
     found[i] = { digest = text:match "digest (%x+)", manifest = m }
     assert(found[i].digest, text)
   end

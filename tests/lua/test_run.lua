@@ -7,7 +7,8 @@ local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, 
 local sys, npy, tensor = spec.host "msagen.sys", spec.host "msagen.npy", spec.host "msagen.tensor"
 if not (sys and npy and tensor) then return end
 
-local folder, prompts, staging, verb = require "run.folder", require "run.prompts", require "run.staging", require "verbs.run"
+local folder, prompts, staging, verb = require "run.folder", require "run.prompts", require "run.staging",
+  require "verbs.run"
 local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-run-")
 sys.cleanup(work)
@@ -17,7 +18,8 @@ local function file(name, bytes)
   return work .. "/" .. name
 end
 
-local flat, volume = { grid = 4, depth = 1, max_points = 3, texts = { "liver", "left kidney" } }, { grid = 4, depth = 2, max_points = 3, texts = {} }
+local flat, volume = { grid = 4, depth = 1, max_points = 3, texts = { "liver", "left kidney" } },
+  { grid = 4, depth = 2, max_points = 3, texts = {} }
 
 local function parsed(text, depth)
   return prompts.from_file(file("prompts.json", text), depth or 1)
@@ -33,35 +35,44 @@ describe("prompt files", function()
   it("hold points, boxes and masks", function()
     local list = checked '[{"points":[[1,2],[100,50.0]],"labels":[1,-1],"multimask":true},{"box":[0,0,7,8],"points":null}]'
     equal(#list, 2)
-    equal({ list[1].points, list[1].labels, list[1].slices, list[1].multimask }, { { { { 1, 2 }, { 100, 50.0 } } }, { { 1, -1 } }, 1, true })
+    equal({ list[1].points, list[1].labels, list[1].slices, list[1].multimask },
+      { { { { 1, 2 }, { 100, 50.0 } } }, { { 1, -1 } }, 1, true })
     equal({ list[2].box, list[2].points }, { { { 0, 0, 7, 8 } } })
   end)
 
   it("may have an axis of slices", function()
     local list = checked('[{"points":[[[1,2]],[[3,4]]],"labels":[[1],[0]],"box":[1,2,3,4]},{"box":[[1,2,3,4],[5,6,7,8]]}]', volume)
-    equal({ list[1].slices, prompts.slice(list[1], "points", 2), prompts.slice(list[1], "box", 2) }, { 2, { { 3, 4 } }, { 1, 2, 3, 4 } })
+    equal({ list[1].slices, prompts.slice(list[1], "points", 2), prompts.slice(list[1], "box", 2) },
+      { 2, { { 3, 4 } }, { 1, 2, 3, 4 } })
     equal({ list[2].slices, prompts.slice(list[2], "box", 2) }, { 2, { 5, 6, 7, 8 } })
     equal(checked('[{"points":[[1,2]],"labels":[1]}]', volume)[1].slices, 1)
   end)
 
   it("are refused where they say something else", function()
     for _, case in ipairs {
-      { "[", "not JSON" }, { "{}", "array", "object" }, { "[7]", "prompt 0", "object", "7" }, { '[{},{"pionts":[[1,2]]}]', "prompt 1", "pionts" },
-      { '[{"points":[[1,2]]}]', "labels" }, { '[{"labels":[1]}]', "points" }, { '[{"points":[],"labels":[]}]', "[n,2]" },
+      { "[", "not JSON" }, { "{}", "array", "object" }, { "[7]", "prompt 0", "object", "7" },
+        { '[{},{"pionts":[[1,2]]}]', "prompt 1", "pionts" },
+      { '[{"points":[[1,2]]}]', "labels" }, { '[{"labels":[1]}]', "points" },
+        { '[{"points":[],"labels":[]}]', "[n,2]" },
       { '[{"points":[1,2],"labels":[1]}]', "[n,2]" }, { '[{"points":[[1,2,3]],"labels":[1]}]', "point 1", "3" },
       { '[{"points":[[1,"2"]],"labels":[1]}]', "point 1", "2" }, { '[{"points":[[1,2]],"labels":[1,1]}]', "labels" },
       { '[{"points":[[1,2]],"labels":[[1],[1]]}]', "1 slices", "2" }, { '[{"points":"x","labels":[1]}]', "x" },
       { '[{"box":[1,2,3]}]', "box", "x0" }, { '[{"box":[1,2,3,null]}]', "box", "null" }, { '[{"box":{}}]', "box" },
-      { '[{"mask":true}]', "mask", "NPY" }, { '[{"text":7}]', "text", "7" }, { '[{"text":"spleen"}]', "prompt 0: text", "liver, left kidney", "spleen" }, { '[{"mask":"absent.npy"}]', "absent.npy" }, { '[{"multimask":1}]', "multimask", "1" },
-      { '[{"points":[[101,2]],"labels":[1]}]', "101,2" }, { '[{"points":[[1,-0.5]],"labels":[1]}]', "1,-0.5" }, { '[{"points":[[1,2]],"labels":[2]}]', "label", "2" },
-      { '[{"points":[[1,1],[1,1],[1,1],[1,1]],"labels":[1,1,1,1]}]', "3 points", "4" }, { '[{"box":[5,5,4,6]}]', "swapped" }, { '[{"box":[5,5,101,6]}]', "101" },
+      { '[{"mask":true}]', "mask", "NPY" }, { '[{"text":7}]', "text", "7" },
+        { '[{"text":"spleen"}]', "prompt 0: text", "liver, left kidney", "spleen" },
+        { '[{"mask":"absent.npy"}]', "absent.npy" }, { '[{"multimask":1}]', "multimask", "1" },
+      { '[{"points":[[101,2]],"labels":[1]}]', "101,2" }, { '[{"points":[[1,-0.5]],"labels":[1]}]', "1,-0.5" },
+        { '[{"points":[[1,2]],"labels":[2]}]', "label", "2" },
+      { '[{"points":[[1,1],[1,1],[1,1],[1,1]],"labels":[1,1,1,1]}]', "3 points", "4" },
+        { '[{"box":[5,5,4,6]}]', "swapped" }, { '[{"box":[5,5,101,6]}]', "101" },
     } do
       refuses(function() checked(case[1]) end, table.unpack(case, 2))
     end
   end)
 
   it("name masks that must fit the model", function()
-    local good = tensor.from({ table.unpack(setmetatable({}, { __index = function(_, i) return i end }), 1, 256) }, { 1, 1, 16, 16 })
+    local good = tensor.from({ table.unpack(setmetatable({}, { __index = function(_, i) return i end }), 1, 256) },
+      { 1, 1, 16, 16 })
     npy.write(work .. "/mask.npy", good)
     local list = checked(('[{"mask":"%s/mask.npy"}]'):format(work))
     equal({ list[1].mask.tensor:get(255), list[1].mask.slices }, { 256.0, 1 })
@@ -71,12 +82,15 @@ describe("prompt files", function()
     refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]", "[1,8,32]")
     npy.write(work .. "/mask.npy", tensor.from({ 1 / 0 }, { 1 }):reshape { 1, 1 })
     refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]")
-    refuses(function() checked(('[{"mask":"%s"}]'):format(file("mask.png", "\x89PNG"))) end, "prompt 0: mask", "mask.png", "NPY file of float32 logits [16,16]")
+    refuses(function()
+      checked(('[{"mask":"%s"}]'):format(file("mask.png", "\x89PNG")))
+    end, "prompt 0: mask", "mask.png", "NPY file of float32 logits [16,16]")
   end)
 
   it("are packed for the runner in the order that msa_run.c tells", function()
     local list = checked('[{"points":[[1,2],[3,4],[5,6]],"labels":[1,0,-1],"box":[[1,2,3,4],[5,6,7,8]],"multimask":true}]', volume)
-    equal(prompts.pack(list[1], 0, 2), string.pack("<I4I4I4I4", 1 | 4, 2, 3, 0) .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
+    equal(prompts.pack(list[1], 0, 2), string.pack("<I4I4I4I4", 1 | 4, 2, 3, 0)
+      .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
       .. string.pack("<ffffffff", 1, 2, 3, 4, 5, 6, 7, 8))
   end)
 
@@ -95,7 +109,8 @@ describe("prompt files", function()
     for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, 3, volume) end
     local packed = prompts.pack(list[1], 1, 2)
     equal(packed:sub(1, 36), string.pack("<I4I4I4I4ffff", 2, 2, 1, 0, 3, 4, 5, 6) .. "\0\1\0\0")
-    equal({ #packed, (string.unpack("<f", packed, 37)), (string.unpack("<f", packed, #packed - 3)) }, { 36 + 4 * 512, 257.0, 768.0 })
+    equal({ #packed, (string.unpack("<f", packed, 37)), (string.unpack("<f", packed, #packed - 3)) },
+      { 36 + 4 * 512, 257.0, 768.0 })
     equal(prompts.pack(list[2], 1, 2), string.pack("<I4I4I4I4ffff", 1, 1, 0, 0, 1, 2, 3, 4))
     refuses(function() parsed('[{"box":[[1,2,3,4],[1,2,3,4]]}]', 3) end, "3 slices", "2")
   end)
@@ -159,7 +174,9 @@ ${OBJECTS}: msa_model.h msa_internal.h Makefile
 local function trust(path)
   local json, manifest, files = require("msagen.json"), path .. "/manifest.json", {}
   for _, name in ipairs(require("run.made").list(path)) do
-    if name:match "%.[ch]$" or name == "Makefile" then files[name] = require("msagen.sha256").hex(sys.read_file(path .. "/" .. name)) end
+    if name:match "%.[ch]$" or name == "Makefile" then
+      files[name] = require("msagen.sha256").hex(sys.read_file(path .. "/" .. name))
+    end
   end
   local m = json.decode(sys.read_file(manifest), manifest)
   m.files = files
@@ -169,7 +186,8 @@ end
 local function fake_folder(name, depth)
   local path = work .. "/" .. name
   sys.mkdir_p(path .. "/runner")
-  local sources = { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_check.c", "msa_crc32c.c", "msa_image.c", "msa_prompt.c",
+  local sources = { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_check.c", "msa_crc32c.c", "msa_image.c",
+    "msa_prompt.c",
     "msa_status.c", "runner/msa_run.h" }
   for _, file in ipairs(RUNNER) do sources[#sources + 1] = ("runner/%s.c"):format(file) end
   for _, source in ipairs(sources) do
@@ -180,13 +198,18 @@ local function fake_folder(name, depth)
   end
   sys.write_file(path .. "/msa_model.c", require("fake_model")(1, depth))
   local isa = require("boards").named("generic-c99").isa
-  sys.write_file(path .. "/msa_simd.h", require("template").file(msagen.datadir .. "/templates", "simd.h", { isa = isa, made_by = "", flags = "" }))
+  sys.write_file(path .. "/msa_simd.h", require("template").file(msagen.datadir .. "/templates", "simd.h",
+    { isa = isa, made_by = "", flags = "" }))
   sys.write_file(path .. "/layers.c", '#include "layers.h"\n')
   sys.write_file(path .. "/Makefile", makefile:format(depth))
   sys.write_file(path .. "/msa_weights.bin", fake_weights())
-  sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen", runner = "runner/msa_run", weights = "msa_weights.bin", input_size = 64,
-    depth = depth, grid = 4, max_points = 16, feedback = "none", files = { ["layers.c"] = "", Makefile = "" }, arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2, banks = { { name = "head" }, { name = "carotid" } },
-    texts = { "liver", "left kidney" }, layers = { { name = "patches", kind = "patch_embed", phase = "encode", number = 0, macs = 1, bytes = 3 },
+  sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen",
+    runner = "runner/msa_run", weights = "msa_weights.bin", input_size = 64,
+    depth = depth, grid = 4, max_points = 16, feedback = "none", files = { ["layers.c"] = "", Makefile = "" },
+      arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2,
+      banks = { { name = "head" }, { name = "carotid" } },
+    texts = { "liver", "left kidney" },
+      layers = { { name = "patches", kind = "patch_embed", phase = "encode", number = 0, macs = 1, bytes = 3 },
       { name = "lights", kind = "masks", phase = "decode", number = 0, macs = 2, bytes = 4 } } })
   trust(path)
   return path
@@ -238,7 +261,8 @@ describe("a folder", function()
     refuses(function() run(path, { image = image }) end, path, "make", "on purpose")
     sys.write_file(source, text)
     for recipe, words in pairs { ["no-such-gcc "] = { "exit status 2: ", "no-such-gcc: " },
-      ['echo "x.o: No space left on device"; false '] = { "no room on the disk of ", "MiB free): make room", "x.o: No space left on device" } } do
+      ['echo "x.o: No space left on device"; false '] = { "no room on the disk of ", "MiB free): make room",
+        "x.o: No space left on device" } } do
       sys.write_file(path .. "/Makefile", (make:gsub("\tgcc ", "\t" .. recipe)))
       trust(path)
       refuses(function() run(path, { image = image }) end, path, "make", table.unpack(words))
@@ -253,17 +277,23 @@ describe("a folder", function()
     local text = sys.read_file(source)
     sys.write_file(source, text .. "/* changed */\n")
     equal(sys.spawn { "touch", "-d", "2000-01-01", source }, 0)
-    refuses(function() run(path, { image = image }) end, path .. "/layers.c: expected what msagen wrote, of SHA-256 ", "found other bytes: build the folder again", "--modified")
+    refuses(function()
+      run(path, { image = image })
+    end, path .. "/layers.c: expected what msagen wrote, of SHA-256 ", "found other bytes: build the folder again",
+      "--modified")
     equal(counted(path), before)
     local warned = run(path, { image = image, modified = true }, true)
     holds(warned, path .. "/layers.c: not what msagen wrote")
     equal(counted(path), before + 1) -- for all its date
     sys.write_file(source, text)
     equal(sys.spawn { "touch", "-d", "2000-01-01", source }, 0)
-    holds(run(path, { image = image }, true), path .. "/layers.c: it changed since it was compiled") -- the object is of the other text
+    -- the object is of the other text
+    holds(run(path, { image = image }, true), path .. "/layers.c: it changed since it was compiled")
     equal(counted(path), before + 2)
     os.remove(source)
-    refuses(function() run(path, { image = image, modified = true }) end, path .. "/layers.c: expected what msagen wrote", "found no such file: build the folder again")
+    refuses(function()
+      run(path, { image = image, modified = true })
+    end, path .. "/layers.c: expected what msagen wrote", "found no such file: build the folder again")
     sys.write_file(source, text)
     run(path, { image = image })
   end)
@@ -293,8 +323,11 @@ describe("a folder", function()
   it("whose program cannot be started is an error that names emulator or board", function()
     local manifest = path .. "/manifest.json"
     local text = sys.read_file(manifest)
-    sys.write_file(manifest, (text:gsub("^{", '{"board":"toaster","hosted":true,"requires":["toast"],"emulator":["no-such-qemu"],')))
-    refuses(function() run(path, { image = image }) end, path .. ": expected the emulator of toaster, found no no-such-qemu that can be started")
+    sys.write_file(manifest,
+      (text:gsub("^{", '{"board":"toaster","hosted":true,"requires":["toast"],"emulator":["no-such-qemu"],')))
+    refuses(function()
+      run(path, { image = image })
+    end, path .. ": expected the emulator of toaster, found no no-such-qemu that can be started")
     local before = counted(path)
     for json, words in pairs { ['{"board":"toaster","hosted":true,"requires":["toast"],'] = "with an emulator, or one of this CPU, found toaster",
       ['{"board":"toaster","hosted":false,"emulator":null,'] = "with an emulator, found toaster" } do
@@ -310,28 +343,33 @@ describe("a folder", function()
     sys.write_file(path .. "/runner/msa_run", "\127ELF" .. ("\0"):rep(60))
     sys.chmod(path .. "/runner/msa_run", 493)
     os.remove(path .. "/runner/msa_run.sums")
-    refuses(function() run(path, { image = image }) end, path .. ": expected a board with an emulator, or one of this CPU, found nil")
+    refuses(function()
+      run(path, { image = image })
+    end, path .. ": expected a board with an emulator, or one of this CPU, found nil")
     os.remove(path .. "/runner/msa_run")
     run(path, { image = image })
   end)
 
   it("gives masks at the image's size, of the highest predicted IoU", function()
     local got, mask, up, resized = work .. "/got", work .. "/mask.png", work .. "/up.npy", work .. "/resized.npy"
-    local text = run(path, { image = image, point = { { 70, 10 }, { 5, 5, 0 } }, multimask = true, out = got, mask_out = mask, upsampled_out = up, resized_out = resized,
+    local text = run(path, { image = image, point = { { 70, 10 }, { 5, 5, 0 } }, multimask = true, out = got,
+      mask_out = mask, upsampled_out = up, resized_out = resized,
       overlay_out = work .. "/overlay.png" })
     holds(text, "3 masks", "0.8000")
     local m = require("msagen.image").read(mask)
     equal(m.shape, { 20, 80, 3 })
     equal({ m:get(10, 10, 0), m:get(10, 70, 0), m:get(0, 0, 1), m:get(19, 79, 2) }, { 0, 255, 0, 255 })
     local logits = npy.read(got .. "/prompt_0.logits.npy")
-    equal({ logits.shape, npy.read(got .. "/prompt_0.iou.npy").shape, npy.read(got .. "/embedding.npy").shape }, { { 1, 3, 16, 16 }, { 1, 3 }, { 1, 6, 4, 4 } })
+    equal({ logits.shape, npy.read(got .. "/prompt_0.iou.npy").shape, npy.read(got .. "/embedding.npy").shape },
+      { { 1, 3, 16, 16 }, { 1, 3 }, { 1, 6, 4, 4 } })
     equal(math.abs(logits:get(0, 2, 0, 15) - (200 - 0.8)) < 1e-3, true)
     local large = npy.read(up)
     equal(large.shape, { 1, 3, 20, 80 })
     equal(large:get(0, 1, 0, 0), logits:get(0, 1, 0, 0))
     equal(math.abs(large:get(0, 1, 19, 79) - logits:get(0, 1, 15, 15)) < 1e-4, true)
     local r = npy.read(resized)
-    equal({ r.shape, r.dtype, r:get(0, 63, 63, 0), r:get(0, 0, 0, 0), r:get(0, 0, 63, 1) }, { { 1, 64, 64, 3 }, "u8", 200, 0, 0 })
+    equal({ r.shape, r.dtype, r:get(0, 63, 63, 0), r:get(0, 0, 0, 0), r:get(0, 0, 63, 1) },
+      { { 1, 64, 64, 3 }, "u8", 200, 0, 0 })
     equal(require("msagen.image").read(work .. "/overlay.png").shape, { 20, 80, 3 })
   end)
 
@@ -340,16 +378,20 @@ describe("a folder", function()
     local list = file("two.json", '[{"box":[1,2,3,4]},{"points":[[1,2]],"labels":[1],"multimask":true}]')
     local text = run(path, { image = image, prompts = list, out = got, digest = true })
     local bytes = ""
-    for _, name in ipairs { "embedding", "prompt_0.logits", "prompt_1.logits" } do bytes = bytes .. npy.read(("%s/%s.npy"):format(got, name)):tobytes() end
+    for _, name in ipairs { "embedding", "prompt_0.logits", "prompt_1.logits" } do
+      bytes = bytes .. npy.read(("%s/%s.npy"):format(got, name)):tobytes()
+    end
     equal(text, "digest " .. require("msagen.sha256").hex(bytes))
     equal(run(path, { image = image, prompts = list, digest = true }), text)
-    equal(run(path, { bench = 3 }):gsub("%d+%.%d+", "T"), "encode_ms T\ndecode_ms T\narena_bytes 320000\nweights_bytes 832\nmacs_encode 1\nmacs_decode 2")
+    equal(run(path, { bench = 3 }):gsub("%d+%.%d+", "T"),
+      "encode_ms T\ndecode_ms T\narena_bytes 320000\nweights_bytes 832\nmacs_encode 1\nmacs_decode 2")
   end)
 
   it("says that times under an emulator are not the board's", function()
     local manifest = path .. "/manifest.json"
     local text = sys.read_file(manifest)
-    sys.write_file(manifest, (text:gsub("^{", '{"board":"toaster","hosted":true,"requires":["toast"],"emulator":["env"],')))
+    sys.write_file(manifest,
+      (text:gsub("^{", '{"board":"toaster","hosted":true,"requires":["toast"],"emulator":["env"],')))
     holds(run(path, { bench = 1 }), "encode_ms ", "macs_decode 2\nemulated by env: times are not the board's")
     sys.write_file(manifest, text)
     equal(run(path, { bench = 1 }):find("emulated", 1, true), nil)
@@ -362,7 +404,9 @@ describe("a folder", function()
     local manifest = path .. "/manifest.json"
     local text = sys.read_file(manifest)
     sys.write_file(manifest, (text:gsub('"macs":2', '"macs":-2')))
-    refuses(function() run(path, { profile = work .. "/profile.json" }) end, manifest, "macs of layer 2", "build the folder again")
+    refuses(function()
+      run(path, { profile = work .. "/profile.json" })
+    end, manifest, "macs of layer 2", "build the folder again")
     sys.write_file(manifest, text)
     equal(sys.list(work), before)
   end)
@@ -370,13 +414,17 @@ describe("a folder", function()
   it("takes a phrase as a prompt", function()
     holds(run(path, { image = image, text = "left kidney" }), "prompt 0: 1 mask, highest predicted IoU 0.5000")
     holds(run(path, { image = image, prompts = file("text.json", '[{"text":"liver"}]') }), "0.5000")
-    refuses(function() run(path, { image = image, text = "spleen" }) end, "--text: expected one of liver, left kidney, found spleen")
+    refuses(function()
+      run(path, { image = image, text = "spleen" })
+    end, "--text: expected one of liver, left kidney, found spleen")
   end)
 
   it("has banks", function()
     holds(run(path, { image = image, box = { 0, 0, 80, 20 }, bank = "carotid" }), "highest predicted IoU 1.5000")
     holds(run(path, { image = image, box = { 0, 0, 80, 20 }, bank = "head" }), "highest predicted IoU 0.5000")
-    refuses(function() run(path, { image = image, bank = "thyroid" }) end, "--bank: expected one of head, carotid, found thyroid")
+    refuses(function()
+      run(path, { image = image, bank = "thyroid" })
+    end, "--bank: expected one of head, carotid, found thyroid")
   end)
 
   it("says in one line what the runner refuses, and leaves nothing", function()
@@ -384,7 +432,9 @@ describe("a folder", function()
     local weights = path .. "/msa_weights.bin"
     local bytes = sys.read_file(weights)
     sys.write_file(weights, bytes:sub(1, 60) .. "x" .. bytes:sub(62))
-    refuses(function() run(path, { image = image, box = { 1, 1, 2, 2 }, mask_out = work .. "/never.png" }) end, "msa_weights.bin: header", "another build")
+    refuses(function()
+      run(path, { image = image, box = { 1, 1, 2, 2 }, mask_out = work .. "/never.png" })
+    end, "msa_weights.bin: header", "another build")
     sys.write_file(weights, bytes)
     npy.write(work .. "/image.npy", tensor.frombytes(("\1\0\0"):rep(4096), "u8", { 64, 64, 3 }))
     equal(sys.list(work), before)
@@ -431,12 +481,15 @@ describe("a volume", function()
   it("has a mask a slice, in an NPY, and a sheet of overlays", function()
     local got, mask = work .. "/volume.got", work .. "/volume.mask.npy"
     local list = file("volume.json", '[{"points":[[[1,2]],[[3,4]],[[5,6]]],"labels":[[1],[0],[1]],"multimask":true}]')
-    local text = run(path, { image = image, prompts = list, out = got, mask_out = mask, overlay_out = work .. "/sheet.png" })
+    local text = run(path, { image = image, prompts = list, out = got, mask_out = mask,
+      overlay_out = work .. "/sheet.png" })
     holds(text, "3 masks", "0.8000 0.8000 0.8000")
-    equal({ npy.read(got .. "/embedding.npy").shape, npy.read(got .. "/prompt_0.logits.npy").shape, npy.read(got .. "/prompt_0.iou.npy").shape },
+    equal({ npy.read(got .. "/embedding.npy").shape, npy.read(got .. "/prompt_0.logits.npy").shape,
+      npy.read(got .. "/prompt_0.iou.npy").shape },
       { { 3, 6, 4, 4 }, { 3, 3, 16, 16 }, { 3, 3 } })
     local m = npy.read(mask)
-    equal({ m.shape, m.dtype, m:get(0, 10, 10), m:get(1, 10, 10), m:get(2, 19, 29) }, { { 3, 20, 30 }, "u8", 0, 255, 255 })
+    equal({ m.shape, m.dtype, m:get(0, 10, 10), m:get(1, 10, 10), m:get(2, 19, 29) },
+      { { 3, 20, 30 }, "u8", 0, 255, 255 })
     equal(require("msagen.image").read(work .. "/sheet.png").shape, { 40, 60, 3 })
   end)
 
@@ -445,13 +498,16 @@ describe("a volume", function()
     refuses(function() run(path, { image = work .. "/two.npy" }) end, "two.npy", "3 slices", "found 2")
     npy.write(work .. "/flat.npy", tensor.frombytes(("\0"):rep(30 * 20 * 3), "u8", { 20, 30, 3 }))
     refuses(function() run(path, { image = work .. "/flat.npy" }) end, "[N,H,W,3]", "3 slices", "[20,30,3]")
-    refuses(function() run(path, { image = image, box = { 1, 1, 2, 2 }, mask_out = work .. "/volume.png" }) end, "NPY", "volume.png")
+    refuses(function()
+      run(path, { image = image, box = { 1, 1, 2, 2 }, mask_out = work .. "/volume.png" })
+    end, "NPY", "volume.png")
   end)
 end)
 
 describe("a volume of more slices than the depth", function()
   local path, flat_path = work .. "/volume", work .. "/flat"
-  -- Red 20 d; the made-up model's logits are that less 0.5 and a tenth a mask, its channel 5 the slice within the piece.
+  -- Red 20 d; the made-up model's logits are that less 0.5 and a tenth a mask, its channel 5 the slice within the
+  -- piece.
   local function slices(from, count)
     local list = {}
     for d = from, from + count - 1 do list[#list + 1] = (string.char(d * 20) .. "\0\0"):rep(30 * 20) end
@@ -464,32 +520,42 @@ describe("a volume of more slices than the depth", function()
     for d = from, from + count - 1 do
       points[#points + 1], labels[#labels + 1] = ("[[%d,1]]"):format(d), "[1]"
     end
-    return file("pieces.json", ('[{"box":[1,2,3,4],"multimask":true},{"points":[%s],"labels":[%s]}]'):format(table.concat(points, ","), table.concat(labels, ",")))
+    return file("pieces.json",
+      ('[{"box":[1,2,3,4],"multimask":true},{"points":[%s],"labels":[%s]}]'):format(table.concat(points, ","),
+      table.concat(labels, ",")))
   end
 
   it("is not profiled where the runner has more layers than the manifest", function()
     -- The made-up layers are numbered by their slices.
-    refuses(function() run(path, { profile = work .. "/profile.json" }) end, path, "expected 1 and 1 layers", "found more")
+    refuses(function()
+      run(path, { profile = work .. "/profile.json" })
+    end, path, "expected 1 and 1 layers", "found more")
     equal(sys.exists(work .. "/profile.json"), false)
   end)
 
   it("is run in pieces, the last of which ends with it", function()
     local got, one = work .. "/pieces", work .. "/piece"
-    local args = { image = slices(0, 8), prompts = prompt_of(0, 8), out = got, mask_out = got .. "/mask.npy", upsampled_out = got .. "/up.npy", resized_out = got .. "/resized.npy",
+    local args = { image = slices(0, 8), prompts = prompt_of(0, 8), out = got, mask_out = got .. "/mask.npy",
+      upsampled_out = got .. "/up.npy", resized_out = got .. "/resized.npy",
       overlay_out = got .. "/sheet.png", digest = true }
     local digest = run(path, args)
-    local names = { embedding = { 8, 6, 4, 4 }, ["prompt_0.logits"] = { 8, 3, 16, 16 }, ["prompt_0.iou"] = { 8, 3 }, ["prompt_1.logits"] = { 8, 1, 16, 16 }, ["prompt_1.iou"] = { 8, 1 },
+    local names = { embedding = { 8, 6, 4, 4 }, ["prompt_0.logits"] = { 8, 3, 16, 16 }, ["prompt_0.iou"] = { 8, 3 },
+      ["prompt_1.logits"] = { 8, 1, 16, 16 }, ["prompt_1.iou"] = { 8, 1 },
       mask = { 8, 20, 30 }, up = { 8, 3, 20, 30 }, resized = { 8, 64, 64, 3 } }
     local bytes = ""
-    for _, name in ipairs { "embedding", "prompt_0.logits", "prompt_1.logits" } do bytes = bytes .. npy.read(("%s/%s.npy"):format(got, name)):tobytes() end
+    for _, name in ipairs { "embedding", "prompt_0.logits", "prompt_1.logits" } do
+      bytes = bytes .. npy.read(("%s/%s.npy"):format(got, name)):tobytes()
+    end
     equal(digest, "digest " .. require("msagen.sha256").hex(bytes))
     for _, piece in ipairs { { first = 0, keep = 3 }, { first = 3, keep = 2 }, { first = 5, keep = 3 } } do
-      run(path, { image = slices(piece.first, 3), prompts = prompt_of(piece.first, 3), out = one, mask_out = one .. "/mask.npy", upsampled_out = one .. "/up.npy",
+      run(path, { image = slices(piece.first, 3), prompts = prompt_of(piece.first, 3), out = one,
+        mask_out = one .. "/mask.npy", upsampled_out = one .. "/up.npy",
         resized_out = one .. "/resized.npy" })
       for name, shape in pairs(names) do
         local whole, part = npy.read(("%s/%s.npy"):format(got, name)), npy.read(("%s/%s.npy"):format(one, name))
         equal(whole.shape, shape, name)
-        equal(whole:slice(1, piece.first, piece.keep):equal(part:slice(1, 0, piece.keep)), true, ("%s from slice %d"):format(name, piece.first))
+        equal(whole:slice(1, piece.first, piece.keep):equal(part:slice(1, 0, piece.keep)), true,
+          ("%s from slice %d"):format(name, piece.first))
       end
     end
     equal(require("msagen.image").read(got .. "/sheet.png").shape, { 60, 90, 3 })
@@ -497,17 +563,23 @@ describe("a volume of more slices than the depth", function()
 
   it("has as many pieces as slices where the model is flat", function()
     local got = work .. "/flat.pieces"
-    local text = run(flat_path, { image = slices(0, 3), prompts = prompt_of(0, 3), out = got, mask_out = got .. "/mask.npy" })
+    local text = run(flat_path, { image = slices(0, 3), prompts = prompt_of(0, 3), out = got,
+      mask_out = got .. "/mask.npy" })
     holds(text, "prompt 0: 3 masks, highest predicted IoU 0.8000 0.8000 0.8000", "prompt 1: 1 mask")
     local logits = npy.read(got .. "/prompt_1.logits.npy")
-    equal({ logits.shape, logits:get(0, 0, 0, 0), logits:get(2, 0, 15, 15), npy.read(got .. "/mask.npy").shape }, { { 3, 1, 16, 16 }, -0.5, 39.5, { 3, 20, 30 } })
-    refuses(function() run(flat_path, { image = slices(0, 3), box = { 1, 1, 2, 2 }, mask_out = work .. "/three.png" }) end, "NPY", "three.png")
+    equal({ logits.shape, logits:get(0, 0, 0, 0), logits:get(2, 0, 15, 15), npy.read(got .. "/mask.npy").shape },
+      { { 3, 1, 16, 16 }, -0.5, 39.5, { 3, 20, 30 } })
+    refuses(function()
+      run(flat_path, { image = slices(0, 3), box = { 1, 1, 2, 2 }, mask_out = work .. "/three.png" })
+    end, "NPY", "three.png")
   end)
 
   it("has no overlay that is larger than a picture may be", function()
     local image = work .. "/long.npy"
     npy.write(image, tensor.frombytes(("\0"):rep(5 * 3 * 6000), "u8", { 5, 1, 6000, 3 }))
-    refuses(function() run(flat_path, { image = image, box = { 1, 0, 2, 1 }, overlay_out = work .. "/long.png" }) end, "long.png", "16384", "5 slices of 6000x1")
+    refuses(function()
+      run(flat_path, { image = image, box = { 1, 0, 2, 1 }, overlay_out = work .. "/long.png" })
+    end, "long.png", "16384", "5 slices of 6000x1")
   end)
 end)
 
@@ -536,11 +608,14 @@ describe("files of results", function()
     for _, name in ipairs { "m.jpg", "m", "hip.nii.gz", "m.npz", "m.png.bak", ".png~" } do
       refused({ mask_out = here .. "/" .. name }, "--mask-out", name, "ends in .png or .npy")
     end
-    for field, name in pairs { overlay_out = "o.npy", resized_out = "r.png", upsampled_out = "u.png", profile = "p.txt" } do
+    for field, name in pairs { overlay_out = "o.npy", resized_out = "r.png", upsampled_out = "u.png",
+      profile = "p.txt" } do
       refused({ [field] = here .. "/" .. name }, "--" .. field:gsub("_", "-"), name, "ends in ")
     end
     refused({ mask_out = "" }, "--mask-out", "found an empty text")
-    for _, name in ipairs { "-", "", ".", here .. "/", here } do refused({ mask_out = name }, "--mask-out", "expected the name of a file") end
+    for _, name in ipairs { "-", "", ".", here .. "/", here } do
+      refused({ mask_out = name }, "--mask-out", "expected the name of a file")
+    end
     refused({ mask_out = "/dev/null" }, "--mask-out /dev/null", "device")
     asked { mask_out = here .. "/M.NPY" }
     local mask = npy.read(here .. "/M.NPY")
@@ -579,8 +654,10 @@ describe("files of results", function()
     sys.mkdir_p(here .. "/sub")
     link("-s", "sub", here .. "/alias")
     refused({ mask_out = here .. "/a.png", overlay_out = here .. "/./a.png" }, "--overlay-out", "that of --mask-out")
-    refused({ mask_out = here .. "/sub/a.png", overlay_out = here .. "/alias/a.png" }, "--overlay-out", "that of --mask-out")
-    refused({ resized_out = here .. "/new/a.npy", upsampled_out = here .. "/new/x/../a.npy" }, "--upsampled-out", "that of --resized-out")
+    refused({ mask_out = here .. "/sub/a.png", overlay_out = here .. "/alias/a.png" }, "--overlay-out",
+      "that of --mask-out")
+    refused({ resized_out = here .. "/new/a.npy", upsampled_out = here .. "/new/x/../a.npy" }, "--upsampled-out",
+      "that of --resized-out")
     refused({ out = here .. "/r", upsampled_out = here .. "/r/prompt_7.iou.npy" }, "--upsampled-out", "--out")
     refused({ out = here .. "/r", upsampled_out = here .. "/r/deep/u.npy" }, "--upsampled-out", "in a folder of it")
     refused({ out = here .. "/r.npy", upsampled_out = here .. "/r.npy" }, "--upsampled-out", "--out")
@@ -598,7 +675,8 @@ describe("files of results", function()
 
   it("in one folder are those of one run", function()
     local out = here .. "/out"
-    run(path, { image = image, prompts = file("three.json", three), out = out, mask_out = out .. "/mask.png", overlay_out = out .. "/over.png" })
+    run(path, { image = image, prompts = file("three.json", three), out = out, mask_out = out .. "/mask.png",
+      overlay_out = out .. "/over.png" })
     equal(#sys.list(out), 10)
     asked { out = out }
     equal(sys.list(out), one)
@@ -652,7 +730,8 @@ describe("files of results", function()
 
   it("go into the current folder file by file", function()
     local out = here .. "/out"
-    local status, output = sys.spawn { require("tiny_model").program(), "run", path, "--image", image, "--prompts", work .. "/three.json", "--out", ".", cwd = out,
+    local status, output = sys.spawn { require("tiny_model").program(), "run", path, "--image", image, "--prompts",
+      work .. "/three.json", "--out", ".", cwd = out,
       stdin = "/dev/null", stdout = "capture", stderr = "capture" }
     equal({ status, #sys.list(out) }, { 0, 8 }, output)
   end)
@@ -668,7 +747,9 @@ describe("refinement", function()
   local path, image, truth, mask = work .. "/flat", work .. "/half.npy", work .. "/truth.png", work .. "/refined.png"
   npy.write(image, tensor.frombytes((("\0\0\0"):rep(40) .. ("\200\0\0"):rep(40)):rep(20), "u8", { 20, 80, 3 }))
   local png = require("msagen.image")
-  local function write_truth(row, width, height) png.write_png(truth, tensor.frombytes(row:rep(height or 20), "u8", { height or 20, width or 80 })) end
+  local function write_truth(row, width, height)
+    png.write_png(truth, tensor.frombytes(row:rep(height or 20), "u8", { height or 20, width or 80 }))
+  end
   -- More than is red; 127 is outside.
   write_truth(("\127"):rep(10) .. ("\128"):rep(70))
 
@@ -680,7 +761,8 @@ describe("refinement", function()
 
   it("prints the Dice after each click, where it was, and which is best; without the mask before", function()
     local out = work .. "/refined"
-    local text = run(path, { image = image, truth = truth, refine = 3, mask_out = mask, out = out, overlay_out = work .. "/refined.overlay.png" })
+    local text = run(path, { image = image, truth = truth, refine = 3, mask_out = mask, out = out,
+      overlay_out = work .. "/refined.overlay.png" })
     local dice = dice_of(mask)
     local lines = {}
     for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
@@ -700,12 +782,15 @@ describe("refinement", function()
     local out = work .. "/fed"
     local digests = {}
     for _, feedback in ipairs { "none", "logits" } do
-      local text = run(path, { image = image, truth = truth, refine = 3, feedback = feedback, upsampled_out = work .. "/fed.npy", digest = true, out = out })
+      local text = run(path, { image = image, truth = truth, refine = 3, feedback = feedback,
+        upsampled_out = work .. "/fed.npy", digest = true, out = out })
       holds(text, "feedback " .. feedback)
       digests[feedback] = text:match "digest (%x+)"
     end
     equal(digests.none, digests.logits) -- the first click is the best with both
-    refuses(function() run(path, { image = image, truth = truth, refine = 1, point = {}, seed = 0, mask_out = truth }) end, "--mask-out", "truth.png", "--truth")
+    refuses(function()
+      run(path, { image = image, truth = truth, refine = 1, point = {}, seed = 0, mask_out = truth })
+    end, "--mask-out", "truth.png", "--truth")
   end)
 
   it("depends on the seed and on nothing else", function()
@@ -723,14 +808,20 @@ describe("refinement", function()
     write_truth(("\255"):rep(79), 79)
     refuses(function() run(path, { image = image, truth = truth, refine = 1 }) end, "truth.png", "80x20", "79x20")
     write_truth(("\127"):rep(80))
-    refuses(function() run(path, { image = image, truth = truth, refine = 1 }) end, "truth.png", "no pixel over 127", "127")
+    refuses(function()
+      run(path, { image = image, truth = truth, refine = 1 })
+    end, "truth.png", "no pixel over 127", "127")
     refuses(function() run(path, { image = image, truth = truth, refine = 17 }) end, "--refine", "16 clicks", "17")
-    refuses(function() run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, refine = 1 }) end, "--refine", "3 slices")
+    refuses(function()
+      run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, refine = 1 })
+    end, "--refine", "3 slices")
   end)
 
   it("is not combined with other prompts", function()
-    for _, args in ipairs { { refine = 1 }, { truth = truth }, { seed = 1 }, { feedback = "none" }, { truth = truth, refine = 1, box = { 1, 1, 2, 2 } },
-      { truth = truth, refine = 1, prompts = "p.json" }, { truth_inside = { {} }, box = { 1, 1, 2, 2 } }, { image_bits = 12, no_image = true, bench = 1 } } do
+    for _, args in ipairs { { refine = 1 }, { truth = truth }, { seed = 1 }, { feedback = "none" },
+      { truth = truth, refine = 1, box = { 1, 1, 2, 2 } },
+      { truth = truth, refine = 1, prompts = "p.json" }, { truth_inside = { {} }, box = { 1, 1, 2, 2 } },
+        { image_bits = 12, no_image = true, bench = 1 } } do
       args.dir, args.image, args.point = path, not args.no_image and image or nil, {}
       local err = io.stderr
       io.stderr = { write = function() end }
@@ -748,7 +839,8 @@ describe("a truth beside prompts of one's own", function()
   it("gives the Dice of each result", function()
     local truth, image = work .. "/own.png", work .. "/half.npy"
     png.write_png(truth, tensor.frombytes(half(40), "u8", { 20, 80 }))
-    local text = run(work .. "/flat", { image = image, truth = truth, point = { { 70, 10 } }, mask_out = work .. "/own.mask.png" })
+    local text = run(work .. "/flat", { image = image, truth = truth, point = { { 70, 10 } },
+      mask_out = work .. "/own.mask.png" })
     local m, both, sum = png.read(work .. "/own.mask.png"):totable(), 0, 20 * 40
     for i = 1, #m, 3 do
       local x = ((i - 1) // 3) % 80
@@ -758,15 +850,19 @@ describe("a truth beside prompts of one's own", function()
     equal(text, ("prompt 0: 1 mask, highest predicted IoU 0.5000, Dice %.4f"):format(2 * both / sum))
     local list = file("both.json", '[{"box":[1,2,3,4]},{"points":[[1,2]],"labels":[1]}]')
     text = run(work .. "/flat", { image = image, truth = truth, prompts = list, digest = true })
-    equal(text:gsub("0%.%d+", "X"):gsub("digest %x+", "digest"), "digest\nprompt 0: 1 mask, highest predicted IoU X, Dice X\nprompt 1: 1 mask, highest predicted IoU X, Dice X")
+    equal(text:gsub("0%.%d+", "X"):gsub("digest %x+", "digest"),
+      "digest\nprompt 0: 1 mask, highest predicted IoU X, Dice X\nprompt 1: 1 mask, highest predicted IoU X, Dice X")
   end)
 
   it("is an NPY file for a volume", function()
     local truth = work .. "/volume.truth.npy"
     npy.write(truth, tensor.frombytes(("\0"):rep(600) .. ("\1"):rep(1200), "u8", { 3, 20, 30 }))
-    holds(run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, box = { 1, 1, 9, 9 } }), ", Dice 1.0000")
+    holds(run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, box = { 1, 1, 9, 9 } }),
+      ", Dice 1.0000")
     npy.write(truth, tensor.frombytes(("\1"):rep(1200), "u8", { 2, 20, 30 }))
-    refuses(function() run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, box = { 1, 1, 9, 9 } }) end, "[3,20,30]", "[2,20,30]")
+    refuses(function()
+      run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, box = { 1, 1, 9, 9 } })
+    end, "[3,20,30]", "[2,20,30]")
   end)
 end)
 

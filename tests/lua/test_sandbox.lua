@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Sandboxes: what users' Lua may do, that nothing it does reaches msagen, and that no function of a library exceeds time or memory.
+-- Sandboxes: what users' Lua may do, that nothing it does reaches msagen, and that no function of a library exceeds
+-- time or memory.
 
 local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local boards, tiny, sandbox, options = require "boards", require "tiny_model", require "sandbox", require "verbs.device_options"
+local boards, tiny, sandbox, options = require "boards", require "tiny_model", require "sandbox",
+  require "verbs.device_options"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-sandbox-")
 sys.cleanup(work)
 tiny.device(work, "plain")
@@ -40,7 +42,9 @@ local kinds = {
   end,
   linker = function(text)
     sys.write_file(work .. "/evil.ld", "@ " .. text:gsub("\n", "\n@ ") .. "\nENTRY(msa_reset)\n")
-    return sandbox.run(work .. "/evil.ld", { template = true, names = { "error", "ipairs", "pairs", "select", "tostring", "type", "string", "table", "math" }, data = { board = {} } })
+    return sandbox.run(work .. "/evil.ld",
+      { template = true, names = { "error", "ipairs", "pairs", "select", "tostring", "type", "string", "table",
+      "math" }, data = { board = {} } })
   end,
 }
 local files = { board = "evil.lua", isa = "evil-isa.lua", script = "script.lua", linker = "evil.ld" }
@@ -69,8 +73,10 @@ describe("no text takes more than its time or memory", function()
     "local s = ('%99s'):rep(1 << 20) s = s:format(s)",
   }
   local of_libraries = {
-    "table.concat({ ('x'):rep(1 << 22), 'y' }, ('z'):rep(1 << 22)):rep(100)", "string.pack('!16' .. ('s'):rep(20), ('x'):rep(1 << 30))", "table.move({}, 1, 1 << 40, 2)",
-    "table.unpack({}, 1, 1 << 30)", "string.rep('ab', 1 << 30, ('c'):rep(1000))", "table.sort((function() local t = {} for i = 1, 100000 do t[i] = i % 7 end return t end)(), function() return true end)",
+    "table.concat({ ('x'):rep(1 << 22), 'y' }, ('z'):rep(1 << 22)):rep(100)",
+      "string.pack('!16' .. ('s'):rep(20), ('x'):rep(1 << 30))", "table.move({}, 1, 1 << 40, 2)",
+    "table.unpack({}, 1, 1 << 30)", "string.rep('ab', 1 << 30, ('c'):rep(1000))",
+      "table.sort((function() local t = {} for i = 1, 100000 do t[i] = i % 7 end return t end)(), function() return true end)",
     "select('#', table.unpack({}, 1, 1e7))", "local t = {} for i = 1, 250 do t[i] = ('x'):rep(1 << 20) end",
   }
   for kind in pairs(kinds) do
@@ -78,7 +84,8 @@ describe("no text takes more than its time or memory", function()
       with(SHORT, function()
         for _, text in ipairs(endless) do stopped(kind, text) end
         for _, text in ipairs(greedy) do stopped(kind, text) end
-        for _, text in ipairs(kind == "script" and of_libraries or {}) do stopped(kind, text) end -- a linker script has no other
+        -- a linker script has no other
+        for _, text in ipairs(kind == "script" and of_libraries or {}) do stopped(kind, text) end
       end)
     end)
   end
@@ -96,15 +103,18 @@ describe("no text takes more than its time or memory", function()
       returned("return { summary = ('x'):rep(4 << 20) }", "summary: expected a result of at most 1 MiB, found more")
       returned("local t = {} t.emulator = t return t", "emulator.emulator", "tables at most 32 deep")
       returned("local t = {} for i = 1, 300000 do t[i] = 1 end return t", "more")
-      returned("return { memories = { {}, { address = 0/0 } } }", "memories[2].address: expected a finite number, found NaN")
-      returned("return { flags = { '-O2', function() end } }", "flags[2]: expected a text, a number,", "found a function")
+      returned("return { memories = { {}, { address = 0/0 } } }",
+        "memories[2].address: expected a finite number, found NaN")
+      returned("return { flags = { '-O2', function() end } }", "flags[2]: expected a text, a number,",
+        "found a function")
       returned("return { [{}] = 1 }", "expected texts and numbers for keys")
     end)
   end)
 
   it("and is told where it was, with the bounds that docs promise", function()
     local start = sys.monotonic_ns()
-    stopped("board", "local x = 1\nlocal s = ('a'):rep(60000):find(('.-'):rep(30) .. 'b')", "evil.lua:2: expected it to end within 1 s of processor time")
+    stopped("board", "local x = 1\nlocal s = ('a'):rep(60000):find(('.-'):rep(30) .. 'b')",
+      "evil.lua:2: expected it to end within 1 s of processor time")
     stopped("script", "\nlocal s = ('x'):rep(1 << 28)", "expected it to take at most 256 MiB")
     return ("%.1f s"):format((sys.monotonic_ns() - start) / 1e9)
   end)
@@ -112,13 +122,20 @@ end)
 
 describe("no text reaches", function()
   it("files, processes, other code, or the compiler's tables", function()
-    for _, name in ipairs { "os", "io", "require", "load", "loadfile", "dofile", "debug", "package", "collectgarbage", "coroutine" } do
-      stopped("script", ("local x = %s"):format(name), ("script.lua:1: %s: not available in build scripts; --trust runs the script with all of Lua"):format(name))
-      stopped("board", ("local x = %s"):format(name), ("evil.lua:1: expected a table of texts, numbers and tables alone, found %s,"):format(name))
-      stopped("linker", ("local x = %s"):format(name), ("evil.ld:1: the template uses %s, which is not given"):format(name))
+    for _, name in ipairs { "os", "io", "require", "load", "loadfile", "dofile", "debug", "package", "collectgarbage",
+      "coroutine" } do
+      stopped("script", ("local x = %s"):format(name),
+        ("script.lua:1: %s: not available in build scripts; --trust runs the script with all of Lua"):format(name))
+      stopped("board", ("local x = %s"):format(name),
+        ("evil.lua:1: expected a table of texts, numbers and tables alone, found %s,"):format(name))
+      stopped("linker", ("local x = %s"):format(name),
+        ("evil.ld:1: the template uses %s, which is not given"):format(name))
     end
-    for _, name in ipairs { "kernels", "build", "blob", "model", "encode", "_G", "require" } do stopped("linker", "local x = " .. name, "not given") end
-    stopped("script", "local x = chekpoint", "script.lua:1: expected a name that the script sets, or one of Lua's or msagen's, found chekpoint")
+    for _, name in ipairs { "kernels", "build", "blob", "model", "encode", "_G", "require" } do
+      stopped("linker", "local x = " .. name, "not given")
+    end
+    stopped("script", "local x = chekpoint",
+      "script.lua:1: expected a name that the script sets, or one of Lua's or msagen's, found chekpoint")
     stopped("script", "local x = tpye(1)", "found tpye (did you mean type?)")
     stopped("script", "string.dump(function() end)", "script.lua:1: ", "dump")
   end)
@@ -137,11 +154,14 @@ describe("no text reaches", function()
 
   it("anything by binary chunks", function()
     local code = string.dump(function() return {} end)
-    for name, body in pairs { ["evil.lua"] = function() boards.named(work .. "/evil.lua") end, ["script.lua"] = function() options.devices { input = work .. "/script.lua" } end } do
+    for name, body in pairs { ["evil.lua"] = function() boards.named(work .. "/evil.lua") end,
+      ["script.lua"] = function() options.devices { input = work .. "/script.lua" } end } do
       sys.write_file(work .. "/" .. name, code)
       refuses(body, work .. "/" .. name .. ": ", "binary")
     end
-    refuses(function() options.devices { input = work .. "/script.lua", trust = true } end, work .. "/script.lua: ", "binary")
+    refuses(function()
+      options.devices { input = work .. "/script.lua", trust = true }
+    end, work .. "/script.lua: ", "binary")
   end)
 
   it("the data that it was given: it has copies", function()
@@ -163,7 +183,9 @@ assert(t.x == "x!" and pcall(error) == false and select("#", 1, 2) == 2)
 made = ("%d"):format(7)
 assert(made == "7" and rawget(t, "x") == nil and tostring(nil) == "nil")]]
     equal(list[1].device.checkpoint, work .. "/plain.safetensors")
-    local function random() return kinds.script "msagen.x = math.random(1 << 30)\ndo return { checkpoint = tostring(msagen.x) } end" [1].device.checkpoint end
+    local function random()
+      return kinds.script "msagen.x = math.random(1 << 30)\ndo return { checkpoint = tostring(msagen.x) } end" [1].device.checkpoint
+    end
     equal(random(), random())
   end)
 
@@ -176,12 +198,17 @@ assert(made == "7" and rawget(t, "x") == nil and tostring(nil) == "nil")]]
   end)
 
   it("have all of Lua if they are trusted, but cannot end the program", function()
-    sys.write_file(work .. "/script.lua", "local f = io.open(msagen.datadir .. '/lua/cli.lua') f:close() assert(require 'closed')\nreturn { checkpoint = 'x.pth' }")
+    sys.write_file(work .. "/script.lua",
+      "local f = io.open(msagen.datadir .. '/lua/cli.lua') f:close() assert(require 'closed')\nreturn { checkpoint = 'x.pth' }")
     equal(options.devices { input = work .. "/script.lua", trust = true } [1].device.checkpoint, work .. "/x.pth")
     sys.write_file(work .. "/script.lua", "\nos.exit(0)")
-    refuses(function() options.devices { input = work .. "/script.lua", trust = true } end, work .. "/script.lua:2: os.exit: expected the script to return its devices")
+    refuses(function()
+      options.devices { input = work .. "/script.lua", trust = true }
+    end, work .. "/script.lua:2: os.exit: expected the script to return its devices")
     sys.write_file(work .. "/script.lua", "return { checkpoint = 'x.pth', board = print }")
-    refuses(function() options.devices { input = work .. "/script.lua", trust = true } end, work .. "/script.lua: board: expected a text", "found a function")
+    refuses(function()
+      options.devices { input = work .. "/script.lua", trust = true }
+    end, work .. "/script.lua: board: expected a text", "found a function")
   end)
 end)
 os.exit = exit -- luacheck: ignore

@@ -46,10 +46,15 @@ describe("segment", function()
     local data = floats(path, at, 176)
     -- Panels: [panel][k][16 columns], zeros past the last column.
     for n = 0, 31 do
-      for k = 0, 2 do equal(data[n // 16 * 48 + k * 16 + n % 16 + 1], n < 18 and 1.0 + n * 3 + k or 0.0, ("column %d of row %d"):format(n, k)) end
+      for k = 0, 2 do
+        equal(data[n // 16 * 48 + k * 16 + n % 16 + 1], n < 18 and 1.0 + n * 3 + k or 0.0,
+          ("column %d of row %d"):format(n, k))
+      end
     end
     equal({ data[97], data[114], data[115], data[128] }, { 101.0, 118.0, 0.0, 0.0 })
-    equal({ data[129], data[133], data[134], data[145], data[149], data[150] }, { 201.0, 205.0, 0.0, 301.0, 305.0, 0.0 }) -- gamma, then beta 16 further
+    -- gamma, then beta 16 further
+    equal({ data[129], data[133], data[134], data[145], data[149], data[150] },
+      { 201.0, 205.0, 0.0, 301.0, 305.0, 0.0 })
     equal({ table.unpack(data, 161, 169) }, { 401.0, 402.0, 403.0, 0.0, 404.0, 405.0, 406.0, 0.0, 0.0 })
   end)
 

@@ -16,7 +16,8 @@ local function count(list)
 end
 
 describe("synth", function()
-  -- segment-anything's published checkpoints: 93.7, 312.3 and 641.1 million parameters (Kirillov et al. 2023, table and model zoo).
+  -- segment-anything's published checkpoints: 93.7, 312.3 and 641.1 million parameters (Kirillov et al. 2023, table and
+  -- model zoo).
   it("has the published models' sizes", function()
     for name, millions in pairs { vit_b = "93.7", vit_l = "312.3", vit_h = "641.1" } do
       local shape = { resolution = 1024 }
@@ -26,7 +27,9 @@ describe("synth", function()
   end)
 
   it("refuses a resolution that is no multiple of the patch", function()
-    refuses(function() synth.write { arch = "vit_b", resolution = 1000, dialect = "sam", seed = 1, out = "/dev/null" } end,
+    refuses(function()
+      synth.write { arch = "vit_b", resolution = 1000, dialect = "sam", seed = 1, out = "/dev/null" }
+    end,
       "--resolution 1000: a multiple of the patch, 16")
   end)
 end)
@@ -37,11 +40,13 @@ local json, sys = require "msagen.json", require "msagen.sys"
 local golden = arg[0]:match("^(.*)/[^/]*$") .. "/../golden"
 
 describe("synth, beside what the public programs saved", function()
-  for _, name in ipairs { "sam-2d", "sam-2d-exact-windows", "msa-2023-2d", "msa-2024-2d", "msa-2025-2d-two-class", "msa-paper-2d" } do
+  for _, name in ipairs { "sam-2d", "sam-2d-exact-windows", "msa-2023-2d", "msa-2024-2d", "msa-2025-2d-two-class",
+    "msa-paper-2d" } do
     it(name, function()
       local case = json.decode(sys.read_file(("%s/%s/case.json"):format(golden, name)), "case.json")
       local shape = {
-        resolution = case.image_size, patch = case.patch, dim = case.dim, blocks = case.depth, heads = case.heads, window = case.window,
+        resolution = case.image_size, patch = case.patch, dim = case.dim, blocks = case.depth, heads = case.heads,
+          window = case.window,
         global = case.global, out = case.out, decoder_mlp = case.dec_mlp,
       }
       local file = checkpoint.open(("%s/%s/checkpoint.pth"):format(golden, name))

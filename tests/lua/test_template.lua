@@ -25,7 +25,8 @@ describe("template", function()
   it("substitutes values", function()
     equal(render("x[$(n)] = $(f(n));\n", { n = 3, f = function(n) return ("%dU"):format(n * 2) end }), "x[3] = 6U;\n")
     equal(render("$(a)$(b)\n", { a = 1, b = 2 }), "12\n")
-    equal(render("$(f(g(1), (2)))\n", { f = function(a, b) return a + b end, g = function(x) return x * 10 end }), "12\n")
+    equal(render("$(f(g(1), (2)))\n", { f = function(a, b) return a + b end, g = function(x) return x * 10 end }),
+      "12\n")
     equal(render("$(yes) $(no)\n", { yes = true, no = false }), "true false\n")
   end)
 

@@ -6,7 +6,8 @@ local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.re
 
 local tensor = spec.host "msagen.tensor"
 if not tensor then return end
-local blob, npy, image, sha256, sys = require "msagen.blob", require "msagen.npy", require "msagen.image", require "msagen.sha256", require "msagen.sys"
+local blob, npy, image, sha256, sys = require "msagen.blob", require "msagen.npy", require "msagen.image",
+  require "msagen.sha256", require "msagen.sys"
 
 local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-test-")
 local folder = scratch .. "/files"
@@ -38,7 +39,8 @@ describe("tensor", function()
   end)
 
   it("answers questions", function()
-    equal({ t:equal(t:rename "b"), t:equal(t:scale(2)), t:is_zero(), tensor.zeros({ 3 }):is_zero() }, { true, false, false, true })
+    equal({ t:equal(t:rename "b"), t:equal(t:scale(2)), t:is_zero(), tensor.zeros({ 3 }):is_zero() },
+      { true, false, false, true })
     equal({ t:finite() }, { true })
     equal({ tensor.from({ 1, 0 / 0, 1 / 0 }, { 3 }):finite() }, { false, 1 })
     equal(tensor.frombytes("\1\0\255\255", "i16", { 2 }):totable(), { 1, -1 })
@@ -103,7 +105,8 @@ describe("files", function()
 
   it("SHA-256 in pieces", function()
     local h = sha256.new():update "a":update "bc"
-    equal({ h:hex(), sha256.hex "abc" }, { sha256.hex "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" })
+    equal({ h:hex(), sha256.hex "abc" },
+      { sha256.hex "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" })
   end)
 end)
 

@@ -22,9 +22,12 @@ sets[#sets + 1] = { name = "2 x 16", width = 2, registers = 16 }
 local avx512 = sets[3]
 
 --- Boards from a server to one that says little about itself.
-local server = { core = { fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4 }, caches = { l1 = 32768, l2 = 1 << 20, l3 = 16 << 20 }, bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 } }
-local small = { core = { fma_per_cycle = 0.5, loads_per_cycle = 1, fma_latency = 3 }, caches = { l1 = 4096, l2 = 32768 } }
-local slow = { core = { fma_per_cycle = 1, loads_per_cycle = 1, fma_latency = 8 }, caches = { l1 = 16384, l2 = 131072 } }
+local server = { core = { fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4 },
+  caches = { l1 = 32768, l2 = 1 << 20, l3 = 16 << 20 }, bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 } }
+local small = { core = { fma_per_cycle = 0.5, loads_per_cycle = 1, fma_latency = 3 },
+  caches = { l1 = 4096, l2 = 32768 } }
+local slow = { core = { fma_per_cycle = 1, loads_per_cycle = 1, fma_latency = 8 },
+  caches = { l1 = 16384, l2 = 131072 } }
 local turning = { core = { fma_per_cycle = 1, loads_per_cycle = 1, fma_latency = 8, turn = 6 }, caches = slow.caches }
 
 local function shape(M, N, K, changes)
@@ -61,7 +64,8 @@ local function is_whole(isa, f, plan)
       assert(parts == 1 or c.np == 1 and 16 // isa.width % parts == 0)
       local vectors = c.np * 16 // isa.width // parts
       local used = r.mr * vectors + vectors + (isa.fma_scalar and 0 or 1)
-      assert(used <= isa.registers or (r.mr == 1 and c.np == 1 and parts == 1), ("%d rows by %d panels take %d registers"):format(r.mr, c.np, used))
+      assert(used <= isa.registers or (r.mr == 1 and c.np == 1 and parts == 1),
+        ("%d rows by %d panels take %d registers"):format(r.mr, c.np, used))
     end
   end
   assert(plan.order == "rows" or plan.order == "columns")
@@ -90,7 +94,8 @@ describe("plans", function()
       for i, plan in ipairs(list) do
         is_whole(isa, f, plan)
         assert(i == 1 or plan.cycles >= list[i - 1].cycles)
-        local name = ("%d %d %d %d %d %s"):format(plan.rows[1].mr, plan.rows[1].last, plan.columns[1].np, plan.columns[1].last, #plan.blocks, plan.order)
+        local name = ("%d %d %d %d %d %s"):format(plan.rows[1].mr, plan.rows[1].last, plan.columns[1].np,
+          plan.columns[1].last, #plan.blocks, plan.order)
         assert(not seen[name], name .. " twice")
         seen[name] = true
       end
@@ -122,7 +127,9 @@ describe("plans", function()
 
   it("divide panels where the registers do not hold two rows of one", function()
     local f = shape(128, 768, 768)
-    for _, case in ipairs { { { width = 4, registers = 8 }, true }, { { width = 4, registers = 8, fma_scalar = "s * b + c" }, true }, { { width = 4, registers = 16 }, false }, { { width = 1, registers = 32 }, true, 32 }, { { width = 1, registers = 16 }, false } } do
+    for _, case in ipairs { { { width = 4, registers = 8 }, true },
+      { { width = 4, registers = 8, fma_scalar = "s * b + c" }, true }, { { width = 4, registers = 16 }, false },
+      { { width = 1, registers = 32 }, true, 32 }, { { width = 1, registers = 16 }, false } } do
       local isa = case[1]
       local plan = tiles.plan(isa, { core = slow.core, caches = slow.caches, registers = case[3] }, f)
       equal(plan.columns[1].parts ~= nil, case[2], ("%d x %d"):format(isa.width, isa.registers))
@@ -152,9 +159,11 @@ describe("plans", function()
 
   it("cut k where caches are small", function()
     local f = shape(128, 768, 3072)
-    local a, b = tiles.plan(avx512, server, f), tiles.plan(avx512, { core = server.core, caches = small.caches, bytes_per_cycle = server.bytes_per_cycle }, f)
+    local a, b = tiles.plan(avx512, server, f),
+      tiles.plan(avx512, { core = server.core, caches = small.caches, bytes_per_cycle = server.bytes_per_cycle }, f)
     assert(#b.blocks > #a.blocks, ("%d and %d blocks"):format(#b.blocks, #a.blocks))
-    local endless = { core = server.core, caches = { l1 = 1 << 40, l2 = 1 << 40, l3 = 1 << 40 }, bytes_per_cycle = server.bytes_per_cycle }
+    local endless = { core = server.core, caches = { l1 = 1 << 40, l2 = 1 << 40, l3 = 1 << 40 },
+      bytes_per_cycle = server.bytes_per_cycle }
     equal(#tiles.plan(avx512, endless, f).blocks, 1, "blocks where everything fits")
   end)
 

@@ -3,7 +3,8 @@
 
 local spec = require "spec"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
-local sys, npy, tensor, image = spec.host "msagen.sys", spec.host "msagen.npy", spec.host "msagen.tensor", spec.host "msagen.image"
+local sys, npy, tensor, image = spec.host "msagen.sys", spec.host "msagen.npy", spec.host "msagen.tensor",
+  spec.host "msagen.image"
 if not (sys and npy and tensor and image) then return end
 
 local truth = require "run.truth"
@@ -53,7 +54,8 @@ describe("what is said of a truth", function()
   end)
 
   it("is that black and white may be exchanged", function()
-    equal(notes(drawn(outside(255))), { "truth: 97 % of it is inside, all corners too: if its black is inside, give --truth-inside 0" })
+    equal(notes(drawn(outside(255))),
+      { "truth: 97 % of it is inside, all corners too: if its black is inside, give --truth-inside 0" })
     equal(inside(drawn(outside(255)), "0"), 4)
     equal(notes(drawn(function(x, y) return outside(255)(x, y), 0, 0 end, 3)),
       { "truth: 97 % of it is inside, all corners too: if its black is inside, give --truth-inside 0,0,0" })
@@ -70,7 +72,8 @@ end)
 describe("a truth of two values", function()
   it("is inside where it is not 0", function()
     for _, value in ipairs { 1, 7, 127, 128, 255 } do equal(inside(drawn(left(value))), 4 * H, tostring(value)) end
-    for dtype, format in pairs { bool = "B", u8 = "B", i16 = "<i2", i32 = "<i4", i64 = "<i8", f32 = "<f", f64 = "<d" } do
+    for dtype, format in pairs { bool = "B", u8 = "B", i16 = "<i2", i32 = "<i4", i64 = "<i8", f32 = "<f",
+      f64 = "<d" } do
       local row = string.pack(format, 1) .. string.pack(format, 0):rep(W - 1)
       local t = tensor.frombytes(row:rep(H), dtype, { H, W })
       equal(inside(arrayed(t)), H, dtype)
@@ -80,7 +83,8 @@ describe("a truth of two values", function()
 
   it("of which none is 0 is parted in the middle, or refused", function()
     equal(inside(drawn(function(x) return x < 4 and 200 or 100 end)), 4 * H)
-    refuses(function() inside(drawn(function(x) return x < 4 and 2 or 1 end)) end, "mask.png", "values 1, 2", "--truth-inside")
+    refuses(function() inside(drawn(function(x) return x < 4 and 2 or 1 end)) end, "mask.png", "values 1, 2",
+      "--truth-inside")
     equal(inside(drawn(function(x) return x < 4 and 2 or 1 end), "2"), 4 * H)
   end)
 
@@ -100,7 +104,8 @@ describe("a truth in shades of grey", function()
     refuses(function() inside(drawn(function(x) return x // 4 * 100 end)) end, "values 0, 100, 200", "--truth-inside V")
     -- A label for what is to be ignored, as in many sets.
     refuses(function() inside(drawn(function(x, y) return x < 4 and 255 or y == 3 and 1 or 0 end)) end, "0, 255, 1")
-    refuses(function() inside(drawn(function(x, y) return x < 6 and y < 6 and 90 or x * y * 2 % 256 end)) end, "more", "--truth-inside")
+    refuses(function() inside(drawn(function(x, y) return x < 6 and y < 6 and 90 or x * y * 2 % 256 end)) end, "more",
+      "--truth-inside")
     equal(inside(drawn(function(x) return x // 4 * 100 end), "100"), 4 * H)
     equal(inside(drawn(function(x) return x // 4 * 100 end), "100", "200"), 8 * H)
     equal(inside(drawn(function(x) return x // 4 * 100 end), "50..150"), 4 * H)
@@ -126,7 +131,8 @@ describe("a coloured truth", function()
 
   it("of one colour on black is inside where it has that", function()
     equal(inside(drawn(red, 3)), 4 * H)
-    equal(inside(drawn(function(x) return x < 4 and 9 or 0, 0, 0 end, 3)), 4 * H) -- not in the red channel of the others
+    -- not in the red channel of the others
+    equal(inside(drawn(function(x) return x < 4 and 9 or 0, 0, 0 end, 3)), 4 * H)
     equal(inside(drawn(function(x) return 0, 0, x < 4 and 128 or 0 end, 3)), 4 * H)
   end)
 
@@ -152,7 +158,8 @@ describe("--truth-inside", function()
     equal(truth.inside "7..9", { grey = true, 7, 9 })
     equal(truth.inside "any", { any = true })
     equal(truth.inside "1,2,3", { 0x1010203, 0x1010203 })
-    for _, text in ipairs { "", "x", "-1", "9..7", "1,2", "1,2,3,4", "256,0,0", "1..", "99999999999999999999", "1.5" } do
+    for _, text in ipairs { "", "x", "-1", "9..7", "1,2", "1,2,3,4", "256,0,0", "1..", "99999999999999999999",
+      "1.5" } do
       local value, why = truth.inside(text)
       equal({ value, why ~= nil and why:find("found " .. text, 1, true) ~= nil }, { nil, true }, text)
     end

@@ -7,26 +7,36 @@ local tiny = {}
 
 --- Shapes: none of the widths is a multiple of 16 or of another, windows do not divide the grid.
 tiny.shapes = {
-  plain = { dialect = "sam", heads = 4, shape = { resolution = 48, patch = 16, dim = 20, blocks = 2, heads = 2, global = { 1 }, window = 2, out = 24, decoder_mlp = 28, masks = 4 } },
-  adapted = { dialect = "msa-paper", heads = 2, shape = { resolution = 56, patch = 8, dim = 36, blocks = 2, heads = 2, global = { 1 }, window = 3, out = 40, decoder_mlp = 52, masks = 4 } },
-  late = { dialect = "msa-2025", heads = 4, classes = 17, shape = { resolution = 40, patch = 8, dim = 24, blocks = 2, heads = 3, global = { 1 }, window = 5, out = 32, decoder_mlp = 20, masks = 17 } },
-  broad = { dialect = "sam", heads = 2, shape = { resolution = 80, patch = 8, dim = 160, blocks = 2, heads = 4, global = { 1 }, window = 7, out = 16, decoder_mlp = 24, masks = 4 } },
-  wide = { dialect = "sam", heads = 8, shape = { resolution = 272, patch = 16, dim = 40, blocks = 2, heads = 2, global = { 1 }, window = 14, out = 48, decoder_mlp = 800, masks = 3 } },
+  plain = { dialect = "sam", heads = 4, shape = { resolution = 48, patch = 16, dim = 20, blocks = 2, heads = 2,
+    global = { 1 }, window = 2, out = 24, decoder_mlp = 28, masks = 4 } },
+  adapted = { dialect = "msa-paper", heads = 2, shape = { resolution = 56, patch = 8, dim = 36, blocks = 2, heads = 2,
+    global = { 1 }, window = 3, out = 40, decoder_mlp = 52, masks = 4 } },
+  late = { dialect = "msa-2025", heads = 4, classes = 17,
+    shape = { resolution = 40, patch = 8, dim = 24, blocks = 2, heads = 3, global = { 1 }, window = 5, out = 32,
+    decoder_mlp = 20, masks = 17 } },
+  broad = { dialect = "sam", heads = 2, shape = { resolution = 80, patch = 8, dim = 160, blocks = 2, heads = 4,
+    global = { 1 }, window = 7, out = 16, decoder_mlp = 24, masks = 4 } },
+  wide = { dialect = "sam", heads = 8, shape = { resolution = 272, patch = 16, dim = 40, blocks = 2, heads = 2,
+    global = { 1 }, window = 14, out = 48, decoder_mlp = 800, masks = 3 } },
 }
 
 --- Write tiny.shapes[name] into folder. @return a device for compiler.build, but for its board
 function tiny.device(folder, name)
   local one = tiny.shapes[name]
   local path = ("%s/%s.safetensors"):format(folder, name)
-  if not sys.exists(path) then require "msagen.synth".write(path, require "synth".tensors(one.shape, one.dialect), 7) end
-  return { checkpoint = path, dialect = one.dialect, decoder_heads = one.heads, classes = one.classes, global_blocks = one.shape.global, resolution = one.dialect:match "202[45]" and one.shape.resolution or nil }
+  if not sys.exists(path) then
+    require "msagen.synth".write(path, require "synth".tensors(one.shape, one.dialect), 7)
+  end
+  return { checkpoint = path, dialect = one.dialect, decoder_heads = one.heads, classes = one.classes,
+    global_blocks = one.shape.global, resolution = one.dialect:match "202[45]" and one.shape.resolution or nil }
 end
 
 --- Run body with nothing written to the terminal: builds say what they warn of.
 function tiny.quietly(body, ...)
   local out, err = io.stdout, io.stderr
   local lines = {}
-  local sink = { write = function(self, ...) lines[#lines + 1] = table.concat { ... } return self end, flush = function() end }
+  local sink = { write = function(self, ...) lines[#lines + 1] = table.concat { ... } return self end,
+    flush = function() end }
   io.stdout, io.stderr = sink, sink
   local results = table.pack(pcall(body, ...))
   io.stdout, io.stderr = out, err
@@ -64,21 +74,26 @@ function tiny.boards()
   return list
 end
 
---- Boards of the tree that an emulator stands in for here, one of each instruction set that this CPU lacks, where compiler and emulator are installed; else one skipped test.
+--- Boards of the tree that an emulator stands in for here, one of each instruction set that this CPU lacks, where
+-- compiler and emulator are installed; else one skipped test.
 function tiny.emulated()
   local list, seen, boards = {}, {}, require "boards"
   for _, board in ipairs(tiny.boards()) do seen[board.isa.name] = true end
-  local function installed(program) return (pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" })) end
+  local function installed(program)
+    return (pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }))
+  end
   for _, board in ipairs(boards.all()) do
     if board.emulator and not seen[board.isa.name] and not boards.native(board) then
       seen[board.isa.name] = true
-      if boards.compiles(board) and installed(board.emulator[1]) then list[#list + 1] = board else spec.skipped = spec.skipped + 1 end
+      if boards.compiles(board) and installed(board.emulator[1]) then
+        list[#list + 1] = board else spec.skipped = spec.skipped + 1 end
     end
   end
   return list
 end
 
---- Compile and link one C file for a board; where there is no operating system, with its start-up code and the test bench's system calls.
+--- Compile and link one C file for a board; where there is no operating system, with its start-up code and the test
+-- bench's system calls.
 -- @param options words of the compiler
 function tiny.compile(board, options, source, program)
   local command = table.move(options, 1, #options, 2, { board.compiler })
@@ -88,7 +103,8 @@ function tiny.compile(board, options, source, program)
   local start = board.start
   if start then
     local from, to = msagen.datadir .. "/boards/" .. start.folder, program:match "^(.*)/"
-    sys.write_file(to .. "/" .. start.script, require "template".file(from, start.script, { board = board, places = require "plan".places(board), made_by = "" }))
+    sys.write_file(to .. "/" .. start.script, require "template".file(from, start.script,
+      { board = board, places = require "plan".places(board), made_by = "" }))
     add { "-L", to, "-I", msagen.datadir .. "/runtime" }
     for _, names in ipairs { start.product, start.runner } do
       for _, name in ipairs(names) do add { from .. "/" .. name .. ".c" } end

@@ -17,7 +17,8 @@ enum { STACK = 1 << 20, PAINT = 64 << 10, SIDE = 200, PATTERN = 0xA5 };
 
 static _Alignas(64) unsigned char stack[STACK], arena[MSA_MODEL_ARENA_BYTES];
 static unsigned char image[SIDE * SIDE * 3 * MSA_MODEL_DEPTH];
-static float logits[MSA_MODEL_DEPTH * MSA_MODEL_MASKS * MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE], iou[MSA_MODEL_DEPTH * MSA_MODEL_MASKS], row[SIDE], rows[2 * MSA_MODEL_INPUT_SIZE];
+static float logits[MSA_MODEL_DEPTH * MSA_MODEL_MASKS * MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE],
+    iou[MSA_MODEL_DEPTH * MSA_MODEL_MASKS], row[SIDE], rows[2 * MSA_MODEL_INPUT_SIZE];
 static const void *weights;
 static msa_session session;
 static msa_upsampler upsampler;
@@ -34,8 +35,10 @@ static void *stack_pointer(void)
     return at;
 }
 
-/* With -O2 these end in jumps, and have no frames of their own: but where a fifth argument goes onto the stack, as the two idle ones tell. */
-static msa_status idle(msa_session *s, void *a, size_t n, const void *w, size_t m) { return (void)s, (void)a, (void)n, (void)w, (void)m, MSA_OK; }
+/* With -O2 these end in jumps, and have no frames of their own: but where a fifth argument goes onto the stack, as the
+ * two idle ones tell. */
+static msa_status idle(msa_session *s, void *a, size_t n, const void *w, size_t m) { return (void)s, (void)a, (void)n,
+    (void)w, (void)m, MSA_OK; }
 static msa_status idle_of_none(void) { return MSA_OK; }
 static msa_status (*volatile five)(msa_session *, void *, size_t, const void *, size_t) = idle;
 static msa_status (*volatile none)(void) = idle_of_none;
@@ -85,7 +88,8 @@ static __attribute__((noinline)) size_t used_by(msa_status (*call)(void), void (
 static void *measure(void *unused)
 {
     static const struct { const char *name; msa_status (*call)(void); void (*other)(void); } calls[] = {
-        {"open", call_open, NULL}, {"self_test", call_self_test, NULL}, {"encode", call_encode, NULL}, {"segment", call_segment, NULL}, {"upsample_row", NULL, call_upsample_row},
+        {"open", call_open, NULL}, {"self_test", call_self_test, NULL}, {"encode", call_encode, NULL},
+            {"segment", call_segment, NULL}, {"upsample_row", NULL, call_upsample_row},
     };
     static unsigned char failed;
     (void)unused;
@@ -121,7 +125,8 @@ int main(int argc, char **argv)
     pthread_attr_t attributes;
     void *failed = image;
     pthread_attr_init(&attributes);
-    if (pthread_attr_setstack(&attributes, stack, sizeof stack) != 0 || pthread_create(&thread, &attributes, measure, NULL) != 0 || pthread_join(thread, &failed) != 0)
+    if (pthread_attr_setstack(&attributes, stack, sizeof stack) != 0
+        || pthread_create(&thread, &attributes, measure, NULL) != 0 || pthread_join(thread, &failed) != 0)
         return 1;
     return failed != NULL;
 }

@@ -30,7 +30,8 @@ return {
   training = { clicks = "rc", upsampling = "none", feedback = "none" },
 
   warnings = {
-    { option = "click_order", text = "The program that trains msa-2023 files gives clicks as (row, column). Building for clicks as (x, y); "
+    { option = "click_order",
+      text = "The program that trains msa-2023 files gives clicks as (row, column). Building for clicks as (x, y); "
       .. "use --click-order rc if these weights were trained with that program." },
   },
 }

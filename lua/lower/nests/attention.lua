@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Attention whose queries or keys are a prompt's tokens: each with its projections, adapters, residual and norm. Tokens
+--- Attention whose queries or keys are a prompt's tokens: each with its projections, adapters, residual and norm.
+-- Tokens
 -- are as many as a prompt may have at most; those past its count weigh nothing.
 -- What is the image's alone may be found ready (lua/lower/ready.lua): it then comes by a pointer, or is made here where
 -- that is NULL.
@@ -62,7 +63,9 @@ local function before(layer, body, pool, count, a, wanted, i, t)
   layer.kept = layer.kept or {}
   work:run()
   for value in pairs(set) do
-    if work.last[value] == math.huge and value ~= a.q and value ~= a.k and value ~= a.v then layer.kept[value] = true end
+    if work.last[value] == math.huge and value ~= a.q and value ~= a.k and value ~= a.v then
+      layer.kept[value] = true
+    end
   end
 end
 
@@ -95,7 +98,8 @@ end
 local function among_tokens(layer, a)
   local ctx, step, K = layer.ctx, layer.step, layer.K
   local most, chunk, pool = ctx.token_rows, ctx.token_chunk, step.shared
-  local q, k, v = pool:take("q", most * a.ld, a.ld), pool:take("k", most * a.ld, a.ld), pool:take("v", most * a.ld, a.ld)
+  local q, k, v = pool:take("q", most * a.ld, a.ld), pool:take("k", most * a.ld, a.ld),
+    pool:take("v", most * a.ld, a.ld)
   local packed = K:keys { keys = most, d = a.d }
   local kp, vp, o = pool:take("kp", packed.k), pool:take("vp", packed.v), pool:take("o", most * a.ld, a.ld)
   local attend, sizes = K:attend { M = chunk, keys = most, d = a.d, ldq = a.ld, ldo = a.ld, counted = true }
@@ -171,7 +175,8 @@ local function to_image(layer, a)
   step:stage("zero", function(body)
     body:each(chunks, function(inner, i) after(layer, inner, shared, chunk, a, o:row(i), i, nil) end)
   end)
-  return { chunk = chunk, block = ctx.block_rows, heads = a.heads }, { scratch = true, floats = a.heads * (packed.k + packed.v),
+  return { chunk = chunk, block = ctx.block_rows, heads = a.heads },
+    { scratch = true, floats = a.heads * (packed.k + packed.v),
     macs = tokens * 2 * a.inner * layer.model.out }, function(body, pool, ready)
     image_side(layer, body, a, pool, packed, ready, ready + a.heads * packed.k)
   end

@@ -136,7 +136,8 @@ local function window_proc(layer, a, kind, op, rel, x, o)
         local arguments = { q, kp, vp }
         if rel then table.move({ rh, rw }, 1, 2, 4, arguments) end
         if pads then
-          table.move({ step:part(a.k_pad) + h * a.dpad, step:part(a.v_pad) + h * a.dpad }, 1, 2, #arguments + 1, arguments)
+          table.move({ step:part(a.k_pad) + h * a.dpad, step:part(a.v_pad) + h * a.dpad }, 1, 2, #arguments + 1,
+            arguments)
         end
         table.move({ logits, acc, stat, to + y * (grid * ldc) + h * a.d }, 1, 4, #arguments + 1, arguments)
         inner:call(attend, table.unpack(arguments))
@@ -316,8 +317,10 @@ function nest.attention(layer)
     ctx.pruned[#ctx.pruned + 1] = { layer = one.label, what = "window padding: no queries, one key and one value",
       tensors = {}, macs = without }
   end
-  local found = { main = op, norm = norm, after = after, along = along, back = back, along_after = depth and depth.after }
-  return { ops = found, kinds = kinds, project = project, depth = depth or false, side = side, grid = grid, C = a.C, d = a.d,
+  local found = { main = op, norm = norm, after = after, along = along, back = back, along_after = depth
+    and depth.after }
+  return { ops = found, kinds = kinds, project = project, depth = depth or false, side = side, grid = grid, C = a.C,
+    d = a.d,
     heads = a.heads, ldc = ldc, rows = ctx.block_rows, s = { o = o.storage.offset,
       depth = depth and depth.view.storage.offset } }
 end

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Row-wise operations, then a 3 x 3 convolution with zeros around, then row-wise ones: the first go to a bordered copy of
--- the grid, which the convolution reads as nine products on shifted rows, each a sum of its own: nine short sums lose less
+--- Row-wise operations, then a 3 x 3 convolution with zeros around, then row-wise ones: the first go to a bordered copy
+-- of
+-- the grid, which the convolution reads as nine products on shifted rows, each a sum of its own: nine short sums lose
+-- less
 -- than one long one.
 
 local kernels = require "kernels"
@@ -88,7 +90,8 @@ function nest.neck(layer)
   local by_row = { variable = "y", to = grid, units = { name = "rows" } }
   step:stage("zero", function(body) body:zero(border, (grid + 2) * (grid + 2) * ld) end)
   local function row(y) return (border + ((y + 1) * (grid + 2) + 1) * ld):of_row(y) end
-  local result = { ops = { before = before, conv = conv, after = after }, E = width, lde = ld, ldc = from.storage.stride }
+  local result = { ops = { before = before, conv = conv, after = after }, E = width, lde = ld,
+    ldc = from.storage.stride }
   if layer.pieces then
     in_pieces(layer, { before = before, after = after, conv = conv, border = border, row = row, from = from, to = to,
       pool = pool, product = product, by_row = by_row })

@@ -81,7 +81,8 @@ function nest.select(layer)
   end
   local side, grid, block = mask.shape[2], ctx.model.grid, ctx.block_rows
   local from = step:parameter("const float *embedding", function(at)
-    return ("arena + %d + slice * (size_t)%d"):format(at.embedding, grid * grid * layer:buffer(embedding).storage.stride)
+    return ("arena + %d + slice * (size_t)%d"):format(at.embedding,
+      grid * grid * layer:buffer(embedding).storage.stride)
   end, layer:buffer(embedding).storage.stride)
   local pixels = step:parameter("const float *mask", "mask", side)
   local keys, pool = layer:buffer(choice), step:pool()

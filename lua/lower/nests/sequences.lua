@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The depth branch of an encoder block in a volume: the block's attention on sequences along the depth, each laid out as
+--- The depth branch of an encoder block in a volume: the block's attention on sequences along the depth, each laid out
+-- as
 -- a small grid, then the depth adapter. What forms a sequence is the gather's to say (graph/moves.lua): runs of
 -- consecutive entries, an entry being a window of a slice, padding included, at each place in the window.
 
@@ -111,7 +112,8 @@ function sequences.branch(layer, op, back, a, x)
       inner:run(proc, x, depth, unit)
     end)
   end)
-  return { kernel = proc, view = depth, after = one:ordered(set), units = runs * groups, groups = groups, places = places, windows = s.windows,
+  return { kernel = proc, view = depth, after = one:ordered(set), units = runs * groups, groups = groups,
+    places = places, windows = s.windows,
     side = s.side, length = s.length, dh = dh, dw = dw }
 end
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* layers.h - a network whose answers are seen at a glance: it embeds each patch's mean and lights up what resembles the first point. */
+/* layers.h - a network whose answers are seen at a glance: it embeds each patch's mean and lights up what resembles the
+ * first point. */
 #ifndef FAKE_LAYERS_H
 #define FAKE_LAYERS_H
 
@@ -21,7 +22,8 @@ static msa_status embed(const msa_session *s, const msa_image *image, uint32_t s
     msa_resized_size(image->width, image->height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0, &width, &height);
     float *const tokens = embedding + (size_t)slice * 16u * MSA_EMBEDDING_STRIDE;
     msa_resizer resize;
-    const msa_status status = msa_resize_init(&resize, image, slice, width, height, work, MSA_RESIZE_WORK_BYTES(MSA_MODEL_INPUT_SIZE));
+    const msa_status status = msa_resize_init(&resize, image, slice, width, height, work,
+        MSA_RESIZE_WORK_BYTES(MSA_MODEL_INPUT_SIZE));
     if (status != MSA_OK) {
         return status;
     }
@@ -85,7 +87,8 @@ static msa_status layers(msa_session *s, msa_phase phase, uint32_t core, float *
     return MSA_OK;
 }
 
-/* As for one core, by core 0; channel 5 of token t comes from core t % MSA_MODEL_CORES, at the end: LAYERS if every core has seen what the next one wrote. */
+/* As for one core, by core 0; channel 5 of token t comes from core t % MSA_MODEL_CORES, at the end: LAYERS if every
+ * core has seen what the next one wrote. */
 msa_status msa_encode_layers(msa_session *s, const msa_image *image, uint32_t core)
 {
     float *const embedding = (float *)(void *)(s->arena + MSA_EMBEDDING_OFFSET);
@@ -104,7 +107,8 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image, uint32_t co
 }
 
 /* As for one core; IoU m is LAYERS greater, by core m % MSA_MODEL_CORES. */
-msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt, uint32_t core)
+msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt,
+    uint32_t core)
 {
     float *const iou = (float *)(void *)(s->arena + MSA_IOU_OFFSET);
     float sum;

@@ -24,7 +24,8 @@
 
 #if MSA_MODEL_CORES > 1
 msa_status msa_encode_layers(msa_session *s, const msa_image *image, uint32_t core);
-msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt, uint32_t core);
+msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask_prompt,
+    uint32_t core);
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core);
 #else
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* session.h - the generated model.c and the runtime around the fake layers, in one piece, with weights, an arena and a hook. */
+/* session.h - the generated model.c and the runtime around the fake layers, in one piece, with weights, an arena and a
+ * hook. */
 #ifndef FAKE_SESSION_H
 #define FAKE_SESSION_H
 
@@ -50,7 +51,8 @@ static void put_number(unsigned char *p, uint64_t value, size_t bytes)
 /* Sums over the only segment and over the table. */
 static void seal_weights(unsigned char *w)
 {
-    put_number(w + 144, msa_crc32c(0, w + MSA_PROMPT_TABLE_OFFSET, MSA_MODEL_WEIGHTS_BYTES - MSA_PROMPT_TABLE_OFFSET), 4);
+    put_number(w + 144, msa_crc32c(0, w + MSA_PROMPT_TABLE_OFFSET, MSA_MODEL_WEIGHTS_BYTES - MSA_PROMPT_TABLE_OFFSET),
+        4);
     put_number(w + 28, msa_crc32c(0, w + 128, 24), 4);
 }
 
