@@ -15,6 +15,12 @@ local kernels = require "kernels"
 local schema = require "schema"
 local moves = require "graph.moves"
 
+local callable = schema.kind(function(value)
+  if type(value) ~= "function" then return "a function" end
+end)
+local any_tensor = schema.kind(function(value)
+  if type(value) ~= "userdata" and type(value) ~= "table" then return "a tensor" end
+end)
 local whole, flag, number = schema.whole(0, math.maxinteger), schema.flag, schema.number
 
 local function f32(s) return (string.unpack("<f", string.pack("<f", s))) end
@@ -41,8 +47,8 @@ local function matrix(tensor, width) return tensor:reshape { tensor:numel() // w
 local ops = {}
 
 ops.input = { roles = {}, attributes = {}, macs = none }
-ops.parameter = { roles = {}, attributes = { tensor = { schema.kind(function() end), true } }, macs = none }
-ops.constant = { roles = {}, attributes = { make = { schema.kind(function() end), true }, sources = { schema.table,
+ops.parameter = { roles = {}, attributes = { tensor = { any_tensor, true } }, macs = none }
+ops.constant = { roles = {}, attributes = { make = { callable, true }, sources = { schema.table,
   true } }, macs = none }
 
 --- x + y, or x + s y in one multiply-add. y may be one of several slices, or one row for all.
@@ -207,7 +213,7 @@ end
 
 --- Rows in another order: index() is a list of graph/moves.lua, in which the number after the last row is fill's.
 -- sequences: { slices, grid, windows, side, length } where they are moves.sequences of these.
-ops.gather = { roles = { "x", "fill?" }, attributes = { index = { schema.kind(function() end), true },
+ops.gather = { roles = { "x", "fill?" }, attributes = { index = { callable, true },
   to = { schema.table, true },
   sequences = { schema.table } } }
 function ops.gather.shape(op) return op.to end

@@ -48,6 +48,9 @@ function Graph:value(kind, inputs, attributes)
   local function take(role, value)
     op.inputs[#op.inputs + 1], op.roles[#op.roles + 1] = value, role
   end
+  for role in pairs(inputs) do
+    if math.type(role) ~= "integer" then closed.member(role, entry.roles, where .. ": input") end
+  end
   for _, role in ipairs(entry.roles) do
     if role == "..." then
       for i, value in ipairs(inputs) do take(i, value) end

@@ -4,6 +4,7 @@
 
 local buffers = require "lower.buffers"
 local cores = require "lower.cores"
+local fail = require "fail"
 local group = require "lower.group"
 local layers = require "lower.layer"
 local printer = require "lower.print"
@@ -54,7 +55,10 @@ function lower.nest_of(one)
   for _, nest in ipairs(NESTS) do
     if nest.fits(one) then return nest end
   end
-  error(("lower: layer %s: no loops for its operations"):format(one.label))
+  local kinds = {}
+  for i, op in ipairs(one.ops) do kinds[i] = op.kind end
+  fail("lower: layer %s: expected operations that some nest has loops for, found %s", one.label,
+    table.concat(kinds, ", "))
 end
 
 --- What all layers of a graph share: its groups by label, and the memory between them.

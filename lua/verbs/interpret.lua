@@ -79,7 +79,7 @@ function verb.run(args)
       image.shape[1])
   end
   local list = args.prompts and prompts.from_file(args.prompts, model.depth) or prompts.from_options(args)
-  local known = { max_points = require("network").MAX_POINTS, grid = model.grid,
+  local known = { max_points = require("networks.tokens").MAX_POINTS, grid = model.grid,
     texts = model.texts and model.texts.names or {} }
   for _, prompt in ipairs(list) do prompts.check(prompt, image.shape[3], image.shape[2], model.depth, known) end
   local results = results_of(require("interpretation").of(model, board.arithmetic), list, image, model)

@@ -64,7 +64,10 @@ return function(sample, fields, check, where, open)
       if not open then refused(path, function(t) t[wrong] = t[key] == nil and true or t[key] end,
         "expected one of the fields", wrong) end
       if required then refused(path, function(t) t[key] = nil end, key, "expected", "found none") end
-      refused(path, function(t) t[key] = function() end end, key, "expected", "found a function")
+      local callable = not kind(function() end)
+      refused(path, function(t)
+        if callable then t[key] = 7 else t[key] = function() end end
+      end, key, "expected", callable and "found 7" or "found a function")
       local names, in_list = closed_set(kind)
       for _, name in ipairs(names or {}) do
         if type(name) == "string" then

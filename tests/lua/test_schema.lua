@@ -158,48 +158,44 @@ describe("activations", function()
 end)
 
 describe("operations of a graph", function()
-  local operations = require "graph_operations"
-  local attributes = { patch = 16, resize = "squash", normalise = {}, eps = 1e-6, size = 7, pad = "zero", heads = 2,
-    side = 7, block = 0, act = "gelu", windows = 1, length = 4,
-    skip = true, scale = 0.5, from = "tokens", to = "image", query_position = false, key_position = true, hyper = {},
-      iou = {} }
-  for kind, known in pairs(operations.table) do
+  local ops, ssa = require "graph.ops", require "graph.ssa"
+  local attributes = { tensor = {}, make = function() end, sources = {}, scale = 0.5, f = "gelu", eps = 1e-6, value = true,
+    stride = 2, sums = "whole", heads = 2, grid = { 2, 2 }, window = 2, index = function() end, to = { 4 },
+    sequences = {}, first = 0, count = 1, order = { 1 }, given = "mask" }
+  for kind, entry in pairs(ops.table) do
     it(kind .. ": every slip is refused", function()
-      local sample, where = {}, "graph: layer one: " .. kind
-      for name in pairs(known[2]) do sample[name] = attributes[name] end
-      local function op(t, params)
-        local made = { kind = kind, layer = "one", inputs = {}, outputs = {}, params = params or {} }
-        for name, value in pairs(t) do made[name] = value end
-        return made
+      local sample, where = {}, "graph: one: " .. kind
+      for name in pairs(entry.attributes) do
+        sample[name] = attributes[name]
+        if sample[name] == nil then error("no sample of " .. name) end
       end
-      operations.check(op(sample))
-      misspelling(sample, known[2], function(t) operations.check(op(t)) end, where)
-      for _, role in ipairs(known[1]) do
-        local name = role:gsub("%%d", "3")
-        operations.check(op(sample, { [name] = { name = "w" } }))
-        refuses(function() operations.check(op(sample, { [name .. "x"] = { name = "w" } })) end, where, "found " .. name
-          .. "x for w")
+      local function add(fields, more)
+        local g, inputs, given = ssa.new(), {}, { shape = { 1 } }
+        g:layer "one"
+        for i, role in ipairs(entry.roles) do inputs[role == "..." and i or role] = g:input("i" .. i, { 1 }) end
+        for role, value in pairs(more or {}) do inputs[role] = value end
+        for name, value in pairs(fields) do given[name] = value end
+        return g:value(kind, inputs, given)
       end
-      refuses(function() operations.check(op(sample, { wieght = { name = "w" } })) end, where, "wieght")
+      add(sample)
+      misspelling(sample, entry.attributes, function(fields) add(fields) end, where)
+      refuses(function() add(sample, { wieght = {} }) end, where, "found wieght")
     end)
   end
 
   it("are refused by their kind", function()
-    refuses(function() operations.check { kind = "relu6", layer = "one", inputs = {}, outputs = {}, params = {} } end,
-      "graph: layer one: expected adapter", "found relu6 (did you mean relu?)")
+    refuses(function() ssa.new():value("layernrom", {}) end, "graph: nil: layernrom: expected act",
+      "found layernrom (did you mean layernorm?)")
   end)
 end)
 
 describe("layers", function()
-  it("have one of their kinds wherever they are asked for", function()
-    local kinds = require "layer_kinds"
-    equal(kinds.of("neck", "x").tokens, "slices")
-    refuses(function() kinds.of("encoder_mpl", "x") end, "x: expected patch_embed",
-      "found encoder_mpl (did you mean encoder_mlp?)")
-    refuses(function() require "costs".traffic({ kind = "encoder_mpl", name = "one" }, {}) end, "costs: layer one",
-      "did you mean encoder_mlp?")
-    refuses(function() require "predict".layer({ kind = "nekc", name = "one" }, { model = { grid = 4, depth = 1,
-      decoder = { masks = 4 } } }) end, "predict: layer one", "did you mean neck?")
+  it("are refused where no loops are known for their operations", function()
+    local group, lower, ssa = require "lower.group", require "lower.lower", require "graph.ssa"
+    local g = ssa.new()
+    g:layer "odd"
+    g:output("y", g:conv(g:input("x", { 1, 4, 4, 2 }), g:input("w", { 3, 2, 2, 2 }), nil, { stride = 2, sums = "whole" }))
+    refuses(function() lower.nest_of(group.list(g)[1]) end, "lower: layer odd", "conv")
   end)
 end)
 
