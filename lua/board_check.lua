@@ -147,7 +147,7 @@ end
 
 local check = {}
 
---- Check an instruction set's table, as docs/compiler.md describes it.
+--- Check an instruction set's table, as docs/targets.md describes it.
 function check.isa(isa, where)
   schema.check(isa, ISA, where)
   local partial = { "load_some", "store_some", "some" }

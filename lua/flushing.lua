@@ -17,7 +17,7 @@ for _, name in ipairs(activations.computed) do FLUSHES[activations.entries[name]
 local EXACT = { msa_vadd = "msa_exact_vadd", msa_vsub = "msa_exact_vsub", msa_vmul = "msa_exact_vmul",
   msa_vfma = "msa_exact_vfma" }
 
--- Templates that see to their other vectors themselves; softmax need not (docs/compiler.md).
+-- Templates that see to their other vectors themselves; softmax need not (docs/arithmetic.md).
 local OWN = { tile = true, layernorm = true, softmax = true, exact_gelu = true }
 
 local function computes(text)

@@ -155,9 +155,9 @@ tally.test("sam-2d with 4 cores does nothing undefined, by clang-14", function()
     "-O0 -g -fsanitize=undefined,address -fno-sanitize-recover=all")))
 end)
 
-tally.test("the hooks for bare metal in docs/compiler.md serve three cores", function()
+tally.test("the hooks for bare metal in docs/cores.md serve three cores", function()
   local text = sys.read_file(tally.source
-    .. "/docs/compiler.md"):match '\n(    #include "msa_model.h"\n.-\n    }\n)\n%S'
+    .. "/docs/cores.md"):match '\n(    #include "msa_model.h"\n.-\n    }\n)\n%S'
   assert(text and text:find("msa_cores_wait", 1, true) and text:find("core_main", 1, true), "no example")
   local name, fw = "sam-2d", work .. "/bare"
   local case = cases.read(name)

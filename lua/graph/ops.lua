@@ -159,7 +159,7 @@ function ops.conv_transpose.run(R, op, v)
   return matrix(all:permute { 1, 3, 2, 4, 5 }, cout)
 end
 
---- softmax(q k^T / sqrt(d) + r) v of each head, by tiles of keys with a running maximum, as docs/compiler.md defines.
+--- softmax(q k^T / sqrt(d) + r) v of each head, by tiles of keys with a running maximum, as docs/arithmetic.md defines.
 --   heads   d is the width over them
 --   grid    {height, width}: each of the first dimension's members is a grid of places, row by row.
 --           nil: all rows are one set of keys, as many as there are at run time
