@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.sys: files, folders, processes, the terminal and the CPU, for Lua. Paths are bytes as the kernel takes them.
- * */
+/* msagen.sys: files, folders, processes, the terminal and the CPU, for Lua. Paths are bytes as the kernel takes them. */
 #define _GNU_SOURCE
 #include "host.h"
 #include "infile.h"
@@ -234,13 +233,11 @@ static int sys_sync(lua_State *L)
 static int still_there(int fd, const char *path)
 {
     struct stat held, named;
-    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev
-        && held.st_ino == named.st_ino;
+    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev && held.st_ino == named.st_ino;
 }
 
 /* lock(path, wait) -> number for unlock: no other process has this folder or file locked; false: one has, and wait is false; nil:
- * it cannot be locked (a file system without locks, nothing there). The lock ends with the process, however that ends.
- * */
+ * it cannot be locked (a file system without locks, nothing there). The lock ends with the process, however that ends. */
 static int sys_lock(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -309,8 +306,7 @@ static int is_mount(const char *path, const struct stat *st)
     return n < 0 || (size_t)n >= sizeof above || stat(above, &parent) != 0 || parent.st_dev != st->st_dev;
 }
 
-/* folder(path) -> { uid =, gid =, mode =, device = its file system's number, mount = whether one begins there }, or nil
- * */
+/* folder(path) -> { uid =, gid =, mode =, device = its file system's number, mount = whether one begins there }, or nil */
 static int sys_folder(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -400,8 +396,7 @@ static int push_file(lua_State *L, const char *path, size_t most, int pipes)
     return 1;
 }
 
-/* read_file(path, most) -> bytes of a regular file of at most `most` bytes, 64 MiB unless said: large ones are mapped
- * by their readers */
+/* read_file(path, most) -> bytes of a regular file of at most `most` bytes, 64 MiB unless said: large ones are mapped by their readers */
 static int sys_read_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -471,8 +466,7 @@ static char **string_vector(lua_State *L, int table, lua_Integer count)
     return vector;
 }
 
-/* environ with the entries of the table at `changes` set, or removed where false. Leaves a table that holds the strings
- * and the vector. */
+/* environ with the entries of the table at `changes` set, or removed where false. Leaves a table that holds the strings and the vector. */
 static char **changed_environment(lua_State *L, int changes)
 {
     lua_newtable(L);
@@ -523,10 +517,8 @@ static void capture_output(luaL_Buffer *b, int fd, int show)
 }
 
 /* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture", stderr=path|"capture"|"show"}
- *   -> status as a shell gives it (128 + signal if killed), what was captured or nil, peak memory in bytes of it and
- * its children.
- * Streams not named are inherited; both captured: one stream, in order. "show": captured, and passed on to our own as
- * it comes.
+ *   -> status as a shell gives it (128 + signal if killed), what was captured or nil, peak memory in bytes of it and its children.
+ * Streams not named are inherited; both captured: one stream, in order. "show": captured, and passed on to our own as it comes.
  * The program is sent SIGTERM when this one ends. */
 static int sys_spawn(lua_State *L)
 {
@@ -628,8 +620,7 @@ static int sys_peak_rss(lua_State *L)
     return 1;
 }
 
-/* cpu_features() -> set of the instruction sets that CPU and kernel offer, by gcc's names without dots: avx2, fma,
- * avx512f, sse42, ...; neon, crc32, dotprod, ... */
+/* cpu_features() -> set of the instruction sets that CPU and kernel offer, by gcc's names without dots: avx2, fma, avx512f, sse42, ...; neon, crc32, dotprod, ... */
 static int sys_cpu_features(lua_State *L)
 {
     lua_newtable(L);
