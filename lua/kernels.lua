@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The kernels that a build needs: asked for by shape, written once each, in the order of their first use.
--- A kernel's name says its shape. Sizes are in floats; rows of a buffer lie its `ld` apart.
+-- A kernel's name says its type and shape. Sizes are in floats; rows of a buffer lie its `ld` apart.
 local activations = require "activations"
 local closed = require "closed"
 local flushing = require "flushing"
@@ -148,7 +148,7 @@ local function tile(self, f, b, mr, column)
   local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends
     and (f.activation.in_registers or not column.parts) and f.act or "none", ends and f.residual
   local columns = column.np * 16 // (column.parts or 1)
-  return self:make("tile", ("msa_tile_%dx%d_k%d%s"):format(mr, columns, K, act ~= "none" and "_" .. act or ""),
+  return self:make("tile", ("msa_tile_f32_%dx%d_k%d%s"):format(mr, columns, K, act ~= "none" and "_" .. act or ""),
     { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts,
       bias = bias, act = act,
       activation = activations.entries[act], residual = residual })
@@ -228,7 +228,7 @@ function kernels:gemm(f)
       for _, column in ipairs(f.columns) do f.tile(b, row.mr, column) end
     end
   end
-  local name = self:make("gemm", ("msa_gemm_%dx%dx%d%s"):format(f.M, f.N, f.K, f.act ~= "none" and "_" .. f.act or ""),
+  local name = self:make("gemm", ("msa_gemm_f32_%dx%dx%d%s"):format(f.M, f.N, f.K, f.act ~= "none" and "_" .. f.act or ""),
     f)
   if not self.products[name] then
     self.products[name] = f
@@ -280,13 +280,13 @@ end
 --- Layer norm of `rows` rows of C. @return name of void f(x, gamma_beta, y); beta lies round16(C) behind gamma
 function kernels:layernorm(f)
   check("layernorm", f)
-  return self:make("layernorm", ("msa_layernorm_%dx%d"):format(f.rows, f.C),
+  return self:make("layernorm", ("msa_layernorm_f32_%dx%d"):format(f.rows, f.C),
     { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = literal(f.eps) })
 end
 
 function kernels:softmax(f)
   check("softmax", f)
-  return self:make("softmax", ("msa_softmax_%dx%d"):format(f.rows, f.cols),
+  return self:make("softmax", ("msa_softmax_f32_%dx%d"):format(f.rows, f.cols),
     { rows = f.rows, cols = f.cols, padded = round16(f.cols), ld = f.ld, counted = f.counted or false })
 end
 
@@ -307,7 +307,7 @@ function kernels:keys(f)
   local last = f.keys - (count - 1) * tile_keys
   local dpad = round16(f.d)
   return { k = count * round16(tile_keys) * f.d, v = f.keys * dpad, place = function(p)
-    return self:make("keys", ("msa_keys_%d_of_%dx%d"):format(p.count, f.keys, f.d),
+    return self:make("keys", ("msa_keys_f32_%d_of_%dx%d"):format(p.count, f.keys, f.d),
       { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, tiles = count, last = last,
       padded = round16(tile_keys), count = p.count, k_stride = p.k_stride, v_stride = p.v_stride or p.k_stride })
   end }
@@ -325,7 +325,7 @@ function kernels:attend(f)
   local pads = f.pad and f.pad.side * f.pad.side - f.keys or 0
   local lds = kernels.stride(math.max(padded, round16(pads)) + ((f.rel or pads > 0) and 16 or 0))
   local dpad = round16(f.d)
-  local name = self:make("attend", ("msa_attend_%dx%dx%d"):format(f.M, f.keys, f.d),
+  local name = self:make("attend", ("msa_attend_f32_%dx%dx%d"):format(f.M, f.keys, f.d),
     { M = f.M, keys = f.keys, d = f.d, dpad = dpad,
     tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false,
       out_row = f.out_row or false,
@@ -339,7 +339,7 @@ end
 function kernels:rows(kind, f)
   if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
   check("rows " .. kind, f)
-  return self:make("rows_" .. kind, ("msa_%s_%dx%d"):format(kind, f.rows, f.C),
+  return self:make("rows_" .. kind, ("msa_%s_f32_%dx%d"):format(kind, f.rows, f.C),
     { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s
       and literal(f.s) or "" })
 end

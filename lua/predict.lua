@@ -95,38 +95,54 @@ for _, act in ipairs(activations.computed) do
   kernel["rows_" .. act] = function(core, f) return 0, core:activation(act, f.rows, f.C), 0 end
 end
 
---- The part of a stage's units that the core with most of them has.
-local function share_of(stage, count)
-  if count == 1 or stage.who ~= "units" then return 1 end
-  local most = 0
-  local function go(body)
-    for _, node in ipairs(body) do
-      if node.units then
-        local bounds = node.units.bounds or cores.split(node.units.count, count)
-        most = math.max(most, cores.largest_share(bounds))
-      elseif node.body then go(node.body) end
-    end
-  end
-  go(stage.body)
-  return most > 0 and most or 1
+-- The part of a loop's units that is core c's, from 1.
+local function share_of(node, c, count)
+  local bounds = node.units.bounds or cores.split(node.units.count, count)
+  return (bounds[c + 1] - bounds[c]) / node.units.count
 end
 
--- Add a step's work to w: cycles, those of the core that has most of each stage, and multiply-adds.
-local function add_step(w, step, build)
-  local core, shares = core_of(build), {}
-  work.walk(step, build.graph.click_tokens, function(node, trips, stage)
-    shares[stage] = shares[stage] or share_of(stage, build.graph.cores or 1)
-    local busy, other, macs = 0, 0, 0
-    if node.node == "call" then
-      local one = build.kernels.described[node.name]
-      local of = kernel[one.file] or closed.member(one.file, closed.sorted(kernel), "predict: kernel")
-      busy, other, macs = of(core, one.fields)
-    elseif node.node == "c" then
-      other = (node.work.pixels or 0) * 3 * PIXEL
+-- The cycles of a stage on the core that has most of them. @param loops { [loop or false] = { busy, other } }: false for
+-- what each core does, or one alone
+local function slowest(stage, loops, count)
+  local most
+  for c = 1, stage.who == "units" and count or 1 do
+    local mine = { busy = 0, other = 0 }
+    for node, cycles in pairs(loops) do
+      local share = node and stage.who == "units" and count > 1 and share_of(node, c, count) or 1
+      mine.busy, mine.other = mine.busy + share * cycles.busy, mine.other + share * cycles.other
     end
-    w.macs = w.macs + trips * macs
-    w.busy, w.other = w.busy + trips * busy * shares[stage], w.other + trips * other * shares[stage]
+    if not most or mine.busy + mine.other > most.busy + most.other then most = mine end
+  end
+  return most
+end
+
+-- What a node takes: cycles of products, cycles of the rest, multiply-adds.
+local function work_of(core, node)
+  if node.node == "call" then
+    local one = core.build.kernels.described[node.name]
+    local of = kernel[one.file] or closed.member(one.file, closed.sorted(kernel), "predict: kernel")
+    return of(core, one.fields)
+  end
+  return 0, node.node == "c" and (node.work.pixels or 0) * 3 * PIXEL or 0, 0
+end
+
+-- Add a step's work to w: cycles of the core that has most of each stage, and multiply-adds.
+local function add_step(w, step, build)
+  local core, stages, order = core_of(build), {}, {}
+  work.walk(step, build.graph.click_tokens, function(node, trips, stage, _, units)
+    if not stages[stage] then
+      stages[stage] = {}
+      order[#order + 1] = stage
+    end
+    local loops, busy, other, macs = stages[stage], work_of(core, node)
+    local sum = loops[units or false] or { busy = 0, other = 0 }
+    loops[units or false] = sum
+    sum.busy, sum.other, w.macs = sum.busy + trips * busy, sum.other + trips * other, w.macs + trips * macs
   end)
+  for _, stage in ipairs(order) do
+    local most = slowest(stage, stages[stage], build.graph.cores or 1)
+    w.busy, w.other = w.busy + most.busy, w.other + most.other
+  end
 end
 
 --- What a layer of build.graph.fused does in one call: { macs, busy = cycles of products, other = cycles of the rest,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_kernels.c - matrix products, attention, norms and element-wise steps for $(board.name). $(made_by)
- * A name says its shape: msa_gemm_MxNxK, msa_attend_QUERIESxKEYSxWIDTH. Sizes and strides are in floats. */
+ * A name says type and shape: msa_gemm_f32_MxNxK, msa_attend_f32_QUERIESxKEYSxWIDTH. Sizes and strides are in floats. */
 #include "msa_kernels.h"
 #include "msa_simd.h"
 

@@ -30,14 +30,16 @@ end
 function Walk:each(node, trips, stage)
   local inner = node.units and node.units.inner
   if inner then self.values[node.units.first], self.values[node.units.last] = 0, inner end
-  local times = self:trips(node)
+  local times, before = self:trips(node), self.units
   self.values[node.variable] = index.bind(node.from, self.values)
+  self.units = node.units and node or before
   self:body(node.body, trips * times, stage)
+  self.units = before
 end
 
 function Walk:call(node, trips, stage)
   local proc = node.proc
-  if not proc then return self.visit(node, trips, stage, self.given) end
+  if not proc then return self.visit(node, trips, stage, self.given, self.units) end
   local values, given = self.values, self.given
   self.values, self.given = setmetatable({}, { __index = values }), {}
   for i, parameter in ipairs(proc.parameters) do
@@ -59,12 +61,13 @@ function Walk:body(body, trips, stage)
       elseif node.other then self:body(node.other, trips, stage) end
     elseif node.node == "call" then self:call(node, trips, stage)
     elseif node.node == "let" then self.values[node.variable] = index.bind(node.place, self.values)
-    else self.visit(node, trips, stage, self.given) end
+    else self.visit(node, trips, stage, self.given, self.units) end
   end
 end
 
---- @param visit function(node, trips, stage, given): a call of a kernel, or what moves floats; given: of a proc's
--- pointers the views that it is called with, or nil @param tokens of a click
+--- @param visit function(node, trips, stage, given, units): a call of a kernel, or what moves floats; given: of a proc's
+-- pointers the views that it is called with, or nil; units: the loop around it that cores part, or nil
+-- @param tokens of a click
 function work.walk(step, tokens, visit)
   for stage, loop in step:each_stage() do
     local walk = setmetatable({ values = {}, visit = visit, tokens = tokens }, Walk)

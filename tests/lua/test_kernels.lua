@@ -72,7 +72,7 @@ describe("kernels", function()
     local texts = #set.texts
     equal(set:gemm(shape()), first)
     equal(#set.texts, texts)
-    equal(first, "msa_gemm_7x20x33")
+    equal(first, "msa_gemm_f32_7x20x33")
     seen[first] = true
     for _, changes in ipairs { { M = 8 }, { N = 21 }, { K = 34 }, { lda = 80 }, { ldc = 80 }, { init = "bias" },
       { init = "keep" }, { residual = true }, { act = "gelu" }, { act = "relu" }, { bps = 4000 }, { ldb = 48 } } do
@@ -456,8 +456,8 @@ describe("tiles of boards on which turns to loads cost", function()
         for _, text in ipairs(set.texts) do
           local inside = text:match "\n    for %(size_t k = 0; [^\n]*(.-)\n    }"
           if inside and text:find "void msa_tile_" then
-            local rows, vectors = tonumber(text:match "msa_tile_(%d+)x"),
-              tonumber(text:match "msa_tile_%d+x(%d+)") // board.isa.width
+            local rows, vectors = tonumber(text:match "msa_tile_f32_(%d+)x"),
+              tonumber(text:match "msa_tile_f32_%d+x(%d+)") // board.isa.width
             equal(select(2, inside:gsub("msa_load", "")), rows + board.isa.width * vectors)
             equal(select(2, inside:gsub("msa_vfma_lane", "")), rows * board.isa.width * vectors)
           end

@@ -121,7 +121,7 @@ describe("compiled tiles have one multiply-add for each sum and keep all sums in
         for word in (board.optimisation or "-O2"):gmatch "%S+" do command[#command + 1] = word end
         tiny.must(command)
         local assembly, seen = sys.read_file(work .. "/products.s"), 0
-        for name, rows, columns, body in assembly:gmatch "\n(msa_tile_(%d+)x(%d+)_[%w_]*):\n(.-)\n\t%.size" do
+        for name, rows, columns, body in assembly:gmatch "\n(msa_tile_f32_(%d+)x(%d+)_[%w_]*):\n(.-)\n\t%.size" do
           if not name:match "gelu" then -- which has multiply-adds of its own
             local _, fmas = body:gsub(form.fma, "")
             local steps, W = math.tointeger(name:match "_k(%d+)"), board.isa.width

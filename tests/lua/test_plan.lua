@@ -144,7 +144,7 @@ describe("a plan", function()
       local before = items[i - 1]
       -- nothing came before; the tables did; it is held
       local idle = not before or not before.layer or item.layer and type(item.buffer) == "string"
-      if before and before.layer and first_role(before):match "^position_" then
+      if before and before.layer and first_role(before):match "^pos_embed_" then
         idle, positions = true, positions + 1
       end
       if idle then waited = waited + item.floats * 4
@@ -179,19 +179,22 @@ describe("a plan", function()
 
   it("counts the layers' multiply-adds", function()
     local function check(d, what)
-      local build = compiler.schedule(d, "test", true)
+      local build = compiler.schedule(d, "test")
       for _, L in ipairs(build.graph.fused) do
         local found = predict.layer(L, build)
         -- Mask prompts are not part of a click; its tokens are filled up to a chunk.
         local clicked = require "networks.tokens".of_click(build.model)
         local most = 1.06 * (L.kind:find "token" and (clicked + 7) // 8 * 8 / clicked or 1)
+        -- Where tokens are the keys, and more than a chunk or their own, there are as many as a prompt may have.
+        if L.kind == "token_self_attention" or L.kind == "image_to_token" and clicked > 8 then
+          most = most * require "networks.tokens".rows(build.model) / clicked
+        end
         if L.kind ~= "dense_prompt" then
           assert(found.macs / L.macs > 0.94 and found.macs / L.macs < most,
             ("%s: %s: %d, not %d"):format(what, L.name, found.macs, L.macs))
         end
-        equal(found.share, 1)
         assert(found.busy >= found.macs / build.board.core.fma_per_cycle / build.board.isa.width, L.name)
-        assert(found.other >= 0 and found.blocks >= 1)
+        assert(found.other >= 0 and found.traffic.again >= found.traffic.weights)
       end
     end
     for name, more in pairs(cases) do check(device(name, more), name) end
@@ -266,7 +269,7 @@ describe("a plan", function()
 
   it("knows about how much code there will be", function()
     local operations, loops,
-      calls = code_size.count("void msa_add_3x4(float *x)\n{\n    for (size_t i = 0; i < 3; ++i) msa_store(x, msa_vadd(msa_load(x), msa_vexp(msa_load(x))));\n    msa_gemm_1x2x3(x);\n    msa_memory(x);\n}\n")
+      calls = code_size.count("void msa_add_f32_3x4(float *x)\n{\n    for (size_t i = 0; i < 3; ++i) msa_store(x, msa_vadd(msa_load(x), msa_vexp(msa_load(x))));\n    msa_gemm_f32_1x2x3(x);\n    msa_memory(x);\n}\n")
     equal({ operations, loops, calls }, { 4 + 17 + 1, 1, 2 })
     for _, board in ipairs { boards.named "generic-c99", boards.best() } do
       local d = device("plain", { board = board.name })
