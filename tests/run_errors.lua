@@ -420,7 +420,7 @@ for _, take in ipairs(takes) do
       local path = nothing[2]
       if path ~= work .. "/socket" or socket then
         local started, command, name = sys.monotonic_ns(), take[2](path)
-        local status, output = sys.spawn { "timeout", "-k", "1", "5", tally.program, cwd = work,
+        local status, output = sys.spawn { "timeout", "-k", "1", "20", tally.program, cwd = work,
           env = { TMPDIR = temporary }, stdin = "/dev/null", stdout = "capture", stderr = "capture",
           table.unpack(command) }
         assert(status == 1 and output:match "^msagen: [^\n]+\n$" and not output:find "internal error",
@@ -430,7 +430,7 @@ for _, take in ipairs(takes) do
           ("%s: %s"):format(nothing[1], output))
         assert(output:find(nothing[3], 1, true) or name and output:find "found no"
           or output:find "isa: expected one of", ("%s: %s"):format(nothing[1], output))
-        assert(sys.monotonic_ns() - started < 4e9, nothing[1] .. ": too slow")
+        assert(sys.monotonic_ns() - started < 15e9, nothing[1] .. ": too slow") -- under sanitizers, on a busy machine
       end
     end
   end)

@@ -12,85 +12,89 @@ local print = {}
 
 -- ---- what a body uses ----
 
-local function storages_of(argument, visit)
-  if type(argument) == "table" and argument.storage then visit(argument.storage) end
-end
-
-local function places_of(argument)
-  if type(argument) == "table" and argument.storage then return argument.at end
-  return argument
-end
-
 -- What a body uses: storages in order of their first use, which of them it writes, names of variables, and whether it
--- counts, parts loops among cores or has scratch.
+-- counts, parts loops among cores, has scratch, weights, weights that are held, or a bank's own.
+local Uses = {}
+Uses.__index = Uses
+
+function Uses:take(storage, written)
+  if written then self.written[storage] = true end
+  if self.seen[storage] then return end
+  self.seen[storage] = true
+  self.storages[#self.storages + 1] = storage
+  if storage.kind == "own" then self.own = true end
+  if storage.kind == "part" then
+    self[storage.base == "held" and "held" or "weights"] = true
+    self.bank = self.bank or storage.private
+  end
+  for _, one in ipairs(storage.of or {}) do self:take(one, written) end
+end
+
+function Uses:view(view, written)
+  self:take(view.storage, written)
+  index.names(view.at, self.names)
+end
+
+local visit = {}
+
+function visit.call(self, node)
+  local proc, signature = node.proc, not node.proc and self.kernels:signature(node.name)
+  for i, argument in ipairs(node.arguments) do
+    local parameter = proc and proc.parameters[i]
+    local writes = proc and parameter.storage and proc.uses.written[parameter.storage]
+      or signature and not signature[i].const
+    if type(argument) == "table" and argument.storage then self:view(argument, writes)
+    else index.names(argument, self.names) end
+  end
+  for _, what in ipairs(proc and { "weights", "held", "bank", "own", "counted" } or {}) do
+    self[what] = self[what] or proc.uses[what]
+  end
+end
+
+function visit.each(self, node)
+  self.counted, self.units = self.counted or node.counted, self.units or node.units ~= false
+  index.names(node.from, self.names)
+  index.names(node.to, self.names)
+  self:body(node.body)
+end
+
+function visit.when(self, node)
+  for _, one in ipairs(type(node.condition) == "table" and node.condition or {}) do
+    index.names(one[1], self.names)
+    index.names(one[3], self.names)
+  end
+  self:body(node.body)
+  self:body(node.other or {})
+end
+
+function visit.let(self, node) index.names(node.place, self.names) end
+
+function visit.choose(self, node)
+  self:view(node.a)
+  self:view(node.b)
+  self.seen[node.view.storage] = true
+end
+
+function visit.copy(self, node)
+  self:view(node.to, true)
+  self:view(node.from)
+end
+
+visit.assign = visit.copy
+function visit.zero(self, node) self:view(node.view, true) end
+
+function visit.c(self, node)
+  for _, view in ipairs(node.views) do self:view(view, true) end
+end
+
+function Uses:body(body)
+  for _, node in ipairs(body) do visit[node.node](self, node) end
+end
+
 local function uses_of(kernels, body)
-  local uses = { storages = {}, seen = {}, written = {}, names = {}, counted = false, units = false, own = false,
-    weights = false, held = false, bank = false }
-  local function take(storage, written)
-    if written then uses.written[storage] = true end
-    if uses.seen[storage] then return end
-    uses.seen[storage] = true
-    uses.storages[#uses.storages + 1] = storage
-    if storage.kind == "own" then uses.own = true end
-    if storage.kind == "part" then
-      uses[storage.base == "held" and "held" or "weights"] = true
-      uses.bank = uses.bank or storage.private
-    end
-    for _, one in ipairs(storage.of or {}) do take(one, written) end
-  end
-  local function call(node)
-    local proc, signature = node.proc, not node.proc and kernels:signature(node.name)
-    for i, argument in ipairs(node.arguments) do
-      local parameter = proc and proc.parameters[i]
-      local writes = proc and parameter.storage and proc.uses.written[parameter.storage]
-        or signature and not signature[i].const
-      storages_of(argument, function(storage) take(storage, writes) end)
-      if type(places_of(argument)) ~= "boolean" then index.names(places_of(argument), uses.names) end
-    end
-    if proc then
-      uses.weights, uses.bank = uses.weights or proc.uses.weights, uses.bank or proc.uses.bank
-      uses.held = uses.held or proc.uses.held
-      uses.own, uses.counted = uses.own or proc.uses.own, uses.counted or proc.uses.counted
-    end
-  end
-  local function two(to, from)
-    take(to.storage, true)
-    index.names(to.at, uses.names)
-    if from then
-      take(from.storage)
-      index.names(from.at, uses.names)
-    end
-  end
-  local function go(list)
-    for _, node in ipairs(list) do
-      if node.node == "call" then call(node)
-      elseif node.node == "each" then
-        uses.counted, uses.units = uses.counted or node.counted, uses.units or node.units ~= false
-        index.names(node.from, uses.names)
-        index.names(node.to, uses.names)
-        go(node.body)
-      elseif node.node == "when" then
-        for _, one in ipairs(type(node.condition) == "table" and node.condition or {}) do
-          index.names(one[1], uses.names)
-          index.names(one[3], uses.names)
-        end
-        go(node.body)
-        if node.other then go(node.other) end
-      elseif node.node == "let" then index.names(node.place, uses.names)
-      elseif node.node == "choose" then
-        take(node.a.storage)
-        take(node.b.storage)
-        index.names(node.a.at, uses.names)
-        index.names(node.b.at, uses.names)
-        uses.seen[node.view.storage] = true
-      elseif node.node == "copy" or node.node == "assign" then two(node.to, node.from)
-      elseif node.node == "zero" then two(node.view)
-      elseif node.node == "c" then
-        for _, view in ipairs(node.views) do take(view.storage, true) end
-      end
-    end
-  end
-  go(body)
+  local uses = setmetatable({ kernels = kernels, storages = {}, seen = {}, written = {}, names = {}, counted = false,
+    units = false, own = false, weights = false, held = false, bank = false }, Uses)
+  uses:body(body)
   return uses
 end
 

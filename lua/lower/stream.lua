@@ -49,33 +49,62 @@ local function pair_of(layer, ops)
   end
 end
 
---- An MLP in pieces. @param all rows of the layer, `count` at a time @param stage function(build): adds a stage that
--- goes through them, build(body, row)
-function stream.pair(layer, all, count, stage)
-  local one, step, parts, segment, K = layer.group, layer.step, layer.parts, layer.segment, layer.K
-  local up, act, down = pair_of(layer, one.ops)
-  local w1, w2, C = input(up, "w"), input(down, "w"), down.shape[#down.shape]
-  local hidden, before, rest = w1.shape[1], one:closure(input(up, "x")), {}
-  for _, op in ipairs(one.ops) do
-    if op ~= up and op ~= act and op ~= down then rest[#rest + 1] = op end
-  end
+-- The segment of an MLP: what is held, then for each group of hidden columns the first product's panels and biases and
+-- the second one's rows. @return columns of a group, groups, the role of each part of the first group
+local function lay_out_pair(layer, up, down)
+  local parts, segment, one = layer.parts, layer.segment, layer.group
+  local w1, w2, bias, C = input(up, "w"), input(down, "w"), input(up, "bias"), down.shape[#down.shape]
   segment:piece(true)
   for _, op in ipairs(one.ops) do
     if op.kind == "layernorm" then parts:norm(input(op, "gamma"), input(op, "beta")) end
   end
-  local last_bias = parts:vector(input(down, "bias"))
+  parts:vector(input(down, "bias"))
+  local hidden = w1.shape[1]
   local width = columns_of(hidden, function(n) return round16(n) * (C + 1) + n * round16(C) end, layer.limit)
-  local r1, r2, rb = parts:role(w1), parts:role(w2), parts:role(input(up, "bias"))
+  local r1, r2, rb = parts:role(w1), parts:role(w2), parts:role(bias)
   for j = 0, hidden // width - 1 do
     segment:piece()
     parts:columns(w1, ("%s_%d"):format(r1, j), j * width, width)
-    parts:range(input(up, "bias"), ("%s_%d"):format(rb, j), j * width, width)
+    parts:range(bias, ("%s_%d"):format(rb, j), j * width, width)
     parts:inputs(w2, ("%s_%d"):format(r2, j), j * width, width)
   end
-  local y = step.shared:take("y", all * stride(C), stride(C))
-  local from = layer:buffer(one.inputs[1])
-  local pool, groups = step:pool(), hidden // width
-  local narrow = pool:take("hidden", count * stride(width), stride(width))
+  return width, hidden // width, { up = r1 .. "_0", bias = rb .. "_0", down = r2 .. "_0" }
+end
+
+-- What follows the two products: what came before the first is made again only where something but it takes it.
+local function after_pair(layer, before, up, act, down, count, y, stage)
+  local one, step, list, matrices = layer.group, layer.step, {}, false
+  for _, op in ipairs(one.ops) do
+    local gone = op == up or op == act or op == down
+    if not gone and (not before[op] or stream.taken(one, op, up)) then
+      list[#list + 1] = op
+      matrices = matrices or op.kind == "linear"
+    end
+  end
+  if matrices then
+    layer.segment:piece()
+    step:fetch()
+  end
+  local C, pool, bias = down.shape[#down.shape], step:pool(), layer.parts:role(input(down, "bias"))
+  stage(function(body, t)
+    body:call(layer.K:rows("add", { rows = count, C = C, ldx = 0, ldy = stride(C) }), step:part(bias), y:row(t))
+    local work, from = rows.new(layer, body, pool, count, list), one.inputs[1]
+    work:place(from, layer:buffer(from):row(t), 0, layer:gives_up(from))
+    work:place(down, y:row(t), 0, true)
+    for _, value in ipairs(one.outputs) do work:bind(value, layer:buffer(value):row(t)) end
+    work:run()
+  end)
+end
+
+--- An MLP in pieces. @param all rows of the layer, `count` at a time @param stage function(build): adds a stage that
+-- goes through them, build(body, row)
+function stream.pair(layer, all, count, stage)
+  local one, step, K = layer.group, layer.step, layer.K
+  local up, act, down = pair_of(layer, one.ops)
+  local before, C, inputs = one:closure(input(up, "x")), down.shape[#down.shape], input(up, "w").shape[2]
+  local width, groups, role = lay_out_pair(layer, up, down)
+  local y, pool = step.shared:take("y", all * stride(C), stride(C)), step:pool()
+  local from, narrow = layer:buffer(one.inputs[1]), pool:take("hidden", count * stride(width), stride(width))
   stage(function(body, t) body:zero(y:row(t), count * stride(C)) end)
   step:around("group", groups, function()
     step:fetch()
@@ -84,33 +113,13 @@ function stream.pair(layer, all, count, stage)
       work:place(one.inputs[1], from:row(t), 0, false)
       work:run()
       local x = work.views[input(up, "x")]
-      body:call(K:gemm { M = count, N = width, K = w1.shape[2], lda = x.storage.stride, ldc = stride(width),
-        init = "bias",
-        act = act.f }, x, step:part(r1 .. "_0"), step:part(rb .. "_0"), narrow)
+      body:call(K:gemm { M = count, N = width, K = inputs, lda = x.storage.stride, ldc = stride(width), init = "bias",
+        act = act.f }, x, step:part(role.up), step:part(role.bias), narrow)
       body:call(K:gemm { M = count, N = C, K = width, lda = stride(width), ldc = stride(C), init = "keep" }, narrow,
-        step:part(r2 .. "_0"), y:row(t))
+        step:part(role.down), y:row(t))
     end)
   end)
-  local matrices = false
-  for _, op in ipairs(rest) do matrices = matrices or op.kind == "linear" end
-  if matrices then
-    segment:piece()
-    step:fetch()
-  end
-  local last = step:pool()
-  stage(function(body, t)
-    body:call(K:rows("add", { rows = count, C = C, ldx = 0, ldy = stride(C) }), step:part(last_bias), y:row(t))
-    -- What came before the first product is made again only where something but the product takes it.
-    local list = {}
-    for _, op in ipairs(rest) do
-      if not before[op] or stream.taken(one, op, up) then list[#list + 1] = op end
-    end
-    local work = rows.new(layer, body, last, count, list)
-    work:place(one.inputs[1], from:row(t), 0, layer:gives_up(one.inputs[1]))
-    work:place(down, y:row(t), 0, true)
-    for _, value in ipairs(one.outputs) do work:bind(value, layer:buffer(value):row(t)) end
-    work:run()
-  end)
+  after_pair(layer, before, up, act, down, count, y, stage)
 end
 
 --- Whether anything but `other` takes a value within the layer.

@@ -9,6 +9,7 @@
 -- Relies on: lower. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, floats, offset,
 -- first, last}}, floats, bound };
 -- on each layer `at` (buffer -> offset) and `scratch_at`. All in floats; every place starts on a cache line.
+local closed = require "closed"
 local ready = require "lower.ready"
 local stream = require "stream"
 
@@ -79,71 +80,84 @@ local function arrange(list, bound)
   return best
 end
 
--- The buffers of a schedule with their lives, and the least that they can take together.
-local function lives(layers, model, graph)
-  local list, by_name, step = {}, {}, 0
-  local function live(name, floats, at)
-    local b = by_name[name]
-    if not b then
-      b = { name = name, floats = round16(floats), first = at, last = at }
-      by_name[name] = b
-      list[#list + 1] = b
+-- Buffers with their lives.
+local Lives = {}
+Lives.__index = Lives
+
+-- A buffer is alive at a step.
+function Lives:live(name, floats, at)
+  local b = self.by_name[name]
+  if not b then
+    b = { name = name, floats = round16(floats), first = at, last = at }
+    self.by_name[name] = b
+    self.list[#self.list + 1] = b
+  end
+  assert(b.floats == round16(floats), name)
+  b.first, b.last = math.min(b.first, at), math.max(b.last, at)
+end
+
+function Lives:layer(L, at)
+  for _, name in ipairs(closed.sorted(L.buffers)) do self:live(name, L.buffers[name], at) end
+  self:live("scratch " .. L.name, L.scratch, at)
+end
+
+-- Buffers of weights that are fetched: a call's first fetch begins before its first step.
+function Lives:stream(streamed)
+  for _, phase in ipairs { "encode", "decode" } do
+    local items = streamed[phase].items
+    local last = items[#items].layer and items[#items] or items[#items - 1]
+    for b = 0, 1 do
+      self:live(stream.name(phase, b), streamed[phase].sizes[b], math.max(items[1].layer.step - 1, 1))
+      self:live(stream.name(phase, b), streamed[phase].sizes[b], last.layer.step)
     end
-    assert(b.floats == round16(floats), name)
-    b.first, b.last = math.min(b.first, at), math.max(b.last, at)
+    for i, item in ipairs(items) do
+      if item.buffer == "tables" then self:live("tables", item.floats, items[i - 1].layer.step)
+      elseif type(item.buffer) == "string" then
+        self:live(item.buffer, item.floats, math.max(item.layer.step - 1, 1))
+        self:live(item.buffer, item.floats, item.layer.step)
+      end
+    end
   end
-  local function layer(L, at)
-    local names = {}
-    for name in pairs(L.buffers) do names[#names + 1] = name end
-    table.sort(names)
-    for _, name in ipairs(names) do live(name, L.buffers[name], at) end
-    live("scratch " .. L.name, L.scratch, at)
+end
+
+-- The least that all buffers can take together.
+function Lives:bound(last)
+  local bound = 0
+  for s = 1, last do
+    local sum = 0
+    for _, b in ipairs(self.list) do
+      if b.first <= s and s <= b.last then sum = sum + b.floats end
+    end
+    bound = math.max(bound, sum)
   end
-  local first
+  return bound
+end
+
+-- The buffers of a program with their lives, and the least that they can take together. Leaves L.step.
+local function lives(layers, model, graph)
+  local all, step, first = setmetatable({ list = {}, by_name = {} }, Lives), 0, nil
   for _, L in ipairs(layers) do
     step = step + 1
     if L.phase == "decode" and not first then first, step = L, step + 1 end -- tokens are made before it
     L.step = step
-    layer(L, step)
-    for _, used in ipairs(L.uses or {}) do layer(used, step) end
+    all:layer(L, step)
+    for _, used in ipairs(L.uses or {}) do all:layer(used, step) end
   end
+  local by_name = all.by_name
   by_name.tokens.first = math.min(by_name.tokens.first, first.step - 1)
   if model.depth > 1 then -- results of all slices, until the caller gets them
-    live("stage", model.depth * (by_name.logits.floats + model.decoder.masks), by_name.tokens.first)
+    all:live("stage", model.depth * (by_name.logits.floats + model.decoder.masks), by_name.tokens.first)
     by_name.stage.last = step + 1
   end
   local streamed = graph.streamed and stream.plan(layers, graph)
   if streamed then
-    for _, phase in ipairs { "encode", "decode" } do
-      local items = streamed[phase].items
-      for b = 0, 1 do -- a call's first fetch begins before its first step
-        live(stream.name(phase, b), streamed[phase].sizes[b], math.max(items[1].layer.step - 1, 1))
-        live(stream.name(phase, b), streamed[phase].sizes[b], items[#items].layer and items[#items].layer.step
-          or items[#items - 1].layer.step)
-      end
-      for i, item in ipairs(items) do
-        if item.buffer == "tables" then live("tables", item.floats, items[i - 1].layer.step)
-        elseif type(item.buffer) == "string" then
-          live(item.buffer, item.floats, math.max(item.layer.step - 1, 1))
-          live(item.buffer, item.floats, item.layer.step)
-        end
-      end
-    end
+    all:stream(streamed)
     by_name.tables.last = step + 1
   end
   for _, name in ipairs { "embedding", "logits", "iou", "ready_keys", "ready_queries" } do
     if by_name[name] then by_name[name].last = step + 1 end
   end
-
-  local bound = 0
-  for s = 1, step + 1 do
-    local sum = 0
-    for _, b in ipairs(list) do
-      if b.first <= s and s <= b.last then sum = sum + b.floats end
-    end
-    bound = math.max(bound, sum)
-  end
-  return { list = list, by_name = by_name, bound = bound, stream = streamed }
+  return { list = all.list, by_name = by_name, bound = all:bound(step + 1), stream = streamed }
 end
 
 -- The layers with what can be made ready for the decoder at the end of encoding; nil if there is nothing.

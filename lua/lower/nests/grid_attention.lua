@@ -251,78 +251,85 @@ local function project_in_pieces(layer, after, op, x, o, each_block)
   end)
 end
 
-function nest.attention(layer)
-  local one, step, ctx = layer.group, layer.step, layer.ctx
-  local op, along, back, after = taken_apart(one)
-  local grid, slices, side = op.grid[1], ctx.model.depth, op.window or op.grid[1]
-  local norm = input(input(op, "q"), "x")
-  if layer.pieces then layer.segment:piece(true) end
-  local a = projections(layer, op, norm)
-  local x = layer:buffer(one.outputs[1])
-  local ldc = x.storage.stride
-  local o = step.shared:take("o", grid * grid * ldc, ldc)
-  local rel = relative.of(layer, op, side, side, a.dpad)
-  local depth = along and sequences.branch(layer, along, back, a, x)
-  local kinds = nest.kinds(grid, side)
-  if layer.pieces then
-    local bias = input(after[1], "bias")
-    if bias then layer.parts:vector(bias) end
-    heads_in_pieces(layer, a)
-  end
-  for _, kind in ipairs(kinds) do
-    kind.proc = window_proc(layer, a, kind, op, rel, x, o)
-    kind.name, kind.heads = kind.proc, kind.windows * (a.group or a.heads)
-  end
+-- The stages of attention and of what follows it, slice by slice, or where weights come in pieces group by group.
+local function stages(layer, n)
+  local step, grid, a, ldc = layer.step, n.grid, n.a, n.x.storage.stride
+  local heads = a.group or a.heads
   -- The windows of a grid that begins at `here`, heads from `head` on.
   local function windows(here, head)
     step:stage("units", function(body)
-      for _, kind in ipairs(kinds) do
+      for _, kind in ipairs(n.kinds) do
         local across, T = kind.x1 - kind.x0, kind.height * kind.width
-        body:each({ variable = "window", to = kind.windows, units = { name = "heads", inner = a.group or a.heads,
-          first = "head", last = "end", cost = T * (3 * a.C + 2 * T) } }, function(inner, window, first, last)
-          local at = inner:let("at", window // across * (side * grid * ldc) + window % across * (side * ldc)
-            + (kind.y0 * side * grid + kind.x0 * side) * ldc)
-          inner:run(kind.proc, here + at, o + at, head + first, head + last)
+        body:each({ variable = "window", to = kind.windows, units = { name = "heads", inner = heads, first = "head",
+          last = "end", cost = T * (3 * a.C + 2 * T) } }, function(inner, window, first, last)
+          local at = inner:let("at", window // across * (n.side * grid * ldc) + window % across * (n.side * ldc)
+            + (kind.y0 * n.side * grid + kind.x0 * n.side) * ldc)
+          inner:run(kind.proc, here + at, n.o + at, head + first, head + last)
         end)
       end
     end)
   end
   local function each_block(build)
     step:stage("units", function(body)
-      body:each({ variable = "t", to = grid * grid, by = ctx.block_rows, units = { name = "tokens" } }, build)
+      body:each({ variable = "t", to = grid * grid, by = layer.ctx.block_rows, units = { name = "tokens" } }, build)
     end)
   end
-  local project
   if layer.pieces then
     step:around("group", a.heads // a.group, function(group)
       step:fetch()
-      windows(x, group * a.group)
+      windows(n.x, group * a.group)
     end)
-    project_in_pieces(layer, after, op, x, o, each_block)
-  else
-    project = project_proc(layer, after, op, back, x, o, depth and depth.view)
-    step:around("slice", slices, function(slice)
-      local here = x + slice * (grid * grid * ldc)
-      windows(here, 0)
-      each_block(function(inner, t)
-        local arguments = { o:row(t) }
-        if depth then arguments[2] = (depth.view + slice * (grid * grid * ldc)):row(t) end
-        arguments[#arguments + 1] = here:row(t)
-        inner:run(project, table.unpack(arguments))
-      end)
-    end)
+    return project_in_pieces(layer, n.after, n.op, n.x, n.o, each_block)
   end
-  local without = saved(layer, kinds, a, side, rel, hidden_of(after))
+  step:around("slice", layer.model.depth, function(slice)
+    local here = n.x + slice * (grid * grid * ldc)
+    windows(here, 0)
+    each_block(function(inner, t)
+      local arguments = { n.o:row(t) }
+      if n.depth then arguments[2] = (n.depth.view + slice * (grid * grid * ldc)):row(t) end
+      arguments[#arguments + 1] = here:row(t)
+      inner:run(n.project, table.unpack(arguments))
+    end)
+  end)
+end
+
+-- What padding would have cost goes to what was pruned.
+local function report(layer, n, rel)
+  local without = saved(layer, n.kinds, n.a, n.side, rel, hidden_of(n.after))
   if without > 0 then
-    ctx.pruned[#ctx.pruned + 1] = { layer = one.label, what = "window padding: no queries, one key and one value",
-      tensors = {}, macs = without }
+    table.insert(layer.ctx.pruned, { layer = layer.group.label, macs = without, tensors = {},
+      what = "window padding: no queries, one key and one value" })
   end
-  local found = { main = op, norm = norm, after = after, along = along, back = back, along_after = depth
-    and depth.after }
-  return { ops = found, kinds = kinds, project = project, depth = depth or false, side = side, grid = grid, C = a.C,
-    d = a.d,
-    heads = a.heads, ldc = ldc, rows = ctx.block_rows, s = { o = o.storage.offset,
-      depth = depth and depth.view.storage.offset } }
+end
+
+function nest.attention(layer)
+  local one, step = layer.group, layer.step
+  local op, along, back, after = taken_apart(one)
+  local norm = input(input(op, "q"), "x")
+  if layer.pieces then layer.segment:piece(true) end
+  local n = { op = op, after = after, grid = op.grid[1], side = op.window or op.grid[1], x = layer:buffer(one.outputs[1]),
+    a = projections(layer, op, norm) }
+  local ldc = n.x.storage.stride
+  n.o, n.kinds = step.shared:take("o", n.grid * n.grid * ldc, ldc), nest.kinds(n.grid, n.side)
+  local rel = relative.of(layer, op, n.side, n.side, n.a.dpad)
+  n.depth = along and sequences.branch(layer, along, back, n.a, n.x)
+  if layer.pieces then
+    local bias = input(after[1], "bias")
+    if bias then layer.parts:vector(bias) end
+    heads_in_pieces(layer, n.a)
+  end
+  for _, kind in ipairs(n.kinds) do
+    kind.proc = window_proc(layer, n.a, kind, op, rel, n.x, n.o)
+    kind.name, kind.heads = kind.proc, kind.windows * (n.a.group or n.a.heads)
+  end
+  n.project = not layer.pieces and project_proc(layer, after, op, back, n.x, n.o, n.depth and n.depth.view) or nil
+  stages(layer, n)
+  report(layer, n, rel)
+  local found = { main = op, norm = norm, after = after, along = along, back = back,
+    along_after = n.depth and n.depth.after }
+  return { ops = found, kinds = n.kinds, project = n.project, depth = n.depth or false, side = n.side, grid = n.grid,
+    C = n.a.C, d = n.a.d, heads = n.a.heads, ldc = ldc, rows = layer.ctx.block_rows, s = { o = n.o.storage.offset,
+      depth = n.depth and n.depth.view.storage.offset } }
 end
 
 return nest
