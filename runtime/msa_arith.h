@@ -105,8 +105,11 @@ static inline float msa_fma(float a, float b, float c)
     const double v = s.f - p;
     const double e = (p - (s.f - v)) + (d - v);
     if ((e > 0.0 || e < 0.0) && (s.u & 1u) == 0u) {
-        if ((e > 0.0) == (s.f > 0.0)) s.u += 1u;
-        else s.u -= 1u;
+        if ((e > 0.0) == (s.f > 0.0)) {
+            s.u += 1u;
+        } else {
+            s.u -= 1u;
+        }
     }
     return (float)s.f;
 #endif
@@ -139,7 +142,9 @@ static inline float msa_sqrt(float x)
 #else
     uint32_t u = msa_bits(x);
     int32_t e = (int32_t)(u >> 23);
-    if (u == 0u || u >= 0x7f800000u) return x;
+    if (u == 0u || u >= 0x7f800000u) {
+        return x;
+    }
     if (e == 0) {
         u = msa_bits(x * 16777216.0f);
         e = (int32_t)(u >> 23) - 24;
@@ -166,7 +171,9 @@ static inline float msa_sqrt(float x)
 /* e^x for x <= 0. */
 static inline float msa_exp(float x)
 {
-    if (x < MSA_EXP_CUT) return 0.0f;
+    if (x < MSA_EXP_CUT) {
+        return 0.0f;
+    }
     const float t = msa_fma(x, MSA_EXP_LOG2E, MSA_EXP_ROUND);
     const float n = t - MSA_EXP_ROUND;
     float r = msa_fma(n, -MSA_EXP_LN2_HIGH, x);

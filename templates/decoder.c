@@ -52,7 +52,9 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
     msa_$(L.name)(arena, $(from)$(more));
 @     end
 @   end
-    if ($(layer_end("DECODE", i - 1))) return MSA_E_CANCELLED;
+    if ($(layer_end("DECODE", i - 1))) {
+        return MSA_E_CANCELLED;
+    }
 @ end
     return MSA_OK;
 }

@@ -55,9 +55,13 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parame
 @   else
     msa_$(L.name)(arena, $(from)$(more));
 @   end
-    if ($(layer_end("ENCODE", i - 1))) return MSA_E_CANCELLED;
+    if ($(layer_end("ENCODE", i - 1))) {
+        return MSA_E_CANCELLED;
+    }
 @   if streamed and L.leaves_embedding then
-    if (msa_stream_next(&stream) == NULL) return MSA_E_FETCH;
+    if (msa_stream_next(&stream) == NULL) {
+        return MSA_E_FETCH;
+    }
 @   end
 @ end
     return MSA_OK;

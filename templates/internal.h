@@ -18,7 +18,9 @@ void *memset(void *to, int value, size_t bytes);
 
 static inline void msa_meet(msa_session *session, uint32_t core)
 {
-    if (core != MSA_ALONE) msa_cores_wait(session->team, session, core);
+    if (core != MSA_ALONE) {
+        msa_cores_wait(session->team, session, core);
+    }
 }
 
 @ end

@@ -37,14 +37,18 @@ static void fill(float *x, size_t rows, size_t width, size_t stride, uint32_t fi
 /* The CRC of `count` runs of `width` floats, `stride` apart. */
 static uint32_t sum_rows(uint32_t crc, const float *x, size_t count, size_t width, size_t stride)
 {
-    for (size_t i = 0; i < count; ++i) crc = msa_crc32c(crc, x + i * stride, width * sizeof(float));
+    for (size_t i = 0; i < count; ++i) {
+        crc = msa_crc32c(crc, x + i * stride, width * sizeof(float));
+    }
     return crc;
 }
 
 /* The same at some places. */
 static uint32_t sum_at(uint32_t crc, const float *x, const uint32_t *at, size_t count, size_t width, size_t stride)
 {
-    for (size_t i = 0; i < count; ++i) crc = msa_crc32c(crc, x + at[i] * stride, width * sizeof(float));
+    for (size_t i = 0; i < count; ++i) {
+        crc = msa_crc32c(crc, x + at[i] * stride, width * sizeof(float));
+    }
     return crc;
 }
 
@@ -94,7 +98,9 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @ open "test_image"
     static const uint32_t bytes = $(image.width * image.height * 3 + slices - 1);
     uint8_t pixels[$(image.width * image.height * 3 + slices - 1)], row[$(small.width * 3)];
-    for (uint32_t i = 0; i < bytes; ++i) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+    for (uint32_t i = 0; i < bytes; ++i) {
+        pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+    }
     const msa_image image = {pixels, $(image.width), $(image.height), $(image.width * 3), 1};
     msa_resizer resizer;
     *status = msa_resize_init(&resizer, &image, 0, $(small.width), $(small.height), $(scratch_of(L, L.shared + L.env.s.resizer)), MSA_RESIZE_WORK_BYTES($(L.env.size)));
@@ -104,10 +110,14 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     }
 @   if L.segment.pieces then
 @     start(L)
-    if (*status == MSA_OK) *status = msa_$(L.name)(arena, &stream, &image$(alone));
+    if (*status == MSA_OK) {
+        *status = msa_$(L.name)(arena, &stream, &image$(alone));
+    }
 @   else
 @     fetch(L)
-    if (*status == MSA_OK) *status = msa_$(L.name)(arena, $(weights_of(L)), &image$(alone));
+    if (*status == MSA_OK) {
+        *status = msa_$(L.name)(arena, $(weights_of(L)), &image$(alone));
+    }
 @   end
     crc = sum_at(crc, arena + $(L.at.x), sampled, $(tokens), $(L.env.C), $(L.env.ldc));
 @ close()
@@ -210,8 +220,12 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
     static const uint32_t rows[$(#answer.mask_rows)] = $(places(answer.mask_rows));
     const float *const arena = (const float *)(const void *)s->arena, *const logits = arena + MSA_LOGITS_OFFSET / sizeof(float);
     const uint32_t count = msa_tokens_of(s, prompt, $(slices - 1), $(answer.IMAGE.width), $(answer.IMAGE.height));
-    if (*status == MSA_OK) *status = msa_decode_layers(s, $(slices - 1), count, prompt->mask$(alone));
-    for (size_t i = 0; i < $(#answer.mask_rows); ++i) crc = sum_rows(crc, logits + rows[i] * $(4 * side), $(masks), $(4 * side), $(side * side));
+    if (*status == MSA_OK) {
+        *status = msa_decode_layers(s, $(slices - 1), count, prompt->mask$(alone));
+    }
+    for (size_t i = 0; i < $(#answer.mask_rows); ++i) {
+        crc = sum_rows(crc, logits + rows[i] * $(4 * side), $(masks), $(4 * side), $(side * side));
+    }
     return msa_crc32c(crc, arena + MSA_IOU_OFFSET / sizeof(float), $(masks) * sizeof(float));
 }
 
@@ -229,7 +243,9 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
     float *const embedding = arena + MSA_EMBEDDING_OFFSET / sizeof(float), *const rows = arena + MSA_LOGITS_OFFSET / sizeof(float);
     fill(embedding, $(slices * grid * grid), $(E), MSA_EMBEDDING_STRIDE, $(first.x)u);
 @ if streamed then
-    if (msa_stream_fetch(s, msa_encode_pieces + $(answer.tables_item - 1)) == NULL) *status = MSA_E_FETCH;
+    if (msa_stream_fetch(s, msa_encode_pieces + $(answer.tables_item - 1)) == NULL) {
+        *status = MSA_E_FETCH;
+    }
 @ end
 @ if answer.prepare then
 @   local L = answer.prepare
@@ -258,7 +274,9 @@ msa_status msa_known_answer(msa_session *s)
     msa_status status = MSA_OK;
     uint32_t crc = test_image(s, 0, &status);
 @ local function call(name)
-    if (status == MSA_OK) crc = $(name)(s, crc, &status);
+    if (status == MSA_OK) {
+        crc = $(name)(s, crc, &status);
+    }
 @ end
 @ for i = 1, #answer.mlps do call("test_mlp_" .. i) end
 @ for i = 1, #answer.wholes do call("test_attention_" .. i) end
@@ -267,6 +285,8 @@ msa_status msa_known_answer(msa_session *s)
 @ for i = 1, #answer.depths do call("test_depth_" .. i) end
 @ call "test_neck"
 @ call "test_decoder"
-    if (status != MSA_OK) return status;
+    if (status != MSA_OK) {
+        return status;
+    }
     return crc == expected[s->bank] ? MSA_OK : MSA_E_SELF_TEST;
 }

@@ -43,19 +43,33 @@ const float *msa_stream_next(msa_stream *stream)
     uint8_t *const lost = s->lost + (stream->next & 1u); /* two in turn: core 0 may be a piece ahead of a core that still looks at this one's */
     const bool first = stream->core == 0 || stream->core == MSA_ALONE;
     if (first) {
-        if (stream->next == 0) begin_piece(s, piece);
+        if (stream->next == 0) {
+            begin_piece(s, piece);
+        }
         *lost = !done(s);
     }
-    if (stream->core != MSA_ALONE) msa_cores_wait(s->team, s, stream->core);
-    if (*lost != 0) return NULL;
+    if (stream->core != MSA_ALONE) {
+        msa_cores_wait(s->team, s, stream->core);
+    }
+    if (*lost != 0) {
+        return NULL;
+    }
     ++stream->next;
     /* No core looks at the piece before any more. */
-    if (first && stream->next < stream->count) begin_piece(s, piece + 1);
+    if (first && stream->next < stream->count) {
+        begin_piece(s, piece + 1);
+    }
 @ else
-    if (stream->next == 0) begin_piece(s, piece);
-    if (!done(s)) return NULL;
+    if (stream->next == 0) {
+        begin_piece(s, piece);
+    }
+    if (!done(s)) {
+        return NULL;
+    }
     ++stream->next;
-    if (stream->next < stream->count) begin_piece(s, piece + 1);
+    if (stream->next < stream->count) {
+        begin_piece(s, piece + 1);
+    }
 @ end
     return (const float *)(const void *)s->arena + piece->to;
 }
@@ -70,7 +84,10 @@ static const unsigned char *header(msa_session *s)
 
 msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[16], const unsigned char hash[32])
 {
-    if (bytes < MSA_STREAM_HEADER_BYTES) return MSA_E_SIZE; /* nothing is asked for that is not there */
+    /* Nothing is asked for that is not there. */
+    if (bytes < MSA_STREAM_HEADER_BYTES) {
+        return MSA_E_SIZE;
+    }
     const unsigned char *const start = header(s);
     return start == NULL ? MSA_E_FETCH : msa_check_header(start, MSA_STREAM_HEADER_BYTES, bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
 }
@@ -81,12 +98,18 @@ static msa_status check_segment(msa_session *s, msa_segment_sum *sum)
     static const uint64_t most = MSA_STREAM_SECOND_BYTES / 2 / MSA_ALIGNMENT * MSA_ALIGNMENT;
     unsigned char *const half[2] = {s->arena + MSA_STREAM_SECOND_OFFSET, s->arena + MSA_STREAM_SECOND_OFFSET + most};
     size_t bytes = (size_t)(sum->bytes < most ? sum->bytes : most);
-    if (bytes > 0) begin(s, sum->offset, bytes, half[0]);
+    if (bytes > 0) {
+        begin(s, sum->offset, bytes, half[0]);
+    }
     for (uint64_t at = 0, count = 0; at < sum->bytes; ++count) {
-        if (!done(s)) return MSA_E_FETCH;
+        if (!done(s)) {
+            return MSA_E_FETCH;
+        }
         const uint64_t next = at + bytes, left = sum->bytes - next;
         const size_t next_bytes = (size_t)(left < most ? left : most);
-        if (next_bytes > 0) begin(s, sum->offset + next, next_bytes, half[(count + 1u) & 1u]);
+        if (next_bytes > 0) {
+            begin(s, sum->offset + next, next_bytes, half[(count + 1u) & 1u]);
+        }
         sum->found = msa_crc32c(sum->found, half[count & 1u], bytes);
         at = next;
         bytes = next_bytes;
