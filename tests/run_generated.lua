@@ -326,7 +326,8 @@ tally.test("comments, hook and manifest number layers alike", function()
     count[layer.phase] = layer.number + 1
     assert(text[layer.phase]:find(("/* Layer %d of %s: %s.\n"):format(layer.number, layer.phase, layer.name), 1, true),
       layer.name .. ": another comment")
-    local call = ("\n    msa_%s%%(arena[^\n]*\n    if %%(msa_layer_end%%(s, MSA_PHASE_%s, %d%%)%%) return MSA_E_CANCELLED"):format(layer.name, layer.phase:upper(), layer.number)
+    local call = ("\n    msa_%s%%(arena[^\n]*\n    if %%(msa_layer_end%%(s, MSA_PHASE_%s, %d%%)%%) {\n"
+      .. "        return MSA_E_CANCELLED"):format(layer.name, layer.phase:upper(), layer.number)
     local first = "= msa_" .. layer.name .. "%(arena"
     assert(text[layer.phase]:find(call) or layer.number == 0 and text[layer.phase]:find(first),
       layer.name .. ": the hook gets another number")
