@@ -3,9 +3,8 @@
 -- bench/growth.lua [OPTIONS].
 --   --arch vit_b  --resolutions 256,512,768,1024 (depth 1)  --depths 1,2,4,8,16 (at --at 256)  --rounds 3  --board NAME
 -- Prints a table of each, and exponents: of the whole row by least squares in logarithms, and between neighbours. What
--- grows faster than the
--- model's own multiply-adds is named. Times of encoding are processor time of one core, which other programs disturb
--- least.
+-- grows faster than the model's own multiply-adds is named. Times of encoding are processor time of one core, which
+-- other programs disturb least.
 local rig = require "rig"
 
 local options = rig.options { arch = "vit_b", resolutions = "256,512,768,1024", depths = "1,2,4,8,16", at = "256",

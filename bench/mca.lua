@@ -201,8 +201,8 @@ local function registers(text, arm32)
 end
 
 --- Cycles of an iteration on a core that issues in order, by the model's own latencies and units. `completes`: whether
--- an instruction waits until it will not end before
--- one that was issued earlier, as llvm-mca has it of models that do not say otherwise (RetireOOO).
+-- an instruction waits until it will not end before one that was issued earlier, as llvm-mca has it of models that do
+-- not say otherwise (RetireOOO).
 local function in_order(model, loop, region, report, completes)
   local arm32 = not model.triple:match "^aarch64"
   local units, count, info = {}, {}, {}

@@ -2,8 +2,8 @@
 /* model.c - a generated model as a program of its own would use it: weights mapped, opened, encoded, one click decoded, again and again.
  *
  * model WEIGHTS [REPETITIONS]   prints of each take in order `encode_ms`, `first_ms`, the first click after it (three
- * masks), and `click_ms`, each of four more; each
- * with `..._cpu_ms`, the processor time of all its threads; `answer_ms`, from main's first line to the first result;
+ * masks), and `click_ms`, each of four more; each with `..._cpu_ms`, the processor time of all its threads;
+ * `answer_ms`, from main's first line to the first result;
  * `peak_bytes`, VmHWM. */
 #define _POSIX_C_SOURCE 200809L
 #include "msa_model.h"

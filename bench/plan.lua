@@ -2,8 +2,8 @@
 -- What `msagen plan` says against what a build does, in one run: luahost bench/plan.lua [OPTIONS].
 --   --boards LIST (those this CPU runs, but plain C)  --cases LIST (all)  --rounds 3  --out out/bench
 -- Cases: ViT-B at 1024, 512 and 256; a volume; the demos. Prints predicted, measured and their ratio; fails where one
--- is not
--- within 25 %. Times are processor time of one core, so that other programs' share does not count; see bench/README.md.
+-- is not within 25 %. Times are processor time of one core, so that other programs' share does not count; see
+-- bench/README.md.
 local rig = require "rig"
 local sys = require "msagen.sys"
 local json = require "msagen.json"

@@ -5,8 +5,7 @@
  *   WAY    plain: map and go; populate: MAP_POPULATE; check: populate and self-test before the first image
  *   TIMES  encodes, each with a decode after it
  * Prints a line for each step, `map`, `open`, `crc` and `self_test` (check only), `encode`, `decode`: milliseconds on
- * the clock, of this process, and
- * page faults. */
+ * the clock, of this process, and page faults. */
 #define _DEFAULT_SOURCE
 #include "msa_model.h"
 #include "msa_runtime.h"

@@ -2,8 +2,7 @@
 -- The cost model of lua/tiles.lua against the clock: luahost bench/tiles.lua FOLDER [--rounds 9] [--most 12] [--only
 -- TEXT] [--all].
 -- FOLDER is a build for a board that this CPU runs. For every matrix product of its manifest, the chosen plan and the
--- best of each other
--- kind are compiled and timed in turns. See bench/README.md.
+-- best of each other kind are compiled and timed in turns. See bench/README.md.
 package.path = package.path:gsub("^[^;]*;", "", 1) -- the compiler's module of the same name is meant, not this script
 local sys = require "msagen.sys"
 local json = require "msagen.json"

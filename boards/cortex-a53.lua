@@ -1,11 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Arm Cortex-A53 under Linux: Zynq UltraScale+, i.MX 8M, Raspberry Pi 3. It keeps the order of instructions; a
--- multiply-add of a whole vector and a load
--- of one do not share a cycle, so one is issued in each, and LLVM's model has a load wait six cycles behind a
--- multiply-add (bench/README.md). gcc must not
+-- multiply-add of a whole vector and a load of one do not share a cycle, so one is issued in each, and LLVM's model has
+-- a load wait six cycles behind a multiply-add (bench/README.md). gcc must not
 -- schedule before it allocates registers, nor look for expressions across blocks or merge tiles into their callers:
--- sums of tiles would end on the stack
--- or be moved from register to register.
+-- sums of tiles would end on the stack or be moved from register to register.
 return {
   name = "cortex-a53",
   summary = "Arm Cortex-A53 (AArch64 NEON), Linux: i.MX8M, Zynq UltraScale+",

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Arm Cortex-A76 under Linux: Raspberry Pi 5 and CM5, RK3588; Jetson Orin's A78AE is its descendant. Two vector pipes,
--- out of order. gcc must not schedule
--- before it allocates registers, nor look for expressions across blocks or merge tiles into their callers: sums of
--- tiles would end on the stack or be moved from
+-- out of order. gcc must not schedule before it allocates registers, nor look for expressions across blocks or merge
+-- tiles into their callers: sums of tiles would end on the stack or be moved from
 -- register to register.
 return {
   name = "cortex-a76",

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Arm Cortex-M55 without an operating system: Alif Ensemble, NXP and Renesas parts of its class. The memories are those
--- of Arm's MPS3 with image AN547
--- (Corstone-300), which qemu emulates: code in the instruction TCM, where the processor looks after reset, and its DDR4
--- plays the memory-mapped flash
+-- of Arm's MPS3 with image AN547 (Corstone-300), which qemu emulates: code in the instruction TCM, where the processor
+-- looks after reset, and its DDR4 plays the memory-mapped flash
 -- that holds a product's weights. All is secure: nothing sets up the SAU. For another board copy this file and put its
 -- memories here (docs/boards.md).
 return {

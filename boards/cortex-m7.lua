@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Arm Cortex-M7 without an operating system: STM32H7, i.MX RT. One float at a time, two instructions a cycle in order.
 -- The memories are those of Arm's MPS2+ with image AN500, which qemu emulates: its 16 MB of PSRAM play the
--- memory-mapped flash that holds a
--- product's weights. For another board copy this file and put its memories here (docs/boards.md).
+-- memory-mapped flash that holds a product's weights. For another board copy this file and put its memories here
+-- (docs/boards.md).
 return {
   name = "cortex-m7",
   summary = "Arm Cortex-M7 (FPv5-D16), bare metal: STM32H7, i.MX RT",

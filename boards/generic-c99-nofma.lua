@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Plain C99 for processors without fused multiply-adds: the reference of f32-muladd-1. Faster than generic-c99 where
--- those are computed
--- in software, and another digest.
+-- those are computed in software, and another digest.
 return {
   name = "generic-c99-nofma",
   summary = "plain C99, products rounded: the reference for processors without FMA",

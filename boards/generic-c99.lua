@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Plain C99 for any hosted compiler: the reference that every other board's digest is held against. Fused multiply-adds
--- are
--- computed exactly in software where the target has none, so it is slow.
+-- are computed exactly in software where the target has none, so it is slow.
 return {
   name = "generic-c99",
   summary = "plain C99, any processor: the reference",

@@ -12,8 +12,7 @@ struct msagen_checkpoint;
 
 /* Open a file; its content, not its name, tells the format. It is mapped, not read. What is checked here: everything but the
  * data, that is directory, pickle or header, and that each tensor lies inside its storage. NULL and a text in error,
- * one line
- * that starts with the path, for whatever is no checkpoint or not a sound one. */
+ * one line that starts with the path, for whatever is no checkpoint or not a sound one. */
 struct msagen_checkpoint *msagen_checkpoint_open(const char *path, char *error, size_t error_size);
 
 /* The same of a training file that may hold several sets of weights (live, averaged, teacher): `set` is the one that is meant, by its

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lua text of the user's, or of a stranger's, in a process and a Lua state of its own: plain data in, plain data out.
  * The process has no open file but the pipe that its result goes through, an allocator with a limit, and an end on time
- * that
- * the kernel sets: so no function of a library, whatever it does, exceeds them. */
+ * that the kernel sets: so no function of a library, whatever it does, exceeds them. */
 #ifndef MSAGEN_SANDBOX_H
 #define MSAGEN_SANDBOX_H
 

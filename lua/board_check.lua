@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What a board's table must be: every field known and of its kind, its files there, its memories apart. Refused in one
--- line that names the file,
--- the field, what was expected and what was found. lua/boards.lua says what the fields mean.
+-- line that names the file, the field, what was expected and what was found. lua/boards.lua says what the fields mean.
 local closed = require "closed"
 local cores = require "cores"
 local fail = require "fail"

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The boards: one file each in boards/, a table; or a user's own, a file anywhere or a table in a build script
--- (docs/boards.md). lua/board_check.lua
--- says what each field may be, boards/template/my-board.lua where its number is found.
+-- (docs/boards.md). lua/board_check.lua says what each field may be, boards/template/my-board.lua where its number is
+-- found.
 --   like               name of a board of msagen's whose fields it has where it does not say otherwise; false: has none
 --   name, summary      what the command line calls it, and a line about it
 --   isa                an instruction set of lua/isa, or the name of such a file, NAME.lua, beside the board's own
@@ -60,8 +60,7 @@ local function unknown(name)
 end
 
 --- What a file that only returns a table returns: `what` for messages. A user's file runs in a sandbox; one of msagen's
--- own, found by its
--- name in the installation, is as much msagen as this line is. What goes wrong is said in one line.
+-- own, found by its name in the installation, is as much msagen as this line is. What goes wrong is said in one line.
 local function table_of(path, what, own)
   if not sys.exists(path) or sys.isdir(path) then
     fail("%s: expected %s, found %s", path, what, sys.isdir(path) and "a folder" or "none")

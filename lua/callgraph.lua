@@ -25,9 +25,8 @@ local function is_indirect(mnemonic, operands)
 end
 
 --- Functions of `objdump -d`, in order: { name =, address =, targets = { [address] = "call" or "jump" }, pointer = true
--- if it calls through one, indirect = jumps that name
--- no address }; and of x86-64: red, framed = bytes that it touches below %rsp and below %rbp; aligned = bytes that it
--- aligns %rsp to, if it does; argument_pointer = true
+-- if it calls through one, indirect = jumps that name no address }; and of x86-64: red, framed = bytes that it touches
+-- below %rsp and below %rbp; aligned = bytes that it aligns %rsp to, if it does; argument_pointer = true
 -- if %r10 keeps where %rsp was; pushed = bytes put on the stack before the first call, between it and the second...
 function callgraph.functions(text)
   local list, at = {}, nil
@@ -112,8 +111,7 @@ local function frame_of(frames, name)
 end
 
 -- What compilers leave out on x86-64: what a function that calls none uses below %rsp; what aligning %rsp may waste,
--- but where gcc keeps an argument pointer; and, clang,
--- the return address and arguments on the stack.
+-- but where gcc keeps an argument pointer; and, clang, the return address and arguments on the stack.
 local function left_out(f, frame, leaf, clang)
   local bytes = 0
   if clang then bytes = 8 + (#f.pushed > 1 and math.max(table.unpack(f.pushed, 2)) or 0) end
@@ -123,8 +121,8 @@ local function left_out(f, frame, leaf, clang)
 end
 
 --- The graph: functions by name, { name =, frame =, calls = { [name] = true }, file =, indirect = true if it has jumps
--- that name no address, outside = true for those that
--- stand for others }. @param image { disassembly =, symbols =, outside = set of names }
+-- that name no address, outside = true for those that stand for others }. @param image { disassembly =, symbols =,
+-- outside = set of names }
 -- @param frames by source file, then function  @param where for messages
 function callgraph.build(image, frames, where)
   local x86 = image.disassembly:find("file format elf64-x86", 1, true) ~= nil

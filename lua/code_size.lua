@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- How large a build's code will be: the kernels' texts are counted in operations, loops and calls, which the board's
--- file
--- knows in bytes (as its compiler's -O2 makes them); layers, session and runtime are nearly the same in every build.
+-- file knows in bytes (as its compiler's -O2 makes them); layers, session and runtime are nearly the same in every
+-- build.
 local activations = require "activations"
 
 local code_size = {}

@@ -177,11 +177,9 @@ function compiler.models(device, where)
 end
 
 --- The scheduled build of a device: { model, board, graph, kernels, tables, banks, files }, banks being the builds of
--- all its
--- checkpoints, the first the one whose graph is emitted, files the open checkpoints. Nothing is written, and no weights
--- are packed: of the tensors it
--- reads those that it resamples, tables of relative positions (are they all zero?) and, with banks, all, to compare
--- them.
+-- all its checkpoints, the first the one whose graph is emitted, files the open checkpoints. Nothing is written, and no
+-- weights are packed: of the tensors it reads those that it resamples, tables of relative positions (are they all
+-- zero?) and, with banks, all, to compare them.
 -- @param draft nothing but sizes is wanted: kernels are not written
 function compiler.schedule(device, where, draft)
   local models, names, files, board = compiler.models(device, where)

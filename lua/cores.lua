@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- How the work of a layer is shared by the cores of a build: the units of a phase in order, a run of them for each
--- core, from
--- a table made here. Who computes what never depends on time, and no unit's arithmetic on who computes it.
+-- core, from a table made here. Who computes what never depends on time, and no unit's arithmetic on who computes it.
 local cores = {}
 
 cores.MOST = 8

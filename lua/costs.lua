@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What a layer must move between the core and memory beyond its L2 cache: a lower bound, each thing once a call, read
--- off
--- its step.
+-- off its step.
 --   weights   of the layer's segment that the step reads, one bank, and the table of dense positions where it takes it
 --   again     the same as often as calls of kernels read them: what no cache keeps comes so often
 --   read      buffers that an earlier step wrote, and the image at the model's size
@@ -9,8 +8,7 @@
 --   spilled   scratch larger than L2, what cores share and what each has: written once and read once
 -- A buffer of at most half of L2 is where its reader finds it: nothing moves. Rows count with the padding between them.
 -- What the decoder's first layer finds ready, for prompts without a mask, counts where it is made: its weights,
--- positions
--- and keys. Not counted: scratch used again for every block or head, lines fetched only to be overwritten.
+-- positions and keys. Not counted: scratch used again for every block or head, lines fetched only to be overwritten.
 -- Relies on: lowering and memory.
 local work = require "lower.work"
 

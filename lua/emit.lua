@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first,
--- since
--- their places are part of the text.
+-- since their places are part of the text.
 local fail = require "fail"
 local finite = require "import.finite"
 local reference = require "msagen.reference"

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Kernels for vectors that take subnormals for zeros: element-wise loops of a kernel's text, which are written for
--- vectors that do not, are made to
--- ask and to compute again (templates/simd.h). A loop
+-- vectors that do not, are made to ask and to compute again (templates/simd.h). A loop
 --     for (size_t j = FIRST; j < END; j += W) msa_store(TO, VALUE);
 -- becomes one of up to 16 floats at a time: all of them are computed, held, and only then stored, so that TO may be
 -- where VALUE loads from.

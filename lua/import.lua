@@ -139,8 +139,8 @@ local function gather(file, base, to_sam)
 end
 
 --- Names and shapes of the files against the network. Gives entries by SAM's name and as `expected` in the network's
--- order, `value`s of
--- the variables, the counts, spell() for names as a person knows them, and the pairs of tensors that both files hold.
+-- order, `value`s of the variables, the counts, spell() for names as a person knows them, and the pairs of tensors that
+-- both files hold.
 local function match(file, base, dialect, traits, options)
   local to_sam, to_file = names.speller(dialect.spelling)
   local present, both = gather(file, base, to_sam)
@@ -453,8 +453,7 @@ end
 -- options as in load(). Gives the model description without `tensor`, and in it `choices`: what only the user can tell,
 -- as
 -- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
--- `entries` is the
--- network's list of tensors (import/network.lua), each with what it was found as.
+-- `entries` is the network's list of tensors (import/network.lua), each with what it was found as.
 function import.plan(ckpt, options)
   local told = options or {}
   options = setmetatable({ depth = told.depth or 1 }, { __index = told })
@@ -535,8 +534,7 @@ end
 
 --- The model description that the compiler takes. Fails with one line where the file or an option does not fit.
 -- options: dialect, classes, decoder_heads, global_blocks (array), resolution, click_order, depth (1), chunk (number or
--- "none"),
--- base (an open checkpoint that supplies what the file lacks: import/base.lua).
+-- "none"), base (an open checkpoint that supplies what the file lacks: import/base.lua).
 function import.load(ckpt, options)
   local model, entries = import.plan(ckpt, options)
   if model.unknown then refuse_beside(model.unknown) end

@@ -28,8 +28,7 @@ local function round16(n) return (n + 15) // 16 * 16 end
 kernels.round16 = round16
 
 --- A row stride for rows of n floats: a multiple of 16 that is an odd number of cache lines, so that the rows of a tile
--- do not
--- fall into the same sets of the first-level cache.
+-- do not fall into the same sets of the first-level cache.
 function kernels.stride(n)
   local lines = (n + 15) // 16
   return (lines % 2 == 0 and lines > 1) and (lines + 1) * 16 or lines * 16
@@ -141,8 +140,7 @@ function kernels:proc(base, owner, what, parameters, body)
 end
 
 -- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. What a stored panel
--- in parts goes through once more
--- waits for all of them.
+-- in parts goes through once more waits for all of them.
 local function tile(self, f, b, mr, column)
   local starts, ends = b > 1 or f.init == "keep", b == #f.blocks
   local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends
@@ -298,8 +296,7 @@ function kernels.key_tile(keys, row)
 end
 
 --- Layout of one head's packed keys. @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives
--- the kernel
--- void f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
+-- the kernel void f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
 function kernels:keys(f)
   check("keys", f)
   local tile_keys = kernels.key_tile(f.keys, f.row)
@@ -334,8 +331,7 @@ function kernels:attend(f)
 end
 
 --- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z +=
--- x + y),
--- "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "scale" (x *= s), "gelu" (x = gelu(x)).
+-- x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "scale" (x *= s), "gelu" (x = gelu(x)).
 function kernels:rows(kind, f)
   if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
   check("rows " .. kind, f)

@@ -1,11 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The known answer of msa_self_test: what the build's functions give on a fixed pattern with its own weights, computed
--- here by the naive
--- kernels and on the device by the generated ones (templates/known_answer.c). Their CRC-32C must agree, since the
--- arithmetic is defined to the bit.
+-- here by the naive kernels and on the device by the generated ones (templates/known_answer.c). Their CRC-32C must
+-- agree, since the arithmetic is defined to the bit.
 -- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole.
--- Matrices repeat a few
--- rows over and over, so that little has to be computed here of what is much there.
+-- Matrices repeat a few rows over and over, so that little has to be computed here of what is much there.
 local group = require "lower.group"
 local inputs = require "graph.inputs"
 local interpreter = require "graph.interpreter"

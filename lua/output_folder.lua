@@ -3,8 +3,8 @@
 -- A new folder is renamed. One that msagen wrote changes places with the staged one where that leaves the user nothing
 -- to miss.
 -- Any other (an empty one, a mount point, the current folder, one with files of the user's in it) is written into: its
--- manifest says that it is
--- unfinished while files change, which `run` refuses and the next build repairs; an error puts the old files back.
+-- manifest says that it is unfinished while files change, which `run` refuses and the next build repairs; an error puts
+-- the old files back.
 local fail = require "fail"
 local json = require "msagen.json"
 local made = require "run.made"

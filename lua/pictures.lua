@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What runtime/msa_image.c computes, as its sources define it: Pillow's bilinear resize with 8-bit rows between its
--- two passes, and PyTorch's
--- bilinear interpolation of logits. Plain and slow: for a few pixels of small pictures.
+-- two passes, and PyTorch's bilinear interpolation of logits. Plain and slow: for a few pixels of small pictures.
 local pictures = {}
 
 local WEIGHT = 1 << 22

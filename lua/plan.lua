@@ -198,8 +198,7 @@ local function fits_with(device, where, build, code, field, value)
 end
 
 --- The largest resolution at which a device fits its board, by scheduling others: halving between 0 and the one that
--- does not
--- fit, then those a little above what was found, the largest first.
+-- does not fit, then those a little above what was found, the largest first.
 -- @return pixels; or nil, and whether the file allows other resolutions at all
 local function largest(device, where, build, code)
   local patch, allowed = build.model.patch, false

@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- How long a scheduled build will take on its board: for every layer the larger of its multiply-adds at the rate that
--- the
--- tiles' cost model expects, and its bytes (lua/costs.lua) at the memories' rates; then what is neither. Work is the
--- calls
--- of kernels that its step makes (lua/lower/work.lua) times what each kernel takes: a click of one point, no mask.
+-- the tiles' cost model expects, and its bytes (lua/costs.lua) at the memories' rates; then what is neither. Work is
+-- the calls of kernels that its step makes (lua/lower/work.lua) times what each kernel takes: a click of one point, no
+-- mask.
 -- Several
 -- cores have each stage's work divided as its static split divides it.
 -- Cycles are those of the board's core, by its file; seconds follow from rates (lua/plan.lua).
@@ -20,12 +19,10 @@ local predict = {}
 local round16 = kernels.round16
 
 -- Vector instructions beside loads, stores and divisions, as templates/ has them: a vector's exponential with the
--- logit's
--- subtraction, maximum and sum; a layer norm's three passes.
+-- logit's subtraction, maximum and sum; a layer norm's three passes.
 local EXP, NORM = 17, 6
 -- Cycles: a row of a softmax or of a norm (two trees of 16, a square root or an exponential of its own), a value that
--- is
--- moved by itself, a colour of a pixel that is resized and looked up, a call of a kernel.
+-- is moved by itself, a colour of a pixel that is resized and looked up, a call of a kernel.
 local ROW, SCALAR, PIXEL, CALL = 90, 1.5, 12, 40
 
 local Core = {}

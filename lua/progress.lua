@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A progress line on standard error, where that is a terminal; nothing elsewhere. Whatever else is written to standard
--- error in the
--- meantime clears it first.
+-- error in the meantime clears it first.
 local sys = require "msagen.sys"
 
 local progress = {}

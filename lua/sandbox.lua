@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Files of the user's, or of a stranger's, that are Lua: boards, instruction sets, linker scripts, build scripts. Each
--- runs in a process and a Lua state of
--- its own (gen/sandbox.h), sees copies of plain data and the names of Lua that it is given, and returns plain data.
+-- runs in a process and a Lua state of its own (gen/sandbox.h), sees copies of plain data and the names of Lua that it
+-- is given, and returns plain data.
 local fail = require "fail"
 local core = require "msagen.sandbox"
 local sys = require "msagen.sys"
@@ -29,9 +29,8 @@ end
 
 --- Run a file. What goes wrong in it is said in one line that names file and line.
 -- @param asked { names = those of Lua's globals and libraries that it sees, data = plain data by name, unknown =
--- function(name) -> what is wrong with a name
--- that it does not see, template = true where the file is a template, script = true for what build scripts have beside
--- it }
+-- function(name) -> what is wrong with a name that it does not see, template = true where the file is a template,
+-- script = true for what build scripts have beside it }
 -- @return what it returns, a copy; of a template its text
 function sandbox.run(path, asked)
   local limits = sandbox.limits

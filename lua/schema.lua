@@ -1,15 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What a table may hold: for each field its kind, and whether it is required. Tables that people write (boards,
--- instruction sets, dialects), those
--- that a manifest is, and requests of the compiler's own parts are checked alike: an unknown field or value is refused
--- in one line that names
+-- instruction sets, dialects), those that a manifest is, and requests of the compiler's own parts are checked alike: an
+-- unknown field or value is refused in one line that names
 -- table, field, what was expected, what was found, and the nearest name.
 --
 -- A schema is a table: field = { kind, required }. A kind is called with a value and gives nothing where the value is
--- one, else what
--- was expected (and what was found, where that is not the value). `names` of a kind lists the values of a closed set,
--- `fields` is the schema
--- of a table, `item` the kind of a list's members: by these, tests find every closed set of a schema.
+-- one, else what was expected (and what was found, where that is not the value). `names` of a kind lists the values of
+-- a closed set, `fields` is the schema of a table, `item` the kind of a list's members: by these, tests find every
+-- closed set of a schema.
 local closed = require "closed"
 local fail = require "fail"
 

@@ -2,8 +2,7 @@
 --- What a generated folder will take of a device: bytes by section, arena, weights, session, and the deepest stack
 -- below each function of the interface.
 -- The library is compiled once more, elsewhere, with -fstack-usage added, which changes no code. All objects are linked
--- into one image, in which empty functions stand for
--- what they leave open, so that every call names its target.
+-- into one image, in which empty functions stand for what they leave open, so that every call names its target.
 local callgraph = require "callgraph"
 local fail = require "fail"
 local sys = require "msagen.sys"

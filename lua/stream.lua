@@ -4,9 +4,8 @@
 -- An item is a run of bytes of the blob: a layer's segment, or the tables of positions and prompt tokens, which stay to
 -- the end.
 -- Segments go to two buffers in turn, so that an item's buffer is free while the one before is in use. A segment larger
--- than the build
--- allows a buffer to be comes in pieces, in the order of their use; a layer's first one, of norms and biases, has a
--- place of its own.
+-- than the build allows a buffer to be comes in pieces, in the order of their use; a layer's first one, of norms and
+-- biases, has a place of its own.
 local stream = {}
 
 -- gen/blob.c: header and segment table, which opening fetches.

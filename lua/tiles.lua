@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- How a matrix product is cut: register tiles, order of the loops and blocks of k, chosen by a cost model from what
--- the
--- board's file says of its core and caches. No choice can change a result.
+-- the board's file says of its core and caches. No choice can change a result.
 --
 -- A plan covers c (M rows by `panels` panels of 16 columns) with tiles whose sums stay in registers for a block of k
 -- steps:
@@ -45,9 +44,8 @@ end
 local function width(isa, column) return column.np * 16 // isa.width // (column.parts or 1) end
 
 --- How many rows of b a tile holds at once beside its sums and what it has of a: an element or, where lanes multiply, a
--- vector of each row, or, where scalars do,
--- none. 0 where the registers do not hold one; 1, 2, 4, ... up to the lanes where lanes multiply and each turn from
--- multiply-adds to loads costs cycles.
+-- vector of each row, or, where scalars do, none. 0 where the registers do not hold one; 1, 2, 4, ... up to the lanes
+-- where lanes multiply and each turn from multiply-adds to loads costs cycles.
 function tiles.held(isa, core, mr, vectors)
   local left = isa.registers - mr * vectors - (isa.fma_lane and mr or isa.fma_scalar and 0 or 1)
   if left < vectors then return mr == 1 and vectors * isa.width == 16 and 1 or 0 end
@@ -73,8 +71,7 @@ end
 -- Cycles of `steps` steps of k: for each the tightest of arithmetic, loads, the chain of a sum, and issue; and a little
 -- for what b takes of the cache.
 -- Where lanes multiply, a load of a serves a vector of steps. Cores that multiply by scalars take several cycles a
--- vector, and do one thing after the other, as
--- do those on which turns to loads cost.
+-- vector, and do one thing after the other, as do those on which turns to loads cost.
 local function step_cycles(isa, core, mr, vectors, steps)
   local sums = mr * vectors
   if isa.fma_scalar then

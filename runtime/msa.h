@@ -175,16 +175,14 @@ uint64_t msa_cycles(void);
 
 /* ---- builds for several cores (MSA_MODEL_CORES above 1) ----
  * Each layer's work is shared by a fixed table, so that any number of cores gives the same bits. A call runs on core 0,
- * the
- * caller; the two hooks bring in the others. msa_threads.c has them for POSIX threads, in the place of the library's
- * own,
- * which know of no other cores; a product on bare metal or an RTOS defines both. `team` is what msa_set_team was given.
+ * the caller; the two hooks bring in the others. msa_threads.c has them for POSIX threads, in the place of the
+ * library's own, which know of no other cores; a product on bare metal or an RTOS defines both. `team` is what
+ * msa_set_team was given.
  * */
 
 /* Hook: have every core from 1 to MSA_MODEL_CORES - 1 call msa_work(s, core) once, at the same time as this core goes on. What
  * this core wrote before is seen by them. Called again only after all have come to the call's last msa_cores_wait, the
- * last
- * thing that msa_work does: by then no other core looks at the session or the arena.
+ * last thing that msa_work does: by then no other core looks at the session or the arena.
  * Returns 0, or anything else if there are no such cores: the call ends with MSA_E_CORES, and no core may have begun.
  * */
 int msa_cores_start(void *team, msa_session *s);
@@ -193,31 +191,28 @@ int msa_cores_start(void *team, msa_session *s);
  * seen by all. Once all have come, s is no longer for the hook to read: it may be the caller's again. A call has one or
  * more a layer, always the same number on every core: it never blocks for long while all run.
  * Caches must be coherent (Cortex-A: the SMP bit is set, the memory is inner shareable), for cores write neighbouring
- * bytes of
- * one cache line. Where they are not, arena and session have to be uncached, or written through and invalidated here.
+ * bytes of one cache line. Where they are not, arena and session have to be uncached, or written through and
+ * invalidated here.
  * */
 void msa_cores_wait(void *team, msa_session *s, uint32_t core);
 
 /* What the other cores call, 1 to MSA_MODEL_CORES - 1: this core's part of the work at hand, with the same floating-point
  * environment as core 0 (unit switched on, rounding to nearest, subnormals kept; else the call ends with
- * MSA_E_ENVIRONMENT)
- * and as much stack. Takes as long as core 0's call. Does nothing for a core that the build has not. */
+ * MSA_E_ENVIRONMENT) and as much stack. Takes as long as core 0's call. Does nothing for a core that the build has not.
+ * */
 void msa_work(msa_session *s, uint32_t core);
 
 /* ---- builds whose weights are streamed (MSA_MODEL_STREAMED is 1) ----
  * For weights that cannot be mapped: a file, a flash memory behind a serial port, a card. Each layer's weights are
- * copied to one of two
- * buffers in the arena while the layer before works. A product defines both hooks; the library has none. They are
- * called on core 0
- * alone, in msa_open, msa_encode, msa_segment and msa_self_test; one fetch at most is under way, and none when the call
- * returns.
+ * copied to one of two buffers in the arena while the layer before works. A product defines both hooks; the library has
+ * none. They are called on core 0 alone, in msa_open, msa_encode, msa_segment and msa_self_test; one fetch at most is
+ * under way, and none when the call returns.
  * If a hook fails the call ends with MSA_E_FETCH, and the session is as after opening (msa_open: not open). */
 
 /* Hook: begin to copy `bytes` bytes of msa_weights.bin, from `offset` on, to dst, and return at once. All three are multiples of
  * MSA_ALIGNMENT; dst lies in the arena, and nobody reads or writes there until msa_weights_fetch_wait has returned.
- * Where a DMA engine
- * writes past the caches: clean and invalidate dst's lines here, for what lay there before may still be on its way to
- * memory.
+ * Where a DMA engine writes past the caches: clean and invalidate dst's lines here, for what lay there before may still
+ * be on its way to memory.
  * Returns 0, or anything else if it cannot: nothing is then written, and msa_weights_fetch_wait is not called. */
 int msa_weights_fetch_begin(msa_session *session, uint64_t offset, size_t bytes, void *dst);
 

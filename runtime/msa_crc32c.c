@@ -2,8 +2,8 @@
 /* msa_crc32c.c - CRC-32C (Castagnoli): tells damaged weights from whole ones, about as fast as memory is read.
  *
  * The CRC is a remainder modulo a polynomial P over GF(2), bits reflected: bit 31 of a register is x^0. One step takes
- * a word in and waits
- * for the step before; so three streams, neighbours in memory, go side by side, and their remainders are joined:
+ * a word in and waits for the step before; so three streams, neighbours in memory, go side by side, and their
+ * remainders are joined:
  * (first * x^(16 L) + second * x^(8 L) + third) mod P for streams of L bytes. */
 #include "msa_runtime.h"
 

@@ -29,9 +29,8 @@ typedef struct msa_threads {
 
 /* Start cores - 1 threads, 2 to MSA_MAX_CORES cores; msa_set_team then gives the team to a session whose build has as many.
  * The threads take the caller's floating-point environment, priority and affinity, and block all signals. Sessions may
- * have one
- * team in turn; those that are called at once need one each. Returns 0, or an errno after which nothing is left
- * running. */
+ * have one team in turn; those that are called at once need one each. Returns 0, or an errno after which nothing is
+ * left running. */
 int msa_threads_start(msa_threads *team, uint32_t cores);
 
 /* End the threads; no session may be using them. Does nothing for a team that did not start, or has ended. */

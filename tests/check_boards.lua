@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Golden cases on boards, under the emulator of those that have one: on every board whose compiler and emulator there
--- are, every case that fits its
--- memories has the digest of its class's plain C board. luahost check_boards.lua [small]
+-- are, every case that fits its memories has the digest of its class's plain C board. luahost check_boards.lua [small]
 --   BOARDS   names, or board files of one's own, parted by blanks; default: all that msagen has, or with small those
 -- that have an emulator
 --   CASES    beginnings of cases' names; default: all, or with small two that take little, of an image and of a volume

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Boards without an operating system, under their emulators: the demo's digest and mask, a product linked with nothing
--- but the
--- generated folder, and its stack.
+-- but the generated folder, and its stack.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local cases = require "cases"
@@ -59,8 +58,7 @@ local function undefined(board, fw, files)
 end
 
 --- The deepest stack below each function, from the call graphs and frames that gcc writes (-fcallgraph-info=su; of
--- functions that it has made
--- one it writes only one, unless told to keep them: -fno-ipa-icf).
+-- functions that it has made one it writes only one, unless told to keep them: -fno-ipa-icf).
 local function deepest(fw)
   local frames, calls = {}, {}
   for _, name in ipairs(sys.list(fw)) do

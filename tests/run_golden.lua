@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Golden cases on the boards: results within the tolerance around float64 truth, one digest for all boards of a class
--- of
--- arithmetic, compilers and optimisations: that of tests/golden/digests.json, for a class of another definition has
+-- of arithmetic, compilers and optimisations: that of tests/golden/digests.json, for a class of another definition has
 -- another name.
 -- luahost run_golden.lua [CASE-PREFIX...]; DESIGN.md section 3 gives the tolerances.
 local sys = require "msagen.sys"

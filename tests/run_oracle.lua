@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a change of the compiler's inside must leave as it is, held against tests/oracle.json: for small models x boards
 -- x cores x ways to hold weights, the parts of the blob, the arena and its bound, multiply-adds and bytes of each
--- layer,
--- all exactly; predicted cycles within 5 %. Nothing is compiled, but with --text, which compares bytes of .text as
--- well:
+-- layer, all exactly; predicted cycles within 5 %. Nothing is compiled, but with --text, which compares bytes of .text
+-- as well:
 -- those are of the compilers of the machine that wrote the table.
 -- luahost run_oracle.lua [--text]; --accept (make accept-oracle) writes the table anew, in the commit of the change.
 local sys = require "msagen.sys"

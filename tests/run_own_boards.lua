@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- docs/boards.md, followed to the letter: its boards, commands and C files are taken out of its text, and nothing else
--- is put beside the program, installed or
--- in place, but a checkpoint and an image. Skipped is what needs a compiler or an emulator that is not there.
+-- is put beside the program, installed or in place, but a checkpoint and an image. Skipped is what needs a compiler or
+-- an emulator that is not there.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local cases = require "cases"

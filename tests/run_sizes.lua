@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- docs/sizes.md against what `msagen sizes` finds now: the demo on every board whose compiler is here. A number that
--- differs from the table's by more than 2 % fails until
--- luahost run_sizes.lua --accept (make accept-sizes) has written the table anew, in the same commit. Then the computed
--- stack against a painted one, and what sizes must refuse.
+-- differs from the table's by more than 2 % fails until luahost run_sizes.lua --accept (make accept-sizes) has written
+-- the table anew, in the same commit. Then the computed stack against a painted one, and what sizes must refuse.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local boards = require "boards"

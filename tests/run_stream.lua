@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Weights that are streamed: the digests of mapped builds, hooks that fail, deliver late and hold the library to the
--- contract, memory without
--- the weights in it, and nothing undefined but the hooks.
+-- contract, memory without the weights in it, and nothing undefined but the hooks.
 -- luahost run_stream.lua
 local sys = require "msagen.sys"
 local json = require "msagen.json"

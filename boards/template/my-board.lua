@@ -4,13 +4,11 @@
 --     msagen boards ./NAME.lua                             # says what is wrong with it, in one line
 --     msagen build model.pth --board ./NAME.lua -o fw
 -- Every field is here, with its unit and where its number is found: TRM, the core's technical reference manual (Arm,
--- Intel); data sheet and reference
--- manual, the chip maker's. As it stands it is a Cortex-M7 and is listed nowhere. `like = "cortex-m7"` in a board's
--- file takes all fields that the file
+-- Intel); data sheet and reference manual, the chip maker's. As it stands it is a Cortex-M7 and is listed nowhere.
+-- `like = "cortex-m7"` in a board's file takes all fields that the file
 -- does not have from that board of msagen's, and `FIELD = false` drops one of those. docs/boards.md leads through it.
 -- Only `arithmetic`, `isa` and the memories decide whether results are right and fit. The numbers of core, caches,
--- bytes_per_cycle and clock choose tiles
--- and make predictions: a wrong one costs speed, and never a bit of a result.
+-- bytes_per_cycle and clock choose tiles and make predictions: a wrong one costs speed, and never a bit of a result.
 return {
   -- As the file is called; and a line for people.
   name = "my-board",
@@ -19,8 +17,7 @@ return {
   -- The instructions: a name of lua/isa ("c99": any processor, one float at a time; "neon": Armv8-A; "avx2", ...), or a
   -- file like those beside this one.
   -- TRM, "floating-point extension", "Advanced SIMD", "MVE". Without VFMA or FMLA (or FMA3 on x86) arithmetic is
-  -- "f32-muladd-1": another digest, whose
-  -- reference is the board generic-c99-nofma; with them leave the field out.
+  -- "f32-muladd-1": another digest, whose reference is the board generic-c99-nofma; with them leave the field out.
   isa = "c99",
   arithmetic = "f32-fma-1",
   -- Optional, the core's vector registers, or with "c99" its registers of one float: tiles of products then fill them.
@@ -34,9 +31,8 @@ return {
   -- Among msagen's boards that this CPU runs the highest is the default; of no account in a file of your own.
   preference = 0,
   -- Optional: the command that runs a program here. {program} and {arguments} are put in (semihosting); without them
-  -- the program and its arguments follow,
-  -- as in { "qemu-aarch64", "-cpu", "cortex-a72" }. Without an emulator `msagen run` refuses, and the board's programs
-  -- run on the board only.
+  -- the program and its arguments follow, as in { "qemu-aarch64", "-cpu", "cortex-a72" }. Without an emulator `msagen
+  -- run` refuses, and the board's programs run on the board only.
   emulator = { "qemu-system-arm", "-M", "mps2-an500", "-display", "none", "-monitor", "none", "-serial", "none",
     "-semihosting-config", "enable=on,target=native{arguments}", "-kernel", "{program}" },
 
@@ -51,9 +47,8 @@ return {
   optimisation = "-O2", -- optional: what CFLAGS are unless make is told others
 
   -- Optional, without an operating system: the linker script and C files of a folder, here boards/cortex-m of msagen's.
-  -- A folder of that name beside this
-  -- file comes first, file by file: put your own msa_board.ld or msa_start.c there. product: linked with a product that
-  -- brings none of its own;
+  -- A folder of that name beside this file comes first, file by file: put your own msa_board.ld or msa_start.c there.
+  -- product: linked with a product that brings none of its own;
   -- runner: what the test bench has in the place of an operating system.
   start = { folder = "cortex-m", script = "msa_board.ld", product = { "msa_start", "msa_memory", "msa_dwt" },
     runner = { "msa_semihosting" } },
@@ -88,12 +83,11 @@ return {
   -- Hz of the core as the product sets it. Reference manual, "clock tree".
   clock = 480e6,
   -- TRM or software optimisation guide, "instruction timing". Each cycle: multiply-adds of a whole vector, loads and
-  -- stores of one, instructions of any
-  -- kind. In cycles: from a multiply-add to one that needs its result, a division of a vector, a branch that was
-  -- foreseen wrongly.
+  -- stores of one, instructions of any kind. In cycles: from a multiply-add to one that needs its result, a division of
+  -- a vector, a branch that was foreseen wrongly.
   -- Optional, of a core that keeps the order of instructions and issues either a multiply-add or a load of a vector:
-  -- `turn`, cycles that a load waits which
-  -- stands behind multiply-adds. Tiles then load first and multiply then, as boards/cortex-a53.lua has it.
+  -- `turn`, cycles that a load waits which stands behind multiply-adds. Tiles then load first and multiply then, as
+  -- boards/cortex-a53.lua has it.
   core = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 5, issue = 1.5, divide = 14,
     mispredict = 8 },
   -- Bytes for one core. TRM or data sheet, "L1 data cache", "L2". Without a second level, l2 as l1; l3 is optional.
@@ -103,7 +97,6 @@ return {
   -- clock.
   bytes_per_cycle = { l2 = 4, memory = 0.5 },
   -- Bytes of machine code of an operation on a vector, of a loop's frame, of a call, for `msagen plan`: divide an
-  -- object's .text by what is in it, or take
-  -- those of a board with the same instructions.
+  -- object's .text by what is in it, or take those of a board with the same instructions.
   code = { operation = 4, loop = 16, call = 16 },
 }

@@ -58,8 +58,7 @@ function moves.window_kinds(height, width, side)
 end
 
 --- Sequences along the depth of a volume of `slices` grids: at each place of a side x side window, runs of `length`
--- consecutive entries, an
--- entry being one of the windows x windows windows of a slice, slices first.
+-- consecutive entries, an entry being one of the windows x windows windows of a slice, slices first.
 -- @return index (a row for each sequence's member, slices grid^2 for padding), and back: for each token its member
 function moves.sequences(slices, grid, windows, side, length)
   local index, back, tokens = {}, {}, slices * grid * grid

@@ -2,8 +2,8 @@
 --- A graph of values, each of which one operation gives: what a network computes, and nothing of how. Operations are
 -- lua/graph/ops.lua's.
 -- A value is { id, kind, inputs = values, shape, label, name?, ... the kind's attributes }. Its last dimension is its
--- width; an image is
--- n x h x w x c. Of a value that is `counted`, the first dimension is the most that it may be: a prompt's tokens.
+-- width; an image is n x h x w x c. Of a value that is `counted`, the first dimension is the most that it may be: a
+-- prompt's tokens.
 
 local closed = require "closed"
 local ops = require "graph.ops"

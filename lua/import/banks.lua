@@ -121,9 +121,8 @@ end
 
 --- What models share, tensor by tensor under SAM's names; a tensor at a time is read. Bytes are the build's: 4 a value.
 -- Gives {files = array of {path, tensors, bytes, private_tensors, private_bytes}, tensors = array of {name, shape,
--- bytes, shared},
--- shared_tensors, shared_bytes, separate_bytes, and either together_bytes and saved_bytes, or obstacle: why they are no
--- banks of one build}.
+-- bytes, shared}, shared_tensors, shared_bytes, separate_bytes, and either together_bytes and saved_bytes, or obstacle:
+-- why they are no banks of one build}.
 function banks.compare(models)
   local lists, by_name = {}, {}
   for i, model in ipairs(models) do lists[i], by_name[i] = computing(model) end

@@ -2,10 +2,9 @@
 -- A base (--base): the file that supplies what an adapter-only or delta file lacks, tensor by tensor under SAM's names.
 --
 -- What both files hold comes from the checkpoint. Of such tensors MSA's programs train the adapters, the LoRA pairs and
--- the whole
--- decoder, so there the checkpoint's may differ; the rest of the image encoder and the prompt encoder are frozen in
--- every
--- program, so a base that differs there is not the one that the file was trained on, and is refused. A file with merged
+-- the whole decoder, so there the checkpoint's may differ; the rest of the image encoder and the prompt encoder are
+-- frozen in every program, so a base that differs there is not the one that the file was trained on, and is refused. A
+-- file with merged
 -- LoRA pairs
 -- differs in the weights that they were added to.
 

@@ -1,12 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A tensor that is computed each time it is asked for and kept by nobody: a model whose weights are all folded takes no
--- more memory
--- than one whose weights are views of its file.
+-- more memory than one whose weights are views of its file.
 --
 -- It answers name, dtype, shape and numel() itself. slice() of its first dimension computes those rows only; every
--- other method
--- computes it whole, so whatever a method returns is a plain tensor. It is no userdata: C functions take what :value()
--- gives.
+-- other method computes it whole, so whatever a method returns is a plain tensor. It is no userdata: C functions take
+-- what :value() gives.
 
 local deferred = {}
 

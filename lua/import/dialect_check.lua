@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What a dialect's table must be (lua/import/dialects/, a file each): every field known and of its kind, and the
--- fields in agreement. Refused in one
--- line that names the file, the field, what was expected and what was found.
+-- fields in agreement. Refused in one line that names the file, the field, what was expected and what was found.
 --   name, source       what --dialect calls it, and the program that it comes from
 --   order              place among the dialects, oldest first
 --   marks              what the names of a file's tensors may show (import/names.lua): a list of values a mark

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Files of other networks: what they are called, and the marks that tell them. Some share SAM's names in part, so they
--- are asked for before
--- anything else: nobody is sent to look for a --base for them. FAMILIES.md and their public sources have the names.
+-- are asked for before anything else: nobody is sent to look for a --base for them. FAMILIES.md and their public
+-- sources have the names.
 --
 -- A mark is a pattern of a tensor's name, behind any wrapper's prefix; `dims` its number of dimensions (`wanted`: the
 -- shape in SAM), `kernel` its last one. A family is told by any

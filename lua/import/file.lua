@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A checkpoint's tensors as the importer sees them: in file order, a wrapper's prefix that all share removed from their
--- names. A file of another
--- network, one whose names lie under several prefixes, and one with two sets of weights are refused here, by name.
+-- names. A file of another network, one whose names lie under several prefixes, and one with two sets of weights are
+-- refused here, by name.
 
 local closed = require "closed"
 local fail = require "fail"

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a person should know before trusting the masks: legal oddities of the file, and what nothing in it tells. A
--- question that an option has
--- answered is not asked; where one is open, the warning says what the build assumes.
+-- question that an option has answered is not asked; where one is open, the warning says what the build assumes.
 
 local closed = require "closed"
 local names = require "import.names"

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Armv8.1-M Helium (MVE) with floats: 4 floats a vector, 8 registers. It multiplies by a general register, which so
--- takes no vector's place; there is no division,
--- so lanes are divided one by one. Memory is not accessed by the intrinsics, or between barriers: gcc 12 takes what
--- they touch for 4 bytes, and moves accesses of the rest past them.
+-- takes no vector's place; there is no division, so lanes are divided one by one. Memory is not accessed by the
+-- intrinsics, or between barriers: gcc 12 takes what they touch for 4 bytes, and moves accesses of the rest past them.
 -- Vectors take subnormals for zeros: FPSCR's input denormal (0x80) and underflow (0x08) say so.
 return {
   width = 4,

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- ARMv7 Advanced SIMD (NEON) with fused multiply-adds (VFPv4): 4 floats a vector, 16 registers. There is no division
--- of vectors: lanes are divided by the
--- scalar unit, as IEEE has it. Vectors take subnormals for zeros: FPSCR's input denormal (0x80) and underflow (0x08)
--- say so.
+-- of vectors: lanes are divided by the scalar unit, as IEEE has it. Vectors take subnormals for zeros: FPSCR's input
+-- denormal (0x80) and underflow (0x08) say so.
 return {
   width = 4,
   registers = 16,

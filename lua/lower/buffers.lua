@@ -1,10 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Memory between layers: each value that one layer leaves to another gets a buffer of the arena. It takes the buffer
--- of
--- a value that the layer takes and nobody needs any more, where that has as many rows of the same width; else a new
--- one,
--- by the name that the network gives it (Graph:named). What is wanted of the graph, and what comes from outside, keeps
--- its own.
+-- of a value that the layer takes and nobody needs any more, where that has as many rows of the same width; else a new
+-- one, by the name that the network gives it (Graph:named). What is wanted of the graph, and what comes from outside,
+-- keeps its own.
 
 local closed = require "closed"
 local kernels = require "kernels"
@@ -20,8 +18,7 @@ end
 buffers.rows_of = rows_of
 
 -- Floats of a value's buffer and the stride of its rows. The weights of a product lie in panels, maps of pixels
--- densely,
--- a single row is filled up to whole vectors.
+-- densely, a single row is filled up to whole vectors.
 local function layout(value)
   local rows, width = rows_of(value)
   if value.kind == "concat" then return (rows + 15) // 16 * 16 * width, 16 end

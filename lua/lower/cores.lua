@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Cores: the loops of a stage that have units are parted among the cores of a build, all of them by one split over
--- their
--- costs, and cores meet where one needs what another has written, or writes what another may still read.
+-- their costs, and cores meet where one needs what another has written, or writes what another may still read.
 
 local cores = require "cores"
 local index = require "lower.index"

@@ -42,8 +42,7 @@ local function phase_of(one, dependence)
 end
 
 --- The layers of a graph, in order: { label, phase, ops, inputs = values of other layers and of outside, outputs =
--- values that
--- others take or that are the graph's }.
+-- values that others take or that are the graph's }.
 function group.list(graph)
   local list, by_label, users, kept, dependence = {}, {}, group.users(graph), {}, group.dependence(graph)
   for _, value in pairs(graph.outputs) do kept[value] = true end

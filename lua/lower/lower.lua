@@ -91,8 +91,7 @@ end
 --- Lower a layer. @param private roles that differ between banks, or nil
 -- @param ready { buffer, floats }: where what is the image's alone may be found ready, or nil
 -- @return { lowered = the step, segment, shared, own = floats of scratch, buffers = name -> floats, env, ready = {
--- floats,
--- macs } of what may be made ready, prepare = the step that makes it }
+-- floats, macs } of what may be made ready, prepare = the step that makes it }
 function lower.layer(label, ctx, private, ready)
   local one = ctx.groups[label]
   local nest = lower.nest_of(one)

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Weights of a group of operations: each parameter or constant that one names becomes a part of the step's segment,
--- laid
--- out as its kernel reads it, under a role that says where in the layer it is.
+-- laid out as its kernel reads it, under a role that says where in the layer it is.
 
 local deferred = require "import.deferred"
 local segment = require "segment"

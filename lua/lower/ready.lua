@@ -1,9 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What the decoder's first layers need of the image alone, made once an encode for all prompts without a mask: the
--- first
--- image tokens, then the image's side of each attention that no token has changed before. Their multiply-adds count as
--- the
--- decoder's.
+-- first image tokens, then the image's side of each attention that no token has changed before. Their multiply-adds
+-- count as the decoder's.
 
 local segment = require "segment"
 

@@ -2,9 +2,8 @@
 --- Weights that come in pieces: the loops of a layer turn, so that all its rows meet a piece before the next comes. A
 -- product's weights come by columns, and what follows takes the whole product at full length; two products with only an
 -- activation between come by the columns between them, and the second one's sums go on where the group before left
--- them,
--- so that the chain over k is the same. Vectors are held as long as the layer works, and what is made of them is made
--- again for each piece.
+-- them, so that the chain over k is the same. Vectors are held as long as the layer works, and what is made of them is
+-- made again for each piece.
 
 local kernels = require "kernels"
 local layers = require "lower.layer"

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What a step does: each call of a kernel with how often it is made in one call of the step, for a click without a
--- mask
--- that finds ready what may be ready.
+-- mask that finds ready what may be ready.
 
 local index = require "lower.index"
 

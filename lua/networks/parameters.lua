@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What a network declares its tensors with, in the order in which its program registers them. Each declaration goes to
--- whoever runs
--- the walk: import looks the tensor up in a file and fits its shape, synth makes one.
+-- whoever runs the walk: import looks the tensor up in a file and fits its shape, synth makes one.
 --   name     SAM's name for it
 --   shape    numbers or sizes (networks/sizes.lua)
 --   fate     "used", "folded" into another tensor, or "dead"; `why` says of what

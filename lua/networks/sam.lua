@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- SAM: image encoder, prompt encoder and mask decoder. The network is described here and in the files that this one
--- names, and
--- nowhere else: what a file must hold, what synth writes and what is computed are walks of it.
+-- names, and nowhere else: what a file must hold, what synth writes and what is computed are walks of it.
 --   n        blocks, layers, hypernetworks, hyper_layers, iou_layers: counts; encoder_adapters, decoder_adapters: are
 -- there any;
 --            depth: slices; table_rows(i): rows of block i's relative positions, where sizes are known
@@ -19,10 +18,8 @@ local sam = {}
 --- dim, head: width of the encoder and of one of its heads; mlp, decoder_mlp: of what is between an MLP's maps; patch,
 -- position:
 -- sides of a patch and of the table of positions; out: width of the embedding; mask_in1, mask_in2, upscaled1,
--- upscaled2: channels of
--- the mask prompt and of the up-sampled image; cross: width of cross attention; masks: mask tokens; hyper, iou: widths
--- of the
--- perceptrons of masks and scores.
+-- upscaled2: channels of the mask prompt and of the up-sampled image; cross: width of cross attention; masks: mask
+-- tokens; hyper, iou: widths of the perceptrons of masks and scores.
 sam.SIZES = { "dim", "head", "mlp", "decoder_mlp", "patch", "position", "out", "mask_in1", "mask_in2", "upscaled1",
   "upscaled2", "cross",
   "masks", "hyper", "iou" }

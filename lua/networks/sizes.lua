@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Sizes that a file tells: unknowns that the first tensor with such a dimension gives a value, and terms of them, 3 *
--- dim or
--- out // 2, that every later tensor must agree with. Where sizes are known beforehand, numbers stand in their place.
+-- dim or out // 2, that every later tensor must agree with. Where sizes are known beforehand, numbers stand in their
+-- place.
 
 local sizes = {}
 

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The rows of the decoder's token matrix: the score's token, mask tokens, points, two corners, and a text prompt if
--- the
--- build has any.
+-- the build has any.
 
 local tokens = {}
 

@@ -10,8 +10,7 @@ local tokens = require "networks.tokens"
 local pass = {}
 
 -- Most tokens of a block: 128, or 64 where the widest activations of 128 are more than three times the second-level
--- cache,
--- or more than the attention's result, which is what the arena has room for anyway; 32 in small caches.
+-- cache, or more than the attention's result, which is what the arena has room for anyway; 32 in small caches.
 local function most_rows(count, cores, dim, hidden, l2)
   for _, rows in ipairs { 128, 64 } do
     if rows * hidden * 4 <= 3 * l2 and (rows == 64 or cores * rows * (hidden + 2 * dim) <= count * dim) then

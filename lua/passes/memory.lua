@@ -2,9 +2,8 @@
 --- Memory plan: lifetimes -> places in one arena.
 -- Steps are the layers in order, with one more before the decoder, where the tokens are made, and one at the end, where
 -- the results are read. The embedding lives from the neck to the end and no decoder step may touch it: one encode
--- serves
--- many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where it costs
--- no memory.
+-- serves many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where
+-- it costs no memory.
 -- Weights that are fetched have two buffers a phase, and what stays of them one more (lua/stream.lua).
 -- Relies on: lower. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, floats, offset,
 -- first, last}}, floats, bound };

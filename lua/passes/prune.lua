@@ -1,9 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Prune: what the checkpoint holds and the build needs not. Depth adapters of a 2-D build are not in the graph;
--- relative
--- positions whose tables are all zero, as 2024 and later checkpoints have them, add nothing. Padding of windows is
--- pruned
--- where attention is lowered, and listed with these.
+-- relative positions whose tables are all zero, as 2024 and later checkpoints have them, add nothing. Padding of
+-- windows is pruned where attention is lowered, and listed with these.
 -- Leaves: program.without, names of tensors that the network does without; program.pruned, what and the multiply-adds
 -- saved.
 

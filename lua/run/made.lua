@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Whether the files of a generated folder are those that msagen wrote, and its runner what came of them.
 -- RUNNER.sums, in the format of sha256sum, lists sources and products as they were when `run` compiled them, or first
--- saw
--- what a make by hand had compiled. Every step of the Makefile removes it.
+-- saw what a make by hand had compiled. Every step of the Makefile removes it.
 local fail = require "fail"
 local sha256 = require "msagen.sha256"
 local sys = require "msagen.sys"
@@ -20,8 +19,7 @@ function made.base(name)
 end
 
 --- Files of a generated folder, in order, those of the test bench's folder among them as FOLDER/NAME. A link of that
--- name
--- is a file like any other.
+-- name is a file like any other.
 function made.list(path)
   local names, within = {}, made.RUNNER_FOLDER
   for _, name in ipairs(sys.list(path)) do
@@ -96,8 +94,7 @@ end
 
 --- Whether the products are what came of the sources.
 -- @return "vouched"; "missing", a product is not there and the others are vouched for; "absent", nothing is known of
--- them; or
--- "foreign" and the name of a file that has changed since
+-- them; or "foreign" and the name of a file that has changed since
 function made.state(folder, hashes)
   local list, missing = read(folder), false
   if not list then return "absent" end

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The manifest of a generated folder, as the verbs read it: every field that any of them uses is of its kind, and what
--- has a closed set of values has
--- one of them. A folder of a version that knows more (another precision, say) is refused with a word about that. Fields
--- that nobody reads may be anything.
+-- has a closed set of values has one of them. A folder of a version that knows more (another precision, say) is refused
+-- with a word about that. Fields that nobody reads may be anything.
 local fail = require "fail"
 local preparation = require "import.preparation"
 local closed = require "closed"

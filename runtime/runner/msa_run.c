@@ -7,8 +7,7 @@
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
  * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth
- * and mask the
- * pixels in both and those of the one and of the other added up; `kept K`, the number of the click
+ * and mask the pixels in both and those of the one and of the other added up; `kept K`, the number of the click
  * whose result the prompt has; `encode_ms X`, `decode_ms X`; `layer encode|decode I X LEAST` and
  * `whole encode|decode X LEAST` in milliseconds, those of a decode a slice; `clock cpu|wall|cycles`; `fma_gmacs X`,
  * `read_gbytes X`, 10^9 a second;

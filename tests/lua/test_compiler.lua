@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The compiler as a whole: the same bytes each time, names under a prefix, what generated text never holds; and that an
--- instruction
--- set, a board and a dialect are each one new file.
+-- instruction set, a board and a dialect are each one new file.
 
 local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Compiler flags that change values, and builds without the Makefile: generated code is refused when it is compiled or
--- opened, or its results are
--- the same bits. It never compiles, opens and computes something else.
+-- opened, or its results are the same bits. It never compiles, opens and computes something else.
 
 local spec = require "spec"
 local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds
@@ -51,8 +50,7 @@ int main(int argc, char **argv)
 ]]
 
 -- The Makefile's flags and none of the board's optimisation; then what a build of one's own may say instead. Those
--- marked > are whole
--- compilations that tell little more than others: CHECK_FLAGS=all has them, too.
+-- marked > are whole compilations that tell little more than others: CHECK_FLAGS=all has them, too.
 local STRICT = "-std=c99 -ffp-contract=off -fno-math-errno"
 local BOTH = { "> -std=gnu99", "> -std=c99", "-std=c99 -ffp-contract=fast", "> -std=gnu99 -ffp-contract=fast",
   "> -std=c99 -ffp-contract=on", STRICT .. " -ffast-math", STRICT .. " -Ofast",

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Every tensor of a checkpoint is accounted for: what is not of the network is refused or let go by name, of two sets
--- of weights one is chosen by a
--- person, files of other networks are called by theirs; and the build says what it assumes.
+-- of weights one is chosen by a person, files of other networks are called by theirs; and the build says what it
+-- assumes.
 
 local spec = require "spec"
 local fake = require "fake_checkpoint"

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The self-test: what plain loops computed at generation is what the generated code computes, on every board; and where
--- the code,
--- its constants or its weights are changed, it says so.
+-- the code, its constants or its weights are changed, it says so.
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal

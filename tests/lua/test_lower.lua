@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Lowering: places as terms, steps as C, cores and their barriers, memory between layers; and of whole models that
--- every
--- weight is read, and that calls times trips are the graph's multiply-adds.
+-- every weight is read, and that calls times trips are the graph's multiply-adds.
 
 local spec = require "spec"
 local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What is made ready for the decoder while encoding: the same bits as without, for prompts with and without a mask in
--- any order,
--- only where the arena does not grow, and less work in each click.
+-- any order, only where the arena does not grow, and less work in each click.
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Perceptrons on single tokens: the score's, and a mask's each, whose results become the columns of the weights that
--- the
--- masks are made with.
+-- the masks are made with.
 
 local kernels = require "kernels"
 local layers = require "lower.layer"

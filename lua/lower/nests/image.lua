@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The image, resized and normalised a row at a time by the runtime, to tokens: a convolution with stride P as a matrix
 -- product for each colour, plus the absolute position. Normalisation is a table of 256 values a colour; what is beyond
--- the
--- picture is 0 after normalisation.
+-- the picture is 0 after normalisation.
 
 local kernels = require "kernels"
 local layers = require "lower.layer"

@@ -1,9 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Row-wise operations, then a 3 x 3 convolution with zeros around, then row-wise ones: the first go to a bordered copy
--- of
--- the grid, which the convolution reads as nine products on shifted rows, each a sum of its own: nine short sums lose
--- less
--- than one long one.
+-- of the grid, which the convolution reads as nine products on shifted rows, each a sum of its own: nine short sums
+-- lose less than one long one.
 
 local kernels = require "kernels"
 local layers = require "lower.layer"

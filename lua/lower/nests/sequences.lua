@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The depth branch of an encoder block in a volume: the block's attention on sequences along the depth, each laid out
--- as
--- a small grid, then the depth adapter. What forms a sequence is the gather's to say (graph/moves.lua): runs of
+-- as a small grid, then the depth adapter. What forms a sequence is the gather's to say (graph/moves.lua): runs of
 -- consecutive entries, an entry being a window of a slice, padding included, at each place in the window.
 
 local kernels = require "kernels"
