@@ -3,31 +3,7 @@
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
-local segment, scratch = require "segment", require "scratch"
-
-describe("scratch", function()
-  it("gives each name a place on a cache line", function()
-    local s = scratch.new()
-    equal({ s:take("a", 1), s:take("b", 16), s:take("c", 17), s:take("d", 1), s.size }, { 0, 16, 32, 64, 80 })
-    equal(s.at, { a = 0, b = 16, c = 32, d = 64 })
-    assert(not pcall(s.take, s, "a", 1), "a name twice")
-  end)
-end)
-
-local sys, tensor = spec.host "msagen.sys", spec.host "msagen.tensor"
-if not (sys and tensor) then return end
-local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-segment-")
-sys.cleanup(work)
-
-local function counting(rows, width, first)
-  local t = {}
-  for i = 1, rows * width do t[i] = first + i end
-  return tensor.from(t, { rows, width })
-end
-
-local function floats(path, from, count)
-  return { ("<" .. ("f"):rep(count)):unpack(sys.read_file(path), from + 1) }
-end
+local segment = require "segment"
 
 describe("segment", function()
   it("lays parts out in panels, rows and vectors, each on a cache line", function()
