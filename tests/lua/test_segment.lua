@@ -5,6 +5,21 @@ local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
 local segment = require "segment"
 
+local sys, tensor = spec.host "msagen.sys", spec.host "msagen.tensor"
+if not (sys and tensor) then return end
+local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-segment-")
+sys.cleanup(work)
+
+local function counting(rows, width, first)
+  local t = {}
+  for i = 1, rows * width do t[i] = first + i end
+  return tensor.from(t, { rows, width })
+end
+
+local function floats(path, from, count)
+  return { ("<" .. ("f"):rep(count)):unpack(sys.read_file(path), from + 1) }
+end
+
 describe("segment", function()
   it("lays parts out in panels, rows and vectors, each on a cache line", function()
     local seg = segment.new()
