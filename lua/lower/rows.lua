@@ -45,7 +45,7 @@ function Rows:bind(value, view) self.bound[value] = view end
 
 local function width_of(value) return value.shape[#value.shape] end
 
-function Rows:rows_at(level) return self.count * 4 ^ level // 1 | 0 end
+function Rows:rows_at(level) return self.count << 2 * level end
 
 -- A name for scratch that nothing has yet.
 local function free_name(pool, name)
