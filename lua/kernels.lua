@@ -184,7 +184,8 @@ kernels.requests.layernorm.eps[2] = true
 -- Element-wise kernels, and what each needs beside rows and C.
 local ELEMENTWISE = { sum = { "ldx", "ldy", "ldz" }, add = { "ldx", "ldy" }, add2 = { "ldx", "ldy", "ldz" },
   add3 = { "ldx", "ldy", "ldz", "ldv" },
-  addscaled = { "ldx", "ldy", "ldz", "s" }, scale = { "ldx", "s" }, gelu = { "ldx" } }
+  addscaled = { "ldx", "ldy", "ldz", "s" }, scale = { "ldx", "s" } }
+for _, act in ipairs(activations.computed) do ELEMENTWISE[act] = { "ldx" } end
 for kind, needed in pairs(ELEMENTWISE) do
   local fields = request(sizes("rows", "C"), { ldx = stride, ldy = stride, ldz = stride, ldv = stride,
     s = schema.number })
@@ -331,12 +332,13 @@ function kernels:attend(f)
 end
 
 --- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z +=
--- x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "scale" (x *= s), "gelu" (x = gelu(x)).
+-- x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "scale" (x *= s), or an activation (x = f(x)).
 function kernels:rows(kind, f)
   if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
   check("rows " .. kind, f)
-  return self:make("rows_" .. kind, ("msa_%s_f32_%dx%d"):format(kind, f.rows, f.C),
-    { rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s
+  local entry = activations.entries[kind]
+  return self:make(entry and "rows_act" or "rows_" .. kind, ("msa_%s_f32_%dx%d"):format(kind, f.rows, f.C),
+    { act = entry and kind or false, vector = entry and entry.vector or false, rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s
       and literal(f.s) or "" })
 end
 

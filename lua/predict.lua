@@ -88,9 +88,7 @@ end
 for name, operands in pairs { sum = 1, add = 1, add2 = 2, add3 = 3, addscaled = 2, scale = 1 } do
   kernel["rows_" .. name] = function(core, f) return 0, core:elementwise(f.rows, f.C, operands), 0 end
 end
-for _, act in ipairs(activations.computed) do
-  kernel["rows_" .. act] = function(core, f) return 0, core:activation(act, f.rows, f.C), 0 end
-end
+function kernel.rows_act(core, f) return 0, core:activation(f.act, f.rows, f.C), 0 end
 
 -- The part of a loop's units that is core c's, from 1.
 local function share_of(node, c, count)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen graph CHECKPOINT [options] [--dot] [-o FILE]: the network's operations, as text or for Graphviz.
+local closed = require "closed"
 local fail = require "fail"
 local options = require "verbs.device_options"
 
@@ -7,8 +8,23 @@ local verb = {}
 
 function verb.setup(command)
   options.setup(command)
+  command:option("--after", "After a pass of the compiler: prune, lower (steps), memory (places in the arena). "
+    .. "Default: the network as it is described."):argname "PASS"
   command:flag("--dot", "For Graphviz: a cluster a layer, without the tensors.")
   command:option("-o --output", "The file to write. Default: the terminal."):argname "FILE"
+end
+
+local PASSES = { "prune", "lower", "memory" }
+
+-- The graph after a pass; steps have no picture.
+local function text_after(pass, device, where, dot)
+  closed.member(pass, PASSES, "--after")
+  if dot and pass ~= "prune" then fail("--after %s: expected without --dot, for steps are text, found with it", pass) end
+  local program = require("compiler").schedule(device, where).graph
+  if pass == "prune" then return dot and program.network:dot() or program.network:text() end
+  local whole = program.memory
+  program.memory = pass == "memory" and whole or nil
+  return require("lower.text").program(program)
 end
 
 function verb.run(args)
@@ -18,9 +34,13 @@ function verb.run(args)
     return 2
   end
   if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
-  local models = require("compiler").models(devices[1].device, args.input or "device")
-  local graph = require("interpretation").graph(models[1])
-  local text = args.dot and graph:dot() or graph:text()
+  local device, where, text = devices[1].device, args.input or "device", nil
+  if args.after then
+    text = text_after(args.after, device, where, args.dot)
+  else
+    local graph = require("interpretation").graph(require("compiler").models(device, where)[1])
+    text = args.dot and graph:dot() or graph:text()
+  end
   if args.output then require("msagen.sys").write_file(args.output, text) else io.stdout:write(text) end
   return 0
 end

@@ -109,6 +109,28 @@ describe("the graph of a network", function()
   end)
 end)
 
+describe("msagen graph --after", function()
+  local device_ = tiny.device(work, "late")
+  local function graph(...)
+    return tiny.must { tiny.program(), "graph", device_.checkpoint, "--dialect", device_.dialect, "--decoder-heads", "4",
+      "--global-blocks", "1", "--resolution", "40", "--classes", "17", "--board", "generic-c99", ... }
+  end
+  it("shows what each pass leaves", function()
+    local plain, pruned = graph(), graph("--after", "prune")
+    holds(plain, "patch_embed: %1 [1,40,40,3] = input() image")
+    equal(select(2, pruned:gsub("= attention%(", "")), select(2, plain:gsub("= attention%(", "")))
+    local steps, memory = graph("--after", "lower", "--cores", "2"), graph("--after", "memory")
+    holds(steps, "block_00_attention: encoder_attention, encode 1;", "parted among cores", "cores meet",
+      "stage: core 0", "heads: heads, decode 10;")
+    assert(not steps:find "\nbuffer ", "places before memory is planned")
+    holds(memory, "\nbuffer x: ", "\nbuffer embedding: ")
+  end)
+  it("refuses what no pass is", function()
+    equal((pcall(graph, "--after", "fuse")), false)
+    equal((pcall(graph, "--after", "lower", "--dot")), false)
+  end)
+end)
+
 describe("a graph", function()
   local function graph()
     local g = ssa.new()
