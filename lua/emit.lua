@@ -184,8 +184,8 @@ local function layer_text(L, loops, printer, ready_text)
     table.insert(L.prototypes, 1, prototype)
     text = before .. "\n" .. text
   end
-  local head = ("/* Layer %d of %s: %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(L.number,
-    L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4),
+  local head = ("/* Layer %d of %s: %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
+    L.number, L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4),
     spaced(L.scratch * 4))
   return head .. text
 end

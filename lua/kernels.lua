@@ -227,7 +227,8 @@ function kernels:gemm(f)
       for _, column in ipairs(f.columns) do f.tile(b, row.mr, column) end
     end
   end
-  local name = self:make("gemm", ("msa_gemm_f32_%dx%dx%d%s"):format(f.M, f.N, f.K, f.act ~= "none" and "_" .. f.act or ""),
+  local suffix = f.act ~= "none" and "_" .. f.act or ""
+  local name = self:make("gemm", ("msa_gemm_f32_%dx%dx%d%s"):format(f.M, f.N, f.K, suffix),
     f)
   if not self.products[name] then
     self.products[name] = f
@@ -338,7 +339,8 @@ function kernels:rows(kind, f)
   check("rows " .. kind, f)
   local entry = activations.entries[kind]
   return self:make(entry and "rows_act" or "rows_" .. kind, ("msa_%s_f32_%dx%d"):format(kind, f.rows, f.C),
-    { act = entry and kind or false, vector = entry and entry.vector or false, rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s
+    { act = entry and kind or false, vector = entry and entry.vector or false,
+      rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s
       and literal(f.s) or "" })
 end
 

@@ -38,6 +38,15 @@ function Layer:gives_up(value)
   return false
 end
 
+--- The largest divisor of `count` that, times `each`, is at most `most`; 1 if none is.
+function layer.divisor(count, each, most)
+  local best = 1
+  for n = 1, count do
+    if count % n == 0 and n * each <= most then best = n end
+  end
+  return best
+end
+
 layer.input, layer.rows_of, layer.stride = group.input, buffers.rows_of, require("kernels").stride
 
 return layer

@@ -16,22 +16,13 @@ local round16, stride = kernels.round16, kernels.stride
 
 -- Norms of a window are kept where they fit a second-level cache, else made anew for each tile of each head.
 local KEPT_BYTES = 640 * 1024
--- Tokens of a tile of queries, about.
+-- Tokens of a tile of queries, at most: whole rows of a window, as many as divide its height.
 local TILE = 128
 
 local nest = {}
 
 --- Whether the norms of a window of so many tokens are kept.
 function nest.keeps(tokens, C) return tokens * stride(C) * 4 <= KEPT_BYTES end
-
--- Rows of the grid that one tile of queries takes: as many as divide the window's height.
-local function tile_rows(height, width)
-  local best = 1
-  for count = 1, height do
-    if height % count == 0 and count * width <= TILE then best = count end
-  end
-  return best
-end
 
 --- The windows of a grid by their kind: full ones, those cut at the right, at the bottom, and in the corner.
 -- @return list of { height, width, y0, y1, x0, x1 = windows from, before; windows }
@@ -91,7 +82,7 @@ end
 local function window_proc(layer, a, kind, op, rel, x, o)
   local K, step, grid = layer.K, layer.step, op.grid[2]
   local height, width, side = kind.height, kind.width, op.window or op.grid[1]
-  local qr, pool = tile_rows(height, width), step:pool(true)
+  local qr, pool = layers.divisor(height, width, TILE), step:pool(true)
   local M, T, ldc = qr * width, height * width, x.storage.stride
   local kept, pads = nest.keeps(T, a.C), T < side * side
   local packed = K:keys { keys = T, row = width, d = a.d }

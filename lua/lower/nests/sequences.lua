@@ -11,19 +11,10 @@ local rows = require "lower.rows"
 local input = layers.input
 local stride = kernels.stride
 
--- Tokens that are worked on at a time, about.
+-- Tokens that are worked on at a time, at most: whole sequences, at as many places as divide a window's side.
 local AT_ONCE = 128
 
 local sequences = {}
-
--- Places of a window that are worked on at a time: a divisor of its width.
-local function places_at_once(side, length)
-  local best = 1
-  for n = 1, side do
-    if side % n == 0 and n * length <= AT_ONCE then best = n end
-  end
-  return best
-end
 
 -- The token of a sequence's member: loops over places and members with what `build` does to each.
 local function each_member(body, s, places, run, place, build)
@@ -86,7 +77,7 @@ function sequences.branch(layer, op, back, a, x)
   local padded = s.windows * s.side > s.grid
   local rel = relative.of(layer, op, dh, dw, a.dpad)
   local fill = padded and layer.parts:vector(input(gather, "fill"))
-  local places = places_at_once(s.side, s.length)
+  local places = layers.divisor(s.side, s.length, AT_ONCE)
   local count, groups = places * s.length, s.side * s.side // places
   local runs, set = s.slices * s.windows * s.windows // s.length, one:closure(input(back, "x"))
   for value in pairs(one:closure(op)) do set[value] = nil end
