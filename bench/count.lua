@@ -3,7 +3,7 @@
 -- [BOARD...] [--shape 32x128x128]. See bench/README.md.
 package.path = package.path:gsub("^[^;]*;", "", 1) -- the compiler's modules are meant, not scripts of their names
 local sys = require "msagen.sys"
-local boards, kernels, template = require "boards", require "kernels", require "template"
+local boards, kernels, template = require "target.boards", require "kernels.kernels", require "support.template"
 
 local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
 local program = os.getenv "MSAGEN" or here .. "/../gen/msagen"

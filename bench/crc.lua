@@ -3,7 +3,7 @@
 -- bench/crc.lua FILE [ROUNDS].
 -- FILE: a model's msa_weights.bin. One run a board, read and CRC in turns; prints medians and their ratio; see
 -- bench/README.md.
-local boards = require "boards"
+local boards = require "target.boards"
 local rig = require "rig"
 local sys = require "msagen.sys"
 

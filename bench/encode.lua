@@ -9,10 +9,10 @@
 local rig = require "rig"
 local sys = require "msagen.sys"
 
-local options = rig.options { arch = "vit_b", resolution = "1024", board = require("boards").best().name, cores = "1",
+local options = rig.options { arch = "vit_b", resolution = "1024", board = require("target.boards").best().name, cores = "1",
   rounds = "5", side = "2048",
   yardstick = "auto", out = "out/bench" }
-local board = require("boards").named(options.board)
+local board = require("target.boards").named(options.board)
 local narrow = options.yardstick == "avx2" or options.yardstick == "auto" and board.isa.name == "avx2"
 
 -- What takes turns: OpenBLAS, the build, and for several cores both on one as well.

@@ -9,8 +9,8 @@ local rig = require "rig"
 
 local options = rig.options { arch = "vit_b", resolutions = "256,512,768,1024", depths = "1,2,4,8,16", at = "256",
   rounds = "3",
-  board = require("boards").best().name, out = "out/bench" }
-local board = require("boards").named(options.board)
+  board = require("target.boards").best().name, out = "out/bench" }
+local board = require("target.boards").named(options.board)
 local SLACK = 0.1 -- in exponents: what the noise of times may add
 
 local function list(text)

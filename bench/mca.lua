@@ -4,7 +4,7 @@
 -- luahost bench/mca.lua FOLDER... [--mca llvm-mca-19] [--cpu NAME] [--only TEXT] [--dump DIR]. See bench/README.md.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
-local boards = require "boards"
+local boards = require "target.boards"
 
 local ITERATIONS = 100
 

@@ -7,7 +7,7 @@
 local rig = require "rig"
 local sys = require "msagen.sys"
 local json = require "msagen.json"
-local boards = require "boards"
+local boards = require "target.boards"
 
 local demo = rig.folder .. "/../demo"
 local cases = {

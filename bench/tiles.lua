@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The cost model of lua/tiles.lua against the clock: luahost bench/tiles.lua FOLDER [--rounds 9] [--most 12] [--only
+-- The cost model of lua/kernels/tiles.lua against the clock: luahost bench/tiles.lua FOLDER [--rounds 9] [--most 12] [--only
 -- TEXT] [--all].
 -- FOLDER is a build for a board that this CPU runs. For every matrix product of its manifest, the chosen plan and the
 -- best of each other kind are compiled and timed in turns. See bench/README.md.
 package.path = package.path:gsub("^[^;]*;", "", 1) -- the compiler's module of the same name is meant, not this script
 local sys = require "msagen.sys"
 local json = require "msagen.json"
-local boards, kernels, template, tiles = require "boards", require "kernels", require "template", require "tiles"
+local boards, kernels, template, tiles = require "target.boards", require "kernels.kernels", require "support.template", require "kernels.tiles"
 
 local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
 local options = { rounds = "9", most = "12", only = "", out = "out/bench/tiles" }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.sandbox, for lua/sandbox.lua alone:
+/* msagen.sandbox, for lua/support/sandbox.lua alone:
  *   run{driver = text of ours, argument = plain data, milliseconds =, bytes =, result_bytes =}
  *       -> "returned", value | "refused" or "failed", text, line | "time" or "memory", nil, line
  *   copy(value)  -> a copy of plain data; or nil, and what is none in it */

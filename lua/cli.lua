@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The command line: `msagen VERB ...`. Each verb is lua/verbs/VERB.lua and returns
+-- The command line: `msagen VERB ...`. Each verb is lua/cli/verbs/VERB.lua and returns
 -- { setup = function(command), run = function(args) -> exit status }.
 local verbs = {
   { "inspect", "show what a checkpoint holds: dialect, shapes, every tensor's fate" },
@@ -14,7 +14,7 @@ local verbs = {
 }
 
 local argparse = require "argparse"
-local closed = require "closed"
+local closed = require "support.closed"
 local arguments = { ... }
 
 local WIDTH = 80
@@ -122,7 +122,7 @@ for _, verb in ipairs(verbs) do
   local name, summary = verb[1], verb[2]
   local command = parser:command(name, (summary:gsub("^%l", string.upper) .. ".")):summary(summary)
   if name == chosen then
-    local module = require("verbs." .. name)
+    local module = require("cli.verbs." .. name)
     module.setup(command)
     option_names, valued = complete(command)
     run = module.run

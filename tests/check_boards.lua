@@ -5,9 +5,9 @@
 -- that have an emulator
 --   CASES    beginnings of cases' names; default: all, or with small two that take little, of an image and of a volume
 local sys = require "msagen.sys"
-local boards = require "boards"
+local boards = require "target.boards"
 local cases = require "cases"
-local fail = require "fail"
+local fail = require "support.fail"
 local tally = require "tally"
 
 local work = tally.folder "check-boards"

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Masks as flat arrays of 0/255: reading them and comparing them.
 local image = require "msagen.image"
-local fail = require "fail"
+local fail = require "support.fail"
 
 local M = {}
 

@@ -5,7 +5,7 @@ local sys = require "msagen.sys"
 local json = require "msagen.json"
 local cases = require "cases"
 local tally = require "tally"
-local boards = require "boards"
+local boards = require "target.boards"
 local must = tally.must
 
 local work = tally.folder "bare"

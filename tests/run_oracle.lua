@@ -9,11 +9,11 @@ local sys = require "msagen.sys"
 local json = require "msagen.json"
 local sha256 = require "msagen.sha256"
 local cases = require "cases"
-local closed = require "closed"
+local closed = require "support.closed"
 local tally = require "tally"
 package.path = ("%s/lua/?.lua;%s"):format(tally.tests, package.path)
 local parts = require "parts"
-local predict = require "predict"
+local predict = require "estimate.predict"
 local tiny = require "tiny_model"
 
 local TOLERANCE = 0.05
@@ -86,7 +86,7 @@ end
 -- The least buffer that a build takes, as the refusal of a smaller one says.
 local function least_buffer(device)
   device.stream_buffer = 4096
-  local ok, problem = pcall(require "compiler".schedule, device, "oracle", true)
+  local ok, problem = pcall(require "compiler.compiler".schedule, device, "oracle", true)
   local least = not ok and type(problem) == "table" and problem.msagen:match "expected (%d+) bytes at least"
   return assert(math.tointeger(least), "no refusal that says the least")
 end

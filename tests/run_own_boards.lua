@@ -326,7 +326,7 @@ int main(void)
     return 0;
 }
 ]])
-  local board, program, objects = require("boards").named(work .. "/own/rt1176.lua"), work .. "/product", {}
+  local board, program, objects = require("target.boards").named(work .. "/own/rt1176.lua"), work .. "/product", {}
   for i, name in ipairs { "msa_start.o", "msa_memory.o", "msa_timer.o", "msa_weights.o", "libmsa_model.a" } do
     objects[i] = timed .. "/" .. name
   end
@@ -376,6 +376,6 @@ test_with(no_bare, "without one, as in qemu, it takes the host's time", function
 end)
 
 tally.test("nothing was written into msagen's own folder", function()
-  for _, name in ipairs(require("boards").names()) do assert(name ~= "rt1176" and name ~= "cortex-a72") end
+  for _, name in ipairs(require("target.boards").names()) do assert(name ~= "rt1176" and name ~= "cortex-a72") end
 end)
 return tally.finish()

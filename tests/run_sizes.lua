@@ -4,7 +4,7 @@
 -- the table anew, in the same commit. Then the computed stack against a painted one, and what sizes must refuse.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
-local boards = require "boards"
+local boards = require "target.boards"
 local cases = require "cases"
 local tally = require "tally"
 local must = tally.must

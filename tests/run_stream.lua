@@ -178,7 +178,7 @@ end)
 tally.test("no warning from clang; undefined in the product are the hooks alone", function()
   local fw = work .. "/plain"
   must { "sh", "-c", ("exec clang-14 %s -std=c99 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror '%s'/msa_*.c"):format(
-    table.concat(require("boards").named(tally.best).flags, " "), fw) }
+    table.concat(require("target.boards").named(tally.best).flags, " "), fw) }
   must { "ld", "-r", "-o", fw .. "/whole.o", "--whole-archive", fw .. "/libmsa_model.a" }
   local hooks = 0
   for line in must({ "nm", "-u", fw .. "/whole.o" }):gmatch "[^\n]+" do

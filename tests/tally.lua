@@ -71,7 +71,7 @@ end
 -- CHECK_BOARDS is best: in what the check runs again. M.class: name -> its class of arithmetic.
 -- M.emulated: those that have an emulator, whether this CPU runs them too or not: {name=, board=, native=, missing=what
 -- is not installed}.
-local boards = require "boards"
+local boards = require "target.boards"
 local features = sys.cpu_features()
 M.boards, M.emulated, M.best, M.class = {}, {}, boards.best().name, {}
 for _, board in ipairs(boards.all()) do

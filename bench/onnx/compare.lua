@@ -12,8 +12,8 @@ local sys = require "msagen.sys"
 
 local options = rig.options { arch = "vit_b", resolution = "1024", threads = "1", rounds = "5", repetitions = "2",
   side = "2048",
-  board = require("boards").best().name, modules = "", session = "auto", out = "out/bench" }
-local board = require("boards").named(options.board)
+  board = require("target.boards").best().name, modules = "", session = "auto", out = "out/bench" }
+local board = require("target.boards").named(options.board)
 local onnx = rig.folder .. "/onnx"
 
 local modules = options.modules

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What a graph is given of the outside, as the runtime makes it: pixels of an image, and rows of tokens for a prompt.
 
-local pictures = require "pictures"
+local pictures = require "emit.pictures"
 local tensor = require "msagen.tensor"
 
 local inputs = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The primitive operations of a graph, an entry each. A closed set: an unknown kind, input or attribute is refused.
 --   roles       names of its inputs in order; "?" behind those that may be left out, "..." for any number of one role
---   attributes  { name = { kind of value, required } }: lua/schema.lua
+--   attributes  { name = { kind of value, required } }: lua/support/schema.lua
 --   shape       function(op, v) -> the result's shape, v being the inputs by role
 --   macs        function(op, v) -> multiply-adds; of what is counted, for as many as there may be
 --   run         function(R, op, v) -> the result as a matrix [rows,width], v being the inputs' matrices by role, R the
@@ -9,10 +9,10 @@
 -- Bits are defined by these, one after the other: x + (p + a) is two additions in that order.
 -- A gradient is a further field of an entry.
 
-local activations = require "activations"
-local closed = require "closed"
-local kernels = require "kernels"
-local schema = require "schema"
+local activations = require "graph.activations"
+local closed = require "support.closed"
+local kernels = require "kernels.kernels"
+local schema = require "support.schema"
 local moves = require "graph.moves"
 
 local callable = schema.kind(function(value)
@@ -64,7 +64,7 @@ function ops.add.run(R, op, v)
   return R.add(v.x, y, op.scale and f32(op.scale))
 end
 
---- f(x) of lua/activations.lua.
+--- f(x) of lua/graph/activations.lua.
 ops.act = { roles = { "x" }, attributes = { f = { schema.one_of(table.unpack(activations.computed)), true } },
   shape = same, macs = none }
 function ops.act.run(R, op, v) return R[op.f](v.x) end

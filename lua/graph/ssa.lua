@@ -5,9 +5,9 @@
 -- width; an image is n x h x w x c. Of a value that is `counted`, the first dimension is the most that it may be: a
 -- prompt's tokens.
 
-local closed = require "closed"
+local closed = require "support.closed"
 local ops = require "graph.ops"
-local schema = require "schema"
+local schema = require "support.schema"
 
 local Graph = {}
 Graph.__index = Graph

@@ -4,7 +4,7 @@
 -- One program means the same shapes and the same preparation; only numbers may differ. Models are plan()'s or load()'s.
 
 local bases = require "import.base"
-local fail = require "fail"
+local fail = require "support.fail"
 local names = require "import.names"
 local shapes = require "import.shapes"
 

@@ -9,7 +9,7 @@
 -- differs in the weights that they were added to.
 
 local dialects = require "import.dialects"
-local fail = require "fail"
+local fail = require "support.fail"
 local names = require "import.names"
 local shapes = require "import.shapes"
 

@@ -21,13 +21,13 @@
 --                      program trained with logits fed back as mask prompts: none (default) or logits
 --   warnings           what nothing in a file tells: texts, or { text =, option = } where
 --                      an option answers it and so silences it
-local activations = require "activations"
-local closed = require "closed"
-local fail = require "fail"
+local activations = require "graph.activations"
+local closed = require "support.closed"
+local fail = require "support.fail"
 local marks = require "import.marks"
 local network = require "import.network"
 local preparation = require "import.preparation"
-local schema = require "schema"
+local schema = require "support.schema"
 
 local flag, one_of, list_of, record, text, whole = schema.flag, schema.one_of, schema.list_of, schema.record,
   schema.text, schema.whole

@@ -2,8 +2,8 @@
 -- The known dialects (one file each in import/dialects/, found by looking there, checked by import/dialect_check.lua)
 -- and which of them a file may be.
 
-local closed = require "closed"
-local fail = require "fail"
+local closed = require "support.closed"
+local fail = require "support.fail"
 local marks = require "import.marks"
 
 local dialects = {}

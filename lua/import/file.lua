@@ -3,8 +3,8 @@
 -- names. A file of another network, one whose names lie under several prefixes, and one with two sets of weights are
 -- refused here, by name.
 
-local closed = require "closed"
-local fail = require "fail"
+local closed = require "support.closed"
+local fail = require "support.fail"
 local families = require "import.families"
 local harmless = require "import.harmless"
 local names = require "import.names"

@@ -2,7 +2,7 @@
 -- A NaN or an infinity in a tensor that a build uses: refused with the file, the tensor under its own name, and the
 -- place in it.
 
-local fail = require "fail"
+local fail = require "support.fail"
 local names = require "import.names"
 
 local finite = {}

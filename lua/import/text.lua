@@ -5,7 +5,7 @@
 -- The file is a .safetensors with a matrix [n,E], or [n,t] and a projection [E,t] to apply here; the phrases are in its
 -- __metadata__ under "names": a JSON array, or separated by newlines or commas.
 
-local fail = require "fail"
+local fail = require "support.fail"
 local names = require "import.names"
 local shapes = require "import.shapes"
 

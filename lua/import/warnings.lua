@@ -2,7 +2,7 @@
 -- What a person should know before trusting the masks: legal oddities of the file, and what nothing in it tells. A
 -- question that an option has answered is not asked; where one is open, the warning says what the build assumes.
 
-local closed = require "closed"
+local closed = require "support.closed"
 local names = require "import.names"
 
 local function blocks_text(list)

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A layer on its way from operations to a step: what its nest (lua/lower/nests/) works with.
+--- A layer on its way from operations to a step: what its nest (lua/kernels/nests/) works with.
 
-local buffers = require "lower.buffers"
+local buffers = require "schedule.buffers"
 local group = require "lower.group"
 local parts = require "lower.parts"
-local segment = require "segment"
+local segment = require "lower.segment"
 local steps = require "lower.steps"
 
 local Layer = {}
@@ -47,6 +47,6 @@ function layer.divisor(count, each, most)
   return best
 end
 
-layer.input, layer.rows_of, layer.stride = group.input, buffers.rows_of, require("kernels").stride
+layer.input, layer.rows_of, layer.stride = group.input, buffers.rows_of, require("kernels.kernels").stride
 
 return layer

@@ -2,18 +2,18 @@
 --- Lowering: a graph's layers become steps. What a layer's operations are decides its nest, the loops that they stand
 -- in.
 
-local buffers = require "lower.buffers"
-local cores = require "lower.cores"
-local fail = require "fail"
+local buffers = require "schedule.buffers"
+local cores = require "schedule.cores"
+local fail = require "support.fail"
 local group = require "lower.group"
 local layers = require "lower.layer"
-local printer = require "lower.print"
-local attention = require "lower.nests.attention"
-local grid_attention = require "lower.nests.grid_attention"
-local heads = require "lower.nests.heads"
-local image = require "lower.nests.image"
-local neck = require "lower.nests.neck"
-local row_nests = require "lower.nests.rows"
+local printer = require "emit.print"
+local attention = require "kernels.nests.attention"
+local grid_attention = require "kernels.nests.grid_attention"
+local heads = require "kernels.nests.heads"
+local image = require "kernels.nests.image"
+local neck = require "kernels.nests.neck"
+local row_nests = require "kernels.nests.rows"
 
 local lower = {}
 
@@ -104,7 +104,7 @@ function lower.layer(label, ctx, private, ready)
   for _, each in ipairs { step, extra } do
     for stage in each:each_stage() do cores.split(stage, ctx.cores) end
     if not ctx.draft then
-      local made = printer.new(ctx.kernels, require("cores").loops(ctx.cores))
+      local made = printer.new(ctx.kernels, require("schedule.split").loops(ctx.cores))
       for _, proc in ipairs(each.procs) do made:proc(proc) end
       cores.barriers(ctx.kernels, each)
     end

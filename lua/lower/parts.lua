@@ -3,7 +3,7 @@
 -- laid out as its kernel reads it, under a role that says where in the layer it is.
 
 local deferred = require "import.deferred"
-local segment = require "segment"
+local segment = require "lower.segment"
 
 local Parts = {}
 Parts.__index = Parts

@@ -3,7 +3,7 @@
 -- adds to its logits. A table lies reversed, [d, 2 side - 1]: the keys of a query at y are its columns from side - 1 -
 -- y on.
 
-local kernels = require "kernels"
+local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
 local tensor = require "msagen.tensor"
 

@@ -6,7 +6,7 @@
 -- then stand token by token.
 
 local group = require "lower.group"
-local kernels = require "kernels"
+local kernels = require "kernels.kernels"
 
 local input = group.input
 local stride = kernels.stride

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Steps: what a layer does, as data. A step is a list of stages, a stage a body of loops around calls of kernels on
--- views; lua/lower/print.lua writes the C, lua/lower/cores.lua parts loops among cores.
+-- views; lua/emit/print.lua writes the C, lua/schedule/cores.lua parts loops among cores.
 --
 -- A storage is floats that have a name in C:
 --   buffer    of the arena, between layers            own     a core's scratch, for one stage or proc
@@ -16,7 +16,7 @@
 --   copy    { to, from, floats }      zero { view, floats }          assign { to, from }: one float
 -- A proc is a body of its own with parameters: equal ones are one C function.
 
-local closed = require "closed"
+local closed = require "support.closed"
 local index = require "lower.index"
 
 local STORAGE = { "argument", "buffer", "local", "own", "part", "shared" }
@@ -158,7 +158,7 @@ end
 local Step = {}
 Step.__index = Step
 
---- @param name of the layer @param segment of its weights (lua/segment.lua)
+--- @param name of the layer @param segment of its weights (lua/lower/segment.lua)
 function steps.new(name, segment)
   local names = {}
   return setmetatable({ name = name, segment = segment, stages = {}, procs = {}, parameters = {}, names = names,

@@ -4,7 +4,7 @@
 -- with the decoder's adapters of Wu et al. 2023, which the first layer alone has.
 
 local adapter = require "networks.adapter"
-local segment = require "segment"
+local segment = require "lower.segment"
 
 local EPS, UPSCALING_EPS = 1e-5, 1e-6
 

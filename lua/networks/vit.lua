@@ -6,7 +6,7 @@ local adapter = require "networks.adapter"
 local deferred = require "import.deferred"
 local find_grid = require "import.depth".grid
 local moves = require "graph.moves"
-local segment = require "segment"
+local segment = require "lower.segment"
 local tensor = require "msagen.tensor"
 
 local EPS = 1e-6

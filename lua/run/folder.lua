@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A generated folder: recognised by its manifest, compiled where it must be, its runner called.
-local fail = require "fail"
+local fail = require "support.fail"
 local made = require "run.made"
 local sha256 = require "msagen.sha256"
 local sys = require "msagen.sys"
@@ -32,10 +32,10 @@ function folder.open(path)
     manifest[name] = manifest[name] or {}
   end
   -- Where this CPU has what the board asks for, its programs run here as they are.
-  manifest.native = require("boards").native { hosted = manifest.hosted ~= false,
+  manifest.native = require("target.boards").native { hosted = manifest.hosted ~= false,
     requires = type(manifest.requires) == "table" and manifest.requires or {} }
   if type(manifest.emulator) ~= "table" or manifest.native then manifest.emulator = nil end
-  manifest.path, manifest.changed = path, require("manifest_seal").broken(text)
+  manifest.path, manifest.changed = path, require("emit.manifest_seal").broken(text)
   return setmetatable(manifest, folder)
 end
 

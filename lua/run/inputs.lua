@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Images that people give to `run`: PNG, JPEG and NPY as one tensor u8 [N,H,W,3].
-local fail = require "fail"
+local fail = require "support.fail"
 
 local inputs = {}
 

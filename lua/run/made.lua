@@ -2,7 +2,7 @@
 --- Whether the files of a generated folder are those that msagen wrote, and its runner what came of them.
 -- RUNNER.sums, in the format of sha256sum, lists sources and products as they were when `run` compiled them, or first
 -- saw what a make by hand had compiled. Every step of the Makefile removes it.
-local fail = require "fail"
+local fail = require "support.fail"
 local sha256 = require "msagen.sha256"
 local sys = require "msagen.sys"
 

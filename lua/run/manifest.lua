@@ -2,10 +2,10 @@
 --- The manifest of a generated folder, as the verbs read it: every field that any of them uses is of its kind, and what
 -- has a closed set of values has one of them. A folder of a version that knows more (another precision, say) is refused
 -- with a word about that. Fields that nobody reads may be anything.
-local fail = require "fail"
+local fail = require "support.fail"
 local preparation = require "import.preparation"
-local closed = require "closed"
-local schema = require "schema"
+local closed = require "support.closed"
+local schema = require "support.schema"
 
 local kind, one_of, list_of = schema.kind, schema.one_of, schema.list_of
 

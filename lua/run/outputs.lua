@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Where `run` writes: names that it can write, and that take nothing of the user's away. Checked before the work.
-local fail = require "fail"
+local fail = require "support.fail"
 local sys = require "msagen.sys"
 
 local outputs = {}

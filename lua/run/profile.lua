@@ -2,8 +2,8 @@
 --- A profile: the manifest's layers with the times that the runner took of them, held against what the core can do at
 -- most.
 -- docs/profile.md says what each field means.
-local closed = require "closed"
-local fail = require "fail"
+local closed = require "support.closed"
+local fail = require "support.fail"
 
 local profile = {}
 

@@ -3,7 +3,7 @@
 -- A prompt is { what = name for messages, slices = 1 or those of the volume, points = {{x, y}...} a slice, labels =
 -- {...} a slice, box = {x0, y0, x1, y1} a slice, mask = {path, tensor}, text = name, text_index = its place from 0,
 -- multimask = boolean }; points, box, mask and text may be missing.
-local fail = require "fail"
+local fail = require "support.fail"
 local json = require "msagen.json"
 
 local prompts = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Output files: written to temporaries in their own file system, put in their places when all are on the disk.
 -- A folder of results is replaced as a whole: by exchange where the system can, else file by file.
-local fail = require "fail"
+local fail = require "support.fail"
 local sys = require "msagen.sys"
 
 local staging = {}

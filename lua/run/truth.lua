@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The expert's mask: which of its labels are inside. What is not clear is refused with the labels found.
-local fail = require "fail"
+local fail = require "support.fail"
 local inputs = require "run.inputs"
 
 local truth = {}

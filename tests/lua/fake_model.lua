@@ -2,7 +2,7 @@
 --- msa_model.c of the fake model (tests/c/fake), as msagen renders it for so many cores and slices.
 -- As a program, for the C tests: luahost fake_model.lua SOURCES CORES DEPTH FILE.
 local function rendered(folder, cores, depth)
-  return require "template".file(folder .. "/templates", "model.c",
+  return require "support.template".file(folder .. "/templates", "model.c",
     { cores = cores, model = { depth = depth }, streamed = false, board = { isa = { flushes = false } } })
 end
 

@@ -3,7 +3,7 @@
 -- line here.
 
 local spec = require "spec"
-local closed = require "closed"
+local closed = require "support.closed"
 
 local function copy(value)
   if type(value) ~= "table" then return value end

@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local fake = require "fake_checkpoint"
-local import = require "import"
+local import = require "import.import"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
 
 local function is_adapter(name) return name:find "_Adapter%." ~= nil end

@@ -6,7 +6,7 @@ local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys, json = spec.host "msagen.sys", spec.host "msagen.json"
 if not (sys and json) then return end
-local boards, tiny, verb = require "boards", require "tiny_model", require "verbs.build"
+local boards, tiny, verb = require "target.boards", require "tiny_model", require "cli.verbs.build"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-boards-")
 sys.cleanup(work)
 tiny.device(work, "plain")
@@ -127,7 +127,7 @@ describe("a board's file is refused", function()
     refused('isa = "c99"', 'isa = "../boards/generic-c99"', "isa: expected one of")
     refused('"f32-fma-1"', '"f16"', "arithmetic: expected f32-fma-1 or f32-muladd-1, found f16")
     local broken = changed('isa = "c99"', 'isa = "broken.lua"')
-    local c99 = sys.read_file(msagen.datadir .. "/lua/isa/c99.lua")
+    local c99 = sys.read_file(msagen.datadir .. "/lua/target/isa/c99.lua")
     for change, why in pairs { ["width = 3"] = "width: expected 1, 2, 4, 8 or 16, found 3",
       ["registers = 1 << 40"] = "registers: expected a whole number from 4 to 256, found 1099511627776",
       ["load = nil"] = "load: expected C text, found none", ["vector = 7"] = "vector: expected C text, found 7",
@@ -293,7 +293,7 @@ describe("a board of one's own", function()
   it("brings its own linker script, start-up file and instruction set; the rest are msagen's", function()
     sys.mkdir_p(work .. "/own/cortex-m")
     sys.write_file(work .. "/own/own.lua", 'return { name = "own", like = "cortex-m7", isa = "slow.lua" }')
-    sys.write_file(work .. "/own/slow.lua", sys.read_file(msagen.datadir .. "/lua/isa/c99.lua"))
+    sys.write_file(work .. "/own/slow.lua", sys.read_file(msagen.datadir .. "/lua/target/isa/c99.lua"))
     sys.write_file(work .. "/own/cortex-m/msa_start.c", "/* mine */\n")
     local device = tiny.device(work, "plain")
     device.board = work .. "/own/own.lua"
@@ -315,7 +315,7 @@ describe("a board of one's own", function()
         { name = "external", address = 0x90000000, bytes = 16 << 20, kind = "flash", holds = { "weights" }, bandwidth = 1e8 } } }]]):format(small, large))
       device.board = work .. "/two.lua"
       local build = tiny.build(device, work .. "/two-fw")
-      return sys.read_file(work .. "/two-fw/msa_board.ld"), require("plan").places(build.board, build).arena.name
+      return sys.read_file(work .. "/two-fw/msa_board.ld"), require("estimate.placement").on(build.board, build).arena.name
     end
     for _, try in ipairs { { 16, 1024, "axi" }, { 1024, 1024, "dtcm" }, { 16, 16, "dtcm" } } do
       local text, planned = built(try[1], try[2])

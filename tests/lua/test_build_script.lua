@@ -5,7 +5,7 @@ local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys, json = spec.host "msagen.sys", spec.host "msagen.json"
 if not (sys and json) then return end
-local tiny, verb = require "tiny_model", require "verbs.build"
+local tiny, verb = require "tiny_model", require "cli.verbs.build"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-script-")
 sys.cleanup(work)
 sys.mkdir_p(work .. "/weights")

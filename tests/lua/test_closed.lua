@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
-local closed = require "closed"
+local closed = require "support.closed"
 
 describe("the nearest name", function()
   it("is found through one or two slips", function()

@@ -41,7 +41,7 @@ describe("a checkpoint that changes while it is read", function()
     for _, at in ipairs { #bytes - 40, #bytes // 2 } do
       local poked = false
       refuses(function()
-        tiny.quietly(require "compiler".build, device, folder .. "/fw", "test", function(what)
+        tiny.quietly(require "compiler.compiler".build, device, folder .. "/fw", "test", function(what)
           if poked or not what:match "^packing" then return end
           poked = true
           poke(device.checkpoint, at, "\0\0\128\63")
@@ -82,7 +82,7 @@ describe("the same build twice", function()
 
   it("differs between boards in text alone: one blob for all, but for the name of the class in its header", function()
     local a = work .. "/adapted_a"
-    for _, board in ipairs(require "boards".all()) do
+    for _, board in ipairs(require "target.boards".all()) do
       local b = built("adapted", "adapted_" .. board.name, { board = board.name })
       local expected = sys.read_file(a .. "/msa_weights.bin")
       assert(expected:sub(33, 48) == string.pack("c16", "f32-fma-1"))
@@ -120,8 +120,8 @@ describe("the class of arithmetic", function()
       return output
     end
     holds(refusal((text:gsub("f32%-muladd%-1", "f64-1"))), "odd.lua", "expected f32-fma-1 or f32-muladd-1, found f64-1")
-    local isa = sys.read_file(data .. "/lua/isa/c99.lua"):gsub("  fma = [^\n]*\n", "")
-    sys.write_file(data .. "/lua/isa/bare.lua", isa)
+    local isa = sys.read_file(data .. "/lua/target/isa/c99.lua"):gsub("  fma = [^\n]*\n", "")
+    sys.write_file(data .. "/lua/target/isa/bare.lua", isa)
     holds(refusal((text:gsub('isa = "c99"', 'isa = "bare"'):gsub("f32%-muladd%-1", "f32-fma-1"))), "odd.lua",
       "expected f32-muladd-1", "bare", "found f32-fma-1")
   end)
@@ -354,7 +354,7 @@ describe("one new file is", function()
   end
 
   it("an instruction set, and a board: the same digest as plain C", function()
-    sys.write_file(data .. "/lua/isa/four.lua", FOUR)
+    sys.write_file(data .. "/lua/target/isa/four.lua", FOUR)
     sys.write_file(data .. "/boards/toaster.lua", BOARD)
     holds(command "boards", "toaster", "made up for a test")
     for _, case in ipairs { { "plain", "sam" }, { "adapted", "msa-paper" } } do
@@ -410,7 +410,7 @@ end)
 
 describe("a warning", function()
   it("takes the progress line away first", function()
-    local progress, lines, err = require "progress", {}, io.stderr
+    local progress, lines, err = require "cli.progress", {}, io.stderr
     -- luacheck: ignore
     io.stderr = { write = function(self, ...) lines[#lines + 1] = table.concat { ... } return self end,
       flush = function() end }

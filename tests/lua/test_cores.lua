@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
-local cores = require "cores"
+local cores = require "schedule.split"
 
 describe("a split", function()
   it("has every unit once, in order, for any number of units and cores", function()

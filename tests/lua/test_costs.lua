@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
-local costs, segment, steps = require "costs", require "segment", require "lower.steps"
+local costs, segment, steps = require "estimate.costs", require "lower.segment", require "lower.steps"
 
 -- Kernels: what they do to their last argument; the others are read.
 local READ, WRITE, UPDATE = { const = true }, { const = false, fresh = true }, { const = false }
@@ -88,7 +88,7 @@ describe("bytes moved", function()
   it("count what is made ready for the decoder where it is made", function()
     local sys = spec.host "msagen.sys"
     if not sys then return end
-    local compiler, tiny = require "compiler", require "tiny_model"
+    local compiler, tiny = require "compiler.compiler", require "tiny_model"
     local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-costs-")
     sys.cleanup(work)
     local device = tiny.device(work, "broad")

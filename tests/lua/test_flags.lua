@@ -148,7 +148,7 @@ end
 -- A board of plain C whose instructions come with the CPU of whoever compiles.
 if best.isa.name:match "^avx" then
   for compiler in pairs(FLAGS) do
-    tests(require("boards").named "generic-c99", compiler, "-mfma ", { "-std=gnu99", "> -std=c99 -ffp-contract=fast" })
+    tests(require("target.boards").named "generic-c99", compiler, "-mfma ", { "-std=gnu99", "> -std=c99 -ffp-contract=fast" })
   end
 end
 

@@ -7,8 +7,8 @@ local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local boards, flushing, kernels, template, tiny = require "boards", require "flushing", require "kernels",
-  require "template", require "tiny_model"
+local boards, flushing, kernels, template, tiny = require "target.boards", require "kernels.flushing", require "kernels.kernels",
+  require "support.template", require "tiny_model"
 local folder = msagen.datadir .. "/templates"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-flushing-")
 sys.cleanup(work)
@@ -187,7 +187,7 @@ local function cases(set)
           local f = { M = M, N = N, K = K, lda = kernels.stride(K), ldc = kernels.stride(N), init = init, act = act,
             residual = residual }
           local plan
-          for _, one in ipairs(require "tiles".candidates(set.isa, set.board,
+          for _, one in ipairs(require "kernels.tiles".candidates(set.isa, set.board,
             { M = M, panels = (N + 15) // 16, K = K, init = init, act = act, residual = residual })) do
             plan = plan or (#one.blocks == pieces and one)
           end

@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local fake = require "fake_checkpoint"
-local import = require "import"
+local import = require "import.import"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
 local function plan(list, options) return (import.plan(fake.open(list), options)) end

@@ -7,8 +7,8 @@ local spec = require "spec"
 local fake = require "fake_checkpoint"
 local families = require "import.families"
 local harmless = require "import.harmless"
-local import = require "import"
-local inspect = require "inspect"
+local import = require "import.import"
+local inspect = require "report.inspect"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
 local few = { blocks = 2, global = { 1 } }

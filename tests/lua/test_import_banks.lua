@@ -4,8 +4,8 @@
 local spec = require "spec"
 local fake = require "fake_checkpoint"
 local banks = require "import.banks"
-local import = require "import"
-local inspect = require "inspect"
+local import = require "import.import"
+local inspect = require "report.inspect"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
 -- A model whose trained tensors (adapters and decoder, or what `differs` accepts) hold `values`.

@@ -4,8 +4,8 @@
 
 local spec = require "spec"
 local fake = require "fake_checkpoint"
-local import = require "import"
-local inspect = require "inspect"
+local import = require "import.import"
+local inspect = require "report.inspect"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
 
 local checkpoint = spec.host "msagen.checkpoint"

@@ -4,7 +4,7 @@
 
 local spec = require "spec"
 local fake = require "fake_checkpoint"
-local import = require "import"
+local import = require "import.import"
 local describe, it = spec.describe, spec.it
 
 local state = 12345

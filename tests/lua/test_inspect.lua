@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local fake = require "fake_checkpoint"
-local inspect = require "inspect"
+local inspect = require "report.inspect"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
 local function report(dialect, changes) return inspect.report(fake.open(fake.model(dialect, changes))) end

@@ -7,7 +7,7 @@ local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local template, tiny = require "template", require "tiny_model"
+local template, tiny = require "support.template", require "tiny_model"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-isa-")
 sys.cleanup(work)
 
@@ -125,7 +125,7 @@ describe("vector operations are the scalar ones in every lane:", function()
       sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h",
         { isa = board.isa, made_by = "", flags = "" }))
       sys.write_file(dir .. "/msa_arith.h",
-        require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
+        require "emit.emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
       sys.write_file(dir .. "/isa.c", template.render(PROGRAM, "program", { isa = board.isa }))
       tiny.compile(board, { "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", dir }, dir .. "/isa.c",
         dir .. "/isa")

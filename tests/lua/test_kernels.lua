@@ -5,7 +5,7 @@
 
 local spec = require "spec"
 local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds
-local kernels = require "kernels"
+local kernels = require "kernels.kernels"
 
 describe("strides", function()
   it("hold a row, and are one cache line or an odd number of them", function()
@@ -31,7 +31,7 @@ end)
 local sys = spec.host "msagen.sys"
 if not sys then return end
 local tiny, reference, tensor = require "tiny_model", require "msagen.reference", require "msagen.tensor"
-local template, boards, tiles = require "template", require "boards", require "tiles"
+local template, boards, tiles = require "support.template", require "target.boards", require "kernels.tiles"
 local folder = msagen.datadir .. "/templates"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-kernels-")
 sys.cleanup(work)
@@ -106,7 +106,7 @@ describe("kernels", function()
       for _, board in ipairs(boards.all()) do
         local device = tiny.device(work, name)
         device.board = board.name
-        local set = require "compiler".schedule(device, "test").kernels
+        local set = require "compiler.compiler".schedule(device, "test").kernels
         local defined, declared = {}, {}
         for _, text in ipairs(set.texts) do
           local count = 0
@@ -245,7 +245,7 @@ local function run(p, board)
   local dir = work .. "/" .. board.name
   sys.mkdir_p(dir)
   sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
-  sys.write_file(dir .. "/msa_arith.h", require "emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"),
+  sys.write_file(dir .. "/msa_arith.h", require "emit.emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"),
     board.arithmetic))
   sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness",
     { kernels = table.concat(p.set.texts), body = table.concat(p.body, "\n"), room = board.memories and 800000

@@ -33,14 +33,14 @@ local SIGNATURES = {
 local KERNELS = { signature = function(_, name) return SIGNATURES[name] end }
 
 local function printed(step, count, at)
-  local loops = require("cores").loops(count)
-  for stage in step:each_stage() do require("lower.cores").split(stage, count) end
-  require("lower.cores").barriers(KERNELS, step)
-  return (require("lower.print").new(KERNELS, loops):step(step, { at = at, shared = 1000, own = "arena + 2000" }))
+  local loops = require("schedule.split").loops(count)
+  for stage in step:each_stage() do require("schedule.cores").split(stage, count) end
+  require("schedule.cores").barriers(KERNELS, step)
+  return (require("emit.print").new(KERNELS, loops):step(step, { at = at, shared = 1000, own = "arena + 2000" }))
 end
 
 describe("a step", function()
-  local steps, segment = require "lower.steps", require "segment"
+  local steps, segment = require "lower.steps", require "lower.segment"
   local function empty()
     local seg = segment.new()
     seg:vector("scale", 16)
@@ -111,8 +111,8 @@ end)
 
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local compiler, tiny = require "compiler", require "tiny_model"
-local work_of = require "lower.work"
+local compiler, tiny = require "compiler.compiler", require "tiny_model"
+local work_of = require "estimate.work"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-lower-")
 sys.cleanup(work)
 
@@ -179,7 +179,7 @@ describe("the layers of a model", function()
     for _, L in ipairs(build.graph.fused) do
       for name in pairs(L.buffers) do by_name[name] = (by_name[name] or 0) + 1 end
     end
-    local names = require("closed").sorted(by_name)
+    local names = require("support.closed").sorted(by_name)
     local expected = { "embedding", "hyper", "iou", "keys", "logits", "queries", "tokens", "x" }
     local without_ready = {}
     for _, name in ipairs(names) do

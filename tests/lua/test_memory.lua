@@ -4,7 +4,7 @@
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
-local memory = require "passes.memory"
+local memory = require "schedule.memory"
 
 local function round16(n) return (n + 15) // 16 * 16 end
 
@@ -109,7 +109,7 @@ describe("memory plan", function()
 
   local sys = spec.host "msagen.sys"
   if not sys then return end
-  local tiny, compiler = require "tiny_model", require "compiler"
+  local tiny, compiler = require "tiny_model", require "compiler.compiler"
   local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-memory-")
   sys.cleanup(work)
 
@@ -121,7 +121,7 @@ describe("memory plan", function()
   end
 
   it("of the demo is within 5 % of the bound, on every board", function()
-    for _, board in ipairs(require "boards".all()) do
+    for _, board in ipairs(require "target.boards".all()) do
       local build = compiler.schedule({ checkpoint = msagen.datadir .. "/demo/fetal-head/checkpoint.pth",
         dialect = "msa-paper", board = board.name }, "test")
       check(build.graph, build.model)

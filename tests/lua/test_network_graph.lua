@@ -7,9 +7,9 @@ local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local compiler, interpretation, ssa, tiny = require "compiler", require "interpretation", require "graph.ssa",
+local compiler, interpretation, ssa, tiny = require "compiler.compiler", require "run.interpretation", require "graph.ssa",
   require "tiny_model"
-local group, import, fake = require "lower.group", require "import", require "fake_checkpoint"
+local group, import, fake = require "lower.group", require "import.import", require "fake_checkpoint"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-network-graph-")
 sys.cleanup(work)
 

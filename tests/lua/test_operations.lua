@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
-local operations = require "operations"
+local operations = require "kernels.operations"
 
 describe("operations of a text", function()
   local function count(...) return operations.count { ... } end
@@ -39,7 +39,7 @@ end)
 
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local boards, kernels, template, tiny = require "boards", require "kernels", require "template", require "tiny_model"
+local boards, kernels, template, tiny = require "target.boards", require "kernels.kernels", require "support.template", require "tiny_model"
 local folder = msagen.datadir .. "/templates"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-operations-")
 sys.cleanup(work)

@@ -3,8 +3,8 @@
 
 local spec = require "spec"
 local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds
-local import, fake = require "import", require "fake_checkpoint"
-local prune = require "passes.prune"
+local import, fake = require "import.import", require "fake_checkpoint"
+local prune = require "graph.passes.prune"
 
 local function model_of(dialect, zero)
   local list = fake.model(dialect)

@@ -6,8 +6,8 @@ local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys, json = spec.host "msagen.sys", spec.host "msagen.json"
 if not (sys and json) then return end
-local boards, code_size, compiler, plan, predict = require "boards", require "code_size", require "compiler",
-  require "plan", require "predict"
+local boards, code_size, compiler, placement, plan, predict = require "target.boards", require "estimate.code_size",
+  require "compiler.compiler", require "estimate.placement", require "estimate.plan", require "estimate.predict"
 local tiny = require "tiny_model"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-plan-")
 sys.cleanup(work)
@@ -49,37 +49,37 @@ end
 describe("places", function()
   local bytes = { arena = 3000, weights = 5000, code = 1000 }
   it("are the first memories that may hold a thing and have room", function()
-    equal(names(plan.place(bytes, { memory("a", 3500, { "arena", "code" }),
+    equal(names(placement.of(bytes, { memory("a", 3500, { "arena", "code" }),
       memory("b", 6000, { "code", "weights" }) })), { arena = "a", weights = "b", code = "b" })
-    equal(names(plan.place(bytes, { memory("a", 4000, { "arena", "code" }), memory("b", 6000, { "weights" }) })),
+    equal(names(placement.of(bytes, { memory("a", 4000, { "arena", "code" }), memory("b", 6000, { "weights" }) })),
       { arena = "a", weights = "b", code = "a" })
-    equal(names(plan.place(bytes, { memory("all", 9000, { "arena", "weights", "code" }) })),
+    equal(names(placement.of(bytes, { memory("all", 9000, { "arena", "weights", "code" }) })),
       { arena = "all", weights = "all", code = "all" })
   end)
   it("make way for others", function() -- the arena fits the first one, but then the weights fit none
-    equal(names(plan.place(bytes, { memory("a", 5500, { "arena", "weights" }),
+    equal(names(placement.of(bytes, { memory("a", 5500, { "arena", "weights" }),
       memory("b", 4500, { "arena", "code" }) })), { arena = "b", weights = "a", code = "b" })
   end)
   it("leave what is reserved", function()
     local memories = { memory("all", 9000, { "arena", "weights", "code" }, { reserved = 1 }) }
-    local places, lacking = plan.place(bytes, memories)
+    local places, lacking = placement.of(bytes, memories)
     equal({ places, lacking }, { nil, "code" })
     memories[1].reserved = nil
-    assert(plan.place(bytes, memories))
+    assert(placement.of(bytes, memories))
   end)
   it("leave the stack beside the arena, which what is reserved includes", function()
     local memories = { memory("small", 3999, { "arena" }), memory("large", 4000, { "arena" }, { reserved = 400 }),
       memory("rest", 6000, { "weights", "code" }) }
-    equal(plan.place(bytes, memories, 1000).arena.name, "large")
-    equal(plan.place(bytes, memories, 999).arena.name, "small")
-    equal(select(2, plan.place(bytes, memories, 1001)), "arena")
+    equal(placement.of(bytes, memories, 1000).arena.name, "large")
+    equal(placement.of(bytes, memories, 999).arena.name, "small")
+    equal(select(2, placement.of(bytes, memories, 1001)), "arena")
   end)
   it("say what has none", function()
-    equal(select(2, plan.place(bytes, { memory("a", 2999, { "arena" }), memory("b", 9000, { "weights", "code" }) })),
+    equal(select(2, placement.of(bytes, { memory("a", 2999, { "arena" }), memory("b", 9000, { "weights", "code" }) })),
       "arena")
-    equal(select(2, plan.place(bytes, { memory("a", 3000, { "arena" }), memory("b", 4999, { "weights", "code" }) })),
+    equal(select(2, placement.of(bytes, { memory("a", 3000, { "arena" }), memory("b", 4999, { "weights", "code" }) })),
       "weights")
-    equal(select(2, plan.place(bytes, {})), "arena")
+    equal(select(2, placement.of(bytes, {})), "arena")
   end)
 end)
 
@@ -99,7 +99,7 @@ describe("a plan", function()
   it("has them with banks, too", function()
     local d = device("adapted", { depth = 3 }) -- with nothing in common
     require "msagen.synth".write(work .. "/other.safetensors",
-      require "synth".tensors(tiny.shapes.adapted.shape, "msa-paper"), 8)
+      require "networks.synth".tensors(tiny.shapes.adapted.shape, "msa-paper"), 8)
     d.banks = { { name = "other", checkpoint = work .. "/other.safetensors" } }
     local p = plan.make(d, "test", SLOW)
     tiny.build(d, work .. "/banks")
@@ -128,7 +128,7 @@ describe("a plan", function()
   it("times a fetch by what the core does with the piece before, not by the whole layer", function()
     local shape = { resolution = 160 } -- of a grid whose positions are several pieces
     for key, value in pairs(tiny.shapes.broad.shape) do shape[key] = shape[key] or value end
-    require "msagen.synth".write(work .. "/large.safetensors", require "synth".tensors(shape, "sam"), 7)
+    require "msagen.synth".write(work .. "/large.safetensors", require "networks.synth".tensors(shape, "sam"), 7)
     local d = device("broad", { checkpoint = work .. "/large.safetensors", weights = "stream", stream_buffer = 92160 })
     local p = plan.make(d, "test", SLOW)
     local ms = {}
@@ -355,7 +355,7 @@ describe("a plan that does not fit", function()
 end)
 
 describe("msagen plan", function()
-  local verb = require "verbs.plan"
+  local verb = require "cli.verbs.plan"
   local function said(args)
     local out, err, lines = io.stdout, io.stderr, {}
     io.stdout = { write = function(self, ...) lines[#lines + 1] = table.concat { ... } return self end }

@@ -30,7 +30,7 @@ local function write_inputs(slices)
 end
 
 local function without(body)
-  local prepare = require "lower.ready"
+  local prepare = require "schedule.ready"
   local layer = prepare.layer
   prepare.layer = function() return nil end
   local ok, message = pcall(body)

@@ -8,7 +8,7 @@ local sys, npy, tensor = spec.host "msagen.sys", spec.host "msagen.npy", spec.ho
 if not (sys and npy and tensor) then return end
 
 local folder, prompts, staging, verb = require "run.folder", require "run.prompts", require "run.staging",
-  require "verbs.run"
+  require "cli.verbs.run"
 local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-run-")
 sys.cleanup(work)
@@ -197,8 +197,8 @@ local function fake_folder(name, depth)
     sys.write_file(path .. "/" .. header, sys.read_file(here .. "/../c/fake/" .. header))
   end
   sys.write_file(path .. "/msa_model.c", require("fake_model")(1, depth))
-  local isa = require("boards").named("generic-c99").isa
-  sys.write_file(path .. "/msa_simd.h", require("template").file(msagen.datadir .. "/templates", "simd.h",
+  local isa = require("target.boards").named("generic-c99").isa
+  sys.write_file(path .. "/msa_simd.h", require("support.template").file(msagen.datadir .. "/templates", "simd.h",
     { isa = isa, made_by = "", flags = "" }))
   sys.write_file(path .. "/layers.c", '#include "layers.h"\n')
   sys.write_file(path .. "/Makefile", makefile:format(depth))

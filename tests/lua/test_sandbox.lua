@@ -6,8 +6,8 @@ local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local boards, tiny, sandbox, options = require "boards", require "tiny_model", require "sandbox",
-  require "verbs.device_options"
+local boards, tiny, sandbox, options = require "target.boards", require "tiny_model", require "support.sandbox",
+  require "cli.device_options"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-sandbox-")
 sys.cleanup(work)
 tiny.device(work, "plain")
@@ -32,7 +32,7 @@ local kinds = {
     return boards.named(work .. "/evil.lua")
   end,
   isa = function(text)
-    sys.write_file(work .. "/evil-isa.lua", text .. "\n" .. sys.read_file(msagen.datadir .. "/lua/isa/c99.lua"))
+    sys.write_file(work .. "/evil-isa.lua", text .. "\n" .. sys.read_file(msagen.datadir .. "/lua/target/isa/c99.lua"))
     sys.write_file(work .. "/board.lua", "return { name = 'board', like = 'generic-c99', isa = 'evil-isa.lua' }")
     return boards.named(work .. "/board.lua")
   end,
@@ -200,7 +200,7 @@ assert(made == "7" and rawget(t, "x") == nil and tostring(nil) == "nil")]]
 
   it("have all of Lua if they are trusted, but cannot end the program", function()
     sys.write_file(work .. "/script.lua",
-      "local f = io.open(msagen.datadir .. '/lua/cli.lua') f:close() assert(require 'closed')\nreturn { checkpoint = 'x.pth' }")
+      "local f = io.open(msagen.datadir .. '/lua/cli.lua') f:close() assert(require 'support.closed')\nreturn { checkpoint = 'x.pth' }")
     equal(options.devices { input = work .. "/script.lua", trust = true } [1].device.checkpoint, work .. "/x.pth")
     sys.write_file(work .. "/script.lua", "\nos.exit(0)")
     refuses(function()

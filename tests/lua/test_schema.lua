@@ -5,11 +5,11 @@
 local spec = require "spec"
 local misspelling = require "misspelling"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
-local schema = require "schema"
-local activations = require "activations"
+local schema = require "support.schema"
+local activations = require "graph.activations"
 local dialects = require "import.dialects"
 local dialect_check = require "import.dialect_check"
-local kernels = require "kernels"
+local kernels = require "kernels.kernels"
 
 describe("a schema", function()
   local fields = { size = { schema.whole(1, 8), true }, how = { schema.one_of("slow", "fast") }, on = { schema.flag },
@@ -201,7 +201,7 @@ end)
 
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local board_check, boards = require "board_check", require "boards"
+local board_check, boards = require "target.board_check", require "target.boards"
 local reference = require "msagen.reference"
 
 describe("activations of the host", function()
@@ -241,7 +241,7 @@ end)
 
 describe("a device of a build script", function()
   it("has no field but the compiler's options", function()
-    local compiler = require "compiler"
+    local compiler = require "compiler.compiler"
     for option in pairs(compiler.options) do
       local slip = option .. "q"
       refuses(function() compiler.schedule({ checkpoint = "a.pth", [slip] = 1 }, "device.lua") end,
@@ -259,7 +259,7 @@ describe("a board's table", function()
 
   it("so is every one in an instruction set's", function()
     for _, name in ipairs { "avx2", "helium" } do
-      local isa = dofile(("%s/lua/isa/%s.lua"):format(msagen.datadir, name))
+      local isa = dofile(("%s/lua/target/isa/%s.lua"):format(msagen.datadir, name))
       assert(misspelling(isa, board_check.isa_fields, function(t) board_check.isa(t, "made/up.lua") end,
         "made/up.lua") > 50)
     end
@@ -267,7 +267,7 @@ describe("a board's table", function()
 end)
 
 describe("a manifest's own hash", function()
-  local seal = require "manifest_seal"
+  local seal = require "emit.manifest_seal"
   local text = require "msagen.json".encode({ banks = { "a", "b" }, emulator = { "qemu", "-cpu", "max" },
     manifest_sha256 = "", requires = { "fma" } }, { indent = 1 }) .. "\n"
   local sealed = seal.put(text)

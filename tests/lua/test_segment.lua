@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
-local segment = require "segment"
+local segment = require "lower.segment"
 
 local sys, tensor = spec.host "msagen.sys", spec.host "msagen.tensor"
 if not (sys and tensor) then return end

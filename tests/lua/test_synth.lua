@@ -2,7 +2,7 @@
 -- Synthetic checkpoints have the names, the shapes and the order of real ones.
 
 local spec = require "spec"
-local synth = require "synth"
+local synth = require "networks.synth"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
 
 local function count(list)

@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds
-local template = require "template"
+local template = require "support.template"
 
 local function render(text, env) return template.render(text, "a.c", env or {}) end
 
@@ -68,7 +68,7 @@ describe("template", function()
   end)
 
   it("reads files, and says which is missing", function()
-    local folder = (package.searchpath("template", package.path):gsub("/lua/template%.lua$", "/templates"))
+    local folder = msagen.datadir .. "/templates"
     holds(template.file(folder, "weights.S", {}), ".incbin")
     raises(function() return template.file(folder, "absent.c", {}) end, "absent.c")
   end)

@@ -3,15 +3,15 @@
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
-local tiles = require "tiles"
+local tiles = require "kernels.tiles"
 
-local lua = package.searchpath("tiles", package.path):gsub("/tiles%.lua$", "")
+local lua = msagen.datadir .. "/lua"
 local function load_table(path) return assert(loadfile(path, "t", {}))() end
 
 --- Instruction sets of the tree, and some that are not: few registers, narrow or wide vectors.
 local sets = {}
 for _, name in ipairs { "c99", "avx2", "avx512" } do
-  sets[#sets + 1] = load_table(("%s/isa/%s.lua"):format(lua, name))
+  sets[#sets + 1] = load_table(("%s/target/isa/%s.lua"):format(lua, name))
   sets[#sets].name = name
 end
 sets[#sets + 1] = { name = "4 x 32", width = 4, registers = 32 }

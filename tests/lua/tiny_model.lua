@@ -25,7 +25,7 @@ function tiny.device(folder, name)
   local one = tiny.shapes[name]
   local path = ("%s/%s.safetensors"):format(folder, name)
   if not sys.exists(path) then
-    require "msagen.synth".write(path, require "synth".tensors(one.shape, one.dialect), 7)
+    require "msagen.synth".write(path, require "networks.synth".tensors(one.shape, one.dialect), 7)
   end
   return { checkpoint = path, dialect = one.dialect, decoder_heads = one.heads, classes = one.classes,
     global_blocks = one.shape.global, resolution = one.dialect:match "202[45]" and one.shape.resolution or nil }
@@ -46,7 +46,7 @@ end
 
 --- compiler.build of a device into dir. @return the build
 function tiny.build(device, dir)
-  return tiny.quietly(require "compiler".build, device, dir, "test", function() end)
+  return tiny.quietly(require "compiler.compiler".build, device, dir, "test", function() end)
 end
 
 --- Run a command that must succeed. @return what it wrote
@@ -66,7 +66,7 @@ end
 
 --- Boards of the tree that this CPU runs, the plain one first.
 function tiny.boards()
-  local list, boards = {}, require "boards"
+  local list, boards = {}, require "target.boards"
   for _, board in ipairs(boards.all()) do
     if boards.native(board) then list[#list + 1] = board end
   end
@@ -77,7 +77,7 @@ end
 --- Boards of the tree that an emulator stands in for here, one of each instruction set that this CPU lacks, where
 -- compiler and emulator are installed; else one skipped test.
 function tiny.emulated()
-  local list, seen, boards = {}, {}, require "boards"
+  local list, seen, boards = {}, {}, require "target.boards"
   for _, board in ipairs(tiny.boards()) do seen[board.isa.name] = true end
   local function installed(program)
     return (pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }))
@@ -103,8 +103,8 @@ function tiny.compile(board, options, source, program)
   local start = board.start
   if start then
     local from, to = msagen.datadir .. "/boards/" .. start.folder, program:match "^(.*)/"
-    sys.write_file(to .. "/" .. start.script, require "template".file(from, start.script,
-      { board = board, places = require "plan".places(board), made_by = "" }))
+    sys.write_file(to .. "/" .. start.script, require "support.template".file(from, start.script,
+      { board = board, places = require "estimate.placement".on(board), made_by = "" }))
     add { "-L", to, "-I", msagen.datadir .. "/runtime" }
     for _, names in ipairs { start.product, start.runner } do
       for _, name in ipairs(names) do add { from .. "/" .. name .. ".c" } end
@@ -118,7 +118,7 @@ end
 function tiny.command(board, program, arguments)
   arguments = arguments or {}
   local command, placed = {}, false
-  for i, word in ipairs(require "boards".native(board) and {} or board.emulator) do
+  for i, word in ipairs(require "target.boards".native(board) and {} or board.emulator) do
     command[i] = word:gsub("{(%l+)}", function(what)
       placed = true
       return what == "program" and program or ",arg=" .. table.concat({ "program", table.unpack(arguments) }, ",arg=")

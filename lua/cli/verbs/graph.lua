@@ -1,0 +1,48 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen graph CHECKPOINT [options] [--dot] [-o FILE]: the network's operations, as text or for Graphviz.
+local closed = require "support.closed"
+local fail = require "support.fail"
+local options = require "cli.device_options"
+
+local verb = {}
+
+function verb.setup(command)
+  options.setup(command)
+  command:option("--after", "After a pass of the compiler: prune, lower (steps), memory (places in the arena). "
+    .. "Default: the network as it is described."):argname "PASS"
+  command:flag("--dot", "For Graphviz: a cluster a layer, without the tensors.")
+  command:option("-o --output", "The file to write. Default: the terminal."):argname "FILE"
+end
+
+-- The graph after a pass; steps have no picture.
+local function text_after(pass, device, where, dot)
+  local compiler, names = require "compiler.compiler", {}
+  for i, one in ipairs(compiler.passes) do names[i] = one.name end
+  closed.member(pass, names, "--after")
+  if dot and pass ~= "prune" then fail("--after %s: expected without --dot, for steps are text, found with it", pass) end
+  local program = compiler.schedule(device, where).graph
+  if pass == "prune" then return dot and program.network:dot() or program.network:text() end
+  local whole = program.memory
+  program.memory = pass == "memory" and whole or nil
+  return require("lower.text").program(program)
+end
+
+function verb.run(args)
+  local devices, problem = options.devices(args)
+  if not devices then
+    io.stderr:write("msagen: ", problem, "; see msagen graph --help\n")
+    return 2
+  end
+  if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
+  local device, where, text = devices[1].device, args.input or "device", nil
+  if args.after then
+    text = text_after(args.after, device, where, args.dot)
+  else
+    local graph = require("run.interpretation").graph(require("compiler.compiler").models(device, where)[1])
+    text = args.dot and graph:dot() or graph:text()
+  end
+  if args.output then require("msagen.sys").write_file(args.output, text) else io.stdout:write(text) end
+  return 0
+end
+
+return verb

@@ -1,0 +1,45 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen inspect CHECKPOINT... [--base FILE] [--json]: what is in a checkpoint; of several, also what they share.
+
+local options = require "cli.device_options"
+
+local verb = {}
+
+function verb.setup(command)
+  command:argument("checkpoint",
+    "A .pth or .safetensors file; of several, what they share is shown too."):argname("CHECKPOINT"):args "+"
+  command:option("--base", "The backbone of adapter-only files."):argname "FILE"
+  options.of_tensors(command)
+  command:flag("--json", "For machines: one JSON object.")
+end
+
+function verb.run(args)
+  local inspect, checkpoint = require "report.inspect", require "msagen.checkpoint"
+  local base = args.base and checkpoint.open(args.base, args.weights_key)
+  local ckpts = {}
+  for i, path in ipairs(args.checkpoint) do ckpts[i] = checkpoint.open(path, args.weights_key) end
+  local reports, shared
+  args.several = #ckpts > 1
+  if args.several then
+    reports, shared = inspect.several(ckpts, base, args)
+  else
+    reports = { (inspect.report(ckpts[1], base, args)) }
+  end
+  for _, ckpt in ipairs(ckpts) do ckpt:unchanged() end
+  if base then base:unchanged() end
+
+  if args.json then
+    local json = require "msagen.json"
+    for _, report in ipairs(reports) do inspect.json(report) end
+    local whole = shared and { files = json.array(reports), shared = inspect.shared_json(shared) } or reports[1]
+    io.stdout:write(json.encode(whole, { indent = 1 }), "\n")
+    return 0
+  end
+  for _, report in ipairs(reports) do
+    io.stdout:write(table.concat(inspect.text(report), "\n"), shared and "\n\n" or "\n")
+  end
+  if shared then io.stdout:write(table.concat(inspect.shared_text(shared), "\n"), "\n") end
+  return 0
+end
+
+return verb

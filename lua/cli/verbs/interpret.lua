@@ -1,0 +1,97 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen interpret CHECKPOINT [options] --image FILE: what every build of a checkpoint must answer, by the naive
+-- kernels.
+local fail = require "support.fail"
+local options = require "cli.device_options"
+
+local verb = {}
+
+function verb.setup(command)
+  options.setup(command)
+  command:option("--image", "PNG, JPEG, or NPY (uint8 [H,W,3]; [D,H,W,3] for a volume of the depth asked for).")
+    :argname "FILE"
+  command:option("--image-bits", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT).")
+    :argname "N":convert(require("cli.prompt_options").whole(8, 16))
+  require("cli.prompt_options").setup(command)
+  command:option("--out",
+    "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy, as of run."):argname "DIR"
+  command:flag("--digest", "Print the SHA-256 over the embedding and all logits, as run does.")
+end
+
+local function usage(text)
+  io.stderr:write("msagen: ", text, "; see msagen interpret --help\n")
+  return 2
+end
+
+-- The prompt of one slice, as the interpreter takes it.
+local function of_slice(prompt, slice, side)
+  local slices = require "run.prompts".slice
+  local places, labels, points = slices(prompt, "points", slice), slices(prompt, "labels", slice), nil
+  for i, place in ipairs(places or {}) do
+    points = points or {}
+    points[i] = { place[1], place[2], math.tointeger(labels[i]) }
+  end
+  local mask = prompt.mask
+  return { points = points, box = slices(prompt, "box", slice), text = prompt.text_index, multimask = prompt.multimask,
+    mask = mask and mask.tensor:slice(1, mask.slices == 1 and 0 or (slice - 1) * side * side, side * side) }
+end
+
+-- Results as they are hashed and written: {name, tensor [slices,...]}...
+local function results_of(it, list, image, model)
+  local R, side, out = it.R, 4 * model.grid, {}
+  local show, finish = require "cli.progress"()
+  show("encoding", 0, #list + 1)
+  it:encode(image)
+  out[1] = { "embedding", it:embedding_by_channel() }
+  for k, prompt in ipairs(list) do
+    show("decoding", k, #list + 1)
+    local logits, scores = {}, {}
+    for slice = 1, model.depth do
+      logits[slice], scores[slice] = it:decode(slice - 1, of_slice(prompt, slice, side))
+    end
+    local masks = scores[1].shape[2]
+    out[#out + 1] = { ("prompt_%d.logits"):format(k - 1), R.stacked(logits):reshape { model.depth, masks, side, side },
+      true }
+    out[#out + 1] = { ("prompt_%d.iou"):format(k - 1), R.stacked(scores):reshape { model.depth, masks }, false }
+  end
+  finish()
+  return out
+end
+
+local function write(folder, results)
+  local sys, npy = require "msagen.sys", require "msagen.npy"
+  sys.mkdir_p(folder)
+  for _, one in ipairs(results) do npy.write(("%s/%s.npy"):format(folder, one[1]), one[2]) end
+end
+
+function verb.run(args)
+  local devices, problem = options.devices(args)
+  if not devices then return usage(problem) end
+  if not args.image then return usage "--image: expected a file, found none" end
+  if not args.out and not args.digest then return usage "expected --digest or --out, found neither" end
+  if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
+  local models, _, _, board = require("compiler.compiler").models(devices[1].device, args.input or "device")
+  if #models > 1 then fail("--bank: expected one checkpoint to interpret, found %d", #models) end
+  local model, prompts = models[1], require "run.prompts"
+  local image = require("run.inputs").image(args.image, model.depth, args.image_bits)
+  if image.shape[1] ~= model.depth then
+    fail("%s: image: expected a volume of %d slices, the depth asked for, found %d", args.image, model.depth,
+      image.shape[1])
+  end
+  local list = args.prompts and prompts.from_file(args.prompts, model.depth) or prompts.from_options(args)
+  local known = { max_points = require("networks.tokens").MAX_POINTS, grid = model.grid,
+    texts = model.texts and model.texts.names or {} }
+  for _, prompt in ipairs(list) do prompts.check(prompt, image.shape[3], image.shape[2], model.depth, known) end
+  local results = results_of(require("run.interpretation").of(model, board.arithmetic), list, image, model)
+  if args.out then write(args.out, results) end
+  if args.digest then
+    local hash = require("msagen.sha256").new()
+    for _, one in ipairs(results) do
+      if one[3] ~= false then hash:update(one[2]:tobytes()) end
+    end
+    print("digest " .. hash:hex())
+  end
+  return 0
+end
+
+return verb

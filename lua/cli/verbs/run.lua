@@ -1,0 +1,429 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen run DIR [options]: run what was built on an image, on this computer or under the board's emulator.
+local fail = require "support.fail"
+local inputs = require "run.inputs"
+local profile = require "run.profile"
+
+local verb = {}
+
+local whole = require("cli.prompt_options").whole
+local function a_feedback(text) return require("support.closed").member(text, { "none", "logits" }, "--feedback") end
+
+function verb.setup(command)
+  command:argument("dir", "A folder that `msagen build` wrote."):argname "DIR"
+  local function option(name, argname, description) return command:option(name, description):argname(argname) end
+  option("--image", "FILE", "PNG, JPEG, or NPY (uint8 [H,W,3]; [N,H,W,3] for a volume, run in pieces of the depth "
+    .. "built for). PNG and JPEG are turned as their EXIF orientation says.")
+  option("--image-bits", "N", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT).")
+    :convert(whole(8, 16))
+  require("cli.prompt_options").setup(command)
+  option("--bank", "NAME", "The target, where the folder was built with several; default: the first.")
+  option("--truth", "MASK", "The expert's mask at the image's size: print the Dice of each result. PNG, JPEG or NPY: "
+    .. "black and white, 0 and one other value, or one colour on black.")
+  option("--truth-inside", "VALUE", "What is inside in a mask of several labels: a value V, values V..W, a colour "
+    .. "R,G,B, or any (but 0 and black). May be repeated."):count "*":convert(require("run.truth").inside)
+  option("--refine", "N", "Click N times: first at random inside the truth, then at the deepest point of the largest "
+    .. "error; print the Dice after each click. Outputs hold the best step."):convert(whole(1, 1000))
+  option("--feedback", "none|logits", "Whether each click of --refine comes with the logits before as a mask prompt. "
+    .. "Default: as the dialect's program trained."):convert(a_feedback)
+  option("--seed", "S", "Chooses the first click of --refine, default 0."):convert(whole(0, math.maxinteger))
+  option("--out", "DIR", "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy. What an earlier run "
+    .. "left there is replaced.")
+  option("--mask-out", "FILE.png|.npy", "The first prompt's best mask, 0 or 255, at the image's size; of a volume "
+    .. "an NPY.")
+  option("--overlay-out", "FILE.png", "The image with that mask, its contour and the prompt drawn into it.")
+  option("--resized-out", "FILE.npy", "The image as the model gets it, uint8 [N,S,S,3].")
+  option("--upsampled-out", "FILE.npy", "The first prompt's logits at the image's size, float32 [N,M,H,W].")
+  command:flag("--modified", "Run a folder whose generated files somebody changed.")
+  command:flag("--digest", "Print the SHA-256 over the embedding and all logits.")
+  option("--bench", "N", "Print times (medians of N), memory and multiply-adds."):convert(whole(1, 1000000))
+  option("--profile", "FILE.json", "Print time, multiply-adds, % of this core's peak, bytes and roofline bound of "
+    .. "every layer, and write them to a file; medians of 3 or of --bench's N.")
+end
+
+local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED = 1, 2, 3, 4, 5, 6, 7, 8
+local RESIZED, BENCH, PROGRESS, PIECE, REFINE, BANK, PROFILE = 9, 10, 11, 13, 14, 15, 16
+local PROMPTS = "--point, --box, --mask-in, --text, --prompts or --refine"
+local PROFILE_REPETITIONS = 3 -- where --bench gives no number
+local NPY_HEADER = 128 -- of the files that the runner writes
+local function usage(format, ...)
+  io.stderr:write("msagen: ", format:format(...), "; see msagen run --help\n")
+  return 2
+end
+
+-- A volume of N slices as pieces of D: { first =, keep = }. Results are of the last piece wherever it reaches, so one
+-- before keeps less.
+local function pieces_of(slices, depth)
+  local pieces = {}
+  for first = 0, slices - depth, depth do pieces[#pieces + 1] = { first = first, keep = depth } end
+  local rest = slices % depth
+  if rest > 0 then
+    pieces[#pieces].keep = rest
+    pieces[#pieces + 1] = { first = slices - depth, keep = depth }
+  end
+  return pieces
+end
+
+local function command(what, rest)
+  return string.pack("<I4I4", what, #rest) .. rest .. ("\0"):rep(-#rest % 4)
+end
+
+local function feed(hash, path)
+  local file = assert(io.open(path, "rb"))
+  file:seek("set", NPY_HEADER)
+  for piece in function() return file:read(1048576) end do hash:update(piece) end
+  file:close()
+end
+
+-- The sheet of all slices' overlays is a picture too, about square.
+local function check_sheet(path, shape)
+  local slices, height, width = shape[1], shape[2], shape[3]
+  local columns = math.ceil(math.sqrt(slices))
+  local most = inputs.MAX_SIDE
+  if columns * width > most or (slices + columns - 1) // columns * height > most then
+    fail("--overlay-out %s: expected a sheet of at most %d pixels a side, found %d slices of %dx%d", path, most, slices,
+      width, height)
+  end
+end
+
+local function write_overlay(path, image, mask_path, prompt)
+  local prompts, tensor = require "run.prompts", require("msagen.npy").read(mask_path)
+  local marks = {}
+  for s = 1, image.shape[1] do
+    marks[s] = { numbered = prompt.numbered, points = prompts.slice(prompt, "points", s),
+      labels = prompts.slice(prompt, "labels", s), box = prompts.slice(prompt, "box", s) }
+  end
+  require("msagen.image").write_png(path, require("msagen.overlay").draw(image, tensor, marks))
+end
+
+-- What is said of each prompt's result, from the runner's lines; each piece tells of all prompts anew.
+local function read_results(lines)
+  local results, times, clicks, result = {}, {}, {}, nil
+  for _, line in ipairs(lines) do
+    local k, masks = line:match "^prompt (%d+) masks (%d+)$"
+    local best, iou = line:match "^best (%d+) (%S+)$"
+    local name, ms = line:match "^(%a+_ms) (%S+)$"
+    local x, y, label, both, sum = line:match "^click (%d+) (%d+) (%d+) (%d+) (%d+)$"
+    local kept = line:match "^kept (%d+)$"
+    if masks then
+      k = math.tointeger(k) + 1
+      result = results[k] or { masks = math.tointeger(masks), best = {}, iou = {} }
+      results[k] = result
+    elseif best then
+      result.best[#result.best + 1], result.iou[#result.iou + 1] = math.tointeger(best), tonumber(iou)
+    elseif name then times[name] = ms
+    elseif kept then clicks.kept = math.tointeger(kept)
+    elseif x then
+      local dice = 2 * tonumber(both) / tonumber(sum)
+      clicks[#clicks + 1] = { tonumber(x), tonumber(y), label = tonumber(label), dice = dice }
+    end
+  end
+  return results, times, clicks
+end
+
+-- Where nothing differs any more there is nowhere to click, and nothing changes.
+local function report_clicks(run, clicks)
+  for k = 1, run.args.refine do
+    local click = clicks[k]
+    if click then
+      print(("clicks %d dice %.4f %-4s  at %d,%d %s"):format(k, click.dice, k == clicks.kept and "best" or "", click[1],
+        click[2], click.label == 1 and "inside" or "outside"))
+    else
+      print(("clicks %d dice %.4f       no error left to click on"):format(k, clicks[#clicks].dice))
+    end
+  end
+  print(("feedback %s"):format(run.feedback))
+end
+
+local function report_bench(folder, times)
+  print(("encode_ms %s\ndecode_ms %s"):format(times.encode_ms, times.decode_ms))
+  for _, name in ipairs { "arena_bytes", "weights_bytes", "macs_encode", "macs_decode" } do
+    print(("%s %d"):format(name, folder[name]))
+  end
+  if type(folder.emulator) == "table" then
+    print(("emulated by %s: times are not the board's"):format(folder.emulator[1]))
+  end
+end
+
+local function report_results(results)
+  for k, result in ipairs(results) do
+    local iou = {}
+    for i, value in ipairs(result.iou) do iou[i] = ("%.4f"):format(value) end
+    local dice = result.dice and (", Dice %.4f"):format(result.dice) or ""
+    print(("prompt %d: %d mask%s, highest predicted IoU %s%s"):format(k - 1, result.masks,
+      result.masks == 1 and "" or "s", table.concat(iou, " "), dice))
+  end
+end
+
+local function report(run, found)
+  local args, folder = run.args, run.folder
+  if args.refine then report_clicks(run, found.clicks) end
+  if found.digest then print("digest " .. found.digest) end
+  if args.bench then report_bench(folder, found.times) end
+  if found.profiled then print(profile.text(found.profiled)) end
+  if args.refine then return end
+  if run.truth or not (found.digest or args.bench or found.profiled) then report_results(found.results) end
+  if #found.results == 0 and not (found.digest or args.bench or found.profiled) then
+    local shape = run.image.shape
+    local slices = shape[1] > 1 and (", %d slices"):format(shape[1]) or ""
+    print(("%s: encoded, %dx%d%s; no prompt asked for a mask (%s)"):format(args.image, shape[3], shape[2], slices,
+      PROMPTS))
+  end
+end
+
+-- Where everything goes is settled before the work begins.
+local function settle(run, scratch)
+  local args, staging = run.args, run.staging
+  local files, names = { logits = {}, iou = {}, masks = {}, hashed = {} }, { require("run.outputs").MARK }
+  local tree = args.out and staging:tree(args.out)
+  local function within(name)
+    names[#names + 1] = name
+    return tree(name)
+  end
+  local function kept(name) return tree and within(name) or scratch .. "/" .. name end
+  for _, option in ipairs { "resized_out", "upsampled_out", "mask_out", "overlay_out", "profile" } do
+    if args[option] then
+      local name = run.inside[option]
+      files[option:gsub("_out$", "")] = name and within(name) or staging:file(args[option])
+    end
+  end
+  -- Of a volume the runner writes the mask itself; else it is made a picture, or loses the axis of slices, here.
+  local whole = run.image and run.image.shape[1] > 1 and files.mask
+  for k = 1, #run.list do
+    if run.truth or k == 1 and (files.mask or files.overlay) then
+      files.masks[k] = k == 1 and whole or ("%s/mask_%d.npy"):format(scratch, k - 1)
+    end
+  end
+  if args.out or args.digest then
+    files.embedding = kept "embedding.npy"
+    files.hashed[1] = files.embedding
+    for k = 1, #run.list do
+      files.logits[k] = kept(("prompt_%d.logits.npy"):format(k - 1))
+      files.hashed[k + 1] = files.logits[k]
+      files.iou[k] = args.out and kept(("prompt_%d.iou.npy"):format(k - 1))
+    end
+  end
+  if tree then require("msagen.sys").write_file(tree(names[1]), require("run.outputs").mark(names)) end
+  return files
+end
+
+local function refine_request(run, prompt, truth_file)
+  local prompts, sys = require "run.prompts", require "msagen.sys"
+  local flags = prompts.flags(prompt) | (run.feedback == "logits" and prompts.FEEDBACK or 0)
+  return string.pack("<I4I4I4I8I8", flags, run.args.refine, prompt.text_index or 0, run.args.seed or 0,
+    sys.size(truth_file) - run.truth:numel()) .. truth_file
+end
+
+-- The commands of one piece of the volume, or of the image.
+local function ask_piece(run, files, piece, truth_file, ask)
+  local prompts = require "run.prompts"
+  ask(PIECE, string.pack("<I4I4", piece.first, piece.keep))
+  if files.resized then ask(RESIZED, files.resized) end
+  if files.embedding then ask(EMBEDDING, files.embedding) end
+  for k, prompt in ipairs(run.list) do
+    if run.args.refine then ask(REFINE, refine_request(run, prompt, truth_file))
+    else ask(PROMPT, prompts.pack(prompt, piece.first, run.folder.depth)) end
+    if files.logits[k] then ask(LOGITS, files.logits[k]) end
+    if files.iou[k] then ask(IOU, files.iou[k]) end
+    if files.masks[k] then ask(MASK, files.masks[k]) end
+    if k == 1 and files.upsampled then ask(UPSAMPLED, files.upsampled) end
+  end
+end
+
+-- All commands for the runner.
+local function request_of(run, files, scratch)
+  local args, folder, image, sys, npy = run.args, run.folder, run.image, require "msagen.sys", require "msagen.npy"
+  local request = { "MSARUN5\n" }
+  local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
+  if folder.bank then ask(BANK, string.pack("<I4", folder.bank)) end
+  if sys.isatty(2) then
+    local layers = 0
+    for _, layer in ipairs(type(folder.layers) == "table" and folder.layers or {}) do
+      if layer.phase == "encode" then layers = layers + 1 end
+    end
+    ask(PROGRESS, string.pack("<I4", layers))
+  end
+  if image then
+    local raw, shape = scratch .. "/image.npy", image.shape
+    npy.write(raw, image)
+    ask(IMAGE, string.pack("<I4I4I4I8", shape[3], shape[2], shape[1], sys.size(raw) - image:numel()) .. raw)
+  else
+    ask(SYNTHETIC)
+  end
+  local truth_file = args.refine and scratch .. "/truth.npy"
+  if truth_file then npy.write(truth_file, run.truth) end
+  for _, piece in ipairs(image and pieces_of(image.shape[1], folder.depth) or {}) do
+    ask_piece(run, files, piece, truth_file, ask)
+  end
+  if args.profile then
+    local phases = profile.phases(folder)
+    local by_day = (folder.cores or 1) > 1 and 1 or 0
+    ask(PROFILE, string.pack("<I4I4I4I4I4", args.bench or PROFILE_REPETITIONS, #phases.encode, #phases.decode, by_day,
+      profile.khz(folder)))
+  elseif args.bench then ask(BENCH, string.pack("<I4", args.bench))
+  end
+  return table.concat(request)
+end
+
+-- The picture or array of the mask, the overlay, the profile.
+local function write_files(run, files, found)
+  local npy, mask = require "msagen.npy", nil
+  if files.mask and run.image.shape[1] == 1 then
+    mask = npy.read(files.masks[1])
+    mask = mask:reshape { mask.shape[2], mask.shape[3] }
+    local write = run.args.mask_out:lower():match "%.npy$" and npy.write or require("msagen.image").write_png
+    write(files.mask, mask)
+  end
+  if files.overlay then write_overlay(files.overlay, run.image, files.masks[1], run.list[1]) end
+  if found.profiled then
+    local text = require("msagen.json").encode(found.profiled, { indent = 1 }) .. "\n"
+    require("msagen.sys").write_file(files.profile, text)
+  end
+end
+
+-- The clicks that led to the result that is kept.
+local function take_clicks(prompt, clicks)
+  prompt.points, prompt.labels, prompt.numbered = { {} }, { {} }, true
+  for k = 1, clicks.kept do
+    prompt.points[1][k], prompt.labels[1][k] = { clicks[k][1], clicks[k][2] }, clicks[k].label
+  end
+end
+
+local function perform(run, scratch)
+  local args, folder, staging, sys = run.args, run.folder, run.staging, require "msagen.sys"
+  local files = settle(run, scratch)
+  sys.write_file(scratch .. "/request", request_of(run, files, scratch))
+  local function renamed(text) return staging:renamed(text) end
+  local lines = folder:perform(scratch .. "/request", scratch .. "/response", renamed)
+  local found = {}
+  found.results, found.times, found.clicks = read_results(lines)
+  if args.refine then take_clicks(run.list[1], found.clicks) end
+  for k, result in ipairs(run.truth and not args.refine and found.results or {}) do
+    local both, sum = require("msagen.image").overlap(require("msagen.npy").read(files.masks[k]), run.truth)
+    result.dice = sum > 0 and 2 * both / sum or 1
+  end
+  if args.profile then
+    local how = { repetitions = args.bench or PROFILE_REPETITIONS, image = run.image ~= nil }
+    found.profiled = profile.make(folder, profile.measured(lines), how)
+  end
+  if args.digest then
+    local hash = require("msagen.sha256").new()
+    for _, path in ipairs(files.hashed) do feed(hash, path) end
+    found.digest = hash:hex()
+  end
+  local ok, message = pcall(write_files, run, files, found)
+  if not ok then
+    if type(message) == "table" and message.msagen then message.msagen = staging:renamed(message.msagen) end
+    error(message, 0)
+  end
+  staging:commit()
+  report(run, found)
+end
+
+-- What options ask for together and cannot have; a usage error's text, or nil.
+local function contradiction(args)
+  local function found(format, ...) return format:format(...) end
+  local alone = #args.point > 0 and "--point" or args.box and "--box" or args.mask_in and "--mask-in"
+  local given = args.prompts and "--prompts" or alone
+  local single = alone or args.text and "--text" or args.multimask and "--multimask"
+  local inside = args.truth_inside and #args.truth_inside > 0
+  if args.prompts and single then return found("--prompts: expected instead of %s, found both", single) end
+  if args.refine and not args.truth then return "--refine: expected with --truth, found without" end
+  if args.truth and not (args.refine or given or args.text) then
+    return "--truth: expected with a prompt or --refine, found without"
+  end
+  for _, option in ipairs { "seed", "feedback" } do
+    if args[option] and not args.refine then return found("--%s: expected with --refine, found without", option) end
+  end
+  if inside and not args.truth then return "--truth-inside: expected with --truth, found without" end
+  if args.refine and given then return found("--refine: expected instead of %s, found both", given) end
+  if args.multimask and not (args.refine or given or args.text) then
+    return "--multimask: expected with a prompt or --refine, found without"
+  end
+  if args.image_bits and not args.image then return "--image-bits: expected with --image, found without" end
+  if not args.image and not args.bench and not args.profile then
+    return "--image: expected a file (only --bench and --profile go without), found none"
+  end
+end
+
+local function check_prompts(run)
+  local args, list = run.args, run.list
+  for _, option in ipairs { "mask_out", "overlay_out", "upsampled_out" } do
+    if args[option] and #list == 0 then
+      fail("--%s: expected a prompt (%s), found none", (option:gsub("_", "-")), PROMPTS)
+    end
+  end
+  local shape, turned = run.image and run.image.shape, run.turned
+  for _, prompt in ipairs(run.image and list or {}) do
+    local why = turned > 1 and (" (the image is turned by its EXIF orientation %d)"):format(turned) or ""
+    require("run.prompts").check(prompt, shape[3], shape[2], run.slices, run.folder, why)
+  end
+end
+
+local function check_refinement(run)
+  local args, folder = run.args, run.folder
+  if not args.refine then return end
+  if run.slices > 1 then fail("--refine: expected one image, found a volume of %d slices", run.slices) end
+  if args.refine > folder.max_points then
+    fail("--refine: expected at most %d clicks, found %d", folder.max_points, args.refine)
+  end
+  local built = folder.path .. "/manifest.json: feedback"
+  run.feedback = args.feedback or require("support.closed").member(folder.feedback, { "none", "logits" }, built)
+end
+
+-- Everything that is read and checked before the work.
+local function prepare(args)
+  local prompts = require "run.prompts"
+  local run = { args = args, folder = require("run.folder").open(args.dir) }
+  local folder = run.folder
+  if args.bank then
+    local names = {}
+    for i, bank in ipairs(folder.banks) do names[i] = bank.name end
+    folder.bank = prompts.named(args.bank, names, "--bank", "--bank")
+  end
+  if args.image then run.image, run.notes, run.turned = inputs.image(args.image, folder.depth, args.image_bits) end
+  run.slices = run.image and run.image.shape[1] or folder.depth
+  run.list = args.prompts and prompts.from_file(args.prompts, run.slices) or prompts.from_options(args)
+  if args.refine then run.list[1] = { multimask = args.multimask, text = args.text } end
+  check_prompts(run)
+  check_refinement(run)
+  run.inside = require("run.outputs").check(args, folder, run.list, run.slices > 1)
+  if args.truth then
+    local wanted = args.truth_inside and #args.truth_inside > 0 and args.truth_inside or nil
+    run.truth, run.truth_notes = require("run.truth").read(args.truth, run.image, wanted, run.turned)
+  end
+  if run.image and args.overlay_out then check_sheet(args.overlay_out, run.image.shape) end
+  if args.profile then profile.phases(folder) end
+  return run
+end
+
+local function say_notes(path, notes)
+  for _, note in ipairs(notes or {}) do io.stderr:write(("msagen: %s: %s\n"):format(path, note)) end
+end
+
+function verb.run(args)
+  local problem = contradiction(args)
+  if problem then return usage("%s", problem) end
+  if not args.image then
+    for _, option in ipairs { "point", "box", "text", "mask_in", "prompts", "truth", "out", "resized_out", "digest" } do
+      local given = args[option]
+      if given and not (option == "point" and #given == 0) then
+        return usage("--%s: expected with --image, found without", (option:gsub("_", "-")))
+      end
+    end
+  end
+  local sys, run = require "msagen.sys", prepare(args)
+  run.folder:compile(args.modified)
+  local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-run-")
+  run.staging = require("run.staging").new()
+  local ok, message = pcall(perform, run, scratch)
+  run.staging:close()
+  sys.remove_tree(scratch)
+  sys.keep(scratch)
+  if not ok then error(message, 0) end
+  say_notes(args.image, run.notes)
+  say_notes(args.truth, run.truth_notes)
+  return 0
+end
+
+return verb

@@ -1,0 +1,413 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The compiler as a whole: a device description -> a folder of C.
+local boards = require "target.boards"
+local closed = require "support.closed"
+local cores = require "schedule.split"
+local costs = require "estimate.costs"
+local emit = require "emit.emit"
+local fail = require "support.fail"
+local import = require "import.import"
+local kernels = require "kernels.kernels"
+local output_folder = require "emit.output_folder"
+local tokens = require "networks.tokens"
+local segment = require "lower.segment"
+local stream = require "schedule.fetches"
+local sys = require "msagen.sys"
+
+local compiler = {}
+
+--- Passes over the graph, in order, each a module that says what it relies on and what it leaves.
+compiler.passes = { { name = "prune", module = "graph.passes.prune" }, { name = "lower", module = "lower.pass" },
+  { name = "memory", module = "schedule.memory" } }
+
+--- Options of a device, as build scripts and the command line give them.
+-- @field checkpoint path (required, unless there are banks)
+-- @field board name, file, or table as such a file returns it  @field resolution pixels  @field depth slices
+-- @field dialect name  @field classes n  @field decoder_heads n  @field global_blocks list of block numbers
+-- @field cores 1 to 8  @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier
+-- @field precision "f32"
+-- @field base path of the backbone of adapter-only files  @field banks list of { name =, checkpoint = }
+-- @field text_prompts path of a .safetensors  @field name folder of one device among several
+-- @field weights "mapped" (default) or "stream": fetched by the layers through hooks of the product
+-- @field stream_buffer bytes that each of the two buffers for them may have at most
+-- @field ignore list of beginnings of names: tensors that are known to be of no use
+-- @field weights_key which set of weights of a training file with several
+compiler.options = { checkpoint = "string", board = "string or table", resolution = "integer", depth = "integer",
+  dialect = "string", classes = "integer",
+  decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string",
+    precision = "string", cores = "integer", base = "string", banks = "table",
+  text_prompts = "string", name = "string", weights = "string", stream_buffer = "integer", ignore = "table",
+    weights_key = "string" }
+
+local function check_device(device, where)
+  for key, value in pairs(device) do
+    local kind = compiler.options[key]
+    if not kind then
+      local known = closed.sorted(compiler.options)
+      fail("%s: expected one of the fields %s, found %s%s", where, table.concat(known, ", "), tostring(key),
+        closed.hint(key, known))
+    end
+    local found = math.type(value) == "integer" and "integer" or type(value)
+    if kind ~= "any" and not kind:find(found, 1, true) then
+      fail("%s: %s: expected %s, found %s", where, key, kind, found)
+    end
+  end
+  if not device.checkpoint and not (device.banks and #device.banks > 0) then
+    fail("%s: checkpoint: expected a path, found none", where)
+  end
+  if device.precision and device.precision ~= "f32" then
+    fail("%s: precision: expected f32, found %s", where, device.precision)
+  end
+  if device.cores and (device.cores < 1 or device.cores > cores.MOST) then
+    fail("%s: cores: expected 1 to %d, found %d", where, cores.MOST, device.cores)
+  end
+  if device.weights and device.weights ~= "mapped" and device.weights ~= "stream" then
+    fail("%s: weights: expected mapped or stream, found %s", where, device.weights)
+  end
+  if device.stream_buffer and device.weights ~= "stream" then
+    fail("%s: stream_buffer: expected with weights = stream, found without", where)
+  end
+  if device.stream_buffer and device.stream_buffer < stream.HEADER_BYTES then
+    fail("%s: stream_buffer: expected %d bytes at least, found %d", where, stream.HEADER_BYTES, device.stream_buffer)
+  end
+  if device.prefix and not device.prefix:match("^%a[%w_]*$") then
+    fail("%s: prefix: expected a C identifier, found %s", where, device.prefix)
+  end
+end
+
+-- One bank's model as a scheduled graph.
+-- @param models those of all banks  @param count cores
+-- @param private layer name -> roles of weights that differ between them, where known
+-- @param streamed { buffer = bytes or nil } where weights are fetched by the layers
+-- @param draft sizes are wanted, not kernels: those get a name and no text
+local function schedule(model, board, models, count, private, streamed, draft)
+  local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
+  if draft then
+    set.make = function(_, _, name) return name end
+    set.gemm = function() return "msa_gemm" end
+    set.draft = true
+  end
+  local graph = { models = models, private = private, cores = count, streamed = streamed ~= nil,
+    stream_buffer = streamed and streamed.buffer }
+  graph.tables = emit.tables(model, private and private[""])
+  for _, pass in ipairs(compiler.passes) do graph = require(pass.module)(graph, model, set) end
+  local largest = graph.stream and graph.stream.largest
+  if largest then
+    fail("--stream-buffer: expected %d bytes at least, for %s, found %d", largest.floats * 4, largest.layer.name,
+      streamed.buffer)
+  end
+  local most, arena = 2 ^ (board.address_bits or 47), graph.memory.floats * 4
+  if arena > most then
+    fail("--resolution %d, --depth %d: expected an arena that %s can address, at most %.0f bytes, found %.0f",
+      model.image_size, model.depth, board.name, most, arena)
+  end
+  return { model = model, graph = graph, kernels = set, tables = graph.tables }
+end
+
+-- Which parts of which layers differ between the banks: layer name -> set of roles; "" holds the tables'.
+local function differences(banks)
+  local private = { [""] = {} }
+  local function compare(layer, first, pick)
+    local roles = private[layer] or {}
+    for i, part in ipairs(first.parts) do
+      for k = 2, #banks do
+        local other = pick(banks[k]).parts[i]
+        if not other or other.role ~= part.role or other.floats ~= part.floats then
+          fail("--bank %s: %s: expected the shape that bank %s has in %s, found another", banks[k].name, layer,
+            banks[1].name, part.role)
+        end
+        if not roles[part.role] and not segment.equal(part, other) then roles[part.role] = true end
+      end
+    end
+    private[layer] = roles
+  end
+  for i, L in ipairs(banks[1].graph.fused) do
+    compare(L.name, L.segment, function(bank) return bank.graph.fused[i].segment end)
+  end
+  compare("", banks[1].tables.position, function(bank) return bank.tables.position end)
+  compare("", banks[1].tables.prompt, function(bank) return bank.tables.prompt end)
+  return private
+end
+
+-- The checkpoints of a device in order: {{name or nil, path}...}. A checkpoint beside banks is one of them, or bank
+-- "default".
+local function sources(device, where)
+  local list, seen = {}, {}
+  if device.checkpoint then list[1] = { path = device.checkpoint } end
+  for i, bank in ipairs(device.banks or {}) do
+    if type(bank) ~= "table" or type(bank.name) ~= "string" or type(bank.checkpoint) ~= "string" then
+      fail("%s: banks: expected {name =, checkpoint =} for bank %d, found %s", where, i, type(bank))
+    end
+    if not bank.name:match("^[%w_.-]+$") then
+      fail("--bank: expected a name of letters, digits, -, _ and ., found %s", bank.name)
+    end
+    if seen[bank.name] then fail("--bank: expected a different name for each bank, found %s twice", bank.name) end
+    seen[bank.name] = true
+    if list[1] and not list[1].name and list[1].path == bank.checkpoint then list[1].name = bank.name
+    else list[#list + 1] = { name = bank.name, path = bank.checkpoint } end
+  end
+  if #list > 1 and not list[1].name then
+    if seen.default then
+      fail("--bank: expected a name other than default, which is the checkpoint's own, found default")
+    end
+    list[1].name = "default"
+  end
+  return list
+end
+
+--- The models of a device's checkpoints, in order. @return models, their banks' names (or nil), the open files, the
+-- board
+function compiler.models(device, where)
+  check_device(device, where)
+  local board = device.board and boards.named(device.board, where .. ": board") or boards.best()
+  local options, files, models, names = {}, {}, {}, {}
+  for key, value in pairs(device) do options[key] = value end
+  local function open(path, set)
+    files[#files + 1] = require("msagen.checkpoint").open(path, set)
+    return files[#files]
+  end
+  options.base = device.base and open(device.base, device.weights_key)
+  local list = sources(device, where)
+  options.several = #list > 1
+  for i, source in ipairs(list) do
+    local model = import.load(open(source.path, device.weights_key), options)
+    if device.text_prompts then model.texts = require("import.text").load(device.text_prompts, model, open) end
+    models[i], names[i] = model, source.name
+  end
+  return models, names, files, board
+end
+
+--- The scheduled build of a device: { model, board, graph, kernels, tables, banks, files }, banks being the builds of
+-- all its checkpoints, the first the one whose graph is emitted, files the open checkpoints. Nothing is written, and no
+-- weights are packed: of the tensors it reads those that it resamples, tables of relative positions (are they all
+-- zero?) and, with banks, all, to compare them.
+-- @param draft nothing but sizes is wanted: kernels are not written
+function compiler.schedule(device, where, draft)
+  local models, names, files, board = compiler.models(device, where)
+  local count, streamed = device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
+  if count > (board.cores or cores.MOST) then
+    fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count)
+  end
+  if #models == 1 then
+    local build = schedule(models[1], board, models, count, nil, streamed, draft)
+    build.board, build.name, build.banks, build.files = board, names[1], { build }, files
+    return build
+  end
+  if device.stream_buffer then fail("%s: stream_buffer: expected one checkpoint, found %d banks", where, #models) end
+  require("import.banks").check(models, names)
+  local banks = {}
+  for i, model in ipairs(models) do
+    banks[i] = schedule(model, board, models, count, nil, streamed, draft)
+    banks[i].name = names[i]
+  end
+  local build = schedule(models[1], board, models, count, differences(banks), streamed, draft)
+  build.board, build.name, build.banks, build.files = board, names[1], banks, files
+  return build
+end
+
+local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
+-- The test bench's, in a folder of their own here and in what is generated: a product links none of them.
+local RUNNER_FOLDER = require("run.made").RUNNER_FOLDER
+local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine",
+  "msa_run_weights" }
+
+-- What a streamed build fetches, or null.
+local function stream_of(build)
+  local s, buffers = build.graph.stream, build.graph.memory.by_name
+  if not s then return require("msagen.json").null end
+  local out = { tables_bytes = s.tables * 4 }
+  for _, phase in ipairs { "encode", "decode" } do
+    out[phase] = { bytes = stream.bytes(s[phase]), fetches = #s[phase].items,
+      buffer_bytes = { buffers[stream.name(phase, 0)].floats * 4, buffers[stream.name(phase, 1)].floats * 4 } }
+  end
+  return out
+end
+
+-- Which bytes of the blob hold which tensors, and which layer's function reads them.
+local function parts_of(build, blob)
+  local json = require "msagen.json"
+  local list = {}
+  for i, p in ipairs(blob.parts) do
+    list[i] = { role = p.role, tensors = json.array(table.move(p.tensors, 1, #p.tensors, 1, {})), segment = p.segment,
+      offset = p.offset, bytes = p.bytes, crc32c = ("%08x"):format(p.crc), layout = p.layout,
+      shape = json.array(p.shape), stride = p.stride,
+      ["function"] = p.reader, bank = p.bank and build.banks[p.bank].name,
+      text_prompts = p.tensors.texts and json.array(p.tensors.texts) }
+  end
+  return list
+end
+
+-- A step of the plan of the arena, in the numbering of layers: "encode 0"; "tokens" before the decoder, "results" after
+-- it.
+local function moment_of(build, step)
+  local layers = build.graph.fused
+  for _, L in ipairs(layers) do
+    if L.step == step then return ("%s %d"):format(L.phase, L.number) end
+  end
+  return step > layers[#layers].step and "results" or "tokens"
+end
+
+local function manifest(build, device, blob, info, files)
+  local m, json = build.model, require "msagen.json"
+  local layers, buffers = {}, {}
+  for i, L in ipairs(build.graph.fused) do
+    layers[i] = { name = L.name, kind = L.kind, phase = L.phase, number = L.number, macs = L.macs,
+      bytes = costs.bytes(L, build), weights_offset = L.weights_at * 4,
+      weights_bytes = L.segment:floats(#build.banks) * 4, bank_bytes = L.segment.own * 4,
+      scratch_bytes = L.scratch * 4 }
+  end
+  for i, b in ipairs(build.graph.memory.buffers) do
+    buffers[i] = { name = b.name, offset = b.offset * 4, bytes = b.floats * 4, first = moment_of(build, b.first),
+      last = moment_of(build, b.last) }
+  end
+  local pruned = {}
+  for i, p in ipairs(build.graph.pruned or {}) do
+    pruned[i] = { layer = p.layer, what = p.what, tensors = json.array(p.tensors), macs = p.macs }
+  end
+  local segments = {}
+  for i, s in ipairs(blob.segments) do
+    segments[i] = { name = s.name, offset = s.offset, bytes = s.bytes, crc32c = ("%08x"):format(s.crc) }
+  end
+  local banks = {}
+  for i, bank in ipairs(build.banks) do
+    if bank.name then
+      banks[i] = { name = bank.name, sha256 = bank.model.source.sha256, tensors = json.array(bank.model.fates) }
+    end
+  end
+  return {
+    banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
+    generator = "msagen", manifest_sha256 = "", version = msagen.version, board = build.board.name,
+      hosted = build.board.hosted, clock = build.board.clock or json.null, requires = json.array(build.board.requires),
+    emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
+      emulator_lost = build.board.emulator_lost or json.null,
+    prefix = device.prefix or "msa", runner = RUNNER_FOLDER .. "/" .. (device.prefix or "msa") .. "_run",
+    weights = (device.prefix or "msa") .. "_weights.bin",
+    checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container,
+      dialect = m.dialect,
+      prefix = m.source.prefix or json.null, weights_key = m.source.weights_key or json.null },
+    arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid,
+      patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
+    cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize,
+      mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
+      feedback = m.training.feedback or "none",
+    max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
+    macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0,
+      arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
+    build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256,
+      model_hash = blob.model_hash,
+    kernels = json.array(build.kernels:explain(device.prefix)),
+    layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned),
+    segments = json.array(segments), parts = json.array(parts_of(build, blob)),
+    tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,
+  }
+end
+
+-- Write the texts and the manifest, which has their hashes. The Makefile says to the runner which build it is of.
+local function write_texts(build, device, work, texts, rename, blob, info)
+  local hex, names, files, all = require("msagen.sha256").hex, {}, {}, {}
+  for file in pairs(texts) do names[#names + 1] = file end
+  table.sort(names)
+  for i, file in ipairs(names) do
+    files[rename(file)] = hex(rename(texts[file]))
+    all[i] = ("%s  %s\n"):format(files[rename(file)], rename(file))
+  end
+  info.build = hex(table.concat(all))
+  texts.Makefile = texts.Makefile:gsub("@MSA_RUN_BUILD@", info.build)
+  files.Makefile = hex(rename(texts.Makefile))
+  sys.mkdir(work .. "/" .. RUNNER_FOLDER)
+  -- The disk is waited for where a damage could go unseen: `run` verifies texts.
+  for _, file in ipairs(names) do sys.write_file(work .. "/" .. rename(file), rename(texts[file]), true) end
+  local made = require("msagen.json").encode(manifest(build, device, blob, info, files), { indent = 1 })
+  sys.write_file(work .. "/manifest.json", require("emit.manifest_seal").put(made .. "\n"))
+end
+
+-- C files without their ending that are copied: of the runtime, of the test bench, and of a board without an operating
+-- system those of each.
+local function copied(build)
+  local start = build.board.start or { product = {}, runner = {} }
+  local list = { runtime = table.move(RUNTIME, 1, #RUNTIME, 1, {}), runner = table.move(RUNNER, 1, #RUNNER, 1, {}),
+    threads = build.graph.cores > 1 and { "msa_threads" } or {}, start = start.product, start_runner = start.runner }
+  local function add(where, file) list[where][#list[where] + 1] = file end
+  local several, streamed = build.graph.cores > 1, build.graph.stream
+  if several then add("runtime", "msa_cores") end
+  if streamed then add("runner", "msa_run_fetch") end
+  add("runner", several and "msa_run_team" or "msa_run_alone")
+  add("runner", streamed and "msa_run_stream" or "msa_run_map")
+  return list
+end
+
+-- What the Makefile's template is told of them.
+local function makefile_info(build, list)
+  local runner = table.move(list.runner, 1, #list.runner, 1, {})
+  local info = { runtime_objects = {}, runner_folder = RUNNER_FOLDER, start_objects = {},
+    runner = table.move(list.start_runner, 1, #list.start_runner, #runner + 1, runner) }
+  for i, file in ipairs(list.runtime) do info.runtime_objects[i] = file .. ".o" end
+  if build.graph.stream then info.runtime_objects[#info.runtime_objects + 1] = "msa_stream.o" end
+  for i, file in ipairs(list.start) do info.start_objects[i] = file .. ".o" end
+  return info
+end
+
+-- Add the files that are copied, with what the class of arithmetic and the version are.
+local function add_copies(texts, build, list)
+  local board = build.board
+  local function copy(name) texts[name] = sys.read_file(msagen.datadir .. "/runtime/" .. name) end
+  for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", RUNNER_FOLDER .. "/msa_run.h" } do copy(file) end
+  texts["msa.h"] = emit.version(texts["msa.h"])
+  texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], board.arithmetic)
+  for _, file in ipairs(list.threads) do copy(file .. ".h") end
+  for _, files in ipairs { list.runtime, list.threads } do
+    for _, file in ipairs(files) do copy(file .. ".c") end
+  end
+  for _, file in ipairs(list.runner) do copy(("%s/%s.c"):format(RUNNER_FOLDER, file)) end
+  local function own(place, file)
+    local name = file .. ".c"
+    for _, taken in ipairs { name, file .. ".S", ("%s/%s"):format(RUNNER_FOLDER, name) } do
+      if texts[taken] then
+        fail("%s: start: expected files that the model has not, found %s", board.source or board.name, name)
+      end
+    end
+    texts[place .. name] = sys.read_file(boards.folder_of(board, name) .. "/" .. name)
+  end
+  for _, file in ipairs(list.start) do own("", file) end
+  for _, file in ipairs(list.start_runner) do own(RUNNER_FOLDER .. "/", file) end
+end
+
+--- Compile one device into dir (lua/output_folder).
+-- @param progress function(text, done, total)
+function compiler.build(device, dir, where, progress)
+  local target = output_folder.open(dir)
+  local build = compiler.schedule(device, where)
+  local ok, message = pcall(function()
+    -- Known before weights are read, confirmed when all are: what was built is what was hashed.
+    for _, file in ipairs(build.files) do file:sha256() end
+    local work = target:stage()
+    local prefix = device.prefix or "msa"
+    local upper = prefix:upper()
+    local function rename(text)
+      if prefix == "msa" then return text end
+      return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]libmsa_",
+        "lib" .. prefix .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
+    end
+    local list = copied(build)
+    local info = makefile_info(build, list)
+    local blob = emit.weights(build, work .. "/" .. prefix .. "_weights.bin", progress)
+    for _, file in ipairs(build.files) do file:forget() end
+    progress("writing C", 1, 1)
+    local texts = emit.texts(build, blob, info)
+    add_copies(texts, build, list)
+    for _, file in ipairs(build.files) do file:confirm() end
+    write_texts(build, device, work, texts, rename, blob, info)
+    target:commit()
+  end)
+  target:close()
+  if not ok then error(target:renamed(message), 0) end
+  if build.board.emulator_lost then
+    io.stderr:write(("msagen: warning: %s: %s\n"):format(build.board.name, build.board.emulator_lost))
+  end
+  for _, bank in ipairs(build.banks) do
+    for _, warning in ipairs(bank.model.warnings) do require("cli.progress").warn(warning, bank.name) end
+  end
+  return build
+end
+
+return compiler

@@ -1,0 +1,305 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first,
+-- since their places are part of the text.
+local fail = require "support.fail"
+local finite = require "import.finite"
+local reference = require "msagen.reference"
+local segment = require "lower.segment"
+local stream = require "schedule.fetches"
+local template = require "support.template"
+local tensor = require "msagen.tensor"
+local tokens = require "networks.tokens"
+local kernels = require "kernels.kernels"
+
+local emit = {}
+
+-- Of Lua, what a board's linker script may use.
+local SCRIPT_SEES = { "assert", "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", "math",
+  "string", "table" }
+
+-- Fourier features of the positions, [g*g, E]: made in f32-fma-1 for every board, so that classes differ in their
+-- blob's header alone.
+local function dense_position(model)
+  local name = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+  local gaussian = model.tensor[name]
+  finite.check(model, name)
+  return reference.position(gaussian, model.grid):rename(gaussian.name)
+end
+
+-- The tensors of the checkpoint whose rows prompt tokens are made of, in order; text prompts follow.
+local PROMPT_ROWS = { "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+  "prompt_encoder.point_embeddings.0.weight", "prompt_encoder.point_embeddings.1.weight",
+  "prompt_encoder.point_embeddings.2.weight", "prompt_encoder.point_embeddings.3.weight",
+  "prompt_encoder.not_a_point_embed.weight", "mask_decoder.iou_token.weight", "mask_decoder.mask_tokens.weight" }
+
+local function prompt_rows(model)
+  local E = model.out
+  local values = {}
+  local function put(source)
+    for _, v in ipairs(source:reshape { source:numel() }:totable()) do values[#values + 1] = v end
+  end
+  for _, name in ipairs(PROMPT_ROWS) do
+    finite.check(model, name)
+    put(model.tensor[name])
+  end
+  if model.texts then put(model.texts.matrix) end
+  return tensor.from(values, { #values // E, E }):rename "prompt_encoder"
+end
+
+-- The checkpoint's tensors in them, in order; and of the text prompts' file.
+local function prompt_sources(model)
+  local list = {}
+  for i, name in ipairs(PROMPT_ROWS) do list[i] = model.tensor[name] end
+  local names = segment.of(table.unpack(list))
+  names.texts = model.texts and model.texts.sources
+  return names
+end
+
+--- The two segments that are no layer's own: dense positions, and the rows that tokens are made of.
+-- @param private set of names, "position" and "prompt", that differ between banks
+function emit.tables(model, private)
+  local position, prompt = segment.new(private), segment.new(private)
+  local once
+  local gaussian = model.tensor["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"]
+  position:rows("position", model.grid * model.grid, model.out, kernels.stride(model.out), function()
+    once = once or dense_position(model)
+    return once
+  end, segment.of(gaussian))
+  local count = 7 + model.decoder.masks + (model.texts and #model.texts.names or 0)
+  prompt:rows("prompt", count, model.out, model.out, function() return prompt_rows(model) end, prompt_sources(model))
+  return { position = position, prompt = prompt }
+end
+
+--- Write the blob: a segment a layer, then the dense positions and the prompt's rows.
+-- @param banks the builds of all banks, the first being the one whose graph is emitted
+-- @return the blob's report, with `parts`: what segment:write tells of each, its segment, and the layer that reads it;
+-- layers get `weights_at`, floats from its start
+function emit.weights(build, path, progress)
+  local graph, banks = build.graph, build.banks
+  -- The same layer's segment in another bank.
+  local function segment_in(bank, L)
+    if L.uses then
+      local list = {}
+      for i, used in ipairs(L.uses) do list[i] = segment_in(bank, used) end
+      return segment.series(list)
+    end
+    for _, other in ipairs(bank.graph.fused) do
+      if other.name == L.name then return other.segment end
+    end
+  end
+  local blob = require("msagen.blob").create(path, { arith = build.board.arithmetic, version = 1 })
+  local ok, result = pcall(function()
+    local places, parts = {}, {}
+    local function one(name, seg, others, reader)
+      blob:segment(name)
+      local list
+      places[name], list = seg:write(blob, others)
+      for _, part in ipairs(list) do
+        part.segment, part.reader = name, reader
+        parts[#parts + 1] = part
+      end
+    end
+    local function others(pick)
+      local list = {}
+      for k = 2, #banks do list[k - 1] = pick(banks[k]) end
+      return list
+    end
+    for i, L in ipairs(graph.fused) do
+      progress(("packing weights: %s"):format(L.name), i, #graph.fused)
+      local same = others(function(bank) return segment_in(bank, L) end)
+      if L.segment:floats() > 0 then one(L.name, L.segment, same, L.name) end
+    end
+    for _, name in ipairs { "position", "prompt" } do one(name, build.tables[name],
+      others(function(bank) return bank.tables[name] end)) end
+    local report = blob:close()
+    report.places, report.parts = places, parts
+    return report
+  end)
+  if not ok then
+    blob:abort()
+    local models = {}
+    for i, bank in ipairs(banks) do models[i] = bank.model end
+    error(finite.located(models, result), 0)
+  end
+  for _, L in ipairs(graph.fused) do L.weights_at = (result.places[L.name] or 0) // 4 end
+  result.position_at = result.places.position // 4
+  result.position_bank = build.tables.position.own
+  result.prompt_at = result.places.prompt
+  result.prompt_bank = build.tables.prompt.own * 4
+  for _, L in ipairs(graph.fused) do
+    for i, used in ipairs(L.uses or {}) do
+      used.prepare_at = graph.stream and L.segment:before(i, #banks) or used.weights_at
+    end
+  end
+  if graph.stream then stream.place(graph, result, #banks) end
+  return result
+end
+
+-- Names of the tensors that a layer's weights are made of, in the order in which they lie.
+local function cite(L)
+  local names, seen = {}, {}
+  for _, part in ipairs(L.segment.parts) do
+    local from = type(part.from[1]) == "table" and table.move(part.from[2], 1, #part.from[2], #part.from[1] + 1,
+      table.move(part.from[1], 1, #part.from[1], 1, {})) or part.from
+    for _, name in ipairs(from) do
+      if not seen[name] then names[#names + 1], seen[name] = name, true end
+    end
+  end
+  return names
+end
+
+local function wrapped(prefix, words, width)
+  local lines, line = {}, prefix
+  for i, word in ipairs(words) do
+    local piece = word .. (i < #words and "," or "")
+    if #line + 1 + #piece > width and line ~= prefix then
+      lines[#lines + 1] = line
+      line = " *   "
+    end
+    line = line .. (line:sub(-1) == " " and "" or " ") .. piece
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
+local function spaced(n)
+  local s = ("%d"):format(n)
+  return (s:reverse():gsub("(%d%d%d)", "%1 "):reverse():gsub("^ ", ""))
+end
+
+-- The texts of a layer's functions. Leaves L.prototypes, L.arguments, L.core.
+local function layer_text(L, loops, printer, ready_text)
+  local function in_arena(at) return at == 0 and "arena" or "arena + " .. at end
+  local own = in_arena(L.scratch_at + L.shared)
+  if loops.cores > 1 then own = ("%s + MSA_SLOT(core) * (size_t)%d"):format(own, L.own) end
+  local places, text = { at = L.at, shared = L.scratch_at, own = own }, nil
+  L.prototypes = {}
+  if L.uses then
+    text, L.prototypes[1], L.arguments, L.core = ready_text(L)
+  else
+    text, L.prototypes[1], L.arguments, L.core = printer:step(L.lowered, places)
+  end
+  if L.prepare then
+    local before, prototype = printer:step(L.prepare, places)
+    table.insert(L.prototypes, 1, prototype)
+    text = before .. "\n" .. text
+  end
+  local head = ("/* Layer %d of %s: %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
+    L.number, L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4),
+    spaced(L.scratch * 4))
+  return head .. text
+end
+
+--- runtime/msa_arith.h for a class of arithmetic: the class is part of the text, whatever flags a compiler is given.
+function emit.arith(text, class)
+  local by = ("#define MSA_ARITHMETIC_MULADD %d /* %s */\n"):format(class == "f32-muladd-1" and 1 or 0, class)
+  local result, count = text:gsub("#ifndef MSA_ARITHMETIC_MULADD[^\n]*\n#define MSA_ARITHMETIC_MULADD 0\n#endif\n", by)
+  assert(count == 1, "msa_arith.h does not say where the class stands")
+  return result
+end
+
+--- runtime/msa.h with the version of this msagen, as a number that #if can compare and as text.
+function emit.version(text)
+  local major, minor, patch = msagen.version:match "^(%d+)%.(%d+)%.(%d+)"
+  local by = ("#define MSA_VERSION %d\n#define MSA_VERSION_TEXT \"%s\"\n"):format(major * 10000 + minor * 100 + patch,
+    msagen.version)
+  local result, count = text:gsub("#ifndef MSA_VERSION [^\n]*\n#define MSA_VERSION 0\n#define MSA_VERSION_TEXT [^\n]*\n#endif\n", by)
+  assert(count == 1, "msa.h does not say where the version stands")
+  return result
+end
+
+-- Words spread over the arena, by which a call sees that a hook wrote there: no weights, which the hooks of a streamed
+-- build write.
+local SAMPLES = 32
+local function samples_of(graph)
+  local fetched, list = {}, {}
+  for _, phase in ipairs(graph.stream and { "encode", "decode" } or {}) do
+    for b = 0, 1 do fetched[stream.name(phase, b)] = true end
+    for _, item in ipairs(graph.stream[phase].items) do fetched[item.buffer] = true end
+  end
+  for i = 1, SAMPLES do
+    local at, free = graph.memory.floats * (2 * i - 1) // (2 * SAMPLES), true
+    for _, b in ipairs(graph.memory.buffers) do
+      if fetched[b.name] and at >= b.offset and at < b.offset + b.floats then free = false end
+    end
+    if free then list[#list + 1] = at end
+  end
+  return #list > 0 and list or { graph.memory.by_name.embedding.offset }
+end
+
+--- All generated texts: file name -> text, for prefix msa.
+function emit.texts(build, blob, info)
+  local graph, model, board, kernel_set = build.graph, build.model, build.board, build.kernels
+  local folder = msagen.datadir .. "/templates"
+  local made_by = ("Generated by msagen %s; do not edit."):format(msagen.version)
+  local origin = (" * checkpoint sha256 %s\n * dialect %s   board %s   resolution %d   depth %d   precision f32   arithmetic %s"):format(
+    model.source.sha256, model.dialect, board.name, model.image_size, model.depth, board.arithmetic)
+  local loops = require("schedule.split").loops(graph.cores or 1)
+  local printer = require("emit.print").new(kernel_set, loops)
+  local encode, decode = {}, {}
+  local ready_text = require("schedule.ready").printer(build, blob, loops)
+  local prototypes = {}
+  for _, L in ipairs(graph.fused) do
+    L.text = layer_text(L, loops, printer, ready_text)
+    L.decoding = L.phase == "decode"
+    L.leaves_embedding = not L.decoding and not L.uses and L.buffers.embedding ~= nil
+    local list = L.decoding and decode or encode
+    list[#list + 1] = L
+    for _, prototype in ipairs(L.prototypes) do prototypes[#prototypes + 1] = prototype .. ";" end
+  end
+  local function macs(list)
+    local sum = 0
+    for _, L in ipairs(list) do sum = sum + (L.uses and 0 or L.macs) end
+    return sum
+  end
+  -- What is made ready for the decoder while encoding is the decoder's.
+  info.macs_encode, info.macs_decode = macs(encode), macs(decode) + (graph.ready_macs or 0)
+  local memory = graph.memory
+  local lde = kernels.stride(model.out)
+  local hash = {}
+  for byte in blob.model_hash:gmatch("%x%x") do hash[#hash + 1] = "0x" .. byte end
+  local bank_names = {}
+  for i, bank in ipairs(build.banks) do bank_names[i] = bank.name or "default" end
+  local bank_macros = require("import.text").identifiers(bank_names)
+  local env = {
+    version = msagen.version, made_by = made_by, origin = origin, model = model, board = board, isa = board.isa,
+      info = info, blob = blob, memory = memory, lde = lde,
+    encode = encode, decode = decode, prototypes = prototypes, kernels = kernel_set, hash = table.concat(hash, ", "),
+      arithmetic = board.arithmetic, flags = table.concat(board.flags, " "),
+    token_rows = tokens.rows(model), max_points = tokens.MAX_POINTS, table = table, spaced = spaced,
+    text_macros = model.texts and require("import.text").identifiers(model.texts.names) or {},
+    linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there
+    answer = require("emit.known_answer").compute(build), banks = build.banks, bank_macros = bank_macros,
+    cores = loops.cores, core_parameter = loops.core_parameter, core_argument = loops.cores > 1 and ", core" or "",
+      team_argument = loops.cores > 1 and ", s, core" or "",
+    layer_end = function(phase, number)
+      return ("msa_layer_end(s, MSA_PHASE_%s, %d%s)"):format(phase, number, loops.cores > 1 and ", core" or "")
+    end,
+    streamed = graph.stream and stream or false, pieces = graph.stream
+      and { encode = graph.stream.encode.items, decode = graph.stream.decode.items },
+    samples = samples_of(graph),
+    bank_of = function(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end,
+    classes = model.mask_rule == "first" and (model.classes or 1) or 0,
+    result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
+  }
+  local texts = {}
+  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c",
+    "known_answer.c", "weights.S", "weights.b", "model.c" } do
+    texts["msa_" .. name] = template.file(folder, name, env)
+  end
+  if graph.stream then texts["msa_stream.c"] = template.file(folder, "stream.c", env) end
+  if not env.linkable then texts["msa_weights.S"], texts["msa_weights.b"] = nil, nil end
+  local start = board.start
+  if start then
+    local boards = require "target.boards"
+    local place = boards.folder_of(board, start.script)
+    local data = { board = board, places = require("estimate.placement").on(board, build), made_by = made_by }
+    local text = require("support.sandbox").run(("%s/%s"):format(place, start.script),
+      { names = SCRIPT_SEES, data = data, template = true })
+    texts[start.script] = text
+  end
+  texts["Makefile"] = template.file(folder, "Makefile", env)
+  return texts
+end
+
+return emit

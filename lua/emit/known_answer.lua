@@ -1,0 +1,421 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The known answer of msa_self_test: what the build's functions give on a fixed pattern with its own weights, computed
+-- here by the naive kernels and on the device by the generated ones (templates/known_answer.c). Their CRC-32C must
+-- agree, since the arithmetic is defined to the bit.
+-- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole.
+-- Matrices repeat a few rows over and over, so that little has to be computed here of what is much there.
+local group = require "lower.group"
+local inputs = require "graph.inputs"
+local interpreter = require "graph.interpreter"
+local kernels = require "kernels.kernels"
+local parts_of_weights = require "lower.parts"
+local pictures = require "emit.pictures"
+local sam = require "networks.sam"
+local tensor = require "msagen.tensor"
+local tokens = require "networks.tokens"
+
+local input, tensor_of = group.input, parts_of_weights.tensor_of
+
+local known = {}
+
+known.PERIOD = 11 -- rows of a pattern: nothing that tiles, vectors or grids have
+known.FIRST = { x = 0, o = 1 << 20, depth = 1 << 21 } -- where the pattern of each matrix begins
+known.IMAGE = { width = 11, height = 7 }
+known.SMALL = { width = 5, height = 3 } -- what it is also resized to
+known.PROMPTS = {
+  { points = { { 3.25, 1.5, 1 } } },
+  { points = { { 3.25, 1.5, 1 }, { 7.5, 6, 0 }, { 0, 0, -1 } }, box = { 1.25, 0.5, 9.75, 6.5 }, mask = true,
+    text = true },
+}
+known.ENLARGED = { side = 12, squares = { 0, 40 }, width = 23, height = 17 }
+
+--- Byte i of the image, and of what follows it in a volume.
+function known.pixel(i) return (i * 2654435761 & 0xffffffff) >> 24 end
+
+-- Some of n places: the first, one in the middle, the last.
+local function samples(n)
+  local list, seen = {}, {}
+  for _, i in ipairs { 0, n // 2, n - 1 } do
+    if not seen[i] then list[#list + 1] = i end
+    seen[i] = true
+  end
+  return list
+end
+
+-- Tokens of a grid in the first and the last slice.
+local function token_samples(model)
+  local g, list = model.grid, {}
+  for _, slice in ipairs(samples(model.depth)) do
+    for _, t in ipairs { 0, g * (g // 2) + g // 3, g * g - 1 } do list[#list + 1] = slice * g * g + t end
+  end
+  return list
+end
+
+-- Layers of a kind, one for each kernel that `name` says is theirs.
+local function each_kernel(graph, kind, name)
+  local list, seen = {}, {}
+  for _, L in ipairs(graph.fused) do
+    local kernel = L.kind == kind and name(L)
+    if kernel and not seen[kernel] then
+      seen[kernel] = true
+      list[#list + 1] = L
+    end
+  end
+  return list
+end
+
+local function window_list(graph)
+  local list, seen = {}, {}
+  for _, L in ipairs(graph.fused) do
+    for _, kind in ipairs(L.kind == "encoder_attention" and not L.segment.pieces and L.env.kinds or {}) do
+      if not seen[kind.name] then
+        seen[kind.name] = true
+        local g, side, places, tokens = L.env.grid, L.env.side, {}, {}
+        for i, at in ipairs(samples(kind.height * kind.width)) do
+          local y, x = at // kind.width, at % kind.width
+          places[i], tokens[i] = y * side + x, y * g + x
+        end
+        -- The last head, so that what is a head's own counts.
+        list[#list + 1] = { layer = L, kind = kind, head = L.env.heads - 1,
+          origin = kind.y0 * side * g + kind.x0 * side, places = places, tokens = tokens }
+      end
+    end
+  end
+  return list
+end
+
+-- Attention layers whose weights come in pieces, one for each set of windows' kernels: tokens of every kind of window.
+local function whole_list(graph)
+  local list, seen = {}, {}
+  for _, L in ipairs(graph.fused) do
+    local first = L.kind == "encoder_attention" and L.segment.pieces and L.env.kinds[1].name
+    if first and not seen[first] then
+      seen[first] = true
+      local g, side, tests, tokens = L.env.grid, L.env.side, {}, {}
+      for i, kind in ipairs(L.env.kinds) do
+        local test = { kind = kind, origin = kind.y0 * side * g + kind.x0 * side, places = {}, tokens = {} }
+        for k, at in ipairs(samples(kind.height * kind.width)) do
+          local y, x = at // kind.width, at % kind.width
+          test.places[k], test.tokens[k] = y * side + x, test.origin + y * g + x
+          tokens[#tokens + 1] = test.tokens[k]
+        end
+        tests[i] = test
+      end
+      list[#list + 1] = { layer = L, kinds = tests, tokens = tokens }
+    end
+  end
+  return list
+end
+
+-- A unit of the depth branch: the last one, at whose places windows hang over the edge where any do.
+local function depth_list(graph)
+  local list = {}
+  for i, L in ipairs(each_kernel(graph, "encoder_attention", function(L) return L.env.depth
+    and L.env.depth.kernel end)) do
+    local depth, g = L.env.depth, L.env.grid
+    local unit, sequences, tokens = depth.units - 1, {}, {}
+    local run, place = unit // depth.groups, unit % depth.groups * depth.places
+    for _, p in ipairs(depth.places > 1 and { 0, depth.places - 1 } or { 0 }) do
+      local sequence, inside = {}, {}
+      for entry = run * depth.length, (run + 1) * depth.length - 1 do
+        local slice, window = entry // (depth.windows * depth.windows), entry % (depth.windows * depth.windows)
+        local y, x = window // depth.windows * depth.side + place // depth.side,
+          window % depth.windows * depth.side + place % depth.side + p
+        local token = y < g and x < g and math.tointeger((slice * g + y) * g + x)
+        sequence[#sequence + 1] = token
+        if token then inside[#inside + 1] = #sequence end
+      end
+      for _, at in ipairs(#inside > 1 and { inside[1], inside[#inside] } or inside) do
+        tokens[#tokens + 1] = sequence[at]
+      end
+      sequences[#sequences + 1] = { list = sequence, inside = inside }
+    end
+    list[i] = { layer = L, unit = unit, sequences = sequences, tokens = tokens }
+  end
+  return list
+end
+
+local function find(graph, kind)
+  for _, L in ipairs(graph.fused) do
+    if L.kind == kind then return L end
+  end
+end
+
+local function parts(graph, model)
+  return {
+    patch = find(graph, "patch_embed"), neck = find(graph, "neck"), prepare = find(graph, "prepare"),
+      tokens = token_samples(model), mask_rows = samples(model.grid),
+    mlps = each_kernel(graph, "encoder_mlp", function(L) return L.env.block or L.segment.pieces and "in pieces" end),
+    windows = window_list(graph), wholes = whole_list(graph),
+    projects = each_kernel(graph, "encoder_attention", function(L) return L.env.project end),
+    depths = depth_list(graph),
+  }
+end
+
+-- ---- what each gives ----
+
+local Answer = {}
+Answer.__index = Answer
+
+function Answer:pattern(what, width) return self.R.pattern(known.FIRST[what], known.PERIOD, width) end
+
+-- Rows `list` of the repeated pattern.
+function Answer:repeated(x, list)
+  local rows = {}
+  for i, row in ipairs(list) do rows[i] = row % known.PERIOD end
+  return self.R.rows(x, rows)
+end
+
+local function range(n)
+  local list = {}
+  for i = 1, n do list[i] = i - 1 end
+  return list
+end
+
+function Answer:sum(x) self.crc = self.R.crc32c(self.crc, x) end
+
+function Answer:resize()
+  local image, small = known.IMAGE, known.SMALL
+  local at = pictures.resized(function(x, y, c)
+    return known.pixel((y * image.width + x) * 3 + c)
+  end, image.width, image.height, small.width, small.height)
+  for y = 0, small.height - 1 do
+    local row = {}
+    for x = 0, small.width - 1 do
+      for c = 0, 2 do row[#row + 1] = string.char(at(x, y, c)) end
+    end
+    self:sum(table.concat(row))
+  end
+end
+
+function Answer:patch_embed(L)
+  local R, model, image = self.R, self.model, known.IMAGE
+  local conv, add, normalise = L.group:op "conv", L.group:op "add", model.normalise
+  local C, g, P, S = model.dim, model.grid, model.patch, model.image_size
+  local width, height = pictures.size(image.width, image.height, S, model.resize == "longest")
+  local weight, bias, slices = tensor_of(input(conv, "w")), input(conv, "bias"), {}
+  local position = tensor_of(input(add, "y"))
+  for _, token in ipairs(self.parts.tokens) do
+    local slice, t = token // (g * g), token % (g * g)
+    slices[slice] = slices[slice] or pictures.resized(function(x, y, c)
+      return known.pixel(slice + (y * image.width + x) * 3 + c)
+    end, image.width, image.height, width, height)
+    local y
+    for c = 0, 2 do
+      local pixels = {}
+      for i = 0, P * P - 1 do
+        local px, py = t % g * P + i % P, t // g * P + i // P
+        local inside = px < width and py < height
+        pixels[i + 1] = inside and (slices[slice](px, py, c) - normalise.mean[c + 1]) / normalise.std[c + 1] or 0
+      end
+      local one = R.linear(R.packed(tensor.from(pixels, { 1, P * P })), weight:slice(2, c, 1):reshape { C, P * P },
+        c == 0 and bias and tensor_of(bias) or nil)
+      y = y and R.add(y, one) or one
+    end
+    self:sum(R.add(y, R.packed(position:slice(1, t, 1))))
+  end
+end
+
+-- Operations of a layer on rows of patterns. @param given value -> matrix @return what `wanted` is
+function Answer:rows_of(list, given, wanted)
+  return interpreter.operations(self.R, list, given)[wanted]
+end
+
+function Answer:encoder_mlp(L)
+  local one = L.group
+  local y = self:rows_of(one.ops, { [one.inputs[1]] = self:pattern("x", L.env.C) }, one.outputs[1])
+  self:sum(self:repeated(y, range(L.env.rows)))
+end
+
+-- The norms of a layer's pattern.
+function Answer:normed(L)
+  local norm = L.env.ops.norm
+  return self:rows_of({ norm }, { [input(norm, "x")] = self:pattern("x", L.env.C) }, norm)
+end
+
+-- A projection of some heads: width d each, from `first` on. @param part "q", "k" or "v"
+function Answer:projection(op, part, n, first, count)
+  local map = input(op, part)
+  local bias = input(map, "bias")
+  return self.R.linear(n, tensor_of(input(map, "w"), first, count), bias and tensor_of(bias, first, count))
+end
+
+-- What attention over a window is told: its keys and the tables.
+local function attention_fields(R, op, test, keys, heads, padding)
+  local rel_h, rel_w, padded = input(op, "rel_h"), input(op, "rel_w"), #keys < (op.window or op.grid[1]) ^ 2
+  local function pad(part)
+    local value = padded and input(op, part)
+    return value and padding(R.packed(tensor_of(value))) or nil
+  end
+  return { heads = heads, tile = kernels.key_tile(#keys, test.kind.width), count = #keys,
+    side = op.window or op.grid[1], row = test.kind.width, place = test.places, rel_h = rel_h and tensor_of(rel_h),
+    rel_w = rel_w and tensor_of(rel_w), k_pad = pad "k_pad", v_pad = pad "v_pad" }
+end
+
+-- The tokens of a window.
+local function window_keys(test, g)
+  local keys = {}
+  for y = 0, test.kind.height - 1 do
+    for x = 0, test.kind.width - 1 do keys[#keys + 1] = test.origin + y * g + x end
+  end
+  return keys
+end
+
+function Answer:window(test)
+  local R, L = self.R, test.layer
+  local op, d = L.env.ops.main, L.env.d
+  local n, keys, queries, first = self:normed(L), window_keys(test, L.env.grid), {}, test.head * d
+  for i, token in ipairs(test.tokens) do queries[i] = test.origin + token end
+  local function part(name, list) return self:repeated(self:projection(op, name, n, first, d), list) end
+  self:sum(R.attention(part("q", queries), part("k", keys), part("v", keys), attention_fields(R, op, test, keys, 1,
+    function(row) return row:slice(2, first, d) end)))
+end
+
+-- A whole layer: what attention gives for some tokens, and what follows it.
+function Answer:attention_layer(test)
+  local R, L = self.R, test.layer
+  local op, C, n, parts = L.env.ops.main, L.env.C, self:normed(L), {}
+  for _, part in ipairs { "q", "k", "v" } do parts[part] = self:projection(op, part, n, 0, C) end
+  for _, one in ipairs(test.kinds) do
+    local keys = window_keys(one, L.env.grid)
+    local o = R.attention(self:repeated(parts.q, one.tokens), self:repeated(parts.k, keys),
+      self:repeated(parts.v, keys), attention_fields(R, op, one, keys, op.heads, function(row) return row end))
+    local given = { [op] = o, [L.group.inputs[1]] = self:repeated(self:pattern("x", C), one.tokens) }
+    self:sum(self:rows_of(L.env.ops.after, given, L.group.outputs[1]))
+  end
+end
+
+function Answer:project(L)
+  local C, found = L.env.C, L.env.ops
+  local given = { [found.main] = self:pattern("o", C), [L.group.inputs[1]] = self:pattern("x", C) }
+  if found.back then given[found.back] = self:pattern("depth", C) end
+  self:sum(self:repeated(self:rows_of(found.after, given, L.group.outputs[1]), range(L.env.rows)))
+end
+
+function Answer:depth_branch(test)
+  local R, L = self.R, test.layer
+  local depth, found, C = L.env.depth, L.env.ops, L.env.C
+  local op, gather = found.along, input(input(found.along, "q"), "x")
+  local n, fill = self:normed(L), R.packed(tensor_of(input(gather, "fill")))
+  local all = R.stacked { n, fill }
+  local rel_h, rel_w = input(op, "rel_h"), input(op, "rel_w")
+  for _, sequence in ipairs(test.sequences) do
+    local list = {}
+    for i, token in ipairs(sequence.list) do list[i] = token and token % known.PERIOD or known.PERIOD end
+    local x = R.rows(all, list)
+    local function part(name) return self:projection(op, name, x, 0, C) end
+    local o = R.attention(part "q", part "k", part "v",
+      { heads = op.heads, tile = kernels.key_tile(depth.length, depth.dw),
+      count = depth.length, height = depth.dh, width = depth.dw, place = range(depth.length),
+      rel_h = rel_h and tensor_of(rel_h), rel_w = rel_w and tensor_of(rel_w) })
+    local y = self:rows_of(found.along_after, { [op] = o }, input(found.back, "x"))
+    local inside = sequence.inside
+    for _, at in ipairs(#inside > 1 and { inside[1], inside[#inside] } or inside) do self:sum(R.rows(y, { at - 1 })) end
+  end
+end
+
+-- Nine products on the neighbours of one place, row by row, each a sum of its own.
+local function convolved(R, x, weight)
+  local cout, cin, y = weight.shape[1], weight.shape[2], nil
+  for tap = 0, 8 do
+    local one = R.linear(R.rows(x, { tap }), weight:slice(3, tap // 3, 1):slice(4, tap % 3, 1):reshape { cout, cin })
+    y = y and R.add(y, one) or one
+  end
+  return y
+end
+
+function Answer:neck(L)
+  local R, g, E, found = self.R, self.model.grid, self.model.out, L.env.ops
+  local conv = found.conv
+  local n = self:rows_of(found.before, { [L.group.inputs[1]] = self:pattern("x", self.model.dim) }, input(conv, "x"))
+  local all = R.stacked { n, tensor.zeros { 1, E } }
+  for _, token in ipairs(self.parts.tokens) do
+    local list, t = {}, token % (g * g)
+    for dy = -1, 1 do
+      for dx = -1, 1 do
+        local y, x = t // g + dy, t % g + dx
+        list[#list + 1] = y >= 0 and x >= 0 and y < g and x < g and (token + dy * g + dx) % known.PERIOD or known.PERIOD
+      end
+    end
+    local y = convolved(R, R.rows(all, list), tensor_of(input(conv, "w")))
+    self:sum(self:rows_of(found.after, { [conv] = y }, L.group.outputs[1]))
+  end
+end
+
+-- Float i of the embedding's memory, rows of it `lde` apart.
+function Answer:embedding_memory(count)
+  local E, lde = self.model.out, kernels.stride(self.model.out)
+  local rows, values = self:pattern("x", E):totable(), {}
+  for i = 0, count - 1 do
+    local row, column = i // lde % known.PERIOD, i % lde
+    values[i + 1] = column < E and rows[row * E + column + 1] or 0
+  end
+  return values
+end
+
+function Answer:decode(prompt)
+  local R, model, texts = self.R, self.model, self.model.texts and #self.model.texts.names or 0
+  local g, masks, rows = model.grid, model.decoder.masks, {}
+  for t = 0, g * g - 1 do rows[t + 1] = (model.depth - 1) * g * g + t end
+  local out = interpreter.run(R, self.network, { embedding = self:repeated(self:pattern("x", model.out), rows),
+    tokens = inputs.tokens(R, model, self.rows, known.IMAGE.width, known.IMAGE.height,
+      { points = prompt.points, box = prompt.box,
+      text = prompt.text and texts > 0 and texts - 1 or nil }),
+    mask_prompt = prompt.mask and tensor.from(self:embedding_memory(16 * g * g), { 16 * g * g, 1 }) or nil },
+      { "logits", "scores" })
+  local logits = out.logits:reshape { masks * g, 16 * g }
+  for _, row in ipairs(self.parts.mask_rows) do
+    for m = 0, masks - 1 do self:sum(R.rows(logits, { m * g + row })) end
+  end
+  self:sum(out.scores)
+end
+
+function Answer:upsample()
+  local to = known.ENLARGED
+  local values = self:embedding_memory(to.side * to.side)
+  for _, square in ipairs(to.squares) do
+    local at = pictures.upsampled(function(x, y)
+      return values[y * to.side + x + 1]
+    end, to.side, square, to.width, to.height)
+    local out = {}
+    for y = 0, to.height - 1 do
+      for x = 0, to.width - 1 do out[#out + 1] = at(x, y) end
+    end
+    self:sum(tensor.from(out, { to.height, to.width }))
+  end
+end
+
+-- The order is that of templates/known_answer.c.
+local function answer_of(build, bank)
+  local R = require "msagen.reference".of(build.board.arithmetic)
+  local self = setmetatable({ R = R, crc = 0, model = bank.model, tables = bank.tables,
+    parts = parts(bank.graph, bank.model) }, Answer)
+  self.rows = R.packed(self.tables.prompt.parts[1].make())
+  self.network = sam.compute(bank.model.parameters, bank.model,
+    function() return self.tables.position.parts[1].make() end, tokens.rows(bank.model))
+  local p = self.parts
+  self:resize()
+  self:patch_embed(p.patch)
+  for _, L in ipairs(p.mlps) do self:encoder_mlp(L) end
+  for _, test in ipairs(p.wholes) do self:attention_layer(test) end
+  for _, test in ipairs(p.windows) do self:window(test) end
+  for _, L in ipairs(p.projects) do self:project(L) end
+  for _, test in ipairs(p.depths) do self:depth_branch(test) end
+  self:neck(p.neck)
+  for _, prompt in ipairs(known.PROMPTS) do self:decode(prompt) end
+  self:upsample()
+  return self.crc
+end
+
+--- @return the layers that take part, the constants above, and crcs, the expected CRC-32C of each bank
+function known.compute(build)
+  local answer = setmetatable(parts(build.graph, build.model), { __index = known })
+  answer.crcs = {}
+  for i, item in ipairs(build.graph.stream and build.graph.stream.encode.items or {}) do
+    if item.buffer == "tables" then answer.tables_item = i end
+  end
+  for i, bank in ipairs(build.banks) do answer.crcs[i] = ("0x%08xu"):format(answer_of(build, bank)) end
+  return answer
+end
+
+return known

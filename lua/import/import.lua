@@ -1,0 +1,557 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- From a checkpoint to the model description: dialect, hyper-parameters, tensors under SAM's names, and the fate of
+-- every tensor of the file.
+--
+-- plan() looks at names, shapes and dtypes only and decides; load() refuses what the plan leaves open, then folds and
+-- resamples.
+-- Which dialects there are: import/dialects/. What the network consists of: import/network.lua.
+
+local fail = require "support.fail"
+local bases = require "import.base"
+local depths = require "import.depth"
+local dialects = require "import.dialects"
+local files = require "import.file"
+local harmless = require "import.harmless"
+local names = require "import.names"
+local network = require "import.network"
+local preparation = require "import.preparation"
+local shapes = require "import.shapes"
+local sizes = require "networks.sizes"
+local warnings = require "import.warnings"
+local weights = require "import.weights"
+local windows = require "import.windows"
+
+local import = {}
+
+local MAX_SIDE, MAX_SLICES = 16384, 65536 -- as in msagen run
+local floating = { f32 = true, f64 = true, f16 = true, bf16 = true }
+
+--- The dialect asked for, or all that the names allow.
+local function recognise(ckpt, traits, wanted, keys)
+  if not traits.network then
+    fail("%s: expected tensors named image_encoder., prompt_encoder. and mask_decoder., found %s", ckpt.path,
+      keys[1] and ("%d others, the first %s"):format(#keys, names.show(keys[1])) or "no tensor")
+  end
+  local candidates = dialects.candidates(traits)
+  if wanted then
+    local dialect = dialects.named(wanted, "--dialect")
+    local expected, found = dialects.contradiction(dialect, traits)
+    if expected then
+      fail("%s: --dialect %s: expected %s, found %s%s", ckpt.path, dialect.name, expected, found,
+        #candidates > 0 and (", as in " .. dialects.list(candidates, " or ")) or "")
+    end
+    return { dialect }
+  end
+  if #candidates == 0 then
+    fail("%s: dialect: expected the marks of one of %s, found a mixture: %s", ckpt.path, dialects.list(dialects.all()),
+      dialects.describe(traits))
+  end
+  return candidates
+end
+
+--- Of the dialects that the names allow, those that the shapes allow too: adapters alone have the same names in all
+-- dialects.
+-- Gives the first, all, and fit(first); where none fits, the first's refusal stands.
+local function choose(candidates, fit)
+  if #candidates == 1 then return candidates[1], candidates, fit(candidates[1]) end
+  local fitting, refusal = {}, nil
+  for _, candidate in ipairs(candidates) do
+    local ok, problem = pcall(fit, candidate)
+    if ok then
+      fitting[#fitting + 1] = candidate
+    else
+      if type(problem) ~= "table" then error(problem, 0) end
+      refusal = refusal or problem
+    end
+  end
+  if not fitting[1] then error(refusal, 0) end
+  return fitting[1], fitting, fit(fitting[1])
+end
+
+--- How often each repeated part occurs in the file.
+local function count(keys)
+  local function at_least_one(n) return math.max(n, 1) end
+  return {
+    blocks = at_least_one(names.count(keys, "image_encoder.blocks.")),
+    layers = at_least_one(names.count(keys, "mask_decoder.transformer.layers.")),
+    hypernetworks = at_least_one(names.count(keys, "mask_decoder.output_hypernetworks_mlps.")),
+    hyper_layers = at_least_one(names.count(keys, "mask_decoder.output_hypernetworks_mlps.0.layers.")),
+    iou_layers = at_least_one(names.count(keys, "mask_decoder.iou_prediction_head.layers.")),
+  }
+end
+
+local function refuse_missing(ckpt, base, missing, traits, present, spell)
+  local first = missing[1]
+  local lacks = false -- the backbone, rather than a tensor or two
+  for _, name in ipairs(missing) do
+    lacks = lacks or name:match "%.attn%.qkv%.weight$" or name:match "^image_encoder%.patch_embed"
+  end
+  local partial = lacks and (traits.encoder_adapters or traits.decoder_adapters or traits.lora
+    or not present["image_encoder.patch_embed.proj.weight"])
+  fail("%s: %s: expected in the file%s, found no such tensor%s%s", ckpt.path, spell(first), base
+    and " or in " .. base.path or "",
+    #missing > 1 and (" (nor %d other%s)"):format(#missing - 1, #missing > 2 and "s" or "") or "",
+    partial and not base and "; this looks like an adapter-only file: --base FILE names the backbone that it was trained on" or "")
+end
+
+-- The first of a list of tensors, and how many others there are.
+local function first_of(list)
+  return names.show(list[1].name) .. (#list > 1 and (" (and %d other%s)"):format(#list - 1, #list > 2 and "s" or "")
+    or "")
+end
+
+-- A tensor that a part would have to compute with.
+local function refuse_inside(unknown, dialect)
+  fail("%s: %s: unknown tensor in a part that computes; expected only tensors of %s; --ignore PREFIX builds without it",
+    unknown[1].path, first_of(unknown), dialect.name)
+end
+
+-- One beside the parts that no list of harmless names has.
+local function refuse_beside(unknown)
+  fail("%s: %s: expected no tensor beside image_encoder, prompt_encoder and mask_decoder but known harmless ones, found %d that no part computes with; "
+    .. "--ignore PREFIX drops what is known to be of no use", unknown[1].path, first_of(unknown), #unknown)
+end
+
+--- All tensors by SAM's name, the checkpoint's before the base's; and those that both hold.
+local function gather(file, base, to_sam)
+  local present, both = {}, {}
+  for _, one in ipairs(file.list) do
+    one.sam = to_sam(one.key)
+    if not one.dropped then present[one.sam] = one end
+  end
+  if base then
+    local base_to_sam = names.speller(base.spelling)
+    for _, one in ipairs(base.list) do
+      one.sam = base_to_sam(one.key)
+      local own = present[one.sam]
+      one.replaced = nil
+      if one.dropped then
+        own = one
+      elseif own and own.file == "checkpoint" then
+        one.replaced = true
+        both[#both + 1] = { sam = one.sam, own = own, other = one }
+      elseif not own then
+        present[one.sam] = one
+      end
+    end
+  end
+  return present, both
+end
+
+--- Names and shapes of the files against the network. Gives entries by SAM's name and as `expected` in the network's
+-- order, `value`s of the variables, the counts, spell() for names as a person knows them, and the pairs of tensors that
+-- both files hold.
+local function match(file, base, dialect, traits, options)
+  local to_sam, to_file = names.speller(dialect.spelling)
+  local present, both = gather(file, base, to_sam)
+  local function spell(sam_name)
+    local one = present[sam_name]
+    if one then return names.show(one.name) .. (one.file == "base" and " of " .. one.path or "") end
+    return names.show(file.prefix .. to_file(sam_name))
+  end
+
+  local keys = {}
+  for _, one in ipairs(file.all) do
+    if not one.dropped then keys[#keys + 1] = one.sam end
+  end
+  local counts = count(keys)
+  local expected = network.tensors(counts, traits, options, present)
+
+  local missing, entries = {}, {}
+  for _, entry in ipairs(expected) do
+    entry.found = present[entry.name]
+    entries[entry.name] = entry
+    if not entry.found and not entry.optional then missing[#missing + 1] = entry.name end
+  end
+
+  local inside, beside = {}, {}
+  for _, one in ipairs(file.all) do
+    local entry = entries[one.sam]
+    one.entry, one.foreign, one.unknown = nil, one.dropped, nil
+    if one.dropped then -- file.read says why
+    elseif entry and entry.found == one then
+      one.entry = entry
+    elseif not (entry and one.replaced) then
+      one.foreign = harmless.why(one.key)
+      one.unknown = not one.foreign
+      local list = names.wrapper(one.key) == "" and inside or beside
+      if one.unknown then list[#list + 1] = one end
+    end
+  end
+  if #inside > 0 and not expected.truncated then refuse_inside(inside, dialect) end
+  if #missing > 0 and #beside > 0 then refuse_beside(beside) end
+  if #missing > 0 then refuse_missing(file, base, missing, traits, present, spell) end
+
+  for _, entry in ipairs(expected) do
+    local found = entry.found
+    if found then
+      if not floating[found.dtype] then
+        fail("%s: %s is %s; expected f32, f64, f16 or bf16", found.path, names.show(found.name), found.dtype)
+      end
+      local fits, wanted = shapes.fit(entry, found.shape, spell)
+      if not fits then
+        fail("%s: %s is %s; expected %s", found.path, names.show(found.name), shapes.text(found.shape), wanted)
+      end
+    end
+  end
+
+  local computing = {}
+  for _, pair in ipairs(both) do
+    if entries[pair.sam] then computing[#computing + 1] = pair end
+  end
+
+  local value = {}
+  for name, size in pairs(expected.sizes) do value[name] = sizes.value(size) end
+  return { entries = entries, value = value, counts = counts, spell = spell, expected = expected, both = computing,
+    unknown = beside }
+end
+
+local function divides(ckpt, whole, part, what, ...)
+  if part < 1 or whole % part ~= 0 then
+    fail("%s: " .. what, ckpt.path, ...)
+  end
+end
+
+--- Widths and counts that the shapes give, and what only an option can.
+local function hyper_parameters(ckpt, dialect, value, counts, options, spell)
+  divides(ckpt, value.dim, value.head, "%s is [..,%d]; expected a head width that divides the encoder's width %d",
+    spell "image_encoder.blocks.0.attn.rel_pos_h", value.head, value.dim)
+  local heads = options.decoder_heads or 8
+  if math.type(heads) ~= "integer" or heads < 1 then
+    fail("--decoder-heads: expected a positive number, found %s", tostring(heads))
+  end
+  for _, width in ipairs { value.out, value.cross } do
+    divides(ckpt, width, heads, "--decoder-heads %d: expected a divisor of the decoder's widths %d and %d", heads,
+      value.out, value.cross)
+  end
+  if counts.hypernetworks ~= value.masks then
+    fail("%s: %s is [%d,%d]; expected [%d,%d], one token for each of output_hypernetworks_mlps", ckpt.path,
+      spell "mask_decoder.mask_tokens.weight", value.masks, value.out, counts.hypernetworks, value.out)
+  end
+
+  local classes = options.classes
+  if classes and (math.type(classes) ~= "integer" or classes < 1) then
+    fail("--classes: expected a positive number, found %s", tostring(classes))
+  end
+  if dialect.mask_rule == "first" then
+    local least = dialect.least_mask_tokens
+    if value.masks < least then
+      fail("%s: %s is [%d,%d]; expected at least %d mask tokens in files of %s", ckpt.path,
+        spell "mask_decoder.mask_tokens.weight", value.masks, value.out, least, dialect.name)
+    end
+    classes = classes or (value.masks > least and value.masks or 1)
+    if math.max(least, classes) ~= value.masks then
+      fail("%s: --classes %d: expected %s, as the file has %d mask tokens, found %d", ckpt.path, classes,
+        value.masks > least and tostring(value.masks) or ("1 to %d"):format(least), value.masks, classes)
+    end
+  else
+    if classes and classes > 1 then
+      fail("%s: --classes %d: expected 1 or nothing, as files of %s have no classes, found %d", ckpt.path, classes,
+        dialect.name, classes)
+    end
+    classes = nil
+    if value.masks < 2 then
+      fail("%s: %s is [%d,%d]; expected at least 2 mask tokens", ckpt.path, spell "mask_decoder.mask_tokens.weight",
+        value.masks, value.out)
+    end
+  end
+
+  local clicks = options.click_order or "xy"
+  if clicks ~= "xy" and clicks ~= "rc" then fail("--click-order: expected xy or rc, found %s", names.show(clicks)) end
+  return heads, classes, clicks
+end
+
+local function multiple_of_patch(size, patch)
+  if math.type(size) ~= "integer" or size < patch or size % patch ~= 0 or size > MAX_SIDE then
+    fail("--resolution %s: expected a multiple of the patch, %d, up to %d, found %s", tostring(size), patch, MAX_SIDE,
+      tostring(size))
+  end
+end
+
+--- Which blocks are global, the window, the file's grid and the build's; choices where only the user can tell.
+local function geometry(ckpt, dialect, traits, entries, value, counts, options, spell)
+  local patch = value.patch
+  if options.resolution then multiple_of_patch(options.resolution, patch) end
+
+  local sizes, tables = {}, {}
+  for i = 0, counts.blocks - 1 do
+    local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_h"):format(i)]
+    local length = entry.found.shape[1]
+    if length % 2 == 0 then
+      fail("%s: %s is %s; expected an odd length, 2n-1", ckpt.path, spell(entry.name), shapes.text(entry.found.shape))
+    end
+    sizes[i], tables[i] = (length + 1) // 2, entry
+  end
+  for _, i in ipairs(options.global_blocks or {}) do
+    if not sizes[i] then
+      fail("%s: --global-blocks: expected blocks 0 to %d, found %s", ckpt.path, counts.blocks - 1, tostring(i))
+    end
+  end
+
+  local grid_known = dialect.grid_from == "pos_embed" and value.position or nil
+  if dialect.position_grid and value.position ~= dialect.position_grid then
+    fail("%s: %s is [1,%d,%d,%d]; expected [1,%d,%d,%d], as in every file of %s", ckpt.path,
+      spell "image_encoder.pos_embed",
+      value.position, value.position, value.dim, dialect.position_grid, dialect.position_grid, value.dim, dialect.name)
+  end
+  -- Files without adapters come from the LoRA block, whose global tables are as long as pos_embed is wide.
+  local fixed_tables = dialect.grid_from == "tables" and not traits.encoder_adapters
+  local found, problem = windows.find(sizes, {
+    grid = grid_known,
+    lora = fixed_tables,
+    requested = options.resolution and options.resolution // patch,
+    global_blocks = options.global_blocks,
+  })
+  if not found and problem.block then
+    fail("%s: %s is %s, a window or grid of %d; expected %s", ckpt.path, spell(tables[problem.block].name),
+      shapes.text(tables[problem.block].found.shape), sizes[problem.block], problem.expected)
+  elseif not found then
+    return { choices = { { option = "--global-blocks", values = problem.choices,
+      why = "the tables' lengths do not tell which kind of block is global" } } }
+  end
+
+  local own = found.grid
+  if fixed_tables and own == dialect.position_grid then own = nil end
+  local size = options.resolution or own and own * patch or dialect.default_size
+  if not size then
+    fail("%s: --resolution: expected a size, as the file has no global block to tell it, found none", ckpt.path)
+  end
+  if not own then multiple_of_patch(size, patch) end
+  if size > MAX_SIDE then
+    fail("%s: %s is [1,%d,%d,%d]; expected a resolution up to %d, found %d", ckpt.path, spell "image_encoder.pos_embed",
+      value.position, value.position, value.dim, MAX_SIDE, size)
+  end
+  local grid = size // patch
+
+  local choices = {}
+  if own and grid ~= own then
+    if not dialect.resample then
+      local entry, needed = entries["image_encoder.pos_embed"], shapes.text { 1, grid, grid, value.dim }
+      local what = "resolution"
+      for i = 0, counts.blocks - 1 do
+        if found.global[i] then
+          entry, needed, what = tables[i], shapes.text { 2 * grid - 1, value.head }, "a global block at resolution"
+        end
+      end
+      fail("%s: %s is %s; %s %d needs %s or a table that can be resampled, and %s files are not resampled: use the file's own resolution, %d",
+        ckpt.path, spell(entry.name), shapes.text(entry.found.shape), what, size, needed, dialect.name, own * patch)
+    end
+    if found.undecided then
+      choices[1] = { option = "--global-blocks", values = { "LIST" },
+        why = ("grid and window are both %d in the file, so that its tables do not tell which blocks are global"):format(own) }
+    end
+  end
+  return {
+    choices = choices, window = found.window, global = found.global, grid = grid, size = size,
+    file_grid = own, undecided = found.undecided, table_grid = found.grid,
+  }
+end
+
+--- Depth and the length of the depth branch's runs, checked against what the dialect can do.
+local function volume(ckpt, dialect, traits, options)
+  local depth, chunk = options.depth, options.chunk
+  if math.type(depth) ~= "integer" or depth < 1 then
+    fail("--depth: expected a positive number, found %s", tostring(depth))
+  end
+  if depth > MAX_SLICES then fail("--depth %d: expected at most %d slices, found %d", depth, MAX_SLICES, depth) end
+  if depth == 1 then
+    if chunk ~= nil then
+      fail("--chunk %s: expected a volume, of --depth 2 or more, found a depth of 1", names.show(tostring(chunk)))
+    end
+    return 1, nil
+  end
+  if not dialect.volumes or not traits.encoder_adapters then
+    fail("%s: --depth %d: expected 1, as %s has no depth branch, found %d", ckpt.path, depth,
+      dialect.volumes and "a file without adapters" or "a file of " .. dialect.name, depth)
+  end
+  if dialect.volumes == "slices" and chunk == "none" then
+    fail("%s: --chunk none: expected the depth, %d, as %s runs over all slices, found none", ckpt.path, depth,
+      dialect.name)
+  end
+  if chunk == "none" then return depth, false end
+  chunk = chunk or depth
+  if math.type(chunk) ~= "integer" or chunk < 1 or depth % chunk ~= 0 then
+    fail("--chunk: expected a divisor of the depth %d, or none, found %s", depth, tostring(chunk))
+  end
+  if dialect.volumes == "slices" and chunk ~= depth then
+    fail("%s: --chunk %d: expected the depth, %d, as %s runs over all slices, found %d", ckpt.path, chunk, depth,
+      dialect.name, chunk)
+  end
+  if not depths.grid(chunk) then
+    fail("--chunk 1: expected at least 2, as a sequence of one token has no grid, found 1")
+  end
+  return depth, chunk
+end
+
+local function indices(global, blocks)
+  local list = {}
+  for i = 0, blocks - 1 do
+    if global[i] then list[#list + 1] = i end
+  end
+  return list
+end
+
+--- What is left to do to tensors, entry by entry: entry.resize = {kind, from, to}.
+local function resampling(model, entries, value)
+  local grid = model.grid
+  if not grid then return end
+  if value.position ~= grid then
+    entries["image_encoder.pos_embed"].resize = { "bicubic", value.position, grid }
+  end
+  for i = 0, model.blocks - 1 do
+    for _, axis in ipairs { "h", "w" } do
+      local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_%s"):format(i, axis)]
+      if model.global[i] and entry.found.shape[1] ~= 2 * grid - 1 then
+        entry.resize = { "linear", entry.found.shape[1], 2 * grid - 1 }
+      end
+    end
+  end
+end
+
+--- Mark the relative-position tables that are all zero.
+local function find_zero_tables(model, entries)
+  for i = 0, model.blocks - 1 do
+    for _, axis in ipairs { "h", "w" } do
+      local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_%s"):format(i, axis)]
+      entry.zero = entry.found.tensor:is_zero()
+    end
+  end
+end
+
+--- In the order of the files, the base's after the checkpoint's; `file` says whose where there is a base.
+local function fates(file, base, entries)
+  local list = {}
+  for i, one in ipairs(file.all) do
+    local fate, why
+    if one.unknown then
+      fate, why = "unknown", "of no part that computes, and no known harmless name"
+    elseif one.foreign then
+      fate, why = "dead", one.foreign
+    elseif one.replaced then
+      fate, why = "dead", "the checkpoint has its own"
+    else
+      local entry = one.entry
+      fate, why = entry.fate, entry.why
+      if entry.resize and entry.resize[1] == "bicubic" then
+        fate, why = "resampled", ("%dx%d to %dx%d, bicubic"):format(entry.resize[2], entry.resize[2], entry.resize[3],
+          entry.resize[3])
+      elseif entry.resize then
+        fate, why = "resampled", ("%d to %d, linear"):format(entry.resize[2], entry.resize[3])
+      elseif entry.name:match("%.weight$") and entries[(entry.name:gsub("weight$", "lora_A"))] then
+        why = "with its LoRA pair added"
+      elseif entry.zero then
+        why = "all zero"
+      end
+    end
+    list[i] = { name = one.name, shape = one.shape, dtype = one.dtype, fate = fate, why = why, file = base and one.file
+      or nil }
+  end
+  return list
+end
+
+--- Decide everything that names, shapes and dtypes decide; nothing is computed.
+-- options as in load(). Gives the model description without `tensor`, and in it `choices`: what only the user can tell,
+-- as
+-- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
+-- `entries` is the network's list of tensors (import/network.lua), each with what it was found as.
+function import.plan(ckpt, options)
+  local told = options or {}
+  options = setmetatable({ depth = told.depth or 1 }, { __index = told })
+  local file = files.read(ckpt, "checkpoint", options)
+  local base = options.base and files.read(options.base, "base", options)
+  if base then base.spelling = bases.spelling(base) end
+  local traits = base and bases.traits(file, base) or names.traits(file.keys)
+  file.all = table.move(file.list, 1, #file.list, 1, {})
+  if base then table.move(base.list, 1, #base.list, #file.all + 1, file.all) end
+  local dialect, candidates, fit = choose(recognise(ckpt, traits, options.dialect, file.keys), function(candidate)
+    local depth, chunk = volume(ckpt, candidate, traits, options)
+    local fit = match(file, base, candidate, traits, options)
+    fit.depth, fit.chunk = depth, chunk
+    fit.heads, fit.classes, fit.clicks = hyper_parameters(ckpt, candidate, fit.value, fit.counts, options, fit.spell)
+    fit.place = geometry(ckpt, candidate, traits, fit.entries, fit.value, fit.counts, options, fit.spell)
+    return fit
+  end)
+  local entries, value, counts, place = fit.entries, fit.value, fit.counts, fit.place
+  if base then
+    bases.verify(file.path, base, fit.both, dialect.pad_without_adapters and not traits.encoder_adapters
+      and not traits.lora)
+  end
+
+  local adapters = traits.encoder_adapters and dialect.adapters or "none"
+  local model = {
+    source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= ""
+      and file.prefix or nil, weights_key = ckpt.set ~= "." and ckpt.set or nil,
+      base = base and { path = base.path, format = base.ckpt.format, container = base.ckpt.container,
+        prefix = base.prefix ~= "" and base.prefix or nil } or nil },
+    image_size = place.size, file_size = place.file_grid and place.file_grid * value.patch,
+    patch = value.patch, grid = place.grid, file_grid = place.file_grid,
+    dim = value.dim, blocks = counts.blocks, heads = value.dim // value.head, window = place.window,
+      global = place.global,
+    out = value.out, mlp = value.mlp,
+    prompt = { mask_in1 = value.mask_in1, mask_in2 = value.mask_in2 },
+    decoder = {
+      heads = fit.heads, layers = counts.layers, mlp = value.decoder_mlp, masks = value.masks, cross = value.cross,
+      iou_layers = counts.iou_layers, iou = value.iou, hyper_layers = counts.hyper_layers, hyper = value.hyper,
+      upscaled1 = value.upscaled1, upscaled2 = value.upscaled2,
+    },
+    classes = fit.classes, mask_rule = dialect.mask_rule,
+    first_self_attention = dialect.first_self_attention, position_stays = dialect.position_stays,
+    adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil,
+      adapter_scale = 0.5,
+    lora = traits.lora,
+    pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
+    normalise = preparation.normalisations[dialect.normalise], resize = dialect.resize,
+    click_order = fit.clicks, training = dialect.training,
+    depth = fit.depth, chunk = fit.chunk, volumes = fit.depth > 1 and dialect.volumes or nil,
+    choices = place.choices, candidates = {}, entries = fit.expected, parameters = fit.expected.parameters,
+  }
+  for i, candidate in ipairs(candidates) do model.candidates[i] = candidate.name end
+  if #candidates == 1 then
+    model.dialect = dialect.name
+  else
+    table.insert(model.choices, 1, { option = "--dialect", values = model.candidates, why = "their tensors are alike" })
+  end
+  if #fit.unknown > 0 then
+    model.unknown = fit.unknown
+    table.insert(model.choices, { option = "--ignore", values = { "PREFIX" },
+      why = ("if %s beside the network %s known to be of no use"):format(first_of(fit.unknown), #fit.unknown > 1
+        and "are" or "is") })
+  end
+  model.global_list = model.global and indices(model.global, counts.blocks)
+
+  model.preparation = preparation.text(model.image_size, candidates)
+  resampling(model, entries, value)
+  find_zero_tables(model, entries)
+  model.fates = fates(file, base, entries)
+  model.warnings = warnings(file, base, dialect, traits, model, entries, candidates, place, told)
+  return model, entries
+end
+
+local function alternatives(list)
+  if #list == 1 then return list[1] end
+  return table.concat(list, ", ", 1, #list - 1) .. " or " .. list[#list]
+end
+
+--- The model description that the compiler takes. Fails with one line where the file or an option does not fit.
+-- options: dialect, classes, decoder_heads, global_blocks (array), resolution, click_order, depth (1), chunk (number or
+-- "none"), base (an open checkpoint that supplies what the file lacks: import/base.lua).
+function import.load(ckpt, options)
+  local model, entries = import.plan(ckpt, options)
+  if model.unknown then refuse_beside(model.unknown) end
+  for _, choice in ipairs(model.choices) do
+    fail("%s: %s: expected %s (%s), found none", ckpt.path, choice.option, alternatives(choice.values), choice.why)
+  end
+  -- Hashes are worked out when they are asked for: a plan does without.
+  local function hashed(source, file)
+    return setmetatable(source, { __index = function(t, key)
+      if key == "sha256" then t.sha256 = file:sha256() end
+      return rawget(t, key)
+    end })
+  end
+  hashed(model.source, ckpt)
+  if options and options.base then hashed(model.source.base, options.base) end
+  model.tensor = weights.make(entries, model)
+  return model
+end
+
+return import

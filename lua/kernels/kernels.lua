@@ -1,0 +1,347 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The kernels that a build needs: asked for by shape, written once each, in the order of their first use.
+-- A kernel's name says its type and shape. Sizes are in floats; rows of a buffer lie its `ld` apart.
+local activations = require "graph.activations"
+local closed = require "support.closed"
+local flushing = require "kernels.flushing"
+local operations = require "kernels.operations"
+local schema = require "support.schema"
+local template = require "support.template"
+local tiles = require "kernels.tiles"
+
+local kernels = {}
+kernels.__index = kernels
+
+--- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
+function kernels.new(isa, board, folder)
+  return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {},
+    firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, cores = 1 }, kernels)
+end
+
+-- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
+local function literal(x)
+  local text = ("%.9g"):format((string.unpack("<f", string.pack("<f", x))))
+  return text:find "[.e]" and text or text .. ".0"
+end
+
+local function round16(n) return (n + 15) // 16 * 16 end
+kernels.round16 = round16
+
+--- A row stride for rows of n floats: a multiple of 16 that is an odd number of cache lines, so that the rows of a tile
+-- do not fall into the same sets of the first-level cache.
+function kernels.stride(n)
+  local lines = (n + 15) // 16
+  return (lines % 2 == 0 and lines > 1) and (lines + 1) * 16 or lines * 16
+end
+
+-- A word for a field that tells two kernels of one shape apart: its value, behind its name where that is a number.
+local function word_of(field, value)
+  if value == true then return field end
+  if value == false then return "no_" .. field end
+  return (math.type(value) and field .. value or tostring(value)):gsub("[^%w]", "_")
+end
+
+-- The name of a kernel: its shape where that is free, else the shape and in what it differs from the first of that
+-- shape.
+function kernels:unique(base, fields)
+  local first = self.firsts[base]
+  if not first then
+    self.firsts[base], self.names[base] = fields, true
+    return base
+  end
+  local words = { base }
+  for _, field in ipairs(closed.sorted(fields)) do
+    local value = fields[field]
+    if field ~= "formula" and type(value) ~= "table" and type(value) ~= "function" and value ~= first[field] then
+      words[#words + 1] = word_of(field, value)
+    elseif type(value) == "table" and value.ld and not (type(first[field]) == "table"
+      and first[field].ld == value.ld) then
+      words[#words + 1] = word_of(field, value.ld)
+    end
+  end
+  local name = table.concat(words, "_")
+  if self.names[name] then error("kernels: two of one name: " .. name) end
+  self.names[name] = true
+  return name
+end
+
+-- The templates of kernels, for a message.
+local function templates(folder)
+  local list = {}
+  for _, name in ipairs(require "msagen.sys".list(folder .. "/kernels")) do list[#list + 1] = name:match "^(.+)%.c$" end
+  return list
+end
+
+-- Kernels that write what they do not read.
+local FRESH = { gemm = true, layernorm = true, rows_sum = true, keys = true, attend = true }
+
+-- Render file once for a key; the text's prototype is the line that opens the function.
+function kernels:make(file, base, fields)
+  local parts = {}
+  for k, v in pairs(fields) do
+    if type(v) ~= "table" and type(v) ~= "function" then parts[#parts + 1] = k .. "=" .. tostring(v) end
+    if k == "pad" and v then parts[#parts + 1] = ("pad=%d,%d,%d"):format(v.side, v.height, v.width) end
+    if (k == "rel" or k == "out_row") and v then parts[#parts + 1] = ("%s=%d,%d"):format(k, v.n, v.ld) end
+  end
+  table.sort(parts)
+  local key = file .. " " .. table.concat(parts, " ")
+  local name = self.named[key]
+  if name then return name end
+  local exists = io.open(("%s/kernels/%s.c"):format(self.folder, file), "rb")
+  if not exists then closed.member(file, templates(self.folder), "kernels: template") end
+  exists:close()
+  name = self:unique(base, fields)
+  self.named[key] = name
+  local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16, cores = self.cores,
+    flushes = self.isa.flushes ~= nil }, { __index = fields })
+  local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
+    __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
+  }))
+  if self.isa.flushes then text = flushing.checked(self, file, text) end
+  self.texts[#self.texts + 1] = text
+  self:declare(name, text, FRESH[file] and fields.init ~= "keep" and not fields.residual)
+  self.described[name] = { file = file, fields = fields }
+  return name
+end
+
+-- The prototype of a kernel's text, which opens it; a long one takes several lines.
+function kernels:declare(name, text, fresh)
+  local prototype = ("\n" .. text):match "\n(void [%w_]+%b())\n{"
+  if not prototype then return end -- a tile, which its product alone calls
+  self.prototypes[#self.prototypes + 1] = prototype .. ";"
+  local signature = {}
+  for word in prototype:match("%b()"):sub(2, -2):gsub("%s+", " "):gmatch "[^,]+" do
+    signature[#signature + 1] = { const = not word:find "%*" or word:find "const float" ~= nil, text = word,
+      fresh = fresh }
+  end
+  self.signatures[name] = signature
+end
+
+--- The parameters of a kernel in order: { const = it is not written through, fresh = nor read before it is written,
+-- text }.
+function kernels:signature(name)
+  return self.signatures[name] or error("kernels: no kernel " .. tostring(name))
+end
+
+--- A function of the steps' own (lua/lower): one of the same text is there once.
+-- @param base its name, which says its shape @param owner the layer that has it first, to tell it from others of that
+-- shape @param what a comment @param parameters, body C @return its name
+function kernels:proc(base, owner, what, parameters, body)
+  local key = table.concat({ "proc", base, parameters, body }, "\n")
+  local name = self.named[key]
+  if name then return name end
+  name = self.names[base] and ("%s_of_%s"):format(base, owner) or base
+  if self.names[name] then error("kernels: two of one name: " .. name) end
+  self.names[name], self.named[key] = true, name
+  local opening = require("emit.print").wrapped(("void %s(%s)"):format(name, parameters))
+  self.texts[#self.texts + 1] = ("/* %s */\n%s\n{\n%s\n}\n\n"):format(what, opening, body)
+  self:declare(name, self.texts[#self.texts])
+  return name
+end
+
+-- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. What a stored panel
+-- in parts goes through once more waits for all of them.
+local function tile(self, f, b, mr, column)
+  local starts, ends = b > 1 or f.init == "keep", b == #f.blocks
+  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends
+    and (f.activation.in_registers or not column.parts) and f.act or "none", ends and f.residual
+  local columns = column.np * 16 // (column.parts or 1)
+  return self:make("tile", ("msa_tile_f32_%dx%d_k%d%s"):format(mr, columns, K, act ~= "none" and "_" .. act or ""),
+    { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts,
+      bias = bias, act = act,
+      activation = activations.entries[act], residual = residual })
+end
+
+-- Requests: what a layer may ask of a kernel. Anything else is refused, so that no request is granted in part.
+local size, stride = schema.whole(1, math.maxinteger), schema.whole(0, math.maxinteger)
+local function sizes(...)
+  local fields = {}
+  for _, name in ipairs { ... } do fields[name] = { size, true } end
+  return fields
+end
+local function request(required, optional)
+  for name, one in pairs(optional) do required[name] = { one } end
+  return required
+end
+local table_of_rows = schema.record(sizes("n", "ld"))
+
+--- What each request may hold, a schema a kind of kernel.
+kernels.requests = {
+  gemm = request(sizes("M", "N", "K", "lda", "ldc"),
+    { ldb = size, bps = size, cps = size, init = schema.one_of("zero", "bias", "keep"),
+    act = schema.one_of(table.unpack(activations.names)), residual = schema.flag, plan = schema.kind(function(value)
+      if type(value) ~= "table" then return "a plan of tiles" end
+    end) }),
+  layernorm = request(sizes("rows", "C", "ldx", "ldy"), { eps = schema.number }),
+  softmax = request(sizes("rows", "cols", "ld"), { counted = schema.flag }),
+  keys = request(sizes("keys", "d"), { row = size }),
+  attend = request(sizes("M", "keys", "d", "ldq", "ldo"),
+    { row = size, rel = table_of_rows, out_row = table_of_rows, counted = schema.flag,
+    pad = schema.record(sizes("side", "height", "width")) }),
+}
+kernels.requests.layernorm.eps[2] = true
+
+-- Element-wise kernels, and what each needs beside rows and C.
+local ELEMENTWISE = { sum = { "ldx", "ldy", "ldz" }, add = { "ldx", "ldy" }, add2 = { "ldx", "ldy", "ldz" },
+  add3 = { "ldx", "ldy", "ldz", "ldv" },
+  addscaled = { "ldx", "ldy", "ldz", "s" }, scale = { "ldx", "s" } }
+for _, act in ipairs(activations.computed) do ELEMENTWISE[act] = { "ldx" } end
+for kind, needed in pairs(ELEMENTWISE) do
+  local fields = request(sizes("rows", "C"), { ldx = stride, ldy = stride, ldz = stride, ldv = stride,
+    s = schema.number })
+  for _, name in ipairs(needed) do fields[name][2] = true end
+  kernels.requests["rows " .. kind] = fields
+end
+
+-- What is false is not asked for.
+local function check(kind, f)
+  local asked = {}
+  for key, value in pairs(f) do
+    if value ~= false then asked[key] = value end
+  end
+  schema.check(asked, kernels.requests[kind], "kernels: " .. kind)
+end
+
+--- c (M,N) = act(a b), act(a b + bias) or act(c + a b).
+-- M, N, K; lda, ldc; ldb = 16 and bps = K * 16 unless b is not packed; cps = 16 unless c is in panels;
+-- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act one of
+-- lua/graph/activations.lua;
+-- residual: c is added to the result, after the bias. Writes whole panels: c has room for N rounded up to 16.
+-- @param f.plan how to cut it, instead of the cheapest plan of lua/kernels/tiles.lua
+-- @return name of void f(a, b, [bias,] c)
+function kernels:gemm(f)
+  check("gemm", f)
+  local plan = f.plan
+  f = { M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb or 16, bps = f.bps or f.K * 16, ldc = f.ldc, cps = f.cps
+    or 16,
+    init = f.init or "zero", act = f.act or "none", residual = f.residual or false, panels = (f.N + 15) // 16 }
+  f.activation = activations.entries[f.act]
+  assert(not (f.residual and (f.init == "keep" or f.act ~= "none")))
+  local sum = f.init == "keep" and "c + a b" or f.init == "bias" and "a b + bias" or "a b"
+  f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
+  plan = plan or self:plan(f)
+  f.plan, f.rows, f.columns, f.blocks, f.order = plan, plan.rows, plan.columns, plan.blocks, plan.order
+  f.tile = function(b, mr, column) return tile(self, f, b, mr, column) end
+  for b = 1, #f.blocks do -- tiles are written before the product that calls them
+    for _, row in ipairs(f.rows) do
+      for _, column in ipairs(f.columns) do f.tile(b, row.mr, column) end
+    end
+  end
+  local suffix = f.act ~= "none" and "_" .. f.act or ""
+  local name = self:make("gemm", ("msa_gemm_f32_%dx%dx%d%s"):format(f.M, f.N, f.K, suffix),
+    f)
+  if not self.products[name] then
+    self.products[name] = f
+    self.products[#self.products + 1] = name
+  end
+  return name
+end
+
+--- What the manifest says of the matrix products, in the order of their first use: shape, plan, what the model expects
+-- of a call, and what its text does.
+-- @param prefix that stands for msa in the names
+function kernels:explain(prefix)
+  local list, texts = {}, {}
+  for _, text in ipairs(self.texts) do
+    if text:find("void msa_tile_", 1, true) or text:find("void msa_gemm_", 1, true)
+      or text:find("void msa_gelu16", 1, true) then
+      texts[#texts + 1] = text
+    end
+  end
+  local counted = operations.count(texts)
+  for i, name in ipairs(self.products) do
+    local f = self.products[name]
+    local rows, columns, blocks = {}, {}, {}
+    for k, piece in ipairs(f.rows) do rows[k] = { first = piece.first, last = piece.last, tile = piece.mr } end
+    for k, piece in ipairs(f.columns) do
+      columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 // (piece.parts or 1) }
+    end
+    for k, block in ipairs(f.blocks) do blocks[k] = block.count end
+    list[i] = { name = name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb,
+      bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
+      tile = { f.rows[1].mr, columns[1].tile }, rows = rows, columns = columns, k_blocks = blocks, order = f.order,
+        predicted_cycles = math.floor(f.plan.cycles + 0.5),
+      macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.plan.cycles + 0.5) / 100, predicted = f.plan.operations,
+        counted = counted[name] }
+  end
+  return list
+end
+
+--- Rows of b that a tile of `mr` rows and `vectors` vectors loads at once.
+function kernels:held(mr, vectors) return tiles.held(self.isa, self.board.core, mr, vectors) end
+
+-- The plan of a product: worked out once for a shape.
+function kernels:plan(f)
+  local key = ("%d %d %d %s %s %s"):format(f.M, f.panels, f.K, f.init, f.act, f.residual)
+  self.plans[key] = self.plans[key] or tiles.plan(self.isa, self.board, f)
+  return self.plans[key]
+end
+
+--- Layer norm of `rows` rows of C. @return name of void f(x, gamma_beta, y); beta lies round16(C) behind gamma
+function kernels:layernorm(f)
+  check("layernorm", f)
+  return self:make("layernorm", ("msa_layernorm_f32_%dx%d"):format(f.rows, f.C),
+    { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = literal(f.eps) })
+end
+
+function kernels:softmax(f)
+  check("softmax", f)
+  return self:make("softmax", ("msa_softmax_f32_%dx%d"):format(f.rows, f.cols),
+    { rows = f.rows, cols = f.cols, padded = round16(f.cols), ld = f.ld, counted = f.counted or false })
+end
+
+--- The key tile of f32-fma-1: whole rows of a grid, about 256 keys. It is part of the definition: no board may change
+-- it.
+function kernels.key_tile(keys, row)
+  row = row or 1
+  return math.min(keys, math.max(1, 256 // row) * row)
+end
+
+--- Layout of one head's packed keys. @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives
+-- the kernel void f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
+function kernels:keys(f)
+  check("keys", f)
+  local tile_keys = kernels.key_tile(f.keys, f.row)
+  local count = (f.keys + tile_keys - 1) // tile_keys
+  local last = f.keys - (count - 1) * tile_keys
+  local dpad = round16(f.d)
+  return { k = count * round16(tile_keys) * f.d, v = f.keys * dpad, place = function(p)
+    return self:make("keys", ("msa_keys_f32_%d_of_%dx%d"):format(p.count, f.keys, f.d),
+      { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, tiles = count, last = last,
+      padded = round16(tile_keys), count = p.count, k_stride = p.k_stride, v_stride = p.v_stride or p.k_stride })
+  end }
+end
+
+--- Attention of M queries over packed keys.
+-- M, keys, d, ldq, ldo; out_row {n, ld}: results lie n in a row, rows ld apart; row: keys of a grid's row; rel {n =
+-- columns of the keys' grid, ld}; counted: a count is given at run time;
+-- pad {side, height, width}: the keys are the height x width corner of a side x side window whose rest is padding.
+-- @return name, scratch sizes {s, o, stat} in floats
+function kernels:attend(f)
+  check("attend", f)
+  local tile_keys = kernels.key_tile(f.keys, f.row)
+  local padded = round16(tile_keys)
+  local pads = f.pad and f.pad.side * f.pad.side - f.keys or 0
+  local lds = kernels.stride(math.max(padded, round16(pads)) + ((f.rel or pads > 0) and 16 or 0))
+  local dpad = round16(f.d)
+  local name = self:make("attend", ("msa_attend_f32_%dx%dx%d"):format(f.M, f.keys, f.d),
+    { M = f.M, keys = f.keys, d = f.d, dpad = dpad,
+    tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false,
+      out_row = f.out_row or false,
+    counted = f.counted or false, pad = pads > 0 and f.pad or false })
+  return name, { s = f.M * lds, o = f.M * dpad, stat = round16(4 * f.M) }
+end
+
+--- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z +=
+-- x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "scale" (x *= s), or an activation (x = f(x)).
+function kernels:rows(kind, f)
+  if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
+  check("rows " .. kind, f)
+  local entry = activations.entries[kind]
+  return self:make(entry and "rows_act" or "rows_" .. kind, ("msa_%s_f32_%dx%d"):format(kind, f.rows, f.C),
+    { act = entry and kind or false, vector = entry and entry.vector or false,
+      rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s
+      and literal(f.s) or "" })
+end
+
+return kernels

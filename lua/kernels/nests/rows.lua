@@ -1,0 +1,148 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Layers that work row by row: a block of tokens at a time, so that what is wide is never there for more than a block.
+
+local layers = require "lower.layer"
+local rows = require "lower.rows"
+local stream = require "schedule.pieces"
+
+local input, rows_of = layers.input, layers.rows_of
+
+local nest = {}
+
+-- Places of what the operations take and leave, at a row of the block's.
+local function places(layer, work, row)
+  for _, value in ipairs(layer.group.inputs) do
+    work:place(value, layer:buffer(value):row(row), 0, layer:gives_up(value))
+  end
+  for _, value in ipairs(layer.group.outputs) do work:bind(value, layer:buffer(value):row(row)) end
+end
+
+--- An encoder block's MLP: a proc on a block of tokens.
+function nest.blocks(layer, what)
+  local ctx, step, value = layer.ctx, layer.step, layer.group.outputs[1]
+  local count, block = rows_of(value), ctx.block_rows
+  local by_block = { variable = "t", to = count, by = block, units = { name = "tokens" } }
+  if layer.pieces then
+    stream.pair(layer, count, block, function(build)
+      step:stage("units", function(body) body:each(by_block, build) end)
+    end)
+    return { rows = block, C = value.shape[#value.shape], ldc = layer:buffer(value).storage.stride }
+  end
+  local pool = step:pool(true)
+  local buffer = layer:buffer(value)
+  local hidden = 0
+  for _, op in ipairs(layer.group.ops) do hidden = math.max(hidden, op.shape[#op.shape]) end
+  local base = ("msa_mlp_%dx%dx%d"):format(block, value.shape[#value.shape], hidden)
+  local proc = step:proc(base, what:format(block), function(proc, body)
+    local x = proc:pointer(buffer.storage.name, buffer)
+    local work = rows.new(layer, body, pool, block, layer.group.ops)
+    work:place(layer.group.inputs[1], x, 0, true)
+    work:bind(value, x)
+    work:run()
+  end)
+  step:stage("units", function(body)
+    body:each(by_block, function(inner, t)
+      inner:run(proc, buffer:row(t))
+    end)
+  end)
+  return { block = proc, rows = block, C = value.shape[#value.shape], ldc = buffer.storage.stride }
+end
+
+--- An MLP on the prompt's tokens, a chunk of them at a time as far as they go.
+function nest.counted(layer)
+  local ctx, step = layer.ctx, layer.step
+  local pool = step.shared
+  local chunks = { variable = "i", to = ctx.token_rows, by = ctx.token_chunk, counted = true }
+  if layer.pieces then
+    stream.pair(layer, ctx.token_rows, ctx.token_chunk, function(build)
+      step:stage("zero", function(body) body:each(chunks, build) end)
+    end)
+    return { chunk = ctx.token_chunk }
+  end
+  step:stage("zero", function(body)
+    body:each(chunks, function(inner, i)
+      local work = rows.new(layer, inner, pool, ctx.token_chunk, layer.group.ops)
+      places(layer, work, i)
+      work:run()
+    end)
+  end)
+  return { chunk = ctx.token_chunk }
+end
+
+--- The image's side of a prompt: through the mask's convolutions where there is a mask.
+-- @param mask the value that is the mask, whose pixels are 4 x 4 a token @return views of embedding and mask
+function nest.select(layer)
+  local ctx, step, one = layer.ctx, layer.step, layer.group
+  local choice = one:op "select"
+  local with, without = one:ordered(one:closure(input(choice, "a"))), one:ordered(one:closure(input(choice, "b")))
+  local mask, embedding
+  for _, value in ipairs(one.inputs) do
+    if value.name == choice.given then mask = value else embedding = value end
+  end
+  local side, grid, block = mask.shape[2], ctx.model.grid, ctx.block_rows
+  local from = step:parameter("const float *embedding", function(at)
+    return ("arena + %d + slice * (size_t)%d"):format(at.embedding,
+      grid * grid * layer:buffer(embedding).storage.stride)
+  end, layer:buffer(embedding).storage.stride)
+  local pixels = step:parameter("const float *mask", "mask", side)
+  local keys, pool = layer:buffer(choice), step:pool()
+  local function branch(body, t, ops, result)
+    local work = rows.new(layer, body, pool, block, ops)
+    work:place(embedding, from:row(t), 0, false)
+    work:place(mask, pixels, 2, false)
+    work:bind(result, keys:row(t))
+    work.raster = mask
+    -- The pixels of a token, four and four, to a row each.
+    function work.gather(to_body, joined, count)
+      to_body:each({ variable = "i", to = count }, function(inner, i)
+        local token, sub = t + i // 4, i % 4
+        local y = inner:let("y", token // grid * 4 + sub // 2 * 2)
+        local x = inner:let("x", token % grid * 4 + sub % 2 * 2)
+        for p = 0, 3 do
+          inner:assign(joined + i * joined.storage.stride + p, pixels + (y + p // 2) * side + x + p % 2)
+        end
+      end)
+    end
+    work:run()
+  end
+  step:stage("units", function(body)
+    body:each({ variable = "t", to = grid * grid, by = block, units = { name = "tokens" } }, function(inner, t)
+      inner:when("mask == NULL", function(plain) branch(plain, t, without, input(choice, "b")) end,
+        function(masked) branch(masked, t, with, input(choice, "a")) end)
+    end)
+  end)
+  return { rows = block }
+end
+
+--- From image tokens to logits of masks: each token becomes 4 x 4 pixels, which never are there for more than a block.
+function nest.masks(layer)
+  local ctx, step, one = layer.ctx, layer.step, layer.group
+  local grid, block, pool = ctx.model.grid, ctx.block_rows, step:pool()
+  local product = one:op "permute"
+  local value = input(product, "x")
+  local out, masks = layer:buffer(one.outputs[1]), value.shape[4]
+  local ops = one:ordered(one:closure(value))
+  step:stage("units", function(body)
+    body:each({ variable = "t", to = grid * grid, by = block, units = { name = "tokens" } }, function(inner, t)
+      local work = rows.new(layer, inner, pool, block, ops)
+      for _, from in ipairs(one.inputs) do
+        local view = layer:buffer(from)
+        work:place(from, from.kind == "concat" and view or view:row(t), 0, false)
+      end
+      work:run()
+      local products = work.views[value]
+      inner:each({ variable = "i", to = block * 16 }, function(rows_body, i)
+        local token = rows_body:let("token", t + i // 16)
+        local y = token // grid * 4 + i % 16 // 8 * 2 + i % 4 // 2
+        local x = token % grid * 4 + i % 8 // 4 * 2 + i % 2
+        local pixel = rows_body:let("pixel", y * (4 * grid) + x)
+        rows_body:each({ variable = "m", to = masks }, function(each_mask, m)
+          each_mask:assign(out + m * (16 * grid * grid) + pixel, products + i * products.storage.stride + m)
+        end)
+      end)
+    end)
+  end)
+  return { block = block }
+end
+
+return nest

@@ -1,0 +1,279 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- How a matrix product is cut: register tiles, order of the loops and blocks of k, chosen by a cost model from what
+-- the board's file says of its core and caches. No choice can change a result.
+--
+-- A plan covers c (M rows by `panels` panels of 16 columns) with tiles whose sums stay in registers for a block of k
+-- steps:
+--   rows, columns   {{first, last, mr or np}...}: pieces in order, each a whole number of tiles of one size; `parts` of
+-- a piece of columns: tiles a panel
+--   blocks          {{first, count}...} of k
+--   order           "columns": a group of panels meets all rows before the next one; "rows": a tile of rows meets all
+-- panels
+--   cycles          what the model expects of one call
+--   operations      vector operations of one call: fma, load, broadcast, store, and the epilogue's add and activation
+local activations = require "graph.activations"
+
+local tiles = {}
+
+-- What transfers from farther caches cost where arithmetic covers them: a share of their time.
+local EXPOSED = 0.05
+-- How much longer than a stream it takes to fetch the sums of a tile again: short pieces, asked for when they are
+-- needed.
+local SCATTERED = 4
+-- A cache holds what is used again only if something is left for what passes through.
+local HOLDS = 0.75
+-- Panels of a tile at most: each is a stream of its own, and prefetchers follow few.
+local STREAMS = 6
+-- Steps of k up to which the end of a tile's loop is foreseen.
+local FORESEEN = 32
+-- A chain of sums that just fills its latency is held up by anything.
+local SLACK = 1.1
+
+-- What a board's file need not say: cycles and rates of a common core.
+local CORE = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 4, issue = 4, divide = 8,
+  mispredict = 15 }
+local RATES = { l2 = 32, l3 = 8, memory = 4 }
+
+local function filled(given, default)
+  local all = {}
+  for key, value in pairs(default) do all[key] = given and given[key] or value end
+  return all
+end
+
+-- Vectors of a row of a tile: of np panels, or of a part of one.
+local function width(isa, column) return column.np * 16 // isa.width // (column.parts or 1) end
+
+--- How many rows of b a tile holds at once beside its sums and what it has of a: an element or, where lanes multiply, a
+-- vector of each row, or, where scalars do, none. 0 where the registers do not hold one; 1, 2, 4, ... up to the lanes
+-- where lanes multiply and each turn from multiply-adds to loads costs cycles.
+function tiles.held(isa, core, mr, vectors)
+  local left = isa.registers - mr * vectors - (isa.fma_lane and mr or isa.fma_scalar and 0 or 1)
+  if left < vectors then return mr == 1 and vectors * isa.width == 16 and 1 or 0 end
+  local rows = 1
+  while isa.fma_lane and core.turn and rows < isa.width and 2 * rows * vectors <= left do rows = 2 * rows end
+  return rows
+end
+
+-- Ways to divide a panel where the registers do not hold two rows of one, or turns to loads cost. Not on the plain
+-- boards, which say nothing of registers: they are there to compare with, and small.
+local function divisions(isa, board)
+  local list, per = {}, 16 // isa.width
+  if (3 * per >= isa.registers or isa.fma_lane and board.core.turn) and (isa.width > 1 or board.registers) then
+    local parts = 2
+    while parts <= per do
+      list[#list + 1] = parts
+      parts = 2 * parts
+    end
+  end
+  return list
+end
+
+-- Cycles of `steps` steps of k: for each the tightest of arithmetic, loads, the chain of a sum, and issue; and a little
+-- for what b takes of the cache.
+-- Where lanes multiply, a load of a serves a vector of steps. Cores that multiply by scalars take several cycles a
+-- vector, and do one thing after the other, as do those on which turns to loads cost.
+local function step_cycles(isa, core, mr, vectors, steps)
+  local sums = mr * vectors
+  if isa.fma_scalar then
+    return steps * (math.max(sums / core.fma_per_cycle, SLACK * core.fma_latency) + mr / core.issue
+      + vectors / core.loads_per_cycle)
+  end
+  local function one(loads, branch, held)
+    if core.turn then
+      return math.max(sums / core.fma_per_cycle + loads / core.loads_per_cycle + branch / core.issue + core.turn / held,
+        SLACK * core.fma_latency)
+    end
+    return math.max(sums / core.fma_per_cycle, loads / core.loads_per_cycle, SLACK * core.fma_latency,
+      (sums + loads + branch) / core.issue) + 0.02 * vectors
+  end
+  local grouped = isa.fma_lane and steps // isa.width * isa.width or 0
+  return grouped * one(vectors + mr / isa.width, 3 / isa.width, tiles.held(isa, core, mr, vectors))
+    + (steps - grouped) * one(vectors + mr, 3, 1)
+end
+
+-- Cycles for `bytes` to come to the core from the nearest cache that holds `beside` bytes, and the rest of the working
+-- set.
+local function transfer(board, bytes, beside)
+  local caches, rate = board.caches, board.rates
+  if beside <= HOLDS * caches.l1 then return 0 end
+  if beside <= HOLDS * caches.l2 then return bytes / rate.l2 end
+  if beside <= HOLDS * (caches.l3 or 0) then return bytes / rate.l3 end
+  return bytes / rate.memory
+end
+
+local function count(piece, size) return (piece.last - piece.first) // size end
+
+-- Vector operations of a plan for one call.
+local function operations(isa, f, plan)
+  local ops, act = { fma = 0, load = 0, broadcast = 0, store = 0, add = 0 }, activations.of(f.act, "tiles: act")
+  for _, name in ipairs(activations.computed) do ops[activations.entries[name].counted] = 0 end
+  for b, block in ipairs(plan.blocks) do
+    local starts, ends = b > 1 or f.init == "keep", b == #plan.blocks
+    for _, row in ipairs(plan.rows) do
+      for _, column in ipairs(plan.columns) do
+        local n, vectors = count(row, row.mr) * count(column, column.np) * (column.parts or 1), width(isa, column)
+        local sums = row.mr * vectors
+        ops.fma = ops.fma + n * sums * block.count
+        local groups = isa.fma_lane and block.count // isa.width or 0
+        ops.broadcast = ops.broadcast + (isa.fma_scalar and 0 or n * row.mr * (block.count - groups * isa.width))
+        ops.load = ops.load + n * (vectors * block.count + row.mr * groups + (starts and sums or 0))
+        ops.store = ops.store + n * sums
+        if ends and f.init == "bias" then
+          ops.load, ops.add = ops.load + n * vectors, ops.add + n * sums
+        end
+        if ends and f.residual then
+          ops.load, ops.add = ops.load + n * sums, ops.add + n * sums
+        end
+        if ends and act.counted then ops[act.counted] = ops[act.counted] + n * sums end
+        if ends and not act.in_registers then ops.load, ops.store = ops.load + n * sums, ops.store + n * sums end
+      end
+    end
+  end
+  return ops
+end
+
+-- Cycles of a plan for one call: for every kind of tile, what the core does and what the caches bring.
+local function cycles(isa, board, f, plan)
+  local core, act = board.core, activations.of(f.act, "tiles: act")
+  local whole_b, whole_c = f.panels * 64 * f.K, f.M * f.panels * 64
+  local total = 0
+  for b, block in ipairs(plan.blocks) do
+    local starts, ends = b > 1 or f.init == "keep", b == #plan.blocks
+    local block_a, block_b = f.M * block.count * 4, f.panels * 64 * block.count
+    for _, row in ipairs(plan.rows) do
+      for _, column in ipairs(plan.columns) do
+        local ni, nj, parts = count(row, row.mr), count(column, column.np), column.parts or 1
+        local vectors = width(isa, column)
+        local sums = row.mr * vectors
+        local busy = step_cycles(isa, core, row.mr, vectors, block.count) + (block.count > FORESEEN and core.mispredict
+          or 0) + core.fma_latency
+          + (starts and sums / core.loads_per_cycle or 0) + sums / core.stores_per_cycle
+        if ends and f.residual then busy = busy + sums / core.loads_per_cycle end
+        if ends then busy = busy + sums * (act.arithmetic / core.fma_per_cycle + act.divisions * core.divide) end
+        local tile_a, group_b = row.mr * block.count * 4, column.np * 64 * block.count
+        local stored = transfer(board, sums * isa.width * 4, whole_c + block_a)
+        if starts then busy = busy + SCATTERED * stored end
+        busy, stored = parts * busy, parts * stored
+        local function tile(times, from_a, from_b)
+          local moved = transfer(board, tile_a, from_a) + (parts - 1) * transfer(board, tile_a, tile_a + group_b)
+            + transfer(board, group_b, from_b) + stored
+          total = total + times * (math.max(busy, moved) + EXPOSED * math.min(busy, moved))
+        end
+        if plan.order == "columns" then
+          -- A group of b comes once from where all of b lies, then from where it fits beside a.
+          local home = whole_b + block_a
+          local first = row.first == 0 and nj or 0
+          tile(first, block_a + group_b, home)
+          tile(ni * nj - first, block_a + group_b, group_b + tile_a)
+        else
+          -- The first rows fetch b from where all of it lies; the others find the block of it that they go through
+          -- again.
+          local first_b = row.first == 0 and nj or 0
+          local first_a = column.first == 0 and ni - (row.first == 0 and 1 or 0) or 0
+          tile(first_b, f.M * f.K * 4 + whole_c, whole_b + block_a)
+          tile(first_a, f.M * f.K * 4 + whole_c, block_b + tile_a)
+          tile(ni * nj - first_a - first_b, tile_a + group_b, block_b + tile_a)
+        end
+      end
+    end
+  end
+  return total
+end
+
+-- n pieces of `size` and a rest.
+local function cut(n, size, key)
+  local list, full = {}, n // size * size
+  if full > 0 then list[1] = { first = 0, last = full, [key] = size } end
+  if full < n then list[#list + 1] = { first = full, last = n, [key] = n - full } end
+  return list
+end
+
+-- The same number of tiles, none smaller than another by more than one.
+local function even(n, size, key)
+  local number = (n + size - 1) // size
+  local larger = n - number * (n // number)
+  if larger == 0 then return cut(n, n // number, key) end
+  local tall = n // number + 1
+  return { { first = 0, last = larger * tall, [key] = tall }, { first = larger * tall, last = n, [key] = tall - 1 } }
+end
+
+-- All ways to cut n into tiles of at most `most`, each once.
+local function cuts(n, most, key)
+  local list, seen = {}, {}
+  for size = 1, math.min(n, most) do
+    for _, way in ipairs { cut(n, size, key), even(n, size, key) } do
+      local name = way[1].last .. " " .. way[1][key]
+      if not seen[name] then
+        seen[name] = true
+        list[#list + 1] = way
+      end
+    end
+  end
+  return list
+end
+
+--- Cut `steps` steps of k into blocks of at most `most`, as even as they come: {{first, count}...}.
+function tiles.blocks(steps, most)
+  local pieces = (steps + most - 1) // most
+  local size, list, first = (steps + pieces - 1) // pieces, {}, 0
+  while first < steps do
+    list[#list + 1] = { first = first, count = math.min(size, steps - first) }
+    first = first + size
+  end
+  return list
+end
+
+-- Ways to cut k. The partial sums of a residual have no place of their own: it takes one block.
+local function depths(f)
+  local list, before = {}, nil
+  for pieces = 1, f.residual and 1 or math.max(1, math.min(16, f.K // 64)) do
+    local blocks = tiles.blocks(f.K, (f.K + pieces - 1) // pieces)
+    if #blocks ~= before then list[#list + 1] = blocks end
+    before = #blocks
+  end
+  return list
+end
+
+--- All plans for a product, the cheapest first.
+-- @param f M, panels, K; init "zero", "bias" or "keep"; act one of lua/graph/activations.lua; residual
+-- @return list of plans, with cycles but without operations
+function tiles.candidates(isa, board, f)
+  local core = filled(board.core, CORE)
+  core.turn = board.core.turn
+  board = { registers = board.registers, core = core, caches = board.caches,
+    rates = filled(board.bytes_per_cycle, RATES) }
+  local list, per = {}, 16 // isa.width
+  local across = cuts(f.panels, math.max(1, math.min(STREAMS, isa.registers // per)), "np")
+  for _, parts in ipairs(divisions(isa, board)) do
+    across[#across + 1] = { { first = 0, last = f.panels, np = 1, parts = parts } }
+  end
+  for _, rows in ipairs(cuts(f.M, isa.registers, "mr")) do
+    for _, columns in ipairs(across) do
+      if tiles.held(isa, board.core, rows[1].mr, width(isa, columns[1])) > 0 then
+        local one = #rows == 1 and rows[1].mr == f.M or #columns == 1 and columns[1].np == f.panels
+        for _, order in ipairs(one and { "columns" } or { "columns", "rows" }) do
+          for _, blocks in ipairs(depths(f)) do
+            local plan = { rows = rows, columns = columns, blocks = blocks, order = order }
+            plan.cycles = cycles(isa, board, f, plan)
+            list[#list + 1] = plan
+          end
+        end
+      end
+    end
+  end
+  local place = {}
+  for i, plan in ipairs(list) do place[plan] = i end
+  table.sort(list, function(a, b) return a.cycles < b.cycles or (a.cycles == b.cycles and place[a] < place[b]) end)
+  return list
+end
+
+--- The cheapest plan for a product, with its operations. Parameters as of candidates.
+function tiles.plan(isa, board, f)
+  local plan = tiles.candidates(isa, board, f)[1]
+  plan.operations = operations(isa, f, plan)
+  return plan
+end
+
+tiles.operations = operations
+
+return tiles

@@ -1,0 +1,106 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Full checkpoints with values made up (gen/synth.c; DIALECTS.md section 5): the walk of the network (lua/networks/)
+-- with known sizes, under the names and in the order in which each dialect's program saves it.
+
+local dialects = require "import.dialects"
+local names = require "import.names"
+local parameters = require "networks.parameters"
+local sam = require "networks.sam"
+
+local synth = {}
+
+--- The published encoders. `global` is 0-based; everything else is common to them.
+synth.architectures = {
+  vit_b = { dim = 768, blocks = 12, heads = 12, global = { 2, 5, 8, 11 } },
+  vit_l = { dim = 1024, blocks = 24, heads = 16, global = { 5, 11, 17, 23 } },
+  vit_h = { dim = 1280, blocks = 32, heads = 16, global = { 7, 15, 23, 31 } },
+}
+local common = { patch = 16, window = 14, out = 256, decoder_mlp = 2048, masks = 4 }
+
+--- Sorted names, for messages and --help.
+local function sorted(t)
+  local list = {}
+  for name in pairs(t) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+synth.architecture_names = sorted(synth.architectures)
+synth.dialect_names = {}
+for i, dialect in ipairs(dialects.all()) do synth.dialect_names[i] = dialect.name end
+table.sort(synth.dialect_names)
+
+local function holds(list, value)
+  for _, one in ipairs(list) do
+    if one == value then return true end
+  end
+  return false
+end
+
+-- The network of a shape, as the dialect's program builds it.
+local function network(shape, dialect)
+  local C, E, grid, is_global = shape.dim, shape.out, shape.resolution // shape.patch, {}
+  for _, block in ipairs(shape.global) do is_global[block] = true end
+  return {
+    blocks = shape.blocks, layers = 2, hypernetworks = shape.masks, hyper_layers = 3, iou_layers = 3,
+    encoder_adapters = holds(dialect.marks.encoder_adapters, true),
+      decoder_adapters = holds(dialect.marks.decoder_adapters, true),
+    depth = 2, table_rows = function(i) return 2 * (is_global[i] and grid or shape.window) - 1 end,
+    sizes = { dim = C, head = C // shape.heads, mlp = 4 * C, decoder_mlp = shape.decoder_mlp, patch = shape.patch,
+      position = dialect.position_grid or grid, out = E, mask_in1 = 4, mask_in2 = 16, upscaled1 = E // 4,
+        upscaled2 = E // 8,
+      cross = E // 2, masks = shape.masks, hyper = E, iou = E },
+  }
+end
+
+-- Within each module its own tensors come before those of its parts, the rest as declared: the order of PyTorch's state
+-- dicts.
+local function as_saved(list)
+  local out = {}
+  local function module(prefix, from, to)
+    local parts, own = {}, {}
+    for i = from, to do
+      local rest = list[i].name:sub(#prefix + 1)
+      local part = rest:match "^([^.]+)%."
+      if not part then own[#own + 1] = list[i]
+      elseif parts[#parts] and parts[#parts].name == part then parts[#parts].to = i
+      else parts[#parts + 1] = { name = part, from = i, to = i } end
+    end
+    table.move(own, 1, #own, #out + 1, out)
+    for _, part in ipairs(parts) do module(prefix .. part.name .. ".", part.from, part.to) end
+  end
+  module("", 1, #list)
+  return out
+end
+
+--- Every tensor of a file of `dialect`, in the order that torch.save would give it: an array of {name=, shape=}.
+-- @param shape resolution, dim, blocks, heads, global; optionally patch, window, out, decoder_mlp, masks
+function synth.tensors(shape, dialect)
+  local full, list = {}, {}
+  for key, value in pairs(common) do full[key] = value end
+  for key, value in pairs(shape) do full[key] = value end
+  dialect = dialects.named(dialect, "--dialect")
+  local _, to_file = names.speller(dialect.spelling)
+  sam.declare(parameters.new { known = true, present = function() return false end,
+    declare = function(entry) list[#list + 1] = { name = entry.name, shape = entry.shape } end }, network(full,
+      dialect))
+  list = as_saved(list)
+  for _, one in ipairs(list) do one.name = to_file(one.name) end
+  return list
+end
+
+--- Write the file. options: arch, resolution (pixels), dialect, seed, out (path), progress (function(done, count)) or
+-- nil.
+function synth.write(options)
+  local fail = require "support.fail"
+  local architecture = synth.architectures[options.arch]
+  local resolution = options.resolution
+  if resolution < common.patch or resolution > 16384 or resolution % common.patch ~= 0 then
+    fail("--resolution %d: a multiple of the patch, %d, from %d to 16384 expected", resolution, common.patch,
+      common.patch)
+  end
+  local shape = { resolution = resolution }
+  for key, value in pairs(architecture) do shape[key] = value end
+  require "msagen.synth".write(options.out, synth.tensors(shape, options.dialect), options.seed, options.progress)
+end
+
+return synth

@@ -1,0 +1,255 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What is in a checkpoint, for a person (text) or a machine (a table for JSON): dialect or the choices,
+-- hyper-parameters, every tensor's fate, warnings.
+
+local banks = require "import.banks"
+local dialects = require "import.dialects"
+local import = require "import.import"
+local names = require "import.names"
+local preparation = require "import.preparation"
+local shapes = require "import.shapes"
+
+local inspect = {}
+
+local clicks = { xy = "(x,y)", rc = "(row,column)" }
+
+local function elements(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+--- The values of what differs between the dialects the file may be of, "a | b".
+local function either(candidates, read)
+  local list, seen = {}, {}
+  for _, name in ipairs(candidates) do
+    local text = read(dialects.named(name))
+    if not seen[text] then
+      seen[text] = true
+      list[#list + 1] = text
+    end
+  end
+  return table.concat(list, " | ")
+end
+
+local function file_facts(ckpt, prefix)
+  return { weights_key = ckpt.set ~= "." and ckpt.set or nil, path = utf8.len(ckpt.path) and ckpt.path
+    or names.show(ckpt.path), format = ckpt.format, container = ckpt.container, prefix = prefix,
+    sha256 = ckpt:sha256() }
+end
+
+--- Look at an open checkpoint, on the open checkpoint `base` if there is one. Fails with one line where it is no model
+-- that msagen knows.
+-- Gives the report, and the plan that it was made from.
+-- options: ignore, weights_key, several (import/file.lua)
+function inspect.report(ckpt, base, options)
+  options = options or {}
+  local model = import.plan(ckpt, { base = base, ignore = options.ignore, weights_key = options.weights_key,
+    several = options.several })
+  local totals = { used = 0, folded = 0, resampled = 0, dead = 0 }
+  local values, tensors = 0, {}
+  for i, fate in ipairs(model.fates) do
+    totals[fate.fate] = (totals[fate.fate] or 0) + 1
+    values = values + elements(fate.shape)
+    tensors[i] = { name = names.show(fate.name), shape = fate.shape, dtype = fate.dtype, fate = fate.fate,
+      why = fate.why, file = fate.file }
+  end
+  return {
+    file = file_facts(ckpt, model.source.prefix),
+    base = base and file_facts(base, model.source.base.prefix),
+    dialect = model.dialect, candidates = model.candidates, choices = model.choices,
+    model = {
+      image_size = model.file_size, patch = model.patch, grid = model.file_grid,
+      width = model.dim, blocks = model.blocks, heads = model.heads, mlp = model.mlp, window = model.window,
+      global_blocks = model.global_list, out = model.out, adapters = model.adapters, lora = model.lora,
+      pad = model.pad, first_self_attention = model.first_self_attention, mask_rule = model.mask_rule,
+        mask_tokens = model.decoder.masks,
+      resize = model.resize, preparation = model.preparation, decoder = model.decoder,
+      default_size = model.image_size,
+      normalise = either(model.candidates, function(d) return d.normalise end),
+      training_clicks = either(model.candidates, function(d) return clicks[d.training.clicks] end),
+      training_upsampling = either(model.candidates, function(d) return d.training.upsampling end),
+    },
+    totals = totals, values = values, tensors = tensors, warnings = model.warnings,
+    spoken_normalise = either(model.candidates, function(d) return preparation.normalisations[d.normalise].spoken end),
+  }, model
+end
+
+local spoken = {
+  pad = { zero = "zeros", norm1_bias = "norm1's bias" },
+  mask_rule = { multimask = "mask 0, or 1 to %d with --multimask", first = "the first n of %d, n = --classes" },
+}
+
+local function join(list, separator)
+  local texts = {}
+  for i, item in ipairs(list) do texts[i] = tostring(item) end
+  return table.concat(texts, separator)
+end
+
+local function adapters_text(model)
+  if model.lora then return "none; LoRA pairs, folded into their weights" end
+  if model.adapters == "paper" then return "encoder and decoder, as in the paper" end
+  return model.adapters
+end
+
+local function encoder_text(model)
+  local kind
+  if not model.global_blocks then
+    kind = "which blocks are global is not in the file"
+  elseif #model.global_blocks == model.blocks then
+    kind = "all blocks global"
+  elseif #model.global_blocks == 0 then
+    kind = ("window %d, no global block"):format(model.window)
+  else
+    kind = ("window %d, global blocks %s"):format(model.window, join(model.global_blocks, ","))
+  end
+  return ("%d blocks, width %d, heads %d of %d, mlp %d, %s; out %d"):format(
+    model.blocks, model.width, model.heads, model.width // model.heads, model.mlp, kind, model.out)
+end
+
+local function columns(rows)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, utf8.len(row[i]) or #row[i]) end
+  end
+  local lines = {}
+  for _, row in ipairs(rows) do
+    local cells = {}
+    for i, cell in ipairs(row) do
+      cells[i] = i < #row and cell .. (" "):rep(widths[i] - (utf8.len(cell) or #cell)) or cell
+    end
+    lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
+  end
+  return lines
+end
+
+--- The report as lines of text.
+function inspect.text(report)
+  local file, model, totals = report.file, report.model, report.totals
+  local rows = {}
+  local function say(what, format, ...) rows[#rows + 1] = { what, format:format(...) } end
+
+  say("file", "%s", file.path)
+  local function container(one)
+    say("container", "%s, %s%s%s", one.format, one.container, one.weights_key
+      and "; weights under " .. names.show(one.weights_key) or "",
+      one.prefix and "; every name begins with " .. names.show(one.prefix) or "")
+  end
+  container(file)
+  say("sha256", "%s", file.sha256)
+  if report.base then
+    say("base", "%s", report.base.path)
+    container(report.base)
+    say("sha256", "%s", report.base.sha256)
+  end
+  say("dialect", "%s", report.dialect or join(report.candidates, " or ") .. ": nothing in the file tells which")
+  if model.image_size then
+    say("resolution", "%d (grid %d, patch %d)", model.image_size, model.grid, model.patch)
+  else
+    say("resolution", "not in the file (patch %d)%s", model.patch, model.default_size
+      and ("; default %d"):format(model.default_size) or "")
+  end
+  say("encoder", "%s", encoder_text(model))
+  say("adapters", "%s", adapters_text(model))
+  local decoder = model.decoder
+  say("decoder", "%d layers, heads %d (no tensor tells), mlp %d, cross attention %d wide, %d mask tokens",
+    decoder.layers, decoder.heads, decoder.mlp, decoder.cross, decoder.masks)
+  say("masks", spoken.mask_rule[model.mask_rule], model.mask_rule == "first" and decoder.masks or decoder.masks - 1)
+  say("input", "%s; %s", preparation.resizes[model.resize].spoken, report.spoken_normalise)
+  say("image", "%s", model.preparation)
+  say("window padding", "%s", spoken.pad[model.pad])
+  say("in training", "clicks %s, masks up-sampled: %s", model.training_clicks, model.training_upsampling)
+  say("tensors", "%d, of %d values: %d used, %d folded, %d resampled, %d dead%s", #report.tensors, report.values,
+    totals.used, totals.folded, totals.resampled, totals.dead, totals.unknown
+      and (", %d unknown"):format(totals.unknown) or "")
+  local lines = columns(rows)
+
+  for _, choice in ipairs(report.choices) do
+    lines[#lines + 1] = ("choose: %s %s (%s)"):format(choice.option, join(choice.values, "|"), choice.why)
+  end
+  for _, warning in ipairs(report.warnings) do
+    lines[#lines + 1] = "warning: " .. warning
+  end
+
+  lines[#lines + 1] = ""
+  rows = { { "tensor", "shape", "dtype", "fate", "why" } }
+  for _, one in ipairs(report.tensors) do
+    rows[#rows + 1] = { one.name, shapes.text(one.shape), one.dtype, one.fate, one.why }
+  end
+  if report.base then
+    for i, row in ipairs(rows) do table.insert(row, 4, i == 1 and "file" or report.tensors[i - 1].file) end
+  end
+  table.move(columns(rows), 1, #rows, #lines + 1, lines)
+  return lines
+end
+
+--- The report with its arrays marked, so that an empty one is written as [], and null for what is not in the file.
+function inspect.json(report)
+  local array, null = require "msagen.json".array, require "msagen.json".null
+  report.dialect = report.dialect or null
+  report.file.prefix = report.file.prefix or null
+  report.file.weights_key = report.file.weights_key or null
+  if report.base then
+    report.base.prefix, report.base.weights_key = report.base.prefix or null, report.base.weights_key or null
+  end
+  for _, key in ipairs { "image_size", "grid", "window", "global_blocks", "default_size" } do
+    if report.model[key] == nil then report.model[key] = null end
+  end
+  report.spoken_normalise = nil
+  array(report.candidates)
+  array(report.choices)
+  for _, choice in ipairs(report.choices) do array(choice.values) end
+  array(report.tensors)
+  for _, one in ipairs(report.tensors) do array(one.shape) end
+  array(report.warnings)
+  if report.model.global_blocks ~= null then array(report.model.global_blocks) end
+  return report
+end
+
+--- What several files share (import.banks.compare's report) as lines of text.
+function inspect.shared_text(shared)
+  local rows = { { "file", "tensors", "bytes", "of its own", "bytes" } }
+  for _, file in ipairs(shared.files) do
+    rows[#rows + 1] = { file.path, tostring(file.tensors), tostring(file.bytes), tostring(file.private_tensors),
+      tostring(file.private_bytes) }
+  end
+  local lines = columns(rows)
+  rows = { { "equal in all", ("%d tensors, %d bytes"):format(shared.shared_tensors, shared.shared_bytes) } }
+  if shared.obstacle then
+    rows[2] = { "as banks", "not of one build: " .. shared.obstacle }
+  else
+    rows[2] = { "as banks",
+      ("%d bytes (--bank NAME=FILE for each) instead of %d: %d saved"):format(shared.together_bytes,
+      shared.separate_bytes, shared.saved_bytes) }
+  end
+  table.move(columns(rows), 1, #rows, #lines + 1, lines)
+  lines[#lines + 1] = ""
+  rows = { { "tensor", "shape", "bytes", "in" } }
+  for _, one in ipairs(shared.tensors) do
+    rows[#rows + 1] = { one.name, shapes.text(one.shape), tostring(one.bytes), one.shared and "all, equal"
+      or "each its own" }
+  end
+  table.move(columns(rows), 1, #rows, #lines + 1, lines)
+  return lines
+end
+
+--- The same for machines: arrays marked, null for what there is not.
+function inspect.shared_json(shared)
+  local array, null = require "msagen.json".array, require "msagen.json".null
+  for _, key in ipairs { "obstacle", "together_bytes", "saved_bytes" } do
+    if shared[key] == nil then shared[key] = null end
+  end
+  array(shared.files)
+  array(shared.tensors)
+  for _, one in ipairs(shared.tensors) do array(one.shape) end
+  return shared
+end
+
+--- Everything about several open checkpoints: their reports, and what they share.
+function inspect.several(ckpts, base, options)
+  local reports, models = {}, {}
+  for i, ckpt in ipairs(ckpts) do reports[i], models[i] = inspect.report(ckpt, base, options) end
+  return reports, banks.compare(models)
+end
+
+return inspect

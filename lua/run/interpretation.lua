@@ -1,0 +1,72 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- A model as a whole, computed by the graph's interpreter: the embedding and logits that generated code must give, bit
+-- for bit.
+
+local emit = require "emit.emit"
+local inputs = require "graph.inputs"
+local interpreter = require "graph.interpreter"
+local sam = require "networks.sam"
+local tensor = require "msagen.tensor"
+local tokens = require "networks.tokens"
+
+local Interpretation = {}
+Interpretation.__index = Interpretation
+
+local interpretation = {}
+
+local function graph_of(m, tables)
+  return sam.compute(m.parameters, m, function() return tables.position.parts[1].make() end, tokens.rows(m))
+end
+
+--- The graph of a model description with tensors (import.load).
+function interpretation.graph(m) return graph_of(m, emit.tables(m)) end
+
+--- @param m a model description with tensors @param class of arithmetic: "f32-fma-1", "f32-muladd-1"
+-- @param watch function(op, matrix): sees every value, or nil
+function interpretation.of(m, class, watch)
+  local R, tables = require "msagen.reference".of(class), emit.tables(m)
+  return setmetatable({ R = R, model = m, graph = graph_of(m, tables), watch = watch,
+    rows = R.packed(tables.prompt.parts[1].make()) }, Interpretation)
+end
+
+--- Encode an image u8 [depth,H,W,3]. @return the embedding as a matrix [slices grid^2,out]
+function Interpretation:encode(image)
+  local width, height = image.shape[3], image.shape[2]
+  local bytes = image:tobytes()
+  local given = inputs.image(self.model, width, height, function(slice, x, y, c)
+    return bytes:byte(((slice * height + y) * width + x) * 3 + c + 1)
+  end)
+  self.width, self.height = width, height
+  self.embedding = interpreter.run(self.R, self.graph, { image = given }, { "embedding" }, self.watch).embedding
+  return self.embedding
+end
+
+-- Which of the decoder's masks are a prompt's.
+local function chosen(m, prompt)
+  if m.classes then return 0, m.classes end
+  if prompt.multimask and m.decoder.masks > 1 then return 1, m.decoder.masks - 1 end
+  return 0, 1
+end
+
+--- Decode a prompt of a slice. @param prompt points {{x, y, label}...}, box, text, mask: a tensor of (4 grid)^2 logits,
+-- multimask
+-- @return logits [masks,(4 grid)^2] and scores [1,masks] of those that the prompt asks for
+function Interpretation:decode(slice, prompt)
+  local m, R = self.model, self.R
+  local places, side = m.grid * m.grid, 4 * m.grid
+  local given = { tokens = inputs.tokens(R, m, self.rows, self.width, self.height, prompt),
+    embedding = self.embedding:slice(1, slice * places, places),
+    mask_prompt = prompt.mask and prompt.mask:reshape { side * side, 1 } or nil }
+  local out = interpreter.run(R, self.graph, given, { "logits", "scores" }, self.watch)
+  local first, count = chosen(m, prompt)
+  return out.logits:reshape { m.decoder.masks, side * side }:slice(1, first, count), out.scores:slice(2, first, count)
+end
+
+--- The embedding as `run` writes it: [slices,out,grid,grid].
+function Interpretation:embedding_by_channel()
+  local m = self.model
+  return self.embedding:reshape { m.depth, m.grid * m.grid, m.out }:permute { 1, 3, 2 }:reshape { m.depth, m.out,
+    m.grid, m.grid }
+end
+
+return interpretation

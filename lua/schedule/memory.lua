@@ -1,0 +1,207 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Memory plan: lifetimes -> places in one arena.
+-- Steps are the layers in order, with one more before the decoder, where the tokens are made, and one at the end, where
+-- the results are read. The embedding lives from the neck to the end and no decoder step may touch it: one encode
+-- serves many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where
+-- it costs no memory.
+-- Weights that are fetched have two buffers a phase, and what stays of them one more (lua/schedule/fetches.lua).
+-- Relies on: lower. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, floats, offset,
+-- first, last}}, floats, bound };
+-- on each layer `at` (buffer -> offset) and `scratch_at`. All in floats; every place starts on a cache line.
+local closed = require "support.closed"
+local ready = require "schedule.ready"
+local stream = require "schedule.fetches"
+
+local function round16(n) return (n + 15) // 16 * 16 end
+
+-- Put each buffer, in this order, where its whole life is free: at the lowest place, or at the highest below `bound` if
+-- it is in `high`. @return the offsets by buffer, and the top
+local function place(order, high, bound)
+  local offset, placed, top = {}, {}, 0
+  for _, b in ipairs(order) do
+    local gaps, at = {}, 0
+    for _, p in ipairs(placed) do -- kept in order of offset
+      if p.first <= b.last and b.first <= p.last then
+        if offset[p] >= at + b.floats then gaps[#gaps + 1] = { at, offset[p] } end
+        at = math.max(at, offset[p] + p.floats)
+      end
+    end
+    local where = gaps[1] and gaps[1][1] or at
+    if high[b] then
+      if at + b.floats <= bound then where = bound - b.floats
+      elseif #gaps > 0 then where = gaps[#gaps][2] - b.floats end
+    end
+    offset[b] = where
+    top = math.max(top, where + b.floats)
+    local i = #placed + 1
+    while i > 1 and offset[placed[i - 1]] > where do i = i - 1 end
+    table.insert(placed, i, b)
+  end
+  return offset, top
+end
+
+-- Search for an arrangement as small as the bound: the usual orders, then variations on them, always the same ones.
+local function arrange(list, bound)
+  local best, kept
+  local function try(order, high)
+    local offset, top = place(order, high, bound)
+    if not best or top < best then best, kept = top, offset end
+    return best == bound
+  end
+  local function by(key)
+    local order = table.move(list, 1, #list, 1, {})
+    table.sort(order, function(p, q)
+      local kp, kq = key(p), key(q)
+      if kp ~= kq then return kp > kq end
+      return p.index < q.index
+    end)
+    return order
+  end
+  for i, b in ipairs(list) do b.index = i end
+  local function life(b) return b.last - b.first end
+  local function size(b) return b.floats end
+  local done = try(by(size), {}) or try(by(life), {})
+  local state = 1
+  local function random() -- minimal standard generator
+    state = state * 48271 % 2147483647
+    return state / 2147483647
+  end
+  for round = 1, 600 do
+    if done then break end
+    local weight, high = {}, {}
+    for _, b in ipairs(list) do
+      weight[b] = (round % 2 == 0 and b.floats or life(b) * b.floats) * (0.3 + random())
+      high[b] = life(b) > 0 and random() < 0.5 or nil
+    end
+    done = try(by(function(b) return weight[b] end), high)
+  end
+  for _, b in ipairs(list) do b.offset = kept[b] end
+  return best
+end
+
+-- Buffers with their lives.
+local Lives = {}
+Lives.__index = Lives
+
+-- A buffer is alive at a step.
+function Lives:live(name, floats, at)
+  local b = self.by_name[name]
+  if not b then
+    b = { name = name, floats = round16(floats), first = at, last = at }
+    self.by_name[name] = b
+    self.list[#self.list + 1] = b
+  end
+  assert(b.floats == round16(floats), name)
+  b.first, b.last = math.min(b.first, at), math.max(b.last, at)
+end
+
+function Lives:layer(L, at)
+  for _, name in ipairs(closed.sorted(L.buffers)) do self:live(name, L.buffers[name], at) end
+  self:live("scratch " .. L.name, L.scratch, at)
+end
+
+-- Buffers of weights that are fetched: a call's first fetch begins before its first step.
+function Lives:stream(streamed)
+  for _, phase in ipairs { "encode", "decode" } do
+    local items = streamed[phase].items
+    local last = items[#items].layer and items[#items] or items[#items - 1]
+    for b = 0, 1 do
+      self:live(stream.name(phase, b), streamed[phase].sizes[b], math.max(items[1].layer.step - 1, 1))
+      self:live(stream.name(phase, b), streamed[phase].sizes[b], last.layer.step)
+    end
+    for i, item in ipairs(items) do
+      if item.buffer == "tables" then self:live("tables", item.floats, items[i - 1].layer.step)
+      elseif type(item.buffer) == "string" then
+        self:live(item.buffer, item.floats, math.max(item.layer.step - 1, 1))
+        self:live(item.buffer, item.floats, item.layer.step)
+      end
+    end
+  end
+end
+
+-- The least that all buffers can take together.
+function Lives:bound(last)
+  local bound = 0
+  for s = 1, last do
+    local sum = 0
+    for _, b in ipairs(self.list) do
+      if b.first <= s and s <= b.last then sum = sum + b.floats end
+    end
+    bound = math.max(bound, sum)
+  end
+  return bound
+end
+
+-- The buffers of a program with their lives, and the least that they can take together. Leaves L.step.
+local function lives(layers, model, graph)
+  local all, step, first = setmetatable({ list = {}, by_name = {} }, Lives), 0, nil
+  for _, L in ipairs(layers) do
+    step = step + 1
+    if L.phase == "decode" and not first then first, step = L, step + 1 end -- tokens are made before it
+    L.step = step
+    all:layer(L, step)
+    for _, used in ipairs(L.uses or {}) do all:layer(used, step) end
+  end
+  local by_name = all.by_name
+  by_name.tokens.first = math.min(by_name.tokens.first, first.step - 1)
+  if model.depth > 1 then -- results of all slices, until the caller gets them
+    all:live("stage", model.depth * (by_name.logits.floats + model.decoder.masks), by_name.tokens.first)
+    by_name.stage.last = step + 1
+  end
+  local streamed = graph.streamed and stream.plan(layers, graph)
+  if streamed then
+    all:stream(streamed)
+    by_name.tables.last = step + 1
+  end
+  for _, name in ipairs { "embedding", "logits", "iou", "ready_keys", "ready_queries" } do
+    if by_name[name] then by_name[name].last = step + 1 end
+  end
+  return { list = all.list, by_name = by_name, bound = all:bound(step + 1), stream = streamed }
+end
+
+-- The layers with what can be made ready for the decoder at the end of encoding; nil if there is nothing.
+local function with_ready(layers, graph, model)
+  local extra = ready.layer(graph, model)
+  if not extra then return nil end
+  local list = {}
+  for _, L in ipairs(layers) do
+    if L.phase == "decode" and not extra.number then
+      extra.number = #list
+      list[#list + 1] = extra
+    end
+    list[#list + 1] = L
+  end
+  return list, extra
+end
+
+return function(graph, model)
+  local plain = lives(graph.fused, model, graph)
+  local layers, extra = with_ready(graph.fused, graph, model)
+  local plan = layers and lives(layers, model, graph)
+  if plan and plan.bound <= plain.bound then
+    graph.fused, graph.ready_macs = layers, extra.ready_macs
+    for i = 2, #extra.uses do
+      local L = extra.uses[i]
+      L.macs = L.macs - L.ready.macs -- without a mask
+      L.ready.buffer = L.ready.name
+      L.buffers[L.ready.buffer] = extra.buffers[L.ready.buffer]
+      L.relower { buffer = L.ready.buffer, floats = L.ready.floats }
+    end
+  else
+    plan = lives(graph.fused, model, graph) -- steps anew
+  end
+  local list, by_name = plan.list, plan.by_name
+  local best = arrange(list, plan.bound)
+
+  for _, L in ipairs(graph.fused) do
+    L.at = {}
+    for name in pairs(L.buffers) do L.at[name] = by_name[name].offset end
+    for _, used in ipairs(L.uses or {}) do
+      for name in pairs(used.buffers) do L.at[name] = by_name[name].offset end
+    end
+    L.scratch_at = by_name["scratch " .. L.name].offset
+  end
+  graph.stream = plan.stream or nil
+  graph.memory = { buffers = list, by_name = by_name, floats = best, bound = plan.bound }
+  return graph
+end

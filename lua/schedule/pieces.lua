@@ -1,0 +1,132 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Weights that come in pieces: the loops of a layer turn, so that all its rows meet a piece before the next comes. A
+-- product's weights come by columns, and what follows takes the whole product at full length; two products with only an
+-- activation between come by the columns between them, and the second one's sums go on where the group before left
+-- them, so that the chain over k is the same. Vectors are held as long as the layer works, and what is made of them is
+-- made again for each piece.
+
+local kernels = require "kernels.kernels"
+local layers = require "lower.layer"
+local rows = require "lower.rows"
+
+local input = layers.input
+local round16, stride = kernels.round16, kernels.stride
+
+local stream = {}
+
+--- The largest number of units that divides `count` and whose floats are at most `limit`; 1 if none is.
+function stream.group(count, floats, limit)
+  for n = count, 2, -1 do
+    if count % n == 0 and floats(n) <= limit then return n end
+  end
+  return 1
+end
+
+-- Columns that are a piece's: whole panels where the width has any.
+local function columns_of(N, floats, limit)
+  local unit = N % 16 == 0 and 16 or N
+  return unit * stream.group(N // unit, function(n) return floats(n * unit) end, limit)
+end
+
+--- The pieces of a product by columns. @return columns of each, how many there are, the role that stands for each
+function stream.columns(layer, w, K)
+  local N, role = w.shape[1], layer.parts:role(w)
+  local columns = columns_of(N, function(n) return K * round16(n) end, layer.limit)
+  for c = 0, N - 1, columns do
+    layer.segment:piece()
+    layer.parts:columns(w, ("%s_%d"):format(role, c), c, columns)
+  end
+  return columns, N // columns, role .. "_0"
+end
+
+-- The two products of an MLP among some operations: the first whose activation another takes.
+local function pair_of(layer, ops)
+  for _, op in ipairs(ops) do
+    local act = op.kind == "linear" and layer.group:only_user(op)
+    local down = act and act.kind == "act" and layer.group:only_user(act)
+    if down and down.kind == "linear" then return op, act, down end
+  end
+end
+
+-- The segment of an MLP: what is held, then for each group of hidden columns the first product's panels and biases and
+-- the second one's rows. @return columns of a group, groups, the role of each part of the first group
+local function lay_out_pair(layer, up, down)
+  local parts, segment, one = layer.parts, layer.segment, layer.group
+  local w1, w2, bias, C = input(up, "w"), input(down, "w"), input(up, "bias"), down.shape[#down.shape]
+  segment:piece(true)
+  for _, op in ipairs(one.ops) do
+    if op.kind == "layernorm" then parts:norm(input(op, "gamma"), input(op, "beta")) end
+  end
+  parts:vector(input(down, "bias"))
+  local hidden = w1.shape[1]
+  local width = columns_of(hidden, function(n) return round16(n) * (C + 1) + n * round16(C) end, layer.limit)
+  local r1, r2, rb = parts:role(w1), parts:role(w2), parts:role(bias)
+  for j = 0, hidden // width - 1 do
+    segment:piece()
+    parts:columns(w1, ("%s_%d"):format(r1, j), j * width, width)
+    parts:range(bias, ("%s_%d"):format(rb, j), j * width, width)
+    parts:inputs(w2, ("%s_%d"):format(r2, j), j * width, width)
+  end
+  return width, hidden // width, { up = r1 .. "_0", bias = rb .. "_0", down = r2 .. "_0" }
+end
+
+-- What follows the two products: what came before the first is made again only where something but it takes it.
+local function after_pair(layer, before, up, act, down, count, y, stage)
+  local one, step, list, matrices = layer.group, layer.step, {}, false
+  for _, op in ipairs(one.ops) do
+    local gone = op == up or op == act or op == down
+    if not gone and (not before[op] or stream.taken(one, op, up)) then
+      list[#list + 1] = op
+      matrices = matrices or op.kind == "linear"
+    end
+  end
+  if matrices then
+    layer.segment:piece()
+    step:fetch()
+  end
+  local C, pool, bias = down.shape[#down.shape], step:pool(), layer.parts:role(input(down, "bias"))
+  stage(function(body, t)
+    body:call(layer.K:rows("add", { rows = count, C = C, ldx = 0, ldy = stride(C) }), step:part(bias), y:row(t))
+    local work, from = rows.new(layer, body, pool, count, list), one.inputs[1]
+    work:place(from, layer:buffer(from):row(t), 0, layer:gives_up(from))
+    work:place(down, y:row(t), 0, true)
+    for _, value in ipairs(one.outputs) do work:bind(value, layer:buffer(value):row(t)) end
+    work:run()
+  end)
+end
+
+--- An MLP in pieces. @param all rows of the layer, `count` at a time @param stage function(build): adds a stage that
+-- goes through them, build(body, row)
+function stream.pair(layer, all, count, stage)
+  local one, step, K = layer.group, layer.step, layer.K
+  local up, act, down = pair_of(layer, one.ops)
+  local before, C, inputs = one:closure(input(up, "x")), down.shape[#down.shape], input(up, "w").shape[2]
+  local width, groups, role = lay_out_pair(layer, up, down)
+  local y, pool = step.shared:take("y", all * stride(C), stride(C)), step:pool()
+  local from, narrow = layer:buffer(one.inputs[1]), pool:take("hidden", count * stride(width), stride(width))
+  stage(function(body, t) body:zero(y:row(t), count * stride(C)) end)
+  step:around("group", groups, function()
+    step:fetch()
+    stage(function(body, t)
+      local work = rows.new(layer, body, pool, count, one:ordered(before))
+      work:place(one.inputs[1], from:row(t), 0, false)
+      work:run()
+      local x = work.views[input(up, "x")]
+      body:call(K:gemm { M = count, N = width, K = inputs, lda = x.storage.stride, ldc = stride(width), init = "bias",
+        act = act.f }, x, step:part(role.up), step:part(role.bias), narrow)
+      body:call(K:gemm { M = count, N = C, K = width, lda = stride(width), ldc = stride(C), init = "keep" }, narrow,
+        step:part(role.down), y:row(t))
+    end)
+  end)
+  after_pair(layer, before, up, act, down, count, y, stage)
+end
+
+--- Whether anything but `other` takes a value within the layer.
+function stream.taken(one, value, other)
+  for _, user in ipairs(one.users[value]) do
+    if user ~= other and user.label == one.label then return true end
+  end
+  return false
+end
+
+return stream
