@@ -202,7 +202,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @   local L = answer.neck
 /* The neck, whole. */
 @ open "test_neck"
-    fill(arena + $(L.at.x), $(slices * grid * grid), $(model.dim), $(L.env.ldc), $(first.x)u);
+    fill(arena + $(L.at.x), $(slices * grid * grid), $(L.env.C), $(L.env.ldc), $(first.x)u);
 @   if L.segment.pieces then
 @     whole(L)
 @   else

@@ -5,6 +5,7 @@ local closed = require "support.closed"
 local cores = require "schedule.split"
 local costs = require "estimate.costs"
 local emit = require "emit.emit"
+local encoders = require "networks.encoders"
 local fail = require "support.fail"
 local import = require "import.import"
 local kernels = require "kernels.kernels"
@@ -249,7 +250,8 @@ end
 
 local function manifest(build, device, blob, info, files)
   local m, json = build.model, require "msagen.json"
-  local layers, buffers = {}, {}
+  local encoder, layers, buffers = encoders.named(m.encoder.kind, "manifest").facts(m.encoder), {}, {}
+  encoder.kind = m.encoder.kind
   for i, L in ipairs(build.graph.fused) do
     layers[i] = { name = L.name, kind = L.kind, phase = L.phase, number = L.number, macs = L.macs,
       bytes = costs.bytes(L, build), weights_offset = L.weights_at * 4,
@@ -286,8 +288,9 @@ local function manifest(build, device, blob, info, files)
       dialect = m.dialect,
       prefix = m.source.prefix or json.null, weights_key = m.source.weights_key or json.null },
     arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid,
-      patch = m.patch, out = m.out, masks = m.decoder.masks, dim = m.dim,
-    cores = build.graph.cores, blocks = m.blocks, heads = m.heads, window = m.window, resize = m.resize,
+      patch = m.patch, out = m.out, masks = m.decoder.masks, encoder = encoder,
+    cores = build.graph.cores, dim = encoder.width, blocks = encoder.blocks, heads = encoder.heads,
+      window = encoder.window, resize = m.resize,
       mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
       feedback = m.training.feedback or "none",
     max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,

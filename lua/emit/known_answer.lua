@@ -191,7 +191,7 @@ end
 function Answer:patch_embed(L)
   local R, model, image = self.R, self.model, known.IMAGE
   local conv, add, normalise = L.group:op "conv", L.group:op "add", model.normalise
-  local C, g, P, S = model.dim, model.grid, model.patch, model.image_size
+  local C, g, P, S = conv.shape[4], conv.shape[2], conv.stride, model.image_size
   local width, height = pictures.size(image.width, image.height, S, model.resize == "longest")
   local weight, bias, slices = tensor_of(input(conv, "w")), input(conv, "bias"), {}
   local position = tensor_of(input(add, "y"))
@@ -327,7 +327,8 @@ end
 function Answer:neck(L)
   local R, g, E, found = self.R, self.model.grid, self.model.out, L.env.ops
   local conv = found.conv
-  local n = self:rows_of(found.before, { [L.group.inputs[1]] = self:pattern("x", self.model.dim) }, input(conv, "x"))
+  local x = L.group.inputs[1]
+  local n = self:rows_of(found.before, { [x] = self:pattern("x", x.shape[#x.shape]) }, input(conv, "x"))
   local all = R.stacked { n, tensor.zeros { 1, E } }
   for _, token in ipairs(self.parts.tokens) do
     local list, t = {}, token % (g * g)

@@ -4,6 +4,7 @@
 -- One program means the same shapes and the same preparation; only numbers may differ. Models are plan()'s or load()'s.
 
 local bases = require "import.base"
+local encoders = require "networks.encoders"
 local fail = require "support.fail"
 local names = require "import.names"
 local shapes = require "import.shapes"
@@ -15,9 +16,7 @@ local banks = {}
 local fields = {
   { "resolution", "image_size" }, { "patch", "patch" }, { "depth", "depth" }, { "chunk", "chunk" },
     { "volumes", "volumes" },
-  { "width of the encoder", "dim" }, { "number of blocks", "blocks" }, { "heads of the encoder", "heads" },
-    { "window", "window" },
-  { "global blocks", "global_list" }, { "mlp of the encoder", "mlp" }, { "width of the embedding", "out" },
+  { "encoder", "encoder", "kind" }, { "width of the embedding", "out" },
   { "adapters", "adapters" }, { "adapter activation", "adapter_activation" }, { "adapter scale", "adapter_scale" },
   { "window padding", "pad" }, { "normalisation", "normalise", "kind" }, { "resize", "resize" },
     { "click order", "click_order" },
@@ -36,6 +35,20 @@ local function spoken(value)
   if type(value) == "table" then return #value > 0 and table.concat(value, ",") or "none" end
   if type(value) == "boolean" then return value and "yes" or "no" end
   return tostring(value)
+end
+
+-- Those of a model: its encoder's own behind the encoder.
+local function fields_of(model)
+  local list = {}
+  for _, field in ipairs(fields) do
+    list[#list + 1] = field
+    if field[3] == "kind" and field[2] == "encoder" then
+      for _, own in ipairs(encoders.named(model.encoder.kind, "banks").words) do
+        list[#list + 1] = { own[1], "encoder", own[2] }
+      end
+    end
+  end
+  return list
 end
 
 local function field_of(model, field)
@@ -73,7 +86,7 @@ end
 local function obstacle(models)
   local list, first = computing(models[1])
   for i = 2, #models do
-    for _, field in ipairs(fields) do
+    for _, field in ipairs(fields_of(models[1])) do
       local expected, found = field_of(models[1], field), field_of(models[i], field)
       if expected ~= found then return i, field[1], found, expected end
     end

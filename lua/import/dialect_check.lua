@@ -2,6 +2,7 @@
 --- What a dialect's table must be (lua/import/dialects/, a file each): every field known and of its kind, and the
 -- fields in agreement. Refused in one line that names the file, the field, what was expected and what was found.
 --   name, source       what --dialect calls it, and the program that it comes from
+--   encoder            the image encoder (lua/networks/encoders/)
 --   order              place among the dialects, oldest first
 --   marks              what the names of a file's tensors may show (import/names.lua): a list of values a mark
 --   spelling           { name in the file, SAM's name } where they differ; N stands for any index
@@ -23,6 +24,7 @@
 --                      an option answers it and so silences it
 local activations = require "graph.activations"
 local closed = require "support.closed"
+local encoders = require "networks.encoders"
 local fail = require "support.fail"
 local marks = require "import.marks"
 local network = require "import.network"
@@ -46,10 +48,16 @@ local sams_names, sams_set
 local function known_names()
   if sams_names then return sams_names, sams_set end
   local present = setmetatable({}, { __index = function() return true end })
-  local one = { blocks = 1, layers = 1, hypernetworks = 1, hyper_layers = 1, iou_layers = 1 }
+  local one = { layers = 1, hypernetworks = 1, hyper_layers = 1, iou_layers = 1 }
   sams_set = {}
-  local every = network.tensors(one, { encoder_adapters = true, decoder_adapters = true }, { depth = 2 }, present)
-  for _, entry in ipairs(every) do sams_set[general(entry.name)] = true end
+  for _, encoder in ipairs(encoders.names) do
+    local counts = encoders.named(encoder, "network").counts {}
+    for key, value in pairs(one) do counts[key] = value end
+    local traits = { encoder_adapters = true, decoder_adapters = true }
+    for _, entry in ipairs(network.tensors(encoder, counts, traits, { depth = 2 }, present)) do
+      sams_set[general(entry.name)] = true
+    end
+  end
   sams_names = closed.sorted(sams_set)
   return sams_names, sams_set
 end
@@ -96,7 +104,7 @@ local check = {}
 
 check.fields = {
   name = { name, true }, source = { text, true }, order = { whole(1, 1000), true },
-  marks = { record(marks_of()), true },
+  marks = { record(marks_of()), true }, encoder = { one_of(table.unpack(encoders.names)), true },
   spelling = { list_of(spelled, 0, "{ name in the file, SAM's name }"), true },
   grid_from = { one_of("pos_embed", "tables"), true }, position_grid = { whole(1, 1024) }, default_size = { whole(1,
     16384) }, resample = { flag, true },

@@ -10,6 +10,7 @@ local fail = require "support.fail"
 local bases = require "import.base"
 local depths = require "import.depth"
 local dialects = require "import.dialects"
+local encoders = require "networks.encoders"
 local files = require "import.file"
 local harmless = require "import.harmless"
 local names = require "import.names"
@@ -19,11 +20,10 @@ local shapes = require "import.shapes"
 local sizes = require "networks.sizes"
 local warnings = require "import.warnings"
 local weights = require "import.weights"
-local windows = require "import.windows"
 
 local import = {}
 
-local MAX_SIDE, MAX_SLICES = 16384, 65536 -- as in msagen run
+local MAX_SLICES = 65536 -- as in msagen run
 local floating = { f32 = true, f64 = true, f16 = true, bf16 = true }
 
 --- The dialect asked for, or all that the names allow.
@@ -69,15 +69,14 @@ local function choose(candidates, fit)
 end
 
 --- How often each repeated part occurs in the file.
-local function count(keys)
+local function count(keys, encoder)
   local function at_least_one(n) return math.max(n, 1) end
-  return {
-    blocks = at_least_one(names.count(keys, "image_encoder.blocks.")),
-    layers = at_least_one(names.count(keys, "mask_decoder.transformer.layers.")),
-    hypernetworks = at_least_one(names.count(keys, "mask_decoder.output_hypernetworks_mlps.")),
-    hyper_layers = at_least_one(names.count(keys, "mask_decoder.output_hypernetworks_mlps.0.layers.")),
-    iou_layers = at_least_one(names.count(keys, "mask_decoder.iou_prediction_head.layers.")),
-  }
+  local counts = encoders.named(encoder, "network").counts(keys)
+  counts.layers = at_least_one(names.count(keys, "mask_decoder.transformer.layers."))
+  counts.hypernetworks = at_least_one(names.count(keys, "mask_decoder.output_hypernetworks_mlps."))
+  counts.hyper_layers = at_least_one(names.count(keys, "mask_decoder.output_hypernetworks_mlps.0.layers."))
+  counts.iou_layers = at_least_one(names.count(keys, "mask_decoder.iou_prediction_head.layers."))
+  return counts
 end
 
 local function refuse_missing(ckpt, base, missing, traits, present, spell)
@@ -154,8 +153,8 @@ local function match(file, base, dialect, traits, options)
   for _, one in ipairs(file.all) do
     if not one.dropped then keys[#keys + 1] = one.sam end
   end
-  local counts = count(keys)
-  local expected = network.tensors(counts, traits, options, present)
+  local counts = count(keys, dialect.encoder)
+  local expected = network.tensors(dialect.encoder, counts, traits, options, present)
 
   local missing, entries = {}, {}
   for _, entry in ipairs(expected) do
@@ -214,8 +213,6 @@ end
 
 --- Widths and counts that the shapes give, and what only an option can.
 local function hyper_parameters(ckpt, dialect, value, counts, options, spell)
-  divides(ckpt, value.dim, value.head, "%s is [..,%d]; expected a head width that divides the encoder's width %d",
-    spell "image_encoder.blocks.0.attn.rel_pos_h", value.head, value.dim)
   local heads = options.decoder_heads or 8
   if math.type(heads) ~= "integer" or heads < 1 then
     fail("--decoder-heads: expected a positive number, found %s", tostring(heads))
@@ -261,92 +258,6 @@ local function hyper_parameters(ckpt, dialect, value, counts, options, spell)
   return heads, classes, clicks
 end
 
-local function multiple_of_patch(size, patch)
-  if math.type(size) ~= "integer" or size < patch or size % patch ~= 0 or size > MAX_SIDE then
-    fail("--resolution %s: expected a multiple of the patch, %d, up to %d, found %s", tostring(size), patch, MAX_SIDE,
-      tostring(size))
-  end
-end
-
---- Which blocks are global, the window, the file's grid and the build's; choices where only the user can tell.
-local function geometry(ckpt, dialect, traits, entries, value, counts, options, spell)
-  local patch = value.patch
-  if options.resolution then multiple_of_patch(options.resolution, patch) end
-
-  local sizes, tables = {}, {}
-  for i = 0, counts.blocks - 1 do
-    local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_h"):format(i)]
-    local length = entry.found.shape[1]
-    if length % 2 == 0 then
-      fail("%s: %s is %s; expected an odd length, 2n-1", ckpt.path, spell(entry.name), shapes.text(entry.found.shape))
-    end
-    sizes[i], tables[i] = (length + 1) // 2, entry
-  end
-  for _, i in ipairs(options.global_blocks or {}) do
-    if not sizes[i] then
-      fail("%s: --global-blocks: expected blocks 0 to %d, found %s", ckpt.path, counts.blocks - 1, tostring(i))
-    end
-  end
-
-  local grid_known = dialect.grid_from == "pos_embed" and value.position or nil
-  if dialect.position_grid and value.position ~= dialect.position_grid then
-    fail("%s: %s is [1,%d,%d,%d]; expected [1,%d,%d,%d], as in every file of %s", ckpt.path,
-      spell "image_encoder.pos_embed",
-      value.position, value.position, value.dim, dialect.position_grid, dialect.position_grid, value.dim, dialect.name)
-  end
-  -- Files without adapters come from the LoRA block, whose global tables are as long as pos_embed is wide.
-  local fixed_tables = dialect.grid_from == "tables" and not traits.encoder_adapters
-  local found, problem = windows.find(sizes, {
-    grid = grid_known,
-    lora = fixed_tables,
-    requested = options.resolution and options.resolution // patch,
-    global_blocks = options.global_blocks,
-  })
-  if not found and problem.block then
-    fail("%s: %s is %s, a window or grid of %d; expected %s", ckpt.path, spell(tables[problem.block].name),
-      shapes.text(tables[problem.block].found.shape), sizes[problem.block], problem.expected)
-  elseif not found then
-    return { choices = { { option = "--global-blocks", values = problem.choices,
-      why = "the tables' lengths do not tell which kind of block is global" } } }
-  end
-
-  local own = found.grid
-  if fixed_tables and own == dialect.position_grid then own = nil end
-  local size = options.resolution or own and own * patch or dialect.default_size
-  if not size then
-    fail("%s: --resolution: expected a size, as the file has no global block to tell it, found none", ckpt.path)
-  end
-  if not own then multiple_of_patch(size, patch) end
-  if size > MAX_SIDE then
-    fail("%s: %s is [1,%d,%d,%d]; expected a resolution up to %d, found %d", ckpt.path, spell "image_encoder.pos_embed",
-      value.position, value.position, value.dim, MAX_SIDE, size)
-  end
-  local grid = size // patch
-
-  local choices = {}
-  if own and grid ~= own then
-    if not dialect.resample then
-      local entry, needed = entries["image_encoder.pos_embed"], shapes.text { 1, grid, grid, value.dim }
-      local what = "resolution"
-      for i = 0, counts.blocks - 1 do
-        if found.global[i] then
-          entry, needed, what = tables[i], shapes.text { 2 * grid - 1, value.head }, "a global block at resolution"
-        end
-      end
-      fail("%s: %s is %s; %s %d needs %s or a table that can be resampled, and %s files are not resampled: use the file's own resolution, %d",
-        ckpt.path, spell(entry.name), shapes.text(entry.found.shape), what, size, needed, dialect.name, own * patch)
-    end
-    if found.undecided then
-      choices[1] = { option = "--global-blocks", values = { "LIST" },
-        why = ("grid and window are both %d in the file, so that its tables do not tell which blocks are global"):format(own) }
-    end
-  end
-  return {
-    choices = choices, window = found.window, global = found.global, grid = grid, size = size,
-    file_grid = own, undecided = found.undecided, table_grid = found.grid,
-  }
-end
-
 --- Depth and the length of the depth branch's runs, checked against what the dialect can do.
 local function volume(ckpt, dialect, traits, options)
   local depth, chunk = options.depth, options.chunk
@@ -381,41 +292,6 @@ local function volume(ckpt, dialect, traits, options)
     fail("--chunk 1: expected at least 2, as a sequence of one token has no grid, found 1")
   end
   return depth, chunk
-end
-
-local function indices(global, blocks)
-  local list = {}
-  for i = 0, blocks - 1 do
-    if global[i] then list[#list + 1] = i end
-  end
-  return list
-end
-
---- What is left to do to tensors, entry by entry: entry.resize = {kind, from, to}.
-local function resampling(model, entries, value)
-  local grid = model.grid
-  if not grid then return end
-  if value.position ~= grid then
-    entries["image_encoder.pos_embed"].resize = { "bicubic", value.position, grid }
-  end
-  for i = 0, model.blocks - 1 do
-    for _, axis in ipairs { "h", "w" } do
-      local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_%s"):format(i, axis)]
-      if model.global[i] and entry.found.shape[1] ~= 2 * grid - 1 then
-        entry.resize = { "linear", entry.found.shape[1], 2 * grid - 1 }
-      end
-    end
-  end
-end
-
---- Mark the relative-position tables that are all zero.
-local function find_zero_tables(model, entries)
-  for i = 0, model.blocks - 1 do
-    for _, axis in ipairs { "h", "w" } do
-      local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_%s"):format(i, axis)]
-      entry.zero = entry.found.tensor:is_zero()
-    end
-  end
 end
 
 --- In the order of the files, the base's after the checkpoint's; `file` says whose where there is a base.
@@ -468,7 +344,9 @@ function import.plan(ckpt, options)
     local fit = match(file, base, candidate, traits, options)
     fit.depth, fit.chunk = depth, chunk
     fit.heads, fit.classes, fit.clicks = hyper_parameters(ckpt, candidate, fit.value, fit.counts, options, fit.spell)
-    fit.place = geometry(ckpt, candidate, traits, fit.entries, fit.value, fit.counts, options, fit.spell)
+    fit.place = encoders.named(candidate.encoder, "network").describe { path = ckpt.path, dialect = candidate,
+      traits = traits, entries = fit.entries, value = fit.value, counts = fit.counts, options = options,
+      spell = fit.spell }
     return fit
   end)
   local entries, value, counts, place = fit.entries, fit.value, fit.counts, fit.place
@@ -477,17 +355,16 @@ function import.plan(ckpt, options)
       and not traits.lora)
   end
 
+  place.encoder.kind = dialect.encoder
   local adapters = traits.encoder_adapters and dialect.adapters or "none"
   local model = {
     source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= ""
       and file.prefix or nil, weights_key = ckpt.set ~= "." and ckpt.set or nil,
       base = base and { path = base.path, format = base.ckpt.format, container = base.ckpt.container,
         prefix = base.prefix ~= "" and base.prefix or nil } or nil },
-    image_size = place.size, file_size = place.file_grid and place.file_grid * value.patch,
-    patch = value.patch, grid = place.grid, file_grid = place.file_grid,
-    dim = value.dim, blocks = counts.blocks, heads = value.dim // value.head, window = place.window,
-      global = place.global,
-    out = value.out, mlp = value.mlp,
+    image_size = place.size, file_size = place.file_grid and place.file_grid * place.patch,
+    patch = place.patch, grid = place.grid, file_grid = place.file_grid,
+    encoder = place.encoder, out = value.out,
     prompt = { mask_in1 = value.mask_in1, mask_in2 = value.mask_in2 },
     decoder = {
       heads = fit.heads, layers = counts.layers, mlp = value.decoder_mlp, masks = value.masks, cross = value.cross,
@@ -517,11 +394,8 @@ function import.plan(ckpt, options)
       why = ("if %s beside the network %s known to be of no use"):format(first_of(fit.unknown), #fit.unknown > 1
         and "are" or "is") })
   end
-  model.global_list = model.global and indices(model.global, counts.blocks)
-
   model.preparation = preparation.text(model.image_size, candidates)
-  resampling(model, entries, value)
-  find_zero_tables(model, entries)
+  encoders.named(dialect.encoder, "network").adapt(model, entries)
   model.fates = fates(file, base, entries)
   model.warnings = warnings(file, base, dialect, traits, model, entries, candidates, place, told)
   return model, entries

@@ -12,12 +12,12 @@ local enough = {}
 
 --- Every tensor of the network, in the order in which its program registers them; cut short past a thousand missing
 -- ones.
--- @param counts blocks, layers, hypernetworks, hyper_layers, iou_layers (each at least 1)  @param present set of the
+-- @param encoder its name  @param counts its own, layers, hypernetworks, hyper_layers, iou_layers (each at least 1)  @param present set of the
 -- file's names
 -- @return a list of declarations (networks/parameters.lua); in it sizes, parameters, the network's, and truncated where
 -- it was cut short
-function network.tensors(counts, traits, options, present)
-  local list, missing = { sizes = sam.unknown_sizes() }, 0
+function network.tensors(encoder, counts, traits, options, present)
+  local list, missing = { sizes = sam.unknown_sizes(encoder) }, 0
   local function declare(entry)
     if not present[entry.name] and not entry.optional then
       if missing >= MOST_MISSING then error(enough, 0) end
@@ -25,7 +25,7 @@ function network.tensors(counts, traits, options, present)
     end
     list[#list + 1] = entry
   end
-  local n = setmetatable({ sizes = list.sizes, depth = options.depth, encoder_adapters = traits.encoder_adapters,
+  local n = setmetatable({ encoder = encoder, sizes = list.sizes, depth = options.depth, encoder_adapters = traits.encoder_adapters,
     decoder_adapters = traits.decoder_adapters }, { __index = counts })
   local walk = { declare = declare, present = function(name) return present[name] ~= nil end }
   local ok, problem = pcall(sam.declare, parameters.new(walk), n)

@@ -20,10 +20,10 @@ local function most_rows(count, cores, dim, hidden, l2)
   return 32
 end
 
---- Tokens that a layer takes at a time: a divisor of a slice's tokens, such that cores get even shares. Where there is
--- none, a grid of a prime number of tokens a side, a row of it.
-function pass.block_rows(grid, cores, dim, hidden, l2)
-  local count = grid * grid
+--- Tokens that a layer takes at a time: a divisor of a slice's `count` tokens, such that cores get even shares. Where
+-- there is none, as many as a row of the grid has, `across`.
+-- @param dim, hidden widths of tokens and of the widest activations  @param l2 bytes of the second-level cache
+function pass.block_rows(count, across, cores, dim, hidden, l2)
   local most = most_rows(count, cores, dim, hidden, l2)
   local best, least
   for rows = 2, math.min(count, most) do
@@ -34,7 +34,35 @@ function pass.block_rows(grid, cores, dim, hidden, l2)
       if not least or cost < least then best, least = rows, cost end
     end
   end
-  return best or grid
+  return best or across
+end
+
+-- The widest activations that encoding has on a grid of so many tokens, and the width of what their layer leaves.
+local function widths(list, count)
+  local hidden, dim = 0, 0
+  for _, one in ipairs(list) do
+    local left = one.outputs[1].shape
+    if one.phase == "encode" and #left == 4 and left[2] * left[3] == count then
+      for _, op in ipairs(one.ops) do
+        local width = op.shape[#op.shape]
+        if width > hidden then hidden, dim = width, left[4] end
+      end
+    end
+  end
+  return dim, hidden
+end
+
+-- How many rows of a value [slices,height,width,c] a layer takes at a time: the same for all layers of a grid.
+local function blocks_of(list, cores, l2)
+  local known = {}
+  return function(value)
+    local count, across = value.shape[2] * value.shape[3], value.shape[3]
+    if not known[count] then
+      local dim, hidden = widths(list, count)
+      known[count] = pass.block_rows(count, across, cores, dim, hidden, l2)
+    end
+    return known[count]
+  end
 end
 
 -- Kernels by name alone.
@@ -63,9 +91,10 @@ function pass.run(program, model, kernels)
   program.network = sam.compute(model.parameters, reduced, function() end, tokens.rows(model))
   local limit = program.stream_buffer and program.stream_buffer // 4
   local ctx = lower.context(program.network, { model = model, kernels = kernels, cores = cores,
-    block_rows = pass.block_rows(model.grid, cores, model.dim, model.mlp, kernels.board.caches.l2),
     token_rows = tokens.rows(model), token_chunk = tokens.CHUNK, click_tokens = program.click_tokens,
     draft = kernels.draft, pruned = program.pruned, limit = limit, draft_kernels = limit and draft_of(kernels) })
+  ctx.block_of = blocks_of(ctx.order, cores, kernels.board.caches.l2)
+  ctx.block_rows = ctx.block_of(program.network.outputs.embedding)
   program.fused = layers_of(ctx)
   for _, L in ipairs(program.fused) do
     L.private = program.private and program.private[L.name] -- roles of weights that differ between banks

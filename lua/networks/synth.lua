@@ -3,18 +3,18 @@
 -- with known sizes, under the names and in the order in which each dialect's program saves it.
 
 local dialects = require "import.dialects"
+local encoders = require "networks.encoders"
 local names = require "import.names"
 local parameters = require "networks.parameters"
 local sam = require "networks.sam"
 
 local synth = {}
 
---- The published encoders. `global` is 0-based; everything else is common to them.
-synth.architectures = {
-  vit_b = { dim = 768, blocks = 12, heads = 12, global = { 2, 5, 8, 11 } },
-  vit_l = { dim = 1024, blocks = 24, heads = 16, global = { 5, 11, 17, 23 } },
-  vit_h = { dim = 1280, blocks = 32, heads = 16, global = { 7, 15, 23, 31 } },
-}
+--- Shapes by name, of all encoders; what they do not say is common to them.
+synth.architectures = {}
+for _, name in ipairs(encoders.names) do
+  for key, shape in pairs(encoders.named(name, "synth").architectures or {}) do synth.architectures[key] = shape end
+end
 local common = { patch = 16, window = 14, out = 256, decoder_mlp = 2048, masks = 4 }
 
 --- Sorted names, for messages and --help.
@@ -38,18 +38,15 @@ end
 
 -- The network of a shape, as the dialect's program builds it.
 local function network(shape, dialect)
-  local C, E, grid, is_global = shape.dim, shape.out, shape.resolution // shape.patch, {}
-  for _, block in ipairs(shape.global) do is_global[block] = true end
-  return {
-    blocks = shape.blocks, layers = 2, hypernetworks = shape.masks, hyper_layers = 3, iou_layers = 3,
-    encoder_adapters = holds(dialect.marks.encoder_adapters, true),
-      decoder_adapters = holds(dialect.marks.decoder_adapters, true),
-    depth = 2, table_rows = function(i) return 2 * (is_global[i] and grid or shape.window) - 1 end,
-    sizes = { dim = C, head = C // shape.heads, mlp = 4 * C, decoder_mlp = shape.decoder_mlp, patch = shape.patch,
-      position = dialect.position_grid or grid, out = E, mask_in1 = 4, mask_in2 = 16, upscaled1 = E // 4,
-        upscaled2 = E // 8,
-      cross = E // 2, masks = shape.masks, hyper = E, iou = E },
-  }
+  local E = shape.out
+  local n = encoders.named(dialect.encoder, "synth").synthetic(shape, dialect)
+  n.encoder, n.layers, n.hypernetworks, n.hyper_layers, n.iou_layers = dialect.encoder, 2, shape.masks, 3, 3
+  n.encoder_adapters = holds(dialect.marks.encoder_adapters, true)
+  n.decoder_adapters = holds(dialect.marks.decoder_adapters, true)
+  n.depth = 2
+  for name, size in pairs { decoder_mlp = shape.decoder_mlp, out = E, mask_in1 = 4, mask_in2 = 16, upscaled1 = E // 4,
+    upscaled2 = E // 8, cross = E // 2, masks = shape.masks, hyper = E, iou = E } do n.sizes[name] = size end
+  return n
 end
 
 -- Within each module its own tensors come before those of its parts, the rest as declared: the order of PyTorch's state

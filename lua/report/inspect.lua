@@ -4,6 +4,7 @@
 
 local banks = require "import.banks"
 local dialects = require "import.dialects"
+local encoders = require "networks.encoders"
 local import = require "import.import"
 local names = require "import.names"
 local preparation = require "import.preparation"
@@ -54,14 +55,14 @@ function inspect.report(ckpt, base, options)
     tensors[i] = { name = names.show(fate.name), shape = fate.shape, dtype = fate.dtype, fate = fate.fate,
       why = fate.why, file = fate.file }
   end
-  return {
+  local encoder = encoders.named(model.encoder.kind, "inspect")
+  local report = {
     file = file_facts(ckpt, model.source.prefix),
     base = base and file_facts(base, model.source.base.prefix),
     dialect = model.dialect, candidates = model.candidates, choices = model.choices,
     model = {
       image_size = model.file_size, patch = model.patch, grid = model.file_grid,
-      width = model.dim, blocks = model.blocks, heads = model.heads, mlp = model.mlp, window = model.window,
-      global_blocks = model.global_list, out = model.out, adapters = model.adapters, lora = model.lora,
+      out = model.out, adapters = model.adapters, lora = model.lora,
       pad = model.pad, first_self_attention = model.first_self_attention, mask_rule = model.mask_rule,
         mask_tokens = model.decoder.masks,
       resize = model.resize, preparation = model.preparation, decoder = model.decoder,
@@ -72,7 +73,10 @@ function inspect.report(ckpt, base, options)
     },
     totals = totals, values = values, tensors = tensors, warnings = model.warnings,
     spoken_normalise = either(model.candidates, function(d) return preparation.normalisations[d.normalise].spoken end),
-  }, model
+    spoken_encoder = encoder.spoken(model.encoder, model.out),
+  }
+  for name, fact in pairs(encoder.facts(model.encoder)) do report.model[name] = fact end
+  return report, model
 end
 
 local spoken = {
@@ -90,21 +94,6 @@ local function adapters_text(model)
   if model.lora then return "none; LoRA pairs, folded into their weights" end
   if model.adapters == "paper" then return "encoder and decoder, as in the paper" end
   return model.adapters
-end
-
-local function encoder_text(model)
-  local kind
-  if not model.global_blocks then
-    kind = "which blocks are global is not in the file"
-  elseif #model.global_blocks == model.blocks then
-    kind = "all blocks global"
-  elseif #model.global_blocks == 0 then
-    kind = ("window %d, no global block"):format(model.window)
-  else
-    kind = ("window %d, global blocks %s"):format(model.window, join(model.global_blocks, ","))
-  end
-  return ("%d blocks, width %d, heads %d of %d, mlp %d, %s; out %d"):format(
-    model.blocks, model.width, model.heads, model.width // model.heads, model.mlp, kind, model.out)
 end
 
 local function columns(rows)
@@ -149,7 +138,7 @@ function inspect.text(report)
     say("resolution", "not in the file (patch %d)%s", model.patch, model.default_size
       and ("; default %d"):format(model.default_size) or "")
   end
-  say("encoder", "%s", encoder_text(model))
+  say("encoder", "%s", report.spoken_encoder)
   say("adapters", "%s", adapters_text(model))
   local decoder = model.decoder
   say("decoder", "%d layers, heads %d (no tensor tells), mlp %d, cross attention %d wide, %d mask tokens",
@@ -195,7 +184,7 @@ function inspect.json(report)
   for _, key in ipairs { "image_size", "grid", "window", "global_blocks", "default_size" } do
     if report.model[key] == nil then report.model[key] = null end
   end
-  report.spoken_normalise = nil
+  report.spoken_normalise, report.spoken_encoder = nil, nil
   array(report.candidates)
   array(report.choices)
   for _, choice in ipairs(report.choices) do array(choice.values) end

@@ -67,7 +67,7 @@ describe("an adapter-only file", function()
         local list = fake.only(fake.model(dialect, shape), kind[2])
         local model = load(list, { dialect = dialect, base = backbone(shape) })
         local whole = load(fake.model(dialect, shape), { dialect = dialect })
-        for _, field in ipairs { "dialect", "image_size", "dim", "blocks", "heads", "window", "global", "adapters",
+        for _, field in ipairs { "dialect", "image_size", "encoder", "adapters",
           "adapter_activation", "pad", "decoder" } do
           equal(model[field], whole[field], field)
         end

@@ -122,8 +122,9 @@ describe("hyper-parameters", function()
       dim = 40, heads = 5, blocks = 6, patch = 8, grid = 9, window = 4, global = { 0, 5 }, out = 48, decoder_mlp = 72,
         masks = 6, cross = 16,
     }))
-    equal({ m.dim, m.heads, m.blocks, m.patch, m.grid, m.window, m.out, m.mlp }, { 40, 5, 6, 8, 9, 4, 48, 160 })
-    equal(m.global, { [0] = true, false, false, false, false, true })
+    local e = m.encoder
+    equal({ e.dim, e.heads, e.blocks, m.patch, m.grid, e.window, m.out, e.mlp }, { 40, 5, 6, 8, 9, 4, 48, 160 })
+    equal(m.encoder.global, { [0] = true, false, false, false, false, true })
     equal({ m.image_size, m.file_size, m.file_grid }, { 72, 72, 9 })
     local d = m.decoder
     equal({ d.heads, d.layers, d.mlp, d.masks, d.cross, d.iou_layers, d.hyper_layers }, { 8, 2, 72, 6, 16, 3, 3 })
@@ -137,14 +138,14 @@ describe("hyper-parameters", function()
 
   it("an encoder may have no windowed block, or no global one", function()
     local all = load(fake.model("sam", { global = { 0, 1, 2, 3 } }))
-    equal({ all.window, all.global[0], all.global[3] }, { 0, true, true })
+    equal({ all.encoder.window, all.encoder.global[0], all.encoder.global[3] }, { 0, true, true })
     local none = load(fake.model("sam", { global = {} }))
-    equal({ none.window, none.global[0], none.grid }, { 5, false, 14 })
+    equal({ none.encoder.window, none.encoder.global[0], none.grid }, { 5, false, 14 })
   end)
 
   it("a window may be wider than the grid", function()
     local m = load(fake.model("msa-2023", { grid = 4, window = 7 }))
-    equal({ m.grid, m.window, m.global[0], m.global[1] }, { 4, 7, false, true })
+    equal({ m.grid, m.encoder.window, m.encoder.global[0], m.encoder.global[1] }, { 4, 7, false, true })
   end)
 
   it("the decoder's heads are an option that must divide", function()

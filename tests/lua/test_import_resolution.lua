@@ -14,7 +14,7 @@ local function late(changes, options)
 end
 
 local function globals(model)
-  return table.concat(model.global_list, ",")
+  return table.concat(model.encoder.global_list, ",")
 end
 
 describe("the file's own resolution", function()
@@ -28,7 +28,7 @@ describe("the file's own resolution", function()
 
   it("is the global tables' in 2024 and 2025, whose pos_embed is always resampled to it", function()
     local model = late()
-    equal({ model.file_size, model.image_size, model.grid, model.window, globals(model) }, { 224, 224, 14, 5, "1,3" })
+    equal({ model.file_size, model.image_size, model.grid, model.encoder.window, globals(model) }, { 224, 224, 14, 5, "1,3" })
     local position = model.tensor["image_encoder.pos_embed"]
     equal(position.shape, { 1, 14, 14, 24 })
     equal(position.history, { "permute 1,4,2,3", "bicubic 14x14", "permute 1,3,4,2" })
@@ -48,7 +48,7 @@ describe("the file's own resolution", function()
     equal({ model.file_size, model.image_size, model.grid, model.pad, model.adapters },
       { nil, 1024, 64, "zero", "none" })
     model = import.plan(fake.open(fake.model("msa-2024", lora)), { dialect = "msa-2025", resolution = 224 })
-    equal({ model.file_size, model.image_size, model.grid, model.window, globals(model) }, { nil, 224, 14, 5, "1,3" })
+    equal({ model.file_size, model.image_size, model.grid, model.encoder.window, globals(model) }, { nil, 224, 14, 5, "1,3" })
     local fates = {}
     for _, fate in ipairs(model.fates) do fates[fate.name] = fate end
     equal(fates["image_encoder.blocks.1.attn.rel_h"].why, "127 to 27, linear")
@@ -102,7 +102,7 @@ describe("which blocks are global", function()
 
   it("does not matter at the file's own resolution where grid and window are equal", function()
     local model = load(fake.model("msa-paper", equal_sizes))
-    equal({ model.window, globals(model) }, { 0, "0,1,2,3" })
+    equal({ model.encoder.window, globals(model) }, { 0, "0,1,2,3" })
   end)
 
   it("must be said at another one", function()
@@ -111,7 +111,7 @@ describe("which blocks are global", function()
     end, "--global-blocks", "both 14")
     refuses(function() late(equal_sizes, { resolution = 320 }) end, "--global-blocks", "both 14")
     local model = late(equal_sizes, { resolution = 320, global_blocks = { 1, 3 } })
-    equal({ model.window, model.grid, globals(model) }, { 14, 20, "1,3" })
+    equal({ model.encoder.window, model.grid, globals(model) }, { 14, 20, "1,3" })
     equal(model.tensor["image_encoder.blocks.0.attn.rel_pos_h"].history, {})
     equal(model.tensor["image_encoder.blocks.1.attn.rel_pos_h"].history, { "linear 39" })
   end)
@@ -127,19 +127,19 @@ describe("which blocks are global", function()
 
   it("is told by the last block where 2024 tables alone could mean both", function()
     local model = late({ grid = 14, window = 5 }, { resolution = 80 })
-    equal({ model.file_grid, model.window, globals(model) }, { 14, 5, "1,3" })
+    equal({ model.file_grid, model.encoder.window, globals(model) }, { 14, 5, "1,3" })
   end)
 
   it("is left open where the last block has the shorter table, unless the resolution fits one kind", function()
     local small = { grid = 4, window = 7 }
     local open = import.plan(fake.open(fake.model("msa-2024", small)), { dialect = "msa-2024" })
     equal(open.choices[1].values, { "0,2", "1,3" })
-    equal({ open.grid, open.window, open.file_size }, { nil, nil, nil })
+    equal({ open.grid, open.encoder.window, open.file_size }, { nil, nil, nil })
     refuses(function() late(small) end, "--global-blocks", "0,2 or 1,3")
     equal(globals(late(small, { resolution = 64 })), "1,3")
     equal(globals(late(small, { resolution = 112 })), "0,2")
     local told = late(small, { global_blocks = { 1, 3 } })
-    equal({ told.file_size, told.window }, { 64, 7 })
+    equal({ told.file_size, told.encoder.window }, { 64, 7 })
   end)
 
   it("is nothing where tables are of three lengths, even, or not square", function()

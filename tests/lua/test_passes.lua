@@ -18,8 +18,8 @@ describe("prune", function()
   local function tables(zero)
     local model = model_of("msa-2024", zero)
     local program = prune({ models = { model } }, model)
-    local left = model.blocks
-    for i = 0, model.blocks - 1 do
+    local left = model.encoder.blocks
+    for i = 0, model.encoder.blocks - 1 do
       local name = ("image_encoder.blocks.%d.attn.rel_pos_"):format(i)
       if program.without[name .. "h"] and program.without[name .. "w"] then left = left - 1 end
     end

@@ -4,6 +4,7 @@
 return {
   name = "msa-2023",
   source = "Medical SAM Adapter, May 2023",
+  encoder = "vit",
   order = 2,
 
   marks = {

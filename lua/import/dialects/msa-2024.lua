@@ -4,6 +4,7 @@
 return {
   name = "msa-2024",
   source = "Medical SAM Adapter, January 2024 to April 2025",
+  encoder = "vit",
   order = 3,
 
   marks = {

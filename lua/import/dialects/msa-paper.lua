@@ -4,6 +4,7 @@
 return {
   name = "msa-paper",
   source = "the text of arXiv 2304.12620",
+  encoder = "vit",
   order = 5,
 
   marks = {

@@ -4,6 +4,7 @@
 return {
   name = "sam",
   source = "segment-anything",
+  encoder = "vit",
   order = 1,
 
   -- What the names must show; a mark the file has no tensor for says nothing.

@@ -108,7 +108,8 @@ end
 
 -- Projection, adapter and residual of a block of tokens.
 local function project_proc(layer, ops, op, back, x, o, depth)
-  local block, value = layer.ctx.block_rows, layer.group.outputs[1]
+  local value = layer.group.outputs[1]
+  local block = layer.ctx.block_of(value)
   local pool = layer.step:pool(true)
   local C = value.shape[#value.shape]
   return layer.step:proc(("msa_project_%dx%d"):format(block, C), ("x += projection of o, %d tokens."):format(block),
@@ -182,7 +183,7 @@ end
 
 -- The projection by its columns, which all tokens meet in turn; an adapter takes it whole.
 local function project_in_pieces(layer, after, op, x, o, each_block)
-  local step, block, proj = layer.step, layer.ctx.block_rows, after[1]
+  local step, block, proj = layer.step, layer.ctx.block_of(layer.group.outputs[1]), after[1]
   local w, bias, C = input(proj, "w"), input(proj, "bias"), proj.shape[#proj.shape]
   local ldc, rest = x.storage.stride, table.move(after, 2, #after, 1, {})
   local y = #rest > 1 and step.shared:take("y", layers.rows_of(proj) * ldc, ldc) or nil
@@ -231,7 +232,8 @@ local function stages(layer, n)
   end
   local function each_block(build)
     step:stage("units", function(body)
-      body:each({ variable = "t", to = grid * grid, by = layer.ctx.block_rows, units = { name = "tokens" } }, build)
+      body:each({ variable = "t", to = grid * grid, by = layer.ctx.block_of(layer.group.outputs[1]),
+        units = { name = "tokens" } }, build)
     end)
   end
   if layer.pieces then
@@ -288,7 +290,7 @@ function nest.attention(layer)
   local found = { main = op, norm = norm, after = after, along = along, back = back,
     along_after = n.depth and n.depth.after }
   return { ops = found, kinds = n.kinds, project = n.project, depth = n.depth or false, side = n.side, grid = n.grid,
-    C = n.a.C, d = n.a.d, heads = n.a.heads, ldc = ldc, rows = layer.ctx.block_rows, s = { o = n.o.storage.offset,
+    C = n.a.C, d = n.a.d, heads = n.a.heads, ldc = ldc, rows = layer.ctx.block_of(layer.group.outputs[1]), s = { o = n.o.storage.offset,
       depth = n.depth and n.depth.view.storage.offset } }
 end
 

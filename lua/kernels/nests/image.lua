@@ -83,8 +83,8 @@ for (uint32_t line = 0; line < %d; ++line) {
 end
 
 -- The three products of a row of patches, one after the other, to y: C columns of them, by a part, from a bias on.
-local function project(layer, body, C, part, bias, a, y, product)
-  local K, grid, P = layer.K, layer.model.grid, layer.model.patch
+local function project(layer, body, conv, C, part, bias, a, y, product)
+  local K, grid, P = layer.K, conv.shape[3], conv.stride
   local length = 3 * P * P
   local function by(init)
     return K:gemm { M = grid, N = C, K = P * P, lda = a.storage.stride, ldc = y.storage.stride, bps = length * 16,
@@ -102,17 +102,18 @@ end
 -- time.
 local function in_pieces(layer, n)
   local step, segment, parts, m, K = layer.step, layer.segment, layer.parts, layer.model, layer.K
-  local grid, w, bias, ldc = m.grid, input(n.conv, "w"), input(n.conv, "bias"), n.x.storage.stride
+  local grid, P, w, bias, ldc = n.conv.shape[3], n.conv.stride, input(n.conv, "w"), input(n.conv, "bias"),
+    n.x.storage.stride
   segment:piece(true)
   local levels = step:part(levels_of(layer))
   local held = bias and step:part(parts:vector(bias))
-  local columns, count, role = stream.columns(layer, w, 3 * m.patch * m.patch)
+  local columns, count, role = stream.columns(layer, w, 3 * P * P)
   step:around("column", count, function(column)
     step:fetch()
     step:stage("units", function(body)
       n.resized(body, levels, function(inner, slice, top)
         local to = n.x:row((slice * grid + top) * grid) + column * columns
-        project(layer, inner, columns, step:part(role), held and held + column * columns, n.a, to, n.product)
+        project(layer, inner, n.conv, columns, step:part(role), held and held + column * columns, n.a, to, n.product)
       end)
     end)
   end)
@@ -139,7 +140,7 @@ end
 
 -- All of the projection at once, then the position.
 local function whole(layer, n)
-  local step, grid, w, bias = layer.step, layer.model.grid, input(n.conv, "w"), input(n.conv, "bias")
+  local step, grid, w, bias = layer.step, n.conv.shape[3], input(n.conv, "w"), input(n.conv, "bias")
   local ldc, C = n.x.storage.stride, w.shape[1]
   local levels = step:part(levels_of(layer))
   local part = step:part(layer.parts:panels(w))
@@ -148,7 +149,7 @@ local function whole(layer, n)
   local sum = layer.K:rows("sum", { rows = grid, C = C, ldx = ldc, ldy = ldc, ldz = ldc })
   step:stage("units", function(body)
     n.resized(body, levels, function(inner, slice, top)
-      project(layer, inner, C, part, held, n.a, n.y, n.product)
+      project(layer, inner, n.conv, C, part, held, n.a, n.y, n.product)
       inner:call(sum, n.y, position + top * (grid * ldc), n.x:row((slice * grid + top) * grid))
     end)
   end)
@@ -157,7 +158,7 @@ end
 function nest.image(layer)
   local one, step, m = layer.group, layer.step, layer.model
   local conv, add = one:op "conv", one:op "add"
-  local position, C, grid, P, size = input(add, "y"), conv.shape[4], m.grid, m.patch, m.image_size
+  local position, C, grid, P, size = input(add, "y"), conv.shape[4], conv.shape[3], conv.stride, m.image_size
   local x, pool, length = layer:buffer(one.outputs[1]), step:pool(), 3 * P * P
   local ldc = x.storage.stride
   local a = pool:take("a", grid * kernels.stride(length), kernels.stride(length))

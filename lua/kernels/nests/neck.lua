@@ -14,7 +14,7 @@ local nest = {}
 
 -- Products of a row of the grid, to `out`: those of taps from `from_tap` to `to_tap`, of nine.
 local function taps(layer, body, conv, border, y, product, out, from_tap, to_tap)
-  local grid, w = layer.model.grid, input(conv, "w")
+  local grid, w = conv.shape[2], input(conv, "w")
   local cin, cout, ld = w.shape[2], w.shape[1], border.storage.stride
   local role = layer.parts:role(w)
   local tap = layer.K:gemm { M = grid, N = cout, K = cin, lda = ld, ldc = out.storage.stride }
@@ -34,7 +34,7 @@ end
 
 -- Row-wise operations on a row of the grid that all end in the same place.
 local function on_row(layer, body, pool, ops, value, view, row)
-  local work = rows.new(layer, body, pool, layer.model.grid, ops)
+  local work = rows.new(layer, body, pool, value.shape[3], ops)
   work:place(value, view, 0, true)
   for _, op in ipairs(ops) do work:bind(op, row) end
   work:run()
@@ -42,7 +42,7 @@ end
 
 -- The same where weights come in pieces: the first product by its columns, the taps some at a time.
 local function in_pieces(layer, n)
-  local step, segment, parts, grid, K = layer.step, layer.segment, layer.parts, layer.model.grid, layer.K
+  local step, segment, parts, grid, K = layer.step, layer.segment, layer.parts, n.conv.shape[2], layer.K
   local first, w = n.before[1], input(n.before[1], "w")
   local cin, ld, ldx = w.shape[2], n.border.storage.stride, n.from.storage.stride
   local function each_row(build) step:stage("units", function(body) body:each(n.by_row, build) end) end
@@ -72,9 +72,9 @@ local function in_pieces(layer, n)
 end
 
 function nest.neck(layer)
-  local one, step, ctx = layer.group, layer.step, layer.ctx
+  local one, step = layer.group, layer.step
   local conv, value, x = one:op "conv", one.outputs[1], one.inputs[1]
-  local grid, slices = ctx.model.grid, ctx.model.depth
+  local slices, grid = conv.shape[1], conv.shape[2]
   local first = one:closure(input(conv, "x"))
   local before, after = one:ordered(first), {}
   for _, op in ipairs(one.ops) do
@@ -89,7 +89,7 @@ function nest.neck(layer)
   step:stage("zero", function(body) body:zero(border, (grid + 2) * (grid + 2) * ld) end)
   local function row(y) return (border + ((y + 1) * (grid + 2) + 1) * ld):of_row(y) end
   local result = { ops = { before = before, conv = conv, after = after }, E = width, lde = ld,
-    ldc = from.storage.stride }
+    C = x.shape[#x.shape], ldc = from.storage.stride }
   if layer.pieces then
     in_pieces(layer, { before = before, after = after, conv = conv, border = border, row = row, from = from, to = to,
       pool = pool, product = product, by_row = by_row })

@@ -20,7 +20,7 @@ end
 --- An encoder block's MLP: a proc on a block of tokens.
 function nest.blocks(layer, what)
   local ctx, step, value = layer.ctx, layer.step, layer.group.outputs[1]
-  local count, block = rows_of(value), ctx.block_rows
+  local count, block = rows_of(value), ctx.block_of(value)
   local by_block = { variable = "t", to = count, by = block, units = { name = "tokens" } }
   if layer.pieces then
     stream.pair(layer, count, block, function(build)

@@ -4,8 +4,10 @@
 
 local adapter = require "networks.adapter"
 local deferred = require "import.deferred"
+local checkpoint = require "networks.vit.checkpoint"
 local find_grid = require "import.depth".grid
 local moves = require "graph.moves"
+local names = require "import.names"
 local segment = require "lower.segment"
 local tensor = require "msagen.tensor"
 
@@ -32,9 +34,20 @@ local function block(p, n, i)
   return b
 end
 
-local vit = {}
+--- dim, head: width of the tokens and of one head; mlp: of what is between an MLP's maps; patch, position: sides of a
+-- patch and of the table of positions.
+local vit = { sizes = { "dim", "head", "mlp", "patch", "position" }, describe = checkpoint.describe,
+  adapt = checkpoint.adapt, prune = checkpoint.prune, warnings = require "networks.vit.warnings" }
 
---- Declare the encoder's tensors. @param n the network: networks/sam.lua @return its parameters
+--- Fields of the description in words.
+vit.words = { { "width of the encoder", "dim" }, { "number of blocks", "blocks" },
+  { "heads of the encoder", "heads" }, { "window", "window" }, { "global blocks", "global_list" },
+  { "mlp of the encoder", "mlp" } }
+
+function vit.counts(keys) return { blocks = math.max(1, names.count(keys, "image_encoder.blocks.")) } end
+
+--- Declare the encoder's tensors. @param n the network (networks/sam.lua), with table_rows(i), rows of block i's
+-- relative positions, where sizes are known @return its parameters
 function vit.declare(p, n)
   local s = n.sizes
   local encoder = { patch = p:convolution("patch_embed.proj", s.dim, 3, s.patch, s.dim), blocks = {},
@@ -76,7 +89,7 @@ end
 -- Along the depth, with the same attention: over runs of the windowed entries, or over the slices of each place.
 local function depth_branch(t, b, n, window, rel_h, rel_w)
   local g, m = t.g, t.model
-  local C, along = m.dim, m.volumes == "runs" and window and (m.grid + window - 1) // window or 1
+  local C, along = m.encoder.dim, m.volumes == "runs" and window and (m.grid + window - 1) // window or 1
   local side, length = along > 1 and window or m.grid,
     m.volumes == "slices" and m.depth or m.chunk or m.depth * along * along
   local function index() return (moves.sequences(m.depth, m.grid, along, side, length)) end
@@ -100,7 +113,7 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
     to = { m.depth * along * along * side * side // length, length, C },
     sequences = { slices = m.depth, grid = m.grid, windows = along, side = side, length = length } })
   local q, k, v = projections(t, b, x, C)
-  local o = g:attention(q, k, v, resampled(rel_h, height), resampled(rel_w, width), nil, nil, { heads = m.heads,
+  local o = g:attention(q, k, v, resampled(rel_h, height), resampled(rel_w, width), nil, nil, { heads = m.encoder.heads,
     grid = { height, width } })
   local y = adapter.compute(t, b.depth_adapter, t:linear(o, b.proj), m.adapter_activation)
   return g:gather(y, nil, { index = back, to = n.shape })
@@ -108,14 +121,14 @@ end
 
 local function attention(t, b, i, x)
   local g, m = t.g, t.model
-  local C, window = m.dim, not m.global[i] and m.window > 0 and m.window or nil
+  local C, window = m.encoder.dim, not m.encoder.global[i] and m.encoder.window > 0 and m.encoder.window or nil
   g:layer(("block_%02d_attention"):format(i))
   local n = t:norm(x, b.norm1)
   local rel_h, rel_w = t:parameter(b.rel_pos_h), t:parameter(b.rel_pos_w)
   local k_pad, v_pad
   if window and m.grid % window ~= 0 then k_pad, v_pad = padding(t, b, C, m.pad == "norm1_bias") end
   local q, k, v = projections(t, b, n, C)
-  local o = g:attention(q, k, v, rel_h, rel_w, k_pad, v_pad, { heads = m.heads, grid = { m.grid, m.grid },
+  local o = g:attention(q, k, v, rel_h, rel_w, k_pad, v_pad, { heads = m.encoder.heads, grid = { m.grid, m.grid },
     window = window })
   local y = t:linear(o, b.proj)
   if b.space_adapter then y = g:add(y, adapter.compute(t, b.space_adapter, y, m.adapter_activation)) end
@@ -142,14 +155,51 @@ function vit.compute(t, e)
   local x = g:conv(image, t:parameter(e.patch.weight), t:parameter(e.patch.bias), { stride = m.patch,
     sums = "channel" })
   local position = m.tensor[e.position.name]
-  x = g:add(x, g:constant(e.position.name, { m.grid * m.grid, m.dim }, function()
-    return position:reshape { m.grid * m.grid, m.dim }
+  x = g:add(x, g:constant(e.position.name, { m.grid * m.grid, m.encoder.dim }, function()
+    return position:reshape { m.grid * m.grid, m.encoder.dim }
   end, segment.of(position)))
   g:named("x", x)
   for i, b in ipairs(e.blocks) do x = mlp(t, b, i - 1, attention(t, b, i - 1, x)) end
   g:layer "neck"
   local y = t:norm(t:linear(x, e.neck_0), e.neck_1)
   return t:norm(g:conv(y, t:parameter(e.neck_2.weight), nil, { stride = 1, sums = "tap" }), e.neck_3)
+end
+
+local function join(list)
+  local texts = {}
+  for i, item in ipairs(list) do texts[i] = tostring(item) end
+  return table.concat(texts, ",")
+end
+
+function vit.spoken(e, out)
+  local kind
+  if not e.global_list then kind = "which blocks are global is not in the file"
+  elseif #e.global_list == e.blocks then kind = "all blocks global"
+  elseif #e.global_list == 0 then kind = ("window %d, no global block"):format(e.window)
+  else kind = ("window %d, global blocks %s"):format(e.window, join(e.global_list)) end
+  return ("%d blocks, width %d, heads %d of %d, mlp %d, %s; out %d"):format(e.blocks, e.dim, e.heads, e.dim // e.heads,
+    e.mlp, kind, out)
+end
+
+function vit.facts(e)
+  return { width = e.dim, blocks = e.blocks, heads = e.heads, mlp = e.mlp, window = e.window,
+    global_blocks = e.global_list }
+end
+
+--- The published encoders. `global` is 0-based; everything else is common to them.
+vit.architectures = {
+  vit_b = { dim = 768, blocks = 12, heads = 12, global = { 2, 5, 8, 11 } },
+  vit_l = { dim = 1024, blocks = 24, heads = 16, global = { 5, 11, 17, 23 } },
+  vit_h = { dim = 1280, blocks = 32, heads = 16, global = { 7, 15, 23, 31 } },
+}
+
+--- @param shape dim, blocks, heads, global, patch, window, resolution
+function vit.synthetic(shape, dialect)
+  local C, grid, is_global = shape.dim, shape.resolution // shape.patch, {}
+  for _, i in ipairs(shape.global) do is_global[i] = true end
+  return { blocks = shape.blocks, table_rows = function(i) return 2 * (is_global[i] and grid or shape.window) - 1 end,
+    sizes = { dim = C, head = C // shape.heads, mlp = 4 * C, patch = shape.patch,
+      position = dialect.position_grid or grid } }
 end
 
 return vit
