@@ -5,60 +5,48 @@
 local buffers = require "schedule.buffers"
 local cores = require "schedule.cores"
 local fail = require "support.fail"
+local folder = require "support.folder"
 local group = require "lower.group"
 local layers = require "lower.layer"
 local printer = require "emit.print"
-local attention = require "kernels.nests.attention"
-local grid_attention = require "kernels.nests.grid_attention"
-local heads = require "kernels.nests.heads"
-local image = require "kernels.nests.image"
-local neck = require "kernels.nests.neck"
-local row_nests = require "kernels.nests.rows"
+local schema = require "support.schema"
 
 local lower = {}
 
--- The nest of a layer: what it is recognised by, the first that fits. pieces: its weights can come in pieces, true, or
--- "images" for those of volumes cannot. kind: what layers of it are called in plans and profiles.
-local NESTS = {
-  { name = "grid_attention", kind = function() return "encoder_attention" end, fits = function(one)
-    local op = one:op "attention"
-    return op and op.grid
-  end, lower = grid_attention.attention, pieces = "images" },
-  { name = "image", kind = function() return "patch_embed" end, fits = function(one)
-    local op = one:op "conv"
-    return op and op.sums == "channel"
-  end, lower = image.image, pieces = true },
-  { name = "neck", kind = function() return "neck" end, fits = function(one)
-    local op = one:op "conv"
-    return op and op.sums == "tap"
-  end, lower = neck.neck, pieces = "images" },
-  { name = "heads", kind = function() return "heads" end, fits = function(one) return one:op "concat" end,
-    lower = heads.heads, pieces = true },
-  { name = "attention", kind = attention.kind, fits = function(one)
-    local op = one:op "attention"
-    return op and not op.grid
-  end, lower = attention.attention },
-  { name = "select", kind = function() return "dense_prompt" end, fits = function(one) return one:op "select" end,
-    lower = row_nests.select },
-  { name = "masks", kind = function() return "masks" end, fits = function(one) return one:op "conv_transpose" end,
-    lower = row_nests.masks },
-  { name = "counted", kind = function() return "token_mlp" end, fits = function(one) return one.outputs[1].counted
-    and not one:op "attention" end,
-    lower = row_nests.counted, pieces = true },
-  { name = "blocks", kind = function() return "encoder_mlp" end, fits = function(one) return not one:op "attention"
-    and not one:op "conv" and not one:op "slice" end,
-    lower = function(layer) return row_nests.blocks(layer, "x += MLP of x's norm, %d tokens.") end, pieces = true },
-}
+local does = schema.kind(function(value)
+  if type(value) ~= "function" then return "a function" end
+end)
 
---- The nest of a layer; a refusal of what has none.
-function lower.nest_of(one)
-  for _, nest in ipairs(NESTS) do
-    if nest.fits(one) then return nest end
+-- What a nest is. The modules of lua/kernels/nests/, found by looking there, give a list of nests each.
+--   name    of its own
+--   fits    function(group) -> is a layer of these operations for it? One nest fits a layer, no more
+--   kind    function(group) -> what layers of it are called in plans and profiles
+--   lower   function(layer, ready) -> what others are told of the layer; further results are lower.layer's
+--   pieces  its weights can come in pieces: true, or "images" where those of volumes cannot
+local NEST = { name = { schema.text, true }, fits = { does, true }, kind = { does, true }, lower = { does, true },
+  pieces = { schema.one_of(true, "images") } }
+
+local nests = {}
+for _, file in ipairs(folder.modules "kernels.nests") do
+  for _, nest in ipairs(require("kernels.nests." .. file)) do
+    schema.check(nest, NEST, ("lua/kernels/nests/%s.lua"):format(file))
+    nests[#nests + 1] = nest
   end
+end
+
+--- The nest of a layer; a refusal of what has none, or several.
+function lower.nest_of(one)
+  local fitting, names = {}, {}
+  for _, nest in ipairs(nests) do
+    if nest.fits(one) then
+      fitting[#fitting + 1], names[#names + 1] = nest, nest.name
+    end
+  end
+  if #fitting == 1 then return fitting[1] end
   local kinds = {}
   for i, op in ipairs(one.ops) do kinds[i] = op.kind end
-  fail("lower: layer %s: expected operations that some nest has loops for, found %s", one.label,
-    table.concat(kinds, ", "))
+  fail("lower: layer %s: expected operations that one nest has loops for, found %s, which %s", one.label,
+    table.concat(kinds, ", "), #names == 0 and "none has" or table.concat(names, " and ") .. " have")
 end
 
 --- What all layers of a graph share: its groups by label, and the memory between them.

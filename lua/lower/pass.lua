@@ -77,7 +77,9 @@ end
 local function layers_of(ctx)
   local list, numbers = {}, { encode = 0, decode = 0 }
   for i, one in ipairs(ctx.order) do
-    list[i] = { name = one.label, kind = lower.nest_of(one).kind(one), phase = one.phase, number = numbers[one.phase] }
+    local nest = lower.nest_of(one)
+    list[i] = { name = one.label, kind = nest.kind(one), nest = nest.name, phase = one.phase,
+      number = numbers[one.phase] }
     numbers[one.phase] = numbers[one.phase] + 1
   end
   return list

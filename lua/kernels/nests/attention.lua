@@ -295,4 +295,8 @@ function nest.attention(layer, ready)
   return env, found, extra
 end
 
-return nest
+return { { name = "attention", lower = nest.attention, kind = nest.kind,
+  fits = function(one)
+    local op = one:op "attention"
+    return op ~= nil and not op.grid
+  end } }

@@ -10,7 +10,7 @@ local projections = require "lower.projections"
 local relative = require "lower.relative"
 local rows = require "lower.rows"
 local stream = require "schedule.pieces"
-local sequences = require "kernels.nests.sequences"
+local sequences = require "lower.sequences"
 
 local input = layers.input
 local round16, stride = kernels.round16, kernels.stride
@@ -294,4 +294,9 @@ function nest.attention(layer)
       depth = n.depth and n.depth.view.storage.offset } }
 end
 
-return nest
+return { { name = "grid_attention", lower = nest.attention, pieces = "images",
+  kind = function() return "encoder_attention" end,
+  fits = function(one)
+    local op = one:op "attention"
+    return op ~= nil and op.grid ~= nil
+  end } }

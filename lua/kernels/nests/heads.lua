@@ -66,4 +66,5 @@ function nest.heads(layer)
   end
 end
 
-return nest
+return { { name = "heads", lower = nest.heads, pieces = true, kind = function() return "heads" end,
+  fits = function(one) return one:op "concat" ~= nil end } }

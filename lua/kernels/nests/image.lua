@@ -192,4 +192,8 @@ function nest.image(layer)
   return { C = C, ldc = ldc, size = size, s = { resizer = work.storage.offset } }
 end
 
-return nest
+return { { name = "image", lower = nest.image, pieces = true, kind = function() return "patch_embed" end,
+  fits = function(one)
+    local op = one:op "conv"
+    return op ~= nil and op.sums == "channel"
+  end } }

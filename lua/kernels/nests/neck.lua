@@ -115,4 +115,8 @@ function nest.neck(layer)
   return result
 end
 
-return nest
+return { { name = "neck", lower = nest.neck, pieces = "images", kind = function() return "neck" end,
+  fits = function(one)
+    local op = one:op "conv"
+    return op ~= nil and op.sums == "tap"
+  end } }

@@ -18,7 +18,7 @@ local function places(layer, work, row)
 end
 
 --- An encoder block's MLP: a proc on a block of tokens.
-function nest.blocks(layer, what)
+function nest.blocks(layer)
   local ctx, step, value = layer.ctx, layer.step, layer.group.outputs[1]
   local count, block = rows_of(value), ctx.block_of(value)
   local by_block = { variable = "t", to = count, by = block, units = { name = "tokens" } }
@@ -33,7 +33,7 @@ function nest.blocks(layer, what)
   local hidden = 0
   for _, op in ipairs(layer.group.ops) do hidden = math.max(hidden, op.shape[#op.shape]) end
   local base = ("msa_mlp_%dx%dx%d"):format(block, value.shape[#value.shape], hidden)
-  local proc = step:proc(base, what:format(block), function(proc, body)
+  local proc = step:proc(base, ("x += MLP of x's norm, %d tokens."):format(block), function(proc, body)
     local x = proc:pointer(buffer.storage.name, buffer)
     local work = rows.new(layer, body, pool, block, layer.group.ops)
     work:place(layer.group.inputs[1], x, 0, true)
@@ -145,4 +145,23 @@ function nest.masks(layer)
   return { block = block }
 end
 
-return nest
+-- Operations that give each row from the same row of what they take.
+local BY_ROW = { add = true, act = true, layernorm = true, linear = true, reshape = true }
+
+local function by_row(one)
+  for _, op in ipairs(one.ops) do
+    if not BY_ROW[op.kind] then return false end
+  end
+  return true
+end
+
+return {
+  { name = "select", lower = nest.select, kind = function() return "dense_prompt" end,
+    fits = function(one) return one:op "select" ~= nil end },
+  { name = "masks", lower = nest.masks, kind = function() return "masks" end,
+    fits = function(one) return one:op "conv_transpose" ~= nil end },
+  { name = "counted", lower = nest.counted, pieces = true, kind = function() return "token_mlp" end,
+    fits = function(one) return by_row(one) and one.outputs[1].counted end },
+  { name = "blocks", lower = nest.blocks, pieces = true, kind = function() return "encoder_mlp" end,
+    fits = function(one) return by_row(one) and not one.outputs[1].counted end },
+}
