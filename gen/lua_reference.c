@@ -1,43 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.reference: the naive kernels on tensors. Every function takes f32 matrices and gives a new one. The module's own functions
- * are those of f32-fma-1; reference.of(class) has the same ones of a class. */
+/* msagen.reference: the naive kernels on tensors. Every function takes matrices and gives a new one, of f32 or, where the class is
+ * float64, of f64. The module's own functions are those of f32-fma-1; reference.of(class) has the same ones of a class, and
+ * its name as `arithmetic`. */
 #include "host.h"
 #include "reference.h"
 #include "tensor.h"
 
 #include <string.h>
 
-#include "msa_arith.h"
 #include "msa_runtime.h"
-
-/* The argument as dense floats, where it lies or in memory that Lua collects; shape[0..1] are its rows and the width of
- * one. */
-static const float *matrix(lua_State *L, int arg, size_t shape[2])
-{
-    const struct msagen_tensor *t = msagen_tensor_check(L, arg);
-    const size_t n = (size_t)msagen_tensor_numel(t);
-    shape[1] = t->dims > 0 ? (size_t)t->shape[t->dims - 1] : 1;
-    shape[0] = shape[1] > 0 ? n / shape[1] : 0;
-    if (t->dtype == MSAGEN_F32 && msagen_tensor_contiguous(t)) {
-        const uintptr_t place = (uintptr_t)t->storage->data + (uintptr_t)t->offset * sizeof(float);
-        if (place % sizeof(float) == 0)
-            return (const float *)place;
-    }
-    float *copy = lua_newuserdatauv(L, (n > 0 ? n : 1) * sizeof *copy, 0);
-    lua_replace(L, arg); /* keeps it alive while the caller runs */
-    msagen_tensor_read_f32(t, copy);
-    return copy;
-}
-
-static float *result(lua_State *L, size_t rows, size_t width)
-{
-    const int64_t shape[2] = {(int64_t)rows, (int64_t)width};
-    struct msagen_tensor *t = msagen_tensor_zeros("reference", MSAGEN_F32, 2, shape);
-    if (!t)
-        msagen_fail(L, "reference: out of memory");
-    msagen_tensor_push(L, t);
-    return (float *)(uintptr_t)t->storage->data;
-}
 
 /* The class that a function was made for. */
 static const struct msagen_reference *of_class(lua_State *L)
@@ -45,12 +16,63 @@ static const struct msagen_reference *of_class(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+/* The argument as dense elements of the class, where it lies or in memory that Lua collects; shape[0..1] are its rows and the
+ * width of one. */
+static const void *matrix(lua_State *L, int arg, size_t shape[2])
+{
+    const struct msagen_tensor *t = msagen_tensor_check(L, arg);
+    const size_t n = (size_t)msagen_tensor_numel(t), bytes = of_class(L)->bytes;
+    const int is_double = bytes == sizeof(double);
+    shape[1] = t->dims > 0 ? (size_t)t->shape[t->dims - 1] : 1;
+    shape[0] = shape[1] > 0 ? n / shape[1] : 0;
+    if (t->dtype == (is_double ? MSAGEN_F64 : MSAGEN_F32) && msagen_tensor_contiguous(t)) {
+        const uintptr_t place = (uintptr_t)t->storage->data + (uintptr_t)t->offset * bytes;
+        if (place % bytes == 0)
+            return (const void *)place;
+    }
+    void *copy = lua_newuserdatauv(L, (n > 0 ? n : 1) * bytes, 0);
+    lua_replace(L, arg); /* keeps it alive while the caller runs */
+    if (is_double)
+        msagen_tensor_read_f64_range(t, 0, (int64_t)n, copy);
+    else
+        msagen_tensor_read_f32(t, copy);
+    return copy;
+}
+
+static void *result(lua_State *L, size_t rows, size_t width)
+{
+    const int64_t shape[2] = {(int64_t)rows, (int64_t)width};
+    const enum msagen_dtype dtype = of_class(L)->bytes == sizeof(double) ? MSAGEN_F64 : MSAGEN_F32;
+    struct msagen_tensor *t = msagen_tensor_zeros("reference", dtype, 2, shape);
+    if (!t)
+        msagen_fail(L, "reference: out of memory");
+    msagen_tensor_push(L, t);
+    return (void *)(uintptr_t)t->storage->data;
+}
+
+/* Number `place` of the self-test's pattern: uniform in [-1, 1), the same on every machine. */
+static float pattern_at(uint32_t place)
+{
+    uint32_t z = place * 0x9e3779b9u;
+    z = (z ^ z >> 16) * 0x85ebca6bu;
+    z = (z ^ z >> 13) * 0xc2b2ae35u;
+    z ^= z >> 16;
+    return (float)(int32_t)(z >> 8) * (1.0f / 8388608.0f) - 1.0f;
+}
+
 /* reference.pattern(first, rows, width) */
 static int pattern(lua_State *L)
 {
     const lua_Integer first = luaL_checkinteger(L, 1), rows = luaL_checkinteger(L, 2), width = luaL_checkinteger(L, 3);
     luaL_argcheck(L, rows > 0 && width > 0 && rows < 1 << 20 && width < 1 << 20, 2, "a shape expected");
-    msagen_reference_pattern((uint32_t)first, (size_t)(rows * width), result(L, (size_t)rows, (size_t)width));
+    void *y = result(L, (size_t)rows, (size_t)width);
+    for (lua_Integer i = 0; i < rows * width; ++i) {
+        const float value = pattern_at((uint32_t)(first + i));
+        if (of_class(L)->bytes == sizeof(double))
+            ((double *)y)[i] = value;
+        else
+            ((float *)y)[i] = value;
+    }
     return 1;
 }
 
@@ -60,8 +82,8 @@ static int product(lua_State *L, int packed)
     size_t x[2], w[2], b[2] = {0, 0}, f[2] = {0, 0};
     lua_settop(L, 4);
     const int64_t outputs = msagen_tensor_check(L, 2)->shape[0];
-    const float *px = matrix(L, 1, x), *pw = matrix(L, 2, w);
-    const float *pb = lua_isnil(L, 3) ? NULL : matrix(L, 3, b), *pf = lua_isnil(L, 4) ? NULL : matrix(L, 4, f);
+    const void *px = matrix(L, 1, x), *pw = matrix(L, 2, w);
+    const void *pb = lua_isnil(L, 3) ? NULL : matrix(L, 3, b), *pf = lua_isnil(L, 4) ? NULL : matrix(L, 4, f);
     const size_t N = (size_t)outputs, K = N > 0 ? w[0] * w[1] / N : 0;
     luaL_argcheck(L, K == x[1], 2, "as many inputs as x is wide expected");
     luaL_argcheck(L, !pb || b[0] * b[1] == N, 3, "as many biases as outputs expected");
@@ -81,8 +103,8 @@ static int product_of_values(lua_State *L) { return product(L, 0); }
 static int layernorm(lua_State *L)
 {
     size_t x[2], g[2], b[2];
-    const float eps = (float)luaL_checknumber(L, 4);
-    const float *px = matrix(L, 1, x), *pg = matrix(L, 2, g), *pb = matrix(L, 3, b);
+    const double eps = luaL_checknumber(L, 4);
+    const void *px = matrix(L, 1, x), *pg = matrix(L, 2, g), *pb = matrix(L, 3, b);
     luaL_argcheck(L, g[0] * g[1] == x[1] && b[0] * b[1] == x[1], 2, "gamma and beta as wide as x expected");
     of_class(L)->layernorm(px, pg, pb, eps, result(L, x[0], x[1]), x[0], x[1]);
     return 1;
@@ -99,13 +121,13 @@ static size_t field(lua_State *L, const char *name, lua_Integer otherwise, lua_I
 }
 
 /* The matrix of a field, of `count` numbers, or NULL. It stays on the stack. */
-static const float *field_matrix(lua_State *L, const char *name, size_t count)
+static const void *field_matrix(lua_State *L, const char *name, size_t count)
 {
     size_t shape[2];
     lua_getfield(L, 4, name);
     if (lua_isnil(L, -1))
         return NULL;
-    const float *p = matrix(L, lua_gettop(L), shape);
+    const void *p = matrix(L, lua_gettop(L), shape);
     luaL_argcheck(L, shape[0] * shape[1] == count, 4, name);
     return p;
 }
@@ -117,7 +139,7 @@ static int attention(lua_State *L)
     size_t q[2], k[2], v[2];
     luaL_checktype(L, 4, LUA_TTABLE);
     lua_settop(L, 4);
-    const float *pq = matrix(L, 1, q), *pk = matrix(L, 2, k), *pv = matrix(L, 3, v);
+    const void *pq = matrix(L, 1, q), *pk = matrix(L, 2, k), *pv = matrix(L, 3, v);
     luaL_argcheck(L, k[0] == v[0] && k[1] == q[1] && v[1] == q[1], 2, "k and v alike and as wide as q expected");
     const size_t heads = field(L, "heads", 0, 1 << 20), tile = field(L, "tile", 0, 1 << 24),
         count = field(L, "count", 0, INT32_MAX);
@@ -155,34 +177,59 @@ static int attention(lua_State *L)
     return 1;
 }
 
-/* reference.gelu(x), reference.relu(x) */
-static int activation(lua_State *L, float (*f)(float))
+/* The steps of an expression that lua/graph/expressions.lua made: { operation, operands from 1 ... | constant = } in order. */
+static const struct msagen_step *check_steps(lua_State *L, int arg, size_t *count)
 {
-    size_t x[2];
-    const float *p = matrix(L, 1, x);
-    float *y = result(L, x[0], x[1]);
-    for (size_t i = 0; i < x[0] * x[1]; ++i)
-        y[i] = f(p[i]);
-    return 1;
+    static const char *const names[] = {"x", "constant", "add", "sub", "mul", "div", "fma", "max", "min", "abs", "negate",
+        "select", "exp", "erfc", NULL};
+    luaL_checktype(L, arg, LUA_TTABLE);
+    *count = lua_rawlen(L, arg);
+    luaL_argcheck(L, *count > 0 && *count <= 1024, arg, "1 to 1024 steps expected");
+    struct msagen_step *steps = lua_newuserdatauv(L, *count * sizeof *steps, 0);
+    for (size_t i = 0; i < *count; ++i) {
+        luaL_argcheck(L, lua_rawgeti(L, arg, (lua_Integer)i + 1) == LUA_TTABLE, arg, "steps expected");
+        lua_getfield(L, -1, "operation");
+        steps[i] = (struct msagen_step){(enum msagen_operation)luaL_checkoption(L, -1, NULL, names), {0}, 0.0};
+        luaL_argcheck(L, steps[i].operation != MSAGEN_ERFC || of_class(L)->bytes == sizeof(double), arg,
+            "erfc: is float64's alone");
+        lua_getfield(L, -2, "constant");
+        steps[i].constant = luaL_optnumber(L, -1, 0.0);
+        lua_pop(L, 2);
+        const size_t operands = lua_rawlen(L, -1);
+        for (size_t k = 0; k < operands && k < 4; ++k) {
+            lua_rawgeti(L, -1, (lua_Integer)k + 1);
+            const lua_Integer from = luaL_checkinteger(L, -1);
+            luaL_argcheck(L, from >= 1 && (size_t)from <= i, arg, "steps before a step expected");
+            steps[i].operand[k] = (size_t)from - 1;
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    return steps; /* on the stack, which keeps it */
 }
 
-static float relu_of(float x) { return msa_max(x, 0.0f); }
-static int gelu(lua_State *L) { return activation(L, of_class(L)->gelu); }
-static int relu(lua_State *L) { return activation(L, relu_of); }
+/* reference.evaluate(steps, x): an expression of every element */
+static int evaluate(lua_State *L)
+{
+    size_t x[2], count;
+    lua_settop(L, 2);
+    const struct msagen_step *steps = check_steps(L, 1, &count);
+    const void *px = matrix(L, 2, x);
+    if (of_class(L)->evaluate(steps, count, px, result(L, x[0], x[1]), x[0] * x[1]) != 0)
+        return msagen_fail(L, "reference: out of memory");
+    return 1;
+}
 
 /* reference.add(x, y [, s]): x + y, or fma(y, s, x) */
 static int add(lua_State *L)
 {
     size_t x[2], y[2];
     lua_settop(L, 3);
-    const int scaled = !lua_isnil(L, 3);
-    const float s = (float)luaL_optnumber(L, 3, 1.0);
-    const float *px = matrix(L, 1, x), *py = matrix(L, 2, y);
+    const double s = luaL_optnumber(L, 3, 1.0);
+    const double *scale = lua_isnil(L, 3) ? NULL : &s;
+    const void *px = matrix(L, 1, x), *py = matrix(L, 2, y);
     luaL_argcheck(L, x[0] == y[0] && x[1] == y[1], 2, "x and y alike expected");
-    float *z = result(L, x[0], x[1]);
-    float (*fma_of)(float, float, float) = of_class(L)->fma;
-    for (size_t i = 0; i < x[0] * x[1]; ++i)
-        z[i] = scaled ? fma_of(py[i], s, px[i]) : px[i] + py[i];
+    of_class(L)->add(px, py, scale, result(L, x[0], x[1]), x[0] * x[1]);
     return 1;
 }
 
@@ -190,7 +237,7 @@ static int add(lua_State *L)
 static int features(lua_State *L)
 {
     size_t shape[2], places[2];
-    const float *gaussian = matrix(L, 1, shape), *xy = matrix(L, 2, places);
+    const void *gaussian = matrix(L, 1, shape), *xy = matrix(L, 2, places);
     luaL_argcheck(L, shape[0] == 2, 1, "two rows expected");
     luaL_argcheck(L, places[1] == 2, 2, "two numbers a place expected");
     of_class(L)->features(xy, places[0], gaussian, 2 * shape[1], result(L, places[0], 2 * shape[1]));
@@ -202,16 +249,10 @@ static int position(lua_State *L)
 {
     size_t shape[2];
     const lua_Integer g = luaL_checkinteger(L, 2);
-    const float *gaussian = matrix(L, 1, shape);
+    const void *gaussian = matrix(L, 1, shape);
     luaL_argcheck(L, shape[0] == 2, 1, "two rows expected");
     luaL_argcheck(L, g > 0 && g <= 4096, 2, "a grid expected");
-    const size_t side = (size_t)g;
-    float *xy = lua_newuserdatauv(L, side * side * 2 * sizeof *xy, 0);
-    for (size_t i = 0; i < side * side; ++i) {
-        xy[2 * i] = 2.0f * (((float)(i % side) + 0.5f) / (float)side) - 1.0f;
-        xy[2 * i + 1] = 2.0f * (((float)(i / side) + 0.5f) / (float)side) - 1.0f;
-    }
-    of_class(L)->features(xy, side * side, gaussian, 2 * shape[1], result(L, side * side, 2 * shape[1]));
+    of_class(L)->position(gaussian, (size_t)g, 2 * shape[1], result(L, (size_t)(g * g), 2 * shape[1]));
     return 1;
 }
 
@@ -219,15 +260,16 @@ static int position(lua_State *L)
 static int rows(lua_State *L)
 {
     size_t x[2];
-    const float *p = matrix(L, 1, x);
+    const void *p = matrix(L, 1, x);
     luaL_checktype(L, 2, LUA_TTABLE);
     const size_t count = (size_t)luaL_len(L, 2);
-    float *y = result(L, count, x[1]);
+    const size_t bytes = x[1] * of_class(L)->bytes;
+    char *y = result(L, count, x[1]);
     for (size_t i = 0; i < count; ++i) {
         lua_rawgeti(L, 2, (lua_Integer)i + 1);
         const lua_Integer row = luaL_checkinteger(L, -1);
         luaL_argcheck(L, row >= 0 && (size_t)row < x[0], 2, "rows of x expected");
-        memcpy(y + i * x[1], p + (size_t)row * x[1], x[1] * sizeof *y);
+        memcpy(y + i * bytes, (const char *)p + (size_t)row * bytes, bytes);
         lua_pop(L, 1);
     }
     return 1;
@@ -238,7 +280,8 @@ static int beside(lua_State *L)
 {
     enum { MOST = 16 };
     const int count = lua_gettop(L);
-    const float *from[MOST];
+    const size_t bytes = of_class(L)->bytes;
+    const char *from[MOST];
     size_t shape[2] = {0, 0}, own[MOST], width = 0, at = 0;
     luaL_argcheck(L, count > 0 && count <= MOST, 1, "1 to 16 matrices expected");
     for (int i = 0; i < count; ++i) {
@@ -248,10 +291,10 @@ static int beside(lua_State *L)
         width += own[i];
         luaL_argcheck(L, i == 0 || shape[0] == before, i + 1, "as many rows in each expected");
     }
-    float *y = result(L, shape[0], width);
+    char *y = result(L, shape[0], width);
     for (int i = 0; i < count; at += own[i++])
         for (size_t r = 0; r < shape[0]; ++r)
-            memcpy(y + r * width + at, from[i] + r * own[i], own[i] * sizeof *y);
+            memcpy(y + (r * width + at) * bytes, from[i] + r * own[i] * bytes, own[i] * bytes);
     return 1;
 }
 
@@ -270,12 +313,13 @@ static int stacked(lua_State *L)
         rows += shape[0];
         lua_pop(L, 1);
     }
-    float *y = result(L, rows, width);
+    const size_t bytes = of_class(L)->bytes;
+    char *y = result(L, rows, width);
     for (int i = 1; i <= count; ++i) {
         lua_rawgeti(L, 1, i);
-        const float *from = matrix(L, lua_gettop(L), shape);
-        memcpy(y + at, from, shape[0] * width * sizeof *y);
-        at += shape[0] * width;
+        const void *from = matrix(L, lua_gettop(L), shape);
+        memcpy(y + at, from, shape[0] * width * bytes);
+        at += shape[0] * width * bytes;
         lua_pop(L, 1);
     }
     return 1;
@@ -285,14 +329,12 @@ static int stacked(lua_State *L)
 static int packed(lua_State *L)
 {
     size_t x[2];
-    const float *p = matrix(L, 1, x);
-    float *y = result(L, x[0], x[1]);
-    for (size_t i = 0; i < x[0] * x[1]; ++i)
-        y[i] = msagen_reference_packed(p[i]);
+    const void *p = matrix(L, 1, x);
+    of_class(L)->packed(p, result(L, x[0], x[1]), x[0] * x[1]);
     return 1;
 }
 
-/* reference.crc32c(crc, x): of a text's bytes, or of floats as they lie in memory */
+/* reference.crc32c(crc, x): of a text's bytes, or of elements as they lie in memory */
 static int crc32c(lua_State *L)
 {
     size_t x[2], bytes;
@@ -302,16 +344,15 @@ static int crc32c(lua_State *L)
         p = lua_tolstring(L, 2, &bytes);
     } else {
         p = matrix(L, 2, x);
-        bytes = x[0] * x[1] * sizeof(float);
+        bytes = x[0] * x[1] * of_class(L)->bytes;
     }
     lua_pushinteger(L, (lua_Integer)msa_crc32c((uint32_t)crc, p, bytes));
     return 1;
 }
 
 static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values},
-    {"layernorm", layernorm}, {"attention", attention},
-    {"gelu", gelu}, {"relu", relu}, {"add", add}, {"features", features}, {"position", position}, {"rows", rows},
-        {"beside", beside}, {"stacked", stacked}, {"packed", packed},
+    {"layernorm", layernorm}, {"attention", attention}, {"evaluate", evaluate}, {"add", add}, {"features", features},
+    {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked}, {"packed", packed},
     {"crc32c", crc32c}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)
@@ -319,19 +360,22 @@ static void push_class(lua_State *L, const struct msagen_reference *class)
     luaL_newlibtable(L, functions);
     lua_pushlightuserdata(L, (void *)(uintptr_t)class);
     luaL_setfuncs(L, functions, 1);
+    lua_pushstring(L, class->arithmetic);
+    lua_setfield(L, -2, "arithmetic");
 }
 
 /* reference.of(class) */
 static int of(lua_State *L)
 {
-    static const struct msagen_reference *const classes[] = {&msagen_reference_fma, &msagen_reference_muladd};
+    const struct msagen_reference *const classes[] = {msagen_reference_fastest_fma(), &msagen_reference_muladd,
+        &msagen_reference_float64};
     const char *name = luaL_checkstring(L, 1);
     for (size_t i = 0; i < sizeof classes / sizeof *classes; ++i)
         if (strcmp(classes[i]->arithmetic, name) == 0) {
-            push_class(L, i == 0 ? msagen_reference_fastest_fma() : classes[i]);
+            push_class(L, classes[i]);
             return 1;
         }
-    return msagen_fail(L, "arithmetic: expected f32-fma-1 or f32-muladd-1, found %s", name);
+    return msagen_fail(L, "arithmetic: expected f32-fma-1, f32-muladd-1 or float64, found %s", name);
 }
 
 int luaopen_msagen_reference(lua_State *L)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The naive kernels of a class of arithmetic: the definition in plain loops, in no way shaped like the generated ones.
  * Compiled once for each class: reference_muladd.c includes this file; reference_native.c does for this machine's own
- * multiply-adds. */
+ * multiply-adds, reference_float64.c for doubles. */
 #include "reference.h"
 
 #include <float.h>
@@ -9,37 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef REFERENCE_FLOAT64 /* which brings its own real, and these functions of it */
 #include "msa_arith.h"
+typedef float real;
 
-#if !MSA_ARITHMETIC_MULADD && !defined REFERENCE_NATIVE
-void msagen_reference_pattern(uint32_t first, size_t n, float *x)
-{
-    for (size_t i = 0; i < n; ++i) {
-        uint32_t z = (first + (uint32_t)i) * 0x9e3779b9u;
-        z = (z ^ z >> 16) * 0x85ebca6bu;
-        z = (z ^ z >> 13) * 0xc2b2ae35u;
-        z ^= z >> 16;
-        x[i] = (float)(int32_t)(z >> 8) * (1.0f / 8388608.0f) - 1.0f;
-    }
-}
-#endif
-
-#if !MSA_ARITHMETIC_MULADD && !defined REFERENCE_NATIVE
-float msagen_reference_packed(float w)
+/* As the packer has it. */
+static real packed_weight(real w)
 {
     return fabsf(w) < 0x1p-60f ? 0.0f : w;
 }
 #endif
-
-static float packed_weight(float w)
-{
-    return fabsf(w) < 0x1p-60f ? 0.0f : w;
-}
 
 /* 16 columns of one row, from what sum holds: p is [K][16]. */
-static void chains(const float *restrict x, const float *restrict p, float *restrict sum, size_t K)
+static void chains(const real *restrict x, const real *restrict p, real *restrict sum, size_t K)
 {
-    float chain[16];
+    real chain[16];
     memcpy(chain, sum, sizeof chain);
     for (size_t k = 0; k < K; ++k)
         for (size_t j = 0; j < 16; ++j)
@@ -47,21 +31,23 @@ static void chains(const float *restrict x, const float *restrict p, float *rest
     memcpy(sum, chain, sizeof chain);
 }
 
-static int reference_linear(const float *x, const float *w, const float *bias, const float *first, int packed, float *y,
-    size_t M, size_t N, size_t K)
+static int reference_linear(const void *xs, const void *ws, const void *biases, const void *firsts, int packed,
+    void *ys, size_t M, size_t N, size_t K)
 {
-    float *panel = malloc((K > 0 ? K : 1) * 16 * sizeof *panel);
+    const real *x = xs, *w = ws, *bias = biases, *first = firsts;
+    real *y = ys;
+    real *panel = malloc((K > 0 ? K : 1) * 16 * sizeof *panel);
     if (!panel)
         return -1;
     for (size_t n = 0; n < N; n += 16) {
         const size_t columns = N - n < 16 ? N - n : 16;
         for (size_t k = 0; k < K; ++k)
             for (size_t j = 0; j < 16; ++j) {
-                const float value = j < columns ? w[(n + j) * K + k] : 0.0f;
+                const real value = j < columns ? w[(n + j) * K + k] : 0.0f;
                 panel[k * 16 + j] = packed ? packed_weight(value) : value;
             }
         for (size_t m = 0; m < M; ++m) {
-            float sum[16] = {0};
+            real sum[16] = {0};
             if (first)
                 memcpy(sum, first + m * N + n, columns * sizeof *sum);
             chains(x + m * K, panel, sum, K);
@@ -73,9 +59,9 @@ static int reference_linear(const float *x, const float *w, const float *bias, c
     return 0;
 }
 
-static float tree_sum(const float p[16])
+static real tree_sum(const real p[16])
 {
-    float t[16];
+    real t[16];
     memcpy(t, p, sizeof t);
     for (size_t half = 8; half > 0; half /= 2)
         for (size_t i = 0; i < half; ++i)
@@ -83,20 +69,22 @@ static float tree_sum(const float p[16])
     return t[0];
 }
 
-static void reference_layernorm(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t M,
+static void reference_layernorm(const void *xs, const void *gammas, const void *betas, double eps, void *ys, size_t M,
     size_t C)
 {
+    const real *x = xs, *gamma = gammas, *beta = betas;
+    real *y = ys;
     for (size_t m = 0; m < M; ++m) {
-        float part[16] = {0};
+        real part[16] = {0};
         for (size_t c = 0; c < C; ++c)
             part[c % 16] = part[c % 16] + x[m * C + c];
-        const float mean = tree_sum(part) / (float)C;
+        const real mean = tree_sum(part) / (real)C;
         memset(part, 0, sizeof part);
         for (size_t c = 0; c < C; ++c) {
-            const float d = x[m * C + c] - mean;
+            const real d = x[m * C + c] - mean;
             part[c % 16] = msa_fma(d, d, part[c % 16]);
         }
-        const float rstd = 1.0f / msa_sqrt(tree_sum(part) / (float)C + eps);
+        const real rstd = 1.0f / msa_sqrt(tree_sum(part) / (real)C + (real)eps);
         for (size_t c = 0; c < C; ++c)
             y[m * C + c] = msa_fma((x[m * C + c] - mean) * rstd, packed_weight(gamma[c]), packed_weight(beta[c]));
     }
@@ -104,17 +92,17 @@ static void reference_layernorm(const float *x, const float *gamma, const float 
 
 /* One query of one head, d wide: its running maximum and sum, and the sums of values. */
 struct state {
-    float top, total;
-    float *acc, *s; /* (d); logits of a tile */
+    real top, total;
+    real *acc, *s; /* (d); logits of a tile */
 };
 
 /* exp of `count` logits in place. @return their sum; alpha is what everything before is worth now */
-static float weights_of(struct state *t, size_t count, float *alpha)
+static real weights_of(struct state *t, size_t count, real *alpha)
 {
-    float highest = -FLT_MAX, part[16] = {0};
+    real highest = -FLT_MAX, part[16] = {0};
     for (size_t i = 0; i < count; ++i)
         highest = msa_max(highest, t->s[i]);
-    const float higher = msa_max(t->top, highest);
+    const real higher = msa_max(t->top, highest);
     *alpha = msa_exp(t->top - higher);
     t->top = higher;
     for (size_t i = 0; i < count; ++i) {
@@ -124,7 +112,7 @@ static float weights_of(struct state *t, size_t count, float *alpha)
     return tree_sum(part);
 }
 
-static float dot(const float *a, const float *b, size_t d, float sum)
+static real dot(const real *a, const real *b, size_t d, real sum)
 {
     for (size_t c = 0; c < d; ++c)
         sum = msa_fma(a[c], b[c], sum);
@@ -133,27 +121,27 @@ static float dot(const float *a, const float *b, size_t d, float sum)
 
 /* The places without keys, as one more tile: those right of the keys row by row, then the rows below. They share key
  * and value. */
-static void attend_padding(struct state *t, const float *q, const float *k_pad, const float *v_pad, size_t d,
+static void attend_padding(struct state *t, const real *q, const real *k_pad, const real *v_pad, size_t d,
     size_t rows, const struct msagen_grid *g,
-                           const float *by_row, const float *by_column)
+                           const real *by_row, const real *by_column)
 {
-    const float same = dot(q, k_pad, d, 0.0f);
+    const real same = dot(q, k_pad, d, 0.0f);
     size_t count = 0;
     for (size_t y = 0; y < g->height; ++y)
         for (size_t x = y < rows ? g->row : 0; x < g->width; ++x)
             t->s[count++] = by_row ? (by_row[y] + by_column[x]) + same : same;
-    float alpha;
+    real alpha;
     if (count == 0)
         return;
-    const float weight = weights_of(t, count, &alpha);
+    const real weight = weights_of(t, count, &alpha);
     t->total = msa_fma(t->total, alpha, weight);
     for (size_t c = 0; c < d; ++c)
         t->acc[c] = msa_fma(weight, v_pad[c], t->acc[c] * alpha);
 }
 
-static void attend(struct state *t, const float *q, const float *k, const float *v, size_t N, size_t C, size_t d,
+static void attend(struct state *t, const real *q, const real *k, const real *v, size_t N, size_t C, size_t d,
     size_t tile, size_t count,
-                   const struct msagen_grid *g, const float *by_row, const float *by_column)
+                   const struct msagen_grid *g, const real *by_row, const real *by_column)
 {
     t->top = -FLT_MAX;
     t->total = 0.0f;
@@ -161,11 +149,11 @@ static void attend(struct state *t, const float *q, const float *k, const float 
         const size_t keys = N - first < tile ? N - first : tile;
         for (size_t i = 0; i < keys; ++i) {
             const size_t key = first + i;
-            const float from = by_row ? by_row[key / g->row] + by_column[key % g->row] : 0.0f;
+            const real from = by_row ? by_row[key / g->row] + by_column[key % g->row] : 0.0f;
             t->s[i] = key < count ? dot(q, k + key * C, d, from) : -FLT_MAX;
         }
-        float alpha;
-        const float weight = weights_of(t, keys, &alpha);
+        real alpha;
+        const real weight = weights_of(t, keys, &alpha);
         t->total = msa_fma(t->total, alpha, weight);
         for (size_t c = 0; c < d; ++c)
             t->acc[c] = first == 0 ? 0.0f : t->acc[c] * alpha;
@@ -176,32 +164,33 @@ static void attend(struct state *t, const float *q, const float *k, const float 
 }
 
 /* r (length) = q . table[at - j + length - 1] over j. */
-static void relative(const float *q, const float *table, size_t at, size_t length, size_t d, float *r)
+static void relative(const real *q, const real *table, size_t at, size_t length, size_t d, real *r)
 {
     for (size_t j = 0; j < length; ++j) {
-        float sum = 0.0f;
+        real sum = 0.0f;
         for (size_t c = 0; c < d; ++c)
             sum = msa_fma(q[c], packed_weight(table[(at + length - 1 - j) * d + c]), sum);
         r[j] = sum;
     }
 }
 
-static int reference_attention(const float *q, const float *k, const float *v, float *out, size_t M, size_t N, size_t C,
-    size_t heads, size_t tile, size_t count,
-                               const struct msagen_grid *grid)
+static int reference_attention(const void *qs, const void *ks, const void *vs, void *outs, size_t M, size_t N, size_t C,
+    size_t heads, size_t tile, size_t count, const struct msagen_grid *grid)
 {
+    const real *q = qs, *k = ks, *v = vs, *k_pad = grid ? grid->k_pad : NULL, *v_pad = grid ? grid->v_pad : NULL;
+    real *out = outs;
     const size_t d = C / heads, places = grid ? grid->height * grid->width : 0,
         sides = grid ? grid->height + grid->width : 0;
-    float *work = malloc(((tile > places ? tile : places) + 2 * d + sides) * sizeof *work);
+    real *work = malloc(((tile > places ? tile : places) + 2 * d + sides) * sizeof *work);
     if (!work)
         return -1;
-    float *scaled = work, *by_row = scaled + d, *by_column = by_row + (grid ? grid->height : 0);
+    real *scaled = work, *by_row = scaled + d, *by_column = by_row + (grid ? grid->height : 0);
     struct state t = {0.0f, 0.0f, work + d + sides, work + 2 * d + sides};
-    const float scale = (float)(1.0 / sqrt((double)d));
+    const real scale = (real)(1.0 / sqrt((double)d));
     const int positions = grid && grid->rel_h && grid->rel_w;
     for (size_t m = 0; m < M; ++m)
         for (size_t h = 0; h < heads; ++h) {
-            const float *qh = q + m * C + h * d;
+            const real *qh = q + m * C + h * d;
             if (positions) {
                 relative(qh, grid->rel_h, grid->place[m] / grid->width, grid->height, d, by_row);
                 relative(qh, grid->rel_w, grid->place[m] % grid->width, grid->width, d, by_column);
@@ -209,8 +198,8 @@ static int reference_attention(const float *q, const float *k, const float *v, f
             for (size_t c = 0; c < d; ++c)
                 scaled[c] = qh[c] * scale;
             attend(&t, scaled, k + h * d, v + h * d, N, C, d, tile, count, grid, positions ? by_row : NULL, by_column);
-            if (grid && grid->k_pad)
-                attend_padding(&t, scaled, grid->k_pad + h * d, grid->v_pad + h * d, d, N / grid->row, grid,
+            if (k_pad)
+                attend_padding(&t, scaled, k_pad + h * d, v_pad + h * d, d, N / grid->row, grid,
                     positions ? by_row : NULL, by_column);
             for (size_t c = 0; c < d; ++c)
                 out[m * C + h * d + c] = t.acc[c] / t.total;
@@ -219,26 +208,100 @@ static int reference_attention(const float *q, const float *k, const float *v, f
     return 0;
 }
 
-static void reference_features(const float *xy, size_t count, const float *gaussian, size_t E, float *out)
+static void features(const real *xy, const real *gaussian, size_t half, real *out)
 {
-    const size_t half = E / 2;
-    for (size_t i = 0; i < count; ++i)
-        for (size_t k = 0; k < half; ++k) {
-            const float angle = msa_fma(xy[2 * i + 1], gaussian[half + k],
-                xy[2 * i] * gaussian[k]) * 6.28318530717958648f;
-            out[i * E + k] = msa_sin(angle);
-            out[i * E + half + k] = msa_cos(angle);
-        }
+    for (size_t k = 0; k < half; ++k) {
+        const real angle = msa_fma(xy[1], gaussian[half + k], xy[0] * gaussian[k]) * (real)6.28318530717958648;
+        out[k] = msa_sin(angle);
+        out[half + k] = msa_cos(angle);
+    }
 }
 
-static float reference_gelu(float x) { return msa_gelu(x); }
-static float reference_fma(float a, float b, float c) { return msa_fma(a, b, c); }
+static void reference_features(const void *xys, size_t count, const void *gaussian, size_t E, void *out)
+{
+    for (size_t i = 0; i < count; ++i)
+        features((const real *)xys + 2 * i, gaussian, E / 2, (real *)out + i * E);
+}
 
-#if MSA_ARITHMETIC_MULADD
-const struct msagen_reference msagen_reference_muladd = {"f32-muladd-1",
+static void reference_position(const void *gaussian, size_t side, size_t E, void *out)
+{
+    for (size_t i = 0; i < side * side; ++i) {
+        const real xy[2] = {2.0f * (((real)(i % side) + 0.5f) / (real)side) - 1.0f,
+            2.0f * (((real)(i / side) + 0.5f) / (real)side) - 1.0f};
+        features(xy, gaussian, E / 2, (real *)out + i * E);
+    }
+}
+
+static void reference_add(const void *xs, const void *ys, const double *scale, void *zs, size_t n)
+{
+    const real *x = xs, *y = ys, s = scale ? (real)*scale : 1.0f;
+    real *z = zs;
+    for (size_t i = 0; i < n; ++i)
+        z[i] = scale ? msa_fma(y[i], s, x[i]) : x[i] + y[i];
+}
+
+static void reference_packed(const void *xs, void *ys, size_t n)
+{
+    for (size_t i = 0; i < n; ++i)
+        ((real *)ys)[i] = packed_weight(((const real *)xs)[i]);
+}
+
+/* Numbers that a step of an expression is done to at a time. */
+enum { SOME = 64 };
+
+#define EACH(result)                                                                                                   \
+    for (size_t i = 0; i < n; ++i) {                                                                                   \
+        y[i] = result;                                                                                                 \
+    }                                                                                                                  \
+    break
+
+/* What step `at` gives for n numbers, value[s] being what step s gave; x are the numbers themselves. */
+static void evaluate_step(const struct msagen_step *s, real (*value)[SOME], size_t at, const real *x, size_t n)
+{
+    const real *a = value[s->operand[0]], *b = value[s->operand[1]], *c = value[s->operand[2]],
+               *d = value[s->operand[3]];
+    real *y = value[at];
+    switch (s->operation) {
+    case MSAGEN_X: EACH(x[i]);
+    case MSAGEN_CONSTANT: EACH((real)s->constant);
+    case MSAGEN_ADD: EACH(a[i] + b[i]);
+    case MSAGEN_SUB: EACH(a[i] - b[i]);
+    case MSAGEN_MUL: EACH(a[i] * b[i]);
+    case MSAGEN_DIV: EACH(a[i] / b[i]);
+    case MSAGEN_FMA: EACH(msa_fma(a[i], b[i], c[i]));
+    case MSAGEN_MAX: EACH(msa_max(a[i], b[i]));
+    case MSAGEN_MIN: EACH(msa_min(a[i], b[i]));
+    case MSAGEN_ABS: EACH((real)fabs((double)a[i]));
+    case MSAGEN_NEGATE: EACH(-a[i]);
+    case MSAGEN_SELECT: EACH(msa_select(a[i], b[i], c[i], d[i]));
+    case MSAGEN_EXP: EACH(msa_exp(a[i]));
+    case MSAGEN_ERFC: EACH((real)erfc((double)a[i]));
+    }
+}
+
+static int reference_evaluate(const struct msagen_step *steps, size_t count, const void *xs, void *ys, size_t n)
+{
+    real (*value)[SOME] = malloc(count * sizeof *value);
+    if (!value)
+        return -1;
+    for (size_t first = 0; first < n; first += SOME) {
+        const size_t some = n - first < SOME ? n - first : SOME;
+        for (size_t at = 0; at < count; ++at)
+            evaluate_step(&steps[at], value, at, (const real *)xs + first, some);
+        memcpy((real *)ys + first, value[count - 1], some * sizeof(real));
+    }
+    free(value);
+    return 0;
+}
+
+#ifdef REFERENCE_FLOAT64
+const struct msagen_reference msagen_reference_float64 = {"float64", sizeof(real),
+#elif MSA_ARITHMETIC_MULADD
+const struct msagen_reference msagen_reference_muladd = {"f32-muladd-1", sizeof(real),
 #elif defined REFERENCE_NATIVE
-static const struct msagen_reference native = {"f32-fma-1",
+static const struct msagen_reference native = {"f32-fma-1", sizeof(real),
 #else
-const struct msagen_reference msagen_reference_fma = {"f32-fma-1",
+const struct msagen_reference msagen_reference_fma = {"f32-fma-1", sizeof(real),
 #endif
-    reference_linear, reference_layernorm, reference_attention, reference_features, reference_gelu, reference_fma};
+    reference_linear, reference_layernorm, reference_attention, reference_features, reference_position, reference_add,
+    reference_packed, reference_evaluate};

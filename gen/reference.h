@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The naive kernels: both classes of arithmetic in plain loops. What generated code must equal bit for bit; the self-test's
- * known answer is computed with them. Matrices are row-major and dense; x (M,K) reads "M rows of K". */
+/* The naive kernels in plain loops: both classes of arithmetic, which generated code must equal bit for bit, and the same
+ * in double precision, by which their error is measured. The self-test's known answer is computed with them. Matrices are
+ * row-major and dense; x (M,K) reads "M rows of K". Elements are floats, or doubles where the class is float64. */
 #ifndef MSAGEN_REFERENCE_H
 #define MSAGEN_REFERENCE_H
 
 #include <stddef.h>
-#include <stdint.h>
-
-/* x (n) = the self-test's pattern from place `first` on: uniform in [-1, 1), the same on every machine. */
-void msagen_reference_pattern(uint32_t first, size_t n, float *x);
 
 /* A grid of height x width places, of which the first rows and `row` columns have keys, row by row, and the rest is
  * padding. */
@@ -16,44 +13,69 @@ struct msagen_grid {
     size_t height, width, row;
     const size_t *place;          /* (M): y * width + x of each query */
     /* decomposed relative positions, (2 height - 1, d) and (2 width - 1, d), d the width of a head; NULL for none */
-    const float *rel_h, *rel_w;
-    const float *k_pad, *v_pad;   /* (C): key and value of each place that is padding; NULL: it does not count */
+    const void *rel_h, *rel_w;
+    const void *k_pad, *v_pad;    /* (C): key and value of each place that is padding; NULL: it does not count */
 };
 
-/* A weight as the packer has it. */
-float msagen_reference_packed(float w);
+/* What a step of an expression does (lua/graph/expressions.lua); operands are a, b, c, d. */
+enum msagen_operation {
+    MSAGEN_X, /* the number itself */
+    MSAGEN_CONSTANT, MSAGEN_ADD, MSAGEN_SUB, MSAGEN_MUL, MSAGEN_DIV,
+    MSAGEN_FMA,    /* a b + c */
+    MSAGEN_MAX, MSAGEN_MIN, MSAGEN_ABS, MSAGEN_NEGATE,
+    MSAGEN_SELECT, /* c where a < b, else d */
+    MSAGEN_EXP,    /* of what is at most 0 */
+    MSAGEN_ERFC    /* of float64 alone */
+};
+
+struct msagen_step {
+    enum msagen_operation operation;
+    size_t operand[4]; /* steps before this one */
+    double constant;
+};
 
 struct msagen_reference {
     const char *arithmetic; /* the class */
+    size_t bytes;           /* of an element */
 
     /* y (M,N) = x (M,K) w^T + bias, w (N,K); each sum starts from first (M,N), or from +0 where that is NULL, and takes k in order;
-     * bias (N), added last, may be NULL. With `packed`, weights below 2^-60 count as 0, as the packer has them;
-     * without, w is no weight.
+     * bias (N), added last, may be NULL. With `packed`, weights below 2^-60 count as 0, as the packer has them
+     * (float64 has them as they are); without, w is no weight.
      * Returns 0, or -1: out of memory. */
-    int (*linear)(const float *x, const float *w, const float *bias, const float *first, int packed, float *y, size_t M,
+    int (*linear)(const void *x, const void *w, const void *bias, const void *first, int packed, void *y, size_t M,
         size_t N, size_t K);
 
     /* y (M,C) = layer norm of x; gamma, beta (C). y may be x. */
-    void (*layernorm)(const float *x, const float *gamma, const float *beta, float eps, float *y, size_t M, size_t C);
+    void (*layernorm)(const void *x, const void *gamma, const void *beta, double eps, void *y, size_t M, size_t C);
 
     /* out (M,C) = softmax(scale q k^T + r) v, heads side by side; q (M,C), k and v (N,C); scale 1/sqrt(head width).
      *   tile     keys at a time; count <= N: keys that weigh anything
      *   grid     NULL, or where keys and queries stand and what r is
      * Returns 0, or -1: out of memory. */
-    int (*attention)(const float *q, const float *k, const float *v, float *out, size_t M, size_t N, size_t C,
-        size_t heads, size_t tile, size_t count,
-                     const struct msagen_grid *grid);
+    int (*attention)(const void *q, const void *k, const void *v, void *out, size_t M, size_t N, size_t C,
+        size_t heads, size_t tile, size_t count, const struct msagen_grid *grid);
 
     /* out (count,E) = Fourier features of places: sines, then cosines, of 2 pi (x, y) gaussian, xy (count,2) from -1 to 1;
-     * gaussian (2,E/2), E even. As the prompt encoder computes them in float32. */
-    void (*features)(const float *xy, size_t count, const float *gaussian, size_t E, float *out);
+     * gaussian (2,E/2), E even. As the prompt encoder computes them. */
+    void (*features)(const void *xy, size_t count, const void *gaussian, size_t E, void *out);
 
-    float (*gelu)(float x);
-    float (*fma)(float a, float b, float c); /* of the class: one rounding or two */
+    /* out (side^2,E) = features of the middles of a grid's places, row by row. */
+    void (*position)(const void *gaussian, size_t side, size_t E, void *out);
+
+    /* z (n) = x + y, or x + s y in one multiply-add of the class; scale is NULL or points to s. */
+    void (*add)(const void *x, const void *y, const double *scale, void *z, size_t n);
+
+    /* y (n) = weights x as the packer has them. */
+    void (*packed)(const void *x, void *y, size_t n);
+
+    /* y (n) = an expression of x, element by element: what the last of its steps gives, of which there is one at least.
+     * Returns 0, or -1: out of memory. */
+    int (*evaluate)(const struct msagen_step *steps, size_t count, const void *x, void *y, size_t n);
 };
 
-extern const struct msagen_reference msagen_reference_fma;    /* f32-fma-1, on any machine */
-extern const struct msagen_reference msagen_reference_muladd; /* f32-muladd-1 */
+extern const struct msagen_reference msagen_reference_fma;     /* f32-fma-1, on any machine */
+extern const struct msagen_reference msagen_reference_muladd;  /* f32-muladd-1 */
+extern const struct msagen_reference msagen_reference_float64; /* "float64": no class that a board has */
 
 /* f32-fma-1 by this machine's own multiply-adds, where it has them: the same bits, soon. */
 const struct msagen_reference *msagen_reference_fastest_fma(void);

@@ -59,18 +59,6 @@
 #define MSA_EXP_C5 0.008368851616978645f
 #define MSA_EXP_C6 0.0013814319390803576f
 
-/* gelu(x) = max(x, 0) - a h(a), a = |x|, h(a) = erfc(a / sqrt 2) / 2 = exp(-a^2 / 2) P(t), t = 1 / (1 + SLOPE a),
- * P without constant term. Relative error of h 5.8e-8 for a <= 11; beyond, exp is +0. */
-#define MSA_GELU_SLOPE 0.3f
-#define MSA_GELU_C1 0.11960802972316742f
-#define MSA_GELU_C2 0.1210685521364212f
-#define MSA_GELU_C3 0.09800738841295242f
-#define MSA_GELU_C4 0.13470374047756195f
-#define MSA_GELU_C5 (-0.06507670134305954f)
-#define MSA_GELU_C6 0.2185511589050293f
-#define MSA_GELU_C7 (-0.16420239210128784f)
-#define MSA_GELU_C8 0.03734023496508598f
-
 typedef union { float f; uint32_t u; } msa_float_bits;
 typedef union { double f; uint64_t u; } msa_double_bits;
 
@@ -126,6 +114,18 @@ static inline bool msa_as_written(float one, float many, float zero)
 static inline float msa_max(float a, float b)
 {
     return a > b ? a : b;
+}
+
+/* a if a < b, else b: so b for equal zeros and whenever either is NaN. */
+static inline float msa_min(float a, float b)
+{
+    return a < b ? a : b;
+}
+
+/* a if x < c, else b. */
+static inline float msa_select(float x, float c, float a, float b)
+{
+    return x < c ? a : b;
 }
 
 /* Correctly rounded square root; x >= 0 or NaN. */
@@ -186,24 +186,6 @@ static inline float msa_exp(float x)
     p = msa_fma(p, r, 1.0f);
     p = msa_fma(p, r, 1.0f);
     return msa_from_bits(msa_bits(p) + (msa_bits(t) << 23));
-}
-
-/* The exact (erf) GELU. */
-static inline float msa_gelu(float x)
-{
-    const float a = msa_from_bits(msa_bits(x) & 0x7fffffffu);
-    const float t = 1.0f / msa_fma(a, MSA_GELU_SLOPE, 1.0f);
-    float p = MSA_GELU_C8;
-    p = msa_fma(p, t, MSA_GELU_C7);
-    p = msa_fma(p, t, MSA_GELU_C6);
-    p = msa_fma(p, t, MSA_GELU_C5);
-    p = msa_fma(p, t, MSA_GELU_C4);
-    p = msa_fma(p, t, MSA_GELU_C3);
-    p = msa_fma(p, t, MSA_GELU_C2);
-    p = msa_fma(p, t, MSA_GELU_C1);
-    p = p * t;
-    const float h = msa_exp((a * a) * -0.5f) * p;
-    return msa_fma(-a, h, msa_max(x, 0.0f));
 }
 
 /* An angle less the nearest multiple of pi/2: high + low, |high| <= pi/4 or little more, low what high rounds away;

@@ -49,6 +49,24 @@ static inline msa_vec msa_vfma_scalar(float s, msa_vec b, msa_vec c) { return $(
 @ end
 static inline msa_vec msa_vmax(msa_vec a, msa_vec b) { return $(isa.max); }
 static inline msa_vec msa_vabs(msa_vec a) { return $(isa.abs); }
+@ if isa.select then
+static inline msa_vec msa_vselect(msa_vec x, msa_vec c, msa_vec a, msa_vec b) { return $(isa.select); }
+@ else
+
+/* a where x < c, else b: lane by lane, as the instruction set's file says no other way. */
+static inline msa_vec msa_vselect(msa_vec x, msa_vec c, msa_vec a, msa_vec b)
+{
+    float of_x[$(isa.width)], of_c[$(isa.width)], of_a[$(isa.width)], of_b[$(isa.width)];
+    msa_store(of_x, x);
+    msa_store(of_c, c);
+    msa_store(of_a, a);
+    msa_store(of_b, b);
+    for (size_t i = 0; i < $(isa.width); ++i) of_a[i] = msa_select(of_x[i], of_c[i], of_a[i], of_b[i]);
+    return msa_load(of_a);
+}
+
+@ end
+static inline msa_vec msa_vmin(msa_vec a, msa_vec b) { return $(isa.min or "msa_vselect(a, b, a, b)"); }
 
 /* a * 2^n, where t is n as the exponential's rounding left it: an integer in the low bits. */
 static inline msa_vec msa_vscale(msa_vec a, msa_vec t) { return $(isa.scale); }
@@ -112,21 +130,15 @@ static inline msa_vec msa_vexp(msa_vec x)
     return msa_vzero_below(x, msa_splat(MSA_EXP_CUT), msa_vscale(p, t));
 }
 
-static inline msa_vec msa_vgelu(msa_vec x)
-{
-    const msa_vec a = msa_vabs(x);
-    const msa_vec t = msa_vdiv(msa_splat(1.0f), msa_vfma(a, msa_splat(MSA_GELU_SLOPE), msa_splat(1.0f)));
-    msa_vec p = msa_splat(MSA_GELU_C8);
-@ for i = 7, 1, -1 do
-    p = msa_vfma(p, t, msa_splat(MSA_GELU_C$(i)));
+@ local activations = require "graph.activations"
+@ for _, name in ipairs(activations.computed) do
+@   local entry = activations.entries[name]
+/* $(name)(x) = $(entry.formula) */
+@   if isa.flushes then
+$(entry.steps:scalar(entry.scalar))
+@   end
+$(entry.steps:vector(entry.vector))
 @ end
-    p = msa_vmul(p, t);
-    const msa_vec h = msa_vmul(msa_vexp(msa_vmul(msa_vmul(a, a), msa_splat(-0.5f))), p);
-    return msa_vfma(msa_vsub(msa_splat(-0.0f), a), h, msa_vmax(x, msa_splat(0.0f)));
-}
-
-static inline msa_vec msa_vrelu(msa_vec x) { return msa_vmax(x, msa_splat(0.0f)); }
-
 /* The fixed trees over 16 partial results. */
 static inline float msa_sum16(const float *p)
 {

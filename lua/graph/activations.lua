@@ -1,43 +1,93 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The activations, an entry each; whoever emits, counts, costs or computes one reads it here, and refuses a name that
--- has no entry.
---   vector       operation of msa_simd.h that does it to a vector
+-- has no entry. All that an entry says:
+--   formula  what it is, for a comment of generated code
+--   value    its definition to the bit, an expression (lua/graph/expressions.lua)
+--   ideal    what `value` comes near to, where that is not the same formula without rounding: what float64 computes
+-- A gradient is a further field of an entry: an expression, too.
+-- The rest follows. Fields that it gets here:
+--   name, vector (function of msa_simd.h), scalar (the same of a float, where vectors flush subnormals)
 --   in_registers whether a tile of a product does it before it stores: those that need more registers take the stored
 -- result once more
---   exact        field of msa_tile_shape that asks the scalar tile for it, where vectors flush subnormals; nil where
--- the tile does not do it
+--   exact        what asks the scalar tile for it, where vectors flush subnormals: its place among those in registers
 --   counted      what it is called among counted operations
 --   arithmetic   multiplications and multiply-adds in a product's epilogue, a vector; divisions: likewise
 --   instructions of an element-wise pass, beside load, store and divisions, a vector
 --   code         instructions of its inline function
--- The naive kernel that it is held against is msagen.reference's function of the same name; operations of a graph have
--- its name, too.
 local closed = require "support.closed"
+local expressions = require "graph.expressions"
 
-local activations = {
-  none = { in_registers = true, arithmetic = 0, divisions = 0, instructions = 0, code = 0 },
-  relu = { vector = "msa_vrelu", in_registers = true, exact = "relu", counted = "relu", arithmetic = 0, divisions = 0,
-    instructions = 1, code = 1 },
-  gelu = { vector = "msa_vgelu", in_registers = false, counted = "gelu", arithmetic = 22, divisions = 1,
-    instructions = 28, code = 33 },
+local abs, erfc, exp, fma, max = expressions.abs, expressions.erfc, expressions.exp, expressions.fma, expressions.max
+
+local activations = {}
+
+activations.relu = { formula = "max(x, 0)", value = function(x) return max(x, 0) end }
+
+-- P, of which the highest power comes first; it has no constant term. Relative error of h 5.8e-8 for a <= 11; beyond,
+-- exp is +0.
+local GELU = { 0.03734023496508598, -0.16420239210128784, 0.2185511589050293, -0.06507670134305954,
+  0.13470374047756195, 0.09800738841295242, 0.1210685521364212, 0.11960802972316742 }
+activations.gelu = {
+  formula = "max(x, 0) - a h(a), a = |x|, h(a) = erfc(a / sqrt 2) / 2 = exp(-a^2 / 2) P(t), t = 1 / (1 + 0.3 a)",
+  value = function(x)
+    local a = abs(x)
+    local t = 1 / fma(a, 0.3, 1)
+    local p = GELU[1]
+    for i = 2, #GELU do p = fma(p, t, GELU[i]) end
+    local h = exp(a * a * -0.5) * (p * t)
+    return fma(-a, h, max(x, 0))
+  end,
+  ideal = function(x) return x * 0.5 * erfc(x * -math.sqrt(0.5)) end,
 }
 
-local all = {}
-for name, entry in pairs(activations) do
-  entry.name = name
-  all[#all + 1] = name
-end
-table.sort(all)
+-- More vectors than these beside the sums are not free at a tile's end.
+local FREE = 2
 
-local computed = {}
-for _, name in ipairs(all) do
-  if name ~= "none" then computed[#computed + 1] = name end
+-- Function names of templates/simd.h and runtime/msa_arith.h, kinds of kernels and counted operations.
+local TAKEN = { "abs", "add", "add2", "add3", "addscaled", "bits", "broadcast", "clear_flushed", "cos", "div", "exp", "fma",
+  "flushed", "hold", "load", "max", "min", "mul", "none", "reduce", "scale", "select", "sin", "splat", "sqrt", "store", "sub",
+  "sum", "vec", "zero_below" }
+
+local names = { "none" }
+for name, entry in pairs(activations) do
+  for _, taken in ipairs(TAKEN) do assert(name ~= taken, name .. ": expected a name that nothing else has") end
+  assert(name:find "^%l[%l%d_]*$", name .. ": expected lower-case letters, digits and _")
+  entry.name, entry.counted = name, name
+  entry.vector, entry.scalar = "msa_v" .. name, "msa_" .. name
+  entry.steps = expressions.of(entry.value)
+  entry.ideal_steps = entry.ideal and expressions.of(entry.ideal) or entry.steps
+  local alone = entry.steps:of_float64()
+  assert(#alone == 0, ("%s: value: expected operations of every class, found %s"):format(name, alone[1]))
+  local cost = entry.steps:cost()
+  entry.arithmetic, entry.divisions, entry.instructions = cost.arithmetic, cost.divisions, cost.instructions
+  entry.code, entry.in_registers = cost.code, cost.registers <= FREE
+  names[#names + 1] = name
+end
+activations.none = { name = "none", in_registers = true, arithmetic = 0, divisions = 0, instructions = 0, code = 0 }
+table.sort(names)
+
+local computed, in_registers = {}, {}
+for _, name in ipairs(names) do
+  local entry = activations[name]
+  if name ~= "none" then
+    computed[#computed + 1] = name
+    if entry.in_registers then
+      in_registers[#in_registers + 1] = entry
+      entry.exact = #in_registers
+    end
+  end
 end
 
 return {
-  names = all,         -- "none" among them
+  names = names,       -- "none" among them
   computed = computed, -- those that compute something
+  in_registers = in_registers, -- entries of those of them that a tile does before it stores
   entries = activations,
   --- The entry of a name; a refusal that begins with `where` for what is none.
-  of = function(name, where) return activations[closed.member(name, all, where)] end,
+  of = function(name, where) return activations[closed.member(name, names, where)] end,
+  --- The activation of a matrix, by the naive kernels R of a class.
+  run = function(R, name, x)
+    local entry = activations[name]
+    return R.evaluate(R.arithmetic == "float64" and entry.ideal_steps or entry.steps, x)
+  end,
 }

@@ -23,8 +23,6 @@ local any_tensor = schema.kind(function(value)
 end)
 local whole, flag, number = schema.whole(0, math.maxinteger), schema.flag, schema.number
 
-local function f32(s) return (string.unpack("<f", string.pack("<f", s))) end
-
 local function product(shape, from, to)
   local n = 1
   for i = from or 1, to or #shape do n = n * shape[i] end
@@ -61,13 +59,13 @@ function ops.add.run(R, op, v)
     for i = 1, rows do list[i] = (i - 1) % have end
     y = R.rows(y, list)
   end
-  return R.add(v.x, y, op.scale and f32(op.scale))
+  return R.add(v.x, y, op.scale)
 end
 
 --- f(x) of lua/graph/activations.lua.
 ops.act = { roles = { "x" }, attributes = { f = { schema.one_of(table.unpack(activations.computed)), true } },
   shape = same, macs = none }
-function ops.act.run(R, op, v) return R[op.f](v.x) end
+function ops.act.run(R, op, v) return activations.run(R, op.f, v.x) end
 
 --- The last dimension to mean 0 and deviation 1, times gamma, plus beta.
 ops.layernorm = { roles = { "x", "gamma", "beta" }, attributes = { eps = { number, true } }, shape = same, macs = none }

@@ -10,18 +10,23 @@ local activations = require "graph.activations"
 local flushing = {}
 
 -- Operations that flush. A division is of scalars; loads, stores and splats only move.
-local FLUSHES = { msa_vadd = true, msa_vsub = true, msa_vmul = true, msa_vfma = true, msa_vmax = true, msa_vexp = true }
-for _, name in ipairs(activations.computed) do FLUSHES[activations.entries[name].vector] = true end
+local FLUSHES = { msa_vadd = true, msa_vsub = true, msa_vmul = true, msa_vfma = true, msa_vmax = true, msa_vmin = true,
+  msa_vselect = true, msa_vexp = true }
+local BY_VECTOR = {}
+for _, name in ipairs(activations.computed) do
+  local entry = activations.entries[name]
+  FLUSHES[entry.vector], BY_VECTOR[entry.vector] = true, entry
+end
 -- Those that can be computed again lane by lane.
 local EXACT = { msa_vadd = "msa_exact_vadd", msa_vsub = "msa_exact_vsub", msa_vmul = "msa_exact_vmul",
   msa_vfma = "msa_exact_vfma" }
 
 -- Templates that see to their other vectors themselves; softmax need not (docs/arithmetic.md).
-local OWN = { tile = true, layernorm = true, softmax = true, exact_gelu = true }
+local OWN = { tile = true, layernorm = true, softmax = true, exact_act = true }
 
 local function computes(text)
-  for name in text:gmatch "(msa_v%a+)[%w_]*" do
-    if FLUSHES[name] then return true end
+  for name in text:gmatch "msa_v[%w_]+" do
+    if FLUSHES[name] or FLUSHES[name:match "^msa_v%a*"] then return true end -- msa_vfma_lane3
   end
   return false
 end
@@ -59,12 +64,15 @@ local function loop(kernels, pad, name, first, last, to, value)
     put "    }"
     put "}"
   end
-  if value == ("msa_vgelu(msa_load(%s))"):format(to) then
-    assert((last - first) % 16 == 0, "GELU of pieces of 16")
+  local vector, place = value:match "^([%w_]+)%(msa_load%((.*)%)%)$"
+  local act = place == to and BY_VECTOR[vector]
+  if act then
+    assert((last - first) % 16 == 0, "activations of pieces of 16")
     put("for (size_t %s = %d; %s < %d; %s += 16) %s(%s);", name, first, name, last, name,
-      kernels:make("exact_gelu", "msa_gelu16", {}), to)
+      kernels:make("exact_act", ("msa_%s_of_16"):format(act.name), { act = act.name, scalar = act.scalar,
+        vector = act.vector }), to)
   else
-    for op in value:gmatch "msa_v%a+%f[^%w_]" do
+    for op in value:gmatch "msa_v[%w_]+" do
       assert(EXACT[op] or not FLUSHES[op], op .. " cannot be computed again")
     end
     local whole = first + (last - first) // 16 * 16

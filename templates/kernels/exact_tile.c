@@ -1,9 +1,11 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ -- For vectors that flush subnormals: one function for all tiles that met one.
+@ local activations = require "graph.activations"
 /* A tile of a product as msa_tile_* compute it, the same chains in scalar arithmetic: c (rows, columns) from a (rows, steps) and b (steps, columns). */
 typedef struct {
     size_t rows, columns, steps, lda, ldb, bps, ldc, cps;
-    bool starts, relu, residual; /* sums start from c; a ReLU follows; c is added at the end */
+    bool starts, residual; /* sums start from c; c is added at the end */
+    unsigned act; /* the activation that follows, 0 for none */
 } msa_tile_shape;
 
 __attribute__((cold, noinline))
@@ -16,7 +18,9 @@ static void $(name)(const float *a, const volatile float *b, const float *bias, 
             float sum = tile->starts ? *to : 0.0f;
             for (size_t k = 0; k < tile->steps; ++k) sum = msa_fma(a[i * tile->lda + k], column[k * tile->ldb], sum);
             if (bias != NULL) sum = sum + bias[j];
-            if (tile->relu) sum = msa_max(sum, 0.0f);
+@ for i, act in ipairs(activations.in_registers) do
+            if (tile->act == $(i)) sum = $(act.scalar)(sum);
+@ end
             *to = tile->residual ? *to + sum : sum;
         }
     }

@@ -90,7 +90,7 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
     c$(m)_$(v) = msa_hold($(step(("c%d_%d"):format(m, v), v, m)));
 @   end end end
     if (msa_flushed()) {
-        static const msa_tile_shape tile = { $(MR), $(N), $(K), $(lda), $(ldb), $(bps), $(ldc), $(cps), $(starts), $(activation.exact == "relu"), $(residual) };
+        static const msa_tile_shape tile = { $(MR), $(N), $(K), $(lda), $(ldb), $(bps), $(ldc), $(cps), $(starts), $(residual), $(activation.exact or 0) };
         $(exact)(a, b, $(bias and "bias" or "NULL"), c, &tile);
     } else {
 @   for m = 0, MR - 1 do for v = 0, last do

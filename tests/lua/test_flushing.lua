@@ -47,10 +47,13 @@ describe("texts of kernels for vectors that flush", function()
     end
   end)
 
-  it("call one function for GELU", function()
-    equal(checked "    for (size_t j = 0; j < 32; j += 4) msa_store(x + j, msa_vgelu(msa_load(x + j)));",
-      "void f(float *x)\n{\n    for (size_t j = 0; j < 32; j += 16) msa_gelu16(x + j);\n}\n")
-    equal(made, { "exact_gelu" })
+  it("call one function for an activation", function()
+    for _, act in ipairs(require "graph.activations".computed) do
+      equal(checked(("    for (size_t j = 0; j < 32; j += 4) msa_store(x + j, msa_v%s(msa_load(x + j)));"):format(act)),
+        ("void f(float *x)\n{\n    for (size_t j = 0; j < 32; j += 16) msa_%s_of_16(x + j);\n}\n"):format(act))
+      equal(table.remove(made), "exact_act")
+    end
+    equal(made, {})
   end)
 
   it("are refused where vectors compute in another form, or what cannot be computed again", function()
@@ -221,12 +224,12 @@ local function cases(set)
       end)
     end
   end
-  for _, kind in ipairs { "add", "sum", "add2", "add3", "addscaled", "scale", "gelu" } do
+  for _, kind in ipairs { "add", "sum", "add2", "add3", "addscaled", "scale", "gelu", "relu" } do
     case(function()
       local rows, C = 17, 37
       local ld = kernels.stride(C)
-      local two, three, four = kind ~= "scale" and kind ~= "gelu", kind ~= "scale" and kind ~= "gelu" and kind ~= "add",
-        kind == "add3"
+      local two = kind ~= "scale" and not require "graph.activations".entries[kind]
+      local three, four = two and kind ~= "add", kind == "add3"
       c("float *x = take(%d, %d, %d), *y = take(%d, %d, %d), *v = take(%d, %d, %d), *z = take(%d, %d, %d);", rows, C,
         ld, rows, C, ld, rows, C, ld, rows, C, ld)
       c("(void)y, (void)z, (void)v;")

@@ -8,6 +8,7 @@ local describe, it, equal = spec.describe, spec.it, spec.equal
 local sys = spec.host "msagen.sys"
 if not sys then return end
 local template, tiny = require "support.template", require "tiny_model"
+local activations, expressions = require "graph.activations", require "graph.expressions"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-isa-")
 sys.cleanup(work)
 
@@ -15,6 +16,9 @@ local PROGRAM = [[
 #include "msa_simd.h"
 #include <math.h>
 #include <stdio.h>
+@ for _, text in ipairs(functions) do
+$(text)
+@ end
 enum { W = $(isa.width) };
 static float values[] = { 0.0f, -0.0f, 1.0f, -1.0f, 1.5f, -3.25f, 0x1.000002p0f, -0x1.fffffep0f, 3.0e-20f, -7.1e19f, FLT_MIN, -FLT_MIN, 1e-45f, -5e-42f, 0x1.8p-127f, FLT_MAX, -FLT_MAX,
     INFINITY, -INFINITY, NAN, MSA_EXP_CUT, -0x1.e00002p5f, -0x1.dffffep5f, -59.5f, -88.0f, -0.7f, 11.0f, 0x1.5p-12f };
@@ -55,6 +59,9 @@ int main(void)
             c[n] = values[(k + 3 * (n - lane + COUNT)) % COUNT];
         }
         const float x = a[lane], y = b[lane], z = c[lane];
+@ if isa.flushes then
+        __asm__ volatile("" : : "r"(a), "r"(b), "r"(c) : "memory"); /* they may change wherever flags are cleared, as a kernel's arguments may */
+@ end
 @ for _, v in ipairs { "a", "b", "c" } do
 @   if isa.flushes then
 #define v$(v) msa_load($(v)) /* behind the last question */
@@ -63,6 +70,7 @@ int main(void)
 @   end
 @ end
         same("fma", msa_vfma(va, vb, vc), lane, msa_fma(x, y, z), x, y, z);
+        same("select", msa_vselect(va, vb, vc, va), lane, msa_select(x, y, z, x), x, y, z);
         same("zero_below", msa_vzero_below(va, vb, vc), lane, x < y ? 0.0f : z, x, y, z);
 @ if isa.fma_scalar then
         same("fma_scalar", msa_vfma_scalar(x, vb, vc), lane, msa_fma(x, y, z), x, y, z);
@@ -88,8 +96,10 @@ int main(void)
         same("max", msa_vmax(va, vb), lane, msa_max(x, y), x, y, 0);
         same("abs", msa_vabs(va), lane, msa_from_bits(msa_bits(x) & 0x7fffffffu), x, 0, 0);
         same("scale", msa_vscale(va, vb), lane, msa_from_bits(msa_bits(x) + (msa_bits(y) << 23)), x, y, 0);
-        same("gelu", msa_vgelu(va), lane, msa_gelu(x), x, 0, 0);
-        same("relu", msa_vrelu(va), lane, msa_max(x, 0.0f), x, 0, 0);
+        same("min", msa_vmin(va, vb), lane, msa_min(x, y), x, y, 0);
+@ for _, name in ipairs(names) do
+        same("$(name)", msa_v$(name)(va), lane, msa_$(name)(x), x, 0, 0);
+@ end
         if (x <= 0.0f) same("exp", msa_vexp(va), lane, msa_exp(x), x, 0, 0);
     }
 @ if isa.load_some then
@@ -115,21 +125,55 @@ int main(void)
 }
 ]]
 
+-- What a program has beside msa_simd.h: the scalars of activations, and some activations that the tree has not.
+local function more(isa)
+  local functions, names = {}, {}
+  for _, name in ipairs(activations.computed) do
+    names[#names + 1] = name
+    local entry = activations.entries[name]
+    if not isa.flushes then functions[#functions + 1] = entry.steps:scalar(entry.scalar) end
+  end
+  local max, min, abs, exp, select = expressions.max, expressions.min, expressions.abs, expressions.exp,
+    expressions.select
+  for name, value in pairs {
+    relu6 = function(x) return min(max(x, 0), 6) end,
+    hard_swish = function(x) return x * min(max(x + 3, 0), 6) * (1 / 6) end,
+    silu = function(x)
+      local e = exp(-abs(x))
+      return x * select(x, 0, e, 1) / (1 + e)
+    end,
+  } do
+    local steps = expressions.of(value)
+    functions[#functions + 1] = steps:scalar("msa_" .. name) .. steps:vector("msa_v" .. name)
+    names[#names + 1] = name
+  end
+  return functions, names
+end
+
+local function check(board, isa, dir)
+  local functions, names = more(isa)
+  sys.mkdir_p(dir)
+  sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h",
+    { isa = isa, made_by = "", flags = "" }))
+  sys.write_file(dir .. "/msa_arith.h",
+    require "emit.emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
+  sys.write_file(dir .. "/isa.c", template.render(PROGRAM, "program", { isa = isa, functions = functions,
+    names = names }))
+  tiny.compile(board, { "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Werror", "-I", dir },
+    dir .. "/isa.c", dir .. "/isa")
+  equal(tiny.must(tiny.command(board, dir .. "/isa")), "0 wrong\n")
+end
+
 local here = tiny.boards()
 for _, board in ipairs(tiny.emulated()) do here[#here + 1] = board end
 describe("vector operations are the scalar ones in every lane:", function()
   for _, board in ipairs(here) do
-    it(board.isa.name .. " in " .. board.arithmetic, function()
-      local dir = work .. "/" .. board.name
-      sys.mkdir_p(dir)
-      sys.write_file(dir .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h",
-        { isa = board.isa, made_by = "", flags = "" }))
-      sys.write_file(dir .. "/msa_arith.h",
-        require "emit.emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"), board.arithmetic))
-      sys.write_file(dir .. "/isa.c", template.render(PROGRAM, "program", { isa = board.isa }))
-      tiny.compile(board, { "-std=c99", "-O2", "-ffp-contract=off", "-fno-math-errno", "-I", dir }, dir .. "/isa.c",
-        dir .. "/isa")
-      equal(tiny.must(tiny.command(board, dir .. "/isa")), "0 wrong\n")
-    end)
+    it(board.isa.name .. " in " .. board.arithmetic, function() check(board, board.isa, work .. "/" .. board.name) end)
+    if board.isa.select and board.isa.width > 1 then
+      it(board.isa.name .. " where its file says neither min nor select", function()
+        local bare = setmetatable({ min = false, select = false }, { __index = board.isa })
+        check(board, bare, work .. "/" .. board.name .. "-bare")
+      end)
+    end
   end
 end)

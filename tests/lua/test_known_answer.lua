@@ -90,7 +90,7 @@ describe("the self-test reports", function()
     end
   end
   it("a constant of GELU, in its last digits", function()
-    equal(with("msa_arith.h", replacing("MSA_GELU_C3 0%.09800738841295242f", "MSA_GELU_C3 0.09800740f")), DIFFERENT)
+    equal(with("msa_simd.h", replacing("0%.0980073884f", "0.09800740f")), DIFFERENT)
   end)
   it("a constant of exp, in its last digit", function()
     equal(with("msa_arith.h", replacing("MSA_EXP_C2 0%.4999999403953552f", "MSA_EXP_C2 0.49999991f")), DIFFERENT)

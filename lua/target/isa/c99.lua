@@ -13,6 +13,8 @@ return {
   div = "a / b",
   fma = "msa_fma(a, b, c)",
   max = "msa_max(a, b)",
+  min = "msa_min(a, b)",
+  select = "msa_select(x, c, a, b)",
   abs = "msa_from_bits(msa_bits(a) & 0x7fffffffu)",
   scale = "msa_from_bits(msa_bits(a) + (msa_bits(t) << 23))",
   zero_below = "x < c ? 0.0f : a",

@@ -39,6 +39,7 @@ static inline void msa_store_first(float *p, float32x4_t v, size_t n)
   fma = "vfmaq_f32(c, a, b)",
   fma_scalar = "vfmaq_n_f32(c, b, s)",
   max = "vpselq_f32(a, b, vcmpgtq_f32(a, b))",
+  select = "vpselq_f32(a, b, vcmpgtq_f32(c, x))",
   abs = "vabsq_f32(a)",
   scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
   zero_below = "vpselq_f32(vdupq_n_f32(0.0f), a, vcmpgtq_f32(c, x))",

@@ -25,6 +25,7 @@ static inline uint32x4_t msa_above(float32x4_t a, float32x4_t b)
   div = "(float32x4_t){ a[0] / b[0], a[1] / b[1], a[2] / b[2], a[3] / b[3] }",
   fma = "vfmaq_f32(c, a, b)",
   max = "vbslq_f32(msa_above(a, b), a, b)",
+  select = "vbslq_f32(msa_above(c, x), a, b)",
   abs = "vabsq_f32(a)",
   scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), msa_above(c, x)))",

@@ -15,6 +15,8 @@ return {
   mul = "_mm_mul_ps(a, b)",
   div = "_mm_div_ps(a, b)",
   max = "_mm_max_ps(a, b)",
+  min = "_mm_min_ps(a, b)",
+  select = "_mm_or_ps(_mm_and_ps(_mm_cmplt_ps(x, c), a), _mm_andnot_ps(_mm_cmplt_ps(x, c), b))",
   abs = "_mm_andnot_ps(_mm_set1_ps(-0.0f), a)",
   scale = "_mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(a), _mm_slli_epi32(_mm_castps_si128(t), 23)))",
   zero_below = "_mm_and_ps(_mm_cmpnlt_ps(x, c), a)",
