@@ -310,7 +310,7 @@ local function gemms(p)
         else
           expected = reference.linear(a, w, init == "bias" and bias or nil)
         end
-        if act ~= "none" then expected = reference[act](expected) end
+        if act ~= "none" then expected = activations.run(reference, act, expected) end
         if residual then expected = reference.add(c, expected) end
         p.give(("gemm %dx%dx%d %s %s%s"):format(M, N, K, init, act, residual and " residual" or ""), "c", expected, ldc)
       end)
