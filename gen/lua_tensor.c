@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.tensor: tensors as Lua values. Views share storage; arithmetic gives new float tensors. */
+/* msagen.tensor: tensors as Lua values. Views share storage; arithmetic gives new tensors, of f32 but within in_double. */
 #include "host.h"
 #include "resample.h"
-#include "tensor.h"
+#include "tensor_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -335,20 +335,20 @@ static int zeros(lua_State *L)
     return 1;
 }
 
-/* tensor.from(numbers, shape): f32, the numbers rounded once */
+/* tensor.from(numbers, shape): f32, the numbers rounded once; within in_double f64 */
 static int from(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     int64_t shape[MSAGEN_MAX_DIMS];
     const int dims = check_shape(L, 2, shape);
-    const struct msagen_tensor *t = new_zeros(L, MSAGEN_F32, dims, shape);
+    struct msagen_tensor *t = new_zeros(L, msagen_tensor_computed(), dims, shape);
     const int64_t numel = msagen_tensor_numel(t);
     luaL_argcheck(L, lua_rawlen(L, 1) == (lua_Unsigned)numel, 1, "as many numbers as the shape says expected");
-    float *out = (float *)(uintptr_t)t->storage->data;
     for (int64_t i = 0; i < numel; ++i) {
         int number;
         lua_rawgeti(L, 1, i + 1);
-        out[i] = (float)lua_tonumberx(L, -1, &number);
+        const double value = lua_tonumberx(L, -1, &number);
+        msagen_tensor_store(t, i, 1, &value);
         luaL_argcheck(L, number, 1, "numbers expected");
         lua_pop(L, 1);
     }
@@ -368,6 +368,17 @@ static int frombytes(lua_State *L)
     if (bytes)
         memcpy((void *)(uintptr_t)t->storage->data, data, bytes);
     return 1;
+}
+
+/* tensor.in_double(f, ...): what f(...) gives; tensors that are computed meanwhile are f64, and nothing in them is rounded
+ * to float */
+static int in_double(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    const enum msagen_dtype before = msagen_tensor_compute(MSAGEN_F64);
+    const int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+    msagen_tensor_compute(before);
+    return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 
 static const luaL_Reg methods[] = {
@@ -397,6 +408,7 @@ static const luaL_Reg functions[] = {
     {"zeros", zeros},
     {"from", from},
     {"frombytes", frombytes},
+    {"in_double", in_double},
     {NULL, NULL},
 };
 

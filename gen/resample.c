@@ -2,6 +2,8 @@
 /* Resampling of position tables as PyTorch's interpolate does it, in double. */
 #include "resample.h"
 
+#include "tensor_internal.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,16 +51,18 @@ static double weighed(const double *row, int64_t step, const struct tap *tap)
     return sum;
 }
 
-/* in [h0,w0] -> middle [h0,w] -> out [h,w] */
-static void bicubic_plane(const double *in, int64_t h0, int64_t w0, double *middle, float *out, int64_t h, int64_t w,
-                          const struct tap *down, const struct tap *across)
+/* in [h0,w0] -> middle [h0,w] -> elements of r from `first` on, [h,w]; row (w) is for its own use */
+static void bicubic_plane(const double *in, int64_t h0, int64_t w0, double *middle, double *row,
+    struct msagen_tensor *r, int64_t first, int64_t h, int64_t w, const struct tap *down, const struct tap *across)
 {
     for (int64_t y = 0; y < h0; ++y)
         for (int64_t x = 0; x < w; ++x)
             middle[y * w + x] = weighed(in + y * w0, 1, &across[x]);
-    for (int64_t y = 0; y < h; ++y)
+    for (int64_t y = 0; y < h; ++y) {
         for (int64_t x = 0; x < w; ++x)
-            out[y * w + x] = (float)weighed(middle + x, w, &down[y]);
+            row[x] = weighed(middle + x, w, &down[y]);
+        msagen_tensor_store(r, first + y * w, w, row);
+    }
 }
 
 /* A table position of more than this is no resolution anyone builds for; it also keeps every product below in range. */
@@ -83,15 +87,15 @@ struct msagen_tensor *msagen_resample_bicubic(const struct msagen_tensor *t, int
         shape[i] = t->shape[i];
     shape[t->dims - 2] = height;
     shape[t->dims - 1] = width;
-    struct msagen_tensor *r = msagen_tensor_zeros(t->name, MSAGEN_F32, t->dims, shape);
-    double *in = calloc((size_t)(h0 * w0), sizeof *in), *middle = calloc((size_t)(h0 * width), sizeof *middle);
+    struct msagen_tensor *r = msagen_tensor_zeros(t->name, msagen_tensor_computed(), t->dims, shape);
+    double *in = calloc((size_t)(h0 * w0), sizeof *in), *middle = calloc((size_t)(h0 * width), sizeof *middle),
+           *row = calloc((size_t)width, sizeof *row);
     struct tap *down = cubic_taps(h0, height), *across = cubic_taps(w0, width);
-    if (r && in && middle && down && across) {
+    if (r && in && middle && row && down && across) {
         const int64_t planes = msagen_tensor_numel(t) / (h0 * w0);
-        float *out = (float *)(uintptr_t)r->storage->data;
         for (int64_t p = 0; p < planes; ++p) {
             msagen_tensor_read_f64_range(t, p * h0 * w0, h0 * w0, in);
-            bicubic_plane(in, h0, w0, middle, out + p * height * width, height, width, down, across);
+            bicubic_plane(in, h0, w0, middle, row, r, p * height * width, height, width, down, across);
         }
     } else {
         snprintf(error, error_bytes, "%s: out of memory", t->name);
@@ -100,6 +104,7 @@ struct msagen_tensor *msagen_resample_bicubic(const struct msagen_tensor *t, int
     }
     free(in);
     free(middle);
+    free(row);
     free(down);
     free(across);
     return r;
@@ -114,7 +119,7 @@ struct msagen_tensor *msagen_resample_linear(const struct msagen_tensor *t, int6
         return NULL;
     }
     const int64_t length = t->shape[0], width = t->shape[1];
-    struct msagen_tensor *r = msagen_tensor_zeros(t->name, MSAGEN_F32, 2, (int64_t[]){n, width});
+    struct msagen_tensor *r = msagen_tensor_zeros(t->name, msagen_tensor_computed(), 2, (int64_t[]){n, width});
     double *rows = (uint64_t)width <= SIZE_MAX / 32 ? calloc((size_t)(2 * width) + 1, sizeof *rows) : NULL;
     if (!r || !rows) {
         snprintf(error, error_bytes, "%s: out of memory", t->name);
@@ -132,9 +137,9 @@ struct msagen_tensor *msagen_resample_linear(const struct msagen_tensor *t, int6
         const double part = at - (double)low;
         msagen_tensor_read_f64_range(t, low * width, width, rows);
         msagen_tensor_read_f64_range(t, high * width, width, rows + width);
-        float *out = (float *)(uintptr_t)r->storage->data + o * width;
         for (int64_t i = 0; i < width; ++i)
-            out[i] = (float)((1 - part) * rows[i] + part * rows[width + i]);
+            rows[i] = (1 - part) * rows[i] + part * rows[width + i];
+        msagen_tensor_store(r, o * width, width, rows);
     }
     free(rows);
     return r;

@@ -114,7 +114,11 @@ struct msagen_tensor *msagen_tensor_permute(const struct msagen_tensor *t, const
 struct msagen_tensor *msagen_tensor_reshape(const struct msagen_tensor *t, int dims, const int64_t *shape,
                                             char *error, size_t error_bytes);
 
-/* New f32 tensors, computed in double and rounded once; errors as above.
+/* What computed tensors are of: f32, unless msagen_tensor_compute() said f64. That returns what was said before. */
+enum msagen_dtype msagen_tensor_computed(void);
+enum msagen_dtype msagen_tensor_compute(enum msagen_dtype dtype);
+
+/* New tensors of that type, computed in double and, for f32, rounded once; errors as above.
  * add: same shapes, a + scale_b * b. scale: a * s. matmul: a [M,K] . b [K,N] -> [M,N]. */
 struct msagen_tensor *msagen_tensor_add(const struct msagen_tensor *a, const struct msagen_tensor *b, double scale_b,
                                         char *error, size_t error_bytes);

@@ -356,10 +356,36 @@ int msagen_tensor_equal(const struct msagen_tensor *a, const struct msagen_tenso
 
 /* ---- arithmetic ---- */
 
+/* What computed tensors are of: f32, or f64 while msagen.tensor's in_double runs. */
+static enum msagen_dtype computed = MSAGEN_F32;
+
+enum msagen_dtype msagen_tensor_computed(void)
+{
+    return computed;
+}
+
+enum msagen_dtype msagen_tensor_compute(enum msagen_dtype dtype)
+{
+    const enum msagen_dtype before = computed;
+    computed = dtype;
+    return before;
+}
+
+void msagen_tensor_store(struct msagen_tensor *t, int64_t first, int64_t n, const double *values)
+{
+    if (t->dtype == MSAGEN_F64) {
+        memcpy((double *)msagen_tensor_writable(t) + first, values, (size_t)n * sizeof *values);
+        return;
+    }
+    float *out = (float *)msagen_tensor_writable(t) + first;
+    for (int64_t i = 0; i < n; ++i)
+        out[i] = (float)values[i];
+}
+
 static struct msagen_tensor *result(const struct msagen_tensor *like, int dims, const int64_t *shape, char *error,
                                     size_t error_bytes)
 {
-    struct msagen_tensor *r = msagen_tensor_zeros(like->name, MSAGEN_F32, dims, shape);
+    struct msagen_tensor *r = msagen_tensor_zeros(like->name, computed, dims, shape);
     return r ? r : msagen_tensor_refuse(error, error_bytes, "%s: out of memory", like->name);
 }
 
@@ -383,9 +409,9 @@ struct msagen_tensor *msagen_tensor_add(const struct msagen_tensor *a, const str
         const int64_t n = numel - first < CHUNK ? numel - first : CHUNK;
         msagen_tensor_read_f64_range(a, first, n, left);
         msagen_tensor_read_f64_range(b, first, n, right);
-        float *out = (float *)msagen_tensor_writable(r) + first;
         for (int64_t i = 0; i < n; ++i)
-            out[i] = (float)(left[i] + scale_b * right[i]);
+            left[i] += scale_b * right[i];
+        msagen_tensor_store(r, first, n, left);
     }
     return r;
 }
@@ -400,9 +426,9 @@ struct msagen_tensor *msagen_tensor_scale(const struct msagen_tensor *a, double 
     for (int64_t first = 0; first < numel; first += CHUNK) {
         const int64_t n = numel - first < CHUNK ? numel - first : CHUNK;
         msagen_tensor_read_f64_range(a, first, n, values);
-        float *out = (float *)msagen_tensor_writable(r) + first;
         for (int64_t i = 0; i < n; ++i)
-            out[i] = (float)(values[i] * s);
+            values[i] *= s;
+        msagen_tensor_store(r, first, n, values);
     }
     return r;
 }
@@ -441,9 +467,7 @@ struct msagen_tensor *msagen_tensor_matmul(const struct msagen_tensor *a, const 
             for (int64_t j = 0; j < columns; ++j)
                 sum[j] += left[k] * row[j];
         }
-        float *out = (float *)msagen_tensor_writable(r) + i * columns;
-        for (int64_t j = 0; j < columns; ++j)
-            out[j] = (float)sum[j];
+        msagen_tensor_store(r, i * columns, columns, sum);
     }
     free(right);
     free(left);

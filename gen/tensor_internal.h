@@ -30,6 +30,9 @@ static inline void *msagen_tensor_writable(const struct msagen_tensor *t)
     return (void *)(uintptr_t)t->storage->data;
 }
 
+/* Elements [first, first + n) of a new tensor of f32, each rounded once, or of f64. */
+void msagen_tensor_store(struct msagen_tensor *t, int64_t first, int64_t n, const double *values);
+
 /* Writes the error's text, where there is room for one; returns NULL. */
 void *msagen_tensor_refuse(char *error, size_t error_bytes, const char *format,
     ...) __attribute__((format(printf, 3, 4)));

@@ -18,12 +18,12 @@ local SCRIPT_SEES = { "assert", "error", "ipairs", "next", "pairs", "select", "t
   "string", "table" }
 
 -- Fourier features of the positions, [g*g, E]: made in f32-fma-1 for every board, so that classes differ in their
--- blob's header alone.
-local function dense_position(model)
+-- blob's header alone. @param R others' naive kernels, where no board's build asks
+local function dense_position(model, R)
   local name = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
   local gaussian = model.tensor[name]
   finite.check(model, name)
-  return reference.position(gaussian, model.grid):rename(gaussian.name)
+  return (R or reference).position(gaussian, model.grid):rename(gaussian.name)
 end
 
 -- The tensors of the checkpoint whose rows prompt tokens are made of, in order; text prompts follow.
@@ -57,12 +57,13 @@ end
 
 --- The two segments that are no layer's own: dense positions, and the rows that tokens are made of.
 -- @param private set of names, "position" and "prompt", that differ between banks
-function emit.tables(model, private)
+-- @param R the naive kernels that positions are made by; nil: those of f32-fma-1
+function emit.tables(model, private, R)
   local position, prompt = segment.new(private), segment.new(private)
   local once
   local gaussian = model.tensor["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"]
   position:rows("position", model.grid * model.grid, model.out, kernels.stride(model.out), function()
-    once = once or dense_position(model)
+    once = once or dense_position(model, R)
     return once
   end, segment.of(gaussian))
   local count = 7 + model.decoder.masks + (model.texts and #model.texts.names or 0)

@@ -8,7 +8,8 @@ local inputs = {}
 
 local function f32(s) return (string.unpack("<f", string.pack("<f", s))) end
 
---- The image input [slices size size,3]: resized, normalised, zeros beyond the picture.
+--- The image input [slices size size,3]: resized, normalised, zeros beyond the picture. Levels are those of builds,
+-- rounded to float32 in every class: float64, too, has what comes from outside as it is given.
 -- @param at function(slice, x, y, channel) -> 0..255 @param places list of {slice, x, y} in the model's square, or nil
 -- for all
 function inputs.image(m, width, height, at, places)
@@ -20,7 +21,7 @@ function inputs.image(m, width, height, at, places)
       height, to_width, to_height)
     for c = 0, 2 do
       n = n + 1
-      values[n] = x < to_width and y < to_height and (slices[slice](x, y, c) - mean[c + 1]) / std[c + 1] or 0
+      values[n] = x < to_width and y < to_height and f32((slices[slice](x, y, c) - mean[c + 1]) / std[c + 1]) or 0
     end
   end
   for _, place in ipairs(places or {}) do pixel(table.unpack(place)) end
@@ -42,11 +43,12 @@ function inputs.tokens(R, m, rows, width, height, prompt)
   local E, side, outputs = m.out, m.image_size, 1 + m.decoder.masks
   local to_width, to_height = pictures.size(width, height, side, m.resize == "longest")
   local gaussian, tokens = R.rows(rows, { 0 }):reshape { 2, E // 2 }, {}
-  local function scaled(v) return f32(f32(2.0 * f32(f32(v + 0.5) / side)) - 1.0) end
+  local function round(v) return R.arithmetic == "float64" and v or f32(v) end
+  local function scaled(v) return round(round(2.0 * round(round(v + 0.5) / side)) - 1.0) end
   local function add(row, x, y, swap)
     local token = R.rows(rows, { row })
     if x then
-      local along, down = f32(f32(x) * (to_width / width)), f32(f32(y) * (to_height / height))
+      local along, down = round(f32(x) * (to_width / width)), round(f32(y) * (to_height / height))
       if swap then along, down = down, along end
       token = R.add(R.features(gaussian, tensor.from({ scaled(along), scaled(down) }, { 1, 2 })), token)
     end

@@ -21,12 +21,21 @@ end
 --- The graph of a model description with tensors (import.load).
 function interpretation.graph(m) return graph_of(m, emit.tables(m)) end
 
---- @param m a model description with tensors @param class of arithmetic: "f32-fma-1", "f32-muladd-1"
+--- @param m a model description with tensors
+-- @param class of arithmetic: "f32-fma-1", "f32-muladd-1"; or "float64", an oracle, where all of it, m's import
+-- included, is to run within interpretation.in_class
 -- @param watch function(op, matrix): sees every value, or nil
 function interpretation.of(m, class, watch)
-  local R, tables = require "msagen.reference".of(class), emit.tables(m)
+  local R = require "msagen.reference".of(class)
+  local tables = emit.tables(m, nil, class == "float64" and R or nil)
   return setmetatable({ R = R, model = m, graph = graph_of(m, tables), watch = watch,
     rows = R.packed(tables.prompt.parts[1].make()) }, Interpretation)
+end
+
+--- What body(...) gives, tensors that it computes being of the class's type: nothing of float64 is rounded to float32.
+function interpretation.in_class(class, body, ...)
+  if class == "float64" then return tensor.in_double(body, ...) end
+  return body(...)
 end
 
 --- Encode an image u8 [depth,H,W,3]. @return the embedding as a matrix [slices grid^2,out]

@@ -16,6 +16,8 @@ function verb.setup(command)
   command:option("--out",
     "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy, as of run."):argname "DIR"
   command:flag("--digest", "Print the SHA-256 over the embedding and all logits, as run does.")
+  command:flag("--float64",
+    "Compute all of it in double precision, with libm's functions: no build has its digest, but its results tell errors.")
 end
 
 local function usage(text)
@@ -64,15 +66,12 @@ local function write(folder, results)
   for _, one in ipairs(results) do npy.write(("%s/%s.npy"):format(folder, one[1]), one[2]) end
 end
 
-function verb.run(args)
-  local devices, problem = options.devices(args)
-  if not devices then return usage(problem) end
-  if not args.image then return usage "--image: expected a file, found none" end
-  if not args.out and not args.digest then return usage "expected --digest or --out, found neither" end
-  if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
-  local models, _, _, board = require("compiler.compiler").models(devices[1].device, args.input or "device")
+-- What is asked for, of the device that is asked for.
+local function interpret(args, device)
+  local interpretation, prompts = require "run.interpretation", require "run.prompts"
+  local models, _, _, board = require("compiler.compiler").models(device, args.input or "device")
   if #models > 1 then fail("--bank: expected one checkpoint to interpret, found %d", #models) end
-  local model, prompts = models[1], require "run.prompts"
+  local model = models[1]
   local image = require("run.inputs").image(args.image, model.depth, args.image_bits)
   if image.shape[1] ~= model.depth then
     fail("%s: image: expected a volume of %d slices, the depth asked for, found %d", args.image, model.depth,
@@ -82,7 +81,8 @@ function verb.run(args)
   local known = { max_points = require("networks.tokens").MAX_POINTS, grid = model.grid,
     texts = model.texts and model.texts.names or {} }
   for _, prompt in ipairs(list) do prompts.check(prompt, image.shape[3], image.shape[2], model.depth, known) end
-  local results = results_of(require("run.interpretation").of(model, board.arithmetic), list, image, model)
+  local class = args.float64 and "float64" or board.arithmetic
+  local results = results_of(interpretation.of(model, class), list, image, model)
   if args.out then write(args.out, results) end
   if args.digest then
     local hash = require("msagen.sha256").new()
@@ -92,6 +92,15 @@ function verb.run(args)
     print("digest " .. hash:hex())
   end
   return 0
+end
+
+function verb.run(args)
+  local devices, problem = options.devices(args)
+  if not devices then return usage(problem) end
+  if not args.image then return usage "--image: expected a file, found none" end
+  if not args.out and not args.digest then return usage "expected --digest or --out, found neither" end
+  if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
+  return require("run.interpretation").in_class(args.float64 and "float64", interpret, args, devices[1].device)
 end
 
 return verb
