@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The kernels that a build needs: asked for by shape, written once each, in the order of their first use.
--- A kernel's name says its type and shape. Sizes are in floats; rows of a buffer lie its `ld` apart.
+--- The kernels that a build needs: asked for by shape, in the order of their first use. Sizes are in floats; rows of a
+-- buffer lie its `ld` apart.
+-- Kernels that differ in numbers alone are one C function: strides and numbers of rows are its arguments, behind all
+-- others. A kernel is such a function with its numbers, and the word for it is both: `kernels:call` writes it in C.
 local activations = require "activations"
 local closed = require "closed"
 local flushing = require "flushing"
@@ -15,7 +17,7 @@ kernels.__index = kernels
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
   return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {},
-    firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, cores = 1 }, kernels)
+    firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, functions = {}, cores = 1 }, kernels)
 end
 
 -- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
@@ -72,11 +74,18 @@ local function templates(folder)
   return list
 end
 
+-- The text of a function whose prototype is one line of the template: a long one takes several lines.
+local function opened(name, text)
+  return (text:gsub("([%w ]*void " .. name .. "%([^\n]*%))\n{", function(prototype)
+    return require("lower.print").wrapped(prototype) .. "\n{"
+  end, 1))
+end
+
 -- Kernels that write what they do not read.
 local FRESH = { gemm = true, layernorm = true, rows_sum = true, keys = true, attend = true }
 
--- Render file once for a key; the text's prototype is the line that opens the function.
-function kernels:make(file, base, fields)
+-- What tells a function from others of its template: its fields but for those that are arguments.
+local function key_of(file, fields)
   local parts = {}
   for k, v in pairs(fields) do
     if type(v) ~= "table" and type(v) ~= "function" then parts[#parts + 1] = k .. "=" .. tostring(v) end
@@ -84,7 +93,12 @@ function kernels:make(file, base, fields)
     if (k == "rel" or k == "out_row") and v then parts[#parts + 1] = ("%s=%d,%d"):format(k, v.n, v.ld) end
   end
   table.sort(parts)
-  local key = file .. " " .. table.concat(parts, " ")
+  return file .. " " .. table.concat(parts, " ")
+end
+
+-- Render file once for a key. @return the function's name
+function kernels:write(file, base, fields, fresh)
+  local key = key_of(file, fields)
   local name = self.named[key]
   if name then return name end
   local exists = io.open(("%s/kernels/%s.c"):format(self.folder, file), "rb")
@@ -97,11 +111,41 @@ function kernels:make(file, base, fields)
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
     __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
   }))
+  text = opened(name, text)
   if self.isa.flushes then text = flushing.checked(self, file, text) end
   self.texts[#self.texts + 1] = text
-  self:declare(name, text, FRESH[file] and fields.init ~= "keep" and not fields.residual)
-  self.described[name] = { file = file, fields = fields }
+  self:declare(name, text, fresh)
   return name
+end
+
+-- A kernel: a function of a template, and its numbers.
+-- @param fields of the kernel @param numbers of them, those that are arguments, in order: { parameter, field }
+-- @return the word for it
+function kernels:make(file, base, fields, numbers)
+  local constant, words, bound, list = {}, {}, {}, {}
+  for k, v in pairs(fields) do constant[k] = v end
+  for i, one in ipairs(numbers or {}) do
+    local value = fields[one[2]]
+    constant[one[2]] = nil
+    list[i] = type(value) == "string" and value .. "f" or ("%d"):format(value)
+    bound[one[1]], words[i] = value, ("%s=%s"):format(one[1], list[i])
+  end
+  local name = self:write(file, base, constant, FRESH[file] and fields.init ~= "keep" and not fields.residual)
+  local kernel = #list > 0 and ("%s(%s)"):format(name, table.concat(words, ", ")) or name
+  if not self.functions[kernel] then
+    self.functions[kernel] = { name = name, numbers = list, bound = bound }
+    self.described[kernel] = { file = file, fields = fields }
+    local all = self.signatures[name]
+    if all then self.signatures[kernel] = table.move(all, 1, #all - #list, 1, {}) end
+  end
+  return kernel
+end
+
+--- C of a call: the kernel's function on these arguments, and its numbers.
+function kernels:call(kernel, ...)
+  local words, of = { ... }, self.functions[kernel]
+  if of then table.move(of.numbers, 1, #of.numbers, #words + 1, words) end
+  return ("%s(%s)"):format(of and of.name or kernel, table.concat(words, ", "))
 end
 
 -- The prototype of a kernel's text, which opens it; a long one takes several lines.
@@ -117,10 +161,10 @@ function kernels:declare(name, text, fresh)
   self.signatures[name] = signature
 end
 
---- The parameters of a kernel in order: { const = it is not written through, fresh = nor read before it is written,
--- text }.
-function kernels:signature(name)
-  return self.signatures[name] or error("kernels: no kernel " .. tostring(name))
+--- The parameters of a kernel in order, but for its numbers: { const = it is not written through, fresh = nor read
+-- before it is written, text }.
+function kernels:signature(kernel)
+  return self.signatures[kernel] or error("kernels: no kernel " .. tostring(kernel))
 end
 
 --- A function of the steps' own (lua/lower): one of the same text is there once.
@@ -248,21 +292,21 @@ function kernels:explain(prefix)
       texts[#texts + 1] = text
     end
   end
-  local counted = operations.count(texts)
+  local counter = operations.counter(texts)
   for i, name in ipairs(self.products) do
-    local f = self.products[name]
+    local f, of = self.products[name], self.functions[name]
     local rows, columns, blocks = {}, {}, {}
     for k, piece in ipairs(f.rows) do rows[k] = { first = piece.first, last = piece.last, tile = piece.mr } end
     for k, piece in ipairs(f.columns) do
       columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 // (piece.parts or 1) }
     end
     for k, block in ipairs(f.blocks) do blocks[k] = block.count end
-    list[i] = { name = name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb,
+    list[i] = { name = of.name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb,
       bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
       tile = { f.rows[1].mr, columns[1].tile }, rows = rows, columns = columns, k_blocks = blocks, order = f.order,
         predicted_cycles = math.floor(f.plan.cycles + 0.5),
       macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.plan.cycles + 0.5) / 100, predicted = f.plan.operations,
-        counted = counted[name] }
+        counted = counter:count(of.name, of.bound) }
   end
   return list
 end
@@ -280,14 +324,16 @@ end
 --- Layer norm of `rows` rows of C. @return name of void f(x, gamma_beta, y); beta lies round16(C) behind gamma
 function kernels:layernorm(f)
   check("layernorm", f)
-  return self:make("layernorm", ("msa_layernorm_f32_%dx%d"):format(f.rows, f.C),
-    { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = literal(f.eps) })
+  return self:make("layernorm", ("msa_layernorm_f32_%d"):format(f.C),
+    { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = literal(f.eps) },
+    { { "rows", "rows" }, { "ldx", "ldx" }, { "ldy", "ldy" }, { "eps", "eps" } })
 end
 
 function kernels:softmax(f)
   check("softmax", f)
-  return self:make("softmax", ("msa_softmax_f32_%dx%d"):format(f.rows, f.cols),
-    { rows = f.rows, cols = f.cols, padded = round16(f.cols), ld = f.ld, counted = f.counted or false })
+  return self:make("softmax", "msa_softmax_f32" .. (f.counted and "_counted" or ""),
+    { rows = f.rows, cols = f.cols, ld = f.ld, counted = f.counted or false },
+    { { "rows", "rows" }, { "cols", "cols" }, { "ld", "ld" } })
 end
 
 --- The key tile of f32-fma-1: whole rows of a grid, about 256 keys. It is part of the definition: no board may change
@@ -298,17 +344,18 @@ function kernels.key_tile(keys, row)
 end
 
 --- Layout of one head's packed keys. @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives
--- the kernel void f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
+-- the kernel f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
 function kernels:keys(f)
   check("keys", f)
   local tile_keys = kernels.key_tile(f.keys, f.row)
   local count = (f.keys + tile_keys - 1) // tile_keys
-  local last = f.keys - (count - 1) * tile_keys
   local dpad = round16(f.d)
   return { k = count * round16(tile_keys) * f.d, v = f.keys * dpad, place = function(p)
-    return self:make("keys", ("msa_keys_f32_%d_of_%dx%d"):format(p.count, f.keys, f.d),
-      { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, tiles = count, last = last,
-      padded = round16(tile_keys), count = p.count, k_stride = p.k_stride, v_stride = p.v_stride or p.k_stride })
+    return self:make("keys", ("msa_keys_f32_%d"):format(f.d),
+      { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, count = p.count, k_stride = p.k_stride,
+      v_stride = p.v_stride or p.k_stride },
+      { { "count", "count" }, { "keys", "keys" }, { "tile", "tile" }, { "k_stride", "k_stride" },
+      { "v_stride", "v_stride" } })
   end }
 end
 
@@ -337,11 +384,14 @@ end
 function kernels:rows(kind, f)
   if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
   check("rows " .. kind, f)
-  local entry = activations.entries[kind]
-  return self:make(entry and "rows_act" or "rows_" .. kind, ("msa_%s_f32_%dx%d"):format(kind, f.rows, f.C),
-    { act = entry and kind or false, vector = entry and entry.vector or false,
-      rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s
-      and literal(f.s) or "" })
+  local entry, width, numbers = activations.entries[kind], round16(f.C), { { "rows", "rows" } }
+  local fields = { act = entry and kind or false, vector = entry and entry.vector or false, width = width,
+    rows = f.rows }
+  for i, name in ipairs(ELEMENTWISE[kind]) do
+    numbers[i + 1] = { name, name }
+    fields[name] = name == "s" and literal(f.s) or f[name]
+  end
+  return self:make(entry and "rows_act" or "rows_" .. kind, ("msa_%s_f32_%d"):format(kind, width), fields, numbers)
 end
 
 return kernels
