@@ -54,7 +54,7 @@ function kernels:unique(base, fields)
   local words = { base }
   for _, field in ipairs(closed.sorted(fields)) do
     local value = fields[field]
-    if field ~= "formula" and type(value) ~= "table" and type(value) ~= "function" and value ~= first[field] then
+    if field ~= "formula" and field ~= "tiles" and type(value) ~= "table" and type(value) ~= "function" and value ~= first[field] then
       words[#words + 1] = word_of(field, value)
     elseif type(value) == "table" and value.ld and not (type(first[field]) == "table"
       and first[field].ld == value.ld) then
@@ -119,16 +119,19 @@ function kernels:write(file, base, fields, fresh)
 end
 
 -- A kernel: a function of a template, and its numbers.
--- @param fields of the kernel @param numbers of them, those that are arguments, in order: { parameter, field }
+-- @param fields of the kernel @param numbers of them, those that are arguments, in order: { parameter, field }; false
+-- for one that the function need not know
 -- @return the word for it
 function kernels:make(file, base, fields, numbers)
   local constant, words, bound, list = {}, {}, {}, {}
   for k, v in pairs(fields) do constant[k] = v end
-  for i, one in ipairs(numbers or {}) do
+  for _, one in ipairs(numbers or {}) do
     local value = fields[one[2]]
     constant[one[2]] = nil
-    list[i] = type(value) == "string" and value .. "f" or ("%d"):format(value)
-    bound[one[1]], words[i] = value, ("%s=%s"):format(one[1], list[i])
+    if one[1] then
+      local text = type(value) == "string" and value .. "f" or ("%d"):format(value)
+      list[#list + 1], words[#words + 1], bound[one[1]] = text, ("%s=%s"):format(one[1], text), value
+    end
   end
   local name = self:write(file, base, constant, FRESH[file] and fields.init ~= "keep" and not fields.residual)
   local kernel = #list > 0 and ("%s(%s)"):format(name, table.concat(words, ", ")) or name
@@ -183,17 +186,29 @@ function kernels:proc(base, owner, what, parameters, body)
   return name
 end
 
+-- What a product or a tile does, for its name.
+local function suffix_of(f)
+  local words = {}
+  if f.keep then words[1] = "_keep" end
+  if f.bias then words[#words + 1] = "_bias" end
+  if f.act ~= "none" then words[#words + 1] = "_" .. f.act end
+  if f.residual then words[#words + 1] = "_residual" end
+  if f.ldb ~= 16 then words[#words + 1] = "_ldb" .. f.ldb end
+  return table.concat(words)
+end
+
+local function columns_of(column) return column.np * 16 // (column.parts or 1) end
+
 -- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. What a stored panel
 -- in parts goes through once more waits for all of them.
 local function tile(self, f, b, mr, column)
-  local starts, ends = b > 1 or f.init == "keep", b == #f.blocks
-  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends
-    and (f.activation.in_registers or not column.parts) and f.act or "none", ends and f.residual
-  local columns = column.np * 16 // (column.parts or 1)
-  return self:make("tile", ("msa_tile_f32_%dx%d_k%d%s"):format(mr, columns, K, act ~= "none" and "_" .. act or ""),
-    { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts,
-      bias = bias, act = act,
-      activation = activations.entries[act], residual = residual })
+  local ends, steps, lanes = b == #f.blocks, f.blocks[b].count, self.isa.fma_lane and self.isa.width
+  local act = ends and (f.activation.in_registers or not column.parts) and f.act or "none"
+  local fields = { MR = mr, N = columns_of(column), ldb = f.ldb, cps = f.cps, keep = b > 1 or f.init == "keep",
+    bias = ends and f.init == "bias", act = act, activation = activations.entries[act],
+    residual = ends and f.residual, lanes = lanes and steps >= lanes or false,
+    rest = not lanes or steps % lanes > 0 }
+  return self:write("tile", ("msa_tile_f32_%dx%d%s"):format(mr, fields.N, suffix_of(fields)), fields)
 end
 
 -- Requests: what a layer may ask of a kernel. Anything else is refused, so that no request is granted in part.
@@ -265,20 +280,42 @@ function kernels:gemm(f)
   f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
   plan = plan or self:plan(f)
   f.plan, f.rows, f.columns, f.blocks, f.order = plan, plan.rows, plan.columns, plan.blocks, plan.order
-  f.tile = function(b, mr, column) return tile(self, f, b, mr, column) end
-  for b = 1, #f.blocks do -- tiles are written before the product that calls them
-    for _, row in ipairs(f.rows) do
-      for _, column in ipairs(f.columns) do f.tile(b, row.mr, column) end
-    end
-  end
-  local suffix = f.act ~= "none" and "_" .. f.act or ""
-  local name = self:make("gemm", ("msa_gemm_f32_%dx%dx%d%s"):format(f.M, f.N, f.K, suffix),
-    f)
+  local name = self:product(f)
   if not self.products[name] then
     self.products[name] = f
     self.products[#self.products + 1] = name
   end
   return name
+end
+
+-- The kernel of a product that has its plan: where pieces and blocks end are numbers, like all that it is as long as.
+function kernels:product(f)
+  local words, names = {}, {}
+  f.tile = function(b, mr, column) return tile(self, f, b, mr, column) end
+  for b = 1, #f.blocks do -- tiles are written before the product that calls them
+    for _, row in ipairs(f.rows) do
+      for _, column in ipairs(f.columns) do
+        names[#names + 1] = f.tile(b, row.mr, column)
+        if b == 1 then words[#words + 1] = ("%dx%d"):format(row.mr, columns_of(column)) end
+      end
+    end
+  end
+  local numbers = { { "rows", "M" }, { "panels", "panels" }, { "steps", "K" }, { "lda", "lda" }, { "bps", "bps" },
+    { "ldc", "ldc" }, { false, "N" } }
+  local function number(name, value)
+    f[name] = value
+    numbers[#numbers + 1] = { name, name }
+  end
+  if #f.rows > 1 then number("upper", f.rows[1].last) end
+  if #f.columns > 1 then number("left", f.columns[1].last) end
+  if #f.blocks > 1 then
+    number("block", f.blocks[1].count)
+    number("last", f.blocks[#f.blocks].first)
+  end
+  f.keep, f.bias, f.tiles, f.pieces = f.init == "keep", f.init == "bias", table.concat(names, " "),
+    math.min(#f.blocks, 3)
+  return self:make("gemm", ("msa_gemm_f32_%s%s%s%s"):format(table.concat(words, "_"), suffix_of(f),
+    f.order == "rows" and "_rows_first" or "", f.pieces > 1 and "_in_blocks" or ""), f, numbers)
 end
 
 --- What the manifest says of the matrix products, in the order of their first use: shape, plan, what the model expects
