@@ -215,7 +215,7 @@ function write.call(self, node, depth)
   end
   for _, argument in ipairs(node.arguments) do words[#words + 1] = self:argument(argument) end
   if proc and proc.uses.own then words[#words + 1] = "scratch" end
-  self:put(depth, "%s(%s);", proc and proc.name or node.name, table.concat(words, ", "))
+  self:put(depth, "%s;", self.printer.kernels:call(proc and proc.name or node.name, table.unpack(words)))
 end
 
 function write.each(self, node, depth) self:each(node, depth) end

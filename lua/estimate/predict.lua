@@ -86,9 +86,9 @@ function kernel.attend(core, f)
 end
 
 for name, operands in pairs { sum = 1, add = 1, add2 = 2, add3 = 3, addscaled = 2, scale = 1 } do
-  kernel["rows_" .. name] = function(core, f) return 0, core:elementwise(f.rows, f.C, operands), 0 end
+  kernel["rows_" .. name] = function(core, f) return 0, core:elementwise(f.rows, f.width, operands), 0 end
 end
-function kernel.rows_act(core, f) return 0, core:activation(f.act, f.rows, f.C), 0 end
+function kernel.rows_act(core, f) return 0, core:activation(f.act, f.rows, f.width), 0 end
 
 -- The part of a loop's units that is core c's, from 1.
 local function share_of(node, c, count)

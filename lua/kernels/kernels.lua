@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The kernels that a build needs: asked for by shape, written once each, in the order of their first use.
--- A kernel's name says its type and shape. Sizes are in floats; rows of a buffer lie its `ld` apart.
+--- The kernels that a build needs: asked for by shape, in the order of their first use. Sizes are in floats; rows of a
+-- buffer lie its `ld` apart.
+-- Kernels that differ in numbers alone are one C function: strides and numbers of rows are its arguments, behind all
+-- others. A kernel is such a function with its numbers, and the word for it is both: `kernels:call` writes it in C.
 local activations = require "graph.activations"
 local closed = require "support.closed"
 local flushing = require "kernels.flushing"
@@ -15,7 +17,7 @@ kernels.__index = kernels
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
   return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {},
-    firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, cores = 1 }, kernels)
+    firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, functions = {}, cores = 1 }, kernels)
 end
 
 -- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
@@ -52,7 +54,7 @@ function kernels:unique(base, fields)
   local words = { base }
   for _, field in ipairs(closed.sorted(fields)) do
     local value = fields[field]
-    if field ~= "formula" and type(value) ~= "table" and type(value) ~= "function" and value ~= first[field] then
+    if field ~= "formula" and field ~= "tiles" and type(value) ~= "table" and type(value) ~= "function" and value ~= first[field] then
       words[#words + 1] = word_of(field, value)
     elseif type(value) == "table" and value.ld and not (type(first[field]) == "table"
       and first[field].ld == value.ld) then
@@ -72,11 +74,18 @@ local function templates(folder)
   return list
 end
 
+-- The text of a function whose prototype is one line of the template: a long one takes several lines.
+local function opened(name, text)
+  return (text:gsub("([%w ]*void " .. name .. "%([^\n]*%))\n{", function(prototype)
+    return require("emit.print").wrapped(prototype) .. "\n{"
+  end, 1))
+end
+
 -- Kernels that write what they do not read.
 local FRESH = { gemm = true, layernorm = true, rows_sum = true, keys = true, attend = true }
 
--- Render file once for a key; the text's prototype is the line that opens the function.
-function kernels:make(file, base, fields)
+-- What tells a function from others of its template: its fields but for those that are arguments.
+local function key_of(file, fields)
   local parts = {}
   for k, v in pairs(fields) do
     if type(v) ~= "table" and type(v) ~= "function" then parts[#parts + 1] = k .. "=" .. tostring(v) end
@@ -84,7 +93,12 @@ function kernels:make(file, base, fields)
     if (k == "rel" or k == "out_row") and v then parts[#parts + 1] = ("%s=%d,%d"):format(k, v.n, v.ld) end
   end
   table.sort(parts)
-  local key = file .. " " .. table.concat(parts, " ")
+  return file .. " " .. table.concat(parts, " ")
+end
+
+-- Render file once for a key. @return the function's name
+function kernels:write(file, base, fields, fresh)
+  local key = key_of(file, fields)
   local name = self.named[key]
   if name then return name end
   local exists = io.open(("%s/kernels/%s.c"):format(self.folder, file), "rb")
@@ -97,11 +111,44 @@ function kernels:make(file, base, fields)
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
     __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
   }))
+  text = opened(name, text)
   if self.isa.flushes then text = flushing.checked(self, file, text) end
   self.texts[#self.texts + 1] = text
-  self:declare(name, text, FRESH[file] and fields.init ~= "keep" and not fields.residual)
-  self.described[name] = { file = file, fields = fields }
+  self:declare(name, text, fresh)
   return name
+end
+
+-- A kernel: a function of a template, and its numbers.
+-- @param fields of the kernel @param numbers of them, those that are arguments, in order: { parameter, field }; false
+-- for one that the function need not know
+-- @return the word for it
+function kernels:make(file, base, fields, numbers)
+  local constant, words, bound, list = {}, {}, {}, {}
+  for k, v in pairs(fields) do constant[k] = v end
+  for _, one in ipairs(numbers or {}) do
+    local value = fields[one[2]]
+    constant[one[2]] = nil
+    if one[1] then
+      local text = type(value) == "string" and value .. "f" or ("%d"):format(value)
+      list[#list + 1], words[#words + 1], bound[one[1]] = text, ("%s=%s"):format(one[1], text), value
+    end
+  end
+  local name = self:write(file, base, constant, FRESH[file] and fields.init ~= "keep" and not fields.residual)
+  local kernel = #list > 0 and ("%s(%s)"):format(name, table.concat(words, ", ")) or name
+  if not self.functions[kernel] then
+    self.functions[kernel] = { name = name, numbers = list, bound = bound }
+    self.described[kernel] = { file = file, fields = fields }
+    local all = self.signatures[name]
+    if all then self.signatures[kernel] = table.move(all, 1, #all - #list, 1, {}) end
+  end
+  return kernel
+end
+
+--- C of a call: the kernel's function on these arguments, and its numbers.
+function kernels:call(kernel, ...)
+  local words, of = { ... }, self.functions[kernel]
+  if of then table.move(of.numbers, 1, #of.numbers, #words + 1, words) end
+  return ("%s(%s)"):format(of and of.name or kernel, table.concat(words, ", "))
 end
 
 -- The prototype of a kernel's text, which opens it; a long one takes several lines.
@@ -117,10 +164,10 @@ function kernels:declare(name, text, fresh)
   self.signatures[name] = signature
 end
 
---- The parameters of a kernel in order: { const = it is not written through, fresh = nor read before it is written,
--- text }.
-function kernels:signature(name)
-  return self.signatures[name] or error("kernels: no kernel " .. tostring(name))
+--- The parameters of a kernel in order, but for its numbers: { const = it is not written through, fresh = nor read
+-- before it is written, text }.
+function kernels:signature(kernel)
+  return self.signatures[kernel] or error("kernels: no kernel " .. tostring(kernel))
 end
 
 --- A function of the steps' own (lua/lower): one of the same text is there once.
@@ -139,17 +186,29 @@ function kernels:proc(base, owner, what, parameters, body)
   return name
 end
 
+-- What a product or a tile does, for its name.
+local function suffix_of(f)
+  local words = {}
+  if f.keep then words[1] = "_keep" end
+  if f.bias then words[#words + 1] = "_bias" end
+  if f.act ~= "none" then words[#words + 1] = "_" .. f.act end
+  if f.residual then words[#words + 1] = "_residual" end
+  if f.ldb ~= 16 then words[#words + 1] = "_ldb" .. f.ldb end
+  return table.concat(words)
+end
+
+local function columns_of(column) return column.np * 16 // (column.parts or 1) end
+
 -- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. What a stored panel
 -- in parts goes through once more waits for all of them.
 local function tile(self, f, b, mr, column)
-  local starts, ends = b > 1 or f.init == "keep", b == #f.blocks
-  local K, bias, act, residual = f.blocks[b].count, ends and f.init == "bias", ends
-    and (f.activation.in_registers or not column.parts) and f.act or "none", ends and f.residual
-  local columns = column.np * 16 // (column.parts or 1)
-  return self:make("tile", ("msa_tile_f32_%dx%d_k%d%s"):format(mr, columns, K, act ~= "none" and "_" .. act or ""),
-    { MR = mr, N = columns, K = K, lda = f.lda, ldb = f.ldb, bps = f.bps, ldc = f.ldc, cps = f.cps, starts = starts,
-      bias = bias, act = act,
-      activation = activations.entries[act], residual = residual })
+  local ends, steps, lanes = b == #f.blocks, f.blocks[b].count, self.isa.fma_lane and self.isa.width
+  local act = ends and (f.activation.in_registers or not column.parts) and f.act or "none"
+  local fields = { MR = mr, N = columns_of(column), ldb = f.ldb, cps = f.cps, keep = b > 1 or f.init == "keep",
+    bias = ends and f.init == "bias", act = act, activation = activations.entries[act],
+    residual = ends and f.residual, lanes = lanes and steps >= lanes or false,
+    rest = not lanes or steps % lanes > 0 }
+  return self:write("tile", ("msa_tile_f32_%dx%d%s"):format(mr, fields.N, suffix_of(fields)), fields)
 end
 
 -- Requests: what a layer may ask of a kernel. Anything else is refused, so that no request is granted in part.
@@ -221,20 +280,42 @@ function kernels:gemm(f)
   f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
   plan = plan or self:plan(f)
   f.plan, f.rows, f.columns, f.blocks, f.order = plan, plan.rows, plan.columns, plan.blocks, plan.order
-  f.tile = function(b, mr, column) return tile(self, f, b, mr, column) end
-  for b = 1, #f.blocks do -- tiles are written before the product that calls them
-    for _, row in ipairs(f.rows) do
-      for _, column in ipairs(f.columns) do f.tile(b, row.mr, column) end
-    end
-  end
-  local suffix = f.act ~= "none" and "_" .. f.act or ""
-  local name = self:make("gemm", ("msa_gemm_f32_%dx%dx%d%s"):format(f.M, f.N, f.K, suffix),
-    f)
+  local name = self:product(f)
   if not self.products[name] then
     self.products[name] = f
     self.products[#self.products + 1] = name
   end
   return name
+end
+
+-- The kernel of a product that has its plan: where pieces and blocks end are numbers, like all that it is as long as.
+function kernels:product(f)
+  local words, names = {}, {}
+  f.tile = function(b, mr, column) return tile(self, f, b, mr, column) end
+  for b = 1, #f.blocks do -- tiles are written before the product that calls them
+    for _, row in ipairs(f.rows) do
+      for _, column in ipairs(f.columns) do
+        names[#names + 1] = f.tile(b, row.mr, column)
+        if b == 1 then words[#words + 1] = ("%dx%d"):format(row.mr, columns_of(column)) end
+      end
+    end
+  end
+  local numbers = { { "rows", "M" }, { "panels", "panels" }, { "steps", "K" }, { "lda", "lda" }, { "bps", "bps" },
+    { "ldc", "ldc" }, { false, "N" } }
+  local function number(name, value)
+    f[name] = value
+    numbers[#numbers + 1] = { name, name }
+  end
+  if #f.rows > 1 then number("upper", f.rows[1].last) end
+  if #f.columns > 1 then number("left", f.columns[1].last) end
+  if #f.blocks > 1 then
+    number("block", f.blocks[1].count)
+    number("last", f.blocks[#f.blocks].first)
+  end
+  f.keep, f.bias, f.tiles, f.pieces = f.init == "keep", f.init == "bias", table.concat(names, " "),
+    math.min(#f.blocks, 3)
+  return self:make("gemm", ("msa_gemm_f32_%s%s%s%s"):format(table.concat(words, "_"), suffix_of(f),
+    f.order == "rows" and "_rows_first" or "", f.pieces > 1 and "_in_blocks" or ""), f, numbers)
 end
 
 --- What the manifest says of the matrix products, in the order of their first use: shape, plan, what the model expects
@@ -248,21 +329,21 @@ function kernels:explain(prefix)
       texts[#texts + 1] = text
     end
   end
-  local counted = operations.count(texts)
+  local counter = operations.counter(texts)
   for i, name in ipairs(self.products) do
-    local f = self.products[name]
+    local f, of = self.products[name], self.functions[name]
     local rows, columns, blocks = {}, {}, {}
     for k, piece in ipairs(f.rows) do rows[k] = { first = piece.first, last = piece.last, tile = piece.mr } end
     for k, piece in ipairs(f.columns) do
       columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 // (piece.parts or 1) }
     end
     for k, block in ipairs(f.blocks) do blocks[k] = block.count end
-    list[i] = { name = name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb,
+    list[i] = { name = of.name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb,
       bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
       tile = { f.rows[1].mr, columns[1].tile }, rows = rows, columns = columns, k_blocks = blocks, order = f.order,
         predicted_cycles = math.floor(f.plan.cycles + 0.5),
       macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.plan.cycles + 0.5) / 100, predicted = f.plan.operations,
-        counted = counted[name] }
+        counted = counter:count(of.name, of.bound) }
   end
   return list
 end
@@ -280,14 +361,16 @@ end
 --- Layer norm of `rows` rows of C. @return name of void f(x, gamma_beta, y); beta lies round16(C) behind gamma
 function kernels:layernorm(f)
   check("layernorm", f)
-  return self:make("layernorm", ("msa_layernorm_f32_%dx%d"):format(f.rows, f.C),
-    { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = literal(f.eps) })
+  return self:make("layernorm", ("msa_layernorm_f32_%d"):format(f.C),
+    { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = literal(f.eps) },
+    { { "rows", "rows" }, { "ldx", "ldx" }, { "ldy", "ldy" }, { "eps", "eps" } })
 end
 
 function kernels:softmax(f)
   check("softmax", f)
-  return self:make("softmax", ("msa_softmax_f32_%dx%d"):format(f.rows, f.cols),
-    { rows = f.rows, cols = f.cols, padded = round16(f.cols), ld = f.ld, counted = f.counted or false })
+  return self:make("softmax", "msa_softmax_f32" .. (f.counted and "_counted" or ""),
+    { rows = f.rows, cols = f.cols, ld = f.ld, counted = f.counted or false },
+    { { "rows", "rows" }, { "cols", "cols" }, { "ld", "ld" } })
 end
 
 --- The key tile of f32-fma-1: whole rows of a grid, about 256 keys. It is part of the definition: no board may change
@@ -298,17 +381,18 @@ function kernels.key_tile(keys, row)
 end
 
 --- Layout of one head's packed keys. @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives
--- the kernel void f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
+-- the kernel f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
 function kernels:keys(f)
   check("keys", f)
   local tile_keys = kernels.key_tile(f.keys, f.row)
   local count = (f.keys + tile_keys - 1) // tile_keys
-  local last = f.keys - (count - 1) * tile_keys
   local dpad = round16(f.d)
   return { k = count * round16(tile_keys) * f.d, v = f.keys * dpad, place = function(p)
-    return self:make("keys", ("msa_keys_f32_%d_of_%dx%d"):format(p.count, f.keys, f.d),
-      { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, tiles = count, last = last,
-      padded = round16(tile_keys), count = p.count, k_stride = p.k_stride, v_stride = p.v_stride or p.k_stride })
+    return self:make("keys", ("msa_keys_f32_%d"):format(f.d),
+      { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, count = p.count, k_stride = p.k_stride,
+      v_stride = p.v_stride or p.k_stride },
+      { { "count", "count" }, { "keys", "keys" }, { "tile", "tile" }, { "k_stride", "k_stride" },
+      { "v_stride", "v_stride" } })
   end }
 end
 
@@ -337,11 +421,14 @@ end
 function kernels:rows(kind, f)
   if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
   check("rows " .. kind, f)
-  local entry = activations.entries[kind]
-  return self:make(entry and "rows_act" or "rows_" .. kind, ("msa_%s_f32_%dx%d"):format(kind, f.rows, f.C),
-    { act = entry and kind or false, vector = entry and entry.vector or false,
-      rows = f.rows, C = f.C, ldx = f.ldx or 0, ldy = f.ldy or 0, ldz = f.ldz or 0, ldv = f.ldv or 0, s = f.s
-      and literal(f.s) or "" })
+  local entry, width, numbers = activations.entries[kind], round16(f.C), { { "rows", "rows" } }
+  local fields = { act = entry and kind or false, vector = entry and entry.vector or false, width = width,
+    rows = f.rows }
+  for i, name in ipairs(ELEMENTWISE[kind]) do
+    numbers[i + 1] = { name, name }
+    fields[name] = name == "s" and literal(f.s) or f[name]
+  end
+  return self:make(entry and "rows_act" or "rows_" .. kind, ("msa_%s_f32_%d"):format(kind, width), fields, numbers)
 end
 
 return kernels

@@ -18,10 +18,13 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
         m[i] = -FLT_MAX;
         l[i] = 0.0f;
     }
+@ local function call(kernel, ...)
+    $(kernels:call(kernel, ...));
+@ end
 @ local function count_from(t)
-@   if keys <= tile then return ", count" end
+@   if keys <= tile then return "count" end
 @   local first = t == "t" and "t * " .. tile or tostring(t * tile)
-@   return (", count > %s ? count - %s : 0"):format(first, first)
+@   return ("count > %s ? count - %s : 0"):format(first, first)
 @ end
 @ local function one(t, keys_here)
 @   local padded = (keys_here + 15) // 16 * 16
@@ -33,8 +36,8 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
         }
     }
 @   end
-    $(kernels:gemm { M = M, N = keys_here, K = d, lda = ldq, ldc = lds, init = rel and "keep" or "zero" })(q, kp + $(t) * $(padded_tile * d), s);
-    $(kernels:softmax { rows = M, cols = keys_here, ld = lds, counted = counted })(s, m, l, alpha$(counted and count_from(t) or ""));
+@   call(kernels:gemm { M = M, N = keys_here, K = d, lda = ldq, ldc = lds, init = rel and "keep" or "zero" }, "q", ("kp + %s * %d"):format(t, padded_tile * d), "s")
+@   call(kernels:softmax { rows = M, cols = keys_here, ld = lds, counted = counted }, "s", "m", "l", "alpha", counted and count_from(t) or nil)
 @   return padded
 @ end
 @ local function rescale()
@@ -46,7 +49,7 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
 @ local full = keys // tile
 @ local rest = keys % tile
 @ local function product(t, keys_here, init)
-    $(kernels:gemm { M = M, N = dpad, K = keys_here, lda = lds, bps = keys_here * 16, ldc = dpad, init = init })(s, vp + $(t) * $(tile * dpad), o);
+@   call(kernels:gemm { M = M, N = dpad, K = keys_here, lda = lds, bps = keys_here * 16, ldc = dpad, init = init }, "s", ("vp + %s * %d"):format(t, tile * dpad), "o")
 @ end
 @ one(0, math.min(tile, keys))
 @ product(0, math.min(tile, keys), "zero")
@@ -89,7 +92,7 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
 @   end
         weight[i] = 0.0f;
     }
-    $(kernels:softmax { rows = M, cols = pads, ld = lds })(s, m, weight, alpha);
+@   call(kernels:softmax { rows = M, cols = pads, ld = lds }, "s", "m", "weight", "alpha")
     for (size_t i = 0; i < $(M); ++i) {
         const msa_vec by = msa_splat(alpha[i]), all = msa_splat(weight[i]);
         l[i] = msa_fma(l[i], alpha[i], weight[i]);

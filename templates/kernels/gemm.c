@@ -1,38 +1,61 @@
 @ -- SPDX-License-Identifier: 0BSD
-/* c ($(M), $(N)) $(residual and "+=" or "=") $(formula), a ($(M), $(K)), b ($(K), $(N)). Rows of a are $(lda) apart, of c $(ldc);
- * b in panels of 16 columns, the last one filled up with zeros. $(M * N * K) multiply-adds. */
-void $(name)(const float *restrict a, const float *restrict b,$(init == "bias" and " const float *restrict bias," or "") float *restrict c)
+@ local wrapped = require("emit.print").wrapped
+@ local panel = ldb ~= 16 and ("; rows of b %d"):format(ldb) or ""
+/* c (rows, 16 x panels) $(residual and "+=" or "=") $(formula), a (rows, steps): rows of a are lda apart, of c ldc; b is in panels of 16
+ * columns, bps apart$(panel), the last one filled up with zeros. */
+void $(name)(const float *restrict a, const float *restrict b,$(bias and " const float *restrict bias," or "") float *restrict c, size_t rows, size_t panels, size_t steps, size_t lda, size_t bps, size_t ldc$(#plan.rows > 1 and ", size_t upper" or "")$(#columns > 1 and ", size_t left" or "")$(pieces > 1 and ", size_t block, size_t last" or ""))
 {
-@ local function call(b, row, column, pad)
+@ -- A tile of block b, whose first step of k is `first`.
+@ local function call(b, first, count, row, column, pad)
 @   local n = column.parts and " + n" or ""
-@   local bias = init == "bias" and b == #blocks and (" bias + j * 16%s,"):format(n) or ""
-@   local loop = column.parts and ("for (size_t n = 0; n < 16; n += %d) "):format(16 // column.parts) or ""
-$(pad)$(loop)$(tile(b, row.mr, column))(a + i * $(lda) + $(blocks[b].first), b + j * $(bps) + $(blocks[b].first * ldb)$(n),$(bias) c + i * $(ldc) + j * $(cps)$(n));
+@   local words = { "a + i * lda" .. (first and " + " .. first or ""), "b + j * bps" .. (first and (" + %s * %d"):format(first, ldb) or "") .. n }
+@   if bias and b == #blocks then words[3] = "bias + j * 16" .. n end
+@   words[#words + 1] = ("c + i * ldc + j * %d%s"):format(cps, n)
+@   words[#words + 1] = count .. (row.mr > 1 and ", lda" or "") .. (column.np > 1 and ", bps" or "") .. (row.mr > 1 and ", ldc" or "")
+@   if column.parts then
+$(pad)for (size_t n = 0; n < 16; n += $(16 // column.parts)) {
+$(wrapped(("%s    %s(%s);"):format(pad, tile(b, row.mr, column), table.concat(words, ", "))))
+$(pad)}
+@   else
+$(wrapped(("%s%s(%s);"):format(pad, tile(b, row.mr, column), table.concat(words, ", "))))
+@   end
 @   if column.parts and not activation.in_registers and b == #blocks then
 $(pad)for (size_t r = 0; r < $(row.mr); ++r) {
-$(pad)    for (size_t n = 0; n < 16; n += $(W)) msa_store(c + (i + r) * $(ldc) + j * $(cps) + n, $(activation.vector)(msa_load(c + (i + r) * $(ldc) + j * $(cps) + n)));
+$(pad)    float *const cr = c + (i + r) * ldc + j * $(cps);
+$(pad)    for (size_t n = 0; n < 16; n += $(W)) msa_store(cr + n, $(activation.vector)(msa_load(cr + n)));
 $(pad)}
 @   end
 @ end
-@ for b = 1, #blocks do
-@   for _, outer in ipairs(order == "columns" and columns or rows) do
-@     if order == "columns" then
-    for (size_t j = $(outer.first); j < $(outer.last); j += $(outer.np)) {
-@       for _, row in ipairs(rows) do
-        for (size_t i = $(row.first); i < $(row.last); i += $(row.mr)) {
-@         call(b, row, outer, "            ")
-        }
-@       end
-@     else
-    for (size_t i = $(outer.first); i < $(outer.last); i += $(outer.mr)) {
-@       for _, column in ipairs(columns) do
-        for (size_t j = $(column.first); j < $(column.last); j += $(column.np)) {
-@         call(b, outer, column, "            ")
-        }
-@       end
+@ local function loop(variable, list, i, ends, by, pad)
+@   local first, last = i == 1 and "0" or ends[1], i == #list and ends[2] or ends[1]
+@   local step = list[i][by] == 1 and "++" .. variable or ("%s += %d"):format(variable, list[i][by])
+$(pad)for (size_t $(variable) = $(first); $(variable) < $(last); $(step)) {
+@ end
+@ local across, down = { "j", columns, { "left", "panels" }, "np" }, { "i", plan.rows, { "upper", "rows" }, "mr" }
+@ local function block(b, first, count, pad)
+@   local outer, inner = across, down
+@   if order == "rows" then outer, inner = down, across end
+@   for x = 1, #outer[2] do
+@     loop(outer[1], outer[2], x, outer[3], outer[4], pad)
+@     for y = 1, #inner[2] do
+@       loop(inner[1], inner[2], y, inner[3], inner[4], pad .. "    ")
+@       local one, other = outer[2][x], inner[2][y]
+@       call(b, first, count, one.mr and one or other, one.np and one or other, pad .. "        ")
+$(pad)    }
 @     end
+$(pad)}
+@   end
+@ end
+@ if pieces == 1 then
+@   block(1, nil, "steps", "    ")
+@ else
+@   block(1, nil, "block", "    ")
+@   if pieces > 2 then
+    for (size_t k = block; k < last; k += block) {
+@     block(2, "k", "block", "        ")
     }
 @   end
+@   block(#blocks, "last", "steps - last", "    ")
 @ end
 }
 

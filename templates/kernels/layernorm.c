@@ -10,13 +10,13 @@
 @ local function rest(v) return ("msa_vfma(msa_vmul(msa_vsub(%s, mean_v), rstd_v), %s, msa_load(w + %d))"):format(load("xi", v), ("msa_load(w + %d)"):format(full * 16 + v * W), gap + full * 16 + v * W) end
 @ local vectors = some and (tail + W - 1) // W or 0
 @ local function hold(v) return flushes and ("msa_hold(%s)"):format(v) or v end
-/* y ($(rows), $(C)) = layer norm of x, rows $(ldx) and $(ldy) apart; w holds gamma and, $(gap) further, beta; eps $(eps).
- * Sums are 16 interleaved partial sums and a fixed tree. y may be x. */
-void $(name)(const float *x, const float *w, float *y)
+/* y (rows, $(C)) = layer norm of x, rows ldx and ldy apart, by 16 interleaved partial sums and a fixed tree. w holds gamma
+ * and, $(gap) further, beta; y may be x. */
+void $(name)(const float *x, const float *w, float *y, size_t rows, size_t ldx, size_t ldy, float eps)
 {
-    for (size_t i = 0; i < $(rows); ++i) {
-        const float *xi = x + i * $(ldx);
-        float *yi = y + i * $(ldy);
+    for (size_t i = 0; i < rows; ++i) {
+        const float *xi = x + i * ldx;
+        float *yi = y + i * ldy;
         float part[16];
 @ for v = 0, per - 1 do
         msa_vec s$(v) = msa_splat(0.0f);
@@ -60,10 +60,10 @@ void $(name)(const float *x, const float *w, float *y)
 @ if tail > 0 and not some then
         for (size_t k = 0; k < $(tail); ++k) part[k] = msa_fma(xi[$(full * 16) + k] - mean, xi[$(full * 16) + k] - mean, part[k]);
 @ end
-        $(const)float rstd = 1.0f / msa_sqrt(msa_sum16(part) / $(C).0f + $(eps)f);
+        $(const)float rstd = 1.0f / msa_sqrt(msa_sum16(part) / $(C).0f + eps);
 @ if flushes and (full > 0 or some) then
         if (msa_flushed()) {
-            $(kernels:make("exact_moments", "msa_exact_moments", {}))(xi, $(C), $(eps)f, &mean, &rstd);
+            $(kernels:make("exact_moments", "msa_exact_moments", {}))(xi, $(C), eps, &mean, &rstd);
             mean_v = msa_splat(mean);
         }
 @ end

@@ -1,9 +1,10 @@
 @ -- SPDX-License-Identifier: 0BSD
-/* x ($(rows), $(C)) = $(act)(x); rows $(ldx) apart. */
-void $(name)(float *x)
+/* x (rows, $(width)) = $(act)(x), rows ldx apart. */
+void $(name)(float *x, size_t rows, size_t ldx)
 {
-    for (size_t i = 0; i < $(rows); ++i) {
-        for (size_t j = 0; j < $(round16(C)); j += $(W)) msa_store(x + i * $(ldx) + j, $(vector)(msa_load(x + i * $(ldx) + j)));
+    for (size_t i = 0; i < rows; ++i) {
+        float *const xi = x + i * ldx;
+        for (size_t j = 0; j < $(width); j += $(W)) msa_store(xi + j, $(vector)(msa_load(xi + j)));
     }
 }
 

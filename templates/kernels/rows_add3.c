@@ -1,9 +1,11 @@
 @ -- SPDX-License-Identifier: 0BSD
-/* z ($(rows), $(C)) += (x + y) + v; rows of x $(ldx), y $(ldy), v $(ldv) and z $(ldz) apart. */
-void $(name)(const float *restrict x, const float *restrict y, const float *restrict v, float *restrict z)
+/* z (rows, $(width)) += (x + y) + v, rows ldx, ldy, ldz and ldv apart. */
+void $(name)(const float *restrict x, const float *restrict y, const float *restrict v, float *restrict z, size_t rows, size_t ldx, size_t ldy, size_t ldz, size_t ldv)
 {
-    for (size_t i = 0; i < $(rows); ++i) {
-        for (size_t j = 0; j < $(round16(C)); j += $(W)) msa_store(z + i * $(ldz) + j, msa_vadd(msa_load(z + i * $(ldz) + j), msa_vadd(msa_vadd(msa_load(x + i * $(ldx) + j), msa_load(y + i * $(ldy) + j)), msa_load(v + i * $(ldv) + j))));
+    for (size_t i = 0; i < rows; ++i) {
+        const float *const xi = x + i * ldx, *const yi = y + i * ldy, *const vi = v + i * ldv;
+        float *const zi = z + i * ldz;
+        for (size_t j = 0; j < $(width); j += $(W)) msa_store(zi + j, msa_vadd(msa_load(zi + j), msa_vadd(msa_vadd(msa_load(xi + j), msa_load(yi + j)), msa_load(vi + j))));
     }
 }
 

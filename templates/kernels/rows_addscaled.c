@@ -1,10 +1,12 @@
 @ -- SPDX-License-Identifier: 0BSD
-/* z ($(rows), $(C)) += x + $(s) y; rows of x $(ldx), y $(ldy) and z $(ldz) apart. */
-void $(name)(const float *restrict x, const float *restrict y, float *restrict z)
+/* z (rows, $(width)) += x + s y, rows ldx, ldy and ldz apart. */
+void $(name)(const float *restrict x, const float *restrict y, float *restrict z, size_t rows, size_t ldx, size_t ldy, size_t ldz, float s)
 {
-    const msa_vec by = msa_splat($(s)f);
-    for (size_t i = 0; i < $(rows); ++i) {
-        for (size_t j = 0; j < $(round16(C)); j += $(W)) msa_store(z + i * $(ldz) + j, msa_vadd(msa_load(z + i * $(ldz) + j), msa_vfma(msa_load(y + i * $(ldy) + j), by, msa_load(x + i * $(ldx) + j))));
+    const msa_vec by = msa_splat(s);
+    for (size_t i = 0; i < rows; ++i) {
+        const float *const xi = x + i * ldx, *const yi = y + i * ldy;
+        float *const zi = z + i * ldz;
+        for (size_t j = 0; j < $(width); j += $(W)) msa_store(zi + j, msa_vadd(msa_load(zi + j), msa_vfma(msa_load(yi + j), by, msa_load(xi + j))));
     }
 }
 

@@ -1,10 +1,11 @@
 @ -- SPDX-License-Identifier: 0BSD
-/* x ($(rows), $(C)) *= $(s); rows $(ldx) apart. */
-void $(name)(float *x)
+/* x (rows, $(width)) *= s, rows ldx apart. */
+void $(name)(float *x, size_t rows, size_t ldx, float s)
 {
-    const msa_vec by = msa_splat($(s)f);
-    for (size_t i = 0; i < $(rows); ++i) {
-        for (size_t j = 0; j < $(round16(C)); j += $(W)) msa_store(x + i * $(ldx) + j, msa_vmul(msa_load(x + i * $(ldx) + j), by));
+    const msa_vec by = msa_splat(s);
+    for (size_t i = 0; i < rows; ++i) {
+        float *const xi = x + i * ldx;
+        for (size_t j = 0; j < $(width); j += $(W)) msa_store(xi + j, msa_vmul(msa_load(xi + j), by));
     }
 }
 

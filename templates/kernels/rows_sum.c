@@ -1,9 +1,11 @@
 @ -- SPDX-License-Identifier: 0BSD
-/* z ($(rows), $(C)) = x + y; rows of x $(ldx) (0: one row for all), y $(ldy) and z $(ldz) apart. */
-void $(name)(const float *x, const float *y, float *z)
+/* z (rows, $(width)) = x + y, rows ldx (0: one row for all), ldy and ldz apart. */
+void $(name)(const float *x, const float *y, float *z, size_t rows, size_t ldx, size_t ldy, size_t ldz)
 {
-    for (size_t i = 0; i < $(rows); ++i) {
-        for (size_t j = 0; j < $(round16(C)); j += $(W)) msa_store(z + i * $(ldz) + j, msa_vadd(msa_load(x + i * $(ldx) + j), msa_load(y + i * $(ldy) + j)));
+    for (size_t i = 0; i < rows; ++i) {
+        const float *const xi = x + i * ldx, *const yi = y + i * ldy;
+        float *const zi = z + i * ldz;
+        for (size_t j = 0; j < $(width); j += $(W)) msa_store(zi + j, msa_vadd(msa_load(xi + j), msa_load(yi + j)));
     }
 }
 

@@ -11,29 +11,23 @@ $(indent)msa_store(si + $(at) + $(v * W), e$(v));
 $(indent)t$(v) = msa_vadd(t$(v), e$(v));
 @   end
 @ end
-@ local whole = counted and 0 or cols // 16 * 16 -- keys of sixteens that all count
-/* One tile of keys for $(rows) queries: s ($(rows), $(cols)), rows $(ld) apart, becomes exp(s - m), m the largest logit so far;
- * l is the sum so far; alpha = exp(m before - m) is what earlier sums must be multiplied by.$(counted and " Keys from `count` on do not count." or "") */
-void $(name)(float *restrict s, float *restrict m, float *restrict l, float *restrict alpha$(counted and ", size_t count" or ""))
+/* One tile of keys for `rows` queries: s (rows, cols), rows ld apart, becomes exp(s - m), m the largest logit so far, l
+ * the sum so far, and alpha = exp(m before - m) is what earlier sums must be multiplied by.$(counted and " Keys from `count` on do not count." or "") */
+void $(name)(float *restrict s, float *restrict m, float *restrict l, float *restrict alpha$(counted and ", size_t count" or ""), size_t rows, size_t cols, size_t ld)
 {
-    for (size_t i = 0; i < $(rows); ++i) {
-        float *si = s + i * $(ld);
+    const size_t padded = (cols + 15) / 16 * 16$(counted and "" or ", whole = cols / 16 * 16");
+    for (size_t i = 0; i < rows; ++i) {
+        float *si = s + i * ld;
         float part[16];
-@ if counted then
-        for (size_t k = count; k < $(padded); ++k) si[k] = -FLT_MAX;
-@ elseif cols < padded then
-        for (size_t k = $(cols); k < $(padded); ++k) si[k] = -FLT_MAX;
-@ end
+        for (size_t k = $(counted and "count" or "cols"); k < padded; ++k) si[k] = -FLT_MAX;
 @ for v = 0, per - 1 do
         msa_vec t$(v) = msa_load(si + $(v * W));
 @ end
-@ if padded > 16 then
-        for (size_t k = 16; k < $(padded); k += 16) {
+        for (size_t k = 16; k < padded; k += 16) {
 @ for v = 0, per - 1 do
             t$(v) = msa_vmax(t$(v), msa_load(si + k + $(v * W)));
 @ end
         }
-@ end
 @ for v = 0, per - 1 do
         msa_store(part + $(v * W), t$(v));
 @ end
@@ -44,16 +38,14 @@ void $(name)(float *restrict s, float *restrict m, float *restrict l, float *res
 @ for v = 0, per - 1 do
         t$(v) = msa_splat(0.0f);
 @ end
-@ if whole > 0 then
-        for (size_t k = 0; k < $(whole); k += 16) {
+@ if not counted then
+        for (size_t k = 0; k < whole; k += 16) {
 @ sixteen("k", false, "            ")
         }
 @ end
-@ if whole < padded then
-        for (size_t k = $(whole); k < $(padded); k += 16) {
+        for (size_t k = $(counted and "0" or "whole"); k < padded; k += 16) {
 @ sixteen("k", true, "            ")
         }
-@ end
 @ for v = 0, per - 1 do
         msa_store(part + $(v * W), t$(v));
 @ end

@@ -1,32 +1,40 @@
 @ -- SPDX-License-Identifier: 0BSD
-@ -- The inner loop of every matrix product: the sums of a tile stay in registers for K steps of k. They start from +0 or from
-@ -- what c holds, so that a sum over k may be cut into blocks, or begin with a relative position, and stay one chain of fused
-@ -- multiply-adds in the order of k. The epilogue of the last block is the tile's own.
+@ -- The inner loop of every matrix product: the sums of a tile stay in registers for `steps` steps of k. They start from
+@ -- +0 or from what c holds, so that a sum over k may be cut into blocks, or begin with a relative position, and stay one
+@ -- chain of fused multiply-adds in the order of k. The epilogue of the last block is the tile's own.
 @ local per = 16 // W
 @ local last = N // W - 1
-@ local function at(v, panel) return v // per * panel + v % per * W end
-@ local sum = starts and "c + a b" or "a b"
+@ local tall, wide = MR > 1, N > 16 -- of several rows of a, of several panels of b
+@ -- base, `times` strides further, and `more`.
+@ local function plus(base, times, stride, more)
+@   if times == 1 then base = base .. " + " .. stride elseif times > 0 then base = ("%s + %d * %s"):format(base, times, stride) end
+@   return more and more > 0 and ("%s + %d"):format(base, more) or base
+@ end
+@ local function in_a(m) return plus("k", m, "lda") end
+@ local function in_b(v, lane) return plus(("b + k * %d"):format(ldb), v // per, "bps", lane * ldb + v % per * W) end
+@ local function in_c(m, v) return plus("c", m, "ldc", v // per * cps + v % per * W) end
+@ local sum = keep and "c + a b" or "a b"
 @ if bias then sum = sum .. " + bias" end
 @ if act ~= "none" then sum = ("%s(%s)"):format(act, sum) end
-/* c ($(MR), $(N)) $(residual and "+=" or "=") $(sum), a ($(MR), $(K)), b ($(K), $(N)). Rows of a are $(lda) apart; rows of b $(ldb), panels
- * $(bps); rows of c $(ldc), panels $(cps). */
-static void $(name)(const float *restrict a, const float *restrict b,$(bias and " const float *restrict bias," or "") float *restrict c)
+/* c ($(MR), $(N)) $(residual and "+=" or "=") $(sum), a ($(MR), steps), b (steps, $(N)); rows$(tall and " are lda, " .. ldb .. " and ldc apart" or " of b are " .. ldb .. " apart")$(wide and ", panels of b bps" or "")$(wide and cps ~= 16 and (", of c %d"):format(cps) or ""). */
+static void $(name)(const float *restrict a, const float *restrict b,$(bias and " const float *restrict bias," or "") float *restrict c, size_t steps$(tall and ", size_t lda" or "")$(wide and ", size_t bps" or "")$(tall and ", size_t ldc" or ""))
 {
 @ for m = 0, MR - 1 do for v = 0, last do
-    msa_vec c$(m)_$(v) = $(starts and ("msa_load(c + %d)"):format(m * ldc + at(v, cps)) or "msa_splat(0.0f)");
+    msa_vec c$(m)_$(v) = $(keep and ("msa_load(%s)"):format(in_c(m, v)) or "msa_splat(0.0f)");
 @ end end
-@ -- Where lanes of a multiply, W steps of k at once: a vector of b makes room for that of the next step as soon as all rows have met it, so that
-@ -- cores that keep the order of instructions need not wait for loads. Where a load costs as much beside multiply-adds as alone, and the turn to it more, as many
-@ -- rows of b come at once as the registers hold. What is left is taken step by step.
-@ local grouped, held = kernels.isa.fma_lane and K // W * W or 0, kernels:held(MR, N // W)
+@ -- Where lanes of a multiply, W steps of k at once: a vector of b makes room for that of the next step as soon as all
+@ -- rows have met it, so that cores that keep the order of instructions need not wait for loads. Where a load costs as
+@ -- much beside multiply-adds as alone, and the turn to it more, as many rows of b come at once as the registers hold.
+@ -- What is left is taken step by step.
+@ local held = kernels:held(MR, N // W)
 @ local function load_b(lane, v)
-        const msa_vec b$(lane)_$(v) = msa_load(b + k * $(ldb) + $(lane * ldb + at(v, bps)));
+        const msa_vec b$(lane)_$(v) = msa_load($(in_b(v, lane)));
 @ end
-@ if grouped > 0 then
-    for (size_t k = 0; k < $(grouped); k += $(W)) {
+@ if lanes then
+    for (size_t k = 0; k < $(rest and ("steps / %d * %d"):format(W, W) or "steps"); k += $(W)) {
 @ for lane = 0, held - 1 do for v = 0, last do load_b(lane, v) end end
 @ for m = 0, MR - 1 do
-        const msa_vec a$(m) = msa_load(a + k + $(m * lda));
+        const msa_vec a$(m) = msa_load(a + $(in_a(m)));
 @ end
 @ local fence = '__asm__ volatile("" : : : "memory");'
 @ if held == W then
@@ -46,18 +54,18 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
 @ end
     }
 @ end
-@ if grouped < K then
-    for (size_t k = $(grouped); k < $(K); ++k) {
+@ if rest then
+    for (size_t k = $(lanes and ("steps / %d * %d"):format(W, W) or "0"); k < steps; ++k) {
 @ for v = 0, last do
-        const msa_vec b$(v) = msa_load(b + k * $(ldb) + $(at(v, bps)));
+        const msa_vec b$(v) = msa_load($(in_b(v, 0)));
 @ end
 @ -- Scalars two rows ahead, so that cores that keep the order of instructions need not wait for them.
 @ local scalar = kernels.isa.fma_scalar
 @ for m = scalar and -2 or 0, MR - 1 do
 @ if scalar and m + 2 < MR then
-        const float a$(m + 2) = a[k + $((m + 2) * lda)];
+        const float a$(m + 2) = a[$(in_a(m + 2))];
 @ elseif not scalar then
-        const msa_vec a$(m) = msa_splat(a[k + $(m * lda)]);
+        const msa_vec a$(m) = msa_splat(a[$(in_a(m))]);
 @ end
 @ for v = 0, m < 0 and -1 or last do
         c$(m)_$(v) = $(scalar and "msa_vfma_scalar" or "msa_vfma")(a$(m), b$(v), c$(m)_$(v));
@@ -75,7 +83,7 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
 @   local value = ("c%d_%d"):format(m, v)
 @   if bias then value = ("msa_vadd(%s, bias%d)"):format(value, v) end
 @   if activated then value = ("%s(%s)"):format(activated, value) end
-@   if residual then value = ("msa_vadd(msa_load(c + %d), %s)"):format(m * ldc + at(v, cps), value) end
+@   if residual then value = ("msa_vadd(msa_load(%s), %s)"):format(in_c(m, v), value) end
 @   return value
 @ end
 @ if flushes then
@@ -84,29 +92,31 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
 @   local steps = {}
 @   if bias then steps[#steps + 1] = function(sum, v) return ("msa_vadd(%s, bias%d)"):format(sum, v) end end
 @   if activated then steps[#steps + 1] = function(sum) return ("%s(%s)"):format(activated, sum) end end
-@   if residual then steps[#steps + 1] = function(sum, v, m) return ("msa_vadd(msa_load(c + %d), %s)"):format(m * ldc + at(v, cps), sum) end end
+@   if residual then steps[#steps + 1] = function(sum, v, m) return ("msa_vadd(msa_load(%s), %s)"):format(in_c(m, v), sum) end end
 @   if #steps == 0 then steps[1] = function(sum) return sum end end
 @   for _, step in ipairs(steps) do for m = 0, MR - 1 do for v = 0, last do
     c$(m)_$(v) = msa_hold($(step(("c%d_%d"):format(m, v), v, m)));
 @   end end end
     if (msa_flushed()) {
-        static const msa_tile_shape tile = { $(MR), $(N), $(K), $(lda), $(ldb), $(bps), $(ldc), $(cps), $(starts), $(residual), $(activation.exact or 0) };
+        const msa_tile_shape tile = { $(MR), $(N), steps, $(tall and "lda" or "0"), $(ldb), $(wide and "bps" or "0"), $(tall and "ldc" or "0"), $(cps), $(keep), $(residual), $(activation.exact or 0) };
         $(exact)(a, b, $(bias and "bias" or "NULL"), c, &tile);
     } else {
 @   for m = 0, MR - 1 do for v = 0, last do
-        msa_store(c + $(m * ldc + at(v, cps)), c$(m)_$(v));
+        msa_store($(in_c(m, v)), c$(m)_$(v));
 @   end end
     }
 @ else
 @   for m = 0, MR - 1 do for v = 0, last do
-    msa_store(c + $(m * ldc + at(v, cps)), $(result(m, v)));
+    msa_store($(in_c(m, v)), $(result(m, v)));
 @   end end
 @ end
 @ if not activation.in_registers then
     for (size_t i = 0; i < $(MR); ++i) {
+        float *const ci = c$(tall and " + i * ldc" or "");
 @   local side = cps == 16 and N or math.min(N, 16)
 @   for p = 0, N // side - 1 do
-        for (size_t j = 0; j < $(side); j += $(W)) msa_store(c + i * $(ldc) + $(p * cps) + j, $(activation.vector)(msa_load(c + i * $(ldc) + $(p * cps) + j)));
+@     local to = p == 0 and "ci + j" or ("ci + %d + j"):format(p * cps)
+        for (size_t j = 0; j < $(side); j += $(W)) msa_store($(to), $(activation.vector)(msa_load($(to))));
 @   end
     }
 @ end

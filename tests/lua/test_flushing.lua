@@ -174,6 +174,12 @@ $(body)
 local function cases(set)
   local body = {}
   local function c(format, ...) body[#body + 1] = "        " .. format:format(...) end
+  -- Call a kernel. @param ... arguments, false for those that it has not
+  local function kernel(name, ...)
+    local list = {}
+    for _, argument in ipairs { ... } do list[#list + 1] = argument or nil end
+    c("%s;", set:call(name, table.unpack(list)))
+  end
   local function case(made)
     body[#body + 1] = "    {\n        used = 0;"
     made()
@@ -197,7 +203,7 @@ local function cases(set)
           f.plan = assert(plan)
           c("float *a = take(%d, %d, %d), *b = panels(%d, %d), *bias = take(1, %d, 0), *c = take(%d, %d, %d);", M, K,
             f.lda, K, N, kernels.round16(N), M, N, f.ldc)
-          c("%s(a, b,%s c);", set:gemm(f), init == "bias" and " bias," or "")
+          kernel(set:gemm(f), "a", "b", init == "bias" and "bias" or false, "c")
           c('give("gemm %dx%dx%d %s %s%s %d", c, %d, %d, %d);', M, N, K, init, act, residual and " residual" or "",
             pieces, M, N, f.ldc)
         end)
@@ -208,7 +214,7 @@ local function cases(set)
   for _, start in ipairs { "0x1p-140f", "-0x1p-149f", "0x1.8p-127f" } do
     case(function()
       c("float *a = all(0x1.001p0f, 16), *b = all(0x1.001p0f, 16), *c = all(%s, 16);", start)
-      c("%s(a, b, c);", set:gemm { M = 1, N = 16, K = 1, lda = 16, ldc = 16, init = "keep" })
+      kernel(set:gemm { M = 1, N = 16, K = 1, lda = 16, ldc = 16, init = "keep" }, "a", "b", "c")
       c('give("tie tipped by %s", c, 1, 16, 16);', start)
     end)
   end
@@ -219,7 +225,7 @@ local function cases(set)
         local ld = kernels.stride(C)
         c("float *x = take(%d, %d, %d), *w = take(2, %d, %d), *y = %s;", rows, C, ld, C, kernels.round16(C),
           place == "in place" and "x" or ("room(%d)"):format(rows * ld))
-        c("%s(x, w, y);", set:layernorm { rows = rows, C = C, ldx = ld, ldy = ld, eps = 1e-6 })
+        kernel(set:layernorm { rows = rows, C = C, ldx = ld, ldy = ld, eps = 1e-6 }, "x", "w", "y")
         c('give("layer norm %dx%d %s", y, %d, %d, %d);', rows, C, place, rows, C, ld)
       end)
     end
@@ -233,9 +239,9 @@ local function cases(set)
       c("float *x = take(%d, %d, %d), *y = take(%d, %d, %d), *v = take(%d, %d, %d), *z = take(%d, %d, %d);", rows, C,
         ld, rows, C, ld, rows, C, ld, rows, C, ld)
       c("(void)y, (void)z, (void)v;")
-      c("%s(x%s%s%s);", set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = two and ld or nil, ldz = three and ld
+      kernel(set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = two and ld or nil, ldz = three and ld
         or nil, ldv = four and ld or nil, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil }),
-        two and ", y" or "", four and ", v" or "", three and ", z" or "")
+        "x", two and "y", four and "v" or false, three and "z")
       c('give("rows %s", %s, %d, %d, %d);', kind, three and "z" or two and "y" or "x", rows, C, ld)
     end)
   end
@@ -248,8 +254,8 @@ local function cases(set)
       -- Some rows of nothing but subnormals and zeros, some with one number that is not.
       c("for (size_t i = 0; i < %d; ++i) for (size_t j = 0; i %% 3 != 0 && j < %d; ++j) s[i * %d + j] = msa_from_bits(draw(2) << 31 | draw(1u << 23));", rows, cols, ld)
       c("for (size_t i = 0; i < %d; ++i) if (i %% 3 == 2) s[i * %d + draw(%d)] = number(i %% 2 != 0 ? 3 : 122); else m[i] = msa_from_bits(draw(2) << 31 | draw(1u << 23));", rows, ld, cols)
-      c("%s(s, m, l, alpha%s);", set:softmax { rows = rows, cols = cols, ld = ld, counted = count ~= nil }, count
-        and ", " .. count or "")
+      kernel(set:softmax { rows = rows, cols = cols, ld = ld, counted = count ~= nil }, "s", "m", "l", "alpha",
+        count and tostring(count) or false)
       c('give("softmax %dx%d", s, %d, %d, %d), give("softmax %dx%d l", l, 1, %d, 0), give("softmax %dx%d alpha", alpha, 1, %d, 0);', rows, cols, rows, cols, ld, rows, cols, rows, rows, cols, rows)
     end)
   end
@@ -277,10 +283,10 @@ local function cases(set)
         c("float *k_pad = take(1, %d, 0), *v_pad = take(1, %d, 0);", kernels.round16(d), kernels.round16(d))
       end
       if side then c("for (size_t j = 0; j < %d; ++j) v_pad[j] = number(126);", d) end
-      c("%s(0, k, v, kp, vp);", packed.place { count = N, k_stride = ldq })
-      c("%s(q);", set:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) }))
-      c("%s(q, kp, vp,%s%s s, o, stat, out%s);", attend, rel and " rh, rw," or "", side and " k_pad, v_pad," or "",
-        count and ", " .. count or "")
+      kernel(packed.place { count = N, k_stride = ldq }, "0", "k", "v", "kp", "vp")
+      kernel(set:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) }), "q")
+      kernel(attend, "q", "kp", "vp", rel and "rh" or false, rel and "rw" or false, side and "k_pad" or false, side and "v_pad" or false,
+        "s", "o", "stat", "out", count and tostring(count) or false)
       c('give("attention %dx%dx%d%s%s", out, %d, %d, %d);', M, N, d, rel and " rel" or "", side and " pad" or "", M, d,
         ldo)
     end)
@@ -293,8 +299,8 @@ local function cases(set)
     c("rw[1] = 0x1.8p-126f, v[0] = v[32] = 0.0f, v[16] = v[48] = 1.0f;")
     c("float *kp = room(%d), *vp = room(%d), *s = room(%d), *o = room(%d), *stat = room(%d), *out = room(16);",
       packed.k, packed.v, sizes.s, sizes.o, sizes.stat)
-    c("%s(0, k, v, kp, vp);", packed.place { count = 4, k_stride = 16 })
-    c("%s(q, kp, vp, rh, rw, s, o, stat, out);", attend)
+    kernel(packed.place { count = 4, k_stride = 16 }, "0", "k", "v", "kp", "vp")
+    kernel(attend, "q", "kp", "vp", "rh", "rw", "s", "o", "stat", "out")
     c('give("attention, tie tipped", out, 1, 1, 16);')
   end)
   return table.concat(body, "\n")

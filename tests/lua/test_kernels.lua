@@ -177,6 +177,12 @@ local function program(board)
   end
   function p.room(name, floats) c("float *%s = room(%d);", name, floats) end
   function p.call(format, ...) c(format .. ";", ...) end
+  -- Call a kernel. @param ... arguments, false for those that it has not
+  function p.kernel(kernel, ...)
+    local list = {}
+    for _, argument in ipairs { ... } do list[#list + 1] = argument or nil end
+    c("%s;", p.set:call(kernel, table.unpack(list)))
+  end
   function p.give(title, name, expected, ld)
     c("give(%s, %d, %d, %d);", name, expected.shape[1], expected.shape[2], ld)
     p.names[#p.names + 1] = title
@@ -292,8 +298,8 @@ local function gemms(p)
         p.panels("b", w:transpose())
         if init == "bias" then p.vector("bias", bias) end
         if init == "keep" or residual then p.take("c", c, ldc) else p.room("c", M * ldc) end
-        p.call("%s(a, b,%s c)", p.set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, init = init, act = act,
-          residual = residual, plan = plan }, init == "bias" and " bias," or "")
+        p.kernel(p.set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, init = init, act = act,
+          residual = residual, plan = plan }, "a", "b", init == "bias" and "bias" or false, "c")
         local expected
         if init == "keep" then
           -- c + a b: the plain loops get c as steps of its own, before those of a.
@@ -330,7 +336,7 @@ local function norms(p)
       p.call("float *w = room(%d)", 2 * kernels.round16(C))
       p.call("fill(w, %d), fill(w + %d, %d)", C, kernels.round16(C), C)
       p.room("y", rows * ldy)
-      p.call("%s(x, w, y)", p.set:layernorm { rows = rows, C = C, ldx = ldx, ldy = ldy, eps = 1e-6 })
+      p.kernel(p.set:layernorm { rows = rows, C = C, ldx = ldx, ldy = ldy, eps = 1e-6 }, "x", "w", "y")
       p.give(("layer norm %dx%d"):format(rows, C), "y", reference.layernorm(x, gamma, beta, 1e-6), ldy)
     end)
   end
@@ -349,14 +355,14 @@ local function element_wise(p)
       local name = p.set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = kind ~= "scale"
         and not activations.entries[kind] and ld or nil, ldz = ld, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil })
       local arguments, result, expected
-      if kind == "add" then arguments, result, expected = "x, y", "y", reference.add(y, x)
-      elseif kind == "sum" then arguments, result, expected = "x, y, z", "z", reference.add(x, y)
-      elseif kind == "add2" then arguments, result, expected = "x, y, z", "z", reference.add(z, reference.add(x, y))
-      elseif kind == "addscaled" then arguments, result, expected = "x, y, z", "z",
+      if kind == "add" then arguments, result, expected = { "x", "y" }, "y", reference.add(y, x)
+      elseif kind == "sum" then arguments, result, expected = { "x", "y", "z" }, "z", reference.add(x, y)
+      elseif kind == "add2" then arguments, result, expected = { "x", "y", "z" }, "z", reference.add(z, reference.add(x, y))
+      elseif kind == "addscaled" then arguments, result, expected = { "x", "y", "z" }, "z",
         reference.add(z, reference.add(x, y, s))
-      elseif kind == "scale" then arguments, result, expected = "x", "x", x:scale(s)
-      else arguments, result, expected = "x", "x", activations.run(reference, kind, x) end
-      p.call("%s(%s)", name, arguments)
+      elseif kind == "scale" then arguments, result, expected = { "x" }, "x", x:scale(s)
+      else arguments, result, expected = { "x" }, "x", activations.run(reference, kind, x) end
+      p.kernel(name, table.unpack(arguments))
       p.give("rows " .. kind, result, expected, ld)
     end)
   end
@@ -404,18 +410,18 @@ local function attentions(p)
       p.room("kp", packed.k)
       p.room("vp", packed.v)
       local half = N > 1 and N // 2 or N
-      p.call("%s(0, k, v, kp, vp)", packed.place { count = half, k_stride = ldk })
+      p.kernel(packed.place { count = half, k_stride = ldk }, "0", "k", "v", "kp", "vp")
       if half < N then
-        p.call("%s(%d, k + %d, v + %d, kp, vp)", packed.place { count = N - half, k_stride = ldk }, half, half * ldk,
-          half * ldk)
+        p.kernel(packed.place { count = N - half, k_stride = ldk }, tostring(half), "k + " .. half * ldk,
+          "v + " .. half * ldk, "kp", "vp")
       end
       p.room("s", sizes.s)
       p.room("o", sizes.o)
       p.room("stat", sizes.stat)
       p.room("out", M * ldo)
-      if d > 1 then p.call("%s(q)", p.set:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) })) end
-      p.call("%s(q, kp, vp,%s s, o, stat, out%s)", attend, rel and " rh, rw," or "", count and (", %d"):format(count)
-        or "")
+      if d > 1 then p.kernel(p.set:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) }), "q") end
+      p.kernel(attend, "q", "kp", "vp", rel and "rh" or false, rel and "rw" or false, "s", "o", "stat", "out",
+        count and tostring(count) or false)
       p.give(("attention %dx%dx%d row %s count %s%s"):format(M, N, d, tostring(row), tostring(count), rel and " rel"
         or ""), "out", reference.attention(q, k, v, options), ldo)
     end)
