@@ -132,8 +132,8 @@ static const void *field_matrix(lua_State *L, const char *name, size_t count)
     return p;
 }
 
-/* reference.attention(q, k, v, {heads, tile, count [, side | height, width, row, place, rel_h, rel_w, k_pad, v_pad]})
- * */
+/* reference.attention(q, k, v, {heads, tile, count [, side | height, width, row, place, rel_h, rel_w, k_pad, v_pad]
+ * [, start]}) */
 static int attention(lua_State *L)
 {
     size_t q[2], k[2], v[2];
@@ -158,6 +158,8 @@ static int attention(lua_State *L)
         grid.v_pad = field_matrix(L, "v_pad", q[1]);
         luaL_argcheck(L, !grid.k_pad == !grid.v_pad, 4, "a key with a value of padding expected");
     }
+    const void *start = field_matrix(L, "start", heads * q[0] * k[0]);
+    luaL_argcheck(L, !start || !grid.rel_h, 4, "start without relative positions expected");
     size_t *place = lua_newuserdatauv(L, (q[0] + 1) * sizeof *place, 0);
     grid.place = place;
     lua_getfield(L, 4, "place");
@@ -172,7 +174,7 @@ static int attention(lua_State *L)
         }
     }
     if (of_class(L)->attention(pq, pk, pv, result(L, q[0], q[1]), q[0], k[0], q[1], heads, tile, count,
-        places > 0 ? &grid : NULL) != 0)
+        places > 0 ? &grid : NULL, start) != 0)
         return msagen_fail(L, "reference: out of memory");
     return 1;
 }
@@ -230,6 +232,17 @@ static int add(lua_State *L)
     const void *px = matrix(L, 1, x), *py = matrix(L, 2, y);
     luaL_argcheck(L, x[0] == y[0] && x[1] == y[1], 2, "x and y alike expected");
     of_class(L)->add(px, py, scale, result(L, x[0], x[1]), x[0] * x[1]);
+    return 1;
+}
+
+/* reference.fma(x, y, z): x y + z; y and z as x, or a row for all */
+static int fma_of(lua_State *L)
+{
+    size_t x[2], y[2], z[2];
+    const void *px = matrix(L, 1, x), *py = matrix(L, 2, y), *pz = matrix(L, 3, z);
+    luaL_argcheck(L, y[1] == x[1] && (y[0] == x[0] || y[0] == 1), 2, "as x, or a row as wide, expected");
+    luaL_argcheck(L, z[1] == x[1] && (z[0] == x[0] || z[0] == 1), 3, "as x, or a row as wide, expected");
+    of_class(L)->fma(px, py, y[0] == 1, pz, z[0] == 1, result(L, x[0], x[1]), x[0], x[1]);
     return 1;
 }
 
@@ -351,8 +364,8 @@ static int crc32c(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values},
-    {"layernorm", layernorm}, {"attention", attention}, {"evaluate", evaluate}, {"add", add}, {"features", features},
-    {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked}, {"packed", packed},
+    {"layernorm", layernorm}, {"attention", attention}, {"evaluate", evaluate}, {"add", add}, {"fma", fma_of},
+    {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked}, {"packed", packed},
     {"crc32c", crc32c}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)

@@ -141,7 +141,7 @@ static void attend_padding(struct state *t, const real *q, const real *k_pad, co
 
 static void attend(struct state *t, const real *q, const real *k, const real *v, size_t N, size_t C, size_t d,
     size_t tile, size_t count,
-                   const struct msagen_grid *g, const real *by_row, const real *by_column)
+                   const struct msagen_grid *g, const real *by_row, const real *by_column, const real *start)
 {
     t->top = -FLT_MAX;
     t->total = 0.0f;
@@ -149,7 +149,7 @@ static void attend(struct state *t, const real *q, const real *k, const real *v,
         const size_t keys = N - first < tile ? N - first : tile;
         for (size_t i = 0; i < keys; ++i) {
             const size_t key = first + i;
-            const real from = by_row ? by_row[key / g->row] + by_column[key % g->row] : 0.0f;
+            const real from = by_row ? by_row[key / g->row] + by_column[key % g->row] : start ? start[key] : 0.0f;
             t->s[i] = key < count ? dot(q, k + key * C, d, from) : -FLT_MAX;
         }
         real alpha;
@@ -175,7 +175,7 @@ static void relative(const real *q, const real *table, size_t at, size_t length,
 }
 
 static int reference_attention(const void *qs, const void *ks, const void *vs, void *outs, size_t M, size_t N, size_t C,
-    size_t heads, size_t tile, size_t count, const struct msagen_grid *grid)
+    size_t heads, size_t tile, size_t count, const struct msagen_grid *grid, const void *start)
 {
     const real *q = qs, *k = ks, *v = vs, *k_pad = grid ? grid->k_pad : NULL, *v_pad = grid ? grid->v_pad : NULL;
     real *out = outs;
@@ -197,7 +197,8 @@ static int reference_attention(const void *qs, const void *ks, const void *vs, v
             }
             for (size_t c = 0; c < d; ++c)
                 scaled[c] = qh[c] * scale;
-            attend(&t, scaled, k + h * d, v + h * d, N, C, d, tile, count, grid, positions ? by_row : NULL, by_column);
+            attend(&t, scaled, k + h * d, v + h * d, N, C, d, tile, count, grid, positions ? by_row : NULL, by_column,
+                start ? (const real *)start + (h * M + m) * N : NULL);
             if (k_pad)
                 attend_padding(&t, scaled, k_pad + h * d, v_pad + h * d, d, N / grid->row, grid,
                     positions ? by_row : NULL, by_column);
@@ -238,6 +239,16 @@ static void reference_add(const void *xs, const void *ys, const double *scale, v
     real *z = zs;
     for (size_t i = 0; i < n; ++i)
         z[i] = scale ? msa_fma(y[i], s, x[i]) : x[i] + y[i];
+}
+
+static void reference_fma(const void *xs, const void *ys, int y_row, const void *zs, int z_row, void *rs, size_t M,
+    size_t C)
+{
+    const real *x = xs, *y = ys, *z = zs;
+    real *r = rs;
+    for (size_t m = 0; m < M; ++m)
+        for (size_t c = 0; c < C; ++c)
+            r[m * C + c] = msa_fma(x[m * C + c], y[(y_row ? 0 : m * C) + c], z[(z_row ? 0 : m * C) + c]);
 }
 
 static void reference_packed(const void *xs, void *ys, size_t n)
@@ -304,4 +315,4 @@ static const struct msagen_reference native = {"f32-fma-1", sizeof(real),
 const struct msagen_reference msagen_reference_fma = {"f32-fma-1", sizeof(real),
 #endif
     reference_linear, reference_layernorm, reference_attention, reference_features, reference_position, reference_add,
-    reference_packed, reference_evaluate};
+    reference_fma, reference_packed, reference_evaluate};

@@ -51,9 +51,10 @@ struct msagen_reference {
     /* out (M,C) = softmax(scale q k^T + r) v, heads side by side; q (M,C), k and v (N,C); scale 1/sqrt(head width).
      *   tile     keys at a time; count <= N: keys that weigh anything
      *   grid     NULL, or where keys and queries stand and what r is
+     *   start    NULL, or r itself (heads,M,N), where the grid has no relative positions
      * Returns 0, or -1: out of memory. */
     int (*attention)(const void *q, const void *k, const void *v, void *out, size_t M, size_t N, size_t C,
-        size_t heads, size_t tile, size_t count, const struct msagen_grid *grid);
+        size_t heads, size_t tile, size_t count, const struct msagen_grid *grid, const void *start);
 
     /* out (count,E) = Fourier features of places: sines, then cosines, of 2 pi (x, y) gaussian, xy (count,2) from -1 to 1;
      * gaussian (2,E/2), E even. As the prompt encoder computes them. */
@@ -64,6 +65,9 @@ struct msagen_reference {
 
     /* z (n) = x + y, or x + s y in one multiply-add of the class; scale is NULL or points to s. */
     void (*add)(const void *x, const void *y, const double *scale, void *z, size_t n);
+
+    /* r (M,C) = x y + z in one multiply-add of the class; y and z are rows (C) for all where y_row, z_row say so. */
+    void (*fma)(const void *x, const void *y, int y_row, const void *z, int z_row, void *r, size_t M, size_t C);
 
     /* y (n) = weights x as the packer has them. */
     void (*packed)(const void *x, void *y, size_t n);

@@ -1,0 +1,39 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- What the entries of operations (lua/graph/ops/) are written with: kinds of attributes, shapes, matrices.
+
+local schema = require "support.schema"
+
+local kinds = { whole = schema.whole(0, math.maxinteger) }
+
+kinds.callable = schema.kind(function(value)
+  if type(value) ~= "function" then return "a function" end
+end)
+
+kinds.any_tensor = schema.kind(function(value)
+  if type(value) ~= "userdata" and type(value) ~= "table" then return "a tensor" end
+end)
+
+--- The product of some dimensions of a shape, all unless said.
+function kinds.product(shape, from, to)
+  local n = 1
+  for i = from or 1, to or #shape do n = n * shape[i] end
+  return n
+end
+
+--- A shape with another last dimension.
+function kinds.with_last(shape, width)
+  local new = table.move(shape, 1, #shape, 1, {})
+  new[#new] = width
+  return new
+end
+
+function kinds.rows_of(value) return kinds.product(value.shape, 1, #value.shape - 1) end
+
+--- As shape: that of x. As macs: none.
+function kinds.same(_, v) return v.x.shape end
+function kinds.none() return 0 end
+
+--- A tensor as a matrix of so many columns.
+function kinds.matrix(tensor, width) return tensor:reshape { tensor:numel() // width, width } end
+
+return kinds
