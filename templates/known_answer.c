@@ -198,6 +198,28 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     (void)status;
 @ close()
 @ end
+@ for i, test in ipairs(answer.others) do
+@   local L = test.layer
+/* $(L.name), whole. */
+@ open("test_other_" .. i)
+@   for k, one in ipairs(test.outputs) do
+    static const uint32_t at$(k)[$(#one.places)] = $(places(one.places));
+@   end
+@   for k, one in ipairs(test.inputs) do
+    fill(arena + $(L.at[one.buffer]), $(one.rows), $(one.width), $(one.stride), $(answer.OTHER * k)u);
+@   end
+@   if L.segment.pieces then
+@     whole(L)
+@   else
+@     fetch(L)
+    msa_$(L.name)(arena, $(weights_of(L))$(L.core == "team" and ", s, MSA_ALONE" or L.core and ", MSA_ALONE" or ""));
+@   end
+@   for k, one in ipairs(test.outputs) do
+    crc = sum_at(crc, arena + $(L.at[one.buffer]), at$(k), $(#one.places), $(one.width), $(one.stride));
+@   end
+    (void)status;
+@ close()
+@ end
 @ do
 @   local L = answer.neck
 /* The neck, whole. */
@@ -283,6 +305,7 @@ msa_status msa_known_answer(msa_session *s)
 @ for i = 1, #answer.windows do call("test_window_" .. i) end
 @ for i = 1, #answer.projects do call("test_project_" .. i) end
 @ for i = 1, #answer.depths do call("test_depth_" .. i) end
+@ for i = 1, #answer.others do call("test_other_" .. i) end
 @ call "test_neck"
 @ call "test_decoder"
     if (status != MSA_OK) {

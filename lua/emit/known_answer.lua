@@ -2,7 +2,8 @@
 --- The known answer of msa_self_test: what the build's functions give on a fixed pattern with its own weights, computed
 -- here by the naive kernels and on the device by the generated ones (templates/known_answer.c). Their CRC-32C must
 -- agree, since the arithmetic is defined to the bit.
--- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole.
+-- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole,
+-- and so does one of each kind of encoder layers for which there is no smaller test.
 -- Matrices repeat a few rows over and over, so that little has to be computed here of what is much there.
 local group = require "lower.group"
 local inputs = require "graph.inputs"
@@ -20,6 +21,7 @@ local known = {}
 
 known.PERIOD = 11 -- rows of a pattern: nothing that tiles, vectors or grids have
 known.FIRST = { x = 0, o = 1 << 20, depth = 1 << 21 } -- where the pattern of each matrix begins
+known.OTHER = 1 << 22 -- and, times its number, that of each input of a layer that runs whole
 known.IMAGE = { width = 11, height = 7 }
 known.SMALL = { width = 5, height = 3 } -- what it is also resized to
 known.PROMPTS = {
@@ -51,11 +53,11 @@ local function token_samples(model)
   return list
 end
 
--- Layers of a kind, one for each kernel that `name` says is theirs.
-local function each_kernel(graph, kind, name)
+-- Layers of a nest, one for each kernel that `name` says is theirs.
+local function each_kernel(graph, nest, name)
   local list, seen = {}, {}
   for _, L in ipairs(graph.fused) do
-    local kernel = L.kind == kind and name(L)
+    local kernel = L.nest == nest and name(L)
     if kernel and not seen[kernel] then
       seen[kernel] = true
       list[#list + 1] = L
@@ -67,7 +69,7 @@ end
 local function window_list(graph)
   local list, seen = {}, {}
   for _, L in ipairs(graph.fused) do
-    for _, kind in ipairs(L.kind == "encoder_attention" and not L.segment.pieces and L.env.kinds or {}) do
+    for _, kind in ipairs(L.nest == "grid_attention" and not L.segment.pieces and L.env.kinds or {}) do
       if not seen[kind.name] then
         seen[kind.name] = true
         local g, side, places, tokens = L.env.grid, L.env.side, {}, {}
@@ -88,7 +90,7 @@ end
 local function whole_list(graph)
   local list, seen = {}, {}
   for _, L in ipairs(graph.fused) do
-    local first = L.kind == "encoder_attention" and L.segment.pieces and L.env.kinds[1].name
+    local first = L.nest == "grid_attention" and L.segment.pieces and L.env.kinds[1].name
     if first and not seen[first] then
       seen[first] = true
       local g, side, tests, tokens = L.env.grid, L.env.side, {}, {}
@@ -110,7 +112,7 @@ end
 -- A unit of the depth branch: the last one, at whose places windows hang over the edge where any do.
 local function depth_list(graph)
   local list = {}
-  for i, L in ipairs(each_kernel(graph, "encoder_attention", function(L) return L.env.depth
+  for i, L in ipairs(each_kernel(graph, "grid_attention", function(L) return L.env.depth
     and L.env.depth.kernel end)) do
     local depth, g = L.env.depth, L.env.grid
     local unit, sequences, tokens = depth.units - 1, {}, {}
@@ -135,20 +137,53 @@ local function depth_list(graph)
   return list
 end
 
-local function find(graph, kind)
+-- Nests of the encoder whose layers have tests of their own.
+local TESTED = { grid_attention = true, image = true, neck = true, blocks = true }
+
+-- Values of a layer that are rows of a grid, with their buffers' rows, and some of the rows.
+local function rows_of_values(graph, values)
+  local list = {}
+  for i, value in ipairs(values) do
+    local made, rows = graph.buffers[value], 1
+    for k = 1, #value.shape - 1 do rows = rows * value.shape[k] end
+    list[i] = { value = value, buffer = made.name, stride = made.stride, rows = rows,
+      width = value.shape[#value.shape], places = samples(rows) }
+  end
+  return list
+end
+
+-- One of each kind of the other layers of the encoder, by what their operations are and how large.
+local function other_list(graph)
+  local list, seen = {}, {}
   for _, L in ipairs(graph.fused) do
-    if L.kind == kind then return L end
+    if L.phase == "encode" and not TESTED[L.nest] and not L.uses then
+      local words = {}
+      for i, op in ipairs(L.group.ops) do words[i] = op.kind .. table.concat(op.shape, "x") end
+      local kind = table.concat(words, " ")
+      if not seen[kind] then
+        seen[kind] = true
+        list[#list + 1] = { layer = L, inputs = rows_of_values(graph, L.group.inputs),
+          outputs = rows_of_values(graph, L.group.outputs) }
+      end
+    end
+  end
+  return list
+end
+
+local function find(graph, field, value)
+  for _, L in ipairs(graph.fused) do
+    if L[field] == value then return L end
   end
 end
 
 local function parts(graph, model)
   return {
-    patch = find(graph, "patch_embed"), neck = find(graph, "neck"), prepare = find(graph, "prepare"),
+    patch = find(graph, "nest", "image"), neck = find(graph, "nest", "neck"), prepare = find(graph, "kind", "prepare"),
       tokens = token_samples(model), mask_rows = samples(model.grid),
-    mlps = each_kernel(graph, "encoder_mlp", function(L) return L.env.block or L.segment.pieces and "in pieces" end),
+    mlps = each_kernel(graph, "blocks", function(L) return L.env.block or L.segment.pieces and "in pieces" end),
     windows = window_list(graph), wholes = whole_list(graph),
-    projects = each_kernel(graph, "encoder_attention", function(L) return L.env.project end),
-    depths = depth_list(graph),
+    projects = each_kernel(graph, "grid_attention", function(L) return L.env.project end),
+    depths = depth_list(graph), others = other_list(graph),
   }
 end
 
@@ -314,6 +349,15 @@ function Answer:depth_branch(test)
   end
 end
 
+function Answer:other(test)
+  local given = {}
+  for i, one in ipairs(test.inputs) do
+    given[one.value] = self:repeated(self.R.pattern(known.OTHER * i, known.PERIOD, one.width), range(one.rows))
+  end
+  local found = interpreter.operations(self.R, test.layer.group.ops, given)
+  for _, one in ipairs(test.outputs) do self:sum(self.R.rows(found[one.value], one.places)) end
+end
+
 -- Nine products on the neighbours of one place, row by row, each a sum of its own.
 local function convolved(R, x, weight)
   local cout, cin, y = weight.shape[1], weight.shape[2], nil
@@ -402,6 +446,7 @@ local function answer_of(build, bank)
   for _, test in ipairs(p.windows) do self:window(test) end
   for _, L in ipairs(p.projects) do self:project(L) end
   for _, test in ipairs(p.depths) do self:depth_branch(test) end
+  for _, test in ipairs(p.others) do self:other(test) end
   self:neck(p.neck)
   for _, prompt in ipairs(known.PROMPTS) do self:decode(prompt) end
   self:upsample()

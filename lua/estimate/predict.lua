@@ -90,6 +90,8 @@ for name, operands in pairs { sum = 1, add = 1, add2 = 2, add3 = 3, addscaled = 
 end
 function kernel.rows_act(core, f) return 0, core:activation(f.act, f.rows, f.width), 0 end
 
+for name, kind in pairs(kernels.kinds) do kernel[name] = kind.cycles end
+
 -- The part of a loop's units that is core c's, from 1.
 local function share_of(node, c, count)
   local bounds = node.units.bounds or cores.split(node.units.count, count)

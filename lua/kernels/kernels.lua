@@ -6,6 +6,7 @@
 local activations = require "graph.activations"
 local closed = require "support.closed"
 local flushing = require "kernels.flushing"
+local folder = require "support.folder"
 local operations = require "kernels.operations"
 local schema = require "support.schema"
 local template = require "support.template"
@@ -429,6 +430,33 @@ function kernels:rows(kind, f)
     fields[name] = name == "s" and literal(f.s) or f[name]
   end
   return self:make(entry and "rows_act" or "rows_" .. kind, ("msa_%s_f32_%d"):format(kind, width), fields, numbers)
+end
+
+-- The modules of lua/kernels/kinds/, found by looking there: a kind of kernels each, asked for by kernels:NAME(request).
+--   request  fields of a request, as above
+--   make     function(kernels, request) -> the kernel, and what else who asks needs to know
+--   cycles   function(core, fields) -> cycles of products, cycles of the rest, multiply-adds of a call
+--            (lua/estimate/predict.lua); fields: the kernel's
+--   fresh    it writes what it does not read
+-- Its template has its name.
+local callable = schema.kind(function(value)
+  if type(value) ~= "function" then return "a function" end
+end)
+local KIND = { request = { schema.table, true }, make = { callable, true }, cycles = { callable, true },
+  fresh = { schema.flag } }
+
+--- name -> kind, of those.
+kernels.kinds = {}
+for _, name in ipairs(folder.modules "kernels.kinds") do
+  local kind = require("kernels.kinds." .. name)
+  local where = ("lua/kernels/kinds/%s.lua"):format(name)
+  schema.check(kind, KIND, where)
+  if kernels[name] then error(where .. ": expected a name of its own, found that of another kind", 0) end
+  kernels.kinds[name], kernels.requests[name], FRESH[name] = kind, kind.request, kind.fresh
+  kernels[name] = function(self, f)
+    check(name, f)
+    return kind.make(self, f)
+  end
 end
 
 return kernels

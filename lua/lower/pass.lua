@@ -2,7 +2,7 @@
 --- Lower: the network's graph becomes layers, each with its step, its segment of the weights, its scratch and its
 -- buffers.
 -- Relies on: prune. Leaves: program.fused, layers in order, { name, kind, phase, number, macs, and what lower.layer
--- gives }; program.network, the graph; program.click_tokens.
+-- gives }; program.network, the graph; program.buffers, value -> buffer; program.click_tokens.
 local lower = require "lower.lower"
 local sam = require "networks.sam"
 local tokens = require "networks.tokens"
@@ -97,7 +97,7 @@ function pass.run(program, model, kernels)
     draft = kernels.draft, pruned = program.pruned, limit = limit, draft_kernels = limit and draft_of(kernels) })
   ctx.block_of = blocks_of(ctx.order, cores, kernels.board.caches.l2)
   ctx.block_rows = ctx.block_of(program.network.outputs.embedding)
-  program.fused = layers_of(ctx)
+  program.fused, program.buffers = layers_of(ctx), ctx.buffers
   for _, L in ipairs(program.fused) do
     L.private = program.private and program.private[L.name] -- roles of weights that differ between banks
     for key, value in pairs(lower.layer(L.name, ctx, L.private)) do L[key] = value end

@@ -13,7 +13,10 @@ local synth = {}
 --- Shapes by name, of all encoders; what they do not say is common to them.
 synth.architectures = {}
 for _, name in ipairs(encoders.names) do
-  for key, shape in pairs(encoders.named(name, "synth").architectures or {}) do synth.architectures[key] = shape end
+  for key, shape in pairs(encoders.named(name, "synth").architectures or {}) do
+    shape.encoder = name
+    synth.architectures[key] = shape
+  end
 end
 local common = { patch = 16, window = 14, out = 256, decoder_mlp = 2048, masks = 4 }
 
@@ -89,11 +92,14 @@ end
 -- nil.
 function synth.write(options)
   local fail = require "support.fail"
-  local architecture = synth.architectures[options.arch]
-  local resolution = options.resolution
-  if resolution < common.patch or resolution > 16384 or resolution % common.patch ~= 0 then
-    fail("--resolution %d: a multiple of the patch, %d, from %d to 16384 expected", resolution, common.patch,
-      common.patch)
+  local architecture, resolution = synth.architectures[options.arch], options.resolution
+  local patch, encoder = architecture.patch or common.patch, dialects.named(options.dialect, "--dialect").encoder
+  if architecture.encoder ~= encoder then
+    fail("--arch %s: expected an architecture of the encoder %s, as dialect %s has it, found one of %s", options.arch,
+      encoder, options.dialect, architecture.encoder)
+  end
+  if resolution < patch or resolution > 16384 or resolution % patch ~= 0 then
+    fail("--resolution %d: a multiple of the patch, %d, from %d to 16384 expected", resolution, patch, patch)
   end
   local shape = { resolution = resolution }
   for key, value in pairs(architecture) do shape[key] = value end
