@@ -87,8 +87,9 @@ local function measure(shape)
     f.plan = plan
     local name = set:gemm(f)
     texts[#texts + 1] = (table.concat(set.texts, "\n"):gsub("%f[%w_]msa_([tg][ie][lm][em]_)", ("w%d_%%1"):format(i)))
-    cases[i] = ("    case %d: %s(a, b,%s c); break;"):format(i - 1, name:gsub("^msa_", ("w%d_"):format(i)),
-      f.init == "bias" and " bias," or "")
+    local arguments = f.init == "bias" and { "a", "b", "bias", "c" } or { "a", "b", "c" }
+    cases[i] = ("    case %d: %s; break;"):format(i - 1,
+      (set:call(name, table.unpack(arguments)):gsub("^msa_", ("w%d_"):format(i))))
   end
   f.plan = nil
   local macs = shape.M * shape.N * shape.K

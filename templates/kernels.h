@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_kernels.h - the kernels that the layers share, each for one shape. $(made_by) */
+/* msa_kernels.h - the kernels that the layers share. $(made_by) */
 #ifndef MSA_KERNELS_H
 #define MSA_KERNELS_H
 

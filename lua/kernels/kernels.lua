@@ -195,7 +195,14 @@ local function suffix_of(f)
   if f.act ~= "none" then words[#words + 1] = "_" .. f.act end
   if f.residual then words[#words + 1] = "_residual" end
   if f.ldb ~= 16 then words[#words + 1] = "_ldb" .. f.ldb end
+  if f.left ~= "" then words[#words + 1] = "_" .. f.left end
   return table.concat(words)
+end
+
+-- Where lanes multiply, what a block of k leaves for a loop step by step: "tail", or all of it, "short".
+local function left_of(isa, block)
+  local left = isa.fma_lane and block.count % isa.width or 0
+  return left == 0 and "" or block.count < isa.width and "short" or "tail"
 end
 
 local function columns_of(column) return column.np * 16 // (column.parts or 1) end
@@ -203,12 +210,12 @@ local function columns_of(column) return column.np * 16 // (column.parts or 1) e
 -- One tile of block b of a product: the first block starts the sums, the last one has the epilogue. What a stored panel
 -- in parts goes through once more waits for all of them.
 local function tile(self, f, b, mr, column)
-  local ends, steps, lanes = b == #f.blocks, f.blocks[b].count, self.isa.fma_lane and self.isa.width
+  local ends, left = b == #f.blocks, left_of(self.isa, f.blocks[b])
   local act = ends and (f.activation.in_registers or not column.parts) and f.act or "none"
   local fields = { MR = mr, N = columns_of(column), ldb = f.ldb, cps = f.cps, keep = b > 1 or f.init == "keep",
     bias = ends and f.init == "bias", act = act, activation = activations.entries[act],
-    residual = ends and f.residual, lanes = lanes and steps >= lanes or false,
-    rest = not lanes or steps % lanes > 0 }
+    residual = ends and f.residual, left = left, lanes = self.isa.fma_lane and left ~= "short" or false,
+    rest = not self.isa.fma_lane or left ~= "" }
   return self:write("tile", ("msa_tile_f32_%dx%d%s"):format(mr, fields.N, suffix_of(fields)), fields)
 end
 
@@ -291,13 +298,14 @@ end
 
 -- The kernel of a product that has its plan: where pieces and blocks end are numbers, like all that it is as long as.
 function kernels:product(f)
-  local words, names = {}, {}
+  local words, names, pieces = {}, {}, math.min(#f.blocks, 3)
   f.tile = function(b, mr, column) return tile(self, f, b, mr, column) end
-  for b = 1, #f.blocks do -- tiles are written before the product that calls them
+  -- Tiles are written before the product that calls them; blocks between the first and the last are alike.
+  for piece = 1, pieces do
     for _, row in ipairs(f.rows) do
       for _, column in ipairs(f.columns) do
-        names[#names + 1] = f.tile(b, row.mr, column)
-        if b == 1 then words[#words + 1] = ("%dx%d"):format(row.mr, columns_of(column)) end
+        names[#names + 1] = f.tile(piece == pieces and #f.blocks or piece, row.mr, column)
+        if piece == 1 then words[#words + 1] = ("%dx%d"):format(row.mr, columns_of(column)) end
       end
     end
   end
@@ -308,13 +316,14 @@ function kernels:product(f)
     numbers[#numbers + 1] = { name, name }
   end
   if #f.rows > 1 then number("upper", f.rows[1].last) end
-  if #f.columns > 1 then number("left", f.columns[1].last) end
+  if #f.columns > 1 then number("wide", f.columns[1].last) end
   if #f.blocks > 1 then
     number("block", f.blocks[1].count)
     number("last", f.blocks[#f.blocks].first)
   end
-  f.keep, f.bias, f.tiles, f.pieces = f.init == "keep", f.init == "bias", table.concat(names, " "),
-    math.min(#f.blocks, 3)
+  f.keep, f.bias, f.tiles, f.pieces = f.init == "keep", f.init == "bias", table.concat(names, " "), pieces
+  local first, last = left_of(self.isa, f.blocks[1]), left_of(self.isa, f.blocks[#f.blocks])
+  f.left = first == last and last or ("%s_then_%s"):format(first == "" and "even" or first, last == "" and "even" or last)
   return self:make("gemm", ("msa_gemm_f32_%s%s%s%s"):format(table.concat(words, "_"), suffix_of(f),
     f.order == "rows" and "_rows_first" or "", f.pieces > 1 and "_in_blocks" or ""), f, numbers)
 end

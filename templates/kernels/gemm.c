@@ -3,7 +3,7 @@
 @ local panel = ldb ~= 16 and ("; rows of b %d"):format(ldb) or ""
 /* c (rows, 16 x panels) $(residual and "+=" or "=") $(formula), a (rows, steps): rows of a are lda apart, of c ldc; b is in panels of 16
  * columns, bps apart$(panel), the last one filled up with zeros. */
-void $(name)(const float *restrict a, const float *restrict b,$(bias and " const float *restrict bias," or "") float *restrict c, size_t rows, size_t panels, size_t steps, size_t lda, size_t bps, size_t ldc$(#plan.rows > 1 and ", size_t upper" or "")$(#columns > 1 and ", size_t left" or "")$(pieces > 1 and ", size_t block, size_t last" or ""))
+void $(name)(const float *restrict a, const float *restrict b,$(bias and " const float *restrict bias," or "") float *restrict c, size_t rows, size_t panels, size_t steps, size_t lda, size_t bps, size_t ldc$(#plan.rows > 1 and ", size_t upper" or "")$(#columns > 1 and ", size_t wide" or "")$(pieces > 1 and ", size_t block, size_t last" or ""))
 {
 @ -- A tile of block b, whose first step of k is `first`.
 @ local function call(b, first, count, row, column, pad)
@@ -31,7 +31,7 @@ $(pad)}
 @   local step = list[i][by] == 1 and "++" .. variable or ("%s += %d"):format(variable, list[i][by])
 $(pad)for (size_t $(variable) = $(first); $(variable) < $(last); $(step)) {
 @ end
-@ local across, down = { "j", columns, { "left", "panels" }, "np" }, { "i", plan.rows, { "upper", "rows" }, "mr" }
+@ local across, down = { "j", columns, { "wide", "panels" }, "np" }, { "i", plan.rows, { "upper", "rows" }, "mr" }
 @ local function block(b, first, count, pad)
 @   local outer, inner = across, down
 @   if order == "rows" then outer, inner = down, across end

@@ -17,6 +17,9 @@
 @ if bias then sum = sum .. " + bias" end
 @ if act ~= "none" then sum = ("%s(%s)"):format(act, sum) end
 /* c ($(MR), $(N)) $(residual and "+=" or "=") $(sum), a ($(MR), steps), b (steps, $(N)); rows$(tall and " are lda, " .. ldb .. " and ldc apart" or " of b are " .. ldb .. " apart")$(wide and ", panels of b bps" or "")$(wide and cps ~= 16 and (", of c %d"):format(cps) or ""). */
+@ if kernels.isa.fma_scalar then -- a place for each row's address, which the loops around would take
+__attribute__((noinline))
+@ end
 static void $(name)(const float *restrict a, const float *restrict b,$(bias and " const float *restrict bias," or "") float *restrict c, size_t steps$(tall and ", size_t lda" or "")$(wide and ", size_t bps" or "")$(tall and ", size_t ldc" or ""))
 {
 @ for m = 0, MR - 1 do for v = 0, last do
@@ -98,8 +101,8 @@ static void $(name)(const float *restrict a, const float *restrict b,$(bias and 
     c$(m)_$(v) = msa_hold($(step(("c%d_%d"):format(m, v), v, m)));
 @   end end end
     if (msa_flushed()) {
-        const msa_tile_shape tile = { $(MR), $(N), steps, $(tall and "lda" or "0"), $(ldb), $(wide and "bps" or "0"), $(tall and "ldc" or "0"), $(cps), $(keep), $(residual), $(activation.exact or 0) };
-        $(exact)(a, b, $(bias and "bias" or "NULL"), c, &tile);
+        static const msa_tile_shape tile = { $(MR), $(N), $(ldb), $(cps), $(keep), $(residual), $(activation.exact or 0) };
+        $(exact)(&tile, a, b, $(bias and "bias" or "NULL"), c, steps, $(tall and "lda" or "0"), $(wide and "bps" or "0"), $(tall and "ldc" or "0"));
     } else {
 @   for m = 0, MR - 1 do for v = 0, last do
         msa_store($(in_c(m, v)), c$(m)_$(v));

@@ -192,17 +192,68 @@ describe("generated text", function()
     end)
   end)
 
-  it("loops over constants: no variable-length arrays, bounds are numbers, perhaps with an end before, or the caller's",
+  -- Functions of a text: name -> names of parameters, in order; and the lines of each.
+  local function functions_of(text)
+    local list = {}
+    for name, parameters, body in ("\n" .. text):gmatch "\n[%w ]*void ([%w_]+)(%b())\n(%b{})" do
+      local names = {}
+      for word in parameters:sub(2, -2):gmatch "([%w_]+)%s*%f[,\0]" do names[#names + 1] = word end
+      list[#list + 1] = { name = name, parameters = names, body = body }
+    end
+    return list
+  end
+
+  it("loops over numbers: no variable-length arrays, bounds are numbers, perhaps with an end before, or the caller's",
     function()
+    local loops = 0
     for _, file in ipairs { "msa_kernels.c", "msa_encoder.c", "msa_decoder.c" } do
-      for line in code_of(sys.read_file(dir .. "/" .. file)):gmatch "[^\n]+" do
-        local bound = line:match "for %(.-;[^;]-<%s*([^;]-);"
-        assert(not bound or bound:match "^%d+$" or bound:match "^%d+ && i < count$" or bound == "end"
-          or bound == "last", file .. ": " .. line)
+      local text = code_of(sys.read_file(dir .. "/" .. file))
+      for line in text:gmatch "[^\n]+" do
         local size = line:match "^%s+float [%w_]+%[([^%]]+)%];"
         assert(not size or size:match "^%d+$", file .. ": " .. line)
       end
+      for _, f in ipairs(functions_of(text)) do
+        local known = {}
+        for _, name in ipairs(f.parameters) do known[name] = true end
+        for list in f.body:gmatch "const size_t ([^;\n]+);" do -- and what is made of them
+          for name, made in list:gmatch "(%w+) = ([^,]+)" do
+            known[name] = true
+            for of in made:gmatch "%f[%w_][%a_][%w_]*" do known[name] = known[name] and known[of] end
+          end
+        end
+        for bound in f.body:gmatch "for %([^;]-;[^;]-<%s*([^;]-);" do
+          loops = loops + 1
+          bound = bound:match "^(%d+) && i < count$" or bound:match "^(%w+) / %d+ %* %d+$" or bound
+          assert(bound:match "^%d+$" or known[bound], ("%s: %s: %s"):format(file, f.name, bound))
+        end
+      end
     end
+    assert(loops > 50, loops)
+  end)
+
+  it("gives kernels numbers: no argument that a loop ends at is worked out when the model runs", function()
+    local ends, calls = {}, 0
+    for _, f in ipairs(functions_of(code_of(sys.read_file(dir .. "/msa_kernels.c")))) do
+      for i, name in ipairs(f.parameters) do
+        if f.name:find "_f32" and f.body:find("<%s*" .. name .. ";") then
+          ends[f.name] = ends[f.name] or {}
+          ends[f.name][i] = true
+        end
+      end
+    end
+    for _, file in ipairs { "msa_encoder.c", "msa_decoder.c" } do
+      for name, list in code_of(sys.read_file(dir .. "/" .. file)):gmatch "([%w_]+)(%b());" do
+        local i = 0
+        for argument in (list:sub(2, -2) .. ","):gmatch "%s*([^,]-)%s*," do
+          i = i + 1
+          if ends[name] and ends[name][i] then
+            calls = calls + 1
+            assert(argument:match "^%d+$", ("%s: %s: %s"):format(file, name, argument))
+          end
+        end
+      end
+    end
+    assert(calls > 20, calls)
   end)
 
   it("cites in every layer the tensors, and every tensor of the manifest's used ones in some layer", function()

@@ -71,15 +71,48 @@ describe("kernels", function()
     local texts = #set.texts
     equal(set:gemm(shape()), first)
     equal(#set.texts, texts)
-    equal(first, "msa_gemm_f32_7x20x33")
     seen[first] = true
-    for _, changes in ipairs { { M = 8 }, { N = 21 }, { K = 34 }, { lda = 80 }, { ldc = 80 }, { init = "bias" },
+    for _, changes in ipairs { { M = 8 }, { K = 34 }, { lda = 80 }, { ldc = 80 }, { init = "bias" },
       { init = "keep" }, { residual = true }, { act = "gelu" }, { act = "relu" }, { bps = 4000 }, { ldb = 48 } } do
       local name = set:gemm(shape(changes))
       assert(not seen[name], name .. " twice")
       seen[name] = true
       equal(set:gemm(shape(changes)), name)
     end
+  end)
+
+  it("that differ in numbers alone are one function", function()
+    local set, functions = new(plain), {}
+    local function made(name) functions[set:call(name):match "^(.-)%("] = true end
+    for rows = 1, 3 do
+      for _, ld in ipairs { 48, 80 } do
+        for _, kind in ipairs { "add", "sum", "scale", "gelu" } do
+          local asked = { rows = rows, C = 20 + rows, ldx = ld, s = kind == "scale" and 1 / rows or nil }
+          if kind == "add" or kind == "sum" then asked.ldy = ld end
+          if kind == "sum" then asked.ldz = 96 end
+          made(set:rows(kind, asked))
+        end
+        made(set:softmax { rows = rows, cols = 7 * rows, ld = ld })
+        made(set:layernorm { rows = rows, C = 23, ldx = ld, ldy = 96, eps = 1e-6 * rows })
+        made(set:keys { keys = 300 * rows, d = 8 }.place { count = 5, k_stride = ld })
+        made(set:gemm { M = 60 * rows, N = 16, K = 4 * rows, lda = ld, ldc = 96 })
+      end
+    end
+    local count = 0
+    for _ in pairs(functions) do count = count + 1 end
+    equal(count, 8)
+    equal(#set.prototypes, 8)
+  end)
+
+  it("are called with their numbers behind what they are given", function()
+    local set = new(plain)
+    local add = set:rows("add", { rows = 3, C = 20, ldx = 32, ldy = 48 })
+    equal(set:call(add, "x", "y"), "msa_add_f32_32(x, y, 3, 32, 48)")
+    equal(#set:signature(add), 2)
+    equal(set:signature(add)[1].const, true)
+    equal(set:signature(add)[2].const, false)
+    holds(set.prototypes[1], "void msa_add_f32_32(const float *restrict x, float *restrict y, size_t rows, size_t ldx")
+    equal(set:call("msa_proc", "x"), "msa_proc(x)")
   end)
 
   it("tell attentions apart by everything their text depends on", function()
@@ -487,16 +520,18 @@ describe("tiles of boards on which turns to loads cost", function()
             for _, one in ipairs(body) do
               local kind = one.at >= tonumber(target, 16) and (one.text:find "^fmla" and "m" or "l")
               if kind and order:sub(-1) ~= kind then order = order .. kind end
-              assert(not kind or not one.text:find "%[sp", name .. ": " .. one.text)
             end
-            if order:find "m" then
+            if order:find "m" then -- else a way around the loop
+              for _, one in ipairs(body) do
+                assert(one.at < tonumber(target, 16) or not one.text:find "%[sp", name .. ": " .. one.text)
+              end
               loops = loops + 1
               equal(order, "lml", name)
             end
             body = {}
           end
         end
-        equal(loops, 2, "loops over k")
+        equal(loops, 1, "loops over k")
       end)
     end
   end

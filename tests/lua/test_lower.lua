@@ -30,7 +30,8 @@ local SIGNATURES = {
   copy_rows = { { const = true }, { const = false } },
   weigh = { { const = true }, { const = true }, { const = false } },
 }
-local KERNELS = { signature = function(_, name) return SIGNATURES[name] end }
+local KERNELS = { signature = function(_, name) return SIGNATURES[name] end,
+  call = function(_, name, ...) return ("%s(%s)"):format(name, table.concat({ ... }, ", ")) end }
 
 local function printed(step, count, at)
   local loops = require("schedule.split").loops(count)
