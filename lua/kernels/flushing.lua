@@ -69,7 +69,7 @@ local function loop(kernels, pad, name, first, last, to, value)
   if act then
     assert((last - first) % 16 == 0, "activations of pieces of 16")
     put("for (size_t %s = %d; %s < %d; %s += 16) %s(%s);", name, first, name, last, name,
-      kernels:make("exact_act", ("msa_%s_of_16"):format(act.name), { act = act.name, scalar = act.scalar,
+      kernels:make("exact_act", ("msa_%s_x16"):format(act.name), { act = act.name, scalar = act.scalar,
         vector = act.vector }), to)
   else
     for op in value:gmatch "msa_v[%w_]+" do

@@ -335,7 +335,7 @@ function kernels:explain(prefix)
   local list, texts = {}, {}
   for _, text in ipairs(self.texts) do
     if text:find("void msa_tile_", 1, true) or text:find("void msa_gemm_", 1, true)
-      or text:find "void msa_[%w_]+_of_16%(" then
+      or text:find "static void msa_[%w_]+_x16%(" then
       texts[#texts + 1] = text
     end
   end

@@ -50,7 +50,7 @@ describe("texts of kernels for vectors that flush", function()
   it("call one function for an activation", function()
     for _, act in ipairs(require "graph.activations".computed) do
       equal(checked(("    for (size_t j = 0; j < 32; j += 4) msa_store(x + j, msa_v%s(msa_load(x + j)));"):format(act)),
-        ("void f(float *x)\n{\n    for (size_t j = 0; j < 32; j += 16) msa_%s_of_16(x + j);\n}\n"):format(act))
+        ("void f(float *x)\n{\n    for (size_t j = 0; j < 32; j += 16) msa_%s_x16(x + j);\n}\n"):format(act))
       equal(table.remove(made), "exact_act")
     end
     equal(made, {})
