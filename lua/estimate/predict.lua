@@ -25,7 +25,7 @@ local EXP, NORM = 17, 6
 -- is moved by itself, a colour of a pixel that is resized and looked up, a call of a kernel.
 local ROW, SCALAR, PIXEL, CALL = 90, 1.5, 12, 40
 
-local Core = {}
+local Core = { EXP = EXP, NORM = NORM, ROW = ROW, SCALAR = SCALAR }
 Core.__index = Core
 
 local function core_of(build)
@@ -68,21 +68,6 @@ local kernel = {}
 function kernel.gemm(core, f)
   local other = f.act ~= "none" and core:activation(f.act, f.M, f.N) or 0
   return core:product(f.M, f.N, f.K), other, f.M * f.N * f.K
-end
-
-function kernel.layernorm(core, f)
-  return 0, core:vectors(f.rows * round16(f.C), NORM, 3, 1) + f.rows * ROW, 0
-end
-
-function kernel.keys(_, f) return 0, 2 * f.count * f.d * SCALAR, 0 end
-
--- Queries of one head: both products, the softmax a tile of keys at a time, and the sums' way to the next tile.
-function kernel.attend(core, f)
-  local count = (f.keys + f.tile - 1) // f.tile
-  local other = core:vectors(f.M * round16(f.keys), EXP, 2, 1) + f.M * count * ROW + core:elementwise(f.M * count, f.d,
-    1)
-  if f.rel then other = other + core:vectors(f.M * f.keys, 1, 1, 1) end
-  return core:product(f.M, f.keys, f.d) + core:product(f.M, f.d, f.keys), other, 2 * f.M * f.keys * f.d
 end
 
 for name, operands in pairs { sum = 1, add = 1, add2 = 2, add3 = 3, addscaled = 2, scale = 1 } do

@@ -8,6 +8,7 @@ local closed = require "support.closed"
 local flushing = require "kernels.flushing"
 local folder = require "support.folder"
 local operations = require "kernels.operations"
+local requests = require "kernels.requests"
 local schema = require "support.schema"
 local template = require "support.template"
 local tiles = require "kernels.tiles"
@@ -28,7 +29,7 @@ local function literal(x)
 end
 
 local function round16(n) return (n + 15) // 16 * 16 end
-kernels.round16 = round16
+kernels.round16, kernels.literal = round16, literal
 
 --- A row stride for rows of n floats: a multiple of 16 that is an odd number of cache lines, so that the rows of a tile
 -- do not fall into the same sets of the first-level cache.
@@ -83,7 +84,7 @@ local function opened(name, text)
 end
 
 -- Kernels that write what they do not read.
-local FRESH = { gemm = true, layernorm = true, rows_sum = true, keys = true, attend = true }
+local FRESH = { gemm = true, rows_sum = true }
 
 -- What tells a function from others of its template: its fields but for those that are arguments.
 local function key_of(file, fields)
@@ -220,17 +221,7 @@ local function tile(self, f, b, mr, column)
 end
 
 -- Requests: what a layer may ask of a kernel. Anything else is refused, so that no request is granted in part.
-local size, stride = schema.whole(1, math.maxinteger), schema.whole(0, math.maxinteger)
-local function sizes(...)
-  local fields = {}
-  for _, name in ipairs { ... } do fields[name] = { size, true } end
-  return fields
-end
-local function request(required, optional)
-  for name, one in pairs(optional) do required[name] = { one } end
-  return required
-end
-local table_of_rows = schema.record(sizes("n", "ld"))
+local size, stride, sizes, request = requests.size, requests.stride, requests.sizes, requests.request
 
 --- What each request may hold, a schema a kind of kernel.
 kernels.requests = {
@@ -239,14 +230,7 @@ kernels.requests = {
     act = schema.one_of(table.unpack(activations.names)), residual = schema.flag, plan = schema.kind(function(value)
       if type(value) ~= "table" then return "a plan of tiles" end
     end) }),
-  layernorm = request(sizes("rows", "C", "ldx", "ldy"), { eps = schema.number }),
-  softmax = request(sizes("rows", "cols", "ld"), { counted = schema.flag }),
-  keys = request(sizes("keys", "d"), { row = size }),
-  attend = request(sizes("M", "keys", "d", "ldq", "ldo"),
-    { row = size, rel = table_of_rows, out_row = table_of_rows, counted = schema.flag,
-    pad = schema.record(sizes("side", "height", "width")) }),
 }
-kernels.requests.layernorm.eps[2] = true
 
 -- Element-wise kernels, and what each needs beside rows and C.
 local ELEMENTWISE = { sum = { "ldx", "ldy", "ldz" }, add = { "ldx", "ldy" }, add2 = { "ldx", "ldy", "ldz" },
@@ -368,62 +352,11 @@ function kernels:plan(f)
   return self.plans[key]
 end
 
---- Layer norm of `rows` rows of C. @return name of void f(x, gamma_beta, y); beta lies round16(C) behind gamma
-function kernels:layernorm(f)
-  check("layernorm", f)
-  return self:make("layernorm", ("msa_layernorm_f32_%d"):format(f.C),
-    { rows = f.rows, C = f.C, ldx = f.ldx, ldy = f.ldy, gap = round16(f.C), eps = literal(f.eps) },
-    { { "rows", "rows" }, { "ldx", "ldx" }, { "ldy", "ldy" }, { "eps", "eps" } })
-end
-
-function kernels:softmax(f)
-  check("softmax", f)
-  return self:make("softmax", "msa_softmax_f32" .. (f.counted and "_counted" or ""),
-    { rows = f.rows, cols = f.cols, ld = f.ld, counted = f.counted or false },
-    { { "rows", "rows" }, { "cols", "cols" }, { "ld", "ld" } })
-end
-
 --- The key tile of f32-fma-1: whole rows of a grid, about 256 keys. It is part of the definition: no board may change
 -- it.
 function kernels.key_tile(keys, row)
   row = row or 1
   return math.min(keys, math.max(1, 256 // row) * row)
-end
-
---- Layout of one head's packed keys. @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives
--- the kernel f(first, k, v, kp, vp) that places `count` keys; stride 0 repeats one.
-function kernels:keys(f)
-  check("keys", f)
-  local tile_keys = kernels.key_tile(f.keys, f.row)
-  local count = (f.keys + tile_keys - 1) // tile_keys
-  local dpad = round16(f.d)
-  return { k = count * round16(tile_keys) * f.d, v = f.keys * dpad, place = function(p)
-    return self:make("keys", ("msa_keys_f32_%d"):format(f.d),
-      { keys = f.keys, d = f.d, dpad = dpad, tile = tile_keys, count = p.count, k_stride = p.k_stride,
-      v_stride = p.v_stride or p.k_stride },
-      { { "count", "count" }, { "keys", "keys" }, { "tile", "tile" }, { "k_stride", "k_stride" },
-      { "v_stride", "v_stride" } })
-  end }
-end
-
---- Attention of M queries over packed keys.
--- M, keys, d, ldq, ldo; out_row {n, ld}: results lie n in a row, rows ld apart; row: keys of a grid's row; rel {n =
--- columns of the keys' grid, ld}; counted: a count is given at run time;
--- pad {side, height, width}: the keys are the height x width corner of a side x side window whose rest is padding.
--- @return name, scratch sizes {s, o, stat} in floats
-function kernels:attend(f)
-  check("attend", f)
-  local tile_keys = kernels.key_tile(f.keys, f.row)
-  local padded = round16(tile_keys)
-  local pads = f.pad and f.pad.side * f.pad.side - f.keys or 0
-  local lds = kernels.stride(math.max(padded, round16(pads)) + ((f.rel or pads > 0) and 16 or 0))
-  local dpad = round16(f.d)
-  local name = self:make("attend", ("msa_attend_f32_%dx%dx%d"):format(f.M, f.keys, f.d),
-    { M = f.M, keys = f.keys, d = f.d, dpad = dpad,
-    tile = tile_keys, padded_tile = padded, lds = lds, ldq = f.ldq, ldo = f.ldo, rel = f.rel or false,
-      out_row = f.out_row or false,
-    counted = f.counted or false, pad = pads > 0 and f.pad or false })
-  return name, { s = f.M * lds, o = f.M * dpad, stat = round16(4 * f.M) }
 end
 
 --- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z +=
@@ -445,13 +378,13 @@ end
 --   request  fields of a request, as above
 --   make     function(kernels, request) -> the kernel, and what else who asks needs to know
 --   cycles   function(core, fields) -> cycles of products, cycles of the rest, multiply-adds of a call
---            (lua/estimate/predict.lua); fields: the kernel's
+--            (lua/estimate/predict.lua); fields: the kernel's. Absent where no step calls it, only kernels do
 --   fresh    it writes what it does not read
 -- Its template has its name.
 local callable = schema.kind(function(value)
   if type(value) ~= "function" then return "a function" end
 end)
-local KIND = { request = { schema.table, true }, make = { callable, true }, cycles = { callable, true },
+local KIND = { request = { schema.table, true }, make = { callable, true }, cycles = { callable },
   fresh = { schema.flag } }
 
 --- name -> kind, of those.

@@ -72,7 +72,7 @@ describe("an added encoder", function()
   it("is inspected, and its graph printed", function()
     holds(command("inspect", checkpoint), "dialect", "mixer", "2 blocks, width 40, window 4")
     holds(command("graph", checkpoint), "biased_attention", "depthwise")
-    holds(command("plan", checkpoint, "--board", "cortex-a53"), "block_00_conv")
+    holds(command("plan", checkpoint, "--board", "cortex-a53"), "mixer, 64 x 64, cortex-a53")
   end)
 
   local boards = { "generic-c99" }
