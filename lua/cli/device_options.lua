@@ -5,94 +5,33 @@ local closed = require "support.closed"
 local fail = require "support.fail"
 local sandbox = require "support.sandbox"
 local sys = require "msagen.sys"
+local table_of = require "compiler.options"
 
 local options = {}
 
-local function integer(text)
-  local n = math.tointeger(tonumber(text))
-  if not n or n < 1 then return nil, ("expected a whole number above 0, found %s"):format(text) end
-  return n
-end
-
-local function block_list(text)
-  local list = {}
-  for piece in (text .. ","):gmatch("([^,]*),") do
-    local n = math.tointeger(tonumber(piece))
-    if not n or n < 0 then return nil, ("expected block numbers separated by commas, found %s"):format(text) end
-    list[#list + 1] = n
-  end
-  return list
-end
-
-local function one_of(...)
-  local allowed = { ... }
-  return function(text)
-    for _, a in ipairs(allowed) do
-      if a == text then return text end
-    end
-    return nil, ("expected %s, found %s"):format(table.concat(allowed, " or "), text)
-  end
+-- Declare one of the compiler's options.
+local function declare(command, field)
+  local one = table_of.of(field)
+  local option = command:option(one.option, one.help):argname(one.argument):target(one.field)
+  if one.convert then option:convert(one.convert) end
+  if one.repeated then option:count "*" end
 end
 
 --- Declare the options that say which of a file's tensors count.
 function options.of_tensors(command)
-  command:option("--weights-key",
-    "Which set of weights is meant, where a training file holds several: the key, or the names' prefix, under which it lies."):argname("KEY"):target("weights_key")
-  command:option("--ignore",
-    "Drop the tensors whose names begin so, which are known to be of no use; repeated."):argname("PREFIX"):count("*")
+  for _, field in ipairs { "weights_key", "ignore" } do declare(command, field) end
 end
 
 --- Declare the argument and the options that describe a device.
 function options.setup(command)
-  command:argument("input",
-    "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there are banks."):argname("SCRIPT.lua|CHECKPOINT"):args "?"
-  command:option("--board",
-    "What to compile for: one that msagen boards lists, or a board's file of your own. Default: the best board for this CPU."):argname "NAME|FILE.lua"
-  command:option("--resolution",
-    "Side of the square that images are resized to, pixels. Default: the file's own."):argname("PX"):convert(integer)
-  command:option("--depth", "Slices of a volume. Default: 1."):argname("D"):convert(integer)
-  command:option("--precision", "Arithmetic of the build: f32."):argname("NAME"):convert(one_of "f32")
-  command:option("--dialect",
-    "Which program trained the file; needed only where the tensors do not tell."):argname "NAME"
-  command:option("--classes",
-    "Classes that a 2024 or 2025 file was trained for. Default: 1."):argname("N"):convert(integer)
-  command:option("--cores",
-    "Cores that share the work, 1 to 8; the bits are the same. Default: 1."):argname("N"):convert(integer)
-  command:option("--chunk",
-    "Slices that the depth branch takes at a time, or none. Default: the depth."):argname("N|none"):convert(function(text)
-    if text == "none" then return text end
-    local slices = integer(text)
-    return slices, not slices and ("expected a whole number above 0, or none, found %s"):format(text) or nil
-  end)
-  command:option("--decoder-heads",
-    "Attention heads of the mask decoder. Default: 8."):argname("N"):target("decoder_heads"):convert(integer)
-  command:option("--global-blocks",
-    "Encoder blocks with global attention, from 0; needed only where no tensor tells."):argname("LIST"):target("global_blocks"):convert(block_list)
-  command:option("--click-order",
-    "How the weights expect clicks: xy (default) or rc (row, column)."):argname("ORDER"):target("click_order"):convert(one_of("xy", "rc"))
-  command:option("--base",
-    "The backbone (a SAM checkpoint) of files that hold adapters only, or differences."):argname "FILE"
-  command:option("--bank",
-    "A target of its own on a common backbone; repeated. msagen run --bank NAME chooses."):argname("NAME=FILE"):target("banks"):count("*"):convert(function(text)
-    local name, path = text:match("^([^=]+)=(.+)$")
-    if not name then return nil, ("expected NAME=FILE, found %s"):format(text) end
-    return { name = name, checkpoint = path }
-  end)
-  command:option("--text-prompts",
-    "Embeddings of phrases, one of which may be a prompt: a matrix [n, E], or [n, t] with a projection [E, t], and names."):argname("FILE.safetensors"):target("text_prompts")
-  command:option("--weights",
-    "mapped (default), or stream: the layers fetch their weights through hooks of the product, each while the one before works."):argname("HOW"):convert(one_of("mapped", "stream"))
-  command:option("--stream-buffer",
-    "With --weights stream: bytes that each of the two buffers may have at most. Default: as large as the layers' weights."):argname("BYTES"):target("stream_buffer"):convert(integer)
-  command:flag("--trust",
-    "Run the build script with all of Lua: files, programs, modules. Without it a script reaches none of them, and has a second and 256 MiB.")
-  options.of_tensors(command)
-  command:option("--prefix",
-    "Prefix of all names, so that one program can hold several models. Default: msa."):argname "NAME"
+  command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there "
+    .. "are banks."):argname("SCRIPT.lua|CHECKPOINT"):args "?"
+  for _, one in ipairs(table_of.list) do
+    if one.option then declare(command, one.field) end
+  end
+  command:flag("--trust", "Run the build script with all of Lua: files, programs, modules. Without it a script reaches "
+    .. "none of them, and has a second and 256 MiB.")
 end
-
-local FIELDS = { "board", "resolution", "depth", "precision", "cores", "dialect", "classes", "chunk", "decoder_heads",
-  "global_blocks", "click_order", "prefix", "base", "text_prompts", "weights", "stream_buffer", "weights_key" }
 
 -- Of Lua, what a build script sees.
 local SEES = { "_VERSION", "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget",
@@ -159,7 +98,9 @@ local function run_script(path, trust)
         t[field] = folder .. "/" .. t[field]
       end
     end
-    for _, field in ipairs { "checkpoint", "base", "text_prompts" } do relative(device, field) end
+    for _, one in ipairs(table_of.list) do
+      if one.path then relative(device, one.field) end
+    end
     if type(device.board) == "string" and boards.is_file(device.board) then relative(device, "board") end
     if type(device.board) == "table" then
       device.board = boards.named(device.board, ("%s: board"):format(path), folder)
@@ -181,11 +122,11 @@ function options.devices(args)
   if args.input and args.input:match("%.lua$") then devices, several = run_script(args.input, args.trust) end
   local list, seen = {}, {}
   for i, device in ipairs(devices) do
-    for _, field in ipairs(FIELDS) do
-      if args[field] ~= nil then device[field] = args[field] end
+    for _, one in ipairs(table_of.list) do
+      local given = one.option and args[one.field]
+      if one.repeated and given and #given == 0 then given = nil end
+      if given then device[one.field] = given end
     end
-    if banks then device.banks = banks end
-    if args.ignore and #args.ignore > 0 then device.ignore = args.ignore end
     list[i] = { device = device }
     if several then
       local name = device.name or type(device.board) == "table" and device.board.name or device.board

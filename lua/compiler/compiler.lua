@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The compiler as a whole: a device description -> a folder of C.
 local boards = require "target.boards"
-local closed = require "support.closed"
 local cores = require "schedule.split"
 local costs = require "estimate.costs"
 local emit = require "emit.emit"
@@ -9,8 +8,10 @@ local encoders = require "networks.encoders"
 local fail = require "support.fail"
 local import = require "import.import"
 local kernels = require "kernels.kernels"
+local options = require "compiler.options"
 local output_folder = require "emit.output_folder"
 local tokens = require "networks.tokens"
+local schema = require "support.schema"
 local segment = require "lower.segment"
 local stream = require "schedule.fetches"
 local sys = require "msagen.sys"
@@ -21,58 +22,13 @@ local compiler = {}
 compiler.passes = { { name = "prune", module = "graph.passes.prune" }, { name = "lower", module = "lower.pass" },
   { name = "memory", module = "schedule.memory" } }
 
---- Options of a device, as build scripts and the command line give them.
--- @field checkpoint path (required, unless there are banks)
--- @field board name, file, or table as such a file returns it  @field resolution pixels  @field depth slices
--- @field dialect name  @field classes n  @field decoder_heads n  @field global_blocks list of block numbers
--- @field cores 1 to 8  @field click_order "xy"|"rc"  @field chunk n or "none"  @field prefix C identifier
--- @field precision "f32"
--- @field base path of the backbone of adapter-only files  @field banks list of { name =, checkpoint = }
--- @field text_prompts path of a .safetensors  @field name folder of one device among several
--- @field weights "mapped" (default) or "stream": fetched by the layers through hooks of the product
--- @field stream_buffer bytes that each of the two buffers for them may have at most
--- @field ignore list of beginnings of names: tensors that are known to be of no use
--- @field weights_key which set of weights of a training file with several
-compiler.options = { checkpoint = "string", board = "string or table", resolution = "integer", depth = "integer",
-  dialect = "string", classes = "integer",
-  decoder_heads = "integer", global_blocks = "table", click_order = "string", chunk = "any", prefix = "string",
-    precision = "string", cores = "integer", base = "string", banks = "table",
-  text_prompts = "string", name = "string", weights = "string", stream_buffer = "integer", ignore = "table",
-    weights_key = "string" }
-
 local function check_device(device, where)
-  for key, value in pairs(device) do
-    local kind = compiler.options[key]
-    if not kind then
-      local known = closed.sorted(compiler.options)
-      fail("%s: expected one of the fields %s, found %s%s", where, table.concat(known, ", "), tostring(key),
-        closed.hint(key, known))
-    end
-    local found = math.type(value) == "integer" and "integer" or type(value)
-    if kind ~= "any" and not kind:find(found, 1, true) then
-      fail("%s: %s: expected %s, found %s", where, key, kind, found)
-    end
-  end
+  schema.check(device, options.fields, where)
   if not device.checkpoint and not (device.banks and #device.banks > 0) then
     fail("%s: checkpoint: expected a path, found none", where)
   end
-  if device.precision and device.precision ~= "f32" then
-    fail("%s: precision: expected f32, found %s", where, device.precision)
-  end
-  if device.cores and (device.cores < 1 or device.cores > cores.MOST) then
-    fail("%s: cores: expected 1 to %d, found %d", where, cores.MOST, device.cores)
-  end
-  if device.weights and device.weights ~= "mapped" and device.weights ~= "stream" then
-    fail("%s: weights: expected mapped or stream, found %s", where, device.weights)
-  end
   if device.stream_buffer and device.weights ~= "stream" then
     fail("%s: stream_buffer: expected with weights = stream, found without", where)
-  end
-  if device.stream_buffer and device.stream_buffer < stream.HEADER_BYTES then
-    fail("%s: stream_buffer: expected %d bytes at least, found %d", where, stream.HEADER_BYTES, device.stream_buffer)
-  end
-  if device.prefix and not device.prefix:match("^%a[%w_]*$") then
-    fail("%s: prefix: expected a C identifier, found %s", where, device.prefix)
   end
 end
 

@@ -97,7 +97,7 @@ describe("a build script is refused", function()
       local text = ("return msagen.device { checkpoint = 'weights/plain.safetensors', %s = %s }"):format(field, value)
       refused(text, field, "expected", "found")
     end
-    refused("return msagen.device { checkpoint = 7 }", "checkpoint", "expected string", "found integer")
+    refused("return msagen.device { checkpoint = 7 }", "checkpoint", "expected a text in one line", "found 7")
   end)
 
   it("where a value is out of range", function()
