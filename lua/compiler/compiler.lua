@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The compiler as a whole: a device description -> a folder of C.
+local arithmetic = require "target.arithmetic"
 local boards = require "target.boards"
 local cores = require "schedule.split"
 local costs = require "estimate.costs"
@@ -134,8 +135,16 @@ function compiler.models(device, where)
   return models, names, files, board
 end
 
---- The scheduled build of a device: { model, board, graph, kernels, tables, banks, files }, banks being the builds of
--- all its checkpoints, the first the one whose graph is emitted, files the open checkpoints. Nothing is written, and no
+local function completed(build, device, board, banks, name, files)
+  build.precision = device.precision or arithmetic.DEFAULT
+  build.arithmetic = arithmetic.class(board, build.precision)
+  build.board, build.name, build.banks, build.files = board, name, banks, files
+  return build
+end
+
+--- The scheduled build of a device: { model, board, precision, arithmetic = its class, graph, kernels, tables, banks,
+-- files }, banks being the builds of all its checkpoints, the first the one whose graph is emitted, files the open
+-- checkpoints. Nothing is written, and no
 -- weights are packed: of the tensors it reads those that it resamples, tables of relative positions (are they all
 -- zero?) and, with banks, all, to compare them.
 -- @param draft nothing but sizes is wanted: kernels are not written
@@ -147,8 +156,7 @@ function compiler.schedule(device, where, draft)
   end
   if #models == 1 then
     local build = schedule(models[1], board, models, count, nil, streamed, draft)
-    build.board, build.name, build.banks, build.files = board, names[1], { build }, files
-    return build
+    return completed(build, device, board, { build }, names[1], files)
   end
   if device.stream_buffer then fail("%s: stream_buffer: expected one checkpoint, found %d banks", where, #models) end
   require("import.banks").check(models, names)
@@ -158,8 +166,7 @@ function compiler.schedule(device, where, draft)
     banks[i].name = names[i]
   end
   local build = schedule(models[1], board, models, count, differences(banks), streamed, draft)
-  build.board, build.name, build.banks, build.files = board, names[1], banks, files
-  return build
+  return completed(build, device, board, banks, names[1], files)
 end
 
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
@@ -243,7 +250,7 @@ local function manifest(build, device, blob, info, files)
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container,
       dialect = m.dialect,
       prefix = m.source.prefix or json.null, weights_key = m.source.weights_key or json.null },
-    arithmetic = build.board.arithmetic, precision = "f32", input_size = m.image_size, depth = m.depth, grid = m.grid,
+    arithmetic = build.arithmetic, precision = build.precision, input_size = m.image_size, depth = m.depth, grid = m.grid,
       patch = m.patch, out = m.out, masks = m.decoder.masks, encoder = encoder,
     cores = build.graph.cores, dim = encoder.width, blocks = encoder.blocks, heads = encoder.heads,
       window = encoder.window, resize = m.resize,
@@ -312,7 +319,7 @@ local function add_copies(texts, build, list)
   local function copy(name) texts[name] = sys.read_file(msagen.datadir .. "/runtime/" .. name) end
   for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", RUNNER_FOLDER .. "/msa_run.h" } do copy(file) end
   texts["msa.h"] = emit.version(texts["msa.h"])
-  texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], board.arithmetic)
+  texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.arithmetic)
   for _, file in ipairs(list.threads) do copy(file .. ".h") end
   for _, files in ipairs { list.runtime, list.threads } do
     for _, file in ipairs(files) do copy(file .. ".c") end

@@ -10,6 +10,7 @@
 --   repeated  may be given several times, and is a list
 --   path      names a file; a script's are relative to it
 
+local arithmetic = require "target.arithmetic"
 local schema = require "support.schema"
 local split = require "schedule.split"
 local fetches = require "schedule.fetches"
@@ -86,8 +87,9 @@ options.list = {
     help = "Side of the square that images are resized to, pixels. Default: the file's own." },
   { field = "depth", kind = above_0, option = "--depth", argument = "D", convert = integer,
     help = "Slices of a volume. Default: 1." },
-  { field = "precision", kind = schema.one_of "f32", option = "--precision", argument = "NAME", convert = one_of "f32",
-    help = "Arithmetic of the build: f32." },
+  { field = "precision", kind = schema.one_of(table.unpack(arithmetic.precisions)), option = "--precision",
+    argument = "NAME", convert = one_of(table.unpack(arithmetic.precisions)),
+    help = ("Arithmetic of the build: %s."):format(table.concat(arithmetic.precisions, ", ")) },
   { field = "dialect", kind = schema.text, option = "--dialect", argument = "NAME",
     help = "Which program trained the file; needed only where the tensors do not tell." },
   { field = "classes", kind = above_0, option = "--classes", argument = "N", convert = integer,

@@ -432,7 +432,7 @@ end
 
 -- The order is that of templates/known_answer.c.
 local function answer_of(build, bank)
-  local R = require "msagen.reference".of(build.board.arithmetic)
+  local R = require "msagen.reference".of(build.arithmetic)
   local self = setmetatable({ R = R, crc = 0, model = bank.model, tables = bank.tables,
     parts = parts(bank.graph, bank.model) }, Answer)
   self.rows = R.packed(self.tables.prompt.parts[1].make())

@@ -2,6 +2,7 @@
 --- The manifest of a generated folder, as the verbs read it: every field that any of them uses is of its kind, and what
 -- has a closed set of values has one of them. A folder of a version that knows more (another precision, say) is refused
 -- with a word about that. Fields that nobody reads may be anything.
+local arithmetic = require "target.arithmetic"
 local fail = require "support.fail"
 local preparation = require "import.preparation"
 local closed = require "support.closed"
@@ -40,7 +41,7 @@ manifest.fields = {
     schema.flag }, cores = { above_0 }, clock = { number },
   requires = { list_of(schema.text, 0) }, emulator = { list_of(schema.text, 1) }, banks = { list_of(named, 0,
     "tables with a name") }, texts = { list_of(schema.text, 0) },
-  precision = { one_of "f32" }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, click_order = { one_of("xy",
+  precision = { one_of(table.unpack(arithmetic.precisions)) }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, click_order = { one_of("xy",
     "rc") }, mask_rule = { one_of("multimask", "first") },
   resize = { one_of(table.unpack(closed.sorted(preparation.resizes))) }, normalise = {
     one_of(table.unpack(closed.sorted(preparation.normalisations))) },

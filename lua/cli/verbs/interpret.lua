@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen interpret CHECKPOINT [options] --image FILE: what every build of a checkpoint must answer, by the naive
 -- kernels.
+local arithmetic = require "target.arithmetic"
 local fail = require "support.fail"
 local options = require "cli.device_options"
 
@@ -81,7 +82,7 @@ local function interpret(args, device)
   local known = { max_points = require("networks.tokens").MAX_POINTS, grid = model.grid,
     texts = model.texts and model.texts.names or {} }
   for _, prompt in ipairs(list) do prompts.check(prompt, image.shape[3], image.shape[2], model.depth, known) end
-  local class = args.float64 and "float64" or board.arithmetic
+  local class = args.float64 and "float64" or arithmetic.class(board, device.precision or arithmetic.DEFAULT)
   local results = results_of(interpretation.of(model, class), list, image, model)
   if args.out then write(args.out, results) end
   if args.digest then
