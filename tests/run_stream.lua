@@ -74,9 +74,7 @@ for _, s in ipairs { { "adapted", { 1, 1 }, { 1.6, 3 } }, { "broad", { 1, 3 }, {
   tally.test(("%s: the mapped build's digest, in pieces"):format(s[1]), function()
     local device, fw, picture = tiny.device(work, s[1]), work .. "/" .. s[1], noise(work .. "/picture.npy")
     device.board = tally.best
-    local expected, said = cases.interpreted(tally.best, device.checkpoint, "--dialect", device.dialect,
-      "--decoder-heads", tostring(device.decoder_heads), "--global-blocks", table.concat(device.global_blocks, ","),
-      "--image", picture, "--point", "40,30"), {}
+    local expected, said = tiny.interpreted(device, tally.best, "--image", picture, "--point", "40,30"), {}
     local least = least_buffer(device, fw)
     for i = 2, tally.full and #s or 2 do
       device.stream_buffer, device.cores = math.floor(least * s[i][1]), s[i][2]

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- For test drivers: a line a test, a count at the end, and the paths and commands that all drivers need.
 local sys = require "msagen.sys"
+local tier = require "tier"
 
-local M = {}
+local M = { full = tier.full, quick = tier.quick, chosen = tier.chosen }
 local passed, failed, skipped = 0, 0, 0
 
 --- The tests' folder, the source tree, the program under test, and a folder for what a driver writes.
@@ -19,29 +20,6 @@ function M.folder(name)
   return path
 end
 
---- How much of the matrix of cases, boards and options is run: "quick" (make check: what compiles little), "whole"
--- (./quickstart check) or "full" (make check-full). docs/testing.md says what each has.
-M.tier = os.getenv "CHECK_TIER" or "whole"
-M.full, M.quick = M.tier == "full", M.tier == "quick"
-
---- One of a list, the same for the same name as long as the list is: what stands for all of it below the full tier.
-function M.chosen(list, name)
-  local sum = 0
-  for i = 1, #name do sum = (31 * sum + name:byte(i)) % 65521 end
-  return list[sum % #list + 1]
-end
-
---- Seconds of processor time that this process and what it has waited for took.
-local function processor()
-  local file <close> = io.open "/proc/self/stat"
-  local ticks, at = 0, 0
-  for word in (file and file:read "a" or ""):gsub("^.*%) ", ""):gmatch "%S+" do
-    at = at + 1
-    if at >= 12 and at <= 15 then ticks = ticks + tonumber(word) end
-  end
-  return ticks / 100
-end
-
 local function say(...)
   io.stdout:write(string.format(...), "\n")
   io.stdout:flush()
@@ -49,12 +27,12 @@ end
 
 --- Run `body`; an error in it is the test's failure. Returns what body returns, or nothing.
 function M.test(name, body, ...)
-  local start = processor()
+  local start = tier.processor()
   local ok, result = xpcall(body, function(e)
     if type(e) == "table" and e.msagen then return e.msagen end
     return tostring(e) .. (os.getenv "MSAGEN_TRACE" and debug.traceback("", 2) or "")
   end, ...)
-  local seconds = processor() - start
+  local seconds = tier.processor() - start
   if ok then
     passed = passed + 1
     say("ok %s%s%s", name, type(result) == "string" and "  " .. result or "", seconds > 1
