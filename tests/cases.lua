@@ -13,9 +13,12 @@ end
 
 local digests = json.decode(sys.read_file(M.folder .. "/digests.json"), "digests.json")
 
---- The digest that a case has on all boards of a board's class of arithmetic, which run_golden.lua holds against the
+--- The digest that a case has on all boards of a class of arithmetic, which run_golden.lua holds against the
 -- interpreter.
-function M.known(name, board) return assert(digests[tally.class[board]][name], name .. " has no digest") end
+function M.known_to(class, name) return assert(digests[class][name], name .. " has no digest") end
+
+--- The same by the name of a board.
+function M.known(name, board) return M.known_to(tally.class[board], name) end
 
 -- A verb on a case's checkpoint for `board`, with the case's options and more.
 local function command(verb, name, case, board, ...)
