@@ -12,7 +12,7 @@ source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
 all='tree build sanitizers lua golden generated dist stream demo cores bare boards fuzz sizes oracle full trouble'
-quick='tree c lua golden oracle'
+quick='tree lua c golden oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c errors'
 if [ "${1-}" = -v ]; then
@@ -369,6 +369,7 @@ for piece in "$@"; do
   [ -f "$work/status.$piece" ] || printf 'FAILED %s: it did not come to its end\n0 passed, 1 failed\n' "$piece" >> "$work/logs/$piece"
 done
 for piece in "$@"; do grep -E '^FAILED ' "$work/logs/$piece" | sed "s/^/$piece: /" | cut -c1-300; done
+[ ! -d "$work/ccache" ] || ccache -s > "$work/logs/ccache"
 rm -rf "$work/tmp" "$work/ccache"
 took=$(($(date +%s) - began_all))
 [ "$CHECK_TIER" != quick ] || echo 'This is the quick part. The whole check, which compiles and runs generated code on every board: ./quickstart check'
