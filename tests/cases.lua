@@ -11,6 +11,15 @@ function M.read(name)
   return json.decode(sys.read_file(("%s/%s/case.json"):format(M.folder, name)), name .. "/case.json")
 end
 
+local digests = json.decode(sys.read_file(M.folder .. "/digests.json"), "digests.json")
+
+--- The digest that a case has on all boards of a class of arithmetic, which run_golden.lua holds against the
+-- interpreter.
+function M.known_to(class, name) return assert(digests[class][name], name .. " has no digest") end
+
+--- The same by the name of a board.
+function M.known(name, board) return M.known_to(tally.class[board], name) end
+
 -- A verb on a case's checkpoint for `board`, with the case's options and more.
 local function command(verb, name, case, board, ...)
   local words = { tally.program, verb, ("%s/%s/checkpoint.pth"):format(M.folder, name), "--dialect", case.dialect,
@@ -34,6 +43,41 @@ function M.build(name, case, board, fw, ...) return command("build", name, case,
 function M.interpret(name, case, board, prompts)
   return command("interpret", name, case, board, "--image", ("%s/%s/image.npy"):format(M.folder, name), "--prompts",
     prompts, "--digest")
+end
+
+--- The digest of any checkpoint's build for `board`, by the naive kernels; words of the command line.
+function M.interpreted(board, ...)
+  return M.digest(tally.must { tally.program, "interpret", "--board", board, "--digest", ... })
+end
+
+--- The banks of the demos' checkpoints, built into `fw` with more options, and run: each must have the digest of its
+-- own checkpoint by the interpreter, pass the self-test, and differ from the other.
+function M.banks(fw, make, ...)
+  local carotid, base = tally.source .. "/demo/carotid", tally.demo .. "/checkpoint.pth"
+  local delta = carotid .. "/delta.pth"
+  local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
+  local picture = { "--image", carotid .. "/image.png", "--point", ("%d,%d"):format(table.unpack(expected.point)) }
+  tally.must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--bank",
+    "head=" .. base, "--bank", "carotid=" .. delta, "--base", base, ... }
+  make(fw)
+  local function of(bank, ...)
+    local found = M.digest(tally.must { tally.program, "run", fw, "--digest", "--bank", bank,
+      table.unpack(picture) })
+    local words = table.move(picture, 1, #picture, 1 + select("#", ...), { ... })
+    assert(found == M.interpreted(tally.best, "--dialect", expected.dialect, table.unpack(words)),
+      bank .. ": another digest than the interpreter's of its checkpoint")
+    return found
+  end
+  assert(of("head", base) ~= of("carotid", delta, "--base", base), "the banks are alike")
+  M.self_test(fw)
+end
+
+--- The self-test of a folder that was compiled.
+function M.self_test(fw)
+  local request, response = fw .. ".request", fw .. ".response"
+  sys.write_file(request, "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
+  tally.must { fw .. "/runner/msa_run", request, response, fw .. "/msa_weights.bin" }
+  assert(sys.read_file(response) == "", "the self-test fails")
 end
 
 function M.prompts(name, case)

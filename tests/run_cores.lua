@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Builds for several cores: the digest of one core's build whatever their number, arena near its bound, no data race,
--- nothing undefined.
+-- Builds for several cores: the digest of one core's build, which golden/digests.json and the interpreter know, whatever
+-- their number; arena near its bound, no data race, nothing undefined.
 -- luahost run_cores.lua
 local sys = require "msagen.sys"
 local json = require "msagen.json"
@@ -10,13 +10,13 @@ local tally = require "tally"
 local work = tally.folder "cores"
 
 -- Each kind of network, with numbers that divide its blocks of tokens, heads, windows and rows, and numbers that do
--- not.
+-- not; the second list is the full tier's.
 local spread = {
-  { "sam-2d", { 2, 3, 4, 8 } },
-  { "msa-2025-2d", { 3, 8 } },
-  { "msa-paper-2d", { 5 } },
-  { "msa-2023-3d-two-chunks", { 4, 7 } },
-  { "msa-2025-3d-no-chunk", { 2, 6 } },
+  { "sam-2d", { 3, 8 }, { 2, 4 } },
+  { "msa-2025-2d", { 8 }, { 3 } },
+  { "msa-paper-2d", { 5 }, {} },
+  { "msa-2023-3d-two-chunks", { 7 }, { 4 } },
+  { "msa-2025-3d-no-chunk", { 2 }, { 6 } },
 }
 -- More threads than this machine has cores, again and again.
 local repeated, times = { ["sam-2d"] = { [4] = true, [8] = true }, ["msa-2023-3d-two-chunks"] = { [7] = true } }, 20
@@ -43,8 +43,6 @@ local function arena_ratio(fw, n)
   return ratio
 end
 
-local one_core = {} -- by case and class of arithmetic
-
 --- A case's digest with n cores, which must be that with one.
 local function check(name, n, board, cflags)
   local case, fw = cases.read(name), ("%s/%s-%d-%s"):format(work, name, n, board)
@@ -52,9 +50,7 @@ local function check(name, n, board, cflags)
   tally.must(cases.build(name, case, board, fw, "--cores", tostring(n)))
   make(fw, "CFLAGS=" .. cflags)
   local got = digest(fw, name, prompts)
-  local key = name .. " " .. tally.class[board]
-  if n == 1 then one_core[key] = got end
-  assert(got == one_core[key], "another digest than one core's")
+  assert(got == cases.known(name, board), "another digest than one core's")
   for i = 2, repeated[name] and repeated[name][n] and times or 1 do
     assert(digest(fw, name, prompts) == got, ("another digest in run %d"):format(i))
   end
@@ -65,49 +61,33 @@ local function check(name, n, board, cflags)
 end
 
 for _, s in ipairs(spread) do
-  tally.test(s[1] .. " with one core", check, s[1], 1, tally.best, "-O0")
-  for _, n in ipairs(s[2]) do
+  local numbers = table.move(s[2], 1, #s[2], 1, {})
+  if tally.full then table.move(s[3], 1, #s[3], #numbers + 1, numbers) end
+  for _, n in ipairs(numbers) do
     tally.test(("%s with %d cores"):format(s[1], n), check, s[1], n, tally.best, n == 3 and "-O1" or "-O0")
   end
 end
 
+-- Of the other boards one stands for all below the full tier: threads and layers are the same text on each.
+local others = {}
 for _, board in ipairs(tally.boards) do
-  if board.name ~= tally.best then
-    local title = "sam-2d with 3 cores on " .. board.name
-    if board.missing then
-      tally.skip(title, board.missing)
-    else
-      if not one_core["sam-2d " .. board.arithmetic] then
-        tally.test("sam-2d with one core on " .. board.name, check, "sam-2d", 1, board.name, "-O0")
-      end
-      tally.test(title, check, "sam-2d", 3, board.name, "-O1")
-    end
+  if board.name ~= tally.best then others[#others + 1] = board end
+end
+for _, board in ipairs(tally.full and others or { tally.chosen(others, "sam-2d") }) do
+  local title = "sam-2d with 3 cores on " .. board.name
+  if board.missing then
+    tally.skip(title, board.missing)
+  else
+    tally.test(title, check, "sam-2d", 3, board.name, tally.full and "-O1" or "-O0")
   end
 end
 
 tally.test("banks with 4 cores", function()
-  local carotid, got = tally.source .. "/demo/carotid", {}
-  local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
-  for _, n in ipairs { 1, 4 } do
-    local fw = ("%s/banks-%d"):format(work, n)
-    tally.must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--cores",
-      tostring(n), "--bank", "head=" .. tally.demo .. "/checkpoint.pth",
-      "--bank", "carotid=" .. carotid .. "/delta.pth", "--base", tally.demo .. "/checkpoint.pth" }
-    make(fw, "CFLAGS=-O0")
-    arena_ratio(fw, n)
-    for _, bank in ipairs { "head", "carotid" } do
-      local d = cases.digest(tally.must { tally.program, "run", fw, "--image", carotid .. "/image.png", "--point",
-        ("%d,%d"):format(table.unpack(expected.point)), "--bank", bank, "--digest" })
-      got[bank] = got[bank] or d
-      assert(d == got[bank], bank .. ": another digest than one core's")
-    end
-    sys.write_file(work .. "/request", "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
-    tally.must { fw .. "/runner/msa_run", work .. "/request", work .. "/response", fw .. "/msa_weights.bin" }
-    assert(sys.read_file(work .. "/response") == "", "the self-test fails")
-    if n == 1 then cases.calls(fw, 37, 30) end
-    sys.remove_tree(fw)
-  end
-  assert(got.head ~= got.carotid, "the banks are alike")
+  local fw = work .. "/banks"
+  cases.banks(fw, function(folder) make(folder, "CFLAGS=-O0") end, "--cores", "4")
+  arena_ratio(fw, 4)
+  cases.calls(fw, 37, 30)
+  sys.remove_tree(fw)
 end)
 
 --- The folder and the runner under a sanitizer, which writes reports to files.
@@ -130,11 +110,11 @@ local function sanitized(name, variables, cc, cflags)
   local ok, got = pcall(digest, fw, name, prompts, env)
   assert(not report(), report())
   assert(ok, got)
-  assert(got == one_core[name .. " " .. tally.class[tally.best]], "another digest than one core's")
+  assert(got == cases.known(name, tally.best), "another digest than one core's")
   return fw, prompts, env, report
 end
 
-for _, name in ipairs { "msa-2025-2d", "msa-2023-3d-two-chunks" } do
+for _, name in ipairs { "msa-2023-3d-two-chunks", tally.full and "msa-2025-2d" or nil } do
   tally.test(name .. " with 4 cores has no data race", function()
     local fw, prompts, env, report = sanitized(name, { "TSAN_OPTIONS" }, "gcc", "-O1 -g -fsanitize=thread")
     -- The proof that one would be found: layers that do not end with the barrier.
@@ -180,7 +160,7 @@ void msa_threads_end(msa_threads *team) { (void)team; }
 ]])
   make(fw, "CFLAGS=-O0 -Wno-pedantic -Wno-missing-prototypes")
   assert(digest(fw, name, prompts_of(name, case), nil, "--modified")
-    == one_core[name .. " " .. tally.class[tally.best]], "another digest than one core's")
+    == cases.known(name, tally.best), "another digest than one core's")
 end)
 
 return tally.finish()

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The demo on every board: Dice against the expert, agreement with PyTorch's mask, one digest, and no compilation where
--- nothing changed.
+-- The demo on every board, as it is shipped: Dice against the expert, agreement with PyTorch's mask, one digest, a
+-- profile, and no compilation where nothing changed.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local masks = require "masks"
+local profiled = require "profiled"
 local tally = require "tally"
 
 local work = tally.folder "demo"
@@ -56,6 +57,15 @@ for _, board in ipairs(tally.boards) do
       assert(text == refined[class], "other clicks or another digest than " .. first[class].board)
       return "Dice " .. table.concat(dice, ", ")
     end)
+    tally.test(title .. ": profile", function()
+      local p, text = profiled.of(fw, work, "--bench", "2", "--image", tally.demo .. "/image.png")
+      assert(p.repetitions == 2 and p.image == "given", "another image or number of runs")
+      assert(text:match "^encode_ms [%d.]+\ndecode_ms [%d.]+\narena_bytes %d+\nweights_bytes %d+\nmacs_encode %d+\nmacs_decode %d+\npeak ", "the bench's lines are not the first: " .. text:sub(1, 200))
+      assert(math.abs(p.encode.wall_ms - text:match "encode_ms ([%d.]+)") < 1e-9, "another encode_ms than the bench's")
+      return ("encode %.0f %%, decode %.0f %% of %.1f GMAC/s"):format(p.encode.percent_of_peak,
+        p.decode.percent_of_peak, p.peak.fma_gmacs_per_s)
+    end)
+    if not tally.full and board.name ~= tally.best then goto next end
     tally.test(title .. ": a second run compiles nothing, an older object is renewed", function()
       local runner = fw .. "/runner/msa_run"
       local before = sys.mtime_ns(runner)
@@ -66,6 +76,7 @@ for _, board in ipairs(tally.boards) do
       assert(sys.mtime_ns(runner) ~= before, "msa_model.c is newer, and was not compiled")
     end)
   end
+  ::next::
 end
 
 tally.test("overlay and upsampled logits have the image's size", function()

@@ -12,29 +12,33 @@ local tally = require "tally"
 local work = tally.folder "golden"
 local digests = json.decode(sys.read_file(cases.folder .. "/digests.json"), "digests.json")
 
---- Cases that between them hold every kind of prompt, both window paddings, both decoders and the depth branch:
--- compiled on every board, the second by other compilers, too. Every case's digest is the interpreter's as well.
-local variant_cases = { ["msa-2023-2d"] = true, ["msa-2025-3d-no-chunk"] = true }
-local compiled_case = "msa-2025-3d-no-chunk"
--- Plain C leaves a compiler the most to rearrange, so it is built in these ways too.
+--- Compiled on every board and by other compilers: a volume, with every kind of layer. Every case's digest is the
+-- interpreter's, of both classes of arithmetic, and so are the results that are held against float64.
+local every_board = "msa-2025-3d-no-chunk"
+-- Compiled as they are shipped on the best board.
+local shipped = { ["msa-2023-2d"] = true, [every_board] = true }
+-- Compiled on one other board: options and dialects that no other piece of the check compiles. The full tier has all
+-- cases, on the best board as well.
+local elsewhere = { ["msa-2024-2d"] = true, ["msa-2025-2d-other-resolution"] = true, ["msa-2025-2d-two-class"] = true,
+  ["msa-2025-3d"] = true, ["msa-paper-3d"] = true }
+-- Plain C leaves a compiler the most to rearrange, so it is built in these ways too; those marked are the full tier's.
 local variants = {
-  { "clang-14 -O2", CC = "clang-14", CFLAGS = "-O2" },
-  { "gcc -O3", CC = "gcc", CFLAGS = "-O3" },
+  { "clang-14 -O2", CC = "clang-14", CFLAGS = "-O2", full = true },
+  { "gcc -O3", CC = "gcc", CFLAGS = "-O3", full = true },
   { "gcc -fsanitize=address", CC = "gcc", CFLAGS = "-O1 -g -fsanitize=address" },
-  { "clang-14 -O2", CC = "clang-14", CFLAGS = "-O2", board = "generic-c99" },
+  { "clang-14 -O2", CC = "clang-14", CFLAGS = "-O2", board = "generic-c99", full = true },
   { "gcc -O3", CC = "gcc", CFLAGS = "-O3", board = "generic-c99" },
   { "clang-14 -O2 -march=native", CC = "clang-14", CFLAGS = "-O2 -march=native", board = "generic-c99-nofma" },
 }
 
---- The boards of a case: the best one and one of the others in turn; all for the cases above. `make check-boards` has
--- every case on every board.
-local turn = 0
+--- The boards on which a case is compiled.
 local function chosen(name)
-  if variant_cases[name] then return tally.boards end
-  local list, others = {}, {}
-  for _, board in ipairs(tally.boards) do table.insert(board.name == tally.best and list or others, board) end
-  if #others > 0 then table.insert(list, others[turn % #others + 1]) end
-  turn = turn + 1
+  local best, others = {}, {}
+  for _, board in ipairs(tally.boards) do table.insert(board.name == tally.best and best or others, board) end
+  if tally.quick then return shipped[name] and best or {} end
+  if name == every_board or tally.full and shipped[name] then return tally.boards end
+  local list = (tally.full or shipped[name]) and best or {}
+  if #others > 0 and (tally.full or elsewhere[name]) then list[#list + 1] = tally.chosen(others, name) end
   return list
 end
 
@@ -68,65 +72,67 @@ local function worst_ratio(case, folder, got)
   return worst
 end
 
-local function run_case(name, case, folder)
-  local here = work .. "/" .. name
-  sys.mkdir_p(here)
-  local prompts = here .. "/prompts.json"
-  sys.write_file(prompts, cases.prompts(name, case))
-  local first = {} -- by class of arithmetic
-
-  local function run(fw)
-    return cases.digest(tally.must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts", prompts,
-      "--out", fw .. ".got", "--digest" })
-  end
-
+--- A case by the interpreter: its digest, and its results.
+local function interpreted(name, case, folder, here)
   for _, board in ipairs { "generic-c99", "generic-c99-nofma" } do
     local class = tally.class[board]
     tally.test(("%s by the interpreter, %s"):format(name, class), function()
-      local digest, known = cases.digest(tally.must(cases.interpret(name, case, board, prompts))), digests[class][name]
-      assert(digest == known, ("digest %s, in tests/golden/digests.json %s"):format(digest, known or "none"))
+      local got, known = here .. "/interpreted", cases.known(name, board)
+      local command = cases.interpret(name, case, board, here .. "/prompts.json")
+      command[#command + 1], command[#command + 2] = "--out", got
+      local digest = cases.digest(tally.must(command))
+      assert(digest == known, ("digest %s, in tests/golden/digests.json %s"):format(digest, known))
+      local ratio = worst_ratio(case, folder, got)
+      assert(ratio <= 1, ("%.3f of the allowed error"):format(ratio))
+      return ("%.3f of the allowed error"):format(ratio)
     end)
   end
+end
 
+local function run(fw, folder, here)
+  return cases.digest(tally.must { tally.program, "run", fw, "--image", folder .. "/image.npy", "--prompts",
+    here .. "/prompts.json", "--out", fw .. ".got", "--digest" })
+end
+
+--- A case on a board: its digest, and the results that `run` writes.
+local function compiled(name, case, board, folder, here)
+  local fw = here .. "/" .. board.name
+  tally.must(cases.build(name, case, board.name, fw))
+  -- As shipped on the best board; without optimisation on others, which takes half the time.
+  tally.must { "make", "-j2", "-C", fw, (board.name ~= tally.best or not shipped[name]) and "CFLAGS=-O0" or nil }
+  local digest = run(fw, folder, here)
+  local ratio = worst_ratio(case, folder, fw .. ".got")
+  assert(ratio <= 1, ("%.3f of the allowed error"):format(ratio))
+  local known = cases.known(name, board.name)
+  assert(digest == known,
+    ("digest %s, in tests/golden/digests.json %s: what changes the arithmetic changes its class"):format(digest,
+    known))
+  for class, of in pairs(digests) do
+    assert(class == board.arithmetic or of[name] ~= digest, board.arithmetic .. " has the digest of " .. class)
+  end
+  return ("%.3f of the allowed error"):format(ratio)
+end
+
+local function run_case(name, case, folder)
+  local here = work .. "/" .. name
+  sys.mkdir_p(here)
+  sys.write_file(here .. "/prompts.json", cases.prompts(name, case))
+  interpreted(name, case, folder, here)
   for _, board in ipairs(chosen(name)) do
     local title = name .. " on " .. board.name
     if board.missing then
       tally.skip(title, board.missing)
     else
-      tally.test(title, function()
-        local fw = here .. "/" .. board.name
-        tally.must(cases.build(name, case, board.name, fw))
-        -- As shipped on the best board; on the others without optimisation, but for the cases that are compiled in
-        -- other ways: it takes a third of the time.
-        local quick = board.name ~= tally.best and not variant_cases[name]
-        tally.must { "make", "-j2", "-C", fw, quick and "CFLAGS=-O0" or nil }
-        local digest = run(fw)
-        local ratio = worst_ratio(case, folder, fw .. ".got")
-        assert(ratio <= 1, ("%.3f of the allowed error"):format(ratio))
-        local class = board.arithmetic
-        first[class] = first[class] or { board = board.name, digest = digest }
-        assert(digest == first[class].digest, "another digest than " .. first[class].board)
-        local known = digests[class][name] or "none"
-        assert(digest == known,
-          ("digest %s, in tests/golden/digests.json %s: what changes the arithmetic changes its class"):format(digest,
-          known))
-        for other, of in pairs(first) do
-          assert(other == class or of.digest ~= digest, class .. " has the digest of " .. other)
-        end
-        return ("%.3f of the allowed error"):format(ratio)
-      end)
+      tally.test(title, compiled, name, case, board, folder, here)
     end
   end
-
-  if name == compiled_case then
-    for _, variant in ipairs(variants) do
-      local board = variant.board or tally.best
-      local expected = first[tally.class[board]]
+  for _, variant in ipairs(name == every_board and not tally.quick and variants or {}) do
+    local board = variant.board or tally.best
+    if tally.full or not variant.full then
       tally.test(("%s on %s by %s"):format(name, board, variant[1]), function()
         local fw = here .. "/" .. board
         tally.must { "make", "-B", "-j2", "-C", fw, "CC=" .. variant.CC, "CFLAGS=" .. variant.CFLAGS }
-        assert(expected and run(fw) == expected.digest, "another digest than "
-          .. (expected and expected.board or "none"))
+        assert(run(fw, folder, here) == cases.known(name, board), "another digest than golden/digests.json")
       end)
     end
   end

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- For test drivers: a line a test, a count at the end, and the paths and commands that all drivers need.
 local sys = require "msagen.sys"
+local tier = require "tier"
 
-local M = {}
+local M = { full = tier.full, quick = tier.quick, chosen = tier.chosen }
 local passed, failed, skipped = 0, 0, 0
 
 --- The tests' folder, the source tree, the program under test, and a folder for what a driver writes.
@@ -26,12 +27,12 @@ end
 
 --- Run `body`; an error in it is the test's failure. Returns what body returns, or nothing.
 function M.test(name, body, ...)
-  local start = sys.monotonic_ns()
+  local start = tier.processor()
   local ok, result = xpcall(body, function(e)
     if type(e) == "table" and e.msagen then return e.msagen end
     return tostring(e) .. (os.getenv "MSAGEN_TRACE" and debug.traceback("", 2) or "")
   end, ...)
-  local seconds = (sys.monotonic_ns() - start) / 1e9
+  local seconds = tier.processor() - start
   if ok then
     passed = passed + 1
     say("ok %s%s%s", name, type(result) == "string" and "  " .. result or "", seconds > 1

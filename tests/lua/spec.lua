@@ -40,6 +40,12 @@ function spec.host(module)
   spec.skipped = spec.skipped + 1
 end
 
+--- Whether this tier compiles what the tests of a file need compiled; else one skipped test.
+function spec.compiles()
+  if not require "tier".quick then return true end
+  spec.skipped = spec.skipped + 1
+end
+
 local function show(value, depth)
   if type(value) == "string" then return ("%q"):format(value) end
   if type(value) ~= "table" or (depth or 0) > 3 then return tostring(value) end

@@ -5,8 +5,8 @@
 -- plain lua5.4 the tests of what is only Lua run.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
-package.path = ("%s/?.lua;%s/../../lua/?.lua;%s"):format(here, here, package.path)
-local spec = require "spec"
+package.path = ("%s/?.lua;%s/../?.lua;%s/../../lua/?.lua;%s"):format(here, here, here, package.path)
+local spec, tier = require "spec", require "tier"
 
 local function tests()
   local ok, sys = pcall(require, "msagen.sys")
@@ -26,7 +26,7 @@ end
 
 local files = #arg > 0 and { table.unpack(arg) } or tests()
 for _, file in ipairs(files) do
-  local before, began = spec.passed + spec.failed, os.time()
+  local before, began = spec.passed + spec.failed, tier.processor()
   local ok, problem = pcall(function() assert(loadfile(file))() end)
   if not ok then
     spec.failed = spec.failed + 1
@@ -35,7 +35,7 @@ for _, file in ipairs(files) do
     spec.failed = spec.failed + 1
     io.stdout:write("FAILED  ", file, ": expected tests, found none\n")
   end
-  local seconds = os.difftime(os.time(), began)
+  local seconds = tier.processor() - began
   if seconds > 1 then
     io.stdout:write(("%s: %d tests, %.0f s\n"):format(file, spec.passed + spec.failed - before, seconds))
   end

@@ -4,6 +4,7 @@
 local spec = require "spec"
 local fake = require "fake_checkpoint"
 local import = require "import.import"
+local tier = require "tier"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
 local function plan(list, options) return (import.plan(fake.open(list), options)) end
@@ -261,7 +262,7 @@ describe("missing tensors", function()
   it("are named, whichever it is", function()
     for _, name in ipairs { "sam", "msa-2023", "msa-2024", "msa-paper" } do
       for _, one in ipairs(fake.model(name, few)) do
-        if not one[1]:find "Depth_Adapter" then
+        if not one[1]:find "Depth_Adapter" and tier.sampled(name .. one[1], 4) then
           local list = fake.remove(fake.model(name, few), one[1])
           refuses(function() load(list, { dialect = name }) end, one[1])
         end
@@ -298,14 +299,16 @@ describe("shapes", function()
   it("that do not fit are refused, whichever tensor and dimension it is", function()
     for _, name in ipairs { "sam", "msa-2024", "msa-paper" } do
       for i, one in ipairs(fake.model(name, few)) do
-        for d = 1, #one[2] do
+        for d = 1, tier.sampled(name .. one[1], 4) and #one[2] or 0 do
           local list = fake.model(name, few)
           list[i][2][d] = list[i][2][d] + 1
           refuses(function() load(list, { dialect = name }) end, "fake.pth: ", "expected")
         end
-        local list = fake.model(name, few)
-        list[i][2][#one[2] + 1] = 1
-        refuses(function() load(list, { dialect = name }) end, one[1] .. " is [", "expected [")
+        if tier.sampled(name .. one[1], 4) then
+          local list = fake.model(name, few)
+          list[i][2][#one[2] + 1] = 1
+          refuses(function() load(list, { dialect = name }) end, one[1] .. " is [", "expected [")
+        end
       end
     end
   end)

@@ -165,7 +165,11 @@ local function check(board, isa, dir)
 end
 
 local here = tiny.boards()
-for _, board in ipairs(tiny.emulated()) do here[#here + 1] = board end
+if spec.compiles() then
+  for _, board in ipairs(tiny.emulated()) do here[#here + 1] = board end
+else
+  here = { here[#here] }
+end
 describe("vector operations are the scalar ones in every lane:", function()
   for _, board in ipairs(here) do
     it(board.isa.name .. " in " .. board.arithmetic, function() check(board, board.isa, work .. "/" .. board.name) end)

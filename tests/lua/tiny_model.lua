@@ -31,6 +31,14 @@ function tiny.device(folder, name)
     global_blocks = one.shape.global, resolution = one.dialect:match "202[45]" and one.shape.resolution or nil }
 end
 
+--- What `msagen interpret`, the naive kernels, prints for a device of tiny.device with more words: of every build of it.
+function tiny.interpreted(device, board, ...)
+  local words = { tiny.program(), "interpret", device.checkpoint, "--dialect", device.dialect, "--decoder-heads",
+    tostring(device.decoder_heads), "--global-blocks", table.concat(device.global_blocks, ","), "--board", board,
+    "--digest", ... }
+  return tiny.must(words):match "digest (%x+)"
+end
+
 --- Run body with nothing written to the terminal: builds say what they warn of.
 function tiny.quietly(body, ...)
   local out, err = io.stdout, io.stderr
