@@ -23,5 +23,5 @@ return {
   bytes_per_cycle = { l2 = 8, memory = 2 },
   -- A common clock; bytes of code as gcc makes them.
   clock = 1.2e9,
-  code = { operation = 4.8, loop = 24, call = 32 },
+  code = { operation = 9, loop = 24, call = 32 },
 }

@@ -21,5 +21,5 @@ return {
   bytes_per_cycle = { l2 = 4, memory = 1 },
   -- A common clock; bytes of code as gcc makes them.
   clock = 800e6,
-  code = { operation = 5.2, loop = 24, call = 32 },
+  code = { operation = 8.8, loop = 24, call = 32 },
 }

@@ -22,5 +22,5 @@ return {
   bytes_per_cycle = { l2 = 32, l3 = 10, memory = 4 },
   -- A common clock; bytes of code as gcc makes them.
   clock = 2.4e9,
-  code = { operation = 4.8, loop = 24, call = 32 },
+  code = { operation = 9, loop = 24, call = 32 },
 }

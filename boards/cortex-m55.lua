@@ -34,7 +34,7 @@ return {
   core = { fma_per_cycle = 0.5, loads_per_cycle = 0.5, stores_per_cycle = 0.5, fma_latency = 4, issue = 2, divide = 56,
     mispredict = 4 },
   clock = 400e6,
-  code = { operation = 6.8, loop = 20, call = 24 },
+  code = { operation = 11.7, loop = 20, call = 24 },
   caches = { l1 = 32 * 1024, l2 = 32 * 1024 },
   bytes_per_cycle = { l2 = 8, memory = 0.5 },
 }

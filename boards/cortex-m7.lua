@@ -33,7 +33,7 @@ return {
   core = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 1, fma_latency = 5, issue = 1.5, divide = 14,
     mispredict = 8 },
   clock = 480e6,
-  code = { operation = 4.5, loop = 16, call = 20 },
+  code = { operation = 7.5, loop = 16, call = 20 },
   caches = { l1 = 16 * 1024, l2 = 16 * 1024 },
   bytes_per_cycle = { l2 = 4, memory = 0.5 },
 }

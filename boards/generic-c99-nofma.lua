@@ -18,5 +18,5 @@ return {
   caches = { l1 = 32 * 1024, l2 = 256 * 1024 },
   bytes_per_cycle = { l2 = 16, l3 = 8, memory = 4 },
   clock = 3.0e9,
-  code = { operation = 8, loop = 32, call = 32 },
+  code = { operation = 21, loop = 32, call = 32 },
 }

@@ -17,5 +17,5 @@ return {
   -- Any host: a common clock and one core's share of its memory; bytes of code as gcc's -O2 makes them, its fma a
   -- function.
   clock = 3.0e9,
-  code = { operation = 8, loop = 32, call = 32 },
+  code = { operation = 21, loop = 32, call = 32 },
 }

@@ -15,5 +15,5 @@ return {
   bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 },
   -- A common clock; bytes of code as gcc's -O2 makes them.
   clock = 3.0e9,
-  code = { operation = 6.5, loop = 32, call = 32 },
+  code = { operation = 17, loop = 32, call = 32 },
 }

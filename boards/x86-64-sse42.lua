@@ -19,5 +19,5 @@ return {
   caches = { l1 = 32 * 1024, l2 = 384 * 1024, l3 = 4 * 1024 * 1024 },
   bytes_per_cycle = { l2 = 16, l3 = 6, memory = 3 },
   clock = 1.8e9,
-  code = { operation = 8, loop = 32, call = 32 },
+  code = { operation = 16.5, loop = 32, call = 32 },
 }

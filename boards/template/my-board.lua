@@ -98,5 +98,5 @@ return {
   bytes_per_cycle = { l2 = 4, memory = 0.5 },
   -- Bytes of machine code of an operation on a vector, of a loop's frame, of a call, for `msagen plan`: divide an
   -- object's .text by what is in it, or take those of a board with the same instructions.
-  code = { operation = 4, loop = 16, call = 16 },
+  code = { operation = 8, loop = 16, call = 16 },
 }
