@@ -6,7 +6,7 @@
 typedef struct {
     size_t rows, columns, ldb, cps;
     bool starts, residual; /* sums start from c; c is added at the end */
-    unsigned act; /* the activation that follows, 0 for none */
+    unsigned char act; /* the activation that follows, 0 for none */
 } msa_tile_shape;
 
 __attribute__((cold, noinline))
