@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The naive kernels in plain loops: both classes of arithmetic, which generated code must equal bit for bit, and the same
- * in double precision, by which their error is measured. The self-test's known answer is computed with them. Matrices are
- * row-major and dense; x (M,K) reads "M rows of K". Elements are floats, or doubles where the class is float64. */
+/* The naive kernels in plain loops: both classes of arithmetic, which generated code must equal bit for bit, and the
+ * same in double precision, by which their error is measured. The self-test's known answer is computed with them.
+ * Matrices are row-major and dense; x (M,K) reads "M rows of K". Elements are floats, or doubles where the class is
+ * float64. */
 #ifndef MSAGEN_REFERENCE_H
 #define MSAGEN_REFERENCE_H
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Double precision: the graph's interpreter in float64 is PyTorch's float64, so that what float32 rounds can be measured.
+-- Double precision: the graph's interpreter in float64 is PyTorch's float64, so that what float32 rounds can be
+-- measured.
 
 local spec = require "spec"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
@@ -85,7 +86,7 @@ describe("golden cases in double precision", function()
 
   -- The truth's Fourier features are of float32; a network multiplies their error. Nothing else is rounded.
   for _, name in ipairs { "sam-2d", "msa-2025-2d-lora" } do
-    it(("have its logits to a quarter of what float32 is allowed, and float32 to all of it: %s"):format(name), function()
+    it(("have its logits to a quarter of what is allowed, float32 to all of that: %s"):format(name), function()
       local case = case_of(name)
       for class, share in pairs { float64 = 0.25, ["f32-fma-1"] = 1 } do
         interpretation.in_class(class, function()
@@ -183,7 +184,8 @@ describe("single operations in double precision", function()
     local function all(by)
       local list = {}
       for i, v in ipairs(values) do list[i] = v + by end
-      return ops.table.layernorm.run(R, { eps = 1e-6 }, { x = doubles(list, { 1, 5 }), gamma = gamma, beta = beta }):totable()
+      local inputs = { x = doubles(list, { 1, 5 }), gamma = gamma, beta = beta }
+      return ops.table.layernorm.run(R, { eps = 1e-6 }, inputs):totable()
     end
     local up, down = all(h), all(-h)
     for i = 1, #values do assert(math.abs(up[i] - down[i]) / (2 * h) < 1e-9) end

@@ -60,7 +60,8 @@ int main(void)
         }
         const float x = a[lane], y = b[lane], z = c[lane];
 @ if isa.flushes then
-        __asm__ volatile("" : : "r"(a), "r"(b), "r"(c) : "memory"); /* they may change wherever flags are cleared, as a kernel's arguments may */
+        /* They may change wherever flags are cleared, as a kernel's arguments may. */
+        __asm__ volatile("" : : "r"(a), "r"(b), "r"(c) : "memory");
 @ end
 @ for _, v in ipairs { "a", "b", "c" } do
 @   if isa.flushes then

@@ -386,7 +386,8 @@ local function element_wise(p)
       p.take("y", y, ld)
       p.take("z", z, ld)
       local name = p.set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = kind ~= "scale"
-        and not activations.entries[kind] and ld or nil, ldz = ld, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil })
+        and not activations.entries[kind] and ld or nil, ldz = ld,
+        s = (kind == "scale" or kind == "addscaled") and 0.7 or nil })
       local arguments, result, expected
       if kind == "add" then arguments, result, expected = { "x", "y" }, "y", reference.add(y, x)
       elseif kind == "sum" then arguments, result, expected = { "x", "y", "z" }, "z", reference.add(x, y)
