@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.reference: the naive kernels on tensors. Every function takes matrices and gives a new one, of f32 or, where the class is
- * float64, of f64. The module's own functions are those of f32-fma-1; reference.of(class) has the same ones of a class, and
- * its name as `arithmetic`. */
+/* msagen.reference: the naive kernels on tensors. Every function takes matrices and gives a new one, of f32 or, where
+ * the class is float64, of f64. The module's own functions are those of f32-fma-1; reference.of(class) has the same
+ * ones of a class, and its name as `arithmetic`. */
 #include "host.h"
 #include "reference.h"
 #include "tensor.h"
@@ -16,8 +16,8 @@ static const struct msagen_reference *of_class(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* The argument as dense elements of the class, where it lies or in memory that Lua collects; shape[0..1] are its rows and the
- * width of one. */
+/* The argument as dense elements of the class, where it lies or in memory that Lua collects; shape[0..1] are its rows
+ * and the width of one. */
 static const void *matrix(lua_State *L, int arg, size_t shape[2])
 {
     const struct msagen_tensor *t = msagen_tensor_check(L, arg);
@@ -179,11 +179,12 @@ static int attention(lua_State *L)
     return 1;
 }
 
-/* The steps of an expression that lua/graph/expressions.lua made: { operation, operands from 1 ... | constant = } in order. */
+/* The steps of an expression that lua/graph/expressions.lua made: { operation, operands from 1 ... | constant = } in
+ * order. */
 static const struct msagen_step *check_steps(lua_State *L, int arg, size_t *count)
 {
-    static const char *const names[] = {"x", "constant", "add", "sub", "mul", "div", "fma", "max", "min", "abs", "negate",
-        "select", "exp", "erfc", NULL};
+    static const char *const names[] = {"x", "constant", "add", "sub", "mul", "div", "fma", "max", "min", "abs",
+        "negate", "select", "exp", "erfc", NULL};
     luaL_checktype(L, arg, LUA_TTABLE);
     *count = lua_rawlen(L, arg);
     luaL_argcheck(L, *count > 0 && *count <= 1024, arg, "1 to 1024 steps expected");
@@ -365,8 +366,8 @@ static int crc32c(lua_State *L)
 
 static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values},
     {"layernorm", layernorm}, {"attention", attention}, {"evaluate", evaluate}, {"add", add}, {"fma", fma_of},
-    {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked}, {"packed", packed},
-    {"crc32c", crc32c}, {NULL, NULL}};
+    {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked},
+    {"packed", packed}, {"crc32c", crc32c}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)
 {

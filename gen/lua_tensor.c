@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.tensor: tensors as Lua values. Views share storage; arithmetic gives new tensors, of f32 but within in_double. */
+/* msagen.tensor: tensors as Lua values. Views share storage; arithmetic gives new tensors, of f32 but within
+ * in_double. */
 #include "host.h"
 #include "resample.h"
 #include "tensor_internal.h"
@@ -370,8 +371,8 @@ static int frombytes(lua_State *L)
     return 1;
 }
 
-/* tensor.in_double(f, ...): what f(...) gives; tensors that are computed meanwhile are f64, and nothing in them is rounded
- * to float */
+/* tensor.in_double(f, ...): what f(...) gives; tensors that are computed meanwhile are f64, and nothing in them is
+ * rounded to float */
 static int in_double(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The naive kernels in double precision, with the functions of libm: an oracle of what the classes of arithmetic round. Its
- * bits are no definition: they may differ between C libraries. */
+/* The naive kernels in double precision, with the functions of libm: an oracle of what the classes of arithmetic round.
+ * Its bits are no definition: they may differ between C libraries. */
 #define REFERENCE_FLOAT64
 #include <math.h>
 

@@ -36,18 +36,18 @@ end
 
 --- Declare the options that say which of a file's tensors count.
 function options.of_tensors(command)
-  command:option("--weights-key",
-    "Which set of weights is meant, where a training file holds several: the key, or the names' prefix, under which it lies."):argname("KEY"):target("weights_key")
+  command:option("--weights-key", "Which set of weights is meant, where a training file holds several: the key, or the "
+    .. "names' prefix, under which it lies."):argname("KEY"):target("weights_key")
   command:option("--ignore",
     "Drop the tensors whose names begin so, which are known to be of no use; repeated."):argname("PREFIX"):count("*")
 end
 
 --- Declare the argument and the options that describe a device.
 function options.setup(command)
-  command:argument("input",
-    "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there are banks."):argname("SCRIPT.lua|CHECKPOINT"):args "?"
-  command:option("--board",
-    "What to compile for: one that msagen boards lists, or a board's file of your own. Default: the best board for this CPU."):argname "NAME|FILE.lua"
+  command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there "
+    .. "are banks."):argname("SCRIPT.lua|CHECKPOINT"):args "?"
+  command:option("--board", "What to compile for: one that msagen boards lists, or a board's file of your own. "
+    .. "Default: the best board for this CPU."):argname "NAME|FILE.lua"
   command:option("--resolution",
     "Side of the square that images are resized to, pixels. Default: the file's own."):argname("PX"):convert(integer)
   command:option("--depth", "Slices of a volume. Default: 1."):argname("D"):convert(integer)
@@ -58,34 +58,34 @@ function options.setup(command)
     "Classes that a 2024 or 2025 file was trained for. Default: 1."):argname("N"):convert(integer)
   command:option("--cores",
     "Cores that share the work, 1 to 8; the bits are the same. Default: 1."):argname("N"):convert(integer)
-  command:option("--chunk",
-    "Slices that the depth branch takes at a time, or none. Default: the depth."):argname("N|none"):convert(function(text)
+  command:option("--chunk", "Slices that the depth branch takes at a time, or none. Default: the depth.")
+    :argname("N|none"):convert(function(text)
     if text == "none" then return text end
     local slices = integer(text)
     return slices, not slices and ("expected a whole number above 0, or none, found %s"):format(text) or nil
   end)
   command:option("--decoder-heads",
     "Attention heads of the mask decoder. Default: 8."):argname("N"):target("decoder_heads"):convert(integer)
-  command:option("--global-blocks",
-    "Encoder blocks with global attention, from 0; needed only where no tensor tells."):argname("LIST"):target("global_blocks"):convert(block_list)
-  command:option("--click-order",
-    "How the weights expect clicks: xy (default) or rc (row, column)."):argname("ORDER"):target("click_order"):convert(one_of("xy", "rc"))
+  command:option("--global-blocks", "Encoder blocks with global attention, from 0; needed only where no tensor tells.")
+    :argname("LIST"):target("global_blocks"):convert(block_list)
+  command:option("--click-order", "How the weights expect clicks: xy (default) or rc (row, column).")
+    :argname("ORDER"):target("click_order"):convert(one_of("xy", "rc"))
   command:option("--base",
     "The backbone (a SAM checkpoint) of files that hold adapters only, or differences."):argname "FILE"
-  command:option("--bank",
-    "A target of its own on a common backbone; repeated. msagen run --bank NAME chooses."):argname("NAME=FILE"):target("banks"):count("*"):convert(function(text)
+  command:option("--bank", "A target of its own on a common backbone; repeated. msagen run --bank NAME chooses.")
+    :argname("NAME=FILE"):target("banks"):count("*"):convert(function(text)
     local name, path = text:match("^([^=]+)=(.+)$")
     if not name then return nil, ("expected NAME=FILE, found %s"):format(text) end
     return { name = name, checkpoint = path }
   end)
-  command:option("--text-prompts",
-    "Embeddings of phrases, one of which may be a prompt: a matrix [n, E], or [n, t] with a projection [E, t], and names."):argname("FILE.safetensors"):target("text_prompts")
-  command:option("--weights",
-    "mapped (default), or stream: the layers fetch their weights through hooks of the product, each while the one before works."):argname("HOW"):convert(one_of("mapped", "stream"))
-  command:option("--stream-buffer",
-    "With --weights stream: bytes that each of the two buffers may have at most. Default: as large as the layers' weights."):argname("BYTES"):target("stream_buffer"):convert(integer)
-  command:flag("--trust",
-    "Run the build script with all of Lua: files, programs, modules. Without it a script reaches none of them, and has a second and 256 MiB.")
+  command:option("--text-prompts", "Embeddings of phrases, one of which may be a prompt: a matrix [n, E], or [n, t] "
+    .. "with a projection [E, t], and names."):argname("FILE.safetensors"):target("text_prompts")
+  command:option("--weights", "mapped (default), or stream: the layers fetch their weights through hooks of the "
+    .. "product, each while the one before works."):argname("HOW"):convert(one_of("mapped", "stream"))
+  command:option("--stream-buffer", "With --weights stream: bytes that each of the two buffers may have at most. "
+    .. "Default: as large as the layers' weights."):argname("BYTES"):target("stream_buffer"):convert(integer)
+  command:flag("--trust", "Run the build script with all of Lua: files, programs, modules. Without it a script reaches "
+    .. "none of them, and has a second and 256 MiB.")
   options.of_tensors(command)
   command:option("--prefix",
     "Prefix of all names, so that one program can hold several models. Default: msa."):argname "NAME"
@@ -99,7 +99,8 @@ local SEES = { "_VERSION", "assert", "error", "getmetatable", "ipairs", "next", 
   "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
   "xpcall", "math", "string", "table", "utf8" }
 local WITHHELD = {}
-for name in ("_G collectgarbage coroutine debug dofile getfenv io load loadfile loadstring module os package require setfenv unpack warn"):gmatch "%S+" do
+for name in ("_G collectgarbage coroutine debug dofile getfenv io load loadfile loadstring module os package require "
+  .. "setfenv unpack warn"):gmatch "%S+" do
   WITHHELD[name] = true
 end
 

@@ -44,9 +44,9 @@ activations.gelu = {
 local FREE = 2
 
 -- Function names of templates/simd.h and runtime/msa_arith.h, kinds of kernels and counted operations.
-local TAKEN = { "abs", "add", "add2", "add3", "addscaled", "bits", "broadcast", "clear_flushed", "cos", "div", "exp", "fma",
-  "flushed", "hold", "load", "max", "min", "mul", "none", "reduce", "scale", "select", "sin", "splat", "sqrt", "store", "sub",
-  "sum", "vec", "zero_below" }
+local TAKEN = { "abs", "add", "add2", "add3", "addscaled", "bits", "broadcast", "clear_flushed", "cos", "div", "exp",
+  "fma", "flushed", "hold", "load", "max", "min", "mul", "none", "reduce", "scale", "select", "sin", "splat", "sqrt",
+  "store", "sub", "sum", "vec", "zero_below" }
 
 local names = { "none" }
 for name, entry in pairs(activations) do

@@ -63,7 +63,9 @@ Node.__unm = function(a) return node("negate", a) end
 for _, name in ipairs { "fma", "max", "min", "abs", "select", "exp", "erfc" } do
   expressions[name] = function(...)
     local found, expected = select("#", ...), OPERATIONS[name].operands
-    if found ~= expected then error(("expressions: %s: expected %d operands, found %d"):format(name, expected, found), 2) end
+    if found ~= expected then
+      error(("expressions: %s: expected %d operands, found %d"):format(name, expected, found), 2)
+    end
     return node(name, ...)
   end
 end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Double precision: the graph's interpreter in float64 is PyTorch's float64, so that what float32 rounds can be measured.
+-- Double precision: the graph's interpreter in float64 is PyTorch's float64, so that what float32 rounds can be
+-- measured.
 
 local spec = require "spec"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses

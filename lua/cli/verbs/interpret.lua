@@ -17,7 +17,8 @@ function verb.setup(command)
     "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy, as of run."):argname "DIR"
   command:flag("--digest", "Print the SHA-256 over the embedding and all logits, as run does.")
   command:flag("--float64",
-    "Compute all of it in double precision, with libm's functions: no build has its digest, but its results tell errors.")
+    "Compute all of it in double precision, with libm's functions: no build has its digest, but its results tell "
+    .. "errors.")
 end
 
 local function usage(text)

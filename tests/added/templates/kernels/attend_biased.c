@@ -3,8 +3,8 @@
 @ local function call(kernel, ...)
     $(kernels:call(kernel, ...));
 @ end
-/* out ($(keys), $(d)), rows $(ldo) apart, = softmax(q k^T + bias) v, tile by tile of $(tile) keys; q, rows $(ldq) apart, is already scaled.
- * s, o and stat are scratch. */
+/* out ($(keys), $(d)), rows $(ldo) apart, = softmax(q k^T + bias) v, tile by tile of $(tile) keys; q, rows $(ldq)
+ * apart, is already scaled. s, o and stat are scratch. */
 void $(name)(const float *restrict q, const float *restrict kp, const float *restrict vp, const float *restrict bias, float *restrict s, float *restrict o, float *restrict stat, float *restrict out)
 {
     float *const m = stat, *const l = stat + $(keys), *const alpha = stat + $(2 * keys);
