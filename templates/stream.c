@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_stream.c - weights that are fetched a layer ahead, through the product's hooks. $(made_by) */
+/* msa_stream.c - weights that are fetched a layer ahead, through the product's hooks.
+ * $(made_by) */
 #include "msa_internal.h"
 
 /* Values of msa_session.fetch. */

@@ -139,8 +139,8 @@ local function gather(file, base, to_sam)
   return present, both
 end
 
--- Gives each tensor of the files its entry, or says why it has none. @return those that are unknown: inside of the parts
--- that compute, and beside them
+-- Gives each tensor of the files its entry, or says why it has none. @return those that are unknown: inside of the
+-- parts that compute, and beside them
 local function account(all, entries)
   local inside, beside = {}, {}
   for _, one in ipairs(all) do
@@ -344,7 +344,8 @@ local function source_of(ckpt, file, base)
       prefix = base.prefix ~= "" and base.prefix or nil } or nil }
 end
 
--- The model description of what was found in the files. @param fit of match(), and what else was chosen with the dialect
+-- The model description of what was found in the files. @param fit what match() gave, and what else was chosen with
+-- the dialect
 local function described(ckpt, file, base, dialect, traits, fit)
   local value, counts, place = fit.value, fit.counts, fit.place
   place.encoder.kind = dialect.encoder

@@ -1,24 +1,6 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local wrapped = require("emit.print").wrapped
 @ local panel = ldb ~= 16 and ("; rows of b %d"):format(ldb) or ""
-/* c (rows, 16 x panels) $(residual and "+=" or "=") $(formula), a (rows, steps): rows of a are lda apart, of c ldc;
- * b is in panels of 16 columns, bps apart$(panel), the last one filled up with zeros. */
-void $(name)(const float *restrict a, const float *restrict b,
-@ if bias then
-    const float *restrict bias,
-@ end
-    float *restrict c, size_t rows, size_t panels, size_t steps, size_t lda, size_t bps, size_t ldc
-@ if #plan.rows > 1 then
-    , size_t upper
-@ end
-@ if #columns > 1 then
-    , size_t wide
-@ end
-@ if pieces > 1 then
-    , size_t block, size_t last
-@ end
-    )
-{
 @ -- A tile of block b, whose first step of k is `first`.
 @ local function call(b, first, count, row, column, pad)
 @   local n = column.parts and " + n" or ""
@@ -65,6 +47,24 @@ $(pad)    }
 $(pad)}
 @   end
 @ end
+/* c (rows, 16 x panels) $(residual and "+=" or "=") $(formula), a (rows, steps): rows of a are lda apart, of c ldc;
+ * b is in panels of 16 columns, bps apart$(panel), the last one filled up with zeros. */
+void $(name)(const float *restrict a, const float *restrict b,
+@ if bias then
+    const float *restrict bias,
+@ end
+    float *restrict c, size_t rows, size_t panels, size_t steps, size_t lda, size_t bps, size_t ldc
+@ if #plan.rows > 1 then
+    , size_t upper
+@ end
+@ if #columns > 1 then
+    , size_t wide
+@ end
+@ if pieces > 1 then
+    , size_t block, size_t last
+@ end
+    )
+{
 @ if pieces == 1 then
 @   block(1, nil, "steps", "    ")
 @ else

@@ -95,7 +95,8 @@ describe("activations", function()
 
   it("cost what plans were made with", function()
     local gelu, relu = activations.entries.gelu, activations.entries.relu
-    equal({ gelu.arithmetic, gelu.divisions, gelu.instructions, gelu.code, gelu.in_registers }, { 22, 1, 28, 33, false })
+    equal({ gelu.arithmetic, gelu.divisions, gelu.instructions, gelu.code, gelu.in_registers },
+      { 22, 1, 28, 33, false })
     equal({ relu.arithmetic, relu.divisions, relu.instructions, relu.code, relu.in_registers }, { 0, 0, 1, 1, true })
   end)
 end)
@@ -118,7 +119,8 @@ describe("the naive kernels", function()
       local expected = (f32 * 3 + 1 / (math.abs(f32) + 1)) - (f32 < 0 and math.max(f32, -2) or math.min(f32, 5)) * 0.1
         + math.exp(-math.abs(f32)) + -f32
       local found = value(double, steps, x)
-      assert(math.abs(found - expected) <= 1e-15 * math.max(1, math.abs(expected)), ("%.17g %.17g"):format(found, expected))
+      assert(math.abs(found - expected) <= 1e-15 * math.max(1, math.abs(expected)),
+        ("%.17g %.17g"):format(found, expected))
     end
     local one = value(double, expressions.of(function(x) return erfc(x) end), 0.5)
     assert(math.abs(one - 0.4795001221869535) < 1e-15, one)

@@ -6,7 +6,8 @@ local spec = require "spec"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
 local sys, tensor = spec.host "msagen.sys", spec.host "msagen.tensor"
 if not (sys and tensor) then return end
-local compiler, interpretation, interpreter = require "compiler.compiler", require "run.interpretation", require "graph.interpreter"
+local compiler, interpretation, interpreter = require "compiler.compiler", require "run.interpretation",
+  require "graph.interpreter"
 local json, npy, reference, tiny = require "msagen.json", require "msagen.npy", require "msagen.reference",
   require "tiny_model"
 local golden = arg[0]:match("^(.*)/[^/]*$") .. "/../golden/"
@@ -86,7 +87,8 @@ describe("golden cases in double precision", function()
 
   -- The truth's Fourier features are of float32; a network multiplies their error. Nothing else is rounded.
   for _, name in ipairs { "sam-2d", "msa-2025-2d-lora" } do
-    it(("have its logits to a quarter of what float32 is allowed, and float32 to all of it: %s"):format(name), function()
+    it(("have its logits to a quarter of what float32 is allowed, and float32 to all of it: %s"):format(name),
+      function()
       local case = case_of(name)
       for class, share in pairs { float64 = 0.25, ["f32-fma-1"] = 1 } do
         interpretation.in_class(class, function()
@@ -184,7 +186,8 @@ describe("single operations in double precision", function()
     local function all(by)
       local list = {}
       for i, v in ipairs(values) do list[i] = v + by end
-      return ops.table.layernorm.run(R, { eps = 1e-6 }, { x = doubles(list, { 1, 5 }), gamma = gamma, beta = beta }):totable()
+      return ops.table.layernorm.run(R, { eps = 1e-6 },
+        { x = doubles(list, { 1, 5 }), gamma = gamma, beta = beta }):totable()
     end
     local up, down = all(h), all(-h)
     for i = 1, #values do assert(math.abs(up[i] - down[i]) / (2 * h) < 1e-9) end

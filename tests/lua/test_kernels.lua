@@ -284,7 +284,8 @@ local function run(p, board)
   local dir = work .. "/" .. board.name
   sys.mkdir_p(dir)
   sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
-  sys.write_file(dir .. "/msa_arith.h", require "emit.emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"),
+  sys.write_file(dir .. "/msa_arith.h",
+    require "emit.emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"),
     board.arithmetic))
   sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness",
     { kernels = table.concat(p.set.texts), body = table.concat(p.body, "\n"), room = board.memories and 800000
@@ -386,11 +387,12 @@ local function element_wise(p)
       p.take("y", y, ld)
       p.take("z", z, ld)
       local name = p.set:rows(kind, { rows = rows, C = C, ldx = ld, ldy = kind ~= "scale"
-        and not activations.entries[kind] and ld or nil, ldz = ld, s = (kind == "scale" or kind == "addscaled") and 0.7 or nil })
+        and not activations.entries[kind] and ld or nil, ldz = ld, s = kind:find "scale" and 0.7 or nil })
       local arguments, result, expected
       if kind == "add" then arguments, result, expected = { "x", "y" }, "y", reference.add(y, x)
       elseif kind == "sum" then arguments, result, expected = { "x", "y", "z" }, "z", reference.add(x, y)
-      elseif kind == "add2" then arguments, result, expected = { "x", "y", "z" }, "z", reference.add(z, reference.add(x, y))
+      elseif kind == "add2" then
+        arguments, result, expected = { "x", "y", "z" }, "z", reference.add(z, reference.add(x, y))
       elseif kind == "addscaled" then arguments, result, expected = { "x", "y", "z" }, "z",
         reference.add(z, reference.add(x, y, s))
       elseif kind == "scale" then arguments, result, expected = { "x" }, "x", x:scale(s)
