@@ -56,7 +56,8 @@ local function count(board)
   sys.write_file(work .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h",
     { isa = board.isa, made_by = "", msa_vec = "" }))
   sys.write_file(work .. "/count_shape.h",
-    ('#include "msa_simd.h"\n%s\n#define A_FLOATS %d\n#define B_FLOATS %d\n#define C_FLOATS %d\n#define call(a, b, c) %s\n'):format(
+    ('#include "msa_simd.h"\n%s\n#define A_FLOATS %d\n#define B_FLOATS %d\n#define C_FLOATS %d\n'
+      .. '#define call(a, b, c) %s\n'):format(
     table.concat(set.texts, "\n"), M * lda, (N + 15) // 16 * 16 * K, M * ldc + 16, set:call(name, "a", "b", "c")))
   local base = { board.compiler }
   for word in (board.optimisation or "-O2"):gmatch "%S+" do base[#base + 1] = word end

@@ -9,8 +9,8 @@
 local rig = require "rig"
 local sys = require "msagen.sys"
 
-local options = rig.options { arch = "vit_b", resolution = "1024", board = require("target.boards").best().name, cores = "1",
-  rounds = "5", side = "2048",
+local options = rig.options { arch = "vit_b", resolution = "1024", board = require("target.boards").best().name,
+  cores = "1", rounds = "5", side = "2048",
   yardstick = "auto", out = "out/bench" }
 local board = require("target.boards").named(options.board)
 local narrow = options.yardstick == "avx2" or options.yardstick == "auto" and board.isa.name == "avx2"
@@ -49,10 +49,12 @@ for _ = 1, tonumber(options.rounds) do
 end
 
 local MiB = 2 ^ 20
-print(("%s at %s, %s, cores: %s; sgemm %s^3 by OpenBLAS core %s, as many threads; %.1f GMAC an encode, %.2f a decode"):format(options.arch, options.resolution, board.name,
-  options.cores, options.side, all.yardstick.core, manifest.macs_encode / 1e9, manifest.macs_decode / 1e9))
-print(("build %.1f s, peak %.0f MiB (1.3 x checkpoint + 32 MiB is %.0f); make %.1f s; text %.0f KiB; arena %.2f MiB (lower bound %.2f), weights %.1f MiB"):format(fw.build_seconds,
-  fw.build_peak / MiB, 1.3 * sys.size((rig.checkpoint(options.arch, options.resolution, "sam"))) / MiB + 32,
+print(("%s at %s, %s, cores: %s; sgemm %s^3 by OpenBLAS core %s, as many threads; %.1f GMAC an encode, "
+  .. "%.2f a decode"):format(options.arch, options.resolution, board.name, options.cores,
+  options.side, all.yardstick.core, manifest.macs_encode / 1e9, manifest.macs_decode / 1e9))
+print(("build %.1f s, peak %.0f MiB (1.3 x checkpoint + 32 MiB is %.0f); make %.1f s; text %.0f KiB; arena %.2f MiB "
+  .. "(lower bound %.2f), weights %.1f MiB"):format(fw.build_seconds, fw.build_peak / MiB,
+  1.3 * sys.size((rig.checkpoint(options.arch, options.resolution, "sam"))) / MiB + 32,
     fw.make_seconds, fw.text_bytes / 1024, manifest.arena_bytes / MiB, manifest.arena_bound_bytes / MiB,
     manifest.weights_bytes / MiB))
 for _, row in ipairs(rows) do row() end

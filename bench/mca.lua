@@ -200,11 +200,9 @@ local function registers(text, arm32)
   return list
 end
 
---- Cycles of an iteration on a core that issues in order, by the model's own latencies and units. `completes`: whether
--- an instruction waits until it will not end before one that was issued earlier, as llvm-mca has it of models that do
--- not say otherwise (RetireOOO).
-local function in_order(model, loop, region, report, completes)
-  local arm32 = not model.triple:match "^aarch64"
+-- What each instruction of a loop costs: { latency, uops, uses = { [unit] = cycles } }; and how many there are of each
+-- unit.
+local function costs_of(region, report)
   local units, count, info = {}, {}, {}
   for i, name in ipairs(report.TargetInfo.Resources) do
     name = name:gsub("%.$", "")
@@ -219,12 +217,11 @@ local function in_order(model, loop, region, report, completes)
     local name = units[use.ResourceIndex]
     if one then one.uses[name] = (one.uses[name] or 0) + use.ResourceUsage end
   end
-  local width = region.SummaryView.DispatchWidth
-  local ready, free, now, slots, last_end, marks = {}, {}, 0, 0, 0, {}
-  for name, n in pairs(count) do
-    free[name] = {}
-    for i = 1, n do free[name][i] = 0 end
-  end
+  return info, count
+end
+
+-- The registers that each instruction of a loop writes and reads.
+local function decoded_of(loop, arm32)
   local decoded = {}
   for i, one in ipairs(loop) do
     local parts = {}
@@ -243,6 +240,30 @@ local function in_order(model, loop, region, report, completes)
     end
     decoded[i] = { writes = writes, reads = reads }
   end
+  return decoded
+end
+
+-- The unit of several that is free first.
+local function first_free(free)
+  local best = 1
+  for u = 2, #free do
+    if free[u] < free[best] then best = u end
+  end
+  return best
+end
+
+--- Cycles of an iteration on a core that issues in order, by the model's own latencies and units. `completes`: whether
+-- an instruction waits until it will not end before one that was issued earlier, as llvm-mca has it of models that do
+-- not say otherwise (RetireOOO).
+local function in_order(model, loop, region, report, completes)
+  local info, count = costs_of(region, report)
+  local decoded = decoded_of(loop, not model.triple:match "^aarch64")
+  local width = region.SummaryView.DispatchWidth
+  local ready, free, now, slots, last_end, marks = {}, {}, 0, 0, 0, {}
+  for name, n in pairs(count) do
+    free[name] = {}
+    for i = 1, n do free[name][i] = 0 end
+  end
   local iterations = 40
   for iteration = 1, iterations do
     for i in ipairs(loop) do
@@ -250,9 +271,7 @@ local function in_order(model, loop, region, report, completes)
       local start = now
       for _, r in ipairs(d.reads) do start = math.max(start, ready[r] or 0) end
       for name, cycles in pairs(one.uses) do
-        local each, best = cycles, math.huge
-        for u = 1, count[name] do best = math.min(best, free[name][u]) end
-        if each > 0 then start = math.max(start, best) end
+        if cycles > 0 then start = math.max(start, free[name][first_free(free[name])]) end
       end
       if completes then start = math.max(start, last_end - one.latency) end
       if start == now and slots + one.uops > width and slots > 0 then start = now + 1 end
@@ -260,10 +279,7 @@ local function in_order(model, loop, region, report, completes)
       slots = slots + one.uops
       while slots > width do now, slots = now + 1, slots - width end
       for name, cycles in pairs(one.uses) do
-        local best = 1
-        for u = 2, count[name] do
-          if free[name][u] < free[name][best] then best = u end
-        end
+        local best = first_free(free[name])
         if cycles > 0 then
           free[name][best] = math.max(free[name][best], start) + math.max(1, math.floor(cycles + 0.5))
         end
@@ -323,7 +339,8 @@ for _, folder in ipairs(folders) do
     local ours = model.in_order and in_order(model, found.loop, region, report, false)
     local same = model.in_order and in_order(model, found.loop, region, report, true)
     local each = #found.loop / found.macs
-    print(("  %-26s %3d of %2d lanes, %.3f instructions a multiply-add; %7.1f cycles, %5.1f %% of %.4g a cycle%s; %d product%s"):format(found.name, found.count, found.lanes, each, cycles,
+    print(("  %-26s %3d of %2d lanes, %.3f instructions a multiply-add; %7.1f cycles, %5.1f %% of %.4g a cycle%s; "
+      .. "%d product%s"):format(found.name, found.count, found.lanes, each, cycles,
       100 * found.macs / cycles / peak, peak, ours
         and ("; %5.1f cycles, %5.1f %% if loads may end before (%5.1f if not)"):format(ours,
         100 * found.macs / ours / peak, same) or "", #group.products, #group.products > 1 and "s" or ""))
@@ -331,6 +348,8 @@ for _, folder in ipairs(folders) do
       cycles_all + group.work * cycles / found.macs * peak, instructions_all + group.work * each
     if ours then ours_all = ours_all + group.work * ours / found.macs * peak end
   end
-  print(("  all, by their multiply-adds: %.1f %%%s, %.3f instructions a multiply-add in the loops"):format(100 * work_all / cycles_all, ours_all > 0 and (" (%.1f %%)"):format(100 * work_all / ours_all) or "", instructions_all / work_all))
+  local ours = ours_all > 0 and (" (%.1f %%)"):format(100 * work_all / ours_all) or ""
+  print(("  all, by their multiply-adds: %.1f %%%s, %.3f instructions a multiply-add in the loops"):format(
+    100 * work_all / cycles_all, ours, instructions_all / work_all))
 end
 sys.remove_tree(work)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model.c - a generated model as a program of its own would use it: weights mapped, opened, encoded, one click decoded, again and again.
+/* model.c - a generated model as a program of its own would use it: weights mapped, opened, encoded, one click decoded,
+ * again and again.
  *
  * model WEIGHTS [REPETITIONS]   prints of each take in order `encode_ms`, `first_ms`, the first click after it (three
  * masks), and `click_ms`, each of four more; each with `..._cpu_ms`, the processor time of all its threads;
@@ -77,6 +78,36 @@ static unsigned long peak_kib(void)
     return kib;
 }
 
+static const void *mapped(const char *path, size_t *bytes)
+{
+    struct stat info;
+    const int file = open(path, O_RDONLY);
+    if (file < 0 || fstat(file, &info) != 0) {
+        perror(path);
+        exit(EXIT_FAILURE);
+    }
+    *bytes = (size_t)info.st_size;
+    const void *const weights = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, file, 0);
+    close(file);
+    if (weights == MAP_FAILED) {
+        perror(path);
+        exit(EXIT_FAILURE);
+    }
+    return weights;
+}
+
+/* An image of noise, the same each time. */
+static uint8_t *noise(void)
+{
+    uint8_t *const pixels = aligned((size_t)SIDE * SIDE * 3u);
+    uint32_t state = 1;
+    for (size_t i = 0; i < (size_t)SIDE * SIDE * 3u; ++i) {
+        state = state * 1664525u + 1013904223u;
+        pixels[i] = (uint8_t)(state >> 24);
+    }
+    return pixels;
+}
+
 int main(int argc, char **argv)
 {
     const double began = ms(CLOCK_MONOTONIC);
@@ -85,27 +116,12 @@ int main(int argc, char **argv)
         fputs("usage: model WEIGHTS [REPETITIONS]\n", stderr);
         return 2;
     }
-    struct stat info;
-    const int file = open(argv[1], O_RDONLY);
-    if (file < 0 || fstat(file, &info) != 0) {
-        perror(argv[1]);
-        return EXIT_FAILURE;
-    }
-    const size_t weights_bytes = (size_t)info.st_size;
-    const void *const weights = mmap(NULL, weights_bytes, PROT_READ, MAP_PRIVATE, file, 0);
-    close(file);
-    if (weights == MAP_FAILED) {
-        perror(argv[1]);
-        return EXIT_FAILURE;
-    }
+    size_t weights_bytes;
+    const void *const weights = mapped(argv[1], &weights_bytes);
     void *const arena = aligned(MSA_MODEL_ARENA_BYTES);
-    uint8_t *const pixels = aligned((size_t)SIDE * SIDE * 3u);
-    uint32_t state = 1;
-    for (size_t i = 0; i < (size_t)SIDE * SIDE * 3u; ++i) {
-        state = state * 1664525u + 1013904223u;
-        pixels[i] = (uint8_t)(state >> 24);
-    }
-    msa_mask mask = {aligned(sizeof(float) * MSA_MODEL_DEPTH * MSA_MODEL_MASKS * MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE),
+    uint8_t *const pixels = noise();
+    const size_t pixels_of_a_mask = (size_t)MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE;
+    msa_mask mask = {aligned(sizeof(float) * MSA_MODEL_DEPTH * MSA_MODEL_MASKS * pixels_of_a_mask),
                      aligned(sizeof(float) * MSA_MODEL_DEPTH * MSA_MODEL_MASKS), 0};
     const msa_image image = {pixels, SIDE, SIDE, (size_t)SIDE * 3u, 0};
     const float click[1][2] = {{SIDE * 0.5f, SIDE * 0.5f}};

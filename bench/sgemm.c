@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sgemm.c - the yardstick: OpenBLAS's float32 matrix product, n^3. Needs libopenblas-dev, which nothing but bench/ does.
+/* sgemm.c - the yardstick: OpenBLAS's float32 matrix product, n^3. Needs libopenblas-dev, which nothing but bench/
+ * does.
  *
  * sgemm [N [REPETITIONS [THREADS]]]   prints `core NAME`, `library VERSION`, `macs N`; `ms X` and `cpu_ms X` a
  * repetition: by the clock, and processor time. */

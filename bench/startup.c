@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* startup.c - a product from its first instruction on: map the weights, open, encode, decode; startup.lua compiles it with a model and runs it.
+/* startup.c - a product from its first instruction on: map the weights, open, encode, decode; startup.lua compiles it
+ * with a model and runs it.
  *
  * startup WEIGHTS WAY TIMES
  *   WAY    plain: map and go; populate: MAP_POPULATE; check: populate and self-test before the first image

@@ -35,8 +35,9 @@ for _, way in ipairs(ways) do
   local ms = {}
   for name, list in pairs(takes[way]) do ms[name] = rig.median(list) end
   local later = ms["later encode"] + ms["later decode"]
-  print(("%-8s map %.1f ms, open %.3f ms; first encode %.1f, later %.1f: %.2f; first decode %.2f, later %.2f: %.2f; map to first answer %.1f, later %.1f: %.2f"):format(way,
-    ms.map, ms.open, ms.encode, ms["later encode"], ms.encode / ms["later encode"], ms.decode, ms["later decode"],
+  print(("%-8s map %.1f ms, open %.3f ms; first encode %.1f, later %.1f: %.2f; first decode %.2f, later %.2f: %.2f; "
+    .. "map to first answer %.1f, later %.1f: %.2f"):format(way, ms.map, ms.open,
+    ms.encode, ms["later encode"], ms.encode / ms["later encode"], ms.decode, ms["later decode"],
       ms.decode / ms["later decode"],
     ms.map + ms.open + ms.encode + ms.decode, later, (ms.map + ms.open + ms.encode + ms.decode) / later))
   if ms.self_test then

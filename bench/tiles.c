@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tiles.c - times the ways to cut one matrix product, in turns. bench/tiles.lua writes tiles_shape.h and compiles this with it.
- * Prints a line for each way: its median nanoseconds a call; then that of one fused multiply-add in a chain. */
+/* tiles.c - times the ways to cut one matrix product, in turns. bench/tiles.lua writes tiles_shape.h and compiles this
+ * with it. Prints a line for each way: its median nanoseconds a call; then that of one fused multiply-add in a
+ * chain. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The cost model of lua/kernels/tiles.lua against the clock: luahost bench/tiles.lua FOLDER [--rounds 9] [--most 12] [--only
--- TEXT] [--all].
+-- The cost model of lua/kernels/tiles.lua against the clock: luahost bench/tiles.lua FOLDER [--rounds 9] [--most 12]
+-- [--only TEXT] [--all].
 -- FOLDER is a build for a board that this CPU runs. For every matrix product of its manifest, the chosen plan and the
 -- best of each other kind are compiled and timed in turns. See bench/README.md.
 package.path = package.path:gsub("^[^;]*;", "", 1) -- the compiler's module of the same name is meant, not this script
 local sys = require "msagen.sys"
 local json = require "msagen.json"
-local boards, kernels, template, tiles = require "target.boards", require "kernels.kernels", require "support.template", require "kernels.tiles"
+local boards, kernels, template = require "target.boards", require "kernels.kernels", require "support.template"
+local tiles = require "kernels.tiles"
 
 local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
 local options = { rounds = "9", most = "12", only = "", out = "out/bench/tiles" }
@@ -94,10 +95,12 @@ local function measure(shape)
   f.plan = nil
   local macs = shape.M * shape.N * shape.K
   texts[#texts + 1] = ("enum { WAYS = %d, CALLS = %d };"):format(#list, math.max(1, 100000000 // macs))
-  texts[#texts + 1] = ("#define A_FLOATS ((size_t)%d)\n#define B_FLOATS ((size_t)%d)\n#define C_FLOATS ((size_t)%d)"):format(
+  local sizes = "#define A_FLOATS ((size_t)%d)\n#define B_FLOATS ((size_t)%d)\n#define C_FLOATS ((size_t)%d)"
+  texts[#texts + 1] = sizes:format(
     f.M * f.lda + f.K, math.max(f.K * f.ldb, f.panels * f.bps) + 16 * f.panels,
       f.M * f.ldc + f.panels * math.max(16, f.cps))
-  texts[#texts + 1] = "static void call(int way, const float *a, const float *b, const float *bias, float *c)\n{\n    (void)bias;\n    switch (way) {\n" .. table.concat(cases, "\n") .. "\n    default: break;\n    }\n}\n"
+  texts[#texts + 1] = "static void call(int way, const float *a, const float *b, const float *bias, float *c)\n{\n"
+    .. "    (void)bias;\n    switch (way) {\n" .. table.concat(cases, "\n") .. "\n    default: break;\n    }\n}\n"
   sys.write_file(work .. "/tiles_shape.h", table.concat(texts, "\n"))
   local command = { board.compiler, "-O2", "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-I", work, "-o",
     work .. "/tiles", here .. "/tiles.c" }
@@ -124,8 +127,8 @@ for _, shape in ipairs(manifest.kernels) do
     for _, row in ipairs(rows) do if row.measured < best.measured then best = row end end
     local ideal = macs / per_vector / board.core.fma_per_cycle
     local function line(row)
-      return ("%-34s predicted %10.0f  measured %10.0f cycles (%5.2f)  %5.1f %% of the arithmetic"):format(describe(row.plan), row.predicted, row.measured,
-        row.measured / row.predicted, 100 * ideal / row.measured)
+      return ("%-34s predicted %10.0f  measured %10.0f cycles (%5.2f)  %5.1f %% of the arithmetic"):format(
+        describe(row.plan), row.predicted, row.measured, row.measured / row.predicted, 100 * ideal / row.measured)
     end
     print(("%-32s %s  %4.1f %% over the best, %.2f GHz"):format(shape.name, line(rows[1]),
       100 * (rows[1].measured / best.measured - 1), 1 / cycle))

@@ -31,13 +31,13 @@ struct msagen_blob_segment {
 
 struct msagen_blob;
 
-/* Opens a temporary file beside path; `arith` (at most 15 characters) names the arithmetic class, `room` is the largest number
- * of segments. NULL and a text on failure. */
+/* Opens a temporary file beside path; `arith` (at most 15 characters) names the arithmetic class, `room` is the largest
+ * number of segments. NULL and a text on failure. */
 struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint32_t room, char *error,
     size_t error_bytes);
 
-/* Starts a segment: all that follows belongs to it. This and the writers below return 0, or -1 and a text; after a failure the
- * blob can only be aborted. */
+/* Starts a segment: all that follows belongs to it. This and the writers below return 0, or -1 and a text; after a
+ * failure the blob can only be aborted. */
 int msagen_blob_segment(struct msagen_blob *b, const char *name, char *error, size_t error_bytes);
 
 /* A part of the current segment: where it lies in the file, its bytes, padding to 64 not counted, and their CRC-32C. */
@@ -46,8 +46,8 @@ struct msagen_blob_part {
     uint32_t crc;
 };
 
-/* Writers. Each value is rounded to float32, |w| < 2^-60 becomes +0; NaN, infinity and what float32 cannot hold are refused,
- * naming the tensor and the element. Source pages are given back after each part.
+/* Writers. Each value is rounded to float32, |w| < 2^-60 becomes +0; NaN, infinity and what float32 cannot hold are
+ * refused, naming the tensor and the element. Source pages are given back after each part.
  * panels: matrix [K,N] -> ceil(N/16) panels of K rows of 16 floats, columns past N zero.
  * rows: matrix [R,N] -> R rows of `stride` floats, zeros after N.
  * vector: any shape, C order, then zeros up to pad_to floats (0: none). */
@@ -64,9 +64,9 @@ int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int
 int msagen_blob_bytes(struct msagen_blob *b, const void *data, size_t bytes, struct msagen_blob_part *part, char *error,
                       size_t error_bytes);
 
-/* Ends the segment, fills in the header, renames to path. model_hash may be given (32 bytes) or NULL: then, as the format says,
- * the hash over the segments; it is returned in `hash`, and that of the whole file in `file_hash`. 0, or -1 and a text:
- * then nothing is left but the blob, to be aborted. */
+/* Ends the segment, fills in the header, renames to path. model_hash may be given (32 bytes) or NULL: then, as the
+ * format says, the hash over the segments; it is returned in `hash`, and that of the whole file in `file_hash`. 0, or
+ * -1 and a text: then nothing is left but the blob, to be aborted. */
 int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, unsigned char hash[32],
     unsigned char file_hash[32],
                       uint64_t *bytes, char *error, size_t error_bytes);

@@ -88,12 +88,63 @@ static bool reach(const struct entry *e, int64_t *elements)
     return !__builtin_add_overflow(last, 1, elements);
 }
 
+/* The record of a tensor's storage, and its bytes. */
+static bool find_storage(struct msagen_checkpoint *c, struct entry *e, const struct msagen_value *storage,
+                         const char *prefix, size_t prefix_length, size_t *bytes, const struct report *r)
+{
+    const struct msagen_value *key = storage->u.storage.key;
+    const int key_length = msagen_clip(key->u.text.bytes);
+    char *record = malloc(prefix_length + key->u.text.bytes + sizeof "data/");
+    if (!record)
+        return fail(r, "out of memory");
+    memcpy(record, prefix, prefix_length);
+    memcpy(record + prefix_length, "data/", 5);
+    memcpy(record + prefix_length + 5, key->u.text.data, key->u.text.bytes);
+    const bool found = msagen_zip_find(c->zip, record, prefix_length + 5 + key->u.text.bytes, &e->record);
+    free(record);
+    if (!found)
+        return fail(r, "%s: its storage data/%.*s is not in the file", e->name, key_length, key->u.text.data);
+    const size_t unit = msagen_pickle_storage_unit(storage);
+    *bytes = msagen_zip_entry(c->zip, e->record)->bytes;
+    int64_t said;
+    if (__builtin_mul_overflow(storage->u.storage.elements, (int64_t)unit, &said) || (uint64_t)said != *bytes)
+        return fail(r, "%s: its storage data/%.*s is said to hold %lld elements of %zu bytes; it has %zu bytes",
+                    e->name, key_length, key->u.text.data, (long long)storage->u.storage.elements, unit, *bytes);
+    return true;
+}
+
+/* Whether a tensor lies inside its storage of so many bytes. */
+static bool check_inside(const struct entry *e, const char *shape_text, const char *stride_text,
+                         const struct msagen_value *key, size_t bytes, const struct report *r)
+{
+    const int key_length = msagen_clip(key->u.text.bytes);
+    const int64_t held = (int64_t)(bytes / msagen_dtype_bytes(e->dtype));
+    int64_t elements, numel = 1;
+    if (!reach(e, &elements))
+        return fail(r, "%s: shape %s with strides %s from element %lld leaves its storage data/%.*s of %lld elements",
+                    e->name, shape_text, stride_text, (long long)e->offset, key_length, key->u.text.data,
+                    (long long)held);
+    if (elements > held)
+        return fail(r, "%s: shape %s with strides %s from element %lld needs %lld elements; its storage "
+                    "data/%.*s holds %lld", e->name, shape_text, stride_text, (long long)e->offset,
+                    (long long)elements, key_length, key->u.text.data, (long long)held);
+    bool huge = false;
+    for (int i = 0; i < e->dims; ++i)
+        huge = __builtin_mul_overflow(numel, e->shape[i], &numel) || huge;
+    if ((huge || (numel > held && numel > SPREAD_ELEMENTS)) && elements > e->offset)
+        return fail(r, "%s: shape %s spreads the %lld elements of its storage data/%.*s over too many", e->name,
+                    shape_text, (long long)held, key_length, key->u.text.data);
+    if (!msagen_tensor_inside(e->dtype, e->dims, e->shape, e->stride, e->offset, bytes))
+        return fail(r, "%s: shape %s with strides %s from element %lld does not fit its storage data/%.*s of %zu bytes",
+                    e->name, shape_text, stride_text, (long long)e->offset, key_length, key->u.text.data, bytes);
+    return true;
+}
+
 static bool place_tensor(struct msagen_checkpoint *c, struct entry *e, const struct msagen_value *tensor,
-    const char *prefix,
-                         size_t prefix_length, const struct report *r)
+                         const char *prefix, size_t prefix_length, const struct report *r)
 {
     const struct msagen_value *shape = tensor->u.tensor.shape, *stride = tensor->u.tensor.stride,
-                              *storage = tensor->u.tensor.storage, *key = storage->u.storage.key;
+                              *storage = tensor->u.tensor.storage;
     const char *type;
     const int dtype = msagen_pickle_dtype(tensor, &type);
     if (dtype < 0)
@@ -115,48 +166,9 @@ static bool place_tensor(struct msagen_checkpoint *c, struct entry *e, const str
     if (negative)
         return fail(r, "%s: shape %s, strides %s, offset %lld: none can be negative", e->name, shape_text, stride_text,
                     (long long)e->offset);
-
-    const int key_length = msagen_clip(key->u.text.bytes);
-    char *record = malloc(prefix_length + key->u.text.bytes + sizeof "data/");
-    if (!record)
-        return fail(r, "out of memory");
-    memcpy(record, prefix, prefix_length);
-    memcpy(record + prefix_length, "data/", 5);
-    memcpy(record + prefix_length + 5, key->u.text.data, key->u.text.bytes);
-    const bool found = msagen_zip_find(c->zip, record, prefix_length + 5 + key->u.text.bytes, &e->record);
-    free(record);
-    if (!found)
-        return fail(r, "%s: its storage data/%.*s is not in the file", e->name, key_length, key->u.text.data);
-    const size_t bytes = msagen_zip_entry(c->zip, e->record)->bytes, unit = msagen_pickle_storage_unit(storage);
-    int64_t said;
-    if (__builtin_mul_overflow(storage->u.storage.elements, (int64_t)unit, &said) || (uint64_t)said != bytes)
-        return fail(r, "%s: its storage data/%.*s is said to hold %lld elements of %zu bytes; it has %zu bytes",
-            e->name,
-                    key_length, key->u.text.data, (long long)storage->u.storage.elements, unit, bytes);
-
-    const int64_t held = (int64_t)(bytes / msagen_dtype_bytes(e->dtype));
-    int64_t elements, numel = 1;
-    if (!reach(e, &elements))
-        return fail(r, "%s: shape %s with strides %s from element %lld leaves its storage data/%.*s of %lld elements",
-            e->name,
-                    shape_text, stride_text, (long long)e->offset, key_length, key->u.text.data, (long long)held);
-    if (elements > held)
-        return fail(r, "%s: shape %s with strides %s from element %lld needs %lld elements; its storage data/%.*s holds %lld",
-                    e->name, shape_text, stride_text, (long long)e->offset, (long long)elements, key_length,
-                        key->u.text.data,
-                    (long long)held);
-    bool huge = false;
-    for (int i = 0; i < e->dims; ++i)
-        huge = __builtin_mul_overflow(numel, e->shape[i], &numel) || huge;
-    if ((huge || (numel > held && numel > SPREAD_ELEMENTS)) && elements > e->offset)
-        return fail(r, "%s: shape %s spreads the %lld elements of its storage data/%.*s over too many", e->name,
-            shape_text,
-                    (long long)held, key_length, key->u.text.data);
-    if (!msagen_tensor_inside(e->dtype, e->dims, e->shape, e->stride, e->offset, bytes))
-        return fail(r, "%s: shape %s with strides %s from element %lld does not fit its storage data/%.*s of %zu bytes",
-            e->name,
-                    shape_text, stride_text, (long long)e->offset, key_length, key->u.text.data, bytes);
-    return true;
+    size_t bytes;
+    return find_storage(c, e, storage, prefix, prefix_length, &bytes, r)
+        && check_inside(e, shape_text, stride_text, storage->u.storage.key, bytes, r);
 }
 
 static bool is_container(const struct msagen_value *value, bool or_object)
@@ -194,9 +206,9 @@ static void write_keys(char *text, size_t size, const char *before, const struct
     }
 }
 
-/* Sets of weights in a training file: each dict of tensors that looks like a network, wherever it lies. What looks like one but has no names,
- * a list of tensors or an object of some class with tensors inside, cannot be built from, but is a choice that a person
- * must know of. */
+/* Sets of weights in a training file: each dict of tensors that looks like a network, wherever it lies. What looks like
+ * one but has no names, a list of tensors or an object of some class with tensors inside, cannot be built from, but is
+ * a choice that a person must know of. */
 enum { MAX_SETS = 16, MAX_DEPTH = 5, MAX_OBJECT_DEPTH = 40, MAX_VISITS = 1 << 24, FEW = 8 };
 
 struct set {
@@ -373,8 +385,8 @@ static bool refuse_without(const struct msagen_value *root, const struct report 
         if (inside->kind == MSAGEN_PICKLE_DICT && inside->u.list.count > 1)
             value = inside->u.list.items[1];
         if (msagen_pickle_is_array(value) || msagen_pickle_is_array(inside))
-            return fail(r, "its weights are NumPy arrays, which are not read: expected tensors of PyTorch (torch.from_numpy of each, then "
-                        "torch.save), or a safetensors file");
+            return fail(r, "its weights are NumPy arrays, which are not read: expected tensors of PyTorch "
+                        "(torch.from_numpy of each, then torch.save), or a safetensors file");
     }
     for (size_t i = 1; i < root->u.list.count; i += 2) {
         const struct msagen_value *key = root->u.list.items[i - 1], *value = root->u.list.items[i];
@@ -384,8 +396,8 @@ static bool refuse_without(const struct msagen_value *root, const struct report 
                         key->u.text.data, msagen_pickle_class(value));
     }
     write_keys(keys, sizeof keys, "", root);
-    return fail(r, "holds no state dict: its keys are %s; expected tensors by name, or such a dict under state_dict, model, "
-                "model_state_dict or net", *keys ? keys : "none");
+    return fail(r, "holds no state dict: its keys are %s; expected tensors by name, or such a dict under state_dict, "
+                "model, model_state_dict or net", *keys ? keys : "none");
 }
 
 /* The set that is meant; `s` keeps them all. */
@@ -460,8 +472,8 @@ static bool list_set(struct msagen_checkpoint *c, const struct msagen_value *dic
         const char *name = key->u.text.data;
         const size_t length = key->u.text.bytes;
         if (msagen_pickle_is_array(value))
-            return fail(r, "%.*s is a NumPy array: expected a tensor of PyTorch (torch.from_numpy of each, then torch.save)",
-                        key->kind == MSAGEN_PICKLE_TEXT ? msagen_clip(length) : 1,
+            return fail(r, "%.*s is a NumPy array: expected a tensor of PyTorch (torch.from_numpy of each, then "
+                        "torch.save)", key->kind == MSAGEN_PICKLE_TEXT ? msagen_clip(length) : 1,
                             key->kind == MSAGEN_PICKLE_TEXT ? name : "?");
         if (value->kind != MSAGEN_PICKLE_TENSOR &&
             (!holds_tensors(value) || is_of_training(key) || looks_like_network(value)))
@@ -480,8 +492,8 @@ static bool list_set(struct msagen_checkpoint *c, const struct msagen_value *dic
     return true;
 }
 
-/* Weights of a training file that are in no set, under the names that lead to them: the importer accounts for them as for
- * those of the set. */
+/* Weights of a training file that are in no set, under the names that lead to them: the importer accounts for them as
+ * for those of the set. */
 static bool list_loose(struct msagen_checkpoint *c, struct search *s, const struct msagen_value *value,
     const char *path,
                        struct place at, const struct report *r, int depth)
@@ -671,10 +683,11 @@ static bool open_any(struct msagen_checkpoint *c, const struct report *r)
         return open_pth(c, r);
     /* torch.save before 1.6 began with this number, pickled: 0x1950a86a20f9469cfc6c. */
     if (begins(file, 0, "\x80", 1) && begins(file, 2, "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12))
-        return fail(r, "is in the format that torch.save wrote before PyTorch 1.6 (a bare pickle, no ZIP): load it in PyTorch "
-                    "and save it again");
+        return fail(r, "is in the format that torch.save wrote before PyTorch 1.6 (a bare pickle, no ZIP): load it in "
+                    "PyTorch and save it again");
     if (begins(file, 257, "ustar", 5))
-        return fail(r, "is in the tar format that torch.save wrote before PyTorch 0.2: load it in PyTorch and save it again");
+        return fail(r, "is in the tar format that torch.save wrote before PyTorch 0.2: load it in PyTorch "
+                    "and save it again");
     if (begins(file, 0, "\x80", 1) && file->bytes > 1 && file->data[1] >= 2 && file->data[1] <= 5)
         return fail(r, "is a bare pickle; expected a ZIP as torch.save writes it, or safetensors");
     if (begins(file, 8, "{", 1) || (length > 12 && strcmp(r->path + length - 12, ".safetensors") == 0))

@@ -10,14 +10,14 @@
 
 struct msagen_checkpoint;
 
-/* Open a file; its content, not its name, tells the format. It is mapped, not read. What is checked here: everything but the
- * data, that is directory, pickle or header, and that each tensor lies inside its storage. NULL and a text in error,
- * one line that starts with the path, for whatever is no checkpoint or not a sound one. */
+/* Open a file; its content, not its name, tells the format. It is mapped, not read. What is checked here: everything
+ * but the data, that is directory, pickle or header, and that each tensor lies inside its storage. NULL and a text in
+ * error, one line that starts with the path, for whatever is no checkpoint or not a sound one. */
 struct msagen_checkpoint *msagen_checkpoint_open(const char *path, char *error, size_t error_size);
 
-/* The same of a training file that may hold several sets of weights (live, averaged, teacher): `set` is the one that is meant, by its
- * keys, "model_ema" or "ema.module"; "." is what lies beside the others. NULL: refused where there are several. A file
- * with one set has that. */
+/* The same of a training file that may hold several sets of weights (live, averaged, teacher): `set` is the one that is
+ * meant, by its keys, "model_ema" or "ema.module"; "." is what lies beside the others. NULL: refused where there are
+ * several. A file with one set has that. */
 struct msagen_checkpoint *msagen_checkpoint_open_set(const char *path, const char *set, char *error, size_t error_size);
 
 /* The same from memory of the caller's, which must outlive checkpoint and tensors; `name` stands for the path. */
@@ -44,8 +44,8 @@ bool msagen_checkpoint_find(const struct msagen_checkpoint *checkpoint, const ch
 bool msagen_checkpoint_metadata(const struct msagen_checkpoint *checkpoint, size_t index, const char **key,
     const char **value);
 
-/* A view of the mapped file, to be freed by the caller. A .pth's storage is checked against its CRC-32 at its first use: NULL
- * and a text in error when it is damaged. */
+/* A view of the mapped file, to be freed by the caller. A .pth's storage is checked against its CRC-32 at its first
+ * use: NULL and a text in error when it is damaged. */
 struct msagen_tensor *msagen_checkpoint_tensor(struct msagen_checkpoint *checkpoint, size_t index, char *error,
                                                size_t error_size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leaves nothing half-written behind: trees registered here go when the program ends early, also by a signal. What a killed
- * program left goes when another one next makes a temporary folder beside it: each holds a lock on its own that ends
- * with it. */
+/* Leaves nothing half-written behind: trees registered here go when the program ends early, also by a signal. What a
+ * killed program left goes when another one next makes a temporary folder beside it: each holds a lock on its own that
+ * ends with it. */
 #define _GNU_SOURCE
 #include "host.h"
 

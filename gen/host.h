@@ -28,16 +28,18 @@ int luaopen_msagen_speed(lua_State *L);
 int luaopen_msagen_sys(lua_State *L);
 int luaopen_msagen_tensor(lua_State *L);
 
-/* Raise { msagen = TEXT }: an error in what the user gave, shown as "msagen: TEXT". The text follows printf, any length, and
- * names file, thing, expected, found. Never returns; the int lets callers write `return msagen_fail(...)`. */
+/* Raise { msagen = TEXT }: an error in what the user gave, shown as "msagen: TEXT". The text follows printf, any
+ * length, and names file, thing, expected, found. Never returns; the int lets callers write
+ * `return msagen_fail(...)`. */
 int msagen_fail(lua_State *L, const char *format, ...) MSAGEN_PRINTF(2, 3);
 
-/* Open a Lua state with the standard library, the modules above and the global `msagen` {datadir, version}; package.path is
- * this installation's lua/ and the system's Lua modules, never the current folder. NULL: out of memory. */
+/* Open a Lua state with the standard library, the modules above and the global `msagen` {datadir, version};
+ * package.path is this installation's lua/ and the system's Lua modules, never the current folder. NULL: out of
+ * memory. */
 lua_State *msagen_host_open(void);
 
-/* Run `script` with the strings argv[0..argc-1] as its arguments. Returns the exit status: the integer that the script returns,
- * 0 if it returns nothing, 1 after an error, which is printed as one line. */
+/* Run `script` with the strings argv[0..argc-1] as its arguments. Returns the exit status: the integer that the script
+ * returns, 0 if it returns nothing, 1 after an error, which is printed as one line. */
 int msagen_host_run(lua_State *L, const char *script, int argc, char **argv);
 
 /* Files and trees to remove when the program ends early. */

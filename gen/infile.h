@@ -14,8 +14,8 @@
  * *st filled in; or -1 and a text that starts with the path and says what was found instead. */
 int msagen_infile_open(const char *path, struct stat *st, char *error, size_t error_bytes);
 
-/* A file of at most `most` bytes as a buffer of our own. With `pipes`, the path may also lead to a pipe: it is read to its
- * end, which must come: a pipe that nobody writes to for a while is an error. NULL and a text as above. */
+/* A file of at most `most` bytes as a buffer of our own. With `pipes`, the path may also lead to a pipe: it is read to
+ * its end, which must come: a pipe that nobody writes to for a while is an error. NULL and a text as above. */
 struct msagen_buffer *msagen_infile_read(const char *path, size_t most, bool pipes, char *error, size_t error_bytes);
 
 /* A whole file mapped read-only, kept open; one reference. NULL and a text as above. An empty file gives 0 bytes.

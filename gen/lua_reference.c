@@ -366,8 +366,8 @@ static int crc32c(lua_State *L)
 
 static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values},
     {"layernorm", layernorm}, {"attention", attention}, {"evaluate", evaluate}, {"add", add}, {"fma", fma_of},
-    {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked}, {"packed", packed},
-    {"crc32c", crc32c}, {NULL, NULL}};
+    {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked},
+    {"packed", packed}, {"crc32c", crc32c}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)
 {

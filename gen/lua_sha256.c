@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.sha256: hex(string), file(path) -> hex, or nil where there is no regular file, and new() -> h:update(string), h:hex()
- * for what comes in pieces. */
+/* msagen.sha256: hex(string), file(path) -> hex, or nil where there is no regular file, and new() -> h:update(string),
+ * h:hex() for what comes in pieces. */
 #include "explain.h"
 #include "host.h"
 #include "infile.h"

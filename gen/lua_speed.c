@@ -24,20 +24,23 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* A function that runs `steps` steps of 12 independent chains of multiply-adds, enough for latency times rate of every core
- * there is; its result depends on all of them, and none equals another. */
+/* A function that runs `steps` steps of 12 independent chains of multiply-adds, enough for latency times rate of every
+ * core there is; its result depends on all of them, and none equals another. */
 #define CHAINS(name, features, vector, splat, fma, sum) \
     features static float name(long steps, float first) \
     { \
         const vector a = splat(0.5f), b = splat(1.0f); \
-        vector c0 = splat(first), c1 = splat(first + 1.0f), c2 = splat(first + 2.0f), c3 = splat(first + 3.0f), c4 = splat(first + 4.0f), c5 = splat(first + 5.0f); \
-        vector c6 = splat(first + 6.0f), c7 = splat(first + 7.0f), c8 = splat(first + 8.0f), c9 = splat(first + 9.0f), c10 = splat(first + 10.0f), c11 = splat(first + 11.0f); \
+        vector c0 = splat(first), c1 = splat(first + 1.0f), c2 = splat(first + 2.0f), c3 = splat(first + 3.0f); \
+        vector c4 = splat(first + 4.0f), c5 = splat(first + 5.0f), c6 = splat(first + 6.0f); \
+        vector c7 = splat(first + 7.0f), c8 = splat(first + 8.0f), c9 = splat(first + 9.0f); \
+        vector c10 = splat(first + 10.0f), c11 = splat(first + 11.0f); \
         for (long i = 0; i < steps; ++i) { \
             c0 = fma(c0, a, b), c1 = fma(c1, a, b), c2 = fma(c2, a, b), c3 = fma(c3, a, b); \
             c4 = fma(c4, a, b), c5 = fma(c5, a, b), c6 = fma(c6, a, b), c7 = fma(c7, a, b); \
             c8 = fma(c8, a, b), c9 = fma(c9, a, b), c10 = fma(c10, a, b), c11 = fma(c11, a, b); \
         } \
-        return sum(c0) + sum(c1) + sum(c2) + sum(c3) + sum(c4) + sum(c5) + sum(c6) + sum(c7) + sum(c8) + sum(c9) + sum(c10) + sum(c11); \
+        return sum(c0) + sum(c1) + sum(c2) + sum(c3) + sum(c4) + sum(c5) + sum(c6) + sum(c7) + sum(c8) + sum(c9) \
+            + sum(c10) + sum(c11); \
     }
 
 static inline float itself(float x) { return x; }
@@ -59,8 +62,9 @@ static inline float first4(float32x4_t v) { return vgetq_lane_f32(v, 0); }
 CHAINS(neon_chains, , float32x4_t, vdupq_n_f32, neon_fma, first4)
 #endif
 
-/* fma(width, muladd) -> multiply-adds of single floats per second in vectors of `width` of them, the best of some takes of about a
- * millisecond; nil where this machine has none of that width. Fused ones, or, if muladd is true, a product and a sum. */
+/* fma(width, muladd) -> multiply-adds of single floats per second in vectors of `width` of them, the best of some takes
+ * of about a millisecond; nil where this machine has none of that width. Fused ones, or, if muladd is true, a product
+ * and a sum. */
 static int speed_fma(lua_State *L)
 {
     const lua_Integer width = luaL_checkinteger(L, 1);
@@ -103,8 +107,8 @@ static int speed_fma(lua_State *L)
     return 1;
 }
 
-/* read(bytes) -> bytes per second of reading a block of that many in order: the best piece of some passes, since others may use the
- * memory at the same time; nil without memory for it. */
+/* read(bytes) -> bytes per second of reading a block of that many in order: the best piece of some passes, since others
+ * may use the memory at the same time; nil without memory for it. */
 static int speed_read(lua_State *L)
 {
     enum { PIECE = 1 << 18 }; /* of eight bytes: a fraction of a millisecond */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.sys: files, folders, processes, the terminal and the CPU, for Lua. Paths are bytes as the kernel takes them. */
+/* msagen.sys: files, folders, processes, the terminal and the CPU, for Lua. Paths are bytes as the kernel takes
+ * them. */
 #define _GNU_SOURCE
 #include "host.h"
 #include "infile.h"
@@ -53,8 +54,9 @@ static int sys_isdir(lua_State *L)
     return 1;
 }
 
-/* identity(path) -> a string that is equal only for paths of one file or folder, whatever their names and links; its kind: "file",
- * "folder", or "device" for all else; or nil where there is nothing, with true where a link leads there */
+/* identity(path) -> a string that is equal only for paths of one file or folder, whatever their names and links; its
+ * kind: "file", "folder", or "device" for all else; or nil where there is nothing, with true where a link leads
+ * there */
 static int sys_identity(lua_State *L)
 {
     struct stat st;
@@ -155,8 +157,8 @@ static int sys_mkdir_p(lua_State *L)
     }
 }
 
-/* mkdtemp(folder, prefix) -> path of a new folder in `folder`, registered to be removed; it can be entered by its user alone, as
- * mkdtemp(3) makes it. Those that killed processes left there, of a prefix [.]msagen-, go first. */
+/* mkdtemp(folder, prefix) -> path of a new folder in `folder`, registered to be removed; it can be entered by its user
+ * alone, as mkdtemp(3) makes it. Those that killed processes left there, of a prefix [.]msagen-, go first. */
 static int sys_mkdtemp(lua_State *L)
 {
     const char *folder = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, "");
@@ -233,11 +235,13 @@ static int sys_sync(lua_State *L)
 static int still_there(int fd, const char *path)
 {
     struct stat held, named;
-    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+    return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev
+        && held.st_ino == named.st_ino;
 }
 
-/* lock(path, wait) -> number for unlock: no other process has this folder or file locked; false: one has, and wait is false; nil:
- * it cannot be locked (a file system without locks, nothing there). The lock ends with the process, however that ends. */
+/* lock(path, wait) -> number for unlock: no other process has this folder or file locked; false: one has, and wait is
+ * false; nil: it cannot be locked (a file system without locks, nothing there). The lock ends with the process, however
+ * that ends. */
 static int sys_lock(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -306,7 +310,8 @@ static int is_mount(const char *path, const struct stat *st)
     return n < 0 || (size_t)n >= sizeof above || stat(above, &parent) != 0 || parent.st_dev != st->st_dev;
 }
 
-/* folder(path) -> { uid =, gid =, mode =, device = its file system's number, mount = whether one begins there }, or nil */
+/* folder(path) -> { uid =, gid =, mode =, device = its file system's number, mount = whether one begins there }, or
+ * nil */
 static int sys_folder(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -396,7 +401,8 @@ static int push_file(lua_State *L, const char *path, size_t most, int pipes)
     return 1;
 }
 
-/* read_file(path, most) -> bytes of a regular file of at most `most` bytes, 64 MiB unless said: large ones are mapped by their readers */
+/* read_file(path, most) -> bytes of a regular file of at most `most` bytes, 64 MiB unless said: large ones are mapped
+ * by their readers */
 static int sys_read_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -433,8 +439,8 @@ static int sys_read_start(lua_State *L)
     return 1;
 }
 
-/* write_file(path, bytes, passing): whole or not at all, through a temporary file beside it; a device or a pipe is written directly.
- * Where passing is true, without waiting for the disk. */
+/* write_file(path, bytes, passing): whole or not at all, through a temporary file beside it; a device or a pipe is
+ * written directly. Where passing is true, without waiting for the disk. */
 static int sys_write_file(lua_State *L)
 {
     size_t size;
@@ -466,7 +472,8 @@ static char **string_vector(lua_State *L, int table, lua_Integer count)
     return vector;
 }
 
-/* environ with the entries of the table at `changes` set, or removed where false. Leaves a table that holds the strings and the vector. */
+/* environ with the entries of the table at `changes` set, or removed where false. Leaves a table that holds the strings
+ * and the vector. */
 static char **changed_environment(lua_State *L, int changes)
 {
     lua_newtable(L);
@@ -516,10 +523,12 @@ static void capture_output(luaL_Buffer *b, int fd, int show)
     }
 }
 
-/* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture", stderr=path|"capture"|"show"}
- *   -> status as a shell gives it (128 + signal if killed), what was captured or nil, peak memory in bytes of it and its children.
- * Streams not named are inherited; both captured: one stream, in order. "show": captured, and passed on to our own as it comes.
- * The program is sent SIGTERM when this one ends. */
+/* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture",
+ *       stderr=path|"capture"|"show"}
+ *   -> status as a shell gives it (128 + signal if killed), what was captured or nil, peak memory in bytes of it and
+ *      its children.
+ * Streams not named are inherited; both captured: one stream, in order. "show": captured, and passed on to our own as
+ * it comes. The program is sent SIGTERM when this one ends. */
 static int sys_spawn(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -620,16 +629,17 @@ static int sys_peak_rss(lua_State *L)
     return 1;
 }
 
-/* cpu_features() -> set of the instruction sets that CPU and kernel offer, by gcc's names without dots: avx2, fma, avx512f, sse42, ...; neon, crc32, dotprod, ... */
+/* cpu_features() -> set of the instruction sets that CPU and kernel offer, by gcc's names without dots: avx2, fma,
+ * avx512f, sse42, ...; neon, crc32, dotprod, ... */
 static int sys_cpu_features(lua_State *L)
 {
     lua_newtable(L);
 #if defined __x86_64__ && defined __GNUC__
     __builtin_cpu_init();
-#define FEATURE(gcc_name, name)                                                                                                  \
-    if (__builtin_cpu_supports(gcc_name)) {                                                                                      \
-        lua_pushboolean(L, 1);                                                                                                   \
-        lua_setfield(L, -2, name);                                                                                               \
+#define FEATURE(gcc_name, name) \
+    if (__builtin_cpu_supports(gcc_name)) { \
+        lua_pushboolean(L, 1); \
+        lua_setfield(L, -2, name); \
     }
     FEATURE("sse4.2", "sse42")
     FEATURE("avx", "avx")
@@ -643,10 +653,10 @@ static int sys_cpu_features(lua_State *L)
 #undef FEATURE
 #elif defined __aarch64__ && defined __linux__
     const unsigned long capabilities = getauxval(AT_HWCAP);
-#define FEATURE(bit, name)                                                                                                       \
-    if (capabilities & (bit)) {                                                                                                  \
-        lua_pushboolean(L, 1);                                                                                                   \
-        lua_setfield(L, -2, name);                                                                                               \
+#define FEATURE(bit, name) \
+    if (capabilities & (bit)) { \
+        lua_pushboolean(L, 1); \
+        lua_setfield(L, -2, name); \
     }
     FEATURE(HWCAP_ASIMD, "neon")
     FEATURE(HWCAP_CRC32, "crc32")

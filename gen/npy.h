@@ -5,9 +5,9 @@
 
 #include "tensor.h"
 
-/* A view of the bytes of a whole file, which are not trusted; `name` (the path) becomes the tensor's name and starts error texts.
- * Little-endian f2 f4 f8 i1 i2 i4 i8 u1 b1, C or Fortran order, at most 8 dimensions; the file ends where the data
- * does.
+/* A view of the bytes of a whole file, which are not trusted; `name` (the path) becomes the tensor's name and starts
+ * error texts. Little-endian f2 f4 f8 i1 i2 i4 i8 u1 b1, C or Fortran order, at most 8 dimensions; the file ends where
+ * the data does.
  * NULL and a text on failure. */
 struct msagen_tensor *msagen_npy_parse(struct msagen_buffer *file, const char *name, char *error, size_t error_bytes);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file written in a temporary folder beside its target, synchronised, and renamed when complete: nobody ever sees half of it, also
- * not after a power failure. */
+/* A file written in a temporary folder beside its target, synchronised, and renamed when complete: nobody ever sees
+ * half of it, also not after a power failure. */
 #define _GNU_SOURCE
 #include "outfile.h"
 

@@ -9,8 +9,8 @@
 
 struct msagen_outfile;
 
-/* Creates a temporary folder in the target's (removed on signals, too), and the file in that. A target that is a link stays one; a device or a
- * pipe is written to, not replaced. NULL and a text that starts with `path` on failure. */
+/* Creates a temporary folder in the target's (removed on signals, too), and the file in that. A target that is a link
+ * stays one; a device or a pipe is written to, not replaced. NULL and a text that starts with `path` on failure. */
 struct msagen_outfile *msagen_outfile_open(const char *path, char *error, size_t error_bytes);
 
 /* Spares this file the synchronisation: for what can be made again and is verified when it is read. */

@@ -699,8 +699,8 @@ static bool append_items(struct reader *r, struct msagen_value *list, struct msa
     return true;
 }
 
-/* obj.__setstate__(state): an OrderedDict's _metadata, a parameter's attributes. Nothing of it is needed, but an object of unknown
- * class may have weights in it. */
+/* obj.__setstate__(state): an OrderedDict's _metadata, a parameter's attributes. Nothing of it is needed, but an object
+ * of unknown class may have weights in it. */
 static bool build(struct reader *r)
 {
     if (!need(r, 2))
@@ -764,11 +764,9 @@ static bool refuse_opcode(struct reader *r, unsigned char code)
     return FAIL(r, "byte %zu: unknown opcode 0x%02x: refused", r->at - 1, code);
 }
 
-/* Execute one opcode other than STOP. */
-static bool step(struct reader *r, unsigned char code)
+/* What an opcode of a group did; of others *mine becomes false. The pickle's frame and plain values. */
+static bool step_values(struct reader *r, unsigned char code, bool *mine)
 {
-    struct msagen_value **items = NULL, *value;
-    size_t count = 0;
     uint64_t number = 0;
     switch (code) {
     case 0x80:      /* PROTO */
@@ -815,6 +813,18 @@ static bool step(struct reader *r, unsigned char code)
     case 0x8e:      /* BINBYTES8 */
     case 0x96:      /* BYTEARRAY8 */
         return push_text(r, MSAGEN_PICKLE_BYTES, 8);
+    default:
+        *mine = false;
+        return true;
+    }
+}
+
+/* Tuples, lists, dicts and sets. */
+static bool step_containers(struct reader *r, unsigned char code, bool *mine)
+{
+    struct msagen_value **items = NULL, *value;
+    size_t count = 0;
+    switch (code) {
     case ')':       /* EMPTY_TUPLE */
         return push(r, new_value(r, MSAGEN_PICKLE_TUPLE));
     case 0x85:      /* TUPLE1 */
@@ -862,6 +872,19 @@ static bool step(struct reader *r, unsigned char code)
                 FAIL(r, "byte %zu: malformed: adds to %s", r->at - 1, msagen_pickle_kind_name(top(r, 0))));
     case 0x91:      /* FROZENSET */
         return pop_mark(r, &items, &count) && push(r, new_value(r, MSAGEN_PICKLE_OPAQUE));
+    default:
+        *mine = false;
+        return true;
+    }
+}
+
+/* The stack, the memo, and calls. */
+static bool step_machine(struct reader *r, unsigned char code, bool *mine)
+{
+    struct msagen_value **items = NULL;
+    size_t count = 0;
+    uint64_t number = 0;
+    switch (code) {
     case '(':       /* MARK */
         return mark(r);
     case '0':       /* POP */
@@ -899,8 +922,23 @@ static bool step(struct reader *r, unsigned char code)
     case 'Q':       /* BINPERSID */
         return read_persistent(r);
     default:
-        return refuse_opcode(r, code);
+        *mine = false;
+        return true;
     }
+}
+
+/* Execute one opcode other than STOP. */
+static bool step(struct reader *r, unsigned char code)
+{
+    static bool (*const groups[])(struct reader *, unsigned char, bool *) = {step_values, step_containers,
+        step_machine};
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; ++i) {
+        bool mine = true;
+        const bool ok = groups[i](r, code, &mine);
+        if (mine)
+            return ok;
+    }
+    return refuse_opcode(r, code);
 }
 
 static bool run(struct reader *r)

@@ -62,10 +62,10 @@ struct msagen_value {
 
 struct msagen_pickle;
 
-/* Read a pickle of protocol 2 to 5; data must outlive the result. NULL and a text in error for everything else: an opcode
- * or a function that no checkpoint needs, a malformed or truncated stream, one that exceeds the limits above, one that
- * is nothing but an object. Objects of unknown classes inside are OPAQUE: no code of theirs is known here, let alone
- * executed. */
+/* Read a pickle of protocol 2 to 5; data must outlive the result. NULL and a text in error for everything else: an
+ * opcode or a function that no checkpoint needs, a malformed or truncated stream, one that exceeds the limits above,
+ * one that is nothing but an object. Objects of unknown classes inside are OPAQUE: no code of theirs is known here, let
+ * alone executed. */
 struct msagen_pickle *msagen_pickle_read(const void *data, size_t bytes, char *error, size_t error_size);
 void msagen_pickle_free(struct msagen_pickle *pickle);
 

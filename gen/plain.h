@@ -17,9 +17,9 @@ struct msagen_plain_limits {
     int finite;
 };
 
-/* Appends the value at `index`; metatables are ignored. 0; or -1 and a text that names the field within the value, what was
- * expected and what was found, such as "memories[2].bytes: expected ..., found a function". Needs memory but for Lua's.
- * */
+/* Appends the value at `index`; metatables are ignored. 0; or -1 and a text that names the field within the value, what
+ * was expected and what was found, such as "memories[2].bytes: expected ..., found a function". Needs memory but for
+ * Lua's. */
 int msagen_plain_encode(lua_State *L, int index, const struct msagen_plain_limits *limits, struct msagen_plain *out,
     char *error,
                         size_t error_bytes);

@@ -39,9 +39,9 @@ struct msagen_reference {
     const char *arithmetic; /* the class */
     size_t bytes;           /* of an element */
 
-    /* y (M,N) = x (M,K) w^T + bias, w (N,K); each sum starts from first (M,N), or from +0 where that is NULL, and takes k in order;
-     * bias (N), added last, may be NULL. With `packed`, weights below 2^-60 count as 0, as the packer has them
-     * (float64 has them as they are); without, w is no weight.
+    /* y (M,N) = x (M,K) w^T + bias, w (N,K); each sum starts from first (M,N), or from +0 where that is NULL, and takes
+     * k in order; bias (N), added last, may be NULL. With `packed`, weights below 2^-60 count as 0, as the packer has
+     * them (float64 has them as they are); without, w is no weight.
      * Returns 0, or -1: out of memory. */
     int (*linear)(const void *x, const void *w, const void *bias, const void *first, int packed, void *y, size_t M,
         size_t N, size_t K);
@@ -57,8 +57,8 @@ struct msagen_reference {
     int (*attention)(const void *q, const void *k, const void *v, void *out, size_t M, size_t N, size_t C,
         size_t heads, size_t tile, size_t count, const struct msagen_grid *grid, const void *start);
 
-    /* out (count,E) = Fourier features of places: sines, then cosines, of 2 pi (x, y) gaussian, xy (count,2) from -1 to 1;
-     * gaussian (2,E/2), E even. As the prompt encoder computes them. */
+    /* out (count,E) = Fourier features of places: sines, then cosines, of 2 pi (x, y) gaussian, xy (count,2) from -1 to
+     * 1; gaussian (2,E/2), E even. As the prompt encoder computes them. */
     void (*features)(const void *xy, size_t count, const void *gaussian, size_t E, void *out);
 
     /* out (side^2,E) = features of the middles of a grid's places, row by row. */

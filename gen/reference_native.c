@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The naive kernels of f32-fma-1 once more, compiled for processors of x86-64 that have fused multiply-adds: where a program for
- * all of them has each of those computed by software, exactly and slowly. */
+/* The naive kernels of f32-fma-1 once more, compiled for processors of x86-64 that have fused multiply-adds: where a
+ * program for all of them has each of those computed by software, exactly and slowly. */
 #include "reference.h"
 
 #if defined __x86_64__ && defined __GNUC__ && !defined __clang__ && !defined __FMA__

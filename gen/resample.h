@@ -5,9 +5,9 @@
 
 #include "tensor.h"
 
-/* The last two dimensions of t [..., h0, w0] to height x width: bicubic, a = -0.75, align_corners = false, no antialiasing,
- * neighbours outside clamped to the border. A new f32 tensor; NULL and a text in `error` when t has fewer than two
- * dimensions, a size is not positive, or memory is out. */
+/* The last two dimensions of t [..., h0, w0] to height x width: bicubic, a = -0.75, align_corners = false, no
+ * antialiasing, neighbours outside clamped to the border. A new f32 tensor; NULL and a text in `error` when t has fewer
+ * than two dimensions, a size is not positive, or memory is out. */
 struct msagen_tensor *msagen_resample_bicubic(const struct msagen_tensor *t, int64_t height, int64_t width, char *error,
                                               size_t error_bytes);
 

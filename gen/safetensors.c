@@ -64,8 +64,8 @@ static bool read_entry(struct msagen_safetensors_entry *entry, const char *name,
         return FAIL("%.160s: data_offsets is not [begin, end]", name);
     const json_int_t begin = json_integer_value(first), end = json_integer_value(last);
     if (begin < 0 || end < begin || (uint64_t)end > data_bytes)
-        return FAIL("%.160s: its data is said to lie at bytes %lld to %lld; the file holds %zu: truncated file or false header",
-                    name, (long long)begin, (long long)end, data_bytes);
+        return FAIL("%.160s: its data is said to lie at bytes %lld to %lld; the file holds %zu: truncated file "
+                    "or false header", name, (long long)begin, (long long)end, data_bytes);
     int64_t bytes = 0;
     if (!empty && (overflow || __builtin_mul_overflow(elements, (int64_t)msagen_dtype_bytes(entry->dtype), &bytes)))
         return FAIL("%.160s: its shape says more bytes than a file can hold", name);

@@ -27,9 +27,9 @@ struct msagen_safetensors {
     size_t metadata_count;
 };
 
-/* Read the header of a whole file in memory; the result keeps no pointer into it. NULL and a text in error when the header is
- * no JSON or is too large, a key occurs twice, a dtype is unknown, a size does not fit shape and dtype, tensors
- * overlap, leave holes or bytes at the end, or the file is truncated. */
+/* Read the header of a whole file in memory; the result keeps no pointer into it. NULL and a text in error when the
+ * header is no JSON or is too large, a key occurs twice, a dtype is unknown, a size does not fit shape and dtype,
+ * tensors overlap, leave holes or bytes at the end, or the file is truncated. */
 struct msagen_safetensors *msagen_safetensors_read(const void *file, size_t bytes, char *error, size_t error_size);
 void msagen_safetensors_free(struct msagen_safetensors *safetensors);
 

@@ -83,8 +83,8 @@ double msagen_tensor_at_flat(const struct msagen_tensor *t, int64_t flat);
 /* The whole tensor in C order, numel floats; wider types are rounded once, to nearest even. */
 void msagen_tensor_read_f32(const struct msagen_tensor *t, float *out);
 
-/* Rows [row, row + rows), columns [column, column + columns) of a 2-D tensor: out[r * ld + c]. Blocked, so that transposed
- * views cost no more than straight ones. */
+/* Rows [row, row + rows), columns [column, column + columns) of a 2-D tensor: out[r * ld + c]. Blocked, so that
+ * transposed views cost no more than straight ones. */
 void msagen_tensor_read_f32_block(const struct msagen_tensor *t, int64_t row, int64_t rows, int64_t column,
                                   int64_t columns, float *out, size_t ld);
 
@@ -130,8 +130,8 @@ struct msagen_tensor *msagen_tensor_matmul(const struct msagen_tensor *a, const 
  * of memory. */
 struct msagen_buffer *msagen_buffer_view(struct msagen_buffer *whole, size_t at, size_t bytes);
 
-/* Lets go of the memory pages that hold t, where its storage is msagen_buffer_map()'s (infile.h; or a view of it): they come back from
- * the file when read again. Else nothing happens. */
+/* Lets go of the memory pages that hold t, where its storage is msagen_buffer_map()'s (infile.h; or a view of it): they
+ * come back from the file when read again. Else nothing happens. */
 void msagen_tensor_forget(const struct msagen_tensor *t);
 
 /* Lua: userdata with metatable "msagen.tensor". push takes ownership; check raises on another kind. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa.h - types, statuses and hooks of a compiled Medical SAM Adapter; msa_model.h adds this model's sizes and the functions
- * that take a session. */
+/* msa.h - types, statuses and hooks of a compiled Medical SAM Adapter; msa_model.h adds this model's sizes and the
+ * functions that take a session. */
 #ifndef MSA_H
 #define MSA_H
 
@@ -78,8 +78,8 @@ typedef enum msa_status {
     MSA_E_FLAGS = 30        /* the compiler was given flags that change float arithmetic */
 } msa_status;
 
-/* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers alike:
- * from 0 within a phase. */
+/* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers
+ * alike: from 0 within a phase. */
 typedef enum msa_phase {
     MSA_PHASE_ENCODE = 0,   /* msa_encode; MSA_MODEL_LAYERS_ENCODE layers */
     MSA_PHASE_DECODE = 1    /* msa_segment; MSA_MODEL_LAYERS_DECODE layers for each slice */
@@ -161,17 +161,16 @@ const char *msa_status_text(msa_status status);
  * a product that defines it replaces that. */
 int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer);
 
-/* Hook: what a counter of this core's cycles shows, or of anything as even; it must not go back, so 32 bits are to be carried on. Nothing in the
- * library calls it: it is for a product's msa_progress, to time layers and keep deadlines, and without an operating
- * system for the test bench.
+/* Hook: what a counter of this core's cycles shows, or of anything as even; it must not go back, so 32 bits are to be
+ * carried on. Nothing in the library calls it: it is for a product's msa_progress, to time layers and keep deadlines,
+ * and without an operating system for the test bench.
  * The library's own knows no counter and returns 0; a product that defines it, or links one of the board's start-up
  * files that does, replaces that. */
 uint64_t msa_cycles(void);
 
-/* From within a hook, calls of the session whose call is under way return MSA_E_BUSY and disturb nothing. A hook makes no call
- * of another session that has the same arena or the same team: with one core, the call that is disturbed mostly ends
- * with
- * MSA_E_ARENA_CHANGED. */
+/* From within a hook, calls of the session whose call is under way return MSA_E_BUSY and disturb nothing. A hook makes
+ * no call of another session that has the same arena or the same team: with one core, the call that is disturbed mostly
+ * ends with MSA_E_ARENA_CHANGED. */
 
 /* ---- builds for several cores (MSA_MODEL_CORES above 1) ----
  * Each layer's work is shared by a fixed table, so that any number of cores gives the same bits. A call runs on core 0,
@@ -180,26 +179,25 @@ uint64_t msa_cycles(void);
  * msa_set_team was given.
  * */
 
-/* Hook: have every core from 1 to MSA_MODEL_CORES - 1 call msa_work(s, core) once, at the same time as this core goes on. What
- * this core wrote before is seen by them. Called again only after all have come to the call's last msa_cores_wait, the
- * last thing that msa_work does: by then no other core looks at the session or the arena.
+/* Hook: have every core from 1 to MSA_MODEL_CORES - 1 call msa_work(s, core) once, at the same time as this core goes
+ * on. What this core wrote before is seen by them. Called again only after all have come to the call's last
+ * msa_cores_wait, the last thing that msa_work does: by then no other core looks at the session or the arena.
  * Returns 0, or anything else if there are no such cores: the call ends with MSA_E_CORES, and no core may have begun.
  * */
 int msa_cores_start(void *team, msa_session *s);
 
-/* Hook: a barrier. Returns when all MSA_MODEL_CORES cores have called it, each with its number; what any wrote before is then
- * seen by all. Once all have come, s is no longer for the hook to read: it may be the caller's again. A call has one or
- * more a layer, always the same number on every core: it never blocks for long while all run.
+/* Hook: a barrier. Returns when all MSA_MODEL_CORES cores have called it, each with its number; what any wrote before
+ * is then seen by all. Once all have come, s is no longer for the hook to read: it may be the caller's again. A call
+ * has one or more a layer, always the same number on every core: it never blocks for long while all run.
  * Caches must be coherent (Cortex-A: the SMP bit is set, the memory is inner shareable), for cores write neighbouring
  * bytes of one cache line. Where they are not, arena and session have to be uncached, or written through and
- * invalidated here.
- * */
+ * invalidated here. */
 void msa_cores_wait(void *team, msa_session *s, uint32_t core);
 
-/* What the other cores call, 1 to MSA_MODEL_CORES - 1: this core's part of the work at hand, with the same floating-point
- * environment as core 0 (unit switched on, rounding to nearest, subnormals kept; else the call ends with
- * MSA_E_ENVIRONMENT) and as much stack. Takes as long as core 0's call. Does nothing for a core that the build has not.
- * */
+/* What the other cores call, 1 to MSA_MODEL_CORES - 1: this core's part of the work at hand, with the same
+ * floating-point environment as core 0 (unit switched on, rounding to nearest, subnormals kept; else the call ends with
+ * MSA_E_ENVIRONMENT) and as much stack. Takes as long as core 0's call. Does nothing for a core that the build has
+ * not. */
 void msa_work(msa_session *s, uint32_t core);
 
 /* ---- builds whose weights are streamed (MSA_MODEL_STREAMED is 1) ----
@@ -209,17 +207,17 @@ void msa_work(msa_session *s, uint32_t core);
  * under way, and none when the call returns.
  * If a hook fails the call ends with MSA_E_FETCH, and the session is as after opening (msa_open: not open). */
 
-/* Hook: begin to copy `bytes` bytes of msa_weights.bin, from `offset` on, to dst, and return at once. All three are multiples of
- * MSA_ALIGNMENT; dst lies in the arena, and nobody reads or writes there until msa_weights_fetch_wait has returned.
- * Where a DMA engine writes past the caches: clean and invalidate dst's lines here, for what lay there before may still
- * be on its way to memory.
+/* Hook: begin to copy `bytes` bytes of msa_weights.bin, from `offset` on, to dst, and return at once. All three are
+ * multiples of MSA_ALIGNMENT; dst lies in the arena, and nobody reads or writes there until msa_weights_fetch_wait has
+ * returned. Where a DMA engine writes past the caches: clean and invalidate dst's lines here, for what lay there before
+ * may still be on its way to memory.
  * Returns 0, or anything else if it cannot: nothing is then written, and msa_weights_fetch_wait is not called. */
 int msa_weights_fetch_begin(msa_session *session, uint64_t offset, size_t bytes, void *dst);
 
-/* Hook: return when what was begun is done, and core 0 reads the new bytes at dst (invalidate its lines once more where a DMA engine wrote:
- * they may have been read ahead). What a barrier makes seen of core 0's writes, other cores must see of these, too.
- * Returns 0, or anything else if they did not come; either way nothing is written at dst any more. Called once for each
- * begin that returned 0. */
+/* Hook: return when what was begun is done, and core 0 reads the new bytes at dst (invalidate its lines once more where
+ * a DMA engine wrote: they may have been read ahead). What a barrier makes seen of core 0's writes, other cores must
+ * see of these, too. Returns 0, or anything else if they did not come; either way nothing is written at dst any more.
+ * Called once for each begin that returned 0. */
 int msa_weights_fetch_wait(msa_session *session);
 
 /* Enlarges mask logits to the image, a row at a time: bilinear, pixel centres (align_corners = false), float32.

@@ -9,16 +9,19 @@
 
 /* Flags that change results are refused by their macros. Every file of the library that computes passes here. */
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0) || defined(__ARM_FP_FAST)
-#error "msa: remove -ffast-math, -Ofast, -ffinite-math-only, -ffp-model=fast from the compiler's flags: they change the results"
+#error "msa: remove -ffast-math, -Ofast, -ffinite-math-only, -ffp-model=fast from the compiler's flags: \
+they change the results"
 #endif
 #if defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
-#error "msa: remove -funsafe-math-optimizations, -fassociative-math, -freciprocal-math, -fno-signed-zeros from the compiler's flags: they change the results"
+#error "msa: remove -funsafe-math-optimizations, -fassociative-math, -freciprocal-math, \
+-fno-signed-zeros from the compiler's flags: they change the results"
 #endif
 #if defined(__GCC_IEC_559) && __GCC_IEC_559 == 0 && !defined(__SOFTFP__)
 #error "msa: remove -fsingle-precision-constant, -ffp-contract=fast from the compiler's flags: they change the results"
 #endif
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
-#error "msa: float arithmetic must be in float: on x86 remove -mfpmath=387 (-msse2 -mfpmath=sse for 32 bits), with clang also -fassociative-math, -freciprocal-math"
+#error "msa: float arithmetic must be in float: on x86 remove -mfpmath=387 (-msse2 -mfpmath=sse for 32 bits), \
+with clang also -fassociative-math, -freciprocal-math"
 #endif
 /* What compilers do by default, or by flags without a macro of their own: multiply-adds contracted (GNU modes of gcc,
  * clang), sums regrouped. */
@@ -103,8 +106,8 @@ static inline float msa_fma(float a, float b, float c)
 #endif
 }
 
-/* Where no macro tells, a file's arithmetic is asked: false if a product is contracted with a sum, sums are regrouped, or the sign of a zero is
- * lost. one: 1 + 2^-12, many: 2^24, zero: -0, known to the caller alone. */
+/* Where no macro tells, a file's arithmetic is asked: false if a product is contracted with a sum, sums are regrouped,
+ * or the sign of a zero is lost. one: 1 + 2^-12, many: 2^24, zero: -0, known to the caller alone. */
 static inline bool msa_as_written(float one, float many, float zero)
 {
     return one * one - (1.0f + 0x1p-11f) == 0.0f && (many + one) - many == 2.0f && msa_bits(zero + 0.0f) == 0u;

@@ -50,8 +50,8 @@ msa_segment_entry msa_blob_segment(const unsigned char *weights, uint32_t i)
     return out;
 }
 
-/* A loop that a compiler may make one of vectors; on some machines those flush what scalars keep, and the plain loops here and in the layers
- * must not become such ones (on Helium: -fno-tree-vectorize -fno-tree-slp-vectorize). */
+/* A loop that a compiler may make one of vectors; on some machines those flush what scalars keep, and the plain loops
+ * here and in the layers must not become such ones (on Helium: -fno-tree-vectorize -fno-tree-slp-vectorize). */
 static bool loop_flushes(void)
 {
     float halves[16];

@@ -70,10 +70,14 @@ typedef uint32_t crc_state;
 #define BITS(n, b7, b6, b5, b4, b3, b2, b1, b0)                                                               \
     (((n) & 128u ? b7 : 0u) ^ ((n) & 64u ? b6 : 0u) ^ ((n) & 32u ? b5 : 0u) ^ ((n) & 16u ? b4 : 0u) ^         \
      ((n) & 8u ? b3 : 0u) ^ ((n) & 4u ? b2 : 0u) ^ ((n) & 2u ? b1 : 0u) ^ ((n) & 1u ? b0 : 0u))
-#define BEHIND_0(n) BITS(n, 0x82f63b78u, 0x417b1dbcu, 0x20bd8edeu, 0x105ec76fu, 0x8ad958cfu, 0xc79a971fu, 0xe13b70f7u, 0xf26b8303u)
-#define BEHIND_1(n) BITS(n, 0xfbc3faf9u, 0xff17c604u, 0x7f8be302u, 0x3fc5f181u, 0x9d14c3b8u, 0x4e8a61dcu, 0x274530eeu, 0x13a29877u)
-#define BEHIND_2(n) BITS(n, 0x8b277743u, 0xc76580d9u, 0xe144fb14u, 0x70a27d8au, 0x38513ec5u, 0x9edea41au, 0x4f6f520du, 0xa541927eu)
-#define BEHIND_3(n) BITS(n, 0x52a0c93fu, 0xaba65fe7u, 0xd725148bu, 0xe964b13du, 0xf64463e6u, 0x7b2231f3u, 0xbf672381u, 0xdd45aab8u)
+#define BEHIND_0(n) \
+    BITS(n, 0x82f63b78u, 0x417b1dbcu, 0x20bd8edeu, 0x105ec76fu, 0x8ad958cfu, 0xc79a971fu, 0xe13b70f7u, 0xf26b8303u)
+#define BEHIND_1(n) \
+    BITS(n, 0xfbc3faf9u, 0xff17c604u, 0x7f8be302u, 0x3fc5f181u, 0x9d14c3b8u, 0x4e8a61dcu, 0x274530eeu, 0x13a29877u)
+#define BEHIND_2(n) \
+    BITS(n, 0x8b277743u, 0xc76580d9u, 0xe144fb14u, 0x70a27d8au, 0x38513ec5u, 0x9edea41au, 0x4f6f520du, 0xa541927eu)
+#define BEHIND_3(n) \
+    BITS(n, 0x52a0c93fu, 0xaba65fe7u, 0xd725148bu, 0xe964b13du, 0xf64463e6u, 0x7b2231f3u, 0xbf672381u, 0xdd45aab8u)
 #define FOUR(of, n) of(n), of((n) + 1u), of((n) + 2u), of((n) + 3u)
 #define SIXTEEN(of, n) FOUR(of, n), FOUR(of, (n) + 4u), FOUR(of, (n) + 8u), FOUR(of, (n) + 12u)
 #define SIXTY_FOUR(of, n) SIXTEEN(of, n), SIXTEEN(of, (n) + 16u), SIXTEEN(of, (n) + 32u), SIXTEEN(of, (n) + 48u)
@@ -100,8 +104,8 @@ static inline crc_state add_byte(crc_state r, unsigned char byte)
 
 #endif
 
-/* 1: three streams. A 32-bit machine without the instruction is a small one, which its tables keep busy with one stream and whose flash
- * memory is read faster in order. */
+/* 1: three streams. A 32-bit machine without the instruction is a small one, which its tables keep busy with one stream
+ * and whose flash memory is read faster in order. */
 #ifndef MSA_CRC32C_STREAMS
 #if UINTPTR_MAX > 0xffffffffu || defined(__ARM_FEATURE_CRC32)
 #define MSA_CRC32C_STREAMS 1
@@ -112,8 +116,8 @@ static inline crc_state add_byte(crc_state r, unsigned char byte)
 
 #if MSA_CRC32C_STREAMS
 
-/* Streams are of 2^k bytes, k from STREAM_LEAST to STREAM_MOST. Shorter ones cost more to join than they gain; where a stream starts, the machine must
- * find out again what it should fetch ahead: short ones are read slowly, too. */
+/* Streams are of 2^k bytes, k from STREAM_LEAST to STREAM_MOST. Shorter ones cost more to join than they gain; where a
+ * stream starts, the machine must find out again what it should fetch ahead: short ones are read slowly, too. */
 enum { STREAM_LEAST = 9, STREAM_MOST = 20 };
 
 /* x^(8 * 2^k) mod P for k from STREAM_LEAST to STREAM_MOST + 1. */

@@ -16,9 +16,9 @@ void *memcpy(void *to, const void *from, size_t bytes);
 
 /* ---- image (msa_image.c) ---- */
 
-/* Bytes of work that resize any image to at most side x side: 4-byte weights, two a source column and three an output column;
- * per output column a window and three sums; and finished rows, kept so that no row is resized twice (in huge images
- * some are). */
+/* Bytes of work that resize any image to at most side x side: 4-byte weights, two a source column and three an output
+ * column; per output column a window and three sums; and finished rows, kept so that no row is resized twice (in huge
+ * images some are). */
 #define MSA_RESIZE_ROW_BYTES(side) (32768u + 12u * (side))
 #define MSA_RESIZE_WORK_BYTES(side) (4u * (2u * MSA_MAX_SIDE + 3u * (side)) + 16u * (side) + MSA_RESIZE_ROW_BYTES(side))
 #define MSA_RESIZE_SLOTS 64

@@ -30,7 +30,8 @@ const char *msa_status_text(msa_status status)
     case MSA_E_TEXT: return "no such text prompt";
     case MSA_E_BANK: return "no such bank";
     case MSA_E_CORES: return "the build is for several cores, and there are no others, or not so many";
-    case MSA_E_FLAGS: return "a file was compiled with flags that change float arithmetic: compile as the Makefile does";
+    case MSA_E_FLAGS:
+        return "a file was compiled with flags that change float arithmetic: compile as the Makefile does";
     case MSA_E_FETCH: return "weights could not be fetched";
     case MSA_E_BUSY: return "a call of this session is under way";
     case MSA_E_ARENA_CHANGED: return "the arena no longer holds the encoded image";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_threads.h - the cores of a build for several (--cores N) as POSIX threads: the hooks msa_cores_start and msa_cores_wait.
- * A product with an RTOS or bare metal has its own in the place of msa_threads.c; msa.h says what they must do. */
+/* msa_threads.h - the cores of a build for several (--cores N) as POSIX threads: the hooks msa_cores_start and
+ * msa_cores_wait. A product with an RTOS or bare metal has its own in the place of msa_threads.c; msa.h says what they
+ * must do. */
 #ifndef MSA_THREADS_H
 #define MSA_THREADS_H
 
@@ -27,10 +28,10 @@ typedef struct msa_threads {
     pthread_t thread[MSA_MAX_CORES];
 } msa_threads;
 
-/* Start cores - 1 threads, 2 to MSA_MAX_CORES cores; msa_set_team then gives the team to a session whose build has as many.
- * The threads take the caller's floating-point environment, priority and affinity, and block all signals. Sessions may
- * have one team in turn; those that are called at once need one each. Returns 0, or an errno after which nothing is
- * left running. */
+/* Start cores - 1 threads, 2 to MSA_MAX_CORES cores; msa_set_team then gives the team to a session whose build has as
+ * many. The threads take the caller's floating-point environment, priority and affinity, and block all signals.
+ * Sessions may have one team in turn; those that are called at once need one each. Returns 0, or an errno after which
+ * nothing is left running. */
 int msa_threads_start(msa_threads *team, uint32_t cores);
 
 /* End the threads; no session may be using them. Does nothing for a team that did not start, or has ended. */

@@ -27,7 +27,9 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
 @ else
     const float *const weights = (const float *)(const void *)s->weights;
 @ end
-    const float *const position = $(streamed and ("arena + %d"):format(memory.by_name.tables.offset) or ("weights + %d"):format(blob.position_at))$(blob.position_bank > 0 and (" + s->bank * (size_t)%d"):format(blob.position_bank) or "");
+@ local tables = streamed and "arena + " .. memory.by_name.tables.offset or "weights + " .. blob.position_at
+@ if blob.position_bank > 0 then tables = ("%s + s->bank * (size_t)%d"):format(tables, blob.position_bank) end
+    const float *const position = $(tables);
     const size_t count = token_count;
 @ for i, L in ipairs(decode) do
 @   local team = L.core == "team" and team_argument or L.core and core_argument or ""
@@ -46,10 +48,10 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
 @     local from = (streamed and "w" or "weights + " .. L.weights_at) .. bank_of(L)
 @     if cores > 1 and not L.core then
     if (MSA_FIRST(core)) {
-        msa_$(L.name)(arena, $(from)$(more));
+$(wrapped(("        msa_%s(arena, %s%s);"):format(L.name, from, more)))
     }
 @     else
-    msa_$(L.name)(arena, $(from)$(more));
+$(wrapped(("    msa_%s(arena, %s%s);"):format(L.name, from, more)))
 @     end
 @   end
     if ($(layer_end("DECODE", i - 1))) {

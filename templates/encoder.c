@@ -12,7 +12,8 @@ $(L.text)
 /* What is fetched. */
 const msa_piece msa_encode_pieces[$(#pieces.encode)] = {
 @   for _, piece in ipairs(pieces.encode) do
-    {$(piece.offset), $(piece.bytes), $(piece.to)}, /* $(piece.layer and piece.layer.name or "positions, prompt tokens") */
+@     local what = piece.layer and piece.layer.name or "positions, prompt tokens"
+    {$(piece.offset), $(piece.bytes), $(piece.to)}, /* $(what) */
 @   end
 };
 
@@ -53,7 +54,7 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parame
         return MSA_E_FETCH;
     }
 @   else
-    msa_$(L.name)(arena, $(from)$(more));
+$(wrapped(("    msa_%s(arena, %s%s);"):format(L.name, from, more)))
 @   end
     if ($(layer_end("ENCODE", i - 1))) {
         return MSA_E_CANCELLED;

@@ -11,7 +11,8 @@ void *memset(void *to, int value, size_t bytes);
 /* Whether vectors take subnormals for zeros (msa_simd.h). */
 
 @ if cores > 1 then
-/* A core that meets no other and does everything, the self-test's: in tables of shares its entries follow those of the team's. */
+/* A core that meets no other and does everything, the self-test's: in tables of shares its entries follow those of the
+ * team's. */
 #define MSA_ALONE $(cores + 1)u
 #define MSA_FIRST(core) ((core) == 0u || (core) == MSA_ALONE)
 #define MSA_SLOT(core) ((core) == MSA_ALONE ? (size_t)0 : (size_t)(core))
@@ -47,7 +48,7 @@ static inline void msa_meet(msa_session *session, uint32_t core)
 @ if cores == 1 then
 /* Floats from the arena's start that no hook writes. */
 #define MSA_SAMPLE_COUNT $(#samples)
-#define MSA_SAMPLES {$(table.concat(samples, ", "))}
+$(macro("#define MSA_SAMPLES {" .. table.concat(samples, ", ") .. "}"))
 
 @ end
 @ if streamed then
@@ -62,7 +63,7 @@ static inline void msa_meet(msa_session *session, uint32_t core)
 #define MSA_PROMPT_TABLE_OFFSET $(blob.prompt_at)
 @ end
 #define MSA_PROMPT_BANK_STRIDE $(blob.prompt_bank)
-#define MSA_MODEL_HASH {$(hash)}
+$(macro("#define MSA_MODEL_HASH {" .. hash .. "}"))
 
 @ if streamed then
 /* A piece of the weights that is fetched: bytes from their start, and where it goes: floats from the arena's start. */
@@ -83,7 +84,12 @@ typedef struct msa_stream {
 extern const msa_piece msa_encode_pieces[$(#pieces.encode)];
 extern const msa_piece msa_decode_pieces[$(#pieces.decode)];
 
-/* The next piece, and the one after it begins to come. Called when the caller is done with the piece before$(cores > 1 and "; all cores meet here" or ""). NULL if it did not come. */
+/* The next piece, and the one after it begins to come. Called when the caller is done with the piece before.
+ * NULL if it did not come.
+@ if cores > 1 then
+ * All cores meet here.
+@ end
+ */
 const float *msa_stream_next(msa_stream *stream);
 
 /* A piece by itself. */
@@ -92,7 +98,8 @@ const float *msa_stream_fetch(msa_session *s, const msa_piece *piece);
 /* The end of a call: none is under way any more. */
 void msa_stream_end(msa_session *s);
 
-/* msa_check_weights and msa_check_segment where the weights are elsewhere; MSA_E_FETCH, too. The second relies on the first's buffer. */
+/* msa_check_weights and msa_check_segment where the weights are elsewhere; MSA_E_FETCH, too. The second relies on the
+ * first's buffer. */
 msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[16], const unsigned char hash[32]);
 msa_status msa_stream_check_segment(msa_session *s, uint32_t i, msa_segment_sum *sum);
 
@@ -110,7 +117,8 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer);
 /* A prompt's tokens, to the arena, for an image of width x height. @return their number */
 uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t slice, uint32_t width, uint32_t height);
 
-/* The self-test's computation, on this core alone, with the session's bank. Overwrites the arena. MSA_OK, MSA_E_SELF_TEST, _FETCH. */
+/* The self-test's computation, on this core alone, with the session's bank. Overwrites the arena. MSA_OK,
+ * MSA_E_SELF_TEST, _FETCH. */
 msa_status msa_known_answer(msa_session *s);
 
 @ for _, p in ipairs(prototypes) do

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_kernels.c - matrix products, attention, norms and element-wise steps for $(board.name).
  * $(made_by)
- * A name says type and what is constant: msa_gemm_f32_TILES, msa_attend_f32_QUERIESxKEYSxWIDTH, msa_layernorm_f32_WIDTH.
+ * A name says type and what is constant: msa_gemm_f32_TILES, msa_attend_f32_QUERIESxKEYSxWIDTH,
+ * msa_layernorm_f32_WIDTH.
  * What else differs between calls are their last arguments. Sizes and strides are in floats. */
 #include "msa_kernels.h"
 #include "msa_simd.h"

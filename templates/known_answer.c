@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_known_answer.c - the self-test's computation. $(made_by)
 $(origin)
- * The model's functions run on fixed patterns; the CRC-32C of what they give was computed with plain loops at generation. */
+ * The model's functions run on fixed patterns; the CRC-32C of what they give was computed with plain loops at
+ * generation. */
 #include "msa_internal.h"
 #include "msa_kernels.h"
 
@@ -103,7 +104,9 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     }
     const msa_image image = {pixels, $(image.width), $(image.height), $(image.width * 3), 1};
     msa_resizer resizer;
-    *status = msa_resize_init(&resizer, &image, 0, $(small.width), $(small.height), $(scratch_of(L, L.shared + L.env.s.resizer)), MSA_RESIZE_WORK_BYTES($(L.env.size)));
+@   local work = scratch_of(L, L.shared + L.env.s.resizer)
+    *status = msa_resize_init(&resizer, &image, 0, $(small.width), $(small.height), $(work),
+        MSA_RESIZE_WORK_BYTES($(L.env.size)));
     for (uint32_t y = 0; y < $(small.height) && *status == MSA_OK; ++y) {
         msa_resize_row(&resizer, row);
         crc = msa_crc32c(crc, row, sizeof row);
@@ -160,7 +163,8 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 /* One head of one window of $(L.name): $(kind.height) x $(kind.width) of $(e.side) x $(e.side). */
 @ open("test_window_" .. i)
     static const uint32_t at[$(#test.tokens)] = $(places(test.tokens));
-    float *const x = arena + $(L.at.x), *const o = $(scratch_of(L, e.s.o + test.origin * e.ldc)), *const scratch = $(scratch_of(L, L.shared));
+    float *const x = arena + $(L.at.x), *const o = $(scratch_of(L, e.s.o + test.origin * e.ldc));
+    float *const scratch = $(scratch_of(L, L.shared));
     fill(x, $(test.origin + (kind.height - 1) * grid + kind.width), $(e.C), $(e.ldc), $(first.x)u);
 @   fetch(L)
     $(kind.name)($(weights_for(L, kind.name)), x + $(test.origin * e.ldc), o, $(test.head), $(test.head + 1), scratch);
@@ -240,7 +244,8 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prompt, msa_status *status)
 {
     static const uint32_t rows[$(#answer.mask_rows)] = $(places(answer.mask_rows));
-    const float *const arena = (const float *)(const void *)s->arena, *const logits = arena + MSA_LOGITS_OFFSET / sizeof(float);
+    const float *const arena = (const float *)(const void *)s->arena;
+    const float *const logits = arena + MSA_LOGITS_OFFSET / sizeof(float);
     const uint32_t count = msa_tokens_of(s, prompt, $(slices - 1), $(answer.IMAGE.width), $(answer.IMAGE.height));
     if (*status == MSA_OK) {
         *status = msa_decode_layers(s, $(slices - 1), count, prompt->mask$(alone));
@@ -257,12 +262,15 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
 @ for i, p in ipairs(many.points) do points[i], labels[i] = ("{%s, %s}"):format(number(p[1]), number(p[2])), p[3] end
 @ for i, v in ipairs(many.box) do box[i] = number(v) end
 @ local texts = model.texts and #model.texts.names or 0
-/* Two prompts on an embedding that is a pattern, the second one with part of it as its mask; and the same part enlarged. */
+/* Two prompts on an embedding that is a pattern, the second one with part of it as its mask; and the same part
+ * enlarged. */
 @ open "test_decoder"
-    static const float points[$(#points)][2] = {$(table.concat(points, ", "))}, box[1][4] = {{$(table.concat(box, ", "))}};
+    static const float points[$(#points)][2] = {$(table.concat(points, ", "))};
+    static const float box[1][4] = {{$(table.concat(box, ", "))}};
     static const int8_t labels[$(#labels)] = {$(table.concat(labels, ", "))};
     static const uint32_t squares[$(#to.squares)] = $(places(to.squares));
-    float *const embedding = arena + MSA_EMBEDDING_OFFSET / sizeof(float), *const rows = arena + MSA_LOGITS_OFFSET / sizeof(float);
+    float *const embedding = arena + MSA_EMBEDDING_OFFSET / sizeof(float);
+    float *const rows = arena + MSA_LOGITS_OFFSET / sizeof(float);
     fill(embedding, $(slices * grid * grid), $(E), MSA_EMBEDDING_STRIDE, $(first.x)u);
 @ if streamed then
     if (msa_stream_fetch(s, msa_encode_pieces + $(answer.tables_item - 1)) == NULL) {
@@ -278,7 +286,8 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
 @ end
     const msa_prompt few = {points, labels, $(#few.points), NULL, NULL, false, 1, false, 0};
     crc = test_prompt(s, crc, &few, status);
-    const msa_prompt many = {points, labels, $(#many.points), box, embedding, false, 1, $(texts > 0 and "true" or "false"), $(math.max(0, texts - 1))};
+@ local has_text, last_text = texts > 0 and "true" or "false", math.max(0, texts - 1)
+    const msa_prompt many = {points, labels, $(#many.points), box, embedding, false, 1, $(has_text), $(last_text)};
     crc = test_prompt(s, crc, &many, status);
     for (uint32_t i = 0; i < $(#to.squares); ++i) {
         msa_upsampler u;

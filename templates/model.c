@@ -82,7 +82,8 @@ static msa_status check_environment(void)
     }
     /* Volatile: nothing of this is worked out before. */
     volatile float one = 1.0f + 0x1p-12f, many = 16777216.0f, zero = -0.0f;
-    if (!msa_image_as_written(one, many, zero) || !msa_prompt_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)) {
+    if (!msa_image_as_written(one, many, zero) || !msa_prompt_as_written(one, many, zero)
+        || !msa_kernels_as_written(one, many, zero)) {
         return MSA_E_FLAGS;
     }
 @ if board.isa.flushes then
@@ -93,7 +94,8 @@ static msa_status check_environment(void)
     return status;
 }
 
-/* Of the embedding and what else msa_encode leaves in the arena for msa_segment: some KEPT_WORDS words of each, evenly spread. */
+/* Of the embedding and what else msa_encode leaves in the arena for msa_segment: some KEPT_WORDS words of each, evenly
+ * spread. */
 #define KEPT_WORDS 1024u
 static uint32_t fingerprint(const msa_session *s)
 {
@@ -153,7 +155,8 @@ static msa_status check_weights(msa_session *s, size_t bytes)
 {
 @ if streamed then
     /* Weights that no size_t can count have its low bits for their size. */
-    return msa_stream_check(s, bytes == (size_t)MSA_MODEL_WEIGHTS_BYTES ? MSA_MODEL_WEIGHTS_BYTES : bytes, model_arithmetic, model_hash);
+    const bool whole = bytes == (size_t)MSA_MODEL_WEIGHTS_BYTES;
+    return msa_stream_check(s, whole ? MSA_MODEL_WEIGHTS_BYTES : bytes, model_arithmetic, model_hash);
 @ else
     return msa_check_weights(s->weights, bytes, MSA_MODEL_WEIGHTS_BYTES, model_arithmetic, model_hash);
 @ end
@@ -188,7 +191,8 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     return status;
 }
 
-/* The end of a call that computes: its result is none unless the float unit and the session are still what they were. */
+/* The end of a call that computes: its result is none unless the float unit and the session are still what they were.
+ */
 static msa_status ended(msa_session *s, msa_status status, uint32_t state)
 {
     if (s->state != BUSY || s->seal != seal_of(s)) {
@@ -264,7 +268,8 @@ msa_status msa_set_team(msa_session *s, void *team)
 
 static msa_status part_of_work(msa_session *s, uint32_t core)
 {
-    return s->image != NULL ? msa_encode_layers(s, s->image, core) : msa_decode_layers(s, s->slice, s->tokens, s->mask, core);
+    return s->image != NULL ? msa_encode_layers(s, s->image, core)
+        : msa_decode_layers(s, s->slice, s->tokens, s->mask, core);
 }
 
 void msa_work(msa_session *s, uint32_t core)
@@ -430,11 +435,14 @@ uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t 
     const unsigned char *const tables = s->weights;
 @ end
     const msa_prompt_table table = {
-        (const float *)(const void *)(tables + MSA_PROMPT_TABLE_OFFSET + (size_t)MSA_PROMPT_BANK_STRIDE * s->bank), MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
+        (const float *)(const void *)(tables + MSA_PROMPT_TABLE_OFFSET + (size_t)MSA_PROMPT_BANK_STRIDE * s->bank),
+        MSA_MODEL_OUT, 1u + MSA_MODEL_MASKS, MSA_MODEL_TEXTS,
     };
     msa_prompt_space space = {width, height, 0, 0, MSA_MODEL_INPUT_SIZE, MSA_MODEL_CLICK_RC != 0};
-    msa_resized_size(width, height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0, &space.inner_width, &space.inner_height);
-    return msa_prompt_tokens(prompt, slice, &space, &table, arena_floats(s, MSA_TOKENS_OFFSET), MSA_MODEL_TOKENS, MSA_TOKEN_STRIDE);
+    msa_resized_size(width, height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0, &space.inner_width,
+                     &space.inner_height);
+    return msa_prompt_tokens(prompt, slice, &space, &table, arena_floats(s, MSA_TOKENS_OFFSET), MSA_MODEL_TOKENS,
+                             MSA_TOKEN_STRIDE);
 }
 
 /* Tokens and decoder for one slice; results stay in the arena. */
@@ -476,11 +484,14 @@ static msa_status check_prompt(const msa_session *s, const msa_prompt *prompt, c
     const size_t masks = MSA_MODEL_DEPTH * choose(prompt).count;
     const size_t logits_bytes = masks * SIDE2 * sizeof(float), iou_bytes = masks * sizeof(float);
     const bool read = readable(s, prompt, sizeof *prompt)
-        && (points == 0 || (readable(s, prompt->points, points * sizeof *prompt->points) && readable(s, prompt->labels, points)))
-        && readable(s, prompt->box, slices * sizeof *prompt->box) && readable(s, prompt->mask, slices * SIDE2 * sizeof(float));
+        && (points == 0 || (readable(s, prompt->points, points * sizeof *prompt->points)
+                            && readable(s, prompt->labels, points)))
+        && readable(s, prompt->box, slices * sizeof *prompt->box)
+        && readable(s, prompt->mask, slices * SIDE2 * sizeof(float));
     const bool written = writable(s, mask, sizeof *mask) && writable(s, mask->logits, logits_bytes)
         && writable(s, mask->iou, iou_bytes) && msa_apart(mask->logits, logits_bytes, mask->iou, iou_bytes)
-        && msa_apart(mask, sizeof *mask, mask->logits, logits_bytes) && msa_apart(mask, sizeof *mask, mask->iou, iou_bytes);
+        && msa_apart(mask, sizeof *mask, mask->logits, logits_bytes)
+        && msa_apart(mask, sizeof *mask, mask->iou, iou_bytes);
     return read && written ? check_environment() : MSA_E_OVERLAP;
 }
 

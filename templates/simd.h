@@ -4,9 +4,21 @@
 #ifndef MSA_SIMD_H
 #define MSA_SIMD_H
 
+@ local function operation(name, parameters, result)
+@   local line = ("static inline msa_vec msa_%s(%s) { return %s; }"):format(name, parameters, result)
+@   if #line <= 120 then
+$(line)
+@   else
+static inline msa_vec msa_$(name)($(parameters))
+{
+$(require("emit.print").wrapped(("    return %s;"):format(result)))
+}
+@   end
+@ end
 @ for _, macro in ipairs(isa.macros or {}) do
 #ifndef $(macro)
-#error "msa: these are vectors of $(isa.name): compile with the flags of the Makefile beside this file: $(flags)"
+#error "msa: these are vectors of $(isa.name): compile with the flags of the Makefile beside this file: \
+$(flags)"
 #endif
 @ end
 
@@ -26,31 +38,32 @@ typedef $(isa.vector) msa_vec;
 $(isa.prelude)
 @ end
 
-static inline msa_vec msa_load(const float *p) { return $(isa.load); }
+@ operation("load", "const float *p", isa.load)
 static inline void msa_store(float *p, msa_vec v) { $(isa.store); }
 @ if isa.load_some then
-static inline msa_vec msa_load_some(const float *p, size_t n) { return $(isa.load_some); }
+@ operation("load_some", "const float *p, size_t n", isa.load_some)
 static inline void msa_store_some(float *p, msa_vec v, size_t n) { $(isa.store_some); }
-static inline msa_vec msa_some(msa_vec v, size_t n) { return $(isa.some); }
+@ operation("some", "msa_vec v, size_t n", isa.some)
 @ end
-static inline msa_vec msa_splat(float s) { return $(isa.splat); }
-static inline msa_vec msa_vadd(msa_vec a, msa_vec b) { return $(isa.add); }
-static inline msa_vec msa_vsub(msa_vec a, msa_vec b) { return $(isa.sub); }
-static inline msa_vec msa_vmul(msa_vec a, msa_vec b) { return $(isa.mul); }
-static inline msa_vec msa_vdiv(msa_vec a, msa_vec b) { return $(isa.div); }
-static inline msa_vec msa_vfma(msa_vec a, msa_vec b, msa_vec c) { return $(isa.fma); }
+@ operation("splat", "float s", isa.splat)
+@ operation("vadd", "msa_vec a, msa_vec b", isa.add)
+@ operation("vsub", "msa_vec a, msa_vec b", isa.sub)
+@ operation("vmul", "msa_vec a, msa_vec b", isa.mul)
+@ operation("vdiv", "msa_vec a, msa_vec b", isa.div)
+@ operation("vfma", "msa_vec a, msa_vec b, msa_vec c", isa.fma)
 @ if isa.fma_lane then
 @   for lane = 0, isa.width - 1 do
-static inline msa_vec msa_vfma_lane$(lane)(msa_vec a, msa_vec b, msa_vec c) { return $((isa.fma_lane:gsub("%f[%w]lane%f[%W]", lane))); }
+@     local multiplied = isa.fma_lane:gsub("%f[%w]lane%f[%W]", lane)
+@     operation("vfma_lane" .. lane, "msa_vec a, msa_vec b, msa_vec c", multiplied)
 @   end
 @ end
 @ if isa.fma_scalar then
-static inline msa_vec msa_vfma_scalar(float s, msa_vec b, msa_vec c) { return $(isa.fma_scalar); }
+@ operation("vfma_scalar", "float s, msa_vec b, msa_vec c", isa.fma_scalar)
 @ end
-static inline msa_vec msa_vmax(msa_vec a, msa_vec b) { return $(isa.max); }
-static inline msa_vec msa_vabs(msa_vec a) { return $(isa.abs); }
+@ operation("vmax", "msa_vec a, msa_vec b", isa.max)
+@ operation("vabs", "msa_vec a", isa.abs)
 @ if isa.select then
-static inline msa_vec msa_vselect(msa_vec x, msa_vec c, msa_vec a, msa_vec b) { return $(isa.select); }
+@ operation("vselect", "msa_vec x, msa_vec c, msa_vec a, msa_vec b", isa.select)
 @ else
 
 /* a where x < c, else b: lane by lane, as the instruction set's file says no other way. */
@@ -66,17 +79,18 @@ static inline msa_vec msa_vselect(msa_vec x, msa_vec c, msa_vec a, msa_vec b)
 }
 
 @ end
-static inline msa_vec msa_vmin(msa_vec a, msa_vec b) { return $(isa.min or "msa_vselect(a, b, a, b)"); }
+@ operation("vmin", "msa_vec a, msa_vec b", isa.min or "msa_vselect(a, b, a, b)")
 
 /* a * 2^n, where t is n as the exponential's rounding left it: an integer in the low bits. */
-static inline msa_vec msa_vscale(msa_vec a, msa_vec t) { return $(isa.scale); }
+@ operation("vscale", "msa_vec a, msa_vec t", isa.scale)
 
 /* +0 where x < c, else a. */
-static inline msa_vec msa_vzero_below(msa_vec x, msa_vec c, msa_vec a) { return $(isa.zero_below); }
+@ operation("vzero_below", "msa_vec x, msa_vec c, msa_vec a", isa.zero_below)
 
 @ if isa.flushes then
-/* These vectors take subnormals for zeros, which sets sticky flags of the float unit; scalars do not. So kernels hold their vectors, ask, and
- * where a subnormal was met compute the same in scalar arithmetic. A flag set for nothing costs time and changes no bit. */
+/* These vectors take subnormals for zeros, which sets sticky flags of the float unit; scalars do not. So kernels hold
+ * their vectors, ask, and where a subnormal was met compute the same in scalar arithmetic. A flag set for nothing costs
+ * time and changes no bit. */
 
 /* v, computed before a later msa_flushed() asks, whatever the compiler may move. */
 static inline msa_vec msa_hold(msa_vec v) { $(isa.flushes.hold); return v; }
@@ -88,7 +102,8 @@ static inline bool msa_flushed(void)
     return (flags & $(isa.flushes.mask)) != 0u;
 }
 
-/* For the end of what is computed again: scalar subnormals set the flags, too. Nothing loaded later is computed with before. */
+/* For the end of what is computed again: scalar subnormals set the flags, too. Nothing loaded later is computed with
+ * before. */
 static inline void msa_clear_flushed(void)
 {
     uint32_t flags;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_stream.c - weights that are fetched a layer ahead, through the product's hooks. $(made_by) */
+/* msa_stream.c - weights that are fetched a layer ahead, through the product's hooks.
+ * $(made_by) */
 #include "msa_internal.h"
 
 /* Values of msa_session.fetch. */
@@ -40,7 +41,8 @@ const float *msa_stream_next(msa_stream *stream)
     msa_session *const s = stream->session;
     const msa_piece *const piece = stream->pieces + stream->next;
 @ if cores > 1 then
-    uint8_t *const lost = s->lost + (stream->next & 1u); /* two in turn: core 0 may be a piece ahead of a core that still looks at this one's */
+    /* Two in turn: core 0 may be a piece ahead of a core that still looks at this one's. */
+    uint8_t *const lost = s->lost + (stream->next & 1u);
     const bool first = stream->core == 0 || stream->core == MSA_ALONE;
     if (first) {
         if (stream->next == 0) {
@@ -89,7 +91,10 @@ msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmeti
         return MSA_E_SIZE;
     }
     const unsigned char *const start = header(s);
-    return start == NULL ? MSA_E_FETCH : msa_check_header(start, MSA_STREAM_HEADER_BYTES, bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
+    if (start == NULL) {
+        return MSA_E_FETCH;
+    }
+    return msa_check_header(start, MSA_STREAM_HEADER_BYTES, bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
 }
 
 /* A segment's CRC, in pieces: one half of the second buffer is filled while the other is read. */

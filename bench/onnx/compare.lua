@@ -106,8 +106,9 @@ local _, runner = rig.must { rig.program, "run", fw.path, "--bench", "1" }
 
 local MiB = 2 ^ 20
 local own = fw.manifest.weights_bytes + fw.manifest.arena_bytes
-print(("%s at %s, %s, threads: %s, sgemm %s^3 by OpenBLAS core %s, onnxruntime-node %s with %s; embeddings differ by %.1e of the largest value"):format(options.arch,
-  options.resolution, board.name, options.threads, options.side, yardstick.core, version, session, worst))
+print(("%s at %s, %s, threads: %s, sgemm %s^3 by OpenBLAS core %s, onnxruntime-node %s with %s; embeddings differ by "
+  .. "%.1e of the largest value"):format(options.arch, options.resolution, board.name, options.threads, options.side,
+  yardstick.core, version, session, worst))
 rig.row("sgemm", yard)
 rig.row("msagen, first", first, yard)
 rig.row("msagen, later", later, yard)
@@ -118,5 +119,6 @@ print("ONNX Runtime warm / msagen  " .. rig.ratio(their_later, later))
 print("ONNX Runtime first / msagen " .. rig.ratio(their_first, later))
 print(("first answer / later        msagen %.2f; ONNX Runtime's first run / warm %s"):format(rig.median(answers),
   rig.ratio(their_first, their_later)))
-print(("peak memory                 msagen %.0f MiB, %.3f of weights + arena (%.1f + %.1f), its runner %.3f; ONNX Runtime %.0f MiB"):format(peaks[1] / MiB, peaks[1] / own,
-  fw.manifest.weights_bytes / MiB, fw.manifest.arena_bytes / MiB, runner / own, peaks[2] / MiB))
+print(("peak memory                 msagen %.0f MiB, %.3f of weights + arena (%.1f + %.1f), its runner %.3f; "
+  .. "ONNX Runtime %.0f MiB"):format(peaks[1] / MiB, peaks[1] / own, fw.manifest.weights_bytes / MiB,
+  fw.manifest.arena_bytes / MiB, runner / own, peaks[2] / MiB))

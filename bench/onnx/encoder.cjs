@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ONNX Runtime on what encoder.py wrote: node encoder.cjs MODULES STEM SIDE THREADS REPETITIONS OPTIONS [EXPECTED.npy]
-// MODULES is the folder in which npm put onnxruntime-node, OPTIONS more options of the session as JSON. Prints `version`, `create_ms`, `ms` and `cpu_ms` of the first run and of each repetition,
-// `peak_bytes`, and with EXPECTED, an embedding as msagen writes it, `error`: the largest difference over the largest value.
+// MODULES is the folder in which npm put onnxruntime-node, OPTIONS more options of the session as JSON. Prints
+// `version`, `create_ms`, `ms` and `cpu_ms` of the first run and of each repetition, `peak_bytes`, and with EXPECTED,
+// an embedding as msagen writes it, `error`: the largest difference over the largest value.
 'use strict';
 const fs = require('fs');
 const path = require('path');
@@ -43,7 +44,8 @@ async function main() {
   const input = new ort.Tensor('float32', floats(`${stem}.input`, 0), [1, 3, Number(side), Number(side)]);
   const opening = now();
   const session = await ort.InferenceSession.create(`${stem}.onnx`, {
-    graphOptimizationLevel: 'all', executionMode: 'sequential', intraOpNumThreads: Number(threads), interOpNumThreads: 1, ...JSON.parse(more),
+    graphOptimizationLevel: 'all', executionMode: 'sequential', intraOpNumThreads: Number(threads),
+    interOpNumThreads: 1, ...JSON.parse(more),
   });
   lines.push(`create_ms ${(now() - opening).toFixed(3)}`);
   let embedding;

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SAM's image encoder as ONNX, as an export of the original program would be: encoder.py CHECKPOINT.safetensors IMAGE.npy OUT
+"""SAM's image encoder as ONNX, as an export of the original program would be.
 
-Writes OUT.onnx with its weights beside it (OUT.weights, to be mapped), and OUT.input, the image uint8 [S,S,3] normalised:
-float32 [1,3,S,S]. Needs python3-onnx and python3-numpy. The layout is SAM's: tokens [1,g,g,C], windows of 14 padded at the
-bottom and right, q, k and v in one product, the whole attention matrix of a head with relative positions added, exact GELU.
-Positions depend on weights and shapes alone: their gathered tables are constants, as an exporter's constant folding leaves them."""
+encoder.py CHECKPOINT.safetensors IMAGE.npy OUT writes OUT.onnx with its weights beside it (OUT.weights, to be mapped),
+and OUT.input, the image uint8 [S,S,3] normalised: float32 [1,3,S,S]. Needs python3-onnx and python3-numpy. The layout
+is SAM's: tokens [1,g,g,C], windows of 14 padded at the bottom and right, q, k and v in one product, the whole attention
+matrix of a head with relative positions added, exact GELU. Positions depend on weights and shapes alone: their gathered
+tables are constants, as an exporter's constant folding leaves them."""
 import json
 import math
 import sys
@@ -14,7 +15,8 @@ try:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 except ImportError as missing:
-    sys.exit(f"encoder.py: {missing.name}: not found; install Debian's python3-onnx and python3-numpy, and use Debian's python3")
+    sys.exit(f"encoder.py: {missing.name}: not found; install Debian's python3-onnx and python3-numpy, "
+             "and use Debian's python3")
 
 WINDOW = 14
 GLOBAL = {12: (2, 5, 8, 11), 24: (5, 11, 17, 23), 32: (7, 15, 23, 31)}
@@ -74,7 +76,8 @@ class Encoder:
         return self.g.add("Add", product, self.weight(name + ".bias"))
 
     def layer_norm(self, x, name):
-        return self.g.add("LayerNormalization", x, self.weight(name + ".weight"), self.weight(name + ".bias"), axis=-1, epsilon=1e-6)
+        return self.g.add("LayerNormalization", x, self.weight(name + ".weight"), self.weight(name + ".bias"),
+                          axis=-1, epsilon=1e-6)
 
     def layer_norm_2d(self, x, name):
         """Over the channels of [1,E,g,g], spelt out as in SAM."""
@@ -83,7 +86,8 @@ class Encoder:
         variance = g.add("ReduceMean", g.add("Pow", centred, g.scalar(2.0)), axes=[1])
         normal = g.add("Div", centred, g.add("Sqrt", g.add("Add", variance, g.scalar(1e-6))))
         column = lambda t: t[:, None, None]
-        return g.add("Add", g.add("Mul", normal, self.weight(name + ".weight", column)), self.weight(name + ".bias", column))
+        return g.add("Add", g.add("Mul", normal, self.weight(name + ".weight", column)),
+                     self.weight(name + ".bias", column))
 
     def gelu(self, x):
         g = self.g
@@ -99,7 +103,8 @@ class Encoder:
         q, k, v = [g.add("Squeeze", part, g.integers(0)) for part in g.add("Split", qkv, outputs=3, axis=0)]
         logits = g.add("MatMul", g.add("Mul", q, g.scalar(d ** -0.5)), g.add("Transpose", k, perm=[0, 2, 1]))
         index = np.arange(side)[:, None] - np.arange(side)[None, :] + side - 1
-        gather = lambda table: table[index].transpose(0, 2, 1)  # [side, d, side]: a matrix for each row, or column, of queries
+        # [side, d, side]: a matrix for each row, or column, of queries
+        gather = lambda table: table[index].transpose(0, 2, 1)
         grid = g.reshape(q, batch, side, side, d)
         rel_h = g.add("MatMul", grid, self.weight(name + ".rel_pos_h", gather))
         rel_w = g.add("MatMul", g.add("Transpose", grid, perm=[0, 2, 1, 3]), self.weight(name + ".rel_pos_w", gather))
@@ -129,7 +134,10 @@ class Encoder:
     def block(self, x, number, blocks, side, width):
         g, name = self.g, f"blocks.{number}"
         n = self.layer_norm(x, name + ".norm1")
-        a = self.attention(n, name + ".attn", 1, side, width) if number in GLOBAL[blocks] else self.windowed(n, name + ".attn", side, width)
+        if number in GLOBAL[blocks]:
+            a = self.attention(n, name + ".attn", 1, side, width)
+        else:
+            a = self.windowed(n, name + ".attn", side, width)
         x = g.add("Add", x, a)
         hidden = self.gelu(self.linear(self.layer_norm(x, name + ".norm2"), name + ".mlp.lin1"))
         return g.add("Add", x, self.linear(hidden, name + ".mlp.lin2"))
@@ -139,18 +147,21 @@ class Encoder:
         _, side, _, width = self.w["pos_embed"].shape
         patch, out = self.w["patch_embed.proj.weight"].shape[2], self.w["neck.0.weight"].shape[0]
         blocks = 1 + max(int(name.split(".")[1]) for name in self.w if name.startswith("blocks."))
-        x = g.add("Conv", "image", self.weight("patch_embed.proj.weight"), self.weight("patch_embed.proj.bias"), strides=[patch, patch])
+        x = g.add("Conv", "image", self.weight("patch_embed.proj.weight"), self.weight("patch_embed.proj.bias"),
+                  strides=[patch, patch])
         x = g.add("Add", g.add("Transpose", x, perm=[0, 2, 3, 1]), self.weight("pos_embed"))
         for number in range(blocks):
             x = self.block(x, number, blocks, side, width)
-        x = self.layer_norm_2d(g.add("Conv", g.add("Transpose", x, perm=[0, 3, 1, 2]), self.weight("neck.0.weight")), "neck.1")
+        x = g.add("Transpose", x, perm=[0, 3, 1, 2])
+        x = self.layer_norm_2d(g.add("Conv", x, self.weight("neck.0.weight")), "neck.1")
         x = self.layer_norm_2d(g.add("Conv", x, self.weight("neck.2.weight"), pads=[1, 1, 1, 1]), "neck.3")
         g.nodes.append(helper.make_node("Identity", [x], ["embedding"], name="embedding"))
         ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
                 for name, shape in (("image", [1, 3, side * patch, side * patch]), ("embedding", [1, out, side, side]))]
         constants = [numpy_helper.from_array(value, name) for name, value in g.constants.items()]
         graph = helper.make_graph(g.nodes, "image_encoder", ends[:1], ends[1:], constants)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="msagen bench", ir_version=8)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="msagen bench",
+                                 ir_version=8)
 
 
 def main(checkpoint, image_path, out):
@@ -158,7 +169,8 @@ def main(checkpoint, image_path, out):
     folder, _, stem = out.rpartition("/")
     weights = (folder + "/" if folder else "") + stem + ".weights"
     open(weights, "wb").close()  # onnx appends
-    onnx.save_model(model, out + ".onnx", save_as_external_data=True, all_tensors_to_one_file=True, location=stem + ".weights")
+    onnx.save_model(model, out + ".onnx", save_as_external_data=True, all_tensors_to_one_file=True,
+                    location=stem + ".weights")
     image = np.load(image_path)
     normal = (image.astype(np.float64) - MEAN) / STD
     normal.transpose(2, 0, 1)[None].astype("<f4").tofile(out + ".input")

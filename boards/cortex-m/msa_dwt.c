@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_dwt.c - the hook msa_cycles on a Cortex-M: the cycle counter of its Data Watchpoint and Trace unit, switched on when first asked.
- * A product with a counter of its own defines msa_cycles itself, and that one is linked. */
+/* msa_dwt.c - the hook msa_cycles on a Cortex-M: the cycle counter of its Data Watchpoint and Trace unit, switched on
+ * when first asked. A product with a counter of its own defines msa_cycles itself, and that one is linked. */
 #include "msa.h"
 
 #ifndef REGISTER
@@ -34,8 +34,8 @@ static void interrupts_as(uint32_t mask)
 #endif
 }
 
-/* Right where it is called at least once in 2^32 cycles, 9 s at 480 MHz: from a periodic interrupt where a layer takes longer. Always 0 where the core
- * has no such counter. */
+/* Right where it is called at least once in 2^32 cycles, 9 s at 480 MHz: from a periodic interrupt where a layer takes
+ * longer. Always 0 where the core has no such counter. */
 __attribute__((weak)) uint64_t msa_cycles(void)
 {
     static uint32_t last, wraps;

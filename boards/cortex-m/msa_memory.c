@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_memory.c - the four functions that compilers call on their own, for a product without a C library; words where both sides are aligned. */
+/* msa_memory.c - the four functions that compilers call on their own, for a product without a C library; words where
+ * both sides are aligned. */
 #include <stddef.h>
 #include <stdint.h>
 

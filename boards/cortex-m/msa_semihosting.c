@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_semihosting.c - the test bench's operating system, no part of the product: files, console, time and the command line of the host that
- * runs the emulator or the debug probe (Arm's semihosting), as the system calls of newlib, the C library that the test bench alone is linked with. */
+/* msa_semihosting.c - the test bench's operating system, no part of the product: files, console, time and the command
+ * line of the host that runs the emulator or the debug probe (Arm's semihosting), as the system calls of newlib, the C
+ * library that the test bench alone is linked with. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -94,7 +95,8 @@ static struct file *file_of(int fd)
 
 int _open(const char *path, int flags, ...)
 {
-    const uint32_t mode = (flags & O_APPEND) != 0 ? 9u : (flags & O_ACCMODE) == O_RDONLY ? 1u : 5u; /* "ab", "rb", "wb" */
+    /* "ab", "rb", "wb" */
+    const uint32_t mode = (flags & O_APPEND) != 0 ? 9u : (flags & O_ACCMODE) == O_RDONLY ? 1u : 5u;
     int fd = 3;
     while (fd < FILES && files[fd].open) {
         ++fd;
@@ -242,7 +244,8 @@ static int digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* What msa_start.c calls. Blanks part the arguments of the host's command line; within one a byte may be written %XX. */
+/* What msa_start.c calls. Blanks part the arguments of the host's command line; within one a byte may be written
+ * %XX. */
 int __wrap_main(void)
 {
     static char line[16384];

@@ -47,7 +47,8 @@ __attribute__((section(".vectors"), used)) static const struct {
 } vectors = {
     msa_stack_top,
     msa_reset,
-    {msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault},
+    {msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault, msa_fault,
+     msa_fault, msa_fault, msa_fault, msa_fault},
 };
 
 static inline void synchronise(void)
@@ -57,8 +58,8 @@ static inline void synchronise(void)
 #endif
 }
 
-/* After reset the caches hold anything, so they are emptied first; of the data cache, 32-byte lines. But one that a boot ROM has switched on stays as it is:
- * it holds what memory does not have yet. */
+/* After reset the caches hold anything, so they are emptied first; of the data cache, 32-byte lines. But one that a
+ * boot ROM has switched on stays as it is: it holds what memory does not have yet. */
 static void enable_caches(void)
 {
     synchronise();

@@ -14,8 +14,8 @@ return {
   name = "my-board",
   summary = "template: Cortex-M7, bare metal",
 
-  -- The instructions: a name of lua/target/isa ("c99": any processor, one float at a time; "neon": Armv8-A; "avx2", ...), or a
-  -- file like those beside this one.
+  -- The instructions: a name of lua/target/isa ("c99": any processor, one float at a time; "neon": Armv8-A; "avx2",
+  -- ...), or a file like those beside this one.
   -- TRM, "floating-point extension", "Advanced SIMD", "MVE". Without VFMA or FMLA (or FMA3 on x86) arithmetic is
   -- "f32-muladd-1": another digest, whose reference is the board generic-c99-nofma; with them leave the field out.
   isa = "c99",

@@ -38,7 +38,8 @@ local SEES = { "_VERSION", "assert", "error", "getmetatable", "ipairs", "next", 
   "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
   "xpcall", "math", "string", "table", "utf8" }
 local WITHHELD = {}
-for name in ("_G collectgarbage coroutine debug dofile getfenv io load loadfile loadstring module os package require setfenv unpack warn"):gmatch "%S+" do
+for name in ("_G collectgarbage coroutine debug dofile getfenv io load loadfile loadstring module os package require "
+  .. "setfenv unpack warn"):gmatch "%S+" do
   WITHHELD[name] = true
 end
 

@@ -104,21 +104,40 @@ local function enumerator(role) return "AT_" .. role:upper() end
 
 local function offset_from(pointer, floats) return floats == 0 and pointer or pointer .. " + " .. floats end
 
--- Lines of at most WIDTH columns, broken behind commas.
-local function wrapped(line)
+-- The last place before a column that a pattern finds.
+local function last_place(line, pattern, column)
+  local cut
+  for at in line:gmatch(pattern) do
+    if at < column then cut = at end
+  end
+  return cut
+end
+
+-- Lines of at most WIDTH columns, each but the last with `ending`, broken where the first pattern allows it that does.
+local function broken(line, ending, patterns)
   if #line <= WIDTH then return line end
   local pad, out, rest = line:match "^%s*", {}, line
   while #rest > WIDTH do
     local cut
-    for at in rest:gmatch "(), " do
-      if at < WIDTH then cut = at end
-    end
+    for _, pattern in ipairs(patterns) do cut = cut or last_place(rest, pattern, WIDTH - #ending) end
     if not cut then break end
-    out[#out + 1] = rest:sub(1, cut)
-    rest = pad .. "    " .. rest:sub(cut + 2)
+    out[#out + 1] = rest:sub(1, cut):gsub(" $", "") .. ending
+    rest = pad .. "    " .. rest:sub(cut + 1):gsub("^ ", "")
   end
   out[#out + 1] = rest
   return table.concat(out, "\n")
+end
+
+-- C, broken behind commas, or before an operator where there is none.
+local BREAKS = { "(), ", "%S() [&|?:+*%-]+ " }
+local function wrapped(line) return broken(line, "", BREAKS) end
+
+-- A prototype, which a semicolon may follow.
+local function wrapped_prototype(line) return wrapped(line .. ";"):sub(1, -2) end
+
+-- Each line of a text that is longer, but for comments.
+local function fitted(text)
+  return (text:gsub("[^\n]+", function(line) return not line:find "^%s*/?%*" and wrapped(line) or nil end))
 end
 
 -- ---- one function ----
@@ -373,7 +392,7 @@ function Printer:step(step, arena)
   local parameters, arguments = step_parameters(step, uses, arena)
   local core = self.loops.cores > 1 and not step:alone() and (step.meets and "team" or "core")
   parameters = parameters .. (core == "team" and self.loops.team_parameter or core and self.loops.core_parameter or "")
-  local prototype = wrapped(("%s msa_%s(%s)"):format(step.returns or pieces and "bool" or "void", step.name,
+  local prototype = wrapped_prototype(("%s msa_%s(%s)"):format(step.returns or pieces and "bool" or "void", step.name,
     parameters))
   local lines = text:opening(uses, arena)
   if pieces then table.move(first_pieces(step, text:failed()), 1, 8, #lines + 1, lines) end
@@ -428,9 +447,14 @@ function Text:stages(list, depth, alone, loop)
   end
 end
 
---- @param kernels the build's (lua/kernels/kernels.lua) @param loops what lua/schedule/split.lua gives for its number of cores
+--- @param kernels the build's (lua/kernels/kernels.lua)
+-- @param loops what lua/schedule/split.lua gives for its number of cores
 function print.new(kernels, loops) return setmetatable({ kernels = kernels, loops = loops }, Printer) end
 
-print.uses_of, print.wrapped = uses_of, wrapped
+print.uses_of, print.wrapped, print.prototype, print.fitted = uses_of, wrapped, wrapped_prototype, fitted
+
+--- A macro's definition, and a line of a Makefile: they go on behind a backslash.
+function print.macro(line) return broken(line, " \\", BREAKS) end
+function print.words(line) return broken(line, " \\", { "() %S" }) end
 
 return print

@@ -64,7 +64,8 @@ end
 -- @param build what is scheduled; nil where nothing is known of it
 function placement.on(board, build)
   local memories = boards.memories(board)
-  local places = build and placement.of(placement.sizes(build, not board.code and 0 or nil), memories, board.stack) or {}
+  local sizes = build and placement.sizes(build, not board.code and 0 or nil)
+  local places = sizes and placement.of(sizes, memories, board.stack) or {}
   for _, thing in ipairs(THINGS) do
     for _, memory in ipairs(memories) do
       if not places[thing] and placement.may_hold(memory, thing) then places[thing] = memory end

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- How long a scheduled build will take on its board: for every layer the larger of its multiply-adds at the rate that
--- the tiles' cost model expects, and its bytes (lua/estimate/costs.lua) at the memories' rates; then what is neither. Work is
--- the calls of kernels that its step makes (lua/estimate/work.lua) times what each kernel takes: a click of one point, no
--- mask.
+-- the tiles' cost model expects, and its bytes (lua/estimate/costs.lua) at the memories' rates; then what is neither.
+-- Work is the calls of kernels that its step makes (lua/estimate/work.lua) times what each kernel takes: a click of one
+-- point, no mask.
 -- Several
 -- cores have each stage's work divided as its static split divides it.
 -- Cycles are those of the board's core, by its file; seconds follow from rates (lua/estimate/plan.lua).
@@ -83,8 +83,8 @@ local function share_of(node, c, count)
   return (bounds[c + 1] - bounds[c]) / node.units.count
 end
 
--- The cycles of a stage on the core that has most of them. @param loops { [loop or false] = { busy, other } }: false for
--- what each core does, or one alone
+-- The cycles of a stage on the core that has most of them. @param loops { [loop or false] = { busy, other } }: false
+-- for what each core does, or one alone
 local function slowest(stage, loops, count)
   local most
   for c = 1, stage.who == "units" and count or 1 do

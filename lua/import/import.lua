@@ -90,7 +90,8 @@ local function refuse_missing(ckpt, base, missing, traits, present, spell)
   fail("%s: %s: expected in the file%s, found no such tensor%s%s", ckpt.path, spell(first), base
     and " or in " .. base.path or "",
     #missing > 1 and (" (nor %d other%s)"):format(#missing - 1, #missing > 2 and "s" or "") or "",
-    partial and not base and "; this looks like an adapter-only file: --base FILE names the backbone that it was trained on" or "")
+    partial and not base and "; this looks like an adapter-only file: --base FILE names the backbone that it was "
+      .. "trained on" or "")
 end
 
 -- The first of a list of tensors, and how many others there are.
@@ -107,8 +108,9 @@ end
 
 -- One beside the parts that no list of harmless names has.
 local function refuse_beside(unknown)
-  fail("%s: %s: expected no tensor beside image_encoder, prompt_encoder and mask_decoder but known harmless ones, found %d that no part computes with; "
-    .. "--ignore PREFIX drops what is known to be of no use", unknown[1].path, first_of(unknown), #unknown)
+  fail("%s: %s: expected no tensor beside image_encoder, prompt_encoder and mask_decoder but known harmless ones, "
+    .. "found %d that no part computes with; --ignore PREFIX drops what is known to be of no use", unknown[1].path,
+    first_of(unknown), #unknown)
 end
 
 --- All tensors by SAM's name, the checkpoint's before the base's; and those that both hold.
@@ -137,6 +139,41 @@ local function gather(file, base, to_sam)
   return present, both
 end
 
+-- Gives each tensor of the files its entry, or says why it has none. @return those that are unknown: inside of the
+-- parts that compute, and beside them
+local function account(all, entries)
+  local inside, beside = {}, {}
+  for _, one in ipairs(all) do
+    local entry = entries[one.sam]
+    one.entry, one.foreign, one.unknown = nil, one.dropped, nil
+    if one.dropped then -- file.read says why
+    elseif entry and entry.found == one then
+      one.entry = entry
+    elseif not (entry and one.replaced) then
+      one.foreign = harmless.why(one.key)
+      one.unknown = not one.foreign
+      local list = names.wrapper(one.key) == "" and inside or beside
+      if one.unknown then list[#list + 1] = one end
+    end
+  end
+  return inside, beside
+end
+
+local function check_shapes(expected, spell)
+  for _, entry in ipairs(expected) do
+    local found = entry.found
+    if found then
+      if not floating[found.dtype] then
+        fail("%s: %s is %s; expected f32, f64, f16 or bf16", found.path, names.show(found.name), found.dtype)
+      end
+      local fits, wanted = shapes.fit(entry, found.shape, spell)
+      if not fits then
+        fail("%s: %s is %s; expected %s", found.path, names.show(found.name), shapes.text(found.shape), wanted)
+      end
+    end
+  end
+end
+
 --- Names and shapes of the files against the network. Gives entries by SAM's name and as `expected` in the network's
 -- order, `value`s of the variables, the counts, spell() for names as a person knows them, and the pairs of tensors that
 -- both files hold.
@@ -163,36 +200,11 @@ local function match(file, base, dialect, traits, options)
     if not entry.found and not entry.optional then missing[#missing + 1] = entry.name end
   end
 
-  local inside, beside = {}, {}
-  for _, one in ipairs(file.all) do
-    local entry = entries[one.sam]
-    one.entry, one.foreign, one.unknown = nil, one.dropped, nil
-    if one.dropped then -- file.read says why
-    elseif entry and entry.found == one then
-      one.entry = entry
-    elseif not (entry and one.replaced) then
-      one.foreign = harmless.why(one.key)
-      one.unknown = not one.foreign
-      local list = names.wrapper(one.key) == "" and inside or beside
-      if one.unknown then list[#list + 1] = one end
-    end
-  end
+  local inside, beside = account(file.all, entries)
   if #inside > 0 and not expected.truncated then refuse_inside(inside, dialect) end
   if #missing > 0 and #beside > 0 then refuse_beside(beside) end
   if #missing > 0 then refuse_missing(file, base, missing, traits, present, spell) end
-
-  for _, entry in ipairs(expected) do
-    local found = entry.found
-    if found then
-      if not floating[found.dtype] then
-        fail("%s: %s is %s; expected f32, f64, f16 or bf16", found.path, names.show(found.name), found.dtype)
-      end
-      local fits, wanted = shapes.fit(entry, found.shape, spell)
-      if not fits then
-        fail("%s: %s is %s; expected %s", found.path, names.show(found.name), shapes.text(found.shape), wanted)
-      end
-    end
-  end
+  check_shapes(expected, spell)
 
   local computing = {}
   for _, pair in ipairs(both) do
@@ -325,10 +337,45 @@ local function fates(file, base, entries)
   return list
 end
 
+local function source_of(ckpt, file, base)
+  return { path = ckpt.path, format = ckpt.format, container = ckpt.container,
+    prefix = file.prefix ~= "" and file.prefix or nil, weights_key = ckpt.set ~= "." and ckpt.set or nil,
+    base = base and { path = base.path, format = base.ckpt.format, container = base.ckpt.container,
+      prefix = base.prefix ~= "" and base.prefix or nil } or nil }
+end
+
+-- The model description of what was found in the files. @param fit what match() gave, and what else was chosen with
+-- the dialect
+local function described(ckpt, file, base, dialect, traits, fit)
+  local value, counts, place = fit.value, fit.counts, fit.place
+  place.encoder.kind = dialect.encoder
+  local adapters = traits.encoder_adapters and dialect.adapters or "none"
+  return {
+    source = source_of(ckpt, file, base),
+    image_size = place.size, file_size = place.file_grid and place.file_grid * place.patch,
+    patch = place.patch, grid = place.grid, file_grid = place.file_grid,
+    encoder = place.encoder, out = value.out,
+    prompt = { mask_in1 = value.mask_in1, mask_in2 = value.mask_in2 },
+    decoder = {
+      heads = fit.heads, layers = counts.layers, mlp = value.decoder_mlp, masks = value.masks, cross = value.cross,
+      iou_layers = counts.iou_layers, iou = value.iou, hyper_layers = counts.hyper_layers, hyper = value.hyper,
+      upscaled1 = value.upscaled1, upscaled2 = value.upscaled2,
+    },
+    classes = fit.classes, mask_rule = dialect.mask_rule,
+    first_self_attention = dialect.first_self_attention, position_stays = dialect.position_stays,
+    adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil,
+    adapter_scale = 0.5, lora = traits.lora,
+    pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
+    normalise = preparation.normalisations[dialect.normalise], resize = dialect.resize,
+    click_order = fit.clicks, training = dialect.training,
+    depth = fit.depth, chunk = fit.chunk, volumes = fit.depth > 1 and dialect.volumes or nil,
+    choices = place.choices, candidates = {}, entries = fit.expected, parameters = fit.expected.parameters,
+  }
+end
+
 --- Decide everything that names, shapes and dtypes decide; nothing is computed.
 -- options as in load(). Gives the model description without `tensor`, and in it `choices`: what only the user can tell,
--- as
--- {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
+-- as {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
 -- `entries` is the network's list of tensors (import/network.lua), each with what it was found as.
 function import.plan(ckpt, options)
   local told = options or {}
@@ -349,39 +396,12 @@ function import.plan(ckpt, options)
       spell = fit.spell }
     return fit
   end)
-  local entries, value, counts, place = fit.entries, fit.value, fit.counts, fit.place
+  local entries, place = fit.entries, fit.place
   if base then
     bases.verify(file.path, base, fit.both, dialect.pad_without_adapters and not traits.encoder_adapters
       and not traits.lora)
   end
-
-  place.encoder.kind = dialect.encoder
-  local adapters = traits.encoder_adapters and dialect.adapters or "none"
-  local model = {
-    source = { path = ckpt.path, format = ckpt.format, container = ckpt.container, prefix = file.prefix ~= ""
-      and file.prefix or nil, weights_key = ckpt.set ~= "." and ckpt.set or nil,
-      base = base and { path = base.path, format = base.ckpt.format, container = base.ckpt.container,
-        prefix = base.prefix ~= "" and base.prefix or nil } or nil },
-    image_size = place.size, file_size = place.file_grid and place.file_grid * place.patch,
-    patch = place.patch, grid = place.grid, file_grid = place.file_grid,
-    encoder = place.encoder, out = value.out,
-    prompt = { mask_in1 = value.mask_in1, mask_in2 = value.mask_in2 },
-    decoder = {
-      heads = fit.heads, layers = counts.layers, mlp = value.decoder_mlp, masks = value.masks, cross = value.cross,
-      iou_layers = counts.iou_layers, iou = value.iou, hyper_layers = counts.hyper_layers, hyper = value.hyper,
-      upscaled1 = value.upscaled1, upscaled2 = value.upscaled2,
-    },
-    classes = fit.classes, mask_rule = dialect.mask_rule,
-    first_self_attention = dialect.first_self_attention, position_stays = dialect.position_stays,
-    adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil,
-      adapter_scale = 0.5,
-    lora = traits.lora,
-    pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
-    normalise = preparation.normalisations[dialect.normalise], resize = dialect.resize,
-    click_order = fit.clicks, training = dialect.training,
-    depth = fit.depth, chunk = fit.chunk, volumes = fit.depth > 1 and dialect.volumes or nil,
-    choices = place.choices, candidates = {}, entries = fit.expected, parameters = fit.expected.parameters,
-  }
+  local model = described(ckpt, file, base, dialect, traits, fit)
   for i, candidate in ipairs(candidates) do model.candidates[i] = candidate.name end
   if #candidates == 1 then
     model.dialect = dialect.name

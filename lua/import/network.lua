@@ -12,8 +12,9 @@ local enough = {}
 
 --- Every tensor of the network, in the order in which its program registers them; cut short past a thousand missing
 -- ones.
--- @param encoder its name  @param counts its own, layers, hypernetworks, hyper_layers, iou_layers (each at least 1)  @param present set of the
--- file's names
+-- @param encoder its name
+-- @param counts its own, layers, hypernetworks, hyper_layers, iou_layers (each at least 1)
+-- @param present set of the file's names
 -- @return a list of declarations (networks/parameters.lua); in it sizes, parameters, the network's, and truncated where
 -- it was cut short
 function network.tensors(encoder, counts, traits, options, present)
@@ -25,8 +26,8 @@ function network.tensors(encoder, counts, traits, options, present)
     end
     list[#list + 1] = entry
   end
-  local n = setmetatable({ encoder = encoder, sizes = list.sizes, depth = options.depth, encoder_adapters = traits.encoder_adapters,
-    decoder_adapters = traits.decoder_adapters }, { __index = counts })
+  local n = setmetatable({ encoder = encoder, sizes = list.sizes, depth = options.depth,
+    encoder_adapters = traits.encoder_adapters, decoder_adapters = traits.decoder_adapters }, { __index = counts })
   local walk = { declare = declare, present = function(name) return present[name] ~= nil end }
   local ok, problem = pcall(sam.declare, parameters.new(walk), n)
   list.parameters = ok and problem

@@ -94,8 +94,8 @@ local function read_tensors(path, ckpt, count, width)
         count, width)
     end
     if #matrix.shape ~= 2 or matrix.shape[1] ~= count or matrix.shape[2] ~= width then
-      fail("%s: %s is %s; expected [%d,%d], a row for each of the %d names and the model's width, or a projection [%d,t] beside it", path,
-        names.show(matrix.name), shapes.text(matrix.shape), count, width, count, width)
+      fail("%s: %s is %s; expected [%d,%d], a row for each of the %d names and the model's width, or a projection "
+        .. "[%d,t] beside it", path, names.show(matrix.name), shapes.text(matrix.shape), count, width, count, width)
     end
     return matrix
   end
@@ -114,8 +114,8 @@ local function read_tensors(path, ckpt, count, width)
     end
   end
   if not straight and not crossed then
-    fail("%s: expected a matrix [%d,t], a row for each of the %d names, and a projection [%d,t] to the model's width, found %s and %s", path, count, count, width,
-      described(a), described(b))
+    fail("%s: expected a matrix [%d,t], a row for each of the %d names, and a projection [%d,t] to the model's width, "
+      .. "found %s and %s", path, count, count, width, described(a), described(b))
   end
   if straight then return a, b end
   return b, a

@@ -2,8 +2,8 @@
 --- Kernels for vectors that take subnormals for zeros: element-wise loops of a kernel's text, which are written for
 -- vectors that do not, are made to ask and to compute again (templates/simd.h). A loop
 --     for (size_t j = FIRST; j < END; j += W) msa_store(TO, VALUE);
--- becomes one of up to 16 floats at a time: all of them are computed, held, and only then stored, so that TO may be
--- where VALUE loads from.
+-- with braces or without, becomes one of up to 16 floats at a time: all of them are computed, held, and only then
+-- stored, so that TO may be where VALUE loads from.
 -- What is not in this form and computes must be the affair of its template.
 local activations = require "graph.activations"
 
@@ -54,8 +54,9 @@ local function loop(kernels, pad, name, first, last, to, value)
     end
     put "    if (msa_flushed()) {"
     local again = ("(%s + again)"):format(name)
-    put("        for (size_t again = 0; again < %d; again += %d) msa_store(%s, %s);", size, W, at(to, again),
-      (at(value, again):gsub("msa_v%a+%f[^%w_]", EXACT)))
+    put("        for (size_t again = 0; again < %d; again += %d) {", size, W)
+    put("            msa_store(%s, %s);", at(to, again), (at(value, again):gsub("msa_v%a+%f[^%w_]", EXACT)))
+    put "        }"
     put "        msa_clear_flushed();"
     put "    } else {"
     for v = 0, size // W - 1 do
@@ -82,11 +83,18 @@ local function loop(kernels, pad, name, first, last, to, value)
   return table.concat(lines, "\n")
 end
 
+-- Loops of one msa_store on one line each, without braces.
+local function unbraced(text)
+  return (text:gsub("(for %b()) {\n%s*(msa_store%b();)\n%s*}", function(head, statement)
+    return head .. " " .. statement:gsub("\n%s*", " ")
+  end))
+end
+
 --- The text of a kernel for an instruction set that flushes.
 -- @param kernels the build's kernels; @param file the template; @param text what it gave
 function flushing.checked(kernels, file, text)
   local lines = {}
-  for line in text:gmatch "([^\n]*)\n" do
+  for line in unbraced(text):gmatch "([^\n]*)\n" do
     local pad, name, first, last, step,
       inner = line:match "^(%s*)for %(size_t (%w+) = (%d+); %w+ < (%d+); %w+ %+= (%d+)%) msa_store%((.*)%);$"
     local to, value

@@ -56,7 +56,8 @@ function kernels:unique(base, fields)
   local words = { base }
   for _, field in ipairs(closed.sorted(fields)) do
     local value = fields[field]
-    if field ~= "formula" and field ~= "tiles" and type(value) ~= "table" and type(value) ~= "function" and value ~= first[field] then
+    if field ~= "formula" and field ~= "tiles" and type(value) ~= "table" and type(value) ~= "function"
+      and value ~= first[field] then
       words[#words + 1] = word_of(field, value)
     elseif type(value) == "table" and value.ld and not (type(first[field]) == "table"
       and first[field].ld == value.ld) then
@@ -76,10 +77,11 @@ local function templates(folder)
   return list
 end
 
--- The text of a function whose prototype is one line of the template: a long one takes several lines.
+-- The text of a function with its prototype on one line, or where that is too long on as few as it takes, whatever
+-- lines it has in the template.
 local function opened(name, text)
-  return (text:gsub("([%w ]*void " .. name .. "%([^\n]*%))\n{", function(prototype)
-    return require("emit.print").wrapped(prototype) .. "\n{"
+  return (text:gsub("([%w ]*void " .. name .. "%b())\n{", function(prototype)
+    return require("emit.print").prototype((prototype:gsub("%s+", " "):gsub(" ([,)])", "%1"))) .. "\n{"
   end, 1))
 end
 
@@ -115,7 +117,7 @@ function kernels:write(file, base, fields, fresh)
   }))
   text = opened(name, text)
   if self.isa.flushes then text = flushing.checked(self, file, text) end
-  self.texts[#self.texts + 1] = text
+  self.texts[#self.texts + 1] = require("emit.print").fitted(text)
   self:declare(name, text, fresh)
   return name
 end
@@ -182,7 +184,7 @@ function kernels:proc(base, owner, what, parameters, body)
   name = self.names[base] and ("%s_of_%s"):format(base, owner) or base
   if self.names[name] then error("kernels: two of one name: " .. name) end
   self.names[name], self.named[key] = true, name
-  local opening = require("emit.print").wrapped(("void %s(%s)"):format(name, parameters))
+  local opening = require("emit.print").prototype(("void %s(%s)"):format(name, parameters))
   self.texts[#self.texts + 1] = ("/* %s */\n%s\n{\n%s\n}\n\n"):format(what, opening, body)
   self:declare(name, self.texts[#self.texts])
   return name
@@ -307,7 +309,8 @@ function kernels:product(f)
   end
   f.keep, f.bias, f.tiles, f.pieces = f.init == "keep", f.init == "bias", table.concat(names, " "), pieces
   local first, last = left_of(self.isa, f.blocks[1]), left_of(self.isa, f.blocks[#f.blocks])
-  f.left = first == last and last or ("%s_then_%s"):format(first == "" and "even" or first, last == "" and "even" or last)
+  f.left = first == last and last
+    or ("%s_then_%s"):format(first == "" and "even" or first, last == "" and "even" or last)
   return self:make("gemm", ("msa_gemm_f32_%s%s%s%s"):format(table.concat(words, "_"), suffix_of(f),
     f.order == "rows" and "_rows_first" or "", f.pieces > 1 and "_in_blocks" or ""), f, numbers)
 end
@@ -374,7 +377,8 @@ function kernels:rows(kind, f)
   return self:make(entry and "rows_act" or "rows_" .. kind, ("msa_%s_f32_%d"):format(kind, width), fields, numbers)
 end
 
--- The modules of lua/kernels/kinds/, found by looking there: a kind of kernels each, asked for by kernels:NAME(request).
+-- The modules of lua/kernels/kinds/, found by looking there: a kind of kernels each, asked for by
+-- kernels:NAME(request).
 --   request  fields of a request, as above
 --   make     function(kernels, request) -> the kernel, and what else who asks needs to know
 --   cycles   function(core, fields) -> cycles of products, cycles of the rest, multiply-adds of a call

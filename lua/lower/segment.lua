@@ -57,8 +57,8 @@ local function add(self, role, floats, part)
   return self.at[role]
 end
 
---- What follows is a piece of its own, to be fetched by itself (lua/schedule/fetches.lua). One that is held stays as long as the
--- layer works.
+--- What follows is a piece of its own, to be fetched by itself (lua/schedule/fetches.lua). One that is held stays as
+-- long as the layer works.
 -- @return the piece, which gets `work` where the layer's work with it is another than a multiply-add a token for each
 -- float, like those of the other pieces
 function segment:piece(held)

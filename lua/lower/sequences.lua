@@ -54,7 +54,9 @@ end
 -- Attention of all heads within each of `places` sequences, from norms to o.
 local function attend_all(layer, body, t, a, s, rel, dh, dw, places, ldc)
   body:each({ variable = "h", to = a.heads }, function(head, h)
-    for _, part in ipairs { "q", "k", "v" } do projections.one(layer, head, a, part, h, places * s.length, t.n, t[part]) end
+    for _, part in ipairs { "q", "k", "v" } do
+      projections.one(layer, head, a, part, h, places * s.length, t.n, t[part])
+    end
     head:each({ variable = "p", to = places }, function(inner, p)
       local here = p * (s.length * a.dpad)
       inner:call(t.place, 0, t.k + here, t.v + here, t.kp, t.vp)
@@ -83,8 +85,8 @@ function sequences.branch(layer, op, back, a, x)
   for value in pairs(one:closure(op)) do set[value] = nil end
   local depth, pool = step.shared:take("depth", s.slices * s.grid * s.grid * ldc, ldc), step:pool(true)
   local t = attention_of(layer, pool, a, s, dh, dw, rel, count, ldc)
-  local what = ("depth = adapted attention on sequences of %d tokens, laid out as %d x %d, at %d places."):format(s.length,
-    dh, dw, places)
+  local what = ("depth = adapted attention on sequences of %d tokens, laid out as %d x %d, at %d places."):format(
+    s.length, dh, dw, places)
   local proc = step:proc(("msa_depth_%dx%d_of_%d"):format(dh, dw, s.side), what, function(proc, body)
     local from, to, unit = proc:pointer("x", x), proc:pointer("depth", depth), proc:number "unit"
     local run, place = body:let("run", unit // groups), body:let("place", unit % groups * places)

@@ -52,7 +52,9 @@ function write.choose(self, node, depth)
   self:put(depth, "%s = %s where %s, else %s", node.view.storage.name, place(node.a), node.condition, place(node.b))
 end
 
-function write.copy(self, node, depth) self:put(depth, "%s = %s, %d floats", place(node.to), place(node.from), node.floats) end
+function write.copy(self, node, depth)
+  self:put(depth, "%s = %s, %d floats", place(node.to), place(node.from), node.floats)
+end
 function write.zero(self, node, depth) self:put(depth, "%s = 0, %d floats", place(node.view), node.floats) end
 function write.assign(self, node, depth) self:put(depth, "%s = %s", place(node.to), place(node.from)) end
 function write.c(self, node, depth) self:put(depth, "calls of the runtime%s", node.work.pixels and ", pixels" or "") end
@@ -80,8 +82,8 @@ end
 function text.program(program)
   local lines = setmetatable({}, Lines)
   for _, L in ipairs(program.fused) do
-    lines:put(0, "%s: %s, %s %d; multiply-adds %d, weights %d bytes, scratch %d bytes shared, %d a core", L.name, L.kind,
-      L.phase, L.number, L.macs, L.segment:floats() * 4, L.shared * 4, L.own * 4)
+    lines:put(0, "%s: %s, %s %d; multiply-adds %d, weights %d bytes, scratch %d bytes shared, %d a core", L.name,
+      L.kind, L.phase, L.number, L.macs, L.segment:floats() * 4, L.shared * 4, L.own * 4)
     for _, step in ipairs { L.prepare or false, L.lowered or false } do
       if step then lines:stages(step.stages, 1) end
     end

@@ -34,9 +34,11 @@ local does = schema.kind(function(value)
   if type(value) ~= "function" then return "a function" end
 end)
 
-local FIELDS = { sizes = { schema.list_of(schema.text, 0), true }, counts = { does, true }, declare = { does, true },
-  describe = { does, true }, warnings = { does, true }, adapt = { does, true }, prune = { does, true }, compute = { does, true },
-  spoken = { does, true }, facts = { does, true }, words = { schema.table, true }, architectures = { schema.table }, synthetic = { does } }
+local FIELDS = { sizes = { schema.list_of(schema.text, 0), true }, words = { schema.table, true },
+  architectures = { schema.table }, synthetic = { does } }
+for _, name in ipairs { "counts", "declare", "describe", "warnings", "adapt", "prune", "compute", "spoken", "facts" } do
+  FIELDS[name] = { does, true }
+end
 
 encoders.names = folder.modules "networks.encoders"
 

@@ -120,20 +120,9 @@ local function left_out(f, frame, leaf, clang)
   return bytes
 end
 
---- The graph: functions by name, { name =, frame =, calls = { [name] = true }, file =, indirect = true if it has jumps
--- that name no address, outside = true for those that stand for others }. @param image { disassembly =, symbols =,
--- outside = set of names }
--- @param frames by source file, then function  @param where for messages
-function callgraph.build(image, frames, where)
-  local x86 = image.disassembly:find("file format elf64-x86", 1, true) ~= nil
-  local function even(address) return x86 and address or address & ~1 end -- bit 0 of an address says Thumb
-  local source, least = {}, math.huge
-  for file, list in pairs(frames) do
-    for name, bytes in pairs(list) do source[name], least = file, math.min(least, bytes) end
-  end
-  local clang = x86 and least < 8 -- gcc counts the return address
-
-  -- Functions that the compiler or its options have made one are one, by the name that sorts first.
+-- Functions that the compiler or its options have made one are one, by the name that sorts first.
+-- @param source function -> its source file @param even function(address) @return nodes by address, and by name
+local function nodes_of(image, frames, source, even)
   local by_address, nodes, order = {}, {}, {}
   for _, f in ipairs(image.symbols) do
     local address, file = even(f.address), f.file or source[f.name]
@@ -162,18 +151,39 @@ function callgraph.build(image, frames, where)
       nodes[node.name] = node
     end
   end
+  return by_address, nodes
+end
 
-  local functions, starts = callgraph.functions(image.disassembly), {}
+-- @return function(address) -> the start of the function that it is in
+local function finder(functions, even)
+  local starts = {}
   for i, f in ipairs(functions) do starts[i] = even(f.address) end
   table.sort(starts)
-  local function at(address)
+  return function(address)
     local low, high = 1, #starts
     while low < high do
       local middle = (low + high + 1) // 2
       if starts[middle] <= address then low = middle else high = middle - 1 end
     end
-    return by_address[starts[low]]
+    return starts[low]
   end
+end
+
+--- The graph: functions by name, { name =, frame =, calls = { [name] = true }, file =, indirect = true if it has jumps
+-- that name no address, outside = true for those that stand for others }. @param image { disassembly =, symbols =,
+-- outside = set of names }
+-- @param frames by source file, then function  @param where for messages
+function callgraph.build(image, frames, where)
+  local x86 = image.disassembly:find("file format elf64-x86", 1, true) ~= nil
+  local function even(address) return x86 and address or address & ~1 end -- bit 0 of an address says Thumb
+  local source, least = {}, math.huge
+  for file, list in pairs(frames) do
+    for name, bytes in pairs(list) do source[name], least = file, math.min(least, bytes) end
+  end
+  local clang = x86 and least < 8 -- gcc counts the return address
+  local by_address, nodes = nodes_of(image, frames, source, even)
+  local functions = callgraph.functions(image.disassembly)
+  local start_of = finder(functions, even)
   for _, f in ipairs(functions) do
     local node = by_address[even(f.address)]
     if not node then fail("%s: %s: expected a function's symbol, found none", where, f.name) end
@@ -182,7 +192,7 @@ function callgraph.build(image, frames, where)
     node.indirect = node.indirect or f.indirect > 0
     local leaf = true
     for target, kind in pairs(f.targets) do
-      local callee = at(target)
+      local callee = by_address[start_of(target)]
       if callee ~= node or kind == "call" then node.calls[callee.name], leaf = true, false end
     end
     if x86 and not node.outside then node.frame = node.frame + left_out(f, node.frame, leaf, clang) end

@@ -67,7 +67,8 @@ end
 
 -- A Makefile's value of a variable.
 local function variable(path, name)
-  local value = ("\n" .. sys.read_file(path)):match("\n" .. name .. " = ([^\n]*)")
+  local text = ("\n" .. sys.read_file(path)):gsub("%s*\\\n%s*", " ") -- a line may go on behind a backslash
+  local value = text:match("\n" .. name .. " = ([^\n]*)")
   if not value then fail("%s: expected a line %s = ..., found none", path, name) end
   return value
 end
@@ -116,7 +117,10 @@ local function link(build)
     if not defined[name] then missing[#missing + 1] = name end
   end
   table.sort(missing)
-  local stubs = { session = ('#include "%s_model.h"\nextern char sizes_session[sizeof(%s_session)];\nchar sizes_session[sizeof(%s_session)];\n'):gsub("%%s", build.prefix), outside = "void sizes_nothing(void);\nvoid sizes_nothing(void) { }\n" }
+  local session = '#include "%s_model.h"\nextern char sizes_session[sizeof(%s_session)];\n'
+    .. "char sizes_session[sizeof(%s_session)];\n"
+  local stubs = { session = session:gsub("%%s", build.prefix),
+    outside = "void sizes_nothing(void);\nvoid sizes_nothing(void) { }\n" }
   for _, name in ipairs(missing) do
     stubs.outside = stubs.outside .. ("void %s(void);\nvoid %s(void) { }\n"):format(name, name)
   end
@@ -131,6 +135,57 @@ local function link(build)
   end
   must(command, BINUTILS, build.where)
   return image, missing
+end
+
+-- The library, in the working folder. @return frames: source file -> function -> bytes
+local function compile(build, folder)
+  local work = build.work
+  for _, name in ipairs(sys.list(folder.path)) do
+    if name:match "%.[ch]$" or name == "Makefile" then
+      sys.write_file(work .. "/" .. name, sys.read_file(folder:file(name)))
+    end
+  end
+  must({ "make", "-C", work, "-j", tostring(sys.nproc()), "CC=" .. build.cc,
+    "CFLAGS=" .. build.cflags .. " -fstack-usage", "lib" }, "make", build.where)
+  local frames = {}
+  for _, name in ipairs(sys.list(work)) do
+    -- beside an object that the Makefile renames
+    local stem = name:match "^([%w_]+)%.%d+%.su$" or name:match "^(.*)%.su$"
+    if stem then frames[stem .. ".c"] = callgraph.frames(sys.read_file(work .. "/" .. name), name) end
+  end
+  return frames
+end
+
+-- What each function of the interface takes of the stack, and on which way.
+local function stacks(nodes, prefix)
+  local list = {}
+  for _, name in ipairs(ENTRIES) do
+    local entry = nodes[prefix .. "_" .. name]
+    if entry then
+      local chain, node = {}, entry
+      while node do
+        chain[#chain + 1] = { name = node.name, frame = node.frame }
+        node = node.next and nodes[node.next]
+      end
+      list[#list + 1] = { entry = entry.name, bytes = entry.depth, chain = chain }
+    end
+  end
+  return list
+end
+
+-- What is outside, hooks and what is missing, with the stack that is in use when it is called.
+local function outside_of(nodes, prefix, missing)
+  local list, hooks = {}, {}
+  for name, node in pairs(nodes) do
+    for _, file in ipairs(HOOKS) do
+      if node.file == prefix .. file then hooks[#hooks + 1] = name end
+    end
+  end
+  table.sort(hooks)
+  for _, name in ipairs(joined(missing, hooks)) do
+    list[#list + 1] = { name = name, in_use = nodes[name].above }
+  end
+  return list
 end
 
 --- Measure a folder (lua/run/folder).
@@ -148,28 +203,15 @@ function sizes.measure(folder, work, cc, cflags)
     cflags = cflags or variable(makefile, "CFLAGS"), target = variable(makefile, prefix:upper() .. "_CFLAGS"),
     tools = variable(makefile, "AR"):match "^(%S-)ar%s*$" or "", library = ("%s/lib%s_model.a"):format(work, prefix) }
   local report = { board = folder.board, cflags = build.cflags, weights = folder.weights_bytes,
-    arena = folder.arena_bytes, stack = {}, outside = {}, functions = {} }
+    arena = folder.arena_bytes, functions = {} }
   report.compiler, report.version = version(build.cc)
   for _, tool in ipairs { "readelf", "nm", "ld", "objdump" } do
     output({ build.tools .. tool, "--version" }, BINUTILS)
   end
-
-  for _, name in ipairs(sys.list(folder.path)) do
-    if name:match "%.[ch]$" or name == "Makefile" then
-      sys.write_file(work .. "/" .. name, sys.read_file(folder:file(name)))
-    end
-  end
-  must({ "make", "-C", work, "-j", tostring(sys.nproc()), "CC=" .. build.cc,
-    "CFLAGS=" .. build.cflags .. " -fstack-usage", "lib" }, "make", build.where)
+  local frames = compile(build, folder)
   for what, bytes in pairs(sizes.sections(must({ build.tools .. "readelf", "-SW", build.library }, BINUTILS,
     build.where))) do
     report[what] = bytes
-  end
-  local frames = {}
-  for _, name in ipairs(sys.list(work)) do
-    -- beside an object that the Makefile renames
-    local stem = name:match "^([%w_]+)%.%d+%.su$" or name:match "^(.*)%.su$"
-    if stem then frames[stem .. ".c"] = callgraph.frames(sys.read_file(work .. "/" .. name), name) end
   end
   local image, missing = link(build)
   local symbols, objects = callgraph.symbols(must({ build.tools .. "objdump", "-t", image }, BINUTILS, build.where))
@@ -185,27 +227,7 @@ function sizes.measure(folder, work, cc, cflags)
     fail("%s: expected %s_open in the compiled library, found none: sizes are of plain objects (no -flto)", folder.path,
       prefix)
   end
-  for _, name in ipairs(ENTRIES) do
-    local entry = nodes[prefix .. "_" .. name]
-    if entry then
-      local chain, node = {}, entry
-      while node do
-        chain[#chain + 1] = { name = node.name, frame = node.frame }
-        node = node.next and nodes[node.next]
-      end
-      report.stack[#report.stack + 1] = { entry = entry.name, bytes = entry.depth, chain = chain }
-    end
-  end
-  local hooks = {}
-  for name, node in pairs(nodes) do
-    for _, file in ipairs(HOOKS) do
-      if node.file == prefix .. file then hooks[#hooks + 1] = name end
-    end
-  end
-  table.sort(hooks)
-  for _, name in ipairs(joined(missing, hooks)) do
-    report.outside[#report.outside + 1] = { name = name, in_use = nodes[name].above }
-  end
+  report.stack, report.outside = stacks(nodes, prefix), outside_of(nodes, prefix, missing)
   for name, node in pairs(nodes) do
     if not node.outside then
       report.functions[#report.functions + 1] = { name = name, frame = node.frame, stack = node.depth }

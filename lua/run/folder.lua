@@ -151,13 +151,15 @@ end
 local function current(self, hashes, modified)
   local state, name = made.state(self, hashes)
   if state == "foreign" then
-    io.stderr:write(("msagen: warning: %s: it changed since it was compiled: the folder is compiled again\n"):format(self:file(name)))
+    io.stderr:write(("msagen: warning: %s: it changed since it was compiled: the folder is compiled again\n"):format(
+      self:file(name)))
     return false, false
   end
   if self:stale() then return false, state ~= "absent" end
   if state == "absent" then
     if not modified and not made.is_ours(self) then
-      io.stderr:write(("msagen: warning: %s: it was compiled from another build: the folder is compiled again\n"):format(self:file(self.runner)))
+      io.stderr:write(("msagen: warning: %s: it was compiled from another build: the folder is compiled again\n")
+        :format(self:file(self.runner)))
       return false, false
     end
     made.note(self, hashes)

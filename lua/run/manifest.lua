@@ -41,7 +41,8 @@ manifest.fields = {
     schema.flag }, cores = { above_0 }, clock = { number },
   requires = { list_of(schema.text, 0) }, emulator = { list_of(schema.text, 1) }, banks = { list_of(named, 0,
     "tables with a name") }, texts = { list_of(schema.text, 0) },
-  precision = { one_of(table.unpack(arithmetic.precisions)) }, arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, click_order = { one_of("xy",
+  precision = { one_of(table.unpack(arithmetic.precisions)) },
+  arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, click_order = { one_of("xy",
     "rc") }, mask_rule = { one_of("multimask", "first") },
   resize = { one_of(table.unpack(closed.sorted(preparation.resizes))) }, normalise = {
     one_of(table.unpack(closed.sorted(preparation.normalisations))) },

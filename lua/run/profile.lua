@@ -18,7 +18,8 @@ function profile.phases(folder)
     for _, field in ipairs(FIELDS) do
       local value = type(layer) == "table" and layer[field[1]] or nil
       if (math.type(value) or type(value)) ~= field[2] or field[2] == "integer" and value < 0 then
-        fail("%s: expected name, kind, phase, number, macs and bytes of each layer, found no such %s of layer %d: build the folder again", what, field[1], i)
+        fail("%s: expected name, kind, phase, number, macs and bytes of each layer, found no such %s of layer %d: "
+          .. "build the folder again", what, field[1], i)
       end
     end
     local list = phases[layer.phase]

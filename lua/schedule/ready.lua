@@ -63,11 +63,10 @@ function ready.printer(build, blob, loops)
       lines[#lines + 1] = "    }"
     end
     if banks then table.insert(lines, 1, "    (void)bank; /* where nothing of it is a bank's own */") end
-    local prototype = ("void msa_%s(float *arena, const float *weights%s%s)"):format(L.name, banks and ", size_t bank"
-      or "",
-      loops.core_parameter)
-    local what = "/* For prompts without a mask. Every core goes through the blocks that are its own in all of them, so none\n"
-      .. " * waits for another. */\n"
+    local prototype = require("emit.print").prototype(("void msa_%s(float *arena, const float *weights%s%s)"):format(
+      L.name, banks and ", size_t bank" or "", loops.core_parameter))
+    local what = "/* For prompts without a mask. Every core goes through the blocks that are its own in all of them,\n"
+      .. " * so none waits for another. */\n"
     return ("%s%s\n{\n%s\n}\n"):format(what, prototype, table.concat(lines, "\n")), prototype, {},
       loops.cores > 1 and "core" or nil
   end

@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The boards: one file each in boards/, a table; or a user's own, a file anywhere or a table in a build script
--- (docs/boards.md). lua/target/board_check.lua says what each field may be, boards/template/my-board.lua where its number is
--- found.
+-- (docs/boards.md). lua/target/board_check.lua says what each field may be, boards/template/my-board.lua where its
+-- number is found.
 --   like               name of a board of msagen's whose fields it has where it does not say otherwise; false: has none
 --   name, summary      what the command line calls it, and a line about it
---   isa                an instruction set of lua/target/isa, or the name of such a file, NAME.lua, beside the board's own
+--   isa                an instruction set of lua/target/isa, or the name of such a file, NAME.lua, beside the board's
+--                      own
 --   arithmetic         its class, f32-fma-1 unless said: f32-muladd-1 where there are no fused multiply-adds
 --   registers          vector registers, where the core has another number than the instruction set says
 --   hosted             true where the board runs an operating system with stdio
@@ -87,7 +88,9 @@ local function load_isa(name, place, where)
   local path = theirs and ("%s/%s"):format(place, name) or ("%s/lua/target/isa/%s.lua"):format(msagen.datadir, name)
   if not name:match "^[%w_.-]+$" or not sys.exists(path) then
     local names = {}
-    for _, file in ipairs(sys.list(msagen.datadir .. "/lua/target/isa")) do names[#names + 1] = file:match "^(.+)%.lua$" end
+    for _, file in ipairs(sys.list(msagen.datadir .. "/lua/target/isa")) do
+      names[#names + 1] = file:match "^(.+)%.lua$"
+    end
     fail("%s: isa: expected one of %s, or a file beside it, found %s%s", where, table.concat(names, ", "),
       (name:gsub("%c", " ")), closed.hint(name, names))
   end

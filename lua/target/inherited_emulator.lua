@@ -60,7 +60,8 @@ end
 
 --- What to say of it.
 function inherited_emulator.text(like, why)
-  return ("like %s, but not run by its emulator, as %s; emulator = {...} in the board's file names another, emulator = false none"):format(like, why)
+  return ("like %s, but not run by its emulator, as %s; emulator = {...} in the board's file names another, "
+    .. "emulator = false none"):format(like, why)
 end
 
 return inherited_emulator

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_run.c - test bench of a generated model, no part of the product: performs a request file's commands, writes NPY files.
+/* msa_run.c - test bench of a generated model, no part of the product: performs a request file's commands, writes NPY
+ * files.
  *
  * msa_run REQUEST RESPONSE WEIGHTS. Without an operating system the weights are those linked, and no file is read.
  * REQUEST, little-endian: the 8 bytes "MSARUN5\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a
@@ -41,15 +42,14 @@ enum command {
     BENCH = 10,    /* u32 repetitions */
     PROGRESS = 11, /* u32 layers of the encoder, or 0: show progress of encoding on standard error from here on */
     SELF_TEST = 12, /* nothing */
-    PIECE = 13,    /* u32 first, keep: go on with the D slices from `first`; from here on files get the first `keep` of them, which
-                      follow those of the pieces before */
-    REFINE = 14,   /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path: PROMPTs of clicks where the
-                      mask and the truth differ, with FEEDBACK each with the logits before; counts as one prompt,
-                          whose result is that
-                      of the click with the largest Dice. One slice only */
+    PIECE = 13,    /* u32 first, keep: go on with the D slices from `first`; from here on files get the first `keep` of
+                      them, which follow those of the pieces before */
+    REFINE = 14,   /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path:
+                      PROMPTs of clicks where the mask and the truth differ, with FEEDBACK each with the logits before;
+                      counts as one prompt, whose result is that of the click with the largest Dice. One slice only */
     BANK = 15,     /* u32 bank: from here on that one */
-    PROFILE = 16   /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's nominal kHz or 0: BENCH, and the
-                      times of the layers */
+    PROFILE = 16   /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's
+                      nominal kHz or 0: BENCH, and the times of the layers */
 };
 
 /* The Makefile gives the hash of all sources: a runner of another folder is known by it. */

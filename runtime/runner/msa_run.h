@@ -95,8 +95,8 @@ int msa_run_weights_file(void);
 
 /* ---- msa_run_map.c, or msa_run_stream.c where weights are streamed ---- */
 
-/* The weights that msa_open is given, of an open file that is called `name` in messages; their size, where it is not known before.
- * 0, or -1 and the failure is said. */
+/* The weights that msa_open is given, of an open file that is called `name` in messages; their size, where it is not
+ * known before. 0, or -1 and the failure is said. */
 int msa_run_weights_at(const char *path, const char *name, const unsigned char **weights, uint64_t *size);
 
 /* ---- msa_run_team.c, or msa_run_alone.c where there is one core ---- */
@@ -142,8 +142,8 @@ int msa_run_report_times(msa_status status, double *encode_ms, double *decode_ms
 
 int msa_run_profile(const unsigned char *p, size_t bytes);
 
-/* What a profile is measured with: the time that this thread had a core, where the system tells it; without a system the core's own cycles, as so many
- * of its nominal clock; or the time of day. */
+/* What a profile is measured with: the time that this thread had a core, where the system tells it; without a system
+ * the core's own cycles, as so many of its nominal clock; or the time of day. */
 double msa_run_clock_ms(void);
 
 /* From msa_progress: a layer's last moment, and the next one's first. */

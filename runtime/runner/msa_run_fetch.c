@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_run_fetch.c - the hooks of a build with streamed weights over the weights' file, or the weights that are linked. A product's own
- * start a transfer in the first and await its end in the second; here the system is told what will be read, and reads
- * it ahead. */
+/* msa_run_fetch.c - the hooks of a build with streamed weights over the weights' file, or the weights that are linked.
+ * A product's own start a transfer in the first and await its end in the second; here the system is told what will be
+ * read, and reads it ahead. */
 #include "msa_run.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_run_peak.c - what this core can do at most with the board's instructions: fused multiply-adds, and reading memory.
- * Whoever shares the machine takes the best of many tries. */
+/* msa_run_peak.c - what this core can do at most with the board's instructions: fused multiply-adds, and reading
+ * memory. Whoever shares the machine takes the best of many tries. */
 #include "msa_run.h"
 #include "msa_simd.h"
 

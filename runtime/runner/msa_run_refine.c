@@ -50,8 +50,8 @@ static bool mark_largest(uint8_t *errors, uint32_t width, uint32_t height, uint3
     return most > 0;
 }
 
-/* The lower envelope of the parabolas (x - i)^2 + down[i]^2, i from 0 to count - 1, gives the squared distances of a row
- * (Meijster, Roerdink, Hesselink 2000). starts, owners: room for `count`. Returns the first x of the largest. */
+/* The lower envelope of the parabolas (x - i)^2 + down[i]^2, i from 0 to count - 1, gives the squared distances of a
+ * row (Meijster, Roerdink, Hesselink 2000). starts, owners: room for `count`. Returns the first x of the largest. */
 static uint32_t deepest_of_row(const uint32_t *down, uint32_t count, int64_t *starts, uint32_t *owners, int64_t *depth)
 {
     size_t top = 0;
@@ -94,9 +94,9 @@ static uint32_t deepest_of_row(const uint32_t *down, uint32_t count, int64_t *st
     return best;
 }
 
-/* The pixel of the largest error region that is farthest from everything outside of it, the image's surroundings included; the
- * first of several. errors [height][width] of MISSED, EXCESS or NONE is used up. 1, 0 if nothing is wrong, -1 out of
- * memory. */
+/* The pixel of the largest error region that is farthest from everything outside of it, the image's surroundings
+ * included; the first of several. errors [height][width] of MISSED, EXCESS or NONE is used up. 1, 0 if nothing is
+ * wrong, -1 out of memory. */
 static int deepest_error(uint8_t *errors, uint32_t width, uint32_t height, uint32_t *x, uint32_t *y, enum error *what)
 {
     const size_t pixels = (size_t)width * height;

@@ -105,7 +105,8 @@ int msa_run_refuse_weights(msa_status status)
             (unsigned long long)MSA_MODEL_WEIGHTS_BYTES, (unsigned long long)size, again);
     case MSA_E_FORMAT: return msa_run_fail("%s: header: expected a blob of this version, found something else: %s",
         name, again);
-    case MSA_E_ARITHMETIC: return msa_run_fail("%s: header: expected arithmetic " MSA_MODEL_ARITHMETIC ", found another: %s", name, again);
+    case MSA_E_ARITHMETIC:
+        return msa_run_fail("%s: header: expected arithmetic " MSA_MODEL_ARITHMETIC ", found another: %s", name, again);
     case MSA_E_BUILD: return msa_run_fail("%s: header: expected this build's hash, found another: %s", name, again);
     case MSA_E_CRC: return msa_run_fail("%s: segment table: expected the CRC-32C in the header, found another: %s",
         name, again);
@@ -119,8 +120,9 @@ int msa_run_check_weights(void)
         msa_segment_sum sum;
         const msa_status status = msa_weights_check(&msa_run.session, i, &sum);
         if (status == MSA_E_CRC) {
-            return msa_run_fail("%s: segment %lu: expected CRC-32C %08lx, found %08lx: the weights are damaged; build the folder again", name,
-                                (unsigned long)i, (unsigned long)sum.expected, (unsigned long)sum.found);
+            return msa_run_fail("%s: segment %lu: expected CRC-32C %08lx, found %08lx: the weights are damaged; build "
+                                "the folder again", name, (unsigned long)i, (unsigned long)sum.expected,
+                                (unsigned long)sum.found);
         }
         if (status != MSA_OK) {
             return msa_run_refuse_weights(status);

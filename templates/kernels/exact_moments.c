@@ -1,6 +1,7 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ -- For vectors that flush subnormals: one function for all widths.
-/* mean and 1 / sqrt(variance + eps) of x (width): 16 interleaved partial sums and a fixed tree, in scalar arithmetic. */
+/* mean and 1 / sqrt(variance + eps) of x (width): 16 interleaved partial sums and a fixed tree, in scalar arithmetic.
+ */
 __attribute__((cold, noinline))
 static void $(name)(const volatile float *x, size_t width, float eps, float *mean, float *rstd)
 {

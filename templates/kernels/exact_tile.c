@@ -10,7 +10,8 @@ typedef struct {
 } msa_tile_shape;
 
 __attribute__((cold, noinline))
-static void $(name)(const msa_tile_shape *tile, const float *a, const volatile float *b, const float *bias, float *c, size_t steps, size_t lda, size_t bps, size_t ldc)
+static void $(name)(const msa_tile_shape *tile, const float *a, const volatile float *b, const float *bias, float *c,
+    size_t steps, size_t lda, size_t bps, size_t ldc)
 {
     for (size_t i = 0; i < tile->rows; ++i) {
         for (size_t j = 0; j < tile->columns; ++j) {

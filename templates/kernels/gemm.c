@@ -1,17 +1,18 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local wrapped = require("emit.print").wrapped
 @ local panel = ldb ~= 16 and ("; rows of b %d"):format(ldb) or ""
-/* c (rows, 16 x panels) $(residual and "+=" or "=") $(formula), a (rows, steps): rows of a are lda apart, of c ldc; b is in panels of 16
- * columns, bps apart$(panel), the last one filled up with zeros. */
-void $(name)(const float *restrict a, const float *restrict b,$(bias and " const float *restrict bias," or "") float *restrict c, size_t rows, size_t panels, size_t steps, size_t lda, size_t bps, size_t ldc$(#plan.rows > 1 and ", size_t upper" or "")$(#columns > 1 and ", size_t wide" or "")$(pieces > 1 and ", size_t block, size_t last" or ""))
-{
 @ -- A tile of block b, whose first step of k is `first`.
 @ local function call(b, first, count, row, column, pad)
 @   local n = column.parts and " + n" or ""
-@   local words = { "a + i * lda" .. (first and " + " .. first or ""), "b + j * bps" .. (first and (" + %s * %d"):format(first, ldb) or "") .. n }
+@   local words = { "a + i * lda" .. (first and " + " .. first or ""), "b + j * bps" }
+@   if first then words[2] = ("%s + %s * %d"):format(words[2], first, ldb) end
+@   words[2] = words[2] .. n
 @   if bias and b == #blocks then words[3] = "bias + j * 16" .. n end
 @   words[#words + 1] = ("c + i * ldc + j * %d%s"):format(cps, n)
-@   words[#words + 1] = count .. (row.mr > 1 and ", lda" or "") .. (column.np > 1 and ", bps" or "") .. (row.mr > 1 and ", ldc" or "")
+@   words[#words + 1] = count
+@   if row.mr > 1 then words[#words + 1] = "lda" end
+@   if column.np > 1 then words[#words + 1] = "bps" end
+@   if row.mr > 1 then words[#words + 1] = "ldc" end
 @   if column.parts then
 $(pad)for (size_t n = 0; n < 16; n += $(16 // column.parts)) {
 $(wrapped(("%s    %s(%s);"):format(pad, tile(b, row.mr, column), table.concat(words, ", "))))
@@ -46,6 +47,24 @@ $(pad)    }
 $(pad)}
 @   end
 @ end
+/* c (rows, 16 x panels) $(residual and "+=" or "=") $(formula), a (rows, steps): rows of a are lda apart, of c ldc;
+ * b is in panels of 16 columns, bps apart$(panel), the last one filled up with zeros. */
+void $(name)(const float *restrict a, const float *restrict b,
+@ if bias then
+    const float *restrict bias,
+@ end
+    float *restrict c, size_t rows, size_t panels, size_t steps, size_t lda, size_t bps, size_t ldc
+@ if #plan.rows > 1 then
+    , size_t upper
+@ end
+@ if #columns > 1 then
+    , size_t wide
+@ end
+@ if pieces > 1 then
+    , size_t block, size_t last
+@ end
+    )
+{
 @ if pieces == 1 then
 @   block(1, nil, "steps", "    ")
 @ else

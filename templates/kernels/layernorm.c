@@ -6,59 +6,85 @@
 @ -- A tail of whole vectors, and of one in part, where the instruction set has those.
 @ local some = tail > 0 and kernels.isa.load_some
 @ local function length(v) return math.min(tail - v * W, W) end
-@ local function load(p, v) return length(v) == W and ("msa_load(%s + %d)"):format(p, full * 16 + v * W) or ("msa_load_some(%s + %d, %d)"):format(p, full * 16 + v * W, length(v)) end
-@ local function rest(v) return ("msa_vfma(msa_vmul(msa_vsub(%s, mean_v), rstd_v), %s, msa_load(w + %d))"):format(load("xi", v), ("msa_load(w + %d)"):format(full * 16 + v * W), gap + full * 16 + v * W) end
+@ -- Places of the tail's vector v in x and y, and of its gamma and beta in w.
+@ local function place(p, v, more) return ("%s + %d"):format(p, (more or 0) + full * 16 + v * W) end
+@ local function load(p, v)
+@   if length(v) == W then return ("msa_load(%s)"):format(place(p, v)) end
+@   return ("msa_load_some(%s, %d)"):format(place(p, v), length(v))
+@ end
+@ local function store(p, v, value)
+@   if length(v) == W then return ("msa_store(%s, %s)"):format(place(p, v), value) end
+@   return ("msa_store_some(%s, %s, %d)"):format(place(p, v), value, length(v))
+@ end
+@ local function normed(v)
+@   local difference = ("msa_vsub(%s, mean_v)"):format(load("xi", v))
+@   return ("msa_vfma(msa_vmul(%s, rstd_v), msa_load(%s), msa_load(%s))"):format(difference, place("w", v),
+@     place("w", v, gap))
+@ end
 @ local vectors = some and (tail + W - 1) // W or 0
 @ local function hold(v) return flushes and ("msa_hold(%s)"):format(v) or v end
-/* y (rows, $(C)) = layer norm of x, rows ldx and ldy apart, by 16 interleaved partial sums and a fixed tree. w holds gamma
- * and, $(gap) further, beta; y may be x. */
+@ -- The partial sums of x, or of the squares of its distances from the mean.
+@ local function sums(squares)
+@   local function add(v, value, mean, indent)
+@     if squares then
+$(indent)const msa_vec d$(v) = msa_vsub($(value), $(mean));
+$(indent)s$(v) = msa_vfma(d$(v), d$(v), s$(v));
+@     else
+$(indent)s$(v) = msa_vadd(s$(v), $(value));
+@     end
+@   end
+@   for v = 0, per - 1 do
+        $(squares and "" or "msa_vec ")s$(v) = msa_splat(0.0f);
+@   end
+@   if full > 0 then
+        for (size_t k = 0; k < $(full * 16); k += 16) {
+@     for v = 0, per - 1 do add(v, ("msa_load(xi + k + %d)"):format(v * W), "mean_v", "            ") end
+        }
+@   end
+@   for v = 0, vectors - 1 do
+@     add(v, load("xi", v), length(v) == W and "mean_v" or ("msa_some(mean_v, %d)"):format(length(v)), "        ")
+@   end
+@   for v = 0, per - 1 do
+        msa_store(part + $(v * W), $(hold("s" .. v)));
+@   end
+@ end
+@ -- y of the tail in whole vectors and one in part, or float by float.
+@ local function tail_in_vectors()
+@   for v = 0, vectors - 1 do
+        const msa_vec held$(v) = $(hold(normed(v)));
+@   end
+@   if flushes then
+        if (msa_flushed()) {
+            for (size_t k = $(full * 16); k < $(C); ++k) yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
+            msa_clear_flushed();
+        } else {
+@   end
+@   for v = 0, vectors - 1 do
+            $(store("yi", v, "held" .. v));
+@   end
+@   if flushes then
+        }
+@   end
+@ end
+/* y (rows, $(C)) = layer norm of x, rows ldx and ldy apart, by 16 interleaved partial sums and a fixed tree.
+ * w holds gamma and, $(gap) further, beta; y may be x. */
 void $(name)(const float *x, const float *w, float *y, size_t rows, size_t ldx, size_t ldy, float eps)
 {
     for (size_t i = 0; i < rows; ++i) {
         const float *xi = x + i * ldx;
         float *yi = y + i * ldy;
         float part[16];
-@ for v = 0, per - 1 do
-        msa_vec s$(v) = msa_splat(0.0f);
-@ end
-@ if full > 0 then
-        for (size_t k = 0; k < $(full * 16); k += 16) {
-@ for v = 0, per - 1 do
-            s$(v) = msa_vadd(s$(v), msa_load(xi + k + $(v * W)));
-@ end
-        }
-@ end
-@ for v = 0, vectors - 1 do
-        s$(v) = msa_vadd(s$(v), $(load("xi", v)));
-@ end
-@ for v = 0, per - 1 do
-        msa_store(part + $(v * W), $(hold("s" .. v)));
-@ end
+@ sums(false)
 @ if tail > 0 and not some then
         for (size_t k = 0; k < $(tail); ++k) part[k] = part[k] + xi[$(full * 16) + k];
 @ end
         $(const)float mean = msa_sum16(part) / $(C).0f;
         $(const)msa_vec mean_v = msa_splat(mean);
-@ for v = 0, per - 1 do
-        s$(v) = msa_splat(0.0f);
-@ end
-@ if full > 0 then
-        for (size_t k = 0; k < $(full * 16); k += 16) {
-@ for v = 0, per - 1 do
-            const msa_vec d$(v) = msa_vsub(msa_load(xi + k + $(v * W)), mean_v);
-            s$(v) = msa_vfma(d$(v), d$(v), s$(v));
-@ end
-        }
-@ end
-@ for v = 0, vectors - 1 do
-        const msa_vec d$(v) = msa_vsub($(load("xi", v)), $(length(v) == W and "mean_v" or ("msa_some(mean_v, %d)"):format(length(v))));
-        s$(v) = msa_vfma(d$(v), d$(v), s$(v));
-@ end
-@ for v = 0, per - 1 do
-        msa_store(part + $(v * W), $(hold("s" .. v)));
-@ end
+@ sums(true)
 @ if tail > 0 and not some then
-        for (size_t k = 0; k < $(tail); ++k) part[k] = msa_fma(xi[$(full * 16) + k] - mean, xi[$(full * 16) + k] - mean, part[k]);
+        for (size_t k = 0; k < $(tail); ++k) {
+            part[k] = msa_fma(xi[$(full * 16) + k] - mean, xi[$(full * 16) + k] - mean, part[k]);
+        }
 @ end
         $(const)float rstd = 1.0f / msa_sqrt(msa_sum16(part) / $(C).0f + eps);
 @ if flushes and (full > 0 or some) then
@@ -71,26 +97,16 @@ void $(name)(const float *x, const float *w, float *y, size_t rows, size_t ldx, 
         const msa_vec rstd_v = msa_splat(rstd);
 @ end
 @ if full > 0 then
-        for (size_t k = 0; k < $(full * 16); k += $(W)) msa_store(yi + k, msa_vfma(msa_vmul(msa_vsub(msa_load(xi + k), mean_v), rstd_v), msa_load(w + k), msa_load(w + $(gap) + k)));
+        for (size_t k = 0; k < $(full * 16); k += $(W)) {
+            msa_store(yi + k, msa_vfma(msa_vmul(msa_vsub(msa_load(xi + k), mean_v), rstd_v), msa_load(w + k),
+                msa_load(w + $(gap) + k)));
+        }
 @ elseif not some then
         (void)mean_v;
 @ end
-@ for v = 0, vectors - 1 do
-        const msa_vec held$(v) = $(hold(rest(v)));
-@ end
-@ if some and flushes then
-        if (msa_flushed()) {
-            for (size_t k = $(full * 16); k < $(C); ++k) yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
-            msa_clear_flushed();
-        } else {
-@ end
-@ for v = 0, vectors - 1 do
-            $(length(v) == W and ("msa_store(yi + %d, held%d)"):format(full * 16 + v * W, v) or ("msa_store_some(yi + %d, held%d, %d)"):format(full * 16 + v * W, v, length(v)));
-@ end
-@ if some and flushes then
-        }
-@ end
-@ if tail > 0 and not some then
+@ if some then
+@   tail_in_vectors()
+@ elseif tail > 0 then
         for (size_t k = $(full * 16); k < $(C); ++k) yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
 @ end
     }

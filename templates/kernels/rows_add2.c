@@ -1,11 +1,14 @@
 @ -- SPDX-License-Identifier: 0BSD
 /* z (rows, $(width)) += x + y, rows ldx, ldy and ldz apart. */
-void $(name)(const float *restrict x, const float *restrict y, float *restrict z, size_t rows, size_t ldx, size_t ldy, size_t ldz)
+void $(name)(const float *restrict x, const float *restrict y, float *restrict z, size_t rows, size_t ldx, size_t ldy,
+    size_t ldz)
 {
     for (size_t i = 0; i < rows; ++i) {
         const float *const xi = x + i * ldx, *const yi = y + i * ldy;
         float *const zi = z + i * ldz;
-        for (size_t j = 0; j < $(width); j += $(W)) msa_store(zi + j, msa_vadd(msa_load(zi + j), msa_vadd(msa_load(xi + j), msa_load(yi + j))));
+        for (size_t j = 0; j < $(width); j += $(W)) {
+            msa_store(zi + j, msa_vadd(msa_load(zi + j), msa_vadd(msa_load(xi + j), msa_load(yi + j))));
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 @ -- SPDX-License-Identifier: 0BSD
 /* z (rows, $(width)) += x + s y, rows ldx, ldy and ldz apart. */
-void $(name)(const float *restrict x, const float *restrict y, float *restrict z, size_t rows, size_t ldx, size_t ldy, size_t ldz, float s)
+void $(name)(const float *restrict x, const float *restrict y, float *restrict z, size_t rows, size_t ldx, size_t ldy,
+    size_t ldz, float s)
 {
     const msa_vec by = msa_splat(s);
     for (size_t i = 0; i < rows; ++i) {
         const float *const xi = x + i * ldx, *const yi = y + i * ldy;
         float *const zi = z + i * ldz;
-        for (size_t j = 0; j < $(width); j += $(W)) msa_store(zi + j, msa_vadd(msa_load(zi + j), msa_vfma(msa_load(yi + j), by, msa_load(xi + j))));
+        for (size_t j = 0; j < $(width); j += $(W)) {
+            msa_store(zi + j, msa_vadd(msa_load(zi + j), msa_vfma(msa_load(yi + j), by, msa_load(xi + j))));
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local per = 16 // W
-@ -- Sixteen exponentials from place `at` on. A key that does not count lies as far below `top` as floats go, where the exponential's sums
-@ -- would overflow before +0 takes their place: a product that traps overflow would end. Such a key is lifted to where it is still +0.
+@ -- Sixteen exponentials from place `at` on. A key that does not count lies as far below `top` as floats go, where the
+@ -- exponential's sums would overflow before +0 takes their place: a product that traps overflow would end. Such a key
+@ -- is lifted to where it is still +0.
 @ local function sixteen(at, lifted, indent)
 @   for v = 0, per - 1 do
 @     local x = ("msa_vsub(msa_load(si + %s + %d), top_v)"):format(at, v * W)
@@ -12,8 +13,16 @@ $(indent)t$(v) = msa_vadd(t$(v), e$(v));
 @   end
 @ end
 /* One tile of keys for `rows` queries: s (rows, cols), rows ld apart, becomes exp(s - m), m the largest logit so far, l
- * the sum so far, and alpha = exp(m before - m) is what earlier sums must be multiplied by.$(counted and " Keys from `count` on do not count." or "") */
-void $(name)(float *restrict s, float *restrict m, float *restrict l, float *restrict alpha$(counted and ", size_t count" or ""), size_t rows, size_t cols, size_t ld)
+ * the sum so far, and alpha = exp(m before - m) is what earlier sums must be multiplied by.
+@ if counted then
+ * Keys from `count` on do not count.
+@ end
+ */
+void $(name)(float *restrict s, float *restrict m, float *restrict l, float *restrict alpha,
+@ if counted then
+    size_t count,
+@ end
+    size_t rows, size_t cols, size_t ld)
 {
     const size_t padded = (cols + 15) / 16 * 16$(counted and "" or ", whole = cols / 16 * 16");
     for (size_t i = 0; i < rows; ++i) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A caller of the generated C API that does everything wrong once, then right: every status as documented, results the same each time.
+/* A caller of the generated C API that does everything wrong once, then right: every status as documented, results the
+ * same each time.
  * usage: api WEIGHTS WIDTH HEIGHT PIXELS(raw RGB) */
 #include "msa_model.h"
 
@@ -91,24 +92,31 @@ static size_t below(size_t n)
     return (size_t)((uint64_t)random_state * n >> 32);
 }
 
+static unsigned char *weights, *arena;
+static msa_image image;
+static float point[1][2];
+static int8_t label[1] = {1};
+static msa_prompt prompt = {(const float(*)[2])point, label, 1, NULL, NULL, true, 1, false, 0};
+static msa_mask mask = {logits, iou, 0}, second = {again, iou, 0};
+
 /* A bit flipped anywhere: before the segments the blob is refused at opening and after it, and in a segment that one is
  * named. */
-static void damage(msa_session *s, unsigned char *arena, unsigned char *weights)
+static void damage(void)
 {
     msa_segment_sum sums[MSA_MODEL_SEGMENTS];
-    EXPECT(msa_open(s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
+    EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
     uint64_t next = 0;
     for (uint32_t i = 0; i < MSA_MODEL_SEGMENTS; ++i) {
-        EXPECT(msa_weights_check(s, i, &sums[i]), MSA_OK);
+        EXPECT(msa_weights_check(&s, i, &sums[i]), MSA_OK);
         check(i == 0 || sums[i].offset == next, "segments follow each other");
         next = sums[i].offset + sums[i].bytes;
     }
     check(next == MSA_MODEL_WEIGHTS_BYTES, "segments reach to the end");
-    EXPECT(msa_weights_check(s, MSA_MODEL_SEGMENTS, NULL), MSA_E_ARGUMENT);
+    EXPECT(msa_weights_check(&s, MSA_MODEL_SEGMENTS, NULL), MSA_E_ARGUMENT);
     for (size_t at = 0; at < sums[0].offset; ++at) {
         weights[at] ^= (unsigned char)(1u << at % 8);
         msa_session other;
-        check(msa_weights_check(s, 0, NULL) != MSA_OK && msa_self_test(s) != MSA_OK
+        check(msa_weights_check(&s, 0, NULL) != MSA_OK && msa_self_test(&s) != MSA_OK
                   && msa_open(&other, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES) != MSA_OK,
               "a bit before the segments is noticed");
         weights[at] ^= (unsigned char)(1u << at % 8);
@@ -118,10 +126,10 @@ static void damage(msa_session *s, unsigned char *arena, unsigned char *weights)
             const size_t at = (size_t)sums[i].offset + below((size_t)sums[i].bytes), bit = below(8);
             msa_segment_sum sum;
             weights[at] ^= (unsigned char)(1u << bit);
-            EXPECT(msa_weights_check(s, i, &sum), MSA_E_CRC);
+            EXPECT(msa_weights_check(&s, i, &sum), MSA_E_CRC);
             check(sum.offset == sums[i].offset && sum.expected == sums[i].expected && sum.found != sum.expected,
                 "the damaged segment is described");
-            EXPECT(msa_weights_check(s, (i + 1) % MSA_MODEL_SEGMENTS, NULL), MSA_OK);
+            EXPECT(msa_weights_check(&s, (i + 1) % MSA_MODEL_SEGMENTS, NULL), MSA_OK);
             weights[at] ^= (unsigned char)(1u << bit);
         }
     }
@@ -141,21 +149,9 @@ static void refused(const msa_prompt *prompt, msa_status want)
     check(same, "a refused msa_segment leaves the mask untouched");
 }
 
-int main(int argc, char **argv)
+/* Sessions that are not open, and what msa_open refuses. */
+static void not_open(void)
 {
-    if (argc != 5)
-        return 2;
-    unsigned char *weights = file(argv[1], MSA_MODEL_WEIGHTS_BYTES);
-    const uint32_t width = (uint32_t)strtoul(argv[2], NULL, 10), height = (uint32_t)strtoul(argv[3], NULL, 10);
-    unsigned char *pixels = file(argv[4], (size_t)3 * width * height);
-    unsigned char *arena = aligned(MSA_MODEL_ARENA_BYTES + MSA_ALIGNMENT);
-
-    const msa_image image = {pixels, width, height, (size_t)3 * width, 0};
-    float point[1][2] = {{(float)width / 2, (float)height / 2}};
-    int8_t label[1] = {1};
-    msa_prompt prompt = {(const float(*)[2])point, label, 1, NULL, NULL, true, 1, false, 0};
-    msa_mask mask = {logits, iou, 0};
-
     EXPECT(encode(&image), MSA_E_ARGUMENT);
     EXPECT(segment(&prompt, &mask), MSA_E_ARGUMENT);
     EXPECT(msa_self_test(&s), MSA_E_ARGUMENT);
@@ -169,7 +165,11 @@ int main(int argc, char **argv)
     weights[0] ^= 1;
     EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_E_FORMAT);
     weights[0] ^= 1;
+}
 
+/* An open session without an image, and images that are refused. */
+static void no_image(void)
+{
     EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
     EXPECT(segment(&prompt, &mask), MSA_E_ORDER);
     EXPECT(encode(NULL), MSA_E_ARGUMENT);
@@ -179,9 +179,13 @@ int main(int argc, char **argv)
     odd.width = MSA_MAX_SIDE + 1;
     EXPECT(encode(&odd), MSA_E_IMAGE_SIZE);
     odd = image;
-    odd.stride = (size_t)3 * width - 1;
+    odd.stride = image.stride - 1;
     EXPECT(encode(&odd), MSA_E_IMAGE_STRIDE);
+}
 
+/* What is right gives a result. */
+static void result(void)
+{
     EXPECT(encode(&image), MSA_OK);
     check(layers == MSA_MODEL_LAYERS_ENCODE, "msa_progress is called for each layer of an encode");
     EXPECT(segment(&prompt, &mask), MSA_OK);
@@ -191,7 +195,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < (size_t)MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE; ++i)
         finite = finite && isfinite(logits[i]);
     check(finite, "logits are finite");
+}
 
+/* Prompts that are refused. */
+static void wrong_prompts(void)
+{
     msa_prompt wrong = prompt;
     wrong.point_count = MSA_MODEL_MAX_POINTS + 1;
     refused(&wrong, MSA_E_POINTS);
@@ -202,11 +210,11 @@ int main(int argc, char **argv)
     wrong = prompt;
     wrong.slices = MSA_MODEL_DEPTH + 1;
     refused(&wrong, MSA_E_SLICES);
-    point[0][0] = (float)width + 1;
+    point[0][0] = (float)image.width + 1;
     refused(&prompt, MSA_E_POINT);
     point[0][0] = (float)NAN;
     refused(&prompt, MSA_E_POINT);
-    point[0][0] = (float)width / 2;
+    point[0][0] = (float)image.width / 2;
     label[0] = 2;
     refused(&prompt, MSA_E_LABEL);
     label[0] = 1;
@@ -219,15 +227,19 @@ int main(int argc, char **argv)
     wrong = prompt;
     wrong.mask = nan_mask;
     refused(&wrong, MSA_E_MASK);
+}
 
-    /* One encode serves many prompts, and errors in between change nothing. */
-    msa_mask second = {again, iou, 0};
+/* One encode serves many prompts, and errors in between change nothing. */
+static void again_and_ended(void)
+{
     EXPECT(segment(&prompt, &second), MSA_OK);
     check(second.masks == mask.masks
         && memcmp(logits, again, sizeof(float) * MSA_MODEL_DEPTH * mask.masks * SIDE * SIDE) == 0,
           "the same prompt gives the same bytes");
 
     /* A refused image is no image, and neither is the one before. */
+    msa_image odd = image;
+    odd.stride = image.stride - 1;
     EXPECT(encode(&odd), MSA_E_IMAGE_STRIDE);
     EXPECT(segment(&prompt, &mask), MSA_E_ORDER);
     EXPECT(encode(&image), MSA_OK);
@@ -243,8 +255,11 @@ int main(int argc, char **argv)
     weights[MSA_MODEL_WEIGHTS_BYTES - 4096] ^= 1;
     EXPECT(msa_self_test(&s), MSA_E_CRC);
     weights[MSA_MODEL_WEIGHTS_BYTES - 4096] ^= 1;
+}
 
-    /* An arena with anything in it gives the same result as a clean one. */
+/* An arena with anything in it gives the same result as a clean one. */
+static void dirty_arena(void)
+{
     memset(arena, 0xFF, MSA_MODEL_ARENA_BYTES);
     EXPECT(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
     EXPECT(encode(&image), MSA_OK);
@@ -254,8 +269,26 @@ int main(int argc, char **argv)
 
     EXPECT(msa_weights_check(&s, 0, NULL), MSA_OK);
     EXPECT(msa_segment(&s, &prompt, &second), MSA_OK);
-    damage(&s, arena, weights);
+}
 
+int main(int argc, char **argv)
+{
+    if (argc != 5)
+        return 2;
+    weights = file(argv[1], MSA_MODEL_WEIGHTS_BYTES);
+    const uint32_t width = (uint32_t)strtoul(argv[2], NULL, 10), height = (uint32_t)strtoul(argv[3], NULL, 10);
+    unsigned char *pixels = file(argv[4], (size_t)3 * width * height);
+    arena = aligned(MSA_MODEL_ARENA_BYTES + MSA_ALIGNMENT);
+    image = (msa_image){pixels, width, height, (size_t)3 * width, 0};
+    point[0][0] = (float)width / 2;
+    point[0][1] = (float)height / 2;
+    not_open();
+    no_image();
+    result();
+    wrong_prompts();
+    again_and_ended();
+    dirty_arena();
+    damage();
     free(arena);
     free(pixels);
     free(weights);

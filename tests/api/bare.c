@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A product without an operating system and without a C library, its weights linked and read where they are; compiled for the workstation it says what
- * the results' CRC is. bare.c for a board: -DEXPECTED=CRC, linked with start-up code, model and weights alone. It ends
- * by semihosting, and prints how deep the stack became below each function of the interface. It starts twice, the
- * second time with data that is not as the start-up code leaves it, and takes an interrupt. */
+/* A product without an operating system and without a C library, its weights linked and read where they are; compiled
+ * for the workstation it says what the results' CRC is. bare.c for a board: -DEXPECTED=CRC, linked with start-up code,
+ * model and weights alone. It ends by semihosting, and prints how deep the stack became below each function of the
+ * interface. It starts twice, the second time with data that is not as the start-up code leaves it, and takes an
+ * interrupt. */
 #include "msa_model.h"
 #include "msa_runtime.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A product whose weights are streamed: its hooks keep the contract of msa.h, deliver late, fail in turn, and hold the library to its side of it.
+/* A product whose weights are streamed: its hooks keep the contract of msa.h, deliver late, fail in turn, and hold the
+ * library to its side of it.
  * usage: stream WEIGHTS PIXELS(raw RGB) WIDTH HEIGHT X Y LOGITS(raw floats, as a mapped build has them) EVERY(1: each
  * call fails once; n: every n-th) */
 #define _POSIX_C_SOURCE 200809L
@@ -180,6 +181,113 @@ static void report_memory(void)
     }
 }
 
+/* Bytes that come at once, with the memory that takes; then bytes that come late. */
+static void late(void)
+{
+    CHECK(everything(1) == MSA_OK && right());
+    report_memory();
+    storage.late = 1;
+    memset(logits, 0, sizeof logits);
+    layers = hiding = 0;
+    CHECK(everything(1) == MSA_OK && right());
+    /* all but a call's last */
+    CHECK(layers == MSA_MODEL_LAYERS_ENCODE + MSA_MODEL_DEPTH * MSA_MODEL_LAYERS_DECODE
+        && hiding >= layers - 1u - MSA_MODEL_DEPTH);
+    storage.late = 0;
+}
+
+/* Each call of a hook fails in turn. The session is as after opening: it encodes and segments again. */
+static void failing_hooks(unsigned every)
+{
+    unsigned failed = 0;
+    for (unsigned at = 1;; at += every) {
+        storage.calls = 0;
+        storage.fail_at = at;
+        const msa_status status = everything(1);
+        if (storage.calls < at) {
+            CHECK(status == MSA_OK);
+            break;
+        }
+        CHECK(status == MSA_E_FETCH);
+        ++failed;
+        storage.fail_at = 0;
+        msa_mask mask = {logits, iou, 0};
+        if (msa_self_test(&s) == MSA_E_ARGUMENT) { /* opening failed */
+            CHECK(everything(0) == MSA_OK && right());
+            continue;
+        }
+        CHECK(msa_segment(&s, &prompt, &mask) == MSA_E_ORDER);
+        memset(logits, 0, sizeof logits);
+        CHECK(msa_encode(&s, &image) == MSA_OK && msa_segment(&s, &prompt, &mask) == MSA_OK && right());
+    }
+    printf("failed %u\n", failed);
+    storage.fail_at = 0;
+}
+
+/* Cancelled after each layer in turn, with a fetch on its way: it has come to its end, and the session is as after
+ * opening. */
+static void cancelled(unsigned every)
+{
+    storage.late = 1;
+    for (unsigned at = 1;; at += every) {
+        layers = 0;
+        stop_at = at;
+        const msa_status status = everything(0);
+        if (layers < at) {
+            CHECK(status == MSA_OK && at > 1);
+            break;
+        }
+        CHECK(status == MSA_E_CANCELLED);
+        msa_mask mask = {logits, iou, 0};
+        CHECK(msa_segment(&s, &prompt, &mask) == MSA_E_ORDER);
+        stop_at = 0;
+        memset(logits, 0, sizeof logits);
+        CHECK(msa_encode(&s, &image) == MSA_OK && msa_segment(&s, &prompt, &mask) == MSA_OK && right());
+    }
+    storage.late = 0;
+    stop_at = 0;
+}
+
+/* A failing click forgets the image, as a cancelled one does, and leaves the caller's mask alone. */
+static void failing_click(void)
+{
+    CHECK(everything(0) == MSA_OK);
+    storage.calls = 0;
+    storage.fail_at = 5;
+    msa_mask mask = {logits, iou, 77};
+    CHECK(msa_segment(&s, &prompt, &mask) == MSA_E_FETCH && mask.masks == 77 && right());
+    storage.fail_at = 0;
+    CHECK(msa_segment(&s, &prompt, &mask) == MSA_E_ORDER);
+}
+
+/* Weights that are damaged, of another build, or no weights at all. */
+static void wrong_weights(void)
+{
+    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, arena, (size_t)storage.total) == MSA_E_ARGUMENT);
+    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES - 64, NULL, (size_t)storage.total) == MSA_E_ARENA);
+    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, (size_t)storage.total - 64) == MSA_E_SIZE);
+    storage.calls = 0;
+    /* no header's worth */
+    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, 4032) == MSA_E_SIZE && storage.calls == 0);
+    static const struct {
+        uint64_t at;
+        msa_status status;
+    } places[] = {{1, MSA_E_FORMAT}, {17, MSA_E_SIZE}, {33, MSA_E_ARITHMETIC}, {50, MSA_E_BUILD}, {130, MSA_E_CRC}};
+    for (size_t i = 0; i < sizeof places / sizeof *places; ++i) {
+        storage.damaged = places[i].at;
+        CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, (size_t)storage.total) == places[i].status);
+        CHECK(msa_encode(&s, &image) == MSA_E_ARGUMENT);
+    }
+    for (uint64_t at = 5000; at < storage.total; at += storage.total / 7) {
+        storage.damaged = 0;
+        CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, (size_t)storage.total) == MSA_OK);
+        storage.damaged = at;
+        CHECK(msa_self_test(&s) == MSA_E_CRC);
+    }
+    storage.damaged = 0;
+    CHECK(everything(1) == MSA_OK && right());
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 9 || (file = open(argv[1], O_RDONLY)) < 0) {
@@ -204,97 +312,11 @@ int main(int argc, char **argv)
     if (msa_threads_start(&team, MSA_MODEL_CORES) != 0) return 2;
 #endif
 
-    /* Bytes that come at once, with the memory that takes; then bytes that come late. */
-    CHECK(everything(1) == MSA_OK && right());
-    report_memory();
-    storage.late = 1;
-    memset(logits, 0, sizeof logits);
-    layers = hiding = 0;
-    CHECK(everything(1) == MSA_OK && right());
-    /* all but a call's last */
-    CHECK(layers == MSA_MODEL_LAYERS_ENCODE + MSA_MODEL_DEPTH * MSA_MODEL_LAYERS_DECODE
-        && hiding >= layers - 1u - MSA_MODEL_DEPTH);
-    storage.late = 0;
-
-    /* Each call of a hook fails in turn. The session is as after opening: it encodes and segments again. */
-    unsigned failed = 0;
-    for (unsigned at = 1;; at += every) {
-        storage.calls = 0;
-        storage.fail_at = at;
-        const msa_status status = everything(1);
-        if (storage.calls < at) {
-            CHECK(status == MSA_OK);
-            break;
-        }
-        CHECK(status == MSA_E_FETCH);
-        ++failed;
-        storage.fail_at = 0;
-        msa_mask mask = {logits, iou, 0};
-        if (msa_self_test(&s) == MSA_E_ARGUMENT) { /* opening failed */
-            CHECK(everything(0) == MSA_OK && right());
-            continue;
-        }
-        CHECK(msa_segment(&s, &prompt, &mask) == MSA_E_ORDER);
-        memset(logits, 0, sizeof logits);
-        CHECK(msa_encode(&s, &image) == MSA_OK && msa_segment(&s, &prompt, &mask) == MSA_OK && right());
-    }
-    printf("failed %u\n", failed);
-    storage.fail_at = 0;
-
-    /* Cancelled after each layer in turn, with a fetch on its way: it has come to its end, and the session is as after
-     * opening. */
-    storage.late = 1;
-    for (unsigned at = 1;; at += every) {
-        layers = 0;
-        stop_at = at;
-        const msa_status status = everything(0);
-        if (layers < at) {
-            CHECK(status == MSA_OK && at > 1);
-            break;
-        }
-        CHECK(status == MSA_E_CANCELLED);
-        msa_mask mask = {logits, iou, 0};
-        CHECK(msa_segment(&s, &prompt, &mask) == MSA_E_ORDER);
-        stop_at = 0;
-        memset(logits, 0, sizeof logits);
-        CHECK(msa_encode(&s, &image) == MSA_OK && msa_segment(&s, &prompt, &mask) == MSA_OK && right());
-    }
-    storage.late = 0;
-    stop_at = 0;
-
-    /* A failing click forgets the image, as a cancelled one does, and leaves the caller's mask alone. */
-    CHECK(everything(0) == MSA_OK);
-    storage.calls = 0;
-    storage.fail_at = 5;
-    msa_mask mask = {logits, iou, 77};
-    CHECK(msa_segment(&s, &prompt, &mask) == MSA_E_FETCH && mask.masks == 77 && right());
-    storage.fail_at = 0;
-    CHECK(msa_segment(&s, &prompt, &mask) == MSA_E_ORDER);
-
-    /* Weights that are damaged, of another build, or no weights at all. */
-    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, arena, (size_t)storage.total) == MSA_E_ARGUMENT);
-    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES - 64, NULL, (size_t)storage.total) == MSA_E_ARENA);
-    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, (size_t)storage.total - 64) == MSA_E_SIZE);
-    storage.calls = 0;
-    /* no header's worth */
-    CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, 4032) == MSA_E_SIZE && storage.calls == 0);
-    static const struct {
-        uint64_t at;
-        msa_status status;
-    } places[] = {{1, MSA_E_FORMAT}, {17, MSA_E_SIZE}, {33, MSA_E_ARITHMETIC}, {50, MSA_E_BUILD}, {130, MSA_E_CRC}};
-    for (size_t i = 0; i < sizeof places / sizeof *places; ++i) {
-        storage.damaged = places[i].at;
-        CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, (size_t)storage.total) == places[i].status);
-        CHECK(msa_encode(&s, &image) == MSA_E_ARGUMENT);
-    }
-    for (uint64_t at = 5000; at < storage.total; at += storage.total / 7) {
-        storage.damaged = 0;
-        CHECK(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, NULL, (size_t)storage.total) == MSA_OK);
-        storage.damaged = at;
-        CHECK(msa_self_test(&s) == MSA_E_CRC);
-    }
-    storage.damaged = 0;
-    CHECK(everything(1) == MSA_OK && right());
+    late();
+    failing_hooks(every);
+    cancelled(every);
+    failing_click();
+    wrong_weights();
 #if MSA_MODEL_CORES > 1
     msa_threads_end(&team);
 #endif

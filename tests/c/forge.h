@@ -59,66 +59,77 @@ enum {
     FORGE_PADDED = 4        /* data at multiples of 64, by an extra field of the local header only, as PyTorch does */
 };
 
+/* A member's local header, its data, and the sizes behind it. */
+static inline void forge_local(struct forge *out, const struct forge_member *m, int flags)
+{
+    const size_t name_bytes = strlen(m->name), at = out->bytes, size = m->bytes + m->more;
+    const uint32_t crc = (uint32_t)crc32_z(0, m->data, m->bytes) ^ m->crc_error;
+    const int late = flags & FORGE_DESCRIPTORS;
+    size_t pad = 0;
+    if (flags & FORGE_PADDED)
+        pad = 4 + (64 - (at + 30 + name_bytes + 4) % 64) % 64;
+    forge_number(out, 0x04034b50, 4);
+    forge_number(out, 20, 2);
+    forge_number(out, late ? 8 : 0, 2);
+    forge_number(out, (unsigned)m->method, 2);
+    forge_number(out, 0, 4);
+    forge_number(out, late ? 0 : crc, 4);
+    forge_number(out, late ? 0 : size, 4);
+    forge_number(out, late ? 0 : size, 4);
+    forge_number(out, name_bytes, 2);
+    forge_number(out, pad, 2);
+    forge_text(out, m->name);
+    if (pad) {
+        forge_text(out, "FB");
+        forge_number(out, pad - 4, 2);
+        for (size_t k = 4; k < pad; ++k)
+            forge_text(out, "Z");
+    }
+    forge_bytes(out, m->data, m->bytes);
+    if (late) {
+        forge_number(out, 0x08074b50, 4);
+        forge_number(out, crc, 4);
+        forge_number(out, size, 4);
+        forge_number(out, size, 4);
+    }
+}
+
+/* A member's entry in the directory. */
+static inline void forge_entry(struct forge *directory, const struct forge_member *m, size_t at, int flags)
+{
+    const size_t name_bytes = strlen(m->name), size = m->bytes + m->more;
+    const uint32_t crc = (uint32_t)crc32_z(0, m->data, m->bytes) ^ m->crc_error;
+    const int wide = flags & FORGE_ZIP64;
+    forge_number(directory, 0x02014b50, 4);
+    forge_number(directory, 20, 2);
+    forge_number(directory, wide ? 45 : 20, 2);
+    forge_number(directory, flags & FORGE_DESCRIPTORS ? 8 : 0, 2);
+    forge_number(directory, (unsigned)m->method, 2);
+    forge_number(directory, 0, 4);
+    forge_number(directory, crc, 4);
+    forge_number(directory, wide ? UINT32_MAX : size, 4);
+    forge_number(directory, wide ? UINT32_MAX : size, 4);
+    forge_number(directory, name_bytes, 2);
+    forge_number(directory, wide ? 28 : 0, 2);
+    forge_number(directory, 0, 2 + 2 + 2);     /* comment, disk, internal attributes */
+    forge_number(directory, 0, 4);
+    forge_number(directory, wide ? UINT32_MAX : at, 4);
+    forge_text(directory, m->name);
+    if (wide) {
+        forge_number(directory, 1, 2);
+        forge_number(directory, 24, 2);
+        forge_number(directory, size, 8);
+        forge_number(directory, size, 8);
+        forge_number(directory, at, 8);
+    }
+}
+
 static inline void forge_zip(struct forge *out, const struct forge_member *members, size_t count, int flags)
 {
     struct forge directory = {0};
-    const unsigned flag_bits = flags & FORGE_DESCRIPTORS ? 8 : 0;
     for (size_t i = 0; i < count; ++i) {
-        const struct forge_member *m = &members[i];
-        const size_t name_bytes = strlen(m->name), at = out->bytes, size = m->bytes + m->more;
-        const uint32_t crc = (uint32_t)crc32_z(0, m->data, m->bytes) ^ m->crc_error;
-        const int late = flags & FORGE_DESCRIPTORS;
-        size_t pad = 0;
-        if (flags & FORGE_PADDED)
-            pad = 4 + (64 - (at + 30 + name_bytes + 4) % 64) % 64;
-        forge_number(out, 0x04034b50, 4);
-        forge_number(out, 20, 2);
-        forge_number(out, flag_bits, 2);
-        forge_number(out, (unsigned)m->method, 2);
-        forge_number(out, 0, 4);
-        forge_number(out, late ? 0 : crc, 4);
-        forge_number(out, late ? 0 : size, 4);
-        forge_number(out, late ? 0 : size, 4);
-        forge_number(out, name_bytes, 2);
-        forge_number(out, pad, 2);
-        forge_text(out, m->name);
-        if (pad) {
-            forge_text(out, "FB");
-            forge_number(out, pad - 4, 2);
-            for (size_t k = 4; k < pad; ++k)
-                forge_text(out, "Z");
-        }
-        forge_bytes(out, m->data, m->bytes);
-        if (late) {
-            forge_number(out, 0x08074b50, 4);
-            forge_number(out, crc, 4);
-            forge_number(out, size, 4);
-            forge_number(out, size, 4);
-        }
-
-        const int wide = flags & FORGE_ZIP64;
-        forge_number(&directory, 0x02014b50, 4);
-        forge_number(&directory, 20, 2);
-        forge_number(&directory, wide ? 45 : 20, 2);
-        forge_number(&directory, flag_bits, 2);
-        forge_number(&directory, (unsigned)m->method, 2);
-        forge_number(&directory, 0, 4);
-        forge_number(&directory, crc, 4);
-        forge_number(&directory, wide ? UINT32_MAX : size, 4);
-        forge_number(&directory, wide ? UINT32_MAX : size, 4);
-        forge_number(&directory, name_bytes, 2);
-        forge_number(&directory, wide ? 28 : 0, 2);
-        forge_number(&directory, 0, 2 + 2 + 2);     /* comment, disk, internal attributes */
-        forge_number(&directory, 0, 4);
-        forge_number(&directory, wide ? UINT32_MAX : at, 4);
-        forge_text(&directory, m->name);
-        if (wide) {
-            forge_number(&directory, 1, 2);
-            forge_number(&directory, 24, 2);
-            forge_number(&directory, size, 8);
-            forge_number(&directory, size, 8);
-            forge_number(&directory, at, 8);
-        }
+        forge_entry(&directory, &members[i], out->bytes, flags);
+        forge_local(out, &members[i], flags);
     }
     const size_t at = out->bytes;
     forge_bytes(out, directory.data, directory.bytes);

@@ -357,8 +357,8 @@ Test(checkpoint, sets_are_found_wherever_they_lie)
     beside("U\x06shadow](########e", "holds 2 sets of weights: state_dict, shadow");
     beside("U\x04headctorch.nn.modules.linear\nLinear\n)\x81}U\x06weight#sb",
         "holds 2 sets of weights: state_dict, head");
-    beside("U\x03" "emacema_pytorch\nEMA\n)\x81}U\x05inner}(U\x01" "a#U\x01" "b#U\x01" "c#U\x01" "d#U\x01" "e#U\x01" "f#U\x01" "g#U\x01" "h#usb",
-           "holds 2 sets of weights: state_dict, ema");
+    beside("U\x03" "emacema_pytorch\nEMA\n)\x81}U\x05inner}(U\x01" "a#U\x01" "b#U\x01" "c#U\x01" "d#"
+           "U\x01" "e#U\x01" "f#U\x01" "g#U\x01" "h#usb", "holds 2 sets of weights: state_dict, ema");
 }
 
 Test(checkpoint, what_training_keeps_is_no_set)
@@ -414,7 +414,9 @@ Test(checkpoint, arrays_of_numpy_are_called_so)
 {
     pickle_refused("}U\x03" "a.bcnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRs.",
         "its weights are NumPy arrays, which are not read");
-    pickle_refused("}U\x05model}U\x03" "a.bcnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRss.", "its weights are NumPy arrays");
+    pickle_refused("}U\x05model}U\x03"
+        "a.bcnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btRss.",
+        "its weights are NumPy arrays");
     static const char array[] = "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x01\x85U\x01" "btR";
     char second[1024] = "U\x03" "ema}(";
     for (int i = 0; i < 8; ++i)
@@ -608,7 +610,8 @@ Test(checkpoint, what_is_no_file_is_refused)
 Test(checkpoint, safetensors)
 {
     struct forge file = {0};
-    static const char header[] = "{\"__metadata__\":{\"arch\":\"vit_b\"},\"b\":{\"dtype\":\"F32\",\"shape\":[4,6],\"data_offsets\":[1,97]},"
+    static const char header[] = "{\"__metadata__\":{\"arch\":\"vit_b\"},"
+                                 "\"b\":{\"dtype\":\"F32\",\"shape\":[4,6],\"data_offsets\":[1,97]},"
                                  "\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}";
     forge_number(&file, strlen(header), 8);
     forge_text(&file, header);

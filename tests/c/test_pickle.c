@@ -60,7 +60,8 @@ Test(pickle, integers_beyond_64_bits_do_not_matter)
 
 Test(pickle, numbers_texts_and_bytes)
 {
-    struct msagen_pickle *p = READ("\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00(G\x3f\xf8\x00\x00\x00\x00\x00\x00\x8c\x02"
+    struct msagen_pickle *p = READ("\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00"
+                                   "(G\x3f\xf8\x00\x00\x00\x00\x00\x00\x8c\x02"
                                    "ab"
                                    "C\x03"
                                    "c\x00"
@@ -175,7 +176,8 @@ static void expect_read(const char *text, enum msagen_pickle_kind kind)
 Test(pickle, what_training_files_hold_besides)
 {
     expect_read("ccollections\nOrderedDict\n)R}@_metadata@ccollections\nOrderedDict\n)Rsb.", MSAGEN_PICKLE_DICT);
-    expect_read("cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\n@f8@\x89\x88\x87R(K\x03@<@NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x01tb"
+    expect_read("cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\n@f8@\x89\x88\x87R"
+                "(K\x03@<@NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x01tb"
                 "c_codecs\nencode\n@abcdefgh@@latin1@\x86R\x86R.", MSAGEN_PICKLE_OPAQUE);
     expect_read("cargparse\nNamespace\n)\x81}@lr@K\x01sb.", MSAGEN_PICKLE_OPAQUE);
     expect_read("cpathlib\nPosixPath\n@a@\x85R.", MSAGEN_PICKLE_OPAQUE);

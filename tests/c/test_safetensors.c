@@ -29,7 +29,8 @@ static void expect_refused(const char *header, size_t data_bytes, const char *ex
     cr_assert_null(strpbrk(why, "\n\r"));
 }
 
-#define T(dtype, shape, begin, end) "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
+#define T(dtype, shape, begin, end) \
+    "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
 Test(safetensors, entries_in_the_headers_order)
 {

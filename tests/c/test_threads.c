@@ -63,8 +63,8 @@ static void dawdle(uint32_t core, uint32_t round)
         nanosleep(&(struct timespec){0, 200000}, NULL);
 }
 
-/* Work without a model: in each round a core notes the round, and must then find that all have. A core that is a round ahead
- * writes to the other half; one that is two ahead is found. */
+/* Work without a model: in each round a core notes the round, and must then find that all have. A core that is a round
+ * ahead writes to the other half; one that is two ahead is found. */
 static msa_session rounds_session;
 static uint32_t rounds, marks[2][MSA_MAX_CORES], wrong[MSA_MAX_CORES], times[MSA_MAX_CORES];
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libFuzzer: any bytes as a safetensors file, whose tensors are then read. An input without the length of a header gets one:
- * the first "}}" ends it. */
+/* libFuzzer: any bytes as a safetensors file, whose tensors are then read. An input without the length of a header gets
+ * one: the first "}}" ends it. */
 #include "../c/forge.h"
 #include "checkpoint.h"
 #include "explain.h"

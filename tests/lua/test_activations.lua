@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A new activation is one entry of lua/graph/activations.lua and nothing else: models that use one are compiled for every
--- kind of board, and give what the interpreter of the graph gives, bit for bit.
+-- A new activation is one entry of lua/graph/activations.lua and nothing else: models that use one are compiled for
+-- every kind of board, and give what the interpreter of the graph gives, bit for bit.
 
 local spec = require "spec"
 local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds

@@ -200,7 +200,8 @@ describe("a base", function()
       load(whole, { base = with(fake.model "sam", differ("image_encoder.neck.1.bias", "image_encoder.pos_embed",
         "prompt_encoder.no_mask_embed.weight",
         "image_encoder.blocks.0.norm1.bias", "image_encoder.blocks.1.norm1.bias")) })
-    end, "base.pth: image_encoder.pos_embed, image_encoder.blocks.0.norm1.bias, image_encoder.blocks.1.norm1.bias and 2 more: expected", "they are frozen")
+    end, "base.pth: image_encoder.pos_embed, image_encoder.blocks.0.norm1.bias, image_encoder.blocks.1.norm1.bias and "
+      .. "2 more: expected", "they are frozen")
   end)
 
   it("may differ where training changes it: decoder, adapters, pairs", function()

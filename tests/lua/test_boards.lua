@@ -228,13 +228,17 @@ describe("a board of one's own", function()
       sys.write_file(path, ('return { name = "mine", %s }'):format(text))
       return boards.from_file(path)
     end
-    local near = [[{ { name = "code", address = 0x00000000, bytes = 65536, kind = "flash", holds = { "code" }, bandwidth = 1e9 },
-      { name = "sram", address = 0x20010000, bytes = 2097152, kind = "ram", holds = { "arena" }, bandwidth = 1e9, reserved = 65536 },
-      { name = "external", address = 0x60000000, bytes = 8388608, kind = "flash", holds = { "weights" }, bandwidth = 1e8 } }]]
+    local near = [[{
+      { name = "code", address = 0x00000000, bytes = 65536, kind = "flash", holds = { "code" }, bandwidth = 1e9 },
+      { name = "sram", address = 0x20010000, bytes = 2097152, kind = "ram", holds = { "arena" }, bandwidth = 1e9,
+        reserved = 65536 },
+      { name = "external", address = 0x60000000, bytes = 8388608, kind = "flash", holds = { "weights" },
+        bandwidth = 1e8 } }]]
     for text, why in pairs {
       [('like = "cortex-m7", memories = %s'):format(near)] = false,
       ['like = "cortex-m7", clock = 6e8, stack = 8192'] = false,
-      ['like = "cortex-m7", flags = { "-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard", "-O3" }'] = false,
+      ['like = "cortex-m7", flags = { "-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard", '
+      .. '"-O3" }'] = false,
       [('like = "cortex-m7", memories = %s'):format((near:gsub("0x00000000",
         "0x08000000")))] = "memory code is at 0x08000000, 65536 bytes, where that machine has none",
       [('like = "cortex-m7", memories = %s'):format((near:gsub("8388608",
@@ -248,7 +252,8 @@ describe("a board of one's own", function()
       if why then holds(board.emulator_lost, text:match 'like = "([^"]*)', why) else equal(board.emulator_lost, nil,
         text) end
     end
-    local named = mine(('like = "cortex-m7", emulator = { "my-qemu", "{program}" }, memories = %s'):format((near:gsub("0x00000000", "0x08000000"))))
+    local named = mine(('like = "cortex-m7", emulator = { "my-qemu", "{program}" }, memories = %s'):format(
+      (near:gsub("0x00000000", "0x08000000"))))
     equal({ named.emulator, named.emulator_lost }, { { "my-qemu", "{program}" }, nil })
     mine(('like = "cortex-m7", memories = %s'):format((near:gsub("0x00000000", "0x08000000"))))
     local status, said = sys.spawn { tiny.program(), "boards", path, stdin = "/dev/null", stdout = "capture",
@@ -260,7 +265,8 @@ describe("a board of one's own", function()
 
   it("may be like one of msagen's, and drop what that one has", function()
     local path = work .. "/mine.lua"
-    sys.write_file(path, 'return { name = "mine", like = "cortex-m7", clock = 600e6, emulator = false, summary = "mine" }')
+    sys.write_file(path, 'return { name = "mine", like = "cortex-m7", clock = 600e6, emulator = false, summary = '
+      .. '"mine" }')
     local mine, m7 = boards.named(path), boards.named "cortex-m7"
     equal({ mine.name, mine.clock, mine.emulator, mine.hosted, mine.compiler, mine.caches, mine.memories },
       { "mine", 600e6, nil, false, m7.compiler, m7.caches, m7.memories })
@@ -311,11 +317,14 @@ describe("a board of one's own", function()
       sys.write_file(work .. "/two.lua", ([[return { name = "two", like = "cortex-m7", memories = {
         { name = "flash", address = 0x08000000, bytes = 2 << 20, kind = "flash", holds = { "code" }, bandwidth = 4e8 },
         { name = "dtcm", address = 0x20000000, bytes = %d << 10, kind = "ram", holds = { "arena" }, bandwidth = 4e9 },
-        { name = "axi", address = 0x24000000, bytes = %d << 10, kind = "ram", holds = { "arena" }, bandwidth = 2e9, reserved = 64 },
-        { name = "external", address = 0x90000000, bytes = 16 << 20, kind = "flash", holds = { "weights" }, bandwidth = 1e8 } } }]]):format(small, large))
+        { name = "axi", address = 0x24000000, bytes = %d << 10, kind = "ram", holds = { "arena" }, bandwidth = 2e9,
+          reserved = 64 },
+        { name = "external", address = 0x90000000, bytes = 16 << 20, kind = "flash", holds = { "weights" },
+          bandwidth = 1e8 } } }]]):format(small, large))
       device.board = work .. "/two.lua"
       local build = tiny.build(device, work .. "/two-fw")
-      return sys.read_file(work .. "/two-fw/msa_board.ld"), require("estimate.placement").on(build.board, build).arena.name
+      return sys.read_file(work .. "/two-fw/msa_board.ld"),
+        require("estimate.placement").on(build.board, build).arena.name
     end
     for _, try in ipairs { { 16, 1024, "axi" }, { 1024, 1024, "dtcm" }, { 16, 16, "dtcm" } } do
       local text, planned = built(try[1], try[2])
@@ -337,7 +346,8 @@ describe("a board of one's own", function()
   end)
 
   it("is compiled with what its vectors need, whatever its own flags say", function()
-    sys.write_file(work .. "/m85.lua", [[return { name = "m85", like = "cortex-m55", flags = { "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-ffreestanding", "-ftree-vectorize" } }]])
+    sys.write_file(work .. "/m85.lua", [[return { name = "m85", like = "cortex-m55",
+      flags = { "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-ffreestanding", "-ftree-vectorize" } }]])
     local device = tiny.device(work, "plain")
     device.board = work .. "/m85.lua"
     tiny.build(device, work .. "/m85-fw")
@@ -353,7 +363,8 @@ describe("a board of one's own", function()
       count = count + 1
       local script, out = ("%s/script-%d.lua"):format(work, count), ("%s/out-%d"):format(work, count)
       sys.write_file(script,
-        ('local function device(board) return msagen.device { checkpoint = "plain.safetensors", dialect = "sam", decoder_heads = 4, global_blocks = { 1 }, board = board } end\nreturn %s'):format(board))
+        ('local function device(board) return msagen.device { checkpoint = "plain.safetensors", dialect = "sam", '
+        .. 'decoder_heads = 4, global_blocks = { 1 }, board = board } end\nreturn %s'):format(board))
       equal(tiny.quietly(verb.run, { input = script, output = out }), 0)
       return out
     end
@@ -362,10 +373,12 @@ describe("a board of one's own", function()
     sys.mkdir_p(work .. "/theirs")
     sys.write_file(work .. "/theirs/start.c", "/* theirs */\n")
     sys.write_file(work .. "/theirs/x.ld", "/* $(board.name) */\n")
-    local out = build 'device { name = "here", like = "cortex-m7", start = { folder = "theirs", script = "x.ld", product = { "start" }, runner = {} } }'
+    local out = build [[device { name = "here", like = "cortex-m7",
+      start = { folder = "theirs", script = "x.ld", product = { "start" }, runner = {} } }]]
     equal({ board_of(out), sys.read_file(out .. "/start.c"), sys.read_file(out .. "/x.ld") },
       { "here", "/* theirs */\n", "/* here */\n" })
-    equal(sys.list(build '{ device "own/own.lua", device { name = "here", like = "generic-c99" }, device "generic-c99" }'), { "generic-c99", "here", "own" })
+    local three = build '{ device "own/own.lua", device { name = "here", like = "generic-c99" }, device "generic-c99" }'
+    equal(sys.list(three), { "generic-c99", "here", "own" })
     refuses(function()
       build 'device { name = "here", like = "generic-c99", clock = "fast" }'
     end, "script-4.lua: board: clock: expected a number above 0, found fast")

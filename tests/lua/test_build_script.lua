@@ -54,7 +54,8 @@ describe("a build script", function()
   end)
 
   it("may return a list: a folder for each, by its name or its board", function()
-    local out = build("local list = {}\nfor _, board in ipairs { 'generic-c99', 'x86-64-avx2' } do list[#list + 1] = msagen.device { " .. PLAIN .. "board = board } end\nlist[3] = msagen.device { " .. PLAIN ..
+    local out = build("local list = {}\nfor _, board in ipairs { 'generic-c99', 'x86-64-avx2' } do list[#list + 1] = "
+      .. "msagen.device { " .. PLAIN .. "board = board } end\nlist[3] = msagen.device { " .. PLAIN ..
       "name = 'third', board = 'generic-c99', prefix = 'third' }\nreturn list")
     equal(sys.list(out), { "generic-c99", "third", "x86-64-avx2" })
     equal({ manifest(out .. "/generic-c99").board, manifest(out .. "/x86-64-avx2").board,

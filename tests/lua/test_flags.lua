@@ -22,11 +22,14 @@ local MAIN = [[
 enum { W = 37, H = 29, SIDE = MSA_MODEL_MASK_SIDE };
 int main(int argc, char **argv)
 {
-    void *const arena = aligned_alloc(64, (MSA_MODEL_ARENA_BYTES + 63) / 64 * 64), *const weights = aligned_alloc(64, (MSA_MODEL_WEIGHTS_BYTES + 63) / 64 * 64);
+    void *const arena = aligned_alloc(64, (MSA_MODEL_ARENA_BYTES + 63) / 64 * 64);
+    void *const weights = aligned_alloc(64, (MSA_MODEL_WEIGHTS_BYTES + 63) / 64 * 64);
     FILE *const file = argc == 2 ? fopen(argv[1], "rb") : NULL;
-    if (arena == NULL || weights == NULL || file == NULL || fread(weights, 1, MSA_MODEL_WEIGHTS_BYTES, file) != MSA_MODEL_WEIGHTS_BYTES) return 2;
+    if (arena == NULL || weights == NULL || file == NULL) return 2;
+    if (fread(weights, 1, MSA_MODEL_WEIGHTS_BYTES, file) != MSA_MODEL_WEIGHTS_BYTES) return 2;
     static uint8_t pixels[H * W * 3];
-    static float logits[MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE * SIDE], iou[MSA_MODEL_DEPTH * MSA_MODEL_MASKS], row[1024], between[2 * 4096];
+    static float logits[MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE * SIDE], iou[MSA_MODEL_DEPTH * MSA_MODEL_MASKS];
+    static float row[1024], between[2 * 4096];
     for (uint32_t i = 0; i < sizeof pixels; ++i) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
     static msa_session s;
     msa_status status = msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES);
@@ -36,7 +39,8 @@ int main(int argc, char **argv)
     if (status == MSA_OK) status = msa_encode(&s, &(msa_image){pixels, W, H, 3 * W, 0});
     for (int again = 0; again < 2 && status == MSA_OK; ++again) {
         msa_mask mask = {logits, iou, 0};
-        status = msa_segment(&s, &(msa_prompt){points, labels, 2, again ? box : NULL, again ? logits : NULL, true, 1, false, 0}, &mask);
+        const msa_prompt prompt = {points, labels, 2, again ? box : NULL, again ? logits : NULL, true, 1, false, 0};
+        status = msa_segment(&s, &prompt, &mask);
         crc = msa_crc32c(crc, logits, mask.masks * sizeof(float) * SIDE * SIDE);
         crc = msa_crc32c(crc, iou, mask.masks * sizeof(float));
     }
@@ -150,7 +154,8 @@ end
 -- A board of plain C whose instructions come with the CPU of whoever compiles.
 if best.isa.name:match "^avx" then
   for _, compiler in ipairs { "gcc", tier.full and "clang-14" or nil } do
-    tests(require("target.boards").named "generic-c99", compiler, "-mfma ", { "-std=gnu99", "> -std=c99 -ffp-contract=fast" })
+    tests(require("target.boards").named "generic-c99", compiler, "-mfma ", { "-std=gnu99",
+      "> -std=c99 -ffp-contract=fast" })
   end
 end
 

@@ -6,7 +6,8 @@ local spec = require "spec"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
 local sys, tensor = spec.host "msagen.sys", spec.host "msagen.tensor"
 if not (sys and tensor) then return end
-local compiler, interpretation, interpreter = require "compiler.compiler", require "run.interpretation", require "graph.interpreter"
+local compiler, interpretation, interpreter = require "compiler.compiler", require "run.interpretation",
+  require "graph.interpreter"
 local json, npy, reference, tiny = require "msagen.json", require "msagen.npy", require "msagen.reference",
   require "tiny_model"
 local golden = arg[0]:match("^(.*)/[^/]*$") .. "/../golden/"

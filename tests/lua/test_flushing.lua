@@ -7,8 +7,8 @@ local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local boards, flushing, kernels, template, tiny = require "target.boards", require "kernels.flushing", require "kernels.kernels",
-  require "support.template", require "tiny_model"
+local boards, flushing, kernels, template, tiny = require "target.boards", require "kernels.flushing",
+  require "kernels.kernels", require "support.template", require "tiny_model"
 local tier = require "tier"
 local folder = msagen.datadir .. "/templates"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-flushing-")
@@ -36,7 +36,8 @@ describe("texts of kernels for vectors that flush", function()
     spec.holds(text, "for (size_t j = 0; j < 16; j += 16) {")
     spec.holds(text, "for (size_t j = 16; j < 24; j += 8) {")
     spec.holds(text, "const msa_vec held3 = msa_hold(msa_vadd(msa_load(x + (j + 12)), by));")
-    spec.holds(text, "for (size_t again = 0; again < 8; again += 4) msa_store(x + (j + again), msa_exact_vadd(msa_load(x + (j + again)), by));")
+    spec.holds(text, "for (size_t again = 0; again < 8; again += 4) {")
+    spec.holds(text, "msa_store(x + (j + again), msa_exact_vadd(msa_load(x + (j + again)), by));")
     local held, asked, stored = text:find "msa_hold", text:find "msa_flushed", text:find "msa_store%(x %+ j, held0%)"
     assert(held < asked and asked < stored)
   end)
@@ -113,16 +114,19 @@ static float number(uint32_t exponent)
     if (kind == 2) return msa_from_bits(draw(2) << 31 | draw(1u << 23));
     return msa_from_bits(draw(2) << 31 | (127u - exponent + draw(3)) << 23 | draw(1u << 23));
 }
-/* Rows of numbers about 2^-scale: 2^-64 and 2^-66 make products that are subnormal, and so on; every other number may be the one before it, negative and nearly as
- * large, so that sums cancel. */
+/* Rows of numbers about 2^-scale: 2^-64 and 2^-66 make products that are subnormal, and so on; every other number may
+ * be the one before it, negative and nearly as large, so that sums cancel. */
 static void fill(float *p, size_t rows, size_t width, size_t ld)
 {
     static const uint32_t scales[] = { 64, 126, 66, 1, 100, 30, 118, 60 };
     for (size_t i = 0; i < rows; ++i) {
         const uint32_t scale = scales[draw(8)];
         for (size_t j = 0; j < width; ++j) {
-            p[i * ld + j] = number(scale);
-            if (j % 2 == 1 && draw(2) != 0 && p[i * ld + j - 1] != 0.0f) p[i * ld + j] = msa_from_bits((msa_bits(p[i * ld + j - 1]) ^ 0x80000000u) + draw(2));
+            float *const to = p + i * ld + j;
+            *to = number(scale);
+            if (j % 2 == 1 && draw(2) != 0 && to[-1] != 0.0f) {
+                *to = msa_from_bits((msa_bits(to[-1]) ^ 0x80000000u) + draw(2));
+            }
         }
     }
 }
@@ -138,7 +142,10 @@ static float *panels(size_t K, size_t N)
     float *p = room((N + 15) / 16 * 16 * K), *column = room(K);
     for (size_t n = 0; n < N; ++n) {
         fill(column, 1, K, K);
-        for (size_t k = 0; k < K; ++k) p[n / 16 * 16 * K + k * 16 + n % 16] = k % 2 == 1 && draw(2) != 0 ? p[n / 16 * 16 * K + (k - 1) * 16 + n % 16] : column[k];
+        for (size_t k = 0; k < K; ++k) {
+            float *const to = p + n / 16 * 16 * K + k * 16 + n % 16;
+            *to = k % 2 == 1 && draw(2) != 0 ? to[-16] : column[k];
+        }
     }
     return p;
 }
@@ -173,20 +180,9 @@ $(body)
 ]]
 
 -- The cases: each is made for one board's set of kernels; whatever is drawn is drawn alike on all.
-local function cases(set)
-  local body = {}
-  local function c(format, ...) body[#body + 1] = "        " .. format:format(...) end
-  -- Call a kernel. @param ... arguments, false for those that it has not
-  local function kernel(name, ...)
-    local list = {}
-    for _, argument in ipairs { ... } do list[#list + 1] = argument or nil end
-    c("%s;", set:call(name, table.unpack(list)))
-  end
-  local function case(made)
-    body[#body + 1] = "    {\n        used = 0;"
-    made()
-    body[#body + 1] = "    }"
-  end
+local cases = {}
+
+function cases.products(set, c, kernel, case)
   for _, s in ipairs { { 1, 17, 48 }, { 13, 33, 50 }, { 5, 20, 301 }, { 6, 16, 1 } } do
     local M, N, K = table.unpack(s)
     for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" },
@@ -212,6 +208,9 @@ local function cases(set)
       end
     end
   end
+end
+
+function cases.tipped_ties(set, c, kernel, case)
   -- (1 + 2^-12)^2 lies half-way between two floats: a start far below the last place of the sum decides.
   for _, start in ipairs { "0x1p-140f", "-0x1p-149f", "0x1.8p-127f" } do
     case(function()
@@ -220,6 +219,9 @@ local function cases(set)
       c('give("tie tipped by %s", c, 1, 16, 16);', start)
     end)
   end
+end
+
+function cases.norms(set, c, kernel, case)
   for _, s in ipairs { { 9, 16 }, { 12, 23 }, { 8, 64 }, { 11, 100 } } do
     for _, place in ipairs { "beside", "in place" } do
       case(function()
@@ -232,6 +234,9 @@ local function cases(set)
       end)
     end
   end
+end
+
+function cases.rows(set, c, kernel, case)
   for _, kind in ipairs { "add", "sum", "add2", "add3", "addscaled", "scale", "gelu", "relu" } do
     case(function()
       local rows, C = 17, 37
@@ -247,6 +252,9 @@ local function cases(set)
       c('give("rows %s", %s, %d, %d, %d);', kind, three and "z" or two and "y" or "x", rows, C, ld)
     end)
   end
+end
+
+function cases.softmax(set, c, kernel, case)
   for _, s in ipairs { { 9, 7 }, { 8, 48 }, { 12, 300, 170 } } do
     case(function()
       local rows, cols, count = table.unpack(s, 1, 3)
@@ -254,13 +262,22 @@ local function cases(set)
       c("float *s = take(%d, %d, %d), *m = take(1, %d, 0), *l = all(0x1.8p-3f, %d), *alpha = room(%d);", rows, cols, ld,
         rows, rows, rows)
       -- Some rows of nothing but subnormals and zeros, some with one number that is not.
-      c("for (size_t i = 0; i < %d; ++i) for (size_t j = 0; i %% 3 != 0 && j < %d; ++j) s[i * %d + j] = msa_from_bits(draw(2) << 31 | draw(1u << 23));", rows, cols, ld)
-      c("for (size_t i = 0; i < %d; ++i) if (i %% 3 == 2) s[i * %d + draw(%d)] = number(i %% 2 != 0 ? 3 : 122); else m[i] = msa_from_bits(draw(2) << 31 | draw(1u << 23));", rows, ld, cols)
+      c("for (size_t i = 0; i < %d; ++i) for (size_t j = 0; i %% 3 != 0 && j < %d; ++j)", rows, cols)
+      c("    s[i * %d + j] = msa_from_bits(draw(2) << 31 | draw(1u << 23));", ld)
+      c("for (size_t i = 0; i < %d; ++i)", rows)
+      c("    if (i %% 3 == 2) s[i * %d + draw(%d)] = number(i %% 2 != 0 ? 3 : 122);", ld, cols)
+      c("    else m[i] = msa_from_bits(draw(2) << 31 | draw(1u << 23));")
       kernel(set:softmax { rows = rows, cols = cols, ld = ld, counted = count ~= nil }, "s", "m", "l", "alpha",
         count and tostring(count) or false)
-      c('give("softmax %dx%d", s, %d, %d, %d), give("softmax %dx%d l", l, 1, %d, 0), give("softmax %dx%d alpha", alpha, 1, %d, 0);', rows, cols, rows, cols, ld, rows, cols, rows, rows, cols, rows)
+      c('give("softmax %dx%d", s, %d, %d, %d);', rows, cols, rows, cols, ld)
+      for _, one in ipairs { "l", "alpha" } do
+        c('give("softmax %dx%d %s", %s, 1, %d, 0);', rows, cols, one, one, rows)
+      end
     end)
   end
+end
+
+function cases.attention(set, c, kernel, case)
   -- { queries, keys, width, row, count, relative positions, side of the window that is padded }
   for _, s in ipairs { { 7, 23, 16, nil, 6 }, { 6, 300, 12 }, { 8, 25, 20, 5, nil, true },
     { 9, 289, 16, 17, nil, true }, { 6, 12, 20, 4, nil, true, 5 }, { 6, 12, 20, 4, nil, false, 5 } } do
@@ -287,17 +304,21 @@ local function cases(set)
       if side then c("for (size_t j = 0; j < %d; ++j) v_pad[j] = number(126);", d) end
       kernel(packed.place { count = N, k_stride = ldq }, "0", "k", "v", "kp", "vp")
       kernel(set:rows("scale", { rows = M, C = d, ldx = ldq, s = 1 / math.sqrt(d) }), "q")
-      kernel(attend, "q", "kp", "vp", rel and "rh" or false, rel and "rw" or false, side and "k_pad" or false, side and "v_pad" or false,
-        "s", "o", "stat", "out", count and tostring(count) or false)
+      kernel(attend, "q", "kp", "vp", rel and "rh" or false, rel and "rw" or false, side and "k_pad" or false,
+        side and "v_pad" or false, "s", "o", "stat", "out", count and tostring(count) or false)
       c('give("attention %dx%dx%d%s%s", out, %d, %d, %d);', M, N, d, rel and " rel" or "", side and " pad" or "", M, d,
         ldo)
     end)
   end
+end
+
+function cases.attention_ties(set, c, kernel, case)
   -- Relative positions that cancel into a subnormal start of q k, a tie: two keys above the others, or all alike.
   case(function()
     local packed = set:keys { keys = 4, row = 2, d = 1 }
     local attend, sizes = set:attend { M = 1, keys = 4, row = 2, d = 1, ldq = 16, ldo = 16, rel = { n = 2, ld = 16 } }
-    c("float *q = all(0x1.001p0f, 16), *k = all(0x1.001p0f, 64), *v = take(4, 16, 16), *rh = all(-0x1p-126f, 16), *rw = all(0x1p-126f, 16);")
+    c("float *q = all(0x1.001p0f, 16), *k = all(0x1.001p0f, 64), *v = take(4, 16, 16);")
+    c("float *rh = all(-0x1p-126f, 16), *rw = all(0x1p-126f, 16);")
     c("rw[1] = 0x1.8p-126f, v[0] = v[32] = 0.0f, v[16] = v[48] = 1.0f;")
     c("float *kp = room(%d), *vp = room(%d), *s = room(%d), *o = room(%d), *stat = room(%d), *out = room(16);",
       packed.k, packed.v, sizes.s, sizes.o, sizes.stat)
@@ -305,6 +326,26 @@ local function cases(set)
     kernel(attend, "q", "kp", "vp", "rh", "rw", "s", "o", "stat", "out")
     c('give("attention, tie tipped", out, 1, 1, 16);')
   end)
+end
+
+-- All of them in C.
+local function written(set)
+  local body = {}
+  local function c(format, ...) body[#body + 1] = "        " .. format:format(...) end
+  -- Call a kernel. @param ... arguments, false for those that it has not
+  local function kernel(name, ...)
+    local list = {}
+    for _, argument in ipairs { ... } do list[#list + 1] = argument or nil end
+    c("%s;", set:call(name, table.unpack(list)))
+  end
+  local function case(made)
+    body[#body + 1] = "    {\n        used = 0;"
+    made()
+    body[#body + 1] = "    }"
+  end
+  for _, name in ipairs { "products", "tipped_ties", "norms", "rows", "softmax", "attention", "attention_ties" } do
+    cases[name](set, c, kernel, case)
+  end
   return table.concat(body, "\n")
 end
 
@@ -314,7 +355,7 @@ end
 local function compiled(board)
   local dir = sys.mkdtemp(work, "kernels-")
   local set = kernels.new(board.isa, board, folder)
-  local body, sites, count, texts = cases(set), {}, 0, {}
+  local body, sites, count, texts = written(set), {}, 0, {}
   for i, text in ipairs(set.texts) do
     local name, held = text:match "void msa_(%l+)", nil
     texts[i] = text:gsub("[^\n]*\n", function(line)
@@ -379,7 +420,8 @@ describe("a build whose plain loops became vectors that flush is not opened:", f
     it(board.name, function()
       local dir = sys.mkdtemp(work, "loops-")
       sys.write_file(dir .. "/main.c",
-        '#include "msa_check.c"\n#include "msa_crc32c.c"\n#include <stdio.h>\nint main(void) { printf("%d\\n", (int)msa_check_environment()); return 0; }\n')
+        '#include "msa_check.c"\n#include "msa_crc32c.c"\n#include <stdio.h>\n'
+        .. 'int main(void) { printf("%d\\n", (int)msa_check_environment()); return 0; }\n')
       local careless = setmetatable({ flags = {} }, { __index = board })
       for _, flag in ipairs(board.flags) do
         if not flag:find "vectorize" then careless.flags[#careless.flags + 1] = flag end
@@ -459,7 +501,8 @@ local function must_be_scalar(board, fw)
   assert(found > 100, found)
 end
 
-describe("a model whose weights and activations underflow has generic-c99's digest, and has it no more where nobody asks:", function()
+describe("a model whose weights and activations underflow has generic-c99's digest, and has it no more where nobody "
+  .. "asks:", function()
   local device, expected = tiny.device(work, "adapted"), nil
   sys.write_file(device.checkpoint, scaled(sys.read_file(device.checkpoint), UNDERFLOWING))
   -- Of the instruction sets, whose kernels are compared above, one stands for all below the full tier.
@@ -498,7 +541,8 @@ static int tell(void)
     if (f != NULL) fputs("once\n", f), fclose(f);
     return ++again > 0;
 }
-%%0]]):format(fw)):gsub("    return (%(flags & [^\n;]+);", "    const bool yes = %1 && tell();\n    return " .. answer .. ";")
+%%0]]):format(fw)):gsub("    return (%(flags & [^\n;]+);",
+          "    const bool yes = %1 && tell();\n    return " .. answer .. ";")
         equal(count, 1)
         sys.write_file(path, changed)
         os.remove(fw .. "/again")

@@ -317,7 +317,8 @@ describe("shapes", function()
     local list = fake.model "sam"
     fake.find(list, "image_encoder.blocks.3.attn.qkv.weight")[2] = { 72, 25 }
     refuses(function() load(list) end,
-      "fake.pth: image_encoder.blocks.3.attn.qkv.weight is [72,25]; expected [72,24] (dim = 24, from image_encoder.patch_embed.proj.weight)")
+      "fake.pth: image_encoder.blocks.3.attn.qkv.weight is [72,25]; expected [72,24] (dim = 24, from "
+      .. "image_encoder.patch_embed.proj.weight)")
   end)
 
   it("of nothing are refused", function()

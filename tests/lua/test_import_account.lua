@@ -276,9 +276,11 @@ end)
 describe("what a build assumes of images", function()
   it("is one line, of the dialect's fields", function()
     equal(load(sam()).preparation,
-      "RGB, bilinear, longest side to 224, zero padding at the bottom and right, ImageNet's mean and deviation (as segment-anything)")
+      "RGB, bilinear, longest side to 224, zero padding at the bottom and right, ImageNet's mean and deviation (as "
+      .. "segment-anything)")
     equal(load(fake.model "msa-2023").preparation,
-      "RGB, bilinear, squashed to 224x224, 0..255 divided by 255, no mean or deviation (as Medical SAM Adapter, May 2023)")
+      "RGB, bilinear, squashed to 224x224, 0..255 divided by 255, no mean or deviation (as Medical SAM Adapter, May "
+      .. "2023)")
     holds(load(fake.model "msa-2024", { dialect = "msa-2025" }).preparation,
       "squashed to 224x224, ImageNet's mean and deviation (as Medical SAM Adapter since 15 April 2025)")
     holds(load(fake.model "msa-paper", { resolution = 320 }).preparation, "squashed to 320x320")

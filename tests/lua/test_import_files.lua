@@ -39,7 +39,8 @@ describe("golden checkpoints", function()
       local resolution = case.mod == "sam_lora" and case.image_size or nil
       local m = import.load(checkpoint.open(one.file),
         { dialect = case.dialect, classes = late and case.multimask or nil, resolution = resolution })
-      equal({ m.dialect, m.image_size, m.patch, m.encoder.blocks, m.encoder.dim, m.encoder.heads, m.encoder.window, m.out, m.decoder.mlp,
+      equal({ m.dialect, m.image_size, m.patch, m.encoder.blocks, m.encoder.dim, m.encoder.heads, m.encoder.window,
+        m.out, m.decoder.mlp,
         m.decoder.heads },
         { case.dialect, case.image_size, case.patch, case.depth, case.dim, case.heads, case.window, case.out,
           case.dec_mlp, case.dec_heads })
@@ -163,7 +164,8 @@ describe("LoRA", function()
       fake.remove(other, "image_encoder.blocks.1.mlp.lin2.lora_A")
     end), "image_encoder.blocks.1.mlp.lin2.lora_A")
     refuses(broken(function(other) fake.find(other, "image_encoder.blocks.1.mlp.lin2.lora_A")[2] = { 5, 32 } end),
-      "image_encoder.blocks.1.mlp.lin2.lora_A is [5,32]; expected [4,32] (rank = 4, from image_encoder.blocks.1.mlp.lin2.lora_B")
+      "image_encoder.blocks.1.mlp.lin2.lora_A is [5,32]; expected [4,32] (rank = 4, from "
+      .. "image_encoder.blocks.1.mlp.lin2.lora_B")
     refuses(broken(function(other)
       fake.find(other, "image_encoder.blocks.1.attn.qkv.lora_A")[2] = { 4, 8 }
     end), "expected [8,8]")
@@ -235,7 +237,8 @@ describe("positions", function()
       it(("of %s go to a grid of %d as PyTorch computes them, and the report says so"):format(one[2], grid), function()
         local ckpt = filled(fake.model(one[1], shape), {})
         local model = import.load(ckpt, { dialect = one[2], resolution = grid * 16 })
-        equal({ model.grid, model.file_grid, model.encoder.window, model.encoder.global_list }, { grid, 6, 3, { 0, 2 } })
+        equal({ model.grid, model.file_grid, model.encoder.window, model.encoder.global_list },
+          { grid, 6, 3, { 0, 2 } })
         local name = "image_encoder.pos_embed"
         local before, after = ckpt:tensor(name), model.tensor[name]
         equal(after.shape, { 1, grid, grid, 4 })

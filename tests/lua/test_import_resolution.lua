@@ -28,7 +28,8 @@ describe("the file's own resolution", function()
 
   it("is the global tables' in 2024 and 2025, whose pos_embed is always resampled to it", function()
     local model = late()
-    equal({ model.file_size, model.image_size, model.grid, model.encoder.window, globals(model) }, { 224, 224, 14, 5, "1,3" })
+    equal({ model.file_size, model.image_size, model.grid, model.encoder.window, globals(model) },
+      { 224, 224, 14, 5, "1,3" })
     local position = model.tensor["image_encoder.pos_embed"]
     equal(position.shape, { 1, 14, 14, 24 })
     equal(position.history, { "permute 1,4,2,3", "bicubic 14x14", "permute 1,3,4,2" })
@@ -48,7 +49,8 @@ describe("the file's own resolution", function()
     equal({ model.file_size, model.image_size, model.grid, model.pad, model.adapters },
       { nil, 1024, 64, "zero", "none" })
     model = import.plan(fake.open(fake.model("msa-2024", lora)), { dialect = "msa-2025", resolution = 224 })
-    equal({ model.file_size, model.image_size, model.grid, model.encoder.window, globals(model) }, { nil, 224, 14, 5, "1,3" })
+    equal({ model.file_size, model.image_size, model.grid, model.encoder.window, globals(model) },
+      { nil, 224, 14, 5, "1,3" })
     local fates = {}
     for _, fate in ipairs(model.fates) do fates[fate.name] = fate end
     equal(fates["image_encoder.blocks.1.attn.rel_h"].why, "127 to 27, linear")
@@ -69,7 +71,8 @@ end)
 describe("another resolution", function()
   it("is refused for sam and msa-2023", function()
     refuses(function() load(fake.model "msa-2023", { resolution = 512 }) end,
-      "fake.pth: image_encoder.blocks.3.attn.rel_pos_h is [27,8]; a global block at resolution 512 needs [63,8] or a table that can be resampled, "
+      "fake.pth: image_encoder.blocks.3.attn.rel_pos_h is [27,8]; a global block at resolution 512 needs [63,8] or a "
+      .. "table that can be resampled, "
         .. "and msa-2023 files are not resampled: use the file's own resolution, 224")
     refuses(function()
       load(fake.model("sam", { global = {} }), { resolution = 512 })

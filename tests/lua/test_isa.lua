@@ -20,7 +20,8 @@ local PROGRAM = [[
 $(text)
 @ end
 enum { W = $(isa.width) };
-static float values[] = { 0.0f, -0.0f, 1.0f, -1.0f, 1.5f, -3.25f, 0x1.000002p0f, -0x1.fffffep0f, 3.0e-20f, -7.1e19f, FLT_MIN, -FLT_MIN, 1e-45f, -5e-42f, 0x1.8p-127f, FLT_MAX, -FLT_MAX,
+static float values[] = { 0.0f, -0.0f, 1.0f, -1.0f, 1.5f, -3.25f, 0x1.000002p0f, -0x1.fffffep0f, 3.0e-20f, -7.1e19f,
+    FLT_MIN, -FLT_MIN, 1e-45f, -5e-42f, 0x1.8p-127f, FLT_MAX, -FLT_MAX,
     INFINITY, -INFINITY, NAN, MSA_EXP_CUT, -0x1.e00002p5f, -0x1.dffffep5f, -59.5f, -88.0f, -0.7f, 11.0f, 0x1.5p-12f };
 enum { COUNT = sizeof values / sizeof *values };
 @ if isa.flushes then
@@ -32,7 +33,9 @@ static void exactly(const char *what, msa_vec v, int lane, float expected, float
     float got[W];
     msa_store(got, v);
     if (msa_bits(got[lane]) != msa_bits(expected) && !(isnan(got[lane]) && isnan(expected)) && wrong++ < 4)
-        printf("%s of %08lx, %08lx, %08lx: expected %08lx, found %08lx\n", what, (unsigned long)msa_bits(a), (unsigned long)msa_bits(b), (unsigned long)msa_bits(c), (unsigned long)msa_bits(expected), (unsigned long)msa_bits(got[lane]));
+        printf("%s of %08lx, %08lx, %08lx: expected %08lx, found %08lx\n", what, (unsigned long)msa_bits(a),
+            (unsigned long)msa_bits(b), (unsigned long)msa_bits(c), (unsigned long)msa_bits(expected),
+            (unsigned long)msa_bits(got[lane]));
 }
 static void same(const char *what, msa_vec v, int lane, float expected, float a, float b, float c)
 {

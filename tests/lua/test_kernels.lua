@@ -284,7 +284,8 @@ local function run(p, board)
   local dir = work .. "/" .. board.name
   sys.mkdir_p(dir)
   sys.write_file(dir .. "/simd.h", template.file(folder, "simd.h", { isa = board.isa, made_by = "", flags = "" }))
-  sys.write_file(dir .. "/msa_arith.h", require "emit.emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"),
+  sys.write_file(dir .. "/msa_arith.h",
+    require "emit.emit".arith(sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"),
     board.arithmetic))
   sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness",
     { kernels = table.concat(p.set.texts), body = table.concat(p.body, "\n"), room = board.memories and 800000
@@ -391,7 +392,8 @@ local function element_wise(p)
       local arguments, result, expected
       if kind == "add" then arguments, result, expected = { "x", "y" }, "y", reference.add(y, x)
       elseif kind == "sum" then arguments, result, expected = { "x", "y", "z" }, "z", reference.add(x, y)
-      elseif kind == "add2" then arguments, result, expected = { "x", "y", "z" }, "z", reference.add(z, reference.add(x, y))
+      elseif kind == "add2" then
+        arguments, result, expected = { "x", "y", "z" }, "z", reference.add(z, reference.add(x, y))
       elseif kind == "addscaled" then arguments, result, expected = { "x", "y", "z" }, "z",
         reference.add(z, reference.add(x, y, s))
       elseif kind == "scale" then arguments, result, expected = { "x" }, "x", x:scale(s)

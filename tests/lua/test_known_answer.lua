@@ -18,9 +18,11 @@ local MAIN = [[
 #include "msa_model.h"
 int main(int argc, char **argv)
 {
-    void *const arena = aligned_alloc(64, (MSA_MODEL_ARENA_BYTES + 63) / 64 * 64), *const weights = aligned_alloc(64, (MSA_MODEL_WEIGHTS_BYTES + 63) / 64 * 64);
+    void *const arena = aligned_alloc(64, (MSA_MODEL_ARENA_BYTES + 63) / 64 * 64);
+    void *const weights = aligned_alloc(64, (MSA_MODEL_WEIGHTS_BYTES + 63) / 64 * 64);
     FILE *const file = argc == 2 ? fopen(argv[1], "rb") : NULL;
-    if (arena == NULL || weights == NULL || file == NULL || fread(weights, 1, MSA_MODEL_WEIGHTS_BYTES, file) != MSA_MODEL_WEIGHTS_BYTES) return 2;
+    if (arena == NULL || weights == NULL || file == NULL) return 2;
+    if (fread(weights, 1, MSA_MODEL_WEIGHTS_BYTES, file) != MSA_MODEL_WEIGHTS_BYTES) return 2;
     msa_session session;
     msa_status status = msa_open(&session, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES);
     if (status == MSA_OK) status = msa_self_test(&session);

@@ -7,7 +7,8 @@ local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local compiler, interpretation, ssa, tiny = require "compiler.compiler", require "run.interpretation", require "graph.ssa",
+local compiler, interpretation, ssa, tiny = require "compiler.compiler", require "run.interpretation",
+  require "graph.ssa",
   require "tiny_model"
 local group, import, fake = require "lower.group", require "import.import", require "fake_checkpoint"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-network-graph-")
@@ -112,7 +113,8 @@ end)
 describe("msagen graph --after", function()
   local device_ = tiny.device(work, "late")
   local function graph(...)
-    return tiny.must { tiny.program(), "graph", device_.checkpoint, "--dialect", device_.dialect, "--decoder-heads", "4",
+    return tiny.must { tiny.program(), "graph", device_.checkpoint, "--dialect", device_.dialect, "--decoder-heads",
+      "4",
       "--global-blocks", "1", "--resolution", "40", "--classes", "17", "--board", "generic-c99", ... }
   end
   it("shows what each pass leaves", function()

@@ -7,20 +7,47 @@ local operations = require "kernels.operations"
 
 describe("operations of a text", function()
   local function count(name, bound, ...) return operations.counter({ ... }):count(name, bound) end
-  local inner = "/* a comment: for (;;) msa_load(p) */\nstatic void inner(const float *a, float *c)\n{\n    for (size_t k = 0; k < 7; ++k) {\n        c0 = msa_vfma(msa_splat(a[k]), msa_load(a + k), c0);\n    }\n    msa_store(c, c0);\n}\n"
+  local inner = [[
+/* a comment: for (;;) msa_load(p) */
+static void inner(const float *a, float *c)
+{
+    for (size_t k = 0; k < 7; ++k) {
+        c0 = msa_vfma(msa_splat(a[k]), msa_load(a + k), c0);
+    }
+    msa_store(c, c0);
+}
+]]
 
   it("count once outside of loops and as often as a loop runs inside", function()
     equal(count("inner", {}, inner), { fma = 7, load = 7, broadcast = 7, store = 1, add = 0, relu = 0, gelu = 0 })
   end)
 
   it("count loops of any step, nested, and in one line", function()
-    local text = "void f(float *c)\n{\n    for (size_t i = 2; i < 11; i += 4) {\n        for (size_t j = 0; j < 2; ++j) msa_store(c, msa_vadd(msa_vrelu(x), y));\n        msa_store(c, msa_vgelu(x));\n    }\n    msa_load(c);\n}\n"
+    local text = [[
+void f(float *c)
+{
+    for (size_t i = 2; i < 11; i += 4) {
+        for (size_t j = 0; j < 2; ++j) msa_store(c, msa_vadd(msa_vrelu(x), y));
+        msa_store(c, msa_vgelu(x));
+    }
+    msa_load(c);
+}
+]]
     equal(count("f", {}, text), { fma = 0, load = 1, broadcast = 0, store = 9, add = 6, relu = 6, gelu = 3 })
   end)
 
   it("count what is called", function()
-    local outer = "void outer(const float *a, float *c)\n{\n    for (size_t i = 0; i < 5; ++i) {\n        inner(a + i, c + i);\n    }\n    inner(a, c);\n}\n"
-    equal(count("outer", {}, inner, outer), { fma = 42, load = 42, broadcast = 42, store = 6, add = 0, relu = 0, gelu = 0 })
+    local outer = [[
+void outer(const float *a, float *c)
+{
+    for (size_t i = 0; i < 5; ++i) {
+        inner(a + i, c + i);
+    }
+    inner(a, c);
+}
+]]
+    equal(count("outer", {}, inner, outer),
+      { fma = 42, load = 42, broadcast = 42, store = 6, add = 0, relu = 0, gelu = 0 })
   end)
 
   it("do not count constants as broadcasts", function()
@@ -28,8 +55,25 @@ describe("operations of a text", function()
   end)
 
   it("count loops up to what a call gives, through calls and prototypes of several lines", function()
-    local row = "static void row(float *c,\n    size_t width, size_t by)\n{\n    for (size_t j = by; j < width / 4 * 4; j += by) {\n        msa_store(c, x);\n    }\n}\n"
-    local outer = "void outer(float *c, size_t rows, size_t upper, size_t n)\n{\n    for (size_t i = 0; i < upper; i += 3) {\n        row(c + i * 7,\n            2 * n + 1, 4);\n    }\n    for (size_t i = upper; i < rows; ++i) row(c, 8, n - 5);\n}\n"
+    local row = [[
+static void row(float *c,
+    size_t width, size_t by)
+{
+    for (size_t j = by; j < width / 4 * 4; j += by) {
+        msa_store(c, x);
+    }
+}
+]]
+    local outer = [[
+void outer(float *c, size_t rows, size_t upper, size_t n)
+{
+    for (size_t i = 0; i < upper; i += 3) {
+        row(c + i * 7,
+            2 * n + 1, 4);
+    }
+    for (size_t i = upper; i < rows; ++i) row(c, 8, n - 5);
+}
+]]
     equal(count("row", { width = 11, by = 2 }, row).store, 3)
     equal(count("outer", { rows = 8, upper = 6, n = 7 }, row, outer).store, 2 * 2 + 2 * 3)
     equal(count("outer", { rows = 9, upper = 9, n = 6 }, outer, row).store, 3 * 2)
@@ -47,7 +91,8 @@ end)
 
 local sys = spec.host "msagen.sys"
 if not sys then return end
-local boards, kernels, template, tiny = require "target.boards", require "kernels.kernels", require "support.template", require "tiny_model"
+local boards, kernels, template, tiny = require "target.boards", require "kernels.kernels", require "support.template",
+  require "tiny_model"
 local folder = msagen.datadir .. "/templates"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-operations-")
 sys.cleanup(work)
@@ -102,7 +147,8 @@ for _, board in ipairs(#here > 0 and tiny.emulated() or {}) do here[#here + 1] =
 
 -- What is a multiply-add, and a vector on the stack, in the compiler's assembly: there may be addresses.
 local ASSEMBLY = {
-  avx2 = { fma = "\n\tvfmadd", stack = { "\n\tv[^\n]*[yz]mm[^\n]*%(%%[er][sb]p%)", "\n\tv[^\n]*%(%%[er][sb]p%)[^\n]*[yz]mm" } },
+  avx2 = { fma = "\n\tvfmadd",
+    stack = { "\n\tv[^\n]*[yz]mm[^\n]*%(%%[er][sb]p%)", "\n\tv[^\n]*%(%%[er][sb]p%)[^\n]*[yz]mm" } },
   helium = { fma = "\n\tvfma%.f32", stack = { "\n\tv[ls][dt][rm][^\n]*%[sp", "\n\tmov\t%w+, sp\n",
     "\n\tadd\t[rilf]%w+, sp, " } },
   neon = { fma = "\n\tfmla", stack = { "\n\t[ls][dt][rp]\tq[^\n]*%[sp" } },

@@ -270,7 +270,14 @@ describe("a plan", function()
 
   it("knows about how much code there will be", function()
     local operations, loops,
-      calls = code_size.count("void msa_add_f32_3x4(float *x)\n{\n    for (size_t i = 0; i < 3; ++i) msa_store(x, msa_vadd(msa_load(x), msa_vexp(msa_load(x))));\n    msa_gemm_f32_1x2x3(x);\n    msa_memory(x);\n}\n")
+      calls = code_size.count [[
+void msa_add_f32_3x4(float *x)
+{
+    for (size_t i = 0; i < 3; ++i) msa_store(x, msa_vadd(msa_load(x), msa_vexp(msa_load(x))));
+    msa_gemm_f32_1x2x3(x);
+    msa_memory(x);
+}
+]]
     equal({ operations, loops, calls }, { 4 + 17 + 1, 1, 2 })
     if not spec.compiles() then return end
     for _, board in ipairs { boards.best(), tier.full and boards.named "generic-c99" or nil } do
@@ -373,8 +380,10 @@ describe("msagen plan", function()
     tiny.device(work, "plain")
     local before = sys.list(work)
     sys.write_file(work .. "/device.lua",
-      "return { { checkpoint = 'plain.safetensors', dialect = 'sam', decoder_heads = 4, global_blocks = { 1 }, board = 'generic-c99' },\n" ..
-      "{ checkpoint = 'plain.safetensors', dialect = 'sam', decoder_heads = 4, global_blocks = { 1 }, name = 'best', board = '" .. boards.best().name .. "' } }\n")
+      "return { { checkpoint = 'plain.safetensors', dialect = 'sam', decoder_heads = 4, global_blocks = { 1 }, "
+      .. "board = 'generic-c99' },\n"
+      .. "{ checkpoint = 'plain.safetensors', dialect = 'sam', decoder_heads = 4, global_blocks = { 1 }, "
+      .. "name = 'best', board = '" .. boards.best().name .. "' } }\n")
     local list = json.decode(said { input = work .. "/device.lua", json = true }, "plan")
     sys.remove_tree(work .. "/device.lua")
     equal(sys.list(work), before)

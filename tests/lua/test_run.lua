@@ -33,7 +33,8 @@ end
 
 describe("prompt files", function()
   it("hold points, boxes and masks", function()
-    local list = checked '[{"points":[[1,2],[100,50.0]],"labels":[1,-1],"multimask":true},{"box":[0,0,7,8],"points":null}]'
+    local list = checked [=[[{"points":[[1,2],[100,50.0]],"labels":[1,-1],"multimask":true},
+      {"box":[0,0,7,8],"points":null}]]=]
     equal(#list, 2)
     equal({ list[1].points, list[1].labels, list[1].slices, list[1].multimask },
       { { { { 1, 2 }, { 100, 50.0 } } }, { { 1, -1 } }, 1, true })
@@ -41,7 +42,8 @@ describe("prompt files", function()
   end)
 
   it("may have an axis of slices", function()
-    local list = checked('[{"points":[[[1,2]],[[3,4]]],"labels":[[1],[0]],"box":[1,2,3,4]},{"box":[[1,2,3,4],[5,6,7,8]]}]', volume)
+    local list = checked('[{"points":[[[1,2]],[[3,4]]],"labels":[[1],[0]],"box":[1,2,3,4]},'
+      .. '{"box":[[1,2,3,4],[5,6,7,8]]}]', volume)
     equal({ list[1].slices, prompts.slice(list[1], "points", 2), prompts.slice(list[1], "box", 2) },
       { 2, { { 3, 4 } }, { 1, 2, 3, 4 } })
     equal({ list[2].slices, prompts.slice(list[2], "box", 2) }, { 2, { 5, 6, 7, 8 } })
@@ -88,7 +90,8 @@ describe("prompt files", function()
   end)
 
   it("are packed for the runner in the order that msa_run.c tells", function()
-    local list = checked('[{"points":[[1,2],[3,4],[5,6]],"labels":[1,0,-1],"box":[[1,2,3,4],[5,6,7,8]],"multimask":true}]', volume)
+    local list = checked('[{"points":[[1,2],[3,4],[5,6]],"labels":[1,0,-1],"box":[[1,2,3,4],[5,6,7,8]],'
+      .. '"multimask":true}]', volume)
     equal(prompts.pack(list[1], 0, 2), string.pack("<I4I4I4I4", 1 | 4, 2, 3, 0)
       .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
       .. string.pack("<ffffffff", 1, 2, 3, 4, 5, 6, 7, 8))
@@ -105,7 +108,8 @@ describe("prompt files", function()
     local numbers = {}
     for i = 1, 3 * 256 do numbers[i] = i end
     npy.write(work .. "/mask.npy", tensor.from(numbers, { 3, 16, 16 }))
-    local list = parsed(('[{"points":[[[1,2]],[[3,4]],[[5,6]]],"labels":[[1],[0],[1]],"mask":"%s/mask.npy"},{"box":[1,2,3,4]}]'):format(work), 3)
+    local list = parsed(('[{"points":[[[1,2]],[[3,4]],[[5,6]]],"labels":[[1],[0],[1]],"mask":"%s/mask.npy"},'
+      .. '{"box":[1,2,3,4]}]'):format(work), 3)
     for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, 3, volume) end
     local packed = prompts.pack(list[1], 1, 2)
     equal(packed:sub(1, 36), string.pack("<I4I4I4I4ffff", 2, 2, 1, 0, 3, 4, 5, 6) .. "\0\1\0\0")
@@ -329,7 +333,8 @@ describe("a folder", function()
       run(path, { image = image })
     end, path .. ": expected the emulator of toaster, found no no-such-qemu that can be started")
     local before = counted(path)
-    for json, words in pairs { ['{"board":"toaster","hosted":true,"requires":["toast"],'] = "with an emulator, or one of this CPU, found toaster",
+    local toaster = '{"board":"toaster","hosted":true,"requires":["toast"],'
+    for json, words in pairs { [toaster] = "with an emulator, or one of this CPU, found toaster",
       ['{"board":"toaster","hosted":false,"emulator":null,'] = "with an emulator, found toaster" } do
       sys.write_file(manifest, (text:gsub("^{", json)))
       os.remove(path .. "/layers.o")

@@ -77,7 +77,8 @@ describe("no text takes more than its time or memory", function()
     "table.concat({ ('x'):rep(1 << 22), 'y' }, ('z'):rep(1 << 22)):rep(100)",
       "string.pack('!16' .. ('s'):rep(20), ('x'):rep(1 << 30))", "table.move({}, 1, 1 << 40, 2)",
     "table.unpack({}, 1, 1 << 30)", "string.rep('ab', 1 << 30, ('c'):rep(1000))",
-      "table.sort((function() local t = {} for i = 1, 100000 do t[i] = i % 7 end return t end)(), function() return true end)",
+      "table.sort((function() local t = {} for i = 1, 100000 do t[i] = i % 7 end return t end)(), function() return "
+      .. "true end)",
     "select('#', table.unpack({}, 1, 1e7))", "local t = {} for i = 1, 250 do t[i] = ('x'):rep(1 << 20) end",
   }
   for kind in pairs(kinds) do
@@ -178,14 +179,16 @@ describe("build scripts", function()
     local list = kinds.script [[
 local names = {}
 for _, name in ipairs(msagen.boards) do names[name] = true end
-assert(names["generic-c99"] and msagen.version and math.max(1, 2) == 2 and utf8.char(228) and table.concat({ "a", "b" }) == "ab")
+assert(names["generic-c99"] and msagen.version and math.max(1, 2) == 2 and utf8.char(228))
+assert(table.concat({ "a", "b" }) == "ab")
 local t = setmetatable({}, { __index = function(_, k) return k .. "!" end })
 assert(t.x == "x!" and pcall(error) == false and select("#", 1, 2) == 2)
 made = ("%d"):format(7)
 assert(made == "7" and rawget(t, "x") == nil and tostring(nil) == "nil")]]
     equal(list[1].device.checkpoint, work .. "/plain.safetensors")
     local function random()
-      return kinds.script "msagen.x = math.random(1 << 30)\ndo return { checkpoint = tostring(msagen.x) } end" [1].device.checkpoint
+      local list = kinds.script "msagen.x = math.random(1 << 30)\ndo return { checkpoint = tostring(msagen.x) } end"
+      return list[1].device.checkpoint
     end
     equal(random(), random())
   end)
@@ -200,7 +203,8 @@ assert(made == "7" and rawget(t, "x") == nil and tostring(nil) == "nil")]]
 
   it("have all of Lua if they are trusted, but cannot end the program", function()
     sys.write_file(work .. "/script.lua",
-      "local f = io.open(msagen.datadir .. '/lua/cli.lua') f:close() assert(require 'support.closed')\nreturn { checkpoint = 'x.pth' }")
+      "local f = io.open(msagen.datadir .. '/lua/cli.lua') f:close() assert(require 'support.closed')\nreturn { "
+      .. "checkpoint = 'x.pth' }")
     equal(options.devices { input = work .. "/script.lua", trust = true } [1].device.checkpoint, work .. "/x.pth")
     sys.write_file(work .. "/script.lua", "\nos.exit(0)")
     refuses(function()

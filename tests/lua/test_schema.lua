@@ -159,7 +159,8 @@ end)
 
 describe("operations of a graph", function()
   local ops, ssa = require "graph.ops", require "graph.ssa"
-  local attributes = { tensor = {}, make = function() end, sources = {}, scale = 0.5, f = "gelu", eps = 1e-6, value = true,
+  local attributes = { tensor = {}, make = function() end, sources = {}, scale = 0.5, f = "gelu", eps = 1e-6,
+    value = true,
     stride = 2, sums = "whole", heads = 2, grid = { 2, 2 }, window = 2, index = function() end, to = { 4 },
     sequences = {}, first = 0, count = 1, order = { 1 }, given = "mask" }
   for kind, entry in pairs(ops.table) do
@@ -194,7 +195,8 @@ describe("layers", function()
     local group, lower, ssa = require "lower.group", require "lower.lower", require "graph.ssa"
     local g = ssa.new()
     g:layer "odd"
-    g:output("y", g:conv(g:input("x", { 1, 4, 4, 2 }), g:input("w", { 3, 2, 2, 2 }), nil, { stride = 2, sums = "whole" }))
+    g:output("y", g:conv(g:input("x", { 1, 4, 4, 2 }), g:input("w", { 3, 2, 2, 2 }), nil,
+      { stride = 2, sums = "whole" }))
     refuses(function() lower.nest_of(group.list(g)[1]) end, "lower: layer odd", "conv")
   end)
 end)

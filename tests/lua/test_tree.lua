@@ -61,3 +61,175 @@ describe("the modules", function()
     equal(loose, { "cli" })
   end)
 end)
+
+-- ---- lines and functions ----
+
+local MOST_COLUMNS, MOST_LINES = 120, 60
+
+-- What is a source by its name; beside these, templates/Makefile.
+local ENDINGS = { lua = true, c = true, h = true, sh = true, S = true, b = true, ld = true, py = true, cjs = true,
+  am = true }
+
+-- Folders of data and of products.
+local NOT_SOURCES = { ["tests/golden"] = true, ["tests/fuzz/corpus"] = true, ["bench/onnx/node_modules"] = true }
+
+-- Files that another change has in hand.
+local function later(path)
+  return path == "tests/check.sh" or path == "tests/cases.lua" or path == "tests/tally.lua"
+    or path:find "^tests/run_[%w_]+%.lua$" ~= nil
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in (text:sub(-1) == "\n" and text or text .. "\n"):gmatch "(.-)\n" do lines[#lines + 1] = line end
+  return lines
+end
+
+-- The sources: path -> lines.
+local function sources()
+  local found = {}
+  local function walk(path)
+    for _, name in ipairs(sys.list(msagen.datadir .. "/" .. path)) do
+      local inner = path .. "/" .. name
+      local full = msagen.datadir .. "/" .. inner
+      if sys.isdir(full) then
+        if not NOT_SOURCES[inner] and not name:find "^%." and name ~= "out" then walk(inner) end
+      elseif (ENDINGS[name:match "%.(%w+)$"] or inner == "templates/Makefile") and not later(inner) then
+        found[inner] = lines_of(sys.read_file(full))
+      end
+    end
+  end
+  for _, folder in ipairs { "lua", "gen", "runtime", "templates", "boards", "tests", "bench" } do walk(folder) end
+  return found
+end
+
+-- "PATH:LINE: N columns" of each line that is too long, after those in `list`.
+local function long_lines(path, lines, list)
+  for i, line in ipairs(lines) do
+    local columns = utf8.len(line) or #line
+    if columns > MOST_COLUMNS then list[#list + 1] = ("%s:%d: %d columns"):format(path, i, columns) end
+  end
+end
+
+-- Functions of Lua that have a name, as { first line, last line }: what a line begins, the first `end` at its
+-- indentation ends.
+local FUNCTIONS = { "^(%s*)local function ", "^(%s*)function ", "^(%s*)local [%w_, ]+ = function%f[%W]",
+  "^(%s*)[%w_.%[%]\"]+ = function%f[%W]", "^(%s*)return function%f[%W]" }
+local function lua_functions(lines)
+  local list = {}
+  for i, line in ipairs(lines) do
+    local indentation
+    for _, pattern in ipairs(FUNCTIONS) do indentation = indentation or line:match(pattern) end
+    if indentation and not line:find "%f[%w]end[%s,)}]*$" then
+      for k = i + 1, #lines do
+        if lines[k]:find("^" .. indentation .. "end%f[%W]") then
+          list[#list + 1] = { i, k }
+          break
+        end
+      end
+    end
+  end
+  return list
+end
+
+-- Functions of C, in templates as well: a brace alone in column 1 opens the body, one in column 1 ends it; the
+-- definition begins with the last line before that begins with a word.
+local function c_functions(lines)
+  local list, first, inside = {}, nil, false
+  for i, line in ipairs(lines) do
+    if not inside and line:find "^[%a_]" then first = i end
+    if line == "{" then inside = true
+    elseif inside and line:find "^}" then
+      list[#list + 1] = { first, i }
+      inside = false
+    end
+  end
+  return list
+end
+
+local function long_functions(path, lines, list)
+  local functions = path:find "%.lua$" and lua_functions(lines) or path:find "%.[ch]$" and c_functions(lines) or {}
+  for _, one in ipairs(functions) do
+    local count = one[2] - one[1] + 1
+    if count > MOST_LINES then
+      list[#list + 1] = ("%s:%d: %d lines: %s"):format(path, one[1], count, lines[one[1]])
+    end
+  end
+  return #functions
+end
+
+describe("the sources", function()
+  it("have no line over 120 columns", function()
+    local count, long = 0, {}
+    for path, lines in pairs(sources()) do
+      count = count + 1
+      long_lines(path, lines, long)
+    end
+    assert(count > 300, "sources are found")
+    table.sort(long)
+    equal(long, {})
+  end)
+
+  it("have no function over 60 lines", function()
+    local count, long = 0, {}
+    for path, lines in pairs(sources()) do count = count + long_functions(path, lines, long) end
+    assert(count > 2000, "functions are found")
+    table.sort(long)
+    equal(long, {})
+  end)
+
+  it("are measured right", function()
+    local found = {}
+    long_lines("a", { ("x"):rep(120), ("x"):rep(121), ("ä"):rep(120) }, found)
+    equal(found, { "a:2: 121 columns" })
+    equal(lua_functions { "local function f()", "  local g = function(x)", "    return x", "  end", "end",
+      "local function h() return 1 end", "describe('x', function()", "end)", "t.k = function()", "end" },
+      { { 1, 5 }, { 2, 4 }, { 9, 10 } })
+    equal(c_functions { "static int f(int a,", "    int b)", "{", "    if (a) {", "    }", "}", "struct s {", "};",
+      "void $(name)(float *x", "@ if y then", "    , int z", "@ end", "    )", "{", "}" }, { { 1, 6 }, { 9, 15 } })
+    found = {}
+    local lines = { "void f(void)", "{" }
+    for i = 3, 60 do lines[i] = "" end
+    lines[60] = "}"
+    long_functions("f.c", lines, found)
+    table.insert(lines, 3, "")
+    long_functions("f.c", lines, found)
+    equal(found, { "f.c:1: 61 lines: void f(void)" })
+  end)
+end)
+
+describe("the text of a build", function()
+  local tiny = require "tiny_model"
+  local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-tree-")
+  local function text_of(board, options)
+    it(("for %s, %s, has no line over 120 columns"):format(board, options.cores and "3 cores, streamed" or "plain"),
+      function()
+        local device = tiny.device(work, "adapted")
+        device.board, device.cores, device.weights = board, options.cores, options.weights
+        tiny.build(device, work .. "/fw")
+        local count, long = 0, {}
+        local function look(path)
+          for _, name in ipairs(sys.list(path)) do
+            local full = path .. "/" .. name
+            if sys.isdir(full) then look(full)
+            elseif not name:find "%.bin$" and name ~= "manifest.json" then
+              count = count + 1
+              long_lines(full:sub(#work + 2), lines_of(sys.read_file(full)), long)
+            end
+          end
+        end
+        look(work .. "/fw")
+        sys.remove_tree(work .. "/fw")
+        assert(count > 20, "texts are found")
+        equal(long, {})
+      end)
+  end
+  local shared = { cores = 3, weights = "stream" }
+  -- cortex-a7 has vectors that take subnormals for zeros.
+  for _, board in ipairs { "generic-c99", "cortex-a7" } do
+    text_of(board, {})
+    text_of(board, shared)
+  end
+  text_of("cortex-m55", {})
+  sys.remove_tree(work)
+end)

@@ -65,7 +65,8 @@ describe("what is said of a truth", function()
 
   it("is that image and truth are turned differently, as sizes do not tell it of half a turn", function()
     equal(notes(drawn(left(255)), 3),
-      { "truth: its EXIF orientation is 1, the image's 3: expected as large as the image is shown, and as it is shown" })
+      { "truth: its EXIF orientation is 1, the image's 3: expected as large as the image is shown, and as it is "
+      .. "shown" })
   end)
 end)
 

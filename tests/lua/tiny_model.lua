@@ -31,7 +31,8 @@ function tiny.device(folder, name)
     global_blocks = one.shape.global, resolution = one.dialect:match "202[45]" and one.shape.resolution or nil }
 end
 
---- What `msagen interpret`, the naive kernels, prints for a device of tiny.device with more words: of every build of it.
+--- What `msagen interpret`, the naive kernels, prints for a device of tiny.device with more words: of every build
+-- of it.
 function tiny.interpreted(device, board, ...)
   local words = { tiny.program(), "interpret", device.checkpoint, "--dialect", device.dialect, "--decoder-heads",
     tostring(device.decoder_heads), "--global-blocks", table.concat(device.global_blocks, ","), "--board", board,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How deep the stack really is: measure WEIGHTS SHIFTS. The functions of the interface are called on a stack of our own that was filled with a pattern; one line each:
+/* How deep the stack really is: measure WEIGHTS SHIFTS. The functions of the interface are called on a stack of our own
+ * that was filled with a pattern; one line each:
  * stack NAME BYTES, the most of SHIFTS calls that start at different distances from a cache line. */
 #define _GNU_SOURCE
 #include "msa_model.h"

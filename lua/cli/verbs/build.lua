@@ -6,7 +6,8 @@ local verb = {}
 
 function verb.setup(command)
   options.setup(command)
-  command:option("-o", "The folder to write; replaced only if msagen wrote it."):argname("DIR"):target("output"):count(1)
+  command:option("-o", "The folder to write; replaced only if msagen wrote it.")
+    :argname("DIR"):target("output"):count(1)
 end
 
 local function megabytes(bytes) return ("%.1f MiB"):format(bytes / 1048576) end

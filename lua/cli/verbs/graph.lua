@@ -19,7 +19,9 @@ local function text_after(pass, device, where, dot)
   local compiler, names = require "compiler.compiler", {}
   for i, one in ipairs(compiler.passes) do names[i] = one.name end
   closed.member(pass, names, "--after")
-  if dot and pass ~= "prune" then fail("--after %s: expected without --dot, for steps are text, found with it", pass) end
+  if dot and pass ~= "prune" then
+    fail("--after %s: expected without --dot, for steps are text, found with it", pass)
+  end
   local program = compiler.schedule(device, where).graph
   if pass == "prune" then return dot and program.network:dot() or program.network:text() end
   local whole = program.memory

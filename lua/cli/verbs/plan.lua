@@ -71,9 +71,10 @@ local function show(p, title)
     say("  weights  %14s  in a storage that is no memory", megabytes(p.bytes.stored))
     for _, phase in ipairs { "encode", "decode" } do
       local s = p.storage[phase]
-      say("  %-8s fetches %s%s, %s of them awaited, through buffers of %s and %s; the rest is hidden by %.4g MB a second (%s), %.4g on average", phase, megabytes(s.bytes),
+      say("  %-8s fetches %s%s, %s of them awaited, through buffers of %s and %s; the rest is hidden by %.4g MB a "
+        .. "second (%s), %.4g on average", phase, megabytes(s.bytes),
         phase == "decode" and p.model.depth > 1 and " a slice" or "", megabytes(s.waited), megabytes(s.buffers[1]),
-          megabytes(s.buffers[2]), s.rate / 1e6, s.layer, s.mean / 1e6)
+        megabytes(s.buffers[2]), s.rate / 1e6, s.layer, s.mean / 1e6)
     end
   else
     say("  weights  %14s  in %s", megabytes(p.bytes.weights), p.places.weights.name)

@@ -43,7 +43,7 @@ return {
 
   warnings = {
     { option = "click_order",
-      text = "The program that trains msa-2024 files gave clicks as (row, column) until 13 April 2025. Building for clicks as (x, y); "
-      .. "use --click-order rc if these weights were trained with it before." },
+      text = "The program that trains msa-2024 files gave clicks as (row, column) until 13 April 2025. Building for "
+      .. "clicks as (x, y); use --click-order rc if these weights were trained with it before." },
   },
 }

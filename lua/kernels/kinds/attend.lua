@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Attention of M queries over packed keys. Request: M, keys, d, ldq, ldo; out_row {n, ld}: results lie n in a row, rows ld
--- apart; row: keys of a grid's row; rel {n = columns of the keys' grid, ld}; counted: a count is given at run time;
--- pad {side, height, width}: the keys are the height x width corner of a side x side window whose rest is padding.
+--- Attention of M queries over packed keys. Request: M, keys, d, ldq, ldo; out_row {n, ld}: results lie n in a row,
+-- rows ld apart; row: keys of a grid's row; rel {n = columns of the keys' grid, ld}; counted: a count is given at run
+-- time; pad {side, height, width}: the keys are the height x width corner of a side x side window whose rest is
+-- padding.
 -- @return the kernel, scratch sizes {s, o, stat} in floats
 local requests = require "kernels.requests"
 local schema = require "support.schema"

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Keys and values of one head, packed as attention reads them. Request: keys, d; row, keys of a grid's row.
--- @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives the kernel f(first, k, v, kp, vp) that
--- places `count` keys; stride 0 repeats one
+-- @return { k, v } sizes in floats; place { count, k_stride, v_stride }, which gives the kernel f(first, k, v, kp, vp)
+-- that places `count` keys; stride 0 repeats one
 local requests = require "kernels.requests"
 
 return { request = requests.request(requests.sizes("keys", "d"), { row = requests.size }), fresh = true,

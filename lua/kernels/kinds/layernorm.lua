@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Layer norm of rows. Request: rows of C; ldx, ldy; eps. @return the kernel f(x, gamma_beta, y); beta lies C rounded up
--- to 16 behind gamma
+--- Layer norm of rows. Request: rows of C; ldx, ldy; eps. @return the kernel f(x, gamma_beta, y); beta lies C rounded
+-- up to 16 behind gamma
 local requests = require "kernels.requests"
 local schema = require "support.schema"
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A tile of keys' logits to weights (docs/arithmetic.md). Request: rows, cols, ld; counted: the number of keys that count
--- is given at run time. @return the kernel f(s, m, l, alpha [, count])
+--- A tile of keys' logits to weights (docs/arithmetic.md). Request: rows, cols, ld; counted: the number of keys that
+-- count is given at run time. @return the kernel f(s, m, l, alpha [, count])
 local requests = require "kernels.requests"
 local schema = require "support.schema"
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Attention whose queries or keys are a prompt's tokens: each with its projections, adapters, residual and norm.
 -- Tokens are as many as a prompt may have at most; those past its count weigh nothing.
--- What is the image's alone may be found ready (lua/schedule/ready.lua): it then comes by a pointer, or is made here where
--- that is NULL.
+-- What is the image's alone may be found ready (lua/schedule/ready.lua): it then comes by a pointer, or is made here
+-- where that is NULL.
 
 local index = require "lower.index"
 local kernels = require "kernels.kernels"

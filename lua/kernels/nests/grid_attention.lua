@@ -269,8 +269,8 @@ function nest.attention(layer)
   local op, along, back, after = taken_apart(one)
   local norm = input(input(op, "q"), "x")
   if layer.pieces then layer.segment:piece(true) end
-  local n = { op = op, after = after, grid = op.grid[1], side = op.window or op.grid[1], x = layer:buffer(one.outputs[1]),
-    a = projections.of(layer, op, norm) }
+  local n = { op = op, after = after, grid = op.grid[1], side = op.window or op.grid[1],
+    x = layer:buffer(one.outputs[1]), a = projections.of(layer, op, norm) }
   local ldc = n.x.storage.stride
   n.o, n.kinds = step.shared:take("o", n.grid * n.grid * ldc, ldc), nest.kinds(n.grid, n.side)
   local rel = relative.of(layer, op, n.side, n.side, n.a.dpad)
@@ -290,8 +290,8 @@ function nest.attention(layer)
   local found = { main = op, norm = norm, after = after, along = along, back = back,
     along_after = n.depth and n.depth.after }
   return { ops = found, kinds = n.kinds, project = n.project, depth = n.depth or false, side = n.side, grid = n.grid,
-    C = n.a.C, d = n.a.d, heads = n.a.heads, ldc = ldc, rows = layer.ctx.block_of(layer.group.outputs[1]), s = { o = n.o.storage.offset,
-      depth = n.depth and n.depth.view.storage.offset } }
+    C = n.a.C, d = n.a.d, heads = n.a.heads, ldc = ldc, rows = layer.ctx.block_of(layer.group.outputs[1]),
+    s = { o = n.o.storage.offset, depth = n.depth and n.depth.view.storage.offset } }
 end
 
 return { { name = "grid_attention", lower = nest.attention, pieces = "images",

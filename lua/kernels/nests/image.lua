@@ -50,8 +50,9 @@ end
 -- A resizer for a slice, which begins with the core's first row of patches.
 local function resizer(body, size, patch, slice, work, loop)
   body:c({ work }, {}, function(text)
-    local lines = ("msa_resizer resizer;\nconst msa_status status = msa_resize_init(&resizer, image, %s, width, height, %s, "
-      .. "MSA_RESIZE_WORK_BYTES(%d));\nif (status != MSA_OK) {\n    return status;\n}"):format(
+    local lines = ("msa_resizer resizer;\n"
+      .. "const msa_status status = msa_resize_init(&resizer, image, %s, width, height, %s, MSA_RESIZE_WORK_BYTES(%d));"
+      .. "\nif (status != MSA_OK) {\n    return status;\n}"):format(
         slice == 0 and "0" or "(uint32_t)" .. text:place(slice), text:pointer(work), size)
     if text.cores > 1 then
       lines = ("%s\nresizer.next = %s[core] * %d;"):format(lines, text:shares(loop()), patch)

@@ -96,9 +96,9 @@ local function refuse_resampling(file, found, tables, grid, size, own)
       entry, needed, what = tables[i], shapes.text { 2 * grid - 1, value.head }, "a global block at resolution"
     end
   end
-  fail("%s: %s is %s; %s %d needs %s or a table that can be resampled, and %s files are not resampled: use the file's own resolution, %d",
-    file.path, file.spell(entry.name), shapes.text(entry.found.shape), what, size, needed, file.dialect.name,
-    own * value.patch)
+  fail("%s: %s is %s; %s %d needs %s or a table that can be resampled, and %s files are not resampled: use the file's "
+    .. "own resolution, %d", file.path, file.spell(entry.name), shapes.text(entry.found.shape), what, size, needed,
+    file.dialect.name, own * value.patch)
 end
 
 local function indices(global, blocks)
@@ -130,8 +130,8 @@ function checkpoint.describe(file)
   if own and grid ~= own then
     if not dialect.resample then refuse_resampling(file, found, tables, grid, size, own) end
     if found.undecided then
-      choices[1] = { option = "--global-blocks", values = { "LIST" },
-        why = ("grid and window are both %d in the file, so that its tables do not tell which blocks are global"):format(own) }
+      local why = "grid and window are both %d in the file, so that its tables do not tell which blocks are global"
+      choices[1] = { option = "--global-blocks", values = { "LIST" }, why = why:format(own) }
     end
   end
   return { encoder = encoder, patch = patch, size = size, grid = grid, file_grid = own, choices = choices,

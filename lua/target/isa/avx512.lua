@@ -18,6 +18,7 @@ return {
   min = "_mm512_min_ps(a, b)",
   select = "_mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, c, _CMP_LT_OQ), a)",
   abs = "_mm512_abs_ps(a)",
-  scale = "_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(t), 23)))",
+  scale = "_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), "
+    .. "_mm512_slli_epi32(_mm512_castps_si512(t), 23)))",
   zero_below = "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, c, _CMP_NLT_UQ), a)",
 }

@@ -80,7 +80,9 @@ function mixer.compute(t, e)
   return t:norm(g:conv(y, t:parameter(e.neck_2.weight), nil, { stride = 1, sums = "tap" }), e.neck_3)
 end
 
-function mixer.spoken(e, out) return ("%d blocks, width %d, window %d; out %d"):format(e.blocks, e.dim, e.window, out) end
+function mixer.spoken(e, out)
+  return ("%d blocks, width %d, window %d; out %d"):format(e.blocks, e.dim, e.window, out)
+end
 
 function mixer.facts(e) return { width = e.dim, blocks = e.blocks, heads = e.heads, mlp = e.mlp, window = e.window } end
 
@@ -91,7 +93,8 @@ mixer.architectures = { mixer_tiny = { dim = 40, blocks = 2, heads = 5, patch = 
 
 function mixer.synthetic(shape)
   return { blocks = shape.blocks, sizes = { dim = shape.dim, heads = shape.heads,
-    distances = shape.window * shape.window, mlp = 3 * shape.dim, patch = shape.patch, position = shape.resolution // shape.patch } }
+    distances = shape.window * shape.window, mlp = 3 * shape.dim, patch = shape.patch,
+    position = shape.resolution // shape.patch } }
 end
 
 return mixer
