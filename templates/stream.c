@@ -91,10 +91,8 @@ msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmeti
         return MSA_E_SIZE;
     }
     const unsigned char *const start = header(s);
-    if (start == NULL) {
-        return MSA_E_FETCH;
-    }
-    return msa_check_header(start, MSA_STREAM_HEADER_BYTES, bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
+    return start == NULL ? MSA_E_FETCH
+        : msa_check_header(start, MSA_STREAM_HEADER_BYTES, bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
 }
 
 /* A segment's CRC, in pieces: one half of the second buffer is filled while the other is read. */
