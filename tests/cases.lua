@@ -98,7 +98,8 @@ local FAULTS = { "flips", "status", "harmless", "bits", "mask", "stopped", "late
 -- @return list of { place =, moment =, flips =, status =, harmless =, bits =, mask =, stopped =, later = }
 function M.faults(fw, flips, seed)
   tally.must { "sh", "-c",
-    ("exec gcc -std=c11 -O1 -Wall -Wextra -Werror -I'%s' -o '%s/faults' '%s/api/faults.c' '%s/libmsa_model.a' -lm"):format(
+    ("exec gcc -std=c11 -O1 -Wall -Wextra -Werror -I'%s' -o '%s/faults' '%s/api/faults.c' "
+      .. "'%s/libmsa_model.a' -lm"):format(
     fw, fw, tally.tests, fw) }
   local rows = {}
   for line in tally.must({ fw .. "/faults", fw .. "/msa_weights.bin", tostring(flips),
@@ -138,7 +139,8 @@ end
 function M.calls(fw, every, triples, cflags)
   local threads = sys.exists(fw .. "/msa_threads.o") and ("'%s/msa_threads.o'"):format(fw) or ""
   tally.must { "sh", "-c",
-    ("exec gcc -std=c11 -Wall -Wextra -Werror -pthread %s -I'%s' -o '%s/calls' '%s/api/calls.c' %s '%s/libmsa_model.a' -lm"):format(
+    ("exec gcc -std=c11 -Wall -Wextra -Werror -pthread %s -I'%s' -o '%s/calls' '%s/api/calls.c' %s "
+      .. "'%s/libmsa_model.a' -lm"):format(
     cflags or "", fw, fw, tally.tests, threads, fw) }
   local said = tally.must { fw .. "/calls", fw .. "/msa_weights.bin", tostring(every), tostring(triples) }
   local count = tonumber(said:match "(%d+) sequences, 0 wrong")

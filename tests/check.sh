@@ -121,7 +121,7 @@ first_lines_name_a_licence() {
       FNR == 1 { check(); name = FILENAME; found = 0 }
       FNR <= 2 && index($0, "SPDX-License-Identifier: " wanted(FILENAME)) { found = 1 }
       FNR == 2 { nextfile }
-      function wanted(f) { return f ~ /^(runtime|templates)\/|^boards\/.*\/|^tests\/c\/fake\// ? "0BSD" : "Apache-2.0" }
+      function wanted(f) { return f ~ /^(tests\/added\/)?(runtime|templates)\/|^boards\/.*\/|^tests\/c\/fake\// ? "0BSD" : "Apache-2.0" }
       function check() { if (name != "" && !found) { print name ": no SPDX line with " wanted(name); bad = 1 } }
       END { check(); exit bad }')
 }

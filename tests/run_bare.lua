@@ -99,7 +99,8 @@ for _, board in ipairs(boards.all()) do
   elseif not board.hosted and board.emulator then
     local fw = work .. "/" .. name
 
-    tally.test(name .. ": the demo has the workstation's digest and mask, in a folder whose name has a blank, a comma and a percent sign", function()
+    tally.test(name .. ": the demo has the workstation's digest and mask, in a folder whose name has a blank, a comma "
+      .. "and a percent sign", function()
       local odd = work .. "/a b,c%20" .. name
       build(odd, name, model)
       local masks = { work .. "/mask, bare.png", work .. "/mask.png" }
@@ -129,10 +130,12 @@ for _, board in ipairs(boards.all()) do
       local large = work .. "/large.npy"
       require("msagen.npy").write(large, require("msagen.tensor").zeros({ 1500, 1500, 3 }, "u8"))
       refused({ tally.program, "run", fw, "--image", large, "--point", "3,4", "--digest" },
-        "expected room beside the arena for the test bench, which has the image: 6750128 bytes of memory: not to be had")
+        "expected room beside the arena for the test bench, which has the image: 6750128 bytes of memory: "
+          .. "not to be had")
     end)
 
-    tally.test(name .. ": no warning, and nothing undefined but memory functions; nothing at all with start-up code but main and the linker script's names", function()
+    tally.test(name .. ": no warning, and nothing undefined but memory functions; nothing at all with start-up code "
+      .. "but main and the linker script's names", function()
       -- the compiler's own: no C library is needed
       local headers = must { board.compiler, "-print-file-name=include" }:match "[^\n]+"
       local flags = "CFLAGS=" .. (board.optimisation or "-O2") .. " -nostdinc -isystem " .. headers .. " -isystem "
@@ -153,7 +156,8 @@ for _, board in ipairs(boards.all()) do
       end
     end)
 
-    tally.test(name .. ": a product of generated files alone, without any library, computes the same, however its data was before it started; interrupts reach it; no stack is deeper than computed", function()
+    tally.test(name .. ": a product of generated files alone, without any library, computes the same, however its data "
+      .. "was before it started; interrupts reach it; no stack is deeper than computed", function()
       must { "make", "-C", here, "weights" }
       must { "cc", "-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-I", here, "-o", work .. "/product-here",
         tally.tests .. "/api/bare.c", here .. "/msa_weights.o", here .. "/libmsa_model.a" }
@@ -234,7 +238,8 @@ for _, board in ipairs(boards.all()) do
         board.start.script .. ": not what msagen wrote")
     end)
 
-    tally.test(name .. ": memory too small for stack and arena, and code that begins where no vector table may, are refused", function()
+    tally.test(name .. ": memory too small for stack and arena, and code that begins where no vector table may, "
+      .. "are refused", function()
       local path, text = work .. "/other.ld", sys.read_file(fw .. "/" .. board.start.script)
       local link = { board.compiler, "-std=c99", "-O1", "-DEXPECTED=0", "-I", fw, "-nostdlib", "-T", path, "-o",
         work .. "/none", tally.tests .. "/api/bare.c", stdin = "/dev/null", stdout = "capture", stderr = "capture" }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Builds for several cores: the digest of one core's build, which golden/digests.json and the interpreter know, whatever
--- their number; arena near its bound, no data race, nothing undefined.
+-- Builds for several cores: the digest of one core's build, which golden/digests.json and the interpreter know,
+-- whatever their number; arena near its bound, no data race, nothing undefined.
 -- luahost run_cores.lua
 local sys = require "msagen.sys"
 local json = require "msagen.json"

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The demo as it is shipped on the best board and one of another class of arithmetic, in the full tier on every one: Dice against the expert, agreement with PyTorch's mask, one digest, a
--- profile, and no compilation where nothing changed.
+-- The demo as it is shipped on the best board and one of another class of arithmetic, in the full tier on every one:
+-- Dice against the expert, agreement with PyTorch's mask, one digest, a profile, and no compilation where nothing
+-- changed.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local masks = require "masks"
@@ -66,7 +67,8 @@ for _, board in ipairs(tally.boards) do
     tally.test(title .. ": profile", function()
       local p, text = profiled.of(fw, work, "--bench", "2", "--image", tally.demo .. "/image.png")
       assert(p.repetitions == 2 and p.image == "given", "another image or number of runs")
-      assert(text:match "^encode_ms [%d.]+\ndecode_ms [%d.]+\narena_bytes %d+\nweights_bytes %d+\nmacs_encode %d+\nmacs_decode %d+\npeak ", "the bench's lines are not the first: " .. text:sub(1, 200))
+      assert(text:match("^encode_ms [%d.]+\ndecode_ms [%d.]+\narena_bytes %d+\nweights_bytes %d+\n"
+        .. "macs_encode %d+\nmacs_decode %d+\npeak "), "the bench's lines are not the first: " .. text:sub(1, 200))
       assert(math.abs(p.encode.wall_ms - text:match "encode_ms ([%d.]+)") < 1e-9, "another encode_ms than the bench's")
       return ("encode %.0f %%, decode %.0f %% of %.1f GMAC/s"):format(p.encode.percent_of_peak,
         p.decode.percent_of_peak, p.peak.fma_gmacs_per_s)

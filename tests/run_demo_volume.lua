@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The volume demo on the best board, in the full tier on every one: Dice against the expert, agreement with PyTorch, one digest; and a longer volume in
--- pieces.
+-- The volume demo on the best board, in the full tier on every one: Dice against the expert, agreement with PyTorch,
+-- one digest; and a longer volume in pieces.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local npy = require "msagen.npy"

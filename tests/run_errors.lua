@@ -372,8 +372,10 @@ local socket = sys.spawn { "python3", "-c", "import socket, sys; socket.socket(s
 sys.mkdir_p(work .. "/start")
 sys.mkdir_p(work .. "/given")
 file("isa.lua", "return { name = 'isa', like = 'generic-c99', isa = 'place.lua' }")
-file("linked.lua", "return { name = 'linked', like = 'cortex-m7', start = { folder = 'start', script = 'place.ld', product = { 'msa_start' }, runner = {} } }")
-file("started.lua", "return { name = 'started', like = 'cortex-m7', start = { folder = 'start', script = 'msa_board.ld', product = { 'place' }, runner = {} } }")
+file("linked.lua", "return { name = 'linked', like = 'cortex-m7', start = { folder = 'start', script = 'place.ld', "
+  .. "product = { 'msa_start' }, runner = {} } }")
+file("started.lua", "return { name = 'started', like = 'cortex-m7', start = { folder = 'start', "
+  .. "script = 'msa_board.ld', product = { 'place' }, runner = {} } }")
 file("start/msa_board.ld", "/* nothing */")
 --- Where a file is expected at a place of a fixed name: a link there.
 local function placed(name, ...)
@@ -467,7 +469,9 @@ tally.test("a file system below /dev is one to write to", function()
 end)
 
 tally.test("prompts may come through a pipe", function()
-  tally.must { "sh", "-c", [==[printf '[{"points":[[10,10]],"labels":[1]}]' | "$0" run demo --image "$1" --prompts /dev/stdin]==], tally.program, image, cwd = work }
+  tally.must { "sh", "-c",
+    [==[printf '[{"points":[[10,10]],"labels":[1]}]' | "$0" run demo --image "$1" --prompts /dev/stdin]==],
+    tally.program, image, cwd = work }
 end)
 
 tally.test("a manifest with other values is refused, unless they say how this machine runs the folder", function()

@@ -89,7 +89,8 @@ test_with(no_linux, "a board with Linux, from nothing: the workstation's digest"
   expected = found[2]
 end)
 
-test_with(no_bare, "a board without an operating system, from nothing: the workstation's digest, everything in its memory", function()
+test_with(no_bare, "a board without an operating system, from nothing: the workstation's digest, everything in its "
+  .. "memory", function()
   take "rt1176.lua"
   local output = follow "msagen plan thyroid.pth"
   for thing, memory in pairs { arena = "ocram", weights = "flexspi2", code = "itcm" } do
@@ -156,7 +157,8 @@ static uint64_t now;
 static unsigned fed;
 uint64_t msa_cycles(void) { return now; }
 void watchdog_feed(void) { ++fed; now += 100; }
-static unsigned char arena[MSA_MODEL_ARENA_BYTES] __attribute__((aligned(64))), weights[MSA_MODEL_WEIGHTS_BYTES] __attribute__((aligned(64)));
+static unsigned char arena[MSA_MODEL_ARENA_BYTES] __attribute__((aligned(64)));
+static unsigned char weights[MSA_MODEL_WEIGHTS_BYTES] __attribute__((aligned(64)));
 static uint8_t pixels[3 * 50 * 40];
 static float logits[2][MSA_MODEL_MASKS * MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE], iou[MSA_MODEL_MASKS];
 #define MUST(what) do { if (!(what)) { printf("line %d: %s\n", __LINE__, #what); exit(1); } } while (0)
@@ -220,7 +222,8 @@ int flash_dma_wait(void)
 }
 void cache_invalidate(void *p, size_t bytes)
 {
-    expect(dma.state == DONE && p == dma.to && bytes == dma.bytes && pread(msa_run_weights_file(), p, bytes, (off_t)dma.from) == (ssize_t)bytes);
+    expect(dma.state == DONE && p == dma.to && bytes == dma.bytes
+        && pread(msa_run_weights_file(), p, bytes, (off_t)dma.from) == (ssize_t)bytes);
     dma.state = IDLE;
 }
 ]])

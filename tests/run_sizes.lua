@@ -202,7 +202,8 @@ local function folder_of(name, source)
     weights_bytes = 64,
     macs_encode = 1, macs_decode = 1 })
   sys.write_file(fw .. "/Makefile",
-    "CC = cc\nAR = ar\nCFLAGS = -O2\nMSA_CFLAGS = -std=c99\nlib: libmsa_model.a\nlibmsa_model.a: msa_model.o\n\tar rcs $@ msa_model.o\n.c.o:\n\t${CC} ${CFLAGS} ${MSA_CFLAGS} -c -o $@ $<\n")
+    "CC = cc\nAR = ar\nCFLAGS = -O2\nMSA_CFLAGS = -std=c99\nlib: libmsa_model.a\nlibmsa_model.a: msa_model.o\n"
+      .. "\tar rcs $@ msa_model.o\n.c.o:\n\t${CC} ${CFLAGS} ${MSA_CFLAGS} -c -o $@ $<\n")
   sys.write_file(fw .. "/msa_model.h",
     "typedef struct msa_session { int state[7]; } msa_session;\nint msa_open(int n);\n")
   sys.write_file(fw .. "/msa_model.c", '#include "msa_model.h"\nint outside(const char *p);\n' .. source)
@@ -221,7 +222,8 @@ refused("a call through a pointer", "int (*volatile hook)(int);\nint msa_open(in
   "msa_open: expected no call through a pointer, found one")
 refused("a jump through a pointer", "int (*volatile hook)(int);\nint msa_open(int n) { return hook(n); }\n",
   "msa_open: expected no jump through a pointer, found one")
-refused("recursion", "static __attribute__((noipa)) int down(int n) { return n > 1 ? outside(0) * msa_open(n - 1) : 1; }\n__attribute__((noipa)) int msa_open(int n) { return down(n) + 1; }\n",
+refused("recursion", "static __attribute__((noipa)) int down(int n) { return n > 1 ? outside(0) * msa_open(n - 1) "
+  .. ": 1; }\n__attribute__((noipa)) int msa_open(int n) { return down(n) + 1; }\n",
   "expected no function that calls itself, found down > msa_open > down")
 refused("a stack that grows with an argument", "int msa_open(int n) { char p[n]; return outside(p); }\n",
   "msa_open: expected a stack of fixed size, found one that is dynamic")
@@ -232,7 +234,8 @@ refused("a library without the interface", "int msa_close(int n);\nint msa_close
 
 tally.test("a switch that becomes a table of jumps is none through a pointer; frames add up along the deepest call",
   function()
-  local text = { "static __attribute__((noipa)) int deep(int n) { char p[1000]; return outside(p) + n; }\nstatic __attribute__((noipa)) int flat(int n) { char p[10]; return outside(p) - n; }\n",
+  local text = { "static __attribute__((noipa)) int deep(int n) { char p[1000]; return outside(p) + n; }\n"
+    .. "static __attribute__((noipa)) int flat(int n) { char p[10]; return outside(p) - n; }\n",
     "int msa_open(int n)\n{\n    switch (n) {\n" }
   for i = 1, 12 do
     text[#text + 1] = ("    case %d: return %s(n * %d) + 1;\n"):format(i, i == 7 and "deep" or "flat", i * i % 7)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Weights that are streamed: the digests of mapped builds, which golden/digests.json and the interpreter know, hooks that fail, deliver late and hold the library to the
--- contract, memory without the weights in it, and nothing undefined but the hooks.
+-- Weights that are streamed: the digests of mapped builds, which golden/digests.json and the interpreter know, hooks
+-- that fail, deliver late and hold the library to the contract, memory without the weights in it, and nothing
+-- undefined but the hooks.
 -- luahost run_stream.lua
 local sys = require "msagen.sys"
 local json = require "msagen.json"
@@ -60,7 +61,8 @@ end
 local function least_buffer(device, fw)
   device.weights, device.stream_buffer = "stream", 4096
   local ok, message = pcall(tiny.build, device, fw)
-  local least = not ok and tonumber(tostring(message.msagen):match "^%-%-stream%-buffer: expected (%d+) bytes at least, for [%w_]+, found 4096$")
+  local least = not ok and tonumber(tostring(message.msagen):match(
+    "^%-%-stream%-buffer: expected (%d+) bytes at least, for [%w_]+, found 4096$"))
   assert(least, "no refusal that says the least")
   device.stream_buffer = least - 1
   assert(not pcall(tiny.build, device, fw), "less than the least is taken")
@@ -117,7 +119,8 @@ end)
 --- What api/stream.c says of a folder; every: which calls of the hooks fail.
 local function product(fw, every, cflags)
   local threads = manifest(fw).cores > 1 and ("'%s/msa_threads.o'"):format(fw) or ""
-  must { "sh", "-c", ("exec gcc -std=c11 -pthread %s -I'%s' -o '%s/product' '%s/api/stream.c' %s '%s/libmsa_model.a'"):format(cflags, fw, fw, tally.tests, threads, fw) }
+  must { "sh", "-c", ("exec gcc -std=c11 -pthread %s -I'%s' -o '%s/product' '%s/api/stream.c' %s "
+    .. "'%s/libmsa_model.a'"):format(cflags, fw, fw, tally.tests, threads, fw) }
   return must { fw .. "/product", fw .. "/msa_weights.bin", work .. "/pixels", tostring(shape[2]), tostring(shape[1]),
     "247", "261", work .. "/logits", tostring(every) }
 end
@@ -153,7 +156,8 @@ end)
 
 tally.test("no warning from clang; undefined in the product are the hooks alone", function()
   local fw = work .. "/plain"
-  must { "sh", "-c", ("exec clang-14 %s -std=c99 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror '%s'/msa_*.c"):format(
+  must { "sh", "-c", ("exec clang-14 %s -std=c99 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror "
+      .. "'%s'/msa_*.c"):format(
     table.concat(require("target.boards").named(tally.best).flags, " "), fw) }
   must { "ld", "-r", "-o", fw .. "/whole.o", "--whole-archive", fw .. "/libmsa_model.a" }
   local hooks = 0

@@ -143,7 +143,8 @@ tally.test("an emulator that fails has its say, also on a terminal", function()
     "echo 'qemu: fatal: no memory at 0x08000000' >&2; echo R00=0 >&2; kill -ABRT $$", "{program}" },
     json.array { "what no CPU has" }
   sys.write_file(path, json.encode(manifest))
-  local words = { "runner/msa_run: expected an answer, found exit status 134: it aborted: sh says: qemu: fatal: no memory at 0x08000000" }
+  local words = { "runner/msa_run: expected an answer, found exit status 134: it aborted: sh says: qemu: fatal: no "
+      .. "memory at 0x08000000" }
   refused(run "--modified", words[1])
   local script = shell 'script -qec "$1 run $2 --image $3 --point 3,4 --modified" /dev/null'
   local _, output = sys.spawn(script)
@@ -171,7 +172,8 @@ tally.test("what killed ones left, the image first of all, is removed by the nex
   sys.keep(live)
   local parent = work .. "/parent"
   sys.mkdir_p(parent)
-  local builds = '"$1" build "$6" --dialect sam --decoder-heads 4 --global-blocks 1 --board generic-c99 -o "$4/new" > /dev/null 2>&1 & '
+  local builds = '"$1" build "$6" --dialect sam --decoder-heads 4 --global-blocks 1 --board generic-c99 -o "$4/new" '
+    .. '> /dev/null 2>&1 & '
   for _ = 1, 20 do
     local status
     status, output = sys.spawn(shell(builds .. killed, parent, "new", device.checkpoint))

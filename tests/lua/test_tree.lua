@@ -67,17 +67,11 @@ end)
 local MOST_COLUMNS, MOST_LINES = 120, 60
 
 -- What is a source by its name; beside these, templates/Makefile.
-local ENDINGS = { lua = true, c = true, h = true, sh = true, S = true, b = true, ld = true, py = true, cjs = true,
+local ENDINGS = { lua = true, c = true, h = true, S = true, b = true, ld = true, py = true, cjs = true,
   am = true }
 
 -- Folders of data and of products.
 local NOT_SOURCES = { ["tests/golden"] = true, ["tests/fuzz/corpus"] = true, ["bench/onnx/node_modules"] = true }
-
--- Files that another change has in hand.
-local function later(path)
-  return path == "tests/check.sh" or path == "tests/cases.lua" or path == "tests/tally.lua"
-    or path:find "^tests/run_[%w_]+%.lua$" ~= nil
-end
 
 local function lines_of(text)
   local lines = {}
@@ -94,7 +88,7 @@ local function sources()
       local full = msagen.datadir .. "/" .. inner
       if sys.isdir(full) then
         if not NOT_SOURCES[inner] and not name:find "^%." and name ~= "out" then walk(inner) end
-      elseif (ENDINGS[name:match "%.(%w+)$"] or inner == "templates/Makefile") and not later(inner) then
+      elseif (ENDINGS[name:match "%.(%w+)$"] or inner == "templates/Makefile") then
         found[inner] = lines_of(sys.read_file(full))
       end
     end
