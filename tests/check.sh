@@ -11,10 +11,10 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden generated dist stream demo cores bare boards fuzz sizes oracle full trouble'
+all='tree build sanitizers lua golden generated dist stream demo cores bare boards fuzz sizes full trouble'
 quick='tree lua c golden oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
-apart='c errors'
+apart='c errors oracle'
 if [ "${1-}" = -v ]; then
   VERBOSE=1
   shift

@@ -54,10 +54,18 @@ local function write_table(t)
   return t.before .. table.concat(lines) .. t.after
 end
 
--- The demo, built for every board whose compiler is here.
-local folders, missing = {}, {}
+-- The demo, built for every board whose compiler is here; below the full tier for the best one and for those that only
+-- an emulator runs, one of each instruction set.
+local folders, missing, sampled = {}, {}, {}
+local function wanted(board)
+  local name = board.isa.name .. (board.hosted and "" or " bare")
+  local one = board.name == tally.best or not boards.native(board) and board.emulator and not sampled[name]
+  sampled[name] = sampled[name] or one
+  return one or accept or tally.full
+end
 for _, board in ipairs(boards.all()) do
-  if pcall(sys.spawn, { board.compiler, "--version", stdin = "/dev/null", stdout = "/dev/null",
+  if not wanted(board) then
+  elseif pcall(sys.spawn, { board.compiler, "--version", stdin = "/dev/null", stdout = "/dev/null",
     stderr = "/dev/null" }) then
     local fw = work .. "/" .. board.name
     must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", board.name,
@@ -163,13 +171,21 @@ for _, folder in ipairs(folders) do
   if folder.board.name == tally.best then tally.test(tally.best .. ": stack used and computed",
     function() return paint(folder.board, folder.path, measured(folder), {}, "4") end) end
 end
-local emulated_isa = {}
-for _, emulated in ipairs(tally.emulated) do
-  local board, case = emulated.board, "msa-2023-2d-trainer-file"
-  if emulated.missing then tally.skip(board.name .. ": stack used and computed", emulated.missing)
-  elseif not boards.native(board) and not emulated_isa[board.isa.name] then
-    emulated_isa[board.isa.name] = true
-    tally.test(("%s: stack used and computed, %s"):format(board.name, case), function()
+-- Boards that only an emulator runs, one of each instruction set; below the full tier one of those.
+local emulated, seen = {}, {}
+for _, one in ipairs(tally.emulated) do
+  if not boards.native(one.board) and not seen[one.board.isa.name] then
+    seen[one.board.isa.name] = true
+    emulated[#emulated + 1] = one
+  end
+end
+if not tally.full and #emulated > 1 then emulated = { tally.chosen(emulated, "stack") } end
+for _, one in ipairs(emulated) do
+  local board, case = one.board, "msa-2023-2d-trainer-file"
+  local title = ("%s: stack used and computed, %s"):format(board.name, case)
+  if one.missing then tally.skip(title, one.missing)
+  else
+    tally.test(title, function()
       local fw = work .. "/case-" .. board.name
       must(cases.build(case, cases.read(case), board.name, fw))
       return paint(board, fw, json.decode(must { tally.program, "sizes", "--json", fw }, fw), board.emulator, "1")

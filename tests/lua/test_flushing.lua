@@ -506,7 +506,7 @@ static int tell(void)
       found = asking("yes && at_check", "-O1") -- where the float unit is checked, not in the layers
       assert(found ~= expected, "the same digest without a check")
       -- Where one of the two flags never says so, a model cannot be opened.
-      for _, flag in ipairs { "0x80u", "0x08u" } do
+      for _, flag in ipairs(tier.full and { "0x80u", "0x08u" } or { "0x80u" }) do
         local ok, problem = pcall(asking, ("yes && (flags & %s) != 0u"):format(flag), "-O1")
         assert(not ok, "opened with no flag but " .. flag)
         spec.holds(problem, "flushes subnormals")
