@@ -123,7 +123,9 @@
 @ if wide and cps ~= 16 then about[4] = (", of c %d"):format(cps) end
 /* c ($(MR), $(N)) $(residual and "+=" or "=") $(sum), a ($(MR), steps), b (steps, $(N));
  * $(table.concat(about)). */
-@ if kernels.isa.fma_scalar then -- a place for each row's address, which the loops around would take
+@ -- Where each row's address has a place of its own, which the loops around would take; and where tiles are so tall
+@ -- that a copy at each call is much code.
+@ if kernels.isa.fma_scalar or W == 16 then
 __attribute__((noinline))
 @ end
 static void $(name)(const float *restrict a, const float *restrict b,
