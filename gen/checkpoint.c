@@ -166,7 +166,7 @@ static bool place_tensor(struct msagen_checkpoint *c, struct entry *e, const str
     if (negative)
         return fail(r, "%s: shape %s, strides %s, offset %lld: none can be negative", e->name, shape_text, stride_text,
                     (long long)e->offset);
-    size_t bytes;
+    size_t bytes = 0;
     return find_storage(c, e, storage, prefix, prefix_length, &bytes, r)
         && check_inside(e, shape_text, stride_text, storage->u.storage.key, bytes, r);
 }
