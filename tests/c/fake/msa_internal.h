@@ -6,7 +6,7 @@
 #include "msa_model.h"
 
 #define MSA_MODEL_HASH \
-    {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+    {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, \
      17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32}
 #define MSA_PROMPT_TABLE_OFFSET 192
 #define MSA_PROMPT_BANK_STRIDE 320
