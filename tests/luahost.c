@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The msagen program with a Lua script in place of its command line: luahost SCRIPT ARGUMENTS... Modules beside the
  * script are found, and `arg` is as the lua program sets it. */
-#include "../gen/host.h"
+#include "../gen/bindings/host.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@ local code_size = require "estimate.code_size"
 
 local placement = {}
 
--- gen/blob.c: header and segment table, with room for as many segments as any model has.
+-- gen/formats/blob.c: header and segment table, with room for as many segments as any model has.
 local BLOB_HEADER = 4096
 local THINGS = { "arena", "weights", "code" }
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Functions of one number, written once as an expression over defined operations. Of an expression follow its scalar C
--- text and its text in the vectors of templates/simd.h, what it costs, and the steps by which gen/reference.c computes
--- it in every class of arithmetic.
+-- text and its text in the vectors of templates/simd.h, what it costs, and the steps by which
+-- gen/reference/reference.c computes it in every class of arithmetic.
 --
 -- An expression is a Lua function of x that says what it gives, in Lua's own + - * / and the operations of this module:
 --     expressions.of(function(x) return min(max(x, 0), 6) end)

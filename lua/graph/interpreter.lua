@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A graph run value by value by the naive kernels of gen/reference.c: what generated code must equal, bit for bit.
+--- A graph run value by value by the naive kernels of gen/reference/reference.c: what generated code must equal, bit
+-- for bit.
 
 local deferred = require "import.deferred"
 local ops = require "graph.ops"

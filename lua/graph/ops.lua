@@ -6,7 +6,8 @@
 --   shape       function(op, v) -> the result's shape, v being the inputs by role
 --   macs        function(op, v) -> multiply-adds; of what is counted, for as many as there may be
 --   run         function(R, op, v) -> the result as a matrix [rows,width], v being the inputs' matrices by role, R the
---               defined arithmetic of a class (gen/reference.c), or float64; absent for what comes from outside
+--               defined arithmetic of a class (gen/reference/reference.c), or float64; absent for what comes from
+--               outside
 --   gradient    what is known of derivatives; may be absent
 -- Bits are defined by these, one after the other: x + (p + a) is two additions in that order.
 

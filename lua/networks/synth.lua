@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Full checkpoints with values made up (gen/synth.c; DIALECTS.md section 5): the walk of the network (lua/networks/)
--- with known sizes, under the names and in the order in which each dialect's program saves it.
+--- Full checkpoints with values made up (gen/tensor/synth.c): the walk of the network (lua/networks/) with known sizes,
+-- under the names and in the order in which each dialect's program saves it.
 
 local dialects = require "import.dialects"
 local encoders = require "networks.encoders"

@@ -8,7 +8,7 @@
 -- biases, has a place of its own.
 local stream = {}
 
--- gen/blob.c: header and segment table, which opening fetches.
+-- gen/formats/blob.c: header and segment table, which opening fetches.
 stream.HEADER_BYTES = 4096
 
 --- The items of a list of layers, in order: { layer =, piece = number, shift = floats from the segment's start, floats

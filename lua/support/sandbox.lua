@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Files of the user's, or of a stranger's, that are Lua: boards, instruction sets, linker scripts, build scripts. Each
--- runs in a process and a Lua state of its own (gen/sandbox.h), sees copies of plain data and the names of Lua that it
--- is given, and returns plain data.
+-- runs in a process and a Lua state of its own (gen/bindings/sandbox.h), sees copies of plain data and the names of
+-- Lua that it is given, and returns plain data.
 local fail = require "support.fail"
 local core = require "msagen.sandbox"
 local sys = require "msagen.sys"

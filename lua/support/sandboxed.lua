@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What runs in a sandbox's own process and Lua state (gen/sandbox.c): gets what lua/support/sandbox.lua asks, runs the
--- text, returns what became of it.
+-- What runs in a sandbox's own process and Lua state (gen/bindings/sandbox.c): gets what lua/support/sandbox.lua asks,
+-- runs the text, returns what became of it.
 -- There is nothing of msagen's here to be reached, and of Lua neither files nor processes; `load` is this program's
 -- alone.
 local asked = ...

@@ -2,7 +2,7 @@
 /* Programs that are started: what they are given, why they cannot be started, and that they end with the one that
  * started them. */
 #define _GNU_SOURCE
-#include "../../gen/process.h"
+#include "../../gen/system/process.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Kernels: asked for by shape and written once; and, compiled for every board that this CPU runs, bit for bit what the
--- plain loops of gen/reference.c give, at shapes that divide nothing. What lies beside the data is NaN, so that reading
--- it would show.
+-- plain loops of gen/reference/reference.c give, at shapes that divide nothing. What lies beside the data is NaN, so
+-- that reading it would show.
 
 local spec = require "spec"
 local describe, it, equal, holds = spec.describe, spec.it, spec.equal, spec.holds
