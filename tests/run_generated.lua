@@ -119,7 +119,7 @@ for _, board in ipairs(tally.boards) do
         assert(not found and all > 10000, found or "no disassembly")
         assert(avx(work .. "/x86-64-avx2"), "x86-64-avx2 was found to have none either")
         local loops, spilled = products(fw, 8)
-        assert(loops > 10 and not spilled, spilled or "no loops of 2 x 16 sums")
+        assert(loops > 3 and not spilled, spilled or "no loops of 2 x 16 sums") -- a few tiles serve all products
         return ("%d instructions, %d loops of products without a spilled sum"):format(all, loops)
       end)
     end
