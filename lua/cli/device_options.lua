@@ -146,4 +146,11 @@ function options.devices(args)
   return list
 end
 
+--- The same for a verb; nil where there is nothing to compile, which is said: its status is 2 then.
+function options.asked(args, verb)
+  local devices, problem = options.devices(args)
+  if not devices then io.stderr:write(("msagen: %s: %s; see msagen %s --help\n"):format(verb, problem, verb)) end
+  return devices
+end
+
 return options

@@ -72,10 +72,10 @@ end
 
 local function f32(value) return (string.unpack("<f", string.pack("<f", value))) end
 
--- The digits of a float: rounded first, so that the decimals cannot round a second time.
-local function literal(value)
+--- The digits of a number as float32, without C's f: rounded first, so that the decimals cannot round a second time.
+function expressions.literal(value)
   local text = ("%.9g"):format(f32(value))
-  return (text:find "[.e]" and text or text .. ".0") .. "f"
+  return text:find "[.e]" and text or text .. ".0"
 end
 
 local Expression = {}
@@ -175,7 +175,7 @@ local function body_of(steps, type_of, constant, entry_of)
   for i, step in ipairs(steps) do
     if step.operation == "x" then texts[i] = "x"
     elseif step.constant then
-      texts[i] = constant(literal(step.constant))
+      texts[i] = constant(expressions.literal(step.constant) .. "f")
       infix[i] = texts[i]:find "^-" ~= nil
     else
       local text, operator = text_of(step), select(2, entry_of(step))

@@ -36,4 +36,18 @@ function kinds.none() return 0 end
 --- A tensor as a matrix of so many columns.
 function kinds.matrix(tensor, width) return tensor:reshape { tensor:numel() // width, width } end
 
+--- Rows computed set by set, back in their own order. @param sets moves.windows' @param run function(set) -> the rows
+-- of a set, in its order
+function kinds.by_sets(R, sets, run)
+  local out, back, at = {}, {}, 0
+  for i, set in ipairs(sets) do
+    out[i] = run(set)
+    for _, row in ipairs(set.rows) do
+      back[row + 1] = at
+      at = at + 1
+    end
+  end
+  return R.rows(R.stacked(out), back)
+end
+
 return kinds

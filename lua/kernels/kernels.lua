@@ -5,6 +5,7 @@
 -- others. A kernel is such a function with its numbers, and the word for it is both: `kernels:call` writes it in C.
 local activations = require "graph.activations"
 local closed = require "support.closed"
+local literal = require("graph.expressions").literal
 local flushing = require "kernels.flushing"
 local folder = require "support.folder"
 local operations = require "kernels.operations"
@@ -20,12 +21,6 @@ kernels.__index = kernels
 function kernels.new(isa, board, folder)
   return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {},
     firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, functions = {}, cores = 1 }, kernels)
-end
-
--- The digits of x rounded to a float: rounded first, so that the decimals cannot round a second time.
-local function literal(x)
-  local text = ("%.9g"):format((string.unpack("<f", string.pack("<f", x))))
-  return text:find "[.e]" and text or text .. ".0"
 end
 
 local function round16(n) return (n + 15) // 16 * 16 end

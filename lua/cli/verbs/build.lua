@@ -14,11 +14,8 @@ local function megabytes(bytes) return ("%.1f MiB"):format(bytes / 1048576) end
 
 function verb.run(args)
   local compiler = require "compiler.compiler"
-  local devices, problem = options.devices(args)
-  if not devices then
-    io.stderr:write(("msagen: build: %s; see msagen build --help\n"):format(problem))
-    return 2
-  end
+  local devices = options.asked(args, "build")
+  if not devices then return 2 end
   local show, finish = require "cli.progress"()
   for _, one in ipairs(devices) do
     local dir = one.name and args.output .. "/" .. one.name or args.output

@@ -30,11 +30,8 @@ local function text_after(pass, device, where, dot)
 end
 
 function verb.run(args)
-  local devices, problem = options.devices(args)
-  if not devices then
-    io.stderr:write("msagen: ", problem, "; see msagen graph --help\n")
-    return 2
-  end
+  local devices = options.asked(args, "graph")
+  if not devices then return 2 end
   if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
   local device, where, text = devices[1].device, args.input or "device", nil
   if args.after then

@@ -92,11 +92,8 @@ end
 
 function verb.run(args)
   local plan = require "estimate.plan"
-  local devices, problem = options.devices(args)
-  if not devices then
-    io.stderr:write(("msagen: plan: %s; see msagen plan --help\n"):format(problem))
-    return 2
-  end
+  local devices = options.asked(args, "plan")
+  if not devices then return 2 end
   local json = require "msagen.json"
   local where, list = args.input or "plan", {}
   for i, one in ipairs(devices) do

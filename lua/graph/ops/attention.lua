@@ -46,20 +46,14 @@ function ops.attention.run(R, op, v)
     local count = v.k.shape[1]
     return R.attention(v.q, v.k, v.v, { heads = op.heads, tile = kernels.key_tile(count), count = count })
   end
-  local out, back, at = {}, {}, 0
-  for i, set in ipairs(sets) do
+  return kinds.by_sets(R, sets, function(set)
     local count = #set.rows
     local padded = count < set.side_h * set.side_w
-    out[i] = R.attention(R.rows(v.q, set.rows), R.rows(v.k, set.rows), R.rows(v.v, set.rows), { heads = op.heads,
+    return R.attention(R.rows(v.q, set.rows), R.rows(v.k, set.rows), R.rows(v.v, set.rows), { heads = op.heads,
       tile = kernels.key_tile(count, set.width), count = count, height = set.side_h, width = set.side_w,
-        row = set.width, place = set.places,
-      rel_h = v.rel_h, rel_w = v.rel_w, k_pad = padded and v.k_pad or nil, v_pad = padded and v.v_pad or nil })
-    for _, row in ipairs(set.rows) do
-      back[row + 1] = at
-      at = at + 1
-    end
-  end
-  return R.rows(R.stacked(out), back)
+      row = set.width, place = set.places, rel_h = v.rel_h, rel_w = v.rel_w, k_pad = padded and v.k_pad or nil,
+      v_pad = padded and v.v_pad or nil })
+  end)
 end
 
 return ops

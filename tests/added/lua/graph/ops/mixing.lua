@@ -42,19 +42,12 @@ local function pairs_of(window)
 end
 
 function ops.biased_attention.run(R, op, v)
-  local count, out, back, at = op.window * op.window, {}, {}, 0
-  local start = R.rows(v.table:transpose(), pairs_of(op.window)):transpose()
-  start = start:reshape { op.heads * count, count }
-  local shape = op.shape_of.q
-  for i, set in ipairs(moves.windows(shape[1], shape[2], shape[3], op.window)) do
-    out[i] = R.attention(R.rows(v.q, set.rows), R.rows(v.k, set.rows), R.rows(v.v, set.rows), { heads = op.heads,
+  local count, shape = op.window * op.window, op.shape_of.q
+  local start = R.rows(v.table:transpose(), pairs_of(op.window)):transpose():reshape { op.heads * count, count }
+  return kinds.by_sets(R, moves.windows(shape[1], shape[2], shape[3], op.window), function(set)
+    return R.attention(R.rows(v.q, set.rows), R.rows(v.k, set.rows), R.rows(v.v, set.rows), { heads = op.heads,
       tile = kernels.key_tile(count, op.window), count = count, start = start })
-    for _, row in ipairs(set.rows) do
-      back[row + 1] = at
-      at = at + 1
-    end
-  end
-  return R.rows(R.stacked(out), back)
+  end)
 end
 
 return ops
