@@ -27,8 +27,10 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
 @ else
     const float *const weights = (const float *)(const void *)s->weights;
 @ end
-@ local tables = streamed and "arena + " .. memory.by_name.tables.offset or "weights + " .. blob.position_at
-@ if blob.position_bank > 0 then tables = ("%s + s->bank * (size_t)%d"):format(tables, blob.position_bank) end
+@ local tables = streamed and place("arena", memory.by_name.tables.offset) or place("weights", blob.position_at)
+@ if blob.position_bank > 0 then
+@   tables = ("%s + s->bank * (size_t)%d"):format(tables, types.base(blob.position_bank))
+@ end
     const float *const position = $(tables);
     const size_t count = token_count;
 @ for i, L in ipairs(decode) do
@@ -45,7 +47,7 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
         return MSA_E_FETCH;
     }
 @     end
-@     local from = (streamed and "w" or "weights + " .. L.weights_at) .. bank_of(L)
+@     local from = (streamed and "w" or place("weights", L.weights_at)) .. bank_of(L)
 @     if cores > 1 and not L.core then
     if (MSA_FIRST(core)) {
 $(wrapped(("        msa_%s(arena, %s%s);"):format(L.name, from, more)))

@@ -35,7 +35,7 @@ msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parame
 @ for i, L in ipairs(encode) do
 @   local team = L.core == "team" and team_argument or L.core and core_argument or ""
 @   local more = (#L.arguments > 0 and ", " .. table.concat(L.arguments, ", ") or "") .. team
-@   local w = streamed and "w" or L.uses and "weights" or ("weights + %d"):format(L.weights_at)
+@   local w = streamed and "w" or L.uses and "weights" or place("weights", L.weights_at)
 @   local returns = not L.uses and L.lowered.returns
 @   if streamed and not L.segment.pieces then
     w = msa_stream_next(&stream);

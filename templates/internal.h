@@ -26,21 +26,21 @@ static inline void msa_meet(msa_session *session, uint32_t core)
 
 @ end
 /* Bytes from the arena's start; strides in floats. */
-#define MSA_EMBEDDING_OFFSET $(memory.by_name.embedding.offset * 4)
+#define MSA_EMBEDDING_OFFSET $(memory.by_name.embedding.offset)
 #define MSA_EMBEDDING_STRIDE $(lde)
-#define MSA_TOKENS_OFFSET $(memory.by_name.tokens.offset * 4)
+#define MSA_TOKENS_OFFSET $(memory.by_name.tokens.offset)
 #define MSA_TOKEN_STRIDE $(lde)
-#define MSA_LOGITS_OFFSET $(memory.by_name.logits.offset * 4)
-#define MSA_IOU_OFFSET $(memory.by_name.iou.offset * 4)
+#define MSA_LOGITS_OFFSET $(memory.by_name.logits.offset)
+#define MSA_IOU_OFFSET $(memory.by_name.iou.offset)
 @ if memory.by_name.stage then
-#define MSA_STAGE_OFFSET $(memory.by_name.stage.offset * 4)
+#define MSA_STAGE_OFFSET $(memory.by_name.stage.offset)
 @ end
 
 /* What msa_encode leaves in the arena for msa_segment: floats from the arena's start, and how many. */
 @ local kept = {}
 @ for _, name in ipairs { "embedding", "ready_keys", "ready_queries", "tables" } do
 @   local buffer = memory.by_name[name]
-@   if buffer then kept[#kept + 1] = ("{%d, %d}"):format(buffer.offset, buffer.floats) end
+@   if buffer then kept[#kept + 1] = ("{%d, %d}"):format(types.base(buffer.offset), types.base(buffer.bytes)) end
 @ end
 #define MSA_KEPT_COUNT $(#kept)
 #define MSA_KEPT {$(table.concat(kept, ", "))}
@@ -53,11 +53,11 @@ $(macro("#define MSA_SAMPLES {" .. table.concat(samples, ", ") .. "}"))
 @ end
 @ if streamed then
 /* The buffers of weights, and the tables that stay: bytes from the arena's start. */
-#define MSA_STREAM_OFFSET $(memory.by_name[streamed.name("encode", 0)].offset * 4)
+#define MSA_STREAM_OFFSET $(memory.by_name[streamed.name("encode", 0)].offset)
 #define MSA_STREAM_HEADER_BYTES $(streamed.HEADER_BYTES)
-#define MSA_STREAM_SECOND_OFFSET $(memory.by_name[streamed.name("encode", 1)].offset * 4)
-#define MSA_STREAM_SECOND_BYTES $(memory.by_name[streamed.name("encode", 1)].floats * 4)
-#define MSA_PROMPT_TABLE_OFFSET $(memory.by_name.tables.offset * 4 + blob.prompt_at - blob.position_at * 4)
+#define MSA_STREAM_SECOND_OFFSET $(memory.by_name[streamed.name("encode", 1)].offset)
+#define MSA_STREAM_SECOND_BYTES $(memory.by_name[streamed.name("encode", 1)].bytes)
+#define MSA_PROMPT_TABLE_OFFSET $(memory.by_name.tables.offset + blob.prompt_at - blob.position_at)
 @ else
 /* Bytes from the weights' start. */
 #define MSA_PROMPT_TABLE_OFFSET $(blob.prompt_at)
@@ -66,7 +66,7 @@ $(macro("#define MSA_SAMPLES {" .. table.concat(samples, ", ") .. "}"))
 $(macro("#define MSA_MODEL_HASH {" .. hash .. "}"))
 
 @ if streamed then
-/* A piece of the weights that is fetched: bytes from their start, and where it goes: floats from the arena's start. */
+/* A piece of the weights that is fetched: bytes from their start, and where it goes: bytes from the arena's start. */
 typedef struct msa_piece {
     uint64_t offset;
     size_t bytes, to;

@@ -54,12 +54,12 @@ static uint32_t sum_at(uint32_t crc, const float *x, const uint32_t *at, size_t 
 }
 
 @ local function bank_of(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end
-@ local function weights_of(L) return (streamed and "w" or "weights + " .. L.weights_at) .. bank_of(L) end
+@ local function weights_of(L) return (streamed and "w" or place("weights", L.weights_at)) .. bank_of(L) end
 @ local function weights_for(L, name)
 @   local takes = not L.lowered or kernels:signature(name)[2].text:find "bank"
-@   return (streamed and "w" or "weights + " .. L.weights_at) .. (takes and bank_of(L) or "")
+@   return (streamed and "w" or place("weights", L.weights_at)) .. (takes and bank_of(L) or "")
 @ end
-@ local function scratch_of(L, at) return ("arena + %d"):format(L.scratch_at + at) end
+@ local function scratch_of(L, at) return place("arena", L.scratch_at + at) end
 @ local function places(list) return ("{%s}"):format(table.concat(list, ", ")) end
 @ local alone = cores > 1 and ", MSA_ALONE" or ""
 @ local grid, slices = model.grid, model.depth
@@ -122,7 +122,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
         *status = msa_$(L.name)(arena, $(weights_of(L)), &image$(alone));
     }
 @   end
-    crc = sum_at(crc, arena + $(L.at.x), sampled, $(tokens), $(L.env.C), $(L.env.ldc));
+    crc = sum_at(crc, $(place("arena", L.at.x)), sampled, $(tokens), $(L.env.C), $(L.env.ldc));
 @ close()
 @ end
 @ local function whole(L)
@@ -135,7 +135,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @   local count = L.segment.pieces and grid * grid or L.env.rows
 /* A block of tokens of $(L.name). */
 @ open("test_mlp_" .. i)
-    float *const x = arena + $(L.at.x);
+    float *const x = $(place("arena", L.at.x));
     fill(x, $(count), $(L.env.C), $(L.env.ldc), $(first.x)u);
 @   if L.segment.pieces then
 @     whole(L)
@@ -152,7 +152,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 /* $(L.name), whole: some tokens of each kind of window. */
 @ open("test_attention_" .. i)
     static const uint32_t at[$(#test.tokens)] = $(places(test.tokens));
-    float *const x = arena + $(L.at.x);
+    float *const x = $(place("arena", L.at.x));
     fill(x, $(grid * grid), $(e.C), $(e.ldc), $(first.x)u);
 @     whole(L)
     crc = sum_at(crc, x, at, $(#test.tokens), $(e.C), $(e.ldc));
@@ -163,7 +163,8 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 /* One head of one window of $(L.name): $(kind.height) x $(kind.width) of $(e.side) x $(e.side). */
 @ open("test_window_" .. i)
     static const uint32_t at[$(#test.tokens)] = $(places(test.tokens));
-    float *const x = arena + $(L.at.x), *const o = $(scratch_of(L, e.s.o + test.origin * e.ldc));
+@   local origin = e.s.o + types.bytes(types.BASE, test.origin * e.ldc)
+    float *const x = $(place("arena", L.at.x)), *const o = $(scratch_of(L, origin));
     float *const scratch = $(scratch_of(L, L.shared));
     fill(x, $(test.origin + (kind.height - 1) * grid + kind.width), $(e.C), $(e.ldc), $(first.x)u);
 @   fetch(L)
@@ -176,7 +177,8 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @   local e = L.env
 /* What follows attention in $(L.name), for a block of tokens. */
 @ open("test_project_" .. i)
-    float *const x = arena + $(L.at.x), *const o = $(scratch_of(L, e.s.o)), *const scratch = $(scratch_of(L, L.shared));
+    float *const x = $(place("arena", L.at.x)), *const o = $(scratch_of(L, e.s.o));
+    float *const scratch = $(scratch_of(L, L.shared));
     fill(x, $(e.rows), $(e.C), $(e.ldc), $(first.x)u);
     fill(o, $(e.rows), $(e.C), $(e.ldc), $(first.o)u);
 @   if e.depth then
@@ -194,7 +196,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 /* Some sequences along the depth of $(L.name). */
 @ open("test_depth_" .. i)
     static const uint32_t at[$(math.max(1, #test.tokens))] = $(places(#test.tokens > 0 and test.tokens or { 0 }));
-    float *const x = arena + $(L.at.x), *const depth = $(scratch_of(L, e.s.depth));
+    float *const x = $(place("arena", L.at.x)), *const depth = $(scratch_of(L, e.s.depth));
     fill(x, $(slices * grid * grid), $(e.C), $(e.ldc), $(first.x)u);
 @   fetch(L)
     $(e.depth.kernel)($(weights_for(L, e.depth.kernel)), x, depth, $(test.unit), $(scratch_of(L, L.shared)));
@@ -210,7 +212,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     static const uint32_t at$(k)[$(#one.places)] = $(places(one.places));
 @   end
 @   for k, one in ipairs(test.inputs) do
-    fill(arena + $(L.at[one.buffer]), $(one.rows), $(one.width), $(one.stride), $(answer.OTHER * k)u);
+    fill($(place("arena", L.at[one.buffer])), $(one.rows), $(one.width), $(one.stride), $(answer.OTHER * k)u);
 @   end
 @   if L.segment.pieces then
 @     whole(L)
@@ -219,7 +221,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     msa_$(L.name)(arena, $(weights_of(L))$(L.core == "team" and ", s, MSA_ALONE" or L.core and ", MSA_ALONE" or ""));
 @   end
 @   for k, one in ipairs(test.outputs) do
-    crc = sum_at(crc, arena + $(L.at[one.buffer]), at$(k), $(#one.places), $(one.width), $(one.stride));
+    crc = sum_at(crc, $(place("arena", L.at[one.buffer])), at$(k), $(#one.places), $(one.width), $(one.stride));
 @   end
     (void)status;
 @ close()
@@ -228,14 +230,14 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @   local L = answer.neck
 /* The neck, whole. */
 @ open "test_neck"
-    fill(arena + $(L.at.x), $(slices * grid * grid), $(L.env.C), $(L.env.ldc), $(first.x)u);
+    fill($(place("arena", L.at.x)), $(slices * grid * grid), $(L.env.C), $(L.env.ldc), $(first.x)u);
 @   if L.segment.pieces then
 @     whole(L)
 @   else
 @     fetch(L)
     msa_$(L.name)(arena, $(weights_of(L))$(cores > 1 and ", s, MSA_ALONE" or ""));
 @   end
-    crc = sum_at(crc, arena + $(L.at.embedding), sampled, $(tokens), $(L.env.E), $(L.env.lde));
+    crc = sum_at(crc, $(place("arena", L.at.embedding)), sampled, $(tokens), $(L.env.E), $(L.env.lde));
     (void)status;
 @ close()
 @ end

@@ -22,7 +22,7 @@ extern "C" {
 #define MSA_MODEL_TOKENS $(token_rows)            /* rows of the decoder's token matrix */
 #define MSA_MODEL_RESIZE_LONGEST $(longest)     /* 1: the longest side is fitted, the rest padded; 0: squashed */
 #define MSA_MODEL_CLICK_RC $(rc)           /* 1: the weights were trained on clicks as (row, column) */
-#define MSA_MODEL_ARENA_BYTES $(memory.floats * 4)
+#define MSA_MODEL_ARENA_BYTES $(memory.bytes)
 #define MSA_MODEL_WEIGHTS_BYTES $(blob.bytes)
 #define MSA_MODEL_SEGMENTS $(#blob.segments)             /* of the weights: msa_weights_check; named in manifest.json */
 #define MSA_MODEL_STREAMED $(streamed and 1 or 0)            /* 1: layers fetch their weights by the hooks of msa.h */

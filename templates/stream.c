@@ -27,7 +27,7 @@ void msa_stream_end(msa_session *s)
 
 static void begin_piece(msa_session *s, const msa_piece *piece)
 {
-    begin(s, piece->offset, piece->bytes, s->arena + piece->to * sizeof(float));
+    begin(s, piece->offset, piece->bytes, s->arena + piece->to);
 }
 
 const float *msa_stream_fetch(msa_session *s, const msa_piece *piece)

@@ -51,10 +51,10 @@ local function schedule(model, board, models, count, private, streamed, draft)
   for _, pass in ipairs(compiler.passes) do graph = require(pass.module)(graph, model, set) end
   local largest = graph.stream and graph.stream.largest
   if largest then
-    fail("--stream-buffer: expected %d bytes at least, for %s, found %d", largest.floats * 4, largest.layer.name,
+    fail("--stream-buffer: expected %d bytes at least, for %s, found %d", largest.bytes, largest.layer.name,
       streamed.buffer)
   end
-  local most, arena = 2 ^ (board.address_bits or 47), graph.memory.floats * 4
+  local most, arena = 2 ^ (board.address_bits or 47), graph.memory.bytes
   if arena > most then
     fail("--resolution %d, --depth %d: expected an arena that %s can address, at most %.0f bytes, found %.0f",
       model.image_size, model.depth, board.name, most, arena)
@@ -70,7 +70,7 @@ local function differences(banks)
     for i, part in ipairs(first.parts) do
       for k = 2, #banks do
         local other = pick(banks[k]).parts[i]
-        if not other or other.role ~= part.role or other.floats ~= part.floats then
+        if not other or other.role ~= part.role or other.bytes ~= part.bytes then
           fail("--bank %s: %s: expected the shape that bank %s has in %s, found another", banks[k].name, layer,
             banks[1].name, part.role)
         end
@@ -179,10 +179,10 @@ local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa
 local function stream_of(build)
   local s, buffers = build.graph.stream, build.graph.memory.by_name
   if not s then return require("msagen.json").null end
-  local out = { tables_bytes = s.tables * 4 }
+  local out = { tables_bytes = s.tables }
   for _, phase in ipairs { "encode", "decode" } do
     out[phase] = { bytes = stream.bytes(s[phase]), fetches = #s[phase].items,
-      buffer_bytes = { buffers[stream.name(phase, 0)].floats * 4, buffers[stream.name(phase, 1)].floats * 4 } }
+      buffer_bytes = { buffers[stream.name(phase, 0)].bytes, buffers[stream.name(phase, 1)].bytes } }
   end
   return out
 end
@@ -217,12 +217,12 @@ local function manifest(build, device, blob, info, files)
   encoder.kind = m.encoder.kind
   for i, L in ipairs(build.graph.fused) do
     layers[i] = { name = L.name, kind = L.kind, phase = L.phase, number = L.number, macs = L.macs,
-      bytes = costs.bytes(L, build), weights_offset = L.weights_at * 4,
-      weights_bytes = L.segment:floats(#build.banks) * 4, bank_bytes = L.segment.own * 4,
-      scratch_bytes = L.scratch * 4 }
+      bytes = costs.bytes(L, build), weights_offset = L.weights_at,
+      weights_bytes = L.segment:bytes(#build.banks), bank_bytes = L.segment.own,
+      scratch_bytes = L.scratch }
   end
   for i, b in ipairs(build.graph.memory.buffers) do
-    buffers[i] = { name = b.name, offset = b.offset * 4, bytes = b.floats * 4, first = moment_of(build, b.first),
+    buffers[i] = { name = b.name, offset = b.offset, bytes = b.bytes, first = moment_of(build, b.first),
       last = moment_of(build, b.last) }
   end
   local pruned = {}
@@ -259,7 +259,7 @@ local function manifest(build, device, blob, info, files)
       feedback = m.training.feedback or "none",
     max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0,
-      arena_bytes = build.graph.memory.floats * 4, arena_bound_bytes = build.graph.memory.bound * 4,
+      arena_bytes = build.graph.memory.bytes, arena_bound_bytes = build.graph.memory.bound,
     build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256,
       model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),

@@ -10,6 +10,7 @@ local stream = require "schedule.fetches"
 local template = require "support.template"
 local tensor = require "msagen.tensor"
 local tokens = require "networks.tokens"
+local types = require "graph.types"
 local kernels = require "kernels.kernels"
 
 local emit = {}
@@ -75,7 +76,7 @@ end
 --- Write the blob: a segment a layer, then the dense positions and the prompt's rows.
 -- @param banks the builds of all banks, the first being the one whose graph is emitted
 -- @return the blob's report, with `parts`: what segment:write tells of each, its segment, and the layer that reads it;
--- layers get `weights_at`, floats from its start
+-- layers get `weights_at`, bytes from its start
 function emit.weights(build, path, progress)
   local graph, banks = build.graph, build.banks
   -- The same layer's segment in another bank.
@@ -109,7 +110,7 @@ function emit.weights(build, path, progress)
     for i, L in ipairs(graph.fused) do
       progress(("packing weights: %s"):format(L.name), i, #graph.fused)
       local same = others(function(bank) return segment_in(bank, L) end)
-      if L.segment:floats() > 0 then one(L.name, L.segment, same, L.name) end
+      if L.segment:bytes() > 0 then one(L.name, L.segment, same, L.name) end
     end
     for _, name in ipairs { "position", "prompt" } do one(name, build.tables[name],
       others(function(bank) return bank.tables[name] end)) end
@@ -123,11 +124,11 @@ function emit.weights(build, path, progress)
     for i, bank in ipairs(banks) do models[i] = bank.model end
     error(finite.located(models, result), 0)
   end
-  for _, L in ipairs(graph.fused) do L.weights_at = (result.places[L.name] or 0) // 4 end
-  result.position_at = result.places.position // 4
+  for _, L in ipairs(graph.fused) do L.weights_at = result.places[L.name] or 0 end
+  result.position_at = result.places.position
   result.position_bank = build.tables.position.own
   result.prompt_at = result.places.prompt
-  result.prompt_bank = build.tables.prompt.own * 4
+  result.prompt_bank = build.tables.prompt.own
   for _, L in ipairs(graph.fused) do
     for i, used in ipairs(L.uses or {}) do
       used.prepare_at = graph.stream and L.segment:before(i, #banks) or used.weights_at
@@ -171,9 +172,8 @@ end
 
 -- The texts of a layer's functions. Leaves L.prototypes, L.arguments, L.core.
 local function layer_text(L, loops, printer, ready_text)
-  local function in_arena(at) return at == 0 and "arena" or "arena + " .. at end
-  local own = in_arena(L.scratch_at + L.shared)
-  if loops.cores > 1 then own = ("%s + MSA_SLOT(core) * (size_t)%d"):format(own, L.own) end
+  local own = print.place("arena", L.scratch_at + L.shared)
+  if loops.cores > 1 then own = ("%s + MSA_SLOT(core) * (size_t)%d"):format(own, types.base(L.own)) end
   local places, text = { at = L.at, shared = L.scratch_at, own = own }, nil
   L.prototypes = {}
   if L.uses then
@@ -187,8 +187,8 @@ local function layer_text(L, loops, printer, ready_text)
     text = before .. "\n" .. text
   end
   local head = ("/* Layer %d of %s: %s.\n%s\n * Multiply-adds %s; weights %s bytes; scratch %s bytes. */\n"):format(
-    L.number, L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:floats() * 4),
-    spaced(L.scratch * 4))
+    L.number, L.phase, L.name, wrapped(" * Tensors:", cite(L), 118), spaced(L.macs), spaced(L.segment:bytes()),
+    spaced(L.scratch))
   return head .. text
 end
 
@@ -221,13 +221,14 @@ local function samples_of(graph)
     for _, item in ipairs(graph.stream[phase].items) do fetched[item.buffer] = true end
   end
   for i = 1, SAMPLES do
-    local at, free = graph.memory.floats * (2 * i - 1) // (2 * SAMPLES), true
+    local at, free = types.base(graph.memory.bytes) * (2 * i - 1) // (2 * SAMPLES), true
     for _, b in ipairs(graph.memory.buffers) do
-      if fetched[b.name] and at >= b.offset and at < b.offset + b.floats then free = false end
+      local byte = types.bytes(types.BASE, at)
+      if fetched[b.name] and byte >= b.offset and byte < b.offset + b.bytes then free = false end
     end
     if free then list[#list + 1] = at end
   end
-  return #list > 0 and list or { graph.memory.by_name.embedding.offset }
+  return #list > 0 and list or { types.base(graph.memory.by_name.embedding.offset) }
 end
 
 local function macs(list)
@@ -265,7 +266,9 @@ local function variants(build, loops)
     end,
     streamed = graph.stream and stream or false, pieces = graph.stream
       and { encode = graph.stream.encode.items, decode = graph.stream.decode.items },
-    bank_of = function(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end }
+    bank_of = function(L)
+      return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(types.base(L.segment.own)) or ""
+    end }
 end
 
 -- What templates see.
@@ -288,7 +291,8 @@ local function environment(build, blob, info)
     lde = kernels.stride(model.out), encode = encode, decode = decode, prototypes = prototypes,
     kernels = build.kernels, hash = table.concat(hash, ", "), arithmetic = build.arithmetic,
     flags = table.concat(board.flags, " "), token_rows = tokens.rows(model), max_points = tokens.MAX_POINTS,
-    table = table, spaced = spaced, wrapped = print.wrapped, macro = print.macro, words = print.words,
+    table = table, spaced = spaced, wrapped = print.wrapped, place = print.place, types = types,
+    macro = print.macro, words = print.words,
     text_macros = model.texts and require("import.text").identifiers(model.texts.names) or {},
     linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there
     answer = require("emit.known_answer").compute(build), samples = samples_of(graph),

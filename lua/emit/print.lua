@@ -2,6 +2,8 @@
 --- Steps and procs as C: a function each, with the pointers that its body uses and the places of its weights by name.
 
 local index = require "lower.index"
+local segment = require "lower.segment"
+local types = require "graph.types"
 
 local WIDTH = 120
 
@@ -102,7 +104,10 @@ end
 
 local function enumerator(role) return "AT_" .. role:upper() end
 
-local function offset_from(pointer, floats) return floats == 0 and pointer or pointer .. " + " .. floats end
+-- A pointer so many bytes behind one to the base type.
+local function place(pointer, bytes)
+  return bytes == 0 and pointer or ("%s + %d"):format(pointer, types.base(bytes))
+end
 
 -- The last place before a column that a pattern finds.
 local function last_place(line, pattern, column)
@@ -161,7 +166,8 @@ function Text:pointer(view)
   local storage = view.storage
   local base = storage.name
   if storage.kind == "part" then
-    base = ("%s + %s%s"):format(storage.base, storage.private and "bank + " or "", enumerator(storage.name))
+    local of_bank = storage.base .. (storage.private and " + bank" or "")
+    base = ("%s + %s"):format(types.pointer(storage.type, of_bank, "const "), enumerator(storage.name))
   end
   local at = self:place(view.at)
   return at == "0" and base or base .. " + " .. at
@@ -268,16 +274,19 @@ function write.let(self, node, depth)
 end
 
 function write.choose(self, node, depth)
-  self:put(depth, "const float *const %s = %s ? %s : %s;", node.view.storage.name, node.condition,
+  local storage = node.view.storage
+  self:put(depth, "const %s *const %s = %s ? %s : %s;", types.of(storage.type).c, storage.name, node.condition,
     self:pointer(node.a), self:pointer(node.b))
 end
 
+local function size_of(view, count) return ("%d * sizeof(%s)"):format(count, types.of(view.storage.type).c) end
+
 function write.copy(self, node, depth)
-  self:put(depth, "memcpy(%s, %s, %d * sizeof(float));", self:pointer(node.to), self:pointer(node.from), node.floats)
+  self:put(depth, "memcpy(%s, %s, %s);", self:pointer(node.to), self:pointer(node.from), size_of(node.to, node.count))
 end
 
 function write.zero(self, node, depth)
-  self:put(depth, "memset(%s, 0, %d * sizeof(float));", self:pointer(node.view), node.floats)
+  self:put(depth, "memset(%s, 0, %s);", self:pointer(node.view), size_of(node.view, node.count))
 end
 
 function write.assign(self, node, depth)
@@ -301,7 +310,7 @@ function Text:opening(uses, arena)
     if storage.kind == "part" and not seen[storage.name] then
       seen[storage.name] = true
       local at = storage.inside or storage.segment.at[storage.name]
-      places[#places + 1] = { enumerator(storage.name), type(at) == "number" and at or at.segment.shared + at.n }
+      places[#places + 1] = { enumerator(storage.name), types.elements(storage.type, segment.bytes_to(at)) }
     end
   end
   table.sort(places, function(a, b) return a[2] < b[2] or a[2] == b[2] and a[1] < b[1] end)
@@ -310,7 +319,8 @@ function Text:opening(uses, arena)
   table.move(self.table_lines, 1, #self.table_lines, #out + 1, out)
   local function declare(storage, from, offset)
     local constant = uses.written[storage] and "" or "const "
-    out[#out + 1] = ("    %sfloat *const %s = %s;"):format(constant, storage.name, offset_from(from, offset))
+    out[#out + 1] = ("    %s%s *const %s = %s;"):format(constant, types.of(storage.type).c, storage.name,
+      types.pointer(storage.type, place(from, offset), constant))
   end
   for _, storage in ipairs(uses.storages) do
     if storage.kind == "buffer" then declare(storage, "arena", arena.at[storage.name]) end
@@ -336,7 +346,8 @@ local function proc_parameters(proc)
   if proc.uses.bank then words[#words + 1] = "size_t bank" end
   for _, parameter in ipairs(proc.parameters) do
     words[#words + 1] = not parameter.storage and "size_t " .. parameter.name
-      or ("%sfloat *restrict %s"):format(proc.uses.written[parameter.storage] and "" or "const ", parameter.name)
+      or ("%s%s *restrict %s"):format(proc.uses.written[parameter.storage] and "" or "const ",
+        types.of(parameter.storage.type).c, parameter.name)
   end
   if proc.uses.own then words[#words + 1] = "float *restrict scratch" end
   return table.concat(words, ", ")
@@ -381,7 +392,7 @@ local function first_pieces(step, failed)
   return lines
 end
 
---- The function of a step. @param arena { at = buffer -> floats from its start, shared = floats to what cores share of
+--- The function of a step. @param arena { at = buffer -> bytes from its start, shared = bytes to what cores share of
 -- its scratch, own = C of a core's }
 -- @return its text, its prototype, and the arguments that a phase's function calls it with behind arena and weights
 function Printer:step(step, arena)
@@ -450,6 +461,13 @@ end
 --- @param kernels the build's (lua/kernels/kernels.lua)
 -- @param loops what lua/schedule/split.lua gives for its number of cores
 function print.new(kernels, loops) return setmetatable({ kernels = kernels, loops = loops }, Printer) end
+
+print.place = place
+
+--- A pointer to a slice's own `bytes` of an array of slices that begins so many bytes behind one to the base type.
+function print.slice(pointer, offset, bytes)
+  return ("%s + slice * (size_t)%d"):format(place(pointer, offset), types.base(bytes))
+end
 
 print.uses_of, print.wrapped, print.prototype, print.fitted = uses_of, wrapped, wrapped_prototype, fitted
 

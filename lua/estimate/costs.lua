@@ -10,11 +10,10 @@
 -- What the decoder's first layer finds ready, for prompts without a mask, counts where it is made: its weights,
 -- positions and keys. Not counted: scratch used again for every block or head, lines fetched only to be overwritten.
 -- Relies on: lowering and memory.
+local types = require "graph.types"
 local work = require "estimate.work"
 
 local costs = {}
-
-local function padded(floats) return (floats + 15) // 16 * 64 end
 
 -- What a step reads and writes: parts by role with how often, buffers and arguments.
 local function touched(step, build)
@@ -65,40 +64,41 @@ local function weights_of(segment, t)
       trips = base and t.parts[base .. "_0"] and 0 or nil
     end
     if trips then
-      once, again = once + padded(part.floats), again + trips * padded(part.floats)
+      local bytes = types.lines(part.bytes)
+      once, again = once + bytes, again + trips * bytes
     end
   end
   return once, math.max(once, again)
 end
 
 local function spilled(L, l2)
-  local ready = L.ready and L.ready.buffer and L.ready.scratch and L.ready.floats or 0
-  local shared, own, sum = (L.shared - ready) * 4, L.own * 4, 0
+  local ready = L.ready and L.ready.buffer and L.ready.scratch and L.ready.bytes or 0
+  local shared, own, sum = L.shared - ready, L.own, 0
   if shared > l2 then sum = 2 * shared end
-  if own > l2 then sum = sum + 2 * (L.scratch - L.shared) * 4 end
+  if own > l2 then sum = sum + 2 * (L.scratch - L.shared) end
   return sum
 end
 
 -- Bytes of a slice of what is given by a pointer: the embedding, or what was made ready.
 local function given_bytes(L, name, build)
   local slices, buffers = build.model.depth, build.graph.memory.by_name
-  if name == "embedding" then return buffers.embedding.floats * 4 // slices end
-  if name == "ready" and L.ready and L.ready.buffer then return buffers[L.ready.buffer].floats * 4 // slices end
+  if name == "embedding" then return buffers.embedding.bytes // slices end
+  if name == "ready" and L.ready and L.ready.buffer then return buffers[L.ready.buffer].bytes // slices end
   return 0
 end
 
 -- What is made ready once an encode: from embedding and "no mask" the first image tokens, from them what is the
 -- image's.
 local function prepared(L, build, moved)
-  local t = { weights = build.tables.position:floats(1) * 4, again = 0, read = 0, written = 0, spilled = 0 }
+  local t = { weights = build.tables.position:bytes(1), again = 0, read = 0, written = 0, spilled = 0 }
   local dense, slices, buffers = L.uses[1], build.model.depth, build.graph.memory.by_name
   for i, used in ipairs(L.uses) do
     t.weights = t.weights + weights_of(used.segment, touched(i == 1 and used.lowered or used.prepare, build))
   end
   t.again = t.weights
-  t.read = moved(buffers.embedding.floats * 4)
-  t.spilled = 2 * slices * moved(dense.buffers.keys * 4)
-  for name in pairs(L.buffers) do t.written = t.written + moved(buffers[name].floats * 4) end
+  t.read = moved(buffers.embedding.bytes)
+  t.spilled = 2 * slices * moved(dense.buffers.keys)
+  for name in pairs(L.buffers) do t.written = t.written + moved(buffers[name].bytes) end
   return t
 end
 
@@ -113,13 +113,13 @@ function costs.traffic(L, build)
   local t = { read = 0, written = 0, spilled = spilled(L, l2) }
   t.weights, t.again = weights_of(L.segment, used)
   if used.arguments.position then
-    t.weights, t.again = t.weights + build.tables.position:floats(1) * 4, t.again + build.tables.position:floats(1) * 4
+    t.weights, t.again = t.weights + build.tables.position:bytes(1), t.again + build.tables.position:bytes(1)
   end
   if L.lowered.returns then t.read = slices * size * size * 3 end
   for name in pairs(used.arguments) do t.read = t.read + moved(given_bytes(L, name, build)) end
   for name in pairs(L.buffers) do
     local buffer = buffers[name]
-    local bytes = moved(buffer.floats * 4)
+    local bytes = moved(buffer.bytes)
     if used.read[name] and buffer.first < L.step then t.read = t.read + bytes end
     if used.written[name] and buffer.last > L.step then t.written = t.written + bytes end
   end

@@ -11,10 +11,10 @@ local THINGS = { "arena", "weights", "code" }
 
 --- Bytes of the weights' file.
 local function weights_bytes(build)
-  local banks, floats = #build.banks, 0 -- beside the header
-  for _, L in ipairs(build.graph.fused) do floats = floats + L.segment:floats(banks) end
-  for _, table_ in pairs(build.tables) do floats = floats + table_:floats(banks) end
-  return BLOB_HEADER + floats * 4
+  local banks, bytes = #build.banks, BLOB_HEADER
+  for _, L in ipairs(build.graph.fused) do bytes = bytes + L.segment:bytes(banks) end
+  for _, table_ in pairs(build.tables) do bytes = bytes + table_:bytes(banks) end
+  return bytes
 end
 
 --- Whether a memory may hold a thing.
@@ -55,7 +55,7 @@ end
 -- @param code bytes, or nil for an estimate
 function placement.sizes(build, code)
   local weights, streamed = weights_bytes(build), build.graph.stream ~= nil
-  return { arena = build.graph.memory.floats * 4, weights = not streamed and weights or nil, stored = streamed
+  return { arena = build.graph.memory.bytes, weights = not streamed and weights or nil, stored = streamed
     and weights or nil, code = code or code_size.bytes(build) }
 end
 

@@ -7,6 +7,7 @@ local fail = require "support.fail"
 local placement = require "estimate.placement"
 local predict = require "estimate.predict"
 local stream = require "schedule.fetches"
+local types = require "graph.types"
 
 local plan = {}
 
@@ -64,7 +65,7 @@ end
 local function piece_times(segment, ms, other)
   local work, sum, heads = {}, 0, 0
   for i, piece in ipairs(segment.pieces) do
-    work[i] = piece.held and 0 or piece.work or segment:piece_floats(i)
+    work[i] = piece.held and 0 or piece.work or types.elements(types.BASE, segment:piece_bytes(i))
     sum, heads = sum + work[i], heads + (piece.heads and work[i] or 0)
   end
   local out = {}
@@ -105,7 +106,7 @@ local function storage(build, layers)
     local part = { bytes = 0, waited = 0, rate = 0, fetches = #items, buffers = {} }
     local times, covered, time = working(build, layers, items), 0, 0
     for i, item in ipairs(items) do
-      local bytes, ms = item.floats * 4, i > 1 and times[i - 1] or 0
+      local bytes, ms = item.bytes, i > 1 and times[i - 1] or 0
       part.bytes = part.bytes + bytes
       if ms > 0 then
         covered, time = covered + bytes, time + ms
@@ -116,7 +117,7 @@ local function storage(build, layers)
       end
     end
     part.mean = covered / (time / 1e3)
-    for b = 0, 1 do part.buffers[b + 1] = build.graph.memory.by_name[stream.name(phase, b)].floats * 4 end
+    for b = 0, 1 do part.buffers[b + 1] = build.graph.memory.by_name[stream.name(phase, b)].bytes end
     out[phase] = part
   end
   return out
@@ -208,7 +209,7 @@ function plan.make(device, where, rates)
   return { board = board, model = build.model, build = build, rates = rates, cores = build.graph.cores, layers = layers,
     encode_ms = total.encode, decode_ms = total.decode,
     macs_encode = total.encode_macs, macs_decode = total.decode_macs, bytes = bytes,
-      bound = build.graph.memory.bound * 4, storage = build.graph.stream and storage(build, layers), places = places,
+      bound = build.graph.memory.bound, storage = build.graph.stream and storage(build, layers), places = places,
       memories = memories }
 end
 

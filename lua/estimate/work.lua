@@ -64,7 +64,7 @@ function Walk:body(body, trips, stage)
   end
 end
 
---- @param visit function(node, trips, stage, given, units): a call of a kernel, or what moves floats; given: of a
+--- @param visit function(node, trips, stage, given, units): a call of a kernel, or what moves elements; given: of a
 -- proc's pointers the views that it is called with, or nil; units: the loop around it that cores part, or nil
 -- @param tokens of a click
 function work.walk(step, tokens, visit)

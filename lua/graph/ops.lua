@@ -4,7 +4,11 @@
 --   roles       names of its inputs in order; "?" behind those that may be left out, "..." for any number of one role
 --   attributes  { name = { kind of value, required } }: lua/support/schema.lua
 --   shape       function(op, v) -> the result's shape, v being the inputs by role
+--   type        function(op, v) -> the type of its elements (lua/graph/types.lua); that of the first input unless given
 --   macs        function(op, v) -> multiply-adds; of what is counted, for as many as there may be
+--   bytes       function(op, v) -> bytes moved where nothing stays between operations; unless given, each input read
+--               and the result written once. What a build moves, and its cycles, are read off its steps
+--               (lua/estimate/costs.lua, predict.lua), since both are the tiles' and the caches'
 --   run         function(R, op, v) -> the result as a matrix [rows,width], v being the inputs' matrices by role, R the
 --               defined arithmetic of a class (gen/reference/reference.c), or float64; absent for what comes from
 --               outside
@@ -15,9 +19,11 @@ local closed = require "support.closed"
 local folder = require "support.folder"
 local kinds = require "graph.kinds"
 local schema = require "support.schema"
+local types = require "graph.types"
 
 local FIELDS = { roles = { schema.list_of(schema.text, 0), true }, attributes = { schema.table, true },
-  shape = { kinds.callable }, macs = { kinds.callable, true }, run = { kinds.callable }, gradient = { kinds.callable } }
+  shape = { kinds.callable }, type = { kinds.callable }, macs = { kinds.callable, true }, bytes = { kinds.callable },
+  run = { kinds.callable }, gradient = { kinds.callable } }
 
 local ops = {}
 for _, file in ipairs(folder.modules "graph.ops") do
@@ -29,9 +35,15 @@ for _, file in ipairs(folder.modules "graph.ops") do
   end
 end
 
+local function moved(op, v)
+  local sum = types.bytes(op.type, kinds.product(op.shape))
+  for _, input in pairs(v) do sum = sum + types.bytes(input.type, kinds.product(input.shape)) end
+  return sum
+end
+
 local names = closed.sorted(ops)
 for kind, entry in pairs(ops) do
-  entry.kind, entry.optional, entry.least = kind, {}, 0
+  entry.kind, entry.optional, entry.least, entry.bytes = kind, {}, 0, entry.bytes or moved
   for i, role in ipairs(entry.roles) do
     local plain = role:gsub("%?$", "")
     entry.optional[plain] = plain ~= role

@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A graph of values, each of which one operation gives: what a network computes, and nothing of how. Operations are
 -- lua/graph/ops.lua's.
--- A value is { id, kind, inputs = values, shape, label, name?, ... the kind's attributes }. Its last dimension is its
--- width; an image is n x h x w x c. Of a value that is `counted`, the first dimension is the most that it may be: a
--- prompt's tokens.
+-- A value is { id, kind, inputs = values, type, shape, label, name?, ... the kind's attributes }: elements of a type of
+-- lua/graph/types.lua. Its last dimension is its width; an image is n x h x w x c. Of a value that is `counted`, the
+-- first dimension is the most that it may be: a prompt's tokens.
 
 local closed = require "support.closed"
 local ops = require "graph.ops"
 local schema = require "support.schema"
+local types = require "graph.types"
 
 local Graph = {}
 Graph.__index = Graph
@@ -20,7 +21,7 @@ function graph.new() return setmetatable({ values = {}, inputs = {}, outputs = {
 --- What follows belongs to a layer of that name.
 function Graph:layer(name) self.label = name end
 
-local OWN = { id = true, kind = true, inputs = true, roles = true, shape = true, label = true, name = true,
+local OWN = { id = true, kind = true, inputs = true, roles = true, type = true, shape = true, label = true, name = true,
   counted = true, buffer = true, rows = true }
 
 local function checked(op, where)
@@ -59,6 +60,7 @@ function Graph:value(kind, inputs, attributes)
     end
   end
   op.shape = op.shape or entry.shape(op, graph.by_role(op))
+  op.type = entry.type and entry.type(op, graph.by_role(op)) or op.inputs[1] and op.inputs[1].type or types.BASE
   if op.counted == nil then op.counted = op.inputs[1] and op.inputs[1].counted or false end
   op.id = #self.values + 1
   self.values[op.id] = op
@@ -126,16 +128,22 @@ local function shape_text(value)
   return "[" .. table.concat(dims, ",") .. "]"
 end
 
---- The graph as text, a line a value: label: %id shape = kind(%id, ...) attributes  name
+local function cost_text(op)
+  local entry, v = ops.table[op.kind], graph.by_role(op)
+  local macs, bytes = entry.macs(op, v), entry.bytes(op, v)
+  if macs > 0 then return ("; %d multiply-adds, %d bytes"):format(macs, bytes) end
+  return bytes > 0 and ("; %d bytes"):format(bytes) or ""
+end
+
+--- The graph as text, a line a value: label: %id type shape = kind(%id, ...) attributes name; multiply-adds, bytes
 function Graph:text()
   local out = {}
   for _, op in ipairs(self.values) do
     local from = {}
     for i, input in ipairs(op.inputs) do from[i] = "%" .. input.id end
-    local words = ("%s: %%%d %s = %s(%s) %s %s"):format(op.label or "-", op.id, shape_text(op), op.kind,
-      table.concat(from, ", "),
-      attribute_text(op), op.name or "")
-    out[#out + 1] = (words:gsub("%s+$", ""):gsub("  +", " "))
+    local words = ("%s: %%%d %s %s = %s(%s) %s %s"):format(op.label or "-", op.id, op.type, shape_text(op), op.kind,
+      table.concat(from, ", "), attribute_text(op), op.name or "")
+    out[#out + 1] = words:gsub("%s+$", ""):gsub("  +", " ") .. cost_text(op)
   end
   for _, name in ipairs(closed.sorted(self.outputs)) do out[#out + 1] = ("output %s = %%%d"):format(name,
     self.outputs[name].id) end
@@ -179,7 +187,7 @@ local function counted(value, count)
   if not value.counted or not count then return value end
   local shape = table.move(value.shape, 1, #value.shape, 1, {})
   shape[1] = count
-  return { shape = shape }
+  return { type = value.type, shape = shape }
 end
 
 --- Multiply-adds of each label, and their sum. @param count of the prompt's tokens; nil for as many as there may be

@@ -24,7 +24,7 @@ end
 --- The buffer of a value of another layer, or of one that this layer leaves, as a view.
 function Layer:buffer(value)
   local made = self.ctx.buffers[value] or error(("lower: layer %s: a value without a buffer"):format(self.group.label))
-  if not self.views[made] then self.views[made] = steps.buffer(made.name, made.floats, made.stride) end
+  if not self.views[made] then self.views[made] = steps.buffer(made) end
   return self.views[made]
 end
 

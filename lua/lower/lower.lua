@@ -62,7 +62,7 @@ local function in_pieces(label, nest, ctx)
   if not ctx.limit or nest.pieces == "images" and ctx.model.depth > 1 then return false end
   local draft = setmetatable({ limit = false, kernels = ctx.draft_kernels, draft = true, pruned = {} },
     { __index = ctx })
-  return lower.layer(label, draft, nil, nil).segment:floats() > ctx.limit
+  return lower.layer(label, draft, nil, nil).segment:bytes() > ctx.limit
 end
 
 -- What others are told of a layer, procs by their names.
@@ -77,9 +77,9 @@ local function name_procs(env, named)
 end
 
 --- Lower a layer. @param private roles that differ between banks, or nil
--- @param ready { buffer, floats }: where what is the image's alone may be found ready, or nil
--- @return { lowered = the step, segment, shared, own = floats of scratch, buffers = name -> floats, env, ready = {
--- floats, macs } of what may be made ready, prepare = the step that makes it }
+-- @param ready { buffer, bytes }: where what is the image's alone may be found ready, or nil
+-- @return { lowered = the step, segment, shared, own = bytes of scratch, buffers = name -> bytes, env, ready = { bytes,
+-- macs } of what may be made ready, prepare = the step that makes it }
 function lower.layer(label, ctx, private, ready)
   local one = ctx.groups[label]
   local nest = lower.nest_of(one)
@@ -88,7 +88,7 @@ function lower.layer(label, ctx, private, ready)
   local env, found, extra = nest.lower(layer, ready)
   env = env or {}
   local step, used, named = layer.step, {}, {}
-  for buffer in pairs(layer.views) do used[buffer.name] = buffer.floats end
+  for buffer in pairs(layer.views) do used[buffer.name] = buffer.bytes end
   for _, each in ipairs { step, extra } do
     for stage in each:each_stage() do cores.split(stage, ctx.cores) end
     if not ctx.draft then
@@ -98,7 +98,7 @@ function lower.layer(label, ctx, private, ready)
     end
   end
   name_procs(env, named)
-  return { lowered = step, group = one, segment = layer.segment, shared = step.shared.size, own = step:own(),
+  return { lowered = step, group = one, segment = layer.segment, shared = step.shared.bytes, own = step:own(),
     buffers = used, env = named, ready = found, prepare = extra }
 end
 

@@ -116,16 +116,16 @@ function Parts:head(value, h, d)
   end)
 end
 
---- A weight [heads d,K] as panels [K,d] of each head. @return { first = role of the first head's, step = floats to the
--- next }
+--- A weight [heads d,K] as panels [K,d] of each head. @return { first = role of the first head's, step = elements to
+-- the next }
 function Parts:by_head(value, heads, d)
   local base = self:role(value)
   for h = 0, heads - 1 do self:head(value, h, d) end
-  local at = self.segment.at
-  return { first = base .. "_0", step = heads > 1 and at[base .. "_1"] - at[base .. "_0"] or 0 }
+  local first = base .. "_0"
+  return { first = first, step = heads > 1 and self.segment:elements_between(first, base .. "_1") or 0 }
 end
 
---- A vector of heads d floats as a row a head, filled up to whole panels.
+--- A vector of heads d elements as a row a head, filled up to whole panels.
 function Parts:rows_of_heads(value, heads, d)
   return once(self, self:role(value), function()
     self.segment:rows(self:role(value), heads, d, (d + 15) // 16 * 16, function()

@@ -25,7 +25,7 @@ end
 -- Floats from one row of a table to the next: the last query's keys are read in whole vectors.
 local function width_of(side) return round16(side - 1 + round16(side)) end
 
---- The tables of an attention, nil where it has none. @param height, width places of a set's grid @param ldq floats
+--- The tables of an attention, nil where it has none. @param height, width places of a set's grid @param ldq elements
 -- between queries
 function relative.of(layer, op, height, width, ldq)
   local tables = { layers.input(op, "rel_h"), layers.input(op, "rel_w") }

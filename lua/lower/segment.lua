@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The layout of one layer's weights: parts at fixed places, in the order in which the layer reads them.
--- Offsets are in floats from the segment's start. Layers of the same shape get the same layout, so they share kernels.
+-- Offsets are in bytes from the segment's start. Layers of the same shape get the same layout, so they share kernels.
 -- Parts that all banks have in common come first; behind them the others, once a bank. The offset of such a part reads
 -- "bank + n" in the generated text, where bank is the chosen bank's distance.
 local closed = require "support.closed"
 local deferred = require "import.deferred"
+local types = require "graph.types"
 
 local segment = {}
 segment.__index = segment
@@ -23,52 +24,51 @@ function segment.of(...)
   return names
 end
 
-local function round16(n) return (n + 15) // 16 * 16 end
+local function round16(n) return (n + 15) // 16 * 16 end -- elements of a vector, columns of panels
 
--- Where a bank's own part lies: a number that is known once the segment is complete, and prints as C.
+-- Where a bank's own part lies: a number that is known once the segment is complete.
 local place = {}
 place.__index = place
-function place.__add(a, b)
-  if type(a) == "number" then a, b = b, a end
-  return setmetatable({ segment = a.segment, n = a.n + b }, place)
-end
 function place.__sub(a, b)
   if type(b) == "number" then return setmetatable({ segment = a.segment, n = a.n - b }, place) end
   return a.n - b.n
 end
-function place.__tostring(a) return ("bank + %d"):format(a.segment.shared + a.n) end
+
+--- A place of segment.at in bytes from the segment's start: a bank's own, without the bank's distance.
+function segment.bytes_to(at) return type(at) == "number" and at or at.segment.shared + at.n end
 
 --- @param private set of roles that differ between banks, or nil
 function segment.new(private)
-  return setmetatable({ parts = {}, at = {}, shared = 0, own = 0, private = private or {} }, segment)
+  return setmetatable({ parts = {}, by_role = {}, at = {}, shared = 0, own = 0, private = private or {} }, segment)
 end
 
-local function add(self, role, floats, part)
+local function add(self, role, count, part)
   assert(not self.at[role], role)
-  part.role, part.floats, part.private = role, floats, self.private[role] or false
+  part.type = types.BASE
+  part.role, part.bytes, part.private = role, types.bytes(part.type, count), self.private[role] or false
   if part.private then
     self.at[role], part.offset = setmetatable({ segment = self, n = self.own }, place), self.own
-    self.own = self.own + round16(floats)
+    self.own = self.own + types.lines(part.bytes)
   else
     self.at[role], part.offset = self.shared, self.shared
-    self.shared = self.shared + round16(floats)
+    self.shared = self.shared + types.lines(part.bytes)
   end
-  self.parts[#self.parts + 1] = part
+  self.parts[#self.parts + 1], self.by_role[role] = part, part
   return self.at[role]
 end
 
 --- What follows is a piece of its own, to be fetched by itself (lua/schedule/fetches.lua). One that is held stays as
 -- long as the layer works.
 -- @return the piece, which gets `work` where the layer's work with it is another than a multiply-add a token for each
--- float, like those of the other pieces
+-- element, like those of the other pieces
 function segment:piece(held)
   self.pieces = self.pieces or {}
   self.pieces[#self.pieces + 1] = { first = self.shared, held = held or false }
   return self.pieces[#self.pieces]
 end
 
---- Floats of the n-th piece.
-function segment:piece_floats(n)
+--- Bytes of the n-th piece.
+function segment:piece_bytes(n)
   return (self.pieces[n + 1] and self.pieces[n + 1].first or self.shared) - self.pieces[n].first
 end
 
@@ -81,8 +81,11 @@ function segment:piece_of(role)
   return found
 end
 
---- A part's place in its piece, the last one begun.
-function segment:inside(role) return self.at[role] - self.pieces[#self.pieces].first end
+--- Elements from a part to another of its type.
+function segment:elements_between(from, to) return types.elements(self:type_of(from), self.at[to] - self.at[from]) end
+
+--- The type of a part's elements.
+function segment:type_of(role) return self.by_role[role].type end
 
 --- A matrix [K,N] in panels of 16 columns. `make` gives the tensor when the blob is written, `from` says of
 -- what it is made (segment.of).
@@ -90,7 +93,7 @@ function segment:panels(role, K, N, make, from)
   return add(self, role, (N + 15) // 16 * 16 * K, { kind = "panels", K = K, N = N, make = make, from = from })
 end
 
---- A vector of n floats, filled up with zeros to a multiple of 16.
+--- A vector of n elements, filled up with zeros to a multiple of 16.
 function segment:vector(role, n, make, from)
   return add(self, role, round16(n), { kind = "vector", n = n, make = make, from = from })
 end
@@ -155,8 +158,8 @@ end
 function segment:bank_parameter() return self.own > 0 and ", size_t bank" or "" end
 function segment:bank_argument() return self.own > 0 and ", bank" or "" end
 
---- Floats of all banks together.
-function segment:floats(banks) return self.shared + self.own * (banks or 1) end
+--- Bytes of all banks together.
+function segment:bytes(banks) return self.shared + self.own * (banks or 1) end
 
 --- Segments of several layers one after the other, as one. It has no parts of its own.
 local series = {}
@@ -164,16 +167,16 @@ series.__index = series
 
 function segment.series(list) return setmetatable({ list = list, parts = {}, own = 0 }, series) end
 
-function series:floats(banks)
+function series:bytes(banks)
   local sum = 0
-  for _, one in ipairs(self.list) do sum = sum + one:floats(banks) end
+  for _, one in ipairs(self.list) do sum = sum + one:bytes(banks) end
   return sum
 end
 
---- Floats from the start to the n-th.
+--- Bytes from the start to the n-th.
 function series:before(n, banks)
   local sum = 0
-  for i = 1, n - 1 do sum = sum + self.list[i]:floats(banks) end
+  for i = 1, n - 1 do sum = sum + self.list[i]:bytes(banks) end
   return sum
 end
 
@@ -229,7 +232,7 @@ end
 --- Write the parts to a blob whose segment has been begun.
 -- @param others the same layer's segments of the other banks, in order
 -- @return the segment's place in the blob, bytes, and its parts in order: { role, layout, shape, stride of rows in
--- floats, tensors, offset in the blob, bytes, crc, bank (from 1) where it is one's own }
+-- elements, tensors, offset in the blob, bytes, crc, bank (from 1) where it is one's own }
 function segment:write(blob, others)
   local first, parts = nil, {}
   local function put(part, planned, bank)
@@ -240,8 +243,8 @@ function segment:write(blob, others)
     end
     local offset = parts[before + 1].offset
     first = first or offset
-    if offset - first ~= planned * 4 then
-      error(("segment part %s lies at %d, planned at %d"):format(part.role, offset - first, planned * 4))
+    if offset - first ~= planned then
+      error(("segment part %s lies at %d, planned at %d"):format(part.role, offset - first, planned))
     end
   end
   for _, part in ipairs(self.parts) do

@@ -2,29 +2,28 @@
 --- Steps: what a layer does, as data. A step is a list of stages, a stage a body of loops around calls of kernels on
 -- views; lua/emit/print.lua writes the C, lua/schedule/cores.lua parts loops among cores.
 --
--- A storage is floats that have a name in C:
+-- A storage is memory of one type of elements (lua/graph/types.lua) that has a name in C:
 --   buffer    of the arena, between layers            own     a core's scratch, for one stage or proc
 --   shared    scratch of all cores, for the step      part    weights of the step's segment
 --   argument  a pointer that the function is given    local   a pointer that its body makes
--- A view is a storage at a place (lua/lower/index.lua), in floats.
+-- A view is a storage at a place (lua/lower/index.lua), in its elements. Rows are storage.stride elements apart.
 -- Nodes of a body:
 --   call    { name, arguments }       a kernel or a proc; arguments are views and places
 --   each    { variable, from, to, by, body, counted?, units? }  counted: while below `count`, too; units: cores part
 --           them: { cost = of one, or function(i), inner = parts of each, first, last = variables of a run of them }
 --   when    { condition, body, other? }   let { variable, place }   choose { view, condition, a, b }
 --   c       { views, work, text }: calls of the runtime
---   copy    { to, from, floats }      zero { view, floats }          assign { to, from }: one float
+--   copy    { to, from, count }       zero { view, count }           assign { to, from }: one element; count: of them
 -- A proc is a body of its own with parameters: equal ones are one C function.
 
 local closed = require "support.closed"
 local index = require "lower.index"
+local types = require "graph.types"
 
 local STORAGE = { "argument", "buffer", "local", "own", "part", "shared" }
 local WHO = { "all", "units", "zero" }
 
 local steps = {}
-
-local function round16(n) return (n + 15) // 16 * 16 end
 
 -- ---- storages and views ----
 
@@ -44,17 +43,17 @@ function View:row(i) return setmetatable({ storage = self.storage, at = self.at 
 function View:of_row(i) return setmetatable({ storage = self.storage, at = self.at, rows = i }, View) end
 
 local function storage(kind, name, fields)
-  local made = { kind = closed.member(kind, STORAGE, "steps: storage") and kind, name = name }
+  local made = { kind = closed.member(kind, STORAGE, "steps: storage") and kind, name = name, type = types.BASE }
   for key, value in pairs(fields or {}) do made[key] = value end
   return made
 end
 
---- A place in memory that the function is given. @param stride of its rows, in floats
+--- A place in memory that the function is given. @param stride of its rows, in elements
 function steps.argument(name, stride) return view_of(storage("argument", name, { stride = stride })) end
 
---- A buffer of the arena.
-function steps.buffer(name, floats, stride)
-  return view_of(storage("buffer", name, { floats = floats, stride = stride }))
+--- A buffer of the arena. @param made { name, type, bytes, stride }: lua/schedule/buffers.lua's
+function steps.buffer(made)
+  return view_of(storage("buffer", made.name, { type = made.type, bytes = made.bytes, stride = made.stride }))
 end
 
 -- ---- scratch ----
@@ -62,17 +61,17 @@ end
 local Pool = {}
 Pool.__index = Pool
 
---- Scratch of so many floats. @return its view
-function Pool:take(name, floats, stride)
+--- Scratch of so many elements. @param type_ of them, the base type unless said @return its view
+function Pool:take(name, count, stride, type_)
   if self.names[name] then error("steps: scratch of one name twice: " .. name) end
   self.names[name] = true
-  local made = storage(self.kind, name, { floats = floats, stride = stride, offset = self.size })
-  self.size = self.size + round16(floats)
+  local made = storage(self.kind, name, { type = type_ or types.BASE, stride = stride, offset = self.bytes })
+  self.bytes = self.bytes + types.lines(types.bytes(made.type, count))
   return view_of(made)
 end
 
 -- @param names set of those that the function has already
-local function new_pool(kind, names) return setmetatable({ kind = kind, size = 0, names = names }, Pool) end
+local function new_pool(kind, names) return setmetatable({ kind = kind, bytes = 0, names = names }, Pool) end
 
 -- ---- bodies ----
 
@@ -123,13 +122,14 @@ end
 
 --- A pointer that is one of two. @return its view
 function Body:choose(name, condition, a, b)
-  local made = view_of(storage("local", name, { stride = a.storage.stride, of = { a.storage, b.storage } }))
+  local made = view_of(storage("local", name, { type = a.storage.type, stride = a.storage.stride,
+    of = { a.storage, b.storage } }))
   put(self, { node = "choose", view = made, condition = condition, a = a, b = b })
   return made
 end
 
-function Body:copy(to, from, floats) put(self, { node = "copy", to = to, from = from, floats = floats }) end
-function Body:zero(view, floats) put(self, { node = "zero", view = view, floats = floats }) end
+function Body:copy(to, from, count) put(self, { node = "copy", to = to, from = from, count = count }) end
+function Body:zero(view, count) put(self, { node = "zero", view = view, count = count }) end
 function Body:assign(to, from) put(self, { node = "assign", to = to, from = from }) end
 
 --- Call a proc. @param proc what step:proc gave @param ... views and places for its parameters, in their order
@@ -140,9 +140,9 @@ function Body:run(proc, ...) put(self, { node = "call", proc = proc, arguments =
 local Proc = {}
 Proc.__index = Proc
 
---- A parameter: a pointer. @param like a view, whose rows' stride it has @return the view that the body uses
+--- A parameter: a pointer. @param like a view, whose type and rows' stride it has @return the view that the body uses
 function Proc:pointer(name, like)
-  local made = storage("argument", name, { stride = like.storage.stride })
+  local made = storage("argument", name, { type = like.storage.type, stride = like.storage.stride })
   self.parameters[#self.parameters + 1] = { name = name, storage = made }
   return view_of(made)
 end
@@ -172,10 +172,10 @@ function Step:pool(of_proc)
   return pool
 end
 
---- Floats of a core's scratch.
+--- Bytes of a core's scratch.
 function Step:own()
   local most = 0
-  for _, pool in ipairs(self.pools) do most = math.max(most, pool.size) end
+  for _, pool in ipairs(self.pools) do most = math.max(most, pool.bytes) end
   return most
 end
 
@@ -186,7 +186,8 @@ function Step:part(role)
   if not made then
     local at = self.segment.at[role] or error(("steps: %s: no part %s"):format(self.name, role))
     local piece = self.segment:piece_of(role)
-    made = view_of(storage("part", role, { segment = self.segment, base = piece and piece.held and "held" or "w",
+    made = view_of(storage("part", role, { type = self.segment:type_of(role), segment = self.segment,
+      base = piece and piece.held and "held" or "w",
       private = type(at) ~= "number", inside = piece and at - piece.first }))
     self.part_views[role] = made
   end

@@ -53,9 +53,9 @@ function write.choose(self, node, depth)
 end
 
 function write.copy(self, node, depth)
-  self:put(depth, "%s = %s, %d floats", place(node.to), place(node.from), node.floats)
+  self:put(depth, "%s = %s, %d elements", place(node.to), place(node.from), node.count)
 end
-function write.zero(self, node, depth) self:put(depth, "%s = 0, %d floats", place(node.view), node.floats) end
+function write.zero(self, node, depth) self:put(depth, "%s = 0, %d elements", place(node.view), node.count) end
 function write.assign(self, node, depth) self:put(depth, "%s = %s", place(node.to), place(node.from)) end
 function write.c(self, node, depth) self:put(depth, "calls of the runtime%s", node.work.pixels and ", pixels" or "") end
 
@@ -83,13 +83,13 @@ function text.program(program)
   local lines = setmetatable({}, Lines)
   for _, L in ipairs(program.fused) do
     lines:put(0, "%s: %s, %s %d; multiply-adds %d, weights %d bytes, scratch %d bytes shared, %d a core", L.name,
-      L.kind, L.phase, L.number, L.macs, L.segment:floats() * 4, L.shared * 4, L.own * 4)
+      L.kind, L.phase, L.number, L.macs, L.segment:bytes(), L.shared, L.own)
     for _, step in ipairs { L.prepare or false, L.lowered or false } do
       if step then lines:stages(step.stages, 1) end
     end
   end
   for _, b in ipairs(program.memory and program.memory.buffers or {}) do
-    lines:put(0, "buffer %s: %d bytes at %d, steps %d to %d", b.name, b.floats * 4, b.offset * 4, b.first, b.last)
+    lines:put(0, "buffer %s: %d bytes at %d, steps %d to %d", b.name, b.bytes, b.offset, b.first, b.last)
   end
   return table.concat(lines, "\n") .. "\n"
 end

@@ -6,6 +6,7 @@
 
 local closed = require "support.closed"
 local kernels = require "kernels.kernels"
+local types = require "graph.types"
 
 local buffers = {}
 
@@ -17,7 +18,7 @@ end
 
 buffers.rows_of = rows_of
 
--- Floats of a value's buffer and the stride of its rows. The weights of a product lie in panels, maps of pixels
+-- Elements of a value's buffer and the stride of its rows. The weights of a product lie in panels, maps of pixels
 -- densely, a single row is filled up to whole vectors.
 local function layout(value)
   local rows, width = rows_of(value)
@@ -38,16 +39,18 @@ local function last_use(graph, groups)
   return last
 end
 
---- Give values their buffers. @param groups group.list's @return value -> { name, floats, stride }
+--- Give values their buffers. @param groups group.list's @return value -> { name, type, bytes, stride of rows in
+-- elements }
 function buffers.assign(graph, groups)
   local of, last, names, output = {}, last_use(graph, groups), {}, {}
   local function new(value)
     local name = value.buffer or value.name or error(("buffers: layer %s: a value without a name"):format(value.label))
-    local floats, stride = layout(value)
+    local elements, stride = layout(value)
+    local bytes = types.bytes(value.type, elements)
     local known = names[name]
     -- A name that is there already is free again, or another input's: so one layer's slice is what another left whole.
-    if known and known.floats >= floats then return known end
-    names[name] = { name = name, floats = floats, stride = stride }
+    if known and known.type == value.type and known.bytes >= bytes then return known end
+    names[name] = { name = name, type = value.type, bytes = bytes, stride = stride }
     return names[name]
   end
   for _, name in ipairs(closed.sorted(graph.outputs)) do
@@ -64,7 +67,7 @@ function buffers.assign(graph, groups)
       for _, input in ipairs(output[value] and {} or one.inputs) do
         local r, w = rows_of(input)
         if not of[value] and not taken[input] and last[input] == i and r == rows and w == width
-          and value.kind ~= "concat" then
+          and input.type == value.type and value.kind ~= "concat" then
           of[value], taken[input] = of[input], true
         end
       end

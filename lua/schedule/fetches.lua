@@ -11,8 +11,8 @@ local stream = {}
 -- gen/formats/blob.c: header and segment table, which opening fetches.
 stream.HEADER_BYTES = 4096
 
---- The items of a list of layers, in order: { layer =, piece = number, shift = floats from the segment's start, floats
--- =, buffer = 0, 1, "tables" or "held NAME" }.
+--- The items of a list of layers, in order: { layer =, piece = number, shift = bytes from the segment's start,
+-- bytes =, buffer = 0, 1, "tables" or "held NAME" }.
 -- @param layers of one phase  @param graph scheduled
 local function items(layers, graph)
   local list, count, banks = {}, 0, #graph.models
@@ -23,33 +23,33 @@ local function items(layers, graph)
     if pieces and pieces[1].held then order[1], order[2] = 2, 1 end
     for _, i in ipairs(order) do
       local held = pieces and pieces[i].held
-      list[#list + 1] = { layer = L, piece = pieces and i, shift = pieces and pieces[i].first or 0, floats = pieces
-        and L.segment:piece_floats(i) or L.segment:floats(banks),
+      list[#list + 1] = { layer = L, piece = pieces and i, shift = pieces and pieces[i].first or 0, bytes = pieces
+        and L.segment:piece_bytes(i) or L.segment:bytes(banks),
         buffer = held and "held " .. L.name or count % 2 }
       if not held then count = count + 1 end
     end
     if L.phase == "encode" and not L.uses and L.buffers.embedding then
-      list[#list + 1] = { floats = graph.tables.position:floats(banks) + graph.tables.prompt:floats(banks),
+      list[#list + 1] = { bytes = graph.tables.position:bytes(banks) + graph.tables.prompt:bytes(banks),
         buffer = "tables" }
     end
   end
   return list
 end
 
--- Floats of the two buffers: each as large as the largest item that it gets.
+-- Bytes of the two buffers: each as large as the largest item that it gets.
 local function buffers(list, least)
   local sizes = { [0] = least, [1] = least }
   for _, item in ipairs(list) do
-    if sizes[item.buffer] then sizes[item.buffer] = math.max(sizes[item.buffer], item.floats) end
+    if sizes[item.buffer] then sizes[item.buffer] = math.max(sizes[item.buffer], item.bytes) end
   end
   return sizes
 end
 
 local function sizes_exceed(item, graph)
-  return graph.stream_buffer and type(item.buffer) == "number" and item.floats * 4 > graph.stream_buffer
+  return graph.stream_buffer and type(item.buffer) == "number" and item.bytes > graph.stream_buffer
 end
 
---- Both phases of a graph's layers: { encode = { items =, sizes = }, decode = ..., tables = floats, largest = the
+--- Both phases of a graph's layers: { encode = { items =, sizes = }, decode = ..., tables = bytes, largest = the
 -- largest item beyond what a buffer may be, or nil }.
 -- @param layers all of them, in order
 function stream.plan(layers, graph)
@@ -62,10 +62,10 @@ function stream.plan(layers, graph)
   local plan = {}
   for phase, part in pairs { encode = encode, decode = decode } do
     local all = items(part, graph)
-    plan[phase] = { items = all, sizes = buffers(all, phase == "encode" and stream.HEADER_BYTES // 4 or 0) }
+    plan[phase] = { items = all, sizes = buffers(all, phase == "encode" and stream.HEADER_BYTES or 0) }
     for _, item in ipairs(all) do
-      if item.buffer == "tables" then plan.tables = item.floats end
-      if sizes_exceed(item, graph) and (not plan.largest or item.floats > plan.largest.floats) then
+      if item.buffer == "tables" then plan.tables = item.bytes end
+      if sizes_exceed(item, graph) and (not plan.largest or item.bytes > plan.largest.bytes) then
         plan.largest = item
       end
     end
@@ -78,16 +78,15 @@ function stream.name(phase, buffer)
   return type(buffer) == "string" and buffer or ("weights %s %d"):format(phase, buffer)
 end
 
---- Once the blob is written and memory planned: items get `offset` and `bytes` in the blob, and `to`, floats from the
--- arena's start; each layer `item`, its number in its phase.
+--- Once the blob is written and memory planned: items get `offset` in the blob, and `to`, bytes from the arena's start;
+-- each layer `item`, its number in its phase.
 function stream.place(graph, blob, banks)
   for _, phase in ipairs { "encode", "decode" } do
     for i, item in ipairs(graph.stream[phase].items) do
-      item.bytes = item.floats * 4
-      item.offset = item.layer and (item.layer.weights_at + item.shift) * 4 or blob.places.position
+      item.offset = item.layer and item.layer.weights_at + item.shift or blob.places.position
       item.to = graph.memory.by_name[stream.name(phase, item.buffer)].offset
       if item.layer then item.layer.item = item.layer.item or i end
-      if not item.layer and blob.places.prompt ~= blob.places.position + graph.tables.position:floats(banks) * 4 then
+      if not item.layer and blob.places.prompt ~= blob.places.position + graph.tables.position:bytes(banks) then
         error "the tables do not follow each other"
       end
     end
@@ -100,7 +99,7 @@ end
 --- Bytes that a phase fetches.
 function stream.bytes(phase)
   local sum = 0
-  for _, item in ipairs(phase.items) do sum = sum + item.floats * 4 end
+  for _, item in ipairs(phase.items) do sum = sum + item.bytes end
   return sum
 end
 

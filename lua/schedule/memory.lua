@@ -5,14 +5,13 @@
 -- serves many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where
 -- it costs no memory.
 -- Weights that are fetched have two buffers a phase, and what stays of them one more (lua/schedule/fetches.lua).
--- Relies on: lower. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, floats, offset,
--- first, last}}, floats, bound };
--- on each layer `at` (buffer -> offset) and `scratch_at`. All in floats; every place starts on a cache line.
+-- Relies on: lower. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, bytes, offset,
+-- first, last}}, bytes, bound };
+-- on each layer `at` (buffer -> offset) and `scratch_at`. All in bytes; every place starts on a cache line.
 local closed = require "support.closed"
 local ready = require "schedule.ready"
 local stream = require "schedule.fetches"
-
-local function round16(n) return (n + 15) // 16 * 16 end
+local types = require "graph.types"
 
 -- Put each buffer, in this order, where its whole life is free: at the lowest place, or at the highest below `bound` if
 -- it is in `high`. @return the offsets by buffer, and the top
@@ -22,17 +21,17 @@ local function place(order, high, bound)
     local gaps, at = {}, 0
     for _, p in ipairs(placed) do -- kept in order of offset
       if p.first <= b.last and b.first <= p.last then
-        if offset[p] >= at + b.floats then gaps[#gaps + 1] = { at, offset[p] } end
-        at = math.max(at, offset[p] + p.floats)
+        if offset[p] >= at + b.bytes then gaps[#gaps + 1] = { at, offset[p] } end
+        at = math.max(at, offset[p] + p.bytes)
       end
     end
     local where = gaps[1] and gaps[1][1] or at
     if high[b] then
-      if at + b.floats <= bound then where = bound - b.floats
-      elseif #gaps > 0 then where = gaps[#gaps][2] - b.floats end
+      if at + b.bytes <= bound then where = bound - b.bytes
+      elseif #gaps > 0 then where = gaps[#gaps][2] - b.bytes end
     end
     offset[b] = where
-    top = math.max(top, where + b.floats)
+    top = math.max(top, where + b.bytes)
     local i = #placed + 1
     while i > 1 and offset[placed[i - 1]] > where do i = i - 1 end
     table.insert(placed, i, b)
@@ -59,7 +58,7 @@ local function arrange(list, bound)
   end
   for i, b in ipairs(list) do b.index = i end
   local function life(b) return b.last - b.first end
-  local function size(b) return b.floats end
+  local function size(b) return b.bytes end
   local done = try(by(size), {}) or try(by(life), {})
   local state = 1
   local function random() -- minimal standard generator
@@ -70,7 +69,7 @@ local function arrange(list, bound)
     if done then break end
     local weight, high = {}, {}
     for _, b in ipairs(list) do
-      weight[b] = (round % 2 == 0 and b.floats or life(b) * b.floats) * (0.3 + random())
+      weight[b] = (round % 2 == 0 and b.bytes or life(b) * b.bytes) * (0.3 + random())
       high[b] = life(b) > 0 and random() < 0.5 or nil
     end
     done = try(by(function(b) return weight[b] end), high)
@@ -84,14 +83,14 @@ local Lives = {}
 Lives.__index = Lives
 
 -- A buffer is alive at a step.
-function Lives:live(name, floats, at)
+function Lives:live(name, bytes, at)
   local b = self.by_name[name]
   if not b then
-    b = { name = name, floats = round16(floats), first = at, last = at }
+    b = { name = name, bytes = types.lines(bytes), first = at, last = at }
     self.by_name[name] = b
     self.list[#self.list + 1] = b
   end
-  assert(b.floats == round16(floats), name)
+  assert(b.bytes == types.lines(bytes), name)
   b.first, b.last = math.min(b.first, at), math.max(b.last, at)
 end
 
@@ -110,10 +109,10 @@ function Lives:stream(streamed)
       self:live(stream.name(phase, b), streamed[phase].sizes[b], last.layer.step)
     end
     for i, item in ipairs(items) do
-      if item.buffer == "tables" then self:live("tables", item.floats, items[i - 1].layer.step)
+      if item.buffer == "tables" then self:live("tables", item.bytes, items[i - 1].layer.step)
       elseif type(item.buffer) == "string" then
-        self:live(item.buffer, item.floats, math.max(item.layer.step - 1, 1))
-        self:live(item.buffer, item.floats, item.layer.step)
+        self:live(item.buffer, item.bytes, math.max(item.layer.step - 1, 1))
+        self:live(item.buffer, item.bytes, item.layer.step)
       end
     end
   end
@@ -125,7 +124,7 @@ function Lives:bound(last)
   for s = 1, last do
     local sum = 0
     for _, b in ipairs(self.list) do
-      if b.first <= s and s <= b.last then sum = sum + b.floats end
+      if b.first <= s and s <= b.last then sum = sum + b.bytes end
     end
     bound = math.max(bound, sum)
   end
@@ -145,7 +144,8 @@ local function lives(layers, model, graph)
   local by_name = all.by_name
   by_name.tokens.first = math.min(by_name.tokens.first, first.step - 1)
   if model.depth > 1 then -- results of all slices, until the caller gets them
-    all:live("stage", model.depth * (by_name.logits.floats + model.decoder.masks), by_name.tokens.first)
+    local scores = types.bytes(types.BASE, model.decoder.masks)
+    all:live("stage", model.depth * (by_name.logits.bytes + scores), by_name.tokens.first)
     by_name.stage.last = step + 1
   end
   local streamed = graph.streamed and stream.plan(layers, graph)
@@ -185,7 +185,7 @@ return function(graph, model)
       L.macs = L.macs - L.ready.macs -- without a mask
       L.ready.buffer = L.ready.name
       L.buffers[L.ready.buffer] = extra.buffers[L.ready.buffer]
-      L.relower { buffer = L.ready.buffer, floats = L.ready.floats }
+      L.relower { buffer = L.ready.buffer, bytes = L.ready.bytes }
     end
   else
     plan = lives(graph.fused, model, graph) -- steps anew
@@ -202,6 +202,6 @@ return function(graph, model)
     L.scratch_at = by_name["scratch " .. L.name].offset
   end
   graph.stream = plan.stream or nil
-  graph.memory = { buffers = list, by_name = by_name, floats = best, bound = plan.bound }
+  graph.memory = { buffers = list, by_name = by_name, bytes = best, bound = plan.bound }
   return graph
 end

@@ -8,24 +8,26 @@
 local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
 local rows = require "lower.rows"
+local types = require "graph.types"
 
 local input = layers.input
 local round16, stride = kernels.round16, kernels.stride
 
 local stream = {}
 
---- The largest number of units that divides `count` and whose floats are at most `limit`; 1 if none is.
-function stream.group(count, floats, limit)
+--- The largest number of units that divides `count` and whose weights have at most `limit` bytes; 1 if none is.
+-- @param elements function(n) -> of n units
+function stream.group(count, elements, limit)
   for n = count, 2, -1 do
-    if count % n == 0 and floats(n) <= limit then return n end
+    if count % n == 0 and types.bytes(types.BASE, elements(n)) <= limit then return n end
   end
   return 1
 end
 
 -- Columns that are a piece's: whole panels where the width has any.
-local function columns_of(N, floats, limit)
+local function columns_of(N, elements, limit)
   local unit = N % 16 == 0 and 16 or N
-  return unit * stream.group(N // unit, function(n) return floats(n * unit) end, limit)
+  return unit * stream.group(N // unit, function(n) return elements(n * unit) end, limit)
 end
 
 --- The pieces of a product by columns. @return columns of each, how many there are, the role that stands for each

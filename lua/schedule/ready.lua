@@ -4,6 +4,7 @@
 -- count as the decoder's.
 
 local segment = require "lower.segment"
+local types = require "graph.types"
 
 local ready = {}
 
@@ -22,7 +23,7 @@ function ready.layer(program, model)
   for i, L in ipairs(uses) do
     segments[i + 1] = L.segment
     L.ready.name = L.group:op("attention").inputs[1].counted and "ready_keys" or "ready_queries"
-    buffers[L.ready.name] = model.depth * L.ready.floats
+    buffers[L.ready.name] = model.depth * L.ready.bytes
   end
   table.insert(uses, 1, dense)
   -- Where weights are fetched, this layer's are fetched at once: copies of all segments, in the blob as well.
@@ -32,22 +33,24 @@ function ready.layer(program, model)
     uses = uses, buffers = buffers, macs = model.depth * macs, ready_macs = macs }
 end
 
-local function with_bank(text, floats)
-  return floats > 0 and ("%s + bank * (size_t)%d"):format(text, floats) or text
+local function with_bank(text, bytes)
+  return bytes > 0 and ("%s + bank * (size_t)%d"):format(text, types.base(bytes)) or text
 end
 
 --- @return function(L) -> text of the layer's function, its prototype, arguments of a call, "core" where cores part it
 function ready.printer(build, blob, loops)
+  local print = require "emit.print"
   local program, slices, banks = build.graph, build.model.depth, #build.banks > 1
   local tables = program.stream and program.memory.by_name.tables.offset
-  local position = with_bank(tables and "arena + " .. tables or "weights + " .. blob.position_at, blob.position_bank)
-  local embedding = program.memory.by_name.embedding.floats // slices
-  local function slice_of(offset, floats)
-    return slices > 1 and ("arena + %d + slice * (size_t)%d"):format(offset, floats) or "arena + " .. offset
+  local position = with_bank(tables and print.place("arena", tables) or print.place("weights", blob.position_at),
+    blob.position_bank)
+  local embedding = program.memory.by_name.embedding.bytes // slices
+  local function slice_of(offset, bytes)
+    return slices > 1 and print.slice("arena", offset, bytes) or print.place("arena", offset)
   end
   local function weights_of(used)
-    local bank = used.segment.own > 0 and (", bank * (size_t)%d"):format(used.segment.own) or ""
-    return "weights + " .. used.prepare_at .. bank
+    local bank = used.segment.own > 0 and (", bank * (size_t)%d"):format(types.base(used.segment.own)) or ""
+    return print.place("weights", used.prepare_at) .. bank
   end
   return function(L)
     local lines, pad = {}, slices > 1 and "        " or "    "
@@ -55,15 +58,15 @@ function ready.printer(build, blob, loops)
       local call = i == 1 and ("msa_%s(arena, %s, %s, NULL"):format(used.name, weights_of(used),
           slice_of(L.at.embedding, embedding))
         or ("msa_%s_prepare(arena, %s, %s, %s"):format(used.name, weights_of(used), position,
-          slice_of(L.at[used.ready.name], used.ready.floats))
-      lines[i] = require("emit.print").wrapped(pad .. call .. loops.core_argument .. ");")
+          slice_of(L.at[used.ready.name], used.ready.bytes))
+      lines[i] = print.wrapped(pad .. call .. loops.core_argument .. ");")
     end
     if slices > 1 then
       table.insert(lines, 1, ("    for (size_t slice = 0; slice < %d; ++slice) {"):format(slices))
       lines[#lines + 1] = "    }"
     end
     if banks then table.insert(lines, 1, "    (void)bank; /* where nothing of it is a bank's own */") end
-    local prototype = require("emit.print").prototype(("void msa_%s(float *arena, const float *weights%s%s)"):format(
+    local prototype = print.prototype(("void msa_%s(float *arena, const float *weights%s%s)"):format(
       L.name, banks and ", size_t bank" or "", loops.core_parameter))
     local what = "/* For prompts without a mask. Every core goes through the blocks that are its own in all of them,\n"
       .. " * so none waits for another. */\n"

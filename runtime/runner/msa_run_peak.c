@@ -20,9 +20,10 @@ static void see(msa_vec v)
     seen = lanes[0];
 }
 
-/* Chains that do not wait for each other. Each reads its start anew, as chains that a compiler knew to be equal would be
- * one; and they end side by side in memory, so that a compiler makes vectors of single floats, as it does in kernels. */
-#define TWELVE(each) each(0) each(1) each(2) each(3) each(4) each(5) each(6) each(7) each(8) each(9) each(10) each(11)
+/* Chains that do not wait for each other. Each reads its start anew, as chains that a compiler knew to be equal would
+ * be one; and they end side by side in memory, so that a compiler makes vectors of single floats, as in kernels. */
+#define TWELVE(each) \
+    each(0) each(1) each(2) each(3) each(4) each(5) each(6) each(7) each(8) each(9) each(10) each(11)
 #define TWELVE_MORE(each) \
     each(12) each(13) each(14) each(15) each(16) each(17) each(18) each(19) each(20) each(21) each(22) each(23)
 #define START(n) msa_vec c##n = msa_splat(seen);

@@ -12,7 +12,7 @@ local KERNELS = { reads = { READ, READ }, writes = { READ, WRITE }, updates = { 
 --- A build of so many bytes of L2 whose buffers are { name = { floats, first step, last step } }.
 local function build(l2, buffers, slices)
   local by_name = {}
-  for name, b in pairs(buffers) do by_name[name] = { floats = b[1], first = b[2], last = b[3] } end
+  for name, b in pairs(buffers) do by_name[name] = { bytes = 4 * b[1], first = b[2], last = b[3] } end
   local position = segment.new()
   position:vector("all", 320)
   return { board = { caches = { l2 = l2 } }, model = { depth = slices or 1, image_size = 10 },
@@ -30,9 +30,8 @@ local function layer(number, calls, fields)
   if fields.position then step:parameter("const float *position", "position", 16) end
   step:stage("units", function(body)
     for _, call in ipairs(calls) do
-      local floats = call[4] or 200
-      buffers[call[2]] = floats
-      local view = steps.buffer(call[2], floats, 16)
+      buffers[call[2]] = 4 * (call[4] or 200)
+      local view = steps.buffer { name = call[2], type = "f32", bytes = buffers[call[2]], stride = 16 }
       body:each({ variable = "t", to = call[3] or 1, units = { name = "t" } }, function(inner)
         inner:call(call[1], step:part "all", view)
         if fields.private then inner:call("reads", step:part "own", step:part "all") end
@@ -40,8 +39,8 @@ local function layer(number, calls, fields)
       end)
     end
   end)
-  local L = { step = number, segment = seg, lowered = step, buffers = buffers, shared = fields.shared or 0,
-    own = fields.own or 0 }
+  local L = { step = number, segment = seg, lowered = step, buffers = buffers, shared = 4 * (fields.shared or 0),
+    own = 4 * (fields.own or 0) }
   L.scratch = L.shared + (fields.cores or 1) * L.own
   if fields.image then step.returns = "msa_status" end
   return L
@@ -102,19 +101,19 @@ describe("bytes moved", function()
       local sum = 0
       for _, role in ipairs { ... } do
         for _, part in ipairs(L.segment.parts) do
-          if part.role:match(role) then sum = sum + (part.floats + 15) // 16 * 64 end
+          if part.role:match(role) then sum = sum + (part.bytes + 63) // 64 * 64 end
         end
       end
       return sum
     end
     local keys, queries = parts(tokens.L, "_k_proj", "_v_proj"), parts(image.L, "_q_proj")
-    local position = made.tables.position:floats(1) * 4
+    local position = made.tables.position:bytes(1)
     assert(keys > 0 and queries > 0)
     equal(prepare.t.weights, parts(all.dense_prompt.L, "no_mask") + position + keys + queries)
     equal(tokens.t.weights, parts(tokens.L, "") - keys, "positions and keys are ready")
     equal(image.t.weights, parts(image.L, "") - queries)
     local ready = made.graph.memory.by_name
-    equal(prepare.t.written, (ready.ready_keys.floats + ready.ready_queries.floats) * 4)
-    equal(tokens.t.read, (ready.ready_keys.floats + ready.queries.floats + ready.tokens.floats) * 4, "not the keys")
+    equal(prepare.t.written, ready.ready_keys.bytes + ready.ready_queries.bytes)
+    equal(tokens.t.read, ready.ready_keys.bytes + ready.queries.bytes + ready.tokens.bytes, "not the keys")
   end)
 end)

@@ -33,20 +33,24 @@ local SIGNATURES = {
 local KERNELS = { signature = function(_, name) return SIGNATURES[name] end,
   call = function(_, name, ...) return ("%s(%s)"):format(name, table.concat({ ... }, ", ")) end }
 
+-- Places in bytes, as the plan of memory gives them.
 local function printed(step, count, at)
   local loops = require("schedule.split").loops(count)
   for stage in step:each_stage() do require("schedule.cores").split(stage, count) end
   require("schedule.cores").barriers(KERNELS, step)
-  return (require("emit.print").new(KERNELS, loops):step(step, { at = at, shared = 1000, own = "arena + 2000" }))
+  return (require("emit.print").new(KERNELS, loops):step(step, { at = at, shared = 4000, own = "arena + 2000" }))
 end
 
 describe("a step", function()
   local steps, segment = require "lower.steps", require "lower.segment"
+  local function buffer(name, type_)
+    return steps.buffer { name = name, type = type_ or "f32", bytes = 2560, stride = 16 }
+  end
   local function empty()
     local seg = segment.new()
     seg:vector("scale", 16)
     seg:vector("shift", 16)
-    return steps.new("layer", seg), steps.buffer("x", 640, 16), steps.buffer("y", 640, 16)
+    return steps.new("layer", seg), buffer "x", buffer "y"
   end
 
   it("is a function of its loops and calls, with names for the places of weights", function()
@@ -58,20 +62,46 @@ describe("a step", function()
         inner:call("copy_rows", s, y:row(t))
       end)
     end)
-    equal(printed(step, 1, { x = 0, y = 640 }), table.concat({ "void msa_layer(float *arena, const float *w)", "{",
+    equal(printed(step, 1, { x = 0, y = 2560 }), table.concat({ "void msa_layer(float *arena, const float *w)", "{",
       "    enum { AT_SHIFT = 16 };", "    const float *const x = arena;", "    float *const y = arena + 640;",
       "    float *const scratch = arena + 2000;", "    float *const s = scratch;",
       "    for (size_t t = 0; t < 40; t += 4) {", "        weigh(x + t * 16, w + AT_SHIFT, s);",
       "        copy_rows(s, y + t * 16);", "    }", "}", "" }, "\n"))
   end)
 
+  it("counts places in elements of their type, and the arena and scratch in floats", function()
+    local step, x = empty()
+    local bytes, z = step:pool():take("bytes", 70, 16, "u8"), buffer("z", "u8")
+    local last = step.pools[1]:take("last", 16)
+    step:stage("units", function(body)
+      body:zero(bytes, 70)
+      body:copy(bytes:row(2), z:row(3), 6)
+      local either = body:choose("either", "count == 1", z, bytes + 5)
+      body:call("weigh", x, either, last)
+    end)
+    equal(last.storage.offset, 128)
+    equal(printed(step, 1, { x = 0, z = 640 }), table.concat({ "void msa_layer(float *arena, const float *w)", "{",
+      "    (void)w;", "    const uint8_t *const z = (const uint8_t *)(arena + 160);",
+      "    const float *const x = arena;", "    float *const scratch = arena + 2000;",
+      "    uint8_t *const bytes = (uint8_t *)scratch;", "    float *const last = scratch + 32;",
+      "    memset(bytes, 0, 70 * sizeof(uint8_t));", "    memcpy(bytes + 32, z + 48, 6 * sizeof(uint8_t));",
+      "    const uint8_t *const either = count == 1 ? z : bytes + 5;", "    weigh(x, either, last);", "}", "" }, "\n"))
+  end)
+
+  it("refuses a type that is none", function()
+    local step = empty()
+    local ok, problem = pcall(function() step:pool():take("a", 5, nil, "f23") end)
+    equal(ok, false)
+    holds(problem.msagen, "f23", "f32")
+  end)
+
   it("has scratch in cache lines, as much as its largest stage or proc takes", function()
     local step = empty()
     local pool, other = step:pool(), step:pool(true)
     pool:take("a", 5)
-    equal(pool:take("b", 17).storage.offset, 16)
+    equal(pool:take("b", 17).storage.offset, 64)
     equal(other:take("a", 100, 20).storage.stride, 20)
-    equal({ step:own(), step.shared.size }, { 112, 0 })
+    equal({ step:own(), step.shared.bytes }, { 448, 0 })
     equal((pcall(pool.take, pool, "a", 1)), false)
   end)
 
@@ -80,7 +110,7 @@ describe("a step", function()
     step:stage("zero", function(body)
       body:each({ variable = "t", to = 4, by = 4 }, function(inner, t) inner:call("copy_rows", x:row(t), y:row(t)) end)
     end)
-    holds(printed(step, 1, { x = 0, y = 640 }), "\n    copy_rows(x, y);\n")
+    holds(printed(step, 1, { x = 0, y = 2560 }), "\n    copy_rows(x, y);\n")
   end)
 
   local function two_stages(second, who)
@@ -95,7 +125,7 @@ describe("a step", function()
         second(inner, t, x, y)
       end)
     end)
-    local _, count = printed(step, 3, { x = 0, y = 640, z = 1280 }):gsub("msa_meet", "")
+    local _, count = printed(step, 3, { x = 0, y = 2560, z = 5120 }):gsub("msa_meet", "")
     return count
   end
 
@@ -105,7 +135,7 @@ describe("a step", function()
     equal(two_stages(function(body, t, x, y) body:call("copy_rows", y:row(t + 1), x:row(t)) end), 1, "a neighbour's")
     equal(two_stages(function(body, t, x, y) body:call("copy_rows", y:row(t), x:row(t)) end, "zero"), 1, "one core's")
     equal(two_stages(function(body, t, x)
-      body:call("copy_rows", x:row(39 - t), steps.buffer("z", 640, 16):row(t))
+      body:call("copy_rows", x:row(39 - t), buffer "z":row(t))
     end), 0, "what both only read")
   end)
 end)

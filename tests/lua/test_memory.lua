@@ -6,16 +6,16 @@ local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
 local memory = require "schedule.memory"
 
-local function round16(n) return (n + 15) // 16 * 16 end
+local function lines(n) return (n + 63) // 64 * 64 end
 
 --- The plan against lifetimes worked out here, from what each layer touches.
 local function check(g, model)
   local plan, lives = g.memory, {}
   local step, last = 0, 0
-  local function touch(name, floats, offset, at)
-    local life = lives[name] or { name = name, floats = floats, offset = offset, first = at, last = at }
+  local function touch(name, bytes, offset, at)
+    local life = lives[name] or { name = name, bytes = bytes, offset = offset, first = at, last = at }
     equal(life.offset, offset, name)
-    equal(life.floats, floats, name)
+    equal(life.bytes, bytes, name)
     life.last = at
     lives[name] = life
   end
@@ -24,32 +24,32 @@ local function check(g, model)
     step = step + 1
     if L.phase == "decode" and not decoding then
       decoding = true
-      touch("tokens", g.memory.by_name.tokens.floats, g.memory.by_name.tokens.offset, step) -- made before the decoder
+      touch("tokens", g.memory.by_name.tokens.bytes, g.memory.by_name.tokens.offset, step) -- made before the decoder
       step = step + 1
     end
-    for name, floats in pairs(L.buffers) do touch(name, round16(floats), L.at[name], step) end
-    if L.scratch > 0 then touch("scratch " .. L.name, round16(L.scratch), L.scratch_at, step) end
+    for name, bytes in pairs(L.buffers) do touch(name, lines(bytes), L.at[name], step) end
+    if L.scratch > 0 then touch("scratch " .. L.name, lines(L.scratch), L.scratch_at, step) end
     last = step
   end
   for _, name in ipairs { "embedding", "logits", "iou" } do lives[name].last = last + 1 end -- read after the last layer
   if model.depth > 1 then
     local stage = plan.by_name.stage
-    assert(stage.floats >= model.depth * (lives.logits.floats + model.decoder.masks))
-    lives.stage = { name = "stage", floats = stage.floats, offset = stage.offset, first = lives.tokens.first,
+    assert(stage.bytes >= model.depth * (lives.logits.bytes + 4 * model.decoder.masks))
+    lives.stage = { name = "stage", bytes = stage.bytes, offset = stage.offset, first = lives.tokens.first,
       last = last + 1 }
   end
   local list, top = {}, 0
   for _, life in pairs(lives) do
     list[#list + 1] = life
-    assert(life.offset >= 0 and life.offset % 16 == 0, life.name)
-    top = math.max(top, life.offset + life.floats)
+    assert(life.offset >= 0 and life.offset % 64 == 0, life.name)
+    top = math.max(top, life.offset + life.bytes)
   end
-  equal(plan.floats, top, "arena")
+  equal(plan.bytes, top, "arena")
   for i, a in ipairs(list) do
     for j = i + 1, #list do
       local b = list[j]
       local together = a.first <= b.last and b.first <= a.last
-      local apart = a.offset + a.floats <= b.offset or b.offset + b.floats <= a.offset
+      local apart = a.offset + a.bytes <= b.offset or b.offset + b.bytes <= a.offset
       assert(apart or not together, a.name .. " and " .. b.name .. " overlap")
     end
   end
@@ -57,12 +57,12 @@ local function check(g, model)
   for at = 1, last + 1 do
     local sum = 0
     for _, life in ipairs(list) do
-      if life.first <= at and at <= life.last then sum = sum + life.floats end
+      if life.first <= at and at <= life.last then sum = sum + life.bytes end
     end
     bound = math.max(bound, sum)
   end
   equal(plan.bound, bound, "bound")
-  assert(bound <= plan.floats)
+  assert(bound <= plan.bytes)
 end
 
 --- A made-up chain of layers with buffers of random sizes and lives.
@@ -74,9 +74,9 @@ local function random_graph(seed)
     layers[i] = { name = "layer_" .. i, phase = i < middle and "encode" or "decode", group = { op = function() end },
       scratch = math.random(0, 3) * math.random(1, 500), buffers = {} }
   end
-  local function lives(name, first, last, floats)
+  local function lives(name, first, last, bytes)
     for i = first, last do
-      if i == first or i == last or math.random(2) == 1 then layers[i].buffers[name] = floats end
+      if i == first or i == last or math.random(2) == 1 then layers[i].buffers[name] = bytes end
     end
   end
   for k = 1, math.random(1, 12) do
@@ -126,7 +126,7 @@ describe("memory plan", function()
         dialect = "msa-paper", board = board.name }, "test")
       check(build.graph, build.model)
       local plan = build.graph.memory
-      assert(plan.floats <= 1.05 * plan.bound, ("%s: %d floats, bound %d"):format(board.name, plan.floats, plan.bound))
+      assert(plan.bytes <= 1.05 * plan.bound, ("%s: %d bytes, bound %d"):format(board.name, plan.bytes, plan.bound))
     end
   end)
 end)

@@ -101,12 +101,27 @@ describe("the graph of a network", function()
     local text, dot = g:text(), g:dot()
     local _, lines = text:gsub("\n", "")
     equal(lines, #g.values + 3)
-    holds(text, "patch_embed: %1 [1,", "= conv(", "attention(", "output embedding = %", "output logits = %",
+    holds(text, "patch_embed: %1 f32 [1,", "= conv(", "attention(", "output embedding = %", "output logits = %",
       "image_encoder.neck.0.weight")
+    local macs = 0
+    for n in text:gmatch "; (%d+) multiply%-adds" do macs = macs + n end
+    equal(macs, select(2, g:macs()))
     local _, opened = dot:gsub("{", "")
     local _, closed = dot:gsub("}", "")
     equal(opened, closed)
     holds(dot, "digraph {", 'label = "block_00_attention"', " -> ")
+  end)
+end)
+
+describe("an operation", function()
+  it("has a type, and moves each input and its result once", function()
+    local g = ssa.new()
+    g:layer "one"
+    local x, w, b = g:input("x", { 6, 5 }), g:input("w", { 3, 5 }), g:input("b", { 3 })
+    local y = g:reshape(g:linear(x, w, b), { to = { 3, 6 } })
+    equal(y.type, "f32")
+    holds(g:text(), "%4 f32 [6,3] = linear(%1, %2, %3); 90 multiply-adds, 264 bytes\n",
+      "%5 f32 [3,6] = reshape(%4)\n", "%1 f32 [6,5] = input() x\n")
   end)
 end)
 
@@ -119,7 +134,7 @@ describe("msagen graph --after", function()
   end
   it("shows what each pass leaves", function()
     local plain, pruned = graph(), graph("--after", "prune")
-    holds(plain, "patch_embed: %1 [1,40,40,3] = input() image")
+    holds(plain, "patch_embed: %1 f32 [1,40,40,3] = input() image\n")
     equal(select(2, pruned:gsub("= attention%(", "")), select(2, plain:gsub("= attention%(", "")))
     local steps, memory = graph("--after", "lower", "--cores", "2"), graph("--after", "memory")
     holds(steps, "block_00_attention: encoder_attention, encode 1;", "parted among cores", "cores meet",

@@ -148,15 +148,15 @@ describe("a plan", function()
       if before and before.layer and first_role(before):match "^pos_embed_" then
         idle, positions = true, positions + 1
       end
-      if idle then waited = waited + item.floats * 4
+      if idle then waited = waited + item.bytes
       -- every weight meets every token once; what is held is not worked with
       elseif before.layer.kind == "encoder_mlp" then
         local all = 0
         for _, other in ipairs(items) do
-          if other.layer == before.layer and type(other.buffer) == "number" then all = all + other.floats end
+          if other.layer == before.layer and type(other.buffer) == "number" then all = all + other.bytes end
         end
         local worked = type(before.buffer) == "number" and before or items[i - 2]
-        slowest, groups = math.max(slowest, item.floats * 4e3 * all / worked.floats / ms[before.layer]), groups + 1
+        slowest, groups = math.max(slowest, item.bytes * 1e3 * all / worked.bytes / ms[before.layer]), groups + 1
       end
     end
     assert(positions > 1 and groups > 4, ("%d pieces of positions, %d of MLPs"):format(positions, groups))
@@ -169,11 +169,11 @@ describe("a plan", function()
     for name, more in pairs(cases) do
       local d = device(name, more)
       local whole, draft = compiler.schedule(d, "test"), compiler.schedule(d, "test", true)
-      equal(draft.graph.memory.floats, whole.graph.memory.floats, name)
+      equal(draft.graph.memory.bytes, whole.graph.memory.bytes, name)
       equal(#draft.kernels.texts, 0)
       assert(#whole.kernels.texts > 0)
       for i, L in ipairs(whole.graph.fused) do
-        equal(draft.graph.fused[i].segment:floats(), L.segment:floats(), L.name)
+        equal(draft.graph.fused[i].segment:bytes(), L.segment:bytes(), L.name)
       end
     end
   end)

@@ -27,7 +27,7 @@ describe("segment", function()
     equal({ seg:linear("lin", weight, counting(1, 18, 100):reshape { 18 }) }, { 18, 3 })
     seg:norm("norm", { weight = counting(1, 5, 200):reshape { 5 }, bias = counting(1, 5, 300):reshape { 5 } })
     seg:rows("table", 2, 3, 4, function() return counting(2, 3, 400) end, segment.of())
-    equal({ seg.at.lin, seg.at.lin_bias, seg.at.norm, seg.at.table, seg:floats() }, { 0, 96, 128, 160, 176 })
+    equal({ seg.at.lin, seg.at.lin_bias, seg.at.norm, seg.at.table, seg:bytes() }, { 0, 384, 512, 640, 704 })
     local path = work .. "/w.bin"
     local blob = require("msagen.blob").create(path, { arith = "test", version = 1 })
     blob:segment "first"

@@ -25,7 +25,7 @@ function verb.run(args)
     local model, memory = build.model, build.graph.memory
     io.stdout:write(("%s: %s, %d x %d, %s; arena %s (lower bound %s)\n"):format(dir, model.dialect, model.image_size,
       model.image_size, build.board.name,
-      megabytes(memory.floats * 4), megabytes(memory.bound * 4)))
+      megabytes(memory.bytes), megabytes(memory.bound)))
     io.stdout:write(("image: %s\n"):format(model.preparation))
   end
   return 0

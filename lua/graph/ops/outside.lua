@@ -9,9 +9,9 @@ local any_tensor, callable, none = kinds.any_tensor, kinds.callable, kinds.none
 
 local ops = {}
 
-ops.input = { roles = {}, attributes = {}, macs = none }
-ops.parameter = { roles = {}, attributes = { tensor = { any_tensor, true } }, macs = none }
+ops.input = { roles = {}, attributes = {}, macs = none, bytes = none }
+ops.parameter = { roles = {}, attributes = { tensor = { any_tensor, true } }, macs = none, bytes = none }
 ops.constant = { roles = {}, attributes = { make = { callable, true }, sources = { schema.table,
-  true } }, macs = none }
+  true } }, macs = none, bytes = none }
 
 return ops

@@ -47,7 +47,7 @@ function ops.concat.run(R, _, v) return R.stacked(v) end
 --- The same numbers in another shape.
 ops.reshape = { roles = { "x" }, attributes = { to = { schema.table, true } } }
 function ops.reshape.shape(op) return op.to end
-ops.reshape.macs = none
+ops.reshape.macs, ops.reshape.bytes = none, none
 function ops.reshape.run(_, op, v) return matrix(v.x, op.to[#op.to]) end
 
 --- Dimensions in another order, from 1.

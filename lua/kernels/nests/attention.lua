@@ -9,6 +9,8 @@ local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
 local rows = require "lower.rows"
 local steps = require "lower.steps"
+local print = require "emit.print"
+local types = require "graph.types"
 
 local input = layers.input
 local stride = kernels.stride
@@ -175,7 +177,7 @@ local function to_image(layer, a)
     body:each(chunks, function(inner, i) after(layer, inner, shared, chunk, a, o:row(i), i, nil) end)
   end)
   return { chunk = chunk, block = ctx.block_rows, heads = a.heads },
-    { scratch = true, floats = a.heads * (packed.k + packed.v),
+    { scratch = true, bytes = types.bytes(types.BASE, a.heads * (packed.k + packed.v)),
     macs = tokens * 2 * a.inner * layer.model.out }, function(body, pool, ready)
     image_side(layer, body, a, pool, packed, ready, ready + a.heads * packed.k)
   end
@@ -238,12 +240,12 @@ local function to_tokens(layer, a)
       after(layer, inner, pool, block, a, o, nil, t)
     end)
   end)
-  return { block = block, chunk = chunk }, { floats = tokens * a.ld, macs = tokens * a.inner * layer.model.out },
-    function(body, own, ready)
-      body:each({ variable = "t", to = tokens, by = block, units = { name = "blocks" } }, function(inner, t)
-        image_queries(layer, inner, a, own, ready:row(t), t)
-      end)
-    end
+  local queries = { bytes = types.bytes(types.BASE, tokens * a.ld), macs = tokens * a.inner * layer.model.out }
+  return { block = block, chunk = chunk }, queries, function(body, own, ready)
+    body:each({ variable = "t", to = tokens, by = block, units = { name = "blocks" } }, function(inner, t)
+      image_queries(layer, inner, a, own, ready:row(t), t)
+    end)
+  end
 end
 
 -- Where in the encoder's last moments its image's side is made: a step of its own, with the same weights.
@@ -280,7 +282,7 @@ function nest.attention(layer, ready)
   if among then return among_tokens(layer, a) end
   if ready then
     layer.ready = layer.step:parameter("const float *ready", function(at)
-      return ("mask == NULL ? arena + %d + slice * (size_t)%d : NULL"):format(at[ready.buffer], ready.floats)
+      return ("mask == NULL ? %s : NULL"):format(print.slice("arena", at[ready.buffer], ready.bytes))
     end, a.ld)
   end
   local step = layer.step

@@ -170,13 +170,13 @@ end
 
 -- Heads in groups, each with its q, k and v.
 local function heads_in_pieces(layer, a)
-  local floats = 3 * a.C * a.dpad
-  a.group = stream.group(a.heads, function(n) return n * floats end, layer.limit)
+  local head = 3 * a.C * a.dpad -- elements
+  a.group = stream.group(a.heads, function(n) return n * head end, layer.limit)
   for h = 0, a.heads - 1 do
     if h % a.group == 0 then layer.segment:piece().heads = a.group end
     for _, part in ipairs { "q", "k", "v" } do
       local role = layer.parts:head(a[part .. "_w"], h, a.d)
-      if h == 0 then a[part] = { first = role, step = a.group > 1 and floats or 0 } end
+      if h == 0 then a[part] = { first = role, step = a.group > 1 and head or 0 } end
     end
   end
 end

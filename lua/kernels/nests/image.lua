@@ -65,21 +65,20 @@ end
 local function pixels(body, size, patch, a, row, levels, y)
   body:c({ a, row, levels }, { pixels = size * patch }, function(text)
     return ([==[
-uint8_t *const bytes = (uint8_t *)%s;
 const float *const levels = %s;
 for (uint32_t line = 0; line < %d; ++line) {
     const bool inside = %s + line < height;
     if (inside) {
-        msa_resize_row(&resizer, bytes);
+        msa_resize_row(&resizer, %s);
     }
     for (uint32_t i = 0; i < %d; ++i) {
         float *const to = %s + i / %d * %d + line * %d + i %% %d;
         for (uint32_t c = 0; c < 3; ++c) {
-            to[c * %d] = inside && i < width ? levels[c * 256 + bytes[i * 3 + c]] : 0.0f;
+            to[c * %d] = inside && i < width ? levels[c * 256 + %s[i * 3 + c]] : 0.0f;
         }
     }
-}]==]):format(text:pointer(row), text:pointer(levels), patch, text:place(y * patch), size, text:pointer(a), patch,
-      a.storage.stride, patch, patch, patch * patch)
+}]==]):format(text:pointer(levels), patch, text:place(y * patch), text:pointer(row), size, text:pointer(a), patch,
+      a.storage.stride, patch, patch, patch * patch, text:pointer(row))
   end)
 end
 
@@ -164,7 +163,7 @@ function nest.image(layer)
   local ldc = x.storage.stride
   local a = pool:take("a", grid * kernels.stride(length), kernels.stride(length))
   local y, product = pool:take("y", grid * ldc, ldc), pool:take("product", grid * ldc, ldc)
-  local row, work = pool:take("row", (size * 3 + 3) // 4), pool:take("resizing", (nest.resizer_bytes(size) + 3) // 4)
+  local row, work = pool:take("row", size * 3, nil, "u8"), pool:take("resizing", nest.resizer_bytes(size), nil, "u8")
   local by_row = { variable = "top", to = grid, units = { name = "rows" } }
   step:parameter("const msa_image *image", "image")
   step.returns, step.before = "msa_status", assertion(size)

@@ -2,8 +2,10 @@
 --- Layers that work row by row: a block of tokens at a time, so that what is wide is never there for more than a block.
 
 local layers = require "lower.layer"
+local print = require "emit.print"
 local rows = require "lower.rows"
 local stream = require "schedule.pieces"
+local types = require "graph.types"
 
 local input, rows_of = layers.input, layers.rows_of
 
@@ -81,8 +83,8 @@ function nest.select(layer)
   end
   local side, grid, block = mask.shape[2], ctx.model.grid, ctx.block_rows
   local from = step:parameter("const float *embedding", function(at)
-    return ("arena + %d + slice * (size_t)%d"):format(at.embedding,
-      grid * grid * layer:buffer(embedding).storage.stride)
+    local storage = layer:buffer(embedding).storage
+    return print.slice("arena", at.embedding, types.bytes(storage.type, grid * grid * storage.stride))
   end, layer:buffer(embedding).storage.stride)
   local pixels = step:parameter("const float *mask", "mask", side)
   local keys, pool = layer:buffer(choice), step:pool()
