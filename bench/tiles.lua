@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The cost model of lua/kernels/tiles.lua against the clock: luahost bench/tiles.lua FOLDER [--rounds 9] [--most 12]
 -- [--only TEXT] [--all].
--- FOLDER is a build for a board that this CPU runs. For every matrix product of its manifest, the chosen plan and the
+-- FOLDER is a build for a board that this CPU runs. For every matrix product of its manifest, the chosen tiling and the
 -- best of each other kind are compiled and timed in turns. See bench/README.md.
 package.path = package.path:gsub("^[^;]*;", "", 1) -- the compiler's module of the same name is meant, not this script
 local sys = require "msagen.sys"
@@ -44,31 +44,31 @@ local function must(command)
   return output
 end
 
-local function describe(plan)
+local function describe(tiling)
   local function list(pieces, key, by)
     local t = {}
     for i, p in ipairs(pieces) do t[i] = ("%d"):format(p[key] * by) end
     return table.concat(t, "+")
   end
-  return ("%s x %s, k %d%s"):format(list(plan.rows, "mr", 1), list(plan.columns, "np", 16), plan.blocks[1].count,
-    plan.order == "rows" and ", rows first" or "")
+  return ("%s x %s, k %d%s"):format(list(tiling.rows, "mr", 1), list(tiling.columns, "np", 16), tiling.blocks[1].count,
+    tiling.order == "rows" and ", rows first" or "")
 end
 
--- The chosen plan, then the cheapest of every other width, order and cut of k, then the next cheapest.
+-- The chosen tiling, then the cheapest of every other width, order and cut of k, then the next cheapest.
 local function ways(list, most)
   local chosen, seen, taken = {}, {}, {}
-  local function take(plan)
-    if #chosen < most and not taken[plan] then
-      taken[plan] = true
-      chosen[#chosen + 1] = plan
+  local function take(tiling)
+    if #chosen < most and not taken[tiling] then
+      taken[tiling] = true
+      chosen[#chosen + 1] = tiling
     end
   end
   take(list[1])
-  for _, plan in ipairs(list) do
-    for _, kind in ipairs { ("np %d"):format(plan.columns[1].np), plan.order, ("k %d"):format(#plan.blocks) } do
-      if not seen[kind] and plan.cycles < 2 * list[1].cycles then
+  for _, tiling in ipairs(list) do
+    for _, kind in ipairs { ("np %d"):format(tiling.columns[1].np), tiling.order, ("k %d"):format(#tiling.blocks) } do
+      if not seen[kind] and tiling.cycles < 2 * list[1].cycles then
         seen[kind] = true
-        take(plan)
+        take(tiling)
       end
     end
   end
@@ -83,16 +83,16 @@ local function measure(shape)
   local list = ways(tiles.candidates(board.isa, board, f), tonumber(options.most))
   local texts = { '#include "msa_simd.h"\n' }
   local cases = {}
-  for i, plan in ipairs(list) do
+  for i, tiling in ipairs(list) do
     local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
-    f.plan = plan
+    f.tiling = tiling
     local name = set:gemm(f)
     texts[#texts + 1] = (table.concat(set.texts, "\n"):gsub("%f[%w_]msa_([tg][ie][lm][em]_)", ("w%d_%%1"):format(i)))
     local arguments = f.init == "bias" and { "a", "b", "bias", "c" } or { "a", "b", "c" }
     cases[i] = ("    case %d: %s; break;"):format(i - 1,
       (set:call(name, table.unpack(arguments)):gsub("^msa_", ("w%d_"):format(i))))
   end
-  f.plan = nil
+  f.tiling = nil
   local macs = shape.M * shape.N * shape.K
   texts[#texts + 1] = ("enum { WAYS = %d, CALLS = %d };"):format(#list, math.max(1, 100000000 // macs))
   local sizes = "#define A_FLOATS ((size_t)%d)\n#define B_FLOATS ((size_t)%d)\n#define C_FLOATS ((size_t)%d)"
@@ -112,8 +112,8 @@ local function measure(shape)
   end
   local cycle = nanoseconds[#list + 1] / board.core.fma_latency
   local rows = {}
-  for i, plan in ipairs(list) do
-    rows[i] = { plan = plan, predicted = plan.cycles, measured = nanoseconds[i] / cycle, ns = nanoseconds[i] }
+  for i, tiling in ipairs(list) do
+    rows[i] = { tiling = tiling, predicted = tiling.cycles, measured = nanoseconds[i] / cycle, ns = nanoseconds[i] }
   end
   return rows, cycle, macs
 end
@@ -128,7 +128,7 @@ for _, shape in ipairs(manifest.kernels) do
     local ideal = macs / per_vector / board.core.fma_per_cycle
     local function line(row)
       return ("%-34s predicted %10.0f  measured %10.0f cycles (%5.2f)  %5.1f %% of the arithmetic"):format(
-        describe(row.plan), row.predicted, row.measured, row.measured / row.predicted, 100 * ideal / row.measured)
+        describe(row.tiling), row.predicted, row.measured, row.measured / row.predicted, 100 * ideal / row.measured)
     end
     print(("%-32s %s  %4.1f %% over the best, %.2f GHz"):format(shape.name, line(rows[1]),
       100 * (rows[1].measured / best.measured - 1), 1 / cycle))

@@ -118,7 +118,7 @@ msa_segment_entry msa_blob_segment(const unsigned char *weights, uint32_t i);
  * filled in. */
 msa_status msa_check_segment(const unsigned char *weights, uint32_t i, msa_segment_sum *sum);
 
-/* Whether two pieces of memory have no byte in common. */
+/* Whether two regions of memory have no byte in common. */
 bool msa_apart(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
 /* Whether each file that computes was compiled so that it computes what it says: msa_as_written there. */

@@ -53,7 +53,6 @@ static uint32_t sum_at(uint32_t crc, const float *x, const uint32_t *at, size_t 
     return crc;
 }
 
-@ local function bank_of(L) return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(L.segment.own) or "" end
 @ local function weights_of(L) return (streamed and "w" or place("weights", L.weights_at)) .. bank_of(L) end
 @ local function weights_for(L, name)
 @   local takes = not L.lowered or kernels:signature(name)[2].text:find "bank"
@@ -133,7 +132,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @ end
 @ for i, L in ipairs(answer.mlps) do
 @   local count = L.segment.pieces and grid * grid or L.env.rows
-/* A block of tokens of $(L.name). */
+/* A strip of tokens of $(L.name). */
 @ open("test_mlp_" .. i)
     float *const x = $(place("arena", L.at.x));
     fill(x, $(count), $(L.env.C), $(L.env.ldc), $(first.x)u);
@@ -141,7 +140,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @     whole(L)
 @   else
 @     fetch(L)
-    $(L.env.block)($(weights_for(L, L.env.block)), x, $(scratch_of(L, L.shared)));
+    $(L.env.strip)($(weights_for(L, L.env.strip)), x, $(scratch_of(L, L.shared)));
 @   end
     crc = sum_rows(crc, x, $(L.env.rows), $(L.env.C), $(L.env.ldc));
     (void)status;
@@ -175,7 +174,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @ end
 @ for i, L in ipairs(answer.projects) do
 @   local e = L.env
-/* What follows attention in $(L.name), for a block of tokens. */
+/* What follows attention in $(L.name), for a strip of tokens. */
 @ open("test_project_" .. i)
     float *const x = $(place("arena", L.at.x)), *const o = $(scratch_of(L, e.s.o));
     float *const scratch = $(scratch_of(L, L.shared));

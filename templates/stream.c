@@ -33,7 +33,7 @@ static void begin_piece(msa_session *s, const msa_piece *piece)
 const float *msa_stream_fetch(msa_session *s, const msa_piece *piece)
 {
     begin_piece(s, piece);
-    return done(s) ? (const float *)(const void *)s->arena + piece->to : NULL;
+    return done(s) ? (const float *)(const void *)(s->arena + piece->to) : NULL;
 }
 
 const float *msa_stream_next(msa_stream *stream)
@@ -73,7 +73,7 @@ const float *msa_stream_next(msa_stream *stream)
         begin_piece(s, piece + 1);
     }
 @ end
-    return (const float *)(const void *)s->arena + piece->to;
+    return (const float *)(const void *)(s->arena + piece->to);
 }
 
 /* Header and segment table, in the first buffer. */

@@ -72,7 +72,7 @@ for _, flip in ipairs(flips) do
     build(file("flipped.pth", forge.flip(demo, flip[2], flip[3]))), { "flipped.pth" })
 end
 
-local FLIPS = tally.full and 60 or 24
+local FLIPS = tally.full and 60 or 12
 tally.test(("inspect survives %d other bit flips"):format(FLIPS), function()
   local state, refusals = 12345, 0
   for _ = 1, FLIPS do
@@ -267,9 +267,9 @@ planned("an ambiguous file", { "msa-2024", "msa-2025" }, tally.tests .. "/golden
 planned("a truncated file", { "truncated.pth" }, file("truncated.pth", demo:sub(1, #demo // 2)))
 planned("a resolution that is no multiple of the patch", { "250", "16" }, demo_path, "--dialect", "msa-paper",
   "--resolution", "250")
-planned("an arena beyond this machine", { "--resolution 16384", tally.best, "found none for the arena",
+planned("an arena beyond this machine", { "--resolution 4096", tally.best, "found none for the arena",
   "the largest resolution that fits is " },
-  demo_path, "--dialect", "msa-paper", "--resolution", "16384", "--depth", "1024", "--board", tally.best)
+  demo_path, "--dialect", "msa-paper", "--resolution", "4096", "--depth", "1024", "--board", tally.best)
 
 -- A full disk: a limit on file size always, a small file system where we may mount one.
 

@@ -14,8 +14,8 @@ end
 
 local function number_list(text, least, most, expected)
   local list = {}
-  for piece in (text .. ","):gmatch "([^,]*)," do
-    list[#list + 1] = number(piece)
+  for word in (text .. ","):gmatch "([^,]*)," do
+    list[#list + 1] = number(word)
     if not list[#list] or #list > most then return nil, ("expected %s, found %s"):format(expected, text) end
   end
   local _, commas = text:gsub(",", "")

@@ -266,9 +266,7 @@ local function variants(build, loops)
     end,
     streamed = graph.stream and stream or false, pieces = graph.stream
       and { encode = graph.stream.encode.items, decode = graph.stream.decode.items },
-    bank_of = function(L)
-      return L.segment.own > 0 and (", s->bank * (size_t)%d"):format(types.base(L.segment.own)) or ""
-    end }
+    bank_of = function(L) return print.bank_argument(L.segment, "s->bank") end }
 end
 
 -- What templates see.

@@ -2,7 +2,7 @@
 --- The known answer of msa_self_test: what the build's functions give on a fixed pattern with its own weights, computed
 -- here by the naive kernels and on the device by the generated ones (templates/known_answer.c). Their CRC-32C must
 -- agree, since the arithmetic is defined to the bit.
--- Each kernel runs once, on few tokens where it takes a block or a window; patch embedding, neck and decoder run whole,
+-- Each kernel runs once, on few tokens where it takes a strip or a window; patch embedding, neck and decoder run whole,
 -- and so does one of each kind of encoder layers for which there is no smaller test.
 -- Matrices repeat a few rows over and over, so that little has to be computed here of what is much there.
 local group = require "lower.group"
@@ -138,7 +138,7 @@ local function depth_list(graph)
 end
 
 -- Nests of the encoder whose layers have tests of their own.
-local TESTED = { grid_attention = true, image = true, neck = true, blocks = true }
+local TESTED = { grid_attention = true, image = true, neck = true, strips = true }
 
 -- Values of a layer that are rows of a grid, with their buffers' rows, and some of the rows.
 local function rows_of_values(graph, values)
@@ -180,7 +180,7 @@ local function parts(graph, model)
   return {
     patch = find(graph, "nest", "image"), neck = find(graph, "nest", "neck"), prepare = find(graph, "kind", "prepare"),
       tokens = token_samples(model), mask_rows = samples(model.grid),
-    mlps = each_kernel(graph, "blocks", function(L) return L.env.block or L.segment.pieces and "in pieces" end),
+    mlps = each_kernel(graph, "strips", function(L) return L.env.strip or L.segment.pieces and "in pieces" end),
     windows = window_list(graph), wholes = whole_list(graph),
     projects = each_kernel(graph, "grid_attention", function(L) return L.env.project end),
     depths = depth_list(graph), others = other_list(graph),

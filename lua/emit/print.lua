@@ -464,6 +464,12 @@ function print.new(kernels, loops) return setmetatable({ kernels = kernels, loop
 
 print.place = place
 
+--- The argument that says how far a bank's own weights are away, "" where a segment has none. @param bank C of its
+-- number
+function print.bank_argument(seg, bank)
+  return seg.own > 0 and (", %s * (size_t)%d"):format(bank, types.base(seg.own)) or ""
+end
+
 --- A pointer to a slice's own `bytes` of an array of slices that begins so many bytes behind one to the base type.
 function print.slice(pointer, offset, bytes)
   return ("%s + slice * (size_t)%d"):format(place(pointer, offset), types.base(bytes))

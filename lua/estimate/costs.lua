@@ -8,7 +8,7 @@
 --   spilled   scratch larger than L2, what cores share and what each has: written once and read once
 -- A buffer of at most half of L2 is where its reader finds it: nothing moves. Rows count with the padding between them.
 -- What the decoder's first layer finds ready, for prompts without a mask, counts where it is made: its weights,
--- positions and keys. Not counted: scratch used again for every block or head, lines fetched only to be overwritten.
+-- positions and keys. Not counted: scratch used again for every strip or head, lines fetched only to be overwritten.
 -- Relies on: lowering and memory.
 local types = require "graph.types"
 local work = require "estimate.work"

@@ -53,8 +53,8 @@ end
 -- A product, by the cost model that chose its tiles.
 function Core:product(M, N, K)
   local panels, build = (N + 15) // 16, self.build
-  if build.kernels.plan then
-    return CALL + build.kernels:plan({ M = M, N = N, K = K, panels = panels, init = "bias", act = "none",
+  if build.kernels.tiling then
+    return CALL + build.kernels:tiling({ M = M, N = N, K = K, panels = panels, init = "bias", act = "none",
       residual = false }).cycles
   end
   local _, _, step = tiles.choose(build.board.isa, build.board.core, M, panels)

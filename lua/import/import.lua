@@ -2,7 +2,7 @@
 -- From a checkpoint to the model description: dialect, hyper-parameters, tensors under SAM's names, and the fate of
 -- every tensor of the file.
 --
--- plan() looks at names, shapes and dtypes only and decides; load() refuses what the plan leaves open, then folds and
+-- account() looks at names, shapes and dtypes only and decides; load() refuses what that leaves open, then folds and
 -- resamples.
 -- Which dialects there are: import/dialects/. What the network consists of: import/network.lua.
 
@@ -377,7 +377,7 @@ end
 -- options as in load(). Gives the model description without `tensor`, and in it `choices`: what only the user can tell,
 -- as {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
 -- `entries` is the network's list of tensors (import/network.lua), each with what it was found as.
-function import.plan(ckpt, options)
+function import.account(ckpt, options)
   local told = options or {}
   options = setmetatable({ depth = told.depth or 1 }, { __index = told })
   local file = files.read(ckpt, "checkpoint", options)
@@ -430,12 +430,12 @@ end
 -- options: dialect, classes, decoder_heads, global_blocks (array), resolution, click_order, depth (1), chunk (number or
 -- "none"), base (an open checkpoint that supplies what the file lacks: import/base.lua).
 function import.load(ckpt, options)
-  local model, entries = import.plan(ckpt, options)
+  local model, entries = import.account(ckpt, options)
   if model.unknown then refuse_beside(model.unknown) end
   for _, choice in ipairs(model.choices) do
     fail("%s: %s: expected %s (%s), found none", ckpt.path, choice.option, alternatives(choice.values), choice.why)
   end
-  -- Hashes are worked out when they are asked for: a plan does without.
+  -- Hashes are worked out when they are asked for: an account does without.
   local function hashed(source, file)
     return setmetatable(source, { __index = function(t, key)
       if key == "sha256" then t.sha256 = file:sha256() end

@@ -21,7 +21,7 @@ preparation.resizes = {
     text = "longest side to %d, zero padding at the bottom and right" },
 }
 
---- The line of a model (import.plan's, whose dialect may be open): "image: RGB, longest side to 1024, ..., as
+--- The line of a model (import.account's, whose dialect may be open): "image: RGB, longest side to 1024, ..., as
 -- segment-anything".
 -- @param dialects the dialects that the file may be of
 function preparation.text(size, dialects)

@@ -15,8 +15,8 @@ local floating = { f32 = true, f64 = true, f16 = true, bf16 = true }
 
 local function separated(list, separator)
   local found = {}
-  for piece in (list .. separator):gmatch("(.-)" .. separator) do
-    found[#found + 1] = piece:match "^%s*(.-)%s*$"
+  for one in (list .. separator):gmatch("(.-)" .. separator) do
+    found[#found + 1] = one:match "^%s*(.-)%s*$"
   end
   if found[#found] == "" then found[#found] = nil end -- the end of the last line
   return found

@@ -38,7 +38,7 @@ local function geometry_warnings(warn, file, model, told)
   end
 end
 
---- The warnings of a plan, as texts; the arguments are import.plan()'s. told: the options as the user gave them
+--- The warnings of an account, as texts; the arguments are import.account()'s. told: the options as the user gave them
 return function(file, base, dialect, traits, model, entries, candidates, place, told)
   local list = {}
   local function warn(...) list[#list + 1] = (...):format(select(2, ...)) end

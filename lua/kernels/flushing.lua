@@ -45,7 +45,7 @@ local function loop(kernels, pad, name, first, last, to, value)
   local W, lines = kernels.isa.width, {}
   local function put(format, ...) lines[#lines + 1] = pad .. format:format(...) end
   local function at(text, place) return (text:gsub("%f[%w_]" .. name .. "%f[^%w_]", place)) end
-  local function pieces(from, to_here, size)
+  local function groups(from, to_here, size)
     if from == to_here then return end
     put("for (size_t %s = %d; %s < %d; %s += %d) {", name, from, name, to_here, name, size)
     for v = 0, size // W - 1 do
@@ -68,7 +68,7 @@ local function loop(kernels, pad, name, first, last, to, value)
   local vector, place = value:match "^([%w_]+)%(msa_load%((.*)%)%)$"
   local act = place == to and BY_VECTOR[vector]
   if act then
-    assert((last - first) % 16 == 0, "activations of pieces of 16")
+    assert((last - first) % 16 == 0, "activations of groups of 16")
     put("for (size_t %s = %d; %s < %d; %s += 16) %s(%s);", name, first, name, last, name,
       kernels:make("exact_act", ("msa_%s_x16"):format(act.name), { act = act.name, scalar = act.scalar,
         vector = act.vector }), to)
@@ -77,8 +77,8 @@ local function loop(kernels, pad, name, first, last, to, value)
       assert(EXACT[op] or not FLUSHES[op], op .. " cannot be computed again")
     end
     local whole = first + (last - first) // 16 * 16
-    pieces(first, whole, 16)
-    pieces(whole, last, last - whole)
+    groups(first, whole, 16)
+    groups(whole, last, last - whole)
   end
   return table.concat(lines, "\n")
 end

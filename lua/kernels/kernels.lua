@@ -20,7 +20,7 @@ kernels.__index = kernels
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
   return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {},
-    firsts = {}, plans = {}, products = {}, signatures = {}, described = {}, functions = {}, cores = 1 }, kernels)
+    firsts = {}, tilings = {}, products = {}, signatures = {}, described = {}, functions = {}, cores = 1 }, kernels)
 end
 
 local function round16(n) return (n + 15) // 16 * 16 end
@@ -224,8 +224,8 @@ local size, stride, sizes, request = requests.size, requests.stride, requests.si
 kernels.requests = {
   gemm = request(sizes("M", "N", "K", "lda", "ldc"),
     { ldb = size, bps = size, cps = size, init = schema.one_of("zero", "bias", "keep"),
-    act = schema.one_of(table.unpack(activations.names)), residual = schema.flag, plan = schema.kind(function(value)
-      if type(value) ~= "table" then return "a plan of tiles" end
+    act = schema.one_of(table.unpack(activations.names)), residual = schema.flag, tiling = schema.kind(function(value)
+      if type(value) ~= "table" then return "a tiling" end
     end) }),
 }
 
@@ -255,11 +255,11 @@ end
 -- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act one of
 -- lua/graph/activations.lua;
 -- residual: c is added to the result, after the bias. Writes whole panels: c has room for N rounded up to 16.
--- @param f.plan how to cut it, instead of the cheapest plan of lua/kernels/tiles.lua
+-- @param f.tiling how to cut it, instead of the cheapest tiling of lua/kernels/tiles.lua
 -- @return name of void f(a, b, [bias,] c)
 function kernels:gemm(f)
   check("gemm", f)
-  local plan = f.plan
+  local tiling = f.tiling
   f = { M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb or 16, bps = f.bps or f.K * 16, ldc = f.ldc, cps = f.cps
     or 16,
     init = f.init or "zero", act = f.act or "none", residual = f.residual or false, panels = (f.N + 15) // 16 }
@@ -267,8 +267,8 @@ function kernels:gemm(f)
   assert(not (f.residual and (f.init == "keep" or f.act ~= "none")))
   local sum = f.init == "keep" and "c + a b" or f.init == "bias" and "a b + bias" or "a b"
   f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
-  plan = plan or self:plan(f)
-  f.plan, f.rows, f.columns, f.blocks, f.order = plan, plan.rows, plan.columns, plan.blocks, plan.order
+  tiling = tiling or self:tiling(f)
+  f.tiling, f.rows, f.columns, f.blocks, f.order = tiling, tiling.rows, tiling.columns, tiling.blocks, tiling.order
   local name = self:product(f)
   if not self.products[name] then
     self.products[name] = f
@@ -277,16 +277,16 @@ function kernels:gemm(f)
   return name
 end
 
--- The kernel of a product that has its plan: where pieces and blocks end are numbers, like all that it is as long as.
+-- The kernel of a product that has its tiling: where ranges and blocks end are numbers, like all that it is as long as.
 function kernels:product(f)
-  local words, names, pieces = {}, {}, math.min(#f.blocks, 3)
+  local words, names, kinds = {}, {}, math.min(#f.blocks, 3)
   f.tile = function(b, mr, column) return tile(self, f, b, mr, column) end
   -- Tiles are written before the product that calls them; blocks between the first and the last are alike.
-  for piece = 1, pieces do
+  for kind = 1, kinds do
     for _, row in ipairs(f.rows) do
       for _, column in ipairs(f.columns) do
-        names[#names + 1] = f.tile(piece == pieces and #f.blocks or piece, row.mr, column)
-        if piece == 1 then words[#words + 1] = ("%dx%d"):format(row.mr, columns_of(column)) end
+        names[#names + 1] = f.tile(kind == kinds and #f.blocks or kind, row.mr, column)
+        if kind == 1 then words[#words + 1] = ("%dx%d"):format(row.mr, columns_of(column)) end
       end
     end
   end
@@ -302,15 +302,15 @@ function kernels:product(f)
     number("block", f.blocks[1].count)
     number("last", f.blocks[#f.blocks].first)
   end
-  f.keep, f.bias, f.tiles, f.pieces = f.init == "keep", f.init == "bias", table.concat(names, " "), pieces
+  f.keep, f.bias, f.tiles, f.kinds = f.init == "keep", f.init == "bias", table.concat(names, " "), kinds
   local first, last = left_of(self.isa, f.blocks[1]), left_of(self.isa, f.blocks[#f.blocks])
   f.left = first == last and last
     or ("%s_then_%s"):format(first == "" and "even" or first, last == "" and "even" or last)
   return self:make("gemm", ("msa_gemm_f32_%s%s%s%s"):format(table.concat(words, "_"), suffix_of(f),
-    f.order == "rows" and "_rows_first" or "", f.pieces > 1 and "_in_blocks" or ""), f, numbers)
+    f.order == "rows" and "_rows_first" or "", f.kinds > 1 and "_in_blocks" or ""), f, numbers)
 end
 
---- What the manifest says of the matrix products, in the order of their first use: shape, plan, what the model expects
+--- What the manifest says of the matrix products, in the order of their first use: shape, tiling, what the model expects
 -- of a call, and what its text does.
 -- @param prefix that stands for msa in the names
 function kernels:explain(prefix)
@@ -325,16 +325,16 @@ function kernels:explain(prefix)
   for i, name in ipairs(self.products) do
     local f, of = self.products[name], self.functions[name]
     local rows, columns, blocks = {}, {}, {}
-    for k, piece in ipairs(f.rows) do rows[k] = { first = piece.first, last = piece.last, tile = piece.mr } end
-    for k, piece in ipairs(f.columns) do
-      columns[k] = { first = piece.first * 16, last = piece.last * 16, tile = piece.np * 16 // (piece.parts or 1) }
+    for k, range in ipairs(f.rows) do rows[k] = { first = range.first, last = range.last, tile = range.mr } end
+    for k, range in ipairs(f.columns) do
+      columns[k] = { first = range.first * 16, last = range.last * 16, tile = range.np * 16 // (range.parts or 1) }
     end
     for k, block in ipairs(f.blocks) do blocks[k] = block.count end
     list[i] = { name = of.name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb,
       bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
       tile = { f.rows[1].mr, columns[1].tile }, rows = rows, columns = columns, k_blocks = blocks, order = f.order,
-        predicted_cycles = math.floor(f.plan.cycles + 0.5),
-      macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.plan.cycles + 0.5) / 100, predicted = f.plan.operations,
+        predicted_cycles = math.floor(f.tiling.cycles + 0.5),
+      macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.tiling.cycles + 0.5) / 100, predicted = f.tiling.operations,
         counted = counter:count(of.name, of.bound) }
   end
   return list
@@ -343,11 +343,11 @@ end
 --- Rows of b that a tile of `mr` rows and `vectors` vectors loads at once.
 function kernels:held(mr, vectors) return tiles.held(self.isa, self.board.core, mr, vectors) end
 
--- The plan of a product: worked out once for a shape.
-function kernels:plan(f)
+-- The tiling of a product: worked out once for a shape.
+function kernels:tiling(f)
   local key = ("%d %d %d %s %s %s"):format(f.M, f.panels, f.K, f.init, f.act, f.residual)
-  self.plans[key] = self.plans[key] or tiles.plan(self.isa, self.board, f)
-  return self.plans[key]
+  self.tilings[key] = self.tilings[key] or tiles.tiling(self.isa, self.board, f)
+  return self.tilings[key]
 end
 
 --- The key tile of f32-fma-1: whole rows of a grid, about 256 keys. It is part of the definition: no board may change

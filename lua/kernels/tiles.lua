@@ -2,10 +2,10 @@
 --- How a matrix product is cut: register tiles, order of the loops and blocks of k, chosen by a cost model from what
 -- the board's file says of its core and caches. No choice can change a result.
 --
--- A plan covers c (M rows by `panels` panels of 16 columns) with tiles whose sums stay in registers for a block of k
+-- A tiling covers c (M rows by `panels` panels of 16 columns) with tiles whose sums stay in registers for a block of k
 -- steps:
---   rows, columns   {{first, last, mr or np}...}: pieces in order, each a whole number of tiles of one size; `parts` of
--- a piece of columns: tiles a panel
+--   rows, columns   {{first, last, mr or np}...}: ranges in order, each a whole number of tiles of one size; `parts` of
+-- a range of columns: tiles a panel
 --   blocks          {{first, count}...} of k
 --   order           "columns": a group of panels meets all rows before the next one; "rows": a tile of rows meets all
 -- panels
@@ -17,7 +17,7 @@ local tiles = {}
 
 -- What transfers from farther caches cost where arithmetic covers them: a share of their time.
 local EXPOSED = 0.05
--- How much longer than a stream it takes to fetch the sums of a tile again: short pieces, asked for when they are
+-- How much longer than a stream it takes to fetch the sums of a tile again: short runs, asked for when they are
 -- needed.
 local SCATTERED = 4
 -- A cache holds what is used again only if something is left for what passes through.
@@ -101,16 +101,16 @@ local function transfer(board, bytes, beside)
   return bytes / rate.memory
 end
 
-local function count(piece, size) return (piece.last - piece.first) // size end
+local function count(range, size) return (range.last - range.first) // size end
 
--- Vector operations of a plan for one call.
-local function operations(isa, f, plan)
+-- Vector operations of a tiling for one call.
+local function operations(isa, f, tiling)
   local ops, act = { fma = 0, load = 0, broadcast = 0, store = 0, add = 0 }, activations.of(f.act, "tiles: act")
   for _, name in ipairs(activations.computed) do ops[activations.entries[name].counted] = 0 end
-  for b, block in ipairs(plan.blocks) do
-    local starts, ends = b > 1 or f.init == "keep", b == #plan.blocks
-    for _, row in ipairs(plan.rows) do
-      for _, column in ipairs(plan.columns) do
+  for b, block in ipairs(tiling.blocks) do
+    local starts, ends = b > 1 or f.init == "keep", b == #tiling.blocks
+    for _, row in ipairs(tiling.rows) do
+      for _, column in ipairs(tiling.columns) do
         local n, vectors = count(row, row.mr) * count(column, column.np) * (column.parts or 1), width(isa, column)
         local sums = row.mr * vectors
         ops.fma = ops.fma + n * sums * block.count
@@ -132,16 +132,16 @@ local function operations(isa, f, plan)
   return ops
 end
 
--- Cycles of a plan for one call: for every kind of tile, what the core does and what the caches bring.
-local function cycles(isa, board, f, plan)
+-- Cycles of a tiling for one call: for every kind of tile, what the core does and what the caches bring.
+local function cycles(isa, board, f, tiling)
   local core, act = board.core, activations.of(f.act, "tiles: act")
   local whole_b, whole_c = f.panels * 64 * f.K, f.M * f.panels * 64
   local total = 0
-  for b, block in ipairs(plan.blocks) do
-    local starts, ends = b > 1 or f.init == "keep", b == #plan.blocks
+  for b, block in ipairs(tiling.blocks) do
+    local starts, ends = b > 1 or f.init == "keep", b == #tiling.blocks
     local block_a, block_b = f.M * block.count * 4, f.panels * 64 * block.count
-    for _, row in ipairs(plan.rows) do
-      for _, column in ipairs(plan.columns) do
+    for _, row in ipairs(tiling.rows) do
+      for _, column in ipairs(tiling.columns) do
         local ni, nj, parts = count(row, row.mr), count(column, column.np), column.parts or 1
         local vectors = width(isa, column)
         local sums = row.mr * vectors
@@ -159,7 +159,7 @@ local function cycles(isa, board, f, plan)
             + transfer(board, group_b, from_b) + stored
           total = total + times * (math.max(busy, moved) + EXPOSED * math.min(busy, moved))
         end
-        if plan.order == "columns" then
+        if tiling.order == "columns" then
           -- A group of b comes once from where all of b lies, then from where it fits beside a.
           local home = whole_b + block_a
           local first = row.first == 0 and nj or 0
@@ -180,7 +180,7 @@ local function cycles(isa, board, f, plan)
   return total
 end
 
--- n pieces of `size` and a rest.
+-- A range of tiles of `size`, and one tile of the rest.
 local function cut(n, size, key)
   local list, full = {}, n // size * size
   if full > 0 then list[1] = { first = 0, last = full, [key] = size } end
@@ -214,8 +214,8 @@ end
 
 --- Cut `steps` steps of k into blocks of at most `most`, as even as they come: {{first, count}...}.
 function tiles.blocks(steps, most)
-  local pieces = (steps + most - 1) // most
-  local size, list, first = (steps + pieces - 1) // pieces, {}, 0
+  local number = (steps + most - 1) // most
+  local size, list, first = (steps + number - 1) // number, {}, 0
   while first < steps do
     list[#list + 1] = { first = first, count = math.min(size, steps - first) }
     first = first + size
@@ -226,17 +226,17 @@ end
 -- Ways to cut k. The partial sums of a residual have no place of their own: it takes one block.
 local function depths(f)
   local list, before = {}, nil
-  for pieces = 1, f.residual and 1 or math.max(1, math.min(16, f.K // 64)) do
-    local blocks = tiles.blocks(f.K, (f.K + pieces - 1) // pieces)
+  for number = 1, f.residual and 1 or math.max(1, math.min(16, f.K // 64)) do
+    local blocks = tiles.blocks(f.K, (f.K + number - 1) // number)
     if #blocks ~= before then list[#list + 1] = blocks end
     before = #blocks
   end
   return list
 end
 
---- All plans for a product, the cheapest first.
+--- All tilings for a product, the cheapest first.
 -- @param f M, panels, K; init "zero", "bias" or "keep"; act one of lua/graph/activations.lua; residual
--- @return list of plans, with cycles but without operations
+-- @return list of tilings, with cycles but without operations
 function tiles.candidates(isa, board, f)
   local core = filled(board.core, CORE)
   core.turn = board.core.turn
@@ -253,25 +253,25 @@ function tiles.candidates(isa, board, f)
         local one = #rows == 1 and rows[1].mr == f.M or #columns == 1 and columns[1].np == f.panels
         for _, order in ipairs(one and { "columns" } or { "columns", "rows" }) do
           for _, blocks in ipairs(depths(f)) do
-            local plan = { rows = rows, columns = columns, blocks = blocks, order = order }
-            plan.cycles = cycles(isa, board, f, plan)
-            list[#list + 1] = plan
+            local tiling = { rows = rows, columns = columns, blocks = blocks, order = order }
+            tiling.cycles = cycles(isa, board, f, tiling)
+            list[#list + 1] = tiling
           end
         end
       end
     end
   end
   local place = {}
-  for i, plan in ipairs(list) do place[plan] = i end
+  for i, tiling in ipairs(list) do place[tiling] = i end
   table.sort(list, function(a, b) return a.cycles < b.cycles or (a.cycles == b.cycles and place[a] < place[b]) end)
   return list
 end
 
---- The cheapest plan for a product, with its operations. Parameters as of candidates.
-function tiles.plan(isa, board, f)
-  local plan = tiles.candidates(isa, board, f)[1]
-  plan.operations = operations(isa, f, plan)
-  return plan
+--- The cheapest tiling for a product, with its operations. Parameters as of candidates.
+function tiles.tiling(isa, board, f)
+  local tiling = tiles.candidates(isa, board, f)[1]
+  tiling.operations = operations(isa, f, tiling)
+  return tiling
 end
 
 tiles.operations = operations

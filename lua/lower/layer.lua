@@ -12,7 +12,7 @@ Layer.__index = Layer
 
 local layer = {}
 
---- @param one a group (lower/group.lua) @param ctx { model, kernels, cores, block_rows, token_rows, token_chunk,
+--- @param one a group (lower/group.lua) @param ctx { model, kernels, cores, strip_rows, token_rows, token_chunk,
 -- buffers
 -- = value -> buffer } @param private roles of weights that differ between banks, or nil
 function layer.new(one, ctx, private)

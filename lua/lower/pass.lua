@@ -9,7 +9,7 @@ local tokens = require "networks.tokens"
 
 local pass = {}
 
--- Most tokens of a block: 128, or 64 where the widest activations of 128 are more than three times the second-level
+-- Most tokens of a strip: 128, or 64 where the widest activations of 128 are more than three times the second-level
 -- cache, or more than the attention's result, which is what the arena has room for anyway; 32 in small caches.
 local function most_rows(count, cores, dim, hidden, l2)
   for _, rows in ipairs { 128, 64 } do
@@ -23,14 +23,14 @@ end
 --- Tokens that a layer takes at a time: a divisor of a slice's `count` tokens, such that cores get even shares. Where
 -- there is none, as many as a row of the grid has, `across`.
 -- @param dim, hidden widths of tokens and of the widest activations  @param l2 bytes of the second-level cache
-function pass.block_rows(count, across, cores, dim, hidden, l2)
+function pass.strip_rows(count, across, cores, dim, hidden, l2)
   local most = most_rows(count, cores, dim, hidden, l2)
   local best, least
   for rows = 2, math.min(count, most) do
     if count % rows == 0 then
-      local blocks = count // rows
-      -- A block costs its tokens, and its weights' way to the core once more.
-      local cost = (blocks + cores - 1) // cores * (rows + 4)
+      local strips = count // rows
+      -- A strip costs its tokens, and its weights' way to the core once more.
+      local cost = (strips + cores - 1) // cores * (rows + 4)
       if not least or cost < least then best, least = rows, cost end
     end
   end
@@ -53,13 +53,13 @@ local function widths(list, count)
 end
 
 -- How many rows of a value [slices,height,width,c] a layer takes at a time: the same for all layers of a grid.
-local function blocks_of(list, cores, l2)
+local function strips_of(list, cores, l2)
   local known = {}
   return function(value)
     local count, across = value.shape[2] * value.shape[3], value.shape[3]
     if not known[count] then
       local dim, hidden = widths(list, count)
-      known[count] = pass.block_rows(count, across, cores, dim, hidden, l2)
+      known[count] = pass.strip_rows(count, across, cores, dim, hidden, l2)
     end
     return known[count]
   end
@@ -95,8 +95,8 @@ function pass.run(program, model, kernels)
   local ctx = lower.context(program.network, { model = model, kernels = kernels, cores = cores,
     token_rows = tokens.rows(model), token_chunk = tokens.CHUNK, click_tokens = program.click_tokens,
     draft = kernels.draft, pruned = program.pruned, limit = limit, draft_kernels = limit and draft_of(kernels) })
-  ctx.block_of = blocks_of(ctx.order, cores, kernels.board.caches.l2)
-  ctx.block_rows = ctx.block_of(program.network.outputs.embedding)
+  ctx.strip_of = strips_of(ctx.order, cores, kernels.board.caches.l2)
+  ctx.strip_rows = ctx.strip_of(program.network.outputs.embedding)
   program.fused, program.buffers = layers_of(ctx), ctx.buffers
   for _, L in ipairs(program.fused) do
     L.private = program.private and program.private[L.name] -- roles of weights that differ between banks

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Operations that give each row of a block from the same row of what they take: a kernel each, on so many rows at a
+--- Operations that give each row of a strip from the same row of what they take: a kernel each, on so many rows at a
 -- time.
 -- An activation is done by the product before it, an addition where one of its terms lies that nobody needs any more,
--- and additions of additions by one kernel. A token of an image may be a block of finer pixels, 2 x 2 a level, its rows
+-- and additions of additions by one kernel. A token of an image may be a square of finer pixels, 2 x 2 a level, its rows
 -- then stand token by token.
 
 local group = require "lower.group"
@@ -17,7 +17,7 @@ Rows.__index = Rows
 local rows = {}
 
 --- @param layer what lowers it: { K, parts, step, group } @param body that calls go to @param pool of scratch
--- @param count rows of a block @param ops to be done, in order
+-- @param count rows of a strip @param ops to be done, in order
 function rows.new(layer, body, pool, count, ops)
   local set, last = {}, {}
   for i, op in ipairs(ops) do
@@ -34,7 +34,7 @@ function rows.new(layer, body, pool, count, ops)
     level = {}, done = {} }, Rows)
 end
 
---- Where a value is, for this block. @param level how fine its rows are: 4^level rows a token
+--- Where a value is, for this strip. @param level how fine its rows are: 4^level rows a token
 -- @param dies whether its place may be written over once it has been read
 function Rows:place(value, view, level, dies)
   self.views[value], self.level[value], self.mine[value] = view, level or 0, dies

@@ -154,10 +154,6 @@ function segment:signature()
   return table.concat(list, " ")
 end
 
---- C for a bank's parameter, or "" where the layer has nothing of a bank's own.
-function segment:bank_parameter() return self.own > 0 and ", size_t bank" or "" end
-function segment:bank_argument() return self.own > 0 and ", bank" or "" end
-
 --- Bytes of all banks together.
 function segment:bytes(banks) return self.shared + self.own * (banks or 1) end
 
@@ -179,9 +175,6 @@ function series:before(n, banks)
   for i = 1, n - 1 do sum = sum + self.list[i]:bytes(banks) end
   return sum
 end
-
-function series:bank_parameter() return "" end
-series.bank_argument = series.bank_parameter
 
 function series:write(blob, others)
   local first, parts = nil, {}

@@ -41,11 +41,11 @@ end
 
 --- Look at an open checkpoint, on the open checkpoint `base` if there is one. Fails with one line where it is no model
 -- that msagen knows.
--- Gives the report, and the plan that it was made from.
+-- Gives the report, and the model that it was made from.
 -- options: ignore, weights_key, several (import/file.lua)
 function inspect.report(ckpt, base, options)
   options = options or {}
-  local model = import.plan(ckpt, { base = base, ignore = options.ignore, weights_key = options.weights_key,
+  local model = import.account(ckpt, { base = base, ignore = options.ignore, weights_key = options.weights_key,
     several = options.several })
   local totals = { used = 0, folded = 0, resampled = 0, dead = 0 }
   local values, tensors = 0, {}

@@ -52,28 +52,28 @@ end
 --- Both phases of a graph's layers: { encode = { items =, sizes = }, decode = ..., tables = bytes, largest = the
 -- largest item beyond what a buffer may be, or nil }.
 -- @param layers all of them, in order
-function stream.plan(layers, graph)
+function stream.phases(layers, graph)
   local encode, decode, list = {}, {}, nil
   list = encode
   for _, L in ipairs(layers) do
     if L.phase == "decode" then list = decode end
     list[#list + 1] = L
   end
-  local plan = {}
+  local phases = {}
   for phase, part in pairs { encode = encode, decode = decode } do
     local all = items(part, graph)
-    plan[phase] = { items = all, sizes = buffers(all, phase == "encode" and stream.HEADER_BYTES or 0) }
+    phases[phase] = { items = all, sizes = buffers(all, phase == "encode" and stream.HEADER_BYTES or 0) }
     for _, item in ipairs(all) do
-      if item.buffer == "tables" then plan.tables = item.bytes end
-      if sizes_exceed(item, graph) and (not plan.largest or item.bytes > plan.largest.bytes) then
-        plan.largest = item
+      if item.buffer == "tables" then phases.tables = item.bytes end
+      if sizes_exceed(item, graph) and (not phases.largest or item.bytes > phases.largest.bytes) then
+        phases.largest = item
       end
     end
   end
-  return plan
+  return phases
 end
 
---- Name of a phase's buffer in the memory plan.
+--- Name of a phase's buffer in the layout of memory.
 function stream.name(phase, buffer)
   return type(buffer) == "string" and buffer or ("weights %s %d"):format(phase, buffer)
 end

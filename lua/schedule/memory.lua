@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Memory plan: lifetimes -> places in one arena.
+--- Layout of memory: lifetimes -> places in one arena.
 -- Steps are the layers in order, with one more before the decoder, where the tokens are made, and one at the end, where
 -- the results are read. The embedding lives from the neck to the end and no decoder step may touch it: one encode
 -- serves many prompts, and so does what is made ready of the image for the decoder's first layer, which is done where
@@ -148,7 +148,7 @@ local function lives(layers, model, graph)
     all:live("stage", model.depth * (by_name.logits.bytes + scores), by_name.tokens.first)
     by_name.stage.last = step + 1
   end
-  local streamed = graph.streamed and stream.plan(layers, graph)
+  local streamed = graph.streamed and stream.phases(layers, graph)
   if streamed then
     all:stream(streamed)
     by_name.tables.last = step + 1
@@ -177,8 +177,8 @@ end
 return function(graph, model)
   local plain = lives(graph.fused, model, graph)
   local layers, extra = with_ready(graph.fused, graph, model)
-  local plan = layers and lives(layers, model, graph)
-  if plan and plan.bound <= plain.bound then
+  local layout = layers and lives(layers, model, graph)
+  if layout and layout.bound <= plain.bound then
     graph.fused, graph.ready_macs = layers, extra.ready_macs
     for i = 2, #extra.uses do
       local L = extra.uses[i]
@@ -188,10 +188,10 @@ return function(graph, model)
       L.relower { buffer = L.ready.buffer, bytes = L.ready.bytes }
     end
   else
-    plan = lives(graph.fused, model, graph) -- steps anew
+    layout = lives(graph.fused, model, graph) -- steps anew
   end
-  local list, by_name = plan.list, plan.by_name
-  local best = arrange(list, plan.bound)
+  local list, by_name = layout.list, layout.by_name
+  local best = arrange(list, layout.bound)
 
   for _, L in ipairs(graph.fused) do
     L.at = {}
@@ -201,7 +201,7 @@ return function(graph, model)
     end
     L.scratch_at = by_name["scratch " .. L.name].offset
   end
-  graph.stream = plan.stream or nil
-  graph.memory = { buffers = list, by_name = by_name, bytes = best, bound = plan.bound }
+  graph.stream = layout.stream or nil
+  graph.memory = { buffers = list, by_name = by_name, bytes = best, bound = layout.bound }
   return graph
 end

@@ -49,8 +49,7 @@ function ready.printer(build, blob, loops)
     return slices > 1 and print.slice("arena", offset, bytes) or print.place("arena", offset)
   end
   local function weights_of(used)
-    local bank = used.segment.own > 0 and (", bank * (size_t)%d"):format(types.base(used.segment.own)) or ""
-    return print.place("weights", used.prepare_at) .. bank
+    return print.place("weights", used.prepare_at) .. print.bank_argument(used.segment, "bank")
   end
   return function(L)
     local lines, pad = {}, slices > 1 and "        " or "    "
@@ -68,7 +67,7 @@ function ready.printer(build, blob, loops)
     if banks then table.insert(lines, 1, "    (void)bank; /* where nothing of it is a bank's own */") end
     local prototype = print.prototype(("void msa_%s(float *arena, const float *weights%s%s)"):format(
       L.name, banks and ", size_t bank" or "", loops.core_parameter))
-    local what = "/* For prompts without a mask. Every core goes through the blocks that are its own in all of them,\n"
+    local what = "/* For prompts without a mask. Every core goes through the strips that are its own in all of them,\n"
       .. " * so none waits for another. */\n"
     return ("%s%s\n{\n%s\n}\n"):format(what, prototype, table.concat(lines, "\n")), prototype, {},
       loops.cores > 1 and "core" or nil

@@ -6,7 +6,7 @@
  * REQUEST, little-endian: the 8 bytes "MSARUN5\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a
  * multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
- * A volume of N slices, more than the model's D, is run in pieces of D, N below; else N is D.
+ * A volume of N slices, more than the model's D, is run in subvolumes of D, N below; else N is D.
  * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth
  * and mask the pixels in both and those of the one and of the other added up; `kept K`, the number of the click
  * whose result the prompt has; `encode_ms X`, `decode_ms X`; `layer encode|decode I X LEAST` and
@@ -42,8 +42,8 @@ enum command {
     BENCH = 10,    /* u32 repetitions */
     PROGRESS = 11, /* u32 layers of the encoder, or 0: show progress of encoding on standard error from here on */
     SELF_TEST = 12, /* nothing */
-    PIECE = 13,    /* u32 first, keep: go on with the D slices from `first`; from here on files get the first `keep` of
-                      them, which follow those of the pieces before */
+    SUBVOLUME = 13, /* u32 first, keep: go on with D slices from `first`; from here on files get the first `keep` of
+                      them, which follow those of the subvolumes before */
     REFINE = 14,   /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path:
                       PROMPTs of clicks where the mask and the truth differ, with FEEDBACK each with the logits before;
                       counts as one prompt, whose result is that of the click with the largest Dice. One slice only */
@@ -232,11 +232,11 @@ static int do_image(const unsigned char *p, size_t bytes, char *path)
     return 0;
 }
 
-static int do_piece(const unsigned char *p, size_t bytes)
+static int do_subvolume(const unsigned char *p, size_t bytes)
 {
     uint32_t range[2];
     if (bytes != sizeof range || msa_run.volume == NULL) {
-        return msa_run_fail("request: a piece of no image");
+        return msa_run_fail("request: a subvolume of no image");
     }
     memcpy(range, p, sizeof range);
     if (range[0] > msa_run.slices - D || range[1] < 1 || range[1] > D) {
@@ -392,7 +392,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
         msa_run.progress = true;
         return 0;
     case SELF_TEST: return do_self_test();
-    case PIECE: return do_piece(rest, bytes);
+    case SUBVOLUME: return do_subvolume(rest, bytes);
     case BANK: return do_bank(rest, bytes);
     case REFINE: return msa_run_refine(rest, bytes, path + 28);
     default: return msa_run_fail("request: no command %lu", (unsigned long)what);

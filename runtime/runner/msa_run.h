@@ -31,15 +31,15 @@ struct msa_run_block {
     struct msa_run_block *next;
 };
 
-/* The run: one session, the image or the piece of a volume it has, and the latest prompt's result. */
+/* The run: one session, the image or the subvolume it has, and the latest prompt's result. */
 struct msa_run {
     FILE *response;
     msa_session session;
-    msa_image image; /* the piece */
+    msa_image image; /* the subvolume */
     const uint8_t *volume;
     uint32_t slices, first_slice, kept;
     bool encoded;
-    uint32_t prompts; /* since the piece began */
+    uint32_t prompts; /* since the subvolume began */
     float *logits, *iou;
     msa_mask mask;
     bool progress; /* is shown */

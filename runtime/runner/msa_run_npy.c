@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_run_npy.c - the test bench's results as NPY files, those of a volume's pieces one behind the other. */
+/* msa_run_npy.c - the test bench's results as NPY files, those of a volume's subvolumes one behind the other. */
 #include "msa_run.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* The file of all slices, begun by the first piece. */
+/* The file of all slices, begun by the first subvolume. */
 static FILE *npy_open(const char *path, const char *type, int dimensions, const uint32_t *shape)
 {
     char header[192];

@@ -9,7 +9,7 @@
 /* Short tries, so that some fall between the turns of other programs. */
 #define TRIES 20
 #define TRY_MS 0.2
-#define PIECE_BYTES ((size_t)(BARE ? 1 : 16) << 20)
+#define SWEEP_BYTES ((size_t)(BARE ? 1 : 16) << 20)
 
 static volatile float seen; /* results go here, or a compiler would leave the work out */
 
@@ -114,11 +114,11 @@ double msa_run_read_gbytes(const void *memory, size_t bytes)
 {
     const float *const from = memory;
     double best = 0.0;
-    for (size_t at = 0; at + PIECE_BYTES <= bytes; at += PIECE_BYTES) {
+    for (size_t at = 0; at + SWEEP_BYTES <= bytes; at += SWEEP_BYTES) {
         const double start = msa_run_clock_ms();
-        see(sweep(from + at / sizeof(float), PIECE_BYTES / sizeof(float)));
+        see(sweep(from + at / sizeof(float), SWEEP_BYTES / sizeof(float)));
         const double ms = msa_run_clock_ms() - start;
-        const double rate = ms > 0.0 ? (double)PIECE_BYTES / ms * 1e-6 : 0.0;
+        const double rate = ms > 0.0 ? (double)SWEEP_BYTES / ms * 1e-6 : 0.0;
         best = rate > best ? rate : best;
     }
     return best;

@@ -80,12 +80,12 @@ static uint32_t deepest_of_row(const uint32_t *down, uint32_t count, int64_t *st
     }
     uint32_t best = 0;
     *depth = -1;
-    size_t piece = 0;
+    size_t parabola = 0;
     for (uint32_t x = 0; x < count; ++x) {
-        while (piece < top && starts[piece + 1] <= x) {
-            ++piece;
+        while (parabola < top && starts[parabola + 1] <= x) {
+            ++parabola;
         }
-        const int64_t across = (int64_t)x - owners[piece], along = down[owners[piece]];
+        const int64_t across = (int64_t)x - owners[parabola], along = down[owners[parabola]];
         if (across * across + along * along > *depth) {
             *depth = across * across + along * along;
             best = x;

@@ -32,7 +32,7 @@ $(pad)}
 @   local step = list[i][by] == 1 and "++" .. variable or ("%s += %d"):format(variable, list[i][by])
 $(pad)for (size_t $(variable) = $(first); $(variable) < $(last); $(step)) {
 @ end
-@ local across, down = { "j", columns, { "wide", "panels" }, "np" }, { "i", plan.rows, { "upper", "rows" }, "mr" }
+@ local across, down = { "j", columns, { "wide", "panels" }, "np" }, { "i", tiling.rows, { "upper", "rows" }, "mr" }
 @ local function block(b, first, count, pad)
 @   local outer, inner = across, down
 @   if order == "rows" then outer, inner = down, across end
@@ -54,22 +54,22 @@ void $(name)(const float *restrict a, const float *restrict b,
     const float *restrict bias,
 @ end
     float *restrict c, size_t rows, size_t panels, size_t steps, size_t lda, size_t bps, size_t ldc
-@ if #plan.rows > 1 then
+@ if #tiling.rows > 1 then
     , size_t upper
 @ end
 @ if #columns > 1 then
     , size_t wide
 @ end
-@ if pieces > 1 then
+@ if kinds > 1 then
     , size_t block, size_t last
 @ end
     )
 {
-@ if pieces == 1 then
+@ if kinds == 1 then
 @   block(1, nil, "steps", "    ")
 @ else
 @   block(1, nil, "block", "    ")
-@   if pieces > 2 then
+@   if kinds > 2 then
     for (size_t k = block; k < last; k += block) {
 @     block(2, "k", "block", "        ")
     }

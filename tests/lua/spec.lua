@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What the Lua tests are written in: describe, it, and assertions that say what was expected and found.
 
+local tier = require "tier"
+
 local spec = { passed = 0, failed = 0, skipped = 0 }
 
 local path = {}
@@ -18,14 +20,17 @@ function spec.reason(problem)
   return tostring(problem)
 end
 
---- One test: passes if body returns.
+--- One test: passes if body returns. One that takes more than a second of processor time says how much.
 function spec.it(what, body)
+  local began = tier.processor()
   local ok, problem = xpcall(body, function(problem)
     if type(problem) == "table" then return problem end
     return debug.traceback(problem, 2)
   end)
+  local seconds = tier.processor() - began
   if ok then
     spec.passed = spec.passed + 1
+    if seconds > 1 then io.stdout:write(("ok %s: %s  %.0f s\n"):format(table.concat(path, ": "), what, seconds)) end
   else
     spec.failed = spec.failed + 1
     io.stdout:write("FAILED  ", table.concat(path, ": "), ": ", what, "\n        ",
@@ -42,7 +47,7 @@ end
 
 --- Whether this tier compiles what the tests of a file need compiled; else one skipped test.
 function spec.compiles()
-  if not require "tier".quick then return true end
+  if not tier.quick then return true end
   spec.skipped = spec.skipped + 1
 end
 

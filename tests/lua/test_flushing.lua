@@ -189,16 +189,16 @@ function cases.products(set, c, kernel, case)
       { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" }, { "zero", "none", true },
       { "bias", "none", true } } do
       local init, act, residual = kind[1], kind[2], kind[3] or false
-      for _, pieces in ipairs(K > 200 and not residual and { 1, 3 } or { 1 }) do
+      for _, blocks in ipairs(K > 200 and not residual and { 1, 3 } or { 1 }) do
         case(function()
           local f = { M = M, N = N, K = K, lda = kernels.stride(K), ldc = kernels.stride(N), init = init, act = act,
             residual = residual }
-          local plan
+          local tiling
           for _, one in ipairs(require "kernels.tiles".candidates(set.isa, set.board,
             { M = M, panels = (N + 15) // 16, K = K, init = init, act = act, residual = residual })) do
-            plan = plan or (#one.blocks == pieces and one)
+            tiling = tiling or (#one.blocks == blocks and one)
           end
-          f.plan = assert(plan)
+          f.tiling = assert(tiling)
           c("float *a = take(%d, %d, %d), *b = panels(%d, %d), *bias = take(1, %d, 0), *c = take(%d, %d, %d);", M, K,
             f.lda, K, N, kernels.round16(N), M, N, f.ldc)
           kernel(set:gemm(f), "a", "b", init == "bias" and "bias" or false, "c")

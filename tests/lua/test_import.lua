@@ -7,7 +7,7 @@ local import = require "import.import"
 local tier = require "tier"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
-local function plan(list, options) return (import.plan(fake.open(list), options)) end
+local function account(list, options) return (import.account(fake.open(list), options)) end
 local function load(list, options) return import.load(fake.open(list), options) end
 
 -- Small enough to break one tensor at a time.
@@ -38,7 +38,7 @@ describe("the dialect", function()
   end
 
   it("is left open between 2024 and 2025", function()
-    local model = plan(fake.model "msa-2024")
+    local model = account(fake.model "msa-2024")
     equal(model.dialect, nil)
     equal(model.candidates, { "msa-2024", "msa-2025" })
     equal(model.choices[1].option, "--dialect")
@@ -74,17 +74,17 @@ describe("the dialect", function()
 
   it("is none where marks of several are mixed", function()
     local mixed = fake.model("sam", { lora = 2 })
-    refuses(function() plan(mixed) end, "fake.pth: dialect", "LoRA pairs")
+    refuses(function() account(mixed) end, "fake.pth: dialect", "LoRA pairs")
     local both = fake.model "msa-2023"
     both[#both + 1] = { "image_encoder.blocks.0.attn.rel_h", { 9, 8 } }
-    refuses(function() plan(both) end, "both rel_pos_h/w and rel_h/w")
+    refuses(function() account(both) end, "both rel_pos_h/w and rel_h/w")
   end)
 
   it("is none of a file that is another network", function()
     refuses(function()
-      plan { { "conv1.weight", { 64, 3, 7, 7 } }, { "fc.bias", { 10 } } }
+      account { { "conv1.weight", { 64, 3, 7, 7 } }, { "fc.bias", { 10 } } }
     end, "image_encoder.", "conv1.weight")
-    refuses(function() plan {} end, "no tensor")
+    refuses(function() account {} end, "no tensor")
   end)
 end)
 

@@ -47,7 +47,7 @@ describe("tensors beside the network", function()
       "classifier.bias", "bn.running_mean", "bn.num_batches_tracked", "adapters.0.weight", "total_opsx", "pixel_meanx",
         "my_pixel_mean", "decay", "steps" } do
       refuses(function() load(sam { name, { 4 } }) end, "fake.pth: " .. name)
-      equal(fate_of(import.plan(fake.open(sam { name, { 4 } }), {}), name).fate, "unknown")
+      equal(fate_of(import.account(fake.open(sam { name, { 4 } }), {}), name).fate, "unknown")
     end
   end)
 
@@ -284,7 +284,7 @@ describe("what a build assumes of images", function()
     holds(load(fake.model "msa-2024", { dialect = "msa-2025" }).preparation,
       "squashed to 224x224, ImageNet's mean and deviation (as Medical SAM Adapter since 15 April 2025)")
     holds(load(fake.model "msa-paper", { resolution = 320 }).preparation, "squashed to 320x320")
-    holds(import.plan(fake.open(fake.model "msa-2024")).preparation,
+    holds(import.account(fake.open(fake.model "msa-2024")).preparation,
       "(as Medical SAM Adapter, January 2024 to April 2025); or RGB", "(as Medical SAM Adapter since 15 April 2025)")
   end)
 

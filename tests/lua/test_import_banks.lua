@@ -16,7 +16,7 @@ local function model(dialect, path, values, changes, options, differs)
       one.values = values
     end
   end
-  return (import.plan(fake.open(list, path), options))
+  return (import.account(fake.open(list, path), options))
 end
 
 local function bytes_of(list, accept)
@@ -54,7 +54,7 @@ describe("what files share", function()
   end)
 
   it("is what is equal in all of them, under SAM's names, whatever the prefix", function()
-    local renamed = import.plan(fake.open(fake.prefixed(fake.model "msa-2023", "module."), "b.pth"))
+    local renamed = import.account(fake.open(fake.prefixed(fake.model "msa-2023", "module."), "b.pth"))
     local report = banks.compare { model("msa-2023", "a.pth"), renamed }
     equal(report.shared_bytes * 2, report.separate_bytes)
     equal(report.together_bytes, report.shared_bytes)
@@ -179,13 +179,13 @@ if not checkpoint then return end
 describe("a golden file", function()
   it("shares all with itself, and is a bank beside itself", function()
     local golden = arg[0]:match("^(.*)/[^/]*$") .. "/../golden/"
-    local one = import.plan(checkpoint.open(golden .. "msa-paper-2d/checkpoint.pth"))
-    local other = import.plan(checkpoint.open(golden .. "msa-paper-2d/checkpoint.pth"))
+    local one = import.account(checkpoint.open(golden .. "msa-paper-2d/checkpoint.pth"))
+    local other = import.account(checkpoint.open(golden .. "msa-paper-2d/checkpoint.pth"))
     local report = banks.compare { one, other }
     equal(report.shared_tensors, #report.tensors)
     equal(report.together_bytes * 2, report.separate_bytes)
     banks.check({ one, other }, { "a", "b" })
-    local third = import.plan(checkpoint.open(golden .. "msa-2023-2d/checkpoint.pth"))
+    local third = import.account(checkpoint.open(golden .. "msa-2023-2d/checkpoint.pth"))
     local different = banks.compare { one, third }
     assert(different.shared_tensors < 20, different.shared_tensors)
     assert(different.obstacle)

@@ -85,7 +85,7 @@ describe("a damaged file", function()
           if random(2) == 1 then changes[random(#changes)](base, random(#base)) end
           chosen.base = fake.open(unique(whole(base)), "base.pth")
         end
-        local ok, problem = pcall(import.plan, ckpt, chosen)
+        local ok, problem = pcall(import.account, ckpt, chosen)
         if ok then
           taken = taken + 1
         elseif type(problem) == "table" and problem.msagen and not problem.msagen:find "[%c\127]"

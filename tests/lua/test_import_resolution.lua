@@ -45,10 +45,10 @@ describe("the file's own resolution", function()
 
   it("is not in LoRA files: 1024, or as told", function()
     local lora = { encoder_adapters = false, lora = 2, table_grid = 64 }
-    local model = import.plan(fake.open(fake.model("msa-2024", lora)), { dialect = "msa-2025" })
+    local model = import.account(fake.open(fake.model("msa-2024", lora)), { dialect = "msa-2025" })
     equal({ model.file_size, model.image_size, model.grid, model.pad, model.adapters },
       { nil, 1024, 64, "zero", "none" })
-    model = import.plan(fake.open(fake.model("msa-2024", lora)), { dialect = "msa-2025", resolution = 224 })
+    model = import.account(fake.open(fake.model("msa-2024", lora)), { dialect = "msa-2025", resolution = 224 })
     equal({ model.file_size, model.image_size, model.grid, model.encoder.window, globals(model) },
       { nil, 224, 14, 5, "1,3" })
     local fates = {}
@@ -135,7 +135,7 @@ describe("which blocks are global", function()
 
   it("is left open where the last block has the shorter table, unless the resolution fits one kind", function()
     local small = { grid = 4, window = 7 }
-    local open = import.plan(fake.open(fake.model("msa-2024", small)), { dialect = "msa-2024" })
+    local open = import.account(fake.open(fake.model("msa-2024", small)), { dialect = "msa-2024" })
     equal(open.choices[1].values, { "0,2", "1,3" })
     equal({ open.grid, open.encoder.window, open.file_size }, { nil, nil, nil })
     refuses(function() late(small) end, "--global-blocks", "0,2 or 1,3")

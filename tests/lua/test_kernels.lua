@@ -307,11 +307,11 @@ local function run(p, board)
 end
 
 local function gemms(p)
-  -- One row, one column, one step; tails of rows and of columns; long sums; then the cheapest plans that start with
+  -- One row, one column, one step; tails of rows and of columns; long sums; then the cheapest tilings that start with
   -- rows, or that cut k twice.
-  local function in_rows(plan) return plan.order == "rows" end
-  local function in_thirds(plan) return #plan.blocks == 3 end
-  local function both(plan) return in_rows(plan) and in_thirds(plan) end
+  local function in_rows(tiling) return tiling.order == "rows" end
+  local function in_thirds(tiling) return #tiling.blocks == 3 end
+  local function both(tiling) return in_rows(tiling) and in_thirds(tiling) end
   for _, s in ipairs { { 1, 1, 1 }, { 1, 17, 48 }, { 3, 16, 2 }, { 13, 33, 50 }, { 29, 90, 7 }, { 5, 20, 1601 },
     { 31, 120, 21, in_rows }, { 7, 40, 211, in_thirds }, { 31, 120, 200, both } } do
     local M, N, K, wanted = table.unpack(s, 1, 4)
@@ -320,12 +320,12 @@ local function gemms(p)
       { "bias", "none", true } } do
       local init, act, residual = kind[1], kind[2], kind[3] or false
       if wanted and wanted ~= in_rows and residual then goto continue end -- a residual takes k as a whole
-      local plan
+      local tiling
       for _, one in ipairs(wanted and tiles.candidates(p.set.isa, p.set.board,
         { M = M, panels = (N + 15) // 16, K = K, init = init, act = act, residual = residual }) or {}) do
-        plan = plan or (wanted(one) and one)
+        tiling = tiling or (wanted(one) and one)
       end
-      assert(plan or not wanted, "no such plan")
+      assert(tiling or not wanted, "no such tiling")
       p.case(function()
         local a, w, bias, c = numbers(M, K), numbers(N, K), numbers(1, N), numbers(M, N)
         local lda, ldc = kernels.stride(K), kernels.stride(N)
@@ -334,7 +334,7 @@ local function gemms(p)
         if init == "bias" then p.vector("bias", bias) end
         if init == "keep" or residual then p.take("c", c, ldc) else p.room("c", M * ldc) end
         p.kernel(p.set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, init = init, act = act,
-          residual = residual, plan = plan }, "a", "b", init == "bias" and "bias" or false, "c")
+          residual = residual, tiling = tiling }, "a", "b", init == "bias" and "bias" or false, "c")
         local expected
         if init == "keep" then
           -- c + a b: the plain loops get c as steps of its own, before those of a.
@@ -467,9 +467,13 @@ end
 
 local here = tiny.boards()
 if spec.compiles() then
-  -- Of the boards of this CPU, below the full tier, the best one and another: golden cases run on all of them.
-  if not tier.full then here = { here[#here], tier.chosen({ table.unpack(here, 1, #here - 1) }, "kernels") } end
-  for _, board in ipairs(tiny.emulated()) do here[#here + 1] = board end
+  -- Below the full tier the best board of this CPU and another, and one that is emulated: golden cases run on all.
+  local emulated = tiny.emulated()
+  if not tier.full then
+    here = { here[#here], tier.chosen({ table.unpack(here, 1, #here - 1) }, "kernels") }
+    emulated = #emulated > 0 and { tier.chosen(emulated, "kernels") } or emulated
+  end
+  table.move(emulated, 1, #emulated, #here + 1, here)
 else
   here = { here[#here] }
 end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The memory plan: buffers that live at once do not overlap, nothing is smaller than the largest live set, little is
+-- The layout of memory: buffers that live at once do not overlap, nothing is smaller than the largest live set, little is
 -- larger.
 
 local spec = require "spec"
@@ -8,9 +8,9 @@ local memory = require "schedule.memory"
 
 local function lines(n) return (n + 63) // 64 * 64 end
 
---- The plan against lifetimes worked out here, from what each layer touches.
+--- The layout against lifetimes worked out here, from what each layer touches.
 local function check(g, model)
-  local plan, lives = g.memory, {}
+  local layout, lives = g.memory, {}
   local step, last = 0, 0
   local function touch(name, bytes, offset, at)
     local life = lives[name] or { name = name, bytes = bytes, offset = offset, first = at, last = at }
@@ -33,7 +33,7 @@ local function check(g, model)
   end
   for _, name in ipairs { "embedding", "logits", "iou" } do lives[name].last = last + 1 end -- read after the last layer
   if model.depth > 1 then
-    local stage = plan.by_name.stage
+    local stage = layout.by_name.stage
     assert(stage.bytes >= model.depth * (lives.logits.bytes + 4 * model.decoder.masks))
     lives.stage = { name = "stage", bytes = stage.bytes, offset = stage.offset, first = lives.tokens.first,
       last = last + 1 }
@@ -44,7 +44,7 @@ local function check(g, model)
     assert(life.offset >= 0 and life.offset % 64 == 0, life.name)
     top = math.max(top, life.offset + life.bytes)
   end
-  equal(plan.bytes, top, "arena")
+  equal(layout.bytes, top, "arena")
   for i, a in ipairs(list) do
     for j = i + 1, #list do
       local b = list[j]
@@ -61,8 +61,8 @@ local function check(g, model)
     end
     bound = math.max(bound, sum)
   end
-  equal(plan.bound, bound, "bound")
-  assert(bound <= plan.bytes)
+  equal(layout.bound, bound, "bound")
+  assert(bound <= layout.bytes)
 end
 
 --- A made-up chain of layers with buffers of random sizes and lives.
@@ -90,7 +90,7 @@ local function random_graph(seed)
   return { fused = layers }, { depth = math.random(1, 3), decoder = { masks = 4 } }
 end
 
-describe("memory plan", function()
+describe("the layout of memory", function()
   it("of made-up layers", function()
     for seed = 1, 300 do
       local g, model = random_graph(seed)
@@ -125,8 +125,8 @@ describe("memory plan", function()
       local build = compiler.schedule({ checkpoint = msagen.datadir .. "/demo/fetal-head/checkpoint.pth",
         dialect = "msa-paper", board = board.name }, "test")
       check(build.graph, build.model)
-      local plan = build.graph.memory
-      assert(plan.bytes <= 1.05 * plan.bound, ("%s: %d bytes, bound %d"):format(board.name, plan.bytes, plan.bound))
+      local layout = build.graph.memory
+      assert(layout.bytes <= 1.05 * layout.bound, ("%s: %d bytes, bound %d"):format(board.name, layout.bytes, layout.bound))
     end
   end)
 end)

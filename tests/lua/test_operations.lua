@@ -158,7 +158,7 @@ local ASSEMBLY = {
 ASSEMBLY.avx512 = ASSEMBLY.avx2
 
 describe("compiled tiles have one multiply-add for each sum and keep all sums in registers:", function()
-  for _, board in ipairs(here) do
+  for _, board in ipairs(tier.full and here or { here[1], here[#here] }) do
     local form = ASSEMBLY[board.isa.name]
     if form then
       it(board.name, function()

@@ -48,18 +48,18 @@ local function covers(list, count, key)
   assert(#list <= 2, "more than a main part and a rest")
 end
 
-local function is_whole(isa, f, plan)
-  covers(plan.rows, f.M, "mr")
-  covers(plan.columns, f.panels, "np")
+local function is_whole(isa, f, tiling)
+  covers(tiling.rows, f.M, "mr")
+  covers(tiling.columns, f.panels, "np")
   local at = 0
-  for _, block in ipairs(plan.blocks) do
+  for _, block in ipairs(tiling.blocks) do
     equal(block.first, at, "first step of a block")
     assert(block.count > 0)
     at = at + block.count
   end
   equal(at, f.K, "steps of k")
-  for _, r in ipairs(plan.rows) do
-    for _, c in ipairs(plan.columns) do
+  for _, r in ipairs(tiling.rows) do
+    for _, c in ipairs(tiling.columns) do
       local parts = c.parts or 1
       assert(parts == 1 or c.np == 1 and 16 // isa.width % parts == 0)
       local vectors = c.np * 16 // isa.width // parts
@@ -68,18 +68,18 @@ local function is_whole(isa, f, plan)
         ("%d rows by %d panels take %d registers"):format(r.mr, c.np, used))
     end
   end
-  assert(plan.order == "rows" or plan.order == "columns")
-  assert(plan.cycles > 0 and plan.cycles < math.huge)
+  assert(tiling.order == "rows" or tiling.order == "columns")
+  assert(tiling.cycles > 0 and tiling.cycles < math.huge)
 end
 
-describe("plans", function()
+describe("tilings", function()
   for _, isa in ipairs(sets) do
     it("cover every row, panel and step once and fit the registers: " .. isa.name, function()
       for _, board in ipairs { server, small, slow, turning } do
         for _, M in ipairs { 1, 2, 5, 13, 23, 29, 30, 64, 71, 128 } do
           for _, N in ipairs { 1, 16, 23, 33, 100, 768 } do
             local f = shape(M, N, 1 + M * N % 700)
-            is_whole(isa, f, tiles.plan(isa, board, f))
+            is_whole(isa, f, tiles.tiling(isa, board, f))
           end
         end
       end
@@ -91,11 +91,11 @@ describe("plans", function()
       local f = shape(98, 208, 301, { init = "bias", act = "gelu" })
       local list, seen = tiles.candidates(isa, server, f), {}
       assert(#list > 50)
-      for i, plan in ipairs(list) do
-        is_whole(isa, f, plan)
-        assert(i == 1 or plan.cycles >= list[i - 1].cycles)
-        local name = ("%d %d %d %d %d %s"):format(plan.rows[1].mr, plan.rows[1].last, plan.columns[1].np,
-          plan.columns[1].last, #plan.blocks, plan.order)
+      for i, tiling in ipairs(list) do
+        is_whole(isa, f, tiling)
+        assert(i == 1 or tiling.cycles >= list[i - 1].cycles)
+        local name = ("%d %d %d %d %d %s"):format(tiling.rows[1].mr, tiling.rows[1].last, tiling.columns[1].np,
+          tiling.columns[1].last, #tiling.blocks, tiling.order)
         assert(not seen[name], name .. " twice")
         seen[name] = true
       end
@@ -104,23 +104,23 @@ describe("plans", function()
 
   it("depend on shape and board alone", function()
     local f = shape(196, 768, 768, { init = "bias" })
-    equal(tiles.plan(avx512, server, f), tiles.plan(avx512, server, f))
+    equal(tiles.tiling(avx512, server, f), tiles.tiling(avx512, server, f))
   end)
 
   it("keep the multiply-adders of a wide core busy", function()
     -- Two units of latency 4 want 8 sums under way; and no more loads than multiply-adds.
     for _, M in ipairs { 14, 23, 64, 98, 128 } do
-      local plan = tiles.plan(avx512, server, shape(M, 768, 768))
-      local mr, np = plan.rows[1].mr, plan.columns[1].np
+      local tiling = tiles.tiling(avx512, server, shape(M, 768, 768))
+      local mr, np = tiling.rows[1].mr, tiling.columns[1].np
       assert(mr * np >= 16 and mr + np <= mr * np, ("%d: %d x %d"):format(M, mr, np))
-      assert(plan.cycles < 1.25 * M * 48 * 768 / 2, ("%d rows: %.0f cycles"):format(M, plan.cycles))
+      assert(tiling.cycles < 1.25 * M * 48 * 768 / 2, ("%d rows: %.0f cycles"):format(M, tiling.cycles))
     end
   end)
 
   it("use the registers that there are", function()
     local few = { width = 16, registers = 8 }
     local f = shape(128, 768, 768)
-    local a, b = tiles.plan(avx512, server, f), tiles.plan(few, server, f)
+    local a, b = tiles.tiling(avx512, server, f), tiles.tiling(few, server, f)
     assert(b.rows[1].mr * b.columns[1].np < a.rows[1].mr * a.columns[1].np)
     assert(b.cycles > a.cycles)
   end)
@@ -131,17 +131,17 @@ describe("plans", function()
       { { width = 4, registers = 8, fma_scalar = "s * b + c" }, true }, { { width = 4, registers = 16 }, false },
       { { width = 1, registers = 32 }, true, 32 }, { { width = 1, registers = 16 }, false } } do
       local isa = case[1]
-      local plan = tiles.plan(isa, { core = slow.core, caches = slow.caches, registers = case[3] }, f)
-      equal(plan.columns[1].parts ~= nil, case[2], ("%d x %d"):format(isa.width, isa.registers))
-      assert(not case[2] or plan.rows[1].mr > 1)
+      local tiling = tiles.tiling(isa, { core = slow.core, caches = slow.caches, registers = case[3] }, f)
+      equal(tiling.columns[1].parts ~= nil, case[2], ("%d x %d"):format(isa.width, isa.registers))
+      assert(not case[2] or tiling.rows[1].mr > 1)
     end
   end)
 
   it("load as much at once as the registers hold where turns to loads cost", function()
     local isa, f = { width = 4, registers = 32, fma_lane = "a[lane] * b + c" }, shape(128, 768, 768)
     local function held(board)
-      local plan = tiles.plan(isa, board, f)
-      local rows, column = plan.rows[1].mr, plan.columns[1]
+      local tiling = tiles.tiling(isa, board, f)
+      local rows, column = tiling.rows[1].mr, tiling.columns[1]
       local vectors = column.np * 4 // (column.parts or 1)
       local count = tiles.held(isa, board.core, rows, vectors)
       assert(rows * vectors + rows + count * vectors <= isa.registers)
@@ -149,7 +149,7 @@ describe("plans", function()
     end
     equal({ held(slow) }, { 1, 20 })
     equal({ held(turning) }, { 4, 16 }) -- a whole vector of a's steps, at the price of some sums
-    assert(tiles.plan(isa, turning, f).cycles > tiles.plan(isa, slow, f).cycles)
+    assert(tiles.tiling(isa, turning, f).cycles > tiles.tiling(isa, slow, f).cycles)
     equal(tiles.held(isa, turning.core, 5, 4), 1)
     equal(tiles.held(isa, turning.core, 10, 2), 1)
     equal(tiles.held(isa, turning.core, 11, 2), 0)
@@ -159,34 +159,34 @@ describe("plans", function()
 
   it("cut k where caches are small", function()
     local f = shape(128, 768, 3072)
-    local a, b = tiles.plan(avx512, server, f),
-      tiles.plan(avx512, { core = server.core, caches = small.caches, bytes_per_cycle = server.bytes_per_cycle }, f)
+    local a, b = tiles.tiling(avx512, server, f),
+      tiles.tiling(avx512, { core = server.core, caches = small.caches, bytes_per_cycle = server.bytes_per_cycle }, f)
     assert(#b.blocks > #a.blocks, ("%d and %d blocks"):format(#b.blocks, #a.blocks))
     local endless = { core = server.core, caches = { l1 = 1 << 40, l2 = 1 << 40, l3 = 1 << 40 },
       bytes_per_cycle = server.bytes_per_cycle }
-    equal(#tiles.plan(avx512, endless, f).blocks, 1, "blocks where everything fits")
+    equal(#tiles.tiling(avx512, endless, f).blocks, 1, "blocks where everything fits")
   end)
 
   it("of a residual take k as a whole", function()
     for _, board in ipairs { server, small, slow } do
-      equal(#tiles.plan(avx512, board, shape(128, 768, 3072, { init = "bias", residual = true })).blocks, 1)
+      equal(#tiles.tiling(avx512, board, shape(128, 768, 3072, { init = "bias", residual = true })).blocks, 1)
     end
   end)
 
   it("expect more of a narrower path to memory", function()
     local narrow = { core = server.core, caches = server.caches, bytes_per_cycle = { l2 = 4, l3 = 2, memory = 1 } }
     local f = shape(23, 2048, 256)
-    assert(tiles.plan(avx512, narrow, f).cycles > 1.5 * tiles.plan(avx512, server, f).cycles)
+    assert(tiles.tiling(avx512, narrow, f).cycles > 1.5 * tiles.tiling(avx512, server, f).cycles)
   end)
 
   it("count the arithmetic of whole panels", function()
     for _, isa in ipairs(sets) do
       for _, case in ipairs { { 7, 20, 33 }, { 128, 768, 3072 }, { 1, 4, 256 } } do
         local f = shape(table.unpack(case))
-        local plan = tiles.plan(isa, server, f)
-        equal(plan.operations.fma, f.M * f.panels * (16 // isa.width) * f.K)
-        assert(plan.operations.store >= f.M * f.panels * (16 // isa.width))
-        equal(plan.operations.add, 0)
+        local tiling = tiles.tiling(isa, server, f)
+        equal(tiling.operations.fma, f.M * f.panels * (16 // isa.width) * f.K)
+        assert(tiling.operations.store >= f.M * f.panels * (16 // isa.width))
+        equal(tiling.operations.add, 0)
       end
     end
   end)

@@ -12,7 +12,7 @@ local function a_feedback(text) return require("support.closed").member(text, { 
 function verb.setup(command)
   command:argument("dir", "A folder that `msagen build` wrote."):argname "DIR"
   local function option(name, argname, description) return command:option(name, description):argname(argname) end
-  option("--image", "FILE", "PNG, JPEG, or NPY (uint8 [H,W,3]; [N,H,W,3] for a volume, run in pieces of the depth "
+  option("--image", "FILE", "PNG, JPEG, or NPY (uint8 [H,W,3]; [N,H,W,3] for a volume, run in subvolumes of the depth "
     .. "built for). PNG and JPEG are turned as their EXIF orientation says.")
   option("--image-bits", "N", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT).")
     :convert(whole(8, 16))
@@ -42,7 +42,7 @@ function verb.setup(command)
 end
 
 local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED = 1, 2, 3, 4, 5, 6, 7, 8
-local RESIZED, BENCH, PROGRESS, PIECE, REFINE, BANK, PROFILE = 9, 10, 11, 13, 14, 15, 16
+local RESIZED, BENCH, PROGRESS, SUBVOLUME, REFINE, BANK, PROFILE = 9, 10, 11, 13, 14, 15, 16
 local PROMPTS = "--point, --box, --mask-in, --text, --prompts or --refine"
 local PROFILE_REPETITIONS = 3 -- where --bench gives no number
 local NPY_HEADER = 128 -- of the files that the runner writes
@@ -51,17 +51,17 @@ local function usage(format, ...)
   return 2
 end
 
--- A volume of N slices as pieces of D: { first =, keep = }. Results are of the last piece wherever it reaches, so one
+-- A volume of N slices as subvolumes of D: { first =, keep = }. Results are of the last one wherever it reaches, so one
 -- before keeps less.
-local function pieces_of(slices, depth)
-  local pieces = {}
-  for first = 0, slices - depth, depth do pieces[#pieces + 1] = { first = first, keep = depth } end
+local function subvolumes_of(slices, depth)
+  local list = {}
+  for first = 0, slices - depth, depth do list[#list + 1] = { first = first, keep = depth } end
   local rest = slices % depth
   if rest > 0 then
-    pieces[#pieces].keep = rest
-    pieces[#pieces + 1] = { first = slices - depth, keep = depth }
+    list[#list].keep = rest
+    list[#list + 1] = { first = slices - depth, keep = depth }
   end
-  return pieces
+  return list
 end
 
 local function command(what, rest)
@@ -71,7 +71,7 @@ end
 local function feed(hash, path)
   local file = assert(io.open(path, "rb"))
   file:seek("set", NPY_HEADER)
-  for piece in function() return file:read(1048576) end do hash:update(piece) end
+  for bytes in function() return file:read(1048576) end do hash:update(bytes) end
   file:close()
 end
 
@@ -96,7 +96,7 @@ local function write_overlay(path, image, mask_path, prompt)
   require("msagen.image").write_png(path, require("msagen.overlay").draw(image, tensor, marks))
 end
 
--- What is said of each prompt's result, from the runner's lines; each piece tells of all prompts anew.
+-- What is said of each prompt's result, from the runner's lines; each subvolume tells of all prompts anew.
 local function read_results(lines)
   local results, times, clicks, result = {}, {}, {}, nil
   for _, line in ipairs(lines) do
@@ -214,15 +214,15 @@ local function refine_request(run, prompt, truth_file)
     sys.size(truth_file) - run.truth:numel()) .. truth_file
 end
 
--- The commands of one piece of the volume, or of the image.
-local function ask_piece(run, files, piece, truth_file, ask)
+-- The commands of one subvolume, or of the image.
+local function ask_subvolume(run, files, subvolume, truth_file, ask)
   local prompts = require "run.prompts"
-  ask(PIECE, string.pack("<I4I4", piece.first, piece.keep))
+  ask(SUBVOLUME, string.pack("<I4I4", subvolume.first, subvolume.keep))
   if files.resized then ask(RESIZED, files.resized) end
   if files.embedding then ask(EMBEDDING, files.embedding) end
   for k, prompt in ipairs(run.list) do
     if run.args.refine then ask(REFINE, refine_request(run, prompt, truth_file))
-    else ask(PROMPT, prompts.pack(prompt, piece.first, run.folder.depth)) end
+    else ask(PROMPT, prompts.pack(prompt, subvolume.first, run.folder.depth)) end
     if files.logits[k] then ask(LOGITS, files.logits[k]) end
     if files.iou[k] then ask(IOU, files.iou[k]) end
     if files.masks[k] then ask(MASK, files.masks[k]) end
@@ -252,8 +252,8 @@ local function request_of(run, files, scratch)
   end
   local truth_file = args.refine and scratch .. "/truth.npy"
   if truth_file then npy.write(truth_file, run.truth) end
-  for _, piece in ipairs(image and pieces_of(image.shape[1], folder.depth) or {}) do
-    ask_piece(run, files, piece, truth_file, ask)
+  for _, subvolume in ipairs(image and subvolumes_of(image.shape[1], folder.depth) or {}) do
+    ask_subvolume(run, files, subvolume, truth_file, ask)
   end
   if args.profile then
     local phases = profile.phases(folder)

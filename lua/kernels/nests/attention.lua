@@ -36,7 +36,7 @@ local function parts_of(layer)
   return a
 end
 
--- The views of the layer's inputs for a block of rows: of the prompt's tokens at `i`, of the image's at `t`.
+-- The views of the layer's inputs for a strip of rows: of the prompt's tokens at `i`, of the image's at `t`.
 local function place_inputs(layer, work, i, t, dies)
   for _, value in ipairs(layer.group.inputs) do
     local at
@@ -46,7 +46,7 @@ local function place_inputs(layer, work, i, t, dies)
   if t and layer.position then work:place(layer.position_value, layer.position:row(t), 0, false) end
 end
 
--- The operations of some parts on a block, each result to its view: { [value] = view }.
+-- The operations of some parts on a strip, each result to its view: { [value] = view }.
 local function before(layer, body, pool, count, a, wanted, i, t)
   local set = {}
   for part in pairs(wanted) do layer.group:closure(a[part], set) end
@@ -70,7 +70,7 @@ local function before(layer, body, pool, count, a, wanted, i, t)
   end
 end
 
--- What follows attention, on a block whose rows of its result are `o`.
+-- What follows attention, on a strip whose rows of its result are `o`.
 local function after(layer, body, pool, count, a, o, i, t)
   local work = rows.new(layer, body, pool, count, a.after)
   place_inputs(layer, work, i, t, true)
@@ -128,12 +128,12 @@ end
 -- Keys and values of the image's tokens, of all heads, to kp and vp.
 local function image_side(layer, body, a, pool, packed, kp, vp)
   local ctx, K = layer.ctx, layer.K
-  local tokens, block = ctx.model.grid * ctx.model.grid, ctx.block_rows
-  local place = packed.place { count = block, k_stride = a.ld }
+  local tokens, strip = ctx.model.grid * ctx.model.grid, ctx.strip_rows
+  local place = packed.place { count = strip, k_stride = a.ld }
   local k, v
-  body:each({ variable = "t", to = tokens, by = block, units = { name = "blocks" } }, function(inner, t)
-    local function both(part_k, part_v) before(layer, inner, pool, block, a, { k = part_k, v = part_v }, nil, t) end
-    k, v = pool:take("k", block * a.ld, a.ld), pool:take("v", block * a.ld, a.ld)
+  body:each({ variable = "t", to = tokens, by = strip, units = { name = "strips" } }, function(inner, t)
+    local function both(part_k, part_v) before(layer, inner, pool, strip, a, { k = part_k, v = part_v }, nil, t) end
+    k, v = pool:take("k", strip * a.ld, a.ld), pool:take("v", strip * a.ld, a.ld)
     both(k, v)
     inner:each({ variable = "h", to = a.heads }, function(head, h)
       head:call(place, t, k + h * a.d, v + h * a.d, kp + h * packed.k, vp + h * packed.v)
@@ -176,37 +176,37 @@ local function to_image(layer, a)
   step:stage("zero", function(body)
     body:each(chunks, function(inner, i) after(layer, inner, shared, chunk, a, o:row(i), i, nil) end)
   end)
-  return { chunk = chunk, block = ctx.block_rows, heads = a.heads },
+  return { chunk = chunk, strip = ctx.strip_rows, heads = a.heads },
     { scratch = true, bytes = types.bytes(types.BASE, a.heads * (packed.k + packed.v)),
     macs = tokens * 2 * a.inner * layer.model.out }, function(body, pool, ready)
     image_side(layer, body, a, pool, packed, ready, ready + a.heads * packed.k)
   end
 end
 
--- Queries of a block of the image's tokens, scaled, to q.
+-- Queries of a strip of the image's tokens, scaled, to q.
 local function image_queries(layer, body, a, pool, q, t)
-  before(layer, body, pool, layer.ctx.block_rows, a, { q = q }, nil, t)
-  scale(layer, body, layer.ctx.block_rows, a, q)
+  before(layer, body, pool, layer.ctx.strip_rows, a, { q = q }, nil, t)
+  scale(layer, body, layer.ctx.strip_rows, a, q)
 end
 
 --- Image to tokens.
 local function to_tokens(layer, a)
   local ctx, step, K = layer.ctx, layer.step, layer.K
-  local most, chunk, block, tokens = ctx.token_rows, ctx.token_chunk, ctx.block_rows, ctx.model.grid * ctx.model.grid
+  local most, chunk, strip, tokens = ctx.token_rows, ctx.token_chunk, ctx.strip_rows, ctx.model.grid * ctx.model.grid
   local pool = step:pool()
   local k, v = pool:take("k", most * a.ld, a.ld), pool:take("v", most * a.ld, a.ld)
   -- As many keys as the prompt may have, or one chunk of them for the usual few.
   local sizes, largest = {}, nil
   for i, keys in ipairs(most > chunk and { chunk, most } or { most }) do
     local packed = K:keys { keys = keys, d = a.d }
-    local attend, need = K:attend { M = block, keys = keys, d = a.d, ldq = a.ld, ldo = a.ld, counted = true }
+    local attend, need = K:attend { M = strip, keys = keys, d = a.d, ldq = a.ld, ldo = a.ld, counted = true }
     sizes[i] = { packed = packed, place = packed.place { count = keys, k_stride = a.ld }, attend = attend }
     largest = { packed = packed, need = need }
   end
   local kp, vp = pool:take("kp", a.heads * largest.packed.k), pool:take("vp", a.heads * largest.packed.v)
-  local fresh = pool:take("q", block * a.ld, a.ld)
+  local fresh = pool:take("q", strip * a.ld, a.ld)
   local logits, acc, stat = attend_scratch(pool, largest.need)
-  local o = pool:take("o", block * a.ld, a.ld)
+  local o = pool:take("o", strip * a.ld, a.ld)
   local function by_size(body, build)
     if #sizes == 1 then return build(body, sizes[1]) end
     body:when(("count <= %d"):format(chunk), function(few) build(few, sizes[1]) end,
@@ -225,7 +225,7 @@ local function to_tokens(layer, a)
     end)
   end)
   step:stage("units", function(body)
-    body:each({ variable = "t", to = tokens, by = block, units = { name = "blocks" } }, function(inner, t)
+    body:each({ variable = "t", to = tokens, by = strip, units = { name = "strips" } }, function(inner, t)
       local q = fresh
       if layer.ready then
         inner:when("ready == NULL", function(made) image_queries(layer, made, a, pool, fresh, t) end)
@@ -237,12 +237,12 @@ local function to_tokens(layer, a)
             o + h * a.d, COUNT)
         end)
       end)
-      after(layer, inner, pool, block, a, o, nil, t)
+      after(layer, inner, pool, strip, a, o, nil, t)
     end)
   end)
   local queries = { bytes = types.bytes(types.BASE, tokens * a.ld), macs = tokens * a.inner * layer.model.out }
-  return { block = block, chunk = chunk }, queries, function(body, own, ready)
-    body:each({ variable = "t", to = tokens, by = block, units = { name = "blocks" } }, function(inner, t)
+  return { strip = strip, chunk = chunk }, queries, function(body, own, ready)
+    body:each({ variable = "t", to = tokens, by = strip, units = { name = "strips" } }, function(inner, t)
       image_queries(layer, inner, a, own, ready:row(t), t)
     end)
   end

@@ -2,7 +2,7 @@
 --- Attention of an image's tokens among themselves, windowed or global. A window is addressing: its tokens are read and
 -- written where they lie in the grid. Places of a window beyond the grid are never computed; their key and value are
 -- constants of the build. Heads of windows are the units of work, each to its columns of o; projection, adapter and
--- residual follow, a block of tokens at a time. At full length there are x, o, and what comes along the depth.
+-- residual follow, a strip of tokens at a time. At full length there are x, o, and what comes along the depth.
 
 local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
@@ -106,18 +106,18 @@ local function window_proc(layer, a, kind, op, rel, x, o)
   end)
 end
 
--- Projection, adapter and residual of a block of tokens.
+-- Projection, adapter and residual of a strip of tokens.
 local function project_proc(layer, ops, op, back, x, o, depth)
   local value = layer.group.outputs[1]
-  local block = layer.ctx.block_of(value)
+  local strip = layer.ctx.strip_of(value)
   local pool = layer.step:pool(true)
   local C = value.shape[#value.shape]
-  return layer.step:proc(("msa_project_%dx%d"):format(block, C), ("x += projection of o, %d tokens."):format(block),
+  return layer.step:proc(("msa_project_%dx%d"):format(strip, C), ("x += projection of o, %d tokens."):format(strip),
     function(proc, body)
       local from = proc:pointer("o", o)
       local along = depth and proc:pointer("depth", depth)
       local to = proc:pointer("x", x)
-      local work = rows.new(layer, body, pool, block, ops)
+      local work = rows.new(layer, body, pool, strip, ops)
       work:place(op, from, 0, false)
       if back then work:place(back, along, 0, false) end
       work:place(layer.group.inputs[1], to, 0, true)
@@ -182,17 +182,17 @@ local function heads_in_pieces(layer, a)
 end
 
 -- The projection by its columns, which all tokens meet in turn; an adapter takes it whole.
-local function project_in_pieces(layer, after, op, x, o, each_block)
-  local step, block, proj = layer.step, layer.ctx.block_of(layer.group.outputs[1]), after[1]
+local function project_in_pieces(layer, after, op, x, o, each_strip)
+  local step, strip, proj = layer.step, layer.ctx.strip_of(layer.group.outputs[1]), after[1]
   local w, bias, C = input(proj, "w"), input(proj, "bias"), proj.shape[#proj.shape]
   local ldc, rest = x.storage.stride, table.move(after, 2, #after, 1, {})
   local y = #rest > 1 and step.shared:take("y", layers.rows_of(proj) * ldc, ldc) or nil
   local columns, count, role = stream.columns(layer, w, C)
-  local name = layer.K:gemm { M = block, N = columns, K = C, lda = ldc, ldc = ldc, init = bias and "bias" or "zero",
+  local name = layer.K:gemm { M = strip, N = columns, K = C, lda = ldc, ldc = ldc, init = bias and "bias" or "zero",
     residual = not y }
   step:around("column", count, function(column)
     step:fetch()
-    each_block(function(body, t)
+    each_strip(function(body, t)
       local arguments, to = { o:row(t), step:part(role) }, (y or x):row(t) + column * columns
       if bias then arguments[3] = step:part(layer.parts:role(bias)) + column * columns end
       arguments[#arguments + 1] = to
@@ -203,8 +203,8 @@ local function project_in_pieces(layer, after, op, x, o, each_block)
   layer.segment:piece()
   step:fetch()
   local pool = step:pool()
-  each_block(function(body, t)
-    local work = rows.new(layer, body, pool, block, rest)
+  each_strip(function(body, t)
+    local work = rows.new(layer, body, pool, strip, rest)
     work:place(proj, y:row(t), 0, true)
     work:place(layer.group.inputs[1], x:row(t), 0, true)
     work:bind(layer.group.outputs[1], x:row(t))
@@ -230,9 +230,9 @@ local function stages(layer, n)
       end
     end)
   end
-  local function each_block(build)
+  local function each_strip(build)
     step:stage("units", function(body)
-      body:each({ variable = "t", to = grid * grid, by = layer.ctx.block_of(layer.group.outputs[1]),
+      body:each({ variable = "t", to = grid * grid, by = layer.ctx.strip_of(layer.group.outputs[1]),
         units = { name = "tokens" } }, build)
     end)
   end
@@ -241,12 +241,12 @@ local function stages(layer, n)
       step:fetch()
       windows(n.x, group * a.group)
     end)
-    return project_in_pieces(layer, n.after, n.op, n.x, n.o, each_block)
+    return project_in_pieces(layer, n.after, n.op, n.x, n.o, each_strip)
   end
   step:around("slice", layer.model.depth, function(slice)
     local here = n.x + slice * (grid * grid * ldc)
     windows(here, 0)
-    each_block(function(inner, t)
+    each_strip(function(inner, t)
       local arguments = { n.o:row(t) }
       if n.depth then arguments[2] = (n.depth.view + slice * (grid * grid * ldc)):row(t) end
       arguments[#arguments + 1] = here:row(t)
@@ -290,7 +290,7 @@ function nest.attention(layer)
   local found = { main = op, norm = norm, after = after, along = along, back = back,
     along_after = n.depth and n.depth.after }
   return { ops = found, kinds = n.kinds, project = n.project, depth = n.depth or false, side = n.side, grid = n.grid,
-    C = n.a.C, d = n.a.d, heads = n.a.heads, ldc = ldc, rows = layer.ctx.block_of(layer.group.outputs[1]),
+    C = n.a.C, d = n.a.d, heads = n.a.heads, ldc = ldc, rows = layer.ctx.strip_of(layer.group.outputs[1]),
     s = { o = n.o.storage.offset, depth = n.depth and n.depth.view.storage.offset } }
 end
 

@@ -31,7 +31,7 @@ local function levels_of(layer)
 end
 
 local function assertion(size)
-  return ("/* The memory plan and the runtime agree on the resizer's room. */\n"
+  return ("/* The layout of memory and the runtime agree on the resizer's room. */\n"
     .. "typedef char msa_resizer_fits[MSA_RESIZE_WORK_BYTES(%d) <= %d ? 1 : -1];\n\n"):format(size,
       (nest.resizer_bytes(size) + 63) // 64 * 64)
 end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Layers that work row by row: a block of tokens at a time, so that what is wide is never there for more than a block.
+--- Layers that work row by row: a strip of tokens at a time, so that what is wide is never there for more than a strip.
 
 local layers = require "lower.layer"
 local print = require "emit.print"
@@ -11,7 +11,7 @@ local input, rows_of = layers.input, layers.rows_of
 
 local nest = {}
 
--- Places of what the operations take and leave, at a row of the block's.
+-- Places of what the operations take and leave, at a row of the strip's.
 local function places(layer, work, row)
   for _, value in ipairs(layer.group.inputs) do
     work:place(value, layer:buffer(value):row(row), 0, layer:gives_up(value))
@@ -19,35 +19,35 @@ local function places(layer, work, row)
   for _, value in ipairs(layer.group.outputs) do work:bind(value, layer:buffer(value):row(row)) end
 end
 
---- An encoder block's MLP: a proc on a block of tokens.
-function nest.blocks(layer)
+--- An encoder block's MLP: a proc on a strip of tokens.
+function nest.strips(layer)
   local ctx, step, value = layer.ctx, layer.step, layer.group.outputs[1]
-  local count, block = rows_of(value), ctx.block_of(value)
-  local by_block = { variable = "t", to = count, by = block, units = { name = "tokens" } }
+  local count, strip = rows_of(value), ctx.strip_of(value)
+  local by_strip = { variable = "t", to = count, by = strip, units = { name = "tokens" } }
   if layer.pieces then
-    stream.pair(layer, count, block, function(build)
-      step:stage("units", function(body) body:each(by_block, build) end)
+    stream.pair(layer, count, strip, function(build)
+      step:stage("units", function(body) body:each(by_strip, build) end)
     end)
-    return { rows = block, C = value.shape[#value.shape], ldc = layer:buffer(value).storage.stride }
+    return { rows = strip, C = value.shape[#value.shape], ldc = layer:buffer(value).storage.stride }
   end
   local pool = step:pool(true)
   local buffer = layer:buffer(value)
   local hidden = 0
   for _, op in ipairs(layer.group.ops) do hidden = math.max(hidden, op.shape[#op.shape]) end
-  local base = ("msa_mlp_%dx%dx%d"):format(block, value.shape[#value.shape], hidden)
-  local proc = step:proc(base, ("x += MLP of x's norm, %d tokens."):format(block), function(proc, body)
+  local base = ("msa_mlp_%dx%dx%d"):format(strip, value.shape[#value.shape], hidden)
+  local proc = step:proc(base, ("x += MLP of x's norm, %d tokens."):format(strip), function(proc, body)
     local x = proc:pointer(buffer.storage.name, buffer)
-    local work = rows.new(layer, body, pool, block, layer.group.ops)
+    local work = rows.new(layer, body, pool, strip, layer.group.ops)
     work:place(layer.group.inputs[1], x, 0, true)
     work:bind(value, x)
     work:run()
   end)
   step:stage("units", function(body)
-    body:each(by_block, function(inner, t)
+    body:each(by_strip, function(inner, t)
       inner:run(proc, buffer:row(t))
     end)
   end)
-  return { block = proc, rows = block, C = value.shape[#value.shape], ldc = buffer.storage.stride }
+  return { strip = proc, rows = strip, C = value.shape[#value.shape], ldc = buffer.storage.stride }
 end
 
 --- An MLP on the prompt's tokens, a chunk of them at a time as far as they go.
@@ -81,7 +81,7 @@ function nest.select(layer)
   for _, value in ipairs(one.inputs) do
     if value.name == choice.given then mask = value else embedding = value end
   end
-  local side, grid, block = mask.shape[2], ctx.model.grid, ctx.block_rows
+  local side, grid, strip = mask.shape[2], ctx.model.grid, ctx.strip_rows
   local from = step:parameter("const float *embedding", function(at)
     local storage = layer:buffer(embedding).storage
     return print.slice("arena", at.embedding, types.bytes(storage.type, grid * grid * storage.stride))
@@ -89,7 +89,7 @@ function nest.select(layer)
   local pixels = step:parameter("const float *mask", "mask", side)
   local keys, pool = layer:buffer(choice), step:pool()
   local function branch(body, t, ops, result)
-    local work = rows.new(layer, body, pool, block, ops)
+    local work = rows.new(layer, body, pool, strip, ops)
     work:place(embedding, from:row(t), 0, false)
     work:place(mask, pixels, 2, false)
     work:bind(result, keys:row(t))
@@ -108,32 +108,32 @@ function nest.select(layer)
     work:run()
   end
   step:stage("units", function(body)
-    body:each({ variable = "t", to = grid * grid, by = block, units = { name = "tokens" } }, function(inner, t)
+    body:each({ variable = "t", to = grid * grid, by = strip, units = { name = "tokens" } }, function(inner, t)
       inner:when("mask == NULL", function(plain) branch(plain, t, without, input(choice, "b")) end,
         function(masked) branch(masked, t, with, input(choice, "a")) end)
     end)
   end)
-  return { rows = block }
+  return { rows = strip }
 end
 
---- From image tokens to logits of masks: each token becomes 4 x 4 pixels, which never are there for more than a block.
+--- From image tokens to logits of masks: each token becomes 4 x 4 pixels, which never are there for more than a strip.
 function nest.masks(layer)
   local ctx, step, one = layer.ctx, layer.step, layer.group
-  local grid, block, pool = ctx.model.grid, ctx.block_rows, step:pool()
+  local grid, strip, pool = ctx.model.grid, ctx.strip_rows, step:pool()
   local product = one:op "permute"
   local value = input(product, "x")
   local out, masks = layer:buffer(one.outputs[1]), value.shape[4]
   local ops = one:ordered(one:closure(value))
   step:stage("units", function(body)
-    body:each({ variable = "t", to = grid * grid, by = block, units = { name = "tokens" } }, function(inner, t)
-      local work = rows.new(layer, inner, pool, block, ops)
+    body:each({ variable = "t", to = grid * grid, by = strip, units = { name = "tokens" } }, function(inner, t)
+      local work = rows.new(layer, inner, pool, strip, ops)
       for _, from in ipairs(one.inputs) do
         local view = layer:buffer(from)
         work:place(from, from.kind == "concat" and view or view:row(t), 0, false)
       end
       work:run()
       local products = work.views[value]
-      inner:each({ variable = "i", to = block * 16 }, function(rows_body, i)
+      inner:each({ variable = "i", to = strip * 16 }, function(rows_body, i)
         local token = rows_body:let("token", t + i // 16)
         local y = token // grid * 4 + i % 16 // 8 * 2 + i % 4 // 2
         local x = token % grid * 4 + i % 8 // 4 * 2 + i % 2
@@ -144,7 +144,7 @@ function nest.masks(layer)
       end)
     end)
   end)
-  return { block = block }
+  return { strip = strip }
 end
 
 -- Operations that give each row from the same row of what they take.
@@ -164,6 +164,6 @@ return {
     fits = function(one) return one:op "conv_transpose" ~= nil end },
   { name = "counted", lower = nest.counted, pieces = true, kind = function() return "token_mlp" end,
     fits = function(one) return by_row(one) and one.outputs[1].counted end },
-  { name = "blocks", lower = nest.blocks, pieces = true, kind = function() return "encoder_mlp" end,
+  { name = "strips", lower = nest.strips, pieces = true, kind = function() return "encoder_mlp" end,
     fits = function(one) return by_row(one) and not one.outputs[1].counted end },
 }
