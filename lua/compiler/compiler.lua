@@ -172,8 +172,8 @@ end
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
 -- The test bench's, in a folder of their own here and in what is generated: a product links none of them.
 local RUNNER_FOLDER = require("run.made").RUNNER_FOLDER
-local RUNNER = { "msa_run", "msa_run_bench", "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine",
-  "msa_run_weights" }
+local RUNNER = { "msa_run", "msa_run_bench", "msa_run_model", "msa_run_npy", "msa_run_peak", "msa_run_profile",
+  "msa_run_refine", "msa_run_weights" }
 
 -- What a streamed build fetches, or null.
 local function stream_of(build)

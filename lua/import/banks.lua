@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Banks: several models in one build. What they share, and whether one program can serve them all.
 --
--- One program means the same shapes and the same preparation; only numbers may differ. Models are account()'s or load()'s.
+-- One program means the same shapes and the same preparation; only numbers may differ. Models are account()'s or
+-- load()'s.
 
 local bases = require "import.base"
 local encoders = require "networks.encoders"

@@ -310,8 +310,8 @@ function kernels:product(f)
     f.order == "rows" and "_rows_first" or "", f.kinds > 1 and "_in_blocks" or ""), f, numbers)
 end
 
---- What the manifest says of the matrix products, in the order of their first use: shape, tiling, what the model expects
--- of a call, and what its text does.
+--- What the manifest says of the matrix products, in the order of their first use: shape, tiling, what the model
+-- expects of a call, and what its text does.
 -- @param prefix that stands for msa in the names
 function kernels:explain(prefix)
   local list, texts = {}, {}

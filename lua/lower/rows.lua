@@ -2,8 +2,8 @@
 --- Operations that give each row of a strip from the same row of what they take: a kernel each, on so many rows at a
 -- time.
 -- An activation is done by the product before it, an addition where one of its terms lies that nobody needs any more,
--- and additions of additions by one kernel. A token of an image may be a square of finer pixels, 2 x 2 a level, its rows
--- then stand token by token.
+-- and additions of additions by one kernel. A token of an image may be a square of finer pixels, 2 x 2 a level, its
+-- rows then stand token by token.
 
 local group = require "lower.group"
 local kernels = require "kernels.kernels"

@@ -52,12 +52,7 @@ enum command {
                       nominal kHz or 0: BENCH, and the times of the layers */
 };
 
-/* The Makefile gives the hash of all sources: a runner of another folder is known by it. */
-#ifndef MSA_RUN_BUILD
-#define MSA_RUN_BUILD "unknown"
-#endif
-
-struct msa_run msa_run = {.kept = D};
+struct msa_run msa_run;
 
 int msa_run_fail(const char *format, ...)
 {
@@ -167,8 +162,7 @@ const unsigned char *msa_run_load(const char *path, size_t *bytes)
 
 msa_status msa_run_encode(void)
 {
-    const msa_status status = msa_encode(&msa_run.session, &msa_run.image);
-    return status;
+    return msa_run_model.encode(&msa_run.session, &msa_run.image);
 }
 
 int msa_run_need_image(void)
@@ -341,7 +335,7 @@ static int do_prompt(const unsigned char *p, size_t bytes)
     if (msa_run_need_embedding() != 0) {
         return -1;
     }
-    const msa_status status = msa_segment(&msa_run.session, &prompt, &msa_run.mask);
+    const msa_status status = msa_run_model.segment(&msa_run.session, &prompt, &msa_run.mask);
     msa_run_progress_done();
     if (status != MSA_OK) {
         return msa_run_fail("prompt %lu: %s", (unsigned long)msa_run.prompts, msa_status_text(status));
@@ -351,7 +345,7 @@ static int do_prompt(const unsigned char *p, size_t bytes)
 
 static int do_self_test(void)
 {
-    const msa_status status = msa_self_test(&msa_run.session);
+    const msa_status status = msa_run_model.self_test(&msa_run.session);
     msa_run.encoded = false;
     return status != MSA_OK ? msa_run_fail("self-test: %s", msa_status_text(status)) : 0;
 }
@@ -363,7 +357,7 @@ static int do_bank(const unsigned char *p, size_t bytes)
         return msa_run_fail("request: short bank");
     }
     memcpy(&bank, p, sizeof bank);
-    const msa_status status = msa_select_bank(&msa_run.session, bank);
+    const msa_status status = msa_run_model.select_bank(&msa_run.session, bank);
     msa_run.encoded = false;
     msa_run.prompts = 0;
     return status != MSA_OK ? msa_run_fail("bank %lu: %s", (unsigned long)bank, msa_status_text(status)) : 0;
@@ -445,15 +439,17 @@ static int run(const char *request_path, const char *weights_path)
     if (request == NULL) {
         return -1;
     }
-    void *const arena = msa_run_allocate(MSA_MODEL_ARENA_BYTES);
-    msa_run.logits = msa_run_allocate(sizeof(float) * D * MSA_MODEL_MASKS * SIDE * SIDE);
-    msa_run.iou = msa_run_allocate(sizeof(float) * D * MSA_MODEL_MASKS);
+    void *const arena = msa_run_allocate(msa_run_model.arena_bytes);
+    msa_run.kept = D;
+    msa_run.logits = msa_run_allocate(sizeof(float) * D * msa_run_model.masks * SIDE * SIDE);
+    msa_run.iou = msa_run_allocate(sizeof(float) * D * msa_run_model.masks);
     if (arena == NULL || msa_run.logits == NULL || msa_run.iou == NULL) {
         return -1;
     }
     msa_run.mask.logits = msa_run.logits;
     msa_run.mask.iou = msa_run.iou;
-    const msa_status status = msa_open(&msa_run.session, arena, MSA_MODEL_ARENA_BYTES, weights, weights_bytes);
+    const msa_status status = msa_run_model.open(&msa_run.session, arena, msa_run_model.arena_bytes, weights,
+        weights_bytes);
     if (status != MSA_OK) {
         return msa_run_refuse_weights(status);
     }
@@ -473,7 +469,7 @@ static int run(const char *request_path, const char *weights_path)
 int main(int argc, char **argv)
 {
     if (argc != 4) {
-        fputs("usage: run REQUEST RESPONSE WEIGHTS, of build " MSA_RUN_BUILD "\n", stderr);
+        fprintf(stderr, "usage: run REQUEST RESPONSE WEIGHTS, of build %s\n", msa_run_model.build);
         return 2;
     }
     msa_run.response = fopen(argv[2], "w");

@@ -14,15 +14,34 @@
 /* Where there is no operating system the program has the weights in it, and hardly more memory than the model needs. */
 #define BARE (!__STDC_HOSTED__)
 
-#include "msa_model.h"
+#include "msa.h"
 #include "msa_runtime.h"
 
 #include <stdio.h>
 
-#define S MSA_MODEL_INPUT_SIZE
-#define D MSA_MODEL_DEPTH
-#define SIDE MSA_MODEL_MASK_SIDE
-#define SQUARE (MSA_MODEL_RESIZE_LONGEST ? S : 0u)
+/* The model, as msa_model.h says: sizes and functions. Only msa_run_model.c includes that, so that all others are the
+ * same objects whatever the model is. */
+struct msa_run_model {
+    const char *build, *arithmetic;
+    size_t arena_bytes;
+    uint64_t weights_bytes;
+    uint32_t segments, input_size, depth, grid, out, masks, mask_side, max_points;
+    bool resize_longest;
+    msa_status (*open)(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
+    msa_status (*encode)(msa_session *s, const msa_image *image);
+    msa_status (*segment)(msa_session *s, const msa_prompt *prompt, msa_mask *mask);
+    msa_status (*get_embedding)(const msa_session *s, float *out);
+    msa_status (*select_bank)(msa_session *s, uint32_t bank);
+    msa_status (*weights_check)(msa_session *s, uint32_t segment, msa_segment_sum *sum);
+    msa_status (*self_test)(msa_session *s);
+};
+
+extern const struct msa_run_model msa_run_model;
+
+#define S msa_run_model.input_size
+#define D msa_run_model.depth
+#define SIDE msa_run_model.mask_side
+#define SQUARE (msa_run_model.resize_longest ? S : 0u)
 
 enum msa_run_prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4, WITH_TEXT = 8, FEEDBACK = 16 };
 

@@ -39,7 +39,7 @@ msa_status msa_run_call(bool decode)
     const int8_t label[1] = {1};
     const msa_prompt prompt = {click, label, 1, NULL, NULL, true, 1, false, 0};
     msa_mask result = {msa_run.logits, msa_run.iou, 0};
-    return decode ? msa_segment(&msa_run.session, &prompt, &result) : msa_run_encode();
+    return decode ? msa_run_model.segment(&msa_run.session, &prompt, &result) : msa_run_encode();
 }
 
 int msa_run_report_times(msa_status status, double *encode_ms, double *decode_ms, uint32_t count)

@@ -52,15 +52,15 @@ static int npy_write(const char *path, int dimensions, const uint32_t *shape, co
 
 int msa_run_embedding(const char *path)
 {
-    const uint32_t shape[4] = {msa_run.slices, MSA_MODEL_OUT, MSA_MODEL_GRID, MSA_MODEL_GRID};
+    const uint32_t shape[4] = {msa_run.slices, msa_run_model.out, msa_run_model.grid, msa_run_model.grid};
     if (msa_run_need_embedding() != 0) {
         return -1;
     }
-    float *const embedding = msa_run_allocate(sizeof(float) * D * MSA_MODEL_OUT * MSA_MODEL_GRID * MSA_MODEL_GRID);
+    float *const embedding = msa_run_allocate(sizeof(float) * D * shape[1] * shape[2] * shape[3]);
     if (embedding == NULL) {
         return -1;
     }
-    const msa_status status = msa_get_embedding(&msa_run.session, embedding);
+    const msa_status status = msa_run_model.get_embedding(&msa_run.session, embedding);
     if (status != MSA_OK) {
         return msa_run_fail("embedding: %s", msa_status_text(status));
     }
@@ -137,7 +137,7 @@ int msa_run_resized(const char *path)
     if (file == NULL) {
         return -1;
     }
-    msa_resized_size(msa_run.image.width, msa_run.image.height, S, MSA_MODEL_RESIZE_LONGEST != 0, &width, &height);
+    msa_resized_size(msa_run.image.width, msa_run.image.height, S, msa_run_model.resize_longest, &width, &height);
     msa_status status = MSA_OK;
     for (uint32_t slice = 0; slice < msa_run.kept && status == MSA_OK; ++slice) {
         msa_resizer resize;

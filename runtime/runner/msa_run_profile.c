@@ -140,7 +140,7 @@ static msa_status watch_calls(struct watch *watch, bool decode, uint32_t count)
 /* What is swept: the weights, or where they are small or elsewhere, memory of our own, written so that it is there. */
 static const void *sweep_area(size_t *bytes)
 {
-    *bytes = MSA_MODEL_WEIGHTS_BYTES < SWEEP_MOST ? MSA_MODEL_WEIGHTS_BYTES : SWEEP_MOST;
+    *bytes = msa_run_model.weights_bytes < SWEEP_MOST ? (size_t)msa_run_model.weights_bytes : SWEEP_MOST;
     if (msa_run.session.weights != NULL && *bytes >= SWEEP_LEAST) {
         return msa_run.session.weights;
     }

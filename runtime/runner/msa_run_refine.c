@@ -181,8 +181,8 @@ struct step {
 static bool make_step(struct step *best)
 {
     best->count = 0;
-    best->logits = msa_run_allocate(sizeof(float) * MSA_MODEL_MASKS * SIDE * SIDE);
-    best->iou = msa_run_allocate(sizeof(float) * MSA_MODEL_MASKS);
+    best->logits = msa_run_allocate(sizeof(float) * msa_run_model.masks * SIDE * SIDE);
+    best->iou = msa_run_allocate(sizeof(float) * msa_run_model.masks);
     return best->logits != NULL && best->iou != NULL;
 }
 
@@ -234,18 +234,21 @@ static const float *mask_before(uint32_t flags, uint32_t click)
 static int click(const uint8_t *truth, uint8_t *errors, uint32_t first, uint32_t clicks, uint32_t flags, uint32_t text)
 {
     const uint32_t width = msa_run.image.width, height = msa_run.image.height;
-    float points[MSA_MODEL_MAX_POINTS][2] = {{(float)(first % width), (float)(first / width)}};
-    int8_t labels[MSA_MODEL_MAX_POINTS] = {1};
+    float (*const points)[2] = msa_run_allocate(clicks * sizeof *points);
+    int8_t *const labels = msa_run_allocate(clicks);
     struct step best;
-    if (!make_step(&best)) {
+    if (points == NULL || labels == NULL || !make_step(&best)) {
         return -1;
     }
+    points[0][0] = (float)(first % width);
+    points[0][1] = (float)(first / width);
+    labels[0] = 1;
     for (uint32_t count = 1;; ++count) {
         const msa_prompt prompt = {
             (const float (*)[2])points, labels, count, NULL, mask_before(flags, count), (flags & MULTIMASK) != 0, 1,
             (flags & WITH_TEXT) != 0, text,
         };
-        const msa_status status = msa_segment(&msa_run.session, &prompt, &msa_run.mask);
+        const msa_status status = msa_run_model.segment(&msa_run.session, &prompt, &msa_run.mask);
         if (status != MSA_OK) {
             return msa_run_fail("click %lu: %s", (unsigned long)count, msa_status_text(status));
         }
@@ -276,7 +279,7 @@ int msa_run_refine(const unsigned char *p, size_t bytes, const char *path)
     }
     memcpy(head, p, sizeof head);
     memcpy(numbers, p + sizeof head, sizeof numbers);
-    if (D != 1 || msa_run.slices != 1 || head[1] < 1 || head[1] > MSA_MODEL_MAX_POINTS) {
+    if (D != 1 || msa_run.slices != 1 || head[1] < 1 || head[1] > msa_run_model.max_points) {
         return msa_run_fail("request: %lu clicks in %lu slices", (unsigned long)head[1], (unsigned long)msa_run.slices);
     }
     size_t length;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_run_team.c - the cores of a build for several, as threads. */
 #include "msa_run.h"
+
+#include "msa_model.h"
 #include "msa_threads.h"
 
 #include <string.h>

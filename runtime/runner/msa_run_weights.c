@@ -97,16 +97,17 @@ int msa_run_refuse_weights(msa_status status)
     static const char again[] = "the weights are damaged or another build's; build the folder again";
     switch (status) {
     case MSA_E_SIZE:
-        if (size == MSA_MODEL_WEIGHTS_BYTES) {
+        if (size == msa_run_model.weights_bytes) {
             return msa_run_fail("%s: header: expected %llu bytes, found another number: %s", name,
                 (unsigned long long)size, again);
         }
         return msa_run_fail("%s: expected %llu bytes, found %llu: %s", name,
-            (unsigned long long)MSA_MODEL_WEIGHTS_BYTES, (unsigned long long)size, again);
+            (unsigned long long)msa_run_model.weights_bytes, (unsigned long long)size, again);
     case MSA_E_FORMAT: return msa_run_fail("%s: header: expected a blob of this version, found something else: %s",
         name, again);
     case MSA_E_ARITHMETIC:
-        return msa_run_fail("%s: header: expected arithmetic " MSA_MODEL_ARITHMETIC ", found another: %s", name, again);
+        return msa_run_fail("%s: header: expected arithmetic %s, found another: %s", name, msa_run_model.arithmetic,
+            again);
     case MSA_E_BUILD: return msa_run_fail("%s: header: expected this build's hash, found another: %s", name, again);
     case MSA_E_CRC: return msa_run_fail("%s: segment table: expected the CRC-32C in the header, found another: %s",
         name, again);
@@ -116,9 +117,9 @@ int msa_run_refuse_weights(msa_status status)
 
 int msa_run_check_weights(void)
 {
-    for (uint32_t i = 0; i < MSA_MODEL_SEGMENTS; ++i) {
+    for (uint32_t i = 0; i < msa_run_model.segments; ++i) {
         msa_segment_sum sum;
-        const msa_status status = msa_weights_check(&msa_run.session, i, &sum);
+        const msa_status status = msa_run_model.weights_check(&msa_run.session, i, &sum);
         if (status == MSA_E_CRC) {
             return msa_run_fail("%s: segment %lu: expected CRC-32C %08lx, found %08lx: the weights are damaged; build "
                                 "the folder again", name, (unsigned long)i, (unsigned long)sum.expected,

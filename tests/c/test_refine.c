@@ -18,6 +18,7 @@
 #include "../../runtime/runner/msa_run_alone.c"
 #include "../../runtime/runner/msa_run_bench.c"
 #include "../../runtime/runner/msa_run_map.c"
+#include "../../runtime/runner/msa_run_model.c"
 #include "../../runtime/runner/msa_run_npy.c"
 #include "../../runtime/runner/msa_run_profile.c"
 #include "../../runtime/runner/msa_run_refine.c"
@@ -160,6 +161,7 @@ static void answer_with(uint32_t flags, const uint8_t *pixels, const uint8_t *tr
     msa_run.volume = pixels;
     msa_run.image = (msa_image){pixels, 64, 64, 192, 0};
     msa_run.slices = 1;
+    msa_run.kept = 1;
     msa_run.encoded = false;
     msa_run.prompts = 0;
     memcpy(rest, head, sizeof head);

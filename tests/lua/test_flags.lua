@@ -61,7 +61,8 @@ local STRICT = "-std=c99 -ffp-contract=off -fno-math-errno"
 local BOTH = { "> -std=gnu99", "> -std=c99", "-std=c99 -ffp-contract=fast", "> -std=gnu99 -ffp-contract=fast",
   "> -std=c99 -ffp-contract=on", STRICT .. " -ffast-math", STRICT .. " -Ofast",
   STRICT .. " -ffinite-math-only", "> " .. STRICT .. " -fassociative-math",
-    "> " .. STRICT .. " -fassociative-math -fno-signed-zeros -fno-trapping-math", "> " .. STRICT .. " -freciprocal-math",
+    "> " .. STRICT .. " -fassociative-math -fno-signed-zeros -fno-trapping-math",
+  "> " .. STRICT .. " -freciprocal-math",
   "> " .. STRICT .. " -fno-signed-zeros", STRICT .. " -funsafe-math-optimizations",
     "> " .. STRICT .. " -fsingle-precision-constant", "> " .. STRICT .. " -frounding-math",
   "> " .. STRICT .. " -fno-trapping-math", "> " .. STRICT .. " -mrecip" }

@@ -203,7 +203,7 @@ function cases.products(set, c, kernel, case)
             f.lda, K, N, kernels.round16(N), M, N, f.ldc)
           kernel(set:gemm(f), "a", "b", init == "bias" and "bias" or false, "c")
           c('give("gemm %dx%dx%d %s %s%s %d", c, %d, %d, %d);', M, N, K, init, act, residual and " residual" or "",
-            pieces, M, N, f.ldc)
+            blocks, M, N, f.ldc)
         end)
       end
     end

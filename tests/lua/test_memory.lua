@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The layout of memory: buffers that live at once do not overlap, nothing is smaller than the largest live set, little is
--- larger.
+-- The layout of memory: buffers that live at once do not overlap, nothing is smaller than the largest live set, little
+-- is larger.
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
@@ -126,7 +126,8 @@ describe("the layout of memory", function()
         dialect = "msa-paper", board = board.name }, "test")
       check(build.graph, build.model)
       local layout = build.graph.memory
-      assert(layout.bytes <= 1.05 * layout.bound, ("%s: %d bytes, bound %d"):format(board.name, layout.bytes, layout.bound))
+      assert(layout.bytes <= 1.05 * layout.bound,
+        ("%s: %d bytes, bound %d"):format(board.name, layout.bytes, layout.bound))
     end
   end)
 end)

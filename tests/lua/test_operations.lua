@@ -3,7 +3,7 @@
 
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
-local operations = require "kernels.operations"
+local operations, tier = require "kernels.operations", require "tier"
 
 describe("operations of a text", function()
   local function count(name, bound, ...) return operations.counter({ ... }):count(name, bound) end

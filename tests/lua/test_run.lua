@@ -104,7 +104,7 @@ describe("prompt files", function()
     refuses(function() checked('[{"text":"liver"}]', volume) end, "--text-prompts", "without")
   end)
 
-  it("are cut for the pieces of a volume", function()
+  it("are cut for the subvolumes of a volume", function()
     local numbers = {}
     for i = 1, 3 * 256 do numbers[i] = i end
     npy.write(work .. "/mask.npy", tensor.from(numbers, { 3, 16, 16 }))
@@ -161,8 +161,8 @@ local function fake_weights()
   return head .. ("\0"):rep(128 - #head) .. row .. ("\0"):rep(192 - 128 - #row) .. segment
 end
 
-local RUNNER = { "msa_run", "msa_run_alone", "msa_run_bench", "msa_run_map", "msa_run_npy", "msa_run_peak",
-  "msa_run_profile", "msa_run_refine", "msa_run_weights" }
+local RUNNER = { "msa_run", "msa_run_alone", "msa_run_bench", "msa_run_map", "msa_run_model", "msa_run_npy",
+  "msa_run_peak", "msa_run_profile", "msa_run_refine", "msa_run_weights" }
 local makefile = ([[
 C = msa_check msa_crc32c msa_image msa_prompt msa_status msa_model layers runner/RUNNER
 OBJECTS = ${C:=.o}
@@ -525,7 +525,7 @@ describe("a volume of more slices than the depth", function()
     for d = from, from + count - 1 do
       points[#points + 1], labels[#labels + 1] = ("[[%d,1]]"):format(d), "[1]"
     end
-    return file("pieces.json",
+    return file("subvolumes.json",
       ('[{"box":[1,2,3,4],"multimask":true},{"points":[%s],"labels":[%s]}]'):format(table.concat(points, ","),
       table.concat(labels, ",")))
   end
@@ -538,8 +538,8 @@ describe("a volume of more slices than the depth", function()
     equal(sys.exists(work .. "/profile.json"), false)
   end)
 
-  it("is run in pieces, the last of which ends with it", function()
-    local got, one = work .. "/pieces", work .. "/piece"
+  it("is run in subvolumes, the last of which ends with it", function()
+    local got, one = work .. "/subvolumes", work .. "/subvolume"
     local args = { image = slices(0, 8), prompts = prompt_of(0, 8), out = got, mask_out = got .. "/mask.npy",
       upsampled_out = got .. "/up.npy", resized_out = got .. "/resized.npy",
       overlay_out = got .. "/sheet.png", digest = true }
@@ -566,8 +566,8 @@ describe("a volume of more slices than the depth", function()
     equal(require("msagen.image").read(got .. "/sheet.png").shape, { 60, 90, 3 })
   end)
 
-  it("has as many pieces as slices where the model is flat", function()
-    local got = work .. "/flat.pieces"
+  it("has as many subvolumes as slices where the model is flat", function()
+    local got = work .. "/flat.subvolumes"
     local text = run(flat_path, { image = slices(0, 3), prompts = prompt_of(0, 3), out = got,
       mask_out = got .. "/mask.npy" })
     holds(text, "prompt 0: 3 masks, highest predicted IoU 0.8000 0.8000 0.8000", "prompt 1: 1 mask")

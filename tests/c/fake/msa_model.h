@@ -42,6 +42,7 @@ msa_status msa_encode(msa_session *s, const msa_image *image);
 msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask);
 msa_status msa_select_bank(msa_session *s, uint32_t bank);
 msa_status msa_set_team(msa_session *s, void *team); /* MSA_MODEL_CORES > 1 */
+msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum);
 msa_status msa_self_test(msa_session *s);
 msa_status msa_get_embedding(const msa_session *s, float *out);
 

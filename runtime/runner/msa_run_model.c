@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_run_model.c - what the test bench is told of the model: the one file of it that is not the same for all. */
+#include "msa_run.h"
+
+#include "msa_model.h"
+
+/* The Makefile gives the hash of all sources: a runner of another folder is known by it. */
+#ifndef MSA_RUN_BUILD
+#define MSA_RUN_BUILD "unknown"
+#endif
+
+const struct msa_run_model msa_run_model = {
+    .build = MSA_RUN_BUILD,
+    .arithmetic = MSA_MODEL_ARITHMETIC,
+    .arena_bytes = MSA_MODEL_ARENA_BYTES,
+    .weights_bytes = MSA_MODEL_WEIGHTS_BYTES,
+    .segments = MSA_MODEL_SEGMENTS,
+    .input_size = MSA_MODEL_INPUT_SIZE,
+    .depth = MSA_MODEL_DEPTH,
+    .grid = MSA_MODEL_GRID,
+    .out = MSA_MODEL_OUT,
+    .masks = MSA_MODEL_MASKS,
+    .mask_side = MSA_MODEL_MASK_SIDE,
+    .max_points = MSA_MODEL_MAX_POINTS,
+    .resize_longest = MSA_MODEL_RESIZE_LONGEST != 0,
+    .open = msa_open,
+    .encode = msa_encode,
+    .segment = msa_segment,
+    .get_embedding = msa_get_embedding,
+    .select_bank = msa_select_bank,
+    .weights_check = msa_weights_check,
+    .self_test = msa_self_test,
+};
