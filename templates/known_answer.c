@@ -121,7 +121,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
         *status = msa_$(L.name)(arena, $(weights_of(L)), &image$(alone));
     }
 @   end
-    crc = sum_at(crc, $(place("arena", L.at.x)), sampled, $(tokens), $(L.env.C), $(L.env.ldc));
+    crc = sum_at(crc, $(place("arena", L.at[L.to])), sampled, $(tokens), $(L.env.C), $(L.env.ldc));
 @ close()
 @ end
 @ local function whole(L)
@@ -134,7 +134,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @   local count = L.segment.pieces and grid * grid or L.env.rows
 /* A strip of tokens of $(L.name). */
 @ open("test_mlp_" .. i)
-    float *const x = $(place("arena", L.at.x));
+    float *const x = $(place("arena", L.at[L.from]));
     fill(x, $(count), $(L.env.C), $(L.env.ldc), $(first.x)u);
 @   if L.segment.pieces then
 @     whole(L)
@@ -229,7 +229,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @   local L = answer.neck
 /* The neck, whole. */
 @ open "test_neck"
-    fill($(place("arena", L.at.x)), $(slices * grid * grid), $(L.env.C), $(L.env.ldc), $(first.x)u);
+    fill($(place("arena", L.at[L.from])), $(slices * grid * grid), $(L.env.C), $(L.env.ldc), $(first.x)u);
 @   if L.segment.pieces then
 @     whole(L)
 @   else

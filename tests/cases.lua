@@ -11,6 +11,14 @@ function M.read(name)
   return json.decode(sys.read_file(("%s/%s/case.json"):format(M.folder, name)), name .. "/case.json")
 end
 
+--- The file of a case's weights; nil where there is no such case.
+function M.checkpoint(name)
+  for _, file in ipairs { "checkpoint.pth", "model.safetensors" } do
+    local path = ("%s/%s/%s"):format(M.folder, name, file)
+    if sys.exists(path) then return path end
+  end
+end
+
 local digests = json.decode(sys.read_file(M.folder .. "/digests.json"), "digests.json")
 
 --- The digest that a case has on all boards of a class of arithmetic, which run_golden.lua holds against the
@@ -22,7 +30,7 @@ function M.known(name, board) return M.known_to(tally.class[board], name) end
 
 -- A verb on a case's checkpoint for `board`, with the case's options and more.
 local function command(verb, name, case, board, ...)
-  local words = { tally.program, verb, ("%s/%s/checkpoint.pth"):format(M.folder, name), "--dialect", case.dialect,
+  local words = { tally.program, verb, M.checkpoint(name), "--dialect", case.dialect,
     "--resolution", tostring(case.run_size or case.image_size), "--board", board, ... }
   if case.multimask and case.multimask > 1 then
     words[#words + 1], words[#words + 2] = "--classes", tostring(case.multimask)

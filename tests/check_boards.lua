@@ -39,7 +39,7 @@ local function chosen()
   for _, prefix in ipairs(prefixes) do
     local before = #found
     for _, name in ipairs(sys.list(cases.folder)) do
-      if name:sub(1, #prefix) == prefix and sys.exists(("%s/%s/checkpoint.pth"):format(cases.folder, name)) then
+      if name:sub(1, #prefix) == prefix and cases.checkpoint(name) then
         if not found[name] then found[#found + 1] = { name = name, case = cases.read(name) } end
         found[name] = true
       end

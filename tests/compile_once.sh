@@ -8,7 +8,12 @@ PATH=${PATH#"${0%/*}":}
 compiles= source= output= last= words=
 for word; do
   case $last in -o) output=$word ;; *) words="$words $word" ;; esac
-  case $word in -c) compiles=1 ;; *.c) source=$word ;; esac
+  case $word in
+    -c) compiles=1 ;;
+    *.c) source=$word ;;
+    -fstack-usage | -fcallgraph-info* | -M* | -save-temps* | --coverage | -fprofile* | -ftest-coverage | -fdump* | -gsplit*)
+      exec "$name" "$@" ;; # these write more than an object
+  esac
   last=$word
 done
 headers='msa.h msa_arith.h msa_runtime.h msa_simd.h'

@@ -144,7 +144,7 @@ for _, name in ipairs(sys.list(cases.folder)) do
   local folder = cases.folder .. "/" .. name
   local wanted = #prefixes == 0
   for _, prefix in ipairs(prefixes) do wanted = wanted or name:sub(1, #prefix) == prefix end
-  if wanted and sys.exists(folder .. "/checkpoint.pth") then
+  if wanted and cases.checkpoint(name) then
     run_case(name, cases.read(name), folder)
   end
 end

@@ -68,7 +68,7 @@ static struct scale scale_of(const struct msagen_synth_tensor *t)
     if (strstr(t->name, "positional_encoding_gaussian"))
         return (struct scale){0, 1, 1};
     if (t->dims == 1)
-        return (struct scale){ends_with(t->name, "weight") ? 1 : 0, 0.2, 1};
+        return (struct scale){ends_with(t->name, "weight") || ends_with(t->name, "running_var") ? 1 : 0, 0.2, 1};
     if (strstr(t->name, "rel_") || strstr(t->name, "pos_embed"))
         return (struct scale){0, 0.3, 1};
     if (holds_without(t->name, "embed", "patch_embed", NULL) || holds_without(t->name, "token", "token_to", "to_token"))

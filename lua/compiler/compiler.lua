@@ -121,7 +121,7 @@ function compiler.models(device, where)
   local options, files, models, names = {}, {}, {}, {}
   for key, value in pairs(device) do options[key] = value end
   local function open(path, set)
-    files[#files + 1] = require("msagen.checkpoint").open(path, set)
+    files[#files + 1] = require("import.shards").open(path, set)
     return files[#files]
   end
   options.base = device.base and open(device.base, device.weights_key)

@@ -138,7 +138,7 @@ local function depth_list(graph)
 end
 
 -- Nests of the encoder whose layers have tests of their own.
-local TESTED = { grid_attention = true, image = true, neck = true, strips = true }
+local TESTED = { grid_attention = true, image = true, pixels = true, neck = true, strips = true }
 
 -- Values of a layer that are rows of a grid, with their buffers' rows, and some of the rows.
 local function rows_of_values(graph, values)
@@ -178,7 +178,8 @@ end
 
 local function parts(graph, model)
   return {
-    patch = find(graph, "nest", "image"), neck = find(graph, "nest", "neck"), prepare = find(graph, "kind", "prepare"),
+    patch = find(graph, "nest", "image") or find(graph, "nest", "pixels"), neck = find(graph, "nest", "neck"),
+    prepare = find(graph, "kind", "prepare"),
       tokens = token_samples(model), mask_rows = samples(model.grid),
     mlps = each_kernel(graph, "strips", function(L) return L.env.strip or L.segment.pieces and "in pieces" end),
     windows = window_list(graph), wholes = whole_list(graph),
@@ -223,26 +224,41 @@ function Answer:resize()
   end
 end
 
+-- The network's input: function(slice, x, y, colour) -> a number.
+function Answer:pixels_of()
+  local model, image, slices = self.model, known.IMAGE, {}
+  local normalise = model.normalise
+  local width, height = pictures.size(image.width, image.height, model.image_size, model.resize == "longest")
+  return function(slice, px, py, c)
+    slices[slice] = slices[slice] or pictures.resized(function(x, y, colour)
+      return known.pixel(slice + (y * image.width + x) * 3 + colour)
+    end, image.width, image.height, width, height)
+    local inside = px < width and py < height
+    return inside and (slices[slice](px, py, c) - normalise.mean[c + 1]) / normalise.std[c + 1] or 0
+  end
+end
+
+function Answer:pixels()
+  local pixel, S = self:pixels_of(), self.model.image_size
+  for _, at in ipairs(self.parts.tokens) do
+    local list = {}
+    for c = 0, 2 do list[c + 1] = pixel(at // (S * S), at % S, at % (S * S) // S, c) end
+    self:sum(self.R.packed(tensor.from(list, { 1, 3 })))
+  end
+end
+
 function Answer:patch_embed(L)
-  local R, model, image = self.R, self.model, known.IMAGE
-  local conv, add, normalise = L.group:op "conv", L.group:op "add", model.normalise
-  local C, g, P, S = conv.shape[4], conv.shape[2], conv.stride, model.image_size
-  local width, height = pictures.size(image.width, image.height, S, model.resize == "longest")
-  local weight, bias, slices = tensor_of(input(conv, "w")), input(conv, "bias"), {}
+  local R, pixel = self.R, self:pixels_of()
+  local conv, add = L.group:op "conv", L.group:op "add"
+  local C, g, P = conv.shape[4], conv.shape[2], conv.stride
+  local weight, bias = tensor_of(input(conv, "w")), input(conv, "bias")
   local position = tensor_of(input(add, "y"))
   for _, token in ipairs(self.parts.tokens) do
     local slice, t = token // (g * g), token % (g * g)
-    slices[slice] = slices[slice] or pictures.resized(function(x, y, c)
-      return known.pixel(slice + (y * image.width + x) * 3 + c)
-    end, image.width, image.height, width, height)
     local y
     for c = 0, 2 do
       local pixels = {}
-      for i = 0, P * P - 1 do
-        local px, py = t % g * P + i % P, t // g * P + i // P
-        local inside = px < width and py < height
-        pixels[i + 1] = inside and (slices[slice](px, py, c) - normalise.mean[c + 1]) / normalise.std[c + 1] or 0
-      end
+      for i = 0, P * P - 1 do pixels[i + 1] = pixel(slice, t % g * P + i % P, t // g * P + i // P, c) end
       local one = R.linear(R.packed(tensor.from(pixels, { 1, P * P })), weight:slice(2, c, 1):reshape { C, P * P },
         c == 0 and bias and tensor_of(bias) or nil)
       y = y and R.add(y, one) or one
@@ -440,7 +456,7 @@ local function answer_of(build, bank)
     function() return self.tables.position.parts[1].make() end, tokens.rows(bank.model))
   local p = self.parts
   self:resize()
-  self:patch_embed(p.patch)
+  if p.patch.nest == "pixels" then self:pixels() else self:patch_embed(p.patch) end
   for _, L in ipairs(p.mlps) do self:encoder_mlp(L) end
   for _, test in ipairs(p.wholes) do self:attention_layer(test) end
   for _, test in ipairs(p.windows) do self:window(test) end

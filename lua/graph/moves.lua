@@ -4,13 +4,41 @@
 local moves = {}
 
 --- An image [n,h,w,c] moved by (dy, dx): for each place the row that lies there, n h w beyond the edge.
-function moves.shifted(shape, dy, dx)
+-- @param stride every so many places, 1 unless given
+function moves.shifted(shape, dy, dx, stride)
   local n, h, w, list = shape[1], shape[2], shape[3], {}
   for slice = 0, n - 1 do
-    for y = dy, h - 1 + dy do
-      for x = dx, w - 1 + dx do
+    for y = dy, h - 1 + dy, stride or 1 do
+      for x = dx, w - 1 + dx, stride or 1 do
         list[#list + 1] = y >= 0 and y < h and x >= 0 and x < w and (slice * h + y) * w + x or n * h * w
       end
+    end
+  end
+  return list
+end
+
+--- All windows of n square grids, whole, as rows one behind the other.
+-- @return for each row the token there, n grid^2 beyond the edge; and back: for each token its row
+function moves.whole_windows(n, grid, side)
+  local index, back, across = {}, {}, (grid + side - 1) // side
+  for window = 0, n * across * across - 1 do
+    local top, left = window // across % across * side, window % across * side
+    for place = 0, side * side - 1 do
+      local y, x = top + place // side, left + place % side
+      local token = y < grid and x < grid and (window // (across * across) * grid + y) * grid + x
+      index[#index + 1] = token or n * grid * grid
+      if token then back[token + 1] = #index - 1 end
+    end
+  end
+  return index, back
+end
+
+--- For each pair of places of a window, queries outside, how far they are apart: down times the side, and across.
+function moves.distances(side)
+  local list, count = {}, side * side
+  for m = 0, count - 1 do
+    for n = 0, count - 1 do
+      list[#list + 1] = math.abs(m // side - n // side) * side + math.abs(m % side - n % side)
     end
   end
   return list

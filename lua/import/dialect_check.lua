@@ -6,8 +6,11 @@
 --   order              place among the dialects, oldest first
 --   marks              what the names of a file's tensors may show (import/names.lua): a list of values a mark
 --   spelling           { name in the file, SAM's name } where they differ; N stands for any index
---   grid_from          what tells the file's resolution: pos_embed, or the tables of relative positions in global
--- blocks
+--   adapted            whether files without adapters and LoRA pairs are of it only where it is named
+--   config             whether config.json beside the file is read (lua/import/transformers.lua)
+--   decoder_norm_eps   of the layer norms in the decoder's layers, where it is not SAM's 1e-5
+--   grid_from          what tells the file's resolution: pos_embed, tables of relative positions in global blocks, or
+--                      nothing
 --   position_grid      side of pos_embed in every file, where the tables tell; default_size: pixels where nothing in
 -- the file tells
 --   resample           whether another resolution than the file's is possible
@@ -54,7 +57,7 @@ local function known_names()
     local counts = encoders.named(encoder, "network").counts {}
     for key, value in pairs(one) do counts[key] = value end
     local traits = { encoder_adapters = true, decoder_adapters = true }
-    for _, entry in ipairs(network.tensors(encoder, counts, traits, { depth = 2 }, present)) do
+    for _, entry in ipairs(network.tensors({ encoder = encoder }, counts, traits, { depth = 2 }, present)) do
       sams_set[general(entry.name)] = true
     end
   end
@@ -106,8 +109,9 @@ check.fields = {
   name = { name, true }, source = { text, true }, order = { whole(1, 1000), true },
   marks = { record(marks_of()), true }, encoder = { one_of(table.unpack(encoders.names)), true },
   spelling = { list_of(spelled, 0, "{ name in the file, SAM's name }"), true },
-  grid_from = { one_of("pos_embed", "tables"), true }, position_grid = { whole(1, 1024) }, default_size = { whole(1,
-    16384) }, resample = { flag, true },
+  config = { flag }, adapted = { flag }, decoder_norm_eps = { schema.number },
+  grid_from = { one_of("pos_embed", "tables", "nothing"), true }, position_grid = { whole(1, 1024) },
+  default_size = { whole(1, 16384) }, resample = { flag, true },
   volumes = { one_of(false, "runs", "slices"), true }, pad = { one_of("zero", "norm1_bias"), true },
     pad_without_adapters = { one_of("zero", "norm1_bias") },
   adapters = { one_of("none", "encoder", "paper"), true }, adapter_activation = {
@@ -141,7 +145,7 @@ end
 local function agree(dialect, where)
   local tables, first = dialect.grid_from == "tables", dialect.mask_rule == "first"
   beside(dialect, where, "position_grid", tables and dialect.position_grid ~= nil, "grid_from = tables")
-  beside(dialect, where, "default_size", tables, "grid_from = tables")
+  if dialect.grid_from ~= "nothing" then beside(dialect, where, "default_size", tables, "grid_from = tables") end
   beside(dialect, where, "least_mask_tokens", first, "mask_rule = first")
   beside(dialect, where, "adapter_activation", dialect.adapters ~= "none", "adapters = encoder or paper")
   local function marked(mark, wanted, why)

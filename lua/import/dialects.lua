@@ -93,7 +93,10 @@ end
 function dialects.candidates(traits)
   local list = {}
   for _, dialect in ipairs(dialects.all()) do
-    if not dialects.contradiction(dialect, traits) then list[#list + 1] = dialect end
+    local adapted = traits.encoder_adapters or traits.decoder_adapters or traits.lora
+    if not dialects.contradiction(dialect, traits) and (adapted or not dialect.adapted) then
+      list[#list + 1] = dialect
+    end
   end
   return list
 end

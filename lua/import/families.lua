@@ -18,9 +18,6 @@ local families = {
   { name = "SAM 2 or MedSAM2", say = near, marks = { { "image_encoder%.trunk%." }, { "memory_attention%." }, {
     "memory_encoder%." },
     { "sam_mask_decoder%." }, { "sam_prompt_encoder%." } } },
-  { name = "transformers' SamModel", say = near, marks = { { "vision_encoder%.layers%.%d+%." }, {
-    "vision_encoder%.patch_embed%.projection%." },
-    { "shared_image_embedding%.positional_embedding$" }, { "vision_encoder%.neck%.conv" } } },
   { name = "HQ-SAM", say = near, marks = { { "mask_decoder%.hf_token%." }, { "mask_decoder%.hf_mlp%." }, {
     "mask_decoder%.compress_vit_feat%." },
     { "mask_decoder%.embedding_encoder%." }, { "mask_decoder%.embedding_maskfeature%." } } },
@@ -32,16 +29,10 @@ local families = {
   { name = "EfficientSAM", say = near, marks = { { "prompt_encoder%.invalid_points%." }, {
     "prompt_encoder%.bbox_top_left_embeddings%." } } },
   { name = "LiteMedSAM", say = near, marks = { { "image_encoder%.patch_embed%.seq%.0%.c%.weight$", kernel = 1 } } },
-  { name = "Medical SAM Adapter on MobileSAM", say = near, all = true,
-    marks = { { "image_encoder%.patch_embed%.seq%." }, { "image_encoder%.layers%.%d+%.blocks%.%d+%..*Adapter%." } } },
-  { name = "Medical SAM Adapter on MobileSAM", say = near, all = true, marks = { {
-    "image_encoder%.patch_embed%.seq%." }, { "%.lora_%u$" } } },
   { name = "Medical SAM Adapter on MobileSAM, with a ViT", say = near, all = true,
     lacks = "image_encoder%.blocks%.%d+%.attn%.rel_pos_h$",
     marks = { { "image_encoder%.blocks%.%d+%.attn%.rel_h$" }, {
       "mask_decoder%.transformer%.layers%.%d+%.mlp%.lin1%." } } },
-  { name = "MobileSAM or another SAM with a TinyViT", say = near, marks = { { "image_encoder%.patch_embed%.seq%." }, {
-    "image_encoder%.layers%.%d+%.blocks%." } } },
   { name = "SAM-Adapter, with a prompt generator beside the encoder", say = near, marks = { {
     "image_encoder%.prompt_generator%." } } },
   { name = "SAMUS", say = near, marks = { { "image_encoder%.cnn_embed%." }, { "image_encoder%.input_Adapter%." }, {

@@ -7,6 +7,10 @@ local harmless = {}
 -- Buffers of SAM itself; what profilers (thop) and averaging (torch.optim.swa_utils, ema-pytorch, LitEma) count; what
 -- an optimizer keeps.
 local NAMES = {
+  { "%.bn%.num_batches_tracked$", "a counter of training steps" },
+  { "%.attn%.attention_bias_idxs$", "made of the window's side" }, { "%.attn%.ab$", "a copy of attention_biases" },
+  { "^image_encoder%.norm_head%.", "of a classifier" }, { "^image_encoder%.head%.", "of a classifier" },
+  { "^prompt_encoder%.shared_embedding%.positional_embedding$", "a copy of shared_image_embedding" },
   { "^pixel_mean$", "the dialect's own mean and deviation are used" }, { "^pixel_std$",
     "the dialect's own mean and deviation are used" },
   { "%.?%f[%w_]total_ops$", "a profiler's counter" }, { "%.?%f[%w_]total_params$", "a profiler's counter" },

@@ -18,6 +18,7 @@ local network = require "import.network"
 local preparation = require "import.preparation"
 local shapes = require "import.shapes"
 local sizes = require "networks.sizes"
+local transformers = require "import.transformers"
 local warnings = require "import.warnings"
 local weights = require "import.weights"
 
@@ -79,6 +80,17 @@ local function count(keys, encoder)
   return counts
 end
 
+-- What to do about tensors that are missing.
+local function advice(ckpt, base, traits, partial)
+  local number, of = ckpt.path:match "%-(%d+)%-of%-(%d+)%.%w+$"
+  if number then
+    return ("; this looks like file %d of %d: their index, .index.json beside it, stands for all of them"):format(
+      tonumber(number), tonumber(of))
+  end
+  if not partial or base or traits.naming == "transformers" then return "" end
+  return "; this looks like an adapter-only file: --base FILE names the backbone that it was trained on"
+end
+
 local function refuse_missing(ckpt, base, missing, traits, present, spell)
   local first = missing[1]
   local lacks = false -- the backbone, rather than a tensor or two
@@ -90,8 +102,7 @@ local function refuse_missing(ckpt, base, missing, traits, present, spell)
   fail("%s: %s: expected in the file%s, found no such tensor%s%s", ckpt.path, spell(first), base
     and " or in " .. base.path or "",
     #missing > 1 and (" (nor %d other%s)"):format(#missing - 1, #missing > 2 and "s" or "") or "",
-    partial and not base and "; this looks like an adapter-only file: --base FILE names the backbone that it was "
-      .. "trained on" or "")
+    advice(ckpt, base, traits, partial))
 end
 
 -- The first of a list of tensors, and how many others there are.
@@ -191,7 +202,7 @@ local function match(file, base, dialect, traits, options)
     if not one.dropped then keys[#keys + 1] = one.sam end
   end
   local counts = count(keys, dialect.encoder)
-  local expected = network.tensors(dialect.encoder, counts, traits, options, present)
+  local expected = network.tensors(options.program or dialect, counts, traits, options, present)
 
   local missing, entries = {}, {}
   for _, entry in ipairs(expected) do
@@ -373,6 +384,31 @@ local function described(ckpt, file, base, dialect, traits, fit)
   }
 end
 
+-- What config.json beside a file tells: options that the user did not give, and the epsilons of the network.
+-- @return the options, and the file's fields or nil
+local function configured(ckpt, dialect, options)
+  local config = dialect.config and transformers.config(ckpt.path)
+  if not config then return options, nil end
+  local vision, decoder = config.vision_config or {}, config.mask_decoder_config or {}
+  local program = { encoder = dialect.encoder, encoder_norm_eps = vision.layer_norm_eps,
+    decoder_norm_eps = decoder.layer_norm_eps or dialect.decoder_norm_eps }
+  local blocks = vision.global_attn_indexes
+  return setmetatable({ program = program, global_blocks = options.global_blocks or blocks,
+    decoder_heads = options.decoder_heads or math.tointeger(decoder.num_attention_heads) }, { __index = options }),
+    config
+end
+
+-- What both the tensors and config.json tell must be the same.
+local function confirm(ckpt, config, encoder)
+  for field, found in pairs { num_attention_heads = encoder.heads, window_size = encoder.window } do
+    local told = config.vision_config and config.vision_config[field]
+    if told and found and found ~= 0 and told ~= found then
+      fail("%s: vision_config.%s: expected %d, as the tensors of %s tell, found %d", config.path, field, found,
+        ckpt.path, told)
+    end
+  end
+end
+
 --- Decide everything that names, shapes and dtypes decide; nothing is computed.
 -- options as in load(). Gives the model description without `tensor`, and in it `choices`: what only the user can tell,
 -- as {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
@@ -387,6 +423,7 @@ function import.account(ckpt, options)
   file.all = table.move(file.list, 1, #file.list, 1, {})
   if base then table.move(base.list, 1, #base.list, #file.all + 1, file.all) end
   local dialect, candidates, fit = choose(recognise(ckpt, traits, options.dialect, file.keys), function(candidate)
+    local options, config = configured(ckpt, candidate, options)
     local depth, chunk = volume(ckpt, candidate, traits, options)
     local fit = match(file, base, candidate, traits, options)
     fit.depth, fit.chunk = depth, chunk
@@ -394,9 +431,14 @@ function import.account(ckpt, options)
     fit.place = encoders.named(candidate.encoder, "network").describe { path = ckpt.path, dialect = candidate,
       traits = traits, entries = fit.entries, value = fit.value, counts = fit.counts, options = options,
       spell = fit.spell }
+    if config then confirm(ckpt, config, fit.place.encoder) end
     return fit
   end)
   local entries, place = fit.entries, fit.place
+  if base and dialect.config then
+    fail("%s: --base: expected none, as files of %s are whole, and SAM's names would mean other tensors; found %s",
+      ckpt.path, dialect.name, base.path)
+  end
   if base then
     bases.verify(file.path, base, fit.both, dialect.pad_without_adapters and not traits.encoder_adapters
       and not traits.lora)

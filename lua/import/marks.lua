@@ -6,6 +6,13 @@
 local either = "both"
 
 local marks = {
+  { name = "naming", spoken = {
+    sam = "SAM's names",
+    transformers = "transformers' names",
+    tinyvit = "names of a TinyViT",
+    [either] = "names of several encoders",
+    none = "no names of the encoder",
+  } },
   { name = "rel", spoken = {
     rel_pos = "relative positions named rel_pos_h/w",
     rel = "relative positions named rel_h/w",

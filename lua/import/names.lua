@@ -37,7 +37,8 @@ function names.prefix(list)
   return prefix
 end
 
-local PARTS = { image_encoder = true, prompt_encoder = true, mask_decoder = true }
+local PARTS = { image_encoder = true, prompt_encoder = true, mask_decoder = true, vision_encoder = true,
+  shared_image_embedding = true }
 
 --- What stands before SAM's part in a name: "module.", "model_ema.module." or ""; nil where the name is of no part.
 function names.wrapper(name)
@@ -63,6 +64,12 @@ function names.count(list, head)
   return count
 end
 
+-- The encoder that names are of.
+local function naming(seen)
+  local found = seen.tiny and "tinyvit" or seen.encoder and "sam" or seen.vision and "transformers" or "none"
+  return (seen.encoder and 1 or 0) + (seen.vision and 1 or 0) > 1 and "both" or found
+end
+
 local function either(a, b, name_a, name_b)
   if a and b then return "both" end
   return a and name_a or b and name_b or "none"
@@ -73,6 +80,8 @@ function names.traits(list)
   local seen = {}
   for _, name in ipairs(list) do
     local block = name:match("^image_encoder%.blocks%.%d+%.(.*)$")
+      or name:match("^vision_encoder%.layers%.%d+%.(.*)$")
+      or name:match("^image_encoder%.layers%.%d+%.blocks%.%d+%.(.*)$")
     if block then
       if block:match("^attn%.rel_pos_[hw]$") then seen.rel_pos = true end
       if block:match("^attn%.rel_[hw]$") then seen.rel = true end
@@ -86,16 +95,21 @@ function names.traits(list)
       if layer:match("^%u%a*_Adapter%.") then seen.decoder_adapters = true end
     end
     if name:match("^image_encoder%.") then seen.encoder = true end
+    if name:match("^image_encoder%.patch_embed%.seq%.") or name:match("^image_encoder%.layers%.%d+%.") then
+      seen.tiny = true
+    end
+    if name:match("^vision_encoder%.") then seen.vision = true end
     if name:match("^prompt_encoder%.") then seen.prompt = true end
     if name:match("^mask_decoder%.") then seen.decoder = true end
   end
   return {
+    naming = naming(seen),
     rel = either(seen.rel_pos, seen.rel, "rel_pos", "rel"),
     mlp = either(seen.lin, seen.layers, "lin", "layers"),
     encoder_adapters = seen.encoder_adapters or false,
     decoder_adapters = seen.decoder_adapters or false,
     lora = seen.lora or false,
-    network = seen.encoder or seen.prompt or seen.decoder or false,
+    network = seen.encoder or seen.vision or seen.prompt or seen.decoder or false,
   }
 end
 

@@ -12,13 +12,13 @@ local enough = {}
 
 --- Every tensor of the network, in the order in which its program registers them; cut short past a thousand missing
 -- ones.
--- @param encoder its name
--- @param counts its own, layers, hypernetworks, hyper_layers, iou_layers (each at least 1)
+-- @param program { encoder = its name, encoder_norm_eps, decoder_norm_eps = networks/sam.lua's }
+-- @param counts the encoder's own, layers, hypernetworks, hyper_layers, iou_layers (each at least 1)
 -- @param present set of the file's names
 -- @return a list of declarations (networks/parameters.lua); in it sizes, parameters, the network's, and truncated where
 -- it was cut short
-function network.tensors(encoder, counts, traits, options, present)
-  local list, missing = { sizes = sam.unknown_sizes(encoder) }, 0
+function network.tensors(program, counts, traits, options, present)
+  local list, missing = { sizes = sam.unknown_sizes(program.encoder) }, 0
   local function declare(entry)
     if not present[entry.name] and not entry.optional then
       if missing >= MOST_MISSING then error(enough, 0) end
@@ -26,7 +26,8 @@ function network.tensors(encoder, counts, traits, options, present)
     end
     list[#list + 1] = entry
   end
-  local n = setmetatable({ encoder = encoder, sizes = list.sizes, depth = options.depth,
+  local n = setmetatable({ encoder = program.encoder, sizes = list.sizes, depth = options.depth,
+    encoder_norm_eps = program.encoder_norm_eps, decoder_norm_eps = program.decoder_norm_eps,
     encoder_adapters = traits.encoder_adapters, decoder_adapters = traits.decoder_adapters }, { __index = counts })
   local walk = { declare = declare, present = function(name) return present[name] ~= nil end }
   local ok, problem = pcall(sam.declare, parameters.new(walk), n)

@@ -101,6 +101,9 @@ function pass.run(program, model, kernels)
   for _, L in ipairs(program.fused) do
     L.private = program.private and program.private[L.name] -- roles of weights that differ between banks
     for key, value in pairs(lower.layer(L.name, ctx, L.private)) do L[key] = value end
+    -- Names of the buffers of what it takes first, and of what it leaves.
+    local from, to = ctx.buffers[L.group.inputs[1]], ctx.buffers[L.group.outputs[1]]
+    L.from, L.to = from and from.name, to and to.name
     L.macs, L.scratch = ctx.macs[L.name], L.shared + cores * L.own
     L.relower = function(ready)
       local again = lower.layer(L.name, ctx, L.private, ready)

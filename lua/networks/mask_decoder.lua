@@ -6,7 +6,7 @@
 local adapter = require "networks.adapter"
 local segment = require "lower.segment"
 
-local EPS, UPSCALING_EPS = 1e-5, 1e-6
+local EPS, UPSCALING_EPS = 1e-5, 1e-6 -- EPS also of the layers, unless a program has another
 
 local function attention(p, name, inner, width)
   local at, a = p:at(name), {}
@@ -16,15 +16,15 @@ local function attention(p, name, inner, width)
 end
 
 local function layer(p, n, k)
-  local s, l = n.sizes, {}
+  local s, l, eps = n.sizes, {}, n.decoder_norm_eps or EPS
   l.self_attention = attention(p, "self_attn", s.out, s.out)
-  l.norm1 = p:norm("norm1", s.out, EPS)
+  l.norm1 = p:norm("norm1", s.out, eps)
   l.token_to_image = attention(p, "cross_attn_token_to_image", s.cross, s.out)
-  l.norm2 = p:norm("norm2", s.out, EPS)
+  l.norm2 = p:norm("norm2", s.out, eps)
   l.lin1 = p:linear("mlp.lin1", s.decoder_mlp, s.out)
   l.lin2 = p:linear("mlp.lin2", s.out, s.decoder_mlp)
-  l.norm3 = p:norm("norm3", s.out, EPS)
-  l.norm4 = p:norm("norm4", s.out, EPS)
+  l.norm3 = p:norm("norm3", s.out, eps)
+  l.norm4 = p:norm("norm4", s.out, eps)
   l.image_to_token = attention(p, "cross_attn_image_to_token", s.cross, s.out)
   if k == 0 and n.decoder_adapters then
     l.prompt_adapter = adapter.declare(p, "Prompt_Adapter", s.out, "D_fcp")

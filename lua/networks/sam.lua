@@ -2,7 +2,8 @@
 --- SAM: image encoder, prompt encoder and mask decoder. The network is described here and in the files that this one
 -- names, and nowhere else: what a file must hold, what synth writes and what is computed are walks of it.
 --   n        encoder: its name (networks/encoders.lua), and what that one's counts are; layers, hypernetworks,
---            hyper_layers, iou_layers: counts; encoder_adapters, decoder_adapters: are there any; depth: slices
+--            hyper_layers, iou_layers: counts; encoder_adapters, decoder_adapters: are there any; depth: slices;
+--            encoder_norm_eps, decoder_norm_eps: of the layer norms in blocks and layers, nil for SAM's
 --   n.sizes  a number or a size for each of sam.sizes(encoder)
 
 local encoders = require "networks.encoders"

@@ -23,7 +23,7 @@ buffers.rows_of = rows_of
 local function layout(value)
   local rows, width = rows_of(value)
   if value.kind == "concat" then return (rows + 15) // 16 * 16 * width, 16 end
-  if value.kind == "reshape" then return rows * width, width end
+  if value.kind == "reshape" or value.kind == "pixels" then return rows * width, width end
   if rows == 1 then return kernels.round16(width), kernels.round16(width) end
   return rows * kernels.stride(width), kernels.stride(width)
 end
@@ -49,7 +49,8 @@ function buffers.assign(graph, groups)
     local bytes = types.bytes(value.type, elements)
     local known = names[name]
     -- A name that is there already is free again, or another input's: so one layer's slice is what another left whole.
-    if known and known.type == value.type and known.bytes >= bytes then return known end
+    if known and known.type == value.type and known.stride == stride and known.bytes >= bytes then return known end
+    if known then error("buffers: " .. name .. ": expected rows as other values of that name have, found others") end
     names[name] = { name = name, type = value.type, bytes = bytes, stride = stride }
     return names[name]
   end

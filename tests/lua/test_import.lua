@@ -69,7 +69,7 @@ describe("the dialect", function()
   it("must be known", function()
     refuses(function()
       load(fake.model "sam", { dialect = "msa-2022" })
-    end, "--dialect", "expected sam, msa-2023, msa-2024, msa-2025 or msa-paper, found msa-2022")
+    end, "--dialect", "expected sam, hf-sam, msa-2023, msa-2024, msa-2025, msa-paper, mobile-sam", "found msa-2022")
   end)
 
   it("is none where marks of several are mixed", function()

@@ -196,8 +196,6 @@ local others = {
   ["SAM 2 or MedSAM2 in transformers' names"] = { { "vision_encoder.backbone.blocks.0.attn.qkv.weight" } },
   ["SAM 2 or MedSAM2"] = { { "image_encoder.trunk.blocks.0.attn.qkv.weight" }, {
     "sam_mask_decoder.iou_token.weight" } },
-  ["transformers' SamModel"] = { { "vision_encoder.layers.0.attn.qkv.weight" }, {
-    "shared_image_embedding.positional_embedding", { 2, 16 } }, { "mask_decoder.iou_token.weight" } },
   ["HQ-SAM"] = { { "mask_decoder.hf_token.weight" }, { "mask_decoder.compress_vit_feat.0.weight" } },
   ["EfficientViT-SAM"] = { { "image_encoder.backbone.stages.0.op_list.0.main.conv1.conv.weight" } },
   ["SAM-Med2D"] = { { "image_encoder.blocks.0.Adapter.channel.0.weight" }, {

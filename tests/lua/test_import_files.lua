@@ -20,8 +20,9 @@ local function cases()
   local list = {}
   for _, name in ipairs(sys.list(golden)) do
     local folder = golden .. "/" .. name
-    if sys.exists(folder .. "/checkpoint.pth") then
-      local case = json.decode(sys.read_file(folder .. "/case.json"), "case.json")
+    local case = sys.exists(folder .. "/checkpoint.pth")
+      and json.decode(sys.read_file(folder .. "/case.json"), "case.json")
+    if case and not case.encoder then -- of a ViT
       list[#list + 1] = { name = name, file = folder .. "/checkpoint.pth", case = case }
     end
   end

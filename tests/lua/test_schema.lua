@@ -124,7 +124,9 @@ describe("requests of kernels", function()
     ldy = 16, eps = 1e-6 },
     softmax = { rows = 1, cols = 4, ld = 16 }, keys = { keys = 4, d = 8 }, attend = { M = 1, keys = 4, d = 8, ldq = 16,
       ldo = 16,
-      rel = { n = 2, ld = 16 }, out_row = { n = 2, ld = 16 }, pad = { side = 3, height = 2, width = 2 } } }
+      rel = { n = 2, ld = 16 }, out_row = { n = 2, ld = 16 }, pad = { side = 3, height = 2, width = 2 } },
+    attend_table = { keys = 4, d = 8, row = 2, ldb = 16, ldq = 16, ldo = 16 }, depthwise_conv = { columns = 1, C = 8,
+      side = 3, stride = 1, ldx = 16, ldy = 16, across = 48 } }
   for kind, fields in pairs(kernels.requests) do
     local rows = kind:match "^rows (.*)$"
     local sample = rows and { rows = 1, C = 8, ldx = 16, ldy = 16, ldz = 16, ldv = 16, s = 0.5 } or samples[kind]
@@ -161,7 +163,7 @@ describe("operations of a graph", function()
   local ops, ssa = require "graph.ops", require "graph.ssa"
   local attributes = { tensor = {}, make = function() end, sources = {}, scale = 0.5, f = "gelu", eps = 1e-6,
     value = true,
-    stride = 2, sums = "whole", heads = 2, grid = { 2, 2 }, window = 2, index = function() end, to = { 4 },
+    stride = 2, side = 3, sums = "whole", heads = 2, grid = { 2, 2 }, window = 2, index = function() end, to = { 4 },
     sequences = {}, first = 0, count = 1, order = { 1 }, given = "mask" }
   for kind, entry in pairs(ops.table) do
     it(kind .. ": every slip is refused", function()

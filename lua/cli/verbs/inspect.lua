@@ -7,17 +7,18 @@ local verb = {}
 
 function verb.setup(command)
   command:argument("checkpoint",
-    "A .pth or .safetensors file; of several, what they share is shown too."):argname("CHECKPOINT"):args "+"
+    "A .pth, .bin or .safetensors file, or the index of one in several files; of several checkpoints, what they "
+    .. "share is shown too."):argname("CHECKPOINT"):args "+"
   command:option("--base", "The backbone of adapter-only files."):argname "FILE"
   options.of_tensors(command)
   command:flag("--json", "For machines: one JSON object.")
 end
 
 function verb.run(args)
-  local inspect, checkpoint = require "report.inspect", require "msagen.checkpoint"
-  local base = args.base and checkpoint.open(args.base, args.weights_key)
+  local inspect, shards = require "report.inspect", require "import.shards"
+  local base = args.base and shards.open(args.base, args.weights_key)
   local ckpts = {}
-  for i, path in ipairs(args.checkpoint) do ckpts[i] = checkpoint.open(path, args.weights_key) end
+  for i, path in ipairs(args.checkpoint) do ckpts[i] = shards.open(path, args.weights_key) end
   local reports, shared
   args.several = #ckpts > 1
   if args.several then

@@ -56,4 +56,21 @@ function ops.attention.run(R, op, v)
   end)
 end
 
+--- Attention among the `window`^2 consecutive rows of each window: the logit of two places starts from table
+-- [heads,window^2], which knows how far they are apart, down and across.
+ops.table_attention = { roles = { "q", "k", "v", "table" }, attributes = { heads = { whole, true },
+  window = { whole, true } }, shape = function(_, v) return v.q.shape end }
+function ops.table_attention.macs(op, v) return 2 * kinds.product(v.q.shape) * op.window * op.window end
+
+function ops.table_attention.run(R, op, v)
+  local count, out = op.window * op.window, {}
+  local start = R.rows(v.table:transpose(), moves.distances(op.window)):transpose():reshape { op.heads * count, count }
+  for i = 0, kinds.product(op.shape) // (op.shape[#op.shape] * count) - 1 do
+    local function of(x) return x:slice(1, i * count, count) end
+    out[i + 1] = R.attention(of(v.q), of(v.k), of(v.v), { heads = op.heads,
+      tile = kernels.key_tile(count, op.window), count = count, start = start })
+  end
+  return R.stacked(out)
+end
+
 return ops

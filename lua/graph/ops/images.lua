@@ -65,6 +65,52 @@ end
 
 function ops.conv.run(R, op, v) return conv[op.sums](R, op, v) end
 
+-- Places a side that a window of `side` places takes, its middle every `stride`-th place, zeros around.
+local function places(length, op) return (length + op.side // 2 * 2 - op.side) // op.stride + 1 end
+
+-- The image moved to each of the side^2 places, in their order, one below the other where they are beyond the edge.
+local function each_tap(R, op, x)
+  local s, list = op.shape_of.x, {}
+  local around = R.stacked { x, require "msagen.tensor".zeros { 1, s[4] } }
+  for tap = 0, op.side * op.side - 1 do
+    list[tap + 1] = R.rows(around, moves.shifted(s, tap // op.side - op.side // 2, tap % op.side - op.side // 2,
+      op.stride))
+  end
+  return list
+end
+
+--- The pixels of a picture as a value of their own.
+ops.pixels = { roles = { "x" }, attributes = {}, shape = kinds.same, macs = kinds.none }
+function ops.pixels.run(_, _, v) return v.x end
+
+--- The side x side places around every stride-th one, a row for each: places outside, channels inside; zeros beyond the
+-- edge. A linear map of it is a convolution.
+ops.unfold = { roles = { "x" }, attributes = { side = { whole, true }, stride = { whole, true } }, macs = kinds.none }
+function ops.unfold.shape(op, v)
+  local s = v.x.shape
+  return { s[1], places(s[2], op), places(s[3], op), op.side * op.side * s[4] }
+end
+function ops.unfold.run(R, op, v) return R.beside(table.unpack(each_tap(R, op, v.x))) end
+
+--- A convolution of each channel by itself: w [c,side^2]. A sum takes its places in their order from +0; the bias comes
+-- last.
+ops.depthwise_conv = { roles = { "x", "w", "bias" }, attributes = { side = { whole, true }, stride = { whole, true } } }
+function ops.depthwise_conv.shape(op, v)
+  local s = v.x.shape
+  return { s[1], places(s[2], op), places(s[3], op), s[4] }
+end
+function ops.depthwise_conv.macs(op, v)
+  return op.side * op.side * product(ops.depthwise_conv.shape(op, v))
+end
+function ops.depthwise_conv.run(R, op, v)
+  local C, all, w, sum = op.shape[4], {}, v.w:transpose(), nil
+  for i = 1, product(op.shape, 1, 3) do all[i] = 0 end
+  for tap, x in ipairs(each_tap(R, op, v.x)) do
+    sum = R.fma(x, w:slice(1, tap - 1, 1), sum or require "msagen.tensor".zeros { 1, C })
+  end
+  return R.add(sum, R.rows(v.bias:reshape { 1, C }, all))
+end
+
 --- A transposed convolution of 2 x 2, 2 apart: w [c,outputs,2,2]. Each of the four places is a product of its own.
 ops.conv_transpose = { roles = { "x", "w", "bias?" }, attributes = {} }
 function ops.conv_transpose.shape(_, v)

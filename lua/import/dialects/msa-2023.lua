@@ -8,6 +8,7 @@ return {
   order = 2,
 
   marks = {
+    naming = { "sam" },
     rel = { "rel_pos" },
     mlp = { "lin" },
     encoder_adapters = { true },

@@ -8,6 +8,7 @@ return {
   order = 3,
 
   marks = {
+    naming = { "sam" },
     rel = { "rel" },
     mlp = { "layers" },
     encoder_adapters = { true, false },

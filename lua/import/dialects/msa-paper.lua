@@ -8,6 +8,7 @@ return {
   order = 5,
 
   marks = {
+    naming = { "sam" },
     rel = { "rel_pos" },
     mlp = { "lin" },
     encoder_adapters = { true },

@@ -9,6 +9,7 @@ return {
 
   -- What the names must show; a mark the file has no tensor for says nothing.
   marks = {
+    naming = { "sam" },
     rel = { "rel_pos" },
     mlp = { "lin" },
     encoder_adapters = { false },

@@ -155,6 +155,38 @@ local function whole(layer, n)
   end)
 end
 
+-- What both nests have: rows of the image, which `build` gets of `P` lines at a time. `a` takes their pixels.
+local function rows_of_image(layer, P, a, pool, by_row)
+  local step, m = layer.step, layer.model
+  local size = m.image_size
+  local row, work = pool:take("row", size * 3, nil, "u8"), pool:take("resizing", nest.resizer_bytes(size), nil, "u8")
+  step:parameter("const msa_image *image", "image")
+  step.returns, step.before = "msa_status", assertion(size)
+  step:stage("units", function(body) sizes(body, size, m.resize == "longest") end)
+  -- Of every slice: build(body, slice, row of so many lines), the pixels then being in `a`.
+  return function(body, levels, build)
+    body:each({ variable = "slice", to = m.depth }, function(each, slice)
+      local loop
+      resizer(each, size, P, slice, work, function() return loop end)
+      loop = each:each(by_row, function(inner, top)
+        pixels(inner, size, P, type(a) == "function" and a(slice, top) or a, row, levels, top)
+        build(inner, slice, top)
+      end)
+    end)
+  end, work.storage.offset
+end
+
+--- The pixels as floats, in memory.
+function nest.pixels(layer)
+  local size, x = layer.model.image_size, layer:buffer(layer.group.outputs[1])
+  local by_row = { variable = "top", to = size, units = { name = "rows" } }
+  local resized, offset = rows_of_image(layer, 1, function(slice, top) return x:row((slice * size + top) * size) end,
+    layer.step:pool(), by_row)
+  local levels = layer.step:part(levels_of(layer))
+  layer.step:stage("units", function(body) resized(body, levels, function() end) end)
+  return { C = 3, ldc = x.storage.stride, size = size, s = { resizer = offset } }
+end
+
 function nest.image(layer)
   local one, step, m = layer.group, layer.step, layer.model
   local conv, add = one:op "conv", one:op "add"
@@ -163,21 +195,8 @@ function nest.image(layer)
   local ldc = x.storage.stride
   local a = pool:take("a", grid * kernels.stride(length), kernels.stride(length))
   local y, product = pool:take("y", grid * ldc, ldc), pool:take("product", grid * ldc, ldc)
-  local row, work = pool:take("row", size * 3, nil, "u8"), pool:take("resizing", nest.resizer_bytes(size), nil, "u8")
   local by_row = { variable = "top", to = grid, units = { name = "rows" } }
-  step:parameter("const msa_image *image", "image")
-  step.returns, step.before = "msa_status", assertion(size)
-  -- Rows of patches of every slice: build(body, slice, row of the grid), the patches then being in `a`.
-  local function resized(body, levels, build)
-    body:each({ variable = "slice", to = m.depth }, function(each, slice)
-      local loop
-      resizer(each, size, P, slice, work, function() return loop end)
-      loop = each:each(by_row, function(inner, top)
-        pixels(inner, size, P, a, row, levels, top)
-        build(inner, slice, top)
-      end)
-    end)
-  end
+  local resized, offset = rows_of_image(layer, P, a, pool, by_row)
   local function positions(role, first, count)
     return layer.parts:other(role, function()
       layer.segment:rows(role, count * grid, C, ldc, function()
@@ -185,14 +204,15 @@ function nest.image(layer)
       end, layer.parts.sources_of(position))
     end)
   end
-  step:stage("units", function(body) sizes(body, size, m.resize == "longest") end)
   local lower = layer.pieces and in_pieces or whole
   lower(layer, { conv = conv, position = position, x = x, a = a, y = y, product = product, by_row = by_row,
     resized = resized, positions = positions })
-  return { C = C, ldc = ldc, size = size, s = { resizer = work.storage.offset } }
+  return { C = C, ldc = ldc, size = size, s = { resizer = offset } }
 end
 
-return { { name = "image", lower = nest.image, pieces = true, kind = function() return "patch_embed" end,
+return { { name = "pixels", lower = nest.pixels, kind = function() return "pixels" end,
+  fits = function(one) return one:op "pixels" ~= nil end },
+  { name = "image", lower = nest.image, pieces = true, kind = function() return "patch_embed" end,
   fits = function(one)
     local op = one:op "conv"
     return op ~= nil and op.sums == "channel"

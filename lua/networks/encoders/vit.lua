@@ -7,15 +7,17 @@ local deferred = require "import.deferred"
 local checkpoint = require "networks.vit.checkpoint"
 local find_grid = require "import.depth".grid
 local moves = require "graph.moves"
+local neck = require "networks.neck"
 local names = require "import.names"
 local segment = require "lower.segment"
 local tensor = require "msagen.tensor"
 
-local EPS = 1e-6
+local EPS = 1e-6 -- also of the blocks, unless a program has another
 
 local function block(p, n, i)
   local s = n.sizes
-  local b = { norm1 = p:norm("norm1", s.dim, EPS) }
+  local eps = n.encoder_norm_eps or EPS
+  local b = { norm1 = p:norm("norm1", s.dim, eps) }
   local rows = p:size("table", n.table_rows and n.table_rows(i))
   b.rel_pos_h = p:tensor("attn.rel_pos_h", rows, s.head)
   b.rel_pos_w = p:tensor("attn.rel_pos_w", rows, s.head)
@@ -28,7 +30,7 @@ local function block(p, n, i)
       or { fate = "dead", why = "depth branch; a 2-D build has none", optional = true }
     b.depth_adapter = adapter.declare(p:with(depth), "Depth_Adapter", s.dim)
   end
-  b.norm2 = p:norm("norm2", s.dim, EPS)
+  b.norm2 = p:norm("norm2", s.dim, eps)
   b.lin1 = p:linear("mlp.lin1", s.mlp, s.dim, "plain")
   b.lin2 = p:linear("mlp.lin2", s.dim, s.mlp, "plain")
   return b
@@ -53,10 +55,7 @@ function vit.declare(p, n)
   local encoder = { patch = p:convolution("patch_embed.proj", s.dim, 3, s.patch, s.dim), blocks = {},
     position = p:tensor("pos_embed", 1, s.position, s.position, s.dim) }
   for i = 0, n.blocks - 1 do encoder.blocks[i + 1] = block(p:at("blocks." .. i), n, i) end
-  encoder.neck_0 = p:convolution("neck.0", s.out, s.dim, 1)
-  encoder.neck_1 = p:norm("neck.1", s.out, EPS)
-  encoder.neck_2 = p:convolution("neck.2", s.out, s.out, 3)
-  encoder.neck_3 = p:norm("neck.3", s.out, EPS)
+  encoder.neck = neck.declare(p, s.dim, s.out)
   return encoder
 end
 
@@ -160,9 +159,7 @@ function vit.compute(t, e)
   end, segment.of(position)))
   g:named("x", x)
   for i, b in ipairs(e.blocks) do x = mlp(t, b, i - 1, attention(t, b, i - 1, x)) end
-  g:layer "neck"
-  local y = t:norm(t:linear(x, e.neck_0), e.neck_1)
-  return t:norm(g:conv(y, t:parameter(e.neck_2.weight), nil, { stride = 1, sums = "tap" }), e.neck_3)
+  return neck.compute(t, e.neck, x)
 end
 
 local function join(list)

@@ -1,0 +1,26 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Dialect mobile-sam: MobileSAM (Zhang et al. 2023), SAM with a TinyViT for its encoder.
+
+local dialect = {}
+for key, value in pairs(require "import.dialects.sam") do
+  dialect[key] = value
+end
+
+dialect.name = "mobile-sam"
+dialect.source = "MobileSAM"
+dialect.order = 20
+dialect.encoder = "tinyvit"
+dialect.marks = {
+  naming = { "tinyvit" },
+  rel = { "rel_pos" },
+  mlp = { "lin" },
+  encoder_adapters = { false },
+  decoder_adapters = { false },
+  lora = { false },
+}
+dialect.grid_from = "nothing"
+dialect.default_size = 1024
+dialect.resample = true
+dialect.warnings = {}
+
+return dialect

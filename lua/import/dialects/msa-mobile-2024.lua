@@ -1,0 +1,34 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Dialect msa-mobile-2024: Medical SAM Adapter on MobileSAM, until April 2025: adapters or LoRA pairs in a TinyViT, and
+-- SAM's own decoder.
+
+local dialect = {}
+for key, value in pairs(require "import.dialects.mobile-sam") do
+  dialect[key] = value
+end
+
+dialect.name = "msa-mobile-2024"
+dialect.source = "Medical SAM Adapter on MobileSAM, until April 2025"
+dialect.order = 21
+dialect.marks = {
+  naming = { "tinyvit" },
+  rel = { "rel_pos" },
+  mlp = { "lin" },
+  encoder_adapters = { true, false },
+  decoder_adapters = { false },
+  lora = { true, false },
+}
+dialect.adapted = true
+dialect.default_size = nil
+dialect.adapters = "encoder"
+dialect.adapter_activation = "gelu"
+dialect.normalise = "unit"
+dialect.resize = "squash"
+dialect.training = { clicks = "rc", upsampling = "nearest", feedback = "none" }
+dialect.warnings = {
+  { option = "click_order",
+    text = "The program that trains msa-mobile-2024 files gave clicks as (row, column) until 13 April 2025. Building "
+    .. "for clicks as (x, y); use --click-order rc if these weights were trained with it before." },
+}
+
+return dialect
