@@ -6,6 +6,8 @@
 --   order              place among the dialects, oldest first
 --   marks              what the names of a file's tensors may show (import/names.lua): a list of values a mark
 --   spelling           { name in the file, SAM's name } where they differ; N stands for any index
+--   variant            fields of the program's other network, which the names of a file tell (optional); they stand for
+--                      the dialect's
 --   adapted            whether files without adapters and LoRA pairs are of it only where it is named
 --   config             whether config.json beside the file is read (lua/import/transformers.lua)
 --   decoder_norm_eps   of the layer norms in the decoder's layers, where it is not SAM's 1e-5
@@ -109,7 +111,7 @@ check.fields = {
   name = { name, true }, source = { text, true }, order = { whole(1, 1000), true },
   marks = { record(marks_of()), true }, encoder = { one_of(table.unpack(encoders.names)), true },
   spelling = { list_of(spelled, 0, "{ name in the file, SAM's name }"), true },
-  config = { flag }, adapted = { flag }, decoder_norm_eps = { schema.number },
+  config = { flag }, adapted = { flag }, variant = { schema.table }, other = { schema.table }, decoder_norm_eps = { schema.number },
   grid_from = { one_of("pos_embed", "tables", "nothing"), true }, position_grid = { whole(1, 1024) },
   default_size = { whole(1, 16384) }, resample = { flag, true },
   volumes = { one_of(false, "runs", "slices"), true }, pad = { one_of("zero", "norm1_bias"), true },

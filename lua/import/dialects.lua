@@ -24,6 +24,15 @@ local function files(path)
   return list
 end
 
+-- A program's other network: the fields that differ stand for the dialect's.
+local function variant_of(dialect, fields)
+  local made = {}
+  for key, value in pairs(dialect) do made[key] = value end
+  for key, value in pairs(fields) do made[key] = value end
+  made.variant, made.other = nil, nil
+  return made
+end
+
 -- The table of a dialect's file, checked; what is wrong in it is the file's error.
 local function load_dialect(stem)
   local path = ("%s/%s.lua"):format(folder(), stem)
@@ -32,7 +41,12 @@ local function load_dialect(stem)
     if type(dialect) == "table" then error(dialect, 0) end
     fail("%s: expected a file that returns a table, found %s", path, (tostring(dialect):gsub("%c", " ")))
   end
-  require "import.dialect_check".dialect(dialect, path, stem)
+  local check = require "import.dialect_check"
+  check.dialect(dialect, path, stem)
+  if dialect.variant then
+    dialect.other = variant_of(dialect, dialect.variant)
+    check.dialect(dialect.other, path .. ": variant", stem)
+  end
   return dialect
 end
 
@@ -89,10 +103,18 @@ function dialects.contradiction(dialect, traits)
   end
 end
 
+--- The one of a dialect's networks that the traits allow: its variant where they contradict the dialect alone.
+function dialects.fitting(dialect, traits)
+  local other = dialect.other
+  if other and dialects.contradiction(dialect, traits) and not dialects.contradiction(other, traits) then return other end
+  return dialect
+end
+
 --- The dialects that the traits allow.
 function dialects.candidates(traits)
   local list = {}
-  for _, dialect in ipairs(dialects.all()) do
+  for _, one in ipairs(dialects.all()) do
+    local dialect = dialects.fitting(one, traits)
     local adapted = traits.encoder_adapters or traits.decoder_adapters or traits.lora
     if not dialects.contradiction(dialect, traits) and (adapted or not dialect.adapted) then
       list[#list + 1] = dialect

@@ -4,9 +4,8 @@
 -- sources have the names.
 --
 -- A mark is a pattern of a tensor's name, behind any wrapper's prefix; `dims` its number of dimensions (`wanted`: the
--- shape in SAM), `kernel` its last one. A family is told by any
--- one of its marks, or by all where `all` is set. `lacks`: only without such a name. `plain`: only where no name is one
--- of SAM's three parts. The first family that fits is it.
+-- shape in SAM), `kernel` its last one. A family is told by any one of its marks, or by all where `all` is set.
+-- `plain`: only where no name is one of SAM's three parts. The first family that fits is it.
 -- Those that are near to SAM may become dialects: "not supported yet by this version".
 
 local near, far = "not supported yet by this version", "no network of Segment Anything's kind"
@@ -29,10 +28,6 @@ local families = {
   { name = "EfficientSAM", say = near, marks = { { "prompt_encoder%.invalid_points%." }, {
     "prompt_encoder%.bbox_top_left_embeddings%." } } },
   { name = "LiteMedSAM", say = near, marks = { { "image_encoder%.patch_embed%.seq%.0%.c%.weight$", kernel = 1 } } },
-  { name = "Medical SAM Adapter on MobileSAM, with a ViT", say = near, all = true,
-    lacks = "image_encoder%.blocks%.%d+%.attn%.rel_pos_h$",
-    marks = { { "image_encoder%.blocks%.%d+%.attn%.rel_h$" }, {
-      "mask_decoder%.transformer%.layers%.%d+%.mlp%.lin1%." } } },
   { name = "SAM-Adapter, with a prompt generator beside the encoder", say = near, marks = { {
     "image_encoder%.prompt_generator%." } } },
   { name = "SAMUS", say = near, marks = { { "image_encoder%.cnn_embed%." }, { "image_encoder%.input_Adapter%." }, {
@@ -91,7 +86,6 @@ end
 
 -- The tensor by which a file is told to be of a family, and the mark that it shows; or nil.
 local function told_by(family, list)
-  if family.lacks and find({ family.lacks }, list) then return nil end
   local first, by
   for _, mark in ipairs(family.marks) do
     local one = find(mark, list)

@@ -35,7 +35,7 @@ local function recognise(ckpt, traits, wanted, keys)
   end
   local candidates = dialects.candidates(traits)
   if wanted then
-    local dialect = dialects.named(wanted, "--dialect")
+    local dialect = dialects.fitting(dialects.named(wanted, "--dialect"), traits)
     local expected, found = dialects.contradiction(dialect, traits)
     if expected then
       fail("%s: --dialect %s: expected %s, found %s%s", ckpt.path, dialect.name, expected, found,

@@ -204,12 +204,6 @@ local others = {
     "image_encoder.blocks.0.Space_Adapter.D_fc1.weight" } },
   ["EfficientSAM"] = { { "prompt_encoder.invalid_points.weight" }, { "image_encoder.blocks.0.mlp.fc1.weight" } },
   ["LiteMedSAM"] = { { "image_encoder.patch_embed.seq.0.c.weight", { 32, 3, 1, 1 } } },
-  ["Medical SAM Adapter on MobileSAM"] = { { "image_encoder.patch_embed.seq.0.c.weight", { 32, 3, 3, 3 } }, {
-    "image_encoder.layers.1.blocks.0.Space_Adapter.D_fc1.weight" } },
-  ["Medical SAM Adapter on MobileSAM, with a ViT"] = { { "image_encoder.blocks.0.attn.rel_h", { 27, 8 } }, {
-    "mask_decoder.transformer.layers.0.mlp.lin1.weight" } },
-  ["MobileSAM or another SAM with a TinyViT"] = { { "image_encoder.patch_embed.seq.0.c.weight", { 32, 3, 3, 3 } }, {
-    "image_encoder.layers.1.blocks.0.attn.qkv.weight" } },
   ["SAM-Adapter, with a prompt generator beside the encoder"] = { {
     "image_encoder.prompt_generator.shared_mlp.weight" }, { "mask_decoder.iou_token.weight" } },
   ["SAMUS"] = { { "image_encoder.cnn_embed.conv1.weight" }, { "image_encoder.blocks.0.attn.qkv.weight" } },

@@ -19,6 +19,26 @@ dialect.marks = {
   lora = { true, false },
 }
 dialect.adapted = true
+-- With a ViT its encoder is msa-2024's, at the file's own size.
+local vit = require "import.dialects.msa-2024"
+dialect.variant = {
+  encoder = "vit",
+  marks = {
+    naming = { "sam" },
+    rel = { "rel" },
+    mlp = { "lin" },
+    encoder_adapters = { true, false },
+    decoder_adapters = { false },
+    lora = { true, false },
+  },
+  spelling = { vit.spelling[1], vit.spelling[2] },
+  grid_from = "pos_embed",
+  resample = vit.resample,
+  volumes = vit.volumes,
+  pad = vit.pad,
+  pad_without_adapters = vit.pad_without_adapters,
+  adapted = false,
+}
 dialect.default_size = nil
 dialect.adapters = "encoder"
 dialect.adapter_activation = "gelu"

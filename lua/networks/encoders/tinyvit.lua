@@ -208,7 +208,7 @@ local function gelu(t, x) return t.g:act(x, { f = "gelu" }) end
 -- A part of qkv, whose rows go by head: q, k and v of head 0, of head 1, ...
 local function projection(t, b, x, heads, part)
   local number, map = ({ q = 0, k = 1, v = 2 })[part], b.qkv
-  local function of(declaration, last)
+  local function of(declaration)
     local whole = t:parameter(declaration).tensor
     local C = whole.shape[1] // 3
     local d, shape = C // heads, { C, whole.shape[2] }
@@ -224,9 +224,9 @@ local function projection(t, b, x, heads, part)
         table.move(values, 1, #values, #list + 1, list)
       end
       return tensor.from(list, shape)
-    end, deferred.sources(whole), rows), last
+    end, deferred.sources(whole), rows)
   end
-  return t.g:linear(x, (of(map.weight)), (of(map.bias)))
+  return t.g:linear(x, of(map.weight), of(map.bias))
 end
 
 -- Windows of a grid as rows one behind the other, zeros beyond its edge; and back.
