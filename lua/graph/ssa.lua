@@ -22,7 +22,7 @@ function graph.new() return setmetatable({ values = {}, inputs = {}, outputs = {
 function Graph:layer(name) self.label = name end
 
 local OWN = { id = true, kind = true, inputs = true, roles = true, type = true, shape = true, label = true, name = true,
-  counted = true, buffer = true, rows = true }
+  counted = true, buffer = true, apart = true, rows = true }
 
 local function checked(op, where)
   local entry, attributes = ops.of(op.kind, where), {}
@@ -90,6 +90,12 @@ end
 --- Name the memory that a value is in between layers; those that take its place have it, too.
 function Graph:named(name, value)
   value.buffer = name
+  return value
+end
+
+--- A value that is never put where one lies that it is made of.
+function Graph:apart(value)
+  value.apart = true
   return value
 end
 

@@ -264,6 +264,13 @@ function Rows:run()
       one(self, op)
     end
   end
+  -- What was done in place, and is wanted elsewhere.
+  for _, op in ipairs(self.ops) do
+    local to, view = self.bound[op], self.views[op]
+    if to and view and view.storage ~= to.storage then
+      self.body:copy(to, view, self:rows_at(self.level[op]) * to.storage.stride)
+    end
+  end
 end
 
 return rows

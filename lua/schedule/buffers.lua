@@ -65,7 +65,7 @@ function buffers.assign(graph, groups)
     local taken = {}
     for _, value in ipairs(one.outputs) do
       local rows, width = rows_of(value)
-      for _, input in ipairs(output[value] and {} or one.inputs) do
+      for _, input in ipairs((output[value] or value.apart) and {} or one.inputs) do
         local r, w = rows_of(input)
         if not of[value] and not taken[input] and last[input] == i and r == rows and w == width
           and input.type == value.type and value.kind ~= "concat" then

@@ -7,12 +7,11 @@
  * multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in subvolumes of D, N below; else N is D.
- * RESPONSE, text, a line each: `prompt K masks M` and `best M IOU` a slice kept; `click X Y LABEL BOTH SUM`, of truth
- * and mask the pixels in both and those of the one and of the other added up; `kept K`, the number of the click
- * whose result the prompt has; `encode_ms X`, `decode_ms X`; `layer encode|decode I X LEAST` and
- * `whole encode|decode X LEAST` in milliseconds, those of a decode a slice; `clock cpu|wall|cycles`; `fma_gmacs X`,
- * `read_gbytes X`, 10^9 a second;
- * at a failure `error TEXT`. */
+ * RESPONSE, text, a line each: `prompt K masks M` and, a slice kept, `best M IOU...`, of all masks;
+ * `click X Y LABEL BOTH SUM`, of truth and mask the pixels in both and those of the one and of the other added up;
+ * `kept K`, the number of the click whose result the prompt has; `encode_ms X`, `decode_ms X`;
+ * `layer encode|decode I X LEAST` and `whole encode|decode X LEAST` in milliseconds, those of a decode a slice;
+ * `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second; at a failure `error TEXT`. */
 #include "msa_run.h"
 
 #include <errno.h>
@@ -297,8 +296,12 @@ int msa_run_report_prompt(void)
         (unsigned long)msa_run.mask.masks);
     for (uint32_t slice = 0; slice < msa_run.kept; ++slice) {
         const uint32_t best = msa_run_best_mask(slice);
-        fprintf(msa_run.response, "best %lu %.9g\n", (unsigned long)best,
-            (double)msa_run.iou[(size_t)slice * msa_run.mask.masks + best]);
+        const float *const values = msa_run.iou + (size_t)slice * msa_run.mask.masks;
+        fprintf(msa_run.response, "best %lu", (unsigned long)best);
+        for (uint32_t m = 0; m < msa_run.mask.masks; ++m) {
+            fprintf(msa_run.response, " %.9g", (double)values[m]);
+        }
+        fputc('\n', msa_run.response);
     }
     ++msa_run.prompts;
     return 0;

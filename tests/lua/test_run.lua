@@ -570,7 +570,14 @@ describe("a volume of more slices than the depth", function()
     local got = work .. "/flat.subvolumes"
     local text = run(flat_path, { image = slices(0, 3), prompts = prompt_of(0, 3), out = got,
       mask_out = got .. "/mask.npy" })
-    holds(text, "prompt 0: 3 masks, highest predicted IoU 0.8000 0.8000 0.8000", "prompt 1: 1 mask")
+    local all = text:match "prompt 0: 3 masks, highest predicted IoU 0%.8000 0%.8000 0%.8000: ([^\n]+)"
+    equal(select(2, (all or ""):gsub("mask %d of 0%.%d+ 0%.%d+ 0%.%d+", "")), 3, text)
+    for taken, scores in all:gmatch "mask (%d) of ([%d. ]+)" do
+      local list = {}
+      for score in scores:gmatch "%S+" do list[#list + 1] = score end
+      equal(list[taken + 1], "0.8000")
+    end
+    holds(text, "prompt 1: 1 mask")
     local logits = npy.read(got .. "/prompt_1.logits.npy")
     equal({ logits.shape, logits:get(0, 0, 0, 0), logits:get(2, 0, 15, 15), npy.read(got .. "/mask.npy").shape },
       { { 3, 1, 16, 16 }, -0.5, 39.5, { 3, 20, 30 } })

@@ -101,7 +101,7 @@ local function read_results(lines)
   local results, times, clicks, result = {}, {}, {}, nil
   for _, line in ipairs(lines) do
     local k, masks = line:match "^prompt (%d+) masks (%d+)$"
-    local best, iou = line:match "^best (%d+) (%S+)$"
+    local best, scores = line:match "^best (%d+) (.+)$"
     local name, ms = line:match "^(%a+_ms) (%S+)$"
     local x, y, label, both, sum = line:match "^click (%d+) (%d+) (%d+) (%d+) (%d+)$"
     local kept = line:match "^kept (%d+)$"
@@ -110,7 +110,9 @@ local function read_results(lines)
       result = results[k] or { masks = math.tointeger(masks), best = {}, iou = {} }
       results[k] = result
     elseif best then
-      result.best[#result.best + 1], result.iou[#result.iou + 1] = math.tointeger(best), tonumber(iou)
+      local list = {}
+      for score in scores:gmatch "%S+" do list[#list + 1] = tonumber(score) end
+      result.best[#result.best + 1], result.iou[#result.iou + 1] = math.tointeger(best), list
     elseif name then times[name] = ms
     elseif kept then clicks.kept = math.tointeger(kept)
     elseif x then
@@ -147,11 +149,17 @@ end
 
 local function report_results(results)
   for k, result in ipairs(results) do
-    local iou = {}
-    for i, value in ipairs(result.iou) do iou[i] = ("%.4f"):format(value) end
+    local iou, all = {}, {}
+    for i, scores in ipairs(result.iou) do
+      local list = {}
+      for m, score in ipairs(scores) do list[m] = ("%.4f"):format(score) end
+      iou[i] = list[result.best[i] + 1]
+      all[i] = ("mask %d of %s"):format(result.best[i], table.concat(list, " "))
+    end
     local dice = result.dice and (", Dice %.4f"):format(result.dice) or ""
-    print(("prompt %d: %d mask%s, highest predicted IoU %s%s"):format(k - 1, result.masks,
-      result.masks == 1 and "" or "s", table.concat(iou, " "), dice))
+    print(("prompt %d: %d mask%s, highest predicted IoU %s%s%s"):format(k - 1, result.masks,
+      result.masks == 1 and "" or "s", table.concat(iou, " "), result.masks > 1 and ": " .. table.concat(all, "; ")
+      or "", dice))
   end
 end
 

@@ -69,49 +69,85 @@ local function taps_of(layer, w)
   end)
 end
 
--- Fill a row of what is convolved, by what comes before.
-local function fill_row(layer, body, n, y, row)
-  if #n.before == 0 then return body:copy(row, n.from:row((n.slice * n.height + y) * n.width), n.width * n.ld) end
+-- Fill a row of what is convolved, of input row y, by what comes before.
+local function fill_row(layer, body, n, slice, y, row)
+  local from = n.from:row((slice * n.height + y) * n.width)
+  if #n.before == 0 then return body:copy(row, from, n.width * n.ld) end
   local work = rows.new(layer, body, n.pool, n.width, n.before)
-  work:place(n.x, n.from:row((n.slice * n.height + y) * n.width), 0, false)
+  work:place(n.x, from, 0, false)
   work:bind(n.before[#n.before], row)
   work:run()
+end
+
+-- A row of the result: of what is convolved, the row of places above it begins at `above`.
+local function finish_row(layer, body, n, slice, y, above)
+  body:call(n.kernel, above, layer.step:part(taps_of(layer, input(n.op, "w"))),
+    layer.step:part(layer.parts:vector(input(n.op, "bias"))), n.convolved)
+  local row, given = n.to:row((slice * n.out_height + y) * n.out_width), { [n.op] = { n.convolved, true } }
+  if #n.after == 0 then return body:copy(row, n.convolved, n.out_width * n.ld) end
+  if n.residual then given[n.x] = { n.from:row((slice * n.height + y) * n.width), layer:gives_up(n.x) } end
+  on_row(layer, body, n.pool, n.after, n.out_width, given, row)
+end
+
+-- Where the result takes the place of what it is made of: all of that is kept with zeros around.
+local function in_place(layer, n, slices)
+  local step, across, pad = layer.step, n.across, n.pad
+  local border = step.shared:take("border", (n.height + 2 * pad) * across, n.ld)
+  step:stage("zero", function(body) body:zero(border, (n.height + 2 * pad) * across) end)
+  step:around("slice", slices, function(slice)
+    step:stage("units", function(body)
+      body:each({ variable = "y", to = n.height, units = { name = "lines" } }, function(inner, y)
+        fill_row(layer, inner, n, slice, y, (border + ((y + pad) * across + pad * n.ld)):of_row(y))
+      end)
+    end)
+    step:stage("units", function(body)
+      body:each({ variable = "y", to = n.out_height, units = { name = "rows" } }, function(inner, y)
+        finish_row(layer, inner, n, slice, y, border + y * (n.op.stride * across))
+      end)
+    end)
+  end)
+end
+
+local MOST_ROWS = 16 -- of a strip; what is convolved for two of them is made twice
+
+-- Some rows of the result at a time, for which only those are kept that they are made of.
+local function by_strips(layer, n, slices)
+  local count = layers.divisor(n.out_height, 1, MOST_ROWS)
+  local lines, strips = (count - 1) * n.op.stride + n.op.side, n.out_height // count
+  local strip, pad = n.pool:take("strip", lines * n.across, n.ld), n.pad
+  layer.step:stage("units", function(body)
+    body:each({ variable = "unit", to = slices * strips, units = { name = "strips" } }, function(inner, unit)
+      local slice, top = inner:let("slice", unit // strips), inner:let("top", unit % strips * count)
+      inner:each({ variable = "line", to = lines }, function(each, line)
+        local y, row = each:let("y", top * n.op.stride + line), strip + line * n.across -- y is `pad` too large
+        each:when({ { y, ">=", pad }, { y, "<", n.height + pad } }, function(inside)
+          inside:zero(row, pad * n.ld)
+          inside:zero(row + (pad + n.width) * n.ld, pad * n.ld)
+          fill_row(layer, inside, n, slice, y - pad, row + pad * n.ld)
+        end, function(beyond) beyond:zero(row, n.across) end)
+      end)
+      inner:each({ variable = "r", to = count }, function(each, r)
+        finish_row(layer, each, n, slice, top + r, strip + r * (n.op.stride * n.across))
+      end)
+    end)
+  end)
 end
 
 function nest.depthwise(layer)
   local one, step, op = layer.group, layer.step, layer.group:op "depthwise_conv"
   local x, value, source = one.inputs[1], one.outputs[1], input(op, "x")
   local slices, height, width, C = table.unpack(source.shape)
-  local ld, pad, before = layers.stride(C), op.side // 2, one:closure(source)
-  local across, done = (width + 2 * pad) * ld, { [op] = true }
+  local ld, pad, before, done = layers.stride(C), op.side // 2, one:closure(source), { [op] = true }
   for each in pairs(before) do done[each] = true end
-  local n = { x = x, from = layer:buffer(x), before = one:ordered(before), pool = step:pool(), height = height,
-    width = width, ld = ld }
-  local to, out_height, out_width = layer:buffer(value), op.shape[2], op.shape[3]
-  local border = step.shared:take("border", (height + 2 * pad) * across, ld)
-  local convolved = n.pool:take("convolved", out_width * ld, ld)
-  local kernel = layer.K:depthwise_conv { columns = out_width, C = C, side = op.side, stride = op.stride, ldx = ld,
-    ldy = ld, across = across }
-  step:stage("zero", function(body) body:zero(border, (height + 2 * pad) * across) end)
-  step:around("slice", slices, function(slice)
-    n.slice = slice
-    step:stage("units", function(body)
-      body:each({ variable = "y", to = height, units = { name = "lines" } }, function(inner, y)
-        fill_row(layer, inner, n, y, (border + ((y + pad) * (width + 2 * pad) + pad) * ld):of_row(y))
-      end)
-    end)
-    step:stage("units", function(body)
-      body:each({ variable = "y", to = out_height, units = { name = "rows" } }, function(inner, y)
-        inner:call(kernel, border + y * (op.stride * across), step:part(taps_of(layer, input(op, "w"))),
-          step:part(layer.parts:vector(input(op, "bias"))), convolved)
-        local row = to:row((slice * out_height + y) * out_width)
-        local after, given = all_but(one, done), { [op] = { convolved, true } }
-        if #after == 0 then return inner:copy(row, convolved, out_width * ld) end
-        given[x] = { n.from:row((slice * height + y) * width), layer:gives_up(x) }
-        on_row(layer, inner, n.pool, after, out_width, given, row)
-      end)
-    end)
-  end)
+  local n = { op = op, x = x, from = layer:buffer(x), to = layer:buffer(value), before = one:ordered(before),
+    after = all_but(one, done), pool = step:pool(), height = height, width = width, out_height = op.shape[2],
+    out_width = op.shape[3], ld = ld, pad = pad, across = (width + 2 * pad) * ld, residual = false }
+  for _, user in ipairs(one.users[x]) do n.residual = n.residual or user.label == one.label and not done[user] end
+  n.convolved = n.pool:take("convolved", n.out_width * ld, ld)
+  n.kernel = layer.K:depthwise_conv { columns = n.out_width, C = C, side = op.side, stride = op.stride, ldx = ld,
+    ldy = ld, across = n.across }
+  local lower = n.from.storage == n.to.storage and in_place or by_strips
+  lower(layer, n, slices)
 end
 
 return {

@@ -268,7 +268,8 @@ local function first_stage(t, e, x)
   for i, b in ipairs(e.stages[0]) do
     t.g:layer(("stage_0_block_%d"):format(i - 1))
     local y = gelu(t, depthwise(t, b[2], gelu(t, pointwise(t, b[1], x)), 1))
-    x = gelu(t, t.g:add(x, pointwise(t, b[3], y)))
+    -- Not in place: rows are made of rows that would be gone.
+    x = t.g:apart(t.g:named(memory(0) .. (i % 2 == 1 and "_next" or ""), gelu(t, t.g:add(x, pointwise(t, b[3], y)))))
   end
   return x
 end
