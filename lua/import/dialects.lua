@@ -106,8 +106,8 @@ end
 --- The one of a dialect's networks that the traits allow: its variant where they contradict the dialect alone.
 function dialects.fitting(dialect, traits)
   local other = dialect.other
-  if other and dialects.contradiction(dialect, traits) and not dialects.contradiction(other, traits) then return other end
-  return dialect
+  local fits = not other or not dialects.contradiction(dialect, traits) or dialects.contradiction(other, traits)
+  return fits and dialect or other
 end
 
 --- The dialects that the traits allow.

@@ -37,8 +37,8 @@ void $(name)(const float *restrict x, const float *restrict w, const float *rest
     for (size_t i = 0; i < columns; ++i) {
 @   rows("        ", "x + i * stride * ldx")
         float *const to = y + i * ldy;
-@   local sum = sum_of(function(tap) return tap == 0 and "msa_load(w + j)" or ("msa_load(w + %d + j)"):format(tap * width)
-@   end, " + j")
+@   local function weight(tap) return ("msa_load(w + %sj)"):format(tap == 0 and "" or tap * width .. " + ") end
+@   local sum = sum_of(weight, " + j")
         for (size_t j = 0; j < $(width); j += $(W)) msa_store(to + j, msa_vadd($(sum), msa_load(bias + j)));
     }
 @ end

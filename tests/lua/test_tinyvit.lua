@@ -49,6 +49,14 @@ describe("a file with a TinyViT", function()
       "found names of a TinyViT")
   end)
 
+  it("has a ViT in its place where the names say so, and then a size of its own", function()
+    local m = account("msa-mobile-2025-2d-vit", { dialect = "msa-mobile-2025" })
+    equal({ m.dialect, m.encoder.kind, m.image_size, m.pad, m.mask_rule }, { "msa-mobile-2025", "vit", 128,
+      "norm1_bias", "multimask" })
+    equal(inspect.report(file "msa-mobile-2025-2d-vit").candidates, { "msa-mobile-2024", "msa-mobile-2025" })
+    refuses(function() account("msa-2025-2d", { dialect = "msa-mobile-2025" }) end, "--dialect msa-mobile-2025")
+  end)
+
   it("has no adapter of attention in a stage that is one window", function()
     local name = "image_encoder.layers.2.blocks.0.Space_Adapter.D_fc1.weight"
     local m = account("msa-mobile-2024-2d-one-window", { dialect = "msa-mobile-2024", resolution = 160 })
