@@ -103,9 +103,10 @@ function dialects.contradiction(dialect, traits)
   end
 end
 
---- The one of a dialect's networks that the traits allow: its variant where they contradict the dialect alone.
+--- The one of a dialect's networks that the traits allow: its variant where they contradict the dialect alone. What
+-- shows too little, as adapters by themselves do, is not taken for it.
 function dialects.fitting(dialect, traits)
-  local other = dialect.other
+  local other = traits.rel ~= "none" and traits.mlp ~= "none" and dialect.other
   local fits = not other or not dialects.contradiction(dialect, traits) or dialects.contradiction(other, traits)
   return fits and dialect or other
 end

@@ -435,7 +435,7 @@ describe("one new file is", function()
       sys.write_file(data .. "/lua/import/dialects/house.lua", (DIALECT:gsub(wrong[1], wrong[2])))
       ok, problem = pcall(build, "late", "late_wrong", "--board", "generic-c99")
       assert(not ok)
-      holds(problem, "/lua/import/dialects/house.lua: ", wrong[3])
+      holds(problem, "/house.lua: ", wrong[3])
     end
     sys.write_file(data .. "/lua/import/dialects/house.lua", DIALECT)
   end)
