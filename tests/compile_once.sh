@@ -3,8 +3,14 @@
 # A compiler for the check, called by a compiler's name from a folder that comes first in PATH. Files of a generated folder that are the
 # same whatever the model is (the runtime's, and the test bench's but msa_run_model.c) are compiled once for the same flags: $COMPILED_ONCE
 # is where their objects are. Everything else, and what a compiler says a word about, goes to the compiler itself.
-name=${0##*/}
-PATH=${PATH#"${0%/*}":}
+name=${0##*/} here=${0%/*}
+[ "${COMPILED_BY-}" != "$0" ] || { echo "$0: calls itself" >&2; exit 1; }
+export COMPILED_BY="$0"
+# The compiler itself is behind this folder, wherever in PATH that is.
+paths=:$PATH:
+case $paths in *:"$here":*) paths=${paths%%:"$here":*}:${paths#*:"$here":} ;; esac
+paths=${paths#:}
+PATH=${paths%:}
 compiles= source= output= last= words=
 for word; do
   case $last in -o) output=$word ;; *) words="$words $word" ;; esac
