@@ -2,10 +2,7 @@
 -- Dialect hf-sam: segment-anything's network as the transformers library saves it (SamModel): other names, and another
 -- epsilon in the decoder's layers.
 
-local dialect = {}
-for key, value in pairs(require "import.dialects.sam") do
-  dialect[key] = value
-end
+local dialect = require "import.derived" "sam"
 
 dialect.name = "hf-sam"
 dialect.source = "transformers' SamModel"

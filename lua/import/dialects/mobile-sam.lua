@@ -1,10 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Dialect mobile-sam: MobileSAM (Zhang et al. 2023), SAM with a TinyViT for its encoder.
 
-local dialect = {}
-for key, value in pairs(require "import.dialects.sam") do
-  dialect[key] = value
-end
+local dialect = require "import.derived" "sam"
 
 dialect.name = "mobile-sam"
 dialect.source = "MobileSAM"

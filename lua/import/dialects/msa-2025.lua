@@ -1,10 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Dialect msa-2025: Medical SAM Adapter since 15 April 2025: msa-2024's network and names, another preparation.
 
-local dialect = {}
-for key, value in pairs(require "import.dialects.msa-2024") do
-  dialect[key] = value
-end
+local dialect = require "import.derived" "msa-2024"
 
 dialect.name = "msa-2025"
 dialect.source = "Medical SAM Adapter since 15 April 2025"

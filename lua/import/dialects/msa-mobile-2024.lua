@@ -2,10 +2,7 @@
 -- Dialect msa-mobile-2024: Medical SAM Adapter on MobileSAM, until April 2025: adapters or LoRA pairs in a TinyViT, and
 -- SAM's own decoder.
 
-local dialect = {}
-for key, value in pairs(require "import.dialects.mobile-sam") do
-  dialect[key] = value
-end
+local dialect = require "import.derived" "mobile-sam"
 
 dialect.name = "msa-mobile-2024"
 dialect.source = "Medical SAM Adapter on MobileSAM, until April 2025"

@@ -30,20 +30,9 @@ ops.biased_attention = { roles = { "q", "k", "v", "table" }, attributes = { head
   window = { kinds.whole, true } }, shape = function(_, v) return v.q.shape end }
 function ops.biased_attention.macs(op, v) return 2 * kinds.product(v.q.shape) * op.window * op.window end
 
--- Rows of the table for each pair of a window's places.
-local function pairs_of(window)
-  local list, count = {}, window * window
-  for m = 0, count - 1 do
-    for n = 0, count - 1 do
-      list[#list + 1] = math.abs(m // window - n // window) * window + math.abs(m % window - n % window)
-    end
-  end
-  return list
-end
-
 function ops.biased_attention.run(R, op, v)
   local count, shape = op.window * op.window, op.shape_of.q
-  local start = R.rows(v.table:transpose(), pairs_of(op.window)):transpose():reshape { op.heads * count, count }
+  local start = R.rows(v.table:transpose(), moves.distances(op.window)):transpose():reshape { op.heads * count, count }
   return kinds.by_sets(R, moves.windows(shape[1], shape[2], shape[3], op.window), function(set)
     return R.attention(R.rows(v.q, set.rows), R.rows(v.k, set.rows), R.rows(v.v, set.rows), { heads = op.heads,
       tile = kernels.key_tile(count, op.window), count = count, start = start })

@@ -5,6 +5,7 @@ local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
 local projections = require "lower.projections"
 local rows = require "lower.rows"
+local tables = require "lower.tables"
 
 local input = layers.input
 
@@ -55,46 +56,6 @@ function nest.depthwise(layer)
   end)
 end
 
--- The table's value for each pair of places, a row a query, of each head.
-local function pairs_of(layer, op, ldb)
-  local bias, window = input(op, "table"), op.window
-  local count, role = window * window, layer.parts:role(bias)
-  return layer.parts:other(role, function()
-    layer.segment:rows(role, op.heads * count, count, ldb, function()
-      local known, list = layer.parts.tensor_of(bias):totable(), {}
-      for h = 0, op.heads - 1 do
-        for m = 0, count - 1 do
-          for n = 0, count - 1 do
-            list[#list + 1] = known[h * count + math.abs(m // window - n // window) * window
-              + math.abs(m % window - n % window) + 1]
-          end
-        end
-      end
-      return require("msagen.tensor").from(list, { op.heads * count, count }):rename(bias.name)
-    end, layer.parts.sources_of(bias))
-  end)
-end
-
-local function attend(layer, body, op, a, n, o, pool)
-  local K, count, ldb = layer.K, op.window * op.window, layers.stride(op.window * op.window + 16)
-  local bias = layer.step:part(pairs_of(layer, op, ldb))
-  local packed = K:keys { keys = count, d = a.d, row = op.window }
-  local kernel, sizes = K:attend_biased { keys = count, d = a.d, row = op.window, ldb = ldb, ldq = a.dpad,
-    ldo = o.storage.stride }
-  local q, k, v = pool:take("q", count * a.dpad, a.dpad), pool:take("k", count * a.dpad, a.dpad),
-    pool:take("v", count * a.dpad, a.dpad)
-  local kp, vp, s = pool:take("kp", packed.k), pool:take("vp", packed.v), pool:take("logits", sizes.s)
-  local acc, stat = pool:take("acc", sizes.o), pool:take("stat", sizes.stat)
-  body:each({ variable = "h", to = op.heads }, function(head, h)
-    for _, one in ipairs { { "q", q }, { "k", k }, { "v", v } } do
-      projections.one(layer, head, a, one[1], h, count, n, one[2])
-    end
-    head:call(packed.place { count = count, k_stride = a.dpad }, 0, k, v, kp, vp)
-    head:call(K:rows("scale", { rows = count, C = a.d, ldx = a.dpad, s = 1 / math.sqrt(a.d) }), q)
-    head:call(kernel, q, kp, vp, bias + h * (count * ldb), s, acc, stat, o + h * a.d)
-  end)
-end
-
 function nest.windows(layer)
   local one, step, op = layer.group, layer.step, layer.group:op "biased_attention"
   local x, value, norm = one.inputs[1], one.outputs[1], one:op "layernorm"
@@ -117,7 +78,7 @@ function nest.windows(layer)
         end)
         inner:call(layer.K:layernorm { rows = count, C = C, ldx = ld, ldy = ld, eps = norm.eps }, here,
           step:part(a.norm), n)
-        attend(layer, inner, op, a, n, o, pool)
+        tables.attend(layer, inner, op, a, n, o, pool)
         local work = rows.new(layer, inner, pool, count, after)
         work:place(op, o, 0, true)
         work:place(x, here, 0, true)
