@@ -11,10 +11,10 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden generated dist stream demo cores bare boards fuzz sizes full trouble'
+all='tree build sanitizers lua golden generated dist stream demo cores bare boards errors fuzz sizes full trouble'
 quick='tree lua c golden oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
-apart='c errors oracle'
+apart='c oracle'
 if [ "${1-}" = -v ]; then
   VERBOSE=1
   shift
@@ -54,14 +54,22 @@ if [ "$CHECK_TIER" != full ]; then
     done; PATH=$work/once:$PATH; }
 fi
 
+# spent: the seconds of processor time that this shell's commands have taken. (A subshell would count its own.)
+spent() {
+  times > "$work/spent.$piece"
+  spent=$(awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); sum += 60 * t[1] + t[2] } print int(sum) }' "$work/spent.$piece")
+}
 # step NAME COMMAND...: one test of a piece written in shell; its output is shown if it fails.
 passed=0 failed=0
 step() {
   name=$1
   shift
+  spent
+  since=$spent
   if "$@" > "$work/step.$piece" 2>&1; then
     passed=$((passed + 1))
-    echo "ok $name"
+    spent
+    echo "ok $name$([ $((spent - since)) -lt 1 ] || echo "  $((spent - since)) s")"
   else
     failed=$((failed + 1))
     echo "FAILED $name: $(tail -n 1 "$work/step.$piece" | cut -c1-200)"
@@ -94,6 +102,18 @@ made() {
   folder=$work/$1
   shift
   make -C "$folder" --no-print-directory -j "$jobs" "$@"
+}
+
+# C tests of what reads files and arguments of others run with sanitizers, the rest as they are compiled for users; all
+# of them both ways in the full tier.
+c_hostile='blob calls checkpoint image infile json npy outfile overlay pickle picture prompt refine resize safetensors session synth tensor upsample volume zip'
+c_names() {
+  (cd "$source" && for t in tests/c/test_*.c; do
+    name=${t#tests/c/test_} name=${name%.c} kind=rest
+    case " $c_hostile " in *" $name "*) kind=hostile ;; esac
+    [ "$CHECK_TIER" != whole ] || [ $kind = "$1" ] || continue
+    echo "tests/c/test_$name"
+  done)
 }
 
 # Criterion's tests in a build: a line and a count for each program
@@ -180,17 +200,23 @@ configure_names_packages() {
   mkdir -p "$work/bare" && cd "$work/bare" || return 1
   ! PKG_CONFIG_LIBDIR=$work/bare "$work/src/configure" --quiet > out 2>&1 && cat out && grep -q 'apt-get install liblua5.4-dev' out
 }
+# By clang, whose warnings are errors, with sanitizers and what fuzzers need: for both these pieces.
+instrumented() {
+  [ ! -d "$work/clang" ] || return
+  step 'configure elsewhere, clang, sanitizers, libFuzzer, warnings are errors' configured clang --enable-werror --enable-fuzzers CC=clang-14 CFLAGS=-O1
+  step 'make with clang' made clang
+}
 piece_build() {
   if [ ! -f "$build/Makefile" ]; then step 'configure in place' sh -c "cd '$build' && ./configure --quiet"; fi
   step 'make in place' make -C "$build" --no-print-directory -j "$jobs"
-  step 'configure elsewhere, clang, warnings are errors' configured clang --enable-werror CC=clang-14
-  step 'make with clang' made clang
+  instrumented
   step 'configure names the package that is missing' configure_names_packages
   finish
 }
 
 piece_c() {
-  step 'the C tests compile' make -C "$build" --no-print-directory -j "$jobs" c-tests
+  # shellcheck disable=SC2046
+  step 'the C tests compile' make -C "$build" --no-print-directory -j "$jobs" $(c_names rest)
   criterion "$build"
   finish
 }
@@ -252,20 +278,18 @@ piece_dist() {
 }
 
 piece_sanitizers() {
-  step 'configure with sanitizers' configured sanitizers --enable-sanitizers CFLAGS=-O1
-  step 'make with sanitizers' made sanitizers
-  step 'the C tests compile with sanitizers' made sanitizers c-tests
-  [ -x "$work/sanitizers/tests/luahost" ] || { finish; return; }
+  # shellcheck disable=SC2046
+  step 'the C tests compile with sanitizers' made clang $(c_names hostile)
   export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
-  criterion "$work/sanitizers"
+  criterion "$work/clang"
   finish
-  build=$work/sanitizers MSAGEN=$work/sanitizers/gen/msagen luahost=$work/sanitizers/tests/luahost
+  build=$work/clang MSAGEN=$work/clang/gen/msagen luahost=$work/clang/tests/luahost
   # What a program leaves at its end is the C tests' to find: looking for it costs as much as most of these commands.
   [ "$CHECK_TIER" = full ] || export ASAN_OPTIONS=exitcode=99:detect_leaks=0
   # The others compile and run generated code, and little of msagen's own that these do not.
   # shellcheck disable=SC2046
   lua_tests $(for name in $hostile; do echo "tests/lua/test_$name.lua"; done)
-  piece_errors
+  [ "$CHECK_TIER" != full ] || piece_errors
 }
 
 fuzz_seconds=5
@@ -279,11 +303,9 @@ fuzz_one() {
   (cd "$corpus" && timeout 120 "$1" -max_total_time=$fuzz_seconds -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "$corpus" $seeds) > "$work/logs/$name" 2>&1
 }
 piece_fuzz() {
-  step 'configure for libFuzzer' configured fuzzers --enable-fuzzers CC=clang-14 CFLAGS=-O1
-  step 'the fuzzers compile' made fuzzers
   found=0
   set --
-  for f in "$work"/fuzzers/tests/fuzz/fuzz_*; do
+  for f in "$work"/clang/tests/fuzz/fuzz_*; do
     case $f in *.o) continue ;; esac
     [ -x "$f" ] && set -- "$@" "$f" && found=1
   done
@@ -361,6 +383,7 @@ for piece in tree build; do
   case " $* " in *" $piece "*) mkdir "$work/taken/$piece" && run "$piece" ;; esac
 done
 case " $* " in *" dist "* | *" sanitizers "* | *" fuzz "*) unpacked > "$work/logs/unpacked" 2>&1 ;; esac
+case " $* " in *" sanitizers "* | *" fuzz "*) piece=build; instrumented > "$work/logs/instrumented" 2>&1 ;; esac
 number=1
 while [ $number -le "${CHECK_LANES:-$jobs}" ]; do
   # A group of its own: what a lane has started stops with it.

@@ -101,6 +101,20 @@ local function attempt(one, name, board)
 end
 
 local listed, all = chosen()
+local small = arg[1] == "small" and #words(os.getenv "CASES") == 0 and not tally.full
+if small then -- of the boards of one instruction set, one
+  local by_isa, some = {}, {}
+  for _, entry in ipairs(listed) do
+    local isa = entry.board.isa.name
+    if not by_isa[isa] then
+      by_isa[isa] = {}
+      some[#some + 1] = by_isa[isa]
+    end
+    table.insert(by_isa[isa], entry)
+  end
+  for i, entries in ipairs(some) do some[i] = tally.chosen(entries, entries[1].board.isa.name) end
+  listed = some
+end
 local left_out = {}
 for i, entry in ipairs(listed) do
   local name, board = entry.name, entry.board
@@ -112,8 +126,7 @@ for i, entry in ipairs(listed) do
     tally.skip(name, why)
     left_out[#left_out + 1] = ("%s (%s)"):format(name, why)
   end
-  local some = arg[1] == "small" and #words(os.getenv "CASES") == 0 and not tally.full
-  for _, one in ipairs(why and {} or some and { tally.chosen(all, name) } or all) do
+  for _, one in ipairs(why and {} or small and { tally.chosen(all, name) } or all) do
     local title, start = ("%s on %s"):format(one.name, name), sys.monotonic_ns()
     local ok, found, problem = pcall(attempt, one, name, board)
     if ok and not found and arg[1] ~= "small" then tally.skip(title, problem)

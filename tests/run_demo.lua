@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The demo as it is shipped on the best board and one of another class of arithmetic, in the full tier on every one:
+-- The demo as it is shipped on the best board, in the full tier on every one:
 -- Dice against the expert, agreement with PyTorch's mask, one digest, a profile, and no compilation where nothing
 -- changed.
 local sys = require "msagen.sys"
@@ -15,13 +15,8 @@ local pytorch = masks.read(tally.demo .. "/mask_pytorch.png")
 local point = ("%d,%d"):format(expected.point[1], expected.point[2])
 
 local first, refined = {}, {} -- by class of arithmetic
-local others = {}
 for _, board in ipairs(tally.boards) do
-  if board.arithmetic ~= tally.class[tally.best] then others[#others + 1] = board end
-end
-local other = #others > 0 and tally.chosen(others, "demo")
-for _, board in ipairs(tally.boards) do
-  if not tally.full and board.name ~= tally.best and board ~= other then goto next end
+  if not tally.full and board.name ~= tally.best then goto next end
   local title = "demo on " .. board.name
   local fw, mask_path = work .. "/" .. board.name, work .. "/mask.png"
   local run = { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", point, "--mask-out",

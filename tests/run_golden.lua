@@ -12,8 +12,9 @@ local tally = require "tally"
 local work = tally.folder "golden"
 local digests = json.decode(sys.read_file(cases.folder .. "/digests.json"), "digests.json")
 
---- Compiled on every board and by other compilers: a volume, with every kind of layer. Every case's digest is the
--- interpreter's, of both classes of arithmetic, and so are the results that are held against float64.
+--- Compiled on the best board, on plain C and by other compilers, in the full tier on every board: a volume, with every
+-- kind of layer. Every case's digest is the interpreter's, of both classes of arithmetic, and so are the results that
+-- are held against float64.
 local every_board = "msa-2025-3d-no-chunk"
 -- Compiled as they are shipped on the best board; the first in the quick and the full tier alone.
 local shipped = { ["msa-2023-2d"] = true, [every_board] = true }
@@ -36,9 +37,13 @@ local function chosen(name)
   local best, others = {}, {}
   for _, board in ipairs(tally.boards) do table.insert(board.name == tally.best and best or others, board) end
   if tally.quick then return shipped[name] and best or {} end
-  if name == every_board or tally.full and shipped[name] then return tally.boards end
-  local list = tally.full and best or {}
-  if #others > 0 and (tally.full or elsewhere[name]) then list[#list + 1] = tally.chosen(others, name) end
+  if tally.full and (name == every_board or shipped[name]) then return tally.boards end
+  local list = (tally.full or name == every_board) and best or {}
+  if name == every_board then
+    for _, board in ipairs(others) do
+      if board.plain then list[#list + 1] = board end -- the variants'
+    end
+  elseif #others > 0 and (tally.full or elsewhere[name]) then list[#list + 1] = tally.chosen(others, name) end
   return list
 end
 

@@ -72,6 +72,9 @@ local no_linux, no_bare = missing("aarch64-linux-gnu-gcc", "qemu-aarch64"),
 local function test_with(lacking, title, body)
   if lacking then tally.skip(title, lacking) else tally.test(title, body) end
 end
+local function deep_with(lacking, title, body)
+  if tally.full then test_with(lacking, title, body) end
+end
 
 sys.mkdir_p(work .. "/bin")
 must { "ln", "-s", tally.program, work .. "/bin/msagen" }
@@ -80,7 +83,7 @@ local image = require "msagen.image"
 image.write_png(work .. "/scan.png", image.read(tally.demo .. "/image.png"):slice(1, 150, 200):slice(2, 100, 240))
 
 local expected -- digest
-test_with(no_linux, "a board with Linux, from nothing: the workstation's digest", function()
+deep_with(no_linux, "a board with Linux, from nothing: the workstation's digest", function()
   take "cortex-a72.lua"
   local output = follow "msagen boards ./cortex-a72.lua"
   local found = digests(output)
@@ -368,7 +371,7 @@ test_with(no_bare, "a profile counts cycles where the board has a counter, and s
     and text:find("MAC/cycle", 1, true), text:sub(1, 300))
 end)
 
-test_with(no_bare, "without one, as in qemu, it takes the host's time", function()
+deep_with(no_bare, "without one, as in qemu, it takes the host's time", function()
   sys.write_file(work .. "/own/rt1176.lua", block_of "-- rt1176.lua")
   local fw, path = work .. "/untimed", work .. "/profile.json"
   case_for(work .. "/own/rt1176.lua", fw, {})

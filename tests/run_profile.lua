@@ -18,7 +18,7 @@ tally.test("a profile without an image, under another prefix; two cores are held
   assert(p.cores == 2 and text:find(", of all 2 cores ", 1, true), text:sub(1, 200))
 end)
 
-tally.test("the decoder of a volume is timed a slice", function()
+tally.deep("the decoder of a volume is timed a slice", function()
   local demo, fw = tally.source .. "/demo/hippocampus", work .. "/volume"
   local expected = json.decode(sys.read_file(demo .. "/expected.json"), "expected.json")
   tally.must { tally.program, "build", demo .. "/checkpoint.pth", "--dialect", expected.dialect, "--depth",

@@ -171,7 +171,8 @@ for _, folder in ipairs(folders) do
   if folder.board.name == tally.best then tally.test(tally.best .. ": stack used and computed",
     function() return paint(folder.board, folder.path, measured(folder), {}, "4") end) end
 end
--- Boards that only an emulator runs, one of each instruction set; below the full tier one of those.
+-- Boards that only an emulator runs, one of each instruction set, in the full tier; below it piece `bare` measures the
+-- stack of boards without an operating system.
 local emulated, seen = {}, {}
 for _, one in ipairs(tally.emulated) do
   if not boards.native(one.board) and not seen[one.board.isa.name] then
@@ -179,7 +180,7 @@ for _, one in ipairs(tally.emulated) do
     emulated[#emulated + 1] = one
   end
 end
-if not tally.full and #emulated > 1 then emulated = { tally.chosen(emulated, "stack") } end
+if not tally.full then emulated = {} end
 for _, one in ipairs(emulated) do
   local board, case = one.board, "msa-2023-2d-trainer-file"
   local title = ("%s: stack used and computed, %s"):format(board.name, case)

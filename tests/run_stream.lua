@@ -20,10 +20,12 @@ local function manifest(fw) return json.decode(sys.read_file(fw .. "/manifest.js
 -- Networks of every kind, the ways in which they are streamed; the first is not the full tier's alone.
 local spread = {
   { "sam-2d", { "--cores", "2" }, {} },
-  { "msa-paper-2d", { "--stream-buffer", "68000" }, {} },
   { "msa-2023-3d-two-chunks", {}, { "--cores", "3" } },
-  { "msa-2025-3d-no-chunk", { "--stream-buffer", "165000" } },
 }
+if tally.full then
+  spread[3], spread[4] = { "msa-paper-2d", { "--stream-buffer", "68000" }, {} },
+    { "msa-2025-3d-no-chunk", { "--stream-buffer", "165000" } }
+end
 
 for _, s in ipairs(spread) do
   local name = s[1]
@@ -99,7 +101,7 @@ for _, s in ipairs { { "adapted", { 1, 1 }, { 1.6, 3 } }, { "broad", { 1, 3 }, {
   end)
 end
 
-tally.test("banks have the mapped build's digests", function()
+tally.deep("banks have the mapped build's digests", function()
   local fw = work .. "/banks"
   cases.banks(fw, function(folder) make(folder, "CFLAGS=-O0 -Werror") end, "--weights", "stream")
   sys.remove_tree(fw)
@@ -149,7 +151,7 @@ tally.test("hooks that fail at each call, deliver late, poison what they write t
     m.arena_bytes / 1e6, m.weights_bytes / 1e6)
 end)
 
-tally.test("the same with two cores and in pieces, under ThreadSanitizer", function()
+tally.deep("the same with two cores and in pieces, under ThreadSanitizer", function()
   local flags = "-O1 -g -fsanitize=thread"
   product(build("threads", flags, "--cores", "2", "--stream-buffer", "270000"), 97, flags)
 end)

@@ -43,6 +43,11 @@ function M.test(name, body, ...)
   say("FAILED %s: %s", name, result)
 end
 
+--- A test of the full tier alone: what it proves is proved of fewer, or in part, by others below it.
+function M.deep(name, body, ...)
+  if M.full then return M.test(name, body, ...) end
+end
+
 function M.skip(name, why)
   skipped = skipped + 1
   say("skipped %s: %s", name, why)
@@ -67,8 +72,8 @@ function M.must(command)
   return output
 end
 
---- Every board whose code could run as it is on a machine of this kind: {name=, arithmetic=, missing=what this CPU
--- lacks}; M.best is the default, and the only one where
+--- Every board whose code could run as it is on a machine of this kind: {name=, arithmetic=, plain=no vectors,
+-- missing=what this CPU lacks}; M.best is the default, and the only one where
 -- CHECK_BOARDS is best: in what the check runs again. M.class: name -> its class of arithmetic.
 -- M.emulated: those that have an emulator, whether this CPU runs them too or not: {name=, board=, native=, missing=what
 -- is not installed}.
@@ -97,7 +102,8 @@ for _, board in ipairs(boards.all()) do
     for _, feature in ipairs(board.requires) do
       if not features[feature] then missing = "this CPU has no " .. feature end
     end
-    M.boards[#M.boards + 1] = { name = board.name, arithmetic = board.arithmetic, missing = missing }
+    M.boards[#M.boards + 1] = { name = board.name, arithmetic = board.arithmetic, plain = board.isa.width == 1,
+      missing = missing }
   end
 end
 

@@ -98,7 +98,9 @@ Test(infile, a_change_under_a_map_is_noticed, .init = scratch_open, .fini = scra
         *view = msagen_buffer_view(map, PAGE, PAGE);
     cr_assert_not(msagen_buffer_changed(map));
     cr_assert_eq(chmod(scratch_path("pages"), 0400), 0);
-    cr_assert_eq(rename(scratch_path("pages"), scratch_path("elsewhere")), 0);
+    char from[sizeof scratch_file];
+    snprintf(from, sizeof from, "%s", scratch_path("pages"));
+    cr_assert_eq(rename(from, scratch_path("elsewhere")), 0);
     cr_assert_not(msagen_buffer_changed(view), "the bytes are the same");
     const int fd = open(scratch_path("elsewhere"), O_WRONLY | O_CLOEXEC);
     if (fd >= 0) { /* root may */

@@ -65,12 +65,12 @@ local function digest(...)
   return assert(command(...):match "digest (%x+)", "no digest")
 end
 
--- The best board of this CPU, plain C of each class, and vectors that flush subnormals.
+-- The best board of this CPU, vectors that flush subnormals, and in the full tier plain C of each class.
 local chosen, of_one_class = {}, {}
 do
   local natives = tiny.boards()
   for _, board in ipairs(natives) do
-    if board == natives[#natives] or board.isa.width == 1 then chosen[#chosen + 1] = board end
+    if board == natives[#natives] or tier.full and board.isa.width == 1 then chosen[#chosen + 1] = board end
   end
   for _, board in ipairs(tiny.emulated()) do
     if board.isa.flushes and board.hosted then chosen[#chosen + 1] = board end
@@ -85,7 +85,7 @@ describe("an entry of lua/graph/activations.lua is all that an activation takes:
   local plain = {}
   for name in pairs(ENTRIES) do
     -- Below the full tier the one with a division and an exponential stands for all on all of these; in the quick one
-    -- on plain C alone.
+    -- on the best alone.
     local some = tier.full and of_one_class or { tier.chosen(of_one_class, name) }
     if tier.quick then some = {} end
     for _, board in ipairs(name == "silu" and (tier.quick and { of_one_class[1] } or chosen) or some) do

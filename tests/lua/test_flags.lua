@@ -132,6 +132,7 @@ local function tests(board, compiler, extra, list)
         if not tier.full then goto next end
         flags = flags:sub(3)
       end
+      if not tier.sampled(compiler .. flags, 2) then goto next end
       it("is no other with " .. extra .. flags, function()
         local became, code, sum = outcome(dir, compiler, own .. flags)
         if became == "refused" then
