@@ -3,6 +3,7 @@
 -- since their places are part of the text.
 local fail = require "support.fail"
 local finite = require "import.finite"
+local preparation = require "import.preparation"
 local print = require "emit.print"
 local reference = require "msagen.reference"
 local segment = require "lower.segment"
@@ -294,6 +295,7 @@ local function environment(build, blob, info)
     text_macros = model.texts and require("import.text").identifiers(model.texts.names) or {},
     linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there
     answer = require("emit.known_answer").compute(build), samples = samples_of(graph),
+    resampling = preparation.resamplings[model.resampling],
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
   } do env[name] = value end

@@ -11,6 +11,7 @@ local interpreter = require "graph.interpreter"
 local kernels = require "kernels.kernels"
 local parts_of_weights = require "lower.parts"
 local pictures = require "emit.pictures"
+local resamplers = require "emit.resamplers"
 local sam = require "networks.sam"
 local tensor = require "msagen.tensor"
 local tokens = require "networks.tokens"
@@ -212,7 +213,7 @@ function Answer:sum(x) self.crc = self.R.crc32c(self.crc, x) end
 
 function Answer:resize()
   local image, small = known.IMAGE, known.SMALL
-  local at = pictures.resized(function(x, y, c)
+  local at = resamplers[self.model.resampling](function(x, y, c)
     return known.pixel((y * image.width + x) * 3 + c)
   end, image.width, image.height, small.width, small.height)
   for y = 0, small.height - 1 do
@@ -226,15 +227,12 @@ end
 
 -- The network's input: function(slice, x, y, colour) -> a number.
 function Answer:pixels_of()
-  local model, image, slices = self.model, known.IMAGE, {}
-  local normalise = model.normalise
-  local width, height = pictures.size(image.width, image.height, model.image_size, model.resize == "longest")
+  local image, slices = known.IMAGE, {}
   return function(slice, px, py, c)
-    slices[slice] = slices[slice] or pictures.resized(function(x, y, colour)
+    slices[slice] = slices[slice] or pictures.input(self.model, function(x, y, colour)
       return known.pixel(slice + (y * image.width + x) * 3 + colour)
-    end, image.width, image.height, width, height)
-    local inside = px < width and py < height
-    return inside and (slices[slice](px, py, c) - normalise.mean[c + 1]) / normalise.std[c + 1] or 0
+    end, image.width, image.height)
+    return slices[slice](px, py, c)
   end
 end
 

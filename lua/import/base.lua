@@ -28,7 +28,7 @@ end
 
 --- The spelling of the base's own names, which need not be the checkpoint's: most bases are SAM's.
 function base.spelling(file)
-  local traits = names.traits(file.keys)
+  local traits = names.traits(file)
   if not traits.network then
     fail("%s: expected tensors named image_encoder., prompt_encoder. and mask_decoder., found %s", file.path,
       file.keys[1] and ("%d others, the first %s"):format(#file.keys, names.show(file.keys[1])) or "no tensor")
@@ -43,7 +43,7 @@ end
 
 --- What the two files show together. SAM's spelling in the base says nothing of the checkpoint; a later one does.
 function base.traits(checkpoint, file)
-  local own, other = names.traits(checkpoint.keys), names.traits(file.keys)
+  local own, other = names.traits(checkpoint), names.traits(file)
   local function spelled(mark, late)
     if own[mark] ~= "none" then return own[mark] end
     return other[mark] == late and late or "none"

@@ -22,7 +22,8 @@
 --   adapters           none, encoder, or paper (encoder and decoder); adapter_activation: theirs
 --   first_self_attention  replace or add;  position_stays: whether positions stay in the decoder's queries
 --   mask_rule          multimask (mask 0, or the others) or first (the first n classes, of least_mask_tokens or more)
---   normalise, resize  import/preparation.lua
+--   resampling, resize, normalise  import/preparation.lua
+--   mask_from          what is enlarged to the image's size: logits (default) or probabilities
 --   training           clicks: xy or rc; upsampling: none, nearest or bilinear; feedback, whether the
 --                      program trained with logits fed back as mask prompts: none (default) or logits
 --   warnings           what nothing in a file tells: texts, or { text =, option = } where
@@ -98,7 +99,7 @@ end)
 local function marks_of()
   local fields = {}
   for _, mark in ipairs(marks) do
-    fields[mark.name] = { schema.set_of(one_of(table.unpack(mark.values)), 1, "values"), true }
+    fields[mark.name] = { schema.set_of(one_of(table.unpack(mark.values)), 1, "values"), not mark.optional or nil }
   end
   return fields
 end
@@ -121,6 +122,7 @@ check.fields = {
     one_of(table.unpack(activations.computed)) },
   first_self_attention = { one_of("replace", "add"), true }, position_stays = { flag, true },
   mask_rule = { one_of("multimask", "first"), true }, least_mask_tokens = { whole(1, 4096) },
+  resampling = { one_of(names_of(preparation.resamplings)), true }, mask_from = { one_of("logits", "probabilities") },
   normalise = { one_of(names_of(preparation.normalisations)), true }, resize = { one_of(names_of(preparation.resizes)),
     true },
   training = { record { clicks = { one_of("xy", "rc"), true }, upsampling = { one_of("none", "nearest", "bilinear"),

@@ -90,7 +90,7 @@ end
 function dialects.contradiction(dialect, traits)
   for _, mark in ipairs(marks) do
     local found, fits, wanted = traits[mark.name], false, {}
-    for _, value in ipairs(dialect.marks[mark.name]) do
+    for _, value in ipairs(dialect.marks[mark.name] or mark.values) do
       fits = fits or found == value
       wanted[#wanted + 1] = mark.spoken[value]
     end

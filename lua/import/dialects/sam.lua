@@ -29,6 +29,7 @@ return {
   position_stays = false,
   mask_rule = "multimask",
   normalise = "imagenet255",
+  resampling = "bilinear",
   resize = "longest",
   training = { clicks = "xy", upsampling = "bilinear", feedback = "logits" },
 
