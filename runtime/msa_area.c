@@ -205,3 +205,8 @@ void msa_area_row(msa_area *a, uint8_t *row)
     }
     a->next += 1u;
 }
+
+bool msa_area_as_written(float one, float many, float zero)
+{
+    return msa_as_written(one, many, zero);
+}

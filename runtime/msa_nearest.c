@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_nearest.c - images to the model's size by the pixel at floor(i * in / out); rows streamed. (OpenCV's INTER_NEAREST
- * multiplies by a rounded scale, and so takes the pixel before where i * in / out is a whole number, at some sizes.) */
+/* msa_nearest.c - images to the model's size by the pixel at floor(i * in / out); rows streamed. (OpenCV's
+ * INTER_NEAREST multiplies by a rounded scale: at some sizes it takes the pixel before, where i * in / out is whole.)
+ */
 #include "msa_runtime.h"
 
 msa_status msa_nearest_init(msa_nearest *n, const msa_image *image, uint32_t slice,
@@ -31,4 +32,9 @@ void msa_nearest_row(msa_nearest *n, uint8_t *row)
         }
     }
     n->next += 1u;
+}
+
+bool msa_nearest_as_written(float one, float many, float zero)
+{
+    return msa_as_written(one, many, zero);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_resize.c - images to the model's size as Pillow resizes them (bilinear, over the area where an axis shrinks); rows
- * streamed. */
+/* msa_resize.c - images to the model's size as Pillow resizes them (bilinear, over the area where an axis shrinks);
+ * rows streamed. */
 #include "msa_runtime.h"
 
 /* Pillow's fixed point: 32 bits less 8 of the pixel and 2 of headroom. */
@@ -147,4 +147,9 @@ void msa_resize_row(msa_resizer *r, uint8_t *row)
     for (size_t i = 0; i < length; ++i) {
         row[i] = rounded(r->sums[i]);
     }
+}
+
+bool msa_resize_as_written(float one, float many, float zero)
+{
+    return msa_as_written(one, many, zero);
 }

@@ -199,6 +199,10 @@ bool msa_apart(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
 /* Whether each file that computes was compiled so that it computes what it says: msa_as_written there. */
 bool msa_image_as_written(float one, float many, float zero);
+bool msa_resize_as_written(float one, float many, float zero);
+bool msa_spline_as_written(float one, float many, float zero);
+bool msa_area_as_written(float one, float many, float zero);
+bool msa_nearest_as_written(float one, float many, float zero);
 bool msa_prompt_as_written(float one, float many, float zero);
 bool msa_kernels_as_written(float one, float many, float zero);
 

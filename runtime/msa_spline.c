@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_spline.c - images to the model's size as scikit-image resizes them for MedSAM: a Gaussian where an axis shrinks, a
- * cubic B-spline with its exact prefilter, borders mirrored about the edge pixel, truncated to bytes; rows streamed. */
+/* msa_spline.c - images to the model's size as scikit-image resizes them for MedSAM: a Gaussian where an axis shrinks,
+ * a cubic B-spline with its exact prefilter, borders mirrored about the edge pixel, truncated to bytes; rows streamed.
+ */
 #include "msa_runtime.h"
 
 typedef msa_spline_place place;
@@ -234,4 +235,9 @@ void msa_spline_row(msa_spline *s, uint8_t *row)
         const double value = s->sums[i] < (double)s->low ? (double)s->low : s->sums[i];
         row[i] = (uint8_t)(value > (double)s->high ? (double)s->high : value);
     }
+}
+
+bool msa_spline_as_written(float one, float many, float zero)
+{
+    return msa_as_written(one, many, zero);
 }

@@ -238,31 +238,52 @@ local function coefficients(at, width, half, radius, y, c)
   return prefilter(line, width)
 end
 
+-- A source row at the output's width: out_width * 3 numbers from 1 on.
+local function narrowed(at, width, places, out_width, half, radius, y)
+  local row = {}
+  for c = 0, 2 do
+    local line = coefficients(at, width, half, radius, y, c)
+    for x = 0, out_width - 1 do
+      local p, sum = places[x], 0.0
+      for k = 0, 3 do sum = sum + p[k] * line[mirrored(p.first + k, width)] end
+      row[3 * x + c + 1] = sum
+    end
+  end
+  return row
+end
+
+-- The weights of the source rows around an output row: of rows from the first place's on, `reach` before it and after.
+local function weights_down(p, kernel, reach)
+  local list = {}
+  for i = -reach, 3 + reach do
+    local weight = 0.0
+    for k = 0, 3 do
+      local distance = math.abs(i - k)
+      weight = weight + (distance <= reach and p[k] * kernel[distance] or 0.0)
+    end
+    list[#list + 1] = weight
+  end
+  return list
+end
+
 --- scikit-image's resize of order 3 with anti-aliasing, truncated to bytes.
 function resamplers.spline(at, width, height, out_width, out_height)
   local half, radius = gaussian(width, out_width)
   local kernel, reach = prefiltered(gaussian(height, out_height))
   local low, high = bounds(at, width, height)
   local places = remembered(function(x) return place(width, out_width, x) end)
-  local lines = remembered(function(key) return coefficients(at, width, half, radius, key // 3, key % 3) end)
-  local wide = remembered(function(key)
-    local c, x, y = key % 3, key // 3 % out_width, key // 3 // out_width
-    local p, sum = places[x], 0.0
-    for k = 0, 3 do sum = sum + p[k] * lines[y * 3 + c][mirrored(p.first + k, width)] end
-    return sum
-  end)
-  return function(x, y, c)
-    local p, sum = place(height, out_height, y), 0.0
-    for i = -reach, 3 + reach do
-      local weight = 0.0
-      for k = 0, 3 do
-        local distance = math.abs(i - k)
-        weight = weight + (distance <= reach and p[k] * kernel[distance] or 0.0)
-      end
-      sum = sum + weight * wide[(mirrored(p.first + i, height) * out_width + x) * 3 + c]
+  local wide = remembered(function(y) return narrowed(at, width, places, out_width, half, radius, y) end)
+  local rows = remembered(function(y)
+    local p, sums = place(height, out_height, y), {}
+    for i = 1, out_width * 3 do sums[i] = 0.0 end
+    for i, weight in ipairs(weights_down(p, kernel, reach)) do
+      local row = wide[mirrored(p.first + i - 1 - reach, height)]
+      for k = 1, #sums do sums[k] = sums[k] + weight * row[k] end
     end
-    return floor(math.min(high, math.max(low, sum)))
-  end
+    for i, sum in ipairs(sums) do sums[i] = floor(math.min(high, math.max(low, sum))) end
+    return sums
+  end)
+  return function(x, y, c) return rows[y][3 * x + c + 1] end
 end
 
 return resamplers

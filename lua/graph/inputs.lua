@@ -15,7 +15,8 @@ local function f32(s) return (string.unpack("<f", string.pack("<f", s))) end
 function inputs.image(m, width, height, at, places)
   local size, slices, values, n = m.image_size, {}, {}, 0
   local function pixel(slice, x, y)
-    slices[slice] = slices[slice] or pictures.input(m, function(px, py, c) return at(slice, px, py, c) end, width, height)
+    slices[slice] = slices[slice]
+      or pictures.input(m, function(px, py, c) return at(slice, px, py, c) end, width, height)
     for c = 0, 2 do
       n = n + 1
       values[n] = slices[slice](x, y, c)

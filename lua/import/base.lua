@@ -49,7 +49,7 @@ function base.traits(checkpoint, file)
     return other[mark] == late and late or "none"
   end
   return {
-    naming = own.naming, rel = spelled("rel", "rel"), mlp = spelled("mlp", "layers"),
+    naming = own.naming, stem = own.stem, rel = spelled("rel", "rel"), mlp = spelled("mlp", "layers"),
     encoder_adapters = own.encoder_adapters or other.encoder_adapters,
     decoder_adapters = own.decoder_adapters or other.decoder_adapters,
     lora = own.lora or other.lora, network = own.network,

@@ -13,15 +13,16 @@ preparation.normalisations = {
   imagenet255 = { kind = "imagenet255", mean = { 123.675, 116.28, 103.53 }, std = { 58.395, 57.12, 57.375 },
     spoken = "(x-mean)/std",
     text = "ImageNet's mean and deviation" },
-  ["imagenet255-bgr"] = { kind = "imagenet255-bgr", mean = { 123.675, 116.28, 103.53 }, std = { 58.395, 57.12, 57.375 },
-    reversed = true, spoken = "(x-mean)/std of B,G,R", text = "B,G,R by ImageNet's mean and deviation of R,G,B" },
+  ["imagenet255-bgr"] = { kind = "imagenet255-bgr", reversed = true,
+    mean = { 123.675, 116.28, 103.53 }, std = { 58.395, 57.12, 57.375 },
+    spoken = "(x-mean)/std of B,G,R", text = "B,G,R by ImageNet's mean and deviation of R,G,B" },
   minmax = { kind = "minmax", spoken = "(x-min)/(max-min)",
     text = "min..max of the resized picture to 0..1, no mean or deviation" },
 }
 
 --- resampling: how pixels are made of others. Of the runtime (msa_runtime.h), the resizer's file, its type, what its
--- functions begin with, its macro for bytes of work, which bytes(side) repeats; pixel: the predicted time of a pixel, as
--- a multiple of bilinear's.
+-- functions begin with, its macro for bytes of work, which bytes(side) repeats; pixel: the predicted time of a pixel,
+-- as a multiple of bilinear's.
 preparation.resamplings = {
   bilinear = { text = "bilinear", file = "msa_resize", type = "msa_resizer", calls = "msa_resize",
     macro = "MSA_RESIZE_WORK_BYTES", pixel = 1,
@@ -50,7 +51,8 @@ preparation.resizes = {
 function preparation.text(size, dialects)
   local ways, seen = {}, {}
   for _, dialect in ipairs(dialects) do
-    local text = ("RGB, %s, %s, %s"):format(preparation.resamplings[dialect.resampling].text, preparation.resizes[dialect.resize].text:gsub("%%d", tostring(size)),
+    local resized = preparation.resizes[dialect.resize].text:gsub("%%d", tostring(size))
+    local text = ("RGB, %s, %s, %s"):format(preparation.resamplings[dialect.resampling].text, resized,
       preparation.normalisations[dialect.normalise].text)
     if seen[text] then
       seen[text][#seen[text] + 1] = dialect.source

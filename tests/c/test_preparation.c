@@ -119,7 +119,7 @@ Test(preparation, masks_are_of_enlarged_probabilities)
             msa_upsample_row(&u, y, row);
             for (uint32_t x = 0; x < image.width; ++x) {
                 const float p = ((const float *)data(expected))[(size_t)y * image.width + x];
-                cr_assert_lt(fabsf(row[x] - p), 1e-6f, "image %d, %u,%u: %g for %g", i, x, y, (double)row[x], (double)p);
+                cr_assert_lt(fabsf(row[x] - p), 1e-6f, "image %d, %u,%u: %g", i, x, y, (double)row[x]);
                 const bool inside = (bits[x / 8] >> (7 - x % 8) & 1) != 0;
                 cr_assert(fabsf(p - 0.5f) < 1e-6f || inside == (row[x] > 0.5f), "image %d, %u,%u", i, x, y);
             }
@@ -163,8 +163,8 @@ Test(preparation, spline_of_awkward_sizes_stays_in_its_work)
         const uint32_t radius_y = MSA_SPLINE_RADIUS(height, SIDE) + 1;
         uint8_t *pixels = noise(width, height), out[3 * SIDE];
         const msa_image image = {pixels, width, height, (size_t)3 * width, 0};
-        const size_t bytes = sizeof(msa_spline_place) * SIDE + sizeof(double) * (width + radius_x + 3 * SIDE + radius_y
-            + MSA_SPLINE_REACH + 3 * SIDE * MSA_SPLINE_SLOTS);
+        const size_t doubles = width + radius_x + 3 * SIDE + radius_y + MSA_SPLINE_REACH + 3 * SIDE * MSA_SPLINE_SLOTS;
+        const size_t bytes = sizeof(msa_spline_place) * SIDE + sizeof(double) * doubles;
         unsigned char *work = malloc(bytes + GUARD);
         memset(work, 0xA5, bytes + GUARD);
         msa_spline s;

@@ -15,7 +15,7 @@ local few = { blocks = 2, global = { 1 } }
 local function load(list, options, set)
   local ckpt = fake.open(list)
   ckpt.set = set
-  return import.load(ckpt, options)
+  return import.load(ckpt, fake.options(list, options))
 end
 local function with(model, ...)
   for _, one in ipairs { ... } do model[#model + 1] = one end
@@ -289,7 +289,6 @@ end)
 describe("warnings", function()
   it("are silent where an option has answered, and else say what is assumed", function()
     local cases = {
-      { "sam", {}, "MedSAM", "Building for segment-anything's", { dialect = "sam" } },
       { "msa-2023", {}, "(row, column)", "Building for clicks as (x, y)", { click_order = "xy" }, {
         click_order = "rc" } },
       { "msa-2023", {}, "Depth_Adapter", "Building for 2-D; use --depth N", { depth = 1 } },

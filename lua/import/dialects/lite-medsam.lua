@@ -19,6 +19,7 @@ dialect.marks = {
 dialect.default_size = 256
 dialect.resampling = "area"
 dialect.normalise = "minmax"
+dialect.warnings = {}
 dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none" }
 
 return dialect

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Dialect medsam: MedSAM (Ma et al. 2024), SAM's network and names trained on boxes, with a preparation of its own, that
--- of its inference script.
+-- Dialect medsam: MedSAM (Ma et al. 2024), SAM's network and names trained on boxes, with the preparation of its
+-- inference script.
 
 local dialect = require "import.derived" "sam"
 
@@ -12,6 +12,5 @@ dialect.resize = "squash"
 dialect.normalise = "minmax"
 dialect.mask_from = "probabilities"
 dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none" }
-dialect.warnings = {}
 
 return dialect

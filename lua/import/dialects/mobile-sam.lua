@@ -19,6 +19,10 @@ dialect.marks = {
 dialect.grid_from = "nothing"
 dialect.default_size = 1024
 dialect.resample = true
-dialect.warnings = {}
+dialect.warnings = {
+  { option = "dialect",
+    text = "A file that Medical SAM Adapter trained on MobileSAM without adapters has the same tensors, but images "
+      .. "squashed to a square; it is of dialect msa-mobile-2024 or msa-mobile-2025. Building for MobileSAM's own." },
+}
 
 return dialect

@@ -53,7 +53,8 @@ end
 -- core looks for it in all rows.
 local function resizer(layer, body, n, slice, levels, loop)
   local how, range = resizer_of(layer), not layer.model.normalise.mean
-  body:c({ n.work, range and n.row or nil, range and levels or nil }, { pixels = range and n.size * n.size * how.pixel },
+  local costs = { pixels = range and n.size * n.size * how.pixel or nil }
+  body:c(range and { n.work, n.row, levels } or { n.work }, costs,
     function(text)
       local lines = ("%s resizer;\n"
         .. "const msa_status status = %s_init(&resizer, image, %s, width, height, %s, %s(%d));"
