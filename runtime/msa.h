@@ -231,7 +231,7 @@ typedef struct msa_upsampler {
 } msa_upsampler;
 
 /*   logits  [side][side], read until the last row is done
- *   square  the model's input size where it fits the longest side, else 0
+ *   square  the model's input size where it fits the longest side, or where MSA_MODEL_MASK_SQUARE is 1; else 0
  *   width, height   of the image, 1 to MSA_MAX_SIDE
  *   rows    memory for 2 * square floats; may be NULL where square is 0 */
 void msa_upsample_init(msa_upsampler *u, const float *logits, uint32_t side, uint32_t square,
@@ -241,6 +241,9 @@ void msa_upsample_init(msa_upsampler *u, const float *logits, uint32_t side, uin
  * logits before they are enlarged, and the mask is where they are above 0.5.
  * Relies on: square 0; rows is memory for 2 * side floats. */
 void msa_upsample_probabilities(msa_upsampler *u);
+
+/* After msa_upsample_init, for a model whose MSA_MODEL_MASK_SQUARE is 1: the image was squashed to the square. */
+void msa_upsample_squashed(msa_upsampler *u);
 
 /* Row y of the enlarged logits, in any order (top to bottom is fastest).   row  [width] */
 void msa_upsample_row(msa_upsampler *u, uint32_t y, float *row);

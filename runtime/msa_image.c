@@ -98,6 +98,12 @@ void msa_upsample_probabilities(msa_upsampler *u)
     u->probabilities = true;
 }
 
+void msa_upsample_squashed(msa_upsampler *u)
+{
+    u->inner_width = u->square;
+    u->inner_height = u->square;
+}
+
 /* 1 / (1 + e^-x), of whose two forms none overflows. */
 static float probability(float x)
 {

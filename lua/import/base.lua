@@ -52,7 +52,7 @@ function base.traits(checkpoint, file)
     naming = own.naming, stem = own.stem, rel = spelled("rel", "rel"), mlp = spelled("mlp", "layers"),
     encoder_adapters = own.encoder_adapters or other.encoder_adapters,
     decoder_adapters = own.decoder_adapters or other.decoder_adapters,
-    lora = own.lora or other.lora, network = own.network,
+    conv_adapters = own.conv_adapters or other.conv_adapters, lora = own.lora or other.lora, network = own.network,
   }
 end
 

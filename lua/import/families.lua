@@ -21,8 +21,6 @@ local families = {
     "mask_decoder%.compress_vit_feat%." },
     { "mask_decoder%.embedding_encoder%." }, { "mask_decoder%.embedding_maskfeature%." } } },
   { name = "EfficientViT-SAM", say = near, marks = { { "image_encoder%.backbone%." } } },
-  { name = "SAM-Med2D", say = near, marks = { { "image_encoder%.blocks%.%d+%.Adapter%.spatial%." }, {
-    "image_encoder%.blocks%.%d+%.Adapter%.channel%." } } },
   { name = "Medical SAM Adapter on EfficientSAM", say = near, all = true,
     marks = { { "prompt_encoder%.invalid_points%." }, { "image_encoder%.blocks%.%d+%.%u%a*_Adapter%." } } },
   { name = "EfficientSAM", say = near, marks = { { "prompt_encoder%.invalid_points%." }, {

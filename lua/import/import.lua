@@ -360,7 +360,7 @@ end
 local function described(ckpt, file, base, dialect, traits, fit)
   local value, counts, place = fit.value, fit.counts, fit.place
   place.encoder.kind = dialect.encoder
-  local adapters = traits.encoder_adapters and dialect.adapters or "none"
+  local adapters = (traits.encoder_adapters or traits.conv_adapters) and dialect.adapters or "none"
   return {
     source = source_of(ckpt, file, base),
     image_size = place.size, file_size = place.file_grid and place.file_grid * place.patch,
@@ -378,7 +378,7 @@ local function described(ckpt, file, base, dialect, traits, fit)
     adapter_scale = 0.5, lora = traits.lora,
     pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
     normalise = preparation.normalisations[dialect.normalise], resampling = dialect.resampling, resize = dialect.resize,
-    mask_from = dialect.mask_from or "logits",
+    mask_from = dialect.mask_from or "logits", mask_square = dialect.mask_square or false,
     click_order = fit.clicks, training = dialect.training,
     depth = fit.depth, chunk = fit.chunk, volumes = fit.depth > 1 and dialect.volumes or nil,
     choices = place.choices, candidates = {}, entries = fit.expected, parameters = fit.expected.parameters,

@@ -88,6 +88,7 @@ function names.traits(file)
       if block:match("^attn%.rel_pos_[hw]$") then seen.rel_pos = true end
       if block:match("^attn%.rel_[hw]$") then seen.rel = true end
       if block:match("^%u%a*_Adapter%.") then seen.encoder_adapters = true end
+      if block:match("^Adapter%.%l+%.") then seen.conv_adapters = true end
       if block:match("%.lora_%u$") then seen.lora = true end
     end
     local layer = name:match("^mask_decoder%.transformer%.layers%.%d+%.(.*)$")
@@ -114,6 +115,7 @@ function names.traits(file)
     stem = seen.stem or "none",
     encoder_adapters = seen.encoder_adapters or false,
     decoder_adapters = seen.decoder_adapters or false,
+    conv_adapters = seen.conv_adapters or false,
     lora = seen.lora or false,
     network = seen.encoder or seen.vision or seen.prompt or seen.decoder or false,
   }

@@ -26,7 +26,7 @@ struct msa_run_model {
     size_t arena_bytes;
     uint64_t weights_bytes;
     uint32_t segments, input_size, depth, grid, out, masks, mask_side, max_points;
-    bool resize_longest, probabilities;
+    bool resize_longest, probabilities, mask_square;
     size_t resize_bytes; /* of work, for resize_begin */
     msa_status (*resize_begin)(const msa_image *image, uint32_t slice, uint32_t width, uint32_t height, void *work);
     void (*resize_row)(uint8_t *row);
@@ -44,7 +44,7 @@ extern const struct msa_run_model msa_run_model;
 #define S msa_run_model.input_size
 #define D msa_run_model.depth
 #define SIDE msa_run_model.mask_side
-#define SQUARE (msa_run_model.resize_longest ? S : 0u)
+#define SQUARE (msa_run_model.resize_longest || msa_run_model.mask_square ? S : 0u)
 
 /* Floats of memory for an enlarger's rows; and whether one of its values belongs to the mask. */
 #define ENLARGER_FLOATS (2u * (S > SIDE ? S : SIDE))

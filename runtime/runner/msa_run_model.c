@@ -35,6 +35,7 @@ const struct msa_run_model msa_run_model = {
     .mask_side = MSA_MODEL_MASK_SIDE,
     .max_points = MSA_MODEL_MAX_POINTS,
     .resize_longest = MSA_MODEL_RESIZE_LONGEST != 0,
+    .mask_square = MSA_MODEL_MASK_SQUARE != 0,
     .probabilities = MSA_MODEL_MASK_PROBABILITIES != 0,
     .resize_bytes = MSA_RESIZER_BYTES,
     .resize_begin = resize_begin,

@@ -29,6 +29,15 @@ describe("a file of SAM's network", function()
       "sam or medsam")
   end)
 
+  it("is of SAM-Med2D where it has adapters of convolutions; a pickled optimizer beside it is not read", function()
+    local m = account "sam-med2d-2d/checkpoint.pth"
+    equal({ m.dialect, m.adapters, m.image_size, m.resampling, m.normalise.kind, m.mask_square },
+      { "sam-med2d", "convolutional", 256, "nearest", "imagenet255-bgr", true })
+    equal(m.source.weights_key, "model")
+    refuses(function() account("sam-med2d-2d/checkpoint.pth", { dialect = "sam" }) end, "adapters of convolutions")
+    refuses(function() account("sam-2d/checkpoint.pth", { dialect = "sam-med2d" }) end, "adapters of convolutions")
+  end)
+
   it("is of LiteMedSAM where its patches are embedded by convolutions of 1 x 1", function()
     local m = account "lite-medsam-2d/checkpoint.pth"
     equal({ m.dialect, m.image_size, m.patch, m.resampling, m.resize, m.normalise.kind, m.mask_from },
@@ -88,7 +97,8 @@ local function digest(words) return assert(tiny.must(words):match "digest (%x+)"
 describe("a build", function()
   local boards = tiny.boards()
   local best = boards[#boards].name
-  for _, case in ipairs { { "sam-2d", "medsam", {} }, { "lite-medsam-2d", "lite-medsam", { "--resolution", "64" } },
+  for _, case in ipairs { { "sam-2d", "medsam", {} }, { "sam-med2d-2d", "sam-med2d", { "--cores", "2" } },
+    { "lite-medsam-2d", "lite-medsam", { "--resolution", "64" } },
     { "lite-medsam-2d", "lite-medsam", { "--resolution", "64", "--cores", "3", "--weights", "stream" } } } do
     local way = table.concat(case[3], " ")
     it(("of %s has the interpreter's digest on %s %s"):format(case[2], best, way), function()
