@@ -227,14 +227,23 @@ typedef struct msa_upsampler {
     float *rows;
     uint32_t side, square, inner_width, inner_height, width, height;
     uint32_t held[2];
+    bool probabilities;
 } msa_upsampler;
 
 /*   logits  [side][side], read until the last row is done
- *   square  the model's input size where it fits the longest side, else 0
+ *   square  the model's input size where it fits the longest side, or where MSA_MODEL_MASK_SQUARE is 1; else 0
  *   width, height   of the image, 1 to MSA_MAX_SIDE
  *   rows    memory for 2 * square floats; may be NULL where square is 0 */
 void msa_upsample_init(msa_upsampler *u, const float *logits, uint32_t side, uint32_t square,
                        uint32_t width, uint32_t height, float *rows);
+
+/* After msa_upsample_init, for a model whose MSA_MODEL_MASK_PROBABILITIES is 1: rows are of probabilities, made of the
+ * logits before they are enlarged, and the mask is where they are above 0.5.
+ * Relies on: square 0; rows is memory for 2 * side floats. */
+void msa_upsample_probabilities(msa_upsampler *u);
+
+/* After msa_upsample_init, for a model whose MSA_MODEL_MASK_SQUARE is 1: the image was squashed to the square. */
+void msa_upsample_squashed(msa_upsampler *u);
 
 /* Row y of the enlarged logits, in any order (top to bottom is fastest).   row  [width] */
 void msa_upsample_row(msa_upsampler *u, uint32_t y, float *row);

@@ -1,55 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_image.c - images to the model's size as Pillow resizes them, logits to the image's size as PyTorch does; rows
- * streamed. */
+/* msa_image.c - what an image must be, and its size within the model's square; logits to the image's size as PyTorch
+ * does, rows streamed. */
 #include "msa_runtime.h"
-
-/* Pillow's fixed point: 32 bits less 8 of the pixel and 2 of headroom. */
-#define WEIGHT_BITS 22u
-
-/* Output position `at` reads `count` inputs from `first`; its triangle's weights before normalisation sum to `sum`. */
-typedef struct triangle {
-    double centre, inverse, sum;
-    uint32_t first, count;
-} triangle;
-
-static double triangle_value(const triangle *t, uint32_t k)
-{
-    double x = ((double)(k + t->first) - t->centre + 0.5) * t->inverse;
-    if (x < 0.0) {
-        x = -x;
-    }
-    return x < 1.0 ? 1.0 - x : 0.0;
-}
-
-/* The order of operations is Pillow's: the weights' last bits depend on it. */
-static triangle triangle_at(uint32_t in, uint32_t out, uint32_t at)
-{
-    triangle t;
-    const double scale = (double)in / (double)out;
-    const double support = scale < 1.0 ? 1.0 : scale;
-    t.centre = ((double)at + 0.5) * scale;
-    t.inverse = 1.0 / support;
-    const int32_t first = (int32_t)(t.centre - support + 0.5);
-    t.first = first < 0 ? 0u : (uint32_t)first;
-    const uint32_t end = (uint32_t)(t.centre + support + 0.5);
-    t.count = (end > in ? in : end) - t.first;
-    t.sum = 0.0;
-    for (uint32_t k = 0; k < t.count; ++k) {
-        t.sum += triangle_value(&t, k);
-    }
-    return t;
-}
-
-static uint32_t triangle_weight(const triangle *t, uint32_t k)
-{
-    return (uint32_t)(0.5 + triangle_value(t, k) / t->sum * (double)(1u << WEIGHT_BITS));
-}
-
-static uint8_t rounded(uint32_t sum)
-{
-    const uint32_t value = sum >> WEIGHT_BITS;
-    return (uint8_t)(value > 255u ? 255u : value);
-}
 
 msa_status msa_image_check(const msa_image *image, uint32_t slices)
 {
@@ -84,104 +36,6 @@ void msa_resized_size(uint32_t width, uint32_t height, uint32_t side, bool longe
     const uint32_t length = width > height ? width : height;
     *out_width = longest ? fitted(width, length, side) : side;
     *out_height = longest ? fitted(height, length, side) : side;
-}
-
-msa_status msa_resize_init(msa_resizer *r, const msa_image *image, uint32_t slice,
-                           uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes)
-{
-    if (out_width == 0 || out_width > MSA_MAX_SIDE || out_height == 0 || out_height > MSA_MAX_SIDE) {
-        return MSA_E_IMAGE_SIZE;
-    }
-    r->pixels = image->pixels + (slice == 0 ? 0u : image->slice_stride * slice);
-    r->stride = image->stride;
-    r->width = image->width;
-    r->height = image->height;
-    r->out_width = out_width;
-    r->out_height = out_height;
-    r->next = 0;
-
-    /* No window is wider than 2 * ceil(scale) + 1, nor than the image. */
-    r->taps = 2u * ((image->width + out_width - 1u) / out_width) + 1u;
-    if (r->taps > image->width) {
-        r->taps = image->width;
-    }
-    const size_t weight_count = (size_t)out_width * r->taps;
-    const size_t fixed = 4u * weight_count + 16u * (size_t)out_width;
-    const size_t row = 3u * (size_t)out_width;
-    if (work_bytes < fixed + row) {
-        return MSA_E_ARENA;
-    }
-    const size_t slots = (work_bytes - fixed) / row;
-    r->slots = slots > MSA_RESIZE_SLOTS ? MSA_RESIZE_SLOTS : (uint32_t)slots;
-
-    uint32_t *const weights = (uint32_t *)work;
-    uint16_t *const window = (uint16_t *)(void *)(weights + weight_count);
-    r->weights = weights;
-    r->window = window;
-    r->sums = weights + weight_count + out_width;
-    r->rows = (uint8_t *)(r->sums + 3u * (size_t)out_width);
-    for (uint32_t x = 0; x < out_width; ++x) {
-        const triangle t = triangle_at(r->width, out_width, x);
-        window[2u * x] = (uint16_t)t.first;
-        window[2u * x + 1u] = (uint16_t)t.count;
-        for (uint32_t k = 0; k < t.count; ++k) {
-            weights[(size_t)x * r->taps + k] = triangle_weight(&t, k);
-        }
-    }
-    for (uint32_t i = 0; i < MSA_RESIZE_SLOTS; ++i) {
-        r->held[i] = 0;
-    }
-    return MSA_OK;
-}
-
-/* Source row y at the output's width. */
-static const uint8_t *horizontal(msa_resizer *r, uint32_t y)
-{
-    const uint32_t slot = y % r->slots;
-    uint8_t *const out = r->rows + (size_t)slot * r->out_width * 3u;
-    if (r->held[slot] == y + 1u) {
-        return out;
-    }
-    r->held[slot] = y + 1u;
-    const uint8_t *const in = r->pixels + (size_t)y * r->stride;
-    for (uint32_t x = 0; x < r->out_width; ++x) {
-        const uint32_t *const weight = r->weights + (size_t)x * r->taps;
-        const uint8_t *pixel = in + 3u * (size_t)r->window[2u * x];
-        const uint32_t count = r->window[2u * x + 1u];
-        uint32_t red = 1u << (WEIGHT_BITS - 1u);
-        uint32_t green = red;
-        uint32_t blue = red;
-        for (uint32_t k = 0; k < count; ++k) {
-            red += weight[k] * pixel[0];
-            green += weight[k] * pixel[1];
-            blue += weight[k] * pixel[2];
-            pixel += 3;
-        }
-        out[3u * x] = rounded(red);
-        out[3u * x + 1u] = rounded(green);
-        out[3u * x + 2u] = rounded(blue);
-    }
-    return out;
-}
-
-void msa_resize_row(msa_resizer *r, uint8_t *row)
-{
-    const size_t length = 3u * (size_t)r->out_width;
-    const triangle t = triangle_at(r->height, r->out_height, r->next);
-    r->next += 1u;
-    for (size_t i = 0; i < length; ++i) {
-        r->sums[i] = 1u << (WEIGHT_BITS - 1u);
-    }
-    for (uint32_t k = 0; k < t.count; ++k) {
-        const uint32_t weight = triangle_weight(&t, k);
-        const uint8_t *const in = horizontal(r, t.first + k);
-        for (size_t i = 0; i < length; ++i) {
-            r->sums[i] += weight * in[i];
-        }
-    }
-    for (size_t i = 0; i < length; ++i) {
-        row[i] = rounded(r->sums[i]);
-    }
 }
 
 /* Two neighbours and the second one's share. PyTorch's arithmetic: the scale is rounded to float32, the place is not.
@@ -236,13 +90,49 @@ void msa_upsample_init(msa_upsampler *u, const float *logits, uint32_t side, uin
     }
     u->held[0] = 0;
     u->held[1] = 0;
+    u->probabilities = false;
+}
+
+void msa_upsample_probabilities(msa_upsampler *u)
+{
+    u->probabilities = true;
+}
+
+void msa_upsample_squashed(msa_upsampler *u)
+{
+    u->inner_width = u->square;
+    u->inner_height = u->square;
+}
+
+/* 1 / (1 + e^-x), of whose two forms none overflows. */
+static float probability(float x)
+{
+    const float e = msa_exp(x < 0.0f ? x : -x);
+    return (x < 0.0f ? e : 1.0f) / (1.0f + e);
+}
+
+/* Row y of the logits, or of their probabilities. */
+static const float *small_row(msa_upsampler *u, uint32_t y)
+{
+    const float *const in = u->logits + (size_t)y * u->side;
+    float *const row = u->rows + (size_t)(y & 1u) * u->side;
+    if (!u->probabilities) {
+        return in;
+    }
+    if (u->held[y & 1u] != y + 1u) {
+        for (uint32_t x = 0; x < u->side; ++x) {
+            row[x] = probability(in[x]);
+        }
+        u->held[y & 1u] = y + 1u;
+    }
+    return row;
 }
 
 /* Row y of the logits at the square's size, cropped to the image. */
 static const float *square_row(msa_upsampler *u, uint32_t y)
 {
     if (u->square == 0) {
-        return u->logits + (size_t)y * u->side;
+        return small_row(u, y);
     }
     float *const row = u->rows + (size_t)(y & 1u) * u->square;
     if (u->held[y & 1u] != y + 1u) {

@@ -16,14 +16,28 @@ void *memcpy(void *to, const void *from, size_t bytes);
 
 /* ---- image (msa_image.c) ---- */
 
-/* Bytes of work that resize any image to at most side x side: 4-byte weights, two a source column and three an output
+/* MSA_OK, MSA_E_ARGUMENT, MSA_E_IMAGE_SIZE or MSA_E_IMAGE_STRIDE. */
+msa_status msa_image_check(const msa_image *image, uint32_t slices);
+
+/* Size of the image within the model's square of `side` pixels: the square, or with the longest side fitted, at least
+ * 1. */
+void msa_resized_size(uint32_t width, uint32_t height, uint32_t side, bool longest,
+                      uint32_t *out_width, uint32_t *out_height);
+
+/* ---- resizers, of which a model has one ----
+ * An RGB image, or a slice of it, one output row after the other: begin, then as many rows as are wanted. `next` may be
+ * set to any row: what a row is does not depend on those before it. All are alike:
+ *   init   relies on: msa_image_check passed.  work  8-byte aligned; the resizer's WORK_BYTES(larger side) is always
+ *          enough. Returns MSA_E_IMAGE_SIZE for an output side of 0 or above MSA_MAX_SIDE, MSA_E_ARENA if work is short
+ *   row    the next of out_height rows, [out_width][3] */
+
+/* Pillow's bilinear, bit for bit (msa_resize.c). Bytes of work: 4-byte weights, two a source column and three an output
  * column; per output column a window and three sums; and finished rows, kept so that no row is resized twice (in huge
  * images some are). */
 #define MSA_RESIZE_ROW_BYTES(side) (32768u + 12u * (side))
 #define MSA_RESIZE_WORK_BYTES(side) (4u * (2u * MSA_MAX_SIDE + 3u * (side)) + 16u * (side) + MSA_RESIZE_ROW_BYTES(side))
 #define MSA_RESIZE_SLOTS 64
 
-/* Pillow's bilinear resize of an RGB image, bit for bit, one output row after the other. */
 typedef struct msa_resizer {
     const uint8_t *pixels;
     size_t stride;
@@ -39,21 +53,83 @@ typedef struct msa_resizer {
     uint32_t held[MSA_RESIZE_SLOTS]; /* 1 + source row that a slot holds; 0: none */
 } msa_resizer;
 
-/* MSA_OK, MSA_E_ARGUMENT, MSA_E_IMAGE_SIZE or MSA_E_IMAGE_STRIDE. */
-msa_status msa_image_check(const msa_image *image, uint32_t slices);
-
-/* Size of the image within the model's square of `side` pixels: the square, or with the longest side fitted, at least
- * 1. */
-void msa_resized_size(uint32_t width, uint32_t height, uint32_t side, bool longest,
-                      uint32_t *out_width, uint32_t *out_height);
-
-/* Relies on: msa_image_check passed.  work  4-byte aligned; MSA_RESIZE_WORK_BYTES(larger side) is always enough.
- * Returns MSA_E_IMAGE_SIZE for an output side of 0 or above MSA_MAX_SIDE, MSA_E_ARENA if work is short. */
 msa_status msa_resize_init(msa_resizer *r, const msa_image *image, uint32_t slice,
                            uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes);
-
-/* The next of out_height rows.   row  [out_width][3] */
 void msa_resize_row(msa_resizer *r, uint8_t *row);
+
+/* scikit-image's cubic B-spline with a Gaussian before it where an axis shrinks, truncated to bytes (msa_spline.c).
+ * Bytes of work for a square of `side`: places of the columns, a line of the image, a row's sums, two filters, and
+ * rows, in double, kept so that none is filtered twice up to images of some twenty times the side. */
+#define MSA_SPLINE_SLOTS 128
+#define MSA_SPLINE_REACH 24 /* rows on either side that a coefficient is made of */
+#define MSA_SPLINE_RADIUS(in, out) (2u * (in) / (out) + 1u) /* a Gaussian's, at most */
+#define MSA_SPLINE_WORK_BYTES(side) (8u * (MSA_MAX_SIDE + (8u + 3u * MSA_SPLINE_SLOTS) * (side) \
+    + 2u * (MSA_SPLINE_RADIUS(MSA_MAX_SIDE, side) + 1u) + MSA_SPLINE_REACH))
+
+typedef struct msa_spline_place {
+    double weight[4]; /* of coefficients */
+    int32_t first;
+} msa_spline_place;
+
+typedef struct msa_spline {
+    const uint8_t *pixels;
+    size_t stride;
+    uint32_t width, height, out_width, out_height, next;
+    uint32_t radius, reach;           /* of half, of kernel */
+    uint8_t low, high;                /* of the image's bytes */
+    const msa_spline_place *places;   /* [out_width] */
+    double *line;                     /* [width] */
+    double *half;                     /* the Gaussian along a row, from its middle on */
+    double *kernel;                   /* Gaussian and prefilter across rows, from their middle on */
+    double *sums;                     /* [out_width][3] */
+    double *rows;                     /* [MSA_SPLINE_SLOTS][out_width][3] */
+    uint32_t held[MSA_SPLINE_SLOTS];  /* 1 + source row that a slot holds; 0: none */
+} msa_spline;
+
+msa_status msa_spline_init(msa_spline *s, const msa_image *image, uint32_t slice,
+                           uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes);
+void msa_spline_row(msa_spline *s, uint8_t *row);
+
+/* OpenCV's INTER_AREA: means where both axes shrink, else its linear stand-in for them (msa_area.c). Bytes of work:
+ * a row's sums, and a source row's. */
+#define MSA_AREA_WORK_BYTES(side) (24u * (side))
+
+typedef struct msa_area {
+    const uint8_t *pixels;
+    size_t stride;
+    uint32_t width, height, out_width, out_height, next;
+    double scale_x, scale_y;
+    uint32_t whole_x, whole_y; /* the scales where both are whole numbers, else 0 */
+    bool shrinks;
+    float *sums, *across;      /* [out_width][3] each */
+} msa_area;
+
+msa_status msa_area_init(msa_area *a, const msa_image *image, uint32_t slice,
+                         uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes);
+void msa_area_row(msa_area *a, uint8_t *row);
+
+/* The pixel whose square the output's corner lies in (msa_nearest.c); no work. */
+#define MSA_NEAREST_WORK_BYTES(side) (0u * (side))
+
+typedef struct msa_nearest {
+    const uint8_t *pixels;
+    size_t stride;
+    uint32_t width, height, out_width, out_height, next;
+} msa_nearest;
+
+msa_status msa_nearest_init(msa_nearest *n, const msa_image *image, uint32_t slice,
+                            uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes);
+void msa_nearest_row(msa_nearest *n, uint8_t *row);
+
+/* Of bytes, the smallest and the largest so far: begins as {255, 0}. */
+typedef struct msa_range {
+    uint8_t low, high;
+} msa_range;
+
+void msa_range_add(msa_range *range, const uint8_t *row, size_t count);
+
+/* (v - low) / (high - low) for each byte v, or v - low where they are equal.   levels  [3][256], a colour each */
+void msa_range_levels(const msa_range *range, float *levels);
 
 /* ---- prompt (msa_prompt.c) ---- */
 
@@ -123,6 +199,10 @@ bool msa_apart(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
 /* Whether each file that computes was compiled so that it computes what it says: msa_as_written there. */
 bool msa_image_as_written(float one, float many, float zero);
+bool msa_resize_as_written(float one, float many, float zero);
+bool msa_spline_as_written(float one, float many, float zero);
+bool msa_area_as_written(float one, float many, float zero);
+bool msa_nearest_as_written(float one, float many, float zero);
 bool msa_prompt_as_written(float one, float many, float zero);
 bool msa_kernels_as_written(float one, float many, float zero);
 

@@ -36,6 +36,13 @@ static inline void msa_meet(msa_session *session, uint32_t core)
 #define MSA_STAGE_OFFSET $(memory.by_name.stage.offset)
 @ end
 
+@ local how = resampling
+/* How the image is resized (msa_runtime.h). */
+#define MSA_RESIZER $(how.type)
+#define MSA_RESIZER_INIT $(how.calls)_init
+#define MSA_RESIZER_ROW $(how.calls)_row
+#define MSA_RESIZER_BYTES $(how.macro)(MSA_MODEL_INPUT_SIZE)
+
 /* What msa_encode leaves in the arena for msa_segment: floats from the arena's start, and how many. */
 @ local kept = {}
 @ for _, name in ipairs { "embedding", "ready_keys", "ready_queries", "tables" } do

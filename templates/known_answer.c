@@ -102,12 +102,12 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
         pixels[i] = (uint8_t)(i * 2654435761u >> 24);
     }
     const msa_image image = {pixels, $(image.width), $(image.height), $(image.width * 3), 1};
-    msa_resizer resizer;
-@   local work = scratch_of(L, L.shared + L.env.s.resizer)
-    *status = msa_resize_init(&resizer, &image, 0, $(small.width), $(small.height), $(work),
-        MSA_RESIZE_WORK_BYTES($(L.env.size)));
+@   local work, how = scratch_of(L, L.shared + L.env.s.resizer), L.env.resizer
+    $(how.type) resizer;
+    *status = $(how.calls)_init(&resizer, &image, 0, $(small.width), $(small.height), $(work),
+        $(how.macro)($(L.env.size)));
     for (uint32_t y = 0; y < $(small.height) && *status == MSA_OK; ++y) {
-        msa_resize_row(&resizer, row);
+        $(how.calls)_row(&resizer, row);
         crc = msa_crc32c(crc, row, sizeof row);
     }
 @   if L.segment.pieces then
@@ -299,6 +299,16 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
             crc = msa_crc32c(crc, row, sizeof row);
         }
     }
+@ if model.mask_from == "probabilities" then
+    msa_upsampler chances;
+    msa_upsample_init(&chances, embedding, $(to.side), 0, $(to.width), $(to.height), rows);
+    msa_upsample_probabilities(&chances);
+    for (uint32_t y = 0; y < $(to.height); ++y) {
+        float row[$(to.width)];
+        msa_upsample_row(&chances, y, row);
+        crc = msa_crc32c(crc, row, sizeof row);
+    }
+@ end
 @ close()
 msa_status msa_known_answer(msa_session *s)
 {

@@ -82,8 +82,8 @@ static msa_status check_environment(void)
     }
     /* Volatile: nothing of this is worked out before. */
     volatile float one = 1.0f + 0x1p-12f, many = 16777216.0f, zero = -0.0f;
-    if (!msa_image_as_written(one, many, zero) || !msa_prompt_as_written(one, many, zero)
-        || !msa_kernels_as_written(one, many, zero)) {
+    if (!msa_image_as_written(one, many, zero) || !$(resampling.calls)_as_written(one, many, zero)
+        || !msa_prompt_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)) {
         return MSA_E_FLAGS;
     }
 @ if board.isa.flushes then

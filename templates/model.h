@@ -5,6 +5,7 @@ $(origin) */
 #define MSA_MODEL_H
 
 #include "msa.h"
+@ local chances = model.mask_from == "probabilities" and 1 or 0
 @ local longest, rc = model.resize == "longest" and 1 or 0, model.click_order == "rc" and 1 or 0
 
 #ifdef __cplusplus
@@ -21,6 +22,8 @@ extern "C" {
 #define MSA_MODEL_MAX_POINTS $(max_points)        /* points of a prompt; a box comes on top */
 #define MSA_MODEL_TOKENS $(token_rows)            /* rows of the decoder's token matrix */
 #define MSA_MODEL_RESIZE_LONGEST $(longest)     /* 1: the longest side is fitted, the rest padded; 0: squashed */
+#define MSA_MODEL_MASK_PROBABILITIES $(chances) /* 1: masks are of msa_upsample_probabilities; 0: of logits */
+#define MSA_MODEL_MASK_SQUARE $(model.mask_square and 1 or 0) /* 1: msa_upsample_squashed */
 #define MSA_MODEL_CLICK_RC $(rc)           /* 1: the weights were trained on clicks as (row, column) */
 #define MSA_MODEL_ARENA_BYTES $(memory.bytes)
 #define MSA_MODEL_WEIGHTS_BYTES $(blob.bytes)

@@ -146,7 +146,7 @@ static inline msa_vec msa_vexp(msa_vec x)
 }
 
 @ local activations = require "graph.activations"
-@ for _, name in ipairs(activations.computed) do
+@ for _, name in ipairs(isa.activations or activations.computed) do
 @   local entry = activations.entries[name]
 /* $(name)(x) = $(entry.formula) */
 @   if isa.flushes then

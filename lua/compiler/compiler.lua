@@ -10,6 +10,7 @@ local fail = require "support.fail"
 local import = require "import.import"
 local kernels = require "kernels.kernels"
 local options = require "compiler.options"
+local preparation = require "import.preparation"
 local output_folder = require "emit.output_folder"
 local tokens = require "networks.tokens"
 local schema = require "support.schema"
@@ -254,7 +255,8 @@ local function manifest(build, device, blob, info, files)
       grid = m.grid,
       patch = m.patch, out = m.out, masks = m.decoder.masks, encoder = encoder,
     cores = build.graph.cores, dim = encoder.width, blocks = encoder.blocks, heads = encoder.heads,
-      window = encoder.window, resize = m.resize,
+      window = encoder.window, resampling = m.resampling, resize = m.resize,
+      mask_from = m.mask_from, mask_square = m.mask_square,
       mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
       feedback = m.training.feedback or "none",
     max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
@@ -295,6 +297,8 @@ local function copied(build)
   local list = { runtime = table.move(RUNTIME, 1, #RUNTIME, 1, {}), runner = table.move(RUNNER, 1, #RUNNER, 1, {}),
     threads = build.graph.cores > 1 and { "msa_threads" } or {}, start = start.product, start_runner = start.runner }
   local function add(where, file) list[where][#list[where] + 1] = file end
+  add("runtime", preparation.resamplings[build.model.resampling].file)
+  if not build.model.normalise.mean then add("runtime", "msa_range") end
   local several, streamed = build.graph.cores > 1, build.graph.stream
   if several then add("runtime", "msa_cores") end
   if streamed then add("runner", "msa_run_fetch") end

@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first,
 -- since their places are part of the text.
+local activations = require "graph.activations"
 local fail = require "support.fail"
 local finite = require "import.finite"
+local preparation = require "import.preparation"
 local print = require "emit.print"
 local reference = require "msagen.reference"
 local segment = require "lower.segment"
@@ -294,6 +296,7 @@ local function environment(build, blob, info)
     text_macros = model.texts and require("import.text").identifiers(model.texts.names) or {},
     linkable = blob.bytes < 2 ^ 31, -- assemblers and 32-bit relocations end there
     answer = require("emit.known_answer").compute(build), samples = samples_of(graph),
+    resampling = preparation.resamplings[model.resampling],
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
   } do env[name] = value end
@@ -308,13 +311,26 @@ local function script_of(build, made_by)
     { names = SCRIPT_SEES, data = data, template = true })
 end
 
+-- Names of the activations that a text calls.
+local function activations_in(text)
+  local list = {}
+  for _, name in ipairs(activations.computed) do
+    local entry = activations.entries[name]
+    if text:find(entry.vector .. "(", 1, true) or text:find(entry.scalar .. "(", 1, true) then
+      list[#list + 1] = name
+    end
+  end
+  return list
+end
+
 --- All generated texts: file name -> text, for prefix msa.
 function emit.texts(build, blob, info)
   local folder = msagen.datadir .. "/templates"
   local env = environment(build, blob, info)
-  local texts = {}
-  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "kernels.c", "encoder.c", "decoder.c",
-    "known_answer.c", "weights.S", "weights.b", "model.c" } do
+  local texts = { ["msa_kernels.c"] = template.file(folder, "kernels.c", env) }
+  env.isa = setmetatable({ activations = activations_in(texts["msa_kernels.c"]) }, { __index = env.isa })
+  for _, name in ipairs { "model.h", "internal.h", "simd.h", "kernels.h", "encoder.c", "decoder.c", "known_answer.c",
+    "weights.S", "weights.b", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
   if build.graph.stream then texts["msa_stream.c"] = template.file(folder, "stream.c", env) end

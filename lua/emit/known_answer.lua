@@ -10,7 +10,9 @@ local inputs = require "graph.inputs"
 local interpreter = require "graph.interpreter"
 local kernels = require "kernels.kernels"
 local parts_of_weights = require "lower.parts"
+local expressions = require "graph.expressions"
 local pictures = require "emit.pictures"
+local resamplers = require "emit.resamplers"
 local sam = require "networks.sam"
 local tensor = require "msagen.tensor"
 local tokens = require "networks.tokens"
@@ -212,7 +214,7 @@ function Answer:sum(x) self.crc = self.R.crc32c(self.crc, x) end
 
 function Answer:resize()
   local image, small = known.IMAGE, known.SMALL
-  local at = pictures.resized(function(x, y, c)
+  local at = resamplers[self.model.resampling](function(x, y, c)
     return known.pixel((y * image.width + x) * 3 + c)
   end, image.width, image.height, small.width, small.height)
   for y = 0, small.height - 1 do
@@ -226,15 +228,12 @@ end
 
 -- The network's input: function(slice, x, y, colour) -> a number.
 function Answer:pixels_of()
-  local model, image, slices = self.model, known.IMAGE, {}
-  local normalise = model.normalise
-  local width, height = pictures.size(image.width, image.height, model.image_size, model.resize == "longest")
+  local image, slices = known.IMAGE, {}
   return function(slice, px, py, c)
-    slices[slice] = slices[slice] or pictures.resized(function(x, y, colour)
+    slices[slice] = slices[slice] or pictures.input(self.model, function(x, y, colour)
       return known.pixel(slice + (y * image.width + x) * 3 + colour)
-    end, image.width, image.height, width, height)
-    local inside = px < width and py < height
-    return inside and (slices[slice](px, py, c) - normalise.mean[c + 1]) / normalise.std[c + 1] or 0
+    end, image.width, image.height)
+    return slices[slice](px, py, c)
   end
 end
 
@@ -431,18 +430,30 @@ function Answer:decode(prompt)
   self:sum(out.scores)
 end
 
+-- Of logits, what runtime/msa_image.c makes of them before it enlarges probabilities.
+local probability = expressions.of(function(x)
+  local e = expressions.exp(-expressions.abs(x))
+  return expressions.select(x, 0, e, 1) / (1 + e)
+end)
+
+-- Logits, or their probabilities, at another size; by way of a square unless that is 0.
+function Answer:enlarge(values, square)
+  local to, out = known.ENLARGED, {}
+  local at = pictures.upsampled(function(x, y) return values[y * to.side + x + 1] end, to.side, square, to.width,
+    to.height)
+  for y = 0, to.height - 1 do
+    for x = 0, to.width - 1 do out[#out + 1] = at(x, y) end
+  end
+  self:sum(tensor.from(out, { to.height, to.width }))
+end
+
 function Answer:upsample()
-  local to = known.ENLARGED
+  local to, R = known.ENLARGED, self.R
   local values = self:embedding_memory(to.side * to.side)
-  for _, square in ipairs(to.squares) do
-    local at = pictures.upsampled(function(x, y)
-      return values[y * to.side + x + 1]
-    end, to.side, square, to.width, to.height)
-    local out = {}
-    for y = 0, to.height - 1 do
-      for x = 0, to.width - 1 do out[#out + 1] = at(x, y) end
-    end
-    self:sum(tensor.from(out, { to.height, to.width }))
+  for _, square in ipairs(to.squares) do self:enlarge(values, square) end
+  if self.model.mask_from == "probabilities" then
+    local p = R.evaluate(probability, R.packed(tensor.from(values, { to.side, to.side })))
+    self:enlarge(p:reshape { to.side * to.side }:totable(), 0)
   end
 end
 

@@ -1,66 +1,43 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What runtime/msa_image.c computes, as its sources define it: Pillow's bilinear resize with 8-bit rows between its
--- two passes, and PyTorch's bilinear interpolation of logits. Plain and slow: for a few pixels of small pictures.
+--- What the runtime makes of pictures, as its sources define it: the model's square of an image (emit/resamplers), and
+-- the image's size of logits (PyTorch's bilinear interpolation; runtime/msa_image.c). Plain and slow: for a few pixels
+-- of small pictures.
+local resamplers = require "emit.resamplers"
+
 local pictures = {}
 
-local WEIGHT = 1 << 22
-
 local function f32(s) return (string.unpack("<f", string.pack("<f", s))) end
-
--- Pillow's triangle at output place `at`: the first input place and the weights in 22 bits of fraction.
-local function triangle(input, output, at)
-  local scale = input / output
-  local support = math.max(scale, 1.0)
-  local centre, inverse = (at + 0.5) * scale, 1.0 / support
-  local function towards_zero(x) return math.tointeger(x >= 0 and math.floor(x) or math.ceil(x)) end
-  local first = math.max(0, towards_zero(centre - support + 0.5))
-  local last = math.min(input, towards_zero(centre + support + 0.5))
-  local values, sum = {}, 0.0
-  for k = first, last - 1 do
-    local x = math.abs((k - centre + 0.5) * inverse)
-    values[#values + 1] = x < 1.0 and 1.0 - x or 0.0
-    sum = sum + values[#values]
-  end
-  for i, v in ipairs(values) do values[i] = math.tointeger(math.floor(0.5 + v / sum * WEIGHT)) end
-  return first, values
-end
-
-local function rounded(sum) return math.min(255, (sum + WEIGHT // 2) >> 22) end
-
---- A picture resized. @param at function(x, y, channel) -> 0..255 @return function(x, y, channel) of the result
-function pictures.resized(at, width, height, out_width, out_height)
-  local across, down, wide = {}, {}, {}
-  local function cached(list, i, input, output)
-    local t = list[i]
-    if not t then
-      t = table.pack(triangle(input, output, i))
-      list[i] = t
-    end
-    return t[1], t[2]
-  end
-  local function horizontal(x, y, c)
-    local key = (y * out_width + x) * 3 + c
-    if not wide[key] then
-      local first, weights = cached(across, x, width, out_width)
-      local sum = 0
-      for k, weight in ipairs(weights) do sum = sum + weight * at(first + k - 1, y, c) end
-      wide[key] = rounded(sum)
-    end
-    return wide[key]
-  end
-  return function(x, y, c)
-    local first, weights = cached(down, y, height, out_height)
-    local sum = 0
-    for k, weight in ipairs(weights) do sum = sum + weight * horizontal(x, first + k - 1, c) end
-    return rounded(sum)
-  end
-end
 
 --- The picture's size within the model's square: the square, or with the longest side fitted.
 function pictures.size(width, height, side, longest)
   if not longest then return side, side end
   local scale = side / math.max(width, height)
   return math.max(1, math.floor(width * scale + 0.5)), math.max(1, math.floor(height * scale + 0.5))
+end
+
+-- What a byte of the network's colour c becomes. @param picture the resized one, width x height
+local function levels(normalise, picture, width, height)
+  if normalise.mean then
+    return function(v, c) return (v - normalise.mean[c + 1]) / normalise.std[c + 1] end
+  end
+  local low, high = 255, 0
+  for i = 0, width * height * 3 - 1 do
+    local v = picture(i // 3 % width, i // 3 // width, i % 3)
+    low, high = math.min(low, v), math.max(high, v)
+  end
+  return function(v) return (v - low) / math.max(high - low, 1) end
+end
+
+--- The network's input of a slice: resized, normalised, zeros beyond the picture.
+-- @param at function(x, y, channel) -> 0..255, width x height @return function(x, y, colour) -> a float32
+function pictures.input(m, at, width, height)
+  local to_width, to_height = pictures.size(width, height, m.image_size, m.resize == "longest")
+  local picture = resamplers[m.resampling](at, width, height, to_width, to_height)
+  local level = levels(m.normalise, picture, to_width, to_height)
+  return function(x, y, c)
+    if x >= to_width or y >= to_height then return 0 end
+    return f32(level(picture(x, y, m.normalise.reversed and 2 - c or c), c))
+  end
 end
 
 -- Two neighbours and the second one's share.

@@ -17,7 +17,8 @@
 local closed = require "support.closed"
 local expressions = require "graph.expressions"
 
-local abs, erfc, exp, fma, max = expressions.abs, expressions.erfc, expressions.exp, expressions.fma, expressions.max
+local abs, erfc, exp, fma, max, select = expressions.abs, expressions.erfc, expressions.exp, expressions.fma,
+  expressions.max, expressions.select
 
 local activations = {}
 
@@ -38,6 +39,14 @@ activations.gelu = {
     return fma(-a, h, max(x, 0))
   end,
   ideal = function(x) return x * 0.5 * erfc(x * -math.sqrt(0.5)) end,
+}
+
+activations.sigmoid = {
+  formula = "1 / (1 + exp(-x))",
+  value = function(x)
+    local e = exp(-abs(x))
+    return select(x, 0, e, 1) / (1 + e)
+  end,
 }
 
 -- More vectors than these beside the sums are not free at a tile's end.

@@ -13,15 +13,13 @@ local function f32(s) return (string.unpack("<f", string.pack("<f", s))) end
 -- @param at function(slice, x, y, channel) -> 0..255 @param places list of {slice, x, y} in the model's square, or nil
 -- for all
 function inputs.image(m, width, height, at, places)
-  local size, mean, std = m.image_size, m.normalise.mean, m.normalise.std
-  local to_width, to_height = pictures.size(width, height, size, m.resize == "longest")
-  local slices, values, n = {}, {}, 0
+  local size, slices, values, n = m.image_size, {}, {}, 0
   local function pixel(slice, x, y)
-    slices[slice] = slices[slice] or pictures.resized(function(px, py, c) return at(slice, px, py, c) end, width,
-      height, to_width, to_height)
+    slices[slice] = slices[slice]
+      or pictures.input(m, function(px, py, c) return at(slice, px, py, c) end, width, height)
     for c = 0, 2 do
       n = n + 1
-      values[n] = x < to_width and y < to_height and f32((slices[slice](x, y, c) - mean[c + 1]) / std[c + 1]) or 0
+      values[n] = slices[slice](x, y, c)
     end
   end
   for _, place in ipairs(places or {}) do pixel(table.unpack(place)) end

@@ -4,12 +4,12 @@
 local moves = {}
 
 --- An image [n,h,w,c] moved by (dy, dx): for each place the row that lies there, n h w beyond the edge.
--- @param stride every so many places, 1 unless given
-function moves.shifted(shape, dy, dx, stride)
+-- @param stride every so many places, 1 unless given @param more places a side than the image has, 0 unless given
+function moves.shifted(shape, dy, dx, stride, more)
   local n, h, w, list = shape[1], shape[2], shape[3], {}
   for slice = 0, n - 1 do
-    for y = dy, h - 1 + dy, stride or 1 do
-      for x = dx, w - 1 + dx, stride or 1 do
+    for y = dy, h - 1 + dy + (more or 0), stride or 1 do
+      for x = dx, w - 1 + dx + (more or 0), stride or 1 do
         list[#list + 1] = y >= 0 and y < h and x >= 0 and x < w and (slice * h + y) * w + x or n * h * w
       end
     end

@@ -28,7 +28,7 @@ end
 
 --- The spelling of the base's own names, which need not be the checkpoint's: most bases are SAM's.
 function base.spelling(file)
-  local traits = names.traits(file.keys)
+  local traits = names.traits(file)
   if not traits.network then
     fail("%s: expected tensors named image_encoder., prompt_encoder. and mask_decoder., found %s", file.path,
       file.keys[1] and ("%d others, the first %s"):format(#file.keys, names.show(file.keys[1])) or "no tensor")
@@ -43,16 +43,16 @@ end
 
 --- What the two files show together. SAM's spelling in the base says nothing of the checkpoint; a later one does.
 function base.traits(checkpoint, file)
-  local own, other = names.traits(checkpoint.keys), names.traits(file.keys)
+  local own, other = names.traits(checkpoint), names.traits(file)
   local function spelled(mark, late)
     if own[mark] ~= "none" then return own[mark] end
     return other[mark] == late and late or "none"
   end
   return {
-    naming = own.naming, rel = spelled("rel", "rel"), mlp = spelled("mlp", "layers"),
+    naming = own.naming, stem = own.stem, rel = spelled("rel", "rel"), mlp = spelled("mlp", "layers"),
     encoder_adapters = own.encoder_adapters or other.encoder_adapters,
     decoder_adapters = own.decoder_adapters or other.decoder_adapters,
-    lora = own.lora or other.lora, network = own.network,
+    conv_adapters = own.conv_adapters or other.conv_adapters, lora = own.lora or other.lora, network = own.network,
   }
 end
 

@@ -19,10 +19,13 @@
 --   volumes            how the depth branch takes slices: runs, slices, or false where there is none
 --   pad                what fills windows: zero or norm1_bias; pad_without_adapters: in files without adapters, where
 -- that differs
---   adapters           none, encoder, or paper (encoder and decoder); adapter_activation: theirs
+--   adapters           none, encoder, paper (encoder and decoder) or convolutional; adapter_activation: theirs, but not
+-- of convolutional ones
 --   first_self_attention  replace or add;  position_stays: whether positions stay in the decoder's queries
 --   mask_rule          multimask (mask 0, or the others) or first (the first n classes, of least_mask_tokens or more)
---   normalise, resize  import/preparation.lua
+--   resampling, resize, normalise  import/preparation.lua
+--   mask_square        whether masks of squashed images are enlarged to the square first
+--   mask_from          what is enlarged to the image's size: logits (default) or probabilities
 --   training           clicks: xy or rc; upsampling: none, nearest or bilinear; feedback, whether the
 --                      program trained with logits fed back as mask prompts: none (default) or logits
 --   warnings           what nothing in a file tells: texts, or { text =, option = } where
@@ -58,7 +61,7 @@ local function known_names()
   for _, encoder in ipairs(encoders.names) do
     local counts = encoders.named(encoder, "network").counts {}
     for key, value in pairs(one) do counts[key] = value end
-    local traits = { encoder_adapters = true, decoder_adapters = true }
+    local traits = { encoder_adapters = true, decoder_adapters = true, conv_adapters = true }
     for _, entry in ipairs(network.tensors({ encoder = encoder }, counts, traits, { depth = 2 }, present)) do
       sams_set[general(entry.name)] = true
     end
@@ -98,7 +101,7 @@ end)
 local function marks_of()
   local fields = {}
   for _, mark in ipairs(marks) do
-    fields[mark.name] = { schema.set_of(one_of(table.unpack(mark.values)), 1, "values"), true }
+    fields[mark.name] = { schema.set_of(one_of(table.unpack(mark.values)), 1, "values"), not mark.default or nil }
   end
   return fields
 end
@@ -117,10 +120,12 @@ check.fields = {
   default_size = { whole(1, 16384) }, resample = { flag, true },
   volumes = { one_of(false, "runs", "slices"), true }, pad = { one_of("zero", "norm1_bias"), true },
     pad_without_adapters = { one_of("zero", "norm1_bias") },
-  adapters = { one_of("none", "encoder", "paper"), true }, adapter_activation = {
+  adapters = { one_of("none", "encoder", "paper", "convolutional"), true }, adapter_activation = {
     one_of(table.unpack(activations.computed)) },
   first_self_attention = { one_of("replace", "add"), true }, position_stays = { flag, true },
   mask_rule = { one_of("multimask", "first"), true }, least_mask_tokens = { whole(1, 4096) },
+  resampling = { one_of(names_of(preparation.resamplings)), true }, mask_from = { one_of("logits", "probabilities") },
+  mask_square = { flag },
   normalise = { one_of(names_of(preparation.normalisations)), true }, resize = { one_of(names_of(preparation.resizes)),
     true },
   training = { record { clicks = { one_of("xy", "rc"), true }, upsampling = { one_of("none", "nearest", "bilinear"),
@@ -150,14 +155,16 @@ local function agree(dialect, where)
   beside(dialect, where, "position_grid", tables and dialect.position_grid ~= nil, "grid_from = tables")
   if dialect.grid_from ~= "nothing" then beside(dialect, where, "default_size", tables, "grid_from = tables") end
   beside(dialect, where, "least_mask_tokens", first, "mask_rule = first")
-  beside(dialect, where, "adapter_activation", dialect.adapters ~= "none", "adapters = encoder or paper")
+  local of_maps = dialect.adapters == "encoder" or dialect.adapters == "paper"
+  beside(dialect, where, "adapter_activation", of_maps, "adapters = encoder or paper")
   local function marked(mark, wanted, why)
-    if contains(dialect.marks[mark], true) ~= wanted then
+    if contains(dialect.marks[mark] or {}, true) ~= wanted then
       fail("%s: marks: %s: expected %s, as adapters = %s, found %s", where, mark, wanted and "true among them"
         or "false alone", why, wanted and "false alone" or "true")
     end
   end
-  marked("encoder_adapters", dialect.adapters ~= "none", dialect.adapters)
+  marked("encoder_adapters", of_maps, dialect.adapters)
+  marked("conv_adapters", dialect.adapters == "convolutional", dialect.adapters)
   marked("decoder_adapters", dialect.adapters == "paper", dialect.adapters)
   if dialect.volumes and dialect.adapters == "none" then
     fail("%s: volumes: expected false, as adapters = none, found %s", where, dialect.volumes)

@@ -90,7 +90,7 @@ end
 function dialects.contradiction(dialect, traits)
   for _, mark in ipairs(marks) do
     local found, fits, wanted = traits[mark.name], false, {}
-    for _, value in ipairs(dialect.marks[mark.name]) do
+    for _, value in ipairs(dialect.marks[mark.name] or mark.default) do
       fits = fits or found == value
       wanted[#wanted + 1] = mark.spoken[value]
     end
@@ -116,7 +116,7 @@ function dialects.candidates(traits)
   local list = {}
   for _, one in ipairs(dialects.all()) do
     local dialect = dialects.fitting(one, traits)
-    local adapted = traits.encoder_adapters or traits.decoder_adapters or traits.lora
+    local adapted = traits.encoder_adapters or traits.decoder_adapters or traits.conv_adapters or traits.lora
     if not dialects.contradiction(dialect, traits) and (adapted or not dialect.adapted) then
       list[#list + 1] = dialect
     end

@@ -360,7 +360,7 @@ end
 local function described(ckpt, file, base, dialect, traits, fit)
   local value, counts, place = fit.value, fit.counts, fit.place
   place.encoder.kind = dialect.encoder
-  local adapters = traits.encoder_adapters and dialect.adapters or "none"
+  local adapters = (traits.encoder_adapters or traits.conv_adapters) and dialect.adapters or "none"
   return {
     source = source_of(ckpt, file, base),
     image_size = place.size, file_size = place.file_grid and place.file_grid * place.patch,
@@ -377,7 +377,8 @@ local function described(ckpt, file, base, dialect, traits, fit)
     adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil,
     adapter_scale = 0.5, lora = traits.lora,
     pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
-    normalise = preparation.normalisations[dialect.normalise], resize = dialect.resize,
+    normalise = preparation.normalisations[dialect.normalise], resampling = dialect.resampling, resize = dialect.resize,
+    mask_from = dialect.mask_from or "logits", mask_square = dialect.mask_square or false,
     click_order = fit.clicks, training = dialect.training,
     depth = fit.depth, chunk = fit.chunk, volumes = fit.depth > 1 and dialect.volumes or nil,
     choices = place.choices, candidates = {}, entries = fit.expected, parameters = fit.expected.parameters,
@@ -419,7 +420,7 @@ function import.account(ckpt, options)
   local file = files.read(ckpt, "checkpoint", options)
   local base = options.base and files.read(options.base, "base", options)
   if base then base.spelling = bases.spelling(base) end
-  local traits = base and bases.traits(file, base) or names.traits(file.keys)
+  local traits = base and bases.traits(file, base) or names.traits(file)
   file.all = table.move(file.list, 1, #file.list, 1, {})
   if base then table.move(base.list, 1, #base.list, #file.all + 1, file.all) end
   local dialect, candidates, fit = choose(recognise(ckpt, traits, options.dialect, file.keys), function(candidate)

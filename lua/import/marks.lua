@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The marks that dialects are told by: what the names of a file's tensors may show (import/names.lua finds it), and how
 -- it is said.
--- In this order they are asked. "both", a mixture, is no value of a dialect; "none" shows nothing.
+-- In this order they are asked. "both", a mixture, is no value of a dialect; "none" shows nothing. `default` is what a
+-- dialect's are that leaves the mark out.
 
 local either = "both"
 
@@ -25,8 +26,15 @@ local marks = {
     [either] = "decoder MLPs named both mlp.lin1/lin2 and mlp.layers/fc",
     none = "no decoder MLPs",
   } },
+  { name = "stem", default = { 1, 3 }, spoken = {
+    [3] = "patches embedded by convolutions of 3 x 3",
+    [1] = "patches embedded by convolutions of 1 x 1",
+    none = "no convolutions of patches",
+  } },
   { name = "encoder_adapters", spoken = { [true] = "encoder adapters", [false] = "no encoder adapters" } },
   { name = "decoder_adapters", spoken = { [true] = "decoder adapters", [false] = "no decoder adapters" } },
+  { name = "conv_adapters", default = { false }, spoken = { [true] = "adapters of convolutions",
+    [false] = "no adapters of convolutions" } },
   { name = "lora", spoken = { [true] = "LoRA pairs", [false] = "no LoRA pairs" } },
 }
 

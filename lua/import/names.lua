@@ -75,10 +75,12 @@ local function either(a, b, name_a, name_b)
   return a and name_a or b and name_b or "none"
 end
 
---- What the names (prefix removed) show: the marks that dialects are told by.
-function names.traits(list)
+--- What a file's tensors show: the marks that dialects are told by. All but one are in the names.
+-- @param file its `list` of { key = name without prefix, shape = }
+function names.traits(file)
   local seen = {}
-  for _, name in ipairs(list) do
+  for _, one in ipairs(file.list) do
+    local name = one.key
     local block = name:match("^image_encoder%.blocks%.%d+%.(.*)$")
       or name:match("^vision_encoder%.layers%.%d+%.(.*)$")
       or name:match("^image_encoder%.layers%.%d+%.blocks%.%d+%.(.*)$")
@@ -86,6 +88,7 @@ function names.traits(list)
       if block:match("^attn%.rel_pos_[hw]$") then seen.rel_pos = true end
       if block:match("^attn%.rel_[hw]$") then seen.rel = true end
       if block:match("^%u%a*_Adapter%.") then seen.encoder_adapters = true end
+      if block:match("^Adapter%.%l+%.") then seen.conv_adapters = true end
       if block:match("%.lora_%u$") then seen.lora = true end
     end
     local layer = name:match("^mask_decoder%.transformer%.layers%.%d+%.(.*)$")
@@ -98,6 +101,9 @@ function names.traits(list)
     if name:match("^image_encoder%.patch_embed%.seq%.") or name:match("^image_encoder%.layers%.%d+%.") then
       seen.tiny = true
     end
+    if name == "image_encoder.patch_embed.seq.0.c.weight" then
+      seen.stem = one.shape[4] == 1 and 1 or 3
+    end
     if name:match("^vision_encoder%.") then seen.vision = true end
     if name:match("^prompt_encoder%.") then seen.prompt = true end
     if name:match("^mask_decoder%.") then seen.decoder = true end
@@ -106,8 +112,10 @@ function names.traits(list)
     naming = naming(seen),
     rel = either(seen.rel_pos, seen.rel, "rel_pos", "rel"),
     mlp = either(seen.lin, seen.layers, "lin", "layers"),
+    stem = seen.stem or "none",
     encoder_adapters = seen.encoder_adapters or false,
     decoder_adapters = seen.decoder_adapters or false,
+    conv_adapters = seen.conv_adapters or false,
     lora = seen.lora or false,
     network = seen.encoder or seen.vision or seen.prompt or seen.decoder or false,
   }

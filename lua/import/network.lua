@@ -28,7 +28,8 @@ function network.tensors(program, counts, traits, options, present)
   end
   local n = setmetatable({ encoder = program.encoder, sizes = list.sizes, depth = options.depth,
     encoder_norm_eps = program.encoder_norm_eps, decoder_norm_eps = program.decoder_norm_eps,
-    encoder_adapters = traits.encoder_adapters, decoder_adapters = traits.decoder_adapters }, { __index = counts })
+    encoder_adapters = traits.encoder_adapters, decoder_adapters = traits.decoder_adapters,
+    conv_adapters = traits.conv_adapters }, { __index = counts })
   local walk = { declare = declare, present = function(name) return present[name] ~= nil end }
   local ok, problem = pcall(sam.declare, parameters.new(walk), n)
   list.parameters = ok and problem

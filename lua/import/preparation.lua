@@ -1,17 +1,41 @@
 -- SPDX-License-Identifier: Apache-2.0
--- How an image becomes the network's input: what a dialect's resize and normalise may be, and the line in which a build
--- says what it assumes.
+-- How an image becomes the network's input: what a dialect's resampling, resize and normalise may be, and the line in
+-- which a build says what it assumes.
 -- A file of another program may have the same tensors and want another preparation; nothing but this line shows it.
 
 local preparation = {}
 
---- normalise: (x - mean) / std of a pixel's 0..255, a colour each.
+--- normalise: (x - mean) / std of a pixel's 0..255, a colour each; or by the range of the resized picture itself.
+-- reversed: the network's first colour is the picture's last.
 preparation.normalisations = {
   unit = { kind = "unit", mean = { 0, 0, 0 }, std = { 255, 255, 255 }, spoken = "x/255",
     text = "0..255 divided by 255, no mean or deviation" },
   imagenet255 = { kind = "imagenet255", mean = { 123.675, 116.28, 103.53 }, std = { 58.395, 57.12, 57.375 },
     spoken = "(x-mean)/std",
     text = "ImageNet's mean and deviation" },
+  ["imagenet255-bgr"] = { kind = "imagenet255-bgr", reversed = true,
+    mean = { 123.675, 116.28, 103.53 }, std = { 58.395, 57.12, 57.375 },
+    spoken = "(x-mean)/std of B,G,R", text = "B,G,R by ImageNet's mean and deviation of R,G,B" },
+  minmax = { kind = "minmax", spoken = "(x-min)/(max-min)",
+    text = "min..max of the resized picture to 0..1, no mean or deviation" },
+}
+
+--- resampling: how pixels are made of others. Of the runtime (msa_runtime.h), the resizer's file, its type, what its
+-- functions begin with, its macro for bytes of work, which bytes(side) repeats; pixel: the predicted time of a pixel,
+-- as a multiple of bilinear's.
+preparation.resamplings = {
+  bilinear = { text = "bilinear", file = "msa_resize", type = "msa_resizer", calls = "msa_resize",
+    macro = "MSA_RESIZE_WORK_BYTES", pixel = 1,
+    bytes = function(side) return 4 * (2 * 16384 + 3 * side) + 16 * side + 32768 + 12 * side end },
+  spline = { text = "cubic B-spline", file = "msa_spline", type = "msa_spline", calls = "msa_spline",
+    macro = "MSA_SPLINE_WORK_BYTES", pixel = 20,
+    bytes = function(side)
+      return 8 * (16384 + (8 + 3 * 128) * side + 2 * (2 * 16384 // side + 2) + 24)
+    end },
+  area = { text = "INTER_AREA", file = "msa_area", type = "msa_area", calls = "msa_area",
+    macro = "MSA_AREA_WORK_BYTES", pixel = 2, bytes = function(side) return 24 * side end },
+  nearest = { text = "nearest", file = "msa_nearest", type = "msa_nearest", calls = "msa_nearest",
+    macro = "MSA_NEAREST_WORK_BYTES", pixel = 1, bytes = function() return 0 end },
 }
 
 --- resize: how the image fills the square.
@@ -27,7 +51,8 @@ preparation.resizes = {
 function preparation.text(size, dialects)
   local ways, seen = {}, {}
   for _, dialect in ipairs(dialects) do
-    local text = ("RGB, bilinear, %s, %s"):format(preparation.resizes[dialect.resize].text:gsub("%%d", tostring(size)),
+    local resized = preparation.resizes[dialect.resize].text:gsub("%%d", tostring(size))
+    local text = ("RGB, %s, %s, %s"):format(preparation.resamplings[dialect.resampling].text, resized,
       preparation.normalisations[dialect.normalise].text)
     if seen[text] then
       seen[text][#seen[text] + 1] = dialect.source

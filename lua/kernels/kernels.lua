@@ -232,7 +232,7 @@ kernels.requests = {
 -- Element-wise kernels, and what each needs beside rows and C.
 local ELEMENTWISE = { sum = { "ldx", "ldy", "ldz" }, add = { "ldx", "ldy" }, add2 = { "ldx", "ldy", "ldz" },
   add3 = { "ldx", "ldy", "ldz", "ldv" },
-  addscaled = { "ldx", "ldy", "ldz", "s" }, scale = { "ldx", "s" } }
+  addscaled = { "ldx", "ldy", "ldz", "s" }, multiply = { "ldx", "ldz" }, scale = { "ldx", "s" } }
 for _, act in ipairs(activations.computed) do ELEMENTWISE[act] = { "ldx" } end
 for kind, needed in pairs(ELEMENTWISE) do
   local fields = request(sizes("rows", "C"), { ldx = stride, ldy = stride, ldz = stride, ldv = stride,
@@ -358,7 +358,8 @@ function kernels.key_tile(keys, row)
 end
 
 --- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z +=
--- x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "scale" (x *= s), or an activation (x = f(x)).
+-- x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "multiply" (z = x y + 0, y one row),
+-- "scale" (x *= s), or an activation (x = f(x)).
 function kernels:rows(kind, f)
   if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
   check("rows " .. kind, f)

@@ -38,6 +38,15 @@ function Layer:gives_up(value)
   return false
 end
 
+--- The operations of a group but those of a set, in order.
+function layer.without(one, set)
+  local list = {}
+  for _, op in ipairs(one.ops) do
+    if not set[op] then list[#list + 1] = op end
+  end
+  return list
+end
+
 --- The largest divisor of `count` that, times `each`, is at most `most`; 1 if none is.
 function layer.divisor(count, each, most)
   local best = 1

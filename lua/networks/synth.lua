@@ -45,6 +45,7 @@ local function network(shape, dialect)
   local n = encoders.named(dialect.encoder, "synth").synthetic(shape, dialect)
   n.encoder, n.layers, n.hypernetworks, n.hyper_layers, n.iou_layers = dialect.encoder, 2, shape.masks, 3, 3
   n.encoder_adapters = holds(dialect.marks.encoder_adapters, true)
+  n.conv_adapters = holds(dialect.marks.conv_adapters or {}, true)
   n.decoder_adapters = holds(dialect.marks.decoder_adapters, true)
   n.depth = 2
   for name, size in pairs { decoder_mlp = shape.decoder_mlp, out = E, mask_in1 = 4, mask_in2 = 16, upscaled1 = E // 4,

@@ -44,6 +44,8 @@ manifest.fields = {
   precision = { one_of(table.unpack(arithmetic.precisions)) },
   arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, click_order = { one_of("xy",
     "rc") }, mask_rule = { one_of("multimask", "first") },
+  resampling = { one_of(table.unpack(closed.sorted(preparation.resamplings))) },
+    mask_from = { one_of("logits", "probabilities") }, mask_square = { schema.flag },
   resize = { one_of(table.unpack(closed.sorted(preparation.resizes))) }, normalise = {
     one_of(table.unpack(closed.sorted(preparation.normalisations))) },
   feedback = { one_of("none", "logits") },

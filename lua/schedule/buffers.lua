@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Memory between layers: each value that one layer leaves to another gets a buffer of the arena. It takes the buffer
--- of a value that the layer takes and nobody needs any more, where that has as many rows of the same width; else a new
--- one, by the name that the network gives it (Graph:named). What is wanted of the graph, and what comes from outside,
--- keeps its own.
+-- of a value that the layer takes and nobody needs any more, where that has as many rows of the same width, before all
+-- the one that has the value's own name; else a new one, by the name that the network gives it (Graph:named). What is
+-- wanted of the graph, and what comes from outside, keeps its own.
 
 local closed = require "support.closed"
 local kernels = require "kernels.kernels"
@@ -65,13 +65,18 @@ function buffers.assign(graph, groups)
     local taken = {}
     for _, value in ipairs(one.outputs) do
       local rows, width = rows_of(value)
-      for _, input in ipairs((output[value] or value.apart) and {} or one.inputs) do
-        local r, w = rows_of(input)
-        if not of[value] and not taken[input] and last[input] == i and r == rows and w == width
-          and input.type == value.type and value.kind ~= "concat" then
-          of[value], taken[input] = of[input], true
+      local function take(named)
+        for _, input in ipairs((output[value] or value.apart) and {} or one.inputs) do
+          local r, w = rows_of(input)
+          if not of[value] and not taken[input] and last[input] == i and r == rows and w == width
+            and input.type == value.type and value.kind ~= "concat"
+            and (not named or of[input].name == value.buffer) then
+            of[value], taken[input] = of[input], true
+          end
         end
       end
+      take(true)
+      take(false)
       of[value] = of[value] or new(value)
     end
   end

@@ -290,6 +290,18 @@ const float *msa_run_logits_of(uint32_t slice, uint32_t m)
     return msa_run.logits + ((size_t)slice * msa_run.mask.masks + m) * SIDE * SIDE;
 }
 
+void msa_run_enlarge(msa_upsampler *enlarger, uint32_t slice, uint32_t m, float *rows)
+{
+    msa_upsample_init(enlarger, msa_run_logits_of(slice, m), SIDE, SQUARE, msa_run.image.width, msa_run.image.height,
+        rows);
+    if (msa_run_model.mask_square) {
+        msa_upsample_squashed(enlarger);
+    }
+    if (msa_run_model.probabilities) {
+        msa_upsample_probabilities(enlarger);
+    }
+}
+
 int msa_run_report_prompt(void)
 {
     fprintf(msa_run.response, "prompt %lu masks %lu\n", (unsigned long)msa_run.prompts,

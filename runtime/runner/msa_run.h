@@ -26,7 +26,10 @@ struct msa_run_model {
     size_t arena_bytes;
     uint64_t weights_bytes;
     uint32_t segments, input_size, depth, grid, out, masks, mask_side, max_points;
-    bool resize_longest;
+    bool resize_longest, probabilities, mask_square;
+    size_t resize_bytes; /* of work, for resize_begin */
+    msa_status (*resize_begin)(const msa_image *image, uint32_t slice, uint32_t width, uint32_t height, void *work);
+    void (*resize_row)(uint8_t *row);
     msa_status (*open)(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
     msa_status (*encode)(msa_session *s, const msa_image *image);
     msa_status (*segment)(msa_session *s, const msa_prompt *prompt, msa_mask *mask);
@@ -41,7 +44,11 @@ extern const struct msa_run_model msa_run_model;
 #define S msa_run_model.input_size
 #define D msa_run_model.depth
 #define SIDE msa_run_model.mask_side
-#define SQUARE (msa_run_model.resize_longest ? S : 0u)
+#define SQUARE (msa_run_model.resize_longest || msa_run_model.mask_square ? S : 0u)
+
+/* Floats of memory for an enlarger's rows; and whether one of its values belongs to the mask. */
+#define ENLARGER_FLOATS (2u * (S > SIDE ? S : SIDE))
+#define IN_MASK(value) ((value) > (msa_run_model.probabilities ? 0.5f : 0.0f))
 
 enum msa_run_prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4, WITH_TEXT = 8, FEEDBACK = 16 };
 
@@ -93,6 +100,9 @@ void msa_run_progress_done(void);
 /* The mask of highest predicted IoU; a mask's logits; the response's lines on the latest result, always 0. */
 uint32_t msa_run_best_mask(uint32_t slice);
 const float *msa_run_logits_of(uint32_t slice, uint32_t m);
+
+/* Begin to bring a mask's logits, or their probabilities, to the image's size.   rows  ENLARGER_FLOATS of memory */
+void msa_run_enlarge(msa_upsampler *enlarger, uint32_t slice, uint32_t m, float *rows);
 int msa_run_report_prompt(void);
 
 /* ---- msa_run_weights.c; 0, or -1 and the failure is said ---- */

@@ -2,12 +2,24 @@
 /* msa_run_model.c - what the test bench is told of the model: the one file of it that is not the same for all. */
 #include "msa_run.h"
 
-#include "msa_model.h"
+#include "msa_internal.h"
 
 /* The Makefile gives the hash of all sources: a runner of another folder is known by it. */
 #ifndef MSA_RUN_BUILD
 #define MSA_RUN_BUILD "unknown"
 #endif
+
+static MSA_RESIZER resizer;
+
+static msa_status resize_begin(const msa_image *image, uint32_t slice, uint32_t width, uint32_t height, void *work)
+{
+    return MSA_RESIZER_INIT(&resizer, image, slice, width, height, work, MSA_RESIZER_BYTES);
+}
+
+static void resize_row(uint8_t *row)
+{
+    MSA_RESIZER_ROW(&resizer, row);
+}
 
 const struct msa_run_model msa_run_model = {
     .build = MSA_RUN_BUILD,
@@ -23,6 +35,11 @@ const struct msa_run_model msa_run_model = {
     .mask_side = MSA_MODEL_MASK_SIDE,
     .max_points = MSA_MODEL_MAX_POINTS,
     .resize_longest = MSA_MODEL_RESIZE_LONGEST != 0,
+    .mask_square = MSA_MODEL_MASK_SQUARE != 0,
+    .probabilities = MSA_MODEL_MASK_PROBABILITIES != 0,
+    .resize_bytes = MSA_RESIZER_BYTES,
+    .resize_begin = resize_begin,
+    .resize_row = resize_row,
     .open = msa_open,
     .encode = msa_encode,
     .segment = msa_segment,

@@ -87,7 +87,7 @@ int msa_run_enlarged(const char *path, bool bytes)
     if (msa_run_need_result() != 0) {
         return -1;
     }
-    float *const rows = msa_run_allocate(sizeof(float) * 2u * S);
+    float *const rows = msa_run_allocate(sizeof(float) * ENLARGER_FLOATS);
     float *const row = msa_run_allocate(sizeof(float) * msa_run.image.width);
     uint8_t *const row_bytes = msa_run_allocate(msa_run.image.width);
     FILE *file = NULL;
@@ -102,8 +102,7 @@ int msa_run_enlarged(const char *path, bool bytes)
         const uint32_t end = bytes ? first + 1u : msa_run.mask.masks;
         for (uint32_t m = first; m < end; ++m) {
             msa_upsampler enlarge;
-            msa_upsample_init(&enlarge, msa_run_logits_of(slice, m), SIDE, SQUARE, msa_run.image.width,
-                msa_run.image.height, rows);
+            msa_run_enlarge(&enlarge, slice, m, rows);
             for (uint32_t y = 0; y < msa_run.image.height && ferror(file) == 0; ++y) {
                 msa_upsample_row(&enlarge, y, row);
                 if (!bytes) {
@@ -111,7 +110,7 @@ int msa_run_enlarged(const char *path, bool bytes)
                     continue;
                 }
                 for (uint32_t x = 0; x < msa_run.image.width; ++x) {
-                    row_bytes[x] = row[x] > 0.0f ? 255u : 0u;
+                    row_bytes[x] = IN_MASK(row[x]) ? 255u : 0u;
                 }
                 fwrite(row_bytes, 1, msa_run.image.width, file);
             }
@@ -131,7 +130,7 @@ int msa_run_resized(const char *path)
     if (checked != MSA_OK) {
         return msa_run_fail("image: %s", msa_status_text(checked));
     }
-    void *const work = msa_run_allocate(MSA_RESIZE_WORK_BYTES(S));
+    void *const work = msa_run_allocate(msa_run_model.resize_bytes + 1u);
     uint8_t *const row = msa_run_allocate((size_t)3 * S);
     FILE *const file = work != NULL && row != NULL ? npy_open(path, "|u1", 4, shape) : NULL;
     if (file == NULL) {
@@ -140,12 +139,11 @@ int msa_run_resized(const char *path)
     msa_resized_size(msa_run.image.width, msa_run.image.height, S, msa_run_model.resize_longest, &width, &height);
     msa_status status = MSA_OK;
     for (uint32_t slice = 0; slice < msa_run.kept && status == MSA_OK; ++slice) {
-        msa_resizer resize;
-        status = msa_resize_init(&resize, &msa_run.image, slice, width, height, work, MSA_RESIZE_WORK_BYTES(S));
+        status = msa_run_model.resize_begin(&msa_run.image, slice, width, height, work);
         memset(row, 0, (size_t)3 * S);
         for (uint32_t y = 0; y < S && status == MSA_OK; ++y) {
             if (y < height) {
-                msa_resize_row(&resize, row);
+                msa_run_model.resize_row(row);
             } else if (y == height) {
                 memset(row, 0, (size_t)3 * S);
             }

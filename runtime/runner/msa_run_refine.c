@@ -150,19 +150,18 @@ static uint32_t random_below(uint64_t seed, uint32_t count)
 static int compare(const uint8_t *truth, uint8_t *errors, uint32_t *both, uint32_t *sum)
 {
     struct msa_run_block *const before = msa_run.blocks;
-    float *const rows = msa_run_allocate(sizeof(float) * 2u * S);
+    float *const rows = msa_run_allocate(sizeof(float) * ENLARGER_FLOATS);
     float *const row = msa_run_allocate(sizeof(float) * msa_run.image.width);
     if (rows == NULL || row == NULL) {
         return -1;
     }
     msa_upsampler enlarge;
-    msa_upsample_init(&enlarge, msa_run_logits_of(0, msa_run_best_mask(0)), SIDE, SQUARE, msa_run.image.width,
-        msa_run.image.height, rows);
+    msa_run_enlarge(&enlarge, 0, msa_run_best_mask(0), rows);
     *both = *sum = 0;
     for (uint32_t y = 0; y < msa_run.image.height; ++y) {
         msa_upsample_row(&enlarge, y, row);
         for (uint32_t x = 0; x < msa_run.image.width; ++x) {
-            const bool is = truth[(size_t)y * msa_run.image.width + x] > 127u, found = row[x] > 0.0f;
+            const bool is = truth[(size_t)y * msa_run.image.width + x] > 127u, found = IN_MASK(row[x]);
             errors[(size_t)y * msa_run.image.width + x] = is == found ? NONE : is ? MISSED : EXCESS;
             *both += is && found;
             *sum += (uint32_t)is + (uint32_t)found;

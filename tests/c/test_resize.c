@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Image resize against Pillow (9.4): real images whole, and noise of awkward sizes by checksum. */
 #include "../../runtime/msa_image.c"
+#include "../../runtime/msa_resize.c"
 
 #include "image.h"
 #include "npy.h"

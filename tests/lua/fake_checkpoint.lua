@@ -202,10 +202,17 @@ function fake.model(dialect, changes)
   m:add("prompt_encoder.mask_downscaling.6.weight", E, 16, 1, 1)
   m:add("prompt_encoder.mask_downscaling.6.bias", E)
   decoder(m, shape, late and { lin1 = "mlp.layers.0.0", lin2 = "mlp.fc" } or { lin1 = "mlp.lin1", lin2 = "mlp.lin2" })
+  m.said = dialect == "sam" and not shape.lora and "sam" or nil
   return setmetatable(m, nil)
 end
 
 --- The entry of a model by name (to change its shape), or nil.
+--- Options to import a list with: as given, and of a plain SAM file the dialect, which its tensors do not tell.
+function fake.options(list, options)
+  if not list.said or options and options.dialect then return options end
+  return setmetatable({ dialect = list.said }, { __index = options })
+end
+
 function fake.find(model, name)
   for i, one in ipairs(model) do
     if one[1] == name then return one, i end
@@ -225,7 +232,7 @@ end
 
 --- The entries that accept(name) is true of.
 function fake.only(model, accept)
-  local rest = {}
+  local rest = { said = model.said }
   for _, one in ipairs(model) do
     if accept(one[1]) then rest[#rest + 1] = one end
   end

@@ -14,8 +14,12 @@ local function is_lora(name) return name:find "lora_" ~= nil end
 local late = { position = 64, grid = 64 }
 
 local function backbone(changes) return fake.open(fake.model("sam", changes), "base.pth") end
-local function load(list, options, path) return import.load(fake.open(list, path or "delta.pth"), options) end
-local function plan(list, options) return (import.account(fake.open(list, "delta.pth"), options)) end
+local function load(list, options, path) 
+  return import.load(fake.open(list, path or "delta.pth"), fake.options(list, options))
+ end
+local function plan(list, options)
+  return (import.account(fake.open(list, "delta.pth"), fake.options(list, options)))
+end
 
 local function warned(model, piece)
   for _, text in ipairs(model.warnings) do

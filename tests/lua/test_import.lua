@@ -8,7 +8,7 @@ local tier = require "tier"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
 local function account(list, options) return (import.account(fake.open(list), options)) end
-local function load(list, options) return import.load(fake.open(list), options) end
+local function load(list, options) return import.load(fake.open(list), fake.options(list, options)) end
 
 -- Small enough to break one tensor at a time.
 local few = { blocks = 2, global = { 1 } }
@@ -27,7 +27,7 @@ local function warned(model, piece)
 end
 
 describe("the dialect", function()
-  local sure = { "sam", "msa-2023", "msa-paper" }
+  local sure = { "msa-2023", "msa-paper" }
   for _, name in ipairs(sure) do
     it(name .. " is recognised", function()
       local model = load(fake.model(name))
@@ -36,6 +36,13 @@ describe("the dialect", function()
       equal(model.choices, {})
     end)
   end
+
+  it("is left open between SAM and MedSAM", function()
+    local model = account(fake.model "sam")
+    equal(model.candidates, { "sam", "medsam" })
+    equal(model.choices[1].option, "--dialect")
+    equal(load(fake.model "sam", { dialect = "medsam" }).mask_from, "probabilities")
+  end)
 
   it("is left open between 2024 and 2025", function()
     local model = account(fake.model "msa-2024")
@@ -69,7 +76,7 @@ describe("the dialect", function()
   it("must be known", function()
     refuses(function()
       load(fake.model "sam", { dialect = "msa-2022" })
-    end, "--dialect", "expected sam, hf-sam, msa-2023, msa-2024, msa-2025, msa-paper, mobile-sam", "found msa-2022")
+    end, "--dialect", "expected sam, hf-sam, msa-2023, medsam, ", "found msa-2022")
   end)
 
   it("is none where marks of several are mixed", function()

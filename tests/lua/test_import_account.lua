@@ -15,7 +15,7 @@ local few = { blocks = 2, global = { 1 } }
 local function load(list, options, set)
   local ckpt = fake.open(list)
   ckpt.set = set
-  return import.load(ckpt, options)
+  return import.load(ckpt, fake.options(list, options))
 end
 local function with(model, ...)
   for _, one in ipairs { ... } do model[#model + 1] = one end
@@ -198,12 +198,9 @@ local others = {
     "sam_mask_decoder.iou_token.weight" } },
   ["HQ-SAM"] = { { "mask_decoder.hf_token.weight" }, { "mask_decoder.compress_vit_feat.0.weight" } },
   ["EfficientViT-SAM"] = { { "image_encoder.backbone.stages.0.op_list.0.main.conv1.conv.weight" } },
-  ["SAM-Med2D"] = { { "image_encoder.blocks.0.Adapter.channel.0.weight" }, {
-    "image_encoder.blocks.0.attn.qkv.weight" } },
   ["Medical SAM Adapter on EfficientSAM"] = { { "prompt_encoder.invalid_points.weight" }, {
     "image_encoder.blocks.0.Space_Adapter.D_fc1.weight" } },
   ["EfficientSAM"] = { { "prompt_encoder.invalid_points.weight" }, { "image_encoder.blocks.0.mlp.fc1.weight" } },
-  ["LiteMedSAM"] = { { "image_encoder.patch_embed.seq.0.c.weight", { 32, 3, 1, 1 } } },
   ["SAM-Adapter, with a prompt generator beside the encoder"] = { {
     "image_encoder.prompt_generator.shared_mlp.weight" }, { "mask_decoder.iou_token.weight" } },
   ["SAMUS"] = { { "image_encoder.cnn_embed.conv1.weight" }, { "image_encoder.blocks.0.attn.qkv.weight" } },
@@ -252,8 +249,8 @@ describe("files of other networks", function()
 
   it("are refused as a base, too", function()
     local adapters = fake.only(fake.model "msa-2023", function(name) return name:find "Adapter" end)
-    local base = fake.open(file_of(others["SAM-Med2D"], ""), "base.pth")
-    refuses(function() load(adapters, { base = base }) end, "base.pth: ", "found SAM-Med2D")
+    local base = fake.open(file_of(others["SAMUS"], ""), "base.pth")
+    refuses(function() load(adapters, { base = base }) end, "base.pth: ", "found SAMUS")
   end)
 
   it("are none of the dialects' own", function()
@@ -289,7 +286,6 @@ end)
 describe("warnings", function()
   it("are silent where an option has answered, and else say what is assumed", function()
     local cases = {
-      { "sam", {}, "MedSAM", "Building for segment-anything's", { dialect = "sam" } },
       { "msa-2023", {}, "(row, column)", "Building for clicks as (x, y)", { click_order = "xy" }, {
         click_order = "rc" } },
       { "msa-2023", {}, "Depth_Adapter", "Building for 2-D; use --depth N", { depth = 1 } },

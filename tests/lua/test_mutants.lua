@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 }
 ]]
 
-local FILES = { "msa_kernels.c", "msa_encoder.c", "msa_decoder.c", "msa_image.c", "msa_prompt.c" }
+local FILES = { "msa_kernels.c", "msa_encoder.c", "msa_decoder.c", "msa_image.c", "msa_resize.c", "msa_prompt.c" }
 
 -- Functions that the self-test cannot call or whose result is no part of a mask, and why; patterns.
 local EXEMPT = {

@@ -74,8 +74,8 @@ describe("a dialect's file", function()
 
   it("has fields that agree", function()
     local function wrong(name, changes, ...) refuses(function() check(of(name, changes)) end, "made/up.lua: ", ...) end
-    wrong("msa-2023", { adapter_activation = "none" }, "adapter_activation: expected gelu or relu beside adapters",
-      "found none")
+    wrong("msa-2023", { adapter_activation = "none" },
+      "adapter_activation: expected gelu, relu or sigmoid beside adapters", "found none")
     wrong("sam", { adapter_activation = "gelu" }, "adapter_activation", "found gelu")
     wrong("msa-2024", { default_size = "none" }, "default_size", "grid_from = tables")
     wrong("sam", { default_size = 1024 }, "default_size", "grid_from = tables")
@@ -146,16 +146,16 @@ describe("requests of kernels", function()
       refuses(function() set[kind](set, wrong) end, "kernels: " .. kind, "found oops")
     end
     refuses(function() set:gemm { M = 4, N = 16, K = 8, lda = 16, ldc = 16, act = "relu6" } end,
-      "kernels: gemm: act: expected gelu, none or relu, found relu6 (did you mean relu?)")
+      "kernels: gemm: act: expected gelu, none, relu or sigmoid, found relu6 (did you mean relu?)")
     refuses(function() set:rows("addd", { rows = 1, C = 1 }) end, "kernels: rows: expected add, add2", "found addd")
   end)
 end)
 
 describe("activations", function()
   it("are known by one table", function()
-    equal(activations.names, { "gelu", "none", "relu" })
+    equal(activations.names, { "gelu", "none", "relu", "sigmoid" })
     refuses(function() activations.of("rleu", "x") end,
-      "x: expected gelu, none or relu, found rleu (did you mean relu?)")
+      "x: expected gelu, none, relu or sigmoid, found rleu (did you mean relu?)")
   end)
 end)
 
@@ -213,7 +213,7 @@ describe("activations of the host", function()
     local x = require "msagen.tensor".from({ -1, 0, 2 }, { 1, 3 })
     for _, class in ipairs { "f32-fma-1", "f32-muladd-1", "float64" } do
       for _, name in ipairs(activations.computed) do
-        equal(activations.run(reference.of(class), name, x):get(0, 1), 0.0, name)
+        equal(activations.run(reference.of(class), name, x):get(0, 1), name == "sigmoid" and 0.5 or 0.0, name)
       end
     end
   end)

@@ -36,7 +36,9 @@ local function account(path, options) return (import.account(checkpoint.open(pat
 
 describe("a file of transformers", function()
   it("is recognised, and each of its tensors is used", function()
-    local m = account(case .. "/model.safetensors")
+    local open = account(case .. "/model.safetensors")
+    equal({ open.candidates, open.choices[1].option }, { { "hf-sam", "hf-medsam" }, "--dialect" })
+    local m = account(case .. "/model.safetensors", { dialect = "hf-sam" })
     equal({ m.dialect, m.image_size, m.encoder.heads, m.encoder.window, m.decoder.heads },
       { "hf-sam", 192, 3, 5, config.mask_decoder_config.num_attention_heads })
     equal(m.encoder.global_list, config.vision_config.global_attn_indexes)
@@ -134,7 +136,7 @@ describe("several files with an index", function()
     equal(#one:names(), #other:names())
     for _, name in ipairs(other:names()) do assert(one:tensor(name):equal(other:tensor(name)), name) end
     equal({ one:has "shared_image_embedding.positional_embedding", one:has "nothing" }, { true, false })
-    equal(import.load(one).dialect, "hf-sam")
+    equal(import.load(one, { dialect = "hf-sam" }).dialect, "hf-sam")
     local hash = one:sha256()
     equal(hash, shards.open(path):sha256())
     one:confirm()

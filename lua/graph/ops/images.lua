@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Convolutions of images [n,h,w,c].
 
+local expressions = require "graph.expressions"
 local kinds = require "graph.kinds"
 local moves = require "graph.moves"
 local schema = require "support.schema"
@@ -74,7 +75,7 @@ local function each_tap(R, op, x)
   local around = R.stacked { x, require "msagen.tensor".zeros { 1, s[4] } }
   for tap = 0, op.side * op.side - 1 do
     list[tap + 1] = R.rows(around, moves.shifted(s, tap // op.side - op.side // 2, tap % op.side - op.side // 2,
-      op.stride))
+      op.stride, 1 - op.side % 2))
   end
   return list
 end
@@ -109,6 +110,39 @@ function ops.depthwise_conv.run(R, op, v)
     sum = R.fma(x, w:slice(1, tap - 1, 1), sum or require "msagen.tensor".zeros { 1, C })
   end
   return R.add(sum, R.rows(v.bias:reshape { 1, C }, all))
+end
+
+--- The mean of all places, a row an image: a sum in their order from +0, times float32's 1 / (h w).
+ops.column_mean = { roles = { "x" }, attributes = {}, macs = kinds.none }
+function ops.column_mean.shape(_, v) return { v.x.shape[1], 1, 1, v.x.shape[4] } end
+function ops.column_mean.run(R, op, v)
+  local s, list = op.shape_of.x, {}
+  for i = 0, s[1] - 1 do
+    local sum = require "msagen.tensor".zeros { 1, s[4] }
+    for place = 0, s[2] * s[3] - 1 do sum = R.add(sum, v.x:slice(1, i * s[2] * s[3] + place, 1)) end
+    list[i + 1] = R.evaluate(expressions.of(function(x) return x * (1 / (s[2] * s[3])) end), R.packed(sum))
+  end
+  return R.stacked(list)
+end
+
+--- Pixels [n,h,w,4c] of 2 x 2 each, of which a row of the result has those of the row above and below it in turn: pixel
+-- (i, j) is part 2 (i mod 2) + j mod 2 of ((i + 1) / 2, (j + 1) / 2). The last row and column of a part are not used.
+ops.interleave = { roles = { "x" }, attributes = {}, macs = kinds.none }
+function ops.interleave.shape(_, v)
+  local s = v.x.shape
+  return { s[1], 2 * (s[2] - 1), 2 * (s[3] - 1), s[4] // 4 }
+end
+function ops.interleave.run(R, op, v)
+  local s, places, n = op.shape_of.x, {}, 0
+  for slice = 0, s[1] - 1 do
+    for i = 0, 2 * s[2] - 3 do
+      for j = 0, 2 * s[3] - 3 do
+        n = n + 1
+        places[n] = ((slice * s[2] + (i + 1) // 2) * s[3] + (j + 1) // 2) * 4 + i % 2 * 2 + j % 2
+      end
+    end
+  end
+  return R.rows(v.x:reshape { s[1] * s[2] * s[3] * 4, s[4] // 4 }, places)
 end
 
 --- A transposed convolution of 2 x 2, 2 apart: w [c,outputs,2,2]. Each of the four places is a product of its own.

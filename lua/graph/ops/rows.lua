@@ -28,6 +28,17 @@ ops.act = { roles = { "x" }, attributes = { f = { schema.one_of(table.unpack(act
   shape = same, macs = none }
 function ops.act.run(R, op, v) return activations.run(R, op.f, v.x) end
 
+--- Each row of x times the one row of its image: a multiply-add to +0.
+ops.multiply = { roles = { "x", "y" }, attributes = {}, shape = function(_, v) return v.x.shape end, macs = none }
+function ops.multiply.run(R, op, v)
+  local s, list = op.shape_of.x, {}
+  local zero, rows = require "msagen.tensor".zeros { 1, s[#s] }, s[2] * s[3]
+  for i = 0, s[1] - 1 do
+    list[i + 1] = R.fma(v.x:slice(1, i * rows, rows), v.y:slice(1, i, 1), zero)
+  end
+  return R.stacked(list)
+end
+
 --- The last dimension to mean 0 and deviation 1, times gamma, plus beta.
 ops.layernorm = { roles = { "x", "gamma", "beta" }, attributes = { eps = { number, true } }, shape = same, macs = none }
 function ops.layernorm.run(R, op, v) return R.layernorm(v.x, v.gamma, v.beta, op.eps) end

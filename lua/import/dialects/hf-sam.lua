@@ -18,6 +18,5 @@ dialect.marks = {
 dialect.spelling = require("import.transformers").spelling()
 dialect.config = true
 dialect.decoder_norm_eps = 1e-6
-dialect.warnings = {}
 
 return dialect

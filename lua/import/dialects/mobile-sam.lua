@@ -11,6 +11,7 @@ dialect.marks = {
   naming = { "tinyvit" },
   rel = { "rel_pos" },
   mlp = { "lin" },
+  stem = { 3 },
   encoder_adapters = { false },
   decoder_adapters = { false },
   lora = { false },
@@ -18,6 +19,10 @@ dialect.marks = {
 dialect.grid_from = "nothing"
 dialect.default_size = 1024
 dialect.resample = true
-dialect.warnings = {}
+dialect.warnings = {
+  { option = "dialect",
+    text = "A file that Medical SAM Adapter trained on MobileSAM without adapters has the same tensors, but images "
+      .. "squashed to a square; it is of dialect msa-mobile-2024 or msa-mobile-2025. Building for MobileSAM's own." },
+}
 
 return dialect

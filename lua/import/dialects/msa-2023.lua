@@ -28,6 +28,7 @@ return {
   position_stays = false,
   mask_rule = "multimask",
   normalise = "unit",
+  resampling = "bilinear",
   resize = "squash",
   training = { clicks = "rc", upsampling = "none", feedback = "none" },
 

@@ -39,6 +39,7 @@ return {
   mask_rule = "first",
   least_mask_tokens = 4,
   normalise = "unit",
+  resampling = "bilinear",
   resize = "squash",
   training = { clicks = "rc", upsampling = "nearest", feedback = "none" },
 

@@ -11,6 +11,7 @@ dialect.marks = {
   naming = { "tinyvit" },
   rel = { "rel_pos" },
   mlp = { "lin" },
+  stem = { 3 },
   encoder_adapters = { true, false },
   decoder_adapters = { false },
   lora = { true, false },

@@ -28,6 +28,7 @@ return {
   position_stays = false,
   mask_rule = "multimask",
   normalise = "imagenet255",
+  resampling = "bilinear",
   resize = "squash",
   training = { clicks = "xy", upsampling = "bilinear", feedback = "none" },
 

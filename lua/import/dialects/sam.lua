@@ -29,13 +29,9 @@ return {
   position_stays = false,
   mask_rule = "multimask",
   normalise = "imagenet255",
+  resampling = "bilinear",
   resize = "longest",
   training = { clicks = "xy", upsampling = "bilinear", feedback = "logits" },
 
-  warnings = {
-    { option = "dialect",
-      text = "MedSAM's files have the same tensors but another preparation (bicubic squash to 1024, min-max to [0,1], "
-      .. "no mean or deviation). Building for segment-anything's; nothing in the file tells them apart, and a MedSAM "
-      .. "file is not of dialect sam." },
-  },
+  warnings = {},
 }

@@ -2,6 +2,7 @@
 --- Convolutions of images, a row of the result at a time. `unfolded`: the places around each are rows of a product,
 -- which row-wise operations follow. `depthwise`: row-wise operations, then each channel by itself, then row-wise ones;
 -- what is convolved is kept with zeros around.
+-- `interleaved`: parts of coarser pixels, then row-wise operations.
 
 local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
@@ -19,14 +20,6 @@ local function on_row(layer, body, pool, ops, count, given, row)
   work:run()
 end
 
-local function all_but(one, set)
-  local list = {}
-  for _, op in ipairs(one.ops) do
-    if not set[op] then list[#list + 1] = op end
-  end
-  return list
-end
-
 -- One place of a row of taps: C elements of x, or zeros beyond the edge.
 local function tap(body, op, shape, from, to, slice, y, x, dy, dx)
   local C, pad, height, width = shape[4], op.side // 2, shape[2], shape[3]
@@ -40,21 +33,35 @@ local function tap(body, op, shape, from, to, slice, y, x, dy, dx)
   body:when(inside, copy, function(inner) inner:zero(view, C) end)
 end
 
+-- Rows of a product at most, of lines of the result that are made together where they are short: each product reads all
+-- weights.
+local MOST_TAPS = 128
+
 function nest.unfolded(layer)
   local one, step, op = layer.group, layer.step, layer.group:op "unfold"
   local x, value = one.inputs[1], one.outputs[1]
   local from, to, pool = layer:buffer(x), layer:buffer(value), step:pool()
   local slices, height, width, length = table.unpack(op.shape)
-  local taps = pool:take("taps", width * layers.stride(length), layers.stride(length))
+  local lines = layers.divisor(height, width, MOST_TAPS // layer.ctx.cores)
+  local taps = pool:take("taps", lines * width * layers.stride(length), layers.stride(length))
+  local function fill(body, slice, y, row)
+    body:each({ variable = "i", to = width }, function(each, i)
+      for dy = 0, op.side - 1 do
+        for dx = 0, op.side - 1 do tap(each, op, x.shape, from, taps:row(row + i), slice, y, i, dy, dx) end
+      end
+    end)
+  end
   step:stage("units", function(body)
-    body:each({ variable = "unit", to = slices * height, units = { name = "rows" } }, function(inner, unit)
-      local slice, y = inner:let("slice", unit // height), inner:let("y", unit % height)
-      inner:each({ variable = "i", to = width }, function(each, i)
-        for dy = 0, op.side - 1 do
-          for dx = 0, op.side - 1 do tap(each, op, x.shape, from, taps:row(i), slice, y, i, dy, dx) end
-        end
-      end)
-      on_row(layer, inner, pool, all_but(one, { [op] = true }), width, { [op] = { taps, true } }, to:row(unit * width))
+    body:each({ variable = "unit", to = slices * height // lines, units = { name = "rows" } }, function(inner, unit)
+      local slice, y = inner:let("slice", unit * lines // height), inner:let("y", unit * lines % height)
+      if lines == 1 then fill(inner, slice, y, 0)
+      else
+        inner:each({ variable = "line", to = lines }, function(each, line)
+          fill(each, slice, each:let("yy", y + line), line * width)
+        end)
+      end
+      on_row(layer, inner, pool, layers.without(one, { [op] = true }), lines * width, { [op] = { taps, true } },
+        to:row(unit * (lines * width)))
     end)
   end)
 end
@@ -140,7 +147,7 @@ function nest.depthwise(layer)
   local ld, pad, before, done = layers.stride(C), op.side // 2, one:closure(source), { [op] = true }
   for each in pairs(before) do done[each] = true end
   local n = { op = op, x = x, from = layer:buffer(x), to = layer:buffer(value), before = one:ordered(before),
-    after = all_but(one, done), pool = step:pool(), height = height, width = width, out_height = op.shape[2],
+    after = layers.without(one, done), pool = step:pool(), height = height, width = width, out_height = op.shape[2],
     out_width = op.shape[3], ld = ld, pad = pad, across = (width + 2 * pad) * ld, residual = false }
   for _, user in ipairs(one.users[x]) do n.residual = n.residual or user.label == one.label and not done[user] end
   n.convolved = n.pool:take("convolved", n.out_width * ld, ld)
@@ -150,7 +157,32 @@ function nest.depthwise(layer)
   lower(layer, n, slices)
 end
 
+-- A row of finer pixels is copied from the parts of coarser ones, and row-wise operations follow.
+function nest.interleaved(layer)
+  local one, step, op = layer.group, layer.step, layer.group:op "interleave"
+  local source, value = input(op, "x"), one.outputs[1]
+  local from, to, pool = layer:buffer(source), layer:buffer(value), step:pool()
+  local slices, height, width, C = table.unpack(op.shape)
+  local pixels = pool:take("pixels", width * layers.stride(C), layers.stride(C))
+  step:stage("units", function(body)
+    body:each({ variable = "unit", to = slices * height, units = { name = "rows" } }, function(inner, unit)
+      local slice, y = inner:let("slice", unit // height), inner:let("y", unit % height)
+      inner:each({ variable = "i", to = width }, function(each, i)
+        local place = (slice * source.shape[2] + (y + 1) // 2) * source.shape[3] + (i + 1) // 2
+        each:copy(pixels:row(i), from:row(place) + (y % 2 * 2 + i % 2) * C, C)
+      end)
+      local given = { [op] = { pixels, true } }
+      for _, x in ipairs(one.inputs) do
+        if x ~= source then given[x] = { layer:buffer(x):row(unit * width), layer:gives_up(x) } end
+      end
+      on_row(layer, inner, pool, layers.without(one, { [op] = true }), width, given, to:row(unit * width))
+    end)
+  end)
+end
+
 return {
+  { name = "interleaved", lower = nest.interleaved, kind = function() return "interleave" end,
+    fits = function(one) return one:op "interleave" ~= nil end },
   { name = "unfolded", lower = nest.unfolded, kind = function() return "convolution" end,
     fits = function(one) return one:op "unfold" ~= nil end },
   { name = "depthwise", lower = nest.depthwise, kind = function() return "depthwise_convolution" end,

@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The image, resized and normalised a row at a time by the runtime, to tokens: a convolution with stride P as a matrix
--- product for each colour, plus the absolute position. Normalisation is a table of 256 values a colour; what is beyond
--- the picture is 0 after normalisation.
+-- product for each colour, plus the absolute position. Normalisation is a table of 256 values a colour, which is a part
+-- of the weights or, where the picture's own range decides, made before the first row; what is beyond the picture is 0
+-- after normalisation.
 
 local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
+local preparation = require "import.preparation"
 local segment = require "lower.segment"
 local stream = require "schedule.pieces"
 local tensor = require "msagen.tensor"
@@ -13,12 +15,12 @@ local input = layers.input
 
 local nest = {}
 
---- MSA_RESIZE_WORK_BYTES of runtime/msa_runtime.h; the generated text asserts that it is enough.
-function nest.resizer_bytes(size) return 4 * (2 * 16384 + 3 * size) + 16 * size + 32768 + 12 * size end
+local function resizer_of(layer) return preparation.resamplings[layer.model.resampling] end
 
--- The values that bytes of each colour become.
+-- The values that bytes of each colour become; nil where the picture decides.
 local function levels_of(layer)
   local normalise = layer.model.normalise
+  if not normalise.mean then return nil end
   return layer.parts:other("levels", function()
     layer.segment:vector("levels", 768, function()
       local t = {}
@@ -30,10 +32,10 @@ local function levels_of(layer)
   end)
 end
 
-local function assertion(size)
+local function assertion(resizer, size)
   return ("/* The layout of memory and the runtime agree on the resizer's room. */\n"
-    .. "typedef char msa_resizer_fits[MSA_RESIZE_WORK_BYTES(%d) <= %d ? 1 : -1];\n\n"):format(size,
-      (nest.resizer_bytes(size) + 63) // 64 * 64)
+    .. "typedef char msa_resizer_fits[%s(%d) <= %d ? 1 : -1];\n\n"):format(resizer.macro, size,
+      (resizer.bytes(size) + 63) // 64 * 64)
 end
 
 -- The picture's size within the model's square, before any row of it.
@@ -47,38 +49,56 @@ local function sizes(body, size, longest)
   end)
 end
 
--- A resizer for a slice, which begins with the core's first row of patches.
-local function resizer(body, size, patch, slice, work, loop)
-  body:c({ work }, {}, function(text)
-    local lines = ("msa_resizer resizer;\n"
-      .. "const msa_status status = msa_resize_init(&resizer, image, %s, width, height, %s, MSA_RESIZE_WORK_BYTES(%d));"
-      .. "\nif (status != MSA_OK) {\n    return status;\n}"):format(
-        slice == 0 and "0" or "(uint32_t)" .. text:place(slice), text:pointer(work), size)
-    if text.cores > 1 then
-      lines = ("%s\nresizer.next = %s[core] * %d;"):format(lines, text:shares(loop()), patch)
-    end
-    return lines
-  end)
+-- A resizer for a slice, which begins with the core's first row of patches. Where the picture's range decides, each
+-- core looks for it in all rows.
+local function resizer(layer, body, n, slice, levels, loop)
+  local how, range = resizer_of(layer), not layer.model.normalise.mean
+  local costs = { pixels = range and n.size * n.size * how.pixel or nil }
+  body:c(range and { n.work, n.row, levels } or { n.work }, costs,
+    function(text)
+      local lines = ("%s resizer;\n"
+        .. "const msa_status status = %s_init(&resizer, image, %s, width, height, %s, %s(%d));"
+        .. "\nif (status != MSA_OK) {\n    return status;\n}"):format(how.type, how.calls,
+          slice == 0 and "0" or "(uint32_t)" .. text:place(slice), text:pointer(n.work), how.macro, n.size)
+      if range then
+        lines = lines .. ([==[
+
+msa_range range = {255, 0};
+for (uint32_t line = 0; line < height; ++line) {
+    %s_row(&resizer, %s);
+    msa_range_add(&range, %s, (size_t)width * 3);
+}
+msa_range_levels(&range, %s);]==]):format(how.calls, text:pointer(n.row), text:pointer(n.row), text:pointer(levels))
+      end
+      if text.cores > 1 then
+        lines = ("%s\nresizer.next = %s[core] * %d;"):format(lines, text:shares(loop()), n.patch)
+      elseif range then
+        lines = lines .. "\nresizer.next = 0;"
+      end
+      return lines
+    end)
 end
 
 -- The pixels of a row of patches to a row a patch: colour by colour, row by row.
-local function pixels(body, size, patch, a, row, levels, y)
-  body:c({ a, row, levels }, { pixels = size * patch }, function(text)
+local function pixels(layer, body, n, a, levels, y)
+  local size, patch, row, how = n.size, n.patch, n.row, resizer_of(layer)
+  local colour = layer.model.normalise.reversed and "2 - c" or "c"
+  body:c({ a, row, levels }, { pixels = size * patch * how.pixel }, function(text)
     return ([==[
 const float *const levels = %s;
 for (uint32_t line = 0; line < %d; ++line) {
     const bool inside = %s + line < height;
     if (inside) {
-        msa_resize_row(&resizer, %s);
+        %s_row(&resizer, %s);
     }
     for (uint32_t i = 0; i < %d; ++i) {
         float *const to = %s + i / %d * %d + line * %d + i %% %d;
         for (uint32_t c = 0; c < 3; ++c) {
-            to[c * %d] = inside && i < width ? levels[c * 256 + %s[i * 3 + c]] : 0.0f;
+            to[c * %d] = inside && i < width ? levels[c * 256 + %s[i * 3 + %s]] : 0.0f;
         }
     }
-}]==]):format(text:pointer(levels), patch, text:place(y * patch), text:pointer(row), size, text:pointer(a), patch,
-      a.storage.stride, patch, patch, patch * patch, text:pointer(row))
+}]==]):format(text:pointer(levels), patch, text:place(y * patch), how.calls, text:pointer(row), size, text:pointer(a),
+      patch, a.storage.stride, patch, patch, patch * patch, text:pointer(row), colour)
   end)
 end
 
@@ -105,7 +125,7 @@ local function in_pieces(layer, n)
   local grid, P, w, bias, ldc = n.conv.shape[3], n.conv.stride, input(n.conv, "w"), input(n.conv, "bias"),
     n.x.storage.stride
   segment:piece(true)
-  local levels = step:part(levels_of(layer))
+  local levels = n.levels()
   local held = bias and step:part(parts:vector(bias))
   local columns, count, role = stream.columns(layer, w, 3 * P * P)
   step:around("column", count, function(column)
@@ -142,7 +162,7 @@ end
 local function whole(layer, n)
   local step, grid, w, bias = layer.step, n.conv.shape[3], input(n.conv, "w"), input(n.conv, "bias")
   local ldc, C = n.x.storage.stride, w.shape[1]
-  local levels = step:part(levels_of(layer))
+  local levels = n.levels()
   local part = step:part(layer.parts:panels(w))
   local held = bias and step:part(layer.parts:vector(bias))
   local position = step:part(n.positions(layer.parts:role(n.position), 0, grid))
@@ -155,48 +175,54 @@ local function whole(layer, n)
   end)
 end
 
--- What both nests have: rows of the image, which `build` gets of `P` lines at a time. `a` takes their pixels.
-local function rows_of_image(layer, P, a, pool, by_row)
-  local step, m = layer.step, layer.model
+-- What both nests have: rows of the image, of which `resized` has the layer build from `patch` lines at a time, their
+-- pixels being in `a`; levels(), the part or the scratch that they are looked up in; and where the resizer works.
+local function rows_of_image(layer, patch, a, pool, by_row)
+  local step, m, how = layer.step, layer.model, resizer_of(layer)
   local size = m.image_size
-  local row, work = pool:take("row", size * 3, nil, "u8"), pool:take("resizing", nest.resizer_bytes(size), nil, "u8")
+  local n = { size = size, patch = patch, row = pool:take("row", size * 3, nil, "u8"),
+    work = pool:take("resizing", math.max(how.bytes(size), 8), nil, "u8") }
+  local made = not m.normalise.mean and pool:take("table", 768)
   step:parameter("const msa_image *image", "image")
-  step.returns, step.before = "msa_status", assertion(size)
+  step.returns, step.before = "msa_status", assertion(how, size)
   step:stage("units", function(body) sizes(body, size, m.resize == "longest") end)
+  function n.levels() return made or step:part(levels_of(layer)) end
   -- Of every slice: build(body, slice, row of so many lines), the pixels then being in `a`.
-  return function(body, levels, build)
+  function n.resized(body, levels, build)
     body:each({ variable = "slice", to = m.depth }, function(each, slice)
       local loop
-      resizer(each, size, P, slice, work, function() return loop end)
+      resizer(layer, each, n, slice, levels, function() return loop end)
       loop = each:each(by_row, function(inner, top)
-        pixels(inner, size, P, type(a) == "function" and a(slice, top) or a, row, levels, top)
+        pixels(layer, inner, n, type(a) == "function" and a(slice, top) or a, levels, top)
         build(inner, slice, top)
       end)
     end)
-  end, work.storage.offset
+  end
+  return n, { size = size, resizer = how, s = { resizer = n.work.storage.offset } }
 end
 
 --- The pixels as floats, in memory.
 function nest.pixels(layer)
   local size, x = layer.model.image_size, layer:buffer(layer.group.outputs[1])
   local by_row = { variable = "top", to = size, units = { name = "rows" } }
-  local resized, offset = rows_of_image(layer, 1, function(slice, top) return x:row((slice * size + top) * size) end,
+  local n, env = rows_of_image(layer, 1, function(slice, top) return x:row((slice * size + top) * size) end,
     layer.step:pool(), by_row)
-  local levels = layer.step:part(levels_of(layer))
-  layer.step:stage("units", function(body) resized(body, levels, function() end) end)
-  return { C = 3, ldc = x.storage.stride, size = size, s = { resizer = offset } }
+  local levels = n.levels()
+  layer.step:stage("units", function(body) n.resized(body, levels, function() end) end)
+  env.C, env.ldc = 3, x.storage.stride
+  return env
 end
 
 function nest.image(layer)
-  local one, step, m = layer.group, layer.step, layer.model
+  local one, step = layer.group, layer.step
   local conv, add = one:op "conv", one:op "add"
-  local position, C, grid, P, size = input(add, "y"), conv.shape[4], conv.shape[3], conv.stride, m.image_size
+  local position, C, grid, P = input(add, "y"), conv.shape[4], conv.shape[3], conv.stride
   local x, pool, length = layer:buffer(one.outputs[1]), step:pool(), 3 * P * P
   local ldc = x.storage.stride
   local a = pool:take("a", grid * kernels.stride(length), kernels.stride(length))
   local y, product = pool:take("y", grid * ldc, ldc), pool:take("product", grid * ldc, ldc)
   local by_row = { variable = "top", to = grid, units = { name = "rows" } }
-  local resized, offset = rows_of_image(layer, P, a, pool, by_row)
+  local n, env = rows_of_image(layer, P, a, pool, by_row)
   local function positions(role, first, count)
     return layer.parts:other(role, function()
       layer.segment:rows(role, count * grid, C, ldc, function()
@@ -205,9 +231,11 @@ function nest.image(layer)
     end)
   end
   local lower = layer.pieces and in_pieces or whole
-  lower(layer, { conv = conv, position = position, x = x, a = a, y = y, product = product, by_row = by_row,
-    resized = resized, positions = positions })
-  return { C = C, ldc = ldc, size = size, s = { resizer = offset } }
+  n.conv, n.position, n.x, n.a, n.y, n.product, n.by_row, n.positions = conv, position, x, a, y, product, by_row,
+    positions
+  lower(layer, n)
+  env.C, env.ldc = C, ldc
+  return env
 end
 
 return { { name = "pixels", lower = nest.pixels, kind = function() return "pixels" end,

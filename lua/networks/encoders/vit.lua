@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- SAM's image encoder: a ViT with windowed and global attention, decomposed relative positions, and MSA's adapters
--- (Kirillov et al. 2023; Li et al. 2022; Wu et al. 2023).
+-- (Kirillov et al. 2023; Li et al. 2022; Wu et al. 2023), or SAM-Med2D's.
 
 local adapter = require "networks.adapter"
+local conv_adapter = require "networks.conv_adapter"
 local deferred = require "import.deferred"
 local checkpoint = require "networks.vit.checkpoint"
 local find_grid = require "import.depth".grid
@@ -30,6 +31,7 @@ local function block(p, n, i)
       or { fate = "dead", why = "depth branch; a 2-D build has none", optional = true }
     b.depth_adapter = adapter.declare(p:with(depth), "Depth_Adapter", s.dim)
   end
+  if n.conv_adapters then b.conv_adapter = conv_adapter.declare(p, s.dim) end
   b.norm2 = p:norm("norm2", s.dim, eps)
   b.lin1 = p:linear("mlp.lin1", s.mlp, s.dim, "plain")
   b.lin2 = p:linear("mlp.lin2", s.dim, s.mlp, "plain")
@@ -158,7 +160,13 @@ function vit.compute(t, e)
     return position:reshape { m.grid * m.grid, m.encoder.dim }
   end, segment.of(position)))
   g:named("x", x)
-  for i, b in ipairs(e.blocks) do x = mlp(t, b, i - 1, attention(t, b, i - 1, x)) end
+  for i, b in ipairs(e.blocks) do
+    x = attention(t, b, i - 1, x)
+    local prefix = ("block_%02d_"):format(i - 1)
+    local begun = b.conv_adapter and conv_adapter.begin(t, b.conv_adapter, x, b.norm2, prefix)
+    x = mlp(t, b, i - 1, x)
+    if begun then x = conv_adapter.finish(t, b.conv_adapter, x, begun, prefix) end
+  end
   return neck.compute(t, e.neck, x)
 end
 

@@ -13,6 +13,10 @@
 #define MSA_TOKEN_STRIDE 16
 #define MSA_EMBEDDING_STRIDE 16
 #define MSA_EMBEDDING_OFFSET 0
+#define MSA_RESIZER msa_resizer
+#define MSA_RESIZER_INIT msa_resize_init
+#define MSA_RESIZER_ROW msa_resize_row
+#define MSA_RESIZER_BYTES MSA_RESIZE_WORK_BYTES(MSA_MODEL_INPUT_SIZE)
 #define MSA_SAMPLE_COUNT 2
 #define MSA_SAMPLES {0, 160}
 #define MSA_KEPT_COUNT 1

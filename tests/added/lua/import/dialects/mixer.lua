@@ -18,6 +18,7 @@ return {
   position_stays = false,
   mask_rule = "multimask",
   normalise = "imagenet255",
+  resampling = "bilinear",
   resize = "longest",
   training = { clicks = "xy", upsampling = "bilinear", feedback = "logits" },
   warnings = {},
