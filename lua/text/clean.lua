@@ -73,9 +73,13 @@ local function spaced(text)
   return table.concat(words, " ")
 end
 
+-- Far more than 77 tokens; the time that merges take grows with the square of a word.
+local MOST_BYTES = 1 << 14
+
 --- @param text UTF-8 @return as it is tokenised
 return function(text)
   local shown = names.show(text)
+  if #text > MOST_BYTES then fail("%s: expected a text of at most %d bytes, found %d", shown, MOST_BYTES, #text) end
   if not utf8.len(text) then fail("%s: expected a text in UTF-8, found other bytes", shown) end
   text = entities.read(entities.read(fixed(text, shown)))
   return characters.lower(spaced(text))

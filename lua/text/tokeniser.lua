@@ -8,7 +8,7 @@ local fail = require "support.fail"
 local gzip = require "msagen.gzip"
 local names = require "import.names"
 
-local tokeniser = { context = 77 }
+local tokeniser = { context = 77, last = 49407 } -- tokens of a text; that of its end
 
 local START, END = "<|startoftext|>", "<|endoftext|>"
 local LAST = "</w>" -- behind a word's last symbol

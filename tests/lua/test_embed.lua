@@ -380,6 +380,21 @@ describe("phrases", function()
     refused(("3 "):rep(16) .. "511", "expected an end within 16 tokens")
     equal(sys.exists(out), false)
   end)
+  it("end as the encoder's texts do", function()
+    local list, path = {}, work .. "/other_end/model.safetensors"
+    for _, name in ipairs(hf:names()) do
+      local shape = hf:tensor(name).shape
+      if name:find "token_embedding" then shape[1] = 49408 end
+      if hf:tensor(name).dtype ~= "i64" then list[#list + 1] = { name = name, shape = shape } end
+    end
+    sys.mkdir_p(work .. "/other_end")
+    require "msagen.synth".write(path, list, 1)
+    for last, status in pairs { [9] = 1, [2] = 0, [49407] = 0 } do
+      sys.write_file(work .. "/other_end/config.json", ('{"num_attention_heads":4,"eos_token_id":%d}'):format(last))
+      holds(embed(status, "--clip", path, "liver", "-o", out), status == 0 and "1 prompts"
+        or "eos_token_id: expected 49407, the end's token of CLIP's tokeniser, found 9")
+    end
+  end)
   it("become prompts of a model", function()
     local device = tiny.device(work, "plain")
     local projection, values = work .. "/to_24.safetensors", {}

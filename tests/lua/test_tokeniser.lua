@@ -96,6 +96,9 @@ describe("a text in the wrong encoding is refused:", function()
     "вЂњdisc", "â€œdisc", "na√Øve √±", "caf\u{C3}\u{A9}", "a\u{92}b" } do
     it(text, function() refuses(function() tokens(text) end, "another encoding") end)
   end
+  it("or one without end", function()
+    refuses(function() tokens(("x"):rep(20000)) end, "expected a text of at most 16384 bytes, found 20000")
+  end)
   it("bytes that are no UTF-8", function() refuses(function() tokens "a\xE9b" end, "a\\xe9b", "UTF-8") end)
 end)
 

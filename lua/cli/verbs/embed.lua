@@ -61,6 +61,9 @@ local function tokenised(phrase, m)
     fail("%s: %s: expected %d rows, one for each token of CLIP's tokeniser, found %d: another tokeniser's; with "
       .. "--tokens a PHRASE may be its tokens", m.path, "token_embedding.weight", count, m.vocabulary)
   end
+  if m and m.last and m.last ~= tokeniser.last then
+    fail("%s: eos_token_id: expected %d, the end's token of CLIP's tokeniser, found %d", m.path, tokeniser.last, m.last)
+  end
   local context = m and m.context or tokeniser.context
   local list, found = tokeniser.tokens(phrase, context)
   if found > context then
