@@ -43,7 +43,7 @@ sorted() { git ls-files --cached --others --exclude-standard -- "$@" | grep -v '
 } > "$new/gen"
 {
   printf '# SPDX-License-Identifier: Apache-2.0\n# What is installed beside the program; written by autogen.sh.\n'
-  for d in boards docs lua runtime templates; do
+  for d in boards data docs lua runtime templates; do
     # shellcheck disable=SC2046
     list ${d}_files $(sorted $d)
   done

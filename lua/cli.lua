@@ -11,6 +11,7 @@ local verbs = {
   { "run", "segment an image with what was built" },
   { "interpret", "segment an image with the naive kernels that define each bit, to compare" },
   { "graph", "print what a checkpoint's network computes" },
+  { "embed", "make text prompts of phrases, by CLIP's text encoder" },
 }
 
 local argparse = require "argparse"

@@ -222,7 +222,7 @@ piece_c() {
 }
 
 # Of the Lua tests, those that read what users give: with sanitizers as well, and below the full tier only so where both pieces are asked for.
-hostile='base import_account import_files import_hostile inspect sandbox synth tensor truth'
+hostile='base embed import_account import_files import_hostile inspect sandbox synth tensor tokeniser truth'
 lua_tests() { (cd "$source" && "$luahost" tests/lua/suite.lua "$@"); }
 piece_lua() {
   [ "$CHECK_TIER$both" = whole1 ] || { lua_tests; return; }

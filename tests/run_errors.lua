@@ -357,6 +357,12 @@ refused("run: a folder that msagen did not make", 1, { tally.program, "run", "mi
 refused("run: a folder that is missing", 1, { tally.program, "run", "absent", "--image", image, "--point", "1,1" },
   { "absent" })
 
+local clip_path = tally.tests .. "/golden-clip/hf-gelu/model.safetensors"
+for _, place in ipairs { "/proc/new.safetensors", "/dev/full", "mine", "plain/new.safetensors" } do
+  refused("embed: a file that cannot be written, " .. place, 1, { tally.program, "embed", "--clip", clip_path,
+    "--tokens", "510 9 511", "-o", place }, { place:match "^plain" or place })
+end
+
 -- Files that are none. None of them may be waited for, or read without an end.
 
 sys.mkdir_p(work .. "/other")
@@ -408,6 +414,10 @@ local takes = {
   { "--bank", function(path) return { "build", "--bank", "a=" .. path, "-o", "fw" } end },
   { "--text-prompts", function(path)
     return { "build", demo_path, "--dialect", "msa-paper", "--text-prompts", path, "-o", "fw" }
+  end },
+  { "--clip", function(path) return { "embed", "--clip", path, "liver", "-o", "new.safetensors" } end },
+  { "--projection", function(path)
+    return { "embed", "--clip", clip_path, "--tokens", "510 511", "--projection", path, "-o", "new.safetensors" }
   end },
   { "--image", function(path) return { "run", "demo", "--image", path, "--point", "1,1" } end },
   { "--prompts", function(path) return { "run", "demo", "--image", image, "--prompts", path, "--out", "got" } end },

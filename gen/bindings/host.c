@@ -14,6 +14,7 @@
 static const luaL_Reg modules[] = {
     {"msagen.blob", luaopen_msagen_blob},
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
+    {"msagen.gzip", luaopen_msagen_gzip},
     {"msagen.image", luaopen_msagen_image},
     {"msagen.json", luaopen_msagen_json},
     {"msagen.npy", luaopen_msagen_npy},
@@ -25,6 +26,7 @@ static const luaL_Reg modules[] = {
     {"msagen.speed", luaopen_msagen_speed},
     {"msagen.sys", luaopen_msagen_sys},
     {"msagen.tensor", luaopen_msagen_tensor},
+    {"msagen.unicode", luaopen_msagen_unicode},
     {NULL, NULL},
 };
 

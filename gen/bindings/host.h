@@ -16,6 +16,7 @@
 /* Modules, preloaded as "msagen.NAME". */
 int luaopen_msagen_blob(lua_State *L);
 int luaopen_msagen_checkpoint(lua_State *L);
+int luaopen_msagen_gzip(lua_State *L);
 int luaopen_msagen_image(lua_State *L);
 int luaopen_msagen_json(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
@@ -27,6 +28,7 @@ int luaopen_msagen_synth(lua_State *L);
 int luaopen_msagen_speed(lua_State *L);
 int luaopen_msagen_sys(lua_State *L);
 int luaopen_msagen_tensor(lua_State *L);
+int luaopen_msagen_unicode(lua_State *L);
 
 /* Raise { msagen = TEXT }: an error in what the user gave, shown as "msagen: TEXT". The text follows printf, any
  * length, and names file, thing, expected, found. Never returns; the int lets callers write

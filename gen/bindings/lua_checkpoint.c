@@ -3,10 +3,12 @@
  *
  *   open(path [, set])  a checkpoint; an unsound file is an error of the user's, one line that starts with the path.
  *                       set: which of a training file's sets of weights is meant, by its keys, where it has several
+ *   open_program(path [, set])   the same, and of a TorchScript program as well, whose tensors are named by the modules
+ *                       that hold them; c.metadata is then module -> class
  *   c.set               the keys under which the weights lie: "state_dict", "." for a bare state dict
  *   c.path, c.format    "pth" or "safetensors"
  *   c.container         "state dict", or "training file: epoch, state_dict, ..."
- *   c.metadata          text -> text, of a safetensors; a new table each time
+ *   c.metadata          text -> text, of a safetensors or a program; a new table each time
  *   c:names()           array in the file's order
  *   c:has(name)         boolean
  *   c:tensor(name)      view of the mapped file, a storage's CRC checked at its first use
@@ -34,16 +36,19 @@ static struct msagen_checkpoint *check(lua_State *L)
     return *c;
 }
 
-static int checkpoint_open(lua_State *L)
+static int open_by(lua_State *L, struct msagen_checkpoint *(*open)(const char *, const char *, char *, size_t))
 {
     const char *path = luaL_checkstring(L, 1), *set = luaL_optstring(L, 2, NULL);
     char why[MSAGEN_ERROR_BYTES];
     struct msagen_checkpoint **c = lua_newuserdatauv(L, sizeof *c, 1);
     *c = NULL;
     luaL_setmetatable(L, KIND);
-    *c = msagen_checkpoint_open_set(path, set, why, sizeof why);
+    *c = open(path, set, why, sizeof why);
     return *c ? 1 : msagen_fail(L, "%s", why);
 }
+
+static int checkpoint_open(lua_State *L) { return open_by(L, msagen_checkpoint_open_set); }
+static int checkpoint_open_program(lua_State *L) { return open_by(L, msagen_checkpoint_open_program); }
 
 static int checkpoint_close(lua_State *L)
 {
@@ -200,7 +205,8 @@ int luaopen_msagen_checkpoint(lua_State *L)
         {"sha256", checkpoint_sha256}, {"close", checkpoint_close}, {"unchanged", checkpoint_unchanged},
         {"confirm", checkpoint_confirm}, {"forget", checkpoint_forget}, {NULL, NULL},
     };
-    static const luaL_Reg functions[] = {{"open", checkpoint_open}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"open", checkpoint_open}, {"open_program", checkpoint_open_program},
+        {NULL, NULL}};
     luaL_newmetatable(L, KIND);
     luaL_newlib(L, methods);
     lua_pushcclosure(L, checkpoint_index, 1);

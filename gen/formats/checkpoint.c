@@ -28,6 +28,10 @@ struct entry {
     size_t at, bytes;       /* .safetensors: where its data lies */
 };
 
+struct module {
+    char *name, *class;
+};
+
 struct msagen_checkpoint {
     char *path;
     struct msagen_buffer *file;
@@ -38,6 +42,8 @@ struct msagen_checkpoint {
     char set[160];
     struct entry *entries;
     size_t count;
+    struct module *modules;                     /* of a TorchScript program */
+    size_t module_count;
     size_t *by_name;
 };
 
@@ -45,6 +51,7 @@ struct msagen_checkpoint {
 struct report {
     const char *path;
     const char *set;            /* the set of weights that is meant, or NULL */
+    bool programs;              /* whether a TorchScript program is read, too */
     char *error;
     size_t error_size;
 };
@@ -536,6 +543,76 @@ static bool list_tensors(struct msagen_checkpoint *c, const struct msagen_value 
     return list_set(c, dict, at, r) && list_loose(c, &s, root, "", at, r, 0);
 }
 
+/* ---- TorchScript programs ---- */
+
+enum { MAX_MODULES = 1 << 16, MAX_PROGRAM_TENSORS = 1 << 16 };
+
+static bool add_module(struct msagen_checkpoint *c, const char *name, const char *class, const struct report *r)
+{
+    if (c->module_count == MAX_MODULES)
+        return fail(r, "holds more than %d modules: refused", MAX_MODULES);
+    if ((c->module_count & (c->module_count - 1)) == 0) {       /* full at each power of two */
+        struct module *more = realloc(c->modules, (c->module_count ? 2 * c->module_count : 1) * sizeof *more);
+        if (!more)
+            return fail(r, "out of memory");
+        c->modules = more;
+    }
+    struct module *m = &c->modules[c->module_count++];
+    *m = (struct module){strdup(name), strdup(class)};
+    return (m->name && m->class) || fail(r, "out of memory");
+}
+
+struct walk {
+    struct msagen_checkpoint *c;
+    struct place at;
+    const struct report *r;
+    size_t visits;
+};
+
+/* Tensors of an object and of those within, under the names that lead to them. An object may hold itself. */
+static bool list_module(struct walk *w, const struct msagen_value *module, const char *path, int depth)
+{
+    const struct report *r = w->r;
+    if (depth > MAX_OBJECT_DEPTH)
+        return fail(r, "%.100s...: modules in more than %d others: refused", path, MAX_OBJECT_DEPTH);
+    if (!add_module(w->c, path, msagen_pickle_class(module), r))
+        return false;
+    w->visits += module->u.list.count;
+    for (size_t d = 0; d < module->u.list.count; ++d) {
+        const struct msagen_value *state = module->u.list.items[d];
+        w->visits += state->kind == MSAGEN_PICKLE_DICT ? state->u.list.count : 0;
+        if (w->visits > MAX_VISITS)
+            return fail(r, "holds more than %d values in its modules: refused", MAX_VISITS);
+        for (size_t i = 0; state->kind == MSAGEN_PICKLE_DICT && i < state->u.list.count; i += 2) {
+            const struct msagen_value *key = state->u.list.items[i], *value = state->u.list.items[i + 1];
+            char name[512];
+            if (value->kind != MSAGEN_PICKLE_TENSOR && !msagen_pickle_is_module(value))
+                continue;
+            if (key->kind != MSAGEN_PICKLE_TEXT || !msagen_is_text(key->u.text.data, key->u.text.bytes)
+                || strlen(path) + key->u.text.bytes + 2 > sizeof name)
+                return fail(r, "%.100s: holds a part whose name is no text, or too long a one: refused", path);
+            snprintf(name, sizeof name, "%s%s%.*s", path, *path ? "." : "", (int)key->u.text.bytes, key->u.text.data);
+            if (w->c->count == MAX_PROGRAM_TENSORS)
+                return fail(r, "holds more than %d tensors: refused", MAX_PROGRAM_TENSORS);
+            if (value->kind == MSAGEN_PICKLE_TENSOR ? !add_entry(w->c, name, strlen(name), value, w->at, r)
+                : !list_module(w, value, name, depth + 1))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool list_program(struct msagen_checkpoint *c, const struct msagen_value *root, struct place at,
+    const struct report *r)
+{
+    if (!msagen_pickle_is_module(root))
+        return fail(r, "a TorchScript program that is %s: expected a module", msagen_pickle_kind_name(root));
+    snprintf(c->container, sizeof c->container, "TorchScript program: %.200s", msagen_pickle_class(root));
+    snprintf(c->set, sizeof c->set, ".");
+    return list_module(&(struct walk){c, at, r, 0}, root, "", 0)
+        && (c->count > 0 || fail(r, "a TorchScript program without tensors"));
+}
+
 /* NAME/data.pkl; `prefix` is "NAME/". */
 static bool find_pickle(const struct msagen_checkpoint *c, size_t *index, const char **prefix, size_t *prefix_length,
                         const struct report *r)
@@ -592,7 +669,8 @@ static bool open_pth(struct msagen_checkpoint *c, const struct report *r)
     if (!find_pickle(c, &index, &prefix, &prefix_length, r) ||
         !read_note(c, prefix, prefix_length, "constants.pkl", &note, &bytes, r))
         return false;
-    if (note)
+    const bool program = note != NULL;
+    if (program && !r->programs)
         return fail(r, "a TorchScript program, no checkpoint: expected what torch.save(model.state_dict()) writes");
     if (!read_note(c, prefix, prefix_length, "byteorder", &note, &bytes, r))
         return false;
@@ -602,9 +680,10 @@ static bool open_pth(struct msagen_checkpoint *c, const struct report *r)
     unsigned char *data = msagen_zip_copy(c->zip, index, why, sizeof why);
     if (!data)
         return fail(r, "%s", why);
-    struct msagen_pickle *pickle = msagen_pickle_read(data, msagen_zip_entry(c->zip, index)->bytes, why, sizeof why);
-    const bool ok = pickle ? list_tensors(c, msagen_pickle_root(pickle), (struct place){prefix, prefix_length}, r)
-        : fail(r, "%s", why);
+    struct msagen_pickle *pickle = (program ? msagen_pickle_read_program : msagen_pickle_read)(data,
+        msagen_zip_entry(c->zip, index)->bytes, why, sizeof why);
+    const bool ok = pickle ? (program ? list_program : list_tensors)(c, msagen_pickle_root(pickle),
+        (struct place){prefix, prefix_length}, r) : fail(r, "%s", why);
     msagen_pickle_free(pickle);
     free(data);
     return ok;
@@ -717,15 +796,25 @@ struct msagen_checkpoint *msagen_checkpoint_open(const char *path, char *error, 
     return msagen_checkpoint_open_set(path, NULL, error, error_size);
 }
 
-struct msagen_checkpoint *msagen_checkpoint_open_set(const char *path, const char *set, char *error, size_t error_size)
+static struct msagen_checkpoint *open_file(const struct report *r)
 {
-    const struct report r = {path, set, error, error_size};
-    struct msagen_buffer *file = msagen_buffer_map(path, error, error_size);
+    struct msagen_buffer *file = msagen_buffer_map(r->path, r->error, r->error_size);
     if (!file) {
-        msagen_one_line(error);
+        msagen_one_line(r->error);
         return NULL;
     }
-    return open_buffer(file, true, &r);
+    return open_buffer(file, true, r);
+}
+
+struct msagen_checkpoint *msagen_checkpoint_open_set(const char *path, const char *set, char *error, size_t error_size)
+{
+    return open_file(&(struct report){path, set, false, error, error_size});
+}
+
+struct msagen_checkpoint *msagen_checkpoint_open_program(const char *path, const char *set, char *error,
+    size_t error_size)
+{
+    return open_file(&(struct report){path, set, true, error, error_size});
 }
 
 static void release_borrowed(struct msagen_buffer *buffer)
@@ -733,17 +822,27 @@ static void release_borrowed(struct msagen_buffer *buffer)
     free(buffer);
 }
 
-struct msagen_checkpoint *msagen_checkpoint_open_memory(const void *data, size_t bytes, const char *name, char *error,
-                                                        size_t error_size)
+static struct msagen_checkpoint *open_borrowed(const void *data, size_t bytes, const struct report *r)
 {
-    const struct report r = {name, NULL, error, error_size};
     struct msagen_buffer *file = malloc(sizeof *file);
     if (!file) {
-        fail(&r, "out of memory");
+        fail(r, "out of memory");
         return NULL;
     }
     *file = (struct msagen_buffer){.refs = 1, .data = data, .bytes = bytes, .release = release_borrowed};
-    return open_buffer(file, false, &r);
+    return open_buffer(file, false, r);
+}
+
+struct msagen_checkpoint *msagen_checkpoint_open_memory(const void *data, size_t bytes, const char *name, char *error,
+                                                        size_t error_size)
+{
+    return open_borrowed(data, bytes, &(struct report){name, NULL, false, error, error_size});
+}
+
+struct msagen_checkpoint *msagen_checkpoint_open_program_memory(const void *data, size_t bytes, const char *name,
+    char *error, size_t error_size)
+{
+    return open_borrowed(data, bytes, &(struct report){name, NULL, true, error, error_size});
 }
 
 void msagen_checkpoint_close(struct msagen_checkpoint *c)
@@ -752,6 +851,11 @@ void msagen_checkpoint_close(struct msagen_checkpoint *c)
         return;
     for (size_t i = 0; i < c->count; ++i)
         free(c->entries[i].name);
+    for (size_t i = 0; i < c->module_count; ++i) {
+        free(c->modules[i].name);
+        free(c->modules[i].class);
+    }
+    free(c->modules);
     free(c->entries);
     free(c->by_name);
     msagen_safetensors_free(c->safetensors);
@@ -811,6 +915,11 @@ bool msagen_checkpoint_find(const struct msagen_checkpoint *c, const char *name,
 
 bool msagen_checkpoint_metadata(const struct msagen_checkpoint *c, size_t index, const char **key, const char **value)
 {
+    if (index < c->module_count) {
+        *key = c->modules[index].name;
+        *value = c->modules[index].class;
+        return true;
+    }
     if (!c->safetensors || index >= c->safetensors->metadata_count)
         return false;
     *key = c->safetensors->metadata[index].key;
@@ -830,7 +939,7 @@ static void release_pages(const unsigned char *data, size_t bytes)
 struct msagen_tensor *msagen_checkpoint_tensor(struct msagen_checkpoint *c, size_t index, char *error,
     size_t error_size)
 {
-    const struct report r = {c->path, NULL, error, error_size};
+    const struct report r = {c->path, NULL, false, error, error_size};
     const struct entry *e = &c->entries[index];
     size_t at = e->at, bytes = e->bytes;
     if (c->zip) {
@@ -855,7 +964,7 @@ struct msagen_tensor *msagen_checkpoint_tensor(struct msagen_checkpoint *c, size
 
 bool msagen_checkpoint_verify(struct msagen_checkpoint *c, char *error, size_t error_size)
 {
-    const struct report r = {c->path, NULL, error, error_size};
+    const struct report r = {c->path, NULL, false, error, error_size};
     char why[MSAGEN_ERROR_BYTES];
     for (size_t i = 0; c->zip && i < msagen_zip_count(c->zip); ++i)
         if (!msagen_zip_verified(c->zip, i, c->mapped ? release_pages : NULL, why, sizeof why))

@@ -20,9 +20,16 @@ struct msagen_checkpoint *msagen_checkpoint_open(const char *path, char *error, 
  * several. A file with one set has that. */
 struct msagen_checkpoint *msagen_checkpoint_open_set(const char *path, const char *set, char *error, size_t error_size);
 
+/* The same, and of a TorchScript program (torch.jit.save) as well: its tensors are named by the modules that hold them,
+ * and its metadata is the class of each module. Nothing of it is run. */
+struct msagen_checkpoint *msagen_checkpoint_open_program(const char *path, const char *set, char *error,
+    size_t error_size);
+
 /* The same from memory of the caller's, which must outlive checkpoint and tensors; `name` stands for the path. */
 struct msagen_checkpoint *msagen_checkpoint_open_memory(const void *data, size_t bytes, const char *name, char *error,
                                                         size_t error_size);
+struct msagen_checkpoint *msagen_checkpoint_open_program_memory(const void *data, size_t bytes, const char *name,
+    char *error, size_t error_size);
 
 /* Tensors taken from it stay valid. */
 void msagen_checkpoint_close(struct msagen_checkpoint *checkpoint);
@@ -40,7 +47,7 @@ size_t msagen_checkpoint_count(const struct msagen_checkpoint *checkpoint);
 const char *msagen_checkpoint_name(const struct msagen_checkpoint *checkpoint, size_t index);
 bool msagen_checkpoint_find(const struct msagen_checkpoint *checkpoint, const char *name, size_t *index);
 
-/* Pair `index` of a safetensors' __metadata__; false beyond the last. */
+/* Pair `index` of a safetensors' __metadata__, or of a program's modules and their classes; false beyond the last. */
 bool msagen_checkpoint_metadata(const struct msagen_checkpoint *checkpoint, size_t index, const char **key,
     const char **value);
 

@@ -113,6 +113,12 @@ static const struct msagen_pickle_global globals[] = {
     GLOBAL("copyreg", "_reconstructor", OPAQUE),
     GLOBAL("functools", "partial", OPAQUE),
     GLOBAL("torch.serialization", "_get_layout", OPAQUE),
+    /* Lists in a TorchScript program's objects. */
+    GLOBAL("torch.jit._pickle", "build_intlist", OPAQUE),
+    GLOBAL("torch.jit._pickle", "build_doublelist", OPAQUE),
+    GLOBAL("torch.jit._pickle", "build_boollist", OPAQUE),
+    GLOBAL("torch.jit._pickle", "build_tensorlist", OPAQUE),
+    GLOBAL("torch.jit._pickle", "restore_type_tag", OPAQUE),
     GLOBAL("numpy", "dtype", OPAQUE),
     GLOBAL("numpy", "ndarray", NAME_ONLY),
     GLOBAL("pathlib", "PosixPath", OPAQUE),
@@ -203,6 +209,7 @@ struct reader {
     struct msagen_value **memo;
     size_t memo_count, memo_room;
     size_t objects;
+    bool program;               /* of TorchScript */
     char *error;
     size_t error_size;
 };
@@ -474,6 +481,14 @@ static const struct msagen_pickle_global *foreign_class(struct reader *r, const 
     return global;
 }
 
+/* "__torch__" or "__torch__.anything": what a TorchScript program calls its classes. */
+static bool is_program_class(const char *module, size_t length)
+{
+    static const char own[] = "__torch__";
+    const size_t known = sizeof own - 1;
+    return length >= known && memcmp(own, module, known) == 0 && (length == known || module[known] == '.');
+}
+
 static bool find_global(struct reader *r, const char *module, size_t module_length, const char *name,
     size_t name_length,
                         const struct msagen_pickle_global **global)
@@ -483,7 +498,8 @@ static bool find_global(struct reader *r, const char *module, size_t module_leng
             *global = &globals[i];
             return true;
         }
-    const bool is_class = name_length > 0 && isupper((unsigned char)name[0]);
+    const bool is_class = (name_length > 0 && isupper((unsigned char)name[0]))
+        || (r->program && is_program_class(module, module_length));
     if (is_class && !is_suspect(module, module_length) && msagen_is_text(module, module_length)
         && msagen_is_text(name, name_length)) {
         *global = foreign_class(r, module, module_length, name, name_length);
@@ -957,16 +973,16 @@ static bool run(struct reader *r)
         if (r->at < r->bytes)
             return FAIL(r, "%zu bytes follow its end: refused", r->bytes - r->at);
         r->pickle->root = top(r, 0);
-        return !is_foreign(r->pickle->root) ||
+        return r->program || !is_foreign(r->pickle->root) ||
                FAIL(r, "holds an object of class %.160s, which no checkpoint needs: refused (save its state_dict())",
                     msagen_pickle_class(r->pickle->root));
     }
     return FAIL(r, "it ends without a STOP: truncated");
 }
 
-struct msagen_pickle *msagen_pickle_read(const void *data, size_t bytes, char *error, size_t error_size)
+static struct msagen_pickle *read_pickle(const void *data, size_t bytes, bool program, char *error, size_t error_size)
 {
-    struct reader r = {.data = data, .bytes = bytes, .error = error, .error_size = error_size};
+    struct reader r = {.data = data, .bytes = bytes, .program = program, .error = error, .error_size = error_size};
     r.pickle = calloc(1, sizeof *r.pickle);
     const bool ok = r.pickle ? run(&r) : FAIL(&r, "out of memory");
     free(r.stack);
@@ -976,6 +992,16 @@ struct msagen_pickle *msagen_pickle_read(const void *data, size_t bytes, char *e
         return r.pickle;
     msagen_pickle_free(r.pickle);
     return NULL;
+}
+
+struct msagen_pickle *msagen_pickle_read(const void *data, size_t bytes, char *error, size_t error_size)
+{
+    return read_pickle(data, bytes, false, error, error_size);
+}
+
+struct msagen_pickle *msagen_pickle_read_program(const void *data, size_t bytes, char *error, size_t error_size)
+{
+    return read_pickle(data, bytes, true, error, error_size);
 }
 
 void msagen_pickle_free(struct msagen_pickle *pickle)
@@ -1029,6 +1055,12 @@ const char *msagen_pickle_class(const struct msagen_value *value)
     else if (value->kind == MSAGEN_PICKLE_OPAQUE)
         of = value->u.list.of;
     return of ? of->full : "";
+}
+
+bool msagen_pickle_is_module(const struct msagen_value *value)
+{
+    const char *class = msagen_pickle_class(value);
+    return value->kind == MSAGEN_PICKLE_OPAQUE && is_program_class(class, strlen(class));
 }
 
 bool msagen_pickle_is_array(const struct msagen_value *value)

@@ -67,6 +67,10 @@ struct msagen_pickle;
  * one that is nothing but an object. Objects of unknown classes inside are OPAQUE: no code of theirs is known here, let
  * alone executed. */
 struct msagen_pickle *msagen_pickle_read(const void *data, size_t bytes, char *error, size_t error_size);
+/* The same of a TorchScript program's data.pkl, which is an object: its classes have the module __torch__, and any
+ * name. */
+struct msagen_pickle *msagen_pickle_read_program(const void *data, size_t bytes, char *error, size_t error_size);
+
 void msagen_pickle_free(struct msagen_pickle *pickle);
 
 const struct msagen_value *msagen_pickle_root(const struct msagen_pickle *pickle);
@@ -83,6 +87,9 @@ const char *msagen_pickle_kind_name(const struct msagen_value *value);
 
 /* What an OPAQUE value is, "argparse.Namespace", or "" where nothing is known. It lasts as long as the pickle. */
 const char *msagen_pickle_class(const struct msagen_value *value);
+
+/* Whether it is an object of a TorchScript program's classes: what it holds is in its DICTs. */
+bool msagen_pickle_is_module(const struct msagen_value *value);
 
 /* Whether it is an array of NumPy's. */
 bool msagen_pickle_is_array(const struct msagen_value *value);

@@ -22,6 +22,9 @@ function options.of_tensors(command)
   for _, field in ipairs { "weights_key", "ignore" } do declare(command, field) end
 end
 
+--- Declare the option that says which set of weights counts.
+function options.of_set(command) declare(command, "weights_key") end
+
 --- Declare the argument and the options that describe a device.
 function options.setup(command)
   command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there "

@@ -4,6 +4,7 @@
 --   formula  what it is, for a comment of generated code
 --   value    its definition to the bit, an expression (lua/graph/expressions.lua)
 --   ideal    what `value` comes near to, where that is not the same formula without rounding: what float64 computes
+--   host     true where networks have it that msagen runs itself: the interpreter computes it, and builds lack it
 -- A gradient is a further field of an entry: an expression, too.
 -- The rest follows. Fields that it gets here:
 --   name, vector (function of msa_simd.h), scalar (the same of a float, where vectors flush subnormals)
@@ -49,6 +50,15 @@ activations.sigmoid = {
   end,
 }
 
+activations.quick_gelu = {
+  formula = "x / (1 + exp(-1.702 x))",
+  host = true, -- of CLIP's text encoder
+  value = function(x)
+    local e = exp(abs(x) * -1.702)
+    return x * select(x, 0, e, 1) / (1 + e)
+  end,
+}
+
 -- More vectors than these beside the sums are not free at a tile's end.
 local FREE = 2
 
@@ -57,7 +67,7 @@ local TAKEN = { "abs", "add", "add2", "add3", "addscaled", "bits", "broadcast", 
   "flushed", "fma", "hold", "load", "max", "min", "mul", "none", "reduce", "scale", "select", "sin", "splat", "sqrt",
   "store", "sub", "sum", "vec", "zero_below" }
 
-local names = { "none" }
+local names, known = { "none" }, {}
 for name, entry in pairs(activations) do
   for _, taken in ipairs(TAKEN) do assert(name ~= taken, name .. ": expected a name that nothing else has") end
   assert(name:find "^%l[%l%d_]*$", name .. ": expected lower-case letters, digits and _")
@@ -70,8 +80,10 @@ for name, entry in pairs(activations) do
   local cost = entry.steps:cost()
   entry.arithmetic, entry.divisions, entry.instructions = cost.arithmetic, cost.divisions, cost.instructions
   entry.code, entry.in_registers = cost.code, cost.registers <= FREE
-  names[#names + 1] = name
+  known[#known + 1] = name
+  if not entry.host then names[#names + 1] = name end
 end
+table.sort(known)
 activations.none = { name = "none", in_registers = true, arithmetic = 0, divisions = 0, instructions = 0, code = 0 }
 table.sort(names)
 
@@ -90,8 +102,9 @@ end
 return {
   names = names,       -- "none" among them
   computed = computed, -- those that compute something
+  known = known,       -- these, and those of the host alone
   in_registers = in_registers, -- entries of those of them that a tile does before it stores
-  entries = activations,
+  entries = activations, -- of all
   --- The entry of a name; a refusal that begins with `where` for what is none.
   of = function(name, where) return activations[closed.member(name, names, where)] end,
   --- The activation of a matrix, by the naive kernels R of a class.

@@ -59,8 +59,10 @@ local function compare(path, file, one, listed)
 end
 
 --- Open a checkpoint: an index of several files, or one file. @param set as of msagen.checkpoint.open
-function shards.open(path, set)
-  if not path:match "%.index%.json$" then return checkpoint.open(path, set) end
+-- @param programs whether that may be a TorchScript program
+function shards.open(path, set, programs)
+  local open = programs and checkpoint.open_program or checkpoint.open
+  if not path:match "%.index%.json$" then return open(path, set) end
   local map, listed = read_index(path)
   local folder, made = path:match "^(.*/)[^/]*$" or "", { path = path, parts = {}, of = {}, order = {} }
   for _, file in ipairs(closed.sorted(listed)) do

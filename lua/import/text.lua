@@ -3,7 +3,8 @@
 -- tokens.
 --
 -- The file is a .safetensors with a matrix [n,E], or [n,t] and a projection [E,t] to apply here; the phrases are in its
--- __metadata__ under "names": a JSON array, or separated by newlines or commas.
+-- __metadata__ under "names": a JSON array, or separated by newlines or commas. Beside a matrix that is called prompts,
+-- msagen embed keeps the embeddings that it made them of, which are of no use here.
 
 local fail = require "support.fail"
 local names = require "import.names"
@@ -50,22 +51,22 @@ local function read_names(path, metadata)
   return found
 end
 
-local function check_names(path, list)
+--- Refuse phrases that cannot be names. @param where of a file, or the command line's, they are
+function text.check_names(path, list, where)
   local places = {}
   for i, name in ipairs(list) do
     -- Control characters of ASCII and of Latin-1, and Unicode's separators of lines and paragraphs.
     if name == "" or not utf8.len(name) or name:find "[%c\127]" or name:find "\xC2[\x80-\x9F]"
       or name:find "\xE2\x80[\xA8\xA9]" then
-      fail("%s: __metadata__: names: expected printable names, found %s at place %d", path, name == ""
+      fail("%s: %s: expected printable names, found %s at place %d", path, where, name == ""
         and "an empty one" or names.show(name), i)
     end
     if places[name] then
-      fail("%s: __metadata__: names: expected each once, found %s at places %d and %d", path, names.show(name),
-        places[name], i)
+      fail("%s: %s: expected each once, found %s at places %d and %d", path, where, names.show(name), places[name], i)
     end
     places[name] = i
   end
-  if #list == 0 then fail("%s: __metadata__: names: expected a name for each row, found none", path) end
+  if #list == 0 then fail("%s: %s: expected a name for each row, found none", path, where) end
 end
 
 local function described(tensor) return names.show(tensor.name) .. " " .. shapes.text(tensor.shape) end
@@ -73,7 +74,7 @@ local function described(tensor) return names.show(tensor.name) .. " " .. shapes
 --- The matrix, and the projection if there is one.
 local function read_tensors(path, ckpt, count, width)
   local list = {}
-  for _, name in ipairs(ckpt:names()) do
+  for _, name in ipairs(ckpt:has "prompts" and ckpt:has "embeddings" and { "prompts" } or ckpt:names()) do
     local tensor = ckpt:tensor(name)
     if #list == 2 then
       fail("%s: expected a matrix [%d,%d], or [%d,t] and a projection [%d,t], found %d tensors", path, count, width,
@@ -138,7 +139,7 @@ function text.load(path, model, open)
     fail("%s: expected a .safetensors file of text prompts, found %s", path, ckpt.format)
   end
   local list = read_names(path, ckpt.metadata)
-  check_names(path, list)
+  text.check_names(path, list, "__metadata__: names")
   local matrix, projection = read_tensors(path, ckpt, #list, model.out)
   check_finite(path, matrix)
   local rows

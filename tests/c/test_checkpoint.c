@@ -474,6 +474,122 @@ Test(checkpoint, archives_that_are_no_checkpoint_are_refused)
     free(file.data);
 }
 
+/* ---- TorchScript programs ---- */
+
+/* The beginning of an object of a program's class, whose parts follow up to "ub". */
+static void forge_module(struct forge *p, const char *class)
+{
+    forge_text(p, "c__torch__.");
+    forge_text(p, class);
+    forge_text(p, "\n)\x81}(");
+}
+
+/* A name in a program, and the tensor of it. */
+static void forge_part(struct forge *p, const char *name)
+{
+    forge_string(p, name);
+    forge_tensor(p, &(struct forge_tensor){F, "0", 24, 0, 1, 1, {24}, {1}});
+}
+
+static struct msagen_checkpoint *open_program(struct forge *p)
+{
+    const struct forge_member constants = {.name = "archive/constants.pkl", .data = ".", .bytes = 1};
+    struct forge file = archive_of(p, &constants, 1, 0);
+    why[0] = '\0';
+    struct msagen_checkpoint *c = msagen_checkpoint_open_program_memory(file.data, file.bytes, "x.pt", why, sizeof why);
+    free(p->data);
+    if (c)
+        expect_tensor(c, "text.w", 24, ramp);
+    msagen_checkpoint_close(c);
+    free(file.data);
+    return c;
+}
+
+static void program_refused(struct forge *p, const char *expected)
+{
+    cr_assert_null(open_program(p));
+    cr_assert(strncmp(why, "x.pt: ", 6) == 0 && strstr(why, expected), "%s", why);
+    cr_assert_null(strpbrk(why, "\n\r\x1b"));
+}
+
+/* Objects are named by what holds them; a class of any name is one, and nothing but objects and tensors counts. */
+Test(checkpoint, program_has_tensors_by_module)
+{
+    struct forge p = {0};
+    forge_text(&p, "\x80\x02");
+    forge_module(&p, "a.b\nModel");
+    forge_string(&p, "training");
+    forge_text(&p, "\x89");
+    forge_string(&p, "sizes");
+    forge_text(&p, "ctorch.jit._pickle\nbuild_intlist\n](K\x01K\x02" "e\x85R");
+    forge_string(&p, "text");
+    forge_module(&p, "torch.nn.modules.linear\n_LinearWithBias");
+    forge_part(&p, "w");
+    forge_text(&p, "ubub.");
+    cr_assert(open_program(&p), "%s", why);
+}
+
+Test(checkpoint, program_that_is_none_is_refused)
+{
+    struct forge p = {0};
+    forge_text(&p, "\x80\x02}.");
+    program_refused(&p, "a TorchScript program that is a dict: expected a module");
+    p = (struct forge){0};
+    forge_text(&p, "\x80\x02");
+    forge_module(&p, "\nModel");
+    program_refused(&p, "pickle: ");
+    p = (struct forge){0};
+    forge_text(&p, "\x80\x02" "cposix\nsystem\n)R.");
+    program_refused(&p, "calls posix.system");
+    p = (struct forge){0};
+    forge_text(&p, "\x80\x02");
+    forge_module(&p, "a\nModel");
+    forge_text(&p, "ub.");
+    program_refused(&p, "a TorchScript program without tensors");
+    p = (struct forge){0};
+    forge_text(&p, "\x80\x02");
+    forge_module(&p, "a\nModel");
+    forge_part(&p, "w\n");
+    forge_text(&p, "ub.");
+    program_refused(&p, "holds a part whose name is no text");
+    p = (struct forge){0};
+    forge_text(&p, "\x80\x02");
+    forge_module(&p, "a\nModel");
+    forge_part(&p, "w");
+    forge_part(&p, "w");
+    forge_text(&p, "ub.");
+    program_refused(&p, "two tensors are called w");
+}
+
+/* An object in itself, and one that holds the next twice, over and over: neither takes long. */
+Test(checkpoint, program_without_end_is_refused, .timeout = 20)
+{
+    struct forge p = {0};
+    forge_text(&p, "\x80\x02");
+    forge_text(&p, "c__torch__.a\nModel\n)\x81q\x01}(");
+    forge_string(&p, "self");
+    forge_text(&p, "h\x01ub.");
+    program_refused(&p, "modules in more than 40 others");
+    p = (struct forge){0};
+    forge_text(&p, "\x80\x02");
+    forge_module(&p, "a\nModel");
+    forge_part(&p, "w");
+    forge_text(&p, "ubq\x01""0");
+    for (int level = 2; level < 38; ++level) {
+        forge_module(&p, "a\nModel");
+        for (int i = 0; i < 2; ++i) {
+            forge_string(&p, i ? "b" : "a");
+            forge_text(&p, "h");
+            forge_number(&p, (uint64_t)level - 1, 1);
+        }
+        forge_text(&p, "ubq");
+        forge_number(&p, (uint64_t)level, 1);
+        forge_text(&p, level < 37 ? "0" : "");
+    }
+    forge_text(&p, ".");
+    program_refused(&p, "refused");
+}
+
 Test(checkpoint, byteorder_little_is_fine)
 {
     const struct forge_tensor t = {F, "0", 24, 0, 1, 1, {24}, {1}};

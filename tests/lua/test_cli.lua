@@ -46,6 +46,12 @@ describe("a value that is none", function()
     refused(2, "synth --seed 1x --arch vit_b -o f", "--seed: expected", "found 1x")
     refused(2, "synth --seed 1 --arch vit_b -o f --dialect msa-2205", "--dialect: expected", "did you mean msa-2025?")
     refused(2, "run fw --image", "--image: expected a value, found none")
+    refused(2, "embed x --activation quikc-gelu", "--activation: expected quick-gelu or gelu",
+      "did you mean quick-gelu?")
+    refused(2, "embed x --heads 0", "--heads: expected", "found 0")
+    refused(2, "embed x -o y", "--clip: expected a file, found none")
+    refused(2, "embed x --clip y", "-o: expected a file, found none")
+    refused(2, "embed x --tokens --projection y", "--projection: expected with -o, found without")
   end)
 end)
 
@@ -85,7 +91,7 @@ end)
 
 describe("help", function()
   it("is no wider than a terminal", function()
-    for _, verb in ipairs { "", "run", "build", "plan", "synth", "sizes", "inspect", "boards" } do
+    for _, verb in ipairs { "", "run", "build", "plan", "synth", "sizes", "inspect", "boards", "embed" } do
       local status, text = sys.spawn { program, verb ~= "" and verb or "--help", "--help", stdin = "/dev/null",
         stdout = "capture", stderr = "capture" }
       equal(status, 0)

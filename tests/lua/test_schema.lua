@@ -156,6 +156,9 @@ describe("activations", function()
     equal(activations.names, { "gelu", "none", "relu", "sigmoid" })
     refuses(function() activations.of("rleu", "x") end,
       "x: expected gelu, none, relu or sigmoid, found rleu (did you mean relu?)")
+    equal(activations.known, { "gelu", "quick_gelu", "relu", "sigmoid" })
+    refuses(function() activations.of("quick_gelu", "x") end,
+      "x: expected gelu, none, relu or sigmoid, found quick_gelu")
   end)
 end)
 
@@ -164,7 +167,7 @@ describe("operations of a graph", function()
   local attributes = { tensor = {}, make = function() end, sources = {}, scale = 0.5, f = "gelu", eps = 1e-6,
     value = true,
     stride = 2, side = 3, sums = "whole", heads = 2, grid = { 2, 2 }, window = 2, index = function() end, to = { 4 },
-    sequences = {}, first = 0, count = 1, order = { 1 }, given = "mask" }
+    sequences = {}, causal = { 1 }, first = 0, count = 1, order = { 1 }, given = "mask" }
   for kind, entry in pairs(ops.table) do
     it(kind .. ": every slip is refused", function()
       local sample, where = {}, "graph: one: " .. kind

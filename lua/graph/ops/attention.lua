@@ -15,10 +15,12 @@ local ops = {}
 --   grid    {height, width}: each of the first dimension's members is a grid of places, row by row.
 --           nil: all rows are one set of keys, as many as there are at run time
 --   window  side of the windows that a grid is parted into, each a set; nil: a grid is one set
+--   causal  lengths of sequences, which lie one behind the other: a row sees itself and those before it in its
+--           sequence. The interpreter alone has it
 -- rel_h, rel_w are tables of decomposed relative positions, for sets that are grids. k_pad, v_pad [1,C] are key and
 -- value of a window's places beyond the grid, which share one tile.
 ops.attention = { roles = { "q", "k", "v", "rel_h?", "rel_w?", "k_pad?", "v_pad?" },
-  attributes = { heads = { whole, true }, grid = { schema.table }, window = { whole } } }
+  attributes = { heads = { whole, true }, grid = { schema.table }, window = { whole }, causal = { schema.table } } }
 function ops.attention.shape(_, v) return v.q.shape end
 
 -- Places of a set: what it costs, and how the interpreter goes through it.
@@ -29,6 +31,11 @@ end
 
 function ops.attention.macs(op, v)
   local C = v.q.shape[#v.q.shape]
+  if op.causal then
+    local pairs_seen = 0
+    for _, length in ipairs(op.causal) do pairs_seen = pairs_seen + length * (length + 1) // 2 end
+    return 2 * C * pairs_seen
+  end
   if not op.grid then return 2 * C * rows_of(v.q) * rows_of(v.k) end
   local side_h, side_w = op.window or op.grid[1], op.window or op.grid[2]
   local sum = 0
@@ -40,7 +47,22 @@ function ops.attention.macs(op, v)
   return sum
 end
 
+-- A query at a time, with the keys up to its own.
+local function causal(R, op, v)
+  local out, first = {}, 0
+  for _, length in ipairs(op.causal) do
+    for i = 1, length do
+      out[first + i] = R.attention(v.q:slice(1, first + i - 1, 1), v.k:slice(1, first, i), v.v:slice(1, first, i),
+        { heads = op.heads, tile = kernels.key_tile(i), count = i })
+    end
+    first = first + length
+  end
+  assert(first == v.q.shape[1], "causal attention: as many rows as the sequences have expected")
+  return R.stacked(out)
+end
+
 function ops.attention.run(R, op, v)
+  if op.causal then return causal(R, op, v) end
   local sets = sets_of(op, op.shape)
   if not sets then
     local count = v.k.shape[1]

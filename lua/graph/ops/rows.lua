@@ -24,7 +24,7 @@ function ops.add.run(R, op, v)
 end
 
 --- f(x) of lua/graph/activations.lua.
-ops.act = { roles = { "x" }, attributes = { f = { schema.one_of(table.unpack(activations.computed)), true } },
+ops.act = { roles = { "x" }, attributes = { f = { schema.one_of(table.unpack(activations.known)), true } },
   shape = same, macs = none }
 function ops.act.run(R, op, v) return activations.run(R, op.f, v.x) end
 

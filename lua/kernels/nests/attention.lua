@@ -300,5 +300,5 @@ end
 return { { name = "attention", lower = nest.attention, kind = nest.kind,
   fits = function(one)
     local op = one:op "attention"
-    return op ~= nil and not op.grid
+    return op ~= nil and not op.grid and not op.causal
   end } }
