@@ -23,10 +23,6 @@ local families = {
   { name = "EfficientViT-SAM", say = near, marks = { { "image_encoder%.backbone%." } } },
   { name = "SAM-Med2D", say = near, marks = { { "image_encoder%.blocks%.%d+%.Adapter%.spatial%." }, {
     "image_encoder%.blocks%.%d+%.Adapter%.channel%." } } },
-  { name = "Medical SAM Adapter on EfficientSAM", say = near, all = true,
-    marks = { { "prompt_encoder%.invalid_points%." }, { "image_encoder%.blocks%.%d+%.%u%a*_Adapter%." } } },
-  { name = "EfficientSAM", say = near, marks = { { "prompt_encoder%.invalid_points%." }, {
-    "prompt_encoder%.bbox_top_left_embeddings%." } } },
   { name = "LiteMedSAM", say = near, marks = { { "image_encoder%.patch_embed%.seq%.0%.c%.weight$", kernel = 1 } } },
   { name = "SAM-Adapter, with a prompt generator beside the encoder", say = near, marks = { {
     "image_encoder%.prompt_generator%." } } },

@@ -12,10 +12,15 @@ preparation.normalisations = {
   imagenet255 = { kind = "imagenet255", mean = { 123.675, 116.28, 103.53 }, std = { 58.395, 57.12, 57.375 },
     spoken = "(x-mean)/std",
     text = "ImageNet's mean and deviation" },
+  imagenet1_of_255 = { kind = "imagenet1_of_255", mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 },
+    spoken = "(x-mean/255)/(std/255)", text = "ImageNet's mean and deviation of 0..1, taken of 0..255" },
 }
 
---- resize: how the image fills the square.
+--- resize: how the image fills the square; `filter`: in words, where it is not Pillow's bilinear one. `sampled` is
+-- bilinear interpolation of floats between four pixels, however much smaller the picture becomes.
 preparation.resizes = {
+  sampled = { spoken = "squash to a square, without antialiasing", text = "squashed to %dx%d",
+    filter = "bilinear without antialiasing" },
   squash = { spoken = "squash to a square", text = "squashed to %dx%d" },
   longest = { spoken = "longest side, padded at the bottom and right",
     text = "longest side to %d, zero padding at the bottom and right" },
@@ -27,7 +32,8 @@ preparation.resizes = {
 function preparation.text(size, dialects)
   local ways, seen = {}, {}
   for _, dialect in ipairs(dialects) do
-    local text = ("RGB, bilinear, %s, %s"):format(preparation.resizes[dialect.resize].text:gsub("%%d", tostring(size)),
+    local resize = preparation.resizes[dialect.resize]
+    local text = ("RGB, %s, %s, %s"):format(resize.filter or "bilinear", resize.text:gsub("%%d", tostring(size)),
       preparation.normalisations[dialect.normalise].text)
     if seen[text] then
       seen[text][#seen[text] + 1] = dialect.source

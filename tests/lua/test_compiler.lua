@@ -428,7 +428,7 @@ describe("one new file is", function()
     assert(not ok)
     holds(problem, "--dialect", "msa-2024", "msa-2025", "house")
     for _, wrong in ipairs { { '"longest"', '"longset"',
-      "resize: expected longest or squash, found longset (did you mean longest?)" },
+      "resize: expected longest, sampled or squash, found longset (did you mean longest?)" },
       { "dialect%.resize", "dialect.resiez", "found resiez (did you mean resize?)" },
         { "return dialect", "return", "expected a file that returns a table, found " },
       { "return dialect", "return =", "expected a file that returns a table, found " } } do

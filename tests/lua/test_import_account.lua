@@ -200,9 +200,6 @@ local others = {
   ["EfficientViT-SAM"] = { { "image_encoder.backbone.stages.0.op_list.0.main.conv1.conv.weight" } },
   ["SAM-Med2D"] = { { "image_encoder.blocks.0.Adapter.channel.0.weight" }, {
     "image_encoder.blocks.0.attn.qkv.weight" } },
-  ["Medical SAM Adapter on EfficientSAM"] = { { "prompt_encoder.invalid_points.weight" }, {
-    "image_encoder.blocks.0.Space_Adapter.D_fc1.weight" } },
-  ["EfficientSAM"] = { { "prompt_encoder.invalid_points.weight" }, { "image_encoder.blocks.0.mlp.fc1.weight" } },
   ["LiteMedSAM"] = { { "image_encoder.patch_embed.seq.0.c.weight", { 32, 3, 1, 1 } } },
   ["SAM-Adapter, with a prompt generator beside the encoder"] = { {
     "image_encoder.prompt_generator.shared_mlp.weight" }, { "mask_decoder.iou_token.weight" } },

@@ -18,9 +18,11 @@ local function block(p, n, i)
   local s = n.sizes
   local eps = n.encoder_norm_eps or EPS
   local b = { norm1 = p:norm("norm1", s.dim, eps) }
-  local rows = p:size("table", n.table_rows and n.table_rows(i))
-  b.rel_pos_h = p:tensor("attn.rel_pos_h", rows, s.head)
-  b.rel_pos_w = p:tensor("attn.rel_pos_w", rows, s.head)
+  if n.relative ~= false then
+    local rows = p:size("table", n.table_rows and n.table_rows(i))
+    b.rel_pos_h = p:tensor("attn.rel_pos_h", rows, s.head)
+    b.rel_pos_w = p:tensor("attn.rel_pos_w", rows, s.head)
+  end
   b.qkv = p:linear("attn.qkv", 3 * s.dim, s.dim, "qkv")
   b.proj = p:linear("attn.proj", s.dim, s.dim)
   if n.encoder_adapters then
@@ -37,7 +39,7 @@ local function block(p, n, i)
 end
 
 --- dim, head: width of the tokens and of one head; mlp: of what is between an MLP's maps; patch, position: sides of a
--- patch and of the table of positions.
+-- patch and of the table of positions, or its rows where it begins with a class token's.
 local vit = { sizes = { "dim", "head", "mlp", "patch", "position" }, describe = checkpoint.describe,
   adapt = checkpoint.adapt, prune = checkpoint.prune, warnings = require "networks.vit.warnings" }
 
@@ -53,7 +55,8 @@ function vit.counts(keys) return { blocks = math.max(1, names.count(keys, "image
 function vit.declare(p, n)
   local s = n.sizes
   local encoder = { patch = p:convolution("patch_embed.proj", s.dim, 3, s.patch, s.dim), blocks = {},
-    position = p:tensor("pos_embed", 1, s.position, s.position, s.dim) }
+    position = n.class_position and p:tensor("pos_embed", 1, s.position, s.dim)
+      or p:tensor("pos_embed", 1, s.position, s.position, s.dim) }
   for i = 0, n.blocks - 1 do encoder.blocks[i + 1] = block(p:at("blocks." .. i), n, i) end
   encoder.neck = neck.declare(p, s.dim, s.out)
   return encoder
