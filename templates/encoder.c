@@ -4,6 +4,9 @@ $(origin)
  * Multiply-adds $(spaced(info.macs_encode)). */
 #include "msa_internal.h"
 #include "msa_kernels.h"
+@ if model.resize == "sampled" then
+#include "msa_sample.h"
+@ end
 
 @ for _, L in ipairs(encode) do
 $(L.text)

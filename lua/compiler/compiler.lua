@@ -288,6 +288,15 @@ local function write_texts(build, device, work, texts, rename, blob, info)
   sys.write_file(work .. "/manifest.json", require("emit.manifest_seal").put(made .. "\n"))
 end
 
+-- Files of the runtime that some models alone have, each with a header of its name.
+local function extras_of(model)
+  local list = {}
+  if model.places then list[#list + 1] = "msa_places" end
+  if model.resize == "sampled" then list[#list + 1] = "msa_sample" end
+  if model.upsample == "bicubic" then list[#list + 1] = "msa_bicubic" end
+  return list
+end
+
 -- C files without their ending that are copied: of the runtime, of the test bench, and of a board without an operating
 -- system those of each.
 local function copied(build)
@@ -296,6 +305,8 @@ local function copied(build)
     threads = build.graph.cores > 1 and { "msa_threads" } or {}, start = start.product, start_runner = start.runner }
   local function add(where, file) list[where][#list[where] + 1] = file end
   local several, streamed = build.graph.cores > 1, build.graph.stream
+  list.extras = extras_of(build.model)
+  for _, file in ipairs(list.extras) do add("runtime", file) end
   if several then add("runtime", "msa_cores") end
   if streamed then add("runner", "msa_run_fetch") end
   add("runner", several and "msa_run_team" or "msa_run_alone")
@@ -306,7 +317,7 @@ end
 -- What the Makefile's template is told of them.
 local function makefile_info(build, list)
   local runner = table.move(list.runner, 1, #list.runner, 1, {})
-  local info = { runtime_objects = {}, runner_folder = RUNNER_FOLDER, start_objects = {},
+  local info = { extras = list.extras, runtime_objects = {}, runner_folder = RUNNER_FOLDER, start_objects = {},
     runner = table.move(list.start_runner, 1, #list.start_runner, #runner + 1, runner) }
   for i, file in ipairs(list.runtime) do info.runtime_objects[i] = file .. ".o" end
   if build.graph.stream then info.runtime_objects[#info.runtime_objects + 1] = "msa_stream.o" end
@@ -321,11 +332,18 @@ local function add_copies(texts, build, list)
   for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", RUNNER_FOLDER .. "/msa_run.h" } do copy(file) end
   texts["msa.h"] = emit.version(texts["msa.h"])
   texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.arithmetic)
-  for _, file in ipairs(list.threads) do copy(file .. ".h") end
+  for _, files in ipairs { list.threads, list.extras } do
+    for _, file in ipairs(files) do copy(file .. ".h") end
+  end
   for _, files in ipairs { list.runtime, list.threads } do
     for _, file in ipairs(files) do copy(file .. ".c") end
   end
   for _, file in ipairs(list.runner) do copy(("%s/%s.c"):format(RUNNER_FOLDER, file)) end
+  if build.model.upsample == "bicubic" then texts["msa_image.c"] = emit.without_upsampling(texts["msa_image.c"]) end
+  for _, file in ipairs(build.model.zero_inside and { "msa_run_npy", "msa_run_refine" } or {}) do
+    local name = ("%s/%s.c"):format(RUNNER_FOLDER, file)
+    texts[name] = emit.zero_inside(texts[name])
+  end
   local function own(place, file)
     local name = file .. ".c"
     for _, taken in ipairs { name, file .. ".S", ("%s/%s"):format(RUNNER_FOLDER, name) } do

@@ -196,6 +196,25 @@ function emit.arith(text, class)
   return result
 end
 
+--- runtime/msa_image.c without its own way from logits to the image's size, where the model has another.
+function emit.without_upsampling(text)
+  local function cut(from, to)
+    local first, last = text:find(from, 1, true), text:find(to, 1, true)
+    assert(first and last and first < last, "msa_image.c does not say where its upsampling stands")
+    text = text:sub(1, first - 1) .. text:sub(last)
+  end
+  cut("/* Two neighbours and the second one's share.", "void msa_upsample_init(")
+  cut("/* Row y of the logits at the square's size", "bool msa_image_as_written(")
+  return text
+end
+
+--- A text of the test bench for a model whose masks hold the pixels whose logit is 0.
+function emit.zero_inside(text)
+  local result, count = text:gsub("row%[x%] > 0%.0f", "row[x] >= 0.0f")
+  assert(count == 1, "the test bench does not say where a mask begins")
+  return result
+end
+
 --- runtime/msa.h with the version of this msagen, as a number that #if can compare and as text.
 function emit.version(text)
   local major, minor, patch = msagen.version:match "^(%d+)%.(%d+)%.(%d+)"

@@ -31,6 +31,11 @@ known.PROMPTS = {
 }
 known.ENLARGED = { side = 12, squares = { 0, 40 }, width = 23, height = 17 }
 
+--- By way of which squares logits are enlarged: bicubic ones by none.
+function known.squares_of(model)
+  return model.upsample == "bicubic" and { known.ENLARGED.squares[1] } or known.ENLARGED.squares
+end
+
 --- Byte i of the image, and of what follows it in a volume.
 function known.pixel(i) return (i * 2654435761 & 0xffffffff) >> 24 end
 
@@ -227,14 +232,12 @@ end
 -- The network's input: function(slice, x, y, colour) -> a number.
 function Answer:pixels_of()
   local model, image, slices = self.model, known.IMAGE, {}
-  local normalise = model.normalise
   local width, height = pictures.size(image.width, image.height, model.image_size, model.resize == "longest")
   return function(slice, px, py, c)
-    slices[slice] = slices[slice] or pictures.resized(function(x, y, colour)
+    slices[slice] = slices[slice] or inputs.resized(model, function(x, y, colour)
       return known.pixel(slice + (y * image.width + x) * 3 + colour)
     end, image.width, image.height, width, height)
-    local inside = px < width and py < height
-    return inside and (slices[slice](px, py, c) - normalise.mean[c + 1]) / normalise.std[c + 1] or 0
+    return px < width and py < height and slices[slice](px, py, c) or 0
   end
 end
 
@@ -422,7 +425,8 @@ function Answer:decode(prompt)
     tokens = inputs.tokens(R, model, self.rows, known.IMAGE.width, known.IMAGE.height,
       { points = prompt.points, box = prompt.box,
       text = prompt.text and texts > 0 and texts - 1 or nil }),
-    mask_prompt = prompt.mask and tensor.from(self:embedding_memory(16 * g * g), { 16 * g * g, 1 }) or nil },
+    mask_prompt = prompt.mask and not model.places
+      and tensor.from(self:embedding_memory(16 * g * g), { 16 * g * g, 1 }) or nil },
       { "logits", "scores" })
   local logits = out.logits:reshape { masks * g, 16 * g }
   for _, row in ipairs(self.parts.mask_rows) do
@@ -434,10 +438,10 @@ end
 function Answer:upsample()
   local to = known.ENLARGED
   local values = self:embedding_memory(to.side * to.side)
-  for _, square in ipairs(to.squares) do
-    local at = pictures.upsampled(function(x, y)
-      return values[y * to.side + x + 1]
-    end, to.side, square, to.width, to.height)
+  local function logit(x, y) return values[y * to.side + x + 1] end
+  for _, square in ipairs(known.squares_of(self.model)) do
+    local at = self.model.upsample == "bicubic" and pictures.bicubic(logit, to.side, to.width, to.height)
+      or pictures.upsampled(logit, to.side, square, to.width, to.height)
     local out = {}
     for y = 0, to.height - 1 do
       for x = 0, to.width - 1 do out[#out + 1] = at(x, y) end
@@ -455,7 +459,7 @@ local function answer_of(build, bank)
   self.network = sam.compute(bank.model.parameters, bank.model,
     function() return self.tables.position.parts[1].make() end, tokens.rows(bank.model))
   local p = self.parts
-  self:resize()
+  if bank.model.resize ~= "sampled" then self:resize() end
   if p.patch.nest == "pixels" then self:pixels() else self:patch_embed(p.patch) end
   for _, L in ipairs(p.mlps) do self:encoder_mlp(L) end
   for _, test in ipairs(p.wholes) do self:attention_layer(test) end

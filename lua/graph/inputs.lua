@@ -8,8 +8,9 @@ local inputs = {}
 
 local function f32(s) return (string.unpack("<f", string.pack("<f", s))) end
 
--- A slice of the picture at another size, normalised: function(x, y, c) -> a number.
-local function resized(m, at, width, height, to_width, to_height)
+--- A slice of the picture at another size, normalised. @param at function(x, y, c) -> 0..255
+-- @return function(x, y, c) -> a float32
+function inputs.resized(m, at, width, height, to_width, to_height)
   local mean, std = m.normalise.mean, m.normalise.std
   local function level(v, c) return f32((v - mean[c + 1]) / std[c + 1]) end
   if m.resize == "sampled" then
@@ -28,8 +29,8 @@ function inputs.image(m, width, height, at, places)
   local to_width, to_height = pictures.size(width, height, size, m.resize == "longest")
   local slices, values, n = {}, {}, 0
   local function pixel(slice, x, y)
-    slices[slice] = slices[slice] or resized(m, function(px, py, c) return at(slice, px, py, c) end, width, height,
-      to_width, to_height)
+    slices[slice] = slices[slice] or inputs.resized(m, function(px, py, c) return at(slice, px, py, c) end, width,
+      height, to_width, to_height)
     for c = 0, 2 do
       n = n + 1
       values[n] = x < to_width and y < to_height and slices[slice](x, y, c) or 0

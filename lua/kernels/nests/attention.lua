@@ -41,7 +41,7 @@ local function place_inputs(layer, work, i, t, dies)
   for _, value in ipairs(layer.group.inputs) do
     local at
     if value.counted then at = i else at = t end
-    if at then work:place(value, layer:buffer(value):row(at), 0, dies and layer:gives_up(value)) end
+    if at then work:place(value, layer:given(value):row(at), 0, dies and layer:gives_up(value)) end
   end
   if t and layer.position then work:place(layer.position_value, layer.position:row(t), 0, false) end
 end

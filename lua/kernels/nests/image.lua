@@ -82,6 +82,25 @@ for (uint32_t line = 0; line < %d; ++line) {
   end)
 end
 
+-- The same of a picture that is interpolated, whose rows are floats.
+local function sampled_pixels(body, size, patch, a, row, levels, y, slice)
+  body:c({ a, row, levels }, { pixels = size * patch }, function(text)
+    return ([==[
+const float *const levels = %s;
+float *const line_of = %s;
+for (uint32_t line = 0; line < %d; ++line) {
+    msa_sample_row(image, %s, %d, (uint32_t)(%s + line), levels, line_of);
+    for (uint32_t i = 0; i < %d; ++i) {
+        float *const to = %s + i / %d * %d + line * %d + i %% %d;
+        for (uint32_t c = 0; c < 3; ++c) {
+            to[c * %d] = line_of[i * 3 + c];
+        }
+    }
+}]==]):format(text:pointer(levels), text:pointer(row), patch, slice == 0 and "0" or "(uint32_t)" .. text:place(slice),
+      size, text:place(y * patch), size, text:pointer(a), patch, a.storage.stride, patch, patch, patch * patch)
+  end)
+end
+
 -- The three products of a row of patches, one after the other, to y: C columns of them, by a part, from a bias on.
 local function project(layer, body, conv, C, part, bias, a, y, product)
   local K, grid, P = layer.K, conv.shape[3], conv.stride
@@ -159,9 +178,21 @@ end
 local function rows_of_image(layer, P, a, pool, by_row)
   local step, m = layer.step, layer.model
   local size = m.image_size
-  local row, work = pool:take("row", size * 3, nil, "u8"), pool:take("resizing", nest.resizer_bytes(size), nil, "u8")
   step:parameter("const msa_image *image", "image")
-  step.returns, step.before = "msa_status", assertion(size)
+  step.returns = "msa_status"
+  if m.resize == "sampled" then
+    local row = pool:take("row", size * 3)
+    return function(body, levels, build)
+      body:each({ variable = "slice", to = m.depth }, function(each, slice)
+        each:each(by_row, function(inner, top)
+          sampled_pixels(inner, size, P, type(a) == "function" and a(slice, top) or a, row, levels, top, slice)
+          build(inner, slice, top)
+        end)
+      end)
+    end
+  end
+  local row, work = pool:take("row", size * 3, nil, "u8"), pool:take("resizing", nest.resizer_bytes(size), nil, "u8")
+  step.before = assertion(size)
   step:stage("units", function(body) sizes(body, size, m.resize == "longest") end)
   -- Of every slice: build(body, slice, row of so many lines), the pixels then being in `a`.
   return function(body, levels, build)
