@@ -257,7 +257,7 @@ local function manifest(build, device, blob, info, files)
       window = encoder.window, resize = m.resize,
       mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
       feedback = m.training.feedback or "none",
-    max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
+    places = m.places, max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0,
       arena_bytes = build.graph.memory.bytes, arena_bound_bytes = build.graph.memory.bound,
     build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256,

@@ -64,7 +64,7 @@ function tiny.must(command)
   command.env = command.env or {}
   command.env.MAKEFLAGS, command.env.MFLAGS, command.env.MAKELEVEL = false, false, false
   local status, output = sys.spawn(command)
-  if status ~= 0 then error(("%s: exit %d: %s"):format(table.concat(command, " "), status, output:sub(-400)), 0) end
+  if status ~= 0 then error(("%s: exit %d: %s"):format(table.concat(command, " "), status, output:sub(-1000)), 0) end
   return output
 end
 

@@ -186,20 +186,30 @@ function vit.facts(e)
     global_blocks = e.global_list }
 end
 
---- The published encoders. `global` is 0-based; everything else is common to them.
+-- EfficientSAM's have no windows: all blocks are global.
+local ALL = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 }
+
+--- The published encoders. `global` is 0-based; `dialect` is whose they are, where that is not sam; everything else is
+-- common to them.
 vit.architectures = {
+  vit_t = { dim = 192, blocks = 12, heads = 3, global = ALL, dialect = "efficient-sam" },
+  vit_s = { dim = 384, blocks = 12, heads = 6, global = ALL, dialect = "efficient-sam" },
   vit_b = { dim = 768, blocks = 12, heads = 12, global = { 2, 5, 8, 11 } },
   vit_l = { dim = 1024, blocks = 24, heads = 16, global = { 5, 11, 17, 23 } },
   vit_h = { dim = 1280, blocks = 32, heads = 16, global = { 7, 15, 23, 31 } },
 }
 
+-- Rows of positions behind a class token's, in every file.
+local CLASS_POSITIONS = 1 + 14 * 14
+
 --- @param shape dim, blocks, heads, global, patch, window, resolution
 function vit.synthetic(shape, dialect)
   local C, grid, is_global = shape.dim, shape.resolution // shape.patch, {}
+  for i = 0, shape.blocks - 1 do is_global[i] = dialect.all_global end
   for _, i in ipairs(shape.global) do is_global[i] = true end
   return { blocks = shape.blocks, table_rows = function(i) return 2 * (is_global[i] and grid or shape.window) - 1 end,
     sizes = { dim = C, head = C // shape.heads, mlp = 4 * C, patch = shape.patch,
-      position = dialect.position_grid or grid } }
+      position = dialect.class_position and CLASS_POSITIONS or dialect.position_grid or grid } }
 end
 
 return vit
