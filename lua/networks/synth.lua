@@ -90,8 +90,8 @@ function synth.tensors(shape, dialect)
   return list
 end
 
---- Write the file. options: arch, resolution (pixels), dialect (nil: whose the architecture is), seed, out (path), progress (function(done, count)) or
--- nil.
+--- Write the file. options: arch, resolution (pixels), dialect (nil: whose the architecture is), seed, out (path),
+-- progress (function(done, count)) or nil.
 function synth.write(options)
   local fail = require "support.fail"
   local architecture, resolution = synth.architectures[options.arch], options.resolution

@@ -63,7 +63,8 @@ function inspect.report(ckpt, base, options)
     model = {
       image_size = model.file_size, patch = model.patch, grid = model.file_grid,
       out = model.out, adapters = model.adapters, lora = model.lora,
-      pad = model.pad, places = model.places, first_self_attention = model.first_self_attention, mask_rule = model.mask_rule,
+      pad = model.pad, places = model.places,
+      first_self_attention = model.first_self_attention, mask_rule = model.mask_rule,
         mask_tokens = model.decoder.masks,
       resize = model.resize, preparation = model.preparation, decoder = model.decoder,
       default_size = model.image_size,
