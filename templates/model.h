@@ -20,7 +20,7 @@ extern "C" {
 #define MSA_MODEL_FIRST_CLASSES $(classes)   /* masks of every call; 0: one, or all but the first with multimask */
 #define MSA_MODEL_MAX_POINTS $(max_points)        /* points of a prompt; a box comes on top */
 @ if model.places then
-#define MSA_MODEL_PLACES $(model.places)             /* places of every prompt, points before corners; no mask prompt */
+#define MSA_MODEL_PLACES $(model.places)             /* of every prompt, points before corners; prompt.mask is NULL */
 @ end
 #define MSA_MODEL_TOKENS $(token_rows)            /* rows of the decoder's token matrix */
 #define MSA_MODEL_RESIZE_LONGEST $(longest)     /* 1: the longest side is fitted, the rest padded; 0: squashed */

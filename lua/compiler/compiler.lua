@@ -340,7 +340,9 @@ local function add_copies(texts, build, list)
     for _, file in ipairs(files) do copy(file .. ".c") end
   end
   for _, file in ipairs(list.runner) do copy(("%s/%s.c"):format(RUNNER_FOLDER, file)) end
-  if build.model.upsample == "bicubic" then texts["msa_image.c"] = emit.without_upsampling(texts["msa_image.c"]) end
+  if build.model.upsample == "bicubic" then
+    texts["msa.h"], texts["msa_image.c"] = emit.bicubic(texts["msa.h"]), emit.without_upsampling(texts["msa_image.c"])
+  end
   for _, file in ipairs(build.model.zero_inside and { "msa_run_npy", "msa_run_refine" } or {}) do
     local name = ("%s/%s.c"):format(RUNNER_FOLDER, file)
     texts[name] = emit.zero_inside(texts[name])

@@ -208,6 +208,14 @@ function emit.without_upsampling(text)
   return text
 end
 
+--- runtime/msa.h where the model enlarges logits by cubic convolution.
+function emit.bicubic(text)
+  local result, count = text:gsub("a row at a time: bilinear, pixel centres %(align_corners = false%), float32%.",
+    "a row at a time: bicubic (a = -0.75), pixel centres (align_corners = false).")
+  assert(count == 1, "msa.h does not say how logits are enlarged")
+  return result
+end
+
 --- A text of the test bench for a model whose masks hold the pixels whose logit is 0.
 function emit.zero_inside(text)
   local result, count = text:gsub("row%[x%] > 0%.0f", "row[x] >= 0.0f")
