@@ -3,6 +3,7 @@
 @ local full = C // 16
 @ local tail = C % 16
 @ local vectors = not flushes and full > 0
+@ local mixed = (tail + W - 1) // W -- partial sums that vectors and the tail both add to
 @ local what = squares and "the sum of (x - mean)^2" or "the sum of x"
 @ local mean_of = squares and "const float *restrict mean, " or ""
 /* sum[0] = $(what) (rows, $(C)), rows ldx apart, by 16 interleaved partial sums and a fixed tree. */
@@ -33,7 +34,7 @@ void $(name)(const float *restrict x, $(mean_of)float *restrict sum, size_t rows
 @   end
         }
 @   if tail > 0 then
-@     for v = 0, per - 1 do
+@     for v = 0, mixed - 1 do
         msa_store(part + $(v * W), s$(v));
 @     end
         for (size_t k = 0; k < $(tail); ++k) {
@@ -44,12 +45,12 @@ void $(name)(const float *restrict x, $(mean_of)float *restrict sum, size_t rows
             part[k] = part[k] + value;
 @     end
         }
-@     for v = 0, per - 1 do
+@     for v = 0, mixed - 1 do
         s$(v) = msa_load(part + $(v * W));
 @     end
 @   end
     }
-@   for v = 0, per - 1 do
+@   for v = mixed, per - 1 do
     msa_store(part + $(v * W), s$(v));
 @   end
 @ else

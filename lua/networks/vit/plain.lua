@@ -49,7 +49,7 @@ function plain.describe(file, multiple_of_patch)
   local value, options, dialect, blocks = file.value, file.options, file.dialect, file.counts.blocks
   local patch = value.patch
   if options.resolution then multiple_of_patch(options.resolution, patch) end
-  if options.global_blocks then
+  if options.global_blocks and #options.global_blocks > 0 then
     fail("--global-blocks: expected none, as all blocks are global in files of %s, found %s", dialect.name,
       table.concat(options.global_blocks, ","))
   end
