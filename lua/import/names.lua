@@ -106,6 +106,7 @@ function names.traits(list)
     if name:match("^vision_encoder%.") then seen.vision = true end
     if name:match("^prompt_encoder%.") then seen.prompt = true end
     if name:match("^prompt_encoder%.invalid_points%.") then seen.places = true end
+    if name:match("^mask_decoder%.final_output_upscaling_layers%.") then seen.places = true end
     if name:match("^mask_decoder%.") then seen.decoder = true end
   end
   return {

@@ -77,6 +77,21 @@ describe("a file with prompts of places", function()
     equal({ m.grid, m.tensor["image_encoder.blocks.0.attn.rel_pos_h"].shape[1] }, { 16, 31 })
   end)
 
+  it("completes adapters by themselves, which do not show whose they are", function()
+    local function of(pattern)
+      return function(list)
+        for i = #list, 1, -1 do
+          if not list[i].name:find(pattern) then table.remove(list, i) end
+        end
+      end
+    end
+    local whole = made("whole", "msa-efficient-2025", ADAPTED)
+    local adapters = made("adapters", "msa-efficient-2025", ADAPTED, of "_Adapter%.")
+    local m = import.account(checkpoint.open(adapters), { base = checkpoint.open(whole) })
+    equal({ m.candidates, m.image_size }, { { "msa-efficient-2024", "msa-efficient-2025" }, 80 })
+    refuses(function() import.account(checkpoint.open(adapters)) end, "this looks like an adapter-only file")
+  end)
+
   it("has positions behind a class token's, of a square", function()
     local path = made("positions", "efficient-sam", ODD, function(list)
       for _, one in ipairs(list) do
