@@ -220,7 +220,8 @@ int msa_weights_fetch_begin(msa_session *session, uint64_t offset, size_t bytes,
  * Called once for each begin that returned 0. */
 int msa_weights_fetch_wait(msa_session *session);
 
-/* Enlarges mask logits to the image, a row at a time: bilinear, pixel centres (align_corners = false), float32.
+/* Enlarges mask logits to the image, a row at a time: bilinear, or where MSA_MODEL_MASK_BICUBIC is 1 bicubic with
+ * a = -0.75; pixel centres (align_corners = false), float32.
  * Where the model fits the longest side into a square, by way of that square; else directly. Fields are private. */
 typedef struct msa_upsampler {
     const float *logits;

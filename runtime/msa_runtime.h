@@ -121,6 +121,13 @@ msa_status msa_nearest_init(msa_nearest *n, const msa_image *image, uint32_t sli
                             uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes);
 void msa_nearest_row(msa_nearest *n, uint8_t *row);
 
+/* Row y of a slice of an image at side x side, which no resizer makes: bilinear, pixel centres (align_corners = false),
+ * without antialiasing (msa_sample.c).
+ *   levels  [3][256], what a pixel's byte is worth in each colour
+ *   row     [side][3]
+ * Relies on: msa_image_check passed. */
+void msa_sample_row(const msa_image *image, uint32_t slice, uint32_t side, uint32_t y, const float *levels, float *row);
+
 /* Of bytes, the smallest and the largest so far: begins as {255, 0}. */
 typedef struct msa_range {
     uint8_t low, high;
@@ -199,6 +206,8 @@ bool msa_apart(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
 /* Whether each file that computes was compiled so that it computes what it says: msa_as_written there. */
 bool msa_image_as_written(float one, float many, float zero);
+bool msa_upsample_as_written(float one, float many, float zero);
+bool msa_sample_as_written(float one, float many, float zero);
 bool msa_resize_as_written(float one, float many, float zero);
 bool msa_spline_as_written(float one, float many, float zero);
 bool msa_area_as_written(float one, float many, float zero);

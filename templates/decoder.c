@@ -33,6 +33,9 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
 @ end
     const float *const position = $(tables);
     const size_t count = token_count;
+@ if model.places then
+    (void)mask; /* this model has none */
+@ end
 @ for i, L in ipairs(decode) do
 @   local team = L.core == "team" and team_argument or L.core and core_argument or ""
 @   local more = (#L.arguments > 0 and ", " .. table.concat(L.arguments, ", ") or "") .. team

@@ -37,11 +37,25 @@ static inline void msa_meet(msa_session *session, uint32_t core)
 @ end
 
 @ local how = resampling
+@ if how.type then
 /* How the image is resized (msa_runtime.h). */
 #define MSA_RESIZER $(how.type)
 #define MSA_RESIZER_INIT $(how.calls)_init
 #define MSA_RESIZER_ROW $(how.calls)_row
 #define MSA_RESIZER_BYTES $(how.macro)(MSA_MODEL_INPUT_SIZE)
+@ else
+/* The image is interpolated in floats: the test bench has no bytes of it to show. */
+#define MSA_RESIZER const msa_image *
+#define MSA_RESIZER_INIT(resizer, image, slice, width, height, work, bytes) \
+    (*(resizer) = (image), (slice) + (width) + (height) + (bytes) != 0 && (work) != NULL ? MSA_E_ARGUMENT : MSA_OK)
+#define MSA_RESIZER_ROW(resizer, row) ((void)(resizer), (void)(row))
+#define MSA_RESIZER_BYTES ((size_t)MSA_MODEL_INPUT_SIZE)
+@ end
+
+/* What the test bench does after msa_upsample_init. */
+@ local so = model.mask_square and "msa_upsample_squashed(enlarger)"
+@   or model.mask_from == "probabilities" and "msa_upsample_probabilities(enlarger)" or "((void)(enlarger))"
+#define MSA_ENLARGE_SO(enlarger) $(so)
 
 /* What msa_encode leaves in the arena for msa_segment: floats from the arena's start, and how many. */
 @ local kept = {}

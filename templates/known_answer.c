@@ -94,15 +94,19 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 
 @ do
 @   local L, image, small = answer.patch, answer.IMAGE, answer.SMALL
-/* A picture made smaller, then patches of it; each slice begins a byte later. */
+@   local how = L.env.resizer
+@   local what = how and "A picture made smaller, then patches of it" or "Patches of a picture"
+@   local row = how and (", row[%d]"):format(small.width * 3) or ""
+/* $(what); each slice begins a byte later. */
 @ open "test_image"
     static const uint32_t bytes = $(image.width * image.height * 3 + slices - 1);
-    uint8_t pixels[$(image.width * image.height * 3 + slices - 1)], row[$(small.width * 3)];
+    uint8_t pixels[$(image.width * image.height * 3 + slices - 1)]$(row);
     for (uint32_t i = 0; i < bytes; ++i) {
         pixels[i] = (uint8_t)(i * 2654435761u >> 24);
     }
     const msa_image image = {pixels, $(image.width), $(image.height), $(image.width * 3), 1};
-@   local work, how = scratch_of(L, L.shared + L.env.s.resizer), L.env.resizer
+@   if how then
+@     local work = scratch_of(L, L.shared + L.env.s.resizer)
     $(how.type) resizer;
     *status = $(how.calls)_init(&resizer, &image, 0, $(small.width), $(small.height), $(work),
         $(how.macro)($(L.env.size)));
@@ -110,6 +114,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
         $(how.calls)_row(&resizer, row);
         crc = msa_crc32c(crc, row, sizeof row);
     }
+@   end
 @   if L.segment.pieces then
 @     start(L)
     if (*status == MSA_OK) {
@@ -260,16 +265,21 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
 @ local function number(v) return v % 1 == 0 and ("%.1ff"):format(v) or ("%.9gf"):format(v) end
 @ local few, many = answer.PROMPTS[1], answer.PROMPTS[2]
 @ local points, labels, box, to = {}, {}, {}, answer.ENLARGED
+@ local squares = answer.squares_of(model)
 @ for i, p in ipairs(many.points) do points[i], labels[i] = ("{%s, %s}"):format(number(p[1]), number(p[2])), p[3] end
 @ for i, v in ipairs(many.box) do box[i] = number(v) end
 @ local texts = model.texts and #model.texts.names or 0
+@ if model.places then
+/* Two prompts on an embedding that is a pattern; and a part of it enlarged. */
+@ else
 /* Two prompts on an embedding that is a pattern, the second one with part of it as its mask; and the same part
  * enlarged. */
+@ end
 @ open "test_decoder"
     static const float points[$(#points)][2] = {$(table.concat(points, ", "))};
     static const float box[1][4] = {{$(table.concat(box, ", "))}};
     static const int8_t labels[$(#labels)] = {$(table.concat(labels, ", "))};
-    static const uint32_t squares[$(#to.squares)] = $(places(to.squares));
+    static const uint32_t squares[$(#squares)] = $(places(squares));
     float *const embedding = arena + MSA_EMBEDDING_OFFSET / sizeof(float);
     float *const rows = arena + MSA_LOGITS_OFFSET / sizeof(float);
     fill(embedding, $(slices * grid * grid), $(E), MSA_EMBEDDING_STRIDE, $(first.x)u);
@@ -288,9 +298,10 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
     const msa_prompt few = {points, labels, $(#few.points), NULL, NULL, false, 1, false, 0};
     crc = test_prompt(s, crc, &few, status);
 @ local has_text, last_text = texts > 0 and "true" or "false", math.max(0, texts - 1)
-    const msa_prompt many = {points, labels, $(#many.points), box, embedding, false, 1, $(has_text), $(last_text)};
+@ local mask = model.places and "NULL" or "embedding"
+    const msa_prompt many = {points, labels, $(#many.points), box, $(mask), false, 1, $(has_text), $(last_text)};
     crc = test_prompt(s, crc, &many, status);
-    for (uint32_t i = 0; i < $(#to.squares); ++i) {
+    for (uint32_t i = 0; i < $(#squares); ++i) {
         msa_upsampler u;
         msa_upsample_init(&u, embedding, $(to.side), squares[i], $(to.width), $(to.height), rows);
         for (uint32_t y = 0; y < $(to.height); ++y) {

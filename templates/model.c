@@ -3,6 +3,9 @@
 #include "msa_internal.h"
 #include "msa_arith.h"
 #include "msa_runtime.h"
+@ for _, file in ipairs(info.extras) do
+#include "$(file).h"
+@ end
 @ if board.isa.flushes then
 #include "msa_kernels.h"
 @ end
@@ -83,9 +86,15 @@ static msa_status check_environment(void)
     /* Volatile: nothing of this is worked out before. */
     volatile float one = 1.0f + 0x1p-12f, many = 16777216.0f, zero = -0.0f;
     if (!msa_image_as_written(one, many, zero) || !$(resampling.calls)_as_written(one, many, zero)
-        || !msa_prompt_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)) {
+        || !msa_upsample_as_written(one, many, zero) || !msa_prompt_as_written(one, many, zero)
+        || !msa_kernels_as_written(one, many, zero)) {
         return MSA_E_FLAGS;
     }
+@ for _, file in ipairs(info.extras) do
+    if (!$(file)_as_written(one, many, zero)) {
+        return MSA_E_FLAGS;
+    }
+@ end
 @ if board.isa.flushes then
     if (!msa_flushing_tells()) {
         return MSA_E_ENVIRONMENT;
@@ -441,8 +450,14 @@ uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t 
     msa_prompt_space space = {width, height, 0, 0, MSA_MODEL_INPUT_SIZE, MSA_MODEL_CLICK_RC != 0};
     msa_resized_size(width, height, MSA_MODEL_INPUT_SIZE, MSA_MODEL_RESIZE_LONGEST != 0, &space.inner_width,
                      &space.inner_height);
+@ if model.places then
+    const msa_places places = {MSA_MODEL_PLACES, $(model.click_side or 0)};
+    return msa_place_tokens(prompt, slice, &space, &places, &table, arena_floats(s, MSA_TOKENS_OFFSET),
+                            MSA_MODEL_TOKENS, MSA_TOKEN_STRIDE);
+@ else
     return msa_prompt_tokens(prompt, slice, &space, &table, arena_floats(s, MSA_TOKENS_OFFSET), MSA_MODEL_TOKENS,
                              MSA_TOKEN_STRIDE);
+@ end
 }
 
 /* Tokens and decoder for one slice; results stay in the arena. */
@@ -480,6 +495,11 @@ static msa_status check_prompt(const msa_session *s, const msa_prompt *prompt, c
     if (status != MSA_OK) {
         return status;
     }
+@ if model.places then
+    if (prompt->mask != NULL) {
+        return MSA_E_ARGUMENT; /* this model has no mask prompt */
+    }
+@ end
     const size_t slices = prompt->slices, points = slices * prompt->point_count;
     const size_t masks = MSA_MODEL_DEPTH * choose(prompt).count;
     const size_t logits_bytes = masks * SIDE2 * sizeof(float), iou_bytes = masks * sizeof(float);

@@ -20,9 +20,14 @@ extern "C" {
 #define MSA_MODEL_MASKS $(model.decoder.masks)              /* mask tokens: room for so many masks a slice is enough */
 #define MSA_MODEL_FIRST_CLASSES $(classes)   /* masks of every call; 0: one, or all but the first with multimask */
 #define MSA_MODEL_MAX_POINTS $(max_points)        /* points of a prompt; a box comes on top */
+@ if model.places then
+#define MSA_MODEL_PLACES $(model.places)             /* of every prompt, points before corners; prompt.mask is NULL */
+@ end
 #define MSA_MODEL_TOKENS $(token_rows)            /* rows of the decoder's token matrix */
 #define MSA_MODEL_RESIZE_LONGEST $(longest)     /* 1: the longest side is fitted, the rest padded; 0: squashed */
 #define MSA_MODEL_MASK_PROBABILITIES $(chances) /* 1: masks are of msa_upsample_probabilities; 0: of logits */
+#define MSA_MODEL_MASK_BICUBIC $(model.upsample == "bicubic" and 1 or 0)
+#define MSA_MODEL_MASK_ZERO_INSIDE $(model.zero_inside and 1 or 0) /* 1: the mask is where logits are at least 0 */
 #define MSA_MODEL_MASK_SQUARE $(model.mask_square and 1 or 0) /* 1: msa_upsample_squashed */
 #define MSA_MODEL_CLICK_RC $(rc)           /* 1: the weights were trained on clicks as (row, column) */
 #define MSA_MODEL_ARENA_BYTES $(memory.bytes)

@@ -110,6 +110,19 @@ static int layernorm(lua_State *L)
     return 1;
 }
 
+/* reference.mapnorm(x, gamma, beta, eps, line) */
+static int mapnorm(lua_State *L)
+{
+    size_t x[2], g[2], b[2];
+    const double eps = luaL_checknumber(L, 4);
+    const lua_Integer line = luaL_checkinteger(L, 5);
+    const void *px = matrix(L, 1, x), *pg = matrix(L, 2, g), *pb = matrix(L, 3, b);
+    luaL_argcheck(L, g[0] * g[1] == x[1] && b[0] * b[1] == x[1], 2, "gamma and beta as wide as x expected");
+    luaL_argcheck(L, line > 0 && x[0] % (size_t)line == 0, 5, "a divisor of the rows expected");
+    of_class(L)->mapnorm(px, pg, pb, eps, (size_t)line, result(L, x[0], x[1]), x[0], x[1]);
+    return 1;
+}
+
 /* The whole number of a field, or its default. */
 static size_t field(lua_State *L, const char *name, lua_Integer otherwise, lua_Integer most)
 {
@@ -365,9 +378,9 @@ static int crc32c(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values},
-    {"layernorm", layernorm}, {"attention", attention}, {"evaluate", evaluate}, {"add", add}, {"fma", fma_of},
-    {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside}, {"stacked", stacked},
-    {"packed", packed}, {"crc32c", crc32c}, {NULL, NULL}};
+    {"layernorm", layernorm}, {"mapnorm", mapnorm}, {"attention", attention}, {"evaluate", evaluate}, {"add", add},
+    {"fma", fma_of}, {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside},
+    {"stacked", stacked}, {"packed", packed}, {"crc32c", crc32c}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)
 {

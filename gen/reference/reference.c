@@ -90,6 +90,33 @@ static void reference_layernorm(const void *xs, const void *gammas, const void *
     }
 }
 
+/* The sum of a line's values, or of the squares of their distances from the mean, by sixteen partial sums. */
+static real line_sum(const real *x, size_t rows, size_t C, const real *mean)
+{
+    real part[16] = {0};
+    for (size_t r = 0; r < rows; ++r)
+        for (size_t c = 0; c < C; ++c) {
+            const real value = x[r * C + c], d = mean ? value - *mean : 0;
+            part[c % 16] = mean ? msa_fma(d, d, part[c % 16]) : part[c % 16] + value;
+        }
+    return tree_sum(part);
+}
+
+static void reference_mapnorm(const void *xs, const void *gammas, const void *betas, double eps, size_t line, void *ys,
+    size_t M, size_t C)
+{
+    const real *x = xs, *gamma = gammas, *beta = betas, count = (real)(M * C);
+    real *y = ys, sum = 0, squares = 0;
+    for (size_t m = 0; m < M; m += line)
+        sum = sum + line_sum(x + m * C, line, C, NULL);
+    const real mean = sum / count;
+    for (size_t m = 0; m < M; m += line)
+        squares = squares + line_sum(x + m * C, line, C, &mean);
+    const real rstd = 1.0f / msa_sqrt(squares / count + (real)eps);
+    for (size_t i = 0; i < M * C; ++i)
+        y[i] = msa_fma((x[i] - mean) * rstd, packed_weight(gamma[i % C]), packed_weight(beta[i % C]));
+}
+
 /* One query of one head, d wide: its running maximum and sum, and the sums of values. */
 struct state {
     real top, total;
@@ -314,5 +341,5 @@ static const struct msagen_reference native = {"f32-fma-1", sizeof(real),
 #else
 const struct msagen_reference msagen_reference_fma = {"f32-fma-1", sizeof(real),
 #endif
-    reference_linear, reference_layernorm, reference_attention, reference_features, reference_position, reference_add,
-    reference_fma, reference_packed, reference_evaluate};
+    reference_linear, reference_layernorm, reference_mapnorm, reference_attention, reference_features,
+    reference_position, reference_add, reference_fma, reference_packed, reference_evaluate};

@@ -49,6 +49,11 @@ struct msagen_reference {
     /* y (M,C) = layer norm of x; gamma, beta (C). y may be x. */
     void (*layernorm)(const void *x, const void *gamma, const void *beta, double eps, void *y, size_t M, size_t C);
 
+    /* y (M,C) = norm of x as a whole, M rows of which `line`, a divisor of M, have a sum of their own; gamma, beta (C).
+     * y may be x. */
+    void (*mapnorm)(const void *x, const void *gamma, const void *beta, double eps, size_t line, void *y, size_t M,
+        size_t C);
+
     /* out (M,C) = softmax(scale q k^T + r) v, heads side by side; q (M,C), k and v (N,C); scale 1/sqrt(head width).
      *   tile     keys at a time; count <= N: keys that weigh anything
      *   grid     NULL, or where keys and queries stand and what r is

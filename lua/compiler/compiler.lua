@@ -259,6 +259,7 @@ local function manifest(build, device, blob, info, files)
       mask_from = m.mask_from, mask_square = m.mask_square,
       mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
       feedback = m.training.feedback or "none",
+    places = m.places,
     max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0,
       arena_bytes = build.graph.memory.bytes, arena_bound_bytes = build.graph.memory.bound,
@@ -290,6 +291,13 @@ local function write_texts(build, device, work, texts, rename, blob, info)
   sys.write_file(work .. "/manifest.json", require("emit.manifest_seal").put(made .. "\n"))
 end
 
+-- Files of the runtime that some models alone have, each with a header of its name.
+local function extras_of(model)
+  local list = {}
+  if model.places then list[#list + 1] = "msa_places" end
+  return list
+end
+
 -- C files without their ending that are copied: of the runtime, of the test bench, and of a board without an operating
 -- system those of each.
 local function copied(build)
@@ -298,8 +306,11 @@ local function copied(build)
     threads = build.graph.cores > 1 and { "msa_threads" } or {}, start = start.product, start_runner = start.runner }
   local function add(where, file) list[where][#list[where] + 1] = file end
   add("runtime", preparation.resamplings[build.model.resampling].file)
+  add("runtime", build.model.upsample == "bicubic" and "msa_bicubic" or "msa_upsample")
   if not build.model.normalise.mean then add("runtime", "msa_range") end
   local several, streamed = build.graph.cores > 1, build.graph.stream
+  list.extras = extras_of(build.model)
+  for _, file in ipairs(list.extras) do add("runtime", file) end
   if several then add("runtime", "msa_cores") end
   if streamed then add("runner", "msa_run_fetch") end
   add("runner", several and "msa_run_team" or "msa_run_alone")
@@ -310,7 +321,7 @@ end
 -- What the Makefile's template is told of them.
 local function makefile_info(build, list)
   local runner = table.move(list.runner, 1, #list.runner, 1, {})
-  local info = { runtime_objects = {}, runner_folder = RUNNER_FOLDER, start_objects = {},
+  local info = { extras = list.extras, runtime_objects = {}, runner_folder = RUNNER_FOLDER, start_objects = {},
     runner = table.move(list.start_runner, 1, #list.start_runner, #runner + 1, runner) }
   for i, file in ipairs(list.runtime) do info.runtime_objects[i] = file .. ".o" end
   if build.graph.stream then info.runtime_objects[#info.runtime_objects + 1] = "msa_stream.o" end
@@ -325,7 +336,9 @@ local function add_copies(texts, build, list)
   for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", RUNNER_FOLDER .. "/msa_run.h" } do copy(file) end
   texts["msa.h"] = emit.version(texts["msa.h"])
   texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.arithmetic)
-  for _, file in ipairs(list.threads) do copy(file .. ".h") end
+  for _, files in ipairs { list.threads, list.extras } do
+    for _, file in ipairs(files) do copy(file .. ".h") end
+  end
   for _, files in ipairs { list.runtime, list.threads } do
     for _, file in ipairs(files) do copy(file .. ".c") end
   end

@@ -7,6 +7,7 @@ local finite = require "import.finite"
 local preparation = require "import.preparation"
 local print = require "emit.print"
 local reference = require "msagen.reference"
+local sam = require "networks.sam"
 local segment = require "lower.segment"
 local stream = require "schedule.fetches"
 local template = require "support.template"
@@ -30,19 +31,14 @@ local function dense_position(model, R)
   return (R or reference).position(gaussian, model.grid):rename(gaussian.name)
 end
 
--- The tensors of the checkpoint whose rows prompt tokens are made of, in order; text prompts follow.
-local PROMPT_ROWS = { "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
-  "prompt_encoder.point_embeddings.0.weight", "prompt_encoder.point_embeddings.1.weight",
-  "prompt_encoder.point_embeddings.2.weight", "prompt_encoder.point_embeddings.3.weight",
-  "prompt_encoder.not_a_point_embed.weight", "mask_decoder.iou_token.weight", "mask_decoder.mask_tokens.weight" }
-
+-- Prompt tokens are made of rows of the checkpoint's tensors, the network's prompts say which; text prompts follow.
 local function prompt_rows(model)
   local E = model.out
   local values = {}
   local function put(source)
     for _, v in ipairs(source:reshape { source:numel() }:totable()) do values[#values + 1] = v end
   end
-  for _, name in ipairs(PROMPT_ROWS) do
+  for _, name in ipairs(sam.prompts(model).rows) do
     finite.check(model, name)
     put(model.tensor[name])
   end
@@ -53,7 +49,7 @@ end
 -- The checkpoint's tensors in them, in order; and of the text prompts' file.
 local function prompt_sources(model)
   local list = {}
-  for i, name in ipairs(PROMPT_ROWS) do list[i] = model.tensor[name] end
+  for i, name in ipairs(sam.prompts(model).rows) do list[i] = model.tensor[name] end
   local names = segment.of(table.unpack(list))
   names.texts = model.texts and model.texts.sources
   return names
@@ -70,7 +66,7 @@ function emit.tables(model, private, R)
     once = once or dense_position(model, R)
     return once
   end, segment.of(gaussian))
-  local count = 7 + model.decoder.masks + (model.texts and #model.texts.names or 0)
+  local count = #sam.prompts(model).rows - 1 + model.decoder.masks + (model.texts and #model.texts.names or 0)
   prompt:rows("prompt", count, model.out, model.out, function() return prompt_rows(model) end, prompt_sources(model))
   return { position = position, prompt = prompt }
 end

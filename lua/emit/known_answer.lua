@@ -33,6 +33,11 @@ known.PROMPTS = {
 }
 known.ENLARGED = { side = 12, squares = { 0, 40 }, width = 23, height = 17 }
 
+--- By way of which squares logits are enlarged: bicubic ones by none.
+function known.squares_of(model)
+  return model.upsample == "bicubic" and { known.ENLARGED.squares[1] } or known.ENLARGED.squares
+end
+
 --- Byte i of the image, and of what follows it in a volume.
 function known.pixel(i) return (i * 2654435761 & 0xffffffff) >> 24 end
 
@@ -421,7 +426,8 @@ function Answer:decode(prompt)
     tokens = inputs.tokens(R, model, self.rows, known.IMAGE.width, known.IMAGE.height,
       { points = prompt.points, box = prompt.box,
       text = prompt.text and texts > 0 and texts - 1 or nil }),
-    mask_prompt = prompt.mask and tensor.from(self:embedding_memory(16 * g * g), { 16 * g * g, 1 }) or nil },
+    mask_prompt = prompt.mask and not model.places
+      and tensor.from(self:embedding_memory(16 * g * g), { 16 * g * g, 1 }) or nil },
       { "logits", "scores" })
   local logits = out.logits:reshape { masks * g, 16 * g }
   for _, row in ipairs(self.parts.mask_rows) do
@@ -430,17 +436,15 @@ function Answer:decode(prompt)
   self:sum(out.scores)
 end
 
--- Of logits, what runtime/msa_image.c makes of them before it enlarges probabilities.
+-- Of logits, what runtime/msa_upsample.c makes of them before it enlarges probabilities.
 local probability = expressions.of(function(x)
   local e = expressions.exp(-expressions.abs(x))
   return expressions.select(x, 0, e, 1) / (1 + e)
 end)
 
--- Logits, or their probabilities, at another size; by way of a square unless that is 0.
-function Answer:enlarge(values, square)
+-- What logits became at another size.
+function Answer:enlarged(at)
   local to, out = known.ENLARGED, {}
-  local at = pictures.upsampled(function(x, y) return values[y * to.side + x + 1] end, to.side, square, to.width,
-    to.height)
   for y = 0, to.height - 1 do
     for x = 0, to.width - 1 do out[#out + 1] = at(x, y) end
   end
@@ -450,10 +454,15 @@ end
 function Answer:upsample()
   local to, R = known.ENLARGED, self.R
   local values = self:embedding_memory(to.side * to.side)
-  for _, square in ipairs(to.squares) do self:enlarge(values, square) end
+  local function logit(x, y) return values[y * to.side + x + 1] end
+  for _, square in ipairs(known.squares_of(self.model)) do
+    self:enlarged(self.model.upsample == "bicubic" and pictures.bicubic(logit, to.side, to.width, to.height)
+      or pictures.upsampled(logit, to.side, square, to.width, to.height))
+  end
   if self.model.mask_from == "probabilities" then
     local p = R.evaluate(probability, R.packed(tensor.from(values, { to.side, to.side })))
-    self:enlarge(p:reshape { to.side * to.side }:totable(), 0)
+    values = p:reshape { to.side * to.side }:totable()
+    self:enlarged(pictures.upsampled(logit, to.side, 0, to.width, to.height))
   end
 end
 
@@ -466,7 +475,7 @@ local function answer_of(build, bank)
   self.network = sam.compute(bank.model.parameters, bank.model,
     function() return self.tables.position.parts[1].make() end, tokens.rows(bank.model))
   local p = self.parts
-  self:resize()
+  if resamplers[bank.model.resampling] then self:resize() end
   if p.patch.nest == "pixels" then self:pixels() else self:patch_embed(p.patch) end
   for _, L in ipairs(p.mlps) do self:encoder_mlp(L) end
   for _, test in ipairs(p.wholes) do self:attention_layer(test) end

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What the runtime makes of pictures, as its sources define it: the model's square of an image (emit/resamplers), and
--- the image's size of logits (PyTorch's bilinear interpolation; runtime/msa_image.c). Plain and slow: for a few pixels
--- of small pictures.
+-- the image's size of logits (PyTorch's bilinear interpolation; runtime/msa_upsample.c). Plain and slow: for a few
+-- pixels of small pictures.
 local resamplers = require "emit.resamplers"
 
 local pictures = {}
@@ -32,6 +32,10 @@ end
 -- @param at function(x, y, channel) -> 0..255, width x height @return function(x, y, colour) -> a float32
 function pictures.input(m, at, width, height)
   local to_width, to_height = pictures.size(width, height, m.image_size, m.resize == "longest")
+  if m.resampling == "sampled" then
+    local level = levels(m.normalise)
+    return pictures.sampled(function(x, y, c) return f32(level(at(x, y, c), c)) end, width, height, to_width, to_height)
+  end
   local picture = resamplers[m.resampling](at, width, height, to_width, to_height)
   local level = levels(m.normalise, picture, to_width, to_height)
   return function(x, y, c)
@@ -55,6 +59,47 @@ local function enlarged(at, width, height, out_width, out_height)
     local left, right, along = between(width, out_width, x)
     local top, bottom, down = between(height, out_height, y)
     return blend(blend(at(left, top), at(right, top), along), blend(at(left, bottom), at(right, bottom), along), down)
+  end
+end
+
+--- Floats at another size by interpolation between four of them, however much smaller it is: msa_sample.c.
+-- @param at function(x, y, channel) -> a float32 @return function(x, y, channel) of the result
+function pictures.sampled(at, width, height, out_width, out_height)
+  local channels = {}
+  for c = 0, 2 do
+    channels[c] = enlarged(function(x, y) return at(x, y, c) end, width, height, out_width, out_height)
+  end
+  return function(x, y, c) return channels[c](x, y) end
+end
+
+-- Four neighbours and their shares: Keys' cubic convolution with a = -0.75.
+local function four_at(input, output, at)
+  local source = f32(input / output) * (at + 0.5) - 0.5
+  local low = math.floor(source)
+  local t, a, places, shares = f32(source - low), -0.75, {}, {}
+  local function near(x) return ((a + 2) * x - (a + 3)) * x * x + 1 end
+  local function far(x) return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a end
+  for i, share in ipairs { far(t + 1), near(t), near(1 - t), far(2 - t) } do
+    places[i], shares[i] = math.tointeger(math.min(math.max(low + i - 2, 0), input - 1)), f32(share)
+  end
+  return places, shares
+end
+
+-- A sum of four products, each operation rounded.
+local function four(shares, value)
+  local sum = f32(value(1) * shares[1])
+  for i = 2, 4 do sum = f32(sum + f32(value(i) * shares[i])) end
+  return sum
+end
+
+--- Logits of side x side brought to a picture's size by cubic convolution: msa_bicubic.c. @param at as below
+function pictures.bicubic(at, side, width, height)
+  return function(x, y)
+    local across, along = four_at(side, width, x)
+    local down, below = four_at(side, height, y)
+    return four(below, function(j)
+      return four(along, function(i) return at(across[i], down[j]) end)
+    end)
   end
 end
 

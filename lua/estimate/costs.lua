@@ -91,13 +91,13 @@ end
 -- image's.
 local function prepared(L, build, moved)
   local t = { weights = build.tables.position:bytes(1), again = 0, read = 0, written = 0, spilled = 0 }
-  local dense, slices, buffers = L.uses[1], build.model.depth, build.graph.memory.by_name
-  for i, used in ipairs(L.uses) do
-    t.weights = t.weights + weights_of(used.segment, touched(i == 1 and used.lowered or used.prepare, build))
+  local slices, buffers = build.model.depth, build.graph.memory.by_name
+  for _, used in ipairs(L.uses) do
+    t.weights = t.weights + weights_of(used.segment, touched(used == L.dense and used.lowered or used.prepare, build))
   end
   t.again = t.weights
   t.read = moved(buffers.embedding.bytes)
-  t.spilled = 2 * slices * moved(dense.buffers.keys)
+  t.spilled = L.dense and 2 * slices * moved(L.dense.buffers.keys) or 0
   for name in pairs(L.buffers) do t.written = t.written + moved(buffers[name].bytes) end
   return t
 end

@@ -132,8 +132,8 @@ end
 function predict.layer(L, build)
   local w = { macs = 0, busy = 0, other = 0, traffic = costs.traffic(L, build) }
   if not L.uses then add_step(w, L.lowered, build) end
-  for i, used in ipairs(L.uses or {}) do
-    for _ = 1, build.model.depth do add_step(w, i == 1 and used.lowered or used.prepare, build) end
+  for _, used in ipairs(L.uses or {}) do
+    for _ = 1, build.model.depth do add_step(w, used == L.dense and used.lowered or used.prepare, build) end
   end
   return w
 end

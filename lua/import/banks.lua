@@ -29,6 +29,9 @@ local fields = {
   { "layers of the IoU head", "decoder", "iou_layers" }, { "width of the IoU head", "decoder", "iou" },
   { "layers of the hypernetworks", "decoder", "hyper_layers" }, { "width of the hypernetworks", "decoder", "hyper" },
   { "first up-scaled width", "decoder", "upscaled1" }, { "second up-scaled width", "decoder", "upscaled2" },
+  { "activation of the decoder", "decoder", "activation" }, { "norm of the up-scaled image", "upscaling_norm" },
+  { "places of a prompt", "places" }, { "clicks' side", "click_side" }, { "up-sampling of logits", "upsample" },
+  { "whether 0 is inside a mask", "zero_inside" },
   { "first self-attention", "first_self_attention" }, { "position in the decoder's queries", "position_stays" },
 }
 

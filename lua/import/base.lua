@@ -48,8 +48,10 @@ function base.traits(checkpoint, file)
     if own[mark] ~= "none" then return own[mark] end
     return other[mark] == late and late or "none"
   end
+  local places = own.naming == "sam" and other.naming == "adapted_places" -- which adapters alone do not show
   return {
-    naming = own.naming, stem = own.stem, rel = spelled("rel", "rel"), mlp = spelled("mlp", "layers"),
+    naming = places and other.naming or own.naming, stem = own.stem, rel = spelled("rel", "rel"),
+    mlp = spelled("mlp", "layers"),
     encoder_adapters = own.encoder_adapters or other.encoder_adapters,
     decoder_adapters = own.decoder_adapters or other.decoder_adapters,
     conv_adapters = own.conv_adapters or other.conv_adapters, lora = own.lora or other.lora, network = own.network,

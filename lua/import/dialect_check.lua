@@ -10,7 +10,16 @@
 --                      the dialect's
 --   adapted            whether files without adapters and LoRA pairs are of it only where it is named
 --   config             whether config.json beside the file is read (lua/import/transformers.lua)
---   decoder_norm_eps   of the layer norms in the decoder's layers, where it is not SAM's 1e-5
+--   encoder_norm_eps, decoder_norm_eps  of the layer norms in the encoder's blocks and the decoder's layers, where they
+--                      are not SAM's 1e-6 and 1e-5
+--   decoder_activation of the decoder's MLPs and perceptrons, where it is not ReLU
+--   upscaling_norm     of the up-sampled image: channels (default), each place by itself, or map, all of it together
+--   places             how many places a prompt always has, as EfficientSAM's: points, two corners, then invalid points
+--                      (optional; SAM's prompts else); click_side: they are multiplied by it over the image's size
+--   all_global         whether no block of the encoder has windows; relative: false where blocks have no relative
+--                      positions; head_width: of the encoder, where no table tells; table_grid: side that tables of
+--                      files without adapters always have
+--   class_position     whether pos_embed begins with a class token's, which counts nothing
 --   grid_from          what tells the file's resolution: pos_embed, tables of relative positions in global blocks, or
 --                      nothing
 --   position_grid      side of pos_embed in every file, where the tables tell; default_size: pixels where nothing in
@@ -26,6 +35,7 @@
 --   resampling, resize, normalise  import/preparation.lua
 --   mask_square        whether masks of squashed images are enlarged to the square first
 --   mask_from          what is enlarged to the image's size: logits (default) or probabilities
+--   upsample           how: bilinear (default) or bicubic; zero_inside: whether a logit of 0 is inside a mask
 --   training           clicks: xy or rc; upsampling: none, nearest or bilinear; feedback, whether the
 --                      program trained with logits fed back as mask prompts: none (default) or logits
 --   warnings           what nothing in a file tells: texts, or { text =, option = } where
@@ -115,7 +125,11 @@ check.fields = {
   marks = { record(marks_of()), true }, encoder = { one_of(table.unpack(encoders.names)), true },
   spelling = { list_of(spelled, 0, "{ name in the file, SAM's name }"), true },
   config = { flag }, adapted = { flag }, variant = { schema.table }, other = { schema.table },
-  decoder_norm_eps = { schema.number },
+  encoder_norm_eps = { schema.number }, decoder_norm_eps = { schema.number },
+  decoder_activation = { one_of(table.unpack(activations.computed)) }, upscaling_norm = { one_of("channels", "map") },
+  places = { whole(2, 1024) }, click_side = { whole(1, 16384) },
+  all_global = { flag }, relative = { flag }, class_position = { flag }, head_width = { whole(1, 4096) },
+  table_grid = { whole(1, 1024) }, upsample = { one_of("bilinear", "bicubic") }, zero_inside = { flag },
   grid_from = { one_of("pos_embed", "tables", "nothing"), true }, position_grid = { whole(1, 1024) },
   default_size = { whole(1, 16384) }, resample = { flag, true },
   volumes = { one_of(false, "runs", "slices"), true }, pad = { one_of("zero", "norm1_bias"), true },
@@ -128,8 +142,8 @@ check.fields = {
   mask_square = { flag },
   normalise = { one_of(names_of(preparation.normalisations)), true }, resize = { one_of(names_of(preparation.resizes)),
     true },
-  training = { record { clicks = { one_of("xy", "rc"), true }, upsampling = { one_of("none", "nearest", "bilinear"),
-    true },
+  training = { record { clicks = { one_of("xy", "rc"), true },
+    upsampling = { one_of("none", "nearest", "bilinear", "bicubic"), true },
     feedback = { one_of("none", "logits") } }, true },
   warnings = { list_of(warning, 0, "texts or { text =, option = }"), true },
 }
@@ -153,7 +167,17 @@ end
 local function agree(dialect, where)
   local tables, first = dialect.grid_from == "tables", dialect.mask_rule == "first"
   beside(dialect, where, "position_grid", tables and dialect.position_grid ~= nil, "grid_from = tables")
-  if dialect.grid_from ~= "nothing" then beside(dialect, where, "default_size", tables, "grid_from = tables") end
+  beside(dialect, where, "head_width", dialect.relative == false, "relative = false")
+  for _, field in ipairs { "relative", "class_position", "table_grid" } do
+    if not dialect.all_global then beside(dialect, where, field, false, "all_global = true") end
+  end
+  if not dialect.places then beside(dialect, where, "click_side", false, "places") end
+  if dialect.resize == "longest" and dialect.upsample == "bicubic" then
+    fail("%s: upsample: expected bilinear, as resize = longest, found bicubic", where)
+  end
+  if dialect.grid_from ~= "nothing" and not dialect.all_global then
+    beside(dialect, where, "default_size", tables, "grid_from = tables")
+  end
   beside(dialect, where, "least_mask_tokens", first, "mask_rule = first")
   local of_maps = dialect.adapters == "encoder" or dialect.adapters == "paper"
   beside(dialect, where, "adapter_activation", of_maps, "adapters = encoder or paper")

@@ -21,10 +21,6 @@ local families = {
     "mask_decoder%.compress_vit_feat%." },
     { "mask_decoder%.embedding_encoder%." }, { "mask_decoder%.embedding_maskfeature%." } } },
   { name = "EfficientViT-SAM", say = near, marks = { { "image_encoder%.backbone%." } } },
-  { name = "Medical SAM Adapter on EfficientSAM", say = near, all = true,
-    marks = { { "prompt_encoder%.invalid_points%." }, { "image_encoder%.blocks%.%d+%.%u%a*_Adapter%." } } },
-  { name = "EfficientSAM", say = near, marks = { { "prompt_encoder%.invalid_points%." }, {
-    "prompt_encoder%.bbox_top_left_embeddings%." } } },
   { name = "SAM-Adapter, with a prompt generator beside the encoder", say = near, marks = { {
     "image_encoder%.prompt_generator%." } } },
   { name = "SAMUS", say = near, marks = { { "image_encoder%.cnn_embed%." }, { "image_encoder%.input_Adapter%." }, {

@@ -369,9 +369,12 @@ local function described(ckpt, file, base, dialect, traits, fit)
     prompt = { mask_in1 = value.mask_in1, mask_in2 = value.mask_in2 },
     decoder = {
       heads = fit.heads, layers = counts.layers, mlp = value.decoder_mlp, masks = value.masks, cross = value.cross,
+      activation = dialect.decoder_activation or "relu",
       iou_layers = counts.iou_layers, iou = value.iou, hyper_layers = counts.hyper_layers, hyper = value.hyper,
       upscaled1 = value.upscaled1, upscaled2 = value.upscaled2,
     },
+    places = dialect.places, click_side = dialect.click_side, upscaling_norm = dialect.upscaling_norm,
+    upsample = dialect.upsample or "bilinear", zero_inside = dialect.zero_inside or false,
     classes = fit.classes, mask_rule = dialect.mask_rule,
     first_self_attention = dialect.first_self_attention, position_stays = dialect.position_stays,
     adapters = adapters, adapter_activation = adapters ~= "none" and dialect.adapter_activation or nil,

@@ -11,6 +11,8 @@ local marks = {
     sam = "SAM's names",
     transformers = "transformers' names",
     tinyvit = "names of a TinyViT",
+    places = "names of EfficientSAM",
+    adapted_places = "names of Medical SAM Adapter on EfficientSAM",
     [either] = "names of several encoders",
     none = "no names of the encoder",
   } },

@@ -66,7 +66,10 @@ end
 
 -- The encoder that names are of.
 local function naming(seen)
-  local found = seen.tiny and "tinyvit" or seen.encoder and "sam" or seen.vision and "transformers" or "none"
+  local sams = seen.places and (seen.encoder_fc and "places" or "adapted_places") or "sam"
+  local found = seen.tiny and "tinyvit" or (seen.encoder or seen.places) and sams or seen.vision and "transformers"
+    or "none"
+  if seen.places and (seen.tiny or seen.vision or seen.encoder_fc and seen.encoder_lin) then return "both" end
   return (seen.encoder and 1 or 0) + (seen.vision and 1 or 0) > 1 and "both" or found
 end
 
@@ -90,6 +93,8 @@ function names.traits(file)
       if block:match("^%u%a*_Adapter%.") then seen.encoder_adapters = true end
       if block:match("^Adapter%.%l+%.") then seen.conv_adapters = true end
       if block:match("%.lora_%u$") then seen.lora = true end
+      if block:match("^mlp%.fc%d%.") then seen.encoder_fc = true end
+      if block:match("^mlp%.lin%d%.") then seen.encoder_lin = true end
     end
     local layer = name:match("^mask_decoder%.transformer%.layers%.%d+%.(.*)$")
     if layer then
@@ -106,6 +111,8 @@ function names.traits(file)
     end
     if name:match("^vision_encoder%.") then seen.vision = true end
     if name:match("^prompt_encoder%.") then seen.prompt = true end
+    if name:match("^prompt_encoder%.invalid_points%.") then seen.places = true end
+    if name:match("^mask_decoder%.final_output_upscaling_layers%.") then seen.places = true end
     if name:match("^mask_decoder%.") then seen.decoder = true end
   end
   return {

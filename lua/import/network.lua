@@ -10,9 +10,19 @@ local network = {}
 local MOST_MISSING = 1000
 local enough = {}
 
+-- What a dialect says of its network.
+local PROGRAM = { "encoder", "encoder_norm_eps", "decoder_norm_eps", "places", "relative", "class_position",
+  "upscaling_norm" }
+
+--- The fields of a network (networks/sam.lua) that a dialect says. @param n to be added to
+function network.program(dialect, n)
+  for _, key in ipairs(PROGRAM) do n[key] = dialect[key] end
+  return n
+end
+
 --- Every tensor of the network, in the order in which its program registers them; cut short past a thousand missing
 -- ones.
--- @param program { encoder = its name, encoder_norm_eps, decoder_norm_eps = networks/sam.lua's }
+-- @param program { encoder = its name } and those of PROGRAM, networks/sam.lua's
 -- @param counts the encoder's own, layers, hypernetworks, hyper_layers, iou_layers (each at least 1)
 -- @param present set of the file's names
 -- @return a list of declarations (networks/parameters.lua); in it sizes, parameters, the network's, and truncated where
@@ -26,10 +36,9 @@ function network.tensors(program, counts, traits, options, present)
     end
     list[#list + 1] = entry
   end
-  local n = setmetatable({ encoder = program.encoder, sizes = list.sizes, depth = options.depth,
-    encoder_norm_eps = program.encoder_norm_eps, decoder_norm_eps = program.decoder_norm_eps,
+  local n = setmetatable(network.program(program, { sizes = list.sizes, depth = options.depth,
     encoder_adapters = traits.encoder_adapters, decoder_adapters = traits.decoder_adapters,
-    conv_adapters = traits.conv_adapters }, { __index = counts })
+    conv_adapters = traits.conv_adapters }), { __index = counts })
   local walk = { declare = declare, present = function(name) return present[name] ~= nil end }
   local ok, problem = pcall(sam.declare, parameters.new(walk), n)
   list.parameters = ok and problem

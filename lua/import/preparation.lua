@@ -16,13 +16,15 @@ preparation.normalisations = {
   ["imagenet255-bgr"] = { kind = "imagenet255-bgr", reversed = true,
     mean = { 123.675, 116.28, 103.53 }, std = { 58.395, 57.12, 57.375 },
     spoken = "(x-mean)/std of B,G,R", text = "B,G,R by ImageNet's mean and deviation of R,G,B" },
+  imagenet1_of_255 = { kind = "imagenet1_of_255", mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 },
+    spoken = "(x-mean/255)/(std/255)", text = "ImageNet's mean and deviation of 0..1, taken of 0..255" },
   minmax = { kind = "minmax", spoken = "(x-min)/(max-min)",
     text = "min..max of the resized picture to 0..1, no mean or deviation" },
 }
 
 --- resampling: how pixels are made of others. Of the runtime (msa_runtime.h), the resizer's file, its type, what its
 -- functions begin with, its macro for bytes of work, which bytes(side) repeats; pixel: the predicted time of a pixel,
--- as a multiple of bilinear's.
+-- as a multiple of bilinear's. `sampled` has no resizer: it interpolates levels, in float, a row at a time.
 preparation.resamplings = {
   bilinear = { text = "bilinear", file = "msa_resize", type = "msa_resizer", calls = "msa_resize",
     macro = "MSA_RESIZE_WORK_BYTES", pixel = 1,
@@ -36,6 +38,7 @@ preparation.resamplings = {
     macro = "MSA_AREA_WORK_BYTES", pixel = 2, bytes = function(side) return 24 * side end },
   nearest = { text = "nearest", file = "msa_nearest", type = "msa_nearest", calls = "msa_nearest",
     macro = "MSA_NEAREST_WORK_BYTES", pixel = 1, bytes = function() return 0 end },
+  sampled = { text = "bilinear without antialiasing", file = "msa_sample", calls = "msa_sample", pixel = 1 },
 }
 
 --- resize: how the image fills the square.

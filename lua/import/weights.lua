@@ -76,6 +76,10 @@ function weights.make(entries, model)
     if found and entry.fate == "used" then
       local tensor = found.tensor
       local base = name:match("^(.*)%.weight$")
+      if entry.grid then -- of places, behind the class token's
+        tensor = tensor:slice(2, 1, entry.grid * entry.grid):reshape { 1, entry.grid, entry.grid, tensor.shape[3] }
+          :rename(found.name)
+      end
       if entry.resize and entry.resize[1] == "bicubic" then
         tensor = bicubic(tensor, model.grid):rename(found.name)
       elseif entry.resize then

@@ -4,8 +4,10 @@
 local buffers = require "schedule.buffers"
 local group = require "lower.group"
 local parts = require "lower.parts"
+local print = require "emit.print"
 local segment = require "lower.segment"
 local steps = require "lower.steps"
+local types = require "graph.types"
 
 local Layer = {}
 Layer.__index = Layer
@@ -18,7 +20,7 @@ local layer = {}
 function layer.new(one, ctx, private)
   local seg = segment.new(private)
   return setmetatable({ group = one, ctx = ctx, K = ctx.kernels, model = ctx.model, segment = seg,
-    parts = parts.new(seg, one.ops), step = steps.new(one.label, seg), views = {} }, Layer)
+    parts = parts.new(seg, one.ops), step = steps.new(one.label, seg), views = {}, arguments = {} }, Layer)
 end
 
 --- The buffer of a value of another layer, or of one that this layer leaves, as a view.
@@ -26,6 +28,20 @@ function Layer:buffer(value)
   local made = self.ctx.buffers[value] or error(("lower: layer %s: a value without a buffer"):format(self.group.label))
   if not self.views[made] then self.views[made] = steps.buffer(made) end
   return self.views[made]
+end
+
+--- The same of a value that a layer takes: of what is encoded, a slice's part, by a pointer that the function is given.
+function Layer:given(value)
+  if value.kind ~= "input" or value.counted then return self:buffer(value) end
+  local storage, rows = self:buffer(value).storage, buffers.rows_of(value)
+  local known = self.arguments[value]
+  if not known or known[1] ~= self.step then
+    known = { self.step, self.step:parameter("const float *" .. value.name, function(at)
+      return print.slice("arena", at[value.name], types.bytes(storage.type, rows * storage.stride))
+    end, storage.stride) }
+    self.arguments[value] = known
+  end
+  return known[2]
 end
 
 --- Whether a value's memory is this layer's to write over: something that it leaves takes it.

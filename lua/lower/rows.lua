@@ -199,22 +199,39 @@ function lower.add(self, op)
   self:result(op, to, 0)
 end
 
+--- The weights of a transposed convolution for one of its four places, from 0, as panels. @param layer what lowers it
+-- @return their role
+function rows.sub_panel(layer, w, sub)
+  local role, cin, cout = ("%s_%d"):format(layer.parts:role(w), sub), w.shape[1], w.shape[2]
+  return layer.parts:other(role, function()
+    layer.step.segment:panels(role, cin, cout, function()
+      return layer.parts.tensor_of(w):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:rename(w.name)
+    end, layer.parts.sources_of(w))
+  end)
+end
+
+-- Of a map whose moments the nest has found.
+function lower.mapnorm(self, op)
+  local x, gamma, beta = input(op, "x"), input(op, "gamma"), input(op, "beta")
+  local level, from = self.level[x], self.views[x]
+  local to = self:destination(op, self.parts:role(gamma), level, x)
+  local name = self.K:mapnorm { rows = self:rows_at(level), C = width_of(op), ldx = from.storage.stride,
+    ldy = to.storage.stride }
+  self.body:call(name, from, self.step:part(self.parts:norm(gamma, beta)), self.moments.mean, self.moments.deviation,
+    to)
+  self:result(op, to, level)
+end
+
 function lower.conv_transpose(self, op)
   local x, w, bias = input(op, "x"), input(op, "w"), input(op, "bias")
   local act, level = self:activation_of(op), self.level[x]
   local value, cin, cout = act or op, w.shape[1], w.shape[2]
-  local role, from = self.parts:role(w), self.views[x]
-  local to = self:destination(value, role, level + 1)
+  local from = self.views[x]
+  local to = self:destination(value, self.parts:role(w), level + 1)
   local name = self.K:gemm { M = self:rows_at(level), N = cout, K = cin, lda = from.storage.stride,
     ldc = 4 * to.storage.stride, init = "bias", act = act and act.f }
   for sub = 0, 3 do
-    local name_of_part = ("%s_%d"):format(role, sub)
-    local part = self.parts:other(name_of_part, function()
-      self.step.segment:panels(name_of_part, cin, cout, function()
-        return self.parts.tensor_of(w):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:rename(w.name)
-      end, self.parts.sources_of(w))
-    end)
-    self.body:call(name, from, self.step:part(part), self.step:part(self.parts:vector(bias)),
+    self.body:call(name, from, self.step:part(rows.sub_panel(self, w, sub)), self.step:part(self.parts:vector(bias)),
       to + sub * to.storage.stride)
   end
   self:result(value, to, level + 1)

@@ -6,7 +6,7 @@
 local adapter = require "networks.adapter"
 local segment = require "lower.segment"
 
-local EPS, UPSCALING_EPS = 1e-5, 1e-6 -- EPS also of the layers, unless a program has another
+local EPS, UPSCALING_EPS = 1e-5, 1e-6 -- EPS also of the layers, unless a program has another, and of a norm of the map
 
 local function attention(p, name, inner, width)
   local at, a = p:at(name), {}
@@ -55,7 +55,7 @@ function mask_decoder.declare(p, n)
   decoder.mask_tokens = p:tensor("mask_tokens.weight", s.masks, s.out)
   -- Transposed convolutions keep their input channels first.
   decoder.up_0 = p:convolution("output_upscaling.0", s.out, s.upscaled1, 2, s.upscaled1)
-  decoder.up_1 = p:norm("output_upscaling.1", s.upscaled1, UPSCALING_EPS)
+  decoder.up_1 = p:norm("output_upscaling.1", s.upscaled1, n.upscaling_norm == "map" and EPS or UPSCALING_EPS)
   decoder.up_3 = p:convolution("output_upscaling.3", s.upscaled1, s.upscaled2, 2, s.upscaled2)
   for m = 0, n.hypernetworks - 1 do
     decoder.hyper[m + 1] = perceptron(p:at("output_hypernetworks_mlps." .. m), n.hyper_layers, s.out, s.hyper,
@@ -105,7 +105,7 @@ end
 local function token_mlp(t, l, k, queries)
   local g, m = t.g, t.model
   g:layer(("decoder_%d_mlp"):format(k))
-  local y = t:linear(g:act(t:linear(queries, l.lin1), { f = "relu" }), l.lin2)
+  local y = t:linear(g:act(t:linear(queries, l.lin1), { f = m.decoder.activation }), l.lin2)
   if l.mlp_adapter then y = g:add(y, adapter.compute(t, l.mlp_adapter, queries, "relu"),
     { scale = m.adapter_scale }) end
   return t:norm(g:add(queries, y), l.norm3)
@@ -116,15 +116,29 @@ local function image_to_token(t, l, k, queries, keys, tokens, position)
   g:layer(("decoder_%d_image_to_token"):format(k))
   local y = g:add(keys, attend(t, l.image_to_token, g:add(keys, position), g:add(queries, tokens), queries))
   if l.image_adapter then y = g:add(y, adapter.compute(t, l.image_adapter, y, "relu")) end
-  return t:norm(y, l.norm4)
+  y = t:norm(y, l.norm4)
+  return keys.kind == "input" and g:named("keys", y) or y
 end
 
 local function perceive(t, layers, x)
   for i, map in ipairs(layers) do
     x = t:linear(x, map)
-    if i < #layers then x = t.g:act(x, { f = "relu" }) end
+    if i < #layers then x = t.g:act(x, { f = t.model.decoder.activation }) end
   end
   return x
+end
+
+-- The image at twice its side, and its norm: of each place by itself, or of the map as a whole, which is then there
+-- first.
+local function upscaled(t, e, x)
+  local g, norm, m = t.g, e.up_1, t.model
+  local of_map = m.upscaling_norm == "map"
+  g:layer(of_map and "upscaling" or "masks")
+  x = g:reshape(x, { to = { 1, m.grid, m.grid, m.out } })
+  x = g:conv_transpose(x, t:parameter(e.up_0.weight), t:parameter(e.up_0.bias))
+  if not of_map then return t:norm(x, norm) end
+  g:layer "masks"
+  return g:mapnorm(g:named("upscaled", x), t:parameter(norm.weight), t:parameter(norm.bias), { eps = norm.eps })
 end
 
 --- Masks [masks,4 grid,4 grid] and their scores [1,masks].
@@ -154,10 +168,7 @@ function mask_decoder.compute(t, e, tokens, keys, position)
   local weights = g:named("hyper", g:concat(hyper))
   local scores = g:named("iou", perceive(t, e.iou, token(0)))
 
-  g:layer "masks"
-  local x = g:reshape(keys, { to = { 1, grid, grid, m.out } })
-  x = g:conv_transpose(x, t:parameter(e.up_0.weight), t:parameter(e.up_0.bias))
-  x = g:act(t:norm(x, e.up_1), { f = "gelu" })
+  local x = g:act(upscaled(t, e, keys), { f = "gelu" })
   x = g:conv_transpose(x, t:parameter(e.up_3.weight), t:parameter(e.up_3.bias))
   x = g:act(x, { f = "gelu" })
   local logits = g:permute(g:linear(x, weights, nil, nil, { value = true }), { order = { 4, 2, 3, 1 } })

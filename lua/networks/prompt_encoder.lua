@@ -6,6 +6,12 @@ local EPS = 1e-6
 
 local prompt_encoder = {}
 
+--- The tensors whose rows tokens are made of, in order: Fourier features, what a place is, outputs.
+prompt_encoder.rows = { "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+  "prompt_encoder.point_embeddings.0.weight", "prompt_encoder.point_embeddings.1.weight",
+  "prompt_encoder.point_embeddings.2.weight", "prompt_encoder.point_embeddings.3.weight",
+  "prompt_encoder.not_a_point_embed.weight", "mask_decoder.iou_token.weight", "mask_decoder.mask_tokens.weight" }
+
 --- Declare the prompt encoder's tensors. @param n the network: networks/sam.lua @return its parameters
 function prompt_encoder.declare(p, n)
   local s = n.sizes

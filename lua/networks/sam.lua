@@ -3,12 +3,16 @@
 -- names, and nowhere else: what a file must hold, what synth writes and what is computed are walks of it.
 --   n        encoder: its name (networks/encoders.lua), and what that one's counts are; layers, hypernetworks,
 --            hyper_layers, iou_layers: counts; encoder_adapters, decoder_adapters: are there any; depth: slices;
---            encoder_norm_eps, decoder_norm_eps: of the layer norms in blocks and layers, nil for SAM's
+--            encoder_norm_eps, decoder_norm_eps: of the layer norms in blocks and layers, nil for SAM's; places: how
+--            many places a prompt always has (networks/places.lua), nil for SAM's prompts; relative: false where blocks
+--            have no relative positions; class_position: does pos_embed begin with a class token's;
+--            upscaling_norm: "map" where the norm of the up-sampled image is over all of it
 --   n.sizes  a number or a size for each of sam.sizes(encoder)
 
 local encoders = require "networks.encoders"
 local graph = require "graph.ssa"
 local mask_decoder = require "networks.mask_decoder"
+local places = require "networks.places"
 local prompt_encoder = require "networks.prompt_encoder"
 local sizes = require "networks.sizes"
 local terms = require "networks.terms"
@@ -28,14 +32,17 @@ function sam.unknown_sizes(encoder)
   return all
 end
 
+--- The prompts of a network, or of a model description. @return networks/prompt_encoder.lua or networks/places.lua
+function sam.prompts(n) return n.places and places or prompt_encoder end
+
 --- Declare all tensors. @param p networks/parameters.lua @param n above @return parameters: encoder, prompts, decoder
 function sam.declare(p, n)
   return { encoder = encoders.named(n.encoder, "network").declare(p:at "image_encoder", n),
-    prompts = prompt_encoder.declare(p:at "prompt_encoder", n), decoder = mask_decoder.declare(p:at "mask_decoder", n) }
+    prompts = sam.prompts(n).declare(p:at "prompt_encoder", n), decoder = mask_decoder.declare(p:at "mask_decoder", n) }
 end
 
 --- The graph of a model. Inputs: image, normalised, of all slices; then, of one slice, embedding, tokens and
--- mask_prompt.
+-- mask_prompt, which prompts of places have not.
 -- Outputs: embedding; logits, scores.
 -- @param parameters what declare() gave @param m the model description @param position [grid^2,out]: features of the
 -- grid's places
@@ -45,14 +52,15 @@ function sam.compute(parameters, m, position, rows)
   local t = terms.of(g, m)
   local encode = encoders.named(m.encoder.kind, "network").compute
   g:output("embedding", g:named("embedding", encode(t, parameters.encoder)))
+  local prompts = sam.prompts(m)
   g:layer "dense_prompt"
   local embedding = g:input("embedding", { 1, m.grid, m.grid, m.out })
-  local mask = g:input("mask_prompt", { 1, 4 * m.grid, 4 * m.grid, 1 })
+  local mask = prompts.dense and g:input("mask_prompt", { 1, 4 * m.grid, 4 * m.grid, 1 })
   local tokens = g:input("tokens", { rows, m.out }, true)
-  local places = g:constant("position", { m.grid * m.grid, m.out }, position,
+  local position_of_grid = g:constant("position", { m.grid * m.grid, m.out }, position,
     { m.tensor[parameters.prompts.gaussian.name].name })
-  local keys = prompt_encoder.dense(t, parameters.prompts, embedding, mask)
-  local logits, scores = mask_decoder.compute(t, parameters.decoder, tokens, keys, places)
+  local keys = mask and prompts.dense(t, parameters.prompts, embedding, mask) or embedding
+  local logits, scores = mask_decoder.compute(t, parameters.decoder, tokens, keys, position_of_grid)
   g:output("logits", logits)
   g:output("scores", scores)
   return g

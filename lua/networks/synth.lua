@@ -6,6 +6,7 @@ local dialects = require "import.dialects"
 local encoders = require "networks.encoders"
 local names = require "import.names"
 local parameters = require "networks.parameters"
+local program = require "import.network"
 local sam = require "networks.sam"
 
 local synth = {}
@@ -43,7 +44,8 @@ end
 local function network(shape, dialect)
   local E = shape.out
   local n = encoders.named(dialect.encoder, "synth").synthetic(shape, dialect)
-  n.encoder, n.layers, n.hypernetworks, n.hyper_layers, n.iou_layers = dialect.encoder, 2, shape.masks, 3, 3
+  program.program(dialect, n)
+  n.layers, n.hypernetworks, n.hyper_layers, n.iou_layers = 2, shape.masks, 3, 3
   n.encoder_adapters = holds(dialect.marks.encoder_adapters, true)
   n.conv_adapters = holds(dialect.marks.conv_adapters or {}, true)
   n.decoder_adapters = holds(dialect.marks.decoder_adapters, true)
@@ -89,22 +91,23 @@ function synth.tensors(shape, dialect)
   return list
 end
 
---- Write the file. options: arch, resolution (pixels), dialect, seed, out (path), progress (function(done, count)) or
--- nil.
+--- Write the file. options: arch, resolution (pixels), dialect (nil: whose the architecture is), seed, out (path),
+-- progress (function(done, count)) or nil.
 function synth.write(options)
   local fail = require "support.fail"
   local architecture, resolution = synth.architectures[options.arch], options.resolution
-  local patch, encoder = architecture.patch or common.patch, dialects.named(options.dialect, "--dialect").encoder
+  local dialect = dialects.named(options.dialect or architecture.dialect or "sam", "--dialect")
+  local patch, encoder = architecture.patch or common.patch, dialect.encoder
   if architecture.encoder ~= encoder then
     fail("--arch %s: expected an architecture of the encoder %s, as dialect %s has it, found one of %s", options.arch,
-      encoder, options.dialect, architecture.encoder)
+      encoder, dialect.name, architecture.encoder)
   end
   if resolution < patch or resolution > 16384 or resolution % patch ~= 0 then
     fail("--resolution %d: a multiple of the patch, %d, from %d to 16384 expected", resolution, patch, patch)
   end
   local shape = { resolution = resolution }
   for key, value in pairs(architecture) do shape[key] = value end
-  require "msagen.synth".write(options.out, synth.tensors(shape, options.dialect), options.seed, options.progress)
+  require "msagen.synth".write(options.out, synth.tensors(shape, dialect.name), options.seed, options.progress)
 end
 
 return synth

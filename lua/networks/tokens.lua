@@ -4,7 +4,8 @@
 
 local tokens = {}
 
---- Largest number of points a prompt may hold; a box or the padding token comes on top.
+--- Largest number of points a prompt may hold; a box or the padding token comes on top. Where prompts are places, those
+-- past the last one count nothing.
 tokens.MAX_POINTS = 16
 
 --- Tokens are worked on so many at a time, as far as a prompt's go: one click takes one turn, sixteen take three.
@@ -12,11 +13,11 @@ tokens.CHUNK = 8
 
 --- As many as a prompt may have, filled up to whole chunks.
 function tokens.rows(model)
-  local most = 1 + model.decoder.masks + tokens.MAX_POINTS + 2 + (model.texts and 1 or 0)
+  local most = 1 + model.decoder.masks + (model.places or tokens.MAX_POINTS + 2) + (model.texts and 1 or 0)
   return (most + tokens.CHUNK - 1) // tokens.CHUNK * tokens.CHUNK
 end
 
 --- Tokens of one click: what multiply-adds of a decode are counted for.
-function tokens.of_click(model) return 1 + model.decoder.masks + 2 end
+function tokens.of_click(model) return 1 + model.decoder.masks + (model.places or 2) end
 
 return tokens

@@ -63,7 +63,8 @@ function inspect.report(ckpt, base, options)
     model = {
       image_size = model.file_size, patch = model.patch, grid = model.file_grid,
       out = model.out, adapters = model.adapters, lora = model.lora,
-      pad = model.pad, first_self_attention = model.first_self_attention, mask_rule = model.mask_rule,
+      pad = model.pad, places = model.places,
+      first_self_attention = model.first_self_attention, mask_rule = model.mask_rule,
         mask_tokens = model.decoder.masks,
       resize = model.resize, preparation = model.preparation, decoder = model.decoder,
       default_size = model.image_size,
@@ -146,7 +147,8 @@ function inspect.text(report)
   say("masks", spoken.mask_rule[model.mask_rule], model.mask_rule == "first" and decoder.masks or decoder.masks - 1)
   say("input", "%s; %s", preparation.resizes[model.resize].spoken, report.spoken_normalise)
   say("image", "%s", model.preparation)
-  say("window padding", "%s", spoken.pad[model.pad])
+  if not model.places then say("window padding", "%s", spoken.pad[model.pad]) end
+  if model.places then say("prompts", "%d places, points before a box's corners; no mask prompt", model.places) end
   say("in training", "clicks %s, masks up-sampled: %s", model.training_clicks, model.training_upsampling)
   say("tensors", "%d, of %d values: %d used, %d folded, %d resampled, %d dead%s", #report.tensors, report.values,
     totals.used, totals.folded, totals.resampled, totals.dead, totals.unknown

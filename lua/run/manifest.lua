@@ -34,7 +34,7 @@ local manifest = {}
 manifest.fields = {
   runner = { runner, true }, weights = { file, true }, input_size = { above_0, true }, depth = { above_0, true },
     grid = {
-    above_0, true }, max_points = { above_0, true },
+    above_0, true }, max_points = { above_0, true }, places = { above_0 },
   arena_bytes = { above_0, true }, weights_bytes = { above_0, true }, macs_encode = { above_0, true }, macs_decode = {
     above_0, true },
   version = { schema.text }, prefix = { schema.text }, board = { schema.text }, build = { schema.text }, hosted = {

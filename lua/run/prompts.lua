@@ -126,6 +126,18 @@ function prompts.from_options(args)
   return { prompt }
 end
 
+-- What a model whose prompts are always so many places makes of one: no mask, and of more places the first alone.
+local function check_places(prompt, places, name)
+  if prompt.mask then
+    fail("%s: expected none, as this model has no mask prompt, found %s", name "--mask-in", prompt.mask.path)
+  end
+  local count = (prompt.points and #prompt.points[1] or 0) + (prompt.box and 2 or 0)
+  if count > places then
+    require("cli.progress").warn(("The model takes %d places of a prompt, points before a box's two corners: of %d the "
+      .. "first %d count."):format(places, count, places), prompt.what)
+  end
+end
+
 local function within(x, limit) return x >= 0 and x <= limit end
 
 local function coordinates(values)
@@ -175,6 +187,7 @@ function prompts.check(prompt, width, height, volume, model, turned)
   local function name(option)
     return prompt.what and ("%s: %s"):format(prompt.what, option:gsub("^%-%-", "")) or option
   end
+  if model.places then check_places(prompt, model.places, name) end
   local slices = 1
   for _, field in ipairs { "points", "labels", "box" } do
     if prompt[field] then slices = math.max(slices, #prompt[field]) end

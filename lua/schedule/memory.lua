@@ -180,7 +180,7 @@ return function(graph, model)
   local layout = layers and lives(layers, model, graph)
   if layout and layout.bound <= plain.bound then
     graph.fused, graph.ready_macs = layers, extra.ready_macs
-    for i = 2, #extra.uses do
+    for i = extra.dense and 2 or 1, #extra.uses do
       local L = extra.uses[i]
       L.macs = L.macs - L.ready.macs -- without a mask
       L.ready.buffer = L.ready.name

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What the decoder's first layers need of the image alone, made once an encode for all prompts without a mask: the
--- first image tokens, then the image's side of each attention that no token has changed before. Their multiply-adds
--- count as the decoder's.
+-- first image tokens, where they are not the embedding itself, then the image's side of each attention that no token
+-- has changed before. Their multiply-adds count as the decoder's.
 
 local segment = require "lower.segment"
 local types = require "graph.types"
@@ -13,24 +13,24 @@ function ready.layer(program, model)
   local dense, uses, macs = nil, {}, 0
   for _, L in ipairs(program.fused) do
     if L.group:op "select" then dense = L end
-    if dense and L.ready then
+    if L.ready then
       uses[#uses + 1] = L
       macs = macs + L.ready.macs
     end
   end
-  if not dense or #uses == 0 then return nil end
-  local segments, buffers = { dense.segment }, {}
-  for i, L in ipairs(uses) do
-    segments[i + 1] = L.segment
+  if #uses == 0 then return nil end
+  local segments, buffers = { dense and dense.segment }, {}
+  for _, L in ipairs(uses) do
+    segments[#segments + 1] = L.segment
     L.ready.name = L.group:op("attention").inputs[1].counted and "ready_keys" or "ready_queries"
     buffers[L.ready.name] = model.depth * L.ready.bytes
   end
-  table.insert(uses, 1, dense)
+  if dense then table.insert(uses, 1, dense) end
   -- Where weights are fetched, this layer's are fetched at once: copies of all segments, in the blob as well.
   local own = program.streamed and segment.series(segments) or segment.new()
   return { name = "decoder_prepare", kind = "prepare", phase = "encode", segment = own, scratch = 0, shared = 0,
     own = 0,
-    uses = uses, buffers = buffers, macs = model.depth * macs, ready_macs = macs }
+    uses = uses, dense = dense, buffers = buffers, macs = model.depth * macs, ready_macs = macs }
 end
 
 local function with_bank(text, bytes)
@@ -51,13 +51,20 @@ function ready.printer(build, blob, loops)
   local function weights_of(used)
     return print.place("weights", used.prepare_at) .. print.bank_argument(used.segment, "bank")
   end
+  -- Of the step that makes what is ready, the embedding where it takes that.
+  local function embedding_of(L, used)
+    for _, parameter in ipairs(used.prepare.parameters) do
+      if parameter.declaration:find "embedding$" then return ", " .. slice_of(L.at.embedding, embedding) end
+    end
+    return ""
+  end
   return function(L)
     local lines, pad = {}, slices > 1 and "        " or "    "
     for i, used in ipairs(L.uses) do
-      local call = i == 1 and ("msa_%s(arena, %s, %s, NULL"):format(used.name, weights_of(used),
+      local call = used == L.dense and ("msa_%s(arena, %s, %s, NULL"):format(used.name, weights_of(used),
           slice_of(L.at.embedding, embedding))
-        or ("msa_%s_prepare(arena, %s, %s, %s"):format(used.name, weights_of(used), position,
-          slice_of(L.at[used.ready.name], used.ready.bytes))
+        or ("msa_%s_prepare(arena, %s, %s, %s%s"):format(used.name, weights_of(used), position,
+          slice_of(L.at[used.ready.name], used.ready.bytes), embedding_of(L, used))
       lines[i] = print.wrapped(pad .. call .. loops.core_argument .. ");")
     end
     if slices > 1 then
@@ -67,8 +74,9 @@ function ready.printer(build, blob, loops)
     if banks then table.insert(lines, 1, "    (void)bank; /* where nothing of it is a bank's own */") end
     local prototype = print.prototype(("void msa_%s(float *arena, const float *weights%s%s)"):format(
       L.name, banks and ", size_t bank" or "", loops.core_parameter))
-    local what = "/* For prompts without a mask. Every core goes through the strips that are its own in all of them,\n"
-      .. " * so none waits for another. */\n"
+    local what = L.dense and "/* For prompts without a mask. Every core goes through the strips that are its own in "
+      .. "all of them,\n * so none waits for another. */\n"
+      or "/* Every core goes through the strips that are its own, and none waits for another. */\n"
     return ("%s%s\n{\n%s\n}\n"):format(what, prototype, table.concat(lines, "\n")), prototype, {},
       loops.cores > 1 and "core" or nil
   end

@@ -294,12 +294,7 @@ void msa_run_enlarge(msa_upsampler *enlarger, uint32_t slice, uint32_t m, float 
 {
     msa_upsample_init(enlarger, msa_run_logits_of(slice, m), SIDE, SQUARE, msa_run.image.width, msa_run.image.height,
         rows);
-    if (msa_run_model.mask_square) {
-        msa_upsample_squashed(enlarger);
-    }
-    if (msa_run_model.probabilities) {
-        msa_upsample_probabilities(enlarger);
-    }
+    msa_run_model.enlarge_so(enlarger);
 }
 
 int msa_run_report_prompt(void)

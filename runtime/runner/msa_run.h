@@ -26,10 +26,11 @@ struct msa_run_model {
     size_t arena_bytes;
     uint64_t weights_bytes;
     uint32_t segments, input_size, depth, grid, out, masks, mask_side, max_points;
-    bool resize_longest, probabilities, mask_square;
+    bool resize_longest, probabilities, mask_square, zero_inside;
     size_t resize_bytes; /* of work, for resize_begin */
     msa_status (*resize_begin)(const msa_image *image, uint32_t slice, uint32_t width, uint32_t height, void *work);
     void (*resize_row)(uint8_t *row);
+    void (*enlarge_so)(msa_upsampler *enlarger); /* after msa_upsample_init */
     msa_status (*open)(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
     msa_status (*encode)(msa_session *s, const msa_image *image);
     msa_status (*segment)(msa_session *s, const msa_prompt *prompt, msa_mask *mask);
@@ -48,7 +49,8 @@ extern const struct msa_run_model msa_run_model;
 
 /* Floats of memory for an enlarger's rows; and whether one of its values belongs to the mask. */
 #define ENLARGER_FLOATS (2u * (S > SIDE ? S : SIDE))
-#define IN_MASK(value) ((value) > (msa_run_model.probabilities ? 0.5f : 0.0f))
+#define IN_MASK(value) \
+    ((value) > (msa_run_model.probabilities ? 0.5f : 0.0f) || (msa_run_model.zero_inside && (value) == 0.0f))
 
 enum msa_run_prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4, WITH_TEXT = 8, FEEDBACK = 16 };
 

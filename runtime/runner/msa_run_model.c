@@ -21,6 +21,11 @@ static void resize_row(uint8_t *row)
     MSA_RESIZER_ROW(&resizer, row);
 }
 
+static void enlarge_so(msa_upsampler *enlarger)
+{
+    MSA_ENLARGE_SO(enlarger);
+}
+
 const struct msa_run_model msa_run_model = {
     .build = MSA_RUN_BUILD,
     .arithmetic = MSA_MODEL_ARITHMETIC,
@@ -35,11 +40,13 @@ const struct msa_run_model msa_run_model = {
     .mask_side = MSA_MODEL_MASK_SIDE,
     .max_points = MSA_MODEL_MAX_POINTS,
     .resize_longest = MSA_MODEL_RESIZE_LONGEST != 0,
+    .zero_inside = MSA_MODEL_MASK_ZERO_INSIDE != 0,
     .mask_square = MSA_MODEL_MASK_SQUARE != 0,
     .probabilities = MSA_MODEL_MASK_PROBABILITIES != 0,
     .resize_bytes = MSA_RESIZER_BYTES,
     .resize_begin = resize_begin,
     .resize_row = resize_row,
+    .enlarge_so = enlarge_so,
     .open = msa_open,
     .encode = msa_encode,
     .segment = msa_segment,

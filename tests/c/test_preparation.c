@@ -3,6 +3,7 @@
  * INTER_AREA by checksums of noise, and the nearest pixel by its definition. */
 #include "../../runtime/msa_area.c"
 #include "../../runtime/msa_image.c"
+#include "../../runtime/msa_upsample.c"
 #include "../../runtime/msa_nearest.c"
 #include "../../runtime/msa_range.c"
 #include "../../runtime/msa_spline.c"

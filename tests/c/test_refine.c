@@ -7,6 +7,7 @@
 #include "model_plain.inc"
 
 #include "../../runtime/msa_image.c"
+#include "../../runtime/msa_upsample.c"
 #include "../../runtime/msa_resize.c"
 #include "../../runtime/msa_prompt.c"
 #include "../../runtime/msa_check.c"

@@ -2,6 +2,7 @@
 /* Enlarging logits against PyTorch 1.13's interpolate (bilinear, align_corners = false, float32): real results and
  * single values. */
 #include "../../runtime/msa_image.c"
+#include "../../runtime/msa_upsample.c"
 
 #include "image.h"
 #include "npy.h"

@@ -3,8 +3,8 @@
 -- As a program, for the C tests: luahost fake_model.lua SOURCES CORES DEPTH FILE.
 local function rendered(folder, cores, depth)
   return require "support.template".file(folder .. "/templates", "model.c",
-    { cores = cores, model = { depth = depth }, streamed = false, board = { isa = { flushes = false } },
-      resampling = { calls = "msa_resize" } })
+    { cores = cores, info = { extras = {} }, model = { depth = depth }, streamed = false,
+      board = { isa = { flushes = false } }, resampling = { calls = "msa_resize" } })
 end
 
 if arg and arg[0]:match "fake_model%.lua$" then

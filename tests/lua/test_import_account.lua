@@ -198,9 +198,6 @@ local others = {
     "sam_mask_decoder.iou_token.weight" } },
   ["HQ-SAM"] = { { "mask_decoder.hf_token.weight" }, { "mask_decoder.compress_vit_feat.0.weight" } },
   ["EfficientViT-SAM"] = { { "image_encoder.backbone.stages.0.op_list.0.main.conv1.conv.weight" } },
-  ["Medical SAM Adapter on EfficientSAM"] = { { "prompt_encoder.invalid_points.weight" }, {
-    "image_encoder.blocks.0.Space_Adapter.D_fc1.weight" } },
-  ["EfficientSAM"] = { { "prompt_encoder.invalid_points.weight" }, { "image_encoder.blocks.0.mlp.fc1.weight" } },
   ["SAM-Adapter, with a prompt generator beside the encoder"] = { {
     "image_encoder.prompt_generator.shared_mlp.weight" }, { "mask_decoder.iou_token.weight" } },
   ["SAMUS"] = { { "image_encoder.cnn_embed.conv1.weight" }, { "image_encoder.blocks.0.attn.qkv.weight" } },

@@ -377,6 +377,36 @@ local function norms(p)
   end
 end
 
+-- The norm of a map by its three kernels, lines of it one after the other.
+local function map_norms(p)
+  for _, s in ipairs { { 1, 1, 1 }, { 2, 3, 5 }, { 4, 6, 16 }, { 3, 7, 23 }, { 6, 5, 64 }, { 2, 4, 100 } } do
+    p.case(function()
+      local lines, places, C = table.unpack(s)
+      local rows = lines * places
+      local x, gamma, beta = numbers(rows, C), numbers(1, C), numbers(1, C)
+      local ldx, ldy = kernels.stride(C), kernels.stride(C) + 32
+      p.take("x", x, ldx)
+      p.input[#p.input + 1] = gamma:tobytes() .. beta:tobytes()
+      p.call("float *w = room(%d)", 2 * kernels.round16(C))
+      p.call("fill(w, %d), fill(w + %d, %d)", C, kernels.round16(C), C)
+      p.room("y", rows * ldy)
+      p.call "float mean[1], deviation[1]"
+      p.room("sums", lines)
+      for _, squares in ipairs { false, true } do
+        local sum = p.set:line_sum { rows = places, C = C, ldx = ldx, squares = squares }
+        for line = 0, lines - 1 do
+          p.kernel(sum, ("x + %d"):format(line * places * ldx), squares and "mean", "sums + " .. line)
+        end
+        p.kernel(p.set:map_moment { lines = lines, values = rows * C, eps = squares and 1e-5 or nil }, "sums",
+          squares and "deviation" or "mean")
+      end
+      p.kernel(p.set:mapnorm { rows = rows, C = C, ldx = ldx, ldy = ldy }, "x", "w", "mean", "deviation", "y")
+      p.give(("norm of a map %dx%dx%d"):format(lines, places, C), "y", reference.mapnorm(x, gamma, beta, 1e-5, places),
+        ldy)
+    end)
+  end
+end
+
 local function element_wise(p)
   local rows, C = 3, 21
   local ld = kernels.stride(C)
@@ -483,6 +513,7 @@ describe("compiled kernels are the plain loops, bit for bit:", function()
       local p = program(board)
       gemms(p)
       norms(p)
+      map_norms(p)
       element_wise(p)
       attentions(p)
       assert(#p.names > 50)

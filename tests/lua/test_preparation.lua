@@ -74,7 +74,7 @@ describe("the plain resizer", function()
   it("works in so many bytes as the runtime says", function()
     local header = sys.read_file(msagen.datadir .. "/runtime/msa_runtime.h")
     for name, how in pairs(preparation.resamplings) do
-      assert(header:find("define " .. how.macro .. "(side)", 1, true), name)
+      assert(not how.macro or header:find("define " .. how.macro .. "(side)", 1, true), name)
       assert(sys.exists(("%s/runtime/%s.c"):format(msagen.datadir, how.file)), name)
     end
   end)

@@ -126,7 +126,9 @@ describe("requests of kernels", function()
       ldo = 16,
       rel = { n = 2, ld = 16 }, out_row = { n = 2, ld = 16 }, pad = { side = 3, height = 2, width = 2 } },
     attend_table = { keys = 4, d = 8, row = 2, ldb = 16, ldq = 16, ldo = 16 }, depthwise_conv = { columns = 1, C = 8,
-      side = 3, stride = 1, ldx = 16, ldy = 16, across = 48 } }
+      side = 3, stride = 1, ldx = 16, ldy = 16, across = 48 },
+    line_sum = { rows = 2, C = 8, ldx = 16, squares = true }, map_moment = { lines = 2, values = 32, eps = 1e-5 },
+    mapnorm = { rows = 2, C = 8, ldx = 16, ldy = 16 } }
   for kind, fields in pairs(kernels.requests) do
     local rows = kind:match "^rows (.*)$"
     local sample = rows and { rows = 1, C = 8, ldx = 16, ldy = 16, ldz = 16, ldv = 16, s = 0.5 } or samples[kind]

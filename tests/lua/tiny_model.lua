@@ -18,6 +18,8 @@ tiny.shapes = {
     global = { 1 }, window = 7, out = 16, decoder_mlp = 24, masks = 4 } },
   wide = { dialect = "sam", heads = 8, shape = { resolution = 272, patch = 16, dim = 40, blocks = 2, heads = 2,
     global = { 1 }, window = 14, out = 48, decoder_mlp = 800, masks = 3 } },
+  places = { dialect = "efficient-sam", heads = 4, resolution = 48, shape = { resolution = 48, patch = 16, dim = 64,
+    blocks = 1, heads = 1, global = {}, out = 80, decoder_mlp = 28, masks = 4 } },
 }
 
 --- Write tiny.shapes[name] into folder. @return a device for compiler.build, but for its board
@@ -28,7 +30,8 @@ function tiny.device(folder, name)
     require "msagen.synth".write(path, require "networks.synth".tensors(one.shape, one.dialect), 7)
   end
   return { checkpoint = path, dialect = one.dialect, decoder_heads = one.heads, classes = one.classes,
-    global_blocks = one.shape.global, resolution = one.dialect:match "202[45]" and one.shape.resolution or nil }
+    global_blocks = one.shape.global,
+    resolution = one.resolution or one.dialect:match "202[45]" and one.shape.resolution or nil }
 end
 
 --- What `msagen interpret`, the naive kernels, prints for a device of tiny.device with more words: of every build
@@ -64,7 +67,7 @@ function tiny.must(command)
   command.env = command.env or {}
   command.env.MAKEFLAGS, command.env.MFLAGS, command.env.MAKELEVEL = false, false, false
   local status, output = sys.spawn(command)
-  if status ~= 0 then error(("%s: exit %d: %s"):format(table.concat(command, " "), status, output:sub(-900)), 0) end
+  if status ~= 0 then error(("%s: exit %d: %s"):format(table.concat(command, " "), status, output:sub(-1000)), 0) end
   return output
 end
 

@@ -372,8 +372,10 @@ local function check_refinement(run)
   local args, folder = run.args, run.folder
   if not args.refine then return end
   if run.slices > 1 then fail("--refine: expected one image, found a volume of %d slices", run.slices) end
-  if args.refine > folder.max_points then
-    fail("--refine: expected at most %d clicks, found %d", folder.max_points, args.refine)
+  local most = math.min(folder.places or folder.max_points, folder.max_points)
+  if args.refine > most then fail("--refine: expected at most %d clicks, found %d", most, args.refine) end
+  if folder.places and args.feedback == "logits" then
+    fail("--feedback logits: expected none, as this model has no mask prompt, found logits")
   end
   local built = folder.path .. "/manifest.json: feedback"
   run.feedback = args.feedback or require("support.closed").member(folder.feedback, { "none", "logits" }, built)
@@ -395,6 +397,9 @@ local function prepare(args)
   if args.refine then run.list[1] = { multimask = args.multimask, text = args.text } end
   check_prompts(run)
   check_refinement(run)
+  if args.resized_out and folder.resampling == "sampled" then
+    fail("--resized-out: expected a build whose image is resized to bytes, found one that interpolates it in floats")
+  end
   run.inside = require("run.outputs").check(args, folder, run.list, run.slices > 1)
   if args.truth then
     local wanted = args.truth_inside and #args.truth_inside > 0 and args.truth_inside or nil

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Operations on each row by itself.
+--- Operations on each row by itself, and the norm of a map.
 
 local activations = require "graph.activations"
 local kinds = require "graph.kinds"
@@ -42,6 +42,19 @@ end
 --- The last dimension to mean 0 and deviation 1, times gamma, plus beta.
 ops.layernorm = { roles = { "x", "gamma", "beta" }, attributes = { eps = { number, true } }, shape = same, macs = none }
 function ops.layernorm.run(R, op, v) return R.layernorm(v.x, v.gamma, v.beta, op.eps) end
+
+--- All of a map [n,h,w,c], its places and channels together, to mean 0 and deviation 1, times gamma, plus beta [c]. A
+-- line of w places has sums of its own, which are added in order.
+ops.mapnorm = { roles = { "x", "gamma", "beta" }, attributes = { eps = { number, true } }, shape = same,
+  macs = none }
+function ops.mapnorm.run(R, op, v)
+  local s, list = op.shape_of.x, {}
+  local rows = s[2] * s[3]
+  for i = 1, s[1] do
+    list[i] = R.mapnorm(v.x:slice(1, (i - 1) * rows, rows), v.gamma, v.beta, op.eps, s[3])
+  end
+  return s[1] == 1 and list[1] or R.stacked(list)
+end
 
 --- x w^T, w [outputs,inputs]: a chain of multiply-adds from start or +0, the bias last. w may be a value: attribute
 -- `value`.

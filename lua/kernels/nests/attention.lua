@@ -41,7 +41,7 @@ local function place_inputs(layer, work, i, t, dies)
   for _, value in ipairs(layer.group.inputs) do
     local at
     if value.counted then at = i else at = t end
-    if at then work:place(value, layer:buffer(value):row(at), 0, dies and layer:gives_up(value)) end
+    if at then work:place(value, layer:given(value):row(at), 0, dies and layer:gives_up(value)) end
   end
   if t and layer.position then work:place(layer.position_value, layer.position:row(t), 0, false) end
 end
@@ -195,9 +195,11 @@ local function to_tokens(layer, a)
   local most, chunk, strip, tokens = ctx.token_rows, ctx.token_chunk, ctx.strip_rows, ctx.model.grid * ctx.model.grid
   local pool = step:pool()
   local k, v = pool:take("k", most * a.ld, a.ld), pool:take("v", most * a.ld, a.ld)
-  -- As many keys as the prompt may have, or one chunk of them for the usual few.
+  -- As many keys as the prompt may have, or one chunk of them for the usual few; where prompts are so many places they
+  -- are never few.
   local sizes, largest = {}, nil
-  for i, keys in ipairs(most > chunk and { chunk, most } or { most }) do
+  local few = most > chunk and not (ctx.model.places and ctx.click_tokens > chunk)
+  for i, keys in ipairs(few and { chunk, most } or { most }) do
     local packed = K:keys { keys = keys, d = a.d }
     local attend, need = K:attend { M = strip, keys = keys, d = a.d, ldq = a.ld, ldo = a.ld, counted = true }
     sizes[i] = { packed = packed, place = packed.place { count = keys, k_stride = a.ld }, attend = attend }

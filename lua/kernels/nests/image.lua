@@ -102,6 +102,26 @@ for (uint32_t line = 0; line < %d; ++line) {
   end)
 end
 
+-- The same of a picture that is interpolated, whose rows are floats.
+local function sampled_pixels(body, n, a, levels, y, slice)
+  local size, patch, row = n.size, n.patch, n.row
+  body:c({ a, row, levels }, { pixels = size * patch }, function(text)
+    return ([==[
+const float *const levels = %s;
+float *const line_of = %s;
+for (uint32_t line = 0; line < %d; ++line) {
+    msa_sample_row(image, %s, %d, (uint32_t)(%s + line), levels, line_of);
+    for (uint32_t i = 0; i < %d; ++i) {
+        float *const to = %s + i / %d * %d + line * %d + i %% %d;
+        for (uint32_t c = 0; c < 3; ++c) {
+            to[c * %d] = line_of[i * 3 + c];
+        }
+    }
+}]==]):format(text:pointer(levels), text:pointer(row), patch, slice == 0 and "0" or "(uint32_t)" .. text:place(slice),
+      size, text:place(y * patch), size, text:pointer(a), patch, a.storage.stride, patch, patch, patch * patch)
+  end)
+end
+
 -- The three products of a row of patches, one after the other, to y: C columns of them, by a part, from a bias on.
 local function project(layer, body, conv, C, part, bias, a, y, product)
   local K, grid, P = layer.K, conv.shape[3], conv.stride
@@ -180,25 +200,28 @@ end
 local function rows_of_image(layer, patch, a, pool, by_row)
   local step, m, how = layer.step, layer.model, resizer_of(layer)
   local size = m.image_size
-  local n = { size = size, patch = patch, row = pool:take("row", size * 3, nil, "u8"),
-    work = pool:take("resizing", math.max(how.bytes(size), 8), nil, "u8") }
+  local n = { size = size, patch = patch,
+    row = pool:take("row", size * 3, nil, how.type and "u8" or nil) }
+  if how.type then n.work = pool:take("resizing", math.max(how.bytes(size), 8), nil, "u8") end
   local made = not m.normalise.mean and pool:take("table", 768)
   step:parameter("const msa_image *image", "image")
-  step.returns, step.before = "msa_status", assertion(how, size)
+  step.returns, step.before = "msa_status", how.type and assertion(how, size) or ""
   step:stage("units", function(body) sizes(body, size, m.resize == "longest") end)
   function n.levels() return made or step:part(levels_of(layer)) end
   -- Of every slice: build(body, slice, row of so many lines), the pixels then being in `a`.
   function n.resized(body, levels, build)
     body:each({ variable = "slice", to = m.depth }, function(each, slice)
       local loop
-      resizer(layer, each, n, slice, levels, function() return loop end)
+      if how.type then resizer(layer, each, n, slice, levels, function() return loop end) end
       loop = each:each(by_row, function(inner, top)
-        pixels(layer, inner, n, type(a) == "function" and a(slice, top) or a, levels, top)
+        local to = type(a) == "function" and a(slice, top) or a
+        if how.type then pixels(layer, inner, n, to, levels, top)
+        else sampled_pixels(inner, n, to, levels, top, slice) end
         build(inner, slice, top)
       end)
     end)
   end
-  return n, { size = size, resizer = how, s = { resizer = n.work.storage.offset } }
+  return n, { size = size, resizer = how.type and how, s = { resizer = n.work and n.work.storage.offset } }
 end
 
 --- The pixels as floats, in memory.

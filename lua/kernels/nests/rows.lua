@@ -2,10 +2,8 @@
 --- Layers that work row by row: a strip of tokens at a time, so that what is wide is never there for more than a strip.
 
 local layers = require "lower.layer"
-local print = require "emit.print"
 local rows = require "lower.rows"
 local stream = require "schedule.pieces"
-local types = require "graph.types"
 
 local input, rows_of = layers.input, layers.rows_of
 
@@ -82,10 +80,7 @@ function nest.select(layer)
     if value.name == choice.given then mask = value else embedding = value end
   end
   local side, grid, strip = mask.shape[2], ctx.model.grid, ctx.strip_rows
-  local from = step:parameter("const float *embedding", function(at)
-    local storage = layer:buffer(embedding).storage
-    return print.slice("arena", at.embedding, types.bytes(storage.type, grid * grid * storage.stride))
-  end, layer:buffer(embedding).storage.stride)
+  local from = layer:given(embedding)
   local pixels = step:parameter("const float *mask", "mask", side)
   local keys, pool = layer:buffer(choice), step:pool()
   local function branch(body, t, ops, result)
@@ -161,7 +156,8 @@ return {
   { name = "select", lower = nest.select, kind = function() return "dense_prompt" end,
     fits = function(one) return one:op "select" ~= nil end },
   { name = "masks", lower = nest.masks, kind = function() return "masks" end,
-    fits = function(one) return one:op "conv_transpose" ~= nil end },
+    fits = function(one) return one:op "conv_transpose" ~= nil and one:op "permute" ~= nil
+      and one:op "mapnorm" == nil end },
   { name = "counted", lower = nest.counted, pieces = true, kind = function() return "token_mlp" end,
     fits = function(one) return by_row(one) and one.outputs[1].counted end },
   { name = "strips", lower = nest.strips, pieces = true, kind = function() return "encoder_mlp" end,

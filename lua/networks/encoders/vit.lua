@@ -19,9 +19,11 @@ local function block(p, n, i)
   local s = n.sizes
   local eps = n.encoder_norm_eps or EPS
   local b = { norm1 = p:norm("norm1", s.dim, eps) }
-  local rows = p:size("table", n.table_rows and n.table_rows(i))
-  b.rel_pos_h = p:tensor("attn.rel_pos_h", rows, s.head)
-  b.rel_pos_w = p:tensor("attn.rel_pos_w", rows, s.head)
+  if n.relative ~= false then
+    local rows = p:size("table", n.table_rows and n.table_rows(i))
+    b.rel_pos_h = p:tensor("attn.rel_pos_h", rows, s.head)
+    b.rel_pos_w = p:tensor("attn.rel_pos_w", rows, s.head)
+  end
   b.qkv = p:linear("attn.qkv", 3 * s.dim, s.dim, "qkv")
   b.proj = p:linear("attn.proj", s.dim, s.dim)
   if n.encoder_adapters then
@@ -39,7 +41,7 @@ local function block(p, n, i)
 end
 
 --- dim, head: width of the tokens and of one head; mlp: of what is between an MLP's maps; patch, position: sides of a
--- patch and of the table of positions.
+-- patch and of the table of positions, or its rows where it begins with a class token's.
 local vit = { sizes = { "dim", "head", "mlp", "patch", "position" }, describe = checkpoint.describe,
   adapt = checkpoint.adapt, prune = checkpoint.prune, warnings = require "networks.vit.warnings" }
 
@@ -55,7 +57,8 @@ function vit.counts(keys) return { blocks = math.max(1, names.count(keys, "image
 function vit.declare(p, n)
   local s = n.sizes
   local encoder = { patch = p:convolution("patch_embed.proj", s.dim, 3, s.patch, s.dim), blocks = {},
-    position = p:tensor("pos_embed", 1, s.position, s.position, s.dim) }
+    position = n.class_position and p:tensor("pos_embed", 1, s.position, s.dim)
+      or p:tensor("pos_embed", 1, s.position, s.position, s.dim) }
   for i = 0, n.blocks - 1 do encoder.blocks[i + 1] = block(p:at("blocks." .. i), n, i) end
   encoder.neck = neck.declare(p, s.dim, s.out)
   return encoder
@@ -191,20 +194,30 @@ function vit.facts(e)
     global_blocks = e.global_list }
 end
 
---- The published encoders. `global` is 0-based; everything else is common to them.
+-- EfficientSAM's have no windows: all blocks are global.
+local ALL = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 }
+
+--- The published encoders. `global` is 0-based; `dialect` is whose they are, where that is not sam; everything else is
+-- common to them.
 vit.architectures = {
+  vit_t = { dim = 192, blocks = 12, heads = 3, global = ALL, dialect = "efficient-sam" },
+  vit_s = { dim = 384, blocks = 12, heads = 6, global = ALL, dialect = "efficient-sam" },
   vit_b = { dim = 768, blocks = 12, heads = 12, global = { 2, 5, 8, 11 } },
   vit_l = { dim = 1024, blocks = 24, heads = 16, global = { 5, 11, 17, 23 } },
   vit_h = { dim = 1280, blocks = 32, heads = 16, global = { 7, 15, 23, 31 } },
 }
 
+-- Rows of positions behind a class token's, in every file.
+local CLASS_POSITIONS = 1 + 14 * 14
+
 --- @param shape dim, blocks, heads, global, patch, window, resolution
 function vit.synthetic(shape, dialect)
   local C, grid, is_global = shape.dim, shape.resolution // shape.patch, {}
+  for i = 0, shape.blocks - 1 do is_global[i] = dialect.all_global end
   for _, i in ipairs(shape.global) do is_global[i] = true end
   return { blocks = shape.blocks, table_rows = function(i) return 2 * (is_global[i] and grid or shape.window) - 1 end,
     sizes = { dim = C, head = C // shape.heads, mlp = 4 * C, patch = shape.patch,
-      position = dialect.position_grid or grid } }
+      position = dialect.class_position and CLASS_POSITIONS or dialect.position_grid or grid } }
 end
 
 return vit

@@ -3,6 +3,7 @@
 -- to do to its tensors.
 
 local fail = require "support.fail"
+local plain = require "networks.vit.plain"
 local shapes = require "import.shapes"
 local windows = require "networks.vit.windows"
 
@@ -112,6 +113,7 @@ end
 --- networks/encoders.lua: describe. The encoder's description: { dim, blocks, heads, mlp, window = 0 where there is
 -- none, global = { [block] = flag }, global_list }.
 function checkpoint.describe(file)
+  if file.dialect.all_global then return plain.describe(file, multiple_of_patch) end
   local value, options, dialect, blocks = file.value, file.options, file.dialect, file.counts.blocks
   check_widths(file)
   local patch = value.patch
@@ -142,15 +144,19 @@ end
 function checkpoint.adapt(model, entries)
   local position, grid = entries["image_encoder.pos_embed"], model.grid
   local side = position.found.shape[2]
+  if #position.shape == 3 then -- a class token's comes first
+    side = math.tointeger((side - 1) ^ 0.5)
+    position.grid = side
+  end
   if grid and side ~= grid then position.resize = { "bicubic", side, grid } end
   for i = 0, model.encoder.blocks - 1 do
     for _, axis in ipairs { "h", "w" } do
       local entry = entries[table_name(i, axis)]
-      local length = entry.found.shape[1]
-      if grid and model.encoder.global[i] and length ~= 2 * grid - 1 then
+      local length = entry and entry.found.shape[1]
+      if entry and grid and model.encoder.global[i] and length ~= 2 * grid - 1 then
         entry.resize = { "linear", length, 2 * grid - 1 }
       end
-      entry.zero = entry.found.tensor:is_zero()
+      if entry then entry.zero = entry.found.tensor:is_zero() end
     end
   end
 end

@@ -11,7 +11,8 @@ local function zero_tables(warn, about)
   local list, model = {}, about.model
   for i = 0, model.encoder.blocks - 1 do
     local at = ("image_encoder.blocks.%d.attn.rel_pos_"):format(i)
-    if about.entries[at .. "h"].zero and about.entries[at .. "w"].zero then list[#list + 1] = i end
+    local across = about.entries[at .. "h"]
+    if across and across.zero and about.entries[at .. "w"].zero then list[#list + 1] = i end
   end
   if #list == 0 then return end
   warn("the relative-position tables of %s are all zero: legal%s", which(list, model),
@@ -24,8 +25,10 @@ local function borrowed(warn, about)
   local dialect, model, entries = about.dialect, about.model, about.entries
   local list, renamed, tables = {}, false, 0
   for i = 0, model.encoder.blocks - 1 do
-    local one = entries[("image_encoder.blocks.%d.attn.rel_pos_h"):format(i)].found
-    if one.file == "base" then
+    local entry = entries[("image_encoder.blocks.%d.attn.rel_pos_h"):format(i)]
+    local one = entry and entry.found
+    if not one then -- a network without
+    elseif one.file == "base" then
       list[#list + 1] = i
       renamed = renamed or one.key == one.sam
     else

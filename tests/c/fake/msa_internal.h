@@ -13,6 +13,7 @@
 #define MSA_TOKEN_STRIDE 16
 #define MSA_EMBEDDING_STRIDE 16
 #define MSA_EMBEDDING_OFFSET 0
+#define MSA_ENLARGE_SO(enlarger) ((void)(enlarger))
 #define MSA_RESIZER msa_resizer
 #define MSA_RESIZER_INIT msa_resize_init
 #define MSA_RESIZER_ROW msa_resize_row

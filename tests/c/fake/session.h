@@ -15,6 +15,7 @@
 #endif
 
 #include "../../../runtime/msa_image.c"
+#include "../../../runtime/msa_upsample.c"
 #include "../../../runtime/msa_resize.c"
 #include "../../../runtime/msa_prompt.c"
 #include "../../../runtime/msa_check.c"
