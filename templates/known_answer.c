@@ -310,13 +310,13 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
             crc = msa_crc32c(crc, row, sizeof row);
         }
     }
-@ if model.mask_from == "probabilities" then
-    msa_upsampler chances;
-    msa_upsample_init(&chances, embedding, $(to.side), 0, $(to.width), $(to.height), rows);
-    msa_upsample_probabilities(&chances);
+@ if answer.enlarges_so(model) then
+    msa_upsampler so;
+    msa_upsample_init(&so, embedding, $(to.side), $(answer.enlarges_so(model)), $(to.width), $(to.height), rows);
+    MSA_ENLARGE_SO(&so);
     for (uint32_t y = 0; y < $(to.height); ++y) {
         float row[$(to.width)];
-        msa_upsample_row(&chances, y, row);
+        msa_upsample_row(&so, y, row);
         crc = msa_crc32c(crc, row, sizeof row);
     }
 @ end

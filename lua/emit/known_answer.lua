@@ -38,6 +38,11 @@ function known.squares_of(model)
   return model.upsample == "bicubic" and { known.ENLARGED.squares[1] } or known.ENLARGED.squares
 end
 
+--- The square by way of which a model enlarges its logits as others do not (MSA_ENLARGE_SO), 0 for none; nil of others.
+function known.enlarges_so(model)
+  return model.mask_square and known.ENLARGED.squares[2] or model.mask_from == "probabilities" and 0 or nil
+end
+
 --- Byte i of the image, and of what follows it in a volume.
 function known.pixel(i) return (i * 2654435761 & 0xffffffff) >> 24 end
 
@@ -462,7 +467,10 @@ function Answer:upsample()
   if self.model.mask_from == "probabilities" then
     local p = R.evaluate(probability, R.packed(tensor.from(values, { to.side, to.side })))
     values = p:reshape { to.side * to.side }:totable()
-    self:enlarged(pictures.upsampled(logit, to.side, 0, to.width, to.height))
+  end
+  local square = known.enlarges_so(self.model)
+  if square then
+    self:enlarged(pictures.upsampled(logit, to.side, square, to.width, to.height, self.model.mask_square))
   end
 end
 

@@ -105,11 +105,12 @@ end
 
 --- Logits of side x side brought to a picture's size, by way of a square of so many pixels a side unless that is 0.
 -- @param at function(x, y) -> a float32 @return function(x, y) of the result
-function pictures.upsampled(at, side, square, width, height)
+-- @param squashed whether the image fills the square
+function pictures.upsampled(at, side, square, width, height, squashed)
   local inner_width, inner_height = side, side
   if square > 0 then
     at = enlarged(at, side, side, square, square)
-    inner_width, inner_height = pictures.size(width, height, square, true)
+    inner_width, inner_height = pictures.size(width, height, square, not squashed)
   end
   return enlarged(at, inner_width, inner_height, width, height)
 end

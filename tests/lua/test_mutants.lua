@@ -65,6 +65,9 @@ local EXEMPT = {
   { "^msa_image_check$", "refuses images; computes nothing" },
   { "^msa_prompt_check$", "refuses prompts; computes nothing" },
   { "^within$", "refuses prompts; computes nothing" },
+  { "^msa_upsample_probabilities$", "of models whose masks are of probabilities, which test it" },
+  { "^small_row$", "of models whose masks are of probabilities, which test it" },
+  { "^msa_upsample_squashed$", "of models whose masks are enlarged to the square first, which test it" },
   { "_as_written$", "asks about the compiler's flags; computes nothing" },
 }
 
