@@ -19,6 +19,7 @@ extern "C" {
 #define MSA_MODEL_MASK_SIDE $(4 * model.grid)          /* pixels a side of the logits */
 #define MSA_MODEL_MASKS $(model.decoder.masks)              /* mask tokens: room for so many masks a slice is enough */
 #define MSA_MODEL_FIRST_CLASSES $(classes)   /* masks of every call; 0: one, or all but the first with multimask */
+#define MSA_MODEL_BEST_OF_SEVERAL $(model.best_of_several and 1 or 0) /* 1: its program takes the best of multimask */
 #define MSA_MODEL_MAX_POINTS $(max_points)        /* points of a prompt; a box comes on top */
 @ if model.places then
 #define MSA_MODEL_PLACES $(model.places)             /* of every prompt, points before corners; prompt.mask is NULL */

@@ -42,8 +42,9 @@ function options.setup(command)
   option("--box", "X0,Y0,X1,Y1", "A box, corners in pixels of the image."):convert(a_box)
   option("--text", "NAME", "A text prompt by its name, where the folder was built with --text-prompts.")
   option("--mask-in", "FILE.npy", "Logits of an earlier result as a prompt.")
-  command:flag("--multimask", "Ask for three masks rather than one.")
-  option("--prompts", "FILE.json", "Prompts as a JSON array, instead of the five options above; a file, or a pipe that "
+  command:flag("--multimask", "Ask for three masks rather than one: the default where the model's own program does.")
+  command:flag("--one-mask", "Ask for one mask where the model's own program takes the best of three.")
+  option("--prompts", "FILE.json", "Prompts as a JSON array, instead of the six options above; a file, or a pipe that "
     .. "is read to its end.")
 end
 

@@ -256,7 +256,7 @@ local function manifest(build, device, blob, info, files)
       patch = m.patch, out = m.out, masks = m.decoder.masks, encoder = encoder,
     cores = build.graph.cores, dim = encoder.width, blocks = encoder.blocks, heads = encoder.heads,
       window = encoder.window, resampling = m.resampling, resize = m.resize,
-      mask_from = m.mask_from, mask_square = m.mask_square,
+      mask_from = m.mask_from, mask_square = m.mask_square, best_of_several = m.best_of_several,
       mask_rule = m.mask_rule, classes = m.mask_rule == "first" and (m.classes or 1) or 0, click_order = m.click_order,
       feedback = m.training.feedback or "none",
     places = m.places,

@@ -31,6 +31,7 @@
 --   adapters           none, encoder, paper (encoder and decoder) or convolutional; adapter_activation: theirs, but not
 -- of convolutional ones
 --   first_self_attention  replace or add;  position_stays: whether positions stay in the decoder's queries
+--   best_of_several    whether its program takes the best of masks 1 and up rather than mask 0: what run asks for
 --   mask_rule          multimask (mask 0, or the others) or first (the first n classes, of least_mask_tokens or more)
 --   resampling, resize, normalise  import/preparation.lua
 --   mask_square        whether masks of squashed images are enlarged to the square first
@@ -137,6 +138,7 @@ check.fields = {
   adapters = { one_of("none", "encoder", "paper", "convolutional"), true }, adapter_activation = {
     one_of(table.unpack(activations.computed)) },
   first_self_attention = { one_of("replace", "add"), true }, position_stays = { flag, true },
+  best_of_several = { flag },
   mask_rule = { one_of("multimask", "first"), true }, least_mask_tokens = { whole(1, 4096) },
   resampling = { one_of(names_of(preparation.resamplings)), true }, mask_from = { one_of("logits", "probabilities") },
   mask_square = { flag },

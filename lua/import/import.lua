@@ -381,6 +381,7 @@ local function described(ckpt, file, base, dialect, traits, fit)
     adapter_scale = 0.5, lora = traits.lora,
     pad = not traits.encoder_adapters and dialect.pad_without_adapters or dialect.pad,
     normalise = preparation.normalisations[dialect.normalise], resampling = dialect.resampling, resize = dialect.resize,
+    best_of_several = dialect.best_of_several or false,
     mask_from = dialect.mask_from or "logits", mask_square = dialect.mask_square or false,
     click_order = fit.clicks, training = dialect.training,
     depth = fit.depth, chunk = fit.chunk, volumes = fit.depth > 1 and dialect.volumes or nil,

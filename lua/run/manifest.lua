@@ -46,6 +46,7 @@ manifest.fields = {
     "rc") }, mask_rule = { one_of("multimask", "first") },
   resampling = { one_of(table.unpack(closed.sorted(preparation.resamplings))) },
     mask_from = { one_of("logits", "probabilities") }, mask_square = { schema.flag },
+    best_of_several = { schema.flag },
   resize = { one_of(table.unpack(closed.sorted(preparation.resizes))) }, normalise = {
     one_of(table.unpack(closed.sorted(preparation.normalisations))) },
   feedback = { one_of("none", "logits") },

@@ -111,10 +111,16 @@ function prompts.from_file(path, slices)
   return result
 end
 
---- The one prompt of --point, --box, --mask-in, --text and --multimask, or none.
+--- What --multimask and --one-mask ask for: nil where neither is given.
+function prompts.several(args)
+  if args.multimask then return true end
+  if args.one_mask then return false end
+end
+
+--- The one prompt of --point, --box, --mask-in, --text, --multimask and --one-mask, or none.
 function prompts.from_options(args)
   if #args.point == 0 and not args.box and not args.mask_in and not args.text then return {} end
-  local prompt = { multimask = args.multimask, text = args.text }
+  local prompt = { multimask = prompts.several(args), text = args.text }
   if #args.point > 0 then
     prompt.points, prompt.labels = { {} }, { {} }
     for i, point in ipairs(args.point) do
@@ -188,6 +194,7 @@ function prompts.check(prompt, width, height, volume, model, turned)
     return prompt.what and ("%s: %s"):format(prompt.what, option:gsub("^%-%-", "")) or option
   end
   if model.places then check_places(prompt, model.places, name) end
+  if prompt.multimask == nil then prompt.multimask = model.best_of_several end
   local slices = 1
   for _, field in ipairs { "points", "labels", "box" } do
     if prompt[field] then slices = math.max(slices, #prompt[field]) end

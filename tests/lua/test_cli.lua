@@ -42,7 +42,7 @@ describe("a value that is none", function()
       { "--feedback logit", "none or logits", "did you mean logits" }, { "--truth-inside red", "R,G,B" },
     } do refused(2, "run fw " .. case[1], case[1]:match "^%S+" .. ": expected ", table.unpack(case, 2)) end
     refused(2, "synth --seed 1 -o f --arch vit_bb",
-      "--arch: expected tiny_vit, vit_b, vit_h, vit_l, vit_s or vit_t", "found vit_bb",
+      "--arch: expected med2d, tiny_vit, vit_b, vit_h, vit_l, vit_s or vit_t", "found vit_bb",
       "did you mean vit_b?")
     refused(2, "synth --seed 1x --arch vit_b -o f", "--seed: expected", "found 1x")
     refused(2, "synth --seed 1 --arch vit_b -o f --dialect msa-2205", "--dialect: expected", "did you mean msa-2025?")

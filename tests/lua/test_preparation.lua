@@ -3,7 +3,7 @@
 -- builds of MedSAM's and LiteMedSAM's dialects beside the interpreter.
 
 local spec = require "spec"
-local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
+local describe, it, equal, holds, refuses = spec.describe, spec.it, spec.equal, spec.holds, spec.refuses
 local checkpoint = spec.host "msagen.checkpoint"
 if not checkpoint then return end
 local sys, npy = require "msagen.sys", require "msagen.npy"
@@ -115,4 +115,21 @@ describe("a build", function()
       end
     end)
   end
+
+  it("asks for several masks where its program does, unless it is told otherwise", function()
+    if not spec.compiles() then return end
+    local function masks(dialect, ...)
+      local said = tiny.must { tiny.program(), "run", ("%s/%s%d"):format(work, dialect, dialect == "medsam" and 0 or 2),
+        "--image", image(90, 130), "--point", "20,30", ... }
+      return math.tointeger(tonumber(said:match "prompt 0: (%d+) mask")), said
+    end
+    local count, said = masks "sam-med2d"
+    equal(count, 3)
+    holds(said, "highest predicted IoU", ": mask ")
+    equal({ masks("sam-med2d", "--one-mask"), (masks("sam-med2d", "--multimask")) }, { 1, 3 })
+    equal({ (masks "medsam"), (masks("medsam", "--multimask")) }, { 1, 3 })
+    local ok, problem = pcall(masks, "medsam", "--multimask", "--one-mask")
+    equal(ok, false)
+    holds(problem, "--one-mask: expected without --multimask, found both")
+  end)
 end)

@@ -79,7 +79,8 @@ local function interpret(args, device)
       image.shape[1])
   end
   local list = args.prompts and prompts.from_file(args.prompts, model.depth) or prompts.from_options(args)
-  local known = { places = model.places, max_points = require("networks.tokens").MAX_POINTS, grid = model.grid,
+  local known = { places = model.places, best_of_several = model.best_of_several,
+    max_points = require("networks.tokens").MAX_POINTS, grid = model.grid,
     texts = model.texts and model.texts.names or {} }
   for _, prompt in ipairs(list) do prompts.check(prompt, image.shape[3], image.shape[2], model.depth, known) end
   local class = args.float64 and "float64" or arithmetic.class(board, device.precision or arithmetic.DEFAULT)

@@ -333,7 +333,8 @@ local function contradiction(args)
   local function found(format, ...) return format:format(...) end
   local alone = #args.point > 0 and "--point" or args.box and "--box" or args.mask_in and "--mask-in"
   local given = args.prompts and "--prompts" or alone
-  local single = alone or args.text and "--text" or args.multimask and "--multimask"
+  local several = args.multimask and "--multimask" or args.one_mask and "--one-mask"
+  local single = alone or args.text and "--text" or several
   local inside = args.truth_inside and #args.truth_inside > 0
   if args.prompts and single then return found("--prompts: expected instead of %s, found both", single) end
   if args.refine and not args.truth then return "--refine: expected with --truth, found without" end
@@ -345,9 +346,10 @@ local function contradiction(args)
   end
   if inside and not args.truth then return "--truth-inside: expected with --truth, found without" end
   if args.refine and given then return found("--refine: expected instead of %s, found both", given) end
-  if args.multimask and not (args.refine or given or args.text) then
-    return "--multimask: expected with a prompt or --refine, found without"
+  if several and not (args.refine or given or args.text) then
+    return found("%s: expected with a prompt or --refine, found without", several)
   end
+  if args.multimask and args.one_mask then return "--one-mask: expected without --multimask, found both" end
   if args.image_bits and not args.image then return "--image-bits: expected with --image, found without" end
   if not args.image and not args.bench and not args.profile then
     return "--image: expected a file (only --bench and --profile go without), found none"
@@ -394,7 +396,7 @@ local function prepare(args)
   if args.image then run.image, run.notes, run.turned = inputs.image(args.image, folder.depth, args.image_bits) end
   run.slices = run.image and run.image.shape[1] or folder.depth
   run.list = args.prompts and prompts.from_file(args.prompts, run.slices) or prompts.from_options(args)
-  if args.refine then run.list[1] = { multimask = args.multimask, text = args.text } end
+  if args.refine then run.list[1] = { multimask = prompts.several(args), text = args.text } end
   check_prompts(run)
   check_refinement(run)
   if args.resized_out and folder.resampling == "sampled" then

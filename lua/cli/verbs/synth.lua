@@ -15,7 +15,8 @@ function verb.setup(command)
     .. "."):choices(synth.architecture_names):count(1)
   command:option("--resolution", "Pixels a side; a multiple of 16."):argname "PX":default "1024":convert(integer)
   command:option("--dialect",
-    "Names and tensors of this dialect's files; default efficient-sam for vit_t and vit_s, else sam.")
+    "Names and tensors of this dialect's files; default: whose the encoder is: sam, mobile-sam, efficient-sam, "
+    .. "sam-med2d.")
     :argname "NAME":choices(synth.dialect_names)
   command:option("--seed", "Any integer; the same gives the same file."):argname "N":convert(integer):count(1)
   command:option("-o --output", "The file to write."):argname "FILE.safetensors":count(1)

@@ -39,6 +39,7 @@ return {
   decoder_activation = "gelu",
   upscaling_norm = "map",
   mask_rule = "multimask",
+  best_of_several = true,
   normalise = "imagenet255",
   resampling = "sampled",
   resize = "squash",

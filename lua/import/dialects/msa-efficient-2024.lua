@@ -32,6 +32,7 @@ dialect.normalise = "unit"
 dialect.resampling = "bilinear"
 dialect.upsample = nil
 dialect.zero_inside = nil
+dialect.best_of_several = nil
 dialect.training = { clicks = "rc", upsampling = "nearest", feedback = "none" }
 dialect.warnings = {
   { option = "click_order",

@@ -18,6 +18,7 @@ dialect.marks = {
 dialect.adapters = "convolutional"
 dialect.resampling = "nearest"
 dialect.resize = "squash"
+dialect.best_of_several = true
 dialect.mask_square = true
 dialect.normalise = "imagenet255-bgr"
 

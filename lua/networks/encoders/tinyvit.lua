@@ -329,13 +329,13 @@ tinyvit.words = { { "convolution of patches", "kernel" } }
 --- The published encoder; widths, blocks, heads and windows of the stages, from the first on.
 tinyvit.architectures = {
   tiny_vit = { widths = { 64, 128, 160, 320 }, depths = { 2, 2, 6, 2 }, heads = { 2, 4, 5, 10 },
-    windows = { 7, 7, 14, 7 } },
+    windows = { 7, 7, 14, 7 }, dialect = "mobile-sam" },
 }
 
 --- @param shape widths, depths, heads, windows
-function tinyvit.synthetic(shape)
+function tinyvit.synthetic(shape, dialect)
   local first = shape.widths[1]
-  local sizes, depths = { kernel = 3, stem = first // 2, expanded = 4 * first }, {}
+  local sizes, depths = { kernel = (dialect.marks.stem or { 3 })[1], stem = first // 2, expanded = 4 * first }, {}
   for s = 0, STAGES do
     local C = shape.widths[s + 1]
     depths[s], sizes["width_" .. s], sizes["mlp_" .. s] = shape.depths[s + 1], C, 4 * C

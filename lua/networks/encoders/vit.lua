@@ -204,6 +204,7 @@ vit.architectures = {
   vit_s = { dim = 384, blocks = 12, heads = 6, global = ALL, dialect = "efficient-sam" },
   vit_b = { dim = 768, blocks = 12, heads = 12, global = { 2, 5, 8, 11 } },
   vit_l = { dim = 1024, blocks = 24, heads = 16, global = { 5, 11, 17, 23 } },
+  med2d = { dim = 768, blocks = 12, heads = 12, global = { 2, 5, 8, 11 }, dialect = "sam-med2d" },
   vit_h = { dim = 1280, blocks = 32, heads = 16, global = { 7, 15, 23, 31 } },
 }
 
