@@ -12,6 +12,9 @@ local shapes = require "import.shapes"
 
 local banks = {}
 
+-- What is folded into a weight, by the end of its name.
+local FOLDED = { "lora_B", "lora_A", "lora_E", "ranknum" }
+
 --- All that the compiler takes from a model but the tensors, in the order in which a difference is best told.
 -- The dialect is not among them: files of two dialects are banks of one build where nothing below differs.
 local fields = {
@@ -76,10 +79,11 @@ local function computing(model)
       elseif resize then
         shape = { resize[3], shape[2] }
       end
-      local pair = entries[(entry.name:gsub("weight$", "lora_B"))]
-      local one = { name = entry.name, shape = shape, found = entry.found, resize = resize,
-        a = pair and pair.fate == "folded" and entries[(entry.name:gsub("weight$", "lora_A"))].found, b = pair
-          and pair.fate == "folded" and pair.found }
+      local one = { name = entry.name, shape = shape, found = entry.found, resize = resize, folded = {} }
+      for i, part in ipairs(FOLDED) do
+        local other = entries[(entry.name:gsub("weight$", part))]
+        one.folded[i] = other and other.fate == "folded" and other.found
+      end
       list[#list + 1], by_name[one.name] = one, one
     end
   end
@@ -133,8 +137,11 @@ end
 
 --- The build gets the same numbers of both: file's values, what is folded in, what it is resampled to.
 local function same(a, b)
-  return shapes.text(a.shape) == shapes.text(b.shape) and same_found(a.a, b.a) and same_found(a.b, b.b)
-    and same_found(a.found, b.found)
+  if shapes.text(a.shape) ~= shapes.text(b.shape) or not same_found(a.found, b.found) then return false end
+  for i = 1, #FOLDED do
+    if not same_found(a.folded[i], b.folded[i]) then return false end
+  end
+  return true
 end
 
 --- What models share, tensor by tensor under SAM's names; a tensor at a time is read. Bytes are the build's: 4 a value.

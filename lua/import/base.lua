@@ -23,7 +23,7 @@ local function frozen(sam_name, merged)
     return false
   end
   return sam_name:match "^image_encoder%." and not sam_name:match "%.%u%a*_Adapter%."
-    and not sam_name:match "%.lora_%u$"
+    and not sam_name:match "%.lora_%u$" and not sam_name:match "%.ranknum$"
 end
 
 --- The spelling of the base's own names, which need not be the checkpoint's: most bases are SAM's.

@@ -34,6 +34,9 @@ function finite.check(model, name)
   end
 end
 
+-- The weight, without .weight, that a tensor of that name is folded into.
+local function folded_into(name) return name:match "^(.*)%.lora_%u$" or name:match "^(.*)%.ranknum$" end
+
 --- Say of a refusal of the blob's ("NAME: element [..] is NaN; ...") which file's tensor it is about.
 -- @param models those of all banks
 function finite.located(models, problem)
@@ -43,7 +46,8 @@ function finite.located(models, problem)
     for _, entry in ipairs(model.entries or {}) do
       local found = entry.found
       -- What is folded into a weight has a name of its own.
-      if found and (found.name == name or found.name:match "^(.*)%.lora_%u$" == name:match "^(.*)%.weight$") then
+      local weight = name:match "^(.*)%.weight$"
+      if found and (found.name == name or weight and folded_into(found.name) == weight) then
         local ok, told = pcall(check_found, found)
         if not ok then return told end
       end

@@ -52,8 +52,31 @@ local function linear_rows(weight, b, a)
   return function(first, count) return fold(weight:slice(1, first, count), b:slice(1, first, count), a, rank) end
 end
 
---- The weight with its LoRA pair added, computed when it is asked for.
+-- AdaLoRA's: A's rows are scaled by E, and ranknum counts those that training left.
+local function svd_rows(weight, b, a, e, ranknum)
+  local scaled, columns, factors = a:reshape { a:numel() }:totable(), a.shape[2], e:reshape { e:numel() }:totable()
+  for i, value in ipairs(scaled) do scaled[i] = value * factors[(i - 1) // columns + 1] end
+  a = require "msagen.tensor".from(scaled, a.shape)
+  local rank = ranknum:totable()[1] + 1e-5
+  return function(first, count) return fold(weight:slice(1, first, count), b:slice(1, first, count), a, rank) end
+end
+
+local function svd(name, weight, entries)
+  local found = {}
+  for i, part in ipairs { "lora_B", "lora_A", "lora_E", "ranknum" } do
+    found[i] = entries[name .. "." .. part].found.tensor
+  end
+  local all = { weight.name, found[2].name, found[1].name, found[3].name, found[4].name }
+  local rows
+  return deferred.new(weight, function(...)
+    rows = rows or svd_rows(weight, table.unpack(found))
+    return rows(...)
+  end, function() return all end)
+end
+
+--- The weight with its LoRA tensors added, computed when it is asked for.
 local function folded(name, weight, entries)
+  if entries[name .. ".weight"].lora == "svd" then return svd(name, weight, entries) end
   local a = entries[name .. ".lora_A"].found.tensor
   local b = entries[name .. ".lora_B"].found.tensor
   local qkv = entries[name .. ".weight"].lora == "qkv"

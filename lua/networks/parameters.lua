@@ -5,7 +5,8 @@
 --   shape    numbers or sizes (networks/sizes.lua)
 --   fate     "used", "folded" into another tensor, or "dead"; `why` says of what
 --   optional the file need not have it
---   lora     how a LoRA pair of the same name is added to a weight: "plain", or "qkv" where it adapts q and v alone
+--   lora     how LoRA tensors of the same name are added to a weight: "plain", "qkv" where they adapt q and v alone, or
+--            "svd" where they are AdaLoRA's (Zhang et al. 2023)
 
 local sizes = require "networks.sizes"
 
@@ -58,18 +59,23 @@ function Parameters:norm(name, width, eps)
   return norm
 end
 
---- A linear map. @param lora how a LoRA pair is added, or nil where there is none @return { weight [outputs,inputs],
--- bias [outputs] }
+--- A linear map. @param lora how LoRA tensors are added, or nil where there are none; AdaLoRA's are known by lora_E
+-- @return { weight [outputs,inputs], bias [outputs] }
 function Parameters:linear(name, outputs, inputs, lora)
   local map = { weight = self:tensor(name .. ".weight", outputs, inputs), bias = self:tensor(name .. ".bias", outputs) }
-  if lora and (self:present(name .. ".lora_A") or self:present(name .. ".lora_B")) then
-    map.weight.lora = lora
-    local layer = (self.prefix .. name):match "([%w_]+%.[%w_]+)$"
-    local pair = self:with { fate = "folded", why = "into " .. layer .. ".weight, divided by its rank" }
-    local rank = self:size("rank")
-    -- The pair of qkv is q's and v's, one below the other.
-    pair:tensor(name .. ".lora_B", lora == "qkv" and 2 * inputs or outputs, rank)
-    pair:tensor(name .. ".lora_A", lora == "qkv" and 2 * rank or rank, inputs)
+  local svd = lora and self:present(name .. ".lora_E")
+  local pair = lora and lora ~= "svd" and (self:present(name .. ".lora_A") or self:present(name .. ".lora_B"))
+  if not svd and not pair then return map end
+  map.weight.lora = svd and "svd" or lora
+  local layer, rank = (self.prefix .. name):match "([%w_]+%.[%w_]+)$", self:size("rank")
+  local folded = self:with { fate = "folded", why = ("into %s.weight, divided by its rank"):format(layer) }
+  -- The pair of qkv is q's and v's, one below the other.
+  local two = map.weight.lora == "qkv"
+  folded:tensor(name .. ".lora_B", two and 2 * inputs or outputs, rank)
+  folded:tensor(name .. ".lora_A", two and 2 * rank or rank, inputs)
+  if svd then
+    folded:tensor(name .. ".lora_E", rank, 1)
+    folded:tensor(name .. ".ranknum", 1)
   end
   return map
 end

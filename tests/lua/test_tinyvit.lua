@@ -24,6 +24,76 @@ local function fate_of(model, name)
   error("no tensor " .. name)
 end
 
+-- A file of Medical SAM Adapter on MobileSAM with AdaLoRA's tensors, as it trains them in attention and MLPs.
+local function adalora(path)
+  local shape = { widths = { 16, 16, 32, 32 }, depths = { 1, 1, 1, 1 }, heads = { 1, 1, 2, 2 },
+    windows = { 7, 7, 14, 7 }, out = 32, decoder_mlp = 64, resolution = 64, masks = 4 }
+  local list = require "networks.synth".tensors(shape, "mobile-sam")
+  for i = 1, #list do
+    local base = list[i].name:match "^(image_encoder%.layers%.%d%.blocks%.%d%.[%w_.]+)%.weight$"
+    if base and (base:find "attn%.qkv$" or base:find "attn%.proj$" or base:find "mlp%.fc") then
+      local outputs, inputs = table.unpack(list[i].shape)
+      for name, size in pairs { lora_A = { 3, inputs }, lora_B = { outputs, 3 }, lora_E = { 3, 1 }, ranknum = { 1 } } do
+        list[#list + 1] = { name = base .. "." .. name, shape = size }
+      end
+    end
+  end
+  require "msagen.synth".write(path, list, 5)
+  return path
+end
+
+describe("AdaLoRA's tensors", function()
+  local path = adalora(work .. "/adalora.safetensors")
+  local options = { dialect = "msa-mobile-2025", resolution = 64 }
+  local model = import.load(checkpoint.open(path), options)
+
+  it("are folded, each of them, into all of qkv, the projection and the MLP", function()
+    local folded = 0
+    for _, fate in ipairs(model.fates) do
+      if fate.name:find "%.lora_%u$" or fate.name:find "%.ranknum$" then
+        equal(fate.fate, "folded", fate.name)
+        folded = folded + 1
+      end
+    end
+    equal(folded, 3 * 4 * 4)
+  end)
+
+  it("add B (A E) / (ranknum + 1e-5)", function()
+    local file = checkpoint.open(path)
+    for _, layer in ipairs { "attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2" } do
+      local base = "image_encoder.layers.2.blocks.0." .. layer
+      local function of(name) return file:tensor(base .. "." .. name) end
+      local w, a, b, e = of "weight", of "lora_A", of "lora_B", of "lora_E":totable()
+      local scale = 1 / (of "ranknum":totable()[1] + 1e-5)
+      local found = model.tensor[base .. ".weight"]:slice(1, 0, w.shape[1])
+      for _, row in ipairs { 0, 1, w.shape[1] // 2, w.shape[1] - 1 } do
+        for column = 0, w.shape[2] - 1 do
+          local sum = 0
+          for r = 0, 2 do sum = sum + b:get(row, r) * a:get(r, column) * e[r + 1] end
+          local expected = w:get(row, column) + sum * scale
+          local off = math.abs(found:get(row, column) - expected)
+          assert(off <= 1e-5 * (1 + math.abs(sum * scale)), ("%s %d,%d: %g"):format(layer, row, column, off))
+        end
+      end
+    end
+  end)
+
+  it("must fit", function()
+    local lacking = {}
+    for _, name in ipairs { "lora_A", "ranknum" } do
+      local list = {}
+      for _, key in ipairs(checkpoint.open(path):names()) do
+        if key ~= "image_encoder.layers.1.blocks.0.attn.proj." .. name then
+          list[#list + 1] = { name = key, shape = checkpoint.open(path):tensor(key).shape }
+        end
+      end
+      lacking[name] = ("%s/without_%s.safetensors"):format(work, name)
+      require "msagen.synth".write(lacking[name], list, 5)
+      refuses(function() import.load(checkpoint.open(lacking[name]), options) end, "attn.proj." .. name)
+    end
+  end)
+end)
+
 describe("a file with a TinyViT", function()
   it("is MobileSAM's where it has no adapters", function()
     local m = account "mobile-sam-2d"

@@ -56,7 +56,7 @@ local function block(p, n, stage)
   local C, mlp = s["width_" .. stage], s["mlp_" .. stage]
   local b = { table = p:tensor("attn.attention_biases", s["heads_" .. stage], s["distances_" .. stage]),
     norm1 = p:norm("attn.norm", C, EPS), qkv = p:linear("attn.qkv", 3 * C, C, "qkv"),
-    proj = p:linear("attn.proj", C, C),
+    proj = p:linear("attn.proj", C, C, "svd"),
     local_conv = convolution(p, "local_conv", C, 1, 3), norm2 = p:norm("mlp.norm", C, EPS),
     fc1 = p:linear("mlp.fc1", mlp, C, "plain"), fc2 = p:linear("mlp.fc2", C, mlp, "plain") }
   if n.encoder_adapters then
