@@ -80,10 +80,10 @@ static float probability(float x)
 static const float *small_row(msa_upsampler *u, uint32_t y)
 {
     const float *const in = u->logits + (size_t)y * u->side;
-    float *const row = u->rows + (size_t)(y & 1u) * u->side;
     if (!u->probabilities) {
         return in;
     }
+    float *const row = u->rows + (size_t)(y & 1u) * u->side;
     if (u->held[y & 1u] != y + 1u) {
         for (uint32_t x = 0; x < u->side; ++x) {
             row[x] = probability(in[x]);

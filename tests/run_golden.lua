@@ -21,7 +21,8 @@ local shipped = { ["msa-2023-2d"] = true, [every_board] = true }
 -- Compiled on one other board: options and dialects that no other piece of the check compiles. The full tier has all
 -- cases, on the best board as well.
 local elsewhere = { ["msa-2024-2d"] = true, ["msa-2025-2d-other-resolution"] = true, ["msa-2025-2d-two-class"] = true,
-  ["msa-paper-3d"] = true, ["efficient-sam-2d"] = true, ["msa-efficient-2025-2d"] = true }
+  ["msa-paper-3d"] = true, ["efficient-sam-2d"] = true, ["msa-efficient-2025-2d"] = true,
+  ["lite-medsam-2d"] = true, ["sam-med2d-2d"] = true }
 -- Plain C leaves a compiler the most to rearrange, so it is built in these ways too; those marked are the full tier's.
 local variants = {
   { "clang-14 -O2", CC = "clang-14", CFLAGS = "-O2", full = true },

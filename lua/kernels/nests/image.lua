@@ -206,7 +206,7 @@ local function rows_of_image(layer, patch, a, pool, by_row)
   local made = not m.normalise.mean and pool:take("table", 768)
   step:parameter("const msa_image *image", "image")
   step.returns, step.before = "msa_status", how.type and assertion(how, size) or ""
-  step:stage("units", function(body) sizes(body, size, m.resize == "longest") end)
+  if how.type then step:stage("units", function(body) sizes(body, size, m.resize == "longest") end) end
   function n.levels() return made or step:part(levels_of(layer)) end
   -- Of every slice: build(body, slice, row of so many lines), the pixels then being in `a`.
   function n.resized(body, levels, build)
