@@ -64,7 +64,8 @@ function inspect.report(ckpt, base, options)
       image_size = model.file_size, patch = model.patch, grid = model.file_grid,
       out = model.out, adapters = model.adapters, lora = model.lora,
       pad = model.pad, places = model.places,
-      first_self_attention = model.first_self_attention, mask_rule = model.mask_rule, best_of_several = model.best_of_several,
+      first_self_attention = model.first_self_attention, mask_rule = model.mask_rule,
+      best_of_several = model.best_of_several,
         mask_tokens = model.decoder.masks,
       resize = model.resize, preparation = model.preparation, decoder = model.decoder,
       default_size = model.image_size,
@@ -145,7 +146,8 @@ function inspect.text(report)
   local decoder = model.decoder
   say("decoder", "%d layers, heads %d (no tensor tells), mlp %d, cross attention %d wide, %d mask tokens",
     decoder.layers, decoder.heads, decoder.mlp, decoder.cross, decoder.masks)
-  say("masks", spoken.mask_rule[model.best_of_several and "best" or model.mask_rule], model.mask_rule == "first" and decoder.masks or decoder.masks - 1)
+  local rule = model.best_of_several and "best" or model.mask_rule
+  say("masks", spoken.mask_rule[rule], rule == "first" and decoder.masks or decoder.masks - 1)
   say("input", "%s; %s", preparation.resizes[model.resize].spoken, report.spoken_normalise)
   say("image", "%s", model.preparation)
   if not model.places then say("window padding", "%s", spoken.pad[model.pad]) end
