@@ -106,6 +106,13 @@ local function only_switches(build, nodes)
   end
 end
 
+-- What keeps a linker from code of its own: ARM's sends branches that straddle two pages by way of stubs without a name,
+-- for the sake of Cortex-A8.
+local function plainly(build)
+  local told = output({ build.tools .. "ld", "--help" }, BINUTILS)
+  return told:find("--[no-]fix-cortex-a8", 1, true) and { "--no-fix-cortex-a8" } or {}
+end
+
 -- All objects in one image. @return its path, the names of what they leave open, sorted
 local function link(build)
   local defined, open, missing = {}, {}, {}
@@ -126,6 +133,7 @@ local function link(build)
   end
   local image = build.work .. "/sizes_image"
   local command = { build.tools .. "ld", "-o", image, "-e", "sizes_nothing", "--whole-archive", build.library }
+  table.move(plainly(build), 1, 1, #command + 1, command)
   for _, name in ipairs { "session", "outside" } do
     local stem = build.work .. "/sizes_" .. name
     sys.write_file(stem .. ".c", stubs[name])

@@ -98,7 +98,6 @@ describe("a build", function()
   local boards = tiny.boards()
   local best = boards[#boards].name
   for _, case in ipairs { { "sam-2d", "medsam", {} }, { "sam-med2d-2d", "sam-med2d", { "--cores", "2" } },
-    { "lite-medsam-2d", "lite-medsam", { "--resolution", "64" } },
     { "lite-medsam-2d", "lite-medsam", { "--resolution", "64", "--cores", "3", "--weights", "stream" } } } do
     local way = table.concat(case[3], " ")
     it(("of %s has the interpreter's digest on %s %s"):format(case[2], best, way), function()
@@ -106,8 +105,8 @@ describe("a build", function()
       local file, fw = golden .. case[1] .. "/checkpoint.pth", ("%s/%s%s"):format(work, case[2], #case[3])
       local options = table.move(case[3], 1, #case[3], 4, { file, "--dialect", case[2] })
       tiny.must { tiny.program(), "build", "-o", fw, "--board", best, table.unpack(options) }
-      tiny.must { "make", "-j2", "-C", fw, "CFLAGS=-O1" }
-      for _, size in ipairs { { 90, 130 }, { 33, 20 }, { 64, 64 } } do
+      tiny.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
+      for _, size in ipairs { { 90, 130 }, { 33, 20 } } do
         local prompt = { "--image", image(size[1], size[2]), "--box", "3,4,25,17", "--digest" }
         local found = digest { tiny.program(), "run", fw, table.unpack(prompt) }
         local words = table.move(options, 1, #options, #prompt + 1, prompt)
