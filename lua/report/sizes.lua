@@ -106,11 +106,10 @@ local function only_switches(build, nodes)
   end
 end
 
--- What keeps a linker from code of its own: ARM's sends branches that straddle two pages by way of stubs without a name,
+-- What keeps a linker from code of its own: ARM's sends branches that straddle pages by way of stubs without a name,
 -- for the sake of Cortex-A8.
 local function plainly(build)
-  local told = output({ build.tools .. "ld", "--help" }, BINUTILS)
-  return told:find("--[no-]fix-cortex-a8", 1, true) and { "--no-fix-cortex-a8" } or {}
+  return build.tools:find "%f[%w]arm%-" and { "--no-fix-cortex-a8" } or {}
 end
 
 -- All objects in one image. @return its path, the names of what they leave open, sorted
