@@ -90,14 +90,16 @@ function rig.checkpoint(arch, resolution, dialect)
   return path, image
 end
 
---- Build SAM's synthetic weights for so many cores, as rig.build.
-function rig.build_sam(arch, resolution, board, cores)
-  local name, arguments = ("fw-%s-%s-%s"):format(arch, resolution, board.name), { "--dialect", "sam" }
+--- Build synthetic weights for so many cores, as rig.build. @param dialect sam unless given
+function rig.build_sam(arch, resolution, board, cores, dialect)
+  dialect = dialect or "sam"
+  local name = ("fw-%s-%s-%s"):format(dialect == "sam" and arch or dialect .. "-" .. arch, resolution, board.name)
+  local arguments = { "--dialect", dialect, "--resolution", resolution }
   if cores ~= "1" then
     name = name .. "-" .. cores
-    table.move({ "--cores", cores }, 1, 2, 3, arguments)
+    table.move({ "--cores", cores }, 1, 2, #arguments + 1, arguments)
   end
-  return rig.build(name, (rig.checkpoint(arch, resolution, "sam")), board, arguments)
+  return rig.build(name, (rig.checkpoint(arch, resolution, dialect)), board, arguments)
 end
 
 --- Build and compile into a folder, with what it took: { path =, board =, manifest =, build_seconds =, build_peak =,

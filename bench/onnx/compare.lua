@@ -1,17 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The generated encoder, ONNX Runtime's and OpenBLAS's large product, in turns: luahost bench/onnx/compare.lua
 -- [OPTIONS].
---   --arch vit_b  --resolution 1024  --threads 1  --rounds 5  --repetitions 2 (after the first, in a process)  --board
--- NAME
---   --modules DIR (that has onnxruntime-node)  --session auto|JSON (options of ONNX Runtime's session; auto: what is
--- fastest here)
+--   --arch vit_b  --dialect sam  --resolution 1024  --threads 1  --rounds 5
+--   --repetitions 2 (after the first, in a process)  --board NAME  --modules DIR (that has onnxruntime-node)
+--   --session auto|JSON (options of ONNX Runtime's session; auto: what is fastest here)
 -- Needs libopenblas-dev, python3-onnx, nodejs and npm; fetches onnxruntime-node once. See bench/README.md.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/../?.lua;" .. package.path
 local rig = require "rig"
 local sys = require "msagen.sys"
 
-local options = rig.options { arch = "vit_b", resolution = "1024", threads = "1", rounds = "5", repetitions = "2",
-  side = "2048",
+local options = rig.options { arch = "vit_b", dialect = "sam", resolution = "1024", threads = "1", rounds = "5",
+  repetitions = "2", side = "2048",
   board = require("target.boards").best().name, modules = "", session = "auto", out = "out/bench" }
 local board = require("target.boards").named(options.board)
 local onnx = rig.folder .. "/onnx"
@@ -31,8 +30,8 @@ end
 modules = sys.realpath(modules) or rig.stop("%s: expected a folder with onnxruntime-node, found nothing",
   options.modules)
 
-local checkpoint, image = rig.checkpoint(options.arch, options.resolution, "sam")
-local stem = ("%s/onnx-%s-%s"):format(options.out, options.arch, options.resolution)
+local checkpoint, image = rig.checkpoint(options.arch, options.resolution, options.dialect)
+local stem = ("%s/onnx-%s-%s-%s"):format(options.out, options.dialect, options.arch, options.resolution)
 if not sys.exists(stem .. ".input") then
   local ran, why
   for _, python in ipairs { "python3", "/usr/bin/python3" } do -- Debian's packages belong to Debian's python3
@@ -41,7 +40,7 @@ if not sys.exists(stem .. ".input") then
   end
   if not ran then rig.stop("%s", why) end
 end
-local fw, refused = rig.build_sam(options.arch, options.resolution, board, options.threads)
+local fw, refused = rig.build_sam(options.arch, options.resolution, board, options.threads, options.dialect)
 if not fw then rig.stop("%s", refused) end
 rig.must { rig.program, "run", fw.path, "--image", image, "--out", stem }
 local model, expected = rig.model(fw), stem .. "/embedding.npy"
