@@ -131,4 +131,26 @@ describe("a build", function()
     equal(ok, false)
     holds(problem, "--one-mask: expected without --multimask, found both")
   end)
+
+  it("of two files of SAM-Med2D as banks has the digest of each by itself", function()
+    if not spec.compiles() then return end
+    local shape = { resolution = 64, dim = 32, blocks = 2, heads = 2, global = { 1 }, out = 32, decoder_mlp = 64 }
+    local files, options = {}, { "--dialect", "sam-med2d", "--global-blocks", "1", "--board", best }
+    for i = 1, 2 do
+      files[i] = ("%s/bank_%d.safetensors"):format(work, i)
+      require "msagen.synth".write(files[i], require "networks.synth".tensors(shape, "sam-med2d"), i)
+    end
+    local fw, prompt = work .. "/banks", { "--image", image(33, 20), "--point", "20,10", "--digest" }
+    tiny.must { tiny.program(), "build", "-o", fw, "--bank", "a=" .. files[1], "--bank", "b=" .. files[2],
+      table.unpack(options) }
+    tiny.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
+    local seen = {}
+    for i, bank in ipairs { "a", "b" } do
+      local found = digest { tiny.program(), "run", fw, "--bank", bank, table.unpack(prompt) }
+      local words = table.move(options, 1, #options, #prompt + 1, table.move(prompt, 1, #prompt, 1, {}))
+      equal(found, digest { tiny.program(), "interpret", files[i], table.unpack(words) })
+      assert(not seen[found])
+      seen[found] = true
+    end
+  end)
 end)
