@@ -37,7 +37,7 @@ local variants = {
 local function chosen(name)
   local best, others = {}, {}
   for _, board in ipairs(tally.boards) do table.insert(board.name == tally.best and best or others, board) end
-  if tally.quick then return shipped[name] and best or {} end
+  if tally.quick then return name == every_board and best or {} end
   if tally.full and (name == every_board or shipped[name]) then return tally.boards end
   local list = (tally.full or name == every_board) and best or {}
   if name == every_board then
@@ -80,7 +80,8 @@ end
 
 --- A case by the interpreter: its digest, and its results.
 local function interpreted(name, case, folder, here)
-  for _, board in ipairs { "generic-c99", "generic-c99-nofma" } do
+  local plain = { "generic-c99", "generic-c99-nofma" }
+  for _, board in ipairs(tally.quick and { tally.chosen(plain, name) } or plain) do
     local class = tally.class[board]
     tally.test(("%s by the interpreter, %s"):format(name, class), function()
       local got, known = here .. "/interpreted", cases.known(name, board)
