@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_image.c - what an image must be, and its size within the model's square. */
+/* msa_image.c - what an image must be, its size within the model's square, and places between pixels. */
 #include "msa_runtime.h"
 
 msa_status msa_image_check(const msa_image *image, uint32_t slices)
@@ -35,6 +35,23 @@ void msa_resized_size(uint32_t width, uint32_t height, uint32_t side, bool longe
     const uint32_t length = width > height ? width : height;
     *out_width = longest ? fitted(width, length, side) : side;
     *out_height = longest ? fitted(height, length, side) : side;
+}
+
+msa_between msa_between_at(uint32_t in, uint32_t out, uint32_t at)
+{
+    msa_between b;
+    const float scale = (float)in / (float)out;
+    double source = (double)scale * ((double)at + 0.5) - 0.5;
+    if (!(source > 0.0)) {
+        source = 0.0;
+    }
+    b.low = (uint32_t)source;
+    if (b.low > in - 1u) {
+        b.low = in - 1u;
+    }
+    b.high = b.low < in - 1u ? b.low + 1u : b.low;
+    b.share = (float)(source - (double)b.low);
+    return b;
 }
 
 bool msa_image_as_written(float one, float many, float zero)

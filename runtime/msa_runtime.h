@@ -121,6 +121,20 @@ msa_status msa_nearest_init(msa_nearest *n, const msa_image *image, uint32_t sli
                             uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes);
 void msa_nearest_row(msa_nearest *n, uint8_t *row);
 
+/* Two neighbours and the second one's share. PyTorch's arithmetic: the scale is rounded to float32, the place is not.
+ * */
+typedef struct msa_between {
+    uint32_t low, high;
+    float share;
+} msa_between;
+
+msa_between msa_between_at(uint32_t in, uint32_t out, uint32_t at);
+
+static inline float msa_blended(float low, float high, float share)
+{
+    return low * (1.0f - share) + high * share;
+}
+
 /* Row y of a slice of an image at side x side, which no resizer makes: bilinear, pixel centres (align_corners = false),
  * without antialiasing (msa_sample.c).
  *   levels  [3][256], what a pixel's byte is worth in each colour

@@ -3,39 +3,15 @@
  * rows streamed. */
 #include "msa_runtime.h"
 
-/* Two neighbours and the second one's share. PyTorch's arithmetic: the scale is rounded to float32, the place is not.
- * */
-typedef struct between {
-    uint32_t low, high;
-    float share;
-} between;
-
-static between between_at(uint32_t in, uint32_t out, uint32_t at)
-{
-    between b;
-    const float scale = (float)in / (float)out;
-    double source = (double)scale * ((double)at + 0.5) - 0.5;
-    if (!(source > 0.0)) {
-        source = 0.0;
-    }
-    b.low = (uint32_t)source;
-    if (b.low > in - 1u) {
-        b.low = in - 1u;
-    }
-    b.high = b.low < in - 1u ? b.low + 1u : b.low;
-    b.share = (float)(source - (double)b.low);
-    return b;
-}
-
 /* One output row of in_width x in_height -> out_width x out_height, given the two input rows that it lies between. */
 static void blend_row(const float *low, const float *high, float share, uint32_t in_width,
                       uint32_t out_width, uint32_t count, float *row)
 {
     for (uint32_t x = 0; x < count; ++x) {
-        const between b = between_at(in_width, out_width, x);
-        const float above = low[b.low] * (1.0f - b.share) + low[b.high] * b.share;
-        const float below = high[b.low] * (1.0f - b.share) + high[b.high] * b.share;
-        row[x] = above * (1.0f - share) + below * share;
+        const msa_between b = msa_between_at(in_width, out_width, x);
+        const float above = msa_blended(low[b.low], low[b.high], b.share);
+        const float below = msa_blended(high[b.low], high[b.high], b.share);
+        row[x] = msa_blended(above, below, share);
     }
 }
 
@@ -101,7 +77,7 @@ static const float *square_row(msa_upsampler *u, uint32_t y)
     }
     float *const row = u->rows + (size_t)(y & 1u) * u->square;
     if (u->held[y & 1u] != y + 1u) {
-        const between b = between_at(u->side, u->square, y);
+        const msa_between b = msa_between_at(u->side, u->square, y);
         blend_row(u->logits + (size_t)b.low * u->side, u->logits + (size_t)b.high * u->side, b.share,
                   u->side, u->square, u->inner_width, row);
         u->held[y & 1u] = y + 1u;
@@ -111,7 +87,7 @@ static const float *square_row(msa_upsampler *u, uint32_t y)
 
 void msa_upsample_row(msa_upsampler *u, uint32_t y, float *row)
 {
-    const between b = between_at(u->inner_height, u->height, y);
+    const msa_between b = msa_between_at(u->inner_height, u->height, y);
     const float *const low = square_row(u, b.low);
     const float *const high = square_row(u, b.high);
     blend_row(low, high, b.share, u->inner_width, u->width, u->width, row);

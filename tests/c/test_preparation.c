@@ -8,6 +8,7 @@
 #include "../../runtime/msa_range.c"
 #include "../../runtime/msa_spline.c"
 
+#include "noise.h"
 #include "npy.h"
 
 #include <criterion/criterion.h>
@@ -141,17 +142,6 @@ Test(preparation, a_row_does_not_depend_on_those_before_it)
     spline(&image, some, 37);
     cr_assert_eq(memcmp(all + 3 * SIDE * 37, some + 3 * SIDE * 37, (size_t)3 * SIDE * (SIDE - 37)), 0);
     free(pixels);
-}
-
-static uint8_t *noise(uint32_t width, uint32_t height)
-{
-    uint8_t *pixels = malloc((size_t)3 * width * height);
-    uint32_t x = 1;
-    for (size_t i = 0; i < (size_t)3 * width * height; ++i) {
-        x = x * 1664525u + 1013904223u;
-        pixels[i] = (uint8_t)(x >> 24);
-    }
-    return pixels;
 }
 
 /* What fits an image of any size into its work, with a guard behind it, and what one byte less does. */

@@ -4,6 +4,7 @@
 #include "../../runtime/msa_resize.c"
 
 #include "image.h"
+#include "noise.h"
 #include "npy.h"
 
 #include <criterion/criterion.h>
@@ -69,17 +70,6 @@ Test(resize, real_images_by_their_longest_side)
     compare_golden("carotid", true);
     compare_golden("fundus", true);
     compare_golden("derm", true);
-}
-
-static uint8_t *noise(uint32_t width, uint32_t height)
-{
-    uint8_t *pixels = malloc((size_t)3 * width * height);
-    uint32_t x = 1;
-    for (size_t i = 0; i < (size_t)3 * width * height; ++i) {
-        x = x * 1664525u + 1013904223u;
-        pixels[i] = (uint8_t)(x >> 24);
-    }
-    return pixels;
 }
 
 /* CRC-32C of what Pillow makes of the noise, squashed to side x side and with the longest side fitted. */

@@ -79,7 +79,8 @@ end
 
 local DECLARES = { "const", "float", "double", "size_t", "uint8_t", "uint16_t", "uint32_t", "int32_t", "int8_t",
   "static", "bool", "return", "else", "break", "continue", "msa_vec",
-  "msa_status", "msa_resizer", "typedef", "extern", "triangle", "between", "four", "volatile", "struct", "msa_piece",
+  "msa_status", "msa_resizer", "typedef", "extern", "triangle", "msa_between",
+    "four", "volatile", "struct", "msa_piece",
     "msa_stream" }
 local declares = {}
 for _, word in ipairs(DECLARES) do declares[word] = true end
