@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Dealing numbered work among the ranks of `mpirun -n N msagen ...`: rank 0 hands out numbers, and works itself in
--- between. A rank that dies gives back what it had: each rank holds a lock on a file of its own for as long as it lives,
--- and rank 0 tries those of ranks that owe it something. What the work makes goes to files that all ranks see; messages
--- are `ready`, `done K`, from rank 0 a number, or `end`.
+-- between. A rank that dies gives back what it had: each rank holds a lock on a file of its own for as long as it
+-- lives, and rank 0 tries those of ranks that owe it something. What the work makes goes to files that all ranks see;
+-- messages are `ready`, `done K`, from rank 0 a number, or `end`.
 -- (mpirun ends all ranks when one dies, but with --enable-recovery.)
 local fail = require "support.fail"
 local mpi = require "msagen.mpi"
