@@ -6,12 +6,13 @@
 #ifdef MSAGEN_WITH_MPI
 
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { TAG = 1, MESSAGE_MOST = 256, PAUSE_NS = 2000000 };
+enum { TAG = 1, MESSAGE_MOST = 256, PAUSE_NS = 2000000, FINISH_S = 10 };
 
 /* start() -> this process's rank, from 0, and how many there are */
 static int mpi_start(lua_State *L)
@@ -62,11 +63,23 @@ static int mpi_receive(lua_State *L)
     }
 }
 
-/* finish(): every rank does so at the end, and waits for the others. */
+static volatile sig_atomic_t status_at_end;
+
+static void end_waiting(int signal)
+{
+    (void)signal;
+    _exit(status_at_end);
+}
+
+/* finish(status): every rank does so at the end and waits for the others; where one dies in that moment, this process
+ * ends with the status. */
 static int mpi_finish(lua_State *L)
 {
-    (void)L;
+    status_at_end = (sig_atomic_t)luaL_checkinteger(L, 1);
+    signal(SIGALRM, end_waiting);
+    alarm(FINISH_S);
     MPI_Finalize();
+    alarm(0);
     return 0;
 }
 

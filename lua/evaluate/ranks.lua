@@ -2,8 +2,8 @@
 --- Dealing numbered work among the ranks of `mpirun -n N msagen ...`: rank 0 hands out numbers, and works itself in
 -- between. A rank that dies gives back what it had: each rank holds a lock on a file of its own for as long as it
 -- lives, and rank 0 tries those of ranks that owe it something. What the work makes goes to files that all ranks see;
--- messages are `ready`, `done K`, from rank 0 a number, or `end`.
--- (mpirun ends all ranks when one dies, but with --enable-recovery.)
+-- messages are `ready` and `done K`, and from rank 0 a number, `end`, or `leave` where not all ranks are there any
+-- more. (mpirun ends all ranks when one dies, but with --enable-recovery.)
 local fail = require "support.fail"
 local mpi = require "msagen.mpi"
 local sys = require "msagen.sys"
@@ -95,26 +95,22 @@ function deal:attend()
   self:look_for_dead()
 end
 
--- All numbers are done: let the ranks go, those too that come late.
+local function count(set)
+  local n = 0
+  for _ in pairs(set) do n = n + 1 end
+  return n
+end
+
+-- All numbers are done: let the ranks go, when all have come that will. @return whether all are there
 function deal:dismiss(size)
-  local until_ns, gone = sys.monotonic_ns() + ABSENT_MS * 1000000, 0
-  local function dismiss(rank)
-    self.waiting[rank] = nil
-    mpi.send(rank, "end")
-    gone = gone + 1
-  end
-  for rank in pairs(self.waiting) do dismiss(rank) end
-  local function lost() -- without an answer to come
-    local count = 0
-    for _ in pairs(self.dead) do count = count + 1 end
-    return count
-  end
-  while gone + lost() < size - 1 and sys.monotonic_ns() < until_ns do
-    local rank = mpi.receive(POLL_MS)
-    if rank then dismiss(rank) end
+  local until_ns = sys.monotonic_ns() + ABSENT_MS * 1000000
+  while count(self.waiting) + count(self.dead) < size - 1 and sys.monotonic_ns() < until_ns do
+    self:hear(POLL_MS)
     self:look_for_dead()
   end
-  return gone == size - 1
+  local whole = count(self.waiting) == size - 1
+  for rank in pairs(self.waiting) do mpi.send(rank, whole and "end" or "leave") end
+  return whole
 end
 
 local function lead(numbers, size, options)
@@ -130,7 +126,7 @@ local function lead(numbers, size, options)
     elseif next(self.owed) then self:hear(POLL_MS) end
   until #self.left == 0 and not next(self.owed)
   sys.while_waiting(nil)
-  ranks.orderly = self:dismiss(size)
+  ranks.whole = self:dismiss(size)
   return true
 end
 
@@ -139,8 +135,8 @@ local function follow(options)
   local looked = sys.monotonic_ns()
   while true do
     local _, text = mpi.receive(POLL_MS)
-    if text == "end" then
-      ranks.orderly = true
+    if text == "end" or text == "leave" then
+      ranks.whole = text == "end"
       return false
     end
     if text then
@@ -166,11 +162,10 @@ function ranks.deal(numbers, rank, size, options)
   return lead(numbers, size, options)
 end
 
---- At the end of a rank: MPI waits for all ranks, so it is left without a word where one is dead.
+--- The end of a rank: MPI waits for all of them, so that it is left without a word where one is dead.
 function ranks.finish(status)
   if not mpi.finish then return end
-  if ranks.orderly then return mpi.finish() end
-  mpi.leave(status)
+  if ranks.whole then mpi.finish(status) else mpi.leave(status) end
 end
 
 return ranks
