@@ -74,7 +74,8 @@ static struct rule rule_at(lua_State *L, int rules, lua_Integer i)
     r.modality.table = table_field(L, at, "table", &r.voi.most);
     r.voi.most = 1;
     r.voi.table = table_field(L, at, "voi", &r.voi.most);
-    luaL_argcheck(L, r.voi.kind != MSAGEN_VOI_TABLE || (r.voi.table.count && r.voi.most > 0), rules, "a table expected");
+    luaL_argcheck(L, r.voi.kind != MSAGEN_VOI_TABLE || (r.voi.table.count && r.voi.most > 0), rules,
+                  "a VOI table expected");
     return r;
 }
 

@@ -388,7 +388,10 @@ struct Window {
     }
 };
 
-std::string json(const Window &w) { return "[" + json(w.centre) + "," + json(w.width) + "," + quoted(w.function) + "]"; }
+std::string json(const Window &w)
+{
+    return "[" + json(w.centre) + "," + json(w.width) + "," + quoted(w.function) + "]";
+}
 
 /* What a file says of its picture, checked. */
 struct Facts {
@@ -458,7 +461,10 @@ std::string syntax_name(const std::string &uid)
     return xfer.getXfer() == EXS_Unknown ? "unknown" : xfer.getXferName();
 }
 
-bool is_jpeg(E_TransferSyntax x) { return (x >= EXS_JPEGProcess1 && x <= EXS_JPEGProcess29) || x == EXS_JPEGProcess14SV1; }
+bool is_jpeg(E_TransferSyntax x)
+{
+    return (x >= EXS_JPEGProcess1 && x <= EXS_JPEGProcess29) || x == EXS_JPEGProcess14SV1;
+}
 
 void check_syntax(const Facts &f)
 {
@@ -552,7 +558,8 @@ void read_pixel_module(Facts &f, DcmItem *d)
             throw Refusal(text("HighBit: expected %d or more with %d bits stored, found %d", f.stored - 1, f.stored,
                                f.high));
     }
-    f.is_signed = number(d, DCM_PixelRepresentation, v) && whole(d, DCM_PixelRepresentation, "PixelRepresentation", 0, 1);
+    f.is_signed = number(d, DCM_PixelRepresentation, v)
+                  && whole(d, DCM_PixelRepresentation, "PixelRepresentation", 0, 1) == 1;
     choose_type(f);
 }
 
@@ -830,7 +837,8 @@ public:
             f.notes.push_back(f.photometric + ", but its chroma is not halved: read as it is");
             bits = full;
         } else if (f.photometric.find("_422") != std::string::npos && f.columns % 2 != 0) {
-            throw Refusal(text("Columns: expected an even number with %s, found %ld", f.photometric.c_str(), f.columns));
+            throw Refusal(text("Columns: expected an even number with %s, found %ld", f.photometric.c_str(),
+                               f.columns));
         }
         halved = bits != full;
         const uint64_t needed = (static_cast<uint64_t>(bits) * frames + 7) / 8;
@@ -1112,8 +1120,8 @@ Jpeg scan_jpeg(const Bytes &b)
 void agree(const Facts &f, const char *name, long rows, long columns, long components)
 {
     if (rows != f.rows || columns != f.columns)
-        throw Refusal(text("%s: expected %ldx%ld pixels as Columns and Rows say, found %ldx%ld", name, f.columns, f.rows,
-                           columns, rows));
+        throw Refusal(text("%s: expected %ldx%ld pixels as Columns and Rows say, found %ldx%ld", name, f.columns,
+                           f.rows, columns, rows));
     if (components != f.samples)
         throw Refusal(text("%s: expected %ld samples a pixel, found %ld", name, f.samples, components));
 }

@@ -41,8 +41,8 @@ end
 function helper.run(words, files)
   local program = helper.path()
   if not program then
-    fail("%s: DICOM: this msagen was built without its reader: on Debian: apt-get install %s, then ./configure and make",
-      files[1], PACKAGES)
+    fail("%s: DICOM: this msagen was built without its reader: on Debian: apt-get install %s, then ./configure and "
+      .. "make", files[1], PACKAGES)
   end
   local limits = limits_for(files)
   local command = { program, stdin = "/dev/null", stdout = "capture", stderr = "/dev/null", limits = limits,

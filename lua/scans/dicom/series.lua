@@ -46,8 +46,8 @@ local function chosen(path, slices, notes)
   local left = {}
   for i = 2, #groups do
     if #groups[i] > 1 or #groups[1] == 1 then
-      fail("%s: series: expected one, found %d: %s (%d files) is of one, %s (%d files) of another: put each in a folder",
-        path, #groups, groups[1][1].name, #groups[1], groups[i][1].name, #groups[i])
+      fail("%s: series: expected one, found %d: %s (%d files) is of one, %s (%d files) of another: put each in a "
+        .. "folder", path, #groups, groups[1][1].name, #groups[1], groups[i][1].name, #groups[i])
     end
     left[#left + 1] = groups[i][1].name
   end
