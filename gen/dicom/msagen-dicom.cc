@@ -153,6 +153,13 @@ DcmElement *element(DcmItem *item, const DcmTagKey &tag)
     return item && item->findAndGetElement(tag, e).good() ? e : NULL;
 }
 
+bool parsed(const std::string &s, double &v)
+{
+    char *end = NULL;
+    v = strtod(s.c_str(), &end);
+    return end != s.c_str() && *(end + strspn(end, " ")) == '\0' && std::isfinite(v);
+}
+
 /* Value i of an element as a number; false where there is none, or it is no finite number. */
 bool number(DcmElement *e, unsigned long i, double &v)
 {
@@ -165,11 +172,7 @@ bool number(DcmElement *e, unsigned long i, double &v)
     switch (e ? e->ident() : EVR_UNKNOWN) {
     case EVR_DS:
     case EVR_IS:
-        if (e->getOFString(s, i).good() && !s.empty()) {
-            char *end = NULL;
-            v = strtod(s.c_str(), &end);
-            found = end != s.c_str() && *(end + strspn(end, " ")) == '\0';
-        }
+        found = e->getOFString(s, i).good() && parsed(s.c_str(), v);
         break;
     case EVR_FD: found = e->getFloat64(d, i).good(), v = d; break;
     case EVR_FL: found = e->getFloat32(f, i).good(), v = static_cast<double>(f); break;
@@ -185,6 +188,17 @@ std::vector<double> numbers(DcmElement *e, unsigned long most)
 {
     std::vector<double> list;
     double v;
+    OFString all;
+    if (e && (e->ident() == EVR_DS || e->ident() == EVR_IS)) { /* at once: value i takes a search from the first */
+        std::string s = e->getOFStringArray(all).good() ? all.c_str() : "";
+        for (size_t at = 0, end; at < s.size() && list.size() < most; at = end + 1) {
+            end = std::min(s.find('\\', at), s.size());
+            if (!parsed(s.substr(at, end - at), v))
+                break;
+            list.push_back(v);
+        }
+        return list;
+    }
     const unsigned long n = e ? std::min(e->getVM(), most) : 0;
     for (unsigned long i = 0; i < n && number(e, i, v); ++i)
         list.push_back(v);
@@ -766,15 +780,14 @@ void open_file(File &file, const char *path)
     f.instance = NAN;
     file.pixels = NULL;
     /* What has an unknown transfer syntax cannot be parsed: its name is in the part before. */
-    if (file.format.loadFile(path, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, ERM_metaOnly).good()) {
-        f.syntax = word(file.format.getMetaInfo(), DCM_TransferSyntaxUID);
-        f.sop_class = word(file.format.getMetaInfo(), DCM_MediaStorageSOPClassUID);
-        f.syntax_name = syntax_name(f.syntax);
-        f.xfer = DcmXfer(f.syntax.c_str()).getXfer();
-        if (!f.syntax.empty())
-            check_syntax(f);
-    }
-    file.format.clear();
+    DcmMetaInfo meta;
+    meta.loadFile(path);
+    f.syntax = word(&meta, DCM_TransferSyntaxUID);
+    f.sop_class = word(&meta, DCM_MediaStorageSOPClassUID);
+    f.syntax_name = syntax_name(f.syntax);
+    f.xfer = DcmXfer(f.syntax.c_str()).getXfer();
+    if (!f.syntax.empty())
+        check_syntax(f);
     const OFCondition status = file.format.loadFile(path);
     if (status.bad())
         file.complaint = status.text();
@@ -942,11 +955,11 @@ public:
         if (file.pixels->getEncapsulatedRepresentation(xfer, parameter, sequence).bad() || !sequence)
             throw Refusal("PixelData: expected fragments of " + file.facts.syntax_name + ", found none");
         uint64_t at = 0;
-        for (unsigned long i = 0; i < sequence->card(); ++i) {
-            DcmPixelItem *item = NULL;
-            if (sequence->getItem(item, i).bad() || !item)
+        for (DcmObject *o = sequence->nextInContainer(NULL); o; o = sequence->nextInContainer(o)) {
+            DcmPixelItem *item = o->ident() == EVR_pixelItem ? static_cast<DcmPixelItem *>(o) : NULL;
+            if (!item)
                 throw Refusal("PixelData: a fragment cannot be read");
-            if (i == 0) {
+            if (!table) {
                 table = item;
                 continue;
             }
@@ -1012,8 +1025,12 @@ private:
         }
         return !first.empty();
     }
-    static bool begins(const Bytes &b)
+    /* Whether a fragment is the first of a frame. */
+    bool begins(const Bytes &b) const
     {
+        if (file.facts.xfer == EXS_RLELossless)
+            return b.size() >= 64 && word_at(b, 0) == file.facts.samples * file.facts.allocated / 8
+                   && word_at(b, 1) == 0 && word_at(b, 2) == 64 && word_at(b, 3) == 0;
         return b.size() > 3 && ((b[0] == 0xFF && b[1] == 0xD8) || (b[0] == 0xFF && b[1] == 0x4F && b[2] == 0xFF)
                                 || (b[0] == 0 && b[1] == 0 && b[2] == 0 && b[3] == 12));
     }
@@ -1041,7 +1058,7 @@ private:
     void drop_further()
     {
         for (size_t k = 1; k < items.size(); ++k)
-            if (file.facts.xfer == EXS_RLELossless || begins(contents(k))) {
+            if (begins(contents(k))) {
                 file.facts.notes.push_back("PixelData has more than the 1 frame that it is said to have");
                 first.back() = k;
                 return;
