@@ -16,6 +16,7 @@ static const luaL_Reg modules[] = {
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
     {"msagen.gzip", luaopen_msagen_gzip},
     {"msagen.image", luaopen_msagen_image},
+    {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
     {"msagen.npy", luaopen_msagen_npy},
     {"msagen.reference", luaopen_msagen_reference},
