@@ -17,6 +17,7 @@ static const luaL_Reg modules[] = {
     {"msagen.display", luaopen_msagen_display},
     {"msagen.gzip", luaopen_msagen_gzip},
     {"msagen.image", luaopen_msagen_image},
+    {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
     {"msagen.mpi", luaopen_msagen_mpi},
     {"msagen.npy", luaopen_msagen_npy},
