@@ -28,6 +28,7 @@ static const luaL_Reg modules[] = {
     {"msagen.speed", luaopen_msagen_speed},
     {"msagen.sys", luaopen_msagen_sys},
     {"msagen.tensor", luaopen_msagen_tensor},
+    {"msagen.tiff", luaopen_msagen_tiff},
     {"msagen.unicode", luaopen_msagen_unicode},
     {NULL, NULL},
 };

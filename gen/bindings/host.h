@@ -30,6 +30,7 @@ int luaopen_msagen_synth(lua_State *L);
 int luaopen_msagen_speed(lua_State *L);
 int luaopen_msagen_sys(lua_State *L);
 int luaopen_msagen_tensor(lua_State *L);
+int luaopen_msagen_tiff(lua_State *L);
 int luaopen_msagen_unicode(lua_State *L);
 
 /* Raise { msagen = TEXT }: an error in what the user gave, shown as "msagen: TEXT". The text follows printf, any
