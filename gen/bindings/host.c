@@ -20,6 +20,7 @@ static const luaL_Reg modules[] = {
     {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
     {"msagen.mpi", luaopen_msagen_mpi},
+    {"msagen.nifti", luaopen_msagen_nifti},
     {"msagen.npy", luaopen_msagen_npy},
     {"msagen.reference", luaopen_msagen_reference},
     {"msagen.overlay", luaopen_msagen_overlay},
@@ -29,6 +30,7 @@ static const luaL_Reg modules[] = {
     {"msagen.speed", luaopen_msagen_speed},
     {"msagen.sys", luaopen_msagen_sys},
     {"msagen.tensor", luaopen_msagen_tensor},
+    {"msagen.tiff", luaopen_msagen_tiff},
     {"msagen.unicode", luaopen_msagen_unicode},
     {NULL, NULL},
 };
