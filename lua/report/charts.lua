@@ -88,7 +88,7 @@ end
 
 local function one_distribution(cell, sorted, left, most)
   local median = charts.median(sorted)
-  local out = { h("h4", nil, cell.label) }
+  local out = { h("p", { class = "label" }, cell.label) }
   if not median then
     out[2] = page.note(left > 0 and ("No value is defined (%s undefined)."):format(page.whole(left)) or "No cases.")
     return h("div", nil, out)
