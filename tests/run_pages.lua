@@ -128,7 +128,7 @@ local BAD = page.document { title = "bad", sections = {} }:gsub("<main>", "%0"
 
 local function test_in_browser()
   for _, scheme in ipairs { "light", "dark" } do
-    tally.test(("at five widths, %s, nothing overflows and texts can be read"):format(scheme), function()
+    tally.test(("at seven widths, %s, nothing overflows and texts can be read"):format(scheme), function()
       local texts = { bad = BAD }
       for name, text in pairs(pages) do texts[name] = text end
       local found, labels = measure(scheme, texts), {}

@@ -138,7 +138,7 @@ end
 
 -- Pixels: the map's height, as style.lua has it, and its least widths on phones, on tablets and on desks; a letter and
 -- a line of the labels.
-local HEIGHT, WIDTHS, LETTER, LINE = 360, { 235, 515, 930 }, 6.4, 14
+local HEIGHT, WIDTHS, LETTER, LINE = 360, { 225, 515, 930 }, 6.4, 14
 
 -- What a label is drawn as: upright or along, and from which width on. nil where it fits nowhere.
 local function fitting(label, width, height)
