@@ -3,6 +3,7 @@
 local fail = require "support.fail"
 local inputs = require "run.inputs"
 local profile = require "run.profile"
+local said = require "run.said"
 
 local verb = {}
 
@@ -41,31 +42,11 @@ function verb.setup(command)
     .. "every layer, and write them to a file; medians of 3 or of --bench's N.")
 end
 
-local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED = 1, 2, 3, 4, 5, 6, 7, 8
-local RESIZED, BENCH, PROGRESS, SUBVOLUME, REFINE, BANK, PROFILE = 9, 10, 11, 13, 14, 15, 16
-local PROMPTS = "--point, --box, --mask-in, --text, --prompts or --refine"
 local PROFILE_REPETITIONS = 3 -- where --bench gives no number
 local NPY_HEADER = 128 -- of the files that the runner writes
 local function usage(format, ...)
   io.stderr:write("msagen: ", format:format(...), "; see msagen run --help\n")
   return 2
-end
-
--- A volume of N slices as subvolumes of D: { first =, keep = }. Results are of the last one wherever it reaches, so one
--- before keeps less.
-local function subvolumes_of(slices, depth)
-  local list = {}
-  for first = 0, slices - depth, depth do list[#list + 1] = { first = first, keep = depth } end
-  local rest = slices % depth
-  if rest > 0 then
-    list[#list].keep = rest
-    list[#list + 1] = { first = slices - depth, keep = depth }
-  end
-  return list
-end
-
-local function command(what, rest)
-  return string.pack("<I4I4", what, #rest) .. rest .. ("\0"):rep(-#rest % 4)
 end
 
 local function feed(hash, path)
@@ -94,89 +75,6 @@ local function write_overlay(path, image, mask_path, prompt)
       labels = prompts.slice(prompt, "labels", s), box = prompts.slice(prompt, "box", s) }
   end
   require("msagen.image").write_png(path, require("msagen.overlay").draw(image, tensor, marks))
-end
-
--- What is said of each prompt's result, from the runner's lines; each subvolume tells of all prompts anew.
-local function read_results(lines)
-  local results, times, clicks, result = {}, {}, {}, nil
-  for _, line in ipairs(lines) do
-    local k, masks = line:match "^prompt (%d+) masks (%d+)$"
-    local best, scores = line:match "^best (%d+) (.+)$"
-    local name, ms = line:match "^(%a+_ms) (%S+)$"
-    local x, y, label, both, sum = line:match "^click (%d+) (%d+) (%d+) (%d+) (%d+)$"
-    local kept = line:match "^kept (%d+)$"
-    if masks then
-      k = math.tointeger(k) + 1
-      result = results[k] or { masks = math.tointeger(masks), best = {}, iou = {} }
-      results[k] = result
-    elseif best then
-      local list = {}
-      for score in scores:gmatch "%S+" do list[#list + 1] = tonumber(score) end
-      result.best[#result.best + 1], result.iou[#result.iou + 1] = math.tointeger(best), list
-    elseif name then times[name] = ms
-    elseif kept then clicks.kept = math.tointeger(kept)
-    elseif x then
-      local dice = 2 * tonumber(both) / tonumber(sum)
-      clicks[#clicks + 1] = { tonumber(x), tonumber(y), label = tonumber(label), dice = dice }
-    end
-  end
-  return results, times, clicks
-end
-
--- Where nothing differs any more there is nowhere to click, and nothing changes.
-local function report_clicks(run, clicks)
-  for k = 1, run.args.refine do
-    local click = clicks[k]
-    if click then
-      print(("clicks %d dice %.4f %-4s  at %d,%d %s"):format(k, click.dice, k == clicks.kept and "best" or "", click[1],
-        click[2], click.label == 1 and "inside" or "outside"))
-    else
-      print(("clicks %d dice %.4f       no error left to click on"):format(k, clicks[#clicks].dice))
-    end
-  end
-  print(("feedback %s"):format(run.feedback))
-end
-
-local function report_bench(folder, times)
-  print(("encode_ms %s\ndecode_ms %s"):format(times.encode_ms, times.decode_ms))
-  for _, name in ipairs { "arena_bytes", "weights_bytes", "macs_encode", "macs_decode" } do
-    print(("%s %d"):format(name, folder[name]))
-  end
-  if type(folder.emulator) == "table" then
-    print(("emulated by %s: times are not the board's"):format(folder.emulator[1]))
-  end
-end
-
-local function report_results(results)
-  for k, result in ipairs(results) do
-    local iou, all = {}, {}
-    for i, scores in ipairs(result.iou) do
-      local list = {}
-      for m, score in ipairs(scores) do list[m] = ("%.4f"):format(score) end
-      iou[i] = list[result.best[i] + 1]
-      all[i] = ("mask %d of %s"):format(result.best[i], table.concat(list, " "))
-    end
-    local dice = result.dice and (", Dice %.4f"):format(result.dice) or ""
-    print(("prompt %d: %d mask%s, highest predicted IoU %s%s%s"):format(k - 1, result.masks,
-      result.masks == 1 and "" or "s", table.concat(iou, " "), result.masks > 1 and ": " .. table.concat(all, "; ")
-      or "", dice))
-  end
-end
-
-local function report(run, found)
-  local args, folder = run.args, run.folder
-  if args.refine then report_clicks(run, found.clicks) end
-  if found.digest then print("digest " .. found.digest) end
-  if args.bench then report_bench(folder, found.times) end
-  if found.profiled then print(profile.text(found.profiled)) end
-  if args.refine then return end
-  if run.truth or not (found.digest or args.bench or found.profiled) then report_results(found.results) end
-  if #found.results == 0 and not (found.digest or args.bench or found.profiled) then
-    local shape = run.image.shape
-    local slices = shape[1] > 1 and (", %d slices"):format(shape[1]) or ""
-    print(("%s: encoded, %dx%d%s; no prompt asked for a mask (%s)"):format(args.image, shape[3], shape[2], slices,
-      PROMPTS))
-  end
 end
 
 -- Where everything goes is settled before the work begins.
@@ -215,64 +113,6 @@ local function settle(run, scratch)
   return files
 end
 
-local function refine_request(run, prompt, truth_file)
-  local prompts, sys = require "run.prompts", require "msagen.sys"
-  local flags = prompts.flags(prompt) | (run.feedback == "logits" and prompts.FEEDBACK or 0)
-  return string.pack("<I4I4I4I8I8", flags, run.args.refine, prompt.text_index or 0, run.args.seed or 0,
-    sys.size(truth_file) - run.truth:numel()) .. truth_file
-end
-
--- The commands of one subvolume, or of the image.
-local function ask_subvolume(run, files, subvolume, truth_file, ask)
-  local prompts = require "run.prompts"
-  ask(SUBVOLUME, string.pack("<I4I4", subvolume.first, subvolume.keep))
-  if files.resized then ask(RESIZED, files.resized) end
-  if files.embedding then ask(EMBEDDING, files.embedding) end
-  for k, prompt in ipairs(run.list) do
-    if run.args.refine then ask(REFINE, refine_request(run, prompt, truth_file))
-    else ask(PROMPT, prompts.pack(prompt, subvolume.first, run.folder.depth)) end
-    if files.logits[k] then ask(LOGITS, files.logits[k]) end
-    if files.iou[k] then ask(IOU, files.iou[k]) end
-    if files.masks[k] then ask(MASK, files.masks[k]) end
-    if k == 1 and files.upsampled then ask(UPSAMPLED, files.upsampled) end
-  end
-end
-
--- All commands for the runner.
-local function request_of(run, files, scratch)
-  local args, folder, image, sys, npy = run.args, run.folder, run.image, require "msagen.sys", require "msagen.npy"
-  local request = { "MSARUN5\n" }
-  local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
-  if folder.bank then ask(BANK, string.pack("<I4", folder.bank)) end
-  if sys.isatty(2) then
-    local layers = 0
-    for _, layer in ipairs(type(folder.layers) == "table" and folder.layers or {}) do
-      if layer.phase == "encode" then layers = layers + 1 end
-    end
-    ask(PROGRESS, string.pack("<I4", layers))
-  end
-  if image then
-    local raw, shape = scratch .. "/image.npy", image.shape
-    npy.write(raw, image)
-    ask(IMAGE, string.pack("<I4I4I4I8", shape[3], shape[2], shape[1], sys.size(raw) - image:numel()) .. raw)
-  else
-    ask(SYNTHETIC)
-  end
-  local truth_file = args.refine and scratch .. "/truth.npy"
-  if truth_file then npy.write(truth_file, run.truth) end
-  for _, subvolume in ipairs(image and subvolumes_of(image.shape[1], folder.depth) or {}) do
-    ask_subvolume(run, files, subvolume, truth_file, ask)
-  end
-  if args.profile then
-    local phases = profile.phases(folder)
-    local by_day = (folder.cores or 1) > 1 and 1 or 0
-    ask(PROFILE, string.pack("<I4I4I4I4I4", args.bench or PROFILE_REPETITIONS, #phases.encode, #phases.decode, by_day,
-      profile.khz(folder)))
-  elseif args.bench then ask(BENCH, string.pack("<I4", args.bench))
-  end
-  return table.concat(request)
-end
-
 -- The picture or array of the mask, the overlay, the profile.
 local function write_files(run, files, found)
   local npy, mask = require "msagen.npy", nil
@@ -298,21 +138,23 @@ local function take_clicks(prompt, clicks)
 end
 
 local function perform(run, scratch)
-  local args, folder, staging, sys = run.args, run.folder, run.staging, require "msagen.sys"
+  local args, folder, staging = run.args, run.folder, run.staging
   local files = settle(run, scratch)
-  sys.write_file(scratch .. "/request", request_of(run, files, scratch))
   local function renamed(text) return staging:renamed(text) end
-  local lines = folder:perform(scratch .. "/request", scratch .. "/response", renamed)
-  local found = {}
-  found.results, found.times, found.clicks = read_results(lines)
+  local job = { folder = folder, image = run.image, prompts = run.list, files = files, bench = args.bench,
+    profile = args.profile and (args.bench or PROFILE_REPETITIONS) or nil }
+  if args.refine then
+    job.clicks = { count = args.refine, truth = run.truth, seed = args.seed or 0, feedback = run.feedback }
+  end
+  local found = require("run.segment").perform(job, scratch, renamed)
   if args.refine then take_clicks(run.list[1], found.clicks) end
   for k, result in ipairs(run.truth and not args.refine and found.results or {}) do
     local both, sum = require("msagen.image").overlap(require("msagen.npy").read(files.masks[k]), run.truth)
     result.dice = sum > 0 and 2 * both / sum or 1
   end
   if args.profile then
-    local how = { repetitions = args.bench or PROFILE_REPETITIONS, image = run.image ~= nil }
-    found.profiled = profile.make(folder, profile.measured(lines), how)
+    local how = { repetitions = job.profile, image = run.image ~= nil }
+    found.profiled = profile.make(folder, profile.measured(found.lines), how)
   end
   if args.digest then
     local hash = require("msagen.sha256").new()
@@ -325,7 +167,7 @@ local function perform(run, scratch)
     error(message, 0)
   end
   staging:commit()
-  report(run, found)
+  said.report(run, found)
 end
 
 -- What options ask for together and cannot have; a usage error's text, or nil.
@@ -360,7 +202,7 @@ local function check_prompts(run)
   local args, list = run.args, run.list
   for _, option in ipairs { "mask_out", "overlay_out", "upsampled_out" } do
     if args[option] and #list == 0 then
-      fail("--%s: expected a prompt (%s), found none", (option:gsub("_", "-")), PROMPTS)
+      fail("--%s: expected a prompt (%s), found none", (option:gsub("_", "-")), said.PROMPTS)
     end
   end
   local shape, turned = run.image and run.image.shape, run.turned
