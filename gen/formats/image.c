@@ -328,8 +328,9 @@ int msagen_image_write_png(const char *path, const struct msagen_tensor *t, char
     const int wide = t->dims == 2 && (t->dtype == MSAGEN_I16 || t->dtype == MSAGEN_I32 || t->dtype == MSAGEN_I64);
     if ((!bytes && !wide) || t->dims < 2 || t->dims > 3 || (t->dims == 3 && t->shape[2] != 3) || t->shape[0] < 1 ||
         t->shape[1] < 1 || t->shape[0] > MSAGEN_IMAGE_SIDE || t->shape[1] > MSAGEN_IMAGE_SIDE) {
-        snprintf(error, error_bytes, "%s: expected u8 [H,W] or [H,W,3], or integers [H,W], 1 to %d a side, found another",
-                 path, MSAGEN_IMAGE_SIDE);
+        snprintf(error, error_bytes,
+                 "%s: expected u8 [H,W] or [H,W,3], or integers [H,W], 1 to %d a side, found another", path,
+                 MSAGEN_IMAGE_SIDE);
         return -1;
     }
     struct encoder e = {.file = msagen_outfile_open(path, error, error_bytes)};

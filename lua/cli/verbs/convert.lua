@@ -16,9 +16,9 @@ function verb.setup(command)
   local function option(name, argname, description) return command:option(name, description):argname(argname) end
   option("-o --output", "FILE", "What to write: .npy ([N,H,W]; one slice [H,W]; colours with a last axis of 3), .png "
     .. "(one slice, 8 or 16 bits), .nii or .nii.gz.")
-  option("--values", "stored|modality|grey|rgb|scaled", "As the file has them (default of NPY and NIfTI); what they "
-    .. "mean (Hounsfield units); 8 bits as they are shown (default of PNG, and with --prepare); the same as colours; the "
-    .. "numbers of --prepare before they become bytes."):convert(one_of(convert.VALUES, "--values"))
+  option("--values", "stored|modality|grey|rgb|scaled", "As the file has them (default of NPY and NIfTI); what "
+    .. "they mean (Hounsfield units); 8 bits as they are shown (default of PNG, and with --prepare); the same as "
+    .. "colours; the numbers of --prepare before they become bytes."):convert(one_of(convert.VALUES, "--values"))
   option("--orientation", "file|ras", "The axes of NPY and NIfTI: the file's (default), or to the right, to the front "
     .. "and upwards (x, y, z), nearest to which they are."):convert(one_of(convert.ORIENTATIONS, "--orientation"))
   image_options.setup(command)
