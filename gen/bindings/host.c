@@ -14,10 +14,14 @@
 static const luaL_Reg modules[] = {
     {"msagen.blob", luaopen_msagen_blob},
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
+    {"msagen.display", luaopen_msagen_display},
     {"msagen.gzip", luaopen_msagen_gzip},
     {"msagen.image", luaopen_msagen_image},
+    {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
     {"msagen.metrics", luaopen_msagen_metrics},
+    {"msagen.mpi", luaopen_msagen_mpi},
+    {"msagen.nifti", luaopen_msagen_nifti},
     {"msagen.npy", luaopen_msagen_npy},
     {"msagen.reference", luaopen_msagen_reference},
     {"msagen.overlay", luaopen_msagen_overlay},
@@ -27,6 +31,7 @@ static const luaL_Reg modules[] = {
     {"msagen.speed", luaopen_msagen_speed},
     {"msagen.sys", luaopen_msagen_sys},
     {"msagen.tensor", luaopen_msagen_tensor},
+    {"msagen.tiff", luaopen_msagen_tiff},
     {"msagen.unicode", luaopen_msagen_unicode},
     {NULL, NULL},
 };
@@ -143,7 +148,10 @@ static void report(lua_State *L)
     if (lua_istable(L, -1) && lua_getfield(L, -1, "msagen") == LUA_TSTRING)
         prefix = "";
     const char *text = luaL_tolstring(L, -1, NULL);
-    fprintf(stderr, "msagen: %s", prefix);
+    /* As the command line has it in colour (lua/cli.lua), or plain. */
+    lua_getglobal(L, "msagen");
+    const int told = lua_istable(L, -1) && lua_getfield(L, -1, "error_begins") == LUA_TSTRING;
+    fprintf(stderr, "%s %s", told ? lua_tostring(L, -1) : "msagen:", prefix);
     const int trace = *prefix && getenv("MSAGEN_TRACE");
     for (; *text; ++text)
         fputc((unsigned char)*text < ' ' && !trace ? ' ' : *text, stderr);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@
 #include <sys/auxv.h>
 #endif
 
-enum { TEXT_MOST = 64 << 20 };
+enum { TEXT_MOST = 64 << 20, START_MOST = 192 };
 
 extern char **environ;
 
@@ -419,10 +420,10 @@ static int sys_read_file_or_pipe(lua_State *L)
 /* read_start(path, bytes) -> the first bytes of a regular file, fewer where it ends before */
 static int sys_read_start(lua_State *L)
 {
-    char error[PATH_MAX + 128], start[64];
+    char error[PATH_MAX + 128], start[START_MOST];
     const char *path = luaL_checkstring(L, 1);
     const lua_Integer bytes = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, bytes >= 0 && bytes <= (lua_Integer)sizeof start, 2, "0 to 64 bytes");
+    luaL_argcheck(L, bytes >= 0 && bytes <= (lua_Integer)sizeof start, 2, "0 to 192 bytes");
     struct stat st;
     const int fd = msagen_infile_open(path, &st, error, sizeof error);
     if (fd < 0)
@@ -507,24 +508,103 @@ static const char *string_field(lua_State *L, const char *name)
     return s;
 }
 
+static const char waiting_key = 0; /* its address: of while_waiting's function in the registry */
+enum { WAITING_MS = 20 };
+
+/* while_waiting(function or nil): it is called again and again while spawn waits for what a program writes. An error in
+ * it ends the program, and is spawn's. */
+static int sys_while_waiting(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &waiting_key);
+    return 0;
+}
+
+/* Waits until the child has written something or is gone, and calls that function meanwhile. 0, or -1: it failed; its
+ * error is at the registry's key then, and the child is told to end. */
+static int wait_for_output(lua_State *L, int fd, pid_t pid)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (lua_rawgetp(L, LUA_REGISTRYINDEX, &waiting_key) == LUA_TFUNCTION && poll(&p, 1, WAITING_MS) == 0)
+        if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+            lua_rawsetp(L, LUA_REGISTRYINDEX, &waiting_key);
+            kill(pid, SIGTERM);
+            return -1;
+        }
+    lua_pop(L, 1);
+    return 0;
+}
+
+/* limits[name], a whole number from 0 on; 0 where there is none. */
+static unsigned long long limit_field(lua_State *L, int limits, const char *name, lua_Integer most)
+{
+    const int type = lua_getfield(L, limits, name);
+    const lua_Integer value = type == LUA_TNIL ? 0 : lua_tointeger(L, -1);
+    if (type != LUA_TNIL && (!lua_isinteger(L, -1) || value < 1 || value > most))
+        luaL_error(L, "spawn: limits.%s is no number of that size", name);
+    lua_pop(L, 1);
+    return (unsigned long long)value;
+}
+
+static struct msagen_limits limits_field(lua_State *L)
+{
+    struct msagen_limits limits = {0};
+    if (lua_getfield(L, 1, "limits") == LUA_TTABLE) {
+        const int at = lua_gettop(L);
+        limits.wall_s = (unsigned)limit_field(L, at, "wall_s", INT_MAX / 2);
+        limits.processor_s = (unsigned)limit_field(L, at, "processor_s", INT_MAX / 2);
+        limits.memory_bytes = limit_field(L, at, "memory_bytes", LLONG_MAX / 2);
+        limits.file_bytes = limit_field(L, at, "file_bytes", LLONG_MAX / 2);
+    }
+    lua_pop(L, 1);
+    return limits;
+}
+
 /* Appends to b what the child writes, up to its end; `show`: and passes it on to our own standard error as it comes. */
-static void capture_output(luaL_Buffer *b, int fd, int show)
+static int capture_output(lua_State *L, luaL_Buffer *b, int fd, pid_t pid, int show)
 {
     for (;;) {
+        if (wait_for_output(L, fd, pid) != 0)
+            return -1;
         char *room = luaL_prepbuffer(b);
         const ssize_t n = read(fd, room, LUAL_BUFFERSIZE);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return;
+            return 0;
         for (ssize_t shown = 0, m = 1; show && shown < n && m > 0; shown += m)
             m = write(STDERR_FILENO, room + shown, (size_t)(n - shown));
         luaL_addsize(b, (size_t)n);
     }
 }
 
+/* The end of a program: its status, what was captured, its peak memory; or the error of while_waiting's function. */
+static int spawned(lua_State *L, pid_t pid, luaL_Buffer *b, int capture, int failed)
+{
+    int status = 0;
+    struct rusage usage = {.ru_maxrss = 0};
+    while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)
+        continue;
+    msagen_cleanup_child(0);
+    luaL_pushresult(b);
+    if (failed) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &waiting_key);
+        lua_pushnil(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &waiting_key);
+        return lua_error(L);
+    }
+    const int text = lua_gettop(L);
+    lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    if (capture)
+        lua_pushvalue(L, text);
+    else
+        lua_pushnil(L);
+    lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
+    return 3;
+}
+
 /* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture",
- *       stderr=path|"capture"|"show"}
+ *       stderr=path|"capture"|"show", limits={wall_s=, processor_s=, memory_bytes=, file_bytes=: see process.h}}
  *   -> status as a shell gives it (128 + signal if killed), what was captured or nil, peak memory in bytes of it and
  *      its children.
  * Streams not named are inherited; both captured: one stream, in order. "show": captured, and passed on to our own as
@@ -538,6 +618,7 @@ static int sys_spawn(lua_State *L)
         .cwd = string_field(L, "cwd"),
         .paths = {string_field(L, "stdin"), string_field(L, "stdout"), string_field(L, "stderr")},
         .ends = {-1, -1, -1},
+        .limits = limits_field(L),
     };
     process.argv = string_vector(L, 1, luaL_len(L, 1));
     if (!process.argv[0])
@@ -564,27 +645,36 @@ static int sys_spawn(lua_State *L)
     const int why = errno;
     if (capture)
         close(ends[1]);
-    if (pid >= 0 && capture)
-        capture_output(&b, ends[0], show);
+    const int failed = pid >= 0 && capture && capture_output(L, &b, ends[0], pid, show) != 0;
     if (capture)
         close(ends[0]);
     errno = why;
     if (pid < 0)
         return fail_errno(L, process.argv[0], "started");
-    int status = 0;
-    struct rusage usage = {.ru_maxrss = 0};
-    while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)
-        continue;
-    msagen_cleanup_child(0);
-    luaL_pushresult(&b);
-    const int text = lua_gettop(L);
-    lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-    if (capture)
-        lua_pushvalue(L, text);
-    else
-        lua_pushnil(L);
-    lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
-    return 3;
+    return spawned(L, pid, &b, capture, failed);
+}
+
+/* program(name) -> path of a program that was installed or built with this one, or nil: beside it, in the build's gen/,
+ * or in libexec/msagen/ beside its bin/ */
+static int sys_program(lua_State *L)
+{
+    static const char *const places[] = {"", "../gen/", "../libexec/msagen/"};
+    const char *name = luaL_checkstring(L, 1);
+    char exe[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (!slash)
+        return 0;
+    slash[1] = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof *places; ++i) {
+        const char *path = lua_pushfstring(L, "%s%s%s", exe, places[i], name);
+        struct stat st;
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0)
+            return 1;
+        lua_pop(L, 1);
+    }
+    return 0;
 }
 
 /* isatty(fd) -> boolean */
@@ -594,12 +684,13 @@ static int sys_isatty(lua_State *L)
     return 1;
 }
 
-/* columns() -> width of the terminal on standard error, 80 if there is none */
+/* columns(fd) -> width of the terminal on a file descriptor, nil if it is none or does not tell */
 static int sys_columns(lua_State *L)
 {
     struct winsize size;
-    const int known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    lua_pushinteger(L, known ? size.ws_col : 80);
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return 0;
+    lua_pushinteger(L, size.ws_col);
     return 1;
 }
 
@@ -693,6 +784,7 @@ int luaopen_msagen_sys(lua_State *L)
         {"mtime_ns", sys_mtime_ns},
         {"nproc", sys_nproc},
         {"peak_rss", sys_peak_rss},
+        {"program", sys_program},
         {"read_file", sys_read_file},
         {"read_file_or_pipe", sys_read_file_or_pipe},
         {"read_start", sys_read_start},
@@ -705,6 +797,7 @@ int luaopen_msagen_sys(lua_State *L)
         {"spawn", sys_spawn},
         {"sync", sys_sync},
         {"unlock", sys_unlock},
+        {"while_waiting", sys_while_waiting},
         {"write_file", sys_write_file},
         {NULL, NULL},
     };

@@ -10,9 +10,11 @@ local fail = require "support.fail"
 local import = require "import.import"
 local kernels = require "kernels.kernels"
 local options = require "compiler.options"
+local predict = require "estimate.predict"
 local preparation = require "import.preparation"
 local output_folder = require "emit.output_folder"
 local tokens = require "networks.tokens"
+local rules = require "scans.rules"
 local schema = require "support.schema"
 local segment = require "lower.segment"
 local stream = require "schedule.fetches"
@@ -213,16 +215,24 @@ local function moment_of(build, step)
   return step > layers[#layers].step and "results" or "tokens"
 end
 
-local function manifest(build, device, blob, info, files)
-  local m, json = build.model, require "msagen.json"
-  local encoder, layers, buffers = encoders.named(m.encoder.kind, "manifest").facts(m.encoder), {}, {}
-  encoder.kind = m.encoder.kind
+-- What each layer does and moves, and the cycles of the plan's prediction for the core that has most of it.
+local function layers_of(build)
+  local layers = {}
   for i, L in ipairs(build.graph.fused) do
+    local work = predict.layer(L, build)
     layers[i] = { name = L.name, kind = L.kind, phase = L.phase, number = L.number, macs = L.macs,
+      product_cycles = math.ceil(work.busy), other_cycles = math.ceil(work.other),
       bytes = costs.bytes(L, build), weights_offset = L.weights_at,
       weights_bytes = L.segment:bytes(#build.banks), bank_bytes = L.segment.own,
       scratch_bytes = L.scratch }
   end
+  return layers
+end
+
+local function manifest(build, device, blob, info, files)
+  local m, json = build.model, require "msagen.json"
+  local encoder, buffers = encoders.named(m.encoder.kind, "manifest").facts(m.encoder), {}
+  encoder.kind = m.encoder.kind
   for i, b in ipairs(build.graph.memory.buffers) do
     buffers[i] = { name = b.name, offset = b.offset, bytes = b.bytes, first = moment_of(build, b.first),
       last = moment_of(build, b.last) }
@@ -262,12 +272,13 @@ local function manifest(build, device, blob, info, files)
       feedback = m.training.feedback or "none",
     places = m.places,
     max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
+    prepare = device.prepare and rules.parse(device.prepare).text or json.null,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0,
       arena_bytes = build.graph.memory.bytes, arena_bound_bytes = build.graph.memory.bound,
     build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256,
       model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),
-    layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned),
+    layers = json.array(layers_of(build)), buffers = json.array(buffers), pruned = json.array(pruned),
     segments = json.array(segments), parts = json.array(parts_of(build, blob)),
     tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,
   }
@@ -388,7 +399,7 @@ function compiler.build(device, dir, where, progress)
   target:close()
   if not ok then error(target:renamed(message), 0) end
   if build.board.emulator_lost then
-    io.stderr:write(("msagen: warning: %s: %s\n"):format(build.board.name, build.board.emulator_lost))
+    require("cli.progress").warn(build.board.emulator_lost, build.board.name)
   end
   for _, bank in ipairs(build.banks) do
     for _, warning in ipairs(bank.model.warnings) do require("cli.progress").warn(warning, bank.name) end
