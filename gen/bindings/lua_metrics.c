@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msagen.metrics: how well a mask is another.
  *   compare(pred, truth, spacing, tolerance = 1) -> { pred_pixels, truth_pixels, both_pixels, pred_border,
- *     truth_border, dice, iou, dice_msa, iou_msa, hd95_pooled, hd95_max, hd95_area, hd, assd, surface_dice, surface_dice_area }: u8
- *     tensors [H,W] or [D,H,W], non-zero is inside; spacing: mm of each axis; nil where undefined
+ *     truth_border, dice, iou, dice_msa, iou_msa, hd95_pooled, hd95_max, hd95_area, hd, assd, surface_dice,
+ *     surface_dice_area }: u8 tensors [H,W] or [D,H,W], non-zero is inside; spacing: mm of each axis; nil where
+ *     undefined
  *   click(truth, pred = nil) -> nil, or { x, y, label, squared_distance, component_pixels }: u8 [H,W], non-zero is
  *     inside
  *   msa_eval(logits, truth, "msa-2023" or "msa-2025") -> { iou, dice }: f32 tensors [n,H,W] */
