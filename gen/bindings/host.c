@@ -16,6 +16,7 @@ static const luaL_Reg modules[] = {
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
     {"msagen.gzip", luaopen_msagen_gzip},
     {"msagen.image", luaopen_msagen_image},
+    {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
     {"msagen.nifti", luaopen_msagen_nifti},
     {"msagen.npy", luaopen_msagen_npy},

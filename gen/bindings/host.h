@@ -18,6 +18,7 @@ int luaopen_msagen_blob(lua_State *L);
 int luaopen_msagen_checkpoint(lua_State *L);
 int luaopen_msagen_gzip(lua_State *L);
 int luaopen_msagen_image(lua_State *L);
+int luaopen_msagen_intensity(lua_State *L);
 int luaopen_msagen_json(lua_State *L);
 int luaopen_msagen_nifti(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
