@@ -245,7 +245,7 @@ function prompts.slice(prompt, field, s)
 end
 
 local BOX, MASK, MULTIMASK, TEXT = 1, 2, 4, 8
-prompts.FEEDBACK = 16 -- of --refine alone
+prompts.FEEDBACK, prompts.FIRST_AT_RANDOM, prompts.EMPTY_AT_RANDOM = 16, 32, 64 -- of clicks alone
 
 --- What the runner is told of a prompt beside its places.
 function prompts.flags(prompt)

@@ -7,15 +7,26 @@ local said = {}
 said.PROMPTS = "--point, --box, --mask-in, --text, --prompts or --refine"
 
 -- Where nothing differs any more there is nowhere to click, and nothing changes.
-local function report_clicks(run, clicks)
-  for k = 1, run.args.refine do
-    local click = clicks[k]
-    if click then
-      print(("clicks %d dice %.4f %-4s  at %d,%d %s"):format(k, click.dice, k == clicks.kept and "best" or "", click[1],
-        click[2], click.label == 1 and "inside" or "outside"))
-    else
-      print(("clicks %d dice %.4f       no error left to click on"):format(k, clicks[#clicks].dice))
+local function report_slice(clicks, slice, wanted, ahead)
+  local last
+  for _, click in ipairs(clicks) do
+    if click.slice == slice then
+      last = click
+      print(("%sclicks %d dice %.4f %-4s  at %.14g,%.14g %s"):format(ahead, click.count, click.dice,
+        click.count == clicks.kept_of[slice + 1] and "best" or "", click.x, click.y, click.label == 1 and "inside"
+        or "outside"))
     end
+  end
+  if not last then return print(ahead .. "nothing inside the truth: no click, an empty mask") end
+  for k = last.count + 1, wanted do
+    print(("%sclicks %d dice %.4f       no error left to click on"):format(ahead, k, last.dice))
+  end
+end
+
+local function report_clicks(run, clicks)
+  local slices = #clicks.kept_of
+  for slice = 0, slices - 1 do
+    report_slice(clicks, slice, run.args.refine, slices > 1 and ("slice %d "):format(slice) or "")
   end
   print(("feedback %s"):format(run.feedback))
 end
@@ -51,7 +62,7 @@ end
 -- @param found what run/segment.lua gives, and digest and profile where they were asked for
 function said.report(run, found)
   local args, folder = run.args, run.folder
-  if args.refine then report_clicks(run, found.clicks) end
+  if args.refine then report_clicks(run, found.clicks[1]) end
   if found.digest then print("digest " .. found.digest) end
   if args.bench then report_bench(folder, found.times) end
   if found.profiled then print(profile.text(found.profiled)) end

@@ -6,8 +6,19 @@
 --   prompts  checked ones (run/prompts.lua)
 --   files    paths of what is to be written, each may be missing: resized, embedding, upsampled, and of prompt k
 --            logits[k], iou[k], masks[k]
---   clicks   nil, or { count, truth = u8 [1,H,W], 255 inside, seed, feedback = none or logits }: what the one prompt
---            has beside text and multimask is found where mask and truth differ
+--   clicks   nil, or for each prompt false or { ... }: what that prompt has beside text and multimask is found where
+--            mask and truth differ, in each slice by itself (runtime/runner/msa_run_clicks.h has the rule):
+--              count     clicks at most, no more than the folder's max_points
+--              truth     u8 [N,H,W] or, the same for all slices, [1,H,W]; 255 inside
+--              first     "centre" (default): as all others; "random": anywhere inside, as `seed` (default 0) says
+--              feedback  "none" (default); "logits": each click comes with the logits before as mask prompt
+--              empty     "none" (default): a slice with nothing inside gets no prompt: an empty mask, logits -1000,
+--                        IoU 0; "random": one click outside, anywhere, as `seed` says
+--              steps     nil: the result of a slice is that of its click with the largest Dice; or numbers of clicks in
+--                        rising order: it is that of its last click, and files are written of each step
+--              masks     of each step false or a path: u8 [N,H,W], 0 or 255, as files.masks
+--              logits    of each step false or a path: f32 [N,M,4g,4g], as files.logits
+--            A slice where nothing is wrong any more keeps its result.
 --   bench    nil, or how often the work is repeated
 --   profile  nil, or how often
 local npy = require "msagen.npy"
@@ -37,20 +48,45 @@ local function command(what, rest)
   return string.pack("<I4I4", what, #rest) .. rest .. ("\0"):rep(-#rest % 4)
 end
 
+-- The REFINE command's rest.
 local function refine_request(clicks, prompt, truth_file)
   local flags = prompts.flags(prompt) | (clicks.feedback == "logits" and prompts.FEEDBACK or 0)
-  return string.pack("<I4I4I4I8I8", flags, clicks.count, prompt.text_index or 0, clicks.seed,
-    sys.size(truth_file) - clicks.truth:numel()) .. truth_file
+    | (clicks.first == "random" and prompts.FIRST_AT_RANDOM or 0)
+    | (clicks.empty == "random" and prompts.EMPTY_AT_RANDOM or 0)
+  local truth, steps = clicks.truth, clicks.steps or {}
+  local out = { string.pack("<I4I4I4I4I4I4I8I8", flags, clicks.count, prompt.text_index or 0, truth.shape[1], #steps, 0,
+    clicks.seed or 0, sys.size(truth_file) - truth:numel()) }
+  for _, step in ipairs(steps) do out[#out + 1] = string.pack("<I4", step) end
+  out[#out + 1] = truth_file .. "\0"
+  for i in ipairs(steps) do
+    local mask, logits = clicks.masks and clicks.masks[i] or "", clicks.logits and clicks.logits[i] or ""
+    out[#out + 1] = mask .. "\0" .. logits .. "\0"
+  end
+  return table.concat(out)
+end
+
+-- The truths as files: of each prompt its path. What several share is one file.
+local function write_truths(job, scratch)
+  local paths, of = {}, {}
+  for k, clicks in ipairs(job.clicks or {}) do
+    if clicks and not of[clicks.truth] then
+      of[clicks.truth] = ("%s/truth_%d.npy"):format(scratch, k - 1)
+      npy.write(of[clicks.truth], clicks.truth)
+    end
+    paths[k] = clicks and of[clicks.truth]
+  end
+  return paths
 end
 
 -- The commands of one subvolume, or of the image.
-local function ask_subvolume(job, subvolume, truth_file, ask)
+local function ask_subvolume(job, subvolume, truths, ask)
   local files = job.files
   ask(SUBVOLUME, string.pack("<I4I4", subvolume.first, subvolume.keep))
   if files.resized then ask(RESIZED, files.resized) end
   if files.embedding then ask(EMBEDDING, files.embedding) end
   for k, prompt in ipairs(job.prompts) do
-    if job.clicks then ask(REFINE, refine_request(job.clicks, prompt, truth_file))
+    local clicks = job.clicks and job.clicks[k]
+    if clicks then ask(REFINE, refine_request(clicks, prompt, truths[k]))
     else ask(PROMPT, prompts.pack(prompt, subvolume.first, job.folder.depth)) end
     if files.logits[k] then ask(LOGITS, files.logits[k]) end
     if files.iou[k] then ask(IOU, files.iou[k]) end
@@ -78,15 +114,14 @@ end
 -- All commands for the test bench.
 local function request_of(job, scratch)
   local folder, image = job.folder, job.image
-  local request = { "MSARUN5\n" }
+  local request = { "MSARUN6\n" }
   local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
   if folder.bank then ask(BANK, string.pack("<I4", folder.bank)) end
   ask_progress(folder, ask)
   ask_image(image, scratch, ask)
-  local truth_file = job.clicks and scratch .. "/truth.npy"
-  if truth_file then npy.write(truth_file, job.clicks.truth) end
+  local truths = write_truths(job, scratch)
   for _, subvolume in ipairs(image and subvolumes_of(image.shape[1], folder.depth) or {}) do
-    ask_subvolume(job, subvolume, truth_file, ask)
+    ask_subvolume(job, subvolume, truths, ask)
   end
   if job.profile then
     local phases = profile.phases(folder)
@@ -97,29 +132,43 @@ local function request_of(job, scratch)
   return table.concat(request)
 end
 
--- What is said of each prompt's result, from the answer's lines; each subvolume tells of all prompts anew.
-local function read_results(lines)
-  local results, times, clicks, result = {}, {}, {}, nil
+-- The clicks that lines tell of, behind those of the subvolumes before.
+local function read_clicks(lines, clicks)
+  local counts = {}
+  for _, line in ipairs(lines) do
+    local slice, x, y, label, both, sum = line:match "^click (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$"
+    local kept_of, kept = line:match "^kept (%d+) (%d+)$"
+    if kept then clicks.kept_of[math.tointeger(kept_of) + 1] = math.tointeger(kept)
+    elseif slice then
+      counts[slice] = (counts[slice] or 0) + 1
+      clicks[#clicks + 1] = { slice = math.tointeger(slice), x = x + 0.5, y = y + 0.5, label = math.tointeger(label),
+        count = counts[slice], dice = tonumber(sum) > 0 and 2 * both / sum or nil }
+    end
+  end
+  clicks.kept = #clicks.kept_of == 1 and clicks.kept_of[1] or nil
+end
+
+-- What is said of each prompt's result, from the answer's lines; each subvolume tells of all prompts anew. What is said
+-- of clicks comes before the prompt that they are of.
+local function read_results(lines, job)
+  local results, times, clicks, of_clicks, result = {}, {}, {}, {}, nil
+  for k, asked in ipairs(job.clicks or {}) do clicks[k] = asked and { kept_of = {} } end
   for _, line in ipairs(lines) do
     local k, masks = line:match "^prompt (%d+) masks (%d+)$"
     local best, scores = line:match "^best (%d+) (.+)$"
     local name, ms = line:match "^(%a+_ms) (%S+)$"
-    local x, y, label, both, sum = line:match "^click (%d+) (%d+) (%d+) (%d+) (%d+)$"
-    local kept = line:match "^kept (%d+)$"
     if masks then
       k = math.tointeger(k) + 1
       result = results[k] or { masks = math.tointeger(masks), best = {}, iou = {} }
       results[k] = result
+      if clicks[k] then read_clicks(of_clicks, clicks[k]) end
+      of_clicks = {}
     elseif best then
       local list = {}
       for score in scores:gmatch "%S+" do list[#list + 1] = tonumber(score) end
       result.best[#result.best + 1], result.iou[#result.iou + 1] = math.tointeger(best), list
     elseif name then times[name] = ms
-    elseif kept then clicks.kept = math.tointeger(kept)
-    elseif x then
-      local dice = 2 * tonumber(both) / tonumber(sum)
-      clicks[#clicks + 1] = { tonumber(x), tonumber(y), label = tonumber(label), dice = dice }
-    end
+    else of_clicks[#of_clicks + 1] = line end
   end
   return results, times, clicks
 end
@@ -128,12 +177,14 @@ end
 -- @param scratch a folder for the time of the work
 -- @param renamed function(text) that gives temporary files in messages their names
 -- @return { results = of each prompt { masks = how many, best = the chosen one a slice, from 0, iou = all a slice },
---   times = { encode_ms, decode_ms } as text, clicks = { { x, y, label, dice }..., kept = the best step }, lines = the
---   whole answer }
+--   times = { encode_ms, decode_ms } as text, clicks = of each prompt false, or a list of { slice = from 0, x, y = the
+--   pixel's centre in pixels of the image, label = 1 or 0, count = which of the slice's clicks, from 1, dice = of the
+--   slice's mask after it, nil where mask and truth are empty }, with kept_of = of each slice the number of the click
+--   that its result is of, 0 without a prompt, and kept = that of the one slice, lines = the whole answer }
 function segment.perform(job, scratch, renamed)
   sys.write_file(scratch .. "/request", request_of(job, scratch))
   local lines = job.folder:perform(scratch .. "/request", scratch .. "/response", renamed)
-  local results, times, clicks = read_results(lines)
+  local results, times, clicks = read_results(lines, job)
   return { results = results, times = times, clicks = clicks, lines = lines }
 end
 

@@ -3,13 +3,13 @@
  * files.
  *
  * msa_run REQUEST RESPONSE WEIGHTS. Without an operating system the weights are those linked, and no file is read.
- * REQUEST, little-endian: the 8 bytes "MSARUN5\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a
+ * REQUEST, little-endian: the 8 bytes "MSARUN6\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a
  * multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in subvolumes of D, N below; else N is D.
  * RESPONSE, text, a line each: `prompt K masks M` and, a slice kept, `best M IOU...`, of all masks;
- * `click X Y LABEL BOTH SUM`, of truth and mask the pixels in both and those of the one and of the other added up;
- * `kept K`, the number of the click whose result the prompt has; `encode_ms X`, `decode_ms X`;
+ * `click SLICE X Y LABEL BOTH SUM`, of truth and mask the pixels in both and those of the one and the other added up;
+ * `kept SLICE K`, the number of the click whose result the slice has, or 0; `encode_ms X`, `decode_ms X`;
  * `layer encode|decode I X LEAST` and `whole encode|decode X LEAST` in milliseconds, those of a decode a slice;
  * `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second; at a failure `error TEXT`. */
 #include "msa_run.h"
@@ -43,9 +43,14 @@ enum command {
     SELF_TEST = 12, /* nothing */
     SUBVOLUME = 13, /* u32 first, keep: go on with D slices from `first`; from here on files get the first `keep` of
                       them, which follow those of the subvolumes before */
-    REFINE = 14,   /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path:
-                      PROMPTs of clicks where the mask and the truth differ, with FEEDBACK each with the logits before;
-                      counts as one prompt, whose result is that of the click with the largest Dice. One slice only */
+    /* u32 flags, most clicks, text, slices of the truth, number of steps, 0; u64 seed, offset of the truth's bytes
+     * [N or 1,H,W], over 127 inside; u32 steps in rising order; paths, each with a zero byte: of the truth, and of each
+     * step for MASK and for LOGITS, or empty. PROMPTs of clicks where the mask and the truth differ, in each slice its
+     * own; with FEEDBACK each with the logits before. A step's files have what so many clicks gave, or fewer, where
+     * nothing is wrong any more. It all counts as one prompt; a slice's result is that of its latest click, without
+     * steps that of the click with its largest Dice. Where a slice has nothing inside there is no click, all logits
+     * are -1000, all IoU 0 */
+    REFINE = 14,
     BANK = 15,     /* u32 bank: from here on that one */
     PROFILE = 16   /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's
                       nominal kHz or 0: BENCH, and the times of the layers */
@@ -398,7 +403,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
     case SELF_TEST: return do_self_test();
     case SUBVOLUME: return do_subvolume(rest, bytes);
     case BANK: return do_bank(rest, bytes);
-    case REFINE: return msa_run_refine(rest, bytes, path + 28);
+    case REFINE: return msa_run_refine(rest, bytes);
     default: return msa_run_fail("request: no command %lu", (unsigned long)what);
     }
 }
@@ -406,7 +411,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
 /* A command's rest is followed by a zero byte here, so that a path in it is a string. */
 static int perform_all(const unsigned char *request, size_t bytes)
 {
-    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '5', '\n'};
+    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '6', '\n'};
     if (bytes < 8 || memcmp(request, magic, 8) != 0) {
         return msa_run_fail("request: of another version");
     }

@@ -67,10 +67,15 @@ int msa_run_embedding(const char *path)
     return npy_write(path, 4, shape, embedding);
 }
 
-int msa_run_logits(const char *path)
+int msa_run_put_logits(const char *path)
 {
     const uint32_t shape[4] = {msa_run.slices, msa_run.mask.masks, SIDE, SIDE};
-    return msa_run_need_result() != 0 ? -1 : npy_write(path, 4, shape, msa_run.logits);
+    return npy_write(path, 4, shape, msa_run.logits);
+}
+
+int msa_run_logits(const char *path)
+{
+    return msa_run_need_result() != 0 ? -1 : msa_run_put_logits(path);
 }
 
 int msa_run_iou(const char *path)
@@ -79,14 +84,11 @@ int msa_run_iou(const char *path)
     return msa_run_need_result() != 0 ? -1 : npy_write(path, 2, shape, msa_run.iou);
 }
 
-/* The latest result at the image's size: the best masks as bytes, or all logits. */
-int msa_run_enlarged(const char *path, bool bytes)
+/* At the image's size: the best masks as bytes, or all logits. */
+static int put_enlarged(const char *path, bool bytes)
 {
     const uint32_t mask_shape[3] = {msa_run.slices, msa_run.image.height, msa_run.image.width};
     const uint32_t logits_shape[4] = {msa_run.slices, msa_run.mask.masks, msa_run.image.height, msa_run.image.width};
-    if (msa_run_need_result() != 0) {
-        return -1;
-    }
     float *const rows = msa_run_allocate(sizeof(float) * ENLARGER_FLOATS);
     float *const row = msa_run_allocate(sizeof(float) * msa_run.image.width);
     uint8_t *const row_bytes = msa_run_allocate(msa_run.image.width);
@@ -117,6 +119,16 @@ int msa_run_enlarged(const char *path, bool bytes)
         }
     }
     return npy_close(file, path);
+}
+
+int msa_run_put_masks(const char *path)
+{
+    return put_enlarged(path, true);
+}
+
+int msa_run_enlarged(const char *path, bool bytes)
+{
+    return msa_run_need_result() != 0 ? -1 : put_enlarged(path, bytes);
 }
 
 int msa_run_resized(const char *path)

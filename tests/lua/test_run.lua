@@ -161,8 +161,8 @@ local function fake_weights()
   return head .. ("\0"):rep(128 - #head) .. row .. ("\0"):rep(192 - 128 - #row) .. segment
 end
 
-local RUNNER = { "msa_run", "msa_run_alone", "msa_run_bench", "msa_run_map", "msa_run_model", "msa_run_npy",
-  "msa_run_peak", "msa_run_profile", "msa_run_refine", "msa_run_weights" }
+local RUNNER = { "msa_run", "msa_run_alone", "msa_run_bench", "msa_run_clicks", "msa_run_map", "msa_run_model",
+  "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine", "msa_run_weights" }
 local makefile = ([[
 C = msa_check msa_crc32c msa_image msa_resize msa_upsample msa_prompt msa_status msa_model layers runner/RUNNER
 OBJECTS = ${C:=.o}
@@ -191,7 +191,7 @@ local function fake_folder(name, depth)
   local path = work .. "/" .. name
   sys.mkdir_p(path .. "/runner")
   local sources = { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_check.c", "msa_crc32c.c", "msa_image.c",
-    "msa_resize.c", "msa_upsample.c", "msa_prompt.c", "msa_status.c", "runner/msa_run.h" }
+    "msa_resize.c", "msa_upsample.c", "msa_prompt.c", "msa_status.c", "runner/msa_run.h", "runner/msa_run_clicks.h" }
   for _, file in ipairs(RUNNER) do sources[#sources + 1] = ("runner/%s.c"):format(file) end
   for _, source in ipairs(sources) do
     sys.write_file(path .. "/" .. source, sys.read_file(msagen.datadir .. "/runtime/" .. source))
@@ -780,7 +780,8 @@ describe("refinement", function()
     equal(#lines, 4)
     for k = 1, 3 do holds(lines[k], ("clicks %d dice %s "):format(k, dice)) end
     equal(lines[1]:match "^clicks 1 dice 0%.%d+ (%a*)", "best") -- the others are as good, and later
-    local x = lines[2]:match "^clicks 2 dice 0%.%d+ +at (%d+),%d+ inside$"
+    holds(lines[1], "at 19.5,9.5 inside") -- 10 pixels from the outside, the first such
+    local x = lines[2]:match "^clicks 2 dice 0%.%d+ +at (%d+%.5),%d+%.5 inside$"
     equal(x ~= nil and tonumber(x) < 40, true, lines[2]) -- what is red is found
     equal(lines[4], "feedback none")
     local logits = npy.read(out .. "/prompt_0.logits.npy")
@@ -800,19 +801,20 @@ describe("refinement", function()
     end
     equal(digests.none, digests.logits) -- the first click is the best with both
     refuses(function()
-      run(path, { image = image, truth = truth, refine = 1, point = {}, seed = 0, mask_out = truth })
+      run(path, { image = image, truth = truth, refine = 1, point = {}, mask_out = truth })
     end, "--mask-out", "truth.png", "--truth")
   end)
 
   it("depends on the seed and on nothing else", function()
     local function overlay(seed)
       local name = work .. "/seed.png"
-      run(path, { image = image, truth = truth, refine = 1, seed = seed, overlay_out = name })
+      run(path, { image = image, truth = truth, refine = 1, first = "random", seed = seed, overlay_out = name })
       return require("msagen.sha256").hex(sys.read_file(name))
     end
-    equal(overlay(1), overlay(1))
+    local one = overlay(1)
+    equal(overlay(1), one)
+    equal(overlay(2) ~= one, true)
     equal(overlay(nil), overlay(0))
-    equal(overlay(1) ~= overlay(2), true)
   end)
 
   it("is refused a truth that does not fit", function()
@@ -823,13 +825,11 @@ describe("refinement", function()
       run(path, { image = image, truth = truth, refine = 1 })
     end, "truth.png", "no pixel over 127", "127")
     refuses(function() run(path, { image = image, truth = truth, refine = 17 }) end, "--refine", "16 clicks", "17")
-    refuses(function()
-      run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, refine = 1 })
-    end, "--refine", "3 slices")
   end)
 
   it("is not combined with other prompts", function()
-    for _, args in ipairs { { refine = 1 }, { truth = truth }, { seed = 1 }, { feedback = "none" },
+    for _, args in ipairs { { refine = 1 }, { truth = truth }, { first = "centre" }, { feedback = "none" },
+      { truth = truth, refine = 1, seed = 1 },
       { truth = truth, refine = 1, box = { 1, 1, 2, 2 } },
       { truth = truth, refine = 1, prompts = "p.json" }, { truth_inside = { {} }, box = { 1, 1, 2, 2 } },
         { image_bits = 12, no_image = true, bench = 1 } } do
@@ -840,6 +840,95 @@ describe("refinement", function()
       io.stderr = err
       equal(status, 2)
     end
+  end)
+end)
+
+describe("clicks in a volume", function()
+  local segment = require "run.segment"
+  local path, width, height = fake_folder("clicked", 3), 30, 20
+  local function rows(...) -- strings of a row's columns by letter, a slice each: x inside
+    local out = {}
+    for i, row in ipairs { ... } do out[i] = row:gsub(".", { x = "\255", ["."] = "\0" }):rep(height) end
+    return tensor.frombytes(table.concat(out), "u8", { #out, height, width })
+  end
+  local red, none, all = ("."):rep(15) .. ("x"):rep(15), ("."):rep(30), ("x"):rep(30)
+  local function picture(...)
+    return tensor.frombytes(rows(...):tobytes():gsub(".", { ["\255"] = "\200\0\0", ["\0"] = "\0\0\0" }), "u8",
+      { select("#", ...), height, width, 3 })
+  end
+  local opened = folder.open(path)
+  opened:compile(false)
+  local function perform(image, clicks, files)
+    local prompts, empty = {}, { logits = {}, iou = {}, masks = {} }
+    for k in ipairs(clicks) do prompts[k] = { multimask = false } end
+    local scratch = sys.mkdtemp(work, "job-")
+    return segment.perform({ folder = opened, image = image, prompts = prompts, files = files or empty,
+      clicks = clicks }, scratch, function(text) return text end), scratch
+  end
+  local function told(clicks, slice)
+    local list = {}
+    for _, c in ipairs(clicks) do
+      if not slice or c.slice == slice then
+        list[#list + 1] = ("%d:%d %g,%g %d %.3f"):format(c.slice, c.count, c.x, c.y, c.label, c.dice or -1)
+      end
+    end
+    return table.concat(list, "; ")
+  end
+  -- Five slices, in subvolumes from 0 (two kept) and from 2.
+  local image = picture(red, red, red, none, all)
+  local truth = rows(all, none, red, all, ("x"):rep(3) .. none:sub(4))
+
+  it("are each slice's own, whatever the others have", function()
+    local whole = perform(image, { { count = 4, truth = truth, steps = { 1, 4 } } }).clicks[1]
+    for slice = 0, 4 do
+      local only = { none, none, none, none, none }
+      only[slice + 1] = ({ all, none, red, all, ("x"):rep(3) .. none:sub(4) })[slice + 1]
+      local alone = perform(image, { { count = 4, truth = rows(table.unpack(only)), steps = { 1, 4 } } }).clicks[1]
+      equal(told(alone), told(whole, slice))
+      equal(alone.kept_of[slice + 1], whole.kept_of[slice + 1])
+    end
+    equal({ whole.kept, whole.kept_of[1], whole.kept_of[2], whole.kept_of[4] }, { nil, 4, 0, 4 })
+    holds(told(whole), "0:1 9.5,9.5 1 0.868;", "0:2 3.5,3.5 1", "2:2 10.5,3.5 0", "4:1 1.5,1.5 1 0.182; ")
+  end)
+
+  it("of several prompts are on one encoding, and steps are written", function()
+    local function steps(name) return { work .. name .. "1.npy", work .. name .. "3.npy" } end
+    local found = perform(image, { { count = 3, truth = truth, steps = { 1, 3 }, masks = steps "/a.",
+      logits = steps "/l." }, { count = 3, truth = rows(red), steps = { 2 }, masks = { work .. "/b.npy" } }, false })
+    equal(#found.results, 3)
+    equal(#found.results[1].best, 5)
+    local masks = npy.read(work .. "/a.3.npy")
+    equal(masks.shape, { 5, height, width })
+    equal(npy.read(work .. "/a.1.npy"):tobytes() == masks:tobytes(), true) -- the fake layers' signs stay
+    equal(npy.read(work .. "/b.npy").shape, { 5, height, width })
+    local logits = npy.read(work .. "/l.3.npy")
+    equal({ logits.shape, logits:get(1, 0, 3, 3), logits:get(0, 0, 0, 0) }, { { 5, 1, 16, 16 }, -1000, -0.5 })
+    local inside = {}
+    for s = 0, 4 do
+      inside[s + 1] = 0
+      for x = 0, width - 1 do inside[s + 1] = inside[s + 1] + masks:get(s, 7, x) // 255 end
+    end
+    equal({ inside[1] == inside[3], inside[2], inside[4], inside[5] }, { true, 0, 0, 30 })
+  end)
+
+  it("go where nothing is inside too, if asked to", function()
+    local blank = rows(none, none, none, none, none)
+    local none_at_all = perform(image, { { count = 2, truth = blank } }).clicks[1]
+    equal({ #none_at_all, none_at_all.kept_of }, { 0, { 0, 0, 0, 0, 0 } })
+    local found = perform(image, { { count = 2, truth = blank, empty = "random", seed = 5 } }).clicks[1]
+    equal({ found[1].slice, found[1].label, found[1].count }, { 0, 0, 1 })
+    equal(told(found, 3):match "^3:1 %S+ 0 %S+$" ~= nil, true, told(found, 3)) -- an empty mask: done
+    equal(found.kept_of, { 1, 1, 1, 1, 1 })
+  end)
+
+  it("are told of slice by slice by run --refine", function()
+    npy.write(work .. "/clicked.npy", image)
+    npy.write(work .. "/clicked.truth.npy", truth)
+    local text = run(path, { image = work .. "/clicked.npy", truth = work .. "/clicked.truth.npy", refine = 2,
+      mask_out = work .. "/clicked.mask.npy", overlay_out = work .. "/clicked.png" })
+    holds(text, "slice 0 clicks 1 dice 0.8679 best  at 9.5,9.5 inside", "slice 1 nothing inside the truth",
+      "slice 4 clicks 2 dice 0.1818       at 12.5,9.5 outside", "feedback none")
+    equal(npy.read(work .. "/clicked.mask.npy").shape, { 5, height, width })
   end)
 end)
 

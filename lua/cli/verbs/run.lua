@@ -8,6 +8,7 @@ local said = require "run.said"
 local verb = {}
 
 local whole = require("cli.prompt_options").whole
+local function a_first(text) return require("support.closed").member(text, { "centre", "random" }, "--first") end
 local function a_feedback(text) return require("support.closed").member(text, { "none", "logits" }, "--feedback") end
 
 function verb.setup(command)
@@ -23,11 +24,13 @@ function verb.setup(command)
     .. "black and white, 0 and one other value, or one colour on black.")
   option("--truth-inside", "VALUE", "What is inside in a mask of several labels: a value V, values V..W, a colour "
     .. "R,G,B, or any (but 0 and black). May be repeated."):count "*":convert(require("run.truth").inside)
-  option("--refine", "N", "Click N times: first at random inside the truth, then at the deepest point of the largest "
+  option("--refine", "N", "Click N times: at the deepest point of the truth's largest region, then of the largest "
     .. "error; print the Dice after each click. Outputs hold the best step."):convert(whole(1, 1000))
+  option("--first", "centre|random", "Where --refine clicks first: at the deepest point (default), or anywhere inside "
+    .. "the truth."):convert(a_first)
   option("--feedback", "none|logits", "Whether each click of --refine comes with the logits before as a mask prompt. "
     .. "Default: as the dialect's program trained."):convert(a_feedback)
-  option("--seed", "S", "Chooses the first click of --refine, default 0."):convert(whole(0, math.maxinteger))
+  option("--seed", "S", "Chooses the click of --first random, default 0."):convert(whole(0, math.maxinteger))
   option("--out", "DIR", "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy. What an earlier run "
     .. "left there is replaced.")
   option("--mask-out", "FILE.png|.npy", "The first prompt's best mask, 0 or 255, at the image's size; of a volume "
@@ -131,9 +134,13 @@ end
 
 -- The clicks that led to the result that is kept.
 local function take_clicks(prompt, clicks)
-  prompt.points, prompt.labels, prompt.numbered = { {} }, { {} }, true
-  for k = 1, clicks.kept do
-    prompt.points[1][k], prompt.labels[1][k] = { clicks[k][1], clicks[k][2] }, clicks[k].label
+  prompt.points, prompt.labels, prompt.numbered = {}, {}, true
+  for s in ipairs(clicks.kept_of) do prompt.points[s], prompt.labels[s] = {}, {} end
+  for _, click in ipairs(clicks) do
+    local s = click.slice + 1
+    if click.count <= clicks.kept_of[s] then
+      prompt.points[s][click.count], prompt.labels[s][click.count] = { click.x, click.y }, click.label
+    end
   end
 end
 
@@ -144,10 +151,11 @@ local function perform(run, scratch)
   local job = { folder = folder, image = run.image, prompts = run.list, files = files, bench = args.bench,
     profile = args.profile and (args.bench or PROFILE_REPETITIONS) or nil }
   if args.refine then
-    job.clicks = { count = args.refine, truth = run.truth, seed = args.seed or 0, feedback = run.feedback }
+    job.clicks = { { count = args.refine, truth = run.truth, first = args.first, seed = args.seed,
+      feedback = run.feedback } }
   end
   local found = require("run.segment").perform(job, scratch, renamed)
-  if args.refine then take_clicks(run.list[1], found.clicks) end
+  if args.refine then take_clicks(run.list[1], found.clicks[1]) end
   for k, result in ipairs(run.truth and not args.refine and found.results or {}) do
     local both, sum = require("msagen.image").overlap(require("msagen.npy").read(files.masks[k]), run.truth)
     result.dice = sum > 0 and 2 * both / sum or 1
@@ -183,9 +191,10 @@ local function contradiction(args)
   if args.truth and not (args.refine or given or args.text) then
     return "--truth: expected with a prompt or --refine, found without"
   end
-  for _, option in ipairs { "seed", "feedback" } do
+  for _, option in ipairs { "first", "feedback" } do
     if args[option] and not args.refine then return found("--%s: expected with --refine, found without", option) end
   end
+  if args.seed and args.first ~= "random" then return "--seed: expected with --first random, found without" end
   if inside and not args.truth then return "--truth-inside: expected with --truth, found without" end
   if args.refine and given then return found("--refine: expected instead of %s, found both", given) end
   if several and not (args.refine or given or args.text) then
@@ -215,7 +224,6 @@ end
 local function check_refinement(run)
   local args, folder = run.args, run.folder
   if not args.refine then return end
-  if run.slices > 1 then fail("--refine: expected one image, found a volume of %d slices", run.slices) end
   local most = math.min(folder.places or folder.max_points, folder.max_points)
   if args.refine > most then fail("--refine: expected at most %d clicks, found %d", most, args.refine) end
   if folder.places and args.feedback == "logits" then
