@@ -9,6 +9,7 @@ local verbs = {
   { "build", "compile a checkpoint to C for a board" },
   { "sizes", "say what a build takes of a device: code, constants, arena, weights and the deepest stack" },
   { "run", "segment an image with what was built" },
+  { "evaluate", "measure what was built on a data set: Dice, IoU, HD95" },
   { "interpret", "segment an image with the naive kernels that define each bit, to compare" },
   { "graph", "print what a checkpoint's network computes" },
   { "embed", "make text prompts of phrases, by CLIP's text encoder" },

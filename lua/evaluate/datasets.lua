@@ -2,6 +2,7 @@
 --- Data sets as people have them: their layout recognised, their cases in order of their names.
 -- A set is
 --   path, layout   as given; the module of lua/evaluate/layouts that read it
+--   name           what tables call it: the folder's, of a CSV with its own
 --   cases          a list, sorted by name, of { name, patient, image = path, label = path, classes, bytes = size of the
 --                  image's file }
 --   notes          lines that a person should know
@@ -102,7 +103,7 @@ end
 
 -- Which layout a path has.
 local function layout_of(path)
-  local kind = select(2, sys.identity(path))
+  local kind = select(2, sys.identity(path)) or nil
   if kind == "file" then return "csv" end
   if kind ~= "folder" then fail("--data %s: expected a folder or a CSV file, found %s", path, kind or "nothing") end
   if not sys.exists(path .. "/dataset.json") then return "folders" end
@@ -142,6 +143,9 @@ function datasets.open(path, options)
   local layout, about = layout_of(path)
   local set = require("evaluate.layouts." .. layout).read(path, options or {}, about)
   set.path, set.layout, set.notes = path, layout, set.notes or {}
+  local real = sys.realpath(path) or path
+  set.name = layout == "csv" and datasets.stem(datasets.parent(real)) .. "/" .. datasets.stem(real)
+    or real:match "([^/]+)/*$" or "data"
   check_cases(set, "--data " .. path)
   return set
 end

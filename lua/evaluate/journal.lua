@@ -72,12 +72,12 @@ local function parts(out)
   return list
 end
 
--- { [case] = its result } of all parts, and of each case the file that has it.
+-- { [case] = its result } of all parts. @param binding nil: whatever model, data and options they are of
 local function all(out, binding)
   local results, places = {}, {}
   for _, path in ipairs(parts(out)) do
     local values = read(path)
-    if values[1] then check_binding(path, values[1], binding, out) end
+    if values[1] and binding then check_binding(path, values[1], binding, out) end
     for i = 2, #values do
       local case = values[i].case
       if results[case] then
@@ -131,6 +131,13 @@ end
 
 function journal:close()
   if self.lock then sys.unlock(self.lock) end
+end
+
+--- All results in a folder, in no order.
+function journal.everything(out)
+  local list = {}
+  for _, result in pairs(all(out)) do list[#list + 1] = result end
+  return list
 end
 
 --- The results of all parts, in the order of the cases; one that is missing, of no case, or there twice is an error.

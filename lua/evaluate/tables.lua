@@ -155,7 +155,8 @@ end
 function tables.markdown(made, about, printed)
   local out = { "<!-- Made by msagen evaluate. -->\n# ", cell_text(about.data), "\n\n" }
   local function put(...) for _, text in ipairs { ... } do out[#out + 1] = text end end
-  put(("%d cases of %d patients. Measured: %s.\n\n"):format(made.cases, made.patients, cell_text(about.model)))
+  put(("%d case%s of %d patient%s. Measured: %s.\n\n"):format(made.cases, made.cases == 1 and "" or "s",
+    made.patients, made.patients == 1 and "" or "s", cell_text(about.model)))
   for _, metric in ipairs(summary.metrics) do
     if has_values(made, metric) then
       put(heading(metric, about, printed), markdown_table(form_rows(metric, made, printed, about)), "\n")
@@ -169,6 +170,33 @@ function tables.markdown(made, about, printed)
       markdown_table(full_rows(about.against.made)), "\n")
   end
   for _, line in ipairs(about.definitions) do put("- ", line, "\n") end
+  return table.concat(out)
+end
+
+--- The same in short for the terminal: a line a class and number of clicks.
+function tables.terminal(made, about)
+  local rows, width = { { "class", "prompt", "n", "Dice", "95 % interval", "IoU", "HD95 " .. about.unit } }, {}
+  for c, class in ipairs(made.classes) do
+    for k, clicks in ipairs(made.clicks) do
+      local line = { class, tables.prompt(clicks) }
+      for _, metric in ipairs(summary.metrics) do
+        local cell = made.cells[metric.name][k].cells[c]
+        if metric.name == "dice" then line[3] = tostring(cell.n) end
+        line[#line + 1] = shown(cell.mean, metric)
+        if metric.name == "dice" then line[#line + 1] = spread(cell, metric) end
+      end
+      rows[#rows + 1] = line
+    end
+  end
+  for _, row in ipairs(rows) do
+    for i, text in ipairs(row) do width[i] = math.max(width[i] or 0, utf8.len(text) or #text) end
+  end
+  local out = {}
+  for _, row in ipairs(rows) do
+    local parts = {}
+    for i, text in ipairs(row) do parts[i] = text .. (" "):rep(width[i] - (utf8.len(text) or #text)) end
+    out[#out + 1] = table.concat(parts, "  "):gsub("%s+$", "") .. "\n"
+  end
   return table.concat(out)
 end
 

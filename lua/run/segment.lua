@@ -21,6 +21,7 @@
 --            A slice where nothing is wrong any more keeps its result.
 --   bench    nil, or how often the work is repeated
 --   profile  nil, or how often
+--   quiet    whether nothing is shown of its progress
 local npy = require "msagen.npy"
 local profile = require "run.profile"
 local prompts = require "run.prompts"
@@ -117,7 +118,7 @@ local function request_of(job, scratch)
   local request = { "MSARUN6\n" }
   local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
   if folder.bank then ask(BANK, string.pack("<I4", folder.bank)) end
-  ask_progress(folder, ask)
+  if not job.quiet then ask_progress(folder, ask) end
   ask_image(image, scratch, ask)
   local truths = write_truths(job, scratch)
   for _, subvolume in ipairs(image and subvolumes_of(image.shape[1], folder.depth) or {}) do

@@ -84,6 +84,17 @@ local function clear(path, facts)
   return { { half + 1, EVERY } }
 end
 
+--- Which labels of a mask are inside, where nobody said it: what is not clear is refused.
+-- @param facts of msagen.image's labels
+-- @return ranges for its inside
+function truth.ranges(path, facts)
+  local only = facts.distinct == 1 and facts.list[1][1] or 0
+  if facts.kind ~= "colour" and not facts.lossy and only > 0 and only <= facts.most // 2 then
+    unclear(path, facts, "expected 0 and one other value")
+  end
+  return clear(path, facts)
+end
+
 -- Whether all corners of the mask are inside, as of one whose black and white are exchanged.
 local function has_corners(mask, slices, height, width)
   for s = 0, slices - 1 do
