@@ -67,7 +67,7 @@ end)
 local MOST_COLUMNS, MOST_LINES = 120, 60
 
 -- What is a source by its name; beside these, templates/Makefile.
-local ENDINGS = { lua = true, c = true, h = true, S = true, b = true, ld = true, py = true, cjs = true,
+local ENDINGS = { lua = true, c = true, h = true, S = true, b = true, ld = true, py = true, js = true, cjs = true,
   am = true }
 
 -- Folders of data and of products.
