@@ -17,9 +17,13 @@ local verbs = {
 
 local argparse = require "argparse"
 local closed = require "support.closed"
+local terminal = require "support.terminal"
 local arguments = { ... }
 
 local WIDTH = 80
+
+-- How the host program begins the line of an error.
+msagen.error_begins = terminal.painter(2)("error", "msagen:")
 
 local verb_names = {}
 for i, verb in ipairs(verbs) do verb_names[i] = verb[1] end
@@ -27,7 +31,7 @@ for i, verb in ipairs(verbs) do verb_names[i] = verb[1] end
 --- Print a usage error as one line; the exit status says that nothing was tried.
 local function usage_error(message, command)
   local line = message:gsub("%c", " ")
-  io.stderr:write(("msagen: %s; see msagen %s--help\n"):format(line, command and command .. " " or ""))
+  terminal.say("error", ("%s; see msagen %s--help"):format(line, command and command .. " " or ""))
   return 2
 end
 

@@ -144,7 +144,10 @@ static void report(lua_State *L)
     if (lua_istable(L, -1) && lua_getfield(L, -1, "msagen") == LUA_TSTRING)
         prefix = "";
     const char *text = luaL_tolstring(L, -1, NULL);
-    fprintf(stderr, "msagen: %s", prefix);
+    /* As the command line has it in colour (lua/cli.lua), or plain. */
+    lua_getglobal(L, "msagen");
+    const int told = lua_istable(L, -1) && lua_getfield(L, -1, "error_begins") == LUA_TSTRING;
+    fprintf(stderr, "%s %s", told ? lua_tostring(L, -1) : "msagen:", prefix);
     const int trace = *prefix && getenv("MSAGEN_TRACE");
     for (; *text; ++text)
         fputc((unsigned char)*text < ' ' && !trace ? ' ' : *text, stderr);

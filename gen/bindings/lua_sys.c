@@ -643,12 +643,13 @@ static int sys_isatty(lua_State *L)
     return 1;
 }
 
-/* columns() -> width of the terminal on standard error, 80 if there is none */
+/* columns(fd) -> width of the terminal on a file descriptor, nil if it is none or does not tell */
 static int sys_columns(lua_State *L)
 {
     struct winsize size;
-    const int known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    lua_pushinteger(L, known ? size.ws_col : 80);
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return 0;
+    lua_pushinteger(L, size.ws_col);
     return 1;
 }
 

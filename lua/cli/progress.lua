@@ -2,6 +2,7 @@
 --- A progress line on standard error, where that is a terminal; nothing elsewhere. Whatever else is written to standard
 -- error in the meantime clears it first.
 local sys = require "msagen.sys"
+local terminal = require "support.terminal"
 
 local progress = {}
 
@@ -24,12 +25,16 @@ end
 --- Print a line of its own on standard error, wherever the progress is.
 function progress.say(format, ...)
   progress.clear()
-  io.stderr:write("msagen: ", format:format(...), "\n")
+  terminal.say(nil, format:format(...))
   io.stderr:flush()
 end
 
 --- The same for a warning. @param about what it is about, or nil
-function progress.warn(text, about) progress.say("warning: %s%s", about and about .. ": " or "", text) end
+function progress.warn(text, about)
+  progress.clear()
+  terminal.say("warning", (about and about .. ": " or "") .. text)
+  io.stderr:flush()
+end
 
 local function nothing() end
 

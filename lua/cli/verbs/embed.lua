@@ -24,7 +24,7 @@ function verb.setup(command)
 end
 
 local function usage(text)
-  io.stderr:write("msagen: ", text, "; see msagen embed --help\n")
+  require("support.terminal").say("error", text .. "; see msagen embed --help")
   return 2
 end
 
