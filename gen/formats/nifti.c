@@ -83,7 +83,8 @@ static int check_kind(const struct job *job, struct facts *f, int code, int bitp
         if (kinds[i].code == code)
             f->kind = &kinds[i];
     if (!f->kind)
-        return refuse(job, "datatype: expected integers of 8 to 64 bits, floats of 32 or 64, RGB or RGBA, found %s (%d)",
+        return refuse(job,
+                      "datatype: expected integers of 8 to 64 bits, floats of 32 or 64, RGB or RGBA, found %s (%d)",
                       refused_kind(code), code);
     if (bitpix != (int)f->kind->bytes * 8)
         return refuse(job, "bitpix: expected %u, as the datatype is %d, found %d", f->kind->bytes * 8, code, bitpix);
@@ -121,7 +122,8 @@ static int check_offset(const struct job *job, struct facts *f, double offset, u
     if (offset == 0 && f->single)
         offset = least;
     if (!(offset >= (f->single ? least : 0) && offset <= (double)FILE_MOST) || offset != floor(offset))
-        return refuse(job, "vox_offset: expected a whole number of %u or more, found %g", f->single ? least : 0, offset);
+        return refuse(job, "vox_offset: expected a whole number of %u or more, found %g", f->single ? least : 0,
+                      offset);
     f->offset = (uint64_t)offset;
     return 0;
 }

@@ -19,8 +19,8 @@ struct msagen_nifti {
     int64_t frames;          /* volumes in the file */
     enum msagen_nifti_form form;
     int unusable;        /* the form that counts is not finite, or flat: taken for none */
-    double affine[3][4]; /* (i, j, k, 1) -> mm, right, anterior, superior; without a form as nibabel has it: x from right
-                          * to left, the volume's middle at 0 */
+    double affine[3][4]; /* (i, j, k, 1) -> mm, right, anterior, superior; without a form as nibabel has it: x from
+                          * right to left, the volume's middle at 0 */
     double spacing[3];   /* mm along i, j, k; 0: not told */
     size_t header_bytes; /* 348 or 540 */
     unsigned char header[MSAGEN_NIFTI_HEADER]; /* little-endian */

@@ -29,12 +29,15 @@ function options.of_file(command)
 end
 
 --- Declare those and how values become the picture that a network is given.
-function options.setup(command)
+-- @param ruled whether the command has --prepare already, as one of a device's options
+function options.setup(command, ruled)
   options.of_file(command)
   local function option(name, argname, description) return command:option(name, description):argname(argname) end
-  option("--prepare", "RULE", "How measured values become a picture (docs/preparation.md): abdomen, medsam-ct, "
-    .. "percentile:0.5/99.5, ... Default: the build's; else the file's own rule for display."):convert(
-    function(text) return require("scans.prepare").parse(text) end)
+  if not ruled then
+    option("--prepare", "RULE", "How measured values become a picture (docs/preparation.md): abdomen, medsam-ct, "
+      .. "percentile:0.5/99.5, ... Default: the build's; else the file's own rule for display."):convert(
+      function(text) return require("scans.prepare").parse(text) end)
+  end
   option("--window", "CENTRE/WIDTH", "The same as --prepare window:CENTRE/WIDTH, in Hounsfield units for CT.")
     :convert(a_window)
 end

@@ -95,14 +95,15 @@ end
 -- @param values [N,H,W], or u8 [N,H,W,3] in colour
 -- @param of { place = of these values, or nil; spacing = { N, H, W } mm where there is no place; slope, intercept }
 -- @param labels whether they are labels, which take as few bytes as they need
-function nifti.write(path, values, of, labels)
+-- @param gzip whether the file is compressed
+function nifti.write(path, values, of, labels, gzip)
   local where, spacing = of.place, nil
   if not where and of.spacing then
     spacing = { of.spacing[3] or 0, of.spacing[2] or 0, of.spacing[1] or 0 }
   end
   require("msagen.nifti").write(path, where and place.filed(values, where) or values, {
     header = where and where.header, affine = where and not where.header and where.affine or nil, spacing = spacing,
-    slope = of.slope, intercept = of.intercept, labels = labels, gzip = path:lower():match "%.gz$" ~= nil })
+    slope = of.slope, intercept = of.intercept, labels = labels, gzip = gzip })
 end
 
 return nifti

@@ -21,7 +21,7 @@ local function arrange(of, wanted)
   return order, flips
 end
 
--- A view (or where something runs backwards a copy) of values [N,H,W] or [N,H,W,3] with its dimensions in another order.
+-- A view (where something runs backwards a copy) of values [N,H,W] or [N,H,W,3] with its dimensions in another order.
 local function turned(values, order, flips)
   if #values.shape == 4 then order = { order[1], order[2], order[3], 4 } end
   local t = values:permute(order)

@@ -2,6 +2,7 @@
 --- What is done to a scan's values before a network sees them: a closed table of rules, each named after who does it.
 -- A rule as text is NAME or NAME:A/B/..., such as "window:40/400". docs/preparation.md says what comes out of each.
 local closed = require "support.closed"
+local schema = require "support.schema"
 
 local rules = {}
 
@@ -72,6 +73,11 @@ rules.list = {
       local low, high = require("msagen.intensity").percentiles(volume, false, a[1], a[2])
       return to_1(low or 0, high or 0)
     end },
+  { name = "percentile-trunc", arguments = { "LOW", "HIGH" }, check = percentages, unit = 1,
+    scaling = function(a, volume)
+      local low, high = require("msagen.intensity").percentiles(volume, false, a[1], a[2])
+      return to_1(low or 0, high or 0, { times = 255, whole = true })
+    end },
   { name = "medsam-ct", arguments = { "CENTRE", "WIDTH" }, default = { 40, 400 }, check = wide(0), unit = 1,
     scaling = function(a, volume) return medsam(volume, a[1] - a[2] / 2, a[1] + a[2] / 2) end },
   { name = "medsam-mr", unit = 1,
@@ -129,34 +135,45 @@ local function shown(text)
   return text == "" and "an empty text" or (short:gsub("%c", " "))
 end
 
---- A rule's text as a rule: { name =, text = as canonical text, numbers =, and the fields of rules.list }.
--- @return nil and what was expected and found, where it is none
-function rules.parse(text)
-  if type(text) ~= "string" then return nil, ("expected a rule's text, found a %s"):format(type(text)) end
-  if rules.habits[text] then text = rules.habits[text] end
+-- What a rule's text says: its entry and numbers; or nil, what was expected, and what was found.
+local function read(text)
+  text = rules.habits[text] or text
   local name, rest = text:match "^([^:]*):(.*)$"
   name = name or text
   local entry = by_name[name]
-  if not entry then
-    if rules.habits[name] then return nil, ("expected %s without numbers, found %s"):format(name, shown(text)) end
-    return nil, ("expected %s, found %s%s"):format(closed.list(rules.names), shown(text),
-      closed.hint(name, rules.names))
-  end
-  local list = rest and numbers(rest) or not rest and entry.default or not rest and {} or nil
-  local expected = not list and "numbers" or #list ~= #(entry.arguments or {}) and rules.form(entry)
-    or entry.check and entry.check(list)
-  if expected then
-    return nil, ("expected %s, found %s"):format(expected == "numbers" and rules.form(entry) .. (entry.arguments
-      and " with numbers" or "") or expected, shown(text))
-  end
-  local texts = {}
-  for i, number in ipairs(list) do texts[i] = ("%.17g"):format(number) end
-  for i, number in ipairs(list) do
-    if tonumber(("%.14g"):format(number)) == number then texts[i] = ("%.14g"):format(number) end
-  end
-  local rule = { numbers = list, text = #texts > 0 and name .. ":" .. table.concat(texts, "/") or name }
+  if not entry and rules.habits[name] then return nil, name .. " without numbers", shown(text) end
+  if not entry then return nil, closed.list(rules.names), shown(text) .. closed.hint(name, rules.names) end
+  local list = rest and numbers(rest) or not rest and (entry.default or {}) or nil
+  if not list then return nil, rules.form(entry) .. (entry.arguments and " with numbers" or ""), shown(text) end
+  local expected = #list ~= #(entry.arguments or {}) and rules.form(entry) or entry.check and entry.check(list)
+  if expected then return nil, expected, shown(text) end
+  return entry, list
+end
+
+-- A number as short as it can be read back.
+local function written(number)
+  local short = ("%.14g"):format(number)
+  return tonumber(short) == number and short or ("%.17g"):format(number)
+end
+
+--- A rule's text as a rule: { text = as it is written, numbers =, and the fields of rules.list }.
+-- @return nil and what was expected and found, where it is none
+function rules.parse(text)
+  if type(text) ~= "string" then return nil, ("expected a rule's text, found a %s"):format(type(text)) end
+  local entry, list, found = read(text)
+  if not entry then return nil, ("expected %s, found %s"):format(list, found) end
+  local texts, rule = {}, {}
+  for i, number in ipairs(list) do texts[i] = written(number) end
   for key, value in pairs(entry) do rule[key] = value end
+  rule.numbers, rule.text = list, #texts > 0 and entry.name .. ":" .. table.concat(texts, "/") or entry.name
   return rule
 end
+
+--- A rule's text, as a kind of a schema.
+rules.kind = schema.kind(function(value)
+  if type(value) ~= "string" then return "a rule's text, such as window:40/400" end
+  local entry, expected, found = read(value)
+  if not entry then return expected, found end
+end)
 
 return rules

@@ -44,13 +44,12 @@ end
 
 local function read_dicom(path, options) return require("scans.dicom").read(path, options) end
 
--- Formats in the order in which they are looked for: what comes before "DICM" in a DICOM file may be another format's start.
+-- Formats in the order in which they are looked for: before "DICM" a DICOM file may have another format's start.
 local FORMATS = {
   { "png", function(start) return start:sub(1, 8) == "\x89PNG\r\n\x1a\n" end, read_picture },
   { "jpeg", function(start) return start:sub(1, 3) == "\xff\xd8\xff" end, read_picture },
   { "npy", function(start) return start:sub(1, 6) == "\x93NUMPY" end, read_npy },
-  { "dicom", function(_, path) return require("scans.dicom").is_dicom(path) end,
-    read_dicom },
+  { "dicom", function(_, path) return require("scans.dicom").is_dicom(path) end, read_dicom },
   { "nifti", function(start, path)
     local nifti = require "scans.nifti"
     return nifti.is_start(start) or start:sub(1, 2) == "\x1f\x8b" or nifti.is_name(path)
@@ -69,11 +68,12 @@ function scan.format(path)
   end
 end
 
+local NAMES = { png = "a PNG", jpeg = "a JPEG", npy = "an NPY", nifti = "a NIfTI", dicom = "a DICOM", tiff = "a TIFF" }
 local SEVERAL = { nifti = true, dicom = true, tiff = true }
 
 --- Read an image file, or a folder that is one series of DICOM files.
--- @param options { frame = which of several volumes (NIfTI), images (DICOM) or pages (TIFF), from 0; axis = along which a
---   NIfTI volume is sliced; bits = of a 16-bit PNG's values }, each may be missing; or nil
+-- @param options { frame = which of several volumes (NIfTI), images (DICOM) or pages (TIFF), from 0; axis = along which
+--   a NIfTI volume is sliced; bits = of a 16-bit PNG's values }, each may be missing; or nil
 -- @return scan; what is wrong is an error
 function scan.read(path, options)
   options = options or {}
@@ -81,37 +81,27 @@ function scan.read(path, options)
   if not format and sys.isdir(path) then
     fail("%s: image: expected a file, or a folder of DICOM files, found a folder without any", path)
   end
-  if not format then format, read = "png", read_picture end -- which says what it is instead
+  if not format then
+    local ok, problem = pcall(require("msagen.image").read, path)
+    local text = not ok and type(problem) == "table" and problem.msagen
+    local found = text and text:match "^.*expected a PNG or JPEG image, found (.*)$"
+    if not found then error(problem, 0) end
+    fail("%s: image: expected PNG, JPEG, TIFF, DICOM, NIfTI or NPY, found %s", path,
+      found == "neither" and "another format" or found)
+  end
   if options.axis and format ~= "nifti" then
-    fail("%s: --axis %s: expected a NIfTI volume, found %s", path, options.axis, format:upper())
+    fail("%s: --axis %s: expected a NIfTI volume, found %s file", path, options.axis, NAMES[format])
   end
   if options.frame and not SEVERAL[format] then
-    fail("%s: --frame %d: expected a file of several images, found %s", path, options.frame, format:upper())
+    fail("%s: --frame %d: expected a file that may hold several images, found %s file", path, options.frame,
+      NAMES[format])
   end
   if options.bits and format ~= "png" and format ~= "jpeg" then
-    fail("--image-bits %d: expected a PNG of 16 bits, found an %s file: %s", options.bits, format:upper(), path)
+    fail("--image-bits %d: expected a PNG of 16 bits, found %s file: %s", options.bits, NAMES[format], path)
   end
   local found = read(path, options, format)
   found.slope, found.intercept = found.slope or 1, found.intercept or 0
   return found
-end
-
---- One slice of a scan.
--- @param k from 0
-function scan.slice(whole, k)
-  local count = whole.values.shape[1]
-  if k < 0 or k >= count then
-    fail("%s: --slice %d: expected 0 to %d, as there %s %d slice%s", whole.path, k, count - 1,
-      count == 1 and "is" or "are", count, count == 1 and "" or "s")
-  end
-  local one = {}
-  for field, value in pairs(whole) do one[field] = value end
-  one.values = whole.values:slice(1, k, 1)
-  one.rgb = whole.rgb and whole.rgb:slice(1, k, 1)
-  one.place = whole.place and require("scans.place").sliced(whole.place, k, 1)
-  if whole.grey then one.grey = function() return whole.grey(whole):slice(1, k, 1) end end
-  one.whole, one.first = whole, k
-  return one
 end
 
 return scan

@@ -32,6 +32,7 @@ function verb.run(args)
     finish()
     if not ok then error(build, 0) end
     io.stdout:write(said(dir, build))
+    if one.device.prepare then io.stdout:write(("scans: --prepare %s\n"):format(one.device.prepare)) end
   end
   return 0
 end

@@ -7,6 +7,7 @@ local said = require "run.said"
 
 local verb = {}
 
+local image_options = require "cli.image_options"
 local whole = require("cli.prompt_options").whole
 local function a_first(text) return require("support.closed").member(text, { "centre", "random" }, "--first") end
 local function a_feedback(text) return require("support.closed").member(text, { "none", "logits" }, "--feedback") end
@@ -14,10 +15,9 @@ local function a_feedback(text) return require("support.closed").member(text, { 
 function verb.setup(command)
   command:argument("dir", "A folder that `msagen build` wrote."):argname "DIR"
   local function option(name, argname, description) return command:option(name, description):argname(argname) end
-  option("--image", "FILE", "PNG, JPEG, or NPY (uint8 [H,W,3]; [N,H,W,3] for a volume, run in subvolumes of the depth "
-    .. "built for). PNG and JPEG are turned as their EXIF orientation says.")
-  option("--image-bits", "N", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT).")
-    :convert(whole(8, 16))
+  option("--image", "FILE", "PNG, JPEG, TIFF, DICOM (a file, or a folder that is one series), NIfTI, or NPY (uint8 "
+    .. "[H,W,3]; [N,H,W,3] for a volume, run in subvolumes of the depth built for).")
+  image_options.setup(command)
   require("cli.prompt_options").setup(command)
   option("--bank", "NAME", "The target, where the folder was built with several; default: the first.")
   option("--truth", "MASK", "The expert's mask at the image's size: print the Dice of each result. PNG, JPEG or NPY: "
@@ -33,8 +33,8 @@ function verb.setup(command)
   option("--seed", "S", "Chooses the click of --first random, default 0."):convert(whole(0, math.maxinteger))
   option("--out", "DIR", "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy. What an earlier run "
     .. "left there is replaced.")
-  option("--mask-out", "FILE.png|.npy", "The first prompt's best mask, 0 or 255, at the image's size; of a volume "
-    .. "an NPY.")
+  option("--mask-out", "FILE.png|.npy|.nii|.nii.gz", "The first prompt's best mask on the image's own grid: 0 or 255; "
+    .. "in NIfTI 0 or 1, with the place in the patient that the image has. Of a volume no PNG.")
   option("--overlay-out", "FILE.png", "The image with that mask, its contour and the prompt drawn into it.")
   option("--resized-out", "FILE.npy", "The image as the model gets it, uint8 [N,S,S,3].")
   option("--upsampled-out", "FILE.npy", "The first prompt's logits at the image's size, float32 [N,M,H,W].")
@@ -96,8 +96,8 @@ local function settle(run, scratch)
       files[option:gsub("_out$", "")] = name and within(name) or staging:file(args[option])
     end
   end
-  -- Of a volume the runner writes the mask itself; else it is made a picture, or loses the axis of slices, here.
-  local whole = run.image and run.image.shape[1] > 1 and files.mask
+  -- What is the file already the runner writes itself.
+  local whole = files.mask and require("run.mask_file").is_raw(args.mask_out, run.image, run.input) and files.mask
   for k = 1, #run.list do
     if run.truth or k == 1 and (files.mask or files.overlay) then
       files.masks[k] = k == 1 and whole or ("%s/mask_%d.npy"):format(scratch, k - 1)
@@ -118,12 +118,8 @@ end
 
 -- The picture or array of the mask, the overlay, the profile.
 local function write_files(run, files, found)
-  local npy, mask = require "msagen.npy", nil
-  if files.mask and run.image.shape[1] == 1 then
-    mask = npy.read(files.masks[1])
-    mask = mask:reshape { mask.shape[2], mask.shape[3] }
-    local write = run.args.mask_out:lower():match "%.npy$" and npy.write or require("msagen.image").write_png
-    write(files.mask, mask)
+  if files.mask and files.masks[1] ~= files.mask then
+    require("run.mask_file").write(files.mask, run.args.mask_out, require("msagen.npy").read(files.masks[1]), run.input)
   end
   if files.overlay then write_overlay(files.overlay, run.image, files.masks[1], run.list[1]) end
   if found.profiled then
@@ -201,7 +197,8 @@ local function contradiction(args)
     return found("%s: expected with a prompt or --refine, found without", several)
   end
   if args.multimask and args.one_mask then return "--one-mask: expected without --multimask, found both" end
-  if args.image_bits and not args.image then return "--image-bits: expected with --image, found without" end
+  local contradiction_of_image = image_options.contradiction(args)
+  if contradiction_of_image then return contradiction_of_image end
   if not args.image and not args.bench and not args.profile then
     return "--image: expected a file (only --bench and --profile go without), found none"
   end
@@ -243,7 +240,10 @@ local function prepare(args)
     for i, bank in ipairs(folder.banks) do names[i] = bank.name end
     folder.bank = prompts.named(args.bank, names, "--bank", "--bank")
   end
-  if args.image then run.image, run.notes, run.turned = inputs.image(args.image, folder.depth, args.image_bits) end
+  if args.image then
+    local how = image_options.read(args, folder.prepare)
+    run.image, run.notes, run.turned, run.input = inputs.image(args.image, folder.depth, how)
+  end
   run.slices = run.image and run.image.shape[1] or folder.depth
   run.list = args.prompts and prompts.from_file(args.prompts, run.slices) or prompts.from_options(args)
   if args.refine then run.list[1] = { multimask = prompts.several(args), text = args.text } end
@@ -252,10 +252,10 @@ local function prepare(args)
   if args.resized_out and folder.resampling == "sampled" then
     fail("--resized-out: expected a build whose image is resized to bytes, found one that interpolates it in floats")
   end
-  run.inside = require("run.outputs").check(args, folder, run.list, run.slices > 1)
+  run.inside = require("run.outputs").check(args, folder, run.list, run.input and run.input:depth() > 1)
   if args.truth then
     local wanted = args.truth_inside and #args.truth_inside > 0 and args.truth_inside or nil
-    run.truth, run.truth_notes = require("run.truth").read(args.truth, run.image, wanted, run.turned)
+    run.truth, run.truth_notes = require("run.truth").read(args.truth, run.image, wanted, run.turned, run.input)
   end
   if run.image and args.overlay_out then check_sheet(args.overlay_out, run.image.shape) end
   if args.profile then profile.phases(folder) end
