@@ -33,8 +33,8 @@ function outputs.check(out)
 end
 
 local HD95 = {
-  pooled = "95th percentile of the distances of both directions together",
-  max = "the larger of both directions' 95th percentiles",
+  pooled = "95th percentile of the distances between border pixels, both directions together",
+  max = "95th percentile of the distances between border pixels, the larger of both directions",
   area = "95th percentile of the distances between surfaces, weighted by area",
 }
 
@@ -48,7 +48,7 @@ local MSA = "Dice, IoU: as MSA's eval_seg computes them, means over thresholds a
 function outputs.definitions(about)
   return {
     about.mode == "msa" and MSA or PLAIN,
-    ("HD95: %s, in %s, of border pixels; a case whose mask or truth is empty has none and is counted (no HD95)."):format(
+    ("HD95: %s, in %s; a case whose mask or truth is empty has none and is counted (no HD95)."):format(
       HD95[about.hd95], about.unit == "mm" and "mm" or "pixels, as the spacing is not known"),
     ("95 %% interval: percentile bootstrap of the mean, %d resamples of patients, seed %d; below %d patients the range "
       .. "of the values instead."):format(statistics.RESAMPLES, about.seed, statistics.LEAST_UNITS),
@@ -138,7 +138,8 @@ function outputs.write(evaluation, results, pictures)
     put("cases.csv", outputs.cases(results, about))
     put("times.csv", times(results))
     put("run.json", run_json(evaluation, made, about))
-    if outputs.page then put("index.html", outputs.page(evaluation, results, made, about, printed, looked, tree)) end
+    put("index.html", require "report.evaluation_page"(require("evaluate.page_data").of(evaluation, results, made,
+      about, printed, looked)))
     staging:commit()
   end)
   staging:close()

@@ -107,7 +107,8 @@ end
 -- @param options of one_case.perform
 -- @param target function(name) -> path to write to
 -- @param show function(done, total)
--- @return a list of { file, case, class, clicks, dice, what, slice or nil } in the order of the files
+-- @return a list of { file, path = where it was written, case, class, clicks, dice, what, slice or nil } in the order
+--   of the files
 function worst.write(results, cases, count, options, target, show)
   local chosen, pictures, said = worst.chosen(results, count), {}, {}
   for i, one in ipairs(chosen) do
@@ -124,10 +125,11 @@ function worst.write(results, cases, count, options, target, show)
       if not ok then error(problem, 0) end
     end
     local name = file_name(i, one)
-    image.write_png(target(name), one.picture)
+    local path = target(name)
+    image.write_png(path, one.picture)
     pictures[i] = one.picture
-    said[i] = { file = name, case = one.case, class = one.row.class, clicks = one.row.clicks, dice = one.row.dice,
-      what = one.what, slice = one.slices > 1 and one.slice or nil }
+    said[i] = { file = name, path = path, case = one.case, class = one.row.class, clicks = one.row.clicks,
+      dice = one.row.dice, what = one.what, slice = one.slices > 1 and one.slice or nil }
   end
   if #pictures > 0 then image.write_png(target "sheet.png", contact_sheet.of(pictures)) end
   return said
