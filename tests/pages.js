@@ -3,7 +3,7 @@
 // test makes (tests/run_pages.lua); pages themselves have no script.
 "use strict";
 
-const WIDTHS = [320, 360, 390, 768, 1280];
+const WIDTHS = [320, 360, 390, 640, 768, 1088, 1280];
 const SLACK = 1;    // pixels that rounding may take
 
 // What lies in a box that scrolls, or is a picture's own, may be wider than the page.

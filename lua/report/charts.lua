@@ -88,7 +88,7 @@ end
 
 local function one_distribution(cell, sorted, left, most)
   local median = charts.median(sorted)
-  local out = { h("h4", nil, cell.label) }
+  local out = { h("p", { class = "label" }, cell.label) }
   if not median then
     out[2] = page.note(left > 0 and ("No value is defined (%s undefined)."):format(page.whole(left)) or "No cases.")
     return h("div", nil, out)
@@ -138,7 +138,7 @@ end
 
 -- Pixels: the map's height, as style.lua has it, and its least widths on phones, on tablets and on desks; a letter and
 -- a line of the labels.
-local HEIGHT, WIDTHS, LETTER, LINE = 360, { 235, 515, 930 }, 6.4, 14
+local HEIGHT, WIDTHS, LETTER, LINE = 360, { 225, 515, 930 }, 6.4, 14
 
 -- What a label is drawn as: upright or along, and from which width on. nil where it fits nowhere.
 local function fitting(label, width, height)

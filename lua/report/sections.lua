@@ -60,6 +60,8 @@ local PARTS = { measured = function(L) return { L.ms } end,
   predicted = function(L) return { L.product_cycles, L.other_cycles } end,
   macs = function(L) return { L.macs } end }
 
+local BARS = { measured = "time", predicted = "cycles", macs = "work" }
+
 local function total(parts)
   local sum = 0
   for _, part in ipairs(parts) do sum = sum + part end
@@ -104,7 +106,7 @@ local function layer_table(layers, basis, caption)
     table.insert(rows[i], all > 0 and page.decimal(100 * sums[i] / all, 1) or page.decimal())
     table.insert(rows[i], page.decimal(L.macs / 1e6, 2))
   end
-  local columns = { { name = "layer", class = "name" }, { name = "", class = "chart" } }
+  local columns = { { name = "layer", class = "name" }, { name = BARS[basis], class = "chart" } }
   if number then columns[3] = { name = number[1], number = true } end
   columns[#columns + 1] = { name = "%", number = true }
   columns[#columns + 1] = { name = "10⁶ multiply-adds", number = true }

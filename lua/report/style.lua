@@ -57,7 +57,7 @@ summary{cursor:pointer;color:var(--accent);padding:.25rem 0}
 svg{display:block;width:100%}
 .cells{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,17rem),1fr));gap:1rem 1.5rem}
 .cells p,.cells .axis{margin:0;font-size:.85rem}
-.cells h4{margin:0;font-size:.9rem}
+.cells .label{font-weight:600;font-size:.9rem}
 .axis{display:flex;justify-content:space-between;color:var(--muted);font-size:.8rem;font-variant-numeric:tabular-nums}
 .histogram{height:4.5rem;border-bottom:1px solid var(--muted)}
 .rug{height:.6rem;margin-top:2px}
