@@ -14,6 +14,7 @@
 static const luaL_Reg modules[] = {
     {"msagen.blob", luaopen_msagen_blob},
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
+    {"msagen.display", luaopen_msagen_display},
     {"msagen.gzip", luaopen_msagen_gzip},
     {"msagen.image", luaopen_msagen_image},
     {"msagen.intensity", luaopen_msagen_intensity},
@@ -28,6 +29,7 @@ static const luaL_Reg modules[] = {
     {"msagen.speed", luaopen_msagen_speed},
     {"msagen.sys", luaopen_msagen_sys},
     {"msagen.tensor", luaopen_msagen_tensor},
+    {"msagen.tiff", luaopen_msagen_tiff},
     {"msagen.unicode", luaopen_msagen_unicode},
     {NULL, NULL},
 };

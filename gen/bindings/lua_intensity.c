@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.intensity: a volume is {stored = tensor, slope =, intercept =, table = f64 tensor or nil, first =}
- * (intensity.h); a scaling {low =, high =, from =, over =, plus =, times =, keep_zero =, whole =}; a grid
- * {shape = {3}, box = {{axis = 1..3, first = from 0, size =, flipped =}, 3 of them}, place = {{4}, {4}, {4}}, inside =
- * {{first, size}, 3 of them}} (regrid.h).
+/* msagen.intensity: a volume is {stored = tensor, slope = 1, intercept = 0} (intensity.h); a scaling {low =, high =,
+ * from =, over =, plus =, times =, keep_zero =, whole =}; a grid {shape = {3}, box = {{axis = 1..3, first = from 0,
+ * size =, flipped =}, 3 of them}, place = {{4}, {4}, {4}}, inside = {{first, size}, 3 of them}} (regrid.h).
  *   range(volume, positive) -> {counted, nans, infinite, low, high, mean}
  *   deviation(volume, mean) -> number
  *   percentiles(volume, positive, low, high) -> two numbers, or nothing where no voxel counts
@@ -36,23 +35,16 @@ static int64_t integer_in(lua_State *L, int table, const char *key)
     return value;
 }
 
-/* The tensors stay referenced by the argument's table. */
+/* The tensor stays referenced by the argument's table. */
 static struct msagen_volume check_volume(lua_State *L, int arg)
 {
     struct msagen_volume volume = {0};
     luaL_checktype(L, arg, LUA_TTABLE);
     lua_getfield(L, arg, "stored");
     volume.stored = msagen_tensor_check(L, -1);
-    lua_getfield(L, arg, "table");
-    if (!lua_isnil(L, -1)) {
-        volume.table = msagen_tensor_check(L, -1);
-        luaL_argcheck(L, volume.table->dtype == MSAGEN_F64 && volume.table->dims == 1 && volume.table->shape[0] > 0
-            && msagen_tensor_contiguous(volume.table), arg, "table: a vector of f64 expected");
-    }
-    lua_pop(L, 2);
+    lua_pop(L, 1);
     volume.slope = number_in(L, arg, "slope", 1);
     volume.intercept = number_in(L, arg, "intercept", 0);
-    volume.first = number_in(L, arg, "first", 0);
     return volume;
 }
 

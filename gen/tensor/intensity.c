@@ -17,31 +17,16 @@ enum {
 
 /* ---- values ---- */
 
-static double looked_up(const struct msagen_volume *volume, double stored)
-{
-    const int64_t last = volume->table->shape[0] - 1;
-    const double index = stored - volume->first;
-    const int64_t entry = !(index > 0) ? 0 : index < (double)last ? (int64_t)index : last;
-    double value;
-    memcpy(&value, msagen_tensor_element(volume->table, entry), sizeof value);
-    return value;
-}
-
-static double meant(const struct msagen_volume *volume, double stored)
-{
-    return volume->table ? looked_up(volume, stored) : volume->slope * stored + volume->intercept;
-}
-
 void msagen_volume_read(const struct msagen_volume *volume, int64_t first, int64_t count, double *out)
 {
     msagen_tensor_read_f64_range(volume->stored, first, count, out);
     for (int64_t i = 0; i < count; ++i)
-        out[i] = meant(volume, out[i]);
+        out[i] = volume->slope * out[i] + volume->intercept;
 }
 
 double msagen_volume_at(const struct msagen_volume *volume, int64_t place)
 {
-    return meant(volume, msagen_tensor_at_place(volume->stored, place));
+    return volume->slope * msagen_tensor_at_place(volume->stored, place) + volume->intercept;
 }
 
 /* ---- statistics ---- */

@@ -7,13 +7,10 @@
 
 #include "tensor.h"
 
-/* Stored values and their meaning: slope * stored + intercept, or the entry of `table` (f64, one dimension, contiguous)
- * whose index is the stored value less `first`; values beyond its ends have the entry at that end. */
+/* Stored values, which mean slope * stored + intercept. */
 struct msagen_volume {
     const struct msagen_tensor *stored;
     double slope, intercept;
-    const struct msagen_tensor *table; /* NULL: none */
-    double first;
 };
 
 /* Which voxels count. */

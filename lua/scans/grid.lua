@@ -187,12 +187,15 @@ local function extent(sizes, forth, back)
   return new, offset
 end
 
--- Whether the new grid is the old one but for less than the tolerance.
-local function unchanged(sizes, new, back, offset)
+-- Whether a is near b as MONAI's allclose has it.
+local function alike(a, b) return math.abs(a - b) <= TOLERANCE + 1e-5 * math.abs(b) end
+
+-- Whether two matrices with their offsets are alike in all numbers.
+local function all_alike(a, offset, b, other)
   for i = 1, 3 do
-    if new[i] ~= sizes[i] or math.abs(offset[i]) > TOLERANCE then return false end
+    if not alike(offset[i], other[i]) then return false end
     for j = 1, 3 do
-      if math.abs(back[i][j] - (i == j and 1 or 0)) > TOLERANCE then return false end
+      if not alike(a[i][j], b[i][j]) then return false end
     end
   end
   return true
@@ -216,16 +219,17 @@ end
 --- Refuse a scan of more voxels than anyone can want prepared.
 function grid.check(scan, where) check_size(scan.values.shape, where) end
 
--- The three rows of a place (regrid.h), in the order of new axes up, right, front. @param order of the rows
-local function rows_of(m, offset, order)
+-- The three rows of a place (regrid.h) of new axes up, right, front.
+local function rows_of(m, offset)
   local rows = {}
-  for n, r in ipairs(order) do rows[n] = { m[r][3], m[r][1], m[r][2], offset[r] } end
+  for r = 1, 3 do rows[r] = { m[r][3], m[r][1], m[r][2], offset[r] } end
   return rows
 end
 
 -- From the new grid to the scan's own: in voxels of the box, new index = forth (old index - offset).
-local function backwards(scan, sides, shape, forth, offset, box)
-  local order, rows = { 3, 1, 2 }, {}
+-- @param order of the box's axes among the new grid's
+local function backwards(scan, sides, shape, order, forth, offset, box)
+  local rows, whole = {}, {}
   for n, r in ipairs(order) do
     local row, constant = { 0.0, 0.0, 0.0 }, 0.0
     for k = 1, 3 do
@@ -234,13 +238,15 @@ local function backwards(scan, sides, shape, forth, offset, box)
       constant = constant + forth[r][k] * ((side.flipped and side.first or -side.first) - offset[k])
     end
     rows[n] = { row[1], row[2], row[3], constant }
+    whole[n] = { axis = n, first = 0, size = shape[n], flipped = false }
   end
-  local whole = {}
-  for d = 1, 3 do whole[d] = { axis = d, first = 0, size = shape[d], flipped = false } end
   return { shape = scan.values.shape, box = whole, place = rows, inside = box }
 end
 
-local IDENTITY = made(function(i, j) return i == j and 1.0 or 0.0 end)
+-- All of a grid, as what is inside it.
+local function all_of(shape) return { { 0, shape[1] }, { 0, shape[2] }, { 0, shape[3] } } end
+
+local IDENTITY, ORIGIN = made(function(i, j) return i == j and 1.0 or 0.0 end), { 0.0, 0.0, 0.0 }
 
 --- A box of a scan on axes that run right, front and up, with a spacing; slices are the new grid's, from below, rows
 -- run to the right, columns to the front.
@@ -261,21 +267,72 @@ function grid.ras(scan, box, spacing, where)
   local new, offset = extent(sizes, forth, back)
   local shape = { new[3], new[1], new[2] }
   check_size(shape, where)
-  if unchanged(sizes, new, back, offset) then
-    forth, back, offset = IDENTITY, IDENTITY, { 0.0, 0.0, 0.0 }
+  local affine, start = product(m, back), applied(m, offset)
+  for i = 1, 3 do start[i] = start[i] + corner[i] end
+  local same = new[1] == sizes[1] and new[2] == sizes[2] and new[3] == sizes[3]
+  if same and (all_alike(back, offset, IDENTITY, ORIGIN) or all_alike(m, corner, affine, start)) then
+    forth, back, offset, affine, start = IDENTITY, IDENTITY, ORIGIN, m, corner
     for r = 1, 3 do target[r] = column_length(m, r) end
   end
-  local affine, moved = product(m, back), applied(m, offset)
   for d = 1, 3 do shape[d] = math.tointeger(shape[d]) end
-  local inside = {}
-  for d = 1, 3 do inside[d] = { 0, shape[d] } end
-  for i = 1, 3 do affine[i][4] = corner[i] + moved[i] end
+  for i = 1, 3 do affine[i][4] = start[i] end
   affine[4] = { 0.0, 0.0, 0.0, 1.0 }
   return { shape = shape, spacing = { target[3], target[1], target[2] },
-    forth = { shape = shape, box = sides, place = rows_of(back, offset, { 1, 2, 3 }), inside = inside },
-    back = backwards(scan, sides, shape, forth, offset, box),
+    forth = { shape = shape, box = sides, place = rows_of(back, offset), inside = all_of(shape) },
+    back = backwards(scan, sides, shape, { 3, 1, 2 }, forth, offset, box),
     place = { affine = affine, shape = { shape[2], shape[3], shape[1] },
       axes = { { axis = 3, flipped = false }, { axis = 1, flipped = false }, { axis = 2, flipped = false } } } }
+end
+
+local LETTERS = { i = 1, j = 2, k = 3 }
+local TOWARDS = { R = { 1, 1 }, L = { 1, -1 }, A = { 2, 1 }, P = { 2, -1 }, S = { 3, 1 }, I = { 3, -1 } }
+
+--- Whether a text names three axes, of slices, rows and columns: the file's (i, j, k, each once), or where they lead to
+-- (R or L, A or P, S or I).
+function grid.is_axes(text)
+  if #text ~= 3 then return false end
+  local seen, files = {}, 0
+  for letter in text:gmatch "." do
+    local axis = LETTERS[letter] or TOWARDS[letter] and TOWARDS[letter][1]
+    if not axis or seen[axis] then return false end
+    seen[axis], files = true, files + (LETTERS[letter] and 1 or 0)
+  end
+  return files == 0 or files == 3
+end
+
+-- The file's axis that a letter names, and whether it is taken from its end.
+local function named(letter, axes, signs)
+  if LETTERS[letter] then return LETTERS[letter], false end
+  for file = 1, 3 do
+    if axes[file] == TOWARDS[letter][1] then return file, signs[file] ~= TOWARDS[letter][2] end
+  end
+end
+
+--- A scan with its voxels as they are and slices, rows and columns along other axes. @return as grid.ras
+function grid.turned(scan, text, where)
+  local m = placed(scan, where)
+  local axes, signs = orientation(m)
+  local shape, sides, spacing, lying = {}, {}, {}, {}
+  for n = 1, 3 do
+    local file, from_end = named(text:sub(n, n), axes, signs)
+    for d = 1, 3 do
+      local of = scan.place.axes[d]
+      if of.axis == file then
+        local flipped, size = from_end ~= (of.flipped and true or false), scan.values.shape[d]
+        sides[n] = { axis = d, first = flipped and size - 1 or 0, size = size, flipped = flipped }
+        shape[n], spacing[n], lying[n] = size, scan.spacing and scan.spacing[d], { axis = file, flipped = from_end }
+      end
+    end
+  end
+  check_size(shape, where)
+  local rows = {}
+  for r = 1, 3 do rows[r] = { IDENTITY[r][1], IDENTITY[r][2], IDENTITY[r][3], 0.0 } end
+  local place = {}
+  for key, value in pairs(scan.place) do place[key] = value end
+  place.axes = lying
+  return { shape = shape, spacing = scan.spacing and spacing, place = place,
+    forth = { shape = shape, box = sides, place = rows, inside = all_of(shape) },
+    back = backwards(scan, sides, shape, { 1, 2, 3 }, IDENTITY, ORIGIN, all_of(scan.values.shape)) }
 end
 
 --- The largest distance in mm between where two scans of one shape place the same voxel, or nil where one of them does

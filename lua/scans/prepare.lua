@@ -31,9 +31,7 @@ end
 
 -- The values' meaning for msagen.intensity.
 local function volume_of(scan)
-  local lut = scan.modality_lut
-  return { stored = scan.values, slope = scan.slope or 1, intercept = scan.intercept or 0, table = lut and lut.values,
-    first = lut and lut.first }
+  return { stored = scan.values, slope = scan.slope or 1, intercept = scan.intercept or 0 }
 end
 
 -- The bytes of rules that compute nothing: u8 [N,H,W], or [N,H,W,3].
@@ -49,13 +47,6 @@ local function bytes_of(scan, rule, where)
     fail("%s: expected bytes, found %s: choose a rule that makes bytes of them", where, scan.values.dtype)
   end
   return scan.values
-end
-
-local function measured(scan, where)
-  if scan.colour then
-    fail("%s: expected a scan of one value for each voxel, found colour: --prepare none takes it as it is", where)
-  end
-  return volume_of(scan)
 end
 
 -- Lines about what a person should know of the values.
@@ -75,12 +66,13 @@ local function notes_of(rule, range)
 end
 
 -- The grid of a rule that has one, or nil.
-local function grid_of(scan, rule, volume, where)
+local function grid_of(scan, rule, where)
   if not rule.grid then
     grid.check(scan, where)
     return nil
   end
-  local box = require("msagen.intensity").box(volume, BTCV_FOREGROUND)
+  if rule.axes then return grid.turned(scan, rule.axes, where) end
+  local box = require("msagen.intensity").box(volume_of(scan), BTCV_FOREGROUND)
   if not box then
     fail("%s: expected a voxel above %d HU, found none: nothing is left of the volume", where, BTCV_FOREGROUND)
   end
@@ -89,11 +81,23 @@ end
 
 -- How a scan is prepared: { volume, scaling, picture = its scaling, grid, notes }.
 local function plan(scan, rule, where)
-  local volume = measured(scan, where)
-  local on = grid_of(scan, rule, volume, where)
+  if scan.colour and (rule.axes or not rule.source) then
+    fail("%s: expected a scan of one value for each voxel, found colour: --prepare none takes it as it is", where)
+  end
+  local on = grid_of(scan, rule, where)
+  if rule.source then
+    return { volume = { stored = bytes_of(scan, rule, where) }, scaling = AS_IT_IS, picture = AS_IT_IS, grid = on,
+      notes = {} }
+  end
+  local volume = volume_of(scan)
   local scaling, range, picture = rule.scaling(rule.numbers, volume)
   range = range or require("msagen.intensity").range(volume, false)
   return { volume = volume, scaling = scaling, picture = picture or scaling, grid = on, notes = notes_of(rule, range) }
+end
+
+-- What is known of a prepared scan.
+local function facts(scan, p)
+  return { notes = p.notes, spacing = (p.grid or scan).spacing, place = (p.grid or scan).place }
 end
 
 local function same(mask) return mask end
@@ -126,36 +130,18 @@ end
 --   scan's place, or nil }
 function prepare.apply(scan, rule)
   rule = checked(rule)
-  local where, intensity = where_of(scan, rule), require "msagen.intensity"
-  local found = { notes = {}, spacing = scan.spacing, place = scan.place }
-  if rule.source then
-    grid.check(scan, where)
-    local bytes = bytes_of(scan, rule, where)
-    if scan.colour then return bytes, same, found end
-    return intensity.picture({ stored = bytes }, AS_IT_IS, nil, 1), same, found
-  end
-  local p = plan(scan, rule, where)
-  local picture = intensity.picture(p.volume, p.picture, p.grid and p.grid.forth, rule.unit)
-  found.notes = p.notes
-  if not p.grid then return picture, same, found end
-  found.spacing, found.place = p.grid.spacing, p.grid.place
-  return picture, back_to(p.grid), found
+  local p = plan(scan, rule, where_of(scan, rule))
+  if scan.colour then return p.volume.stored, same, facts(scan, p) end
+  local picture = require("msagen.intensity").picture(p.volume, p.picture, p.grid and p.grid.forth, rule.unit)
+  return picture, p.grid and back_to(p.grid) or same, facts(scan, p)
 end
 
 --- The numbers that a rule makes, before they are rounded to bytes: f64 [N',H',W'] (of colours [N,H,W,3]), and the
 -- third result of prepare.apply.
 function prepare.scaled(scan, rule)
   rule = checked(rule)
-  local where, intensity = where_of(scan, rule), require "msagen.intensity"
-  local found = { notes = {}, spacing = scan.spacing, place = scan.place }
-  if rule.source then
-    grid.check(scan, where)
-    return intensity.numbers({ stored = bytes_of(scan, rule, where) }, AS_IT_IS), found
-  end
-  local p = plan(scan, rule, where)
-  found.notes = p.notes
-  if p.grid then found.spacing, found.place = p.grid.spacing, p.grid.place end
-  return intensity.numbers(p.volume, p.scaling, p.grid and p.grid.forth), found
+  local p = plan(scan, rule, where_of(scan, rule))
+  return require("msagen.intensity").numbers(p.volume, p.scaling, p.grid and p.grid.forth), facts(scan, p)
 end
 
 --- A scan of labels on the grid of the prepared picture of another scan: each voxel's nearest, never between two.
@@ -170,7 +156,7 @@ function prepare.labels(labels, rule, like)
       table.concat(a, " x "))
   end
   local values, volume = labels.values, volume_of(labels)
-  if volume.table or volume.slope ~= 1 or volume.intercept ~= 0 then
+  if volume.slope ~= 1 or volume.intercept ~= 0 then
     values = require("msagen.intensity").numbers(volume, AS_IT_IS)
   end
   if not rule.grid then return values end
@@ -179,8 +165,7 @@ function prepare.labels(labels, rule, like)
   if off and not (off < least / 2) then
     fail("%s: expected labels where the image's voxels lie, found them up to %.3g mm away", where, off)
   end
-  where = where_of(like, rule)
-  local on = grid_of(like, rule, measured(like, where), where)
+  local on = grid_of(like, rule, where_of(like, rule))
   return require("msagen.intensity").nearest(values, on.forth)
 end
 

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What is done to a scan's values before a network sees them: a closed table of rules, each named after who does it.
--- A rule as text is NAME or NAME:A/B/..., such as "window:40/400". docs/preparation.md says what comes out of each.
+-- A rule as text is NAME or NAME:A/B/..., such as "window:40/400", and may end in the axes of slices, rows and columns,
+-- "@kij". docs/preparation.md says what comes out of each.
 local closed = require "support.closed"
+local grid = require "scans.grid"
 local schema = require "support.schema"
 
 local rules = {}
@@ -48,7 +50,7 @@ end
 --              scaling of the picture where that is another; nil where there is a `source`
 --   source     "stored": bytes of the file as they are; "grey": the format's own display rule
 --   unit       what a number is multiplied by for its byte: 255, or 1 where numbers are 0..255 already
---   grid       "msa-btcv": cropped, turned and resampled (lua/scans/grid.lua)
+--   grid       "msa-btcv": it crops, turns and resamples (lua/scans/grid.lua)
 rules.list = {
   { name = "none", source = "stored", unit = 1 },
   { name = "grey", source = "grey", unit = 1 },
@@ -135,11 +137,13 @@ local function shown(text)
   return text == "" and "an empty text" or (short:gsub("%c", " "))
 end
 
--- What a rule's text says: its entry and numbers; or nil, what was expected, and what was found.
+-- What a rule's text says: its entry, numbers, and axes or nil; or nil, what was expected, and what was found.
 local function read(text)
-  text = rules.habits[text] or text
-  local name, rest = text:match "^([^:]*):(.*)$"
-  name = name or text
+  local plain, axes = text:match "^(.*)@(.*)$"
+  plain = plain or text
+  plain = rules.habits[plain] or plain
+  local name, rest = plain:match "^([^:]*):(.*)$"
+  name = name or plain
   local entry = by_name[name]
   if not entry and rules.habits[name] then return nil, name .. " without numbers", shown(text) end
   if not entry then return nil, closed.list(rules.names), shown(text) .. closed.hint(name, rules.names) end
@@ -147,7 +151,11 @@ local function read(text)
   if not list then return nil, rules.form(entry) .. (entry.arguments and " with numbers" or ""), shown(text) end
   local expected = #list ~= #(entry.arguments or {}) and rules.form(entry) or entry.check and entry.check(list)
   if expected then return nil, expected, shown(text) end
-  return entry, list
+  if axes and entry.grid then return nil, name .. " without axes, as it has its own", shown(text) end
+  if axes and not grid.is_axes(axes) then
+    return nil, "axes of slices, rows and columns, such as @kij or @SPL", shown(text)
+  end
+  return entry, list, axes
 end
 
 -- A number as short as it can be read back.
@@ -156,16 +164,18 @@ local function written(number)
   return tonumber(short) == number and short or ("%.17g"):format(number)
 end
 
---- A rule's text as a rule: { text = as it is written, numbers =, and the fields of rules.list }.
+--- A rule's text as a rule: { text = as it is written, numbers =, axes = what followed @ or nil, grid = a text where
+-- the picture's grid is not the scan's, and the other fields of rules.list }.
 -- @return nil and what was expected and found, where it is none
 function rules.parse(text)
   if type(text) ~= "string" then return nil, ("expected a rule's text, found a %s"):format(type(text)) end
-  local entry, list, found = read(text)
-  if not entry then return nil, ("expected %s, found %s"):format(list, found) end
+  local entry, list, axes = read(text)
+  if not entry then return nil, ("expected %s, found %s"):format(list, axes) end
   local texts, rule = {}, {}
   for i, number in ipairs(list) do texts[i] = written(number) end
   for key, value in pairs(entry) do rule[key] = value end
-  rule.numbers, rule.text = list, #texts > 0 and entry.name .. ":" .. table.concat(texts, "/") or entry.name
+  rule.numbers, rule.axes, rule.grid = list, axes, axes and "turned" or entry.grid
+  rule.text = entry.name .. (#texts > 0 and ":" .. table.concat(texts, "/") or "") .. (axes and "@" .. axes or "")
   return rule
 end
 

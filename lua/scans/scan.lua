@@ -50,6 +50,8 @@ local FORMATS = {
   { "jpeg", function(start) return start:sub(1, 3) == "\xff\xd8\xff" end, read_picture },
   { "npy", function(start) return start:sub(1, 6) == "\x93NUMPY" end, read_npy },
   { "dicom", function(_, path) return require("scans.dicom").is_dicom(path) end, read_dicom },
+  { "tiff", function(start) return require("scans.tiff").is_start(start) end,
+    function(path, options) return require("scans.tiff").read(path, options) end },
   { "nifti", function(start, path)
     local nifti = require "scans.nifti"
     return nifti.is_start(start) or start:sub(1, 2) == "\x1f\x8b" or nifti.is_name(path)

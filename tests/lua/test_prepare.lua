@@ -82,11 +82,9 @@ describe("rules of measured values", function()
     equal(shown({ -200, -175, 37.5, 250, 300 }, "range:-175/250"), { 0, 0, 128, 255, 255 })
   end)
 
-  it("take modality values, by slope and intercept or by a table", function()
+  it("take modality values, by slope and intercept", function()
     equal(scaled({ 0, 1024, 2048 }, "range:-1024/1024", "i16", { intercept = -1024 }), { 0.0, 0.5, 1.0 })
     near(scaled({ -4, 0, 4 }, "minmax", "i8", { slope = 0.1, intercept = 3 }), { 0, 0.5, 1 }, 1e-15)
-    local lut = { first = 1, values = tensor.frombytes(("<ddd"):pack(10, 30, 20), "f64", { 3 }) }
-    equal(scaled({ -7, 1, 2, 3, 99 }, "range:10/30", "i16", { modality_lut = lut }), { 0.0, 0.0, 1.0, 0.5, 0.5 })
   end)
 
   it("are MedSAM's to the byte: extremes of the clipped volume, truncated", function()
@@ -168,5 +166,221 @@ describe("rules that compute nothing", function()
     local rule, why = prepare.default(scan({ 1 }, { 1, 1, 1 }, "i16"))
     equal(rule, nil)
     holds(why, "--prepare", "i16")
+  end)
+end)
+
+-- ---- against other programs ----
+
+local golden = arg[0]:match("^(.*)/[^/]*$") .. "/../golden-front/prep/"
+local npy, intensity = require "msagen.npy", require "msagen.intensity"
+
+-- What these tests need of a NIfTI file: little-endian, sform, no scaling.
+local function nifti(name)
+  local text = require("msagen.gzip").read(golden .. name)
+  local _, i, j, k = ("<hhhh"):unpack(text, 41)
+  local dtype = ({ [2] = "u8", [4] = "i16", [16] = "f32" })[("<h"):unpack(text, 71)]
+  local affine = { { ("<ffff"):unpack(text, 281) }, { ("<ffff"):unpack(text, 297) }, { ("<ffff"):unpack(text, 313) } }
+  for r = 1, 3 do affine[r][5] = nil end
+  local values = tensor.frombytes(text:sub(math.tointeger(("<f"):unpack(text, 109)) + 1), dtype, { k, j, i })
+  return { format = "nifti", path = name, values = values, place = { affine = affine, shape = { i, j, k },
+    axes = { { axis = 3 }, { axis = 2 }, { axis = 1 } } } }
+end
+
+-- Every n-th element along a dimension, from `first` on.
+local function every(t, dim, first, n)
+  local shape, last = t.shape, 0
+  local bytes = {}
+  local count = (shape[dim] - first + n - 1) // n
+  for at = first, shape[dim] - 1, n do
+    bytes[#bytes + 1] = t:slice(dim, at, 1):tobytes()
+    last = last + 1
+  end
+  assert(last == count)
+  local order = { dim }
+  for d = 1, #shape do
+    if d ~= dim then order[#order + 1] = d end
+  end
+  local moved = { count }
+  for d = 2, #shape do moved[d] = shape[order[d]] end
+  local back = {}
+  for d = 1, #shape do back[order[d]] = d end
+  return tensor.frombytes(table.concat(bytes), t.dtype, moved):permute(back)
+end
+
+-- The largest difference of two tensors.
+local function furthest(a, b)
+  equal(a.shape, b.shape)
+  local off = tensor.in_double(function() return a:add(b, -1) end)
+  local range = intensity.range({ stored = off }, false)
+  equal({ range.nans, range.infinite }, { 0, 0 })
+  return math.max(-range.low, range.high)
+end
+
+-- The first channel of a picture.
+local function one_channel(picture)
+  local shape = picture.shape
+  return picture:slice(4, 0, 1):reshape { shape[1], shape[2], shape[3] }
+end
+
+describe("golden values", function()
+  it("of MedSAM and nnU-Net are numpy's", function()
+    local ct, mr = nifti "ct.nii.gz", nifti "hippocampus_366.nii.gz"
+    local function files(t, n) return every(t, 1, 0, n):permute { 3, 2, 1 } end
+    equal(files(one_channel((prepare.apply(ct, "medsam-ct"))), 9):equal(npy.read(golden .. "ct_medsam.npy")), true)
+    equal(files(one_channel((prepare.apply(mr, "medsam-mr"))), 4):equal(npy.read(golden .. "hippocampus_medsam.npy")),
+      true)
+    local score = files(prepare.scaled(mr, "nnunet-mr"), 8)
+    assert(furthest(score, npy.read(golden .. "hippocampus_zscore.npy")) <= 1e-14)
+  end)
+
+  it("of MSA's BTCV chain are MONAI's, image and labels", function()
+    local ct, seg = nifti "ct.nii.gz", nifti "seg.nii.gz"
+    local numbers, found = prepare.scaled(ct, "msa-btcv")
+    equal(numbers.shape, { 44, 241, 191 })
+    equal(found.spacing, { 2.0, 1.5, 1.5 })
+    near(found.place.affine[1], { 1.5, 0, 0, -177.95632934570312 }, 1e-12)
+    near(found.place.affine[3], { 0, 0, 2, 94.3017578125 }, 1e-12)
+    local some = every(every(numbers, 1, 10, 15), 2, 0, 3):permute { 2, 3, 1 }
+    assert(furthest(some, npy.read(golden .. "btcv_image.npy")) <= 6e-8)
+    -- Between two voxels (odd x, odd y) either is right.
+    local labels = every(prepare.labels(seg, "msa-btcv", ct), 1, 10, 15):permute { 2, 3, 1 }
+    local expected = npy.read(golden .. "btcv_label.npy")
+    equal(labels.shape, expected.shape)
+    equal(every(every(labels, 1, 0, 2), 2, 0, 2):equal(every(every(expected, 1, 0, 2), 2, 0, 2)), true)
+    local a, b, differ = labels:totable(), expected:totable(), 0
+    for i = 1, #a do differ = differ + (a[i] ~= b[i] and 1 or 0) end
+    assert(differ > 0 and differ < #a * 0.03, differ)
+  end)
+
+  it("of volumes that lie askew are MONAI's", function()
+    local json = require "msagen.json"
+    for _, case in ipairs(json.decode(require("msagen.sys").read_file(golden .. "turned.json")).cases) do
+      local bytes = {}
+      for i, value in ipairs(case.stored) do bytes[i] = ("<i2"):pack(value) end
+      local stored = tensor.frombytes(table.concat(bytes), "i16", case.shape)
+      -- The same volume as it may come from a reader: another order of axes.
+      for _, order in ipairs { { 3, 2, 1 }, { 1, 2, 3 }, { 2, 1, 3 } } do
+        local axes = { { axis = order[1] }, { axis = order[2] }, { axis = order[3] } }
+        local askew = { format = "nifti", path = case.kind, values = stored:permute(order),
+          place = { affine = case.affine, shape = case.shape, axes = axes } }
+        local numbers, found = prepare.scaled(askew, "msa-btcv")
+        numbers = numbers:permute { 2, 3, 1 }
+        equal(numbers.shape, case.size, case.kind)
+        near(numbers:totable(), case.numbers, 1e-7)
+        for r = 1, 3 do near(found.place.affine[r], case.placed[r], 1e-9) end
+      end
+    end
+  end)
+end)
+
+describe("masks", function()
+  -- A volume of i16 [2,3,4] whose file axes are reversed as said.
+  local function boxed(flips)
+    local numbers = {}
+    for i = 1, 24 do numbers[i] = -1000 end
+    for _, i in ipairs { 6, 7, 18, 19, 11 } do numbers[i] = 10 * i end -- h 1..2, w 1..2
+    local affine = { { 0, 3, 0, 5 }, { 1.5, 0, 0, -7 }, { 0, 0, 2, 9 } }
+    for r = 1, 3 do affine[r][r == 1 and 2 or r == 2 and 1 or 3] = affine[r][r == 1 and 2 or r == 2 and 1 or 3]
+      * (flips[r] and -1 or 1) end
+    return scan(numbers, { 2, 3, 4 }, "i16", { format = "nifti", spacing = { 2, 3, 1.5 },
+      place = { affine = affine, shape = { 4, 3, 2 }, axes = { { axis = 3 }, { axis = 2 }, { axis = 1 } } } })
+  end
+
+  it("come back to the scan's own grid, and are 0 outside the crop", function()
+    for bits = 0, 7 do
+      local flips = { bits & 1 > 0, bits & 2 > 0, bits & 4 > 0 }
+      local picture, back = prepare.apply(boxed(flips), "msa-btcv")
+      equal(picture.shape, { 2, 3, 2, 3 }) -- up 2 of 2 mm; right 2 of 3 mm -> 3 of 1.5; front 2 of 1.5
+      local numbers = {}
+      for i = 1, 24 do numbers[i] = i end
+      local labels = scan(numbers, { 2, 3, 4 }, "u8", { place = boxed(flips).place, spacing = { 2, 3, 1.5 } })
+      local there = prepare.labels(labels, "msa-btcv", boxed(flips))
+      equal(there.shape, { 2, 3, 2 })
+      local again = back(there):totable()
+      for i = 1, 24 do
+        local h, w = (i - 1) // 4 % 3, (i - 1) % 4
+        equal(again[i], h >= 1 and w >= 1 and w <= 2 and i or 0)
+      end
+      refuses(function() back(there:permute { 2, 1, 3 }) end, "2 x 3 x 2", "3 x 2 x 2")
+    end
+  end)
+
+  it("stay as they are where the grid is the scan's", function()
+    local labels = scan({ 1, 2, 3 }, { 1, 1, 3 }, "u8")
+    local _, back = prepare.apply(labels, "none")
+    equal(back(labels.values), labels.values)
+    equal(prepare.labels(labels, "lung", scan({ 7, 8, 9 }, { 1, 1, 3 }, "i16")), labels.values)
+    equal(prepare.labels(scan({ 1, 2 }, { 1, 1, 2 }, "u8", { slope = 2 }), "lung", scan({ 7, 8 }, { 1, 1, 2 },
+      "i16")):totable(), { 2.0, 4.0 })
+  end)
+
+  it("are refused where they are of another volume", function()
+    local image = boxed {}
+    local small = scan({ 1, 2 }, { 1, 1, 2 }, "u8")
+    refuses(function() prepare.labels(small, "msa-btcv", image) end, "2 x 3 x 4", "1 x 1 x 2")
+    local moved = boxed {}
+    moved.place.affine[1][4] = 9
+    refuses(function() prepare.labels(moved, "msa-btcv", image) end, "4 mm away")
+  end)
+end)
+
+describe("axes behind @", function()
+  local numbers = {}
+  for i = 1, 24 do numbers[i] = i end
+  -- i runs to the left, j upwards, k to the front.
+  local function volume()
+    return scan(numbers, { 2, 3, 4 }, "u8", { format = "nifti", spacing = { 5, 3, 1 }, place = { header = "kept",
+      affine = { { -1, 0, 0, 0 }, { 0, 0, 5, 0 }, { 0, 3, 0, 0 } }, shape = { 4, 3, 2 },
+      axes = { { axis = 3 }, { axis = 2 }, { axis = 1 } } } })
+  end
+
+  it("are the file's, or lead to a side of the patient, and back again", function()
+    for rule, first in pairs {
+      ["none@kji"] = { 1, 2, 3 }, ["none@kij"] = { 1, 5, 9 }, ["none@ijk"] = { 1, 13, 5 },
+      ["none@ALI"] = { 9, 5, 1 }, ["none@SRA"] = { 4, 16, 3 }, ["none@IPL"] = { 21, 22, 23 } } do
+      local picture, back, found = prepare.apply(volume(), rule)
+      local list = bytes_of(picture)
+      equal({ list[1], list[2], list[3] }, first, rule)
+      equal(back(one_channel(picture)):totable(), numbers, rule)
+      equal(prepare.labels(volume(), rule, volume()):totable(), list, rule)
+      equal(found.place.header, "kept")
+    end
+    local _, _, found = prepare.apply(volume(), "range:0/9@SRA")
+    equal({ found.spacing, found.place.axes }, { { 3, 1, 5 }, { { axis = 2, flipped = false },
+      { axis = 1, flipped = true }, { axis = 3, flipped = false } } })
+  end)
+
+  it("are refused where they are none, where a rule has its own, and of what has no place", function()
+    for _, text in ipairs { "none@kii", "none@kj", "none@kiR", "none@RLS", "none@", "none@KIJ" } do
+      holds(select(2, prepare.parse(text)), "@kij")
+    end
+    holds(select(2, prepare.parse "msa-btcv@kij"), "has its own")
+    equal(prepare.parse("lung@SPL").text, "window:-600/1500@SPL")
+    refuses(function() shown({ 1 }, "none@kij", "u8") end, "lie in the patient", "npy")
+  end)
+end)
+
+describe("grids that nobody can want", function()
+  local function askew(affine, values)
+    return { format = "nifti", values = values or tensor.zeros({ 2, 2, 2 }, "i16"), place = { affine = affine,
+      shape = { 2, 2, 2 }, axes = { { axis = 3 }, { axis = 2 }, { axis = 1 } } } }
+  end
+
+  it("are refused before memory is asked for", function()
+    local nan = 0 / 0
+    for _, case in ipairs {
+      { { { 1e6, 0, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, 1, 0 } }, "voxels along each axis" },
+      { { { 1e4, 0, 0, 0 }, { 0, 1e4, 0, 0 }, { 0, 0, 1e4, 0 } }, "at most 1073741824 voxels" },
+      { { { 1, 0, 1, 0 }, { 0, 1, 0, 0 }, { 0, 0, 0, 0 } }, "singular" },
+      { { { 0, 0, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, 1, 0 } }, "singular" },
+      { { { nan, 0, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, 1, 0 } }, "singular" },
+      { { { 1, 0, 0, math.huge }, { 0, 1, 0, 0 }, { 0, 0, 1, 0 } }, "numbers" },
+    } do
+      refuses(function() prepare.apply(askew(case[1]), "msa-btcv") end, "--prepare msa-btcv", case[2])
+    end
+    local empty = tensor.frombytes(("<i2"):pack(-1000):rep(8), "i16", { 2, 2, 2 })
+    refuses(function() prepare.apply(askew({ { 1, 0, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, 1, 0 } }, empty), "msa-btcv") end,
+      "above -175 HU")
+    refuses(function() prepare.apply(scan({ 1 }, { 1, 1, 1 }, "i16"), "msa-btcv") end, "lie in the patient")
   end)
 end)
