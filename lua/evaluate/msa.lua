@@ -4,12 +4,12 @@
 -- on both are averaged. 2023 takes logits for probabilities, at the size that they have; 2025 takes their sigmoid,
 -- enlarged to 256.
 local fail = require "support.fail"
+local metrics = require "msagen.metrics"
 local npy = require "msagen.npy"
+local tensor = require "msagen.tensor"
 
 local msa = {}
 
-local THRESHOLDS = { 0.1, 0.3, 0.5, 0.7, 0.9 }
-local DICE_SMOOTH, IOU_SMOOTH = 1e-4, 1e-6
 local OUT_SIZE = 256 -- MSA's default, 2025
 local BITS = 22      -- of Pillow's coefficients: 32, less 8 of a pixel, less 2
 
@@ -85,32 +85,12 @@ local function enlarged(values, from, side)
   return out
 end
 
---- Dice and IoU of one image as eval_seg has them.
--- @param logits, truth lists of as many numbers; the truth 0 to 1
--- @param version 2023 or 2025
-function msa.of(logits, truth, version)
-  local dice, iou = 0, 0
-  for _, threshold in ipairs(THRESHOLDS) do
-    local above = version == 2023 and threshold or math.log(threshold / (1 - threshold))
-    local both, ours, theirs = 0, 0, 0
-    for i = 1, #truth do
-      local p, t = logits[i] > above, truth[i] > threshold
-      if p then ours = ours + 1 end
-      if t then theirs = theirs + 1 end
-      if p and t then both = both + 1 end
-    end
-    dice = dice + (2 * both + DICE_SMOOTH) / (ours + theirs + DICE_SMOOTH)
-    iou = iou + (both + IOU_SMOOTH) / (ours + theirs - both + IOU_SMOOTH)
-  end
-  return dice / #THRESHOLDS, iou / #THRESHOLDS
-end
-
---- Which version's evaluation a dialect has; a dialect of others has none, which is an error.
+--- Which version's evaluation a dialect has, msa-2023 or msa-2025; a dialect of others has none, which is an error.
 function msa.version(dialect)
   if not dialect:match "^msa%-" then
     fail("--mode msa: expected a build of one of MSA's dialects, found %s", dialect)
   end
-  return dialect:match "2025" and 2025 or 2023
+  return dialect:match "2025" and "msa-2025" or "msa-2023"
 end
 
 --- Put MSA's Dice and IoU into a row: means over the slices, of which an empty one counts 1.
@@ -118,13 +98,14 @@ end
 function msa.replace(row, logits, truth, dialect)
   local version, t = msa.version(dialect), npy.read(logits)
   local slices, side = t.shape[1], t.shape[4]
-  local out = version == 2023 and side or OUT_SIZE
+  local out = version == "msa-2023" and side or OUT_SIZE
   local height, width, dice, iou = truth.shape[2], truth.shape[3], 0, 0
   for s = 0, slices - 1 do
-    local values = t:slice(1, s, 1):slice(2, 0, 1):totable()
+    local values = enlarged(t:slice(1, s, 1):slice(2, 0, 1):totable(), side, out)
     local soft = msa.shrunk(truth:slice(1, s, 1):tobytes(), height, width, out)
-    local d, i = msa.of(version == 2023 and values or enlarged(values, side, out), soft, version)
-    dice, iou = dice + d, iou + i
+    local shape = { 1, out, out }
+    local found = metrics.msa_eval(tensor.from(values, shape), tensor.from(soft, shape), version)
+    dice, iou = dice + found.dice, iou + found.iou
   end
   row.dice, row.iou = dice / slices, iou / slices
   for _, name in ipairs { "hd95_pooled", "hd95_max", "hd95_area", "surface_dice" } do row[name] = nil end

@@ -111,9 +111,9 @@ local KEPT = { "dice", "iou", "hd95_pooled", "hd95_max", "hd95_area", "surface_d
 local function row_of(ask, i, found, clicks)
   local spacing, truth, step = found.spacing, ask.truth.own, ask.steps[i]
   local volume = truth.shape[1] > 1
-  local between = spacing and (volume and spacing or { spacing[2], spacing[3] }) or nil
+  local mm = spacing or { 1, 1, 1 }
   local mask = found.input:whole(require("msagen.npy").read(ask.masks[i]))
-  local compared = require("msagen.metrics").compare(flat(mask), flat(truth), between)
+  local compared = require("msagen.metrics").compare(flat(mask), flat(truth), volume and mm or { mm[2], mm[3] })
   local row = { class = ask.class.name, clicks = step, unit = spacing and "mm" or "px",
     mask = sha256.file(ask.masks[i]), points = ask.clicks and spoken(clicks, step, volume) or ask.class.prompt or "" }
   for _, name in ipairs(KEPT) do row[name] = compared[name] end
