@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A progress line on standard error, where that is a terminal; nothing elsewhere. Whatever else is written to standard
 -- error in the meantime clears it first.
+local layout = require "support.layout"
 local sys = require "msagen.sys"
 local terminal = require "support.terminal"
 
@@ -16,7 +17,8 @@ end
 
 --- Show how far something is.
 function progress.show(text, done, total)
-  local line = ("[%3d%%] %s"):format(total > 0 and done * 100 // total or 100, text)
+  local line = layout.shortened(("[%3d%%] %s"):format(total > 0 and done * 100 // total or 100, text),
+    (sys.columns(2) or 80) - 1)
   io.stderr:write("\r", line, (" "):rep(math.max(0, width - #line)))
   io.stderr:flush()
   width = #line

@@ -21,11 +21,17 @@ function terminal.columns()
   return math.max(NARROWEST, math.min(width, WIDEST))
 end
 
+--- Whether a file descriptor is a terminal.
+function terminal.is(fd)
+  local sys = system()
+  return sys ~= nil and sys.isatty(fd)
+end
+
 --- Whether what is written to a file descriptor may have colours.
 function terminal.coloured(fd)
-  local sys, refused, kind = system(), os.getenv "NO_COLOR", os.getenv "TERM"
-  if not sys or refused and refused ~= "" or not kind or kind == "" or kind == "dumb" then return false end
-  return sys.isatty(fd)
+  local refused, kind = os.getenv "NO_COLOR", os.getenv "TERM"
+  if refused and refused ~= "" or not kind or kind == "" or kind == "dumb" then return false end
+  return terminal.is(fd)
 end
 
 --- @return paint(style, text) -> the text as it is written to a file descriptor; a style is heading, best, warning or

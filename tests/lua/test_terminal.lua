@@ -108,6 +108,15 @@ describe("80 columns", function()
   end)
 end)
 
+-- What is printed elsewhere.
+local function output(words)
+  local command = { tiny.program(), stdin = "/dev/null", stdout = "capture", stderr = "/dev/null",
+    env = { COLUMNS = false } }
+  local status, text = sys.spawn(layout.append(command, words))
+  equal(status, 0)
+  return text
+end
+
 -- What is printed on a terminal of so many columns, standard error among it.
 local function on_terminal(words, columns, env)
   local command = layout.append({ "stty", "cols", tostring(columns), "&&", "exec", tiny.program() }, words)
@@ -130,6 +139,19 @@ describe("a terminal", function()
     local _, text = sys.spawn { tiny.program(), "inspect", "absent.pth", stdin = "/dev/null", stdout = "capture",
       stderr = "capture", env = { TERM = "xterm", NO_COLOR = false } }
     equal(text, refusal)
+  end)
+
+  it("has long lines of a graph broken, as a pipe has not", function()
+    local words = { "graph", golden .. "msa-2023-2d/checkpoint.pth", "--after", "lower" }
+    local whole = output(words)
+    local text = on_terminal(words, 80, { TERM = "dumb" })
+    local broken = false
+    for line in text:gmatch "[^\n]+" do
+      broken = broken or line:find "^      +"
+      assert(#line <= 80 or not line:match "^%s*%S.*%s%S", line)
+    end
+    assert(broken and #text > #whole)
+    equal((text:gsub("%s+", "")), (whole:gsub("%s+", "")))
   end)
 
   it("has headings in bold, and warnings in yellow", function()

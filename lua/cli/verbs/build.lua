@@ -10,14 +10,15 @@ function verb.setup(command)
     :argname("DIR"):target("output"):count(1)
 end
 
--- What was built, as two facts.
-local function said(dir, build)
+-- What was built, as facts.
+local function said(dir, build, rule)
   local layout, terminal = require "support.layout", require "support.terminal"
   local model, memory = build.model, build.graph.memory
   local text = ("%s, %d x %d, %s; arena %s (lower bound %s)"):format(model.dialect, model.image_size,
     model.image_size, build.board.name, layout.bytes(memory.bytes), layout.bytes(memory.bound))
   local lines = layout.hanging(dir .. ": ", text, terminal.columns(), 2)
   layout.append(lines, layout.hanging("image: ", model.preparation, terminal.columns(), 2))
+  if rule then lines[#lines + 1] = "scans: --prepare " .. rule end
   return table.concat(lines, "\n") .. "\n"
 end
 
@@ -31,8 +32,7 @@ function verb.run(args)
     local ok, build = pcall(compiler.build, one.device, dir, args.input or "build", show)
     finish()
     if not ok then error(build, 0) end
-    io.stdout:write(said(dir, build))
-    if one.device.prepare then io.stdout:write(("scans: --prepare %s\n"):format(one.device.prepare)) end
+    io.stdout:write(said(dir, build, one.device.prepare))
   end
   return 0
 end
