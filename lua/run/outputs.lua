@@ -7,10 +7,11 @@ local outputs = {}
 
 -- The endings that say what is written; of masks the first two, of a volume's masks the second alone.
 local ENDINGS = {
-  mask_out = { ".png", ".npy" }, overlay_out = { ".png" }, resized_out = { ".npy" }, upsampled_out = { ".npy" },
+  mask_out = { ".png", ".npy" }, labels_out = { ".png", ".npy" }, overlay_out = { ".png" },
+  resized_out = { ".npy" }, upsampled_out = { ".npy" },
   profile = { ".json" },
 }
-local FILES = { "mask_out", "overlay_out", "resized_out", "upsampled_out", "profile" }
+local FILES = { "mask_out", "labels_out", "overlay_out", "resized_out", "upsampled_out", "profile" }
 outputs.MARK = "run.json" -- in a folder of results: which files are ours
 
 local function option_of(field) return "--" .. field:gsub("_", "-") end
@@ -40,7 +41,7 @@ end
 
 local function check_ending(field, path, volume)
   local option, found = option_of(field), ending(path)
-  if field == "mask_out" and volume then
+  if (field == "mask_out" or field == "labels_out") and volume then
     if found ~= ".npy" then
       fail("%s %s: expected the name of an NPY file (.npy), as the masks of a volume are, found %s", option, path,
         found)
@@ -54,12 +55,13 @@ local function check_ending(field, path, volume)
 end
 
 -- What a run reads: { [identity] = option and path }.
-local function inputs_of(args, list)
+local function inputs_of(args, list, images)
   local known = {}
   local function add(option, path)
     local id = path and sys.identity(path)
     if id and not known[id] then known[id] = ("%s %s"):format(option, path) end
   end
+  for _, path in ipairs(images) do add("--image", path) end
   for _, field in ipairs { "image", "truth", "mask_in", "prompts" } do add(option_of(field), args[field]) end
   for _, prompt in ipairs(list) do add("--prompts: mask", prompt.mask and prompt.mask.path) end
   return known
@@ -146,9 +148,12 @@ end
 -- @param folder the generated one
 -- @param list prompts
 -- @param volume whether the image is one
+-- @param shared nil, or { inputs = all images' paths, used = { [place or identity] = option } of images before }, where
+--   those of this one are added
 -- @return of outputs that go into the folder of --out, { [field] = name }
-function outputs.check(args, folder, list, volume)
-  local inputs, used = inputs_of(args, list), {}
+function outputs.check(args, folder, list, volume, shared)
+  shared = shared or { inputs = {}, used = {} }
+  local inputs, used = inputs_of(args, list, shared.inputs), shared.used
   local made, made_ids = generated(folder)
   local out = args.out and outputs.canonical(args.out)
   local names, inside = {}, {} -- of --out: other outputs there

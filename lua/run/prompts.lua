@@ -2,7 +2,7 @@
 --- Prompts: from options and JSON files, checked against image and model, packed for the runner.
 -- A prompt is { what = name for messages, slices = 1 or those of the volume, points = {{x, y}...} a slice, labels =
 -- {...} a slice, box = {x0, y0, x1, y1} a slice, mask = {path, tensor}, text = name, text_index = its place from 0,
--- multimask = boolean }; points, box, mask and text may be missing.
+-- multimask = boolean, class = what the truth calls it }; points, box, mask, text and class may be missing.
 local fail = require "support.fail"
 local json = require "msagen.json"
 
@@ -44,7 +44,17 @@ local function numbers(value, count, what, expected)
   return value
 end
 
-local KNOWN = { points = true, labels = true, box = true, mask = true, text = true, multimask = true }
+local KNOWN = { points = true, labels = true, box = true, mask = true, text = true, multimask = true, class = true }
+
+-- Which label of an expert's mask a prompt is for: { text = as it was given, wanted = as of --truth-inside, value = the
+-- number, where it is one }.
+local function class_of(value, what)
+  local text = math.type(value) == "integer" and tostring(value) or type(value) == "string" and value
+  local wanted, why = nil, "expected a value V, values V..W or a colour R,G,B, found " .. shown(value)
+  if text then wanted, why = require("run.truth").inside(text) end
+  if not wanted then fail("%s: class: %s", what, why) end
+  return { text = text, wanted = wanted, value = math.tointeger(tonumber(text)) }
+end
 
 -- One object of a prompt file.
 local function from_object(object, what, slices)
@@ -57,7 +67,7 @@ local function from_object(object, what, slices)
   for _, key in ipairs(keys) do
     -- Golden cases tell results and errors beside the prompt.
     if not KNOWN[key] and not key:match "^logits_" and not key:match "^torch_" then
-      fail("%s: expected points, labels, box, mask, text or multimask, found %s", what, key)
+      fail("%s: expected points, labels, box, mask, text, multimask or class, found %s", what, key)
     end
     if object[key] == json.null then object[key] = nil end
   end
@@ -99,6 +109,7 @@ local function from_object(object, what, slices)
     end
     prompt.text = object.text
   end
+  if object.class ~= nil then prompt.class = class_of(object.class, what) end
   return prompt
 end
 

@@ -97,8 +97,9 @@ end
 --- Read the truth of an image u8 [N,H,W,3].
 -- @param wanted what truth.inside gave for each --truth-inside, or nil
 -- @param turned the image's EXIF orientation
+-- @param absent whether nothing may be inside
 -- @return u8 [N,H,W], 255 inside, and what a person should know of it (an array of lines)
-function truth.read(path, image, wanted, turned)
+function truth.read(path, image, wanted, turned, absent)
   local pictures = require "msagen.image"
   local slices, height, width = image.shape[1], image.shape[2], image.shape[3]
   local labels, facts = pictures.labels(inputs.is_npy(path) and require("msagen.npy").read(path) or path)
@@ -113,7 +114,7 @@ function truth.read(path, image, wanted, turned)
       turned ~= facts.orientation and why or "")
   end
   local mask, pixels = pictures.inside(labels, wanted and asked(path, facts, wanted) or clear(path, facts))
-  if pixels == 0 then
+  if pixels == 0 and not absent then
     local none = wanted and "that --truth-inside names" or ("over %d"):format(facts.most // 2)
     fail("%s: truth: expected a mask with something inside, found no pixel %s; its %s: %s", path, none,
       facts.kind == "colour" and "colours" or "values", labels_of(facts))

@@ -147,76 +147,9 @@ describe("outputs", function()
   end)
 end)
 
--- The made-up model as `msagen build` would leave it.
-
-local function fake_weights()
-  local crc32c = require "msagen.reference".crc32c
-  local segment = string.pack("<ffffff", 1, 1, 1, 1, 1, 1):rep(11)
-  segment = segment .. ("\0"):rep(832 - 192 - #segment)
-  local row = string.pack("<I8I8I4I4", 192, #segment, crc32c(0, segment), 0)
-  local hash = {}
-  for i = 1, 32 do hash[i] = string.char(i) end
-  local head = string.pack("<c8I4I4I8I4I4c16", "MSAGENW\0", 1, 128, 832, 1, crc32c(0, row),
-    "f32-fma-1") .. table.concat(hash)
-  return head .. ("\0"):rep(128 - #head) .. row .. ("\0"):rep(192 - 128 - #row) .. segment
-end
-
-local RUNNER = { "msa_run", "msa_run_alone", "msa_run_bench", "msa_run_map", "msa_run_model", "msa_run_npy",
-  "msa_run_peak", "msa_run_profile", "msa_run_refine", "msa_run_weights" }
-local makefile = ([[
-C = msa_check msa_crc32c msa_image msa_resize msa_upsample msa_prompt msa_status msa_model layers runner/RUNNER
-OBJECTS = ${C:=.o}
-runner/msa_run: ${OBJECTS}
-	echo linked >> made
-	gcc -o $@ ${OBJECTS}
-${OBJECTS}: msa_model.h msa_internal.h Makefile
-.c.o:
-	gcc -std=c99 -O0 -I. -DMSA_MODEL_DEPTH=%d -c -o $@ $<
-]]):gsub("RUNNER", table.concat(RUNNER, " runner/"))
-
---- Have the manifest say that the folder's files are what msagen wrote.
-local function trust(path)
-  local json, manifest, files = require("msagen.json"), path .. "/manifest.json", {}
-  for _, name in ipairs(require("run.made").list(path)) do
-    if name:match "%.[ch]$" or name == "Makefile" then
-      files[name] = require("msagen.sha256").hex(sys.read_file(path .. "/" .. name))
-    end
-  end
-  local m = json.decode(sys.read_file(manifest), manifest)
-  m.files = files
-  sys.write_file(manifest, json.encode(m))
-end
-
-local function fake_folder(name, depth)
-  local path = work .. "/" .. name
-  sys.mkdir_p(path .. "/runner")
-  local sources = { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_check.c", "msa_crc32c.c", "msa_image.c",
-    "msa_resize.c", "msa_upsample.c", "msa_prompt.c", "msa_status.c", "runner/msa_run.h" }
-  for _, file in ipairs(RUNNER) do sources[#sources + 1] = ("runner/%s.c"):format(file) end
-  for _, source in ipairs(sources) do
-    sys.write_file(path .. "/" .. source, sys.read_file(msagen.datadir .. "/runtime/" .. source))
-  end
-  for _, header in ipairs { "msa_model.h", "msa_internal.h", "layers.h" } do
-    sys.write_file(path .. "/" .. header, sys.read_file(here .. "/../c/fake/" .. header))
-  end
-  sys.write_file(path .. "/msa_model.c", require("fake_model")(1, depth))
-  local isa = require("target.boards").named("generic-c99").isa
-  sys.write_file(path .. "/msa_simd.h", require("support.template").file(msagen.datadir .. "/templates", "simd.h",
-    { isa = isa, made_by = "", flags = "" }))
-  sys.write_file(path .. "/layers.c", '#include "layers.h"\n')
-  sys.write_file(path .. "/Makefile", makefile:format(depth))
-  sys.write_file(path .. "/msa_weights.bin", fake_weights())
-  sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen",
-    runner = "runner/msa_run", weights = "msa_weights.bin", input_size = 64,
-    depth = depth, grid = 4, max_points = 16, feedback = "none", files = { ["layers.c"] = "", Makefile = "" },
-      arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2,
-      banks = { { name = "head" }, { name = "carotid" } },
-    texts = { "liver", "left kidney" },
-      layers = { { name = "patches", kind = "patch_embed", phase = "encode", number = 0, macs = 1, bytes = 3 },
-      { name = "lights", kind = "masks", phase = "decode", number = 0, macs = 2, bytes = 4 } } })
-  trust(path)
-  return path
-end
+local fake = require "fake_folder"
+local trust = fake.trust
+local function fake_folder(name, depth) return fake.make(work .. "/" .. name, depth) end
 
 --- The verb as the command line calls it. @param warned what it warned of is wanted, too  @return what it printed
 local function run(dir, args, warned)
@@ -374,7 +307,7 @@ describe("a folder", function()
     local r = npy.read(resized)
     equal({ r.shape, r.dtype, r:get(0, 63, 63, 0), r:get(0, 0, 0, 0), r:get(0, 0, 63, 1) },
       { { 1, 64, 64, 3 }, "u8", 200, 0, 0 })
-    equal(require("msagen.image").read(work .. "/overlay.png").shape, { 20, 80, 3 })
+    equal(require("msagen.image").read(work .. "/overlay.png").shape, { 12 * 20, 12 * 80, 3 }) -- enlarged
   end)
 
   it("prints the digest of embedding and logits, and the bench's lines", function()
@@ -494,7 +427,7 @@ describe("a volume", function()
     local m = npy.read(mask)
     equal({ m.shape, m.dtype, m:get(0, 10, 10), m:get(1, 10, 10), m:get(2, 19, 29) },
       { { 3, 20, 30 }, "u8", 0, 255, 255 })
-    equal(require("msagen.image").read(work .. "/sheet.png").shape, { 40, 60, 3 })
+    equal(require("msagen.image").read(work .. "/sheet.png").shape, { 25 * 40, 25 * 60, 3 })
   end)
 
   it("is refused where the slices do not fit", function()
@@ -562,7 +495,7 @@ describe("a volume of more slices than the depth", function()
           ("%s from slice %d"):format(name, piece.first))
       end
     end
-    equal(require("msagen.image").read(got .. "/sheet.png").shape, { 60, 90, 3 })
+    equal(require("msagen.image").read(got .. "/sheet.png").shape, { 22 * 60, 22 * 90, 3 })
   end)
 
   it("has as many subvolumes as slices where the model is flat", function()
@@ -786,7 +719,7 @@ describe("refinement", function()
     local logits = npy.read(out .. "/prompt_0.logits.npy")
     equal({ logits.shape, logits:get(0, 0, 0, 0), logits:get(0, 0, 15, 15) }, { { 1, 1, 16, 16 }, -0.5, 199.5 })
     equal(npy.read(out .. "/prompt_0.iou.npy").shape, { 1, 1 })
-    equal(png.read(work .. "/refined.overlay.png").shape, { 20, 80, 3 })
+    equal(png.read(work .. "/refined.overlay.png").shape, { 12 * 20, 12 * 80, 3 })
   end)
 
   it("goes on from the logits before where that is asked for, and ends with the best", function()
@@ -858,11 +791,13 @@ describe("a truth beside prompts of one's own", function()
       both, sum = both + (m[i] > 0 and x >= 40 and 1 or 0), sum + (m[i] > 0 and 1 or 0)
     end
     equal(both > 0, true)
-    equal(text, ("prompt 0: 1 mask, highest predicted IoU 0.5000, Dice %.4f"):format(2 * both / sum))
+    equal(text, ("prompt 0: 1 mask, highest predicted IoU 0.5000, Dice %.4f, IoU %.4f"):format(2 * both / sum,
+      both / (sum - both)))
     local list = file("both.json", '[{"box":[1,2,3,4]},{"points":[[1,2]],"labels":[1]}]')
     text = run(work .. "/flat", { image = image, truth = truth, prompts = list, digest = true })
     equal(text:gsub("0%.%d+", "X"):gsub("digest %x+", "digest"),
-      "digest\nprompt 0: 1 mask, highest predicted IoU X, Dice X\nprompt 1: 1 mask, highest predicted IoU X, Dice X")
+      "digest\nprompt 0: 1 mask, highest predicted IoU X, Dice X, IoU X\n"
+      .. "prompt 1: 1 mask, highest predicted IoU X, Dice X, IoU X")
   end)
 
   it("is an NPY file for a volume", function()
