@@ -29,7 +29,7 @@ case $compiles${source##*/} in
   *) exec "$name" "$@" ;;
 esac
 [ -n "${COMPILED_ONCE-}" ] && [ -n "$output" ] && [ -f msa_runtime.h ] || exec "$name" "$@"
-for more in msa_threads.h runner/msa_run.h; do [ ! -f $more ] || headers="$headers $more"; done
+for more in msa_threads.h runner/msa_run.h runner/msa_run_clicks.h; do [ ! -f $more ] || headers="$headers $more"; done
 # shellcheck disable=SC2086
 object=$(printf '%s %s\n' "$name" "$words" | cat - "$source" $headers 2> /dev/null | sha256sum)
 object=$COMPILED_ONCE/${object%% *}

@@ -173,8 +173,9 @@ end
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
 -- The test bench's, in a folder of their own here and in what is generated: a product links none of them.
 local RUNNER_FOLDER = require("run.made").RUNNER_FOLDER
-local RUNNER = { "msa_run", "msa_run_bench", "msa_run_model", "msa_run_npy", "msa_run_peak", "msa_run_profile",
-  "msa_run_refine", "msa_run_weights" }
+local RUNNER = { "msa_run", "msa_run_bench", "msa_run_clicks", "msa_run_model", "msa_run_npy", "msa_run_peak",
+  "msa_run_profile", "msa_run_propagate", "msa_run_refine", "msa_run_weights" }
+local RUNNER_HEADERS = { RUNNER_FOLDER .. "/msa_run.h", RUNNER_FOLDER .. "/msa_run_clicks.h" }
 
 -- What a streamed build fetches, or null.
 local function stream_of(build)
@@ -321,7 +322,8 @@ end
 -- What the Makefile's template is told of them.
 local function makefile_info(build, list)
   local runner = table.move(list.runner, 1, #list.runner, 1, {})
-  local info = { extras = list.extras, runtime_objects = {}, runner_folder = RUNNER_FOLDER, start_objects = {},
+  local info = { extras = list.extras, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
+    runner_headers = RUNNER_HEADERS, start_objects = {},
     runner = table.move(list.start_runner, 1, #list.start_runner, #runner + 1, runner) }
   for i, file in ipairs(list.runtime) do info.runtime_objects[i] = file .. ".o" end
   if build.graph.stream then info.runtime_objects[#info.runtime_objects + 1] = "msa_stream.o" end
@@ -333,7 +335,7 @@ end
 local function add_copies(texts, build, list)
   local board = build.board
   local function copy(name) texts[name] = sys.read_file(msagen.datadir .. "/runtime/" .. name) end
-  for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", RUNNER_FOLDER .. "/msa_run.h" } do copy(file) end
+  for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", table.unpack(RUNNER_HEADERS) } do copy(file) end
   texts["msa.h"] = emit.version(texts["msa.h"])
   texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.arithmetic)
   for _, files in ipairs { list.threads, list.extras } do

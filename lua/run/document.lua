@@ -57,7 +57,7 @@ end
 
 local function clicks_of(clicks)
   return list_of(clicks, function(click)
-    return { slice = click.slice, x = click.x, y = click.y, label = click.label, count = click.count,
+    return { slice = click.slice, x = click.x, y = click.y, label = click.label, count = known(click.count),
       dice = known(click.dice) }
   end)
 end
@@ -70,7 +70,9 @@ local function result_of(run, found, k)
   one.predicted_iou = list_of(result.iou, json.array)
   one.taken = list_of(result.best)
   one.truth = result.truth and truth_of(result.truth) or nil
-  one.clicks = found.clicks and found.clicks[k] and clicks_of(found.clicks[k]) or nil
+  local clicks = found.clicks[k] or run.args.propagate and found.carried[k]
+  one.clicks = clicks and clicks_of(clicks) or nil
+  one.slice = known(prompt.only)
   return one
 end
 

@@ -43,8 +43,9 @@ function overlays.check(path, shape)
   end
 end
 
--- What is drawn of a prompt, a slice.
+-- What is drawn of a prompt, a slice: its places, or the marks that it has of a run.
 local function marks_of(prompt, slices)
+  if prompt.marks then return prompt.marks end
   local prompts, marks = require "run.prompts", {}
   for s = 1, slices do
     marks[s] = { numbered = prompt.numbered, points = prompts.slice(prompt, "points", s),

@@ -8,15 +8,26 @@ local said = {}
 said.PROMPTS = "--point, --box, --mask-in, --text, --prompts or --refine"
 
 -- Where nothing differs any more there is nowhere to click, and nothing changes.
-local function report_clicks(run, clicks)
-  for k = 1, run.args.refine do
-    local click = clicks[k]
-    if click then
-      print(("clicks %d dice %.4f %-4s  at %d,%d %s"):format(k, click.dice, k == clicks.kept and "best" or "", click[1],
-        click[2], click.label == 1 and "inside" or "outside"))
-    else
-      print(("clicks %d dice %.4f       no error left to click on"):format(k, clicks[#clicks].dice))
+local function report_slice(clicks, slice, wanted, ahead)
+  local last
+  for _, click in ipairs(clicks) do
+    if click.slice == slice then
+      last = click
+      print(("%sclicks %d dice %.4f %-4s  at %.14g,%.14g %s"):format(ahead, click.count, click.dice,
+        click.count == clicks.kept_of[slice + 1] and "best" or "", click.x, click.y, click.label == 1 and "inside"
+        or "outside"))
     end
+  end
+  if not last then return print(ahead .. "nothing inside the truth: no click, an empty mask") end
+  for k = last.count + 1, wanted do
+    print(("%sclicks %d dice %.4f       no error left to click on"):format(ahead, k, last.dice))
+  end
+end
+
+local function report_clicks(run, clicks)
+  local slices = #clicks.kept_of
+  for slice = 0, slices - 1 do
+    report_slice(clicks, slice, run.args.refine, slices > 1 and ("slice %d "):format(slice) or "")
   end
   print(("feedback %s"):format(run.feedback))
 end
@@ -37,6 +48,13 @@ local function agreement_text(truth)
   return truth.hd95 and text .. (", HD95 %.2f %s"):format(truth.hd95, truth.unit) or text
 end
 
+-- How far a prompt of one slice was carried on.
+local function reach(prompt, carried)
+  local first, last = prompt.only, prompt.only
+  for _, click in ipairs(carried) do first, last = math.min(first, click.slice), math.max(last, click.slice) end
+  return (", slices %d to %d from slice %d"):format(first, last, prompt.only)
+end
+
 -- Colours are told where there are several to tell apart.
 local function colour_of(layers, k)
   return layers and #layers > 1 and not layers[k].class and ", " .. overlays.colour(layers[k].colour) or ""
@@ -48,8 +66,9 @@ local function report_classes(layers)
   end
 end
 
-local function report_results(results, layers)
-  for k, result in ipairs(results) do
+local function report_results(run, found)
+  local layers = found.layers
+  for k, result in ipairs(found.results) do
     local iou, all = {}, {}
     for i, scores in ipairs(result.iou) do
       local list = {}
@@ -57,9 +76,10 @@ local function report_results(results, layers)
       iou[i] = list[result.best[i] + 1]
       all[i] = ("mask %d of %s"):format(result.best[i], table.concat(list, " "))
     end
-    print(("prompt %d: %d mask%s, highest predicted IoU %s%s%s%s"):format(k - 1, result.masks,
+    print(("prompt %d: %d mask%s, highest predicted IoU %s%s%s%s%s"):format(k - 1, result.masks,
       result.masks == 1 and "" or "s", table.concat(iou, " "), result.masks > 1 and ": " .. table.concat(all, "; ")
-      or "", agreement_text(result.truth), colour_of(layers, k)))
+      or "", run.args.propagate and reach(run.list[k], found.carried[k]) or "", agreement_text(result.truth),
+      colour_of(layers, k)))
   end
   report_classes(layers)
 end
@@ -69,13 +89,13 @@ end
 -- @param found what run/segment.lua gives, and digest and profile where they were asked for
 function said.report(run, found)
   local args, folder = run.args, run.folder
-  if args.refine then report_clicks(run, found.clicks) end
+  if args.refine then report_clicks(run, found.clicks[1]) end
   if found.digest then print("digest " .. found.digest) end
   if args.bench then report_bench(folder, found.times) end
   if found.profiled then print(profile.text(found.profiled)) end
   if args.refine then return end
   local figures = found.digest or args.bench or found.profiled
-  if args.truth or not figures then report_results(found.results, found.layers) end
+  if args.truth or not figures then report_results(run, found) end
   if #found.results == 0 and not figures then
     local shape = run.image.shape
     local slices = shape[1] > 1 and (", %d slices"):format(shape[1]) or ""

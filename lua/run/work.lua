@@ -9,6 +9,7 @@ local said = require "run.said"
 
 local work = {}
 
+work.LEAST = 0.05 -- of the first mask's pixels: a smaller one ends --propagate
 local PROFILE_REPETITIONS = 3 -- where --bench gives no number
 local NPY_HEADER = 128 -- of the files that the runner writes
 
@@ -28,10 +29,20 @@ local function check_prompts(run)
   end
 end
 
+local function check_propagation(run)
+  if not run.args.propagate then return end
+  if run.slices == 1 then fail("--propagate: expected a volume, found one slice") end
+  for k, prompt in ipairs(run.list) do
+    if not prompt.only then
+      fail("--propagate: expected prompts of one slice (--click-slice, or slice in --prompts), found prompt %d without",
+        k - 1)
+    end
+  end
+end
+
 local function check_refinement(run)
   local args, folder = run.args, run.folder
   if not args.refine then return end
-  if run.slices > 1 then fail("--refine: expected one image, found a volume of %d slices", run.slices) end
   local most = math.min(folder.places or folder.max_points, folder.max_points)
   if args.refine > most then fail("--refine: expected at most %d clicks, found %d", most, args.refine) end
   if folder.places and args.feedback == "logits" then
@@ -97,6 +108,7 @@ function work.prepare(args, folder, shared)
   if args.refine then run.list[1] = { multimask = prompts.several(args), text = args.text } end
   check_prompts(run)
   check_refinement(run)
+  check_propagation(run)
   check_labels(run)
   if args.resized_out and folder.resampling == "sampled" then
     fail("--resized-out: expected a build whose image is resized to bytes, found one that interpolates it in floats")
@@ -219,10 +231,26 @@ end
 
 -- The clicks that led to the result that is kept.
 local function take_clicks(prompt, clicks)
-  prompt.points, prompt.labels, prompt.numbered = { {} }, { {} }, true
-  for k = 1, clicks.kept do
-    prompt.points[1][k], prompt.labels[1][k] = { clicks[k][1], clicks[k][2] }, clicks[k].label
+  prompt.points, prompt.labels, prompt.numbered = {}, {}, true
+  for s in ipairs(clicks.kept_of) do prompt.points[s], prompt.labels[s] = {}, {} end
+  for _, click in ipairs(clicks) do
+    local s = click.slice + 1
+    if click.count <= clicks.kept_of[s] then
+      prompt.points[s][click.count], prompt.labels[s][click.count] = { click.x, click.y }, click.label
+    end
   end
+end
+
+-- What a prompt of one slice shows in each: itself, and the clicks that it was carried on with.
+local function marks_of(prompt, carried, slices)
+  local marks = {}
+  for s = 1, slices do marks[s] = {} end
+  marks[prompt.only + 1] = { points = prompt.points and prompt.points[1], labels = prompt.labels and prompt.labels[1],
+    box = prompt.box and prompt.box[1] }
+  for _, click in ipairs(carried) do
+    marks[click.slice + 1] = { points = { { click.x, click.y } }, labels = { click.label } }
+  end
+  return marks
 end
 
 local function digest_of(paths)
@@ -261,15 +289,20 @@ function work.perform(run, scratch)
   local function renamed(text) return staging:renamed(text) end
   local job = { folder = folder, image = run.image, prompts = run.list, files = files, bench = args.bench,
     profile = args.profile and (args.bench or PROFILE_REPETITIONS) or nil }
+  if args.propagate then job.carried = math.floor(1000 * (args.propagate_least or work.LEAST) + 0.5) end
   if args.refine then
-    job.clicks = { count = args.refine, truth = run.truth, seed = args.seed or 0, feedback = run.feedback }
+    job.clicks = { { count = args.refine, truth = run.truth, first = args.first, seed = args.seed,
+      feedback = run.feedback } }
   end
   local found = require("run.segment").perform(job, scratch, renamed)
   make_readable(files, found)
   found.outputs = outputs_of(args)
-  if args.refine then take_clicks(run.list[1], found.clicks) end
+  if args.refine then take_clicks(run.list[1], found.clicks[1]) end
   for k, result in ipairs(args.truth and found.results or {}) do
     result.truth = agreement.of(found.masks(k), agreement.truth_of(run, k), run.spacing)
+  end
+  for k, prompt in ipairs(run.list) do
+    if prompt.only then prompt.marks = marks_of(prompt, found.carried[k] or {}, run.slices) end
   end
   if args.profile then
     local how = { repetitions = job.profile, image = run.image ~= nil }

@@ -3,13 +3,14 @@
  * files.
  *
  * msa_run REQUEST RESPONSE WEIGHTS. Without an operating system the weights are those linked, and no file is read.
- * REQUEST, little-endian: the 8 bytes "MSARUN5\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a
+ * REQUEST, little-endian: the 8 bytes "MSARUN6\n", then commands: u32 what, u32 bytes of the rest, the rest, zeros to a
  * multiple of 4.
  * Commands are performed in order; one that writes a file takes its path as the rest. The first failure ends the run.
  * A volume of N slices, more than the model's D, is run in subvolumes of D, N below; else N is D.
  * RESPONSE, text, a line each: `prompt K masks M` and, a slice kept, `best M IOU...`, of all masks;
- * `click X Y LABEL BOTH SUM`, of truth and mask the pixels in both and those of the one and of the other added up;
- * `kept K`, the number of the click whose result the prompt has; `encode_ms X`, `decode_ms X`;
+ * `click SLICE X Y LABEL BOTH SUM`, of truth and mask the pixels in both and those of the one and the other added up;
+ * `kept SLICE K`, the number of the click whose result the slice has, or 0; `carried SLICE X Y`, a click of PROPAGATE;
+ * `encode_ms X`, `decode_ms X`;
  * `layer encode|decode I X LEAST` and `whole encode|decode X LEAST` in milliseconds, those of a decode a slice;
  * `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second; at a failure `error TEXT`. */
 #include "msa_run.h"
@@ -42,13 +43,24 @@ enum command {
     PROGRESS = 11, /* u32 layers of the encoder, or 0: show progress of encoding on standard error from here on */
     SELF_TEST = 12, /* nothing */
     SUBVOLUME = 13, /* u32 first, keep: go on with D slices from `first`; from here on files get the first `keep` of
-                      them, which follow those of the subvolumes before */
-    REFINE = 14,   /* u32 flags, clicks, text; u64 seed, offset of the truth's bytes [H,W], over 127 inside; path:
-                      PROMPTs of clicks where the mask and the truth differ, with FEEDBACK each with the logits before;
-                      counts as one prompt, whose result is that of the click with the largest Dice. One slice only */
+                      them. Of a volume every slice is kept once, in whatever order */
+    /* u32 flags, most clicks, text, slices of the truth, number of steps, 0; u64 seed, offset of the truth's bytes
+     * [N or 1,H,W], over 127 inside; u32 steps in rising order; paths, each with a zero byte: of the truth, and of each
+     * step for MASK and for LOGITS, or empty. PROMPTs of clicks where the mask and the truth differ, in each slice its
+     * own; with FEEDBACK each with the logits before. A step's files have what so many clicks gave, or fewer, where
+     * nothing is wrong any more. It all counts as one prompt; a slice's result is that of its latest click, without
+     * steps that of the click with its largest Dice. Where a slice has nothing inside there is no click, all logits
+     * are -1000, all IoU 0 */
+    REFINE = 14,
     BANK = 15,     /* u32 bank: from here on that one */
-    PROFILE = 16   /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's
+    PROFILE = 16,  /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's
                       nominal kHz or 0: BENCH, and the times of the layers */
+    /* u32 slice, least; PROMPT's rest with one entry: a prompt on that slice alone, in whichever subvolume. With
+     * `least` up to 1000 it is carried on, slice by slice to larger numbers and to smaller ones, by a click on the
+     * inmost pixel of the mask before, until a mask has less than least / 1000 of the first one's pixels. Subvolumes
+     * then come as they are reached: the slice's own, those after, those before it from the last on. Other slices have
+     * logits -1000 and IoU 0. It counts as one prompt */
+    PROPAGATE = 17
 };
 
 struct msa_run msa_run;
@@ -236,6 +248,7 @@ static int do_subvolume(const unsigned char *p, size_t bytes)
         return msa_run_fail("request: %lu slices from %lu of %lu", (unsigned long)range[1], (unsigned long)range[0],
             (unsigned long)msa_run.slices);
     }
+    ++msa_run.subvolumes;
     msa_run.first_slice = range[0];
     msa_run.kept = range[1];
     msa_run.image.pixels = msa_run.volume + msa_run.image.slice_stride * msa_run.first_slice;
@@ -314,7 +327,15 @@ int msa_run_report_prompt(void)
     return 0;
 }
 
-static int do_prompt(const unsigned char *p, size_t bytes)
+uint32_t msa_run_masks_of(bool multimask)
+{
+    if (msa_run_model.first_classes > 0) {
+        return msa_run_model.first_classes;
+    }
+    return multimask && msa_run_model.masks > 1 ? msa_run_model.masks - 1u : 1u;
+}
+
+int msa_run_read_prompt(const unsigned char *p, size_t bytes, msa_prompt *prompt)
 {
     uint32_t head[4];
     if (bytes < sizeof head) {
@@ -331,7 +352,7 @@ static int do_prompt(const unsigned char *p, size_t bytes)
     }
     const unsigned char *const labels = p + sizeof head + points * 8u;
     const unsigned char *const box = labels + label_bytes;
-    const msa_prompt prompt = {
+    *prompt = (msa_prompt){
         (const float (*)[2])(const void *)(p + sizeof head),
         (const int8_t *)labels,
         head[2],
@@ -342,7 +363,13 @@ static int do_prompt(const unsigned char *p, size_t bytes)
         (head[0] & WITH_TEXT) != 0,
         head[3],
     };
-    if (msa_run_need_embedding() != 0) {
+    return 0;
+}
+
+static int do_prompt(const unsigned char *p, size_t bytes)
+{
+    msa_prompt prompt;
+    if (msa_run_read_prompt(p, bytes, &prompt) != 0 || msa_run_need_embedding() != 0) {
         return -1;
     }
     const msa_status status = msa_run_model.segment(&msa_run.session, &prompt, &msa_run.mask);
@@ -398,7 +425,8 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
     case SELF_TEST: return do_self_test();
     case SUBVOLUME: return do_subvolume(rest, bytes);
     case BANK: return do_bank(rest, bytes);
-    case REFINE: return msa_run_refine(rest, bytes, path + 28);
+    case PROPAGATE: return msa_run_propagate(rest, bytes);
+    case REFINE: return msa_run_refine(rest, bytes);
     default: return msa_run_fail("request: no command %lu", (unsigned long)what);
     }
 }
@@ -406,7 +434,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
 /* A command's rest is followed by a zero byte here, so that a path in it is a string. */
 static int perform_all(const unsigned char *request, size_t bytes)
 {
-    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '5', '\n'};
+    static const char magic[8] = {'M', 'S', 'A', 'R', 'U', 'N', '6', '\n'};
     if (bytes < 8 || memcmp(request, magic, 8) != 0) {
         return msa_run_fail("request: of another version");
     }

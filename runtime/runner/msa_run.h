@@ -25,7 +25,7 @@ struct msa_run_model {
     const char *build, *arithmetic;
     size_t arena_bytes;
     uint64_t weights_bytes;
-    uint32_t segments, input_size, depth, grid, out, masks, mask_side, max_points;
+    uint32_t segments, input_size, depth, grid, out, masks, first_classes, mask_side, max_points;
     bool resize_longest, probabilities, mask_square, zero_inside;
     size_t resize_bytes; /* of work, for resize_begin */
     msa_status (*resize_begin)(const msa_image *image, uint32_t slice, uint32_t width, uint32_t height, void *work);
@@ -52,7 +52,19 @@ extern const struct msa_run_model msa_run_model;
 #define IN_MASK(value) \
     ((value) > (msa_run_model.probabilities ? 0.5f : 0.0f) || (msa_run_model.zero_inside && (value) == 0.0f))
 
-enum msa_run_prompt_flags { WITH_BOX = 1, WITH_MASK = 2, MULTIMASK = 4, WITH_TEXT = 8, FEEDBACK = 16 };
+enum msa_run_prompt_flags {
+    WITH_BOX = 1,
+    WITH_MASK = 2,
+    MULTIMASK = 4,
+    WITH_TEXT = 8,
+    /* of clicks alone */
+    FEEDBACK = 16,
+    FIRST_AT_RANDOM = 32, /* the first click is anywhere inside the truth, as the seed decides */
+    EMPTY_AT_RANDOM = 64  /* so is that of a slice with nothing inside, a click outside */
+};
+
+/* All logits of a slice without a prompt. */
+#define NOTHING (-1000.0f)
 
 /* Memory in use, the latest first. */
 struct msa_run_block {
@@ -65,7 +77,7 @@ struct msa_run {
     msa_session session;
     msa_image image; /* the subvolume */
     const uint8_t *volume;
-    uint32_t slices, first_slice, kept;
+    uint32_t slices, first_slice, kept, subvolumes; /* begun so far */
     bool encoded;
     uint32_t prompts; /* since the subvolume began */
     float *logits, *iou;
@@ -107,6 +119,12 @@ const float *msa_run_logits_of(uint32_t slice, uint32_t m);
 void msa_run_enlarge(msa_upsampler *enlarger, uint32_t slice, uint32_t m, float *rows);
 int msa_run_report_prompt(void);
 
+/* Masks of a result for a prompt with multimask or without. */
+uint32_t msa_run_masks_of(bool multimask);
+
+/* The PROMPT command's rest, to be read as long as those bytes are there. 0, or -1 and the failure is said. */
+int msa_run_read_prompt(const unsigned char *p, size_t bytes, msa_prompt *prompt);
+
 /* ---- msa_run_weights.c; 0, or -1 and the failure is said ---- */
 
 /* The weights and their size; NULL where they are streamed. */
@@ -146,12 +164,18 @@ int msa_run_fetch_from(const char *path, size_t *bytes);
 int msa_run_embedding(const char *path);
 int msa_run_logits(const char *path);
 int msa_run_iou(const char *path);
+int msa_run_put_logits(const char *path); /* what msa_run.logits has, as the command writes a prompt's */
+int msa_run_put_masks(const char *path);
 int msa_run_enlarged(const char *path, bool bytes); /* the best masks as bytes, or all logits, at the image's size */
 int msa_run_resized(const char *path);
 
 /* ---- msa_run_refine.c ---- */
 
-int msa_run_refine(const unsigned char *p, size_t bytes, const char *path);
+int msa_run_refine(const unsigned char *p, size_t bytes); /* of the request; a zero byte follows */
+
+/* ---- msa_run_propagate.c ---- */
+
+int msa_run_propagate(const unsigned char *p, size_t bytes); /* of the request */
 
 /* ---- msa_run_bench.c ---- */
 

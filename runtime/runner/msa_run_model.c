@@ -37,6 +37,7 @@ const struct msa_run_model msa_run_model = {
     .grid = MSA_MODEL_GRID,
     .out = MSA_MODEL_OUT,
     .masks = MSA_MODEL_MASKS,
+    .first_classes = MSA_MODEL_FIRST_CLASSES,
     .mask_side = MSA_MODEL_MASK_SIDE,
     .max_points = MSA_MODEL_MAX_POINTS,
     .resize_longest = MSA_MODEL_RESIZE_LONGEST != 0,

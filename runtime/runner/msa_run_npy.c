@@ -5,9 +5,26 @@
 #include <errno.h>
 #include <string.h>
 
-/* The file of all slices, begun by the first subvolume. */
+/* To where the subvolume's slices of so many bytes begin. */
+static int go_to_slice(FILE *file, uint64_t bytes)
+{
+    const long most = 1L << 30;
+    int failed = fseek(file, 128, SEEK_SET);
+    for (uint64_t left = bytes * msa_run.first_slice; left > 0 && failed == 0;) {
+        const long step = left < (uint64_t)most ? (long)left : most;
+        failed = fseek(file, step, SEEK_CUR);
+        left -= (uint64_t)step;
+    }
+    return failed;
+}
+
+/* The file of all slices, begun by the first subvolume that is run. */
 static FILE *npy_open(const char *path, const char *type, int dimensions, const uint32_t *shape)
 {
+    uint64_t bytes = type[2] == '4' ? 4u : 1u; /* of a slice */
+    for (int i = 1; i < dimensions; ++i) {
+        bytes *= shape[i];
+    }
     char header[192];
     int n = snprintf(header + 10, 118, "{'descr': '%s', 'fortran_order': False, 'shape': (", type);
     for (int i = 0; i < dimensions; ++i) {
@@ -17,11 +34,19 @@ static FILE *npy_open(const char *path, const char *type, int dimensions, const 
     memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
     memset(header + 10 + n, ' ', (size_t)(118 - n));
     header[127] = '\n';
-    FILE *const file = fopen(path, msa_run.first_slice > 0 ? "ab" : "wb");
+    const bool begun = msa_run.subvolumes > 1;
+    FILE *const file = fopen(path, begun ? "r+b" : "wb");
     if (file == NULL) {
         msa_run_fail("%s: cannot be written: %s", path, strerror(errno));
-    } else if (msa_run.first_slice == 0) {
+        return NULL;
+    }
+    if (!begun) {
         fwrite(header, 1, 128, file); /* npy_close asks */
+    }
+    if (go_to_slice(file, bytes) != 0) {
+        msa_run_fail("%s: cannot be written: %s", path, strerror(errno));
+        fclose(file);
+        return NULL;
     }
     return file;
 }
@@ -67,10 +92,15 @@ int msa_run_embedding(const char *path)
     return npy_write(path, 4, shape, embedding);
 }
 
-int msa_run_logits(const char *path)
+int msa_run_put_logits(const char *path)
 {
     const uint32_t shape[4] = {msa_run.slices, msa_run.mask.masks, SIDE, SIDE};
-    return msa_run_need_result() != 0 ? -1 : npy_write(path, 4, shape, msa_run.logits);
+    return npy_write(path, 4, shape, msa_run.logits);
+}
+
+int msa_run_logits(const char *path)
+{
+    return msa_run_need_result() != 0 ? -1 : msa_run_put_logits(path);
 }
 
 int msa_run_iou(const char *path)
@@ -79,14 +109,11 @@ int msa_run_iou(const char *path)
     return msa_run_need_result() != 0 ? -1 : npy_write(path, 2, shape, msa_run.iou);
 }
 
-/* The latest result at the image's size: the best masks as bytes, or all logits. */
-int msa_run_enlarged(const char *path, bool bytes)
+/* At the image's size: the best masks as bytes, or all logits. */
+static int put_enlarged(const char *path, bool bytes)
 {
     const uint32_t mask_shape[3] = {msa_run.slices, msa_run.image.height, msa_run.image.width};
     const uint32_t logits_shape[4] = {msa_run.slices, msa_run.mask.masks, msa_run.image.height, msa_run.image.width};
-    if (msa_run_need_result() != 0) {
-        return -1;
-    }
     float *const rows = msa_run_allocate(sizeof(float) * ENLARGER_FLOATS);
     float *const row = msa_run_allocate(sizeof(float) * msa_run.image.width);
     uint8_t *const row_bytes = msa_run_allocate(msa_run.image.width);
@@ -117,6 +144,16 @@ int msa_run_enlarged(const char *path, bool bytes)
         }
     }
     return npy_close(file, path);
+}
+
+int msa_run_put_masks(const char *path)
+{
+    return put_enlarged(path, true);
+}
+
+int msa_run_enlarged(const char *path, bool bytes)
+{
+    return msa_run_need_result() != 0 ? -1 : put_enlarged(path, bytes);
 }
 
 int msa_run_resized(const char *path)

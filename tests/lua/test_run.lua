@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- `run`: prompts and what is refused of them; when make is called; outputs; a volume from end to end on a made-up model
+-- `run`: when make is called; outputs; a volume from end to end on a made-up model
 -- (tests/c/fake: its logits are the red of a patch less 0.5 and a tenth for each mask).
 
 local spec = require "spec"
@@ -7,9 +7,7 @@ local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, 
 local sys, npy, tensor = spec.host "msagen.sys", spec.host "msagen.npy", spec.host "msagen.tensor"
 if not (sys and npy and tensor) then return end
 
-local folder, prompts, staging, verb = require "run.folder", require "run.prompts", require "run.staging",
-  require "cli.verbs.run"
-local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
+local folder, staging, verb = require "run.folder", require "run.staging", require "cli.verbs.run"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-run-")
 sys.cleanup(work)
 
@@ -17,108 +15,6 @@ local function file(name, bytes)
   sys.write_file(work .. "/" .. name, bytes)
   return work .. "/" .. name
 end
-
-local flat, volume = { grid = 4, depth = 1, max_points = 3, texts = { "liver", "left kidney" } },
-  { grid = 4, depth = 2, max_points = 3, texts = {} }
-
-local function parsed(text, depth)
-  return prompts.from_file(file("prompts.json", text), depth or 1)
-end
-
-local function checked(text, model)
-  local list = parsed(text, (model or flat).depth)
-  for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, (model or flat).depth, model or flat) end
-  return list
-end
-
-describe("prompt files", function()
-  it("hold points, boxes and masks", function()
-    local list = checked [=[[{"points":[[1,2],[100,50.0]],"labels":[1,-1],"multimask":true},
-      {"box":[0,0,7,8],"points":null}]]=]
-    equal(#list, 2)
-    equal({ list[1].points, list[1].labels, list[1].slices, list[1].multimask },
-      { { { { 1, 2 }, { 100, 50.0 } } }, { { 1, -1 } }, 1, true })
-    equal({ list[2].box, list[2].points }, { { { 0, 0, 7, 8 } } })
-  end)
-
-  it("may have an axis of slices", function()
-    local list = checked('[{"points":[[[1,2]],[[3,4]]],"labels":[[1],[0]],"box":[1,2,3,4]},'
-      .. '{"box":[[1,2,3,4],[5,6,7,8]]}]', volume)
-    equal({ list[1].slices, prompts.slice(list[1], "points", 2), prompts.slice(list[1], "box", 2) },
-      { 2, { { 3, 4 } }, { 1, 2, 3, 4 } })
-    equal({ list[2].slices, prompts.slice(list[2], "box", 2) }, { 2, { 5, 6, 7, 8 } })
-    equal(checked('[{"points":[[1,2]],"labels":[1]}]', volume)[1].slices, 1)
-  end)
-
-  it("are refused where they say something else", function()
-    for _, case in ipairs {
-      { "[", "not JSON" }, { "{}", "array", "object" }, { "[7]", "prompt 0", "object", "7" },
-        { '[{},{"pionts":[[1,2]]}]', "prompt 1", "pionts" },
-      { '[{"points":[[1,2]]}]', "labels" }, { '[{"labels":[1]}]', "points" },
-        { '[{"points":[],"labels":[]}]', "[n,2]" },
-      { '[{"points":[1,2],"labels":[1]}]', "[n,2]" }, { '[{"points":[[1,2,3]],"labels":[1]}]', "point 1", "3" },
-      { '[{"points":[[1,"2"]],"labels":[1]}]', "point 1", "2" }, { '[{"points":[[1,2]],"labels":[1,1]}]', "labels" },
-      { '[{"points":[[1,2]],"labels":[[1],[1]]}]', "1 slices", "2" }, { '[{"points":"x","labels":[1]}]', "x" },
-      { '[{"box":[1,2,3]}]', "box", "x0" }, { '[{"box":[1,2,3,null]}]', "box", "null" }, { '[{"box":{}}]', "box" },
-      { '[{"mask":true}]', "mask", "NPY" }, { '[{"text":7}]', "text", "7" },
-        { '[{"text":"spleen"}]', "prompt 0: text", "liver, left kidney", "spleen" },
-        { '[{"mask":"absent.npy"}]', "absent.npy" }, { '[{"multimask":1}]', "multimask", "1" },
-      { '[{"points":[[101,2]],"labels":[1]}]', "101,2" }, { '[{"points":[[1,-0.5]],"labels":[1]}]', "1,-0.5" },
-        { '[{"points":[[1,2]],"labels":[2]}]', "label", "2" },
-      { '[{"points":[[1,1],[1,1],[1,1],[1,1]],"labels":[1,1,1,1]}]', "3 points", "4" },
-        { '[{"box":[5,5,4,6]}]', "swapped" }, { '[{"box":[5,5,101,6]}]', "101" },
-    } do
-      refuses(function() checked(case[1]) end, table.unpack(case, 2))
-    end
-  end)
-
-  it("name masks that must fit the model", function()
-    local good = tensor.from({ table.unpack(setmetatable({}, { __index = function(_, i) return i end }), 1, 256) },
-      { 1, 1, 16, 16 })
-    npy.write(work .. "/mask.npy", good)
-    local list = checked(('[{"mask":"%s/mask.npy"}]'):format(work))
-    equal({ list[1].mask.tensor:get(255), list[1].mask.slices }, { 256.0, 1 })
-    equal(#prompts.pack(list[1], 0, 1), 16 + 4 * 256)
-    equal(checked(('[{"mask":"%s/mask.npy","box":[[1,2,3,4],[1,2,3,4]]}]'):format(work), volume)[1].slices, 2)
-    npy.write(work .. "/mask.npy", good:reshape { 1, 8, 32 })
-    refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]", "[1,8,32]")
-    npy.write(work .. "/mask.npy", tensor.from({ 1 / 0 }, { 1 }):reshape { 1, 1 })
-    refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]")
-    refuses(function()
-      checked(('[{"mask":"%s"}]'):format(file("mask.png", "\x89PNG")))
-    end, "prompt 0: mask", "mask.png", "NPY file of float32 logits [16,16]")
-  end)
-
-  it("are packed for the runner in the order that msa_run.c tells", function()
-    local list = checked('[{"points":[[1,2],[3,4],[5,6]],"labels":[1,0,-1],"box":[[1,2,3,4],[5,6,7,8]],'
-      .. '"multimask":true}]', volume)
-    equal(prompts.pack(list[1], 0, 2), string.pack("<I4I4I4I4", 1 | 4, 2, 3, 0)
-      .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
-      .. string.pack("<ffffffff", 1, 2, 3, 4, 5, 6, 7, 8))
-  end)
-
-  it("may be a phrase, alone or beside others", function()
-    local list = checked '[{"text":"left kidney"},{"text":"liver","points":[[1,2]],"labels":[1]}]'
-    equal(prompts.pack(list[1], 0, 1), string.pack("<I4I4I4I4", 8, 1, 0, 1))
-    equal(prompts.pack(list[2], 0, 1), string.pack("<I4I4I4I4ff", 8, 1, 1, 0, 1, 2) .. "\1\0\0\0")
-    refuses(function() checked('[{"text":"liver"}]', volume) end, "--text-prompts", "without")
-  end)
-
-  it("are cut for the subvolumes of a volume", function()
-    local numbers = {}
-    for i = 1, 3 * 256 do numbers[i] = i end
-    npy.write(work .. "/mask.npy", tensor.from(numbers, { 3, 16, 16 }))
-    local list = parsed(('[{"points":[[[1,2]],[[3,4]],[[5,6]]],"labels":[[1],[0],[1]],"mask":"%s/mask.npy"},'
-      .. '{"box":[1,2,3,4]}]'):format(work), 3)
-    for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, 3, volume) end
-    local packed = prompts.pack(list[1], 1, 2)
-    equal(packed:sub(1, 36), string.pack("<I4I4I4I4ffff", 2, 2, 1, 0, 3, 4, 5, 6) .. "\0\1\0\0")
-    equal({ #packed, (string.unpack("<f", packed, 37)), (string.unpack("<f", packed, #packed - 3)) },
-      { 36 + 4 * 512, 257.0, 768.0 })
-    equal(prompts.pack(list[2], 1, 2), string.pack("<I4I4I4I4ffff", 1, 1, 0, 0, 1, 2, 3, 4))
-    refuses(function() parsed('[{"box":[[1,2,3,4],[1,2,3,4]]}]', 3) end, "3 slices", "2")
-  end)
-end)
 
 describe("outputs", function()
   it("appear together or not at all", function()
@@ -713,7 +609,8 @@ describe("refinement", function()
     equal(#lines, 4)
     for k = 1, 3 do holds(lines[k], ("clicks %d dice %s "):format(k, dice)) end
     equal(lines[1]:match "^clicks 1 dice 0%.%d+ (%a*)", "best") -- the others are as good, and later
-    local x = lines[2]:match "^clicks 2 dice 0%.%d+ +at (%d+),%d+ inside$"
+    holds(lines[1], "at 19.5,9.5 inside") -- 10 pixels from the outside, the first such
+    local x = lines[2]:match "^clicks 2 dice 0%.%d+ +at (%d+%.5),%d+%.5 inside$"
     equal(x ~= nil and tonumber(x) < 40, true, lines[2]) -- what is red is found
     equal(lines[4], "feedback none")
     local logits = npy.read(out .. "/prompt_0.logits.npy")
@@ -733,19 +630,20 @@ describe("refinement", function()
     end
     equal(digests.none, digests.logits) -- the first click is the best with both
     refuses(function()
-      run(path, { image = image, truth = truth, refine = 1, point = {}, seed = 0, mask_out = truth })
+      run(path, { image = image, truth = truth, refine = 1, point = {}, mask_out = truth })
     end, "--mask-out", "truth.png", "--truth")
   end)
 
   it("depends on the seed and on nothing else", function()
     local function overlay(seed)
       local name = work .. "/seed.png"
-      run(path, { image = image, truth = truth, refine = 1, seed = seed, overlay_out = name })
+      run(path, { image = image, truth = truth, refine = 1, first = "random", seed = seed, overlay_out = name })
       return require("msagen.sha256").hex(sys.read_file(name))
     end
-    equal(overlay(1), overlay(1))
+    local one = overlay(1)
+    equal(overlay(1), one)
+    equal(overlay(2) ~= one, true)
     equal(overlay(nil), overlay(0))
-    equal(overlay(1) ~= overlay(2), true)
   end)
 
   it("is refused a truth that does not fit", function()
@@ -756,13 +654,11 @@ describe("refinement", function()
       run(path, { image = image, truth = truth, refine = 1 })
     end, "truth.png", "no pixel over 127", "127")
     refuses(function() run(path, { image = image, truth = truth, refine = 17 }) end, "--refine", "16 clicks", "17")
-    refuses(function()
-      run(work .. "/volume", { image = work .. "/volume.npy", truth = truth, refine = 1 })
-    end, "--refine", "3 slices")
   end)
 
   it("is not combined with other prompts", function()
-    for _, args in ipairs { { refine = 1 }, { truth = truth }, { seed = 1 }, { feedback = "none" },
+    for _, args in ipairs { { refine = 1 }, { truth = truth }, { first = "centre" }, { feedback = "none" },
+      { truth = truth, refine = 1, seed = 1 },
       { truth = truth, refine = 1, box = { 1, 1, 2, 2 } },
       { truth = truth, refine = 1, prompts = "p.json" }, { truth_inside = { {} }, box = { 1, 1, 2, 2 } },
         { image_bits = 12, no_image = true, bench = 1 } } do
@@ -773,6 +669,95 @@ describe("refinement", function()
       io.stderr = err
       equal(status, 2)
     end
+  end)
+end)
+
+describe("clicks in a volume", function()
+  local segment = require "run.segment"
+  local path, width, height = fake_folder("clicked", 3), 30, 20
+  local function rows(...) -- strings of a row's columns by letter, a slice each: x inside
+    local out = {}
+    for i, row in ipairs { ... } do out[i] = row:gsub(".", { x = "\255", ["."] = "\0" }):rep(height) end
+    return tensor.frombytes(table.concat(out), "u8", { #out, height, width })
+  end
+  local red, none, all = ("."):rep(15) .. ("x"):rep(15), ("."):rep(30), ("x"):rep(30)
+  local function picture(...)
+    return tensor.frombytes(rows(...):tobytes():gsub(".", { ["\255"] = "\200\0\0", ["\0"] = "\0\0\0" }), "u8",
+      { select("#", ...), height, width, 3 })
+  end
+  local opened = folder.open(path)
+  opened:compile(false)
+  local function perform(image, clicks, files)
+    local prompts, empty = {}, { logits = {}, iou = {}, masks = {} }
+    for k in ipairs(clicks) do prompts[k] = { multimask = false } end
+    local scratch = sys.mkdtemp(work, "job-")
+    return segment.perform({ folder = opened, image = image, prompts = prompts, files = files or empty,
+      clicks = clicks }, scratch, function(text) return text end), scratch
+  end
+  local function told(clicks, slice)
+    local list = {}
+    for _, c in ipairs(clicks) do
+      if not slice or c.slice == slice then
+        list[#list + 1] = ("%d:%d %g,%g %d %.3f"):format(c.slice, c.count, c.x, c.y, c.label, c.dice or -1)
+      end
+    end
+    return table.concat(list, "; ")
+  end
+  -- Five slices, in subvolumes from 0 (two kept) and from 2.
+  local image = picture(red, red, red, none, all)
+  local truth = rows(all, none, red, all, ("x"):rep(3) .. none:sub(4))
+
+  it("are each slice's own, whatever the others have", function()
+    local whole = perform(image, { { count = 4, truth = truth, steps = { 1, 4 } } }).clicks[1]
+    for slice = 0, 4 do
+      local only = { none, none, none, none, none }
+      only[slice + 1] = ({ all, none, red, all, ("x"):rep(3) .. none:sub(4) })[slice + 1]
+      local alone = perform(image, { { count = 4, truth = rows(table.unpack(only)), steps = { 1, 4 } } }).clicks[1]
+      equal(told(alone), told(whole, slice))
+      equal(alone.kept_of[slice + 1], whole.kept_of[slice + 1])
+    end
+    equal({ whole.kept, whole.kept_of[1], whole.kept_of[2], whole.kept_of[4] }, { nil, 4, 0, 4 })
+    holds(told(whole), "0:1 9.5,9.5 1 0.868;", "0:2 3.5,3.5 1", "2:2 10.5,3.5 0", "4:1 1.5,1.5 1 0.182; ")
+  end)
+
+  it("of several prompts are on one encoding, and steps are written", function()
+    local function steps(name) return { work .. name .. "1.npy", work .. name .. "3.npy" } end
+    local found = perform(image, { { count = 3, truth = truth, steps = { 1, 3 }, masks = steps "/a.",
+      logits = steps "/l." }, { count = 3, truth = rows(red), steps = { 2 }, masks = { work .. "/b.npy" } }, false })
+    equal(#found.results, 3)
+    equal(#found.results[1].best, 5)
+    local masks = npy.read(work .. "/a.3.npy")
+    equal(masks.shape, { 5, height, width })
+    equal(npy.read(work .. "/a.1.npy"):tobytes() == masks:tobytes(), true) -- the fake layers' signs stay
+    equal(npy.read(work .. "/b.npy").shape, { 5, height, width })
+    local logits = npy.read(work .. "/l.3.npy")
+    equal({ logits.shape, logits:get(1, 0, 3, 3), logits:get(0, 0, 0, 0) }, { { 5, 1, 16, 16 }, -1000, -0.5 })
+    local inside = {}
+    for s = 0, 4 do
+      inside[s + 1] = 0
+      for x = 0, width - 1 do inside[s + 1] = inside[s + 1] + masks:get(s, 7, x) // 255 end
+    end
+    equal({ inside[1] == inside[3], inside[2], inside[4], inside[5] }, { true, 0, 0, 30 })
+  end)
+
+  it("go where nothing is inside too, if asked to", function()
+    local blank = rows(none, none, none, none, none)
+    local none_at_all = perform(image, { { count = 2, truth = blank } }).clicks[1]
+    equal({ #none_at_all, none_at_all.kept_of }, { 0, { 0, 0, 0, 0, 0 } })
+    local found = perform(image, { { count = 2, truth = blank, empty = "random", seed = 5 } }).clicks[1]
+    equal({ found[1].slice, found[1].label, found[1].count }, { 0, 0, 1 })
+    equal(told(found, 3):match "^3:1 %S+ 0 %S+$" ~= nil, true, told(found, 3)) -- an empty mask: done
+    equal(found.kept_of, { 1, 1, 1, 1, 1 })
+  end)
+
+  it("are told of slice by slice by run --refine", function()
+    npy.write(work .. "/clicked.npy", image)
+    npy.write(work .. "/clicked.truth.npy", truth)
+    local text = run(path, { image = work .. "/clicked.npy", truth = work .. "/clicked.truth.npy", refine = 2,
+      mask_out = work .. "/clicked.mask.npy", overlay_out = work .. "/clicked.png" })
+    holds(text, "slice 0 clicks 1 dice 0.8679 best  at 9.5,9.5 inside", "slice 1 nothing inside the truth",
+      "slice 4 clicks 2 dice 0.1818       at 12.5,9.5 outside", "feedback none")
+    equal(npy.read(work .. "/clicked.mask.npy").shape, { 5, height, width })
   end)
 end)
 

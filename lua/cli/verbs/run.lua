@@ -10,6 +10,7 @@ local verb = {}
 
 local whole = require("cli.prompt_options").whole
 local function a_style(text) return require("support.closed").member(text, overlays.STYLES, "--overlay") end
+local function a_first(text) return require("support.closed").member(text, { "centre", "random" }, "--first") end
 local function a_feedback(text) return require("support.closed").member(text, { "none", "logits" }, "--feedback") end
 
 local function a_share(text)
@@ -57,18 +58,26 @@ function verb.setup(command)
   option("--image-bits", "N", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT).")
     :convert(whole(8, 16))
   require("cli.prompt_options").setup(command)
+  option("--click-slice", "K", "The slice of a volume, from 0, that --point and --box are on; the others have an empty "
+    .. "mask."):convert(whole(0, 65535))
+  command:flag("--propagate", "Carry prompts of one slice on to the slices beside it, by a click in the middle of each "
+    .. "mask found.")
+  option("--propagate-least", "0..1", ("Where that ends: at a mask of less than so much of the first one's pixels, "
+    .. "default %.14g."):format(work.LEAST)):convert(a_share)
   option("--spacing", "[MM,]MM,MM", "Millimetres between slices, rows and columns, where the image does not tell.")
     :convert(a_spacing)
   option("--bank", "NAME", "The target, where the folder was built with several; default: the first.")
-  option("--truth", "MASK", "The expert's mask at the image's size: print Dice, IoU and HD95 of each result. PNG, JPEG or "
-    .. "NPY: black and white, 0 and one other value, or one colour on black.")
+  option("--truth", "MASK", "The expert's mask at the image's size: print Dice, IoU and HD95 of each result. PNG, JPEG "
+    .. "or NPY: black and white, 0 and one other value, or one colour on black.")
   option("--truth-inside", "VALUE", "What is inside in a mask of several labels: a value V, values V..W, a colour "
     .. "R,G,B, or any (but 0 and black). May be repeated."):count "*":convert(require("run.truth").inside)
-  option("--refine", "N", "Click N times: first at random inside the truth, then at the deepest point of the largest "
+  option("--refine", "N", "Click N times: at the deepest point of the truth's largest region, then of the largest "
     .. "error; print the Dice after each click. Outputs hold the best step."):convert(whole(1, 1000))
+  option("--first", "centre|random", "Where --refine clicks first: at the deepest point (default), or anywhere inside "
+    .. "the truth."):convert(a_first)
   option("--feedback", "none|logits", "Whether each click of --refine comes with the logits before as a mask prompt. "
     .. "Default: as the dialect's program trained."):convert(a_feedback)
-  option("--seed", "S", "Chooses the first click of --refine, default 0."):convert(whole(0, math.maxinteger))
+  option("--seed", "S", "Chooses the click of --first random, default 0."):convert(whole(0, math.maxinteger))
   setup_results(command)
   command:flag("--modified", "Run a folder whose generated files somebody changed.")
   command:flag("--digest", "Print the SHA-256 over the embedding and all logits.")
@@ -95,9 +104,10 @@ local function contradiction(args)
   if args.truth and not (args.refine or given or args.text) then
     return "--truth: expected with a prompt or --refine, found without"
   end
-  for _, option in ipairs { "seed", "feedback" } do
+  for _, option in ipairs { "first", "feedback" } do
     if args[option] and not args.refine then return found("--%s: expected with --refine, found without", option) end
   end
+  if args.seed and args.first ~= "random" then return "--seed: expected with --first random, found without" end
   if inside and not args.truth then return "--truth-inside: expected with --truth, found without" end
   if args.refine and given then return found("--refine: expected instead of %s, found both", given) end
   if several and not (args.refine or given or args.text) then
@@ -105,6 +115,14 @@ local function contradiction(args)
   end
   if args.multimask and args.one_mask then return "--one-mask: expected without --multimask, found both" end
   if args.image_bits and not args.image[1] then return "--image-bits: expected with --image, found without" end
+  if args.click_slice and args.prompts then
+    return "--click-slice: expected without --prompts (whose prompts have a slice), found both"
+  end
+  if args.click_slice and not alone then return "--click-slice: expected with --point or --box, found without" end
+  if args.propagate and not given then return "--propagate: expected with a prompt, found without" end
+  if args.propagate_least and not args.propagate then
+    return "--propagate-least: expected with --propagate, found without"
+  end
   for _, option in ipairs { "overlay", "opacity" } do
     if args[option] and not args.overlay_out then
       return found("--%s: expected with --overlay-out, found without", option)
