@@ -144,7 +144,7 @@ criterion() {
 # What is committed is as it should be.
 first_lines_name_a_licence() {
   (cd "$source" && { git ls-files 2> /dev/null || find . -name out -prune -o -type f -printf '%P\n'; } |
-    grep -E '\.(c|h|S|lua|sh|am|ac|ld|md)$|^quickstart$|^\.ci/run$|^\.gitignore$' | tr '\n' '\0' | xargs -0 awk '
+    grep -E '\.(c|cc|h|S|lua|sh|am|ac|ld|md)$|^quickstart$|^\.ci/run$|^\.gitignore$' | tr '\n' '\0' | xargs -0 awk '
       FNR == 1 { check(); name = FILENAME; found = 0 }
       FNR <= 2 && index($0, "SPDX-License-Identifier: " wanted(FILENAME)) { found = 1 }
       FNR == 2 { nextfile }

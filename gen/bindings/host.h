@@ -17,9 +17,12 @@
 int luaopen_msagen_blob(lua_State *L);
 int luaopen_msagen_checkpoint(lua_State *L);
 int luaopen_msagen_contour(lua_State *L);
+int luaopen_msagen_display(lua_State *L);
 int luaopen_msagen_gzip(lua_State *L);
 int luaopen_msagen_image(lua_State *L);
+int luaopen_msagen_intensity(lua_State *L);
 int luaopen_msagen_json(lua_State *L);
+int luaopen_msagen_nifti(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);
@@ -29,6 +32,7 @@ int luaopen_msagen_synth(lua_State *L);
 int luaopen_msagen_speed(lua_State *L);
 int luaopen_msagen_sys(lua_State *L);
 int luaopen_msagen_tensor(lua_State *L);
+int luaopen_msagen_tiff(lua_State *L);
 int luaopen_msagen_unicode(lua_State *L);
 
 /* Raise { msagen = TEXT }: an error in what the user gave, shown as "msagen: TEXT". The text follows printf, any

@@ -29,7 +29,7 @@
 #include <sys/auxv.h>
 #endif
 
-enum { TEXT_MOST = 64 << 20 };
+enum { TEXT_MOST = 64 << 20, START_MOST = 192 };
 
 extern char **environ;
 
@@ -419,10 +419,10 @@ static int sys_read_file_or_pipe(lua_State *L)
 /* read_start(path, bytes) -> the first bytes of a regular file, fewer where it ends before */
 static int sys_read_start(lua_State *L)
 {
-    char error[PATH_MAX + 128], start[64];
+    char error[PATH_MAX + 128], start[START_MOST];
     const char *path = luaL_checkstring(L, 1);
     const lua_Integer bytes = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, bytes >= 0 && bytes <= (lua_Integer)sizeof start, 2, "0 to 64 bytes");
+    luaL_argcheck(L, bytes >= 0 && bytes <= (lua_Integer)sizeof start, 2, "0 to 192 bytes");
     struct stat st;
     const int fd = msagen_infile_open(path, &st, error, sizeof error);
     if (fd < 0)
@@ -507,6 +507,31 @@ static const char *string_field(lua_State *L, const char *name)
     return s;
 }
 
+/* limits[name], a whole number from 0 on; 0 where there is none. */
+static unsigned long long limit_field(lua_State *L, int limits, const char *name, lua_Integer most)
+{
+    const int type = lua_getfield(L, limits, name);
+    const lua_Integer value = type == LUA_TNIL ? 0 : lua_tointeger(L, -1);
+    if (type != LUA_TNIL && (!lua_isinteger(L, -1) || value < 1 || value > most))
+        luaL_error(L, "spawn: limits.%s is no number of that size", name);
+    lua_pop(L, 1);
+    return (unsigned long long)value;
+}
+
+static struct msagen_limits limits_field(lua_State *L)
+{
+    struct msagen_limits limits = {0};
+    if (lua_getfield(L, 1, "limits") == LUA_TTABLE) {
+        const int at = lua_gettop(L);
+        limits.wall_s = (unsigned)limit_field(L, at, "wall_s", INT_MAX / 2);
+        limits.processor_s = (unsigned)limit_field(L, at, "processor_s", INT_MAX / 2);
+        limits.memory_bytes = limit_field(L, at, "memory_bytes", LLONG_MAX / 2);
+        limits.file_bytes = limit_field(L, at, "file_bytes", LLONG_MAX / 2);
+    }
+    lua_pop(L, 1);
+    return limits;
+}
+
 /* Appends to b what the child writes, up to its end; `show`: and passes it on to our own standard error as it comes. */
 static void capture_output(luaL_Buffer *b, int fd, int show)
 {
@@ -524,7 +549,7 @@ static void capture_output(luaL_Buffer *b, int fd, int show)
 }
 
 /* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture",
- *       stderr=path|"capture"|"show"}
+ *       stderr=path|"capture"|"show", limits={wall_s=, processor_s=, memory_bytes=, file_bytes=: see process.h}}
  *   -> status as a shell gives it (128 + signal if killed), what was captured or nil, peak memory in bytes of it and
  *      its children.
  * Streams not named are inherited; both captured: one stream, in order. "show": captured, and passed on to our own as
@@ -538,6 +563,7 @@ static int sys_spawn(lua_State *L)
         .cwd = string_field(L, "cwd"),
         .paths = {string_field(L, "stdin"), string_field(L, "stdout"), string_field(L, "stderr")},
         .ends = {-1, -1, -1},
+        .limits = limits_field(L),
     };
     process.argv = string_vector(L, 1, luaL_len(L, 1));
     if (!process.argv[0])
@@ -585,6 +611,29 @@ static int sys_spawn(lua_State *L)
         lua_pushnil(L);
     lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
     return 3;
+}
+
+/* program(name) -> path of a program that was installed or built with this one, or nil: beside it, in the build's gen/,
+ * or in libexec/msagen/ beside its bin/ */
+static int sys_program(lua_State *L)
+{
+    static const char *const places[] = {"", "../gen/", "../libexec/msagen/"};
+    const char *name = luaL_checkstring(L, 1);
+    char exe[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (!slash)
+        return 0;
+    slash[1] = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof *places; ++i) {
+        const char *path = lua_pushfstring(L, "%s%s%s", exe, places[i], name);
+        struct stat st;
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0)
+            return 1;
+        lua_pop(L, 1);
+    }
+    return 0;
 }
 
 /* isatty(fd) -> boolean */
@@ -693,6 +742,7 @@ int luaopen_msagen_sys(lua_State *L)
         {"mtime_ns", sys_mtime_ns},
         {"nproc", sys_nproc},
         {"peak_rss", sys_peak_rss},
+        {"program", sys_program},
         {"read_file", sys_read_file},
         {"read_file_or_pipe", sys_read_file_or_pipe},
         {"read_start", sys_read_start},

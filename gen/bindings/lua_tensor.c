@@ -176,6 +176,16 @@ static int tensor_transpose(lua_State *L)
     return push_or_fail(L, msagen_tensor_permute(t, (int[]){1, 0}, error, sizeof error), error);
 }
 
+/* t:flip(dim): a copy with dimension dim, from 1, in the opposite order */
+static int tensor_flip(lua_State *L)
+{
+    char error[ERROR_TEXT];
+    const struct msagen_tensor *t = msagen_tensor_check(L, 1);
+    const lua_Integer dim = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, dim >= 1 && dim <= t->dims, 2, "no such dimension");
+    return push_or_fail(L, msagen_tensor_flip(t, (int)dim - 1, error, sizeof error), error);
+}
+
 static int tensor_reshape(lua_State *L)
 {
     char error[ERROR_TEXT];
@@ -389,6 +399,7 @@ static const luaL_Reg methods[] = {
     {"permute", tensor_permute},
     {"transpose", tensor_transpose},
     {"reshape", tensor_reshape},
+    {"flip", tensor_flip},
     {"rename", tensor_rename},
     {"add", tensor_add},
     {"scale", tensor_scale},

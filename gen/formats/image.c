@@ -218,6 +218,7 @@ struct msagen_tensor *msagen_image_parse(const unsigned char *data, size_t bytes
     *facts = (struct msagen_image_facts){.orientation = 1};
     if (msagen_picture_parse(&picture, data, bytes, name, error, error_bytes) != 0)
         return NULL;
+    facts->grey = picture.channels < 3;
     const struct range range = measure(&picture);
     struct scale scale;
     struct msagen_tensor *image = NULL;

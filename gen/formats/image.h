@@ -15,6 +15,7 @@
 /* What was done to an image beside decoding it. */
 struct msagen_image_facts {
     int orientation;  /* EXIF's, by which the image was turned; 1: as stored */
+    int grey;         /* the file has no colours */
     char notes[1024]; /* what a person should know, a line each, each ended by a newline */
 };
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +37,34 @@ static int redirect(const struct msagen_process *p, int stream)
     return status < 0 ? -1 : 0;
 }
 
+/* `extra`: how much later than the soft limit the hard one ends it. What is lower already stays. */
+static int limit(int what, unsigned long long most, unsigned long long extra)
+{
+    struct rlimit r;
+    if (getrlimit(what, &r) != 0)
+        return -1;
+    if (r.rlim_max == RLIM_INFINITY || r.rlim_max > most + extra)
+        r.rlim_max = (rlim_t)(most + extra);
+    if (r.rlim_cur == RLIM_INFINITY || r.rlim_cur > most)
+        r.rlim_cur = (rlim_t)most;
+    return setrlimit(what, &r);
+}
+
+/* 0, or -1 with errno. The alarm's clock goes on through exec. */
+static int apply(const struct msagen_limits *limits)
+{
+    if (!limits->wall_s && !limits->processor_s && !limits->memory_bytes && !limits->file_bytes)
+        return 0;
+    if (limit(RLIMIT_CORE, 0, 0) != 0
+        || (limits->processor_s && limit(RLIMIT_CPU, limits->processor_s, 1) != 0)
+        || (limits->memory_bytes && limit(RLIMIT_AS, limits->memory_bytes, 0) != 0)
+        || (limits->file_bytes && limit(RLIMIT_FSIZE, limits->file_bytes, 0) != 0))
+        return -1;
+    signal(SIGALRM, SIG_DFL);
+    alarm(limits->wall_s);
+    return 0;
+}
+
 /* In the child: returns only where the program cannot be started, with errno. */
 static void become(const struct msagen_process *p, pid_t parent)
 {
@@ -49,6 +78,8 @@ static void become(const struct msagen_process *p, pid_t parent)
         return;
     /* exec resets handlers; the one signal that we ignore stays ignored. */
     signal(SIGXFSZ, SIG_DFL);
+    if (apply(&p->limits) != 0)
+        return;
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -304,6 +304,42 @@ struct msagen_tensor *msagen_tensor_permute(const struct msagen_tensor *t, const
     return view(t, t->dims, shape, stride, t->offset, error, error_bytes);
 }
 
+static void reverse(unsigned char *row, int64_t count, size_t bytes)
+{
+    unsigned char kept[8];
+    for (int64_t i = 0, j = count - 1; i < j; ++i, --j) {
+        memcpy(kept, row + (size_t)i * bytes, bytes);
+        memcpy(row + (size_t)i * bytes, row + (size_t)j * bytes, bytes);
+        memcpy(row + (size_t)j * bytes, kept, bytes);
+    }
+}
+
+struct msagen_tensor *msagen_tensor_flip(const struct msagen_tensor *t, int dim, char *error, size_t error_bytes)
+{
+    if (dim < 0 || dim >= t->dims)
+        return msagen_tensor_refuse(error, error_bytes, "%s: no dimension %d to flip", t->name, dim + 1);
+    struct msagen_tensor *made = msagen_tensor_zeros(t->name, t->dtype, t->dims, t->shape);
+    if (!made)
+        return msagen_tensor_refuse(error, error_bytes, "%s: out of memory", t->name);
+    const size_t bytes = msagen_dtype_bytes(t->dtype);
+    const int64_t count = t->shape[dim], numel = msagen_tensor_numel(t);
+    int64_t inner = 1;
+    for (int i = dim + 1; i < t->dims; ++i)
+        inner *= t->shape[i];
+    unsigned char *out = msagen_tensor_writable(made);
+    if (numel > 0 && inner == 1)
+        for (int64_t first = 0; first < numel; first += count) {
+            msagen_tensor_read_raw(t, first, count, out + (size_t)first * bytes);
+            reverse(out + (size_t)first * bytes, count, bytes);
+        }
+    else if (numel > 0)
+        for (int64_t block = 0; block < numel / inner; ++block) {
+            const int64_t whole = block / count * count, from = whole + count - 1 - (block - whole);
+            msagen_tensor_read_raw(t, from * inner, inner, out + (size_t)(block * inner) * bytes);
+        }
+    return made;
+}
+
 /* Strides of `shape` over t's elements without moving them, or 0 if there are none. */
 static int restride(const struct msagen_tensor *t, int dims, const int64_t *shape, int64_t *stride)
 {

@@ -114,6 +114,9 @@ struct msagen_tensor *msagen_tensor_permute(const struct msagen_tensor *t, const
 struct msagen_tensor *msagen_tensor_reshape(const struct msagen_tensor *t, int dims, const int64_t *shape,
                                             char *error, size_t error_bytes);
 
+/* A copy with dimension dim (0-based) in the opposite order. NULL and a text as above. */
+struct msagen_tensor *msagen_tensor_flip(const struct msagen_tensor *t, int dim, char *error, size_t error_bytes);
+
 /* What computed tensors are of: f32, unless msagen_tensor_compute() said f64. That returns what was said before. */
 enum msagen_dtype msagen_tensor_computed(void);
 enum msagen_dtype msagen_tensor_compute(enum msagen_dtype dtype);

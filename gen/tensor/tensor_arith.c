@@ -145,14 +145,19 @@ static void walk_seek(struct msagen_walk *w, int64_t flat)
     }
 }
 
+double msagen_tensor_at_place(const struct msagen_tensor *t, int64_t index)
+{
+    double value;
+    run_f64(t->dtype, msagen_tensor_element(t, index), 1, 1, &value);
+    return value;
+}
+
 double msagen_tensor_at(const struct msagen_tensor *t, const int64_t *index)
 {
     int64_t at = 0;
     for (int i = 0; i < t->dims; ++i)
         at += index[i] * t->stride[i];
-    double value;
-    run_f64(t->dtype, msagen_tensor_element(t, at), 1, 1, &value);
-    return value;
+    return msagen_tensor_at_place(t, at);
 }
 
 double msagen_tensor_at_flat(const struct msagen_tensor *t, int64_t flat)

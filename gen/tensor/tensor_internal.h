@@ -24,6 +24,9 @@ static inline const unsigned char *msagen_tensor_element(const struct msagen_ten
     return t->storage->data + (size_t)(t->offset + index) * msagen_dtype_bytes(t->dtype);
 }
 
+/* Its value. */
+double msagen_tensor_at_place(const struct msagen_tensor *t, int64_t index);
+
 /* A new tensor's elements, to write. */
 static inline void *msagen_tensor_writable(const struct msagen_tensor *t)
 {

@@ -13,6 +13,7 @@ local options = require "compiler.options"
 local preparation = require "import.preparation"
 local output_folder = require "emit.output_folder"
 local tokens = require "networks.tokens"
+local rules = require "scans.rules"
 local schema = require "support.schema"
 local segment = require "lower.segment"
 local stream = require "schedule.fetches"
@@ -262,6 +263,7 @@ local function manifest(build, device, blob, info, files)
       feedback = m.training.feedback or "none",
     places = m.places,
     max_points = tokens.MAX_POINTS, tokens = tokens.rows(m), normalise = m.normalise.kind, preparation = m.preparation,
+    prepare = device.prepare and rules.parse(device.prepare).text or json.null,
     macs_encode = info.macs_encode, macs_decode = info.macs_decode, macs_ready = build.graph.ready_macs or 0,
       arena_bytes = build.graph.memory.bytes, arena_bound_bytes = build.graph.memory.bound,
     build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256,

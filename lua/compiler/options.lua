@@ -11,6 +11,7 @@
 --   path      names a file; a script's are relative to it
 
 local arithmetic = require "target.arithmetic"
+local rules = require "scans.rules"
 local schema = require "support.schema"
 local split = require "schedule.split"
 local fetches = require "schedule.fetches"
@@ -55,6 +56,11 @@ local function bank(text)
   local name, path = text:match "^([^=]+)=(.+)$"
   if not name then return nil, ("expected NAME=FILE, found %s"):format(text) end
   return { name = name, checkpoint = path }
+end
+
+local function rule(text)
+  local parsed, problem = rules.parse(text)
+  return parsed and text, problem
 end
 
 local board = schema.kind(function(value)
@@ -105,6 +111,10 @@ options.list = {
     help = "Encoder blocks with global attention, from 0; needed only where no tensor tells." },
   { field = "click_order", kind = schema.one_of("xy", "rc"), option = "--click-order", argument = "ORDER",
     convert = one_of("xy", "rc"), help = "How the weights expect clicks: xy (default) or rc (row, column)." },
+  { field = "prepare", kind = rules.kind, option = "--prepare", argument = "RULE", convert = rule,
+    help = "What is done to a scan's values before the network sees them, such as window:40/400, lung, medsam-ct, "
+      .. "percentile:0.5/99.5; noted in the manifest. "
+      .. "docs/preparation.md lists the rules." },
   { field = "base", kind = schema.text, path = true, option = "--base", argument = "FILE",
     help = "The backbone (a SAM checkpoint) of files that hold adapters only, or differences." },
   { field = "banks", kind = schema.table, option = "--bank", argument = "NAME=FILE", convert = bank, repeated = true,

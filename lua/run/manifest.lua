@@ -52,7 +52,7 @@ manifest.fields = {
     best_of_several = { schema.flag },
   resize = { one_of(table.unpack(closed.sorted(preparation.resizes))) }, normalise = {
     one_of(table.unpack(closed.sorted(preparation.normalisations))) },
-  feedback = { one_of("none", "logits") },
+  feedback = { one_of("none", "logits") }, prepare = { require("scans.rules").kind },
 }
 
 --- Check what was read of a file; null counts as nothing. @param where the file, for messages

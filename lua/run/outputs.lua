@@ -1,13 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Where `run` writes: names that it can write, and that take nothing of the user's away. Checked before the work.
+local closed = require "support.closed"
 local fail = require "support.fail"
 local sys = require "msagen.sys"
 
 local outputs = {}
 
--- The endings that say what is written; of masks the first two, of a volume's masks the second alone.
+-- The endings that say what is written; of a volume's masks those behind the first.
+local MASKS = { ".png", ".npy", ".nii", ".nii.gz" }
 local ENDINGS = {
-  mask_out = { ".png", ".npy" }, labels_out = { ".png", ".npy" }, overlay_out = { ".png" },
+  mask_out = MASKS, labels_out = MASKS, overlay_out = { ".png" },
   resized_out = { ".npy" }, upsampled_out = { ".npy" },
   profile = { ".json" },
 }
@@ -34,24 +36,23 @@ function outputs.canonical(path)
 end
 
 --- The ending that a name has: ".png", ".nii.gz".
-local function ending(path)
+function outputs.ending(path)
   local _, name = split(path)
   return name:lower():match "%.%w+%.gz$" or name:lower():match "%.%w+$" or "none"
 end
 
 local function check_ending(field, path, volume)
-  local option, found = option_of(field), ending(path)
-  if (field == "mask_out" or field == "labels_out") and volume then
-    if found ~= ".npy" then
-      fail("%s %s: expected the name of an NPY file (.npy), as the masks of a volume are, found %s", option, path,
-        found)
+  local option, found = option_of(field), outputs.ending(path)
+  if ENDINGS[field] == MASKS and volume then
+    if found == MASKS[1] then
+      fail("%s %s: expected the name of an NPY or NIfTI file (%s), as the masks of a volume are, found %s", option,
+        path, closed.list({ table.unpack(MASKS, 2) }), found)
     end
-    return
   end
   for _, good in ipairs(ENDINGS[field]) do
     if found == good then return end
   end
-  fail("%s %s: expected a name that ends in %s, found %s", option, path, table.concat(ENDINGS[field], " or "), found)
+  fail("%s %s: expected a name that ends in %s, found %s", option, path, closed.list(ENDINGS[field]), found)
 end
 
 -- What a run reads: { [identity] = option and path }.

@@ -95,11 +95,10 @@ local function has_corners(mask, slices, height, width)
 end
 
 --- Read the truth of an image u8 [N,H,W,3].
--- @param wanted what truth.inside gave for each --truth-inside, or nil
+-- @param wanted what truth.inside gave for each --truth-inside, or nil; with `absent` nothing may be inside
 -- @param turned the image's EXIF orientation
--- @param absent whether nothing may be inside
 -- @return u8 [N,H,W], 255 inside, and what a person should know of it (an array of lines)
-function truth.read(path, image, wanted, turned, absent)
+function truth.read(path, image, wanted, turned)
   local pictures = require "msagen.image"
   local slices, height, width = image.shape[1], image.shape[2], image.shape[3]
   local labels, facts = pictures.labels(inputs.is_npy(path) and require("msagen.npy").read(path) or path)
@@ -114,7 +113,7 @@ function truth.read(path, image, wanted, turned, absent)
       turned ~= facts.orientation and why or "")
   end
   local mask, pixels = pictures.inside(labels, wanted and asked(path, facts, wanted) or clear(path, facts))
-  if pixels == 0 and not absent then
+  if pixels == 0 and not (wanted and wanted.absent) then
     local none = wanted and "that --truth-inside names" or ("over %d"):format(facts.most // 2)
     fail("%s: truth: expected a mask with something inside, found no pixel %s; its %s: %s", path, none,
       facts.kind == "colour" and "colours" or "values", labels_of(facts))

@@ -79,7 +79,7 @@ end
 -- The expert's masks: the one of --truth-inside, and of each prompt that has a class that class.
 local function read_truths(run)
   local args, truth, of = run.args, require "run.truth", {}
-  local function read(wanted, absent) return truth.read(args.truth, run.image, wanted, run.turned, absent) end
+  local function read(wanted) return truth.read(args.truth, run.image, wanted, run.turned, run.input) end
   local wanted = args.truth_inside and #args.truth_inside > 0 and args.truth_inside or nil
   local all_have = #run.list > 0 and not args.refine
   run.truths = {}
@@ -87,7 +87,7 @@ local function read_truths(run)
     local class = prompt.class
     all_have = all_have and class ~= nil
     if class then
-      of[class.text] = of[class.text] or read({ class.wanted }, true)
+      of[class.text] = of[class.text] or read { class.wanted, absent = true }
       run.truths[k] = of[class.text]
     end
   end
@@ -101,8 +101,11 @@ end
 function work.prepare(args, folder, shared)
   local prompts = require "run.prompts"
   local run = { args = args, folder = folder, name = args.name }
-  if args.image then run.image, run.notes, run.turned = inputs.image(args.image, folder.depth, args.image_bits) end
-  run.spacing = args.spacing
+  if args.image then
+    local how = require("cli.image_options").read(args, folder.prepare)
+    run.image, run.notes, run.turned, run.input = inputs.image(args.image, folder.depth, how)
+  end
+  run.spacing = args.spacing or run.input and run.input.spacing
   run.slices = run.image and run.image.shape[1] or folder.depth
   run.list = args.prompts and prompts.from_file(args.prompts, run.slices) or prompts.from_options(args)
   if args.refine then run.list[1] = { multimask = prompts.several(args), text = args.text } end
@@ -113,7 +116,7 @@ function work.prepare(args, folder, shared)
   if args.resized_out and folder.resampling == "sampled" then
     fail("--resized-out: expected a build whose image is resized to bytes, found one that interpolates it in floats")
   end
-  run.inside = require("run.outputs").check(args, folder, run.list, run.slices > 1, shared)
+  run.inside = require("run.outputs").check(args, folder, run.list, run.input and run.input:depth() > 1, shared)
   if args.truth then read_truths(run) end
   if run.image and args.overlay_out then overlays.check(args.overlay_out, run.image.shape) end
   if args.profile then profile.phases(folder) end
@@ -169,14 +172,6 @@ local function settle(run, scratch)
   return files
 end
 
--- A mask or label map as the name's ending says; of one image without the axis of slices.
-local function write_mask(path, given, mask)
-  local _, ending = require("run.images").stem(given)
-  if mask.shape[1] == 1 then mask = mask:reshape { mask.shape[2], mask.shape[3] } end
-  local write = ending == ".npy" and require("msagen.npy").write or require("msagen.image").write_png
-  write(path, mask)
-end
-
 -- The label map: later prompts lie over earlier ones; of a model with classes the class of the largest logit.
 local function labels_of(run, found)
   local contour, labels = require "msagen.contour", nil
@@ -216,8 +211,9 @@ end
 -- The pictures or arrays of masks, the overlay, the profile.
 local function write_files(run, files, found)
   local args = run.args
-  if files.mask then write_mask(files.mask, args.mask_out, found.masks(1)) end
-  if files.labels then write_mask(files.labels, args.labels_out, labels_of(run, found)) end
+  local write = require("run.mask_file").write
+  if files.mask then write(files.mask, args.mask_out, found.masks(1), run.input) end
+  if files.labels then write(files.labels, args.labels_out, labels_of(run, found), run.input, true) end
   if files.overlay then
     found.layers = layers_of(run, found)
     local picture = overlays.draw(run.image, found.layers, truths_of(run), args)

@@ -3,6 +3,7 @@
  * started them. */
 #define _GNU_SOURCE
 #include "../../gen/system/process.h"
+#include "scratch.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -73,6 +74,43 @@ Test(process, has_no_signal_blocked_or_ignored)
     struct msagen_process p = shell("kill -XFSZ $$; exit 0");
     const int status = status_of(msagen_process_start(&p));
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+}
+
+/* The signal that ends a shell with this text under limits, or 0. */
+static int ended_by(const char *text, struct msagen_limits limits)
+{
+    struct msagen_process p = shell(text);
+    p.limits = limits;
+    const int status = status_of(msagen_process_start(&p));
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+Test(process, ends_at_its_limits, .timeout = 30)
+{
+    signal(SIGALRM, SIG_IGN);
+    cr_assert(ended_by("exec sleep 1000", (struct msagen_limits){.wall_s = 1}) == SIGALRM);
+    cr_assert(ended_by("while :; do :; done", (struct msagen_limits){.processor_s = 1}) == SIGXCPU);
+    scratch_open();
+    struct msagen_process p = shell("while :; do echo a line of text; done");
+    p.paths[1] = scratch_path("lines");
+    p.limits.file_bytes = 4096;
+    cr_assert(WTERMSIG(status_of(msagen_process_start(&p))) == SIGXFSZ);
+    scratch_close();
+    cr_assert(ended_by("exit 0", (struct msagen_limits){.wall_s = 20, .memory_bytes = 1u << 30}) == 0);
+}
+
+Test(process, has_no_more_memory_than_its_limit_and_leaves_no_core)
+{
+    int ends[2];
+    cr_assert(pipe(ends) == 0);
+    struct msagen_process p = shell("ulimit -v; ulimit -c; ulimit -H -c");
+    p.limits.memory_bytes = 1u << 30;
+    p.ends[1] = ends[1];
+    cr_assert(WEXITSTATUS(status_of(msagen_process_start(&p))) == 0);
+    close(ends[1]);
+    char text[64] = "";
+    cr_assert(read(ends[0], text, sizeof text - 1) > 0);
+    cr_assert_str_eq(text, "1048576\n0\n0\n");
 }
 
 /* Orphans come to this process: prctl makes it their parent. */

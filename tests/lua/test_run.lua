@@ -445,8 +445,8 @@ describe("files of results", function()
   end
 
   it("are named by their endings", function()
-    for _, name in ipairs { "m.jpg", "m", "hip.nii.gz", "m.npz", "m.png.bak", ".png~" } do
-      refused({ mask_out = here .. "/" .. name }, "--mask-out", name, "ends in .png or .npy")
+    for _, name in ipairs { "m.jpg", "m", "hip.mha.gz", "m.npz", "m.png.bak", ".png~" } do
+      refused({ mask_out = here .. "/" .. name }, "--mask-out", name, "ends in .png, .npy, .nii or .nii.gz")
     end
     for field, name in pairs { overlay_out = "o.npy", resized_out = "r.png", upsampled_out = "u.png",
       profile = "p.txt" } do

@@ -91,7 +91,7 @@ describe("several images", function()
     file("folder/readme.txt", "no image")
     local status, _, err = run { image = { folder }, point = { here }, mask_out = out, out = out .. ".all" }
     equal({ status, sys.list(out), sys.list(out .. ".all") }, { 1, { "a.png", "c.png" }, { "a", "c" } })
-    holds(err, "b.png: image: expected PNG, JPEG or NPY")
+    holds(err, "b.png: image: expected PNG, JPEG, ")
     local document
     status, document, err = run { image = { folder }, point = { here }, json = true }
     document = json.decode(document)

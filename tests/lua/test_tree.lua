@@ -67,7 +67,7 @@ end)
 local MOST_COLUMNS, MOST_LINES = 120, 60
 
 -- What is a source by its name; beside these, templates/Makefile.
-local ENDINGS = { lua = true, c = true, h = true, S = true, b = true, ld = true, py = true, cjs = true,
+local ENDINGS = { lua = true, c = true, cc = true, h = true, S = true, b = true, ld = true, py = true, cjs = true,
   am = true }
 
 -- Folders of data and of products.
@@ -142,7 +142,7 @@ local function c_functions(lines)
 end
 
 local function long_functions(path, lines, list)
-  local functions = path:find "%.lua$" and lua_functions(lines) or path:find "%.[ch]$" and c_functions(lines) or {}
+  local functions = path:find "%.lua$" and lua_functions(lines) or path:find "%.[ch]c?$" and c_functions(lines) or {}
   for _, one in ipairs(functions) do
     local count = one[2] - one[1] + 1
     if count > MOST_LINES then

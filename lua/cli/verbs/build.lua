@@ -27,6 +27,7 @@ function verb.run(args)
       model.image_size, build.board.name,
       megabytes(memory.bytes), megabytes(memory.bound)))
     io.stdout:write(("image: %s\n"):format(model.preparation))
+    if one.device.prepare then io.stdout:write(("scans: --prepare %s\n"):format(one.device.prepare)) end
   end
   return 0
 end

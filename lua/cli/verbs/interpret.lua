@@ -3,16 +3,17 @@
 -- kernels.
 local arithmetic = require "target.arithmetic"
 local fail = require "support.fail"
+local image_options = require "cli.image_options"
 local options = require "cli.device_options"
 
 local verb = {}
 
 function verb.setup(command)
   options.setup(command)
-  command:option("--image", "PNG, JPEG, or NPY (uint8 [H,W,3]; [D,H,W,3] for a volume of the depth asked for).")
+  command:option("--image", "PNG, JPEG, TIFF, DICOM, NIfTI, or NPY (uint8 [H,W,3]; [D,H,W,3] for a volume of the depth "
+    .. "asked for).")
     :argname "FILE"
-  command:option("--image-bits", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT).")
-    :argname "N":convert(require("cli.prompt_options").whole(8, 16))
+  image_options.setup(command, true)
   require("cli.prompt_options").setup(command)
   command:option("--out",
     "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy, as of run."):argname "DIR"
@@ -73,7 +74,7 @@ local function interpret(args, device)
   local models, _, _, board = require("compiler.compiler").models(device, args.input or "device")
   if #models > 1 then fail("--bank: expected one checkpoint to interpret, found %d", #models) end
   local model = models[1]
-  local image = require("run.inputs").image(args.image, model.depth, args.image_bits)
+  local image = require("run.inputs").image(args.image, model.depth, image_options.read(args, device.prepare))
   if image.shape[1] ~= model.depth then
     fail("%s: image: expected a volume of %d slices, the depth asked for, found %d", args.image, model.depth,
       image.shape[1])

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen run DIR [options]: run what was built on an image, on this computer or under the board's emulator.
+local image_options = require "cli.image_options"
 local document = require "run.document"
 local images = require "run.images"
 local overlays = require "run.overlays"
@@ -34,10 +35,10 @@ local function setup_results(command)
   local function option(name, argname, description) return command:option(name, description):argname(argname) end
   option("--out", "DIR", "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy. What an earlier run "
     .. "left there is replaced.")
-  option("--mask-out", "FILE.png|.npy", "The first prompt's best mask, 0 or 255, at the image's size; of a volume "
-    .. "an NPY.")
-  option("--labels-out", "FILE.png|.npy", "A label map: prompt K, from 0, as the value K + 1, or its class; later "
-    .. "ones over earlier ones. Of a model with several classes these.")
+  option("--mask-out", "FILE.png|.npy|.nii|.nii.gz", "The first prompt's best mask on the image's own grid: 0 or 255; "
+    .. "in NIfTI 0 or 1, with the place in the patient that the image has. Of a volume no PNG.")
+  option("--labels-out", "FILE.png|.npy|.nii|.nii.gz", "A label map: prompt K, from 0, as the value K + 1, or its "
+    .. "class; later ones over earlier ones. Of a model with several classes these.")
   option("--overlay-out", "FILE.png", "The image with all masks, their contours, the prompts and the truth drawn into "
     .. "it; small images are enlarged.")
   option("--overlay", "contour|fill|both", "What is drawn of masks, default both."):convert(a_style)
@@ -52,11 +53,10 @@ end
 function verb.setup(command)
   command:argument("dir", "A folder that `msagen build` wrote."):argname "DIR"
   local function option(name, argname, description) return command:option(name, description):argname(argname) end
-  option("--image", "FILE", "PNG, JPEG, or NPY (uint8 [H,W,3]; [N,H,W,3] for a volume, run in subvolumes of the depth "
-    .. "built for). PNG and JPEG are turned as their EXIF orientation says. May be repeated, or a folder of images: "
-    .. "results then go to folders, or to names with {name} in them."):count "*"
-  option("--image-bits", "N", "Bits that the values of a 16-bit PNG use, where the file does not tell (sBIT).")
-    :convert(whole(8, 16))
+  option("--image", "FILE", "PNG, JPEG, TIFF, DICOM (a file, or a folder that is one series), NIfTI, or NPY (uint8 "
+    .. "[H,W,3]; [N,H,W,3] for a volume, run in subvolumes of the depth built for). May be repeated, or a folder of "
+    .. "images: results then go to folders, or to names with {name} in them."):count "*"
+  image_options.setup(command)
   require("cli.prompt_options").setup(command)
   option("--click-slice", "K", "The slice of a volume, from 0, that --point and --box are on; the others have an empty "
     .. "mask."):convert(whole(0, 65535))
@@ -114,7 +114,8 @@ local function contradiction(args)
     return found("%s: expected with a prompt or --refine, found without", several)
   end
   if args.multimask and args.one_mask then return "--one-mask: expected without --multimask, found both" end
-  if args.image_bits and not args.image[1] then return "--image-bits: expected with --image, found without" end
+  local contradiction_of_image = image_options.contradiction(args)
+  if contradiction_of_image then return contradiction_of_image end
   if args.click_slice and args.prompts then
     return "--click-slice: expected without --prompts (whose prompts have a slice), found both"
   end
