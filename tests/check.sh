@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden generated dist stream demo cores bare boards errors fuzz sizes full trouble'
+all='tree build sanitizers lua golden generated dist stream demo cores bare boards pages errors fuzz sizes full trouble'
 quick='tree lua c golden oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -274,6 +274,7 @@ piece_cores() { "$luahost" "$source/tests/run_cores.lua"; }
 piece_stream() { "$luahost" "$source/tests/run_stream.lua"; }
 piece_generated() { "$luahost" "$source/tests/run_generated.lua"; }
 piece_bare() { "$luahost" "$source/tests/run_bare.lua"; }
+piece_pages() { mkdir -p "$work/pages" && "$luahost" "$source/tests/run_pages.lua" "$work/pages"; }
 piece_full() { "$luahost" "$source/tests/run_full.lua"; }
 
 installed_works() {

@@ -10,6 +10,7 @@ local fail = require "support.fail"
 local import = require "import.import"
 local kernels = require "kernels.kernels"
 local options = require "compiler.options"
+local predict = require "estimate.predict"
 local preparation = require "import.preparation"
 local output_folder = require "emit.output_folder"
 local tokens = require "networks.tokens"
@@ -214,16 +215,24 @@ local function moment_of(build, step)
   return step > layers[#layers].step and "results" or "tokens"
 end
 
-local function manifest(build, device, blob, info, files)
-  local m, json = build.model, require "msagen.json"
-  local encoder, layers, buffers = encoders.named(m.encoder.kind, "manifest").facts(m.encoder), {}, {}
-  encoder.kind = m.encoder.kind
+-- What each layer does and moves, and the cycles of the plan's prediction for the core that has most of it.
+local function layers_of(build)
+  local layers = {}
   for i, L in ipairs(build.graph.fused) do
+    local work = predict.layer(L, build)
     layers[i] = { name = L.name, kind = L.kind, phase = L.phase, number = L.number, macs = L.macs,
+      product_cycles = math.ceil(work.busy), other_cycles = math.ceil(work.other),
       bytes = costs.bytes(L, build), weights_offset = L.weights_at,
       weights_bytes = L.segment:bytes(#build.banks), bank_bytes = L.segment.own,
       scratch_bytes = L.scratch }
   end
+  return layers
+end
+
+local function manifest(build, device, blob, info, files)
+  local m, json = build.model, require "msagen.json"
+  local encoder, buffers = encoders.named(m.encoder.kind, "manifest").facts(m.encoder), {}
+  encoder.kind = m.encoder.kind
   for i, b in ipairs(build.graph.memory.buffers) do
     buffers[i] = { name = b.name, offset = b.offset, bytes = b.bytes, first = moment_of(build, b.first),
       last = moment_of(build, b.last) }
@@ -269,7 +278,7 @@ local function manifest(build, device, blob, info, files)
     build = info.build, stream = stream_of(build), weights_bytes = blob.bytes, weights_sha256 = blob.sha256,
       model_hash = blob.model_hash,
     kernels = json.array(build.kernels:explain(device.prefix)),
-    layers = json.array(layers), buffers = json.array(buffers), pruned = json.array(pruned),
+    layers = json.array(layers_of(build)), buffers = json.array(buffers), pruned = json.array(pruned),
     segments = json.array(segments), parts = json.array(parts_of(build, blob)),
     tensors = json.array(m.fates), warnings = json.array(m.warnings), files = files,
   }

@@ -67,8 +67,8 @@ end)
 local MOST_COLUMNS, MOST_LINES = 120, 60
 
 -- What is a source by its name; beside these, templates/Makefile.
-local ENDINGS = { lua = true, c = true, cc = true, h = true, S = true, b = true, ld = true, py = true, cjs = true,
-  am = true }
+local ENDINGS = { lua = true, c = true, cc = true, h = true, S = true, b = true, ld = true, py = true, js = true,
+  cjs = true, am = true }
 
 -- Folders of data and of products.
 local NOT_SOURCES = { ["tests/golden"] = true, ["tests/fuzz/corpus"] = true, ["bench/onnx/node_modules"] = true }
