@@ -11,9 +11,10 @@ local MASKS = { ".png", ".npy", ".nii", ".nii.gz" }
 local ENDINGS = {
   mask_out = MASKS, labels_out = MASKS, overlay_out = { ".png" },
   resized_out = { ".npy" }, upsampled_out = { ".npy" },
-  profile = { ".json" },
+  profile = { ".json" }, report_out = { ".html" },
 }
-local FILES = { "mask_out", "labels_out", "overlay_out", "resized_out", "upsampled_out", "profile" }
+local FILES = { "mask_out", "labels_out", "overlay_out", "resized_out", "upsampled_out", "profile",
+  "report_out" }
 outputs.MARK = "run.json" -- in a folder of results: which files are ours
 
 local function option_of(field) return "--" .. field:gsub("_", "-") end

@@ -33,13 +33,13 @@ function overlays.zoom(slices, height, width)
     * height)))
 end
 
---- The sheet of all slices' overlays is a picture too, about square.
-function overlays.check(path, shape)
+--- The sheet of all slices' overlays is a picture too, about square. @param option what asks for it
+function overlays.check(option, path, shape)
   local slices, height, width = shape[1], shape[2], shape[3]
   local columns = columns_of(slices)
   if columns * width > LARGEST or (slices + columns - 1) // columns * height > LARGEST then
-    fail("--overlay-out %s: expected a sheet of at most %d pixels a side, found %d slices of %dx%d", path, LARGEST,
-      slices, width, height)
+    fail("--%s %s: expected a sheet of at most %d pixels a side, found %d slices of %dx%d", option:gsub("_", "-"), path,
+      LARGEST, slices, width, height)
   end
 end
 

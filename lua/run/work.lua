@@ -118,7 +118,9 @@ function work.prepare(args, folder, shared)
   end
   run.inside = require("run.outputs").check(args, folder, run.list, run.input and run.input:depth() > 1, shared)
   if args.truth then read_truths(run) end
-  if run.image and args.overlay_out then overlays.check(args.overlay_out, run.image.shape) end
+  for _, option in ipairs { "overlay_out", "report_out" } do
+    if run.image and args[option] then overlays.check(option, args[option], run.image.shape) end
+  end
   if args.profile then profile.phases(folder) end
   run.all_notes = {}
   for path, notes in pairs { [args.image or ""] = run.notes or {}, [args.truth or ""] = run.truth_notes or {} } do
@@ -130,12 +132,14 @@ end
 
 -- ---- the work ----
 
-local WRITTEN = { "resized_out", "upsampled_out", "mask_out", "labels_out", "overlay_out", "profile" }
+local WRITTEN = { "resized_out", "upsampled_out", "mask_out", "labels_out", "overlay_out", "profile",
+  "report_out" }
 
 -- Whether results are looked at beside being written: prompt k's mask is needed.
 local function is_looked_at(run, k)
   local args = run.args
-  return args.json or args.labels_out or args.overlay_out or args.truth or k == 1 and args.mask_out
+  return args.json or args.labels_out or args.overlay_out or args.report_out or args.truth
+    or k == 1 and args.mask_out
 end
 
 -- Where everything goes is settled before the work begins.
@@ -154,7 +158,8 @@ local function settle(run, scratch)
       files[option:gsub("_out$", "")] = name and within(name) or staging:file(args[option])
     end
   end
-  run.by_class = (run.folder.classes or 0) > 1 and (args.labels_out or args.overlay_out) ~= nil
+  run.by_class = (run.folder.classes or 0) > 1 and (args.labels_out or args.overlay_out
+    or args.report_out) ~= nil
   if run.by_class and not files.upsampled then files.upsampled = scratch .. "/upsampled.npy" end
   for k = 1, #run.list do
     if is_looked_at(run, k) then files.masks[k] = ("%s/mask_%d.npy"):format(scratch, k - 1) end
@@ -209,15 +214,20 @@ local function truths_of(run)
 end
 
 -- The pictures or arrays of masks, the overlay, the profile.
-local function write_files(run, files, found)
+local function write_files(run, files, found, scratch)
   local args = run.args
   local write = require("run.mask_file").write
   if files.mask then write(files.mask, args.mask_out, found.masks(1), run.input) end
   if files.labels then write(files.labels, args.labels_out, labels_of(run, found), run.input, true) end
-  if files.overlay then
+  local overlay = files.overlay or files.report and #run.list > 0 and scratch .. "/overlay.png"
+  if overlay then
     found.layers = layers_of(run, found)
     local picture = overlays.draw(run.image, found.layers, truths_of(run), args)
-    require("msagen.image").write_png(files.overlay, picture)
+    require("msagen.image").write_png(overlay, picture)
+  end
+  if files.report then
+    local sys = require "msagen.sys"
+    sys.write_file(files.report, require("run.report").text(run, found, overlay and sys.read_file(overlay)))
   end
   if found.profiled then
     local text = require("msagen.json").encode(found.profiled, { indent = 1 }) .. "\n"
@@ -305,7 +315,7 @@ function work.perform(run, scratch)
     found.profiled = profile.make(folder, profile.measured(found.lines), how)
   end
   if args.digest then found.digest = digest_of(files.hashed) end
-  local ok, message = pcall(write_files, run, files, found)
+  local ok, message = pcall(write_files, run, files, found, scratch)
   if not ok then
     if type(message) == "table" and message.msagen then message.msagen = staging:renamed(message.msagen) end
     error(message, 0)

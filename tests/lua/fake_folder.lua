@@ -67,6 +67,7 @@ function fake.make(path, depth, more)
       arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2,
       banks = { { name = "head" }, { name = "carotid" } },
     texts = { "liver", "left kidney" },
+      buffers = { { name = "all", first = "encode 0", last = "results", offset = 0, bytes = 320000 } },
       layers = { { name = "patches", kind = "patch_embed", phase = "encode", number = 0, macs = 1, bytes = 3 },
       { name = "lights", kind = "masks", phase = "decode", number = 0, macs = 2, bytes = 4 } } }
   for field, value in pairs(more or {}) do manifest[field] = value end

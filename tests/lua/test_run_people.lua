@@ -221,6 +221,23 @@ describe("a truth of several classes", function()
   end)
 end)
 
+describe("--report-out", function()
+  it("is a page with picture and table", function()
+    local page = work .. "/page.html"
+    local status, text = run { image = { right }, prompts = work .. "/three.json", report_out = page,
+      truth = work .. "/json.truth.png", truth_inside = { require("run.truth").inside "any" },
+      spacing = { false, 2, 3 } }
+    equal(status, 0, text)
+    local html = sys.read_file(page)
+    holds(html, "<!DOCTYPE html>", "data:image/png;base64,", "prompt 0, cyan", "prompt 1, orange",
+      ", y 0 to 20", "2 × 3 mm", "expert's outline")
+    status = run { image = { right }, report_out = page }
+    equal(status, 0)
+    holds(sys.read_file(page), "no prompt asked for a mask")
+    equal((run { bench = 1, report_out = page }), 2)
+  end)
+end)
+
 describe("options of overlays", function()
   it("change what is drawn", function()
     local seen = {}

@@ -44,6 +44,8 @@ local function setup_results(command)
   option("--overlay", "contour|fill|both", "What is drawn of masks, default both."):convert(a_style)
   option("--opacity", "0..1", ("How opaque masks are filled, default %.14g."):format(overlays.OPACITY))
     :convert(a_share)
+  option("--report-out", "FILE.html", "A page for people, in one file: the picture, a table, the build's memory and "
+    .. "layers; times with --profile.")
   option("--resized-out", "FILE.npy", "The image as the model gets it, uint8 [N,S,S,3].")
   option("--upsampled-out", "FILE.npy", "The first prompt's logits at the image's size, float32 [N,M,H,W].")
   command:flag("--json", "Print one JSON document: of each image and prompt area, extent, centroid, contours, IoU and "
@@ -125,8 +127,8 @@ local function contradiction(args)
     return "--propagate-least: expected with --propagate, found without"
   end
   for _, option in ipairs { "overlay", "opacity" } do
-    if args[option] and not args.overlay_out then
-      return found("--%s: expected with --overlay-out, found without", option)
+    if args[option] and not args.overlay_out and not args.report_out then
+      return found("--%s: expected with --overlay-out or --report-out, found without", option)
     end
   end
   if args.opacity and args.overlay == "contour" then
@@ -140,7 +142,7 @@ end
 
 -- What needs an image.
 local OF_IMAGES = { "point", "box", "text", "mask_in", "prompts", "truth", "out", "labels_out", "resized_out", "digest",
-  "json", "spacing" }
+  "json", "spacing", "report_out" }
 
 local function missing_image(args)
   for _, option in ipairs(args.image[1] and {} or OF_IMAGES) do
@@ -152,7 +154,7 @@ local function missing_image(args)
 end
 
 local ENDINGS = { out = "", mask_out = ".png", labels_out = ".png", overlay_out = ".png", resized_out = ".npy",
-  upsampled_out = ".npy", profile = ".json" }
+  upsampled_out = ".npy", profile = ".json", report_out = ".html" }
 
 -- The options of one image of several.
 local function of_image(args, image, several)
