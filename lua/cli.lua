@@ -2,7 +2,7 @@
 -- The command line: `msagen VERB ...`. Each verb is lua/cli/verbs/VERB.lua and returns
 -- { setup = function(command), run = function(args) -> exit status }.
 local verbs = {
-  { "inspect", "show what a checkpoint holds: dialect, shapes, every tensor's fate" },
+  { "inspect", "show what a checkpoint holds: dialect, network, what is dropped" },
   { "boards", "list the boards that can be built for" },
   { "synth", "write a checkpoint of synthetic weights at full size" },
   { "plan", "say how long, how large and where a build will be, before it is made" },
@@ -16,9 +16,13 @@ local verbs = {
 
 local argparse = require "argparse"
 local closed = require "support.closed"
+local terminal = require "support.terminal"
 local arguments = { ... }
 
 local WIDTH = 80
+
+-- How the host program begins the line of an error.
+msagen.error_begins = terminal.painter(2)("error", "msagen:")
 
 local verb_names = {}
 for i, verb in ipairs(verbs) do verb_names[i] = verb[1] end
@@ -26,7 +30,7 @@ for i, verb in ipairs(verbs) do verb_names[i] = verb[1] end
 --- Print a usage error as one line; the exit status says that nothing was tried.
 local function usage_error(message, command)
   local line = message:gsub("%c", " ")
-  io.stderr:write(("msagen: %s; see msagen %s--help\n"):format(line, command and command .. " " or ""))
+  terminal.say("error", ("%s; see msagen %s--help"):format(line, command and command .. " " or ""))
   return 2
 end
 
@@ -117,17 +121,24 @@ local function explained(message, names)
   return (message:gsub("^option '(%-[%w-]+)' requires an argument$", "%1: expected a value, found none"))
 end
 
+-- What the build writes of the command line, none of the verbs: msagen document manual|completion.
+local documented = arguments[1] == "document" and closed.member(arguments[2], { "completion", "manual" }, "document")
+
 local run
 local option_names, valued = { "--help", "--version" }, {}
 for _, verb in ipairs(verbs) do
   local name, summary = verb[1], verb[2]
   local command = parser:command(name, (summary:gsub("^%l", string.upper) .. ".")):summary(summary)
+  local module = (name == chosen or documented) and require("cli.verbs." .. name)
+  if module then module.setup(command) end
   if name == chosen then
-    local module = require("cli.verbs." .. name)
-    module.setup(command)
     option_names, valued = complete(command)
     run = module.run
   end
+end
+if documented then
+  io.stdout:write(require("cli." .. documented)(require("cli.described").of(parser)))
+  return 0
 end
 
 local ok, args = parser:pparse(joined(arguments, valued))

@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden generated dist stream demo cores bare boards pages errors fuzz sizes full trouble'
+all='tree build sanitizers lua golden generated dist stream demo cores bare boards pages errors dicom fuzz sizes full trouble'
 quick='tree lua c golden oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -222,7 +222,7 @@ piece_c() {
 }
 
 # Of the Lua tests, those that read what users give: with sanitizers as well, and below the full tier only so where both pieces are asked for.
-hostile='base embed import_account import_files import_hostile inspect sandbox synth tensor tokeniser truth'
+hostile='base dicom embed import_account import_files import_hostile inspect sandbox synth tensor tokeniser truth'
 # Every other file in a process of its own, side by side.
 lua_tests() {
   cd "$source" || return
@@ -255,6 +255,7 @@ piece_lua() {
   done)
 }
 piece_errors() { "$luahost" "$source/tests/run_errors.lua"; }
+piece_dicom() { "$luahost" "$source/tests/run_dicom.lua"; }
 piece_trouble() { "$luahost" "$source/tests/run_trouble.lua"; }
 piece_demo() {
   status=0
@@ -283,16 +284,25 @@ installed_works() {
   rm -rf "$work/installed-fw"
   (cd / && "$prefix/bin/msagen" build "$source/demo/fetal-head/checkpoint.pth" --dialect msa-paper -o "$work/installed-fw" &&
     "$prefix/bin/msagen" run "$work/installed-fw" --image "$source/demo/fetal-head/image.png" --point 247,261 --digest &&
-    "$prefix/bin/msagen" boards && [ -f "$prefix/share/doc/msagen/docs/boards.md" ] && MSAGEN="$prefix/bin/msagen" "$luahost" "$source/tests/run_own_boards.lua")
+    "$prefix/bin/msagen" boards && [ -f "$prefix/share/doc/msagen/docs/boards.md" ] &&
+    grep -q '^\.SS "msagen build"' "$prefix/share/man/man1/msagen.1" &&
+    grep -q '^complete .* msagen$' "$prefix/share/bash-completion/completions/msagen" && MSAGEN="$prefix/bin/msagen" "$luahost" "$source/tests/run_own_boards.lua")
   status=$?
   mv "$work/$src-away" "$work/$src"
   return $status
+}
+# A program that may not run here writes no page: it is left out, and the rest is built.
+cross_builds_lack_documents() {
+  configured cross --build=x86_64-pc-linux-gnu --host=x86_64-elsewhere-linux-gnu CC=gcc > "$work/cross.log" 2>&1 &&
+    grep 'without manual page and completion' "$work/cross/config.log" &&
+    make -C "$work/cross" -n all > "$work/cross.log" && grep -q 'gen/msagen' "$work/cross.log" && ! grep 'document' "$work/cross.log"
 }
 piece_dist() {
   step 'make dist' unpacked
   src=dist-src
   step 'the tarball unpacks' unpacked_to $src
   step 'the tarball configures, in another folder, with gcc' configured vpath --prefix="$work/prefix" --enable-werror CC=gcc
+  step 'configured for another machine, there is no manual page to make' cross_builds_lack_documents
   step 'the tarball builds, warnings are errors' made vpath
   step 'and passes: make check' made vpath check 'CHECK_PIECES=c oracle'
   step 'make install' made vpath install

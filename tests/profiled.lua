@@ -2,6 +2,7 @@
 -- A profile held against the manifest of its folder, for drivers that build one.
 local sys = require "msagen.sys"
 local json = require "msagen.json"
+local layout = require "support.layout"
 local tally = require "tally"
 
 local M = {}
@@ -46,7 +47,7 @@ function M.of(fw, work, ...)
     for field, value in pairs(sums[row.phase]) do sums[row.phase][field] = value + row[field] end
     least[row.phase] = least[row.phase] + row.least_ms
     kinds[row.phase .. row.kind] = (kinds[row.phase .. row.kind] or 0) + 1
-    assert(text:find("\n" .. row.name .. " ", 1, true), "no line of " .. row.name)
+    assert(text:find("\n" .. layout.shortened(row.name, 24) .. " ", 1, true), "no line of " .. row.name)
   end
   for _, row in ipairs(p.kinds) do
     assert(row.layers == kinds[row.phase .. row.kind], row.kind .. ": another number of layers")

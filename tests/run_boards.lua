@@ -30,7 +30,7 @@ for _, emulated in ipairs(tally.emulated) do
   local board, name = emulated.board, emulated.name
   tally.test(name .. " is listed with where it runs", function()
     local line = ("\n" .. listed):match("\n(" .. name:gsub("%-", "%%-") .. " [^\n]*)")
-    assert(line and line:find(emulated.native and " here " or "under " .. board.emulator[1], 1, true), line
+    assert(line and (line .. " "):find(emulated.native and " here " or "under " .. board.emulator[1], 1, true), line
       or "no line")
   end)
   if emulated.missing then

@@ -211,6 +211,17 @@ local function folder_of(name, source)
   return fw
 end
 
+tally.test("the text has 80 columns, units, and a line for each function of the interface", function()
+  local folder = folder_of("columns", "static __attribute__((noipa)) int a_name_of_many_words_that_says_it_all(int n) "
+    .. "{ return n + outside(0); }\nstatic __attribute__((noipa)) int another_name_of_many_words_that_says_it_all(int "
+    .. "n) { return a_name_of_many_words_that_says_it_all(n) + 1; }\nint msa_open(int n) { return 1 + "
+    .. "another_name_of_many_words_that_says_it_all(n); }\n")
+  local text = must { tally.program, "sizes", folder }
+  for line in text:gmatch "[^\n]+" do assert(#line <= 80, line) end
+  assert(text:find "^%S+, cc [%d.]+, %-O2; bytes\n" and text:find "\n  %.text +%d+\n" and
+    text:find "\n  msa_open +%d+  msa_open %d+ >\n +another_name_of_many_words_that_says_it_all %d+ >\n", text)
+end)
+
 local function refused(name, source, why)
   tally.test("refused: " .. name, function()
     local status, output = sys.spawn { tally.program, "sizes", folder_of(name:gsub("%W", "_"), source),

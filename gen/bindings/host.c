@@ -20,6 +20,7 @@ static const luaL_Reg modules[] = {
     {"msagen.image", luaopen_msagen_image},
     {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
+    {"msagen.mpi", luaopen_msagen_mpi},
     {"msagen.nifti", luaopen_msagen_nifti},
     {"msagen.npy", luaopen_msagen_npy},
     {"msagen.reference", luaopen_msagen_reference},
@@ -147,7 +148,10 @@ static void report(lua_State *L)
     if (lua_istable(L, -1) && lua_getfield(L, -1, "msagen") == LUA_TSTRING)
         prefix = "";
     const char *text = luaL_tolstring(L, -1, NULL);
-    fprintf(stderr, "msagen: %s", prefix);
+    /* As the command line has it in colour (lua/cli.lua), or plain. */
+    lua_getglobal(L, "msagen");
+    const int told = lua_istable(L, -1) && lua_getfield(L, -1, "error_begins") == LUA_TSTRING;
+    fprintf(stderr, "%s %s", told ? lua_tostring(L, -1) : "msagen:", prefix);
     const int trace = *prefix && getenv("MSAGEN_TRACE");
     for (; *text; ++text)
         fputc((unsigned char)*text < ' ' && !trace ? ' ' : *text, stderr);

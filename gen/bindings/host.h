@@ -22,6 +22,7 @@ int luaopen_msagen_gzip(lua_State *L);
 int luaopen_msagen_image(lua_State *L);
 int luaopen_msagen_intensity(lua_State *L);
 int luaopen_msagen_json(lua_State *L);
+int luaopen_msagen_mpi(lua_State *L);
 int luaopen_msagen_nifti(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
@@ -46,7 +47,8 @@ int msagen_fail(lua_State *L, const char *format, ...) MSAGEN_PRINTF(2, 3);
 lua_State *msagen_host_open(void);
 
 /* Run `script` with the strings argv[0..argc-1] as its arguments. Returns the exit status: the integer that the script
- * returns, 0 if it returns nothing, 1 after an error, which is printed as one line. */
+ * returns, 0 if it returns nothing, 1 after an error, which is printed as one line. It begins as the global `msagen`'s
+ * error_begins says, or with "msagen:". */
 int msagen_host_run(lua_State *L, const char *script, int argc, char **argv);
 
 /* Files and trees to remove when the program ends early. */

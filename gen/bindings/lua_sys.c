@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -507,6 +508,33 @@ static const char *string_field(lua_State *L, const char *name)
     return s;
 }
 
+static const char waiting_key = 0; /* its address: of while_waiting's function in the registry */
+enum { WAITING_MS = 20 };
+
+/* while_waiting(function or nil): it is called again and again while spawn waits for what a program writes. An error in
+ * it ends the program, and is spawn's. */
+static int sys_while_waiting(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &waiting_key);
+    return 0;
+}
+
+/* Waits until the child has written something or is gone, and calls that function meanwhile. 0, or -1: it failed; its
+ * error is at the registry's key then, and the child is told to end. */
+static int wait_for_output(lua_State *L, int fd, pid_t pid)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (lua_rawgetp(L, LUA_REGISTRYINDEX, &waiting_key) == LUA_TFUNCTION && poll(&p, 1, WAITING_MS) == 0)
+        if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+            lua_rawsetp(L, LUA_REGISTRYINDEX, &waiting_key);
+            kill(pid, SIGTERM);
+            return -1;
+        }
+    lua_pop(L, 1);
+    return 0;
+}
+
 /* limits[name], a whole number from 0 on; 0 where there is none. */
 static unsigned long long limit_field(lua_State *L, int limits, const char *name, lua_Integer most)
 {
@@ -533,19 +561,46 @@ static struct msagen_limits limits_field(lua_State *L)
 }
 
 /* Appends to b what the child writes, up to its end; `show`: and passes it on to our own standard error as it comes. */
-static void capture_output(luaL_Buffer *b, int fd, int show)
+static int capture_output(lua_State *L, luaL_Buffer *b, int fd, pid_t pid, int show)
 {
     for (;;) {
+        if (wait_for_output(L, fd, pid) != 0)
+            return -1;
         char *room = luaL_prepbuffer(b);
         const ssize_t n = read(fd, room, LUAL_BUFFERSIZE);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return;
+            return 0;
         for (ssize_t shown = 0, m = 1; show && shown < n && m > 0; shown += m)
             m = write(STDERR_FILENO, room + shown, (size_t)(n - shown));
         luaL_addsize(b, (size_t)n);
     }
+}
+
+/* The end of a program: its status, what was captured, its peak memory; or the error of while_waiting's function. */
+static int spawned(lua_State *L, pid_t pid, luaL_Buffer *b, int capture, int failed)
+{
+    int status = 0;
+    struct rusage usage = {.ru_maxrss = 0};
+    while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)
+        continue;
+    msagen_cleanup_child(0);
+    luaL_pushresult(b);
+    if (failed) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &waiting_key);
+        lua_pushnil(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &waiting_key);
+        return lua_error(L);
+    }
+    const int text = lua_gettop(L);
+    lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    if (capture)
+        lua_pushvalue(L, text);
+    else
+        lua_pushnil(L);
+    lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
+    return 3;
 }
 
 /* spawn{program, arguments..., cwd=, env={NAME=value|false}, stdin=path, stdout=path|"capture",
@@ -590,27 +645,13 @@ static int sys_spawn(lua_State *L)
     const int why = errno;
     if (capture)
         close(ends[1]);
-    if (pid >= 0 && capture)
-        capture_output(&b, ends[0], show);
+    const int failed = pid >= 0 && capture && capture_output(L, &b, ends[0], pid, show) != 0;
     if (capture)
         close(ends[0]);
     errno = why;
     if (pid < 0)
         return fail_errno(L, process.argv[0], "started");
-    int status = 0;
-    struct rusage usage = {.ru_maxrss = 0};
-    while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)
-        continue;
-    msagen_cleanup_child(0);
-    luaL_pushresult(&b);
-    const int text = lua_gettop(L);
-    lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-    if (capture)
-        lua_pushvalue(L, text);
-    else
-        lua_pushnil(L);
-    lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
-    return 3;
+    return spawned(L, pid, &b, capture, failed);
 }
 
 /* program(name) -> path of a program that was installed or built with this one, or nil: beside it, in the build's gen/,
@@ -643,12 +684,13 @@ static int sys_isatty(lua_State *L)
     return 1;
 }
 
-/* columns() -> width of the terminal on standard error, 80 if there is none */
+/* columns(fd) -> width of the terminal on a file descriptor, nil if it is none or does not tell */
 static int sys_columns(lua_State *L)
 {
     struct winsize size;
-    const int known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    lua_pushinteger(L, known ? size.ws_col : 80);
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return 0;
+    lua_pushinteger(L, size.ws_col);
     return 1;
 }
 
@@ -755,6 +797,7 @@ int luaopen_msagen_sys(lua_State *L)
         {"spawn", sys_spawn},
         {"sync", sys_sync},
         {"unlock", sys_unlock},
+        {"while_waiting", sys_while_waiting},
         {"write_file", sys_write_file},
         {NULL, NULL},
     };

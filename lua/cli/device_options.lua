@@ -5,6 +5,7 @@ local closed = require "support.closed"
 local fail = require "support.fail"
 local sandbox = require "support.sandbox"
 local sys = require "msagen.sys"
+local terminal = require "support.terminal"
 local table_of = require "compiler.options"
 
 local options = {}
@@ -152,7 +153,7 @@ end
 --- The same for a verb; nil where there is nothing to compile, which is said: its status is 2 then.
 function options.asked(args, verb)
   local devices, problem = options.devices(args)
-  if not devices then io.stderr:write(("msagen: %s: %s; see msagen %s --help\n"):format(verb, problem, verb)) end
+  if not devices then terminal.say("error", ("%s: %s; see msagen %s --help"):format(verb, problem, verb)) end
   return devices
 end
 

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A progress line on standard error, where that is a terminal; nothing elsewhere. Whatever else is written to standard
 -- error in the meantime clears it first.
+local layout = require "support.layout"
 local sys = require "msagen.sys"
+local terminal = require "support.terminal"
 
 local progress = {}
 
@@ -15,7 +17,8 @@ end
 
 --- Show how far something is.
 function progress.show(text, done, total)
-  local line = ("[%3d%%] %s"):format(total > 0 and done * 100 // total or 100, text)
+  local line = layout.shortened(("[%3d%%] %s"):format(total > 0 and done * 100 // total or 100, text),
+    (sys.columns(2) or 80) - 1)
   io.stderr:write("\r", line, (" "):rep(math.max(0, width - #line)))
   io.stderr:flush()
   width = #line
@@ -24,12 +27,16 @@ end
 --- Print a line of its own on standard error, wherever the progress is.
 function progress.say(format, ...)
   progress.clear()
-  io.stderr:write("msagen: ", format:format(...), "\n")
+  terminal.say(nil, format:format(...))
   io.stderr:flush()
 end
 
 --- The same for a warning. @param about what it is about, or nil
-function progress.warn(text, about) progress.say("warning: %s%s", about and about .. ": " or "", text) end
+function progress.warn(text, about)
+  progress.clear()
+  terminal.say("warning", (about and about .. ": " or "") .. text)
+  io.stderr:flush()
+end
 
 local function nothing() end
 

@@ -399,7 +399,7 @@ function compiler.build(device, dir, where, progress)
   target:close()
   if not ok then error(target:renamed(message), 0) end
   if build.board.emulator_lost then
-    io.stderr:write(("msagen: warning: %s: %s\n"):format(build.board.name, build.board.emulator_lost))
+    require("cli.progress").warn(build.board.emulator_lost, build.board.name)
   end
   for _, bank in ipairs(build.banks) do
     for _, warning in ipairs(bank.model.warnings) do require("cli.progress").warn(warning, bank.name) end

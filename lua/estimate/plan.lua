@@ -4,6 +4,7 @@
 local boards = require "target.boards"
 local compiler = require "compiler.compiler"
 local fail = require "support.fail"
+local layout = require "support.layout"
 local placement = require "estimate.placement"
 local predict = require "estimate.predict"
 local stream = require "schedule.fetches"
@@ -160,17 +161,12 @@ local function largest(device, where, build, code)
   return nil, allowed
 end
 
-local function megabytes(bytes)
-  return bytes >= 1048576 and ("%.1f MiB"):format(bytes / 1048576) or ("%.1f KiB"):format(bytes / 1024)
-end
-plan.megabytes = megabytes
-
 local function describe(memories, stack)
   local list = {}
   for i, memory in ipairs(memories) do
     local reserved = math.max(memory.reserved or 0, placement.may_hold(memory, "arena") and stack or 0)
-    list[i] = ("%s of %s%s for %s"):format(memory.name, megabytes(memory.bytes), reserved > 0
-      and (" less %s"):format(megabytes(reserved)) or "", table.concat(memory.holds, ", "))
+    list[i] = ("%s of %s%s for %s"):format(memory.name, layout.bytes(memory.bytes), reserved > 0
+      and (" less %s"):format(layout.bytes(reserved)) or "", table.concat(memory.holds, ", "))
   end
   return table.concat(list, "; ")
 end
@@ -200,8 +196,8 @@ function plan.make(device, where, rates)
     end
     fail("%s: --resolution %d: expected room on %s (%s) for arena %s%s and code %s, found none for the %s; %s", where,
       build.model.image_size, board.name, describe(memories, board.stack),
-      megabytes(bytes.arena), bytes.weights and (", weights %s"):format(megabytes(bytes.weights)) or "",
-        megabytes(bytes.code), lacking, advice)
+      layout.bytes(bytes.arena), bytes.weights and (", weights %s"):format(layout.bytes(bytes.weights)) or "",
+        layout.bytes(bytes.code), lacking, advice)
   end
   rates = rates or plan.rates(board)
   local layers, total = times(build, places, rates)

@@ -6,6 +6,7 @@ local banks = require "import.banks"
 local dialects = require "import.dialects"
 local encoders = require "networks.encoders"
 local import = require "import.import"
+local layout = require "support.layout"
 local names = require "import.names"
 local preparation = require "import.preparation"
 local shapes = require "import.shapes"
@@ -87,6 +88,9 @@ local spoken = {
     best = "the best of 1 to %d, or mask 0 with --one-mask" },
 }
 
+-- Reasons for one fate that the summary lists.
+local MOST_REASONS = 4
+
 local function join(list, separator)
   local texts = {}
   for i, item in ipairs(list) do texts[i] = tostring(item) end
@@ -99,42 +103,39 @@ local function adapters_text(model)
   return model.adapters
 end
 
-local function columns(rows)
-  local widths = {}
-  for _, row in ipairs(rows) do
-    for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, utf8.len(row[i]) or #row[i]) end
-  end
-  local lines = {}
-  for _, row in ipairs(rows) do
-    local cells = {}
-    for i, cell in ipairs(row) do
-      cells[i] = i < #row and cell .. (" "):rep(widths[i] - (utf8.len(cell) or #cell)) or cell
+local BYTES = { f64 = 8, i64 = 8, f32 = 4, i32 = 4, f16 = 2, bf16 = 2, i16 = 2, i8 = 1, u8 = 1, bool = 1 }
+
+-- "292 used, 24 dead", and a row for each fate but the first with its reasons.
+local function fates(report, say)
+  local counts, reasons, bytes = {}, {}, 0
+  for _, one in ipairs(report.tensors) do
+    bytes = bytes + elements(one.shape) * (BYTES[one.dtype] or 0)
+    local list = reasons[one.fate] or {}
+    reasons[one.fate] = list
+    if not list[one.why] then
+      list[one.why] = 0
+      list[#list + 1] = one.why
     end
-    lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
+    list[one.why] = list[one.why] + 1
   end
-  return lines
+  for _, fate in ipairs { "used", "folded", "resampled", "dead", "unknown" } do
+    local count = report.totals[fate] or 0
+    if count > 0 then counts[#counts + 1] = ("%d %s"):format(count, fate) end
+  end
+  say("tensors", "%d, of %d values, %s: %s", #report.tensors, report.values, layout.bytes(bytes), join(counts, ", "))
+  for _, fate in ipairs { "folded", "resampled", "dead", "unknown" } do
+    local texts = {}
+    for i, why in ipairs(reasons[fate] or {}) do texts[i] = ("%d: %s"):format(reasons[fate][why], why) end
+    if #texts > MOST_REASONS then
+      texts = { ("%d, each for a reason of its own (--tensors)"):format(report.totals[fate]) }
+    end
+    if #texts > 0 then say(fate, "%s", join(texts, "; ")) end
+  end
 end
 
---- The report as lines of text.
-function inspect.text(report)
-  local file, model, totals = report.file, report.model, report.totals
-  local rows = {}
-  local function say(what, format, ...) rows[#rows + 1] = { what, format:format(...) } end
-
-  say("file", "%s", file.path)
-  local function container(one)
-    say("container", "%s, %s%s%s", one.format, one.container, one.weights_key
-      and "; weights under " .. names.show(one.weights_key) or "",
-      one.prefix and "; every name begins with " .. names.show(one.prefix) or "")
-  end
-  container(file)
-  say("sha256", "%s", file.sha256)
-  if report.base then
-    say("base", "%s", report.base.path)
-    container(report.base)
-    say("sha256", "%s", report.base.sha256)
-  end
-  say("dialect", "%s", report.dialect or join(report.candidates, " or ") .. ": nothing in the file tells which")
+-- What the network is.
+local function network(report, say)
+  local model, decoder = report.model, report.model.decoder
   if model.image_size then
     say("resolution", "%d (grid %d, patch %d)", model.image_size, model.grid, model.patch)
   else
@@ -143,7 +144,6 @@ function inspect.text(report)
   end
   say("encoder", "%s", report.spoken_encoder)
   say("adapters", "%s", adapters_text(model))
-  local decoder = model.decoder
   say("decoder", "%d layers, heads %d (no tensor tells), mlp %d, cross attention %d wide, %d mask tokens",
     decoder.layers, decoder.heads, decoder.mlp, decoder.cross, decoder.masks)
   local rule = model.best_of_several and "best" or model.mask_rule
@@ -153,28 +153,55 @@ function inspect.text(report)
   if not model.places then say("window padding", "%s", spoken.pad[model.pad]) end
   if model.places then say("prompts", "%d places, points before a box's corners; no mask prompt", model.places) end
   say("in training", "clicks %s, masks up-sampled: %s", model.training_clicks, model.training_upsampling)
-  say("tensors", "%d, of %d values: %d used, %d folded, %d resampled, %d dead%s", #report.tensors, report.values,
-    totals.used, totals.folded, totals.resampled, totals.dead, totals.unknown
-      and (", %d unknown"):format(totals.unknown) or "")
-  local lines = columns(rows)
+end
 
+-- Which file it is.
+local function origin(report, say, rows)
+  local function one(what, file)
+    rows[#rows + 1] = { what, file.path, shorten = true }
+    say("container", "%s, %s%s%s", file.format, file.container, file.weights_key
+      and "; weights under " .. names.show(file.weights_key) or "",
+      file.prefix and "; every name begins with " .. names.show(file.prefix) or "")
+    say("sha256", "%s", file.sha256)
+  end
+  one("file", report.file)
+  if report.base then one("base", report.base) end
+end
+
+-- How a text is laid out; wide enough for anything where nothing is said.
+local function laid(how) return how or { width = math.maxinteger } end
+
+--- The summary as lines of text. @param how lua/support/layout.lua's, { width =, paint = } or nil
+function inspect.text(report, how)
+  local rows = {}
+  local function say(what, format, ...) rows[#rows + 1] = { what, format:format(...) } end
+  origin(report, say, rows)
+  say("dialect", "%s", report.dialect or join(report.candidates, " or ") .. ": nothing in the file tells which")
+  network(report, say)
+  fates(report, say)
   for _, choice in ipairs(report.choices) do
-    lines[#lines + 1] = ("choose: %s %s (%s)"):format(choice.option, join(choice.values, "|"), choice.why)
+    say("choose", "%s %s (%s)", choice.option, join(choice.values, "|"), choice.why)
   end
-  for _, warning in ipairs(report.warnings) do
-    lines[#lines + 1] = "warning: " .. warning
-  end
+  for _, warning in ipairs(report.warnings) do rows[#rows + 1] = { "warning", warning, style = "warning" } end
+  return layout.facts(rows, laid(how))
+end
 
-  lines[#lines + 1] = ""
-  rows = { { "tensor", "shape", "dtype", "fate", "why" } }
+-- A table whose first column may be shortened.
+local function tabled(rows, how, right)
+  how = laid(how)
+  return layout.table(rows, { width = how.width, paint = how.paint, shorten = 1, right = right })
+end
+
+--- All tensors as lines of text, with their fates.
+function inspect.tensors_text(report, how)
+  local rows = { { "tensor", "shape", "dtype", "fate", "why" } }
   for _, one in ipairs(report.tensors) do
     rows[#rows + 1] = { one.name, shapes.text(one.shape), one.dtype, one.fate, one.why }
   end
   if report.base then
     for i, row in ipairs(rows) do table.insert(row, 4, i == 1 and "file" or report.tensors[i - 1].file) end
   end
-  table.move(columns(rows), 1, #rows, #lines + 1, lines)
-  return lines
+  return tabled(rows, how)
 end
 
 --- The report with its arrays marked, so that an empty one is written as [], and null for what is not in the file.
@@ -201,13 +228,13 @@ function inspect.json(report)
 end
 
 --- What several files share (import.banks.compare's report) as lines of text.
-function inspect.shared_text(shared)
-  local rows = { { "file", "tensors", "bytes", "of its own", "bytes" } }
+function inspect.shared_text(shared, how)
+  local rows = { { "file", "tensors", "bytes", "of its own", "bytes", "" } }
   for _, file in ipairs(shared.files) do
     rows[#rows + 1] = { file.path, tostring(file.tensors), tostring(file.bytes), tostring(file.private_tensors),
-      tostring(file.private_bytes) }
+      tostring(file.private_bytes), "" }
   end
-  local lines = columns(rows)
+  local lines = tabled(rows, how, { false, true, true, true, true })
   rows = { { "equal in all", ("%d tensors, %d bytes"):format(shared.shared_tensors, shared.shared_bytes) } }
   if shared.obstacle then
     rows[2] = { "as banks", "not of one build: " .. shared.obstacle }
@@ -216,15 +243,17 @@ function inspect.shared_text(shared)
       ("%d bytes (--bank NAME=FILE for each) instead of %d: %d saved"):format(shared.together_bytes,
       shared.separate_bytes, shared.saved_bytes) }
   end
-  table.move(columns(rows), 1, #rows, #lines + 1, lines)
-  lines[#lines + 1] = ""
-  rows = { { "tensor", "shape", "bytes", "in" } }
+  return layout.append(lines, layout.facts(rows, laid(how)))
+end
+
+--- All tensors of several files, and whether they are equal, as lines of text.
+function inspect.shared_tensors_text(shared, how)
+  local rows = { { "tensor", "shape", "bytes", "in" } }
   for _, one in ipairs(shared.tensors) do
     rows[#rows + 1] = { one.name, shapes.text(one.shape), tostring(one.bytes), one.shared and "all, equal"
       or "each its own" }
   end
-  table.move(columns(rows), 1, #rows, #lines + 1, lines)
-  return lines
+  return tabled(rows, how, { [3] = true })
 end
 
 --- The same for machines: arrays marked, null for what there is not.

@@ -4,6 +4,7 @@ local fail = require "support.fail"
 local made = require "run.made"
 local sha256 = require "msagen.sha256"
 local sys = require "msagen.sys"
+local terminal = require "support.terminal"
 
 local folder = {}
 folder.__index = folder
@@ -97,8 +98,8 @@ end
 
 -- Have make do what is left to do.
 local function make(self)
-  local terminal = sys.isatty(2)
-  if terminal then io.stderr:write("compiling ", self.path, " ...") end
+  local shown = sys.isatty(2)
+  if shown then io.stderr:write("compiling ", self.path, " ...") end
   local command = { "make", "-C", self.path, "-j", tostring(sys.nproc()), stdin = "/dev/null", stdout = "capture",
     stderr = "capture",
     -- A make that msagen itself runs under must not pass on its own variables.
@@ -111,7 +112,7 @@ local function make(self)
     sys.remove_tree(scratch)
     sys.keep(scratch)
   end
-  if terminal then io.stderr:write "\r\27[K" end
+  if shown then io.stderr:write "\r\27[K" end
   if not ok then error(status, 0) end
   if status == 0 then return end
   local room = out_of_room(output)
@@ -151,15 +152,14 @@ end
 local function current(self, hashes, modified)
   local state, name = made.state(self, hashes)
   if state == "foreign" then
-    io.stderr:write(("msagen: warning: %s: it changed since it was compiled: the folder is compiled again\n"):format(
-      self:file(name)))
+    terminal.say("warning", self:file(name) .. ": it changed since it was compiled: the folder is compiled again")
     return false, false
   end
   if self:stale() then return false, state ~= "absent" end
   if state == "absent" then
     if not modified and not made.is_ours(self) then
-      io.stderr:write(("msagen: warning: %s: it was compiled from another build: the folder is compiled again\n")
-        :format(self:file(self.runner)))
+      terminal.say("warning", self:file(self.runner) .. ": it was compiled from another build: the folder is compiled "
+        .. "again")
       return false, false
     end
     made.note(self, hashes)
@@ -172,10 +172,10 @@ end
 local function locked(self)
   local lock = sys.lock(self.path, false)
   if lock ~= false then return lock end
-  local terminal = sys.isatty(2)
-  if terminal then io.stderr:write("waiting for another msagen at ", self.path, " ...") end
+  local shown = sys.isatty(2)
+  if shown then io.stderr:write("waiting for another msagen at ", self.path, " ...") end
   lock = sys.lock(self.path, true)
-  if terminal then io.stderr:write "\r\27[K" end
+  if shown then io.stderr:write "\r\27[K" end
   return lock
 end
 
@@ -192,7 +192,7 @@ end
 function folder:compile(modified)
   runnable(self)
   local hashes, warning = verified(self, modified)
-  if warning then io.stderr:write("msagen: warning: ", warning, "\n") end
+  if warning then terminal.say("warning", warning) end
   local manifest = sys.read_file(self:file "manifest.json")
   if current(self, hashes, modified) then return end
   local lock = locked(self)

@@ -4,6 +4,7 @@
 -- docs/profile.md says what each field means.
 local closed = require "support.closed"
 local fail = require "support.fail"
+local layout = require "support.layout"
 
 local profile = {}
 
@@ -148,44 +149,66 @@ function profile.make(folder, m, facts)
   return p
 end
 
---- The profile as a table for a terminal.
+local NAME = 24 -- columns: longer names are shortened, and whole in the JSON
+
+-- A number with as many decimals, at most, as its column has room for.
+local function number(value, width, decimals)
+  for d = decimals, 1, -1 do
+    local text = ("%." .. d .. "f"):format(value)
+    if #text <= width then return text end
+  end
+  return ("%.0f"):format(value)
+end
+
+-- The columns behind the name: title, width, and text of a row; of boards whose cycles are counted, these.
+local MS = { "ms", 8, function(r) return number(r.ms, 8, 3) end }
+local PEAK = { "% peak", 6, function(r) return number(r.percent_of_peak, 6, 1) end }
+local BOUND = { "bound", -8, function(r) return " " .. r.bound end }
+local TIMES = { "times", 6, function(r) return number(r.times_bound, 6, 2) end }
+local PLAIN = { MS, { "10^6 MAC", 8, function(r) return number(r.macs / 1e6, 8, 2) end },
+  { "GMAC/s", 6, function(r) return number(r.gmacs_per_s, 6, 2) end }, PEAK,
+  { "MB", 7, function(r) return number(r.bytes / 1e6, 7, 2) end }, BOUND, TIMES }
+local COUNTED = { MS, { "cycles", 11, function(r) return ("%d"):format(r.cycles) end },
+  { "MAC/cycle", 9, function(r) return number(r.macs_per_cycle, 9, 4) end }, PEAK, BOUND, TIMES }
+
+-- A line of the table. @param text function(column) -> its text
+local function line_of(name, columns, text)
+  local cells = { ("%-" .. NAME .. "s"):format(layout.shortened(name, NAME)) }
+  for i, column in ipairs(columns) do cells[i + 1] = ("%" .. column[2] .. "s"):format(text(column)) end
+  return table.concat(cells, " ")
+end
+
+-- What the numbers are of.
+local function introduction(p)
+  return ("peak %.1f GMAC/s%s, memory read at %.1f GB/s; medians of %d by %s%s%s"):format(p.peak.fma_gmacs_per_s,
+    p.cores > 1 and (", of all %d cores %.1f"):format(p.cores, p.cores * p.peak.fma_gmacs_per_s) or "",
+    p.peak.read_gbytes_per_s, p.repetitions, p.clock == "cpu" and "processor time"
+      or p.clock_hz and ("cycles at a nominal %.4g MHz"):format(p.clock_hz / 1e6) or "the time of day",
+    p.depth > 1 and ("; decode: one of %d slices"):format(p.depth) or "",
+    p.emulated and "; emulated: times are not the board's" or "")
+end
+
+--- The profile as a table for a terminal of 80 columns.
 function profile.text(p)
-  local out, width = {}, 0
-  local function put(format, ...) out[#out + 1] = format:format(...) end
-  local function kind_name(r) return ("%s x %d"):format(r.kind, r.layers) end
-  for _, row in ipairs(p.layers) do width = math.max(width, #row.name) end
-  for _, row in ipairs(p.kinds) do width = math.max(width, #kind_name(row)) end
-  local head = ("%%-%ds %%9s %%9s %%8s %%7s %%8s  %%-7s %%9s %%6s"):format(width)
-  local line = ("%%-%ds %%9.3f %%9.2f %%8.2f %%7.1f %%8.2f  %%-7s %%9.3f %%6.2f"):format(width)
-  if p.clock_hz then head, line = head .. " %13s %9s", line .. " %13d %9.4f" end
-  local function row(name, r)
-    put(line, name, r.ms, r.macs / 1e6, r.gmacs_per_s, r.percent_of_peak, r.bytes / 1e6, r.bound, r.bound_ms,
-      r.times_bound, r.cycles, r.macs_per_cycle)
-  end
+  local out, columns = layout.hanging("", introduction(p), 80, 2), p.clock_hz and COUNTED or PLAIN
+  local function row(name, r) out[#out + 1] = line_of(name, columns, function(column) return column[3](r) end) end
   local function title(name)
-    put(head, name, "ms", "10^6 MAC", "GMAC/s", "% peak", "MB", "bound", "bound ms", "times", "cycles", "MAC/cycle")
+    out[#out + 1] = ""
+    out[#out + 1] = line_of(name, columns, function(column) return (column == BOUND and " " or "") .. column[1] end)
   end
-  put("peak %.1f GMAC/s%s, memory read at %.1f GB/s; medians of %d by %s%s%s", p.peak.fma_gmacs_per_s, p.cores > 1
-    and (", of all %d cores %.1f"):format(p.cores, p.cores * p.peak.fma_gmacs_per_s) or "",
-    p.peak.read_gbytes_per_s, p.repetitions,
-    p.clock == "cpu" and "processor time" or p.clock_hz and ("cycles at a nominal %.4g MHz"):format(p.clock_hz / 1e6)
-      or "the time of day", p.depth > 1 and ("; decode: one of %d slices"):format(p.depth) or "", p.emulated
-      and "; emulated: times are not the board's" or "")
   for _, phase in ipairs { "encode", "decode" } do
     local total = p[phase]
-    put ""
     title(phase)
     for _, r in ipairs(p.layers) do
       if r.phase == phase then row(r.name, r) end
     end
-    put ""
     title(phase .. ", kinds")
     for _, r in ipairs(p.kinds) do
-      if r.phase == phase then row(kind_name(r), r) end
+      if r.phase == phase then row(("%s x %d"):format(r.kind, r.layers), r) end
     end
     row("all layers", total)
-    put("whole %s %.3f ms%s", phase, total.whole_ms, p.clock ~= "wall"
-      and (", %.3f by the time of day"):format(total.wall_ms) or "")
+    out[#out + 1] = ("whole %s %.3f ms%s"):format(phase, total.whole_ms, p.clock ~= "wall"
+      and (", %.3f ms by the time of day"):format(total.wall_ms) or "")
   end
   return table.concat(out, "\n")
 end

@@ -20,7 +20,7 @@ local OPENAI, HF = golden .. "openai-quickgelu/checkpoint.pt", golden .. "hf-gel
 -- What msagen embed writes to both streams; fails unless its status is `status`.
 local function embed(status, ...)
   local got, output = sys.spawn { tiny.program(), "embed", stdin = "/dev/null", stdout = "capture",
-    stderr = "capture", ... }
+    stderr = "capture", env = { COLUMNS = "500" }, ... }
   equal(got, status, output)
   return output
 end

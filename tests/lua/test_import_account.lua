@@ -93,8 +93,8 @@ describe("tensors beside the network", function()
   end)
 
   it("make inspect say so, and what would be chosen", function()
-    local text = table.concat(inspect.text(inspect.report(fake.open(sam { "head.a", { 3 } }))), "\n")
-    holds(text, "1 unknown", "choose: --ignore PREFIX (if head.a beside the network is known to be of no use)")
+    local text = table.concat(inspect.text((inspect.report(fake.open(sam { "head.a", { 3 } })))), "\n")
+    holds(text, "1 unknown", "choose          --ignore PREFIX (if head.a beside the network is known to be of no use)")
   end)
 end)
 
@@ -146,7 +146,7 @@ describe("two sets of weights under prefixes", function()
   end)
 
   it("give the chosen one, and the other is dead by name", function()
-    holds(table.concat(inspect.text(inspect.report(fake.open(both("model.", "ema.")), nil, { weights_key = "ema" })),
+    holds(table.concat(inspect.text((inspect.report(fake.open(both("model.", "ema.")), nil, { weights_key = "ema" }))),
       "\n"), "every name begins with ema.")
     local model = load(both("model.", "ema."), { weights_key = "ema" })
     equal(model.source.prefix, "ema.")
@@ -275,7 +275,7 @@ describe("what a build assumes of images", function()
   end)
 
   it("is what inspect shows", function()
-    holds(table.concat(inspect.text(inspect.report(fake.open(sam()))), "\n"),
+    holds(table.concat(inspect.text((inspect.report(fake.open(sam())))), "\n"),
       "image           RGB, bilinear, longest side to 224")
   end)
 end)

@@ -6,14 +6,14 @@ local fake = require "fake_checkpoint"
 local inspect = require "report.inspect"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 
-local function report(dialect, changes) return inspect.report(fake.open(fake.model(dialect, changes))) end
+local function report(dialect, changes) return (inspect.report(fake.open(fake.model(dialect, changes)))) end
 local function text(dialect, changes) return table.concat(inspect.text(report(dialect, changes)), "\n") end
 
 describe("the text", function()
   it("says what the file is", function()
     holds(text "msa-2023", "dialect         msa-2023\n", "resolution      224 (grid 14, patch 16)",
       "window 5, global blocks 1,3; out 32",
-      "4 blocks, width 24, heads 3 of 8, mlp 96", "x/255", "clicks (row,column)", "warning: ", "--click-order rc")
+      "4 blocks, width 24, heads 3 of 8, mlp 96", "x/255", "clicks (row,column)", "\nwarning  ", "--click-order rc")
     holds(text "sam", "dialect         sam or medsam: nothing in the file tells which\n", "(x-mean)/std",
       "longest side", "(x-min)/(max-min)", "cubic B-spline")
     holds(text "msa-paper", "dialect         msa-paper\n", "encoder and decoder, as in the paper")
@@ -21,9 +21,9 @@ describe("the text", function()
 
   it("shows the choices of an ambiguous file", function()
     holds(text "msa-2024", "msa-2024 or msa-2025: nothing in the file tells which",
-      "choose: --dialect msa-2024|msa-2025",
-      "x/255 | (x-mean)/std", "64x64 to 14x14, bicubic")
-    holds(text("msa-2024", { grid = 4, window = 7 }), "choose: --global-blocks 0,2|1,3",
+      "choose          --dialect msa-2024|msa-2025",
+      "x/255 | (x-mean)/std", "resampled       1: 64x64 to 14x14, bicubic")
+    holds(text("msa-2024", { grid = 4, window = 7 }), "choose          --global-blocks 0,2|1,3",
       "resolution      not in the file", "which blocks are global is not")
     holds(text("msa-2024", { encoder_adapters = false, lora = 2, table_grid = 64 }), "LoRA pairs",
       "resolution      not in the file (patch 16); default 1024",
@@ -32,7 +32,7 @@ describe("the text", function()
 
   it("has a line for every tensor, with its fate and why", function()
     local list = fake.model "msa-2023"
-    local lines = inspect.text(inspect.report(fake.open(list)))
+    local lines = inspect.tensors_text((inspect.report(fake.open(list))))
     local rows = {}
     for _, line in ipairs(lines) do
       local name, shape, dtype, fate, why = line:match("^(%S+%.%S+)%s+(%[[%d,]+%])%s+(%w+)%s+(%w+)%s*(.*)$")
@@ -49,7 +49,7 @@ describe("the text", function()
   it("shows hostile names without their control characters", function()
     local list = fake.model "sam"
     list[#list + 1] = { "evil\27[31m\n", { 1 } }
-    holds(table.concat(inspect.text(inspect.report(fake.open(list)))), "evil\\x1b[31m\\x0a")
+    holds(table.concat(inspect.tensors_text((inspect.report(fake.open(list))))), "evil\\x1b[31m\\x0a")
   end)
 end)
 

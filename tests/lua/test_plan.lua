@@ -318,7 +318,7 @@ describe("a plan that does not fit", function()
         assert(not ok and problem.msagen, "not refused")
         local line = problem.msagen
         holds(line, "here: --resolution 56: expected room on small (sram of ",
-          " less 0.1 KiB for arena; flash of 1.0 MiB for weights, code)", "found none for the arena")
+          " less 64 B for arena; flash of 1.0 MiB for weights, code)", "found none for the arena")
         local found = largest(d, 88)
         if found then holds(line, "; the largest resolution that fits is " .. found) else holds(line,
           "; no resolution fits") end

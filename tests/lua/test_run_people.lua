@@ -230,7 +230,7 @@ describe("--report-out", function()
     equal(status, 0, text)
     local html = sys.read_file(page)
     holds(html, "<!DOCTYPE html>", "data:image/png;base64,", "prompt 0, cyan", "prompt 1, orange",
-      ", y 0 to 20", "2 × 3 mm", "expert's outline")
+      ", y 0 to 20", "2 × 3 mm", "dotted: the expert")
     status = run { image = { right }, report_out = page }
     equal(status, 0)
     holds(sys.read_file(page), "no prompt asked for a mask")

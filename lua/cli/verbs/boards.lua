@@ -2,7 +2,11 @@
 -- msagen boards [FILE.lua...] [--json]: what can be built for; of files of the user's own, whether they are boards and
 -- what they are.
 
+local terminal = require "support.terminal"
+
 local verb = {}
+
+local DEFAULT = "(the default here)"
 
 function verb.setup(command)
   command:argument("file",
@@ -26,7 +30,7 @@ function verb.run(args)
   end
   for _, board in ipairs(all) do
     if board.emulator_lost then
-      io.stderr:write(("msagen: warning: %s: %s\n"):format(board.name, board.emulator_lost))
+      terminal.say("warning", board.name .. ": " .. board.emulator_lost)
     end
   end
   if args.json then
@@ -44,12 +48,15 @@ function verb.run(args)
     io.stdout:write(json.encode(list, { indent = 1 }), "\n")
     return 0
   end
-  local row = "%-18s %-8s %-13s %-22s %s\n"
-  io.stdout:write(row:format("board", "isa", "arithmetic", "runs", "what"))
-  for _, board in ipairs(all) do
-    local default = best and board.name == best.name and " (the default here)" or ""
-    io.stdout:write(row:format(board.name, board.isa.name, board.arithmetic, runs(boards, board),
-      board.summary .. default))
+  local paint = terminal.painter(1)
+  local rows = { { "board", "isa", "arithmetic", "runs", "what" } }
+  for i, board in ipairs(all) do
+    local default = best and board.name == best.name and " " .. DEFAULT or ""
+    rows[i + 1] = { board.name, board.isa.name, board.arithmetic, runs(boards, board), board.summary .. default }
+  end
+  for _, line in ipairs(require("support.layout").table(rows, { width = terminal.columns(), paint = paint })) do
+    if line:sub(-#DEFAULT) == DEFAULT then line = line:sub(1, -#DEFAULT - 1) .. paint("best", DEFAULT) end
+    io.stdout:write(line, "\n")
   end
   return 0
 end

@@ -10,7 +10,17 @@ function verb.setup(command)
     :argname("DIR"):target("output"):count(1)
 end
 
-local function megabytes(bytes) return ("%.1f MiB"):format(bytes / 1048576) end
+-- What was built, as facts.
+local function said(dir, build, rule)
+  local layout, terminal = require "support.layout", require "support.terminal"
+  local model, memory = build.model, build.graph.memory
+  local text = ("%s, %d x %d, %s; arena %s (lower bound %s)"):format(model.dialect, model.image_size,
+    model.image_size, build.board.name, layout.bytes(memory.bytes), layout.bytes(memory.bound))
+  local lines = layout.hanging(dir .. ": ", text, terminal.columns(), 2)
+  layout.append(lines, layout.hanging("image: ", model.preparation, terminal.columns(), 2))
+  if rule then lines[#lines + 1] = "scans: --prepare " .. rule end
+  return table.concat(lines, "\n") .. "\n"
+end
 
 function verb.run(args)
   local compiler = require "compiler.compiler"
@@ -22,12 +32,7 @@ function verb.run(args)
     local ok, build = pcall(compiler.build, one.device, dir, args.input or "build", show)
     finish()
     if not ok then error(build, 0) end
-    local model, memory = build.model, build.graph.memory
-    io.stdout:write(("%s: %s, %d x %d, %s; arena %s (lower bound %s)\n"):format(dir, model.dialect, model.image_size,
-      model.image_size, build.board.name,
-      megabytes(memory.bytes), megabytes(memory.bound)))
-    io.stdout:write(("image: %s\n"):format(model.preparation))
-    if one.device.prepare then io.stdout:write(("scans: --prepare %s\n"):format(one.device.prepare)) end
+    io.stdout:write(said(dir, build, one.device.prepare))
   end
   return 0
 end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen embed --clip FILE [options] PHRASE... -o FILE.safetensors: text prompts by CLIP's text encoder.
 local fail = require "support.fail"
+local layout = require "support.layout"
 local names = require "import.names"
 
 local verb = {}
@@ -24,7 +25,7 @@ function verb.setup(command)
 end
 
 local function usage(text)
-  io.stderr:write("msagen: ", text, "; see msagen embed --help\n")
+  require("support.terminal").say("error", text .. "; see msagen embed --help")
   return 2
 end
 
@@ -94,8 +95,10 @@ local function write(args, m, lists)
   m.ckpt:unchanged()
   require("text.file").write(args.output, args.phrase, { { "prompts", prompts }, { "embeddings", found } })
   if not args.tokens then
-    io.stdout:write(("%s: %d prompts of width %d; encoder of %s%s\n"):format(args.output, #lists, prompts.shape[2],
-      clip.spoken(m), projection and "" or "; without --projection they are embeddings of length 1"))
+    local text = ("%d prompts of width %d; encoder of %s%s"):format(#lists, prompts.shape[2], clip.spoken(m),
+      projection and "" or "; without --projection they are embeddings of length 1")
+    local lines = layout.hanging(args.output .. ": ", text, require("support.terminal").columns(), 2)
+    io.stdout:write(table.concat(lines, "\n"), "\n")
   end
 end
 

@@ -2,7 +2,9 @@
 -- msagen graph CHECKPOINT [options] [--dot] [-o FILE]: the network's operations, as text or for Graphviz.
 local closed = require "support.closed"
 local fail = require "support.fail"
+local layout = require "support.layout"
 local options = require "cli.device_options"
+local terminal = require "support.terminal"
 
 local verb = {}
 
@@ -29,6 +31,16 @@ local function text_after(pass, device, where, dot)
   return require("lower.text").program(program)
 end
 
+-- Long lines as a terminal's: broken at blanks, and indented. In files and pipes an operation is a line.
+local function folded(text)
+  local lines, width = {}, terminal.columns()
+  for line in text:gmatch "([^\n]*)\n" do
+    local begin, rest = line:match "^(%s*)(.*)$"
+    layout.append(lines, layout.hanging(begin, rest, width, #begin + 4))
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
 function verb.run(args)
   local devices = options.asked(args, "graph")
   if not devices then return 2 end
@@ -40,7 +52,8 @@ function verb.run(args)
     local graph = require("run.interpretation").graph(require("compiler.compiler").models(device, where)[1])
     text = args.dot and graph:dot() or graph:text()
   end
-  if args.output then require("msagen.sys").write_file(args.output, text) else io.stdout:write(text) end
+  if args.output then require("msagen.sys").write_file(args.output, text)
+  else io.stdout:write(not args.dot and terminal.is(1) and folded(text) or text) end
   return 0
 end
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- msagen inspect CHECKPOINT... [--base FILE] [--json]: what is in a checkpoint; of several, also what they share.
+-- msagen inspect CHECKPOINT... [--base FILE] [--tensors] [--json]: what is in a checkpoint; of several, also what they
+-- share.
 
 local options = require "cli.device_options"
 
@@ -11,7 +12,24 @@ function verb.setup(command)
     .. "share is shown too."):argname("CHECKPOINT"):args "+"
   command:option("--base", "The backbone of adapter-only files."):argname "FILE"
   options.of_tensors(command)
-  command:flag("--json", "For machines: one JSON object.")
+  command:flag("--tensors", "After the summary, a line for every tensor: its shape, and what becomes of it.")
+  command:flag("--json", "For machines: one JSON object, every tensor in it.")
+end
+
+-- Parts of the answer, each a list of lines, with an empty line between them.
+local function show(reports, shared, tensors)
+  local inspect, terminal = require "report.inspect", require "support.terminal"
+  local how, parts = { width = terminal.columns(), paint = terminal.painter(1) }, {}
+  local function put(lines) parts[#parts + 1] = table.concat(lines, "\n") end
+  for _, report in ipairs(reports) do
+    put(inspect.text(report, how))
+    if tensors then put(inspect.tensors_text(report, how)) end
+  end
+  if shared then
+    put(inspect.shared_text(shared, how))
+    if tensors then put(inspect.shared_tensors_text(shared, how)) end
+  end
+  io.stdout:write(table.concat(parts, "\n\n"), "\n")
 end
 
 function verb.run(args)
@@ -36,10 +54,7 @@ function verb.run(args)
     io.stdout:write(json.encode(whole, { indent = 1 }), "\n")
     return 0
   end
-  for _, report in ipairs(reports) do
-    io.stdout:write(table.concat(inspect.text(report), "\n"), shared and "\n\n" or "\n")
-  end
-  if shared then io.stdout:write(table.concat(inspect.shared_text(shared), "\n"), "\n") end
+  show(reports, shared, args.tensors)
   return 0
 end
 

@@ -23,7 +23,7 @@ function verb.setup(command)
 end
 
 local function usage(text)
-  io.stderr:write("msagen: ", text, "; see msagen interpret --help\n")
+  require("support.terminal").say("error", text .. "; see msagen interpret --help")
   return 2
 end
 

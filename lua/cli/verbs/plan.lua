@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen plan SCRIPT.lua | CHECKPOINT [options] [--json]: what a build will be, before anything is compiled.
+local layout = require "support.layout"
 local options = require "cli.device_options"
+local terminal = require "support.terminal"
 
 local verb = {}
 
@@ -53,41 +55,51 @@ local function by_kind(p)
   return list
 end
 
-local function show(p, title)
-  local megabytes = require("estimate.plan").megabytes
-  local out = {}
-  local function say(...) out[#out + 1] = string.format(...) end
-  say("%s: %s, %d x %d%s, %s, %d core%s", title, p.model.dialect, p.model.image_size, p.model.image_size,
-    p.model.depth > 1 and (" x %d slices"):format(p.model.depth) or "",
-    p.board.name, p.cores, p.cores > 1 and "s" or "")
-  say("  image    %s", p.model.preparation)
+-- How fast the phases are, and what is fetched from a storage, as lines.
+local function phases(p, say)
   for _, phase in ipairs { "encode", "decode" } do
     local ms, macs = p[phase .. "_ms"], p["macs_" .. phase]
-    say("  %-8s %11.2f ms  %7.2f G multiply-adds, %3.0f %% of the peak%s", phase, ms, macs / 1e9,
-      100 * macs / (ms / 1e3) / (p.rates.fma * p.cores), phase == "decode" and "; one click" or "")
+    say(phase, ("%9.2f ms"):format(ms), ("%.2f G multiply-adds, %.0f %% of the peak%s"):format(macs / 1e9,
+      100 * macs / (ms / 1e3) / (p.rates.fma * p.cores), phase == "decode" and "; one click" or ""))
   end
-  say("  arena    %14s  in %s; lower bound %s", megabytes(p.bytes.arena), p.places.arena.name, megabytes(p.bound))
-  if p.storage then
-    say("  weights  %14s  in a storage that is no memory", megabytes(p.bytes.stored))
-    for _, phase in ipairs { "encode", "decode" } do
-      local s = p.storage[phase]
-      say("  %-8s fetches %s%s, %s of them awaited, through buffers of %s and %s; the rest is hidden by %.4g MB a "
-        .. "second (%s), %.4g on average", phase, megabytes(s.bytes),
-        phase == "decode" and p.model.depth > 1 and " a slice" or "", megabytes(s.waited), megabytes(s.buffers[1]),
-        megabytes(s.buffers[2]), s.rate / 1e6, s.layer, s.mean / 1e6)
-    end
-  else
-    say("  weights  %14s  in %s", megabytes(p.bytes.weights), p.places.weights.name)
+end
+
+local function storage(p, say)
+  say("weights", layout.bytes(p.bytes.stored), "in a storage that is no memory")
+  for _, phase in ipairs { "encode", "decode" } do
+    local s = p.storage[phase]
+    say(phase, layout.bytes(s.bytes), ("fetched%s, %s of it awaited, through buffers of %s and %s; the rest is hidden "
+      .. "by %.4g MB a second (%s), %.4g on average"):format(phase == "decode" and p.model.depth > 1 and " a slice"
+      or "", layout.bytes(s.waited), layout.bytes(s.buffers[1]), layout.bytes(s.buffers[2]), s.rate / 1e6, s.layer,
+      s.mean / 1e6))
   end
-  say("  code     %14s  in %s", megabytes(p.bytes.code), p.places.code.name)
-  say("  a core: %.4g G multiply-adds a second at most, %s", p.rates.fma / 1e9,
-    p.rates.measured and ("%.3g GB a second from memory: measured on this machine now"):format(p.rates.bandwidth / 1e9)
-      or "by the board's clock")
-  say("  %-8s %-24s %6s %11s  %s", "phase", "layers", "", "ms", "held by")
-  for _, entry in ipairs(by_kind(p)) do
-    say("  %-8s %-24s %6d %11.3f  %s", entry.phase, entry.kind, entry.count, entry.ms, entry.bound)
+end
+
+local function show(p, title)
+  local width, paint = terminal.columns(), terminal.painter(1)
+  local lines = layout.hanging(title .. ": ", ("%s, %d x %d%s, %s, %d core%s"):format(p.model.dialect,
+    p.model.image_size, p.model.image_size, p.model.depth > 1 and (" x %d slices"):format(p.model.depth) or "",
+    p.board.name, p.cores, p.cores > 1 and "s" or ""), width, 2)
+  layout.append(lines, layout.hanging("  image    ", p.model.preparation, width))
+  local function say(what, amount, text)
+    layout.append(lines, layout.hanging(("  %-8s %12s  "):format(what, amount), text, width))
   end
-  io.stdout:write(table.concat(out, "\n"), "\n")
+  phases(p, say)
+  say("arena", layout.bytes(p.bytes.arena), ("in %s; lower bound %s"):format(p.places.arena.name,
+    layout.bytes(p.bound)))
+  if p.storage then storage(p, say)
+  else say("weights", layout.bytes(p.bytes.weights), "in " .. p.places.weights.name) end
+  say("code", layout.bytes(p.bytes.code), "in " .. p.places.code.name)
+  layout.append(lines, layout.hanging("  a core   ", ("%.4g G multiply-adds a second at most, %s"):format(
+    p.rates.fma / 1e9, p.rates.measured
+      and ("%.3g GB a second from memory: measured on this machine now"):format(p.rates.bandwidth / 1e9)
+      or "by the board's clock"), width))
+  local rows = { { "  phase", "kind of layer", "layers", "ms", "held by" } }
+  for i, entry in ipairs(by_kind(p)) do
+    rows[i + 1] = { "  " .. entry.phase, entry.kind, tostring(entry.count), ("%.3f"):format(entry.ms), entry.bound }
+  end
+  layout.append(lines, layout.table(rows, { width = width, right = { [3] = true, [4] = true }, paint = paint }))
+  io.stdout:write(table.concat(lines, "\n"), "\n")
 end
 
 function verb.run(args)

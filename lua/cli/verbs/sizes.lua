@@ -9,23 +9,40 @@ function verb.setup(command)
   command:flag("--json", "For machines: one JSON object, with every function's frame and deepest stack.")
 end
 
-local function say(...) io.stdout:write(string.format(...), "\n") end
-
+-- A name, bytes, and what is known beside them, in aligned columns.
 local function show(report)
-  say("%s, %s %s, %s", report.board, report.compiler, report.version, report.cflags)
+  local layout, terminal = require "support.layout", require "support.terminal"
+  local width, paint, lines, names = terminal.columns(), terminal.painter(1), {}, 0
+  local function put(name, bytes, note)
+    local begin = ("  %-" .. names .. "s %11d"):format(name, bytes)
+    for _, line in ipairs(layout.hanging(begin .. "  ", note or "", width)) do
+      lines[#lines + 1] = line:gsub("\1", " ")
+    end
+  end
+  local function head(text) lines[#lines + 1] = paint("heading", text) end
+  for _, entry in ipairs(report.stack) do names = math.max(names, #entry.entry) end
+  for _, other in ipairs(report.outside) do names = math.max(names, #other.name) end
+  layout.append(lines, layout.hanging("", ("%s, %s %s, %s; bytes"):format(report.board, report.compiler,
+    report.version, report.cflags), width, 2))
   for _, line in ipairs { { ".text", "text" }, { ".rodata", "rodata" }, { ".data", "data" }, { ".bss", "bss" },
     { "unwind", "unwind", "tables for debuggers and exceptions, which a product may drop" },
       { "weights", "weights" }, { "arena", "arena" }, { "session", "session", "sizeof(msa_session)" } } do
-    say("  %-22s %11d%s", line[1], report[line[2]], line[3] and "   " .. line[3] or "")
+    put(line[1], report[line[2]], line[3])
   end
-  say "stack, at most"
+  local room = width - names - 16 -- beside a name and its bytes
+  head "stack, at most, bytes"
   for _, entry in ipairs(report.stack) do
     local chain = {}
-    for i, node in ipairs(entry.chain) do chain[i] = ("%s %d"):format(node.name, node.frame) end
-    say("  %-22s %11d   %s", entry.entry, entry.bytes, table.concat(chain, " > "))
+    -- A line does not end between a function and its frame.
+    for i, node in ipairs(entry.chain) do
+      local frame = ("\1%d"):format(node.frame)
+      chain[i] = layout.shortened(node.name, room - #frame - #" >") .. frame
+    end
+    put(entry.entry, entry.bytes, table.concat(chain, " > "))
   end
-  say "stack in use, at most, when functions are called that are not counted here"
-  for _, other in ipairs(report.outside) do say("  %-22s %11d", other.name, other.in_use) end
+  head "stack in use, at most, when what is not counted here is called, bytes"
+  for _, other in ipairs(report.outside) do put(other.name, other.in_use) end
+  io.stdout:write(table.concat(lines, "\n"), "\n")
 end
 
 function verb.run(args)
