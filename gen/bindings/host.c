@@ -20,6 +20,7 @@ static const luaL_Reg modules[] = {
     {"msagen.image", luaopen_msagen_image},
     {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
+    {"msagen.metrics", luaopen_msagen_metrics},
     {"msagen.mpi", luaopen_msagen_mpi},
     {"msagen.nifti", luaopen_msagen_nifti},
     {"msagen.npy", luaopen_msagen_npy},

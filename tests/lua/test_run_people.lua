@@ -206,6 +206,31 @@ describe("label maps", function()
   end)
 end)
 
+describe("HD95", function()
+  it("is in pixels, or in millimetres where all axes have a spacing", function()
+    local truth, out = work .. "/hd.png", work .. "/hd.npy"
+    run { image = { right }, point = { here }, mask_out = out }
+    local mask = npy.read(out)
+    local first = contour.extent(mask:reshape { 1, 20, 80 }).first[3]
+    -- The same mask, begun three columns later: one border of two is 3 away.
+    local row = ("\0"):rep(first + 3) .. ("\255"):rep(77 - first)
+    png.write_png(truth, tensor.frombytes(row:rep(20), "u8", { 20, 80 }))
+    for _, case in ipairs { { nil, "HD95 3.00 pixels" }, { { false, 1, 0.5 }, "HD95 1.50 mm" },
+      { { 7, 1, 0.5 }, "HD95 1.50 mm" } } do
+      local _, text = run { image = { right }, point = { here }, truth = truth, spacing = case[1] }
+      holds(text, case[2])
+    end
+    local agreement, volume = require "run.agreement", mask:reshape { 1, 20, 80 }
+    local two = tensor.frombytes(volume:tobytes() .. ("\0"):rep(1600), "u8", { 2, 20, 80 })
+    local other = tensor.frombytes(("\0"):rep(1600) .. volume:tobytes(), "u8", { 2, 20, 80 })
+    local found = agreement.of(two, other, { 4, 1, 1 })
+    equal({ found.dice, found.unit, found.hd95 }, { 0.0, "mm", 4.0 })
+    equal(agreement.of(two, other, { false, 2, 2 }).unit, "pixels")
+    local none = tensor.frombytes(("\0"):rep(1600), "u8", { 1, 20, 80 })
+    equal(agreement.of(none, none), { dice = 1, iou = 1, unit = "pixels", truth_pixels = 0 })
+  end)
+end)
+
 describe("a truth of several classes", function()
   it("is compared class by class", function()
     local truth = work .. "/classes.png"

@@ -24,7 +24,7 @@ local function a_spacing(text)
   local list, expected = {}, "expected millimetres, ROW,COLUMN or SLICE,ROW,COLUMN, found "
   for word in (text .. ","):gmatch "([^,]*)," do
     local x = word:match "^[%d.]+$" and tonumber(word)
-    if not x or x <= 0 or x == math.huge or #list == 3 then return nil, expected .. text end
+    if not x or x < 1e-6 or x > 1e6 or #list == 3 then return nil, expected .. text end
     list[#list + 1] = x
   end
   if #list < 2 then return nil, expected .. text end
