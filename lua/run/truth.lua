@@ -106,7 +106,7 @@ local function has_corners(mask, slices, height, width)
 end
 
 --- Read the truth of an image u8 [N,H,W,3].
--- @param wanted what truth.inside gave for each --truth-inside, or nil
+-- @param wanted what truth.inside gave for each --truth-inside, or nil; with `absent` nothing may be inside
 -- @param turned the image's EXIF orientation
 -- @return u8 [N,H,W], 255 inside, and what a person should know of it (an array of lines)
 function truth.read(path, image, wanted, turned)
@@ -124,7 +124,7 @@ function truth.read(path, image, wanted, turned)
       turned ~= facts.orientation and why or "")
   end
   local mask, pixels = pictures.inside(labels, wanted and asked(path, facts, wanted) or clear(path, facts))
-  if pixels == 0 then
+  if pixels == 0 and not (wanted and wanted.absent) then
     local none = wanted and "that --truth-inside names" or ("over %d"):format(facts.most // 2)
     fail("%s: truth: expected a mask with something inside, found no pixel %s; its %s: %s", path, none,
       facts.kind == "colour" and "colours" or "values", labels_of(facts))
