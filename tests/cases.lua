@@ -83,7 +83,7 @@ end
 --- The self-test of a folder that was compiled.
 function M.self_test(fw)
   local request, response = fw .. ".request", fw .. ".response"
-  sys.write_file(request, "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
+  sys.write_file(request, "MSARUN6\n" .. string.pack("<I4I4", 12, 0))
   tally.must { fw .. "/runner/msa_run", request, response, fw .. "/msa_weights.bin" }
   assert(sys.read_file(response) == "", "the self-test fails")
 end

@@ -178,7 +178,7 @@ tally.test("run: --bench, --profile, another build's weights", function()
   must { tally.program, "run", fw, "--profile", work .. "/profile.json" }
   local other = work .. "/other"
   must(cases.build("sam-2d", cases.read "sam-2d", tally.best, other))
-  sys.write_file(work .. "/request", "MSARUN5\n")
+  sys.write_file(work .. "/request", "MSARUN6\n")
   local status = sys.spawn { fw .. "/runner/msa_run", work .. "/request", work .. "/response",
     other .. "/msa_weights.bin", stdin = "/dev/null" }
   local said = sys.read_file(work .. "/response")

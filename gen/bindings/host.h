@@ -16,14 +16,15 @@
 /* Modules, preloaded as "msagen.NAME". */
 int luaopen_msagen_blob(lua_State *L);
 int luaopen_msagen_checkpoint(lua_State *L);
+int luaopen_msagen_contour(lua_State *L);
 int luaopen_msagen_display(lua_State *L);
 int luaopen_msagen_gzip(lua_State *L);
 int luaopen_msagen_image(lua_State *L);
 int luaopen_msagen_intensity(lua_State *L);
 int luaopen_msagen_json(lua_State *L);
-int luaopen_msagen_metrics(lua_State *L);
 int luaopen_msagen_mpi(lua_State *L);
 int luaopen_msagen_nifti(lua_State *L);
+int luaopen_msagen_metrics(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);

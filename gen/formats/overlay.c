@@ -3,6 +3,8 @@
  */
 #include "overlay.h"
 
+#include "contour.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -10,10 +12,9 @@ struct colour {
     double red, green, blue;
 };
 
-static const struct colour tint = {40, 200, 255}, contour = {90, 235, 255}, halo = {8, 20, 32}, white = {255, 255, 255};
+static const struct colour halo = {8, 20, 32}, white = {255, 255, 255};
 static const struct colour inside = {38, 190, 90}, outside = {235, 60, 60}, box_line = {255, 214, 64};
 
-#define TINT_OPACITY 0.30
 #define HALO_OPACITY 0.55
 
 static double clamp(double x)
@@ -42,8 +43,10 @@ static double line_width(const struct msagen_canvas *canvas)
 
 /* The distance to the mask's edge, positive inside, is read off a box blur: across a straight edge it rises linearly
  * over the box. Sums of the box's columns slide down the image. */
-int msagen_overlay_mask(struct msagen_canvas *canvas, const unsigned char *mask)
+int msagen_overlay_mask(struct msagen_canvas *canvas, const unsigned char *mask,
+                        const struct msagen_overlay_style *style)
 {
+    const struct colour colour = {style->colour[0], style->colour[1], style->colour[2]};
     const size_t width = canvas->width, height = canvas->height;
     const double line = line_width(canvas) / 2.0;
     const size_t radius = (size_t)ceil(line) + 2;
@@ -75,9 +78,11 @@ int msagen_overlay_mask(struct msagen_canvas *canvas, const unsigned char *mask)
                 continue;
             const double share = (double)sum / ((double)(bottom - top + 1) * (double)(right - left + 1));
             const double distance = (share - 0.5) * (double)(2 * radius + 1);
-            blend(pixel, tint, TINT_OPACITY * clamp(distance + 0.5));
+            blend(pixel, colour, clamp(style->opacity) * clamp(distance + 0.5));
+            if (!style->contour)
+                continue;
             blend(pixel, halo, HALO_OPACITY * clamp(line + 1.5 - fabs(distance)));
-            blend(pixel, contour, clamp(line + 0.5 - fabs(distance)));
+            blend(pixel, colour, clamp(line + 0.5 - fabs(distance)));
         }
     }
     free(columns);
@@ -91,6 +96,55 @@ static void clip(double from, double to, size_t limit, size_t *first, size_t *en
     to = ceil(to);
     *first = from < 0.0 ? 0 : from > (double)limit ? limit : (size_t)from;
     *end = to < 0.0 ? 0 : to > (double)limit ? limit : (size_t)to;
+}
+
+static void draw_dot(struct msagen_canvas *canvas, double x, double y, double radius, struct colour c, double opacity)
+{
+    size_t left, right, top, bottom;
+    clip(x - radius - 1.0, x + radius + 1.0, canvas->width, &left, &right);
+    clip(y - radius - 1.0, y + radius + 1.0, canvas->height, &top, &bottom);
+    for (size_t row = top; row < bottom; ++row)
+        for (size_t column = left; column < right; ++column) {
+            const double dx = (double)column + 0.5 - x, dy = (double)row + 0.5 - y;
+            blend(canvas->pixels + row * canvas->stride + 3 * column, c,
+                  opacity * clamp(radius + 0.5 - sqrt(dx * dx + dy * dy)));
+        }
+}
+
+/* Dots at even steps along a polygon, but not along the image's border. */
+static void dot_polygon(struct msagen_canvas *canvas, const struct msagen_contours *contours,
+                        const struct msagen_polygon *polygon, double radius, struct colour c, double opacity)
+{
+    const double line = line_width(canvas), apart = fmax(6.0, 4.0 * line);
+    double travelled = 0.0;
+    for (size_t i = 0; i < polygon->count; ++i) {
+        const int32_t *from = contours->points[polygon->first + i],
+                      *to = contours->points[polygon->first + (i + 1) % polygon->count];
+        const double dx = to[0] - from[0], dy = to[1] - from[1], length = fabs(dx) + fabs(dy);
+        const int border = (dx == 0.0 && (from[0] == 0 || (size_t)from[0] == canvas->width)) ||
+                           (dy == 0.0 && (from[1] == 0 || (size_t)from[1] == canvas->height));
+        const double end = travelled + length;
+        for (double at = ceil(travelled / apart) * apart; at < end; at += apart) {
+            const double share = (at - travelled) / length;
+            if (!border)
+                draw_dot(canvas, from[0] + dx * share, from[1] + dy * share, radius, c, opacity);
+        }
+        travelled = end;
+    }
+}
+
+int msagen_overlay_truth(struct msagen_canvas *canvas, const unsigned char *mask)
+{
+    struct msagen_contours contours;
+    if (msagen_contours_trace(mask, canvas->height, canvas->width, &contours) != 0)
+        return -1;
+    const double radius = fmax(1.0, 0.55 * line_width(canvas));
+    for (int pass = 0; pass < 2; ++pass)
+        for (size_t i = 0; i < contours.polygon_count; ++i)
+            dot_polygon(canvas, &contours, &contours.polygons[i], pass ? radius : radius + 1.0, pass ? white : halo,
+                        pass ? 1.0 : 0.8);
+    msagen_contours_free(&contours);
+    return 0;
 }
 
 /* A disc of that radius with a sign. */
@@ -218,25 +272,46 @@ static void draw_number(struct msagen_canvas *canvas, const struct label *label,
     const double step = (DOTS_ACROSS + 1) * dot;
     for (int pass = 0; pass < 2; ++pass) {
         double x = label->left + label->across + dot;
-        for (size_t rest = number; rest > 0; rest /= 10)
+        size_t rest = number;
+        do
             draw_digit(canvas, x -= step, label->top, digits[rest % 10], dot, pass ? 0.0 : 1.0, pass ? white : halo,
                        pass ? 1.0 : 0.8);
+        while ((rest /= 10) > 0);
     }
+}
+
+/* How large a number is. */
+static void measure(struct label *label, size_t number, double dot)
+{
+    int figures = 1;
+    for (size_t rest = number / 10; rest > 0; rest /= 10)
+        ++figures;
+    label->across = (DOTS_ACROSS + 1) * dot * figures - dot;
+    label->down = DOTS_DOWN * dot;
+}
+
+/* Half pixels, and whole ones for corners, keep small digits sharp. */
+static double dot_size(const struct msagen_canvas *canvas)
+{
+    return fmax(1.0, floor(1.4 * line_width(canvas) + 0.5) / 2.0);
+}
+
+void msagen_overlay_number(struct msagen_canvas *canvas, size_t number)
+{
+    const double dot = dot_size(canvas);
+    struct label label = {2.0 * dot, 2.0 * dot, 0.0, 0.0};
+    measure(&label, number, dot);
+    draw_number(canvas, &label, number, dot);
 }
 
 int msagen_overlay_clicks(struct msagen_canvas *canvas, const double (*points)[2], const int *signs, size_t count)
 {
-    /* Half pixels, and whole ones for corners, keep small digits sharp. */
-    const double line = line_width(canvas), disc = 2.0 * line, dot = fmax(1.0, floor(1.4 * line + 0.5) / 2.0);
+    const double line = line_width(canvas), disc = 2.0 * line, dot = dot_size(canvas);
     struct label *labels = calloc(count ? count : 1, sizeof *labels);
     if (!labels)
         return -1;
     for (size_t i = 0; i < count; ++i) {
-        int figures = 0;
-        for (size_t rest = i + 1; rest > 0; rest /= 10)
-            ++figures;
-        labels[i].across = (DOTS_ACROSS + 1) * dot * figures - dot;
-        labels[i].down = DOTS_DOWN * dot;
+        measure(&labels[i], i + 1, dot);
         place(&labels[i], canvas, points, count, i, labels, disc);
         const struct label *l = &labels[i];
         draw_line(canvas, points[i][0], points[i][1], fmin(fmax(points[i][0], l->left), l->left + l->across),

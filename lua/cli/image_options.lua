@@ -53,7 +53,7 @@ end
 function options.contradiction(args)
   if args.window and args.prepare then return "--window: expected instead of --prepare, found both" end
   for _, name in ipairs { "image_bits", "frame", "slice", "axis", "window", "prepare" } do
-    if args[name] and not args.image then
+    if args[name] and not (args.image and #args.image > 0) then
       return ("--%s: expected with --image, found without"):format((name:gsub("_", "-")))
     end
   end

@@ -176,7 +176,7 @@ local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_ima
 -- The test bench's, in a folder of their own here and in what is generated: a product links none of them.
 local RUNNER_FOLDER = require("run.made").RUNNER_FOLDER
 local RUNNER = { "msa_run", "msa_run_bench", "msa_run_clicks", "msa_run_model", "msa_run_npy", "msa_run_peak",
-  "msa_run_profile", "msa_run_refine", "msa_run_weights" }
+  "msa_run_profile", "msa_run_propagate", "msa_run_refine", "msa_run_weights" }
 local RUNNER_HEADERS = { RUNNER_FOLDER .. "/msa_run.h", RUNNER_FOLDER .. "/msa_run_clicks.h" }
 
 -- What a streamed build fetches, or null.

@@ -8,7 +8,8 @@
 --                and high the 95 % interval of the mean; any of them may be nil. published = true: by the authors, on
 --                other data. iou and hd95, means, and hd95_n, in how many cases it is defined, are shown where a row
 --                has them
---     cases    = list of { case, patient, class, clicks, dice, iou, hd95 }, hd95 in mm or nil where it is not defined
+--     cases    = list of { case, patient, class, clicks, dice, iou, hd95 }, hd95 nil where it is not defined
+--     unit     = of hd95, mm unless given
 --     pictures = list of { title, caption, png = bytes }: worst cases, and the median, with outlines
 --     model    = build_facts.model(folder)       memory = build_facts.memory(folder)
 --     layers   = build_facts.layers(folder, profile or nil)
@@ -85,7 +86,7 @@ local function has(rows, key)
 end
 
 -- Columns of the table of results: { name, function(row) -> text, present }.
-local function columns_of(rows, classes)
+local function columns_of(rows, classes, unit)
   local function dice(key) return function(row) return page.decimal(row[key], 3) end end
   local list = { { "method", method_of, class = "word" },
     { "prompt", function(row) return clicks_of(row.clicks) end } }
@@ -100,14 +101,14 @@ local function columns_of(rows, classes)
   put("median", dice "median")
   put("worst", dice "worst")
   if has(rows, "iou") then put("mean IoU", dice "iou") end
-  if has(rows, "hd95") then put("mean HD95, mm", function(row) return page.decimal(row.hd95, 2) end) end
+  if has(rows, "hd95") then put("mean HD95, " .. unit, function(row) return page.decimal(row.hd95, 2) end) end
   if has(rows, "hd95_n") then put("HD95 of", function(row) return page.whole(row.hd95_n) end) end
   return list
 end
 
-local function all_rows(rows, classes)
+local function all_rows(rows, classes, unit)
   local columns, list = {}, {}
-  local of = columns_of(rows, classes)
+  local of = columns_of(rows, classes, unit)
   for i, column in ipairs(of) do columns[i] = { name = column[1], number = column.number, class = column.class } end
   for i, row in ipairs(rows) do
     list[i] = { class = row.published and "published" }
@@ -125,7 +126,7 @@ local function results(data)
   end
   local classes = distinct(rows, "class")
   if #classes > 1 then out[1] = by_class(rows, classes) end
-  out[#out + 1] = all_rows(rows, classes)
+  out[#out + 1] = all_rows(rows, classes, data.unit or "mm")
   if rows[1].published then out[#out + 1] = page.note(PUBLISHED) end
   return out
 end
@@ -177,15 +178,16 @@ end
 
 local CASE = { { "case", key = "case", class = "name" }, { "patient", key = "patient", class = "word" },
   { "class", key = "class", class = "word" }, { "prompt", clicks_of, key = "clicks" }, { "Dice", 3, key = "dice" },
-  { "IoU", 3, key = "iou" }, { "HD95, mm", 2, key = "hd95" } }
+  { "IoU", 3, key = "iou" }, { "HD95", 2, key = "hd95" } }
 
 -- The first cases of a list.
-local function lowest(cases)
+local function lowest(cases, unit)
   local columns, of, rows = {}, {}, {}
   for _, column in ipairs(CASE) do
     if column.key == "case" or has(cases, column.key) then
       of[#of + 1] = column
-      columns[#columns + 1] = { name = column[1], number = type(column[2]) == "number", class = column.class }
+      local name = column.key == "hd95" and ("%s, %s"):format(column[1], unit) or column[1]
+      columns[#columns + 1] = { name = name, number = type(column[2]) == "number", class = column.class }
     end
   end
   for i = 1, math.min(WORST, #cases) do
@@ -212,7 +214,7 @@ local function worst(data)
     return index[a] < index[b]
   end)
   if data.pictures and #data.pictures > 0 then out[1] = page.pictures(data.pictures) end
-  out[#out + 1] = lowest(cases)
+  out[#out + 1] = lowest(cases, data.unit or "mm")
   return out
 end
 

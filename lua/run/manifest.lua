@@ -44,6 +44,9 @@ manifest.fields = {
   precision = { one_of(table.unpack(arithmetic.precisions)) },
   arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, click_order = { one_of("xy",
     "rc") }, mask_rule = { one_of("multimask", "first") },
+    classes = { kind(function(value)
+      if math.type(value) ~= "integer" or value < 0 then return "a whole number" end
+    end) },
   resampling = { one_of(table.unpack(closed.sorted(preparation.resamplings))) },
     mask_from = { one_of("logits", "probabilities") }, mask_square = { schema.flag },
     best_of_several = { schema.flag },

@@ -4,20 +4,16 @@ local ending = require("run.outputs").ending
 
 local mask_file = {}
 
---- Whether a mask u8 [N,H,W] is the file as it stands.
--- @param name of the file that is asked for
-function mask_file.is_raw(name, image, input)
-  return ending(name) == ".npy" and image.shape[1] > 1 and not (input.rule and input.rule.grid)
-end
-
 --- Write a mask, 0 or 255, or in NIfTI 0 or 1 on the whole grid of the image's file.
 -- @param path where  @param name what the file will be called
 -- @param mask u8 [N',H',W'] of the picture
 -- @param input what run/inputs.lua gives of the image
-function mask_file.write(path, name, mask, input)
+-- @param labelled whether its values are labels, which are written as they are
+function mask_file.write(path, name, mask, input, labelled)
   local kind = ending(name)
   if kind:match "^%.nii" then
-    local labels = input:whole(mask):scale(1 / 255)
+    local labels = input:whole(mask)
+    if not labelled then labels = labels:scale(1 / 255) end
     return require("scans.nifti").write(path, labels, { place = input.scan.place, spacing = input.scan.spacing },
       true, kind == ".nii.gz")
   end

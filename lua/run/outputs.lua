@@ -7,12 +7,14 @@ local sys = require "msagen.sys"
 local outputs = {}
 
 -- The endings that say what is written; of a volume's masks those behind the first.
+local MASKS = { ".png", ".npy", ".nii", ".nii.gz" }
 local ENDINGS = {
-  mask_out = { ".png", ".npy", ".nii", ".nii.gz" }, overlay_out = { ".png" },
+  mask_out = MASKS, labels_out = MASKS, overlay_out = { ".png" },
   resized_out = { ".npy" }, upsampled_out = { ".npy" },
-  profile = { ".json" },
+  profile = { ".json" }, report_out = { ".html" },
 }
-local FILES = { "mask_out", "overlay_out", "resized_out", "upsampled_out", "profile" }
+local FILES = { "mask_out", "labels_out", "overlay_out", "resized_out", "upsampled_out", "profile",
+  "report_out" }
 outputs.MARK = "run.json" -- in a folder of results: which files are ours
 
 local function option_of(field) return "--" .. field:gsub("_", "-") end
@@ -42,10 +44,10 @@ end
 
 local function check_ending(field, path, volume)
   local option, found = option_of(field), outputs.ending(path)
-  if field == "mask_out" and volume then
-    if found == ENDINGS.mask_out[1] then
+  if ENDINGS[field] == MASKS and volume then
+    if found == MASKS[1] then
       fail("%s %s: expected the name of an NPY or NIfTI file (%s), as the masks of a volume are, found %s", option,
-        path, closed.list({ table.unpack(ENDINGS.mask_out, 2) }), found)
+        path, closed.list({ table.unpack(MASKS, 2) }), found)
     end
   end
   for _, good in ipairs(ENDINGS[field]) do
@@ -55,12 +57,13 @@ local function check_ending(field, path, volume)
 end
 
 -- What a run reads: { [identity] = option and path }.
-local function inputs_of(args, list)
+local function inputs_of(args, list, images)
   local known = {}
   local function add(option, path)
     local id = path and sys.identity(path)
     if id and not known[id] then known[id] = ("%s %s"):format(option, path) end
   end
+  for _, path in ipairs(images) do add("--image", path) end
   for _, field in ipairs { "image", "truth", "mask_in", "prompts" } do add(option_of(field), args[field]) end
   for _, prompt in ipairs(list) do add("--prompts: mask", prompt.mask and prompt.mask.path) end
   return known
@@ -147,9 +150,12 @@ end
 -- @param folder the generated one
 -- @param list prompts
 -- @param volume whether the image is one
+-- @param shared nil, or { inputs = all images' paths, used = { [place or identity] = option } of images before }, where
+--   those of this one are added
 -- @return of outputs that go into the folder of --out, { [field] = name }
-function outputs.check(args, folder, list, volume)
-  local inputs, used = inputs_of(args, list), {}
+function outputs.check(args, folder, list, volume, shared)
+  shared = shared or { inputs = {}, used = {} }
+  local inputs, used = inputs_of(args, list, shared.inputs), shared.used
   local made, made_ids = generated(folder)
   local out = args.out and outputs.canonical(args.out)
   local names, inside = {}, {} -- of --out: other outputs there

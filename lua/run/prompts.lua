@@ -2,7 +2,8 @@
 --- Prompts: from options and JSON files, checked against image and model, packed for the runner.
 -- A prompt is { what = name for messages, slices = 1 or those of the volume, points = {{x, y}...} a slice, labels =
 -- {...} a slice, box = {x0, y0, x1, y1} a slice, mask = {path, tensor}, text = name, text_index = its place from 0,
--- multimask = boolean }; points, box, mask and text may be missing.
+-- multimask = boolean, class = what the truth calls it, only = the one slice of a
+-- volume that it is of, from 0 }; points, box, mask, text, class and only may be missing.
 local fail = require "support.fail"
 local json = require "msagen.json"
 
@@ -44,7 +45,27 @@ local function numbers(value, count, what, expected)
   return value
 end
 
-local KNOWN = { points = true, labels = true, box = true, mask = true, text = true, multimask = true }
+local KNOWN = { points = true, labels = true, box = true, mask = true, text = true, multimask = true, class = true,
+  slice = true }
+
+-- Which label of an expert's mask a prompt is for: { text = as it was given, wanted = as of --truth-inside, value = the
+-- number, where it is one }.
+local function class_of(value, what)
+  local text = math.type(value) == "integer" and tostring(value) or type(value) == "string" and value
+  local wanted, why = nil, "expected a value V, values V..W or a colour R,G,B, found " .. shown(value)
+  if text then wanted, why = require("run.truth").inside(text) end
+  if not wanted then fail("%s: class: %s", what, why) end
+  return { text = text, wanted = wanted, value = math.tointeger(tonumber(text)) }
+end
+
+-- Which class a prompt is for, and on which slice it is.
+local function read_purpose(object, prompt, what)
+  if object.slice ~= nil and math.type(object.slice) ~= "integer" then
+    fail("%s: slice: expected the number of a slice, from 0, found %s", what, shown(object.slice))
+  end
+  prompt.only = object.slice
+  if object.class ~= nil then prompt.class = class_of(object.class, what) end
+end
 
 -- One object of a prompt file.
 local function from_object(object, what, slices)
@@ -57,7 +78,7 @@ local function from_object(object, what, slices)
   for _, key in ipairs(keys) do
     -- Golden cases tell results and errors beside the prompt.
     if not KNOWN[key] and not key:match "^logits_" and not key:match "^torch_" then
-      fail("%s: expected points, labels, box, mask, text or multimask, found %s", what, key)
+      fail("%s: expected points, labels, box, mask, text, multimask, class or slice, found %s", what, key)
     end
     if object[key] == json.null then object[key] = nil end
   end
@@ -99,6 +120,7 @@ local function from_object(object, what, slices)
     end
     prompt.text = object.text
   end
+  read_purpose(object, prompt, what)
   return prompt
 end
 
@@ -120,7 +142,7 @@ end
 --- The one prompt of --point, --box, --mask-in, --text, --multimask and --one-mask, or none.
 function prompts.from_options(args)
   if #args.point == 0 and not args.box and not args.mask_in and not args.text then return {} end
-  local prompt = { multimask = prompts.several(args), text = args.text }
+  local prompt = { multimask = prompts.several(args), text = args.text, only = args.click_slice }
   if #args.point > 0 then
     prompt.points, prompt.labels = { {} }, { {} }
     for i, point in ipairs(args.point) do
@@ -187,6 +209,17 @@ function prompts.named(name, list, what, option)
   fail("%s: expected one of %s, found %s", what, table.concat(known, ", "), name)
 end
 
+-- A prompt of one slice has no axis of slices.
+local function check_only(prompt, volume, name)
+  if prompt.only < 0 or prompt.only >= volume then
+    fail("%s %d: expected a slice of the volume, 0 to %d, found another", name, prompt.only, volume - 1)
+  end
+  if prompt.slices > 1 then
+    fail("%s %d: expected a prompt of one slice, found one with an entry for each of %d", name, prompt.only,
+      prompt.slices)
+  end
+end
+
 --- Check a prompt for an image of width x height, so many slices, and a model; load its mask; set its slices.
 -- @param turned what to say of the image where coordinates lie outside, or nil
 function prompts.check(prompt, width, height, volume, model, turned)
@@ -236,6 +269,7 @@ function prompts.check(prompt, width, height, volume, model, turned)
   end
   if prompt.text then prompt.text_index = prompts.named(prompt.text, model.texts, name "--text", "--text-prompts") end
   prompt.slices = slices
+  if prompt.only then check_only(prompt, volume, name(prompt.what and "slice" or "--click-slice")) end
 end
 
 --- Slice s (from 1) of one of a prompt's fields.

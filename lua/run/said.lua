@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What `run` prints of its results, a line each.
+local overlays = require "run.overlays"
 local profile = require "run.profile"
 
 local said = {}
@@ -41,8 +42,33 @@ local function report_bench(folder, times)
   end
 end
 
-local function report_results(results)
-  for k, result in ipairs(results) do
+local function agreement_text(truth)
+  if not truth then return "" end
+  local text = (", Dice %.4f, IoU %.4f"):format(truth.dice, truth.iou)
+  return truth.hd95 and text .. (", HD95 %.2f %s"):format(truth.hd95, truth.unit) or text
+end
+
+-- How far a prompt of one slice was carried on.
+local function reach(prompt, carried)
+  local first, last = prompt.only, prompt.only
+  for _, click in ipairs(carried) do first, last = math.min(first, click.slice), math.max(last, click.slice) end
+  return (", slices %d to %d from slice %d"):format(first, last, prompt.only)
+end
+
+-- Colours are told where there are several to tell apart.
+local function colour_of(layers, k)
+  return layers and #layers > 1 and not layers[k].class and ", " .. overlays.colour(layers[k].colour) or ""
+end
+
+local function report_classes(layers)
+  for _, layer in ipairs(layers or {}) do
+    if layer.class then print(("class %d: %s"):format(layer.class, (overlays.colour(layer.colour)))) end
+  end
+end
+
+local function report_results(run, found)
+  local layers = found.layers
+  for k, result in ipairs(found.results) do
     local iou, all = {}, {}
     for i, scores in ipairs(result.iou) do
       local list = {}
@@ -50,11 +76,12 @@ local function report_results(results)
       iou[i] = list[result.best[i] + 1]
       all[i] = ("mask %d of %s"):format(result.best[i], table.concat(list, " "))
     end
-    local dice = result.dice and (", Dice %.4f"):format(result.dice) or ""
-    print(("prompt %d: %d mask%s, highest predicted IoU %s%s%s"):format(k - 1, result.masks,
+    print(("prompt %d: %d mask%s, highest predicted IoU %s%s%s%s%s"):format(k - 1, result.masks,
       result.masks == 1 and "" or "s", table.concat(iou, " "), result.masks > 1 and ": " .. table.concat(all, "; ")
-      or "", dice))
+      or "", run.args.propagate and reach(run.list[k], found.carried[k]) or "", agreement_text(result.truth),
+      colour_of(layers, k)))
   end
+  report_classes(layers)
 end
 
 --- Say what a run found.
@@ -67,8 +94,9 @@ function said.report(run, found)
   if args.bench then report_bench(folder, found.times) end
   if found.profiled then print(profile.text(found.profiled)) end
   if args.refine then return end
-  if run.truth or not (found.digest or args.bench or found.profiled) then report_results(found.results) end
-  if #found.results == 0 and not (found.digest or args.bench or found.profiled) then
+  local figures = found.digest or args.bench or found.profiled
+  if args.truth or not figures then report_results(run, found) end
+  if #found.results == 0 and not figures then
     local shape = run.image.shape
     local slices = shape[1] > 1 and (", %d slices"):format(shape[1]) or ""
     print(("%s: encoded, %dx%d%s; no prompt asked for a mask (%s)"):format(args.image, shape[3], shape[2], slices,

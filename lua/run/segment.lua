@@ -19,8 +19,12 @@
 --              masks     of each step false or a path: u8 [N,H,W], 0 or 255, as files.masks
 --              logits    of each step false or a path: f32 [N,M,4g,4g], as files.logits
 --            A slice where nothing is wrong any more keeps its result.
+--   carried  nil, or thousandths: prompts that are of one slice (prompt.only) are carried on from it to both sides, by
+--            clicks on the inmost pixel of the mask before, until a mask has less than so many thousandths of the first
+--            one's pixels. Each prompt then is a run of its own over the volume
 --   bench    nil, or how often the work is repeated
 --   profile  nil, or how often
+--   quiet    whether nothing is shown of its progress
 local npy = require "msagen.npy"
 local profile = require "run.profile"
 local prompts = require "run.prompts"
@@ -29,7 +33,8 @@ local sys = require "msagen.sys"
 local segment = {}
 
 local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED = 1, 2, 3, 4, 5, 6, 7, 8
-local RESIZED, BENCH, PROGRESS, SUBVOLUME, REFINE, BANK, PROFILE = 9, 10, 11, 13, 14, 15, 16
+local RESIZED, BENCH, PROGRESS, SUBVOLUME, REFINE, BANK, PROFILE, PROPAGATE = 9, 10, 11, 13, 14, 15, 16, 17
+local ALONE = 1001 -- what PROPAGATE takes for a prompt that is not carried on
 
 -- A volume of N slices as subvolumes of D: { first =, keep = }. Results are of the last one wherever it reaches, so one
 -- before keeps less.
@@ -42,6 +47,15 @@ local function subvolumes_of(slices, depth)
     list[#list + 1] = { first = slices - depth, keep = depth }
   end
   return list
+end
+
+-- In the order in which a prompt of that slice reaches them.
+local function outwards(list, slice)
+  local own = 1
+  while own < #list and list[own].first + list[own].keep <= slice do own = own + 1 end
+  local order = table.move(list, own, #list, 1, {})
+  for i = own - 1, 1, -1 do order[#order + 1] = list[i] end
+  return order
 end
 
 local function command(what, rest)
@@ -87,6 +101,9 @@ local function ask_subvolume(job, subvolume, truths, ask)
   for k, prompt in ipairs(job.prompts) do
     local clicks = job.clicks and job.clicks[k]
     if clicks then ask(REFINE, refine_request(clicks, prompt, truths[k]))
+    elseif prompt.only then
+      local head = string.pack("<I4I4", prompt.only, job.carried or ALONE)
+      ask(PROPAGATE, head .. prompts.pack(prompt, 0, job.folder.depth))
     else ask(PROMPT, prompts.pack(prompt, subvolume.first, job.folder.depth)) end
     if files.logits[k] then ask(LOGITS, files.logits[k]) end
     if files.iou[k] then ask(IOU, files.iou[k]) end
@@ -117,10 +134,12 @@ local function request_of(job, scratch)
   local request = { "MSARUN6\n" }
   local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
   if folder.bank then ask(BANK, string.pack("<I4", folder.bank)) end
-  ask_progress(folder, ask)
+  if not job.quiet then ask_progress(folder, ask) end
   ask_image(image, scratch, ask)
   local truths = write_truths(job, scratch)
-  for _, subvolume in ipairs(image and subvolumes_of(image.shape[1], folder.depth) or {}) do
+  local subvolumes = image and subvolumes_of(image.shape[1], folder.depth) or {}
+  if job.carried then subvolumes = outwards(subvolumes, job.prompts[1].only) end
+  for _, subvolume in ipairs(subvolumes) do
     ask_subvolume(job, subvolume, truths, ask)
   end
   if job.profile then
@@ -151,13 +170,16 @@ end
 -- What is said of each prompt's result, from the answer's lines; each subvolume tells of all prompts anew. What is said
 -- of clicks comes before the prompt that they are of.
 local function read_results(lines, job)
-  local results, times, clicks, of_clicks, result = {}, {}, {}, {}, nil
+  local results, times, clicks, of_clicks, carried, result = {}, {}, {}, {}, {}, nil
   for k, asked in ipairs(job.clicks or {}) do clicks[k] = asked and { kept_of = {} } end
   for _, line in ipairs(lines) do
     local k, masks = line:match "^prompt (%d+) masks (%d+)$"
     local best, scores = line:match "^best (%d+) (.+)$"
     local name, ms = line:match "^(%a+_ms) (%S+)$"
-    if masks then
+    local slice, x, y = line:match "^carried (%d+) (%d+) (%d+)$"
+    if slice then
+      carried[#carried + 1] = { slice = math.tointeger(slice), x = x + 0.5, y = y + 0.5, label = 1 }
+    elseif masks then
       k = math.tointeger(k) + 1
       result = results[k] or { masks = math.tointeger(masks), best = {}, iou = {} }
       results[k] = result
@@ -170,7 +192,54 @@ local function read_results(lines, job)
     elseif name then times[name] = ms
     else of_clicks[#of_clicks + 1] = line end
   end
-  return results, times, clicks
+  table.sort(carried, function(a, b) return a.slice < b.slice end)
+  return results, times, clicks, carried
+end
+
+-- One call of the test bench.
+local function call(job, scratch, renamed)
+  sys.write_file(scratch .. "/request", request_of(job, scratch))
+  local lines = job.folder:perform(scratch .. "/request", scratch .. "/response", renamed)
+  local results, times, clicks, carried = read_results(lines, job)
+  return { results = results, times = times, clicks = clicks, carried = { carried }, lines = lines }
+end
+
+-- The files of prompt k alone; those of the image are the first one's.
+local function files_of(files, k)
+  local own = { logits = { files.logits[k] }, iou = { files.iou[k] }, masks = { files.masks[k] } }
+  if k == 1 then own.resized, own.embedding, own.upsampled = files.resized, files.embedding, files.upsampled end
+  return own
+end
+
+-- What subvolumes tell of slices, in the order of the slices.
+local function reorder(result, subvolumes, order)
+  local at, by_first = 0, {}
+  for _, subvolume in ipairs(order) do
+    by_first[subvolume.first] = at
+    at = at + subvolume.keep
+  end
+  local best, iou = {}, {}
+  for _, subvolume in ipairs(subvolumes) do
+    for i = 1, subvolume.keep do
+      local from = by_first[subvolume.first] + i
+      best[#best + 1], iou[#iou + 1] = result.best[from], result.iou[from]
+    end
+  end
+  result.best, result.iou = best, iou
+end
+
+-- A run over the volume for each prompt.
+local function carry(job, scratch, renamed)
+  local all, subvolumes = nil, subvolumes_of(job.image.shape[1], job.folder.depth)
+  for k, prompt in ipairs(job.prompts) do
+    local own = setmetatable({ prompts = { prompt }, files = files_of(job.files, k),
+      bench = k == 1 and job.bench, profile = k == 1 and job.profile }, { __index = job })
+    local found = call(own, scratch, renamed)
+    reorder(found.results[1], subvolumes, outwards(subvolumes, prompt.only))
+    all = all or found
+    all.results[k], all.carried[k] = found.results[1], found.carried[1]
+  end
+  return all
 end
 
 --- Do a job.
@@ -180,12 +249,10 @@ end
 --   times = { encode_ms, decode_ms } as text, clicks = of each prompt false, or a list of { slice = from 0, x, y = the
 --   pixel's centre in pixels of the image, label = 1 or 0, count = which of the slice's clicks, from 1, dice = of the
 --   slice's mask after it, nil where mask and truth are empty }, with kept_of = of each slice the number of the click
---   that its result is of, 0 without a prompt, and kept = that of the one slice, lines = the whole answer }
+--   that its result is of, 0 without a prompt, and kept = that of the one slice, carried = of each prompt the clicks
+--   that it was carried on with, by slices, lines = the whole answer, of the first prompt where they are carried on }
 function segment.perform(job, scratch, renamed)
-  sys.write_file(scratch .. "/request", request_of(job, scratch))
-  local lines = job.folder:perform(scratch .. "/request", scratch .. "/response", renamed)
-  local results, times, clicks = read_results(lines, job)
-  return { results = results, times = times, clicks = clicks, lines = lines }
+  return (job.carried and #job.prompts > 0 and carry or call)(job, scratch, renamed)
 end
 
 return segment

@@ -83,6 +83,17 @@ local function clear(path, facts)
   return { { half + 1, EVERY } }
 end
 
+--- Which labels of a mask are inside, where nobody said it: what is not clear is refused.
+-- @param facts of msagen.image's labels
+-- @return ranges for its inside
+function truth.ranges(path, facts)
+  local only = facts.distinct == 1 and facts.list[1][1] or 0
+  if facts.kind ~= "colour" and not facts.lossy and only > 0 and only <= facts.most // 2 then
+    unclear(path, facts, "expected 0 and one other value")
+  end
+  return clear(path, facts)
+end
+
 -- Whether all corners of the mask are inside, as of one whose black and white are exchanged.
 local function has_corners(mask, slices, height, width)
   for s = 0, slices - 1 do
@@ -146,7 +157,7 @@ local function of_picture(labels, input)
 end
 
 --- Read the truth of an image u8 [N,H,W,3].
--- @param wanted what truth.inside gave for each --truth-inside, or nil
+-- @param wanted what truth.inside gave for each --truth-inside, or nil; with `absent` nothing may be inside
 -- @param turned the image's EXIF orientation
 -- @param input what inputs.image gave of the image: a truth of the whole scan is cut and prepared as the image was; or
 --   nil
@@ -166,7 +177,7 @@ function truth.read(path, image, wanted, turned, input)
       turned ~= facts.orientation and why or "")
   end
   local mask, pixels = pictures.inside(labels, wanted and asked(path, facts, wanted) or clear(path, facts))
-  if pixels == 0 then
+  if pixels == 0 and not (wanted and wanted.absent) then
     local none = wanted and "that --truth-inside names" or ("over %d"):format(facts.most // 2)
     fail("%s: truth: expected a mask with something inside, found no pixel %s; its %s: %s", path, none,
       facts.kind == "colour" and "colours" or "values", labels_of(facts))

@@ -9,7 +9,8 @@
  * A volume of N slices, more than the model's D, is run in subvolumes of D, N below; else N is D.
  * RESPONSE, text, a line each: `prompt K masks M` and, a slice kept, `best M IOU...`, of all masks;
  * `click SLICE X Y LABEL BOTH SUM`, of truth and mask the pixels in both and those of the one and the other added up;
- * `kept SLICE K`, the number of the click whose result the slice has, or 0; `encode_ms X`, `decode_ms X`;
+ * `kept SLICE K`, the number of the click whose result the slice has, or 0; `carried SLICE X Y`, a click of PROPAGATE;
+ * `encode_ms X`, `decode_ms X`;
  * `layer encode|decode I X LEAST` and `whole encode|decode X LEAST` in milliseconds, those of a decode a slice;
  * `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second; at a failure `error TEXT`. */
 #include "msa_run.h"
@@ -42,7 +43,7 @@ enum command {
     PROGRESS = 11, /* u32 layers of the encoder, or 0: show progress of encoding on standard error from here on */
     SELF_TEST = 12, /* nothing */
     SUBVOLUME = 13, /* u32 first, keep: go on with D slices from `first`; from here on files get the first `keep` of
-                      them, which follow those of the subvolumes before */
+                      them. Of a volume every slice is kept once, in whatever order */
     /* u32 flags, most clicks, text, slices of the truth, number of steps, 0; u64 seed, offset of the truth's bytes
      * [N or 1,H,W], over 127 inside; u32 steps in rising order; paths, each with a zero byte: of the truth, and of each
      * step for MASK and for LOGITS, or empty. PROMPTs of clicks where the mask and the truth differ, in each slice its
@@ -52,8 +53,14 @@ enum command {
      * are -1000, all IoU 0 */
     REFINE = 14,
     BANK = 15,     /* u32 bank: from here on that one */
-    PROFILE = 16   /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's
+    PROFILE = 16,  /* u32 repetitions, layers of the encoder, layers of the decoder, 1: by the time of day, the core's
                       nominal kHz or 0: BENCH, and the times of the layers */
+    /* u32 slice, least; PROMPT's rest with one entry: a prompt on that slice alone, in whichever subvolume. With
+     * `least` up to 1000 it is carried on, slice by slice to larger numbers and to smaller ones, by a click on the
+     * inmost pixel of the mask before, until a mask has less than least / 1000 of the first one's pixels. Subvolumes
+     * then come as they are reached: the slice's own, those after, those before it from the last on. Other slices have
+     * logits -1000 and IoU 0. It counts as one prompt */
+    PROPAGATE = 17
 };
 
 struct msa_run msa_run;
@@ -241,6 +248,7 @@ static int do_subvolume(const unsigned char *p, size_t bytes)
         return msa_run_fail("request: %lu slices from %lu of %lu", (unsigned long)range[1], (unsigned long)range[0],
             (unsigned long)msa_run.slices);
     }
+    ++msa_run.subvolumes;
     msa_run.first_slice = range[0];
     msa_run.kept = range[1];
     msa_run.image.pixels = msa_run.volume + msa_run.image.slice_stride * msa_run.first_slice;
@@ -319,7 +327,15 @@ int msa_run_report_prompt(void)
     return 0;
 }
 
-static int do_prompt(const unsigned char *p, size_t bytes)
+uint32_t msa_run_masks_of(bool multimask)
+{
+    if (msa_run_model.first_classes > 0) {
+        return msa_run_model.first_classes;
+    }
+    return multimask && msa_run_model.masks > 1 ? msa_run_model.masks - 1u : 1u;
+}
+
+int msa_run_read_prompt(const unsigned char *p, size_t bytes, msa_prompt *prompt)
 {
     uint32_t head[4];
     if (bytes < sizeof head) {
@@ -336,7 +352,7 @@ static int do_prompt(const unsigned char *p, size_t bytes)
     }
     const unsigned char *const labels = p + sizeof head + points * 8u;
     const unsigned char *const box = labels + label_bytes;
-    const msa_prompt prompt = {
+    *prompt = (msa_prompt){
         (const float (*)[2])(const void *)(p + sizeof head),
         (const int8_t *)labels,
         head[2],
@@ -347,7 +363,13 @@ static int do_prompt(const unsigned char *p, size_t bytes)
         (head[0] & WITH_TEXT) != 0,
         head[3],
     };
-    if (msa_run_need_embedding() != 0) {
+    return 0;
+}
+
+static int do_prompt(const unsigned char *p, size_t bytes)
+{
+    msa_prompt prompt;
+    if (msa_run_read_prompt(p, bytes, &prompt) != 0 || msa_run_need_embedding() != 0) {
         return -1;
     }
     const msa_status status = msa_run_model.segment(&msa_run.session, &prompt, &msa_run.mask);
@@ -403,6 +425,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
     case SELF_TEST: return do_self_test();
     case SUBVOLUME: return do_subvolume(rest, bytes);
     case BANK: return do_bank(rest, bytes);
+    case PROPAGATE: return msa_run_propagate(rest, bytes);
     case REFINE: return msa_run_refine(rest, bytes);
     default: return msa_run_fail("request: no command %lu", (unsigned long)what);
     }

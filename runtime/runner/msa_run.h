@@ -63,6 +63,9 @@ enum msa_run_prompt_flags {
     EMPTY_AT_RANDOM = 64  /* so is that of a slice with nothing inside, a click outside */
 };
 
+/* All logits of a slice without a prompt. */
+#define NOTHING (-1000.0f)
+
 /* Memory in use, the latest first. */
 struct msa_run_block {
     struct msa_run_block *next;
@@ -74,7 +77,7 @@ struct msa_run {
     msa_session session;
     msa_image image; /* the subvolume */
     const uint8_t *volume;
-    uint32_t slices, first_slice, kept;
+    uint32_t slices, first_slice, kept, subvolumes; /* begun so far */
     bool encoded;
     uint32_t prompts; /* since the subvolume began */
     float *logits, *iou;
@@ -115,6 +118,12 @@ const float *msa_run_logits_of(uint32_t slice, uint32_t m);
 /* Begin to bring a mask's logits, or their probabilities, to the image's size.   rows  ENLARGER_FLOATS of memory */
 void msa_run_enlarge(msa_upsampler *enlarger, uint32_t slice, uint32_t m, float *rows);
 int msa_run_report_prompt(void);
+
+/* Masks of a result for a prompt with multimask or without. */
+uint32_t msa_run_masks_of(bool multimask);
+
+/* The PROMPT command's rest, to be read as long as those bytes are there. 0, or -1 and the failure is said. */
+int msa_run_read_prompt(const unsigned char *p, size_t bytes, msa_prompt *prompt);
 
 /* ---- msa_run_weights.c; 0, or -1 and the failure is said ---- */
 
@@ -163,6 +172,10 @@ int msa_run_resized(const char *path);
 /* ---- msa_run_refine.c ---- */
 
 int msa_run_refine(const unsigned char *p, size_t bytes); /* of the request; a zero byte follows */
+
+/* ---- msa_run_propagate.c ---- */
+
+int msa_run_propagate(const unsigned char *p, size_t bytes); /* of the request */
 
 /* ---- msa_run_bench.c ---- */
 

@@ -5,9 +5,26 @@
 #include <errno.h>
 #include <string.h>
 
-/* The file of all slices, begun by the first subvolume. */
+/* To where the subvolume's slices of so many bytes begin. */
+static int go_to_slice(FILE *file, uint64_t bytes)
+{
+    const long most = 1L << 30;
+    int failed = fseek(file, 128, SEEK_SET);
+    for (uint64_t left = bytes * msa_run.first_slice; left > 0 && failed == 0;) {
+        const long step = left < (uint64_t)most ? (long)left : most;
+        failed = fseek(file, step, SEEK_CUR);
+        left -= (uint64_t)step;
+    }
+    return failed;
+}
+
+/* The file of all slices, begun by the first subvolume that is run. */
 static FILE *npy_open(const char *path, const char *type, int dimensions, const uint32_t *shape)
 {
+    uint64_t bytes = type[2] == '4' ? 4u : 1u; /* of a slice */
+    for (int i = 1; i < dimensions; ++i) {
+        bytes *= shape[i];
+    }
     char header[192];
     int n = snprintf(header + 10, 118, "{'descr': '%s', 'fortran_order': False, 'shape': (", type);
     for (int i = 0; i < dimensions; ++i) {
@@ -17,11 +34,19 @@ static FILE *npy_open(const char *path, const char *type, int dimensions, const 
     memcpy(header, "\x93NUMPY\x01\x00\x76\x00", 10);
     memset(header + 10 + n, ' ', (size_t)(118 - n));
     header[127] = '\n';
-    FILE *const file = fopen(path, msa_run.first_slice > 0 ? "ab" : "wb");
+    const bool begun = msa_run.subvolumes > 1;
+    FILE *const file = fopen(path, begun ? "r+b" : "wb");
     if (file == NULL) {
         msa_run_fail("%s: cannot be written: %s", path, strerror(errno));
-    } else if (msa_run.first_slice == 0) {
+        return NULL;
+    }
+    if (!begun) {
         fwrite(header, 1, 128, file); /* npy_close asks */
+    }
+    if (go_to_slice(file, bytes) != 0) {
+        msa_run_fail("%s: cannot be written: %s", path, strerror(errno));
+        fclose(file);
+        return NULL;
     }
     return file;
 }

@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-/* All logits of a slice without a prompt. */
-#define NOTHING (-1000.0f)
-
 /* A slice and its clicks so far; of the result that is kept its click's number, and its Dice as `both` of `sum`. */
 struct slice {
     bool open; /* the latest click is to be asked for */
@@ -45,15 +42,6 @@ static uint32_t random_below(uint64_t seed, uint32_t n, uint32_t count)
 static const uint8_t *truth_of(const struct refinement *r, uint32_t s)
 {
     return r->truth + (r->truths == 1 ? 0u : s * r->pixels);
-}
-
-/* Masks of a result for this prompt. */
-static uint32_t masks_of(uint32_t flags)
-{
-    if (msa_run_model.first_classes > 0) {
-        return msa_run_model.first_classes;
-    }
-    return (flags & MULTIMASK) != 0 && msa_run_model.masks > 1 ? msa_run_model.masks - 1u : 1u;
 }
 
 static void add_click(struct refinement *r, uint32_t s, uint32_t x, uint32_t y, bool inside)
@@ -355,6 +343,6 @@ int msa_run_refine(const unsigned char *p, size_t bytes)
         return msa_run_fail("%s: shorter than the image", path);
     }
     r.truth = file + numbers[1] + (r.truths == 1 ? 0u : msa_run.first_slice * r.pixels);
-    msa_run.mask.masks = masks_of(r.flags);
+    msa_run.mask.masks = msa_run_masks_of((r.flags & MULTIMASK) != 0);
     return make_room(&r) ? refine(&r) : -1;
 }

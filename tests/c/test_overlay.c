@@ -8,6 +8,8 @@
 
 static unsigned char pixels[256 * 256 * 3], mask[256 * 256];
 
+static const struct msagen_overlay_style cyan = {{90, 235, 255}, 0.3, 1};
+
 static struct msagen_canvas grey(size_t width, size_t height)
 {
     memset(pixels, 100, sizeof pixels);
@@ -30,7 +32,7 @@ Test(overlay, a_square_is_tinted_and_outlined)
     struct msagen_canvas canvas = grey(256, 256);
     for (size_t y = 64; y < 192; ++y)
         memset(mask + y * 256 + 64, 255, 128);
-    cr_assert_eq(msagen_overlay_mask(&canvas, mask), 0);
+    cr_assert_eq(msagen_overlay_mask(&canvas, mask, &cyan), 0);
     cr_assert(untouched(at(&canvas, 10, 10)));
     cr_assert(untouched(at(&canvas, 128, 56)), "well above the mask");
     const unsigned char *middle = at(&canvas, 128, 128), *edge = at(&canvas, 128, 64);
@@ -40,14 +42,65 @@ Test(overlay, a_square_is_tinted_and_outlined)
         cr_assert_eq(at(&canvas, 64, 128)[i], at(&canvas, 128, 64)[i], "the same on each side");
 }
 
+Test(overlay, contour_alone_and_fill_alone)
+{
+    for (int contour = 0; contour < 2; ++contour) {
+        struct msagen_canvas canvas = grey(256, 256);
+        for (size_t y = 64; y < 192; ++y)
+            memset(mask + y * 256 + 64, 255, 128);
+        const struct msagen_overlay_style style = {{200, 0, 0}, contour ? 0.0 : 1.0, contour};
+        cr_assert_eq(msagen_overlay_mask(&canvas, mask, &style), 0);
+        const unsigned char *middle = at(&canvas, 128, 128), *edge = at(&canvas, 128, 64),
+                            *above = at(&canvas, 128, 62);
+        cr_assert_eq(untouched(middle), contour);
+        cr_assert(contour || (middle[0] == 200 && middle[1] == 0), "opaque");
+        cr_assert(edge[0] > 150);
+        cr_assert_eq(untouched(above), !contour, "a halo is the contour's");
+    }
+}
+
+Test(overlay, the_truth_is_dotted)
+{
+    struct msagen_canvas canvas = grey(256, 256);
+    for (size_t y = 64; y < 256; ++y)
+        memset(mask + y * 256 + 64, 255, 128);
+    cr_assert_eq(msagen_overlay_truth(&canvas, mask), 0);
+    size_t white = 0, grey_ones = 0;
+    for (size_t x = 70; x < 186; ++x) {
+        white += at(&canvas, x, 64)[0] > 200;
+        grey_ones += untouched(at(&canvas, x, 64));
+    }
+    cr_assert(white > 20 && grey_ones > 10, "%zu white and %zu untouched of 116", white, grey_ones);
+    cr_assert(untouched(at(&canvas, 128, 128)));
+    for (size_t x = 70; x < 186; ++x)
+        cr_assert(untouched(at(&canvas, x, 255)), "nothing along the image's border");
+}
+
+Test(overlay, slices_have_numbers)
+{
+    size_t before = 0;
+    for (size_t number = 0; number <= 100; number += 50) {
+        struct msagen_canvas canvas = grey(256, 256);
+        msagen_overlay_number(&canvas, number);
+        size_t white = 0;
+        for (size_t y = 0; y < 256; ++y)
+            for (size_t x = 0; x < 256; ++x) {
+                white += at(&canvas, x, y)[0] > 200;
+                cr_assert((x < 40 && y < 20) || untouched(at(&canvas, x, y)));
+            }
+        cr_assert(white > before, "%zu", number);
+        before = white;
+    }
+}
+
 Test(overlay, no_mask_and_a_mask_everywhere)
 {
     struct msagen_canvas canvas = grey(200, 150);
-    cr_assert_eq(msagen_overlay_mask(&canvas, mask), 0);
+    cr_assert_eq(msagen_overlay_mask(&canvas, mask, &cyan), 0);
     for (size_t i = 0; i < 200 * 150 * 3; ++i)
         cr_assert_eq(pixels[i], 100);
     memset(mask, 1, sizeof mask);
-    cr_assert_eq(msagen_overlay_mask(&canvas, mask), 0);
+    cr_assert_eq(msagen_overlay_mask(&canvas, mask, &cyan), 0);
     for (size_t i = 0; i < 200 * 150; ++i)
         cr_assert_eq(memcmp(pixels + 3 * i, pixels, 3), 0, "no contour along the image's border");
     cr_assert(pixels[2] > 120);
@@ -63,10 +116,12 @@ Test(overlay, tiny_images)
             for (size_t i = 0; i < width * height; ++i)
                 bits[i] = (unsigned char)(i % 2);
             struct msagen_canvas canvas = {own, width, height, width * 3};
-            cr_assert_eq(msagen_overlay_mask(&canvas, bits), 0);
+            cr_assert_eq(msagen_overlay_mask(&canvas, bits, &cyan), 0);
             msagen_overlay_point(&canvas, 0.0, 0.0, 1);
             msagen_overlay_point(&canvas, (double)width, (double)height, 0);
             msagen_overlay_box(&canvas, 0.0, 0.0, (double)width, (double)height);
+            cr_assert_eq(msagen_overlay_truth(&canvas, bits), 0);
+            msagen_overlay_number(&canvas, 120);
             free(own);
             free(bits);
         }

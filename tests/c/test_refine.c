@@ -24,6 +24,7 @@
 #include "../../runtime/runner/msa_run_model.c"
 #include "../../runtime/runner/msa_run_npy.c"
 #include "../../runtime/runner/msa_run_profile.c"
+#include "../../runtime/runner/msa_run_propagate.c"
 #include "../../runtime/runner/msa_run_refine.c"
 #include "../../runtime/runner/msa_run_weights.c"
 #undef main

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- `run`: prompts and what is refused of them; when make is called; outputs; a volume from end to end on a made-up model
+-- `run`: when make is called; outputs; a volume from end to end on a made-up model
 -- (tests/c/fake: its logits are the red of a patch less 0.5 and a tenth for each mask).
 
 local spec = require "spec"
@@ -7,9 +7,7 @@ local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, 
 local sys, npy, tensor = spec.host "msagen.sys", spec.host "msagen.npy", spec.host "msagen.tensor"
 if not (sys and npy and tensor) then return end
 
-local folder, prompts, staging, verb = require "run.folder", require "run.prompts", require "run.staging",
-  require "cli.verbs.run"
-local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
+local folder, staging, verb = require "run.folder", require "run.staging", require "cli.verbs.run"
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-run-")
 sys.cleanup(work)
 
@@ -17,108 +15,6 @@ local function file(name, bytes)
   sys.write_file(work .. "/" .. name, bytes)
   return work .. "/" .. name
 end
-
-local flat, volume = { grid = 4, depth = 1, max_points = 3, texts = { "liver", "left kidney" } },
-  { grid = 4, depth = 2, max_points = 3, texts = {} }
-
-local function parsed(text, depth)
-  return prompts.from_file(file("prompts.json", text), depth or 1)
-end
-
-local function checked(text, model)
-  local list = parsed(text, (model or flat).depth)
-  for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, (model or flat).depth, model or flat) end
-  return list
-end
-
-describe("prompt files", function()
-  it("hold points, boxes and masks", function()
-    local list = checked [=[[{"points":[[1,2],[100,50.0]],"labels":[1,-1],"multimask":true},
-      {"box":[0,0,7,8],"points":null}]]=]
-    equal(#list, 2)
-    equal({ list[1].points, list[1].labels, list[1].slices, list[1].multimask },
-      { { { { 1, 2 }, { 100, 50.0 } } }, { { 1, -1 } }, 1, true })
-    equal({ list[2].box, list[2].points }, { { { 0, 0, 7, 8 } } })
-  end)
-
-  it("may have an axis of slices", function()
-    local list = checked('[{"points":[[[1,2]],[[3,4]]],"labels":[[1],[0]],"box":[1,2,3,4]},'
-      .. '{"box":[[1,2,3,4],[5,6,7,8]]}]', volume)
-    equal({ list[1].slices, prompts.slice(list[1], "points", 2), prompts.slice(list[1], "box", 2) },
-      { 2, { { 3, 4 } }, { 1, 2, 3, 4 } })
-    equal({ list[2].slices, prompts.slice(list[2], "box", 2) }, { 2, { 5, 6, 7, 8 } })
-    equal(checked('[{"points":[[1,2]],"labels":[1]}]', volume)[1].slices, 1)
-  end)
-
-  it("are refused where they say something else", function()
-    for _, case in ipairs {
-      { "[", "not JSON" }, { "{}", "array", "object" }, { "[7]", "prompt 0", "object", "7" },
-        { '[{},{"pionts":[[1,2]]}]', "prompt 1", "pionts" },
-      { '[{"points":[[1,2]]}]', "labels" }, { '[{"labels":[1]}]', "points" },
-        { '[{"points":[],"labels":[]}]', "[n,2]" },
-      { '[{"points":[1,2],"labels":[1]}]', "[n,2]" }, { '[{"points":[[1,2,3]],"labels":[1]}]', "point 1", "3" },
-      { '[{"points":[[1,"2"]],"labels":[1]}]', "point 1", "2" }, { '[{"points":[[1,2]],"labels":[1,1]}]', "labels" },
-      { '[{"points":[[1,2]],"labels":[[1],[1]]}]', "1 slices", "2" }, { '[{"points":"x","labels":[1]}]', "x" },
-      { '[{"box":[1,2,3]}]', "box", "x0" }, { '[{"box":[1,2,3,null]}]', "box", "null" }, { '[{"box":{}}]', "box" },
-      { '[{"mask":true}]', "mask", "NPY" }, { '[{"text":7}]', "text", "7" },
-        { '[{"text":"spleen"}]', "prompt 0: text", "liver, left kidney", "spleen" },
-        { '[{"mask":"absent.npy"}]', "absent.npy" }, { '[{"multimask":1}]', "multimask", "1" },
-      { '[{"points":[[101,2]],"labels":[1]}]', "101,2" }, { '[{"points":[[1,-0.5]],"labels":[1]}]', "1,-0.5" },
-        { '[{"points":[[1,2]],"labels":[2]}]', "label", "2" },
-      { '[{"points":[[1,1],[1,1],[1,1],[1,1]],"labels":[1,1,1,1]}]', "3 points", "4" },
-        { '[{"box":[5,5,4,6]}]', "swapped" }, { '[{"box":[5,5,101,6]}]', "101" },
-    } do
-      refuses(function() checked(case[1]) end, table.unpack(case, 2))
-    end
-  end)
-
-  it("name masks that must fit the model", function()
-    local good = tensor.from({ table.unpack(setmetatable({}, { __index = function(_, i) return i end }), 1, 256) },
-      { 1, 1, 16, 16 })
-    npy.write(work .. "/mask.npy", good)
-    local list = checked(('[{"mask":"%s/mask.npy"}]'):format(work))
-    equal({ list[1].mask.tensor:get(255), list[1].mask.slices }, { 256.0, 1 })
-    equal(#prompts.pack(list[1], 0, 1), 16 + 4 * 256)
-    equal(checked(('[{"mask":"%s/mask.npy","box":[[1,2,3,4],[1,2,3,4]]}]'):format(work), volume)[1].slices, 2)
-    npy.write(work .. "/mask.npy", good:reshape { 1, 8, 32 })
-    refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]", "[1,8,32]")
-    npy.write(work .. "/mask.npy", tensor.from({ 1 / 0 }, { 1 }):reshape { 1, 1 })
-    refuses(function() checked(('[{"mask":"%s/mask.npy"}]'):format(work)) end, "[16,16]")
-    refuses(function()
-      checked(('[{"mask":"%s"}]'):format(file("mask.png", "\x89PNG")))
-    end, "prompt 0: mask", "mask.png", "NPY file of float32 logits [16,16]")
-  end)
-
-  it("are packed for the runner in the order that msa_run.c tells", function()
-    local list = checked('[{"points":[[1,2],[3,4],[5,6]],"labels":[1,0,-1],"box":[[1,2,3,4],[5,6,7,8]],'
-      .. '"multimask":true}]', volume)
-    equal(prompts.pack(list[1], 0, 2), string.pack("<I4I4I4I4", 1 | 4, 2, 3, 0)
-      .. string.pack("<ffffff", 1, 2, 3, 4, 5, 6):rep(2) .. "\1\0\255\1\0\255\0\0"
-      .. string.pack("<ffffffff", 1, 2, 3, 4, 5, 6, 7, 8))
-  end)
-
-  it("may be a phrase, alone or beside others", function()
-    local list = checked '[{"text":"left kidney"},{"text":"liver","points":[[1,2]],"labels":[1]}]'
-    equal(prompts.pack(list[1], 0, 1), string.pack("<I4I4I4I4", 8, 1, 0, 1))
-    equal(prompts.pack(list[2], 0, 1), string.pack("<I4I4I4I4ff", 8, 1, 1, 0, 1, 2) .. "\1\0\0\0")
-    refuses(function() checked('[{"text":"liver"}]', volume) end, "--text-prompts", "without")
-  end)
-
-  it("are cut for the subvolumes of a volume", function()
-    local numbers = {}
-    for i = 1, 3 * 256 do numbers[i] = i end
-    npy.write(work .. "/mask.npy", tensor.from(numbers, { 3, 16, 16 }))
-    local list = parsed(('[{"points":[[[1,2]],[[3,4]],[[5,6]]],"labels":[[1],[0],[1]],"mask":"%s/mask.npy"},'
-      .. '{"box":[1,2,3,4]}]'):format(work), 3)
-    for _, prompt in ipairs(list) do prompts.check(prompt, 100, 50, 3, volume) end
-    local packed = prompts.pack(list[1], 1, 2)
-    equal(packed:sub(1, 36), string.pack("<I4I4I4I4ffff", 2, 2, 1, 0, 3, 4, 5, 6) .. "\0\1\0\0")
-    equal({ #packed, (string.unpack("<f", packed, 37)), (string.unpack("<f", packed, #packed - 3)) },
-      { 36 + 4 * 512, 257.0, 768.0 })
-    equal(prompts.pack(list[2], 1, 2), string.pack("<I4I4I4I4ffff", 1, 1, 0, 0, 1, 2, 3, 4))
-    refuses(function() parsed('[{"box":[[1,2,3,4],[1,2,3,4]]}]', 3) end, "3 slices", "2")
-  end)
-end)
 
 describe("outputs", function()
   it("appear together or not at all", function()
@@ -147,76 +43,9 @@ describe("outputs", function()
   end)
 end)
 
--- The made-up model as `msagen build` would leave it.
-
-local function fake_weights()
-  local crc32c = require "msagen.reference".crc32c
-  local segment = string.pack("<ffffff", 1, 1, 1, 1, 1, 1):rep(11)
-  segment = segment .. ("\0"):rep(832 - 192 - #segment)
-  local row = string.pack("<I8I8I4I4", 192, #segment, crc32c(0, segment), 0)
-  local hash = {}
-  for i = 1, 32 do hash[i] = string.char(i) end
-  local head = string.pack("<c8I4I4I8I4I4c16", "MSAGENW\0", 1, 128, 832, 1, crc32c(0, row),
-    "f32-fma-1") .. table.concat(hash)
-  return head .. ("\0"):rep(128 - #head) .. row .. ("\0"):rep(192 - 128 - #row) .. segment
-end
-
-local RUNNER = { "msa_run", "msa_run_alone", "msa_run_bench", "msa_run_clicks", "msa_run_map", "msa_run_model",
-  "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_refine", "msa_run_weights" }
-local makefile = ([[
-C = msa_check msa_crc32c msa_image msa_resize msa_upsample msa_prompt msa_status msa_model layers runner/RUNNER
-OBJECTS = ${C:=.o}
-runner/msa_run: ${OBJECTS}
-	echo linked >> made
-	gcc -o $@ ${OBJECTS}
-${OBJECTS}: msa_model.h msa_internal.h Makefile
-.c.o:
-	gcc -std=c99 -O0 -I. -DMSA_MODEL_DEPTH=%d -c -o $@ $<
-]]):gsub("RUNNER", table.concat(RUNNER, " runner/"))
-
---- Have the manifest say that the folder's files are what msagen wrote.
-local function trust(path)
-  local json, manifest, files = require("msagen.json"), path .. "/manifest.json", {}
-  for _, name in ipairs(require("run.made").list(path)) do
-    if name:match "%.[ch]$" or name == "Makefile" then
-      files[name] = require("msagen.sha256").hex(sys.read_file(path .. "/" .. name))
-    end
-  end
-  local m = json.decode(sys.read_file(manifest), manifest)
-  m.files = files
-  sys.write_file(manifest, json.encode(m))
-end
-
-local function fake_folder(name, depth)
-  local path = work .. "/" .. name
-  sys.mkdir_p(path .. "/runner")
-  local sources = { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_check.c", "msa_crc32c.c", "msa_image.c",
-    "msa_resize.c", "msa_upsample.c", "msa_prompt.c", "msa_status.c", "runner/msa_run.h", "runner/msa_run_clicks.h" }
-  for _, file in ipairs(RUNNER) do sources[#sources + 1] = ("runner/%s.c"):format(file) end
-  for _, source in ipairs(sources) do
-    sys.write_file(path .. "/" .. source, sys.read_file(msagen.datadir .. "/runtime/" .. source))
-  end
-  for _, header in ipairs { "msa_model.h", "msa_internal.h", "layers.h" } do
-    sys.write_file(path .. "/" .. header, sys.read_file(here .. "/../c/fake/" .. header))
-  end
-  sys.write_file(path .. "/msa_model.c", require("fake_model")(1, depth))
-  local isa = require("target.boards").named("generic-c99").isa
-  sys.write_file(path .. "/msa_simd.h", require("support.template").file(msagen.datadir .. "/templates", "simd.h",
-    { isa = isa, made_by = "", flags = "" }))
-  sys.write_file(path .. "/layers.c", '#include "layers.h"\n')
-  sys.write_file(path .. "/Makefile", makefile:format(depth))
-  sys.write_file(path .. "/msa_weights.bin", fake_weights())
-  sys.write_file(path .. "/manifest.json", require("msagen.json").encode { generator = "msagen",
-    runner = "runner/msa_run", weights = "msa_weights.bin", input_size = 64,
-    depth = depth, grid = 4, max_points = 16, feedback = "none", files = { ["layers.c"] = "", Makefile = "" },
-      arena_bytes = 320000, weights_bytes = 832, macs_encode = 1, macs_decode = 2,
-      banks = { { name = "head" }, { name = "carotid" } },
-    texts = { "liver", "left kidney" },
-      layers = { { name = "patches", kind = "patch_embed", phase = "encode", number = 0, macs = 1, bytes = 3 },
-      { name = "lights", kind = "masks", phase = "decode", number = 0, macs = 2, bytes = 4 } } })
-  trust(path)
-  return path
-end
+local fake = require "fake_folder"
+local trust = fake.trust
+local function fake_folder(name, depth) return fake.make(work .. "/" .. name, depth) end
 
 --- The verb as the command line calls it. @param warned what it warned of is wanted, too  @return what it printed
 local function run(dir, args, warned)
@@ -374,7 +203,7 @@ describe("a folder", function()
     local r = npy.read(resized)
     equal({ r.shape, r.dtype, r:get(0, 63, 63, 0), r:get(0, 0, 0, 0), r:get(0, 0, 63, 1) },
       { { 1, 64, 64, 3 }, "u8", 200, 0, 0 })
-    equal(require("msagen.image").read(work .. "/overlay.png").shape, { 20, 80, 3 })
+    equal(require("msagen.image").read(work .. "/overlay.png").shape, { 12 * 20, 12 * 80, 3 }) -- enlarged
   end)
 
   it("prints the digest of embedding and logits, and the bench's lines", function()
@@ -494,7 +323,7 @@ describe("a volume", function()
     local m = npy.read(mask)
     equal({ m.shape, m.dtype, m:get(0, 10, 10), m:get(1, 10, 10), m:get(2, 19, 29) },
       { { 3, 20, 30 }, "u8", 0, 255, 255 })
-    equal(require("msagen.image").read(work .. "/sheet.png").shape, { 40, 60, 3 })
+    equal(require("msagen.image").read(work .. "/sheet.png").shape, { 25 * 40, 25 * 60, 3 })
   end)
 
   it("is refused where the slices do not fit", function()
@@ -562,7 +391,7 @@ describe("a volume of more slices than the depth", function()
           ("%s from slice %d"):format(name, piece.first))
       end
     end
-    equal(require("msagen.image").read(got .. "/sheet.png").shape, { 60, 90, 3 })
+    equal(require("msagen.image").read(got .. "/sheet.png").shape, { 22 * 60, 22 * 90, 3 })
   end)
 
   it("has as many subvolumes as slices where the model is flat", function()
@@ -787,7 +616,7 @@ describe("refinement", function()
     local logits = npy.read(out .. "/prompt_0.logits.npy")
     equal({ logits.shape, logits:get(0, 0, 0, 0), logits:get(0, 0, 15, 15) }, { { 1, 1, 16, 16 }, -0.5, 199.5 })
     equal(npy.read(out .. "/prompt_0.iou.npy").shape, { 1, 1 })
-    equal(png.read(work .. "/refined.overlay.png").shape, { 20, 80, 3 })
+    equal(png.read(work .. "/refined.overlay.png").shape, { 12 * 20, 12 * 80, 3 })
   end)
 
   it("goes on from the logits before where that is asked for, and ends with the best", function()
@@ -947,11 +776,13 @@ describe("a truth beside prompts of one's own", function()
       both, sum = both + (m[i] > 0 and x >= 40 and 1 or 0), sum + (m[i] > 0 and 1 or 0)
     end
     equal(both > 0, true)
-    equal(text, ("prompt 0: 1 mask, highest predicted IoU 0.5000, Dice %.4f"):format(2 * both / sum))
+    equal(text:gsub(", HD95 .*", ""), ("prompt 0: 1 mask, highest predicted IoU 0.5000, Dice %.4f, IoU %.4f"):format(
+      2 * both / sum, both / (sum - both)))
     local list = file("both.json", '[{"box":[1,2,3,4]},{"points":[[1,2]],"labels":[1]}]')
     text = run(work .. "/flat", { image = image, truth = truth, prompts = list, digest = true })
-    equal(text:gsub("0%.%d+", "X"):gsub("digest %x+", "digest"),
-      "digest\nprompt 0: 1 mask, highest predicted IoU X, Dice X\nprompt 1: 1 mask, highest predicted IoU X, Dice X")
+    equal(text:gsub("%d+%.%d+", "X"):gsub("digest %x+", "digest"),
+      "digest\nprompt 0: 1 mask, highest predicted IoU X, Dice X, IoU X, HD95 X pixels\n"
+      .. "prompt 1: 1 mask, highest predicted IoU X, Dice X, IoU X, HD95 X pixels")
   end)
 
   it("is an NPY file for a volume", function()

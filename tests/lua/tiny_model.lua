@@ -143,7 +143,7 @@ end
 
 --- The self-test of a folder that was compiled for a board of this CPU.
 function tiny.self_test(dir)
-  sys.write_file(dir .. ".request", "MSARUN5\n" .. string.pack("<I4I4", 12, 0))
+  sys.write_file(dir .. ".request", "MSARUN6\n" .. string.pack("<I4I4", 12, 0))
   tiny.must { dir .. "/runner/msa_run", dir .. ".request", dir .. ".response", dir .. "/msa_weights.bin" }
   assert(sys.read_file(dir .. ".response") == "", "the self-test fails")
 end

@@ -1,0 +1,174 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- A build measured on a data set: cases dealt, done, noted as they are done, and what they come to written at the end.
+local closed = require "support.closed"
+local datasets = require "evaluate.datasets"
+local deal = require "evaluate.deal"
+local fail = require "support.fail"
+local journal = require "evaluate.journal"
+local json = require "msagen.json"
+local one_case = require "evaluate.one_case"
+local outputs = require "evaluate.outputs"
+local progress = require "cli.progress"
+local sha256 = require "msagen.sha256"
+local sys = require "msagen.sys"
+
+local evaluation = {}
+
+local DEFAULT_CLICKS = { plain = { 1, 3, 10 }, msa = { 1 } }
+
+-- The clicks of a model that takes fewer are those that it takes.
+local function clicks_of(args, folder)
+  local most = math.min(folder.places or folder.max_points, folder.max_points)
+  local list = {}
+  for _, n in ipairs(args.clicks or DEFAULT_CLICKS[args.mode]) do
+    if n <= most then list[#list + 1] = n
+    elseif args.clicks then fail("--clicks %d: expected at most %d, as many as the build takes", n, most) end
+  end
+  return list
+end
+
+local function feedback_of(args, folder)
+  if folder.places and args.feedback == "logits" then
+    fail("--feedback logits: expected none, as this model has no mask prompt, found logits")
+  end
+  return args.feedback or closed.member(folder.feedback or "none", { "none", "logits" },
+    folder.path .. "/manifest.json: feedback")
+end
+
+-- How each case is done, apart from the folder.
+local function asked(args, folder)
+  local random = args.mode == "msa" and "random" or nil
+  local options = { clicks = clicks_of(args, folder), ignore_prompts = args.clicks ~= nil, first = args.first or random
+    or "centre", feedback = feedback_of(args, folder), empty = args.empty or random or "none", mode = args.mode,
+    text = args.text, multimask = require("run.prompts").several(args), seed = 0,
+    how = require("cli.image_options").read(args, folder.prepare) }
+  if options.first == "random" or options.empty == "random" then options.seed = args.seed end
+  if options.clicks[1] == 0 and not args.text then fail("--clicks 0: expected with --text, found without") end
+  if args.text and args.text ~= "class" then
+    require("run.prompts").named(args.text, folder.texts, "--text", "--text-prompts")
+  end
+  return options
+end
+
+-- The model as run.json and the tables name it.
+local function model_of(folder, args)
+  local checkpoint = type(folder.checkpoint) == "table" and folder.checkpoint or {}
+  local dialect, hash = tostring(checkpoint.dialect or "model"), tostring(checkpoint.sha256 or "")
+  return { name = ("%s %s%s"):format(dialect, hash:sub(1, 8), args.bank and ", " .. args.bank or ""),
+    dialect = dialect, checkpoint_sha256 = hash, manifest_sha256 = sha256.file(folder:file "manifest.json"),
+    weights_sha256 = sha256.file(folder:file(folder.weights)), board = folder.board, arithmetic = folder.arithmetic,
+    precision = folder.precision, input_size = folder.input_size, depth = folder.depth, bank = args.bank }
+end
+
+-- How images are read and prepared, as texts.
+local function told_of_image(how)
+  local told = {}
+  for key, value in pairs(how) do told[key] = type(value) == "table" and value.text or value end
+  return told
+end
+
+local function choose_bank(folder, args)
+  if not args.bank then return end
+  local names = {}
+  for i, bank in ipairs(folder.banks) do names[i] = bank.name end
+  folder.bank = require("run.prompts").named(args.bank, names, "--bank", "--bank")
+end
+
+local function counting(what)
+  local show, finish = progress()
+  local function count(done, total)
+    show(("%s %d of %d"):format(what, done + 1, total), done, total)
+  end
+  return count, finish
+end
+
+--- Open model and data, and say what binds the results to them.
+-- @param args of the command line
+function evaluation.open(args)
+  local folder = require("run.folder").open(args.dir)
+  choose_bank(folder, args)
+  outputs.check(args.out)
+  local self = { args = args, out = args.out, folder = folder, options = asked(args, folder) }
+  self.set = datasets.open(args.data, { split = args.split, classes = args.classes, channel = args.channel })
+  for _, note in ipairs(self.set.notes) do progress.say("%s: %s", args.data, note) end
+  folder:compile(args.modified)
+  self.model = model_of(folder, args)
+  local show, finish = counting "reading case"
+  local data = datasets.hash(self.set, show)
+  finish()
+  self.told = { clicks = json.array(self.options.clicks), first = self.options.first, empty = self.options.empty,
+    feedback = self.options.feedback, mode = self.options.mode, clicks_seed = self.options.seed,
+    text = self.options.text, multimask = self.options.multimask, own_prompts = not self.options.ignore_prompts,
+    image = told_of_image(self.options.how) }
+  self.binding = { model = sha256.hex(json.encode(self.model)), data = data,
+    options = json.encode { told = self.told, version = msagen.version } }
+  self.options.folder, self.options.dialect = folder, self.model.dialect
+  if args.mode == "msa" then require("evaluate.msa").version(self.model.dialect) end
+  return self
+end
+
+-- "3 min left", from how long the cases so far took.
+local function time_left(began, done, total)
+  if done == 0 then return "" end
+  local seconds = (sys.monotonic_ns() - began) / 1e9 / done * (total - done)
+  if seconds < 90 then return (", %.0f s left"):format(seconds) end
+  if seconds < 5400 then return (", %.0f min left"):format(seconds / 60) end
+  return (", %.1f h left"):format(seconds / 3600)
+end
+
+-- A case in a folder of its own, so nothing of it is left.
+local function done_apart(case, options)
+  local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evaluate-")
+  local ok, result = pcall(one_case.perform, case, options, scratch)
+  sys.remove_tree(scratch)
+  sys.keep(scratch)
+  collectgarbage()
+  if ok then return result end
+  if type(result) == "table" and result.msagen then result.msagen = ("%s: %s"):format(case.name, result.msagen) end
+  error(result, 0)
+end
+
+--- Do this process's cases that no process has done. @return whether this process merges
+function evaluation.perform(self)
+  local log = journal.open(self.out, self.args.shard or { rank = 0, count = 1 }, self.binding)
+  local show, finish = progress()
+  local began, fresh, gone = sys.monotonic_ns(), 0, 0
+  local merges = deal.each(self.set.cases, { shard = self.args.shard }, function(case, done, total)
+    if log.done[case.name] then
+      gone = gone + 1
+      return
+    end
+    local left = time_left(began, fresh, total - gone)
+    show(("case %d of %d, %s%s"):format(done + 1, total, case.name, left), done, total)
+    log:add(done_apart(case, self.options))
+    fresh = fresh + 1
+  end)
+  finish()
+  log:close()
+  return merges
+end
+
+-- Another evaluation's results, by the journal that it left.
+local function other(path)
+  local run = path .. "/run.json"
+  if not sys.exists(run) then fail("--against %s: expected what msagen evaluate finished, found no run.json", path) end
+  local about = json.decode(sys.read_file(run), run)
+  if type(about) ~= "table" or about.generator ~= "msagen evaluate" or type(about.model) ~= "table" then
+    fail("--against %s: expected run.json of msagen evaluate, found another file", path)
+  end
+  return { name = tostring(about.model.name), results = journal.everything(path) }
+end
+
+--- Write what all cases come to; a case that is missing or there twice is an error. @return of outputs.write
+function evaluation.merge(self)
+  local results = journal.collect(self.out, self.binding, self.set.cases)
+  if self.args.against then self.against = other(self.args.against) end
+  local show, finish = counting "drawing"
+  local made, about = outputs.write(self, results, function(target)
+    return require("evaluate.worst").write(results, self.set.cases, self.args.worst, self.options, target, show)
+  end)
+  finish()
+  return made, about
+end
+
+return evaluation
