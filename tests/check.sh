@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden generated dist stream demo cores bare boards pages evaluate errors dicom fuzz sizes full trouble'
+all='tree build sanitizers lua golden generated dist stream demo cores bare boards pages evaluate errors ranks dicom fuzz sizes full trouble'
 quick='tree lua c golden oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -256,6 +256,10 @@ piece_lua() {
 }
 piece_errors() { "$luahost" "$source/tests/run_errors.lua"; }
 piece_dicom() { "$luahost" "$source/tests/run_dicom.lua"; }
+# The ranks of mpirun need a msagen that is built for them.
+piece_ranks() {
+  configured ranks --with-mpi CFLAGS=-O1 && made ranks all && MSAGEN=$work/ranks/gen/msagen "$luahost" "$source/tests/run_ranks.lua"
+}
 piece_trouble() { "$luahost" "$source/tests/run_trouble.lua"; }
 piece_demo() {
   status=0
