@@ -191,7 +191,7 @@ static void mark_row(struct msagen_surface *s, const struct row *row, size_t z, 
             }
         }
     for (size_t x = 0; x <= width; ++x)
-        out[x] = (uint8_t)((some[x - 1] | some[x]) & ~(all[x - 1] & all[x]));
+        out[x] = (uint8_t)((row->some[x] | row->some[x + 1]) & ~(row->all[x] & row->all[x + 1]));
 }
 
 int msagen_surface_begin(struct msagen_surface *s, const uint8_t *masks, const size_t *side, int axes,
