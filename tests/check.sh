@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden generated dist stream demo cores bare boards errors fuzz sizes full trouble'
+all='tree build sanitizers lua golden generated dist stream demo cores bare boards errors dicom fuzz sizes full trouble'
 quick='tree lua c golden oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -222,7 +222,11 @@ piece_c() {
 }
 
 # Of the Lua tests, those that read what users give: with sanitizers as well, and below the full tier only so where both pieces are asked for.
+<<<<<<< HEAD
 hostile='base embed import_account import_files import_hostile inspect sandbox scans synth tensor tokeniser truth'
+=======
+hostile='base dicom embed import_account import_files import_hostile inspect sandbox synth tensor tokeniser truth'
+>>>>>>> dicom
 # Every other file in a process of its own, side by side.
 lua_tests() {
   cd "$source" || return
@@ -255,6 +259,7 @@ piece_lua() {
   done)
 }
 piece_errors() { "$luahost" "$source/tests/run_errors.lua"; }
+piece_dicom() { "$luahost" "$source/tests/run_dicom.lua"; }
 piece_trouble() { "$luahost" "$source/tests/run_trouble.lua"; }
 piece_demo() {
   status=0

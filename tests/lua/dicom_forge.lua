@@ -79,7 +79,8 @@ function forge.file(elements, options)
   return ("\0"):rep(128) .. "DICM" .. forge.elements { { 2, 0, "UL", #meta } } .. meta .. body
 end
 
---- The elements of a picture of 2 rows and 3 columns of 16 bits; those given replace or join them; false takes one away.
+--- The elements of a picture of 2 rows and 3 columns of 16 bits; those given replace or join them.
+-- false takes one away.
 -- @param changes { [group << 16 | number] = { vr, value } or false }
 function forge.picture(changes)
   local all = { [0x00080016] = { "UI", "1.2.840.10008.5.1.4.1.1.7" }, [0x00080060] = { "CS", "OT" },

@@ -44,7 +44,8 @@ end)
 
 if not dicom.available() then
   it("is refused, with the packages that read it", function()
-    refuses(function() dicom.read(written(forge.file(forge.picture()))) end, "apt-get install g++ libdcmtk-dev libopenjp2-7-dev")
+    refuses(function() dicom.read(written(forge.file(forge.picture()))) end,
+      "apt-get install g++ libdcmtk-dev libopenjp2-7-dev")
   end)
   spec.skipped = spec.skipped + 1
   print "skipped: test_dicom: this build has no msagen-dicom"
@@ -229,7 +230,8 @@ describe("grey", function()
   end)
 
   it("goes through modality and VOI tables", function()
-    local modality = { { 0x28, 0x3002, "US", { 3, 100, 16 } }, { 0x28, 0x3006, "OW", string.pack("<I2I2I2", 9, 5, 8) } }
+    local modality = { { 0x28, 0x3002, "US", { 3, 100, 16 } },
+      { 0x28, 0x3006, "OW", string.pack("<I2I2I2", 9, 5, 8) } }
     local scan = scan_of { [0x7FE00010] = words(0, 100, 101, 102, 103, 65535), [0x00283000] = { "SQ", { modality } } }
     equal(scan.values:totable(), { 9, 9, 5, 8, 8, 8 })
     equal(scan.stored:totable(), { 0, 100, 101, 102, 103, 65535 })
@@ -248,7 +250,8 @@ describe("grey", function()
       return { { 0x28, 0x9145, "SQ", { { { 0x28, 0x1052, "DS", "0" }, { 0x28, 0x1053, "DS", slope } } } },
         { 0x28, 0x9132, "SQ", { { { 0x28, 0x1050, "DS", centre }, { 0x28, 0x1051, "DS", "1" } } } } }
     end
-    local scan = scan_of(bytes_picture { [0x00280008] = { "IS", 2 }, [0x7FE00010] = { "OB", "\0\1\2\3\4\5\0\1\2\3\4\5" },
+    local twice = { "OB", "\0\1\2\3\4\5\0\1\2\3\4\5" }
+    local scan = scan_of(bytes_picture { [0x00280008] = { "IS", 2 }, [0x7FE00010] = twice,
       [0x52009230] = { "SQ", { group("1", "2.6"), group("10", "35") } } })
     equal(scan.values:totable(), { 0, 1, 2, 3, 4, 5, 0, 10, 20, 30, 40, 50 })
     equal({ scan.slope, scan.intercept, scan.values.dtype }, { 1, 0, "f64" })
@@ -279,8 +282,8 @@ describe("colour", function()
     local scan = scan_of(rgb_picture(ybr))
     equal(scan.values:totable(), { 100, 100, 100, 254, 0, 0 })
     spec.holds(scan.notes[1], "its chroma is not halved")
-    equal(colours(rgb_picture { [0x00280004] = { "CS", "YBR_PARTIAL_422" }, [0x7FE00010] = { "OB", "\16\235\128\128" } }),
-      { 0, 0, 0, 255, 255, 255 })
+    local partial = { [0x00280004] = { "CS", "YBR_PARTIAL_422" }, [0x7FE00010] = { "OB", "\16\235\128\128" } }
+    equal(colours(rgb_picture(partial)), { 0, 0, 0, 255, 255, 255 })
   end)
 
   local function palette(descriptor, tables, segmented)
@@ -334,7 +337,8 @@ describe("compressed frames", function()
     refuses(function() stored(rle_picture(forge.fragments { frames[1]:sub(1, 68) }, 1), rle) end, "RLE: segment 0")
     refuses(function() stored(rle_picture(forge.fragments { forge.rle { "a", "b" } }, 1), rle) end,
       "RLE: expected 1 segments, found 2")
-    refuses(function() stored(rle_picture("\xFE\xFF\x00\xE0\0\0\0\0\xFE\xFF\x00\xE0\xFF\0\0\0ab", 1), rle) end, "DICOM: ")
+    local short = "\xFE\xFF\x00\xE0\0\0\0\0\xFE\xFF\x00\xE0\xFF\0\0\0ab"
+    refuses(function() stored(rle_picture(short, 1), rle) end, "DICOM: expected a whole DICOM file")
   end)
 
   it("are refused by the name of what nothing here decodes", function()
