@@ -384,3 +384,31 @@ describe("grids that nobody can want", function()
     refuses(function() prepare.apply(scan({ 1 }, { 1, 1, 1 }, "i16"), "msa-btcv") end, "lie in the patient")
   end)
 end)
+
+describe("a build", function()
+  local sys, tiny = require "msagen.sys", require "tiny_model"
+
+  it("notes the rule of its checkpoint in the manifest, as it is written in full", function()
+    local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "test-prepare-")
+    sys.cleanup(work)
+    local device = tiny.device(work, "adapted")
+    local function noted()
+      tiny.build(device, work .. "/fw")
+      return require("msagen.json").decode(sys.read_file(work .. "/fw/manifest.json")).prepare
+    end
+    equal(noted(), require("msagen.json").null)
+    device.prepare = "lung@SPL"
+    equal(noted(), "window:-600/1500@SPL")
+    device.prepare = "widow:40/400"
+    refuses(noted, "prepare: expected none, grey, window", "found widow:40/400 (did you mean window?)")
+    sys.remove_tree(work)
+  end)
+
+  it("is refused where its manifest names no rule", function()
+    local rules = require "scans.rules"
+    equal({ rules.kind "lung" }, {})
+    equal({ rules.kind(7) }, { "a rule's text, such as window:40/400" })
+    equal({ rules.kind "window:1/x" }, { "window:CENTRE/WIDTH with numbers", "window:1/x" })
+    equal(require("run.manifest").fields.prepare[1], rules.kind)
+  end)
+end)
