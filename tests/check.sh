@@ -222,11 +222,7 @@ piece_c() {
 }
 
 # Of the Lua tests, those that read what users give: with sanitizers as well, and below the full tier only so where both pieces are asked for.
-<<<<<<< HEAD
-hostile='base embed import_account import_files import_hostile inspect sandbox scans synth tensor tokeniser truth'
-=======
-hostile='base dicom embed import_account import_files import_hostile inspect sandbox synth tensor tokeniser truth'
->>>>>>> dicom
+hostile='base dicom embed import_account import_files import_hostile inspect sandbox scans synth tensor tokeniser truth'
 # Every other file in a process of its own, side by side.
 lua_tests() {
   cd "$source" || return
