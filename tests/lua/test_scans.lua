@@ -306,6 +306,22 @@ describe("a truth", function()
     equal({ labels.dtype, labels.shape, labels:get(0, 0, 1) }, { "i32", { 5, 7, 9 }, 2 })
   end)
 
+  it("may be DICOM, but no segmentation of it", function()
+    if not require("scans.dicom").available() then return end
+    local forge = require "dicom_forge"
+    local function mask(modality)
+      local pixels = string.pack("<I2I2I2I2I2I2", 0, 0, 1, 1, 2, 2)
+      local path = work .. "/label.dcm"
+      sys.write_file(path, forge.file(forge.picture { [0x00080060] = { "CS", modality },
+        [0x7FE00010] = { "OW", pixels } }), true)
+      return path
+    end
+    local t, _, turned, input = inputs.image(mask "OT", 1)
+    local found = truth.read(mask "OT", t, { assert(truth.inside "2") }, turned, input)
+    equal({ found.shape, found:totable() }, { { 1, 2, 3 }, { 0, 0, 0, 0, 255, 255 } })
+    refuses(function() truth.labels(mask "SEG", input, 1) end, "a DICOM segmentation (SEG)")
+  end)
+
   it("is turned as the image is", function()
     local mask = read({ rule = "minmax@SAR" }, classes, "2")
     equal(mask:equal(read({ rule = "minmax" }, classes, "2"):flip(3)), true)
