@@ -6,6 +6,8 @@ local fail = require "support.fail"
 local image = require "msagen.image"
 local npy = require "msagen.npy"
 local one_case = require "evaluate.one_case"
+local overlays = require "run.overlays"
+local prompts = require "run.prompts"
 local sys = require "msagen.sys"
 
 local worst = {}
@@ -53,20 +55,23 @@ local function worst_slice(mask, truth)
   return found
 end
 
--- The clicks of a slice up to a step, or the prompt, as marks.
-local function marks_of(ask, clicks, step, slice)
+-- The clicks of a slice up to a step, or its prompt, as a prompt of that slice alone; slices count from 0.
+local function prompt_of(ask, clicks, step, slice)
   if not ask.clicks then
-    local prompts = require "run.prompts"
-    return { points = prompts.slice(ask.prompt, "points", slice + 1),
-      labels = prompts.slice(ask.prompt, "labels", slice + 1), box = prompts.slice(ask.prompt, "box", slice + 1) }
+    local one = {}
+    for _, field in ipairs { "points", "labels", "box" } do
+      local value = prompts.slice(ask.prompt, field, slice + 1)
+      one[field] = value and { value }
+    end
+    return one
   end
-  local marks = { points = {}, labels = {}, numbered = true }
+  local points, labels = {}, {}
   for _, click in ipairs(clicks or {}) do
     if click.slice == slice and click.count <= step then
-      marks.points[click.count], marks.labels[click.count] = { click.x, click.y }, click.label
+      points[click.count], labels[click.count] = { click.x, click.y }, click.label
     end
   end
-  return marks
+  return #points > 0 and { points = { points }, labels = { labels }, numbered = true } or {}
 end
 
 -- The picture of one mask.
@@ -74,10 +79,9 @@ local function drawn(ask, i, found, clicks)
   local mask = npy.read(ask.masks[i])
   local truth = ask.truth.clicked
   local slice = worst_slice(mask, truth)
-  local picture = found.image:slice(1, slice, 1)
-  local marks = marks_of(ask, clicks, ask.steps[i], slice)
-  return require("evaluate.picture").draw(picture, mask:slice(1, slice, 1),
-    truth:slice(1, slice, 1), marks), slice, mask.shape[1]
+  local layer = { mask = mask:slice(1, slice, 1), colour = 1, prompt = prompt_of(ask, clicks, ask.steps[i], slice) }
+  return overlays.draw(found.image:slice(1, slice, 1), { layer }, { truth:slice(1, slice, 1) }, {}), slice,
+    mask.shape[1]
 end
 
 local function file_name(i, one)
