@@ -161,8 +161,8 @@ end
 
 local leaving = false
 
---- The end of a rank's part, after ranks.deal: MPI waits for all of them, so that it is left without a word where one is
--- dead. Rank 0 goes on, to end by ranks.finish.
+--- The end of a rank's part, after ranks.deal: MPI waits for all of them, so that it is left without a word where one
+-- is dead. Rank 0 goes on, to end by ranks.finish.
 function ranks.part(rank)
   if ranks.whole then return mpi.finish(0) end
   leaving = true
