@@ -9,7 +9,10 @@ local verbs = {
   { "build", "compile a checkpoint to C for a board" },
   { "sizes", "say what a build takes of a device: code, constants, arena, weights and the deepest stack" },
   { "run", "segment an image with what was built" },
+  { "convert", "write an image file of any format as NPY, PNG or NIfTI" },
   { "interpret", "segment an image with the naive kernels that define each bit, to compare" },
+  { "metrics", "say how well one mask is another: Dice, IoU, distances in millimetres" },
+  { "clicks", "say where a user would click on what is wrong with a mask" },
   { "graph", "print what a checkpoint's network computes" },
   { "embed", "make text prompts of phrases, by CLIP's text encoder" },
 }

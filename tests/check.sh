@@ -106,7 +106,7 @@ made() {
 
 # C tests of what reads files and arguments of others run with sanitizers, the rest as they are compiled for users; all
 # of them both ways in the full tier.
-c_hostile='blob calls checkpoint image infile json npy outfile overlay pickle picture prompt refine resize safetensors session synth tensor upsample volume zip'
+c_hostile='blob calls checkpoint image infile json nifti npy outfile overlay pickle picture prompt refine resize safetensors session synth tensor tiff upsample volume zip'
 c_names() {
   (cd "$source" && for t in tests/c/test_*.c; do
     name=${t#tests/c/test_} name=${name%.c} kind=rest
@@ -222,7 +222,7 @@ piece_c() {
 }
 
 # Of the Lua tests, those that read what users give: with sanitizers as well, and below the full tier only so where both pieces are asked for.
-hostile='base dicom embed import_account import_files import_hostile inspect sandbox synth tensor tokeniser truth'
+hostile='base dicom embed import_account import_files import_hostile inspect sandbox scans synth tensor tokeniser truth'
 # Every other file in a process of its own, side by side.
 lua_tests() {
   cd "$source" || return

@@ -73,7 +73,7 @@ function M.of(fw, work, ...)
   -- Nothing is faster than the peak; clocks change, so a little more than all of it is let pass.
   assert(p.encode.percent_of_peak > 1 and p.encode.percent_of_peak < 125,
     ("encoding at %.0f %% of the peak"):format(p.encode.percent_of_peak))
-  return p, text
+  return p, (text:gsub("\n  ", " ")) -- the first line, wherever it was broken
 end
 
 return M

@@ -87,8 +87,8 @@ deep_with(no_linux, "a board with Linux, from nothing: the workstation's digest"
   take "cortex-a72.lua"
   local output = follow "msagen boards ./cortex-a72.lua"
   local found = digests(output)
-  assert(output:find "\ncortex%-a72 +neon +f32%-fma%-1 +under qemu%-aarch64%f[%s]" and #found == 2
-    and found[1] == found[2], output)
+  assert(output:find "\ncortex%-a72 +neon +f32%-fma%-1 +under qemu%-aarch64%f[%s]", output)
+  assert(#found == 2 and found[1] == found[2], output)
   expected = found[2]
 end)
 
@@ -367,7 +367,7 @@ test_with(no_bare, "a profile counts cycles where the board has a counter, and s
     assert(math.abs(p[phase].cycles - cycles) <= #p.layers and p[phase].cycles <= 1.001 * p[phase].whole_ms * 996000,
       phase)
   end
-  assert(text:find "by cycles at a nominal 996 MHz; emulated: times are not the board's"
+  assert(text:find "by cycles at a nominal%s+996 MHz; emulated: times are not the board's"
     and text:find("MAC/cycle", 1, true), text:sub(1, 300))
 end)
 

@@ -38,28 +38,29 @@ static int redirect(const struct msagen_process *p, int stream)
 }
 
 /* `extra`: how much later than the soft limit the hard one ends it. What is lower already stays. */
-static int limit(int what, unsigned long long most, unsigned long long extra)
+static void lower(struct rlimit *r, unsigned long long most, unsigned long long extra)
 {
-    struct rlimit r;
-    if (getrlimit(what, &r) != 0)
-        return -1;
-    if (r.rlim_max == RLIM_INFINITY || r.rlim_max > most + extra)
-        r.rlim_max = (rlim_t)(most + extra);
-    if (r.rlim_cur == RLIM_INFINITY || r.rlim_cur > most)
-        r.rlim_cur = (rlim_t)most;
-    return setrlimit(what, &r);
+    if (r->rlim_max == RLIM_INFINITY || r->rlim_max > most + extra)
+        r->rlim_max = (rlim_t)(most + extra);
+    if (r->rlim_cur == RLIM_INFINITY || r->rlim_cur > most)
+        r->rlim_cur = (rlim_t)most;
 }
 
 /* 0, or -1 with errno. The alarm's clock goes on through exec. */
 static int apply(const struct msagen_limits *limits)
 {
+    struct rlimit r;
     if (!limits->wall_s && !limits->processor_s && !limits->memory_bytes && !limits->file_bytes)
         return 0;
-    if (limit(RLIMIT_CORE, 0, 0) != 0
-        || (limits->processor_s && limit(RLIMIT_CPU, limits->processor_s, 1) != 0)
-        || (limits->memory_bytes && limit(RLIMIT_AS, limits->memory_bytes, 0) != 0)
-        || (limits->file_bytes && limit(RLIMIT_FSIZE, limits->file_bytes, 0) != 0))
+/* A function would need the type of RLIMIT_..., which is the C library's own. */
+#define LIMITED(what, most, extra) \
+    (getrlimit(what, &r) == 0 && (lower(&r, most, extra), setrlimit(what, &r)) == 0)
+    if (!LIMITED(RLIMIT_CORE, 0, 0)
+        || (limits->processor_s && !LIMITED(RLIMIT_CPU, limits->processor_s, 1))
+        || (limits->memory_bytes && !LIMITED(RLIMIT_AS, limits->memory_bytes, 0))
+        || (limits->file_bytes && !LIMITED(RLIMIT_FSIZE, limits->file_bytes, 0)))
         return -1;
+#undef LIMITED
     signal(SIGALRM, SIG_DFL);
     alarm(limits->wall_s);
     return 0;

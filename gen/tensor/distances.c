@@ -169,8 +169,8 @@ static double nearer(const struct msagen_grid *g, const uint16_t *along, size_t 
     return squared < best ? squared : best;
 }
 
-/* Squared distance of pixel (y, x), looking around it as far as a nearer one may be. Takes from *patience; less than 0 is
- * not enough. */
+/* Squared distance of pixel (y, x), looking around it as far as a nearer one may be. Takes from *patience; less than 0
+ * is not enough. */
 static double look_around(const struct msagen_grid *g, const uint16_t *along, size_t y, size_t x, int64_t *patience)
 {
     const size_t height = g->side[1], width = g->side[2];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The surface between pixel centres, as marching cubes draws it through the middles of edges. Around a corner lie 8
  * pixels (4 of a picture) at the corners of a cube; that at offset (a, b, c) is bit 7 - (4 a + 2 b + c). Inside and
- * outside may be exchanged, so the pieces are those of the smaller side, and of each part of it that hangs together over
- * edges of the cube. Triangles are told by their normals in units of the cube's sides, with the area as length. */
+ * outside may be exchanged, so the pieces are those of the smaller side, and of each part of it that hangs together
+ * over edges of the cube. Triangles are told by their normals in units of the cube's sides, with the area as length. */
 #include "surface.h"
 
 #include <math.h>

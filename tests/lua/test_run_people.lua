@@ -191,6 +191,9 @@ describe("label maps", function()
     prompts = file("one.json", '[{"box":[1,2,3,4],"class":7}]')
     run { image = { right }, prompts = prompts, labels_out = work .. "/l.png" }
     equal(png.read(work .. "/l.png"):get(10, 75, 0), 7)
+    run { image = { right }, prompts = work .. "/three.json", labels_out = work .. "/l.nii.gz" }
+    local volume = require("scans.nifti").read(work .. "/l.nii.gz", {})
+    equal({ volume.values.shape, volume.values:get(0, 10, 75), volume.values:get(0, 10, 10) }, { { 1, 20, 80 }, 2, 0 })
     for text_of, words in pairs { ['[{"box":[1,2,3,4],"class":2},{"box":[1,2,3,4]}]'] = "a value of its own",
       ['[{"box":[1,2,3,4],"class":256}]'] = "1 to 255",
       ['[{"box":[1,2,3,4],"class":[1]}]'] = "class: expected a value" } do
