@@ -86,7 +86,7 @@ static int has_flat_area(const struct msagen_labels *found, const int32_t *label
 
 static int32_t *values_of(const struct msagen_tensor *t)
 {
-    return (int32_t *)(uintptr_t)t->storage->data;
+    return (int32_t *)(uintptr_t)t->storage->data + t->offset;
 }
 
 /* ---- pictures ---- */

@@ -40,7 +40,8 @@ struct msagen_label_range {
     int32_t low, high;
 };
 
-/* u8 of the labels' shape, 255 where a label lies in one of the ranges; *pixels: how many do. NULL: out of memory. */
+/* u8 of the labels' shape (they are contiguous), 255 where a label lies in one of the ranges; *pixels: how many do.
+ * NULL: out of memory. */
 struct msagen_tensor *msagen_labels_inside(const struct msagen_tensor *labels, const struct msagen_label_range *ranges,
                                            size_t count, int64_t *pixels);
 
