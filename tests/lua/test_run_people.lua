@@ -77,9 +77,9 @@ describe("several images", function()
       .. "/{name}.overlay.png" }
     equal(status, 0)
     holds(text, ("image %s\nprompt 0: "):format(right), ("image %s\nprompt 0: "):format(left))
-    equal(sys.list(out), { "left.overlay.png", "left.png", "right.overlay.png", "right.png" })
-    local m = png.read(out .. "/left.png")
-    equal({ m:get(10, 5, 0), m:get(10, 75, 0) }, { 255, 0 })
+    equal(sys.list(out), { "left.npy", "left.overlay.png", "right.npy", "right.overlay.png" })
+    local m = npy.read(out .. "/left.npy")
+    equal({ m:get(10, 5), m:get(10, 75) }, { 255, 0 })
   end)
 
   it("may be a folder; what is wrong with one of them does not stop the others", function()
@@ -90,7 +90,7 @@ describe("several images", function()
     file("folder/b.png", "no picture")
     file("folder/readme.txt", "no image")
     local status, _, err = run { image = { folder }, point = { here }, mask_out = out, out = out .. ".all" }
-    equal({ status, sys.list(out), sys.list(out .. ".all") }, { 1, { "a.png", "c.png" }, { "a", "c" } })
+    equal({ status, sys.list(out), sys.list(out .. ".all") }, { 1, { "a.npy", "c.npy" }, { "a", "c" } })
     holds(err, "b.png: image: expected PNG, JPEG, ")
     local document
     status, document, err = run { image = { folder }, point = { here }, json = true }
