@@ -1171,8 +1171,8 @@ Decoded jpeg(const Facts &f, Bytes b)
     const Jpeg j = scan_jpeg(b);
     if (j.frame < 0 || j.frame > 3)
         throw Refusal(text("%s: expected baseline, extended, progressive or lossless by Huffman's codes, found %s",
-                           f.syntax_name.c_str(), j.frame < 0 ? "no frame header" : j.frame == 55 ? "JPEG-LS"
-                               : "another process"));
+                           f.syntax_name.c_str(),
+                           j.frame < 0 ? "no frame header" : j.frame == 55 ? "JPEG-LS" : "another process"));
     agree(f, "JPEG", j.rows, j.columns, j.components);
     if (j.precision < 2 || j.precision > f.allocated)
         throw Refusal(text("JPEG: expected 2 to %d bits a sample, found %d", f.allocated, j.precision));
