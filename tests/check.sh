@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden generated dist stream demo cores bare boards pages evaluate errors dicom fuzz sizes full trouble'
+all='tree build sanitizers lua golden generated dist stream demo cores bare boards pages evaluate errors ranks dicom fuzz sizes full trouble'
 quick='tree lua c golden oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -106,7 +106,7 @@ made() {
 
 # C tests of what reads files and arguments of others run with sanitizers, the rest as they are compiled for users; all
 # of them both ways in the full tier.
-c_hostile='blob calls checkpoint image infile json npy outfile overlay pickle picture prompt refine resize safetensors session synth tensor upsample volume zip'
+c_hostile='blob calls checkpoint image infile json nifti npy outfile overlay pickle picture prompt refine resize safetensors session synth tensor tiff upsample volume zip'
 c_names() {
   (cd "$source" && for t in tests/c/test_*.c; do
     name=${t#tests/c/test_} name=${name%.c} kind=rest
@@ -222,7 +222,7 @@ piece_c() {
 }
 
 # Of the Lua tests, those that read what users give: with sanitizers as well, and below the full tier only so where both pieces are asked for.
-hostile='base dicom embed import_account import_files import_hostile inspect sandbox synth tensor tokeniser truth'
+hostile='base dicom embed import_account import_files import_hostile inspect metrics sandbox scans synth tensor tokeniser truth'
 # Every other file in a process of its own, side by side.
 lua_tests() {
   cd "$source" || return
@@ -256,6 +256,10 @@ piece_lua() {
 }
 piece_errors() { "$luahost" "$source/tests/run_errors.lua"; }
 piece_dicom() { "$luahost" "$source/tests/run_dicom.lua"; }
+# The ranks of mpirun need a msagen that is built for them.
+piece_ranks() {
+  configured ranks --with-mpi CFLAGS=-O1 && made ranks all && MSAGEN=$work/ranks/gen/msagen "$luahost" "$source/tests/run_ranks.lua"
+}
 piece_trouble() { "$luahost" "$source/tests/run_trouble.lua"; }
 piece_demo() {
   status=0

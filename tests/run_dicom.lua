@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Damaged DICOM files: each is read, or refused in one line that names it, within 10 seconds, and nothing is left
--- behind. 150, in the full tier 10 000; or as many as the argument says.
+-- behind. 150, in the full tier 10 000; or as many as the first argument says, behind as many as the second says.
 local sys = require "msagen.sys"
 local tally = require "tally"
 local damage = require "damage"
@@ -18,7 +18,7 @@ local temporary = os.getenv "TMPDIR" or "/tmp"
 if not temporary:find "/own%-temporary$" then
   local own = tally.folder "dicom" .. "/own-temporary"
   sys.mkdir_p(own)
-  return (sys.spawn { sys.realpath "/proc/self/exe", arg[0], arg[1], env = { TMPDIR = own } })
+  return (sys.spawn { sys.realpath "/proc/self/exe", arg[0], arg[1], arg[2], env = { TMPDIR = own } })
 end
 
 local golden = tally.tests .. "/golden-front/dicom"
@@ -47,11 +47,12 @@ local function outcome(path)
     or text:find "found it takes longer" and "took too long" or "refused", seconds
 end
 
+local before = math.tointeger(tonumber(arg[2])) or 0
 local count = math.tointeger(tonumber(arg[1])) or (tally.full and 10000 or 150)
 tally.test(("%d damaged DICOM files"):format(count), function()
   local path = temporary:match "^(.*)/" .. "/damaged.dcm"
   local found, slowest = {}, 0
-  for n = 1, count do
+  for n = before + 1, before + count do
     sys.write_file(path, damage.of(whole[n % #whole + 1], n), true)
     local ok, what, seconds = pcall(outcome, path)
     if not ok then error(("number %d: %s"):format(n, what), 0) end

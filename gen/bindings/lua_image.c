@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msagen.image: read(path, bits = nil) -> u8 tensor [H,W,3], {notes}, EXIF orientation, whether it is grey;
- * brightest(u8 tensor) -> integer; write_png(path, u8 tensor [H,W] or [H,W,3]); labels(path, or a tensor [H,W] or
- * [N,H,W]) -> i32 tensor of the same size, facts: see labels.h; inside(labels, {{low, high}...}) -> u8 tensor, 255
- * where a label is in a range, and how many are; overlap(a, b: u8 tensors of one size) -> elements that are over 127 in
- * both, the sum of those in each.
- */
+ * brightest(u8 tensor) -> integer; write_png(path, tensor): see image.h; labels(path, or a tensor [H,W] or [N,H,W],
+ * whether its bytes are numbers) -> i32 tensor of the same size, facts: see labels.h; inside(labels, {{low, high}...})
+ * -> u8 tensor, 255 where a label is in a range, and how many are; overlap(a, b: u8 tensors of one size) -> elements
+ * that are over 127 in both, the sum of those in each. */
 #include "host.h"
 #include "image.h"
 #include "labels.h"
@@ -91,7 +90,8 @@ static int labels(lua_State *L)
     struct msagen_labels found;
     struct msagen_tensor *t = lua_type(L, 1) == LUA_TSTRING
                                   ? msagen_labels_read(lua_tostring(L, 1), &found, error, sizeof error)
-                                  : msagen_labels_of(msagen_tensor_check(L, 1), &found, error, sizeof error);
+                                  : msagen_labels_of(msagen_tensor_check(L, 1), lua_toboolean(L, 2), &found, error,
+                                                     sizeof error);
     if (!t)
         return msagen_fail(L, "%s", error);
     msagen_tensor_push(L, t);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msagen.metrics: how well a mask is another.
- *   compare(pred, truth, spacing, tolerance = 1) -> { pred_pixels, truth_pixels, both_pixels, pred_border, truth_border,
- *     dice, iou, dice_msa, iou_msa, hd95_pooled, hd95_max, hd95_area, hd, assd, surface_dice, surface_dice_area }: u8
- *     tensors [H,W] or [D,H,W], non-zero is inside; spacing: mm of each axis; nil where undefined
- *   click(truth, pred = nil) -> nil, or { x, y, label, squared_distance, component_pixels }: u8 [H,W], non-zero is inside
+ *   compare(pred, truth, spacing, tolerance = 1) -> { pred_pixels, truth_pixels, both_pixels, pred_border,
+ *     truth_border, dice, iou, dice_msa, iou_msa, hd95_pooled, hd95_max, hd95_area, hd, assd, surface_dice,
+ *     surface_dice_area }: u8 tensors [H,W] or [D,H,W], non-zero is inside; spacing: mm of each axis; nil where
+ *     undefined
+ *   click(truth, pred = nil) -> nil, or { x, y, label, squared_distance, component_pixels }: u8 [H,W], non-zero is
+ *     inside
  *   msa_eval(logits, truth, "msa-2023" or "msa-2025") -> { iou, dice }: f32 tensors [n,H,W] */
 #include "host.h"
 #include "metrics.h"
@@ -76,7 +78,7 @@ static int compare(lua_State *L)
             return msagen_fail(L, "%s: expected sides from 1 to %d pixels, found %lld", pred->name, MSAGEN_METRICS_SIDE,
                                (long long)pred->shape[k]);
     struct msagen_metrics m;
-    if (msagen_metrics_compare(mask_of(L, pred), mask_of(L, truth), pred->dims, pred->shape, spacing, tolerance, &m) != 0)
+    if (msagen_metrics_compare(mask_of(L, pred), mask_of(L, truth), pred->dims, pred->shape, spacing, tolerance, &m))
         return msagen_fail(L, "%s: out of memory", pred->name);
     lua_createtable(L, 0, 16);
     set_integer(L, "pred_pixels", m.pred_pixels);
@@ -133,7 +135,8 @@ static int msa_eval(lua_State *L)
     static const char *const versions[] = {"msa-2023", "msa-2025", NULL};
     const struct msagen_tensor *logits = msagen_tensor_check(L, 1), *truth = msagen_tensor_check(L, 2);
     const int version = luaL_checkoption(L, 3, NULL, versions);
-    luaL_argcheck(L, logits->dtype == MSAGEN_F32 && logits->dims == 3 && logits->shape[0] > 0, 1, "f32 [n,H,W] expected");
+    luaL_argcheck(L, logits->dtype == MSAGEN_F32 && logits->dims == 3 && logits->shape[0] > 0, 1,
+                  "f32 [n,H,W] expected");
     luaL_argcheck(L, truth->dtype == MSAGEN_F32 && same_shape(logits, truth), 2, "a like tensor expected");
     double iou, dice;
     msagen_metrics_msa(elements(L, logits), elements(L, truth), (size_t)logits->shape[0],

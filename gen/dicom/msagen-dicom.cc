@@ -147,10 +147,16 @@ void set_up()
 
 /* ---- values of elements ---- */
 
+/* Bytes of the open file, but for deflated ones: no element has more, whatever it claims. DCMTK would take memory for
+ * all, and turn the bytes of what it could not read. */
+uint64_t largest;
+
 DcmElement *element(DcmItem *item, const DcmTagKey &tag)
 {
     DcmElement *e = NULL;
-    return item && item->findAndGetElement(tag, e).good() ? e : NULL;
+    if (!item || item->findAndGetElement(tag, e).bad() || !e)
+        return NULL;
+    return tag != DCM_PixelData && e->isLeaf() && e->getLength() > largest ? NULL : e;
 }
 
 bool parsed(const std::string &s, double &v)
@@ -229,7 +235,7 @@ Bytes bytes_of(DcmElement *e)
 {
     Uint8 *bytes = NULL;
     Uint16 *words = NULL;
-    if (!e || e->getLength() == 0)
+    if (!e || e->getLength() == 0 || e->getLength() > largest || e->loadAllDataIntoMemory().bad())
         return Bytes();
     const size_t length = e->getLength();
     if (e->getUint16Array(words).good() && words)
@@ -780,6 +786,7 @@ void open_file(File &file, const char *path)
     f.instance = NAN;
     file.pixels = NULL;
     /* What has an unknown transfer syntax cannot be parsed: its name is in the part before. */
+    largest = UINT64_MAX;
     DcmMetaInfo meta;
     meta.loadFile(path);
     f.syntax = word(&meta, DCM_TransferSyntaxUID);
@@ -789,15 +796,20 @@ void open_file(File &file, const char *path)
     if (!f.syntax.empty())
         check_syntax(f);
     const OFCondition status = file.format.loadFile(path);
-    if (status.bad())
+    if (status.bad()) {
         file.complaint = status.text();
+        /* Once more, each value read from the file when it is asked for: what is not there then fails. */
+        file.format.clear();
+        file.format.loadFile(path, EXS_Unknown, EGL_noChange, 0);
+    }
     file.dataset = file.format.getDataset();
     if (!file.dataset)
         throw Refusal("expected a whole DICOM file, found: " + file.complaint);
+    f.xfer = file.format.getDataset()->getOriginalXfer();
+    largest = f.xfer == EXS_DeflatedLittleEndianExplicit ? UINT64_MAX : OFStandard::getFileSize(path);
     const std::string sop_class = word(file.dataset, DCM_SOPClassUID);
     if (!sop_class.empty())
         f.sop_class = sop_class;
-    f.xfer = file.format.getDataset()->getOriginalXfer();
     f.syntax = DcmXfer(f.xfer).getXferID();
     f.syntax_name = DcmXfer(f.xfer).getXferName();
     if (f.sop_class == UID_MediaStorageDirectoryStorage)
@@ -845,6 +857,9 @@ public:
     {
         Facts &f = file.facts;
         const uint64_t length = file.pixels->getLength(f.xfer), frames = static_cast<uint64_t>(f.frames);
+        if (length > largest)
+            throw Refusal(text("PixelData: expected %llu bytes as it says, found the file cut short",
+                               static_cast<unsigned long long>(length)));
         const uint64_t full = static_cast<uint64_t>(f.cells()) * static_cast<uint64_t>(f.allocated);
         if (f.photometric.find("_422") != std::string::npos && length * 8 >= full * frames) {
             f.notes.push_back(f.photometric + ", but its chroma is not halved: read as it is");
@@ -891,7 +906,7 @@ private:
             if (all.empty())
                 all = bytes_of(file.pixels);
             if (all.size() < at + n)
-                throw Refusal("PixelData: it cannot be read");
+                throw Refusal("PixelData: it cannot be read: the file is cut short");
             return Bytes(all.begin() + static_cast<long>(at), all.begin() + static_cast<long>(at + n));
         }
         Bytes b(n);
@@ -992,7 +1007,7 @@ private:
         const size_t n = items[k]->getLength();
         if (n == 0)
             return Bytes();
-        if (items[k]->getUint8Array(data).bad() || !data)
+        if (n > largest || items[k]->getUint8Array(data).bad() || !data)
             throw Refusal(text("PixelData: fragment %zu cannot be read: the file is cut short", k));
         return Bytes(data, data + n);
     }
@@ -1576,7 +1591,7 @@ template <typename Source> void write_frames(Output &out, File &file, Source nex
 void write_pixels(Output &out, File &file)
 {
     const bool compressed = DcmXfer(file.facts.xfer).isEncapsulated();
-    if (compressed && !file.complaint.empty())
+    if ((compressed || file.facts.xfer == EXS_DeflatedLittleEndianExplicit) && !file.complaint.empty())
         throw Refusal("expected a whole DICOM file, found: " + file.complaint);
     if (compressed) {
         Fragments fragments(file);

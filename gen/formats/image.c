@@ -277,25 +277,45 @@ static void png_flush_nothing(png_structp png)
     (void)png;
 }
 
-static int encode_png(struct encoder *e, const struct msagen_tensor *t)
+/* Row y as PNG has it: bytes, or 16 bits with the high byte first. 0 where a value has no place there. */
+static int encode_row(struct encoder *e, const struct msagen_tensor *t, int64_t y, int64_t count, int wide)
+{
+    if (!wide) {
+        msagen_tensor_read_raw(t, y * count, count, e->row);
+        return 1;
+    }
+    for (int64_t x = 0; x < count; ++x) {
+        const double v = msagen_tensor_at_flat(t, y * count + x);
+        if (!(v >= 0 && v <= 65535))
+            return 0;
+        e->row[2 * x] = (unsigned char)((unsigned)v >> 8);
+        e->row[2 * x + 1] = (unsigned char)((unsigned)v & 255);
+    }
+    return 1;
+}
+
+static int encode_png(struct encoder *e, const struct msagen_tensor *t, int wide)
 {
     const int64_t row = t->shape[1] * (t->dims == 3 ? 3 : 1);
     if (setjmp(e->failed))
         return 0;
     e->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, e, encode_failed, png_warned);
     e->info = e->png ? png_create_info_struct(e->png) : NULL;
-    e->row = malloc((size_t)row);
+    e->row = malloc((size_t)row * (wide ? 2 : 1));
     if (!e->info || !e->row) {
         snprintf(e->message, sizeof e->message, "out of memory");
         return 0;
     }
     png_set_write_fn(e->png, e, png_give, png_flush_nothing);
-    png_set_IHDR(e->png, e->info, (png_uint_32)t->shape[1], (png_uint_32)t->shape[0], 8,
+    png_set_IHDR(e->png, e->info, (png_uint_32)t->shape[1], (png_uint_32)t->shape[0], wide ? 16 : 8,
                  t->dims == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(e->png, e->info);
     for (int64_t y = 0; y < t->shape[0]; ++y) {
-        msagen_tensor_read_raw(t, y * row, row, e->row);
+        if (!encode_row(e, t, y, row, wide)) {
+            snprintf(e->message, sizeof e->message, "expected values from 0 to 65535, found others");
+            return 0;
+        }
         png_write_row(e->png, e->row);
     }
     png_write_end(e->png, NULL);
@@ -304,17 +324,19 @@ static int encode_png(struct encoder *e, const struct msagen_tensor *t)
 
 int msagen_image_write_png(const char *path, const struct msagen_tensor *t, char *error, size_t error_bytes)
 {
-    if ((t->dtype != MSAGEN_U8 && t->dtype != MSAGEN_BOOL) || t->dims < 2 || t->dims > 3 ||
-        (t->dims == 3 && t->shape[2] != 3) || t->shape[0] < 1 || t->shape[1] < 1 || t->shape[0] > MSAGEN_IMAGE_SIDE ||
-        t->shape[1] > MSAGEN_IMAGE_SIDE) {
-        snprintf(error, error_bytes, "%s: expected u8 [H,W] or [H,W,3], 1 to %d a side, found another", path,
+    const int bytes = t->dtype == MSAGEN_U8 || t->dtype == MSAGEN_BOOL;
+    const int wide = t->dims == 2 && (t->dtype == MSAGEN_I16 || t->dtype == MSAGEN_I32 || t->dtype == MSAGEN_I64);
+    if ((!bytes && !wide) || t->dims < 2 || t->dims > 3 || (t->dims == 3 && t->shape[2] != 3) || t->shape[0] < 1 ||
+        t->shape[1] < 1 || t->shape[0] > MSAGEN_IMAGE_SIDE || t->shape[1] > MSAGEN_IMAGE_SIDE) {
+        snprintf(error, error_bytes,
+                 "%s: expected u8 [H,W] or [H,W,3], or integers [H,W], 1 to %d a side, found another", path,
                  MSAGEN_IMAGE_SIDE);
         return -1;
     }
     struct encoder e = {.file = msagen_outfile_open(path, error, error_bytes)};
     if (!e.file)
         return -1;
-    const int good = encode_png(&e, t);
+    const int good = encode_png(&e, t, wide);
     png_destroy_write_struct(&e.png, &e.info);
     free(e.row);
     if (good)

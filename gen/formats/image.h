@@ -35,7 +35,8 @@ struct msagen_tensor *msagen_image_read(const char *path, int bits, struct msage
 /* The largest value of a u8 tensor. */
 unsigned msagen_image_brightest(const struct msagen_tensor *t);
 
-/* u8 or bool [H,W] (grey) or [H,W,3]. 0, or -1 and a text, the target untouched. */
+/* u8 or bool [H,W] (grey) or [H,W,3]; integers of other types [H,W], 0 to 65535, as 16 bits. 0, or -1 and a text, the
+ * target untouched. */
 int msagen_image_write_png(const char *path, const struct msagen_tensor *t, char *error, size_t error_bytes);
 
 #endif

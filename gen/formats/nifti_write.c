@@ -147,6 +147,18 @@ static nifti_image *known(const struct msagen_nifti_place *place)
     return nifti_convert_n1hdr2nim(h, NULL);
 }
 
+/* The transforms bit for bit, also what libnifti2 leaves out: codes, quaternion and rows, sizes along i, j, k. */
+static void keep_place(const struct msagen_nifti_place *place, unsigned char *out)
+{
+    static const struct {
+        size_t at, bytes;
+    } parts[2][2] = {{{76, 16}, {252, 76}}, {{104, 32}, {344, 152}}};
+    for (int i = 0; i < 2; ++i) {
+        const size_t at = parts[place->header_bytes == V2][i].at, bytes = parts[place->header_bytes == V2][i].bytes;
+        memcpy(out + at, place->header + at, bytes);
+    }
+}
+
 /* The header, and the four bytes that say that no extension follows. Their number; 0: it cannot be made. */
 static size_t make_header(const struct volume *v, const struct msagen_nifti_place *place, unsigned char out[V2 + 4])
 {
@@ -169,10 +181,14 @@ static size_t make_header(const struct volume *v, const struct msagen_nifti_plac
     nifti_image_free(nim);
     if (status != 0)
         return 0;
-    if (second)
+    if (second) {
+        memcpy(h2.magic, "n+2\0\r\n\032\n", sizeof h2.magic); /* of which libnifti2 leaves half out */
         memcpy(out, &h2, sizeof h2);
-    else
+    } else {
         memcpy(out, &h1, sizeof h1);
+    }
+    if (place->header && !place->affine)
+        keep_place(place, out);
     return (second ? V2 : V1) + 4;
 }
 

@@ -63,7 +63,8 @@ static const char *grey_kind(struct msagen_tiff_page *p, unsigned format, char *
         enum msagen_dtype dtype;
         enum msagen_tiff_taking taking;
     } kinds[] = {
-        {SAMPLEFORMAT_UINT, 32, MSAGEN_I64, MSAGEN_TIFF_WIDER}, {SAMPLEFORMAT_INT, 8, MSAGEN_I8, MSAGEN_TIFF_NUMBERS},
+        {SAMPLEFORMAT_UINT, 32, MSAGEN_I64, MSAGEN_TIFF_WIDER},
+        {SAMPLEFORMAT_INT, 8, MSAGEN_I8, MSAGEN_TIFF_NUMBERS},
         {SAMPLEFORMAT_INT, 16, MSAGEN_I16, MSAGEN_TIFF_NUMBERS},
         {SAMPLEFORMAT_INT, 32, MSAGEN_I32, MSAGEN_TIFF_NUMBERS},
         {SAMPLEFORMAT_INT, 64, MSAGEN_I64, MSAGEN_TIFF_NUMBERS},

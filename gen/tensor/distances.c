@@ -67,17 +67,22 @@ static double lowest(const struct envelope *e, const double *squared, double spa
     return squared[owner] + across * across;
 }
 
+/* One farther than a neighbour. */
+static uint16_t farther(uint16_t than)
+{
+    return (uint16_t)(than + (than != NONE));
+}
+
 static void measure_along(const struct msagen_grid *g, uint8_t to, uint16_t *along)
 {
     const size_t plane = g->side[1] * g->side[2], all = plane * g->side[0];
     for (size_t i = 0; i < all; ++i) {
-        const uint16_t before = i < plane ? NONE : along[i - plane];
-        along[i] = (uint16_t)(g->bits[i] & to ? 0 : before == NONE ? NONE : before + 1);
+        const uint16_t before = i < plane ? NONE : farther(along[i - plane]);
+        along[i] = g->bits[i] & to ? 0 : before;
     }
     for (size_t i = all - plane; i-- > 0;) {
-        const uint16_t behind = along[i + plane];
-        if (behind != NONE && behind + 1 < along[i])
-            along[i] = (uint16_t)(behind + 1);
+        const uint16_t behind = farther(along[i + plane]);
+        along[i] = behind < along[i] ? behind : along[i];
     }
 }
 
@@ -169,8 +174,8 @@ static double nearer(const struct msagen_grid *g, const uint16_t *along, size_t 
     return squared < best ? squared : best;
 }
 
-/* Squared distance of pixel (y, x), looking around it as far as a nearer one may be. Takes from *patience; less than 0 is
- * not enough. */
+/* Squared distance of pixel (y, x), looking around it as far as a nearer one may be. Takes from *patience; less than 0
+ * is not enough. */
 static double look_around(const struct msagen_grid *g, const uint16_t *along, size_t y, size_t x, int64_t *patience)
 {
     const size_t height = g->side[1], width = g->side[2];

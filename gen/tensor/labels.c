@@ -86,7 +86,7 @@ static int has_flat_area(const struct msagen_labels *found, const int32_t *label
 
 static int32_t *values_of(const struct msagen_tensor *t)
 {
-    return (int32_t *)(uintptr_t)t->storage->data;
+    return (int32_t *)(uintptr_t)t->storage->data + t->offset;
 }
 
 /* ---- pictures ---- */
@@ -188,11 +188,11 @@ struct msagen_tensor *msagen_labels_read(const char *path, struct msagen_labels 
 
 /* ---- numbers ---- */
 
-struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, struct msagen_labels *labels, char *error,
-                                       size_t error_bytes)
+struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, int numbers, struct msagen_labels *labels,
+                                       char *error, size_t error_bytes)
 {
-    *labels = (struct msagen_labels){.kind = t->dtype == MSAGEN_U8 ? MSAGEN_LABELS_GREY : MSAGEN_LABELS_NUMBERS,
-                                     .orientation = 1};
+    const int shades = t->dtype == MSAGEN_U8 && !numbers;
+    *labels = (struct msagen_labels){.kind = shades ? MSAGEN_LABELS_GREY : MSAGEN_LABELS_NUMBERS, .orientation = 1};
     const int64_t numel = msagen_tensor_numel(t);
     struct msagen_tensor *made = msagen_tensor_zeros(t->name, MSAGEN_I32, t->dims, t->shape);
     if (!made) {

@@ -32,15 +32,16 @@ struct msagen_tensor *msagen_labels_parse(const unsigned char *data, size_t byte
 struct msagen_tensor *msagen_labels_read(const char *path, struct msagen_labels *labels, char *error,
                                          size_t error_bytes);
 
-/* i32 of the same shape from a tensor of whole numbers of any type. */
-struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, struct msagen_labels *labels, char *error,
-                                       size_t error_bytes);
+/* i32 of the same shape from a tensor of whole numbers of any type. numbers: bytes too are numbers, not shades. */
+struct msagen_tensor *msagen_labels_of(const struct msagen_tensor *t, int numbers, struct msagen_labels *labels,
+                                       char *error, size_t error_bytes);
 
 struct msagen_label_range {
     int32_t low, high;
 };
 
-/* u8 of the labels' shape, 255 where a label lies in one of the ranges; *pixels: how many do. NULL: out of memory. */
+/* u8 of the labels' shape (they are contiguous), 255 where a label lies in one of the ranges; *pixels: how many do.
+ * NULL: out of memory. */
 struct msagen_tensor *msagen_labels_inside(const struct msagen_tensor *labels, const struct msagen_label_range *ranges,
                                            size_t count, int64_t *pixels);
 

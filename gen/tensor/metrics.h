@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How well one mask is another: overlap, distances of borders and of surfaces (docs/metrics.md has the definitions), and
- * what Medical SAM Adapter's own program reports. */
+/* How well one mask is another: overlap, distances of borders and of surfaces (docs/metrics.md has the definitions),
+ * and what Medical SAM Adapter's own program reports. */
 #ifndef MSAGEN_METRICS_H
 #define MSAGEN_METRICS_H
 

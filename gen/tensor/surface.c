@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The surface between pixel centres, as marching cubes draws it through the middles of edges. Around a corner lie 8
  * pixels (4 of a picture) at the corners of a cube; that at offset (a, b, c) is bit 7 - (4 a + 2 b + c). Inside and
- * outside may be exchanged, so the pieces are those of the smaller side, and of each part of it that hangs together over
- * edges of the cube. Triangles are told by their normals in units of the cube's sides, with the area as length. */
+ * outside may be exchanged, so the pieces are those of the smaller side, and of each part of it that hangs together
+ * over edges of the cube. Triangles are told by their normals in units of the cube's sides, with the area as length. */
 #include "surface.h"
 
 #include <math.h>
@@ -191,7 +191,7 @@ static void mark_row(struct msagen_surface *s, const struct row *row, size_t z, 
             }
         }
     for (size_t x = 0; x <= width; ++x)
-        out[x] = (uint8_t)((some[x - 1] | some[x]) & ~(all[x - 1] & all[x]));
+        out[x] = (uint8_t)((row->some[x] | row->some[x + 1]) & ~(row->all[x] & row->all[x + 1]));
 }
 
 int msagen_surface_begin(struct msagen_surface *s, const uint8_t *masks, const size_t *side, int axes,

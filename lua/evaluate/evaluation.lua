@@ -140,12 +140,16 @@ local function done_apart(case, options)
   error(result, 0)
 end
 
---- Do this process's cases that no process has done. @return whether this process merges
+--- Do this process's cases that no process has done.
+-- @return whether this process merges, and which part of how many it was: { rank = from 0, count, together }
 function evaluation.perform(self)
-  local log = journal.open(self.out, self.args.shard or { rank = 0, count = 1 }, self.binding)
+  local who = deal.who(self.args.shard)
+  local log = journal.open(self.out, who, self.binding)
   local show, finish = progress()
   local began, fresh, gone = sys.monotonic_ns(), 0, 0
-  local merges = deal.each(self.set.cases, { shard = self.args.shard }, function(case, done, total)
+  local options = { folder = journal.folder(self.out), warn = progress.warn,
+    noted = function(case) return journal.has(self.out, case.name) end }
+  local merges = deal.each(self.set.cases, who, options, function(case, done, total)
     if log.done[case.name] then
       gone = gone + 1
       return
@@ -157,7 +161,7 @@ function evaluation.perform(self)
   end)
   finish()
   log:close()
-  return merges
+  return merges, who
 end
 
 -- Another evaluation's results, by the journal that it left.

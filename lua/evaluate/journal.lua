@@ -140,6 +140,9 @@ function journal.everything(out)
   return list
 end
 
+--- Whether a case is noted as done in any part, also of a process that still writes.
+function journal.has(out, name) return all(out)[name] ~= nil end
+
 --- The results of all parts, in the order of the cases; one that is missing, of no case, or there twice is an error.
 function journal.collect(out, binding, cases)
   local results, list, missing = all(out, binding), {}, {}

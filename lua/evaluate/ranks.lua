@@ -16,16 +16,13 @@ local POLL_MS = 50
 
 local function lock_path(folder, rank) return ("%s/rank.%d"):format(folder, rank) end
 
---- Whether mpirun, of which MPI it may be, started this process.
-function ranks.launched() return os.getenv "OMPI_COMM_WORLD_SIZE" ~= nil end
-
---- Whether this msagen can talk to other ranks.
-function ranks.available() return mpi.start ~= nil end
+--- Whether mpirun started this process as one of several.
+function ranks.launched() return (tonumber(os.getenv "OMPI_COMM_WORLD_SIZE") or 1) > 1 end
 
 --- Join the ranks. @return this one's number, from 0, and how many there are
 function ranks.start()
   if not mpi.start then
-    fail "MPI: expected a msagen that was configured with --with-mpi, found one without: use --shard env instead"
+    fail "MPI: expected a msagen that was configured with --with-mpi, found one without: give --shard env, then --merge"
   end
   return mpi.start()
 end
@@ -67,11 +64,10 @@ function deal:look_for_dead()
   for rank in pairs(self.known) do
     if not self.dead[rank] and not lives(self.folder, rank) then
       self.dead[rank], self.waiting[rank] = true, nil
-      if self.owed[rank] then
-        table.insert(self.left, 1, self.owed[rank])
-        self.owed[rank] = nil
-        self.died(rank)
-      end
+      local number = self.owed[rank]
+      self.owed[rank] = nil
+      if number and self.died(rank, number) then table.insert(self.left, 1, number)
+      elseif number then self.finished(number) end
     end
   end
   for rank in pairs(self.waiting) do
@@ -154,7 +150,8 @@ end
 -- @param numbers an array of whole numbers
 -- @param rank, size of this process
 -- @param options { perform = function(number), finished = function(number): called on rank 0 when anybody has done one,
---   died = function(rank): called on rank 0, folder = where the ranks' locks are, which all see }
+--   died = function(rank, number) -> whether the number that it had is still to be done: called on rank 0, folder =
+--   where the ranks' locks are, which all see }
 -- @return whether this is rank 0, which goes on when all numbers are done; the others are done then
 function ranks.deal(numbers, rank, size, options)
   live(options.folder, rank)
@@ -162,10 +159,19 @@ function ranks.deal(numbers, rank, size, options)
   return lead(numbers, size, options)
 end
 
---- The end of a rank: MPI waits for all of them, so that it is left without a word where one is dead.
+local leaving = false
+
+--- The end of a rank's part, after ranks.deal: MPI waits for all of them, so that it is left without a word where one
+-- is dead. Rank 0 goes on, to end by ranks.finish.
+function ranks.part(rank)
+  if ranks.whole then return mpi.finish(0) end
+  leaving = true
+  if rank > 0 then ranks.finish(0) end
+end
+
+--- The end of the program, with its exit status.
 function ranks.finish(status)
-  if not mpi.finish then return end
-  if ranks.whole then mpi.finish(status) else mpi.leave(status) end
+  if leaving then mpi.leave(status) end
 end
 
 return ranks

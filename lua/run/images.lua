@@ -49,6 +49,13 @@ function images.list(paths)
   return list, several
 end
 
+--- The ending of an image's masks in a folder: arrays and NIfTI files have such masks, which may be volumes.
+function images.mask_ending(image)
+  local _, ending = images.stem(image.path)
+  if ending == ".nii" then return ".nii.gz" end
+  return (ending == ".npy" or ending == ".nii.gz") and ending or ".png"
+end
+
 local function filled(pattern, name) return (pattern:gsub("{name}", (name:gsub("%%", "%%%%")))) end
 
 --- Where an image's result goes: `{name}` filled in; of several images else `NAME.ENDING` in a folder.

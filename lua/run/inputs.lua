@@ -139,6 +139,7 @@ function inputs.image(path, depth, options)
     notes[#notes + 1] = ("the brightest value is %d of 255: the picture is nearly black"):format(most)
   end
   return picture, notes, found.orientation or 1, setmetatable({ path = path, scan = found, rule = rule, slice = slice,
+    options = options,
     slices = slices, unprepare = unprepare, spacing = made.spacing, place = of }, Input)
 end
 

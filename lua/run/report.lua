@@ -64,9 +64,10 @@ function report.text(run, found, picture)
     local truth = run.args.truth and "; dotted: the expert's outline" or ""
     pictures[1] = { title = run.name, caption = "The masks found, and the prompts" .. truth, png = picture }
   end
-  return require("report.run_page").make { title = run.name, folder = run.folder, results = results, pictures = pictures, made = made,
-    profile = found.profiled, image = { name = run.args.image, width = shape[3], height = shape[2], slices = shape[1],
-    facts = facts_of(run), notes = run.all_notes } }
+  return require("report.run_page").make { title = run.name, folder = run.folder, results = results,
+    pictures = pictures, made = made, profile = found.profiled,
+    image = { name = run.args.image, width = shape[3], height = shape[2], slices = shape[1],
+      facts = facts_of(run), notes = run.all_notes } }
 end
 
 return report

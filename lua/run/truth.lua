@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The expert's mask: which of its labels are inside. What is not clear is refused with the labels found.
 local fail = require "support.fail"
-local inputs = require "run.inputs"
 
 local truth = {}
 
@@ -105,18 +104,72 @@ local function has_corners(mask, slices, height, width)
   return true
 end
 
+local PICTURES = { png = true, jpeg = true, npy = true }
+
+-- The labels of a volume's file, and where its voxels lie.
+local function labels_of_scan(path, input, turned)
+  local how = input and input.options or {}
+  local found = require("scans.scan").read(path, { axis = how.axis })
+  local what = found.modality == "SEG" and "a DICOM segmentation (SEG)" or found.colour and "colours"
+  if what then fail("%s: truth: expected one label for each pixel, found %s: write it as PNG or NIfTI", path, what) end
+  if input then require("scans.place").check_same(path, found, input.scan) end
+  local labels, facts = require("msagen.image").labels(require("scans.prepare").labels(found, "none", found),
+    found.format ~= "tiff")
+  facts.orientation = found.orientation or turned
+  return labels, facts
+end
+
+--- The labels of a mask's file, whatever its format.
+-- @param input what inputs.image gives of the image that the mask is of, or nil
+-- @return i32 [H,W] or [N,H,W] on the file's own grid, by NIfTI along the axis that the image was read along; what
+--   msagen.image tells of labels
+function truth.labels(path, input, turned)
+  local pictures, format = require "msagen.image", require("scans.scan").format(path)
+  if not format or PICTURES[format] then
+    return pictures.labels(format == "npy" and require("msagen.npy").read(path) or path)
+  end
+  return labels_of_scan(path, input, turned or 1)
+end
+
+-- How many slices, rows and columns labels have, or nil where they are none of these.
+local function sides(shape)
+  local ahead = 1
+  for i = 1, #shape - 2 do ahead = ahead * shape[i] end
+  if #shape < 2 or #shape > 3 then return nil end
+  return ahead, shape[#shape - 1], shape[#shape]
+end
+
+-- Labels of a whole scan as those of the picture that was made of it; others as they are.
+local function of_picture(labels, input)
+  local slices, height, width = sides(labels.shape)
+  local own = input.scan.values.shape
+  if slices ~= own[1] or height ~= own[2] or width ~= own[3] then return labels end
+  if input.rule and input.rule.grid then
+    local like = setmetatable({ values = labels:reshape { slices, height, width }, colour = false, slope = 1,
+      intercept = 0 }, { __index = input.scan })
+    labels = require("scans.prepare").labels(like, input.rule, input.scan)
+  end
+  if input.slice and input.slices > 1 then
+    local shape = labels.shape
+    labels = labels:slice(1, input.slice, 1):reshape { 1, shape[2], shape[3] }
+  end
+  return labels
+end
+
 --- Read the truth of an image u8 [N,H,W,3].
 -- @param wanted what truth.inside gave for each --truth-inside, or nil; with `absent` nothing may be inside
 -- @param turned the image's EXIF orientation
+-- @param input what inputs.image gave of the image: a truth of the whole scan is cut and prepared as the image was; or
+--   nil
 -- @return u8 [N,H,W], 255 inside, and what a person should know of it (an array of lines)
-function truth.read(path, image, wanted, turned)
+function truth.read(path, image, wanted, turned, input)
   local pictures = require "msagen.image"
   local slices, height, width = image.shape[1], image.shape[2], image.shape[3]
-  local labels, facts = pictures.labels(inputs.is_npy(path) and require("msagen.npy").read(path) or path)
+  local labels, facts = truth.labels(path, input, turned)
+  if input then labels = of_picture(labels, input) end
   local shape = labels.shape
-  local ahead = 1
-  for i = 1, #shape - 2 do ahead = ahead * shape[i] end
-  if #shape < 2 or #shape > 3 or ahead ~= slices or shape[#shape - 1] ~= height or shape[#shape] ~= width then
+  local ahead, rows, columns = sides(shape)
+  if ahead ~= slices or rows ~= height or columns ~= width then
     local found = #shape == 2 and ("%dx%d"):format(shape[2], shape[1]) or ("[%s]"):format(table.concat(shape, ","))
     local size = slices > 1 and ("[%d,%d,%d]"):format(slices, height, width) or ("%dx%d"):format(width, height)
     local why = (" (EXIF turns the image by orientation %d and the truth by %d)"):format(turned, facts.orientation)

@@ -77,7 +77,8 @@ function nifti.read(path, options)
   local values, facts = require("msagen.nifti").read(header, image, options.frame)
   local axis = axis_of(path, options.axis, facts.form ~= "none" and facts.directions)
   local order, file, shape = ORDERS[axis], { 3, 2, 1 }, values.shape
-  local of = { affine = facts.affine, axes = {}, shape = { shape[3], shape[2], shape[1] }, header = facts.header }
+  local of = { affine = facts.affine, axes = {}, shape = { shape[3], shape[2], shape[1] }, header = facts.header,
+    assumed = facts.form == "none" or nil }
   of.affine[4] = { 0.0, 0.0, 0.0, 1.0 }
   local spacing = {}
   for d = 1, 3 do

@@ -2,7 +2,10 @@
 --- Where a scan lies in the patient, and its voxels in other orders than [N,H,W]: the file's own axes, and axes that
 -- run to the right, to the front and upwards (RAS).
 -- A place is { affine = rows that take a file's (i, j, k, 1) to mm right, front, up; axes = of each of N, H, W
--- { axis = 1 (i) to 3 (k), flipped = it runs backwards }; shape = { i, j, k } of the file }.
+-- { axis = 1 (i) to 3 (k), flipped = it runs backwards }; shape = { i, j, k } of the file; assumed = the file does not
+-- say so itself }.
+local fail = require "support.fail"
+
 local place = {}
 
 local WORDS = { R = "left to right", L = "right to left", A = "back to front", P = "front to back",
@@ -82,6 +85,19 @@ function place.said(of)
   local names = { "i", "j", "k" }
   return ("slices along the file's %s axis, %s; rows %s, columns %s"):format(names[of.axes[1].axis], words[1],
     words[2], words[3])
+end
+
+--- Refuse labels that do not lie where an image of the same shape does: half a voxel off is too much.
+function place.check_same(path, labels, image)
+  local a, b = labels.values.shape, image.values.shape
+  if a[1] ~= b[1] or a[2] ~= b[2] or a[3] ~= b[3] then return end
+  if labels.place and labels.place.assumed or image.place and image.place.assumed then return end
+  local off, spacing = require("scans.grid").distance(labels, image), image.spacing or {}
+  local least = math.min(spacing[1] or 1, spacing[2] or 1, spacing[3] or 1)
+  if off and not (off < least / 2) then
+    fail("%s: truth: expected labels where the image's voxels lie, found them up to %.3g mm away: another orientation, "
+      .. "or another grid", path, off)
+  end
 end
 
 --- The place of slices first (from 0) to first + count - 1 of a scan.

@@ -405,7 +405,7 @@ Test(labels, many_are_counted_to_an_end)
     struct msagen_tensor *numbers = msagen_tensor_zeros("n.npy", MSAGEN_I32, 2, (int64_t[]){100, 100});
     for (int32_t i = 0; i < 10000; ++i)
         memcpy((void *)(uintptr_t)(numbers->storage->data + 4 * i), &(int32_t){i < 3000 ? 7 : i}, 4);
-    struct msagen_tensor *t = msagen_labels_of(numbers, &labels, error, sizeof error);
+    struct msagen_tensor *t = msagen_labels_of(numbers, 0, &labels, error, sizeof error);
     cr_assert(t && labels.distinct == MSAGEN_LABELS_COUNTED && labels.listed == MSAGEN_LABELS_LISTED);
     cr_assert(labels.list[0].label == 7 && labels.list[0].count == 3000 && labels.most == 9999);
     int64_t pixels;

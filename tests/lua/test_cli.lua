@@ -69,7 +69,7 @@ end)
 
 describe("what is given twice", function()
   it("is refused, where the last would win without a word", function()
-    for _, command in ipairs { "run fw --image a.png --image b.png", "run fw --out a --out a",
+    for _, command in ipairs { "run fw --truth a.png --truth b.png", "run fw --out a --out a",
       "run fw --box 1,2,3,4 --box=1,2,3,4", "build x.pth --depth 1 --depth 2 -o fw",
       "plan x.pth --board a --board b", "build x.pth -o a -o b", "sizes fw --cc a --cc b",
         "inspect x.pth --base a --base b", "synth --seed 1 --seed 2 --arch vit_b -o f" } do

@@ -350,6 +350,25 @@ describe("compressed frames", function()
   end)
 end)
 
+describe("a file that is cut short", function()
+  it("is refused, wherever it ends; what is behind the pixels may be damaged", function()
+    local whole = forge.file(forge.picture())
+    for left = #whole - 8, 160, -97 do
+      refuses(function() dicom.read(written(whole:sub(1, left))) end, "a.dcm: DICOM: ")
+    end
+    refuses(function() dicom.read(written(whole:sub(1, -3))) end, "the file cut short")
+    local scan = dicom.read(written(whole .. "\1\2\3"))
+    equal(scan.values:totable(), { 0, 1, 2, 300, 4, 65535 })
+    spec.holds(scan.notes[1], "behind its pixels the file is damaged")
+  end)
+
+  it("is refused at once where a length claims gigabytes", function()
+    refuses(function()
+      scan_of { [0x7FE00010] = { "OW", ("\0"):rep(12), length = 0xFFFFFF00 } }
+    end, "PixelData: expected 4294967040 bytes as it says, found the file cut short")
+  end)
+end)
+
 describe("what is no picture", function()
   it("is refused by its kind", function()
     refuses(function()

@@ -176,7 +176,7 @@ describe("dealing", function()
     for _, n in ipairs { 1, 2, 5, 30 } do
       local seen, total = {}, 0
       for r = 1, n do
-        local merges = deal.each(cases, { shard = deal.shard(("%d/%d"):format(r, n)) }, function(case)
+        local merges = deal.each(cases, deal.shard(("%d/%d"):format(r, n)), {}, function(case)
           assert(not seen[case.name], "twice")
           seen[case.name], total = true, total + 1
         end)
@@ -193,7 +193,9 @@ describe("dealing", function()
     equal(deal.shard("env", env { SLURM_PROCID = "1", SLURM_NTASKS = "2" }), { rank = 1, count = 2 })
     refuses(function() deal.shard("env", env {}) end, "--shard R/N")
     refuses(function() deal.shard("env", env { PMI_RANK = "2", PMI_SIZE = "2" }) end, "PMI_RANK below PMI_SIZE")
-    for _, text in ipairs { "0/2", "3/2", "x", "1/0", "1/99999999999999999999" } do
+    equal(deal.shard "2/2", { rank = 1, count = 2 })
+    equal(deal.shard "0/2", { rank = 1, count = 2 })
+    for _, text in ipairs { "3/2", "x", "1/0", "1/99999999999999999999" } do
       equal({ (deal.shard(text)) }, {}, text)
     end
   end)

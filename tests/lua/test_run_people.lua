@@ -77,9 +77,9 @@ describe("several images", function()
       .. "/{name}.overlay.png" }
     equal(status, 0)
     holds(text, ("image %s\nprompt 0: "):format(right), ("image %s\nprompt 0: "):format(left))
-    equal(sys.list(out), { "left.overlay.png", "left.png", "right.overlay.png", "right.png" })
-    local m = png.read(out .. "/left.png")
-    equal({ m:get(10, 5, 0), m:get(10, 75, 0) }, { 255, 0 })
+    equal(sys.list(out), { "left.npy", "left.overlay.png", "right.npy", "right.overlay.png" })
+    local m = npy.read(out .. "/left.npy")
+    equal({ m:get(10, 5), m:get(10, 75) }, { 255, 0 })
   end)
 
   it("may be a folder; what is wrong with one of them does not stop the others", function()
@@ -90,7 +90,7 @@ describe("several images", function()
     file("folder/b.png", "no picture")
     file("folder/readme.txt", "no image")
     local status, _, err = run { image = { folder }, point = { here }, mask_out = out, out = out .. ".all" }
-    equal({ status, sys.list(out), sys.list(out .. ".all") }, { 1, { "a.png", "c.png" }, { "a", "c" } })
+    equal({ status, sys.list(out), sys.list(out .. ".all") }, { 1, { "a.npy", "c.npy" }, { "a", "c" } })
     holds(err, "b.png: image: expected PNG, JPEG, ")
     local document
     status, document, err = run { image = { folder }, point = { here }, json = true }
@@ -191,6 +191,9 @@ describe("label maps", function()
     prompts = file("one.json", '[{"box":[1,2,3,4],"class":7}]')
     run { image = { right }, prompts = prompts, labels_out = work .. "/l.png" }
     equal(png.read(work .. "/l.png"):get(10, 75, 0), 7)
+    run { image = { right }, prompts = work .. "/three.json", labels_out = work .. "/l.nii.gz" }
+    local volume = require("scans.nifti").read(work .. "/l.nii.gz", {})
+    equal({ volume.values.shape, volume.values:get(0, 10, 75), volume.values:get(0, 10, 10) }, { { 1, 20, 80 }, 2, 0 })
     for text_of, words in pairs { ['[{"box":[1,2,3,4],"class":2},{"box":[1,2,3,4]}]'] = "a value of its own",
       ['[{"box":[1,2,3,4],"class":256}]'] = "1 to 255",
       ['[{"box":[1,2,3,4],"class":[1]}]'] = "class: expected a value" } do

@@ -83,14 +83,17 @@ function verb.run(args)
   if problem then return usage("%s", problem) end
   local evaluation = require "evaluate.evaluation"
   local opened = evaluation.open(args)
-  if not args.merge and not evaluation.perform(opened) then
-    print(("part %d of %d is done; when all are: msagen evaluate ... --merge"):format(args.shard.rank + 1,
-      args.shard.count))
-    return 0
+  if not args.merge then
+    local merges, who = evaluation.perform(opened)
+    if not merges and not who.together then
+      print(("part %d of %d is done; when all are: msagen evaluate ... --merge"):format(who.rank + 1, who.count))
+    end
+    if not merges then return 0 end
   end
   local made, about = evaluation.merge(opened)
   io.write(require("evaluate.tables").terminal(made, about))
   print(("written to %s: table.md, cases.csv, index.html"):format(args.out))
+  require("evaluate.ranks").finish(0)
   return 0
 end
 

@@ -101,6 +101,7 @@ function verb.run(args)
   local devices, problem = options.devices(args)
   if not devices then return usage(problem) end
   if not args.image then return usage "--image: expected a file, found none" end
+  if args.window and args.prepare then return usage "--window: expected instead of --prepare, found both" end
   if not args.out and not args.digest then return usage "expected --digest or --out, found neither" end
   if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
   return require("run.interpretation").in_class(args.float64 and "float64", interpret, args, devices[1].device)

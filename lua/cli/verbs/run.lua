@@ -153,7 +153,7 @@ local function missing_image(args)
   end
 end
 
-local ENDINGS = { out = "", mask_out = ".png", labels_out = ".png", overlay_out = ".png", resized_out = ".npy",
+local ENDINGS = { out = "", mask_out = false, labels_out = false, overlay_out = ".png", resized_out = ".npy",
   upsampled_out = ".npy", profile = ".json", report_out = ".html" }
 
 -- The options of one image of several.
@@ -161,7 +161,8 @@ local function of_image(args, image, several)
   local own = setmetatable({ image = image.path, name = image.name }, { __index = args })
   for option, ending in pairs(ENDINGS) do
     local name = "--" .. option:gsub("_", "-")
-    if args[option] then own[option] = images.output(name, args[option], image, several, ending) end
+    local end_of = ending or images.mask_ending(image)
+    if args[option] then own[option] = images.output(name, args[option], image, several, end_of) end
   end
   for _, option in ipairs { "truth", "prompts", "mask_in" } do
     local name = "--" .. option:gsub("_", "-")
