@@ -36,9 +36,13 @@ local function wanted_of(options, case, class)
 end
 
 -- The data set's own prompt of a class.
-local function own_prompt(case, class, slices)
-  local where = ("%s: prompt of %s"):format(case.name, class.name)
-  if not class.prompt_file then return from_points(class.prompt, where) end
+local function own_prompt(class, slices)
+  local where = "prompt of " .. class.name
+  if not class.prompt_file then
+    local prompt = from_points(class.prompt, where)
+    prompt.what = where
+    return prompt
+  end
   local list = prompts.from_file(class.prompt_file, slices)
   if #list ~= 1 then fail("%s: expected one prompt for %s, found %d", class.prompt_file, class.name, #list) end
   return list[1]
@@ -69,8 +73,8 @@ local function asks_of(case, class, found, options)
   local base = { multimask = options.multimask, text = text_of(options, class),
     wanted = wanted_of(options, case, class) }
   if class.prompt and not options.ignore_prompts then
-    local prompt = own_prompt(case, class, found.image.shape[1])
-    prompt.what, prompt.text, prompt.wanted = prompt.what or case.name, prompt.text or base.text, base.wanted
+    local prompt = own_prompt(class, found.image.shape[1])
+    prompt.text, prompt.wanted = prompt.text or base.text, base.wanted
     if prompt.multimask == nil then prompt.multimask = base.multimask end
     return { { class = class, prompt = prompt, clicks = false, steps = { one_case.OWN } } }
   end
