@@ -1170,8 +1170,9 @@ Decoded jpeg(const Facts &f, Bytes b)
 {
     const Jpeg j = scan_jpeg(b);
     if (j.frame < 0 || j.frame > 3)
-        throw Refusal(text("JPEG: expected baseline, extended, progressive or lossless by Huffman's codes, found %s",
-                           j.frame < 0 ? "no frame header" : j.frame == 55 ? "JPEG-LS" : "another process"));
+        throw Refusal(text("%s: expected baseline, extended, progressive or lossless by Huffman's codes, found %s",
+                           f.syntax_name.c_str(), j.frame < 0 ? "no frame header" : j.frame == 55 ? "JPEG-LS"
+                               : "another process"));
     agree(f, "JPEG", j.rows, j.columns, j.components);
     if (j.precision < 2 || j.precision > f.allocated)
         throw Refusal(text("JPEG: expected 2 to %d bits a sample, found %d", f.allocated, j.precision));
@@ -1215,8 +1216,8 @@ Decoded jpeg_ls(const Facts &f, Bytes b)
         throw Refusal("JPEG-LS: expected its frame header, found another or none");
     agree(f, "JPEG-LS", j.rows, j.columns, j.components);
     if (j.precision < 8 || j.precision > f.allocated)
-        throw Refusal(text("%s: samples of %d bits are not decoded here: expected 8 to %d", f.syntax_name.c_str(),
-                           j.precision, f.allocated));
+        throw Refusal(text("%s: samples of %d bits are not decoded here: expected 8%s", f.syntax_name.c_str(),
+                           j.precision, f.allocated > 8 ? " to 16" : ""));
     const bool words = j.precision > 8;
     DcmDataset d;
     put(d, DCM_SamplesPerPixel, f.samples);

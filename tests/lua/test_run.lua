@@ -463,6 +463,29 @@ describe("files of results", function()
     sys.remove_tree(here .. "/M.NPY")
   end)
 
+  it("are masks on a NIfTI volume's own grid, whichever slices were asked for", function()
+    local scans, nifti = require "scans.scan", require "scans.nifti"
+    local volume = here .. "/volume.nii"
+    local values = (("\0"):rep(40) .. ("\200"):rep(40)):rep(3 * 20) -- of each slice the right half is bright
+    nifti.write(volume, tensor.frombytes(values, "u8", { 3, 20, 80 }),
+      { place = { affine = { { -1.0, 0, 0, 5 }, { 0, 2.0, 0, 6 }, { 0, 0, 3.0, 7 } }, shape = { 80, 20, 3 },
+        axes = { { axis = 3 }, { axis = 2 }, { axis = 1 } } } }, true, false)
+    local function masked(options)
+      local args = { image = volume, mask_out = here .. "/m.nii.gz" }
+      for key, value in pairs(options) do args[key] = value end
+      asked(args)
+      return scans.read(here .. "/m.nii.gz")
+    end
+    local all, one = masked {}, masked { slice = 1 }
+    equal({ all.values.shape, all.place.affine }, { { 3, 20, 80 }, scans.read(volume).place.affine })
+    equal({ all.values:get(0, 10, 70), all.values:get(0, 10, 10), one.values:get(0, 10, 70),
+      one.values:get(1, 10, 70) }, { 1, 0, 0, 1 })
+    refused({ image = volume, mask_out = here .. "/m.png" }, "--mask-out", ".npy, .nii or .nii.gz")
+    asked { image = volume, slice = 2, mask_out = here .. "/m.png" }
+    equal(require("msagen.image").read(here .. "/m.png").shape, { 20, 80, 3 })
+    for _, name in ipairs { "volume.nii", "m.nii.gz", "m.png" } do sys.remove_tree(here .. "/" .. name) end
+  end)
+
   it("are none that the run reads, whatever their names", function()
     npy.write(here .. "/logits.npy", tensor.zeros({ 16, 16 }, "f32"))
     link("-s", image, here .. "/link.npy")
