@@ -175,6 +175,26 @@ tally.test("classes by value, an image without any, published rows, differences,
   refused("0 and one other value", head, "--data", root, "-o", work .. "/none")
 end)
 
+tally.test("of a model with a mask for each class each class has its own", function()
+  local name, fw, root = "msa-2025-2d-two-class", work .. "/two", work .. "/discs"
+  local cases = require "cases"
+  local case = json.decode(sys.read_file(("%s/%s/case.json"):format(cases.folder, name)), name)
+  tally.must(cases.build(name, case, tally.best, fw))
+  local list = rows(evaluated(fw, root, "--classes", "liver=1,spleen=2", "--clicks", "1", "--worst", "0"))
+  for i, class in ipairs { "liver", "spleen" } do
+    local point = list[i].points:match "^(%S+)$"
+    tally.must { tally.program, "run", fw, "--image", root .. "/images/1.png", "--point", point, "--upsampled-out",
+      work .. "/up.npy" }
+    local up = require("msagen.npy").read(work .. "/up.npy")
+    assert(up.shape[2] == 2 and list[i].class == class, "no two classes")
+    local inside = 0
+    for _, v in ipairs(up:slice(2, i - 1, 1):totable()) do inside = inside + (v > 0 and 1 or 0) end
+    assert(inside == tonumber(list[i].mask_pixels), ("%s: %s pixels, %d in its mask"):format(class,
+      list[i].mask_pixels, inside))
+  end
+  refused("2 classes, as the model has, found 1", fw, "--data", data .. "/fetal-head", "-o", work .. "/none")
+end)
+
 tally.test("wrong commands and data sets are refused in a line", function()
   local set, out = data .. "/fetal-head", work .. "/none"
   refused("--data: expected a data set", head, "-o", out)
@@ -212,7 +232,7 @@ tally.deep("200 cases of 1024 x 1024 take no more memory than 10", function()
   local function peak(cases)
     local set = many(("%s/many-%d"):format(work, cases), cases)
     local status, text, bytes = sys.spawn { tally.program, "evaluate", head, "--data", set, "-o", work .. "/peak-"
-      .. cases, "--worst", "0", stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+      .. cases, "--worst", "0", "--clicks", "1", stdin = "/dev/null", stdout = "capture", stderr = "capture" }
     assert(status == 0, text)
     return bytes
   end

@@ -66,6 +66,12 @@ local function ranges_of(value, where)
   return ranges
 end
 
+--- The order of classes: by their first value, of equals by name.
+function datasets.by_value(a, b)
+  if a.ranges[1][1] ~= b.ranges[1][1] then return a.ranges[1][1] < b.ranges[1][1] end
+  return a.name < b.name
+end
+
 --- Classes of pairs { name, value or list of values }, by their first value; background, which is 0, is none.
 -- @param where for messages: the file and its field
 function datasets.classes(pairs_found, where)
@@ -80,10 +86,7 @@ function datasets.classes(pairs_found, where)
     known[name] = true
     if not (#ranges == 1 and ranges[1][1] == 0) then list[#list + 1] = { name = name, ranges = ranges } end
   end
-  table.sort(list, function(a, b)
-    if a.ranges[1][1] ~= b.ranges[1][1] then return a.ranges[1][1] < b.ranges[1][1] end
-    return a.name < b.name
-  end)
+  table.sort(list, datasets.by_value)
   if #list == 0 then fail("%s: expected a class beside background, found none", where) end
   return list
 end

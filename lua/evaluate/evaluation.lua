@@ -60,6 +60,17 @@ local function model_of(folder, args)
     precision = folder.precision, input_size = folder.input_size, depth = folder.depth, bank = args.bank }
 end
 
+-- A model with a mask for each class has those of the data set, in the order of their values.
+local function check_classes(set, folder)
+  local classes = folder.classes or 0
+  for _, case in ipairs(classes > 1 and set.cases or {}) do
+    if #case.classes ~= classes then
+      fail("--data %s: expected %d classes, as the model has, found %d of case %s", set.path, classes, #case.classes,
+        case.name)
+    end
+  end
+end
+
 -- How images are read and prepared, as texts.
 local function told_of_image(how)
   local told = {}
@@ -90,6 +101,7 @@ function evaluation.open(args)
   outputs.check(args.out)
   local self = { args = args, out = args.out, folder = folder, options = asked(args, folder) }
   self.set = datasets.open(args.data, { split = args.split, classes = args.classes, channel = args.channel })
+  check_classes(self.set, folder)
   for _, note in ipairs(self.set.notes) do progress.say("%s: %s", args.data, note) end
   folder:compile(args.modified)
   self.model = model_of(folder, args)

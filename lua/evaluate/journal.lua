@@ -77,7 +77,7 @@ local function all(out, binding)
   local results, places = {}, {}
   for _, path in ipairs(parts(out)) do
     local values = read(path)
-    if values[1] and binding then check_binding(path, values[1], binding, out) end
+    if values[2] and binding then check_binding(path, values[1], binding, out) end
     for i = 2, #values do
       local case = values[i].case
       if results[case] then
@@ -102,8 +102,8 @@ function journal.open(out, shard, binding)
   local done = all(out, binding)
   if sys.exists(path) then
     local values, torn = read(path)
-    if torn or not values[1] then
-      local lines = { line_of(values[1] or header) }
+    if torn or not values[2] then -- where nothing was done it may have been of anything
+      local lines = { line_of(values[2] and values[1] or header) }
       for i = 2, #values do lines[i] = line_of(values[i]) end
       sys.write_file(path, table.concat(lines))
     end

@@ -94,14 +94,15 @@ function msa.version(dialect)
 end
 
 --- Put MSA's Dice and IoU into a row: means over the slices, of which an empty one counts 1.
--- @param logits path of f32 [N,M,4g,4g]  @param truth u8 [N,H,W]
-function msa.replace(row, logits, truth, dialect)
+-- @param logits path of f32 [N,M,4g,4g], of which mask number `mask` from 0 counts
+-- @param truth u8 [N,H,W]
+function msa.replace(row, logits, truth, dialect, mask)
   local version, t = msa.version(dialect), npy.read(logits)
   local slices, side = t.shape[1], t.shape[4]
   local out = version == "msa-2023" and side or OUT_SIZE
   local height, width, dice, iou = truth.shape[2], truth.shape[3], 0, 0
   for s = 0, slices - 1 do
-    local values = enlarged(t:slice(1, s, 1):slice(2, 0, 1):totable(), side, out)
+    local values = enlarged(t:slice(1, s, 1):slice(2, mask, 1):totable(), side, out)
     local soft = msa.shrunk(truth:slice(1, s, 1):tobytes(), height, width, out)
     local shape = { 1, out, out }
     local found = metrics.msa_eval(tensor.from(values, shape), tensor.from(soft, shape), version)

@@ -27,10 +27,22 @@ local function from_points(text, where)
   return { points = { points }, labels = { labels } }
 end
 
+-- Of a model with a mask for each class, the class's own, from 0.
+local function wanted_of(options, case, class)
+  if (options.folder.classes or 0) < 2 then return nil end
+  for i, one in ipairs(case.classes) do
+    if one == class then return i - 1 end
+  end
+end
+
 -- The data set's own prompt of a class.
-local function own_prompt(case, class, slices)
-  local where = ("%s: prompt of %s"):format(case.name, class.name)
-  if not class.prompt_file then return from_points(class.prompt, where) end
+local function own_prompt(class, slices)
+  local where = "prompt of " .. class.name
+  if not class.prompt_file then
+    local prompt = from_points(class.prompt, where)
+    prompt.what = where
+    return prompt
+  end
   local list = prompts.from_file(class.prompt_file, slices)
   if #list ~= 1 then fail("%s: expected one prompt for %s, found %d", class.prompt_file, class.name, #list) end
   return list[1]
@@ -58,10 +70,11 @@ end
 
 -- What is asked of a class: a list of { class, prompt, clicks = of a job or false, steps = clicks of each result }.
 local function asks_of(case, class, found, options)
-  local base = { multimask = options.multimask, text = text_of(options, class) }
+  local base = { multimask = options.multimask, text = text_of(options, class),
+    wanted = wanted_of(options, case, class) }
   if class.prompt and not options.ignore_prompts then
-    local prompt = own_prompt(case, class, found.image.shape[1])
-    prompt.what, prompt.text = prompt.what or case.name, prompt.text or base.text
+    local prompt = own_prompt(class, found.image.shape[1])
+    prompt.text, prompt.wanted = prompt.text or base.text, base.wanted
     if prompt.multimask == nil then prompt.multimask = base.multimask end
     return { { class = class, prompt = prompt, clicks = false, steps = { one_case.OWN } } }
   end
@@ -70,7 +83,8 @@ local function asks_of(case, class, found, options)
     list[1] = { class = class, prompt = base, clicks = false, steps = { 0 } }
   end
   if #steps > 0 then
-    list[#list + 1] = { class = class, prompt = { multimask = base.multimask, text = base.text }, steps = steps,
+    local prompt = { multimask = base.multimask, text = base.text, wanted = base.wanted }
+    list[#list + 1] = { class = class, prompt = prompt, steps = steps,
       clicks = { count = steps[#steps], first = options.first, seed = seed_of(options, case, class),
         feedback = options.feedback, empty = options.empty, steps = steps } }
   end
@@ -158,7 +172,8 @@ function one_case.perform(case, options, scratch, look)
     for i in ipairs(ask.steps) do
       result.rows[#result.rows + 1] = row_of(ask, i, found, clicks)
       if options.mode == "msa" then
-        require("evaluate.msa").replace(result.rows[#result.rows], ask.logits[i], ask.truth.clicked, options.dialect)
+        require("evaluate.msa").replace(result.rows[#result.rows], ask.logits[i], ask.truth.clicked, options.dialect,
+          ask.prompt.wanted or 0)
       end
       if look then look(ask, i, found, clicks) end
     end

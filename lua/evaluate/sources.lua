@@ -65,6 +65,7 @@ function sources.truths(case, found, options)
     if class.ranges and facts.kind == "colour" then
       fail("%s: truth: expected numbers, as %s is given by its value, found colours", case.label, class.name)
     end
+    facts.remedy = "--classes NAME=V, or a class NAME=V of a CSV,"
     local ranges = class.ranges or require("run.truth").ranges(case.label, facts)
     local mask = require("msagen.image").inside(labels, ranges)
     mask = mask:reshape(table.move(found.input.scan.values.shape, 1, 3, 1, {}))

@@ -279,12 +279,14 @@ function prompts.slice(prompt, field, s)
 end
 
 local BOX, MASK, MULTIMASK, TEXT = 1, 2, 4, 8
+local WANTED_MASK = 8 -- from this bit on
 prompts.FEEDBACK, prompts.FIRST_AT_RANDOM, prompts.EMPTY_AT_RANDOM = 16, 32, 64 -- of clicks alone
 
---- What the runner is told of a prompt beside its places.
+--- What the runner is told of a prompt beside its places; its `wanted` is the number from 0 of the mask that is its
+-- result, nil: that of the highest predicted IoU.
 function prompts.flags(prompt)
   return (prompt.box and BOX or 0) | (prompt.mask and MASK or 0) | (prompt.multimask and MULTIMASK or 0) | (prompt.text
-    and TEXT or 0)
+    and TEXT or 0) | (prompt.wanted and prompt.wanted + 1 << WANTED_MASK or 0)
 end
 
 --- The rest of the runner's PROMPT command, for `depth` slices after the first `first` of the volume.

@@ -42,8 +42,9 @@ end
 
 local function unclear(path, facts, what)
   local coloured = facts.kind == "colour"
-  fail("%s: truth: %s, found %s %s: --truth-inside %s says which are inside", path, what,
-    coloured and "colours" or "values", labels_of(facts), coloured and "R,G,B or any" or "V, V..W or any")
+  local remedy = facts.remedy or "--truth-inside " .. (coloured and "R,G,B or any" or "V, V..W or any")
+  fail("%s: truth: %s, found %s %s: %s says which are inside", path, what, coloured and "colours" or "values",
+    labels_of(facts), remedy)
 end
 
 -- What --truth-inside asks for, as ranges of this mask's labels.
@@ -84,7 +85,7 @@ local function clear(path, facts)
 end
 
 --- Which labels of a mask are inside, where nobody said it: what is not clear is refused.
--- @param facts of msagen.image's labels
+-- @param facts of msagen.image's labels; its `remedy`: what says which are inside, --truth-inside unless given
 -- @return ranges for its inside
 function truth.ranges(path, facts)
   local only = facts.distinct == 1 and facts.list[1][1] or 0

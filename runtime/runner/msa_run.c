@@ -35,7 +35,8 @@ enum command {
     PROMPT = 4,
     LOGITS = 5,    /* path: float32 [N,M,4g,4g] of the latest prompt */
     IOU = 6,       /* path: float32 [N,M] */
-    /* path: uint8 [N,H,W], 0 or 255: where the logits of the mask of highest IoU, enlarged, are positive */
+    /* path: uint8 [N,H,W], 0 or 255: where the logits of the wanted mask, else of that of highest IoU, enlarged, are
+     * positive */
     MASK = 7,
     UPSAMPLED = 8, /* path: float32 [N,M,H,W] */
     RESIZED = 9,   /* path: uint8 [N,S,S,3] */
@@ -286,8 +287,17 @@ static int do_synthetic(void)
     return 0;
 }
 
+int msa_run_want_mask(uint32_t flags, uint32_t masks)
+{
+    msa_run.wanted = flags >> WANTED_MASK;
+    return msa_run.wanted > masks ? msa_run_fail("request: mask %lu", (unsigned long)msa_run.wanted) : 0;
+}
+
 uint32_t msa_run_best_mask(uint32_t slice)
 {
+    if (msa_run.wanted > 0) {
+        return msa_run.wanted - 1u;
+    }
     const float *const values = msa_run.iou + (size_t)slice * msa_run.mask.masks;
     uint32_t best = 0;
     for (uint32_t m = 1; m < msa_run.mask.masks; ++m) {
@@ -349,6 +359,9 @@ int msa_run_read_prompt(const unsigned char *p, size_t bytes, msa_prompt *prompt
     const size_t mask_bytes = (head[0] & WITH_MASK) != 0 ? entries * SIDE * SIDE * sizeof(float) : 0u;
     if (entries > D || head[2] > 1024 || bytes != sizeof head + points * 8u + label_bytes + box_bytes + mask_bytes) {
         return msa_run_fail("request: a prompt of %lu bytes", (unsigned long)bytes);
+    }
+    if (msa_run_want_mask(head[0], msa_run_masks_of((head[0] & MULTIMASK) != 0)) != 0) {
+        return -1;
     }
     const unsigned char *const labels = p + sizeof head + points * 8u;
     const unsigned char *const box = labels + label_bytes;

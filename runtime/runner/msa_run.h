@@ -63,6 +63,9 @@ enum msa_run_prompt_flags {
     EMPTY_AT_RANDOM = 64  /* so is that of a slice with nothing inside, a click outside */
 };
 
+/* From this bit on: 0, or 1 + the number of the mask that is the result, whatever its predicted IoU. */
+#define WANTED_MASK 8
+
 /* All logits of a slice without a prompt. */
 #define NOTHING (-1000.0f)
 
@@ -82,6 +85,7 @@ struct msa_run {
     uint32_t prompts; /* since the subvolume began */
     float *logits, *iou;
     msa_mask mask;
+    uint32_t wanted; /* 0, or 1 + the number of the mask that is the result */
     bool progress; /* is shown */
     uint32_t layers; /* of the encoder, or 0 */
     struct msa_run_block *blocks;
@@ -111,8 +115,10 @@ int msa_run_need_result(void);
 msa_status msa_run_encode(void);
 void msa_run_progress_done(void);
 
-/* The mask of highest predicted IoU; a mask's logits; the response's lines on the latest result, always 0. */
+/* The wanted mask, else that of highest predicted IoU; a mask's logits; the response's lines on the latest result,
+ * always 0. */
 uint32_t msa_run_best_mask(uint32_t slice);
+int msa_run_want_mask(uint32_t flags, uint32_t masks); /* 0, or -1 where there is no such mask */
 const float *msa_run_logits_of(uint32_t slice, uint32_t m);
 
 /* Begin to bring a mask's logits, or their probabilities, to the image's size.   rows  ENLARGER_FLOATS of memory */

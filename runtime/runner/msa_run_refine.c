@@ -344,5 +344,8 @@ int msa_run_refine(const unsigned char *p, size_t bytes)
     }
     r.truth = file + numbers[1] + (r.truths == 1 ? 0u : msa_run.first_slice * r.pixels);
     msa_run.mask.masks = msa_run_masks_of((r.flags & MULTIMASK) != 0);
+    if (msa_run_want_mask(r.flags, msa_run.mask.masks) != 0) {
+        return -1;
+    }
     return make_room(&r) ? refine(&r) : -1;
 }

@@ -75,6 +75,10 @@ describe("a journal", function()
       other[field] = "else"
       refuses(function() journal.open(out, { rank = 0, count = 1 }, other) end, words, "work")
     end
+    local nothing = fresh()
+    journal.open(nothing, { rank = 0, count = 1 }, { model = "m", data = "e", options = "o" }):close()
+    write(nothing, 0, 1, "a") -- no work was done of the other data
+    equal(#journal.collect(nothing, binding, cases("a")), 1)
     sys.write_file(out .. "/work/part-1-of-1.jsonl", "no journal\n")
     local j = journal.open(out, { rank = 0, count = 1 }, binding)
     equal(next(j.done), nil)

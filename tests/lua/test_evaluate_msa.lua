@@ -38,9 +38,9 @@ describe("a row of MSA's", function()
     end
     npy.write(work .. "/l.npy", tensor.from(logits, { 2, 1, 4, 4 }))
     local row = { dice = 0, iou = 0, hd95_pooled = 3 }
-    msa.replace(row, work .. "/l.npy", tensor.frombytes(table.concat(truth), "u8", { 2, 4, 4 }), "msa-2023")
+    msa.replace(row, work .. "/l.npy", tensor.frombytes(table.concat(truth), "u8", { 2, 4, 4 }), "msa-2023", 0)
     equal(row, { dice = 1.0, iou = 1.0 })
-    msa.replace(row, work .. "/l.npy", tensor.frombytes(("\255"):rep(32), "u8", { 2, 4, 4 }), "msa-2023")
+    msa.replace(row, work .. "/l.npy", tensor.frombytes(("\255"):rep(32), "u8", { 2, 4, 4 }), "msa-2023", 0)
     local dice = ((16 + 1e-4) / (24 + 1e-4) + 1e-4 / (16 + 1e-4)) / 2
     assert(math.abs(row.dice - dice) < 1e-6, ("expected %.7f, found %.7f"):format(dice, row.dice))
   end)

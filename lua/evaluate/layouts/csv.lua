@@ -66,6 +66,9 @@ function layout.read(path, options)
       add(record, cases, base, ("%s:%d"):format(path, record.line))
     end
   end
+  for _, case in ipairs(cases) do
+    if case.classes[1].ranges then table.sort(case.classes, datasets.by_value) end
+  end
   if options.split and not splits[options.split] then datasets.no_split(options.split, closed.sorted(splits), path) end
   return { cases = cases }
 end
