@@ -129,7 +129,7 @@ tally.test("what was stopped goes on where it was, and other work is not mixed i
   local part = table.move(command, 1, #command, 1, {})
   part[#part + 1], part[#part + 2] = "--shard", "1/2"
   tally.must(part)
-  local path = out .. "/work/part-1-of-2.jsonl"
+  local path = out .. "/journal/part-1-of-2.jsonl"
   local text = sys.read_file(path)
   sys.write_file(path, text:sub(1, -40)) -- as of one that was killed while it wrote
   tally.must(command)

@@ -36,7 +36,7 @@ local function pid_of(rank, out)
 end
 
 local function kill_when_it_works(rank, ranks, out)
-  local part = ("%s/work/part-%d-of-%d.jsonl"):format(out, rank + 1, ranks)
+  local part = ("%s/journal/part-%d-of-%d.jsonl"):format(out, rank + 1, ranks)
   for _ = 1, 3000 do
     local pid = sys.exists(part) and pid_of(rank, out)
     if pid then

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What an evaluation has done so far, in OUT/work: each process has a file of its own, its first line says of what
+--- What an evaluation has done so far, in OUT/journal: each process has a file of its own, its first line says of what
 -- model, data and options the others are, and each other line is one finished case. A line begins with the start of its
 -- own SHA-256, so that one that was being written when the program was killed is known for what it is.
 local closed = require "support.closed"
@@ -28,7 +28,7 @@ local function value_of(line)
 end
 
 --- The folder of the files.
-function journal.folder(out) return out .. "/work" end
+function journal.folder(out) return out .. "/journal" end
 
 -- The values of a file's whole lines; whether something less than a line follows them.
 local function read(path)

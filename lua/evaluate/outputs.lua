@@ -27,8 +27,8 @@ function outputs.check(out)
       fail("-o %s: expected an empty folder or one of msagen evaluate, found %s in it", out, (name:gsub("%c", " ")))
     end
   end
-  if #list > 0 and not sys.isdir(out .. "/work") then
-    fail("-o %s: expected an empty folder or one of msagen evaluate, found %s without work/", out, list[1])
+  if #list > 0 and not sys.isdir(out .. "/journal") then
+    fail("-o %s: expected an empty folder or one of msagen evaluate, found %s without journal/", out, list[1])
   end
 end
 
