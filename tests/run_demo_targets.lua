@@ -75,4 +75,41 @@ tally.test("a phrase whose embedding is that of no point is a token of no point"
   assert(same <= 1e-5 * largest, ("logits %.2g apart"):format(same))
   assert(apart > 1e-2 * largest, "another phrase gives the same")
 end)
+
+-- cases.csv of an evaluation, each row by its columns.
+local function evaluated(name, set, ...)
+  local out = ("%s/of-%s"):format(work, name)
+  tally.must { tally.program, "evaluate", work .. "/" .. name, "--data", set, "--worst", "0", "-o", out, ... }
+  local lines, list = require("evaluate.csv").rows(sys.read_file(out .. "/cases.csv"), "cases.csv"), {}
+  for i = 2, #lines do
+    list[i - 1] = {}
+    for c, column in ipairs(lines[1]) do list[i - 1][column] = lines[i][c] end
+  end
+  return list
+end
+
+tally.test("a bank is evaluated", function()
+  local row = evaluated("banks", carotid .. "/evaluate.csv", "--bank", "carotid")[1]
+  assert(math.abs(row.dice - expected.dice_pytorch) <= 0.0005, "Dice " .. row.dice)
+  return "Dice " .. row.dice
+end)
+
+tally.test("phrases are evaluated, each class by its own name", function()
+  local set = work .. "/phrases.csv"
+  sys.write_file(set, "image,label,case,class\n" .. ("%s/image.png,%s/truth.png,a,no point\n"):format(head, head)
+    .. ("%s/image.png,%s/truth.png,b,nothing\n"):format(head, head))
+  local list = evaluated("texts", set, "--text", "class", "--clicks", "0,1")
+  assert(#list == 4, ("%d rows, not 2 cases at 0 and 1 click"):format(#list))
+  for _, row in ipairs(list) do
+    if row.clicks == "0" then
+      tally.must { tally.program, "run", work .. "/texts", "--image", head .. "/image.png", "--text", row.class,
+        "--mask-out", work .. "/phrase.npy" }
+      local inside = 0
+      for _, value in ipairs(npy.read(work .. "/phrase.npy"):totable()) do inside = inside + (value > 0 and 1 or 0) end
+      assert(row.points == "" and inside == tonumber(row.mask_pixels), ("%s: %s pixels, run finds %d"):format(
+        row.class, row.mask_pixels, inside))
+    else assert(row.points ~= "" and tonumber(row.dice) > 0, row.class .. ": no click") end
+  end
+end)
+
 return tally.finish()

@@ -175,6 +175,22 @@ tally.test("classes by value, an image without any, published rows, differences,
   refused("0 and one other value", head, "--data", root, "-o", work .. "/none")
 end)
 
+tally.test("another build is measured beside: one of other vectors differs by nothing", function()
+  local other = "generic-c99"
+  for _, board in ipairs(tally.boards) do
+    if not board.missing and board.name ~= tally.best and board.arithmetic == tally.class[tally.best]
+      and not board.plain then other = board.name end
+  end
+  local fw = work .. "/other"
+  tally.must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", head_expected.dialect, "--board",
+    other, "-o", fw }
+  local out = evaluated(head, tally.demo .. "/evaluate.csv", "--clicks", "1,2", "--against", fw)
+  local text = sys.read_file(out .. "/table.md"):match "## Differences: .*"
+  local zeros = text and select(2, text:gsub("| Dice | 1 | 1 | 0%.000 |", ""))
+  assert(zeros == 2, text or "no differences")
+  assert(sys.exists(out .. "/against/journal/part-1-of-1.jsonl"), "its cases are not kept")
+end)
+
 tally.test("of a model with a mask for each class each class has its own", function()
   local name, fw, root = "msa-2025-2d-two-class", work .. "/two", work .. "/discs"
   local cases = require "cases"

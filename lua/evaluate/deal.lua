@@ -51,8 +51,8 @@ local function largest_first(cases)
   return sorted
 end
 
---- The cases of one part: every N-th of all.
-function deal.part(cases, shard)
+--- One of the parts that --shard names: every N-th of all.
+function deal.share(cases, shard)
   local mine = {}
   for i, case in ipairs(largest_first(cases)) do
     if (i - 1) % shard.count == shard.rank then mine[#mine + 1] = case end
@@ -73,15 +73,13 @@ end
 local function together(cases, who, options, perform)
   local sorted, numbers, done = largest_first(cases), {}, 0
   for i = 1, #sorted do numbers[i] = i end
-  local leads = ranks.deal(numbers, who.rank, who.count, { folder = options.folder,
+  return ranks.deal(numbers, who.rank, who.count, { folder = options.folder,
     perform = function(i) perform(sorted[i], done, #sorted) end,
     finished = function() done = done + 1 end,
     died = function(rank, i)
       options.warn(("rank %d has ended: others do its cases"):format(rank))
       return not options.noted(sorted[i])
     end })
-  ranks.part(who.rank)
-  return leads
 end
 
 --- Perform this process's cases.
@@ -93,9 +91,14 @@ end
 -- @return true where this process is the one that merges, and all cases are done; false where others have parts
 function deal.each(cases, who, options, perform)
   if who.together then return together(cases, who, options, perform) end
-  local mine = deal.part(cases, who)
+  local mine = deal.share(cases, who)
   for i, case in ipairs(mine) do perform(case, i - 1, #mine) end
   return who.count == 1
+end
+
+--- This process has no cases to do any more.
+function deal.part(who)
+  if who.together then ranks.part(who.rank) end
 end
 
 return deal

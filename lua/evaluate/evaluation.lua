@@ -93,6 +93,16 @@ local function counting(what)
   return count, finish
 end
 
+-- What --against compares with: another build, measured in a folder within this one's; or nil, where it is a finished
+-- evaluation.
+local function second_of(args)
+  if not args.against or not sys.exists(args.against .. "/manifest.json") then return nil end
+  local other = {}
+  for key, value in pairs(args) do other[key] = value end
+  other.dir, other.out, other.against = args.against, args.out .. "/against", nil
+  return evaluation.open(other)
+end
+
 --- Open model and data, and say what binds the results to them.
 -- @param args of the command line
 function evaluation.open(args)
@@ -116,6 +126,7 @@ function evaluation.open(args)
     options = json.encode { told = self.told, version = msagen.version } }
   self.options.folder, self.options.dialect = folder, self.model.dialect
   if args.mode == "msa" then require("evaluate.msa").version(self.model.dialect) end
+  self.second = second_of(args)
   return self
 end
 
@@ -140,10 +151,8 @@ local function done_apart(case, options)
   error(result, 0)
 end
 
---- Do this process's cases that no process has done.
--- @return whether this process merges, and which part of how many it was: { rank = from 0, count, together }
-function evaluation.perform(self)
-  local who = deal.who(self.args.shard)
+-- Do this process's cases that no process has done. @return whether this process merges
+local function perform(self, who)
   local log = journal.open(self.out, who, self.binding)
   local show, finish = progress()
   local began, fresh, gone = sys.monotonic_ns(), 0, 0
@@ -161,13 +170,26 @@ function evaluation.perform(self)
   end)
   finish()
   log:close()
+  return merges
+end
+
+--- Do this process's cases that no process has done.
+-- @return whether this process merges, and which part of how many it was: { rank = from 0, count, together }
+function evaluation.perform(self)
+  local who = deal.who(self.args.shard)
+  if self.second then perform(self.second, who) end
+  local merges = perform(self, who)
+  deal.part(who)
   return merges, who
 end
 
--- Another evaluation's results, by the journal that it left.
-local function other(path)
+-- A finished evaluation's results, by the journal that it left.
+local function finished(path)
   local run = path .. "/run.json"
-  if not sys.exists(run) then fail("--against %s: expected what msagen evaluate finished, found no run.json", path) end
+  if not sys.exists(run) then
+    fail("--against %s: expected a folder that msagen build wrote or msagen evaluate finished, found neither "
+      .. "manifest.json nor run.json", path)
+  end
   local about = json.decode(sys.read_file(run), run)
   if type(about) ~= "table" or about.generator ~= "msagen evaluate" or type(about.model) ~= "table" then
     fail("--against %s: expected run.json of msagen evaluate, found another file", path)
@@ -178,7 +200,11 @@ end
 --- Write what all cases come to; a case that is missing or there twice is an error. @return of outputs.write
 function evaluation.merge(self)
   local results = journal.collect(self.out, self.binding, self.set.cases)
-  if self.args.against then self.against = other(self.args.against) end
+  local second = self.second
+  if second then
+    self.against = { name = second.model.name,
+      results = journal.collect(second.out, second.binding, second.set.cases) }
+  elseif self.args.against then self.against = finished(self.args.against) end
   local show, finish = counting "drawing"
   local made, about = outputs.write(self, results, function(target)
     return require("evaluate.worst").write(results, self.set.cases, self.args.worst, self.options, target, show)

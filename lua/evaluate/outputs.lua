@@ -13,7 +13,8 @@ local tables = require "evaluate.tables"
 local outputs = {}
 
 local NAMES = { ["table.md"] = true, ["table.csv"] = true, ["cases.csv"] = true, ["times.csv"] = true,
-  ["run.json"] = true, ["index.html"] = true, worst = true, journal = true }
+  ["run.json"] = true, ["index.html"] = true, worst = true, journal = true,
+  against = true }
 
 --- Refuse a folder that holds anything else.
 function outputs.check(out)

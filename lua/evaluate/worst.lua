@@ -95,7 +95,7 @@ local function look_again(case, mine, options, scratch)
       if ask.class.name == one.row.class and ask.steps[i] == one.row.clicks then
         local digest = require("msagen.sha256").file(ask.masks[i])
         if digest ~= one.row.mask then
-          fail("%s: expected the mask of %s that was measured, found another: remove the folder's journal/ and run this "
+          fail("%s: expected the mask of %s that was measured, found another: remove journal/ there and run this "
             .. "again", case.name, one.row.class)
         end
         one.picture, one.slice, one.slices = drawn(ask, i, found, clicks)

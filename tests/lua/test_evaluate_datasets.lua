@@ -184,7 +184,7 @@ describe("dealing", function()
       end
       equal(total, #cases)
     end
-    equal(deal.part(cases, { rank = 1, count = 23 })[1].bytes, 4)
+    equal(deal.share(cases, { rank = 1, count = 23 })[1].bytes, 4)
   end)
   it("reads what launchers set", function()
     local function env(values) return function(name) return values[name] end end

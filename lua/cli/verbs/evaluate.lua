@@ -54,7 +54,8 @@ function verb.setup(command)
     :convert(one_of({ "pooled", "max", "area" }, "--hd95"))
   option("--published", "amos|btcv|modalities", "Put a table of the paper beside ours, marked.")
     :convert(function(text) return closed.member(text, require("evaluate.published").names, "--published") end)
-  option("--against", "OUT2", "Another evaluation of the same cases: print the differences, paired.")
+  option("--against", "DIR2|OUT2", "Another build, which is measured on the same cases, or a finished evaluation of "
+    .. "them: print the differences, paired.")
   option("--worst", "K", "How many of the lowest to draw, default 5; 0: none."):default "5":convert(whole(0, 1000))
   option("--shard", "R/N|env", "Do part R of N (R from 1), or the part that mpirun or srun gives this process; then "
     .. "--merge."):convert(function(text) return require("evaluate.deal").shard(text) end)
