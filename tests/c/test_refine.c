@@ -202,7 +202,8 @@ static size_t request(unsigned char *rest, uint32_t flags, uint32_t clicks, uint
     const uint64_t numbers[2] = {seed, 3};
     memcpy(rest, head, sizeof head);
     memcpy(rest + 24, numbers, sizeof numbers);
-    memcpy(rest + 40, steps, step_count * sizeof *steps);
+    if (step_count > 0)
+        memcpy(rest + 40, steps, step_count * sizeof *steps);
     memcpy(rest + 40 + step_count * sizeof *steps, paths, path_bytes);
     return 40 + step_count * sizeof *steps + path_bytes;
 }
