@@ -28,7 +28,8 @@ local function our_rows(made, about, rows)
       local dice, hd95 = made.cells.dice[k].cells[c], made.cells.hd95[k].cells[c]
       rows[#rows + 1] = { method = about.model, clicks = math.tointeger(clicks) or tables.prompt(clicks), class = class,
         n = dice.n, mean = dice.mean, low = dice.interval and dice.interval[1] or nil,
-        high = dice.interval and dice.interval[2] or nil, median = dice.median, worst = dice.worst,
+        high = dice.interval and dice.interval[2] or nil,
+        range = not dice.interval and { dice.low, dice.high } or nil, median = dice.median, worst = dice.worst,
         iou = made.cells.iou[k].cells[c].mean, hd95 = hd95.mean, hd95_n = hd95.n }
     end
   end

@@ -5,7 +5,8 @@
 --     title    = text
 --     rows     = list of { method, clicks, class, n, mean, low, high, median, worst, published }: one for a method,
 --                number of clicks (or the prompt in words, or nil) and class (or nil). mean to worst are of Dice, low
---                and high the 95 % interval of the mean; any of them may be nil. published = true: by the authors, on
+--                and high the 95 % interval of the mean, or range = { lowest, highest } where there are too few
+--                patients for one; any of them may be nil. published = true: by the authors, on
 --                other data. iou and hd95, means, and hd95_n, in how many cases it is defined, are shown where a row
 --                has them
 --     cases    = list of { case, patient, class, clicks, dice, iou, hd95 }, hd95 nil where it is not defined
@@ -60,6 +61,14 @@ local function distinct(list, key)
   return out
 end
 
+local function ours(rows)
+  local list = {}
+  for _, row in ipairs(rows) do
+    if not row.published then list[#list + 1] = row end
+  end
+  return list
+end
+
 -- As the paper's tables: a row a method and prompt, a column a class.
 local function by_class(rows, classes)
   local list, seen = {}, {}
@@ -85,6 +94,12 @@ local function has(rows, key)
   end
 end
 
+-- Two values of Dice, or nil where one is none.
+local function between(format, low, high)
+  if not page.finite(low) or not page.finite(high) then return nil end
+  return format:format(page.decimal(low, 3), page.decimal(high, 3))
+end
+
 -- Columns of the table of results: { name, function(row) -> text, present }.
 local function columns_of(rows, classes, unit)
   local function dice(key) return function(row) return page.decimal(row[key], 3) end end
@@ -94,10 +109,8 @@ local function columns_of(rows, classes, unit)
   if #classes > 0 then list[3] = { "class", function(row) return row.class or "all" end, class = "word" } end
   put("n", function(row) return page.whole(row.n) end)
   put("mean Dice", dice "mean")
-  put("95 % interval", function(row)
-    return page.finite(row.low) and page.finite(row.high)
-      and ("%s to %s"):format(page.decimal(row.low, 3), page.decimal(row.high, 3)) or "–"
-  end)
+  put("95 % interval", function(row) return between("%s to %s", row.low, row.high)
+    or row.range and between("range %s to %s", row.range[1], row.range[2]) or "–" end)
   put("median", dice "median")
   put("worst", dice "worst")
   if has(rows, "iou") then put("mean IoU", dice "iou") end
@@ -125,9 +138,12 @@ local function results(data)
     return out
   end
   local classes = distinct(rows, "class")
+  local printed = rows[1].published
   if #classes > 1 then out[1] = by_class(rows, classes) end
-  out[#out + 1] = all_rows(rows, classes, data.unit or "mm")
-  if rows[1].published then out[#out + 1] = page.note(PUBLISHED) end
+  if printed and out[1] then out[2] = page.note(PUBLISHED) end
+  local own = out[1] and ours(rows) or rows
+  if #own > 0 then out[#out + 1] = all_rows(own, classes, data.unit or "mm") end
+  if printed and #out == 1 then out[2] = page.note(PUBLISHED) end
   return out
 end
 
