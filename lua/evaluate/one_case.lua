@@ -137,7 +137,7 @@ end
 -- Everything that the test bench is asked for, with the truth of each class.
 local function job_of(case, options, scratch)
   local found = sources.image(case, options)
-  local truth_of = sources.truths(case, found, options)
+  local truth_of = sources.truths(case, found)
   local job = { folder = options.folder, image = found.image, prompts = {}, clicks = {}, quiet = true,
     files = { logits = {}, iou = {}, masks = {} } }
   local asks, shape = {}, found.image.shape

@@ -4,6 +4,7 @@
 -- a rule of preparation crops or resamples (lua/scans/prepare.lua).
 local fail = require "support.fail"
 local inputs = require "run.inputs"
+local truth = require "run.truth"
 
 local sources = {}
 
@@ -20,22 +21,6 @@ function sources.image(case, options)
   return { image = image, input = input, turned = turned, spacing = known and mm or nil }
 end
 
-local PICTURES = { png = true, jpeg = true }
-
--- The labels of a case's mask as i32, what is known of them, and its scan where it is no picture.
-local function labels_of(case, found, options)
-  local scans, image, labels, facts = require "scans.scan", require "msagen.image", nil, nil
-  local format = scans.format(case.label)
-  if not format or PICTURES[format] then
-    labels, facts = image.labels(case.label)
-    return labels, facts
-  end
-  local scan = scans.read(case.label, { axis = format == "nifti" and options.how.axis or nil })
-  if scan.colour then fail("%s: truth: expected one label for each pixel, found colours", case.label) end
-  labels, facts = image.labels(require("scans.prepare").labels(scan, "none", scan))
-  return labels, facts, scan
-end
-
 local function check_shape(labels, found, case)
   local own, shape = found.input.scan.values.shape, labels.shape
   local slices = #shape == 3 and shape[1] or 1
@@ -45,31 +30,21 @@ local function check_shape(labels, found, case)
     own[1] == 1 and "" or "s", own[3], own[2], slices, shape[#shape], shape[#shape - 1], why)
 end
 
--- The truth on the picture's grid; the rule of preparation says where each voxel comes from.
-local function prepared(mask, found, scan)
-  local rule = found.input.rule
-  if not rule or not rule.grid then return mask end
-  local like = {}
-  for key, value in pairs(scan or found.input.scan) do like[key] = value end
-  like.values, like.slope, like.intercept, like.modality_lut, like.colour = mask, 1, 0, nil, false
-  return require("scans.prepare").labels(like, rule, found.input.scan)
-end
-
 --- Read a case's mask once for all classes.
 -- @return function(class) -> { own = u8 [N,H,W] on the scan's grid, clicked = u8 [N',H',W'] on the picture's }, 255
 --   inside
-function sources.truths(case, found, options)
-  local labels, facts, scan = labels_of(case, found, options)
+function sources.truths(case, found)
+  local labels, facts = truth.labels(case.label, found.input, found.turned)
   check_shape(labels, found, case)
   return function(class)
     if class.ranges and facts.kind == "colour" then
       fail("%s: truth: expected numbers, as %s is given by its value, found colours", case.label, class.name)
     end
     facts.remedy = "--classes NAME=V, or a class NAME=V of a CSV,"
-    local ranges = class.ranges or require("run.truth").ranges(case.label, facts)
+    local ranges = class.ranges or truth.ranges(case.label, facts)
     local mask = require("msagen.image").inside(labels, ranges)
     mask = mask:reshape(table.move(found.input.scan.values.shape, 1, 3, 1, {}))
-    return { own = mask, clicked = prepared(mask, found, scan) }
+    return { own = mask, clicked = truth.of_picture(mask, found.input) }
   end
 end
 

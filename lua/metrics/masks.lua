@@ -5,10 +5,8 @@ local truth = require "run.truth"
 
 local masks = {}
 
-local COLOUR = 1 << 24 -- MSAGEN_LABEL_COLOUR: black
-local EVERY = math.maxinteger >> 32 -- the largest label
+local COLOUR, EVERY, FEW = truth.COLOUR, truth.EVERY, truth.FEW
 local LISTED = 64 -- MSAGEN_LABELS_LISTED
-local FEW = 4 -- so many shades and no more are classes, not soft edges
 local ALIKE = 1e-3 -- mm
 
 -- Axes of one slice are a picture's; of what is not known of the spacing nothing is.
@@ -48,11 +46,6 @@ function masks.read(path)
     fail("%s: mask: expected [H,W] or [N,H,W], found [%s]", path, table.concat(shape, ","))
   end
   return mask
-end
-
-local function shown(label)
-  if label < COLOUR then return tostring(label) end
-  return ("%d,%d,%d"):format(label >> 16 & 255, label >> 8 & 255, label & 255)
 end
 
 -- The ranges of a mask that is inside or outside and nothing else; nil where it has classes.
@@ -114,7 +107,7 @@ function masks.classes(pred, is, wanted)
   if a and b then return { { name = "inside", pred = a, truth = b } } end
   same_kind(pred, is)
   for _, label in ipairs(labels_of(pred, is)) do
-    list[#list + 1] = { name = shown(label), pred = { { label, label } }, truth = { { label, label } } }
+    list[#list + 1] = { name = truth.shown(label), pred = { { label, label } }, truth = { { label, label } } }
   end
   return list
 end

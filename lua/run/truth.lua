@@ -27,7 +27,11 @@ function truth.inside(text)
   return nil, ("expected a value V, values V..W, a colour R,G,B, or any, found %s"):format(text)
 end
 
-local function shown(label)
+-- As msagen.image.labels has them, for who reads masks, too.
+truth.COLOUR, truth.EVERY, truth.FEW = COLOUR, EVERY, FEW
+
+--- A label as people write it: a number, or a colour R,G,B.
+function truth.shown(label)
   if label < COLOUR then return tostring(label) end
   return ("%d,%d,%d"):format(label >> 16 & 255, label >> 8 & 255, label & 255)
 end
@@ -35,7 +39,7 @@ end
 -- The labels found, the most frequent first.
 local function labels_of(facts)
   local list = {}
-  for i = 1, math.min(LISTED, #facts.list) do list[i] = shown(facts.list[i][1]) end
+  for i = 1, math.min(LISTED, #facts.list) do list[i] = truth.shown(facts.list[i][1]) end
   if facts.distinct > #list then list[#list + 1] = ("%d more"):format(facts.distinct - #list) end
   return table.concat(list, facts.kind == "colour" and "; " or ", ")
 end
@@ -140,8 +144,9 @@ local function sides(shape)
   return ahead, shape[#shape - 1], shape[#shape]
 end
 
--- Labels of a whole scan as those of the picture that was made of it; others as they are.
-local function of_picture(labels, input)
+--- Labels of a whole scan as those of the picture that was made of it; others as they are.
+-- @param labels a tensor on the scan's grid  @param input what inputs.image gave of the image
+function truth.of_picture(labels, input)
   local slices, height, width = sides(labels.shape)
   local own = input.scan.values.shape
   if slices ~= own[1] or height ~= own[2] or width ~= own[3] then return labels end
@@ -167,7 +172,7 @@ function truth.read(path, image, wanted, turned, input)
   local pictures = require "msagen.image"
   local slices, height, width = image.shape[1], image.shape[2], image.shape[3]
   local labels, facts = truth.labels(path, input, turned)
-  if input then labels = of_picture(labels, input) end
+  if input then labels = truth.of_picture(labels, input) end
   local shape = labels.shape
   local ahead, rows, columns = sides(shape)
   if ahead ~= slices or rows ~= height or columns ~= width then
