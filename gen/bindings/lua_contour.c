@@ -110,7 +110,8 @@ static int paint(lua_State *L)
     }
     const unsigned char *before = mask_at(L, 1, &labels);
     const int64_t count = msagen_tensor_numel(labels);
-    luaL_argcheck(L, count == msagen_tensor_numel(t), 2, "as many pixels expected");
+    for (int d = 0; d < 3; ++d)
+        luaL_argcheck(L, labels->shape[d] == t->shape[d], 2, "the labels' shape expected");
     luaL_argcheck(L, value >= 0 && value <= 255, 3, "0 to 255 expected");
     unsigned char *const to = (unsigned char *)(uintptr_t)before;
     for (int64_t i = 0; i < count; ++i)

@@ -28,7 +28,8 @@ static double number_field(lua_State *L, int table, const char *name, double oth
     return x;
 }
 
-/* The table at field `name`, if there is one. Its entries stay on the stack as a userdata. */
+/* The table at field `name`, if there is one, and its largest entry, where `most` is no NULL. Its entries stay on the
+ * stack as a userdata. */
 static struct msagen_table table_field(lua_State *L, int rule, const char *name, double *most)
 {
     struct msagen_table t = {0};
@@ -38,7 +39,10 @@ static struct msagen_table table_field(lua_State *L, int rule, const char *name,
     }
     const int at = lua_gettop(L);
     t.first = number_field(L, at, "first", 0);
-    *most = ldexp(1, (int)number_field(L, at, "bits", 16)) - 1;
+    const double bits = number_field(L, at, "bits", 16);
+    luaL_argcheck(L, bits >= 1 && bits <= 16, rule, "a table of 1 to 16 bits expected");
+    if (most)
+        *most = ldexp(1, (int)bits) - 1;
     lua_getfield(L, at, "entries");
     luaL_checktype(L, -1, LUA_TTABLE);
     t.count = (size_t)luaL_len(L, -1);
@@ -71,7 +75,7 @@ static struct rule rule_at(lua_State *L, int rules, lua_Integer i)
     lua_getfield(L, at, "inverted");
     r.voi.inverted = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    r.modality.table = table_field(L, at, "table", &r.voi.most);
+    r.modality.table = table_field(L, at, "table", NULL);
     r.voi.most = 1;
     r.voi.table = table_field(L, at, "voi", &r.voi.most);
     luaL_argcheck(L, r.voi.kind != MSAGEN_VOI_TABLE || (r.voi.table.count && r.voi.most > 0), rules,

@@ -102,12 +102,16 @@ static struct msagen_grid check_grid(lua_State *L, int arg, const struct msagen_
     lua_getfield(L, arg, "shape");
     lua_getfield(L, arg, "inside");
     lua_getfield(L, arg, "place");
+    for (int i = -3; i < 0; ++i)
+        luaL_argcheck(L, lua_istable(L, i), arg, "shape, inside and place expected");
     for (int d = 0; d < 3; ++d)
         row_of(L, d, 4, grid.place[d]);
     lua_pop(L, 1);
     for (int d = 0; d < 3; ++d) {
         double inside[2];
         row_of(L, d, 2, inside);
+        luaL_argcheck(L, inside[0] >= 0 && inside[0] <= 1 << 20 && inside[1] >= 0 && inside[1] <= 1 << 20, arg,
+            "inside: 0 to 2^20 expected");
         grid.inside_first[d] = (int64_t)inside[0];
         grid.inside_size[d] = (int64_t)inside[1];
     }
@@ -120,6 +124,7 @@ static struct msagen_grid check_grid(lua_State *L, int arg, const struct msagen_
     }
     lua_pop(L, 1);
     lua_getfield(L, arg, "box");
+    luaL_argcheck(L, lua_istable(L, -1), arg, "box expected");
     for (int d = 0; d < 3; ++d)
         check_axis(L, arg, d, t, &grid.box[d]);
     lua_pop(L, 1);

@@ -272,6 +272,10 @@ Table described(DcmItem *item, const DcmTagKey &tag, bool negative, size_t &coun
     const std::vector<double> d = numbers(e, 3);
     if (d.size() != 3)
         throw Refusal(text("%s: expected a descriptor of 3 numbers, found %zu", name, d.size()));
+    for (double number : d)
+        if (!(number >= -32768 && number <= 65535 && number == std::floor(number)))
+            throw Refusal(text("%s: expected a descriptor of whole numbers from -32768 to 65535, found %g", name,
+                               number));
     count = d[0] < 0 ? static_cast<size_t>(d[0] + 65536) : d[0] > 0 ? static_cast<size_t>(d[0]) : LUT_MOST;
     t.first = static_cast<long>(d[1]);
     if (negative && t.first > 32767)
@@ -287,7 +291,7 @@ Table described(DcmItem *item, const DcmTagKey &tag, bool negative, size_t &coun
 /* Entries as words where there are enough bytes for that, else as bytes. */
 void fill(Table &t, const Bytes &b, size_t count, const char *name)
 {
-    t.words = b.size() >= 2 * count;
+    t.words = b.size() / 2 >= count;
     if (!t.words && (t.bits > 8 || b.size() < count))
         throw Refusal(text("%s: expected %zu entries, found %zu bytes", name, count, b.size()));
     for (size_t i = 0; i < count; ++i)
@@ -336,6 +340,8 @@ private:
     size_t one(size_t at, bool copies)
     {
         const unsigned code = value(at), n = value(at + 1);
+        if (n == 0)
+            throw Refusal("palette: expected a segment of some entries, found one of none");
         if (code == 0) {
             for (size_t i = 0; i < n; ++i)
                 push(value(at + 2 + i));
@@ -354,7 +360,7 @@ private:
         for (size_t i = 0; i < parts; ++i)
             offset |= static_cast<size_t>(value(at + 2 + i)) << (i * (wide ? 16 : 8));
         size_t from = wide ? offset / 2 : offset;
-        for (size_t i = 0; i < n; ++i)
+        for (size_t i = 0; i < n && out.size() < limit; ++i)
             from = one(from, false);
         return at + 2 + parts;
     }
@@ -888,7 +894,7 @@ public:
             out.cells = whole_chroma(b);
         else
             out.cells = cells(b, static_cast<unsigned>(first % 8));
-        if (f.planar && f.samples > 1)
+        if (f.planar && f.samples > 1 && !halved)
             out.cells = by_pixel(out.cells, f.pixels(), static_cast<size_t>(f.samples));
         return out;
     }

@@ -191,8 +191,9 @@ static int read_page(struct job *job, const struct msagen_tiff_page *page, size_
     return status != 0 || job->damaged ? refuse_damaged(job) : 0;
 }
 
-/* The wanted pages, from the first directory on. */
-static int read_pages(struct job *job, int64_t wanted, size_t bytes, struct msagen_tiff *out)
+/* The wanted pages, from the first directory on; each is like `first`, of so many bytes. */
+static int read_pages(struct job *job, int64_t wanted, const struct msagen_tiff_page *first, size_t bytes,
+    struct msagen_tiff *out)
 {
     unsigned char *to = (unsigned char *)(uintptr_t)out->values->storage->data;
     const int64_t end = wanted < 0 ? out->pages : wanted + 1;
@@ -208,6 +209,8 @@ static int read_pages(struct job *job, int64_t wanted, size_t bytes, struct msag
             const char *problem = msagen_tiff_describe(job->tiff, &page, text, sizeof text);
             if (problem)
                 return refuse(job, "%s", problem);
+            if (!msagen_tiff_alike(first, &page))
+                return refuse_damaged(job);
             if (read_page(job, &page, bytes, to) != 0)
                 return -1;
             to += bytes;
@@ -239,7 +242,7 @@ static int read_all(struct job *job, int64_t wanted, struct msagen_tiff *out)
     out->values = msagen_tensor_zeros(job->name, first.dtype, out->colour ? 4 : 3, shape);
     if (!out->values)
         return refuse(job, "out of memory");
-    if (read_pages(job, wanted, (size_t)bytes, out) == 0)
+    if (read_pages(job, wanted, &first, (size_t)bytes, out) == 0)
         return 0;
     msagen_tensor_free(out->values);
     out->values = NULL;

@@ -96,9 +96,9 @@ function deal.each(cases, who, options, perform)
   return who.count == 1
 end
 
---- This process has no cases to do any more.
-function deal.part(who)
-  if who.together then ranks.part(who.rank) end
+--- This process has no cases to do any more. @param folder of the ranks' locks
+function deal.part(who, folder)
+  if who.together then ranks.part(who.rank, who.count, folder) end
 end
 
 return deal

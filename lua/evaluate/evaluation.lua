@@ -177,14 +177,15 @@ end
 -- @return whether this process merges, and which part of how many it was: { rank = from 0, count, together }
 function evaluation.perform(self)
   local who = deal.who(self.args.shard)
+  sys.mkdir_p(journal.folder(self.out))
   if self.second then perform(self.second, who) end
   local merges = perform(self, who)
-  deal.part(who)
+  deal.part(who, journal.folder(self.out))
   return merges, who
 end
 
 -- A finished evaluation's results, by the journal that it left.
-local function finished(path)
+local function finished(self, path)
   local run = path .. "/run.json"
   if not sys.exists(run) then
     fail("--against %s: expected a folder that msagen build wrote or msagen evaluate finished, found neither "
@@ -193,6 +194,12 @@ local function finished(path)
   local about = json.decode(sys.read_file(run), run)
   if type(about) ~= "table" or about.generator ~= "msagen evaluate" or type(about.model) ~= "table" then
     fail("--against %s: expected run.json of msagen evaluate, found another file", path)
+  end
+  local theirs = type(about.data) == "table" and about.data.sha256
+  local mode = type(about.options) == "table" and about.options.mode
+  if theirs ~= self.binding.data or mode ~= self.args.mode then
+    fail("--against %s: expected an evaluation of the same data in mode %s, found %s", path, self.args.mode,
+      theirs ~= self.binding.data and "other data" or "mode " .. tostring(mode))
   end
   return { name = tostring(about.model.name), results = journal.everything(path) }
 end
@@ -204,7 +211,7 @@ function evaluation.merge(self)
   if second then
     self.against = { name = second.model.name,
       results = journal.collect(second.out, second.binding, second.set.cases) }
-  elseif self.args.against then self.against = finished(self.args.against) end
+  elseif self.args.against then self.against = finished(self, self.args.against) end
   local show, finish = counting "drawing"
   local made, about = outputs.write(self, results, function(target)
     return require("evaluate.worst").write(results, self.set.cases, self.args.worst, self.options, target, show)

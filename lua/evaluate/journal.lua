@@ -90,6 +90,13 @@ local function all(out, binding)
   return results
 end
 
+-- This part's lock, or nil where the file system has none.
+local function locked(path)
+  local lock = sys.lock(path, false)
+  if lock == false then fail("%s: expected no other process at this part, found one", path) end
+  return lock
+end
+
 --- Open, to go on where an earlier run was stopped.
 -- @param out the folder of the evaluation
 -- @param shard { rank from 0, count }
@@ -99,19 +106,21 @@ function journal.open(out, shard, binding)
   sys.mkdir_p(journal.folder(out))
   local path = ("%s/part-%d-of-%d.jsonl"):format(journal.folder(out), shard.rank + 1, shard.count)
   local header = { generator = GENERATOR, model = binding.model, data = binding.data, options = binding.options }
-  local done = all(out, binding)
-  if sys.exists(path) then
-    local values, torn = read(path)
-    if torn or not values[2] then -- where nothing was done it may have been of anything
-      local lines = { line_of(values[2] and values[1] or header) }
-      for i = 2, #values do lines[i] = line_of(values[i]) end
-      sys.write_file(path, table.concat(lines))
-    end
-  else
-    sys.write_file(path, line_of(header))
+  if not sys.exists(path) then sys.write_file(path, line_of(header)) end
+  local lock = locked(path)
+  local ok, done, values, torn = pcall(function() return all(out, binding), read(path) end)
+  if not ok then
+    if lock then sys.unlock(lock) end
+    error(done, 0)
   end
-  local lock = sys.lock(path, false)
-  if lock == false then fail("%s: expected no other process at this part, found one", path) end
+  if torn or not values[2] then -- where nothing was done it may have been of anything
+    local lines = { line_of(values[2] and values[1] or header) }
+    for i = 2, #values do lines[i] = line_of(values[i]) end
+    sys.write_file(path, table.concat(lines)) -- another file of the same name
+    local before = lock
+    lock = locked(path)
+    if before then sys.unlock(before) end
+  end
   return setmetatable({ path = path, done = done, lock = lock }, journal)
 end
 

@@ -23,13 +23,15 @@ function outputs.check(out)
   if not id then fail("-o %s: cannot be written: expected a folder, found a link that leads nowhere", out) end
   if kind ~= "folder" then fail("-o %s: cannot be written: expected a folder, found a %s", out, kind) end
   local list = sys.list(out)
+  local ours = 0
   for _, name in ipairs(list) do
+    if NAMES[name] then ours = ours + 1 end
     if not NAMES[name] and not name:match "^%.msagen%-" then
       fail("-o %s: expected an empty folder or one of msagen evaluate, found %s in it", out, (name:gsub("%c", " ")))
     end
   end
-  if #list > 0 and not sys.isdir(out .. "/journal") then
-    fail("-o %s: expected an empty folder or one of msagen evaluate, found %s without journal/", out, list[1])
+  if ours > 0 and not sys.isdir(out .. "/journal") then
+    fail("-o %s: expected an empty folder or one of msagen evaluate, found one without journal/", out)
   end
 end
 
@@ -49,15 +51,16 @@ local MSA = "Dice, IoU: as MSA's eval_seg computes them, means over thresholds a
 function outputs.definitions(about)
   return {
     about.mode == "msa" and MSA or PLAIN,
-    ("HD95: %s, in %s; a case whose mask or truth is empty has none and is counted (no HD95)."):format(
-      HD95[about.hd95], about.unit == "mm" and "mm" or "pixels, as the spacing is not known"),
+    ("HD95: %s, in %s; a case whose mask or truth is empty%s has none and is counted (no HD95)."):format(
+      HD95[about.hd95], about.unit == "mm" and "mm" or "pixels, as the spacing is not known",
+      about.unit == "mm" and ", or whose spacing is not known," or ""),
     ("95 %% interval: percentile bootstrap of the mean, %d resamples of patients, seed %d; below %d patients the range "
       .. "of the values instead."):format(statistics.RESAMPLES, about.seed, statistics.LEAST_UNITS),
     "Several classes: the mean of the classes' means.",
   }
 end
 
---- The unit of distances: mm where every case has a spacing.
+--- The unit of distances: mm where any case has a spacing; the others then have no distances.
 function outputs.unit(results)
   for _, result in ipairs(results) do
     for _, row in ipairs(result.rows) do
@@ -111,7 +114,10 @@ end
 -- What --against compares with: another folder of an evaluation, summarised as differences.
 local function against(results, options)
   if not options.against then return nil end
-  local rows, left = summary.differences(results, options.against.results)
+  local rows, left, common = summary.differences(results, options.against.results)
+  if common == 0 then
+    fail("--against: expected cases, classes and prompts that both have, found none in %s", options.against.name)
+  end
   return { name = options.against.name, left = left, made = summary.of(rows, { hd95 = options.hd95,
     seed = options.seed }) }
 end

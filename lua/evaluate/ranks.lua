@@ -2,8 +2,9 @@
 --- Dealing numbered work among the ranks of `mpirun -n N msagen ...`: rank 0 hands out numbers, and works itself in
 -- between. A rank that dies gives back what it had: each rank holds a lock on a file of its own for as long as it
 -- lives, and rank 0 tries those of ranks that owe it something. What the work makes goes to files that all ranks see;
--- messages are `ready` and `done K`, and from rank 0 a number, `end`, or `leave` where not all ranks are there any
--- more. (mpirun ends all ranks when one dies, but with --enable-recovery.)
+-- messages are `ready ROUND` and `done ROUND K`, and from rank 0 a number, `end`, or `leave` where not all ranks are
+-- there any more; at last `part`. A round is a call of ranks.deal.
+-- (mpirun ends all ranks when one dies, but with --enable-recovery.)
 local fail = require "support.fail"
 local mpi = require "msagen.mpi"
 local sys = require "msagen.sys"
@@ -13,6 +14,8 @@ local ranks = {}
 local CHECK_MS = 1000 -- between looks at the locks
 local ABSENT_MS = 20000 -- how long rank 0 waits at the end for ranks that never said that they are ready
 local POLL_MS = 50
+
+local round = 0
 
 local function lock_path(folder, rank) return ("%s/rank.%d"):format(folder, rank) end
 
@@ -32,7 +35,7 @@ local function live(folder, rank)
   sys.mkdir_p(folder)
   local path = lock_path(folder, rank)
   sys.write_file(path, "")
-  if not sys.lock(path, false) then fail("%s: cannot be locked: expected a folder with locks for the ranks", path) end
+  if not sys.lock(path, true) then fail("%s: cannot be locked: expected a folder with locks for the ranks", path) end
 end
 
 local function lives(folder, rank)
@@ -80,7 +83,11 @@ function deal:hear(ms)
   local rank, text = mpi.receive(ms)
   if not rank then return false end
   self.known[rank] = true
-  local number = math.tointeger(tonumber(text:match "^done (%d+)$"))
+  if tonumber(text:match "^%a+ (%d+)") < round then -- it came too late for that one
+    mpi.send(rank, "leave")
+    return true
+  end
+  local number = math.tointeger(tonumber(text:match "^done %d+ (%d+)$"))
   if number then self.finished(number) end
   self:serve(rank)
   return true
@@ -126,9 +133,18 @@ local function lead(numbers, size, options)
   return true
 end
 
+-- Rank 0 is dead where it lived before, or does not come.
+local function look_for_rank_0(folder, since)
+  local there = lives(folder, 0)
+  ranks.met = ranks.met or there
+  if there or not ranks.met and sys.monotonic_ns() - since < ABSENT_MS * 1000000 then return end
+  fail "MPI: expected rank 0 to hand out work, found that it ended"
+end
+
 local function follow(options)
-  mpi.send(0, "ready")
+  mpi.send(0, ("ready %d"):format(round))
   local looked = sys.monotonic_ns()
+  local since = looked
   while true do
     local _, text = mpi.receive(POLL_MS)
     if text == "end" or text == "leave" then
@@ -138,10 +154,10 @@ local function follow(options)
     if text then
       local number = math.tointeger(tonumber(text))
       options.perform(number)
-      mpi.send(0, "done " .. number)
+      mpi.send(0, ("done %d %d"):format(round, number))
     elseif sys.monotonic_ns() - looked > CHECK_MS * 1000000 then
       looked = sys.monotonic_ns()
-      if not lives(options.folder, 0) then fail "MPI: expected rank 0 to hand out work, found that it ended" end
+      look_for_rank_0(options.folder, since)
     end
   end
 end
@@ -154,24 +170,31 @@ end
 --   where the ranks' locks are, which all see }
 -- @return whether this is rank 0, which goes on when all numbers are done; the others are done then
 function ranks.deal(numbers, rank, size, options)
+  round = round + 1
   live(options.folder, rank)
   if rank > 0 then return follow(options) end
   return lead(numbers, size, options)
 end
 
-local leaving = false
-
---- The end of a rank's part, after ranks.deal: MPI waits for all of them, so that it is left without a word where one
--- is dead. Rank 0 goes on, to end by ranks.finish.
-function ranks.part(rank)
-  if ranks.whole then return mpi.finish(0) end
-  leaving = true
-  if rank > 0 then ranks.finish(0) end
+--- This rank has no part in the work any more. Rank 0 goes on; the others wait for it, and end: MPI waits for all ranks
+-- at its end, so that it is left without a word where one is dead.
+function ranks.part(rank, size, folder)
+  ranks.size = size
+  if rank == 0 then return end
+  if not ranks.whole then mpi.leave(0) end
+  repeat
+    local _, text = mpi.receive(CHECK_MS)
+    if not text and not lives(folder, 0) then mpi.leave(0) end
+  until text == "part"
+  mpi.finish(0)
 end
 
---- The end of the program, with its exit status.
+--- The end of rank 0, with its exit status.
 function ranks.finish(status)
-  if leaving then mpi.leave(status) end
+  if not ranks.size then return end
+  if not ranks.whole then mpi.leave(status) end
+  for rank = 1, ranks.size - 1 do mpi.send(rank, "part") end
+  mpi.finish(status)
 end
 
 return ranks

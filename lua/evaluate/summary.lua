@@ -127,10 +127,10 @@ function summary.of(results, options)
 end
 
 --- Differences of two evaluations of the same cases: results whose values are ours minus theirs, where both have one.
--- What only one has is left out, and counted.
--- @return results, how many rows were left out
+-- What only one has is left out.
+-- @return results, how many rows of ours were left out, how many both have
 function summary.differences(ours, theirs)
-  local known, list, left = {}, {}, 0
+  local known, list, left, common = {}, {}, 0, 0
   for _, result in ipairs(theirs) do
     for _, row in ipairs(result.rows) do
       known[("%s\n%s\n%s"):format(result.case, row.class, row.clicks)] = row
@@ -144,14 +144,15 @@ function summary.differences(ours, theirs)
         local difference = { class = row.class, clicks = row.clicks, truth_pixels = row.truth_pixels,
           pred_pixels = row.pred_pixels }
         for _, name in ipairs { "dice", "iou", "hd95_pooled", "hd95_max", "hd95_area" } do
-          if row[name] and other[name] then difference[name] = row[name] - other[name] end
+          local alike = not name:match "^hd95" or row.unit == other.unit
+          if alike and row[name] and other[name] then difference[name] = row[name] - other[name] end
         end
-        rows[#rows + 1] = difference
+        rows[#rows + 1], common = difference, common + 1
       end
     end
     list[i] = { case = result.case, patient = result.patient, rows = rows }
   end
-  return list, left
+  return list, left, common
 end
 
 return summary

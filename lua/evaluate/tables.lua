@@ -168,6 +168,8 @@ function tables.markdown(made, about, printed)
   if about.against then
     put(("## Differences: %s minus %s\n\n"):format(cell_text(about.model), cell_text(about.against.name)),
       markdown_table(full_rows(about.against.made)), "\n")
+    local left = about.against.left
+    if left > 0 then put(("Left out, as the other has none: %d of our rows.\n\n"):format(left)) end
   end
   for _, line in ipairs(about.definitions) do put("- ", line, "\n") end
   return table.concat(out)

@@ -38,8 +38,10 @@ function masks.read(path)
     if scan.colour then fail("%s: mask: expected labels, found a picture in colour", path) end
     local shape = scan.values.shape
     local picture = shape[1] == 1 and format ~= "nifti"
-    mask.labels, mask.facts = pictures.labels(picture and scan.values:reshape { shape[2], shape[3] } or scan.values)
-    mask.spacing = spacing_of(scan, picture and 2 or 3)
+    local labels = require("scans.prepare").labels(scan, "none", scan)
+    mask.labels, mask.facts = pictures.labels(picture and labels:reshape { shape[2], shape[3] } or labels,
+      format ~= "tiff")
+    mask.scan, mask.spacing = scan, spacing_of(scan, picture and 2 or 3)
   end
   local shape = mask.labels.shape
   if #shape < 2 or #shape > 3 then
@@ -123,6 +125,9 @@ function masks.pair(pred_path, truth_path)
   local pred, is = masks.read(pred_path), masks.read(truth_path)
   local a, b = table.concat(pred.labels.shape, ","), table.concat(is.labels.shape, ",")
   if a ~= b then fail("%s: mask: expected the truth's shape, [%s], found [%s]", pred_path, b, a) end
+  if pred.scan and is.scan then
+    require("scans.place").check_same(pred_path, pred.scan, is.scan, "mask", "the truth's")
+  end
   return pred, is
 end
 

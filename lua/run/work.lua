@@ -123,8 +123,8 @@ function work.prepare(args, folder, shared)
   end
   if args.profile then profile.phases(folder) end
   run.all_notes = {}
-  for path, notes in pairs { [args.image or ""] = run.notes or {}, [args.truth or ""] = run.truth_notes or {} } do
-    for _, note in ipairs(notes) do run.all_notes[#run.all_notes + 1] = ("%s: %s"):format(path, note) end
+  for _, of in ipairs { { args.image, run.notes or {} }, { args.truth, run.truth_notes or {} } } do
+    for _, note in ipairs(of[2]) do run.all_notes[#run.all_notes + 1] = ("%s: %s"):format(of[1], note) end
   end
   table.sort(run.all_notes)
   return run

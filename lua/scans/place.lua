@@ -88,15 +88,16 @@ function place.said(of)
 end
 
 --- Refuse labels that do not lie where an image of the same shape does: half a voxel off is too much.
-function place.check_same(path, labels, image)
+-- @param what, whose words for the message: by default "truth" and "the image's"
+function place.check_same(path, labels, image, what, whose)
   local a, b = labels.values.shape, image.values.shape
   if a[1] ~= b[1] or a[2] ~= b[2] or a[3] ~= b[3] then return end
   if labels.place and labels.place.assumed or image.place and image.place.assumed then return end
   local off, spacing = require("scans.grid").distance(labels, image), image.spacing or {}
   local least = math.min(spacing[1] or 1, spacing[2] or 1, spacing[3] or 1)
   if off and not (off < least / 2) then
-    fail("%s: truth: expected labels where the image's voxels lie, found them up to %.3g mm away: another orientation, "
-      .. "or another grid", path, off)
+    fail("%s: %s: expected labels where %s voxels lie, found them up to %.3g mm away: another orientation, or another "
+      .. "grid", path, what or "truth", whose or "the image's", off)
   end
 end
 

@@ -102,6 +102,7 @@ function scan.read(path, options)
     fail("--image-bits %d: expected a PNG of 16 bits, found %s file: %s", options.bits, NAMES[format], path)
   end
   local found = read(path, options, format)
+  found.path = found.path or path
   found.slope, found.intercept = found.slope or 1, found.intercept or 0
   return found
 end

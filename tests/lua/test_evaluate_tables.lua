@@ -64,7 +64,7 @@ describe("table.md", function()
     local few = { table.unpack(results_of { "x" }, 1, 4) }
     local other = summary.of(summary.differences(few, results_of { "x" }), { hd95 = "pooled", seed = 1 })
     local text = tables.markdown(summary.of(few, { hd95 = "pooled", seed = 1 }),
-      { model = "m", data = "d", unit = "px", definitions = {}, against = { name = "n", made = other } })
+      { model = "m", data = "d", unit = "px", definitions = {}, against = { left = 0, name = "n", made = other } })
     holds(text, "| 0.525 | range 0.510 to 0.540 | 0.525 | 0.510 |", "## Differences: m minus n",
       "| x | 1 click | Dice | 4 | 4 | 0.000 | range 0.000 to 0.000 |")
   end)

@@ -54,7 +54,7 @@ function helper.run(words, files)
   for line in output:gmatch "([^\n]*)\n" do
     local ok, one = pcall(json.decode, line, PROGRAM)
     facts[#facts + 1] = ok and one or nil
-    if not ok or one.error then break end
+    if not ok or one.error and words[1] == "pixels" then break end
   end
   local last = facts[#facts]
   if #facts < #files and not (last and last.error) or #facts == #files and status > 1 then
@@ -63,11 +63,13 @@ function helper.run(words, files)
   return facts
 end
 
+local FILES_MOST = 1000 -- that one process is given
+
 --- The facts of files. @return as helper.run; none where a file's could not be read
 function helper.facts(files)
   local facts = {}
   while #facts < #files do -- it goes on behind a file that is refused
-    local left = table.move(files, #facts + 1, #files, 1, {})
+    local left = table.move(files, #facts + 1, math.min(#files, #facts + FILES_MOST), 1, {})
     local found = helper.run({ "facts" }, left)
     table.move(found, 1, #found, #facts + 1, facts)
   end
@@ -82,7 +84,6 @@ end
 function helper.pixels(files, kind, frame, name)
   local npy = require "msagen.npy"
   local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-dicom-")
-  sys.cleanup(scratch)
   local out = scratch .. "/pixels.npy"
   local ok, facts, values, rgb = pcall(function()
     local facts = helper.run({ "pixels", out, kind, frame and tostring(frame) or "-" }, files)
