@@ -60,6 +60,15 @@ local function model_of(folder, args)
     precision = folder.precision, input_size = folder.input_size, depth = folder.depth, bank = args.bank }
 end
 
+local function has_prompts(set)
+  for _, case in ipairs(set.cases) do
+    for _, class in ipairs(case.classes) do
+      if class.prompt then return true end
+    end
+  end
+  return false
+end
+
 -- A model with a mask for each class has those of the data set, in the order of their values.
 local function check_classes(set, folder)
   local classes = folder.classes or 0
@@ -120,7 +129,8 @@ function evaluation.open(args)
   finish()
   self.told = { clicks = json.array(self.options.clicks), first = self.options.first, empty = self.options.empty,
     feedback = self.options.feedback, mode = self.options.mode, clicks_seed = self.options.seed,
-    text = self.options.text, multimask = self.options.multimask, own_prompts = not self.options.ignore_prompts,
+    text = self.options.text, multimask = self.options.multimask,
+    own_prompts = not self.options.ignore_prompts and has_prompts(self.set),
     image = told_of_image(self.options.how) }
   self.binding = { model = sha256.hex(json.encode(self.model)), data = data,
     options = json.encode { told = self.told, version = msagen.version } }
@@ -158,7 +168,7 @@ local function perform(self, who)
   local began, fresh, gone = sys.monotonic_ns(), 0, 0
   local options = { folder = journal.folder(self.out), warn = progress.warn,
     noted = function(case) return journal.has(self.out, case.name) end }
-  local merges = deal.each(self.set.cases, who, options, function(case, done, total)
+  local ok, merges = pcall(deal.each, self.set.cases, who, options, function(case, done, total)
     if log.done[case.name] then
       gone = gone + 1
       return
@@ -170,6 +180,7 @@ local function perform(self, who)
   end)
   finish()
   log:close()
+  if not ok then error(merges, 0) end
   return merges
 end
 
@@ -202,6 +213,16 @@ local function finished(self, path)
       theirs ~= self.binding.data and "other data" or "mode " .. tostring(mode))
   end
   return { name = tostring(about.model.name), results = journal.everything(path) }
+end
+
+--- The classes that no case shows.
+function evaluation.unseen(made)
+  local list = {}
+  for c, class in ipairs(made.classes) do
+    local of = made.cells.dice[1]
+    if of and of.cells[c].n == 0 and made.cases > 0 then list[#list + 1] = class end
+  end
+  return list
 end
 
 --- Write what all cases come to; a case that is missing or there twice is an error. @return of outputs.write

@@ -138,7 +138,13 @@ function journal:add(result)
   self.done[result.case] = result
 end
 
+--- A file without a case, and a folder without a file, are taken away.
 function journal:close()
+  if not next(self.done) then
+    os.remove(self.path)
+    local folder = self.path:match "^(.*)/[^/]*$"
+    if sys.rmdir(folder) then sys.rmdir(folder:match "^(.*)/[^/]*$") end
+  end
   if self.lock then sys.unlock(self.lock) end
 end
 

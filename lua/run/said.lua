@@ -66,6 +66,13 @@ local function report_classes(layers)
   end
 end
 
+-- A line, broken where it is wider than a terminal that shows it.
+local function say(head, text)
+  local terminal = require "support.terminal"
+  if not terminal.is(1) then return print(head .. text) end
+  print(table.concat(require("support.layout").hanging(head, text, terminal.columns(), 2), "\n"))
+end
+
 local function report_results(run, found)
   local layers = found.layers
   for k, result in ipairs(found.results) do
@@ -76,7 +83,7 @@ local function report_results(run, found)
       iou[i] = list[result.best[i] + 1]
       all[i] = ("mask %d of %s"):format(result.best[i], table.concat(list, " "))
     end
-    print(("prompt %d: %d mask%s, highest predicted IoU %s%s%s%s%s"):format(k - 1, result.masks,
+    say(("prompt %d: "):format(k - 1), ("%d mask%s, highest predicted IoU %s%s%s%s%s"):format(result.masks,
       result.masks == 1 and "" or "s", table.concat(iou, " "), result.masks > 1 and ": " .. table.concat(all, "; ")
       or "", run.args.propagate and reach(run.list[k], found.carried[k]) or "", agreement_text(result.truth),
       colour_of(layers, k)))
@@ -99,7 +106,7 @@ function said.report(run, found)
   if #found.results == 0 and not figures then
     local shape = run.image.shape
     local slices = shape[1] > 1 and (", %d slices"):format(shape[1]) or ""
-    print(("%s: encoded, %dx%d%s; no prompt asked for a mask (%s)"):format(args.image, shape[3], shape[2], slices,
+    say(args.image .. ": ", ("encoded, %dx%d%s; no prompt asked for a mask (%s)"):format(shape[3], shape[2], slices,
       said.PROMPTS))
   end
 end

@@ -101,6 +101,11 @@ local writers = {
   [".nii.gz"] = function(path, found) require("scans.nifti").write(path, found.values, found, false, true) end,
 }
 
+--- The shape of what is written as an array or a picture, where one slice is no axis; of NIfTI slices, rows, columns.
+function convert.written(path, t)
+  return convert.ending(path):match "^%.nii" and t.shape or squeezed(t).shape
+end
+
 --- The ending of a name that values are written by; other names are refused.
 function convert.ending(path)
   local found = require("run.outputs").ending(path)

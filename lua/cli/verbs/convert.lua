@@ -57,7 +57,7 @@ function verb.run(args)
     rule = rule })
   convert.write(args.output, found)
   local t = found.values
-  print(("%s: %s %s [%s]"):format(args.output, values, t.dtype, table.concat(t.shape, ",")))
+  print(("%s: %s %s [%s]"):format(args.output, values, t.dtype, table.concat(convert.written(args.output, t), ",")))
   for _, list in ipairs { scan.notes, found.notes } do
     for _, note in ipairs(list) do io.stderr:write(("msagen: %s: %s\n"):format(args.input, note)) end
   end

@@ -48,19 +48,19 @@ function verb.setup(command)
   command:flag("--one-mask", "Ask for one mask where the model's own program takes the best of three.")
   option("--bank", "NAME", "The target, where the folder was built with several; default: the first.")
   require("cli.image_options").setup(command)
-  option("--mode", "plain|msa", "plain (default): as docs/evaluate.md defines; msa: as MSA's own eval_seg does.")
+  option("--mode", "plain|msa", "plain: as docs/evaluate.md defines; msa: as MSA's own eval_seg does.")
     :default "plain":convert(one_of({ "plain", "msa" }, "--mode"))
-  option("--hd95", "pooled|max|area", "Which HD95; default pooled."):default "pooled"
+  option("--hd95", "pooled|max|area", "Which HD95."):default "pooled"
     :convert(one_of({ "pooled", "max", "area" }, "--hd95"))
   option("--published", "amos|btcv|modalities", "Put a table of the paper beside ours, marked.")
     :convert(function(text) return closed.member(text, require("evaluate.published").names, "--published") end)
   option("--against", "DIR2|OUT2", "Another build, which is measured on the same cases, or a finished evaluation of "
     .. "them: print the differences, paired.")
-  option("--worst", "K", "How many of the lowest to draw, default 5; 0: none."):default "5":convert(whole(0, 1000))
+  option("--worst", "K", "How many of the lowest to draw; 0: none."):default "5":convert(whole(0, 1000))
   option("--shard", "R/N|env", "Do part R of N (R from 1), or the part that mpirun or srun gives this process; then "
     .. "--merge."):convert(function(text) return require("evaluate.deal").shard(text) end)
   command:flag("--merge", "Do no case: write the tables of what the parts have done.")
-  option("--seed", "N", "Of random clicks and of the intervals, default 0."):default "0"
+  option("--seed", "N", "Of random clicks and of the intervals."):default "0"
     :convert(whole(0, math.maxinteger))
   command:flag("--modified", "Measure a folder whose generated files somebody changed.")
 end
@@ -93,6 +93,14 @@ function verb.run(args)
   end
   local made, about = evaluation.merge(opened)
   io.write(require("evaluate.tables").terminal(made, about))
+  if about.against then
+    io.write(("minus %s:\n"):format(about.against.name),
+      require("evaluate.tables").terminal(about.against.made, about))
+  end
+  for _, class in ipairs(evaluation.unseen(made)) do
+    local text = ("no mask shows the class %s: expected its value in some, see --classes"):format(class)
+    require("cli.progress").warn(text, args.data)
+  end
   print(("written to %s: table.md, cases.csv, index.html"):format(args.out))
   require("evaluate.ranks").finish(0)
   return 0

@@ -156,14 +156,20 @@ end
 local ENDINGS = { out = "", mask_out = false, labels_out = false, overlay_out = ".png", resized_out = ".npy",
   upsampled_out = ".npy", profile = ".json", report_out = ".html" }
 
--- The options of one image of several.
-local function of_image(args, image, several)
+-- The options of one image of several: where its results go.
+local function results_of(args, image, several)
   local own = setmetatable({ image = image.path, name = image.name }, { __index = args })
   for option, ending in pairs(ENDINGS) do
     local name = "--" .. option:gsub("_", "-")
     local end_of = ending or images.mask_ending(image)
     if args[option] then own[option] = images.output(name, args[option], image, several, end_of) end
   end
+  return own
+end
+
+-- And what belongs to it.
+local function of_image(args, image, several)
+  local own = results_of(args, image, several)
   for _, option in ipairs { "truth", "prompts", "mask_in" } do
     local name = "--" .. option:gsub("_", "-")
     if args[option] then own[option] = images.input(name, args[option], image) end
@@ -208,7 +214,10 @@ function verb.run(args)
   local shared = { inputs = args.image, used = {}, found = {} }
   local folder, status = opened(args), 0
   if #list == 0 then run_one(setmetatable({ image = false }, { __index = args }), folder, shared) end
-  for i, image in ipairs(list) do shared.inputs[i] = image.path end
+  for i, image in ipairs(list) do
+    shared.inputs[i] = image.path
+    results_of(args, image, several) -- what is wrong with these is wrong for all
+  end
   for _, image in ipairs(list) do
     if several and not args.json then print(("image %s"):format(image.path)) end
     local ok, message = pcall(function() run_one(of_image(args, image, several), folder, shared) end)
