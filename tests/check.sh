@@ -330,7 +330,7 @@ piece_sanitizers() {
   [ "$CHECK_TIER" != full ] || piece_errors
 }
 
-fuzz_seconds=5
+fuzz_seconds=4
 [ "$CHECK_TIER" != full ] || fuzz_seconds=15
 fuzz_one() {
   name=${1##*/}

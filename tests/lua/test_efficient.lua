@@ -6,6 +6,7 @@ local spec = require "spec"
 local describe, it, equal, refuses, holds = spec.describe, spec.it, spec.equal, spec.refuses, spec.holds
 local checkpoint = spec.host "msagen.checkpoint"
 if not checkpoint then return end
+local tier = require "tier"
 local sys, tensor = require "msagen.sys", require "msagen.tensor"
 local import, inspect, tiny = require "import.import", require "report.inspect", require "tiny_model"
 local inputs, pictures, reference = require "graph.inputs", require "emit.pictures", require "msagen.reference"
@@ -214,6 +215,7 @@ describe("a build of it", function()
   for _, board in ipairs(tiny.emulated()) do
     if board.isa.flushes and board.hosted then builds[#builds + 1] = { board } end
   end
+  if not tier.full then builds = { builds[1], tier.chosen({ table.unpack(builds, 2) }, "efficient") } end
   for _, case in ipairs { { "odd", "efficient-sam", ODD, { "--resolution", "96" } },
     { "adapted", "msa-efficient-2024", ADAPTED, { "--dialect", "msa-efficient-2024", "--click-order", "rc" } } } do
     local name, path = case[1], made(case[1], case[2], case[3])

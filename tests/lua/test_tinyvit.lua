@@ -6,6 +6,7 @@ local spec = require "spec"
 local describe, it, equal, refuses = spec.describe, spec.it, spec.equal, spec.refuses
 local checkpoint = spec.host "msagen.checkpoint"
 if not checkpoint then return end
+local tier = require "tier"
 local sys, tensor = require "msagen.sys", require "msagen.tensor"
 local import, inspect, tiny = require "import.import", require "report.inspect", require "tiny_model"
 local moves, reference = require "graph.moves", require "msagen.reference"
@@ -234,6 +235,7 @@ describe("a build of it", function()
   for _, board in ipairs(tiny.emulated()) do
     if board.isa.flushes and board.hosted then chosen[#chosen + 1] = { board } end
   end
+  if not tier.full then chosen = { chosen[1], tier.chosen({ table.unpack(chosen, 2) }, "tinyvit") } end
   for _, one in ipairs(chosen) do
     it("has the interpreter's digest on " .. one[1].name, function()
       local dir = work .. "/" .. one[1].name
