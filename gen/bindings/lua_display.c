@@ -105,13 +105,13 @@ static struct msagen_tensor *pushed(lua_State *L, enum msagen_dtype dtype, const
     return t;
 }
 
-static int grey(lua_State *L)
+/* What each slice's rule makes of its stored values: grey levels as u8, or modality values as f64. */
+static int displayed(lua_State *L, enum msagen_dtype kind)
 {
     lua_Integer slices, rules;
     int64_t each;
     const struct msagen_tensor *t = slices_of(L, &slices, &each, &rules);
-    const struct msagen_tensor *made = pushed(L, MSAGEN_U8, t);
-    unsigned char *out = (unsigned char *)(uintptr_t)made->storage->data;
+    void *out = (void *)(uintptr_t)pushed(L, kind, t)->storage->data;
     const int top = lua_gettop(L);
     struct rule rule = {.voi = {.most = 1}};
     for (lua_Integer i = 0; i < slices; ++i) {
@@ -119,30 +119,23 @@ static int grey(lua_State *L)
             lua_settop(L, top);
             rule = rule_at(L, 2, i + 1);
         }
-        msagen_display_grey(t, i * each, each, &rule.modality, &rule.voi, out + i * each);
+        if (kind == MSAGEN_U8)
+            msagen_display_grey(t, i * each, each, &rule.modality, &rule.voi, (unsigned char *)out + i * each);
+        else
+            msagen_display_modality(t, i * each, each, &rule.modality, (double *)out + i * each);
     }
     lua_settop(L, top);
     return 1;
 }
 
+static int grey(lua_State *L)
+{
+    return displayed(L, MSAGEN_U8);
+}
+
 static int modality(lua_State *L)
 {
-    lua_Integer slices, rules;
-    int64_t each;
-    const struct msagen_tensor *t = slices_of(L, &slices, &each, &rules);
-    const struct msagen_tensor *made = pushed(L, MSAGEN_F64, t);
-    double *out = (double *)(uintptr_t)made->storage->data;
-    const int top = lua_gettop(L);
-    struct rule rule = {.voi = {.most = 1}};
-    for (lua_Integer i = 0; i < slices; ++i) {
-        if (i < rules) {
-            lua_settop(L, top);
-            rule = rule_at(L, 2, i + 1);
-        }
-        msagen_display_modality(t, i * each, each, &rule.modality, out + i * each);
-    }
-    lua_settop(L, top);
-    return 1;
+    return displayed(L, MSAGEN_F64);
 }
 
 static int range(lua_State *L)
