@@ -109,8 +109,8 @@ function kernels:write(file, base, fields, fresh)
   name = self:unique(base, fields)
   self.named[key] = name
   local lanes = self.isa.flushes and LANES[file]
-  local scope = setmetatable({ name = name, W = lanes and 1 or self.isa.width, kernels = self, round16 = round16, cores = self.cores,
-    flushes = self.isa.flushes ~= nil }, { __index = fields })
+  local scope = setmetatable({ name = name, W = lanes and 1 or self.isa.width, kernels = self,
+    round16 = round16, cores = self.cores, flushes = self.isa.flushes ~= nil }, { __index = fields })
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
     __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
   }))
