@@ -491,7 +491,7 @@ function import.load(ckpt, options)
   end
   hashed(model.source, ckpt)
   if options and options.base then hashed(model.source.base, options.base) end
-  model.tensor = weights.make(entries, model)
+  model.tensor, model.unfolded = weights.make(entries, model)
   return model
 end
 
