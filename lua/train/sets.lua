@@ -87,7 +87,7 @@ local function test_of(word, all, where)
     if not ok then fail("%s: expected a set, a tensor or a pattern of Lua's, found %s", where, word) end
     if found then return function(other) return other:find(whole) ~= nil end end
   end
-  if not trainable(word) then fail("%s: expected tensors that have gradients, found %s, which is fixed", where, word) end
+  if not trainable(word) then fail("%s: expected tensors that can train, found %s, which is fixed", where, word) end
   fail("%s: expected %s, or tensors of the file, found %s, which is none%s", where, closed.list(sets.names), word,
     closed.hint(word, known))
 end

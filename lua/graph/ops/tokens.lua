@@ -25,13 +25,13 @@ function ops.embed.run(R, _, v)
   return R.stacked(list)
 end
 
---- What rows of dy add to the rows of a table of `to` rows that index says, in order, each from +0: embed's gradient of
--- its table. Rows whose index is -1 add nothing.
-ops.embed_dtable = { roles = { "dy", "index" }, attributes = { to = { kinds.whole, true } }, macs = kinds.none }
-function ops.embed_dtable.shape(op, v) return { op.to, v.dy.shape[#v.dy.shape] } end
+--- What rows of dy add to the rows of a table of `count` rows that index says, in order, each from +0: the gradient by
+-- embed's table. Rows whose index is -1 add nothing.
+ops.embed_dtable = { roles = { "dy", "index" }, attributes = { count = { kinds.whole, true } }, macs = kinds.none }
+function ops.embed_dtable.shape(op, v) return { op.count, v.dy.shape[#v.dy.shape] } end
 function ops.embed_dtable.run(R, op, v)
   local sums, width = {}, v.dy.shape[2]
-  for i = 1, op.to do sums[i] = require "msagen.tensor".zeros { 1, width } end
+  for i = 1, op.count do sums[i] = require "msagen.tensor".zeros { 1, width } end
   for i, row in ipairs(rows_of(v.index)) do
     if row >= 0 then sums[row + 1] = R.add(sums[row + 1], v.dy:slice(1, i - 1, 1)) end
   end
@@ -39,7 +39,7 @@ function ops.embed_dtable.run(R, op, v)
 end
 
 function ops.embed.gradient(g, _, v, dy, wants)
-  return { table = wants.table and g:embed_dtable(dy, v.index, { to = v.table.shape[1] }) or nil,
+  return { table = wants.table and g:embed_dtable(dy, v.index, { count = kinds.rows_of(v.table) }) or nil,
     features = wants.features and dy or nil }
 end
 
