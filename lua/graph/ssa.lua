@@ -61,6 +61,7 @@ function Graph:value(kind, inputs, attributes)
   end
   op.shape = op.shape or entry.shape(op, graph.by_role(op))
   op.type = entry.type and entry.type(op, graph.by_role(op)) or op.inputs[1] and op.inputs[1].type or types.BASE
+  if op.counted == nil and entry.counted then op.counted = entry.counted(op, graph.by_role(op)) end
   if op.counted == nil then op.counted = op.inputs[1] and op.inputs[1].counted or false end
   op.id = #self.values + 1
   self.values[op.id] = op
