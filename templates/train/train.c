@@ -325,9 +325,9 @@ msa_status msa_train_backward(msa_train *s, const msa_target *target, const msa_
     }
     const msa_loss_input in = {.rule = *rule, .target = *target, .masks = MSA_TRAIN_MASKS, .side = MSA_TRAIN_MASK_SIDE,
         .first = s->first, .count = s->count, .weight = weight};
-    float *const dscores = floats(s, MSA_AT_DSCORES);
+    float *const diou = floats(s, MSA_AT_DIOU);
     const msa_status status = msa_loss_of(&in, floats(s, MSA_AT_LOGITS), floats(s, MSA_AT_SCORES),
-        floats(s, MSA_AT_LOSS_WORK), $(loss_bytes), floats(s, MSA_AT_DLOGITS), dscores, loss);
+        floats(s, MSA_AT_LOSS_WORK), $(loss_bytes), floats(s, MSA_AT_DLOGITS), diou, loss);
     if (status != MSA_OK) {
         return status;
     }

@@ -64,6 +64,8 @@ function order.is_virtual(op, users)
   return user and rearranges(user) and user.kind ~= op.kind and not order.is_view(user) or false
 end
 
+order.is_alias = is_alias
+
 --- Whether it gives each row from the same row of what it takes.
 function order.row_wise(op) return is_alias(op) or ROW_WISE[op.kind] == true and same_rows(op) end
 

@@ -26,7 +26,7 @@ local function phase_of(ops, dependence)
     for name in pairs(dependence[op] or {}) do names[name] = true end
   end
   if names.dembedding then return "encode_backward" end
-  if names.dlogits or names.dscores then return "decode_backward" end
+  if names.dlogits or names.diou then return "decode_backward" end
   for name in pairs(names) do
     if name ~= "image" then return "decode" end
   end
@@ -185,10 +185,17 @@ function program.lower(training, fields)
   local all = {}
   for _, one in ipairs(groups) do table.move(one.ops, 1, #one.ops, #all + 1, all) end
   local values = values_of.new(all, trained)
-  values.depth = training.model.depth
+  local outputs, inputs = graph.outputs, graph.inputs
+  local embedding = outputs.embedding
+  while order.is_view(embedding) or order.is_alias(embedding) do embedding = embedding.inputs[1] end
+  values.names[embedding] = "embedding"
+  values.dense[outputs.logits] = true
+  if inputs.dlogits then values.dense[inputs.dlogits] = true end
+  if training.model.depth > 1 then values.slices[inputs.embedding] = true end
   local decoder, encoder = sinks_of(training, groups, trained, users, values)
   local lower = plain.new { kernels = fields.kernels, values = values, users = users, whole = whole,
     cores = fields.cores, strip_rows = fields.strip_rows, model = training.model }
+  function values.slice() return lower.step:number "slice" end
   local last = {}
   for _, one in ipairs(groups) do last[one.phase] = one end
   for _, one in ipairs(groups) do

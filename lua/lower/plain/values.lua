@@ -20,10 +20,12 @@ local stride = kernels.stride
 
 --- @param operations all of the graph's @param trained list of parameters: each { value, at = elements from the start of
 -- the parameters, stride }
+-- Fields that whoever makes it may set: names (value -> name of its buffer), dense (values whose rows lie without gaps),
+-- slices (inputs that are a slice of their buffer, the one that slice() is the variable of)
 function values.new(operations, trained)
   local seg = segment.new()
   local self = setmetatable({ segment = seg, parts = parts.new(seg, operations), buffers = {}, views = {}, at = {},
-    trained = {}, sink = {}, moment = 0, depth = 1 }, Values)
+    trained = {}, sink = {}, moment = 0, names = {}, dense = {}, slices = {} }, Values)
   for _, one in ipairs(trained.list) do self.trained[one.value] = one end
   self.parameters = self:buffer("parameters", math.max(trained.elements, 16), nil, true)
   self.gradients = self:buffer("gradient", math.max(trained.elements, 16), nil, true)
@@ -72,10 +74,12 @@ function Values:whole(value)
   end
   if self:frozen(value) then return self:frozen_rows(value) end
   if self.sink[value] then return self:gradient(self.sink[value]) end
-  if value.kind == "input" or not order.is_view(value) then
-    local name = value.kind == "input" and value.name or ("%s_%s"):format(value.kind, value.id)
-    local width = order.width(value)
-    return self:buffer(name, order.rows(value) * stride(width), stride(width))
+  if value.kind == "input" or not (order.is_view(value) or order.is_alias(value)) then
+    local name = self.names[value] or value.kind == "input" and value.name or ("%s_%s"):format(value.kind, value.id)
+    local width, rows = order.width(value), order.rows(value)
+    local ld = self.dense[value] and width or stride(width)
+    if self.slices[value] then return self:buffer(name, rows * ld, ld) + self.slice() * (rows * ld) end
+    return self:buffer(name, rows * ld, ld)
   end
   local x = self:whole(value.inputs[1])
   if value.kind ~= "slice" then return x end
