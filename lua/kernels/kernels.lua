@@ -81,7 +81,7 @@ local function opened(name, text)
 end
 
 -- Kernels that write what they do not read.
-local FRESH = { gemm = true, rows_sum = true, rows_scaled = true, rows_times = true }
+local FRESH = { gemm = true, rows_sum = true, rows_scaled = true, rows_sumscaled = true, rows_times = true }
 
 -- Kernels that compute in scalars where vectors flush subnormals.
 local LANES = { row_moments = true }
@@ -237,7 +237,8 @@ kernels.requests = {
 -- Element-wise kernels, and what each needs beside rows and C.
 local ELEMENTWISE = { sum = { "ldx", "ldy", "ldz" }, add = { "ldx", "ldy" }, add2 = { "ldx", "ldy", "ldz" },
   add3 = { "ldx", "ldy", "ldz", "ldv" },
-  addscaled = { "ldx", "ldy", "ldz", "s" }, multiply = { "ldx", "ldz" }, scale = { "ldx", "s" },
+  sumscaled = { "ldx", "ldy", "ldz", "s" }, addscaled = { "ldx", "ldy", "ldz", "s" }, multiply = { "ldx", "ldz" },
+  scale = { "ldx", "s" },
   scaled = { "ldx", "ldz", "s" }, times = { "ldx", "ldy", "ldz" } }
 for _, act in ipairs(activations.computed) do ELEMENTWISE[act] = { "ldx" } end
 for kind, needed in pairs(ELEMENTWISE) do
@@ -364,7 +365,8 @@ function kernels.key_tile(keys, row)
 end
 
 --- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z +=
--- x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "multiply" (z = x y + 0, y one row),
+-- x + y), "add3" (z += (x + y) + v), "sumscaled" (z = y + s x), "addscaled" (z += x + s y), "multiply" (z = x y + 0, y
+-- one row),
 -- "scale" (x *= s), "scaled" (z = s x), "times" (z = x y), or an activation (x = f(x)).
 function kernels:rows(kind, f)
   if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
