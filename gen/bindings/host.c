@@ -20,11 +20,16 @@ static const luaL_Reg modules[] = {
     {"msagen.image", luaopen_msagen_image},
     {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
+    {"msagen.loss", luaopen_msagen_loss},
     {"msagen.mpi", luaopen_msagen_mpi},
     {"msagen.nifti", luaopen_msagen_nifti},
     {"msagen.metrics", luaopen_msagen_metrics},
     {"msagen.npy", luaopen_msagen_npy},
+<<<<<<< HEAD
     {"msagen.random", luaopen_msagen_random},
+=======
+    {"msagen.optimiser", luaopen_msagen_optimiser},
+>>>>>>> runtime
     {"msagen.reference", luaopen_msagen_reference},
     {"msagen.overlay", luaopen_msagen_overlay},
     {"msagen.sandbox", luaopen_msagen_sandbox},

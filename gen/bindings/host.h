@@ -22,11 +22,16 @@ int luaopen_msagen_gzip(lua_State *L);
 int luaopen_msagen_image(lua_State *L);
 int luaopen_msagen_intensity(lua_State *L);
 int luaopen_msagen_json(lua_State *L);
+int luaopen_msagen_loss(lua_State *L);
 int luaopen_msagen_mpi(lua_State *L);
 int luaopen_msagen_nifti(lua_State *L);
 int luaopen_msagen_metrics(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
+<<<<<<< HEAD
 int luaopen_msagen_random(lua_State *L);
+=======
+int luaopen_msagen_optimiser(lua_State *L);
+>>>>>>> runtime
 int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);
 int luaopen_msagen_sandbox(lua_State *L);
