@@ -25,11 +25,8 @@ static const luaL_Reg modules[] = {
     {"msagen.nifti", luaopen_msagen_nifti},
     {"msagen.metrics", luaopen_msagen_metrics},
     {"msagen.npy", luaopen_msagen_npy},
-<<<<<<< HEAD
     {"msagen.random", luaopen_msagen_random},
-=======
     {"msagen.optimiser", luaopen_msagen_optimiser},
->>>>>>> runtime
     {"msagen.reference", luaopen_msagen_reference},
     {"msagen.overlay", luaopen_msagen_overlay},
     {"msagen.sandbox", luaopen_msagen_sandbox},
