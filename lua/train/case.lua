@@ -100,8 +100,9 @@ local OPTIMISERS = { Adam = "adam", AdamW = "adamw" }
 
 local function optimiser_of(one)
   local o = one.optimiser
+  local matrices = o.weight_decay_on == "tensors of two or more dimensions"
   return { kind = OPTIMISERS[o.name], lr = o.lr, betas = { o.betas[1], o.betas[2] }, eps = o.eps,
-    decay = o.weight_decay, decay_on = o.weight_decay_on == "tensors of two or more dimensions" and "matrices" or "all" }
+    decay = o.weight_decay, decay_on = matrices and "matrices" or "all" }
 end
 
 -- ---- the batch ----
@@ -191,13 +192,12 @@ local function in_order(trainer, flat, of, minus, times)
   local at, out = {}, {}
   for _, one in ipairs(trainer.parameters) do at[one.name] = one end
   local values, before = of:totable(), minus and minus:totable()
-  for i, name in ipairs(flat) do
+  for _, name in ipairs(flat) do
     local one = at[name]
     if not one then fail("%s: expected a tensor with a gradient, found none", name) end
     for j = one.offset + 1, one.offset + one.count do
       out[#out + 1] = before and values[j] - before[j] or values[j] * (times or 1)
     end
-    assert(i > 0)
   end
   return tensor.in_double(tensor.from, out, { #out })
 end
@@ -235,12 +235,22 @@ end
 --- What to do with a case, by what it is one of.
 case.kinds = { ["training step"] = train }
 
+--- Run the case of a folder. @return the digest, as train
 function case.run(folder, make, options)
   local one = case.read(folder)
   if options.variant then closed.member(options.variant, case.variants, "--variant") end
   local run = case.kinds[one.case]
-  if not run then fail("%s: case: expected %s, found %s", one.file, closed.list(closed.sorted(case.kinds)), one.case) end
+  if not run then
+    fail("%s: case: expected %s, found %s", one.file, closed.list(closed.sorted(case.kinds)), one.case)
+  end
   return run(one, make, options)
+end
+
+--- The same by the graph's interpreter. @param class of arithmetic, or float64
+function case.interpreted(folder, class, options)
+  return require("run.interpretation").in_class(class, case.run, folder, function(model, names, more)
+    return require("train.interpreted").of(model, names, { class = class, scores = more.scores })
+  end, options)
 end
 
 return case

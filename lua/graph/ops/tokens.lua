@@ -27,7 +27,8 @@ end
 
 --- What rows of dy add to the rows of a table of `count` rows that index says, in order, each from +0: the gradient by
 -- embed's table. Rows whose index is -1 add nothing.
-ops.embed_dtable = { roles = { "dy", "index" }, attributes = { count = { kinds.whole, true } }, macs = kinds.none }
+ops.embed_dtable = { roles = { "dy", "index" }, attributes = { count = { kinds.whole, true } }, macs = kinds.none,
+  counted = kinds.never, no_gradient = kinds.SECOND }
 function ops.embed_dtable.shape(op, v) return { op.count, v.dy.shape[#v.dy.shape] } end
 function ops.embed_dtable.run(R, op, v)
   local sums, width = {}, v.dy.shape[2]
