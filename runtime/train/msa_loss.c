@@ -31,11 +31,6 @@ static bool in_range(double x, double most)
     return x >= 0.0 && x <= most;
 }
 
-static bool is_finite(msa_real x)
-{
-    return x - x == (msa_real)0;
-}
-
 static msa_status check_input(const msa_loss_input *in)
 {
     const msa_loss_rule *const rule = &in->rule;
@@ -62,7 +57,7 @@ static msa_status check_target(const msa_target *target)
     const size_t pixels = (size_t)target->masks * target->side * target->side;
     for (size_t i = 0; i < pixels; ++i) {
         const bool good = target->bytes != NULL ? target->bytes[i] <= 1u
-            : target->shares[i] >= 0.0f && target->shares[i] <= 1.0f;
+            : msa_is_share(target->shares[i]);
         if (!good) {
             return MSA_E_TARGET;
         }
@@ -73,7 +68,7 @@ static msa_status check_target(const msa_target *target)
 static bool all_finite(const msa_real *x, size_t count)
 {
     for (size_t i = 0; i < count; ++i) {
-        if (!is_finite(x[i])) {
+        if (!msa_is_finite(x[i])) {
             return false;
         }
     }

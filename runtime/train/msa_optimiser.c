@@ -24,29 +24,28 @@ static msa_real magnitude(msa_real x)
     return x < 0 ? -x : x;
 }
 
-void msa_squares_largest(msa_squares *squares, const msa_real *gradient, size_t count)
+#ifndef MSA_TRAIN_FLOAT64
+/* Magnitudes are in the order of their bits, and what is no finite number comes last. */
+void msa_squares_largest(msa_squares *squares, const float *gradient, size_t count)
 {
-    msa_real most[LANES] = {0}, other[LANES] = {0};
+    uint32_t most[LANES] = {0};
     size_t at = 0u;
     for (; at + LANES <= count; at += LANES) {
         for (size_t j = 0; j < LANES; ++j) {
-            const msa_real x = gradient[at + j], a = magnitude(x);
+            const uint32_t a = msa_bits(gradient[at + j]) & 0x7fffffffu;
             most[j] = a > most[j] ? a : most[j];
-            other[j] = other[j] + (x - x); /* 0, or NaN once and for all */
         }
     }
     for (size_t j = 0; at + j < count; ++j) {
-        const msa_real x = gradient[at + j], a = magnitude(x);
+        const uint32_t a = msa_bits(gradient[at + j]) & 0x7fffffffu;
         most[j] = a > most[j] ? a : most[j];
-        other[j] = other[j] + (x - x);
     }
     for (size_t j = 0; j < LANES; ++j) {
-        const msa_real a = other[j] == 0 ? most[j] : NO_NUMBER;
+        const float a = msa_from_bits(most[j] < msa_bits(NO_NUMBER) ? most[j] : msa_bits(NO_NUMBER));
         squares->largest = a > squares->largest ? a : squares->largest;
     }
 }
 
-#ifndef MSA_TRAIN_FLOAT64
 /* The power of two that brings the largest to [2^21, 2^22): its exponent. */
 static int32_t exponent_of(float largest)
 {
