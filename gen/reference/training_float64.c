@@ -33,7 +33,7 @@ static msa_between msa_between_at(uint32_t in, uint32_t out, uint32_t at)
     return b;
 }
 
-static inline int msa_is_finite(msa_real x) { return isfinite(x); }
+static inline int msa_is_bounded(msa_real x) { return fabs(x) < 0x1p60; }
 static inline int msa_is_share(float x) { return x >= 0 && x <= 1; }
 
 static void roots(double *x)

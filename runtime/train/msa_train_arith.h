@@ -24,9 +24,9 @@ static inline float msa_log1p(float e)
 }
 
 /* Both without an exception, whatever x is: products may trap these. */
-static inline bool msa_is_finite(float x)
+static inline bool msa_is_bounded(float x) /* below 2^60 in magnitude */
 {
-    return (msa_bits(x) & 0x7f800000u) != 0x7f800000u;
+    return (msa_bits(x) & 0x7fffffffu) < 0x5d800000u;
 }
 
 static inline bool msa_is_share(float x) /* from 0 to 1 */
