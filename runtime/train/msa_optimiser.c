@@ -12,6 +12,13 @@
 /* Moments smaller in magnitude are 0: vectors that met subnormals would be slow, or flush them. */
 #define LEAST ((msa_real)0x1p-100)
 
+/* Parameters smaller in magnitude are 0, as weights are in a blob; of float64 none are. */
+#ifndef MSA_TRAIN_FLOAT64
+#define LEAST_VALUE 0x1p-60f
+#else
+#define LEAST_VALUE 0.0
+#endif
+
 /* Gradients are smaller, or no square is a float; what counts as the largest where one is no number. */
 #define LIMIT ((msa_real)0x1p60)
 #define NO_NUMBER ((msa_real)0x1p126)
@@ -203,7 +210,8 @@ static inline void some_elements(const msa_update *u, msa_real *restrict p, cons
     roots(root);
     for (size_t j = 0; j < count; ++j) {
         const msa_real ratio = m[j] / (root[j] / u->root2 + u->eps);
-        p[j] = msa_fma(-u->step, ratio, p[j] * u->keep);
+        const msa_real value = msa_fma(-u->step, ratio, p[j] * u->keep);
+        p[j] = magnitude(value) < LEAST_VALUE ? 0 : value;
     }
 }
 
