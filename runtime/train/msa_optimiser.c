@@ -98,12 +98,18 @@ void msa_squares_add(msa_squares *squares, const float *gradient, size_t count)
     }
 }
 
+/* 0 to 2^53, without the compiler's function for it. */
+static double exactly(uint64_t x)
+{
+    return (double)(uint32_t)(x >> 32) * 4294967296.0 + (double)(uint32_t)x;
+}
+
 msa_real msa_squares_norm(const msa_squares *squares)
 {
     if (!(squares->largest >= LEAST && squares->largest < LIMIT)) {
         return squares->largest < LEAST ? 0.0f : squares->largest;
     }
-    const double sum = (double)squares->high * 4294967296.0 + (double)squares->low;
+    const double sum = exactly(squares->high) * 4294967296.0 + exactly(squares->low);
     return msa_sqrt((float)sum) * power_of_two(-exponent_of(squares->largest));
 }
 
