@@ -377,6 +377,9 @@ local function step_parameters(step, uses, arena)
   if uses.counted or uses.names.count then
     declared[#declared + 1], arguments[#arguments + 1] = "size_t count", "count"
   end
+  for _, name in ipairs(step.numbers) do
+    if uses.names[name] then declared[#declared + 1], arguments[#arguments + 1] = "size_t " .. name, name end
+  end
   return table.concat(declared, ", "), arguments
 end
 

@@ -42,7 +42,8 @@ local function may_lack(graph, name)
   end
 end
 
--- Rows of the last dimension; tensors of the checkpoint keep their shape, and are as they are packed.
+-- Rows of the last dimension; tensors of the checkpoint keep their shape, and are as they are packed. What is given for
+-- one is taken in its place.
 local function outside(R, op, given, graph)
   if op.kind == "input" then
     if not given[op.name] and graph and may_lack(graph, op.name) then
@@ -51,6 +52,7 @@ local function outside(R, op, given, graph)
     end
     return assert(given[op.name], op.name)
   end
+  if op.kind == "parameter" and given[op.name] then return given[op.name] end
   local tensor = deferred.value(op.kind == "parameter" and op.tensor or op.make())
   local shape = tensor.shape
   return R.packed(tensor):reshape(shape)

@@ -36,7 +36,9 @@ end
 --- Inputs by role, or whatever `of` gives for each.
 function graph.by_role(op, of)
   local v = {}
-  for i, input in ipairs(op.inputs) do v[op.roles[i]] = of and of(input) or input end
+  for i, input in ipairs(op.inputs) do
+    if of then v[op.roles[i]] = of(input) else v[op.roles[i]] = input end
+  end
   return v
 end
 
