@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- msagen graph CHECKPOINT [options] [--after PASS [--train WHAT]] [--dot] [-o FILE]: the network's operations, as text or
--- for Graphviz.
+-- msagen graph CHECKPOINT [options] [--after PASS [--train WHAT]] [--dot] [-o FILE]: operations of the network, as text
+-- or for Graphviz.
 local closed = require "support.closed"
 local fail = require "support.fail"
 local layout = require "support.layout"
