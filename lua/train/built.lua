@@ -19,6 +19,9 @@ local built = {}
 
 local RUNNER_FOLDER = require("run.made").RUNNER_FOLDER
 
+--- The test bench and the weights in a folder.
+built.PROGRAM, built.WEIGHTS = RUNNER_FOLDER .. "/msa_train_run", "msa_weights.bin"
+
 -- Of the runtime: files of all builds, and of training ones, in their own folder there.
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
 local TRAINING = { "msa_gradient", "msa_loss", "msa_optimiser", "msa_prompt_rows" }
@@ -62,7 +65,7 @@ function built.lower(model, names, options)
     target_side = options.target_side or math.max(model.image_size, 4 * model.grid), precision = arithmetic.DEFAULT }
   build.arithmetic = arithmetic.class(board, build.precision)
   build.made = lowered.of(net, model, board, { kernels = set, cores = cores, batch = build.batch,
-    target_side = build.target_side, keep = options.keep })
+    target_side = build.target_side, keep = options.keep, apart = options.apart })
   return build
 end
 
@@ -77,7 +80,7 @@ local function manifest(build, blob, files)
     board = build.board.name, hosted = build.board.hosted, requires = json.array(build.board.requires),
     emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
     emulator_lost = build.board.emulator_lost or json.null, prefix = "msa",
-    runner = RUNNER_FOLDER .. "/msa_train_run", weights = "msa_weights.bin", arithmetic = build.arithmetic,
+    runner = built.PROGRAM, weights = built.WEIGHTS, arithmetic = build.arithmetic,
     cores = made.cores, batch = build.batch, target_side = build.target_side, macs = made.macs,
     macs_again = made.macs_again, arena_bytes = made.memory.bytes, arena_bound_bytes = made.memory.bound,
     weights_bytes = blob.bytes, weights_sha256 = blob.sha256, model_hash = blob.model_hash,
@@ -92,7 +95,7 @@ function built.write(build, dir, progress)
     local copies, objects, headers = copies_of(build)
     local info = { extras = {}, runtime_objects = objects, headers = headers, runner_folder = RUNNER_FOLDER,
       start_objects = {} }
-    local blob = training.weights(build, work .. "/msa_weights.bin", progress or function() end)
+    local blob = training.weights(build, work .. "/" .. built.WEIGHTS, progress or function() end)
     local texts, files, names = training.texts(build, blob, info), {}, {}
     for name, from in pairs(copies) do texts[name] = sys.read_file(msagen.datadir .. "/runtime/" .. from) end
     texts["msa.h"] = emit.version(texts["msa.h"])

@@ -96,20 +96,21 @@ end
 
 --- Lower a network for a board.
 -- @param net network.of's @param model its description @param board
--- @param options { cores, batch, target_side, kernels, keep: recompute.lua's }
+-- @param options { cores, batch, target_side, kernels, keep: recompute.lua's, apart: program.arrange's }
 -- @return program.lower's, with memory, graph, macs
 function lowered.of(net, model, board, options)
   local g = net.graph
   expand(g, { all = true, keep = is_picture })
   local parameters, gradients = parameters_of(net)
   local outputs = g.outputs
+  net.outputs = outputs
   g.outputs = { embedding = outputs.embedding, logits = outputs.logits, scores = outputs.scores }
   local made = program.lower({ graph = g, model = model, gradients = gradients, parameters = parameters,
     dembedding = outputs.dembedding, nest = nest_of }, { kernels = options.kernels, cores = options.cores,
     strip_rows = strip_rows(board), keep = options.keep })
   made.graph = g
   outside(made, model, options)
-  made.memory = program.arrange(made)
+  made.memory = program.arrange(made, options.apart)
   made.macs, made.macs_again = 0, 0
   for _, one in ipairs(made.groups) do
     one.macs = 0

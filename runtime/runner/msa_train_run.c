@@ -11,6 +11,7 @@
  *   G  kind                                                                  -> status; values
  *   S  kind, given?; values                                                  -> status
  *   T  steps, kind; lr, betas, eps, decay, clip (double)                     -> status
+ *   P  first float of the arena, count                                       -> these floats
  *   Q                                                                        the end
  * Words are u32. */
 #include "msa_train.h"
@@ -252,6 +253,18 @@ static int set_values(void)
     return put_status(msa_train_set(&session, (msa_values)head[0], head[1] != 0 ? all : NULL));
 }
 
+static int peek(void)
+{
+    uint32_t head[2];
+    if (get(head, sizeof head) != 0) {
+        return -1;
+    }
+    if (head[0] > MSA_TRAIN_ARENA_BYTES / sizeof(float) || head[1] > MSA_TRAIN_ARENA_BYTES / sizeof(float) - head[0]) {
+        return fail("no such place in the arena");
+    }
+    return put((const float *)(const void *)session.session.arena + head[0], head[1] * sizeof(float));
+}
+
 /* @return 1 at the end, -1 where it went wrong */
 static int command(uint32_t word)
 {
@@ -264,6 +277,7 @@ static int command(uint32_t word)
     case 'G': return get_values();
     case 'S': return set_values();
     case 'T': return steps();
+    case 'P': return peek();
     case 'Q': return 1;
     default: return fail("no such command");
     }

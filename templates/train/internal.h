@@ -30,7 +30,7 @@ $(macro("#define MSA_TRAIN_HASH {" .. hash .. "}"))
 #define MSA_GAUSSIAN $(gaussian_at)
 
 @ for _, phase in ipairs(phases) do
-msa_status msa_train_$(phase.name)(msa_train *s$(core_parameter));
+msa_status msa_layers_of_$(phase.name)(msa_train *s$(core_parameter));
 @ end
 
 @ for _, p in ipairs(prototypes) do

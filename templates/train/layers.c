@@ -9,7 +9,7 @@ $(origin)
 $(one.text)
 @ end
 @ for _, phase in ipairs(phases) do
-msa_status msa_train_$(phase.name)(msa_train *s$(core_parameter))
+msa_status msa_layers_of_$(phase.name)(msa_train *s$(core_parameter))
 {
     float *const arena = (float *)(void *)s->session.arena;
     const float *const w = (const float *)(const void *)s->session.weights + $(weights_at);

@@ -141,7 +141,7 @@ static msa_status part_of_work(msa_train *s$(core_parameter))
 {
     switch (s->work) {
 @ for _, phase in ipairs(phases) do
-    case WORK_$(phase.name:upper()): return msa_train_$(phase.name)(s$(core_argument));
+    case WORK_$(phase.name:upper()): return msa_layers_of_$(phase.name)(s$(core_argument));
 @ end
     default: return MSA_E_ARGUMENT;
     }

@@ -67,6 +67,15 @@ static float *take(size_t rows, size_t width, size_t ld)
     }
     return p;
 }
+/* A matrix of the input. */
+static float *given(size_t rows, size_t width, size_t ld)
+{
+    float *p = room((rows - 1) * ld + width);
+    for (size_t i = 0; i < rows; ++i) {
+        if (fread(p + i * ld, sizeof *p, width, stdin) != width) exit(3);
+    }
+    return p;
+}
 static float *copy(const float *p, size_t n)
 {
     float *q = room(n);
@@ -158,6 +167,7 @@ int main(void)
     for (tiny = 0; tiny < 2; ++tiny) {
 $(body)
     }
+$(attention)
     return 0;
 }
 ]]
@@ -418,7 +428,162 @@ function cases.relative_tables(p)
   end)
 end
 
---- All cases in C, for one board's kernels. @return text, the set
+-- ---- attention's gradients, of one head of a set, made of these kernels and products ----
+
+local Attention = {}
+Attention.__index = Attention
+
+function Attention:call(kind, fields, ...) self.p.kernel(self.p.set[kind](self.p.set, fields), ...) end
+
+-- Memory by name, of so many floats: "q 32 k 64".
+function Attention:rooms(format, ...)
+  for name, floats in format:format(...):gmatch "(%w+) (%d+)" do self.p.c("float *%s = zeros(%s);", name, floats) end
+end
+
+function Attention:given(name, rows, columns, ld)
+  self.at = self.at + rows * columns
+  local t = self.R.pattern(self.at, rows, columns)
+  self.p.give(name, t, ld)
+  return t
+end
+
+-- The head's rows of what is given, C columns wide.
+function Attention:inputs()
+  local M, N, C, d, D, ldx = self.M, self.N, self.C, self.d, self.D, self.ldx
+  for _, name in ipairs { "q", "k", "v", "o", "dy" } do self[name] = self:given("x_" .. name, M, C, ldx) end
+  for _, name in ipairs { "k_pad", "v_pad" } do self[name] = self:given(name, 1, d, D) end
+  self:rooms("q %d qs %d o %d dy %d k %d v %d kp %d vp %d", M * D, M * D, M * D, M * D, N * D, N * D, round16(N) * d,
+    round16(N) * d)
+  local function set(pad, s)
+    return { height = self.height, width = self.width, d = d, ldx = ldx, ld_row = self.width * ldx,
+      side_h = pad and self.side_h, side_w = pad and self.side_w, s = s, both = s and true }
+  end
+  self:call("set_rows", set(false, self.scale), "x_q", "q", "qs")
+  for _, name in ipairs { "o", "dy" } do self:call("set_rows", set(false), "x_" .. name, name) end
+  for _, name in ipairs { "k", "v" } do
+    self:call("set_rows", set(true), "x_" .. name, name .. "_pad", name)
+    self:call("rows_to_panels", { rows = N, d = d, ldx = D }, name, name .. "p")
+  end
+end
+
+-- A table, "h" or "w", with its rows reversed, and its columns, as products with q take them. The queries of a line,
+-- or of a column, meet the same rows of it.
+function Attention:positions(name, side, lines, queries, apart)
+  local p, d, D, ldr, count = self.p, self.d, self.D, self.ldr, 2 * side - 1
+  local ld = round16(side - 1 + round16(side))
+  self["rel_" .. name] = self:given("rel_" .. name, count, d, D)
+  self:rooms("t%s %d c%s %d r%s %d", name, count * D, name, d * ld, name, self.M * ldr)
+  p.each(count, d, "t%s[(%d - i) * %d + j] = rel_%s[i * %d + j];", name, count - 1, D, name, D)
+  self:call("transpose_rows", { rows = count, C = d, ldx = D, ldz = ld }, "t" .. name, "c" .. name)
+  for n = 0, lines - 1 do
+    local first = n * (apart == 1 and queries or 1)
+    self:call("gemm", { M = queries, N = side, K = d, lda = apart * D, ldb = ld, bps = 16, ldc = apart * ldr },
+      ("q + %d"):format(first * D), ("c%s + %d"):format(name, side - 1 - n),
+      ("r%s + %d"):format(name, first * ldr))
+  end
+end
+
+-- p in s, ds in dp.
+function Attention:weights()
+  local M, N, d, D, lds = self.M, self.N, self.d, self.D, self.lds
+  self:rooms("s %d dp %d", M * lds, M * lds)
+  self:call("relative_fill", { M = M, side_h = self.side_h, side_w = self.side_w, ldr = self.ldr, lds = lds }, "rh",
+    "rw", "s")
+  self:call("gemm", { M = M, N = N, K = d, lda = D, ldc = lds, init = "keep" }, "qs", "kp", "s")
+  self:call("softmax_rows", { M = M, keys = N, ld = lds }, "s")
+  self:call("gemm", { M = M, N = N, K = d, lda = D, ldc = lds }, "dy", "vp", "dp")
+  self:call("softmax_dx", { M = M, keys = N, d = d, ldp = lds, ldd = lds, ldo = D, ldy = D }, "dy", "o", "s", "dp")
+end
+
+-- dk and dv, a block of queries after the other.
+function Attention:keys()
+  local N, d, D, lds = self.N, self.d, self.D, self.lds
+  self:rooms("dk %d dv %d turned %d", N * D, N * D, N * 64)
+  for first = 0, self.M - 1, 64 do
+    local count = math.min(64, self.M - first)
+    for _, one in ipairs { { "dp", "qs", "dk" }, { "s", "dy", "dv" } } do
+      self:call("transpose_rows", { rows = count, C = N, ldx = lds, ldz = 64 }, ("%s + %d"):format(one[1],
+        first * lds), "turned")
+      self:call("gemm", { M = N, N = d, K = count, lda = 64, ldb = D, bps = 16, ldc = D, residual = first > 0 },
+        "turned", ("%s + %d"):format(one[2], first * D), one[3])
+    end
+  end
+end
+
+-- dq, where the tokens lie, and the gradients by the tables.
+function Attention:queries()
+  local M, d, D, lds, ldr = self.M, self.d, self.D, self.lds, self.ldr
+  local height, width, side_h, side_w = self.height, self.width, self.side_h, self.side_w
+  self:rooms("z %d back %d sumh %d sumw %d", M * D, M * self.ldx, (2 * side_h - 1) * D, (2 * side_w - 1) * D)
+  self:call("gemm", { M = M, N = d, K = self.N, lda = lds, ldb = D, bps = 16, ldc = D }, "dp", "k", "z")
+  self.p.kernel(self.p.set:rows("scale", { rows = M, C = d, ldx = D, s = self.scale }), "z")
+  self:call("relative_sums", { M = M, side_h = side_h, side_w = side_w, lds = lds, ldr = ldr }, "dp", "rh", "rw")
+  self:call("relative_dq", { rows = height, width = width, side_h = side_h, side_w = side_w, d = d, ldr = ldr,
+    ldz = D }, "rh", "rw", "th", "tw", "z", 0)
+  self:call("relative_drel", { rows = height, width = width, side_h = side_h, side_w = side_w, d = d, ldr = ldr,
+    ldq = D }, "q", "rh", "rw", "sumh", "sumw", 0)
+  self:call("set_rows_back", { height = height, width = width, d = d, ldx = self.ldx, ld_row = width * self.ldx }, "z",
+    "back")
+end
+
+local function attention(p, R, s)
+  local height, width, side_h, side_w, d = table.unpack(s)
+  local a = setmetatable({ p = p, R = R, at = 0, height = height, width = width, side_h = side_h, side_w = side_w,
+    d = d, M = height * width, N = side_h * side_w, C = d + 5, D = round16(d), ldx = stride(d + 5),
+    ldr = stride(math.max(side_h, side_w)), lds = stride(round16(side_h * side_w) + 16), scale = 1 / math.sqrt(d) },
+    Attention)
+  a:inputs()
+  a:positions("h", side_h, height, width, 1)
+  a:positions("w", side_w, width, height, width)
+  a:weights()
+  a:keys()
+  a:queries()
+  return a
+end
+
+-- What gen/reference gives for it: dq, dk, dv, drel_h, drel_w.
+function Attention:reference()
+  local R, height, width, side_h, side_w = self.R, self.height, self.width, self.side_h, self.side_w
+  local places, whole = {}, {}
+  for place = 1, side_h * side_w do whole[place] = height * width end
+  for i = 0, height * width - 1 do
+    places[i + 1] = i // width * side_w + i % width
+    whole[places[i + 1] + 1] = i
+  end
+  local function own(name) return self[name]:slice(2, 0, self.d) end
+  local function padded(name) return R.rows(R.stacked { own(name), self[name .. "_pad"] }, whole) end
+  return R.attention_dqkv(own "q", padded "k", padded "v", { o = own "o", d_o = own "dy", heads = 1,
+    count = side_h * side_w, height = side_h, width = side_w, row = side_w, place = places, rel_h = self.rel_h,
+    rel_w = self.rel_w, tables = true })
+end
+
+-- { height, width, side_h, side_w, d }
+local SETS = { { 3, 5, 4, 5, 20 }, { 2, 3, 5, 7, 8 }, { 14, 14, 14, 14, 16 }, { 1, 9, 1, 9, 33 } }
+
+--- Attention's cases in C, which begin and end with numbers of the input. @return text, input
+local function attentions(p, R, body)
+  local input = {}
+  function p.give(name, t, ld)
+    input[#input + 1] = t:tobytes()
+    p.c("float *%s = given(%d, %d, %d);", name, t.shape[1], t.shape[2], ld)
+  end
+  for _, s in ipairs(SETS) do
+    p.case(function()
+      local D, ldx = round16(s[5]), stride(s[5] + 5)
+      local results = { attention(p, R, s):reference() }
+      for i, one in ipairs { { "back", ldx }, { "dk", D }, { "dv", D }, { "sumh", D }, { "sumw", D } } do
+        local t = results[i]
+        p.give("expected_" .. one[1], t, t.shape[2])
+        p.same(("attention %dx%d of %dx%d by %d: %s"):format(s[1], s[2], s[3], s[4], s[5], one[1]), one[1], one[2],
+          "expected_" .. one[1], t.shape[2], t.shape[1], t.shape[2])
+      end
+    end)
+  end
+  return table.concat(body, "\n"), table.concat(input)
+end
+
+--- All cases in C, for one board's kernels. @return the set, text of those that draw numbers, of those that are given
+-- some, these
 local function written(board)
   local body = {}
   local p = { set = kernels.new(board.isa, board, folder) }
@@ -442,14 +607,17 @@ local function written(board)
   end
   for _, name in ipairs { "elementwise", "norms", "transposes", "sets", "softmax", "relative_logits",
     "relative_dq", "relative_tables" } do cases[name](p) end
-  return table.concat(body, "\n"), p.set
+  local drawn, own = table.concat(body, "\n"), {}
+  body = own
+  local attended, input = attentions(p, require "msagen.reference".of(board.arithmetic), own)
+  return p.set, drawn, attended, input
 end
 
 --- What the program of a board says, a line a result.
 local function said(board)
   local dir = ("%s/%s"):format(work, board.name)
   sys.mkdir_p(dir)
-  local body, set = written(board)
+  local set, body, attended, input = written(board)
   local derivatives = {}
   for i, act in ipairs(differentiable) do
     derivatives[i] = activations.entries[act].gradient_steps:scalar("definition_" .. act)
@@ -458,11 +626,12 @@ local function said(board)
   sys.write_file(dir .. "/msa_arith.h", require "emit.emit".arith(sys.read_file(msagen.datadir
     .. "/runtime/msa_arith.h"), board.arithmetic))
   sys.write_file(dir .. "/kernels.c", template.render(HARNESS, "harness", { kernels = table.concat(set.texts),
-    body = body, derivatives = table.concat(derivatives, "\n"), room = 200000 }))
+    body = body, attention = attended, derivatives = table.concat(derivatives, "\n"), room = 500000 }))
   tiny.compile(board, { "-std=c11", "-O1", "-ffp-contract=off", "-fno-math-errno", "-w", "-I", dir },
     dir .. "/kernels.c", dir .. "/kernels")
   local call = tiny.command(board, dir .. "/kernels")
-  call.stdin, call.stdout, call.stderr = "/dev/null", dir .. "/out", "capture"
+  sys.write_file(dir .. "/in", input)
+  call.stdin, call.stdout, call.stderr = dir .. "/in", dir .. "/out", "capture"
   equal((sys.spawn(call)), 0, "exit status")
   local lines = {}
   for line in sys.read_file(dir .. "/out"):gmatch "[^\n]+" do lines[#lines + 1] = line end
@@ -485,7 +654,7 @@ describe("compiled kernels of the backward pass are their definitions, bit for b
   local first = {} -- of a class of arithmetic
   for _, board in ipairs(here) do
     it(board.name, function()
-      local lines, subnormal = said(board), 0
+      local lines, subnormal = said(board), 0 -- results with some
       assert(#lines > 200, #lines)
       local known = first[board.arithmetic] or lines
       first[board.arithmetic] = known

@@ -12,7 +12,7 @@ local size, stride = requests.size, requests.stride
 return { request = requests.request(requests.sizes("height", "width", "d"), { ldx = stride, ld_row = stride,
     ldz = size, side_h = size, side_w = size, s = schema.number, both = schema.flag }), fresh = true, lanes = true,
   make = function(K, f)
-    local padding, scaled = f.side_h ~= nil, f.s ~= nil
+    local padding, scaled = f.side_h and true or false, f.s and true or false
     local numbers = { { "height", "height" }, { "width", "width" }, { "ldx", "ldx" }, { "ld_row", "ld_row" },
       { "ldz", "ldz" } }
     local fields = { height = f.height, width = f.width, d = f.d, ldx = f.ldx, ld_row = f.ld_row,

@@ -138,7 +138,8 @@ end
 -- Nests of lua/kernels/nests/ that a group is given to as a whole.
 local function by_nest(self, one, nest)
   local ctx = { model = self.model, kernels = self.K, cores = self.cores, buffers = {} }
-  local layer = layers.new(one, ctx)
+  local layer = layers.new(group.of { label = one.label, ops = one.ops, inputs = {}, outputs = one.outputs,
+    users = self.users }, ctx)
   layer.segment, layer.parts, layer.step = self.values.segment, self.values.parts, self.step
   for _, value in ipairs(one.outputs) do
     local view = self.values:whole(value)

@@ -208,11 +208,13 @@ function program.lower(training, fields)
   return { groups = groups, trained = trained, values = values, again = again, cores = fields.cores }
 end
 
---- Places in the arena. @return { buffers, by_name, bytes, bound }
-function program.arrange(made)
+--- Places in the arena. @param apart true where nothing takes the place of what is done with: for tests
+-- @return { buffers, by_name, bytes, bound }
+function program.arrange(made, apart)
   local list, by_name, last = {}, {}, made.values.moment + 1
   for _, b in ipairs(made.values.buffers) do
-    list[#list + 1] = { name = b.name, bytes = b.bytes, first = b.first, last = math.min(b.last, last) }
+    list[#list + 1] = { name = b.name, bytes = b.bytes, first = apart and 0 or b.first,
+      last = apart and last or math.min(b.last, last) }
   end
   for _, one in ipairs(made.groups) do
     if one.own > 0 then
