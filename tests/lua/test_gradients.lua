@@ -20,36 +20,33 @@ local function numbers(R, value, seed)
   return R.pattern(1 + 7919 * seed, kinds.product(value.shape) // width, width)
 end
 
--- A case: build(g) -> result, made of inputs of g named a, b, c...; wanted: names of those to differentiate by, all
--- unless said.
+-- A case: build(g) -> result, made of inputs of g; wanted: names of those to differentiate by, all unless said; given:
+-- name -> function(R, value) -> what it is, random numbers unless said, false for not given; count: of what is counted.
+-- Gives the graph, with outputs y and d_NAME, and the values that are wanted.
 local function graph_of(case)
   local g = ssa.new()
   g:layer "layer"
   local y = case.build(g)
-  if not case.whole then
-    local wanted = {}
-    for _, name in ipairs(case.wanted or {}) do wanted[#wanted + 1] = g.inputs[name] end
-    if not case.wanted then
-      for _, value in pairs(g.inputs) do wanted[#wanted + 1] = value end
-    end
-    table.sort(wanted, function(a, b) return a.id < b.id end)
-    local _, took = expand(g, { wanted = wanted })
-    y = took[y] or y
-    g:output("y", y)
-    for value, dx in pairs(differentiate(g, { seeds = { [y] = "dy" }, wanted = wanted })) do
-      g:output("d_" .. value.name, dx)
-    end
-    return g, y, wanted
+  local wanted = {}
+  for _, name in ipairs(case.wanted or {}) do wanted[#wanted + 1] = g.inputs[name] end
+  if not case.wanted then
+    for _, value in pairs(g.inputs) do wanted[#wanted + 1] = value end
   end
+  table.sort(wanted, function(a, b) return a.id < b.id end)
+  local _, took = expand(g, { wanted = wanted })
+  y = took[y] or y
+  g:output("y", y)
+  for value, dx in pairs(differentiate(g, { seeds = { [y] = "dy" }, wanted = wanted })) do
+    g:output("d_" .. value.name, dx)
+  end
+  return g, wanted
 end
 
 local function given_of(R, g, case)
   local given = {}
   for name, value in pairs(g.inputs) do
-    given[name] = case.given and case.given[name] == false and nil or numbers(R, value, value.id)
-  end
-  for name, made in pairs(case.given or {}) do
-    if made then given[name] = made(R, g.inputs[name]) end
+    local made = case.given and case.given[name]
+    if made ~= false then given[name] = made and made(R, value) or numbers(R, value, value.id) end
   end
   return given
 end
@@ -97,7 +94,7 @@ end
 
 local function check_differences(case)
   tensor.in_double(function()
-    local g, _, wanted = graph_of(case)
+    local g, wanted = graph_of(case)
     local given, checked = given_of(TRUTH, g, case), 0
     for _, value in ipairs(wanted) do
       local name = "d_" .. value.name
@@ -121,7 +118,7 @@ end
 -- one: a result's error is a few of these; of attention, with a softmax before, a few times as many.
 local EPS = 2.0 ^ -24
 local function check_classes(case)
-  local g, _, wanted = graph_of(case)
+  local g, wanted = graph_of(case)
   local truth_graph = tensor.in_double(graph_of, case)
   local given = tensor.in_double(given_of, TRUTH, truth_graph, case)
   for _, class in ipairs(CLASSES) do
@@ -204,6 +201,13 @@ local CASES = {
   ["select, given"] = { build = function(g)
     return g:select(g:add(I(g, "a", 3, 4), I(g, "b", 3, 4)), I(g, "c", 3, 4), { given = "a" })
   end, wanted = { "a", "b" } },
+  ["select, not given"] = { build = function(g)
+    return g:select(g:add(I(g, "a", 3, 4), I(g, "b", 3, 4)), g:times(I(g, "c", 3, 4), g.inputs.b), { given = "a" })
+  end, wanted = { "b", "c" }, given = { a = false } },
+  embed = { build = function(g) return g:embed(I(g, "a", 6, 5), I(g, "b", 4, 5), I(g, "index", 6, 1)) end,
+    wanted = { "a", "b" }, given = { index = function()
+      return tensor.from({ 2, -1, 0, 2, 3, -1 }, { 6, 1 })
+    end } },
   ["times, scale, taken"] = { build = function(g)
     return g:taken(g:scale(g:times(I(g, "a", 3, 4), I(g, "b", 3, 4)), { s = -1.5 }), { given = "a", holds = true })
   end },

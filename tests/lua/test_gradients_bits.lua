@@ -126,6 +126,21 @@ describe("gradients to the bit, by sums written down in Lua:", function()
       { dy = MULADD.packed(x:slice(2, 0, 5)), x = dy }), list)
   end)
 
+  it("embed_dtable: in the order of its rows", function()
+    local index, list = { 1, -1, 0, 1, 1 }, {}
+    for row = 0, 2 do
+      for c = 0, 4 do
+        local sum = 0.0
+        for i, to in ipairs(index) do
+          if to == row then sum = add(sum, a(i - 1, c)) end
+        end
+        list[#list + 1] = sum
+      end
+    end
+    same(run_one("embed_dtable", { count = 3 }, { dy = { 5, 5 }, index = { 5, 1 } }, { dy = dy:slice(1, 0, 5),
+      index = tensor.from(index, { 5, 1 }) }), list)
+  end)
+
   it("scatter: in the order of its index", function()
     local index, list = { 2, 0, 3, 2, 2 }, {}
     for row = 0, 2 do
