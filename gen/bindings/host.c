@@ -25,14 +25,8 @@ static const luaL_Reg modules[] = {
     {"msagen.nifti", luaopen_msagen_nifti},
     {"msagen.metrics", luaopen_msagen_metrics},
     {"msagen.npy", luaopen_msagen_npy},
-<<<<<<< HEAD
-=======
     {"msagen.optimiser", luaopen_msagen_optimiser},
     {"msagen.process", luaopen_msagen_process},
-    {"msagen.random", luaopen_msagen_random},
-    {"msagen.random", luaopen_msagen_random},
->>>>>>> main
-    {"msagen.optimiser", luaopen_msagen_optimiser},
     {"msagen.random", luaopen_msagen_random},
     {"msagen.reference", luaopen_msagen_reference},
     {"msagen.overlay", luaopen_msagen_overlay},

@@ -27,14 +27,8 @@ int luaopen_msagen_mpi(lua_State *L);
 int luaopen_msagen_nifti(lua_State *L);
 int luaopen_msagen_metrics(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
-<<<<<<< HEAD
-=======
 int luaopen_msagen_optimiser(lua_State *L);
 int luaopen_msagen_process(lua_State *L);
-int luaopen_msagen_random(lua_State *L);
-int luaopen_msagen_random(lua_State *L);
->>>>>>> main
-int luaopen_msagen_optimiser(lua_State *L);
 int luaopen_msagen_random(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);
