@@ -200,3 +200,52 @@ describe("a trainer", function()
     refuses(function() volumes:encode(models.picture(model)) end, "encode: expected 2 slices, found 1")
   end)
 end)
+
+describe("what was trained, as a file", function()
+  local checkpoint, exported, import = require "msagen.checkpoint", require "train.exported", require "import.import"
+
+  -- A checkpoint of a list of { name, tensor }.
+  local function file_of(list)
+    local order, of = {}, {}
+    for i, one in ipairs(list) do order[i], of[one[1]] = one[1], one[2]:rename(one[1]) end
+    return { path = "trained.safetensors", format = "safetensors", container = "safetensors", metadata = {},
+      names = function() return order end, tensor = function(_, name) return of[name] end,
+      sha256 = function() return ("0"):rep(64) end }
+  end
+
+  local function stepped(model, wanted)
+    local trained = sets.of(model, wanted, "test")
+    local trainer = interpreted.of(model, trained, { class = "f32-fma-1" })
+    loss_of(trainer, model, SAM)
+    trainer:image_end()
+    trainer:update(RULE)
+    return trainer, exported.of(model, trained)(trainer), exported.of(model, trained, true)(trainer)
+  end
+
+  for _, case in ipairs { { "sam", "everything" }, { "msa-2023" }, { "msa-2023", nil, { depth = 4 } },
+    { "msa-2025" }, { "msa-paper" }, { "sam-med2d", "everything" }, { "efficient-sam", "everything" },
+    { "msa-efficient-2025" }, { "msa-mobile-2025" } } do
+    it(("has the trainer's bits: %s, %d slices"):format(case[1], (case[3] or {}).depth or 1), function()
+      local model = models.of(work, case[1], case[3])
+      local trainer, whole, alone = stepped(model, case[2])
+      equal(#alone, #trainer.parameters)
+      assert(#whole >= #alone)
+      local options = { dialect = case[1], depth = model.depth,
+        resolution = model.places and model.image_size or case[1]:find "mobile" and model.image_size or nil }
+      local again = import.load(file_of(whole), options)
+      equal({ again.image_size, again.grid }, { model.image_size, model.grid })
+      local inference = interpretation.of(again, "f32-fma-1")
+      trainer:encode(models.picture(model))
+      assert(trainer.embedding:equal(inference:encode(models.picture(model))), "embedding")
+      local prompt = prompts_of(model)[1]
+      local logits, expected = trainer:decode(prompt), inference:decode(prompt.slice, prompt)
+      assert(logits:reshape(expected.shape):equal(expected), "logits")
+    end)
+  end
+
+  it("refuses positions that no file of the dialect could have", function()
+    local model = models.of(work, "msa-2025")
+    refuses(function() exported.of(model, sets.of(model, "everything", "test")) end, "image_encoder.pos_embed",
+      "64 x 64", "msa-2025")
+  end)
+end)
