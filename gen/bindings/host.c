@@ -28,8 +28,6 @@ static const luaL_Reg modules[] = {
     {"msagen.optimiser", luaopen_msagen_optimiser},
     {"msagen.process", luaopen_msagen_process},
     {"msagen.random", luaopen_msagen_random},
-    {"msagen.random", luaopen_msagen_random},
-    {"msagen.optimiser", luaopen_msagen_optimiser},
     {"msagen.reference", luaopen_msagen_reference},
     {"msagen.overlay", luaopen_msagen_overlay},
     {"msagen.sandbox", luaopen_msagen_sandbox},

@@ -30,8 +30,6 @@ int luaopen_msagen_npy(lua_State *L);
 int luaopen_msagen_optimiser(lua_State *L);
 int luaopen_msagen_process(lua_State *L);
 int luaopen_msagen_random(lua_State *L);
-int luaopen_msagen_random(lua_State *L);
-int luaopen_msagen_optimiser(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);
 int luaopen_msagen_sandbox(lua_State *L);
