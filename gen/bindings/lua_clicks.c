@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.clicks: where a person might click (clicks.h). Masks are u8 [H,W], non-zero is inside; a click is { x, y, label
- * }, x and y the pixel's column and row; numbers of the key are drawn from 0 on.
+/* msagen.clicks: where a person might click (clicks.h). Masks are u8 [H,W], non-zero is inside; a click is
+ * { x, y, label }, x and y the pixel's column and row; numbers of the key are drawn from 0 on.
  *   pick(mask, key, value = nil) -> x, y: a pixel that has the value, nil: that is not 0; nothing where none is
  *   highest(mask) -> the largest value
  *   random(truth, key, others = {}, most = 64) -> { click... }

@@ -31,8 +31,8 @@ int64_t msagen_pick(const uint8_t *values, size_t count, int value, struct msage
 /* Clicks before anything has been found (Xu et al. 2016), in this order:
  *   1 to 5 inside, in the object eroded by 5 pixels: those whose distance |dx| + |dy| to all pixels outside is over 5
  *   (what lies beyond the image erodes nothing), or in the whole object where none is;
- *   outside, by one of three rules, all equally likely. The band: pixels over 5 (|dx| + |dy|) and at most 40 (Euclidean)
- *   from the object.
+ *   outside, by one of three rules, all equally likely. The band: pixels over 5 (|dx| + |dy|) and at most 40
+ *   (Euclidean) from the object.
  *     0 to 10 in the band;
  *     0 to 5, one number for all, on each other object, without the object's pixels;
  *     one in the band, then up to 9 at the deepest place that is left of it: the largest Euclidean distance to what is
@@ -44,17 +44,17 @@ int64_t msagen_pick(const uint8_t *values, size_t count, int value, struct msage
 int msagen_clicks_random(const struct msagen_clicks_truth *truth, struct msagen_draws *draws, struct msagen_click *out,
                          int most);
 
-/* The next click (ITIS, Mahadevan et al. 2018): pixels where found and truth differ form regions over sides and corners;
- * pixels of earlier clicks are taken out of them; the region of most pixels counts, of equal ones the one whose first
- * pixel comes earlier in raster order, before clicks are taken out. Of it the image's border is left out, unless nothing
- * else is left. Any of the pixels that are farthest (Euclidean) from all others of the image; inside where the truth is.
- * Returns 1; 0 where nothing is wrong; -1: out of memory. */
+/* The next click (ITIS, Mahadevan et al. 2018): pixels where found and truth differ form regions over sides and
+ * corners; pixels of earlier clicks are taken out of them; the region of most pixels counts, of equal ones the one
+ * whose first pixel comes earlier in raster order, before clicks are taken out. Of it the image's border is left out,
+ * unless nothing else is left. Any of the pixels that are farthest (Euclidean) from all others of the image; inside
+ * where the truth is. Returns 1; 0 where nothing is wrong, or all that is has been clicked on; -1: out of memory. */
 int msagen_click_iterative(const uint8_t *truth, const uint8_t *found, size_t height, size_t width,
                            const struct msagen_click *earlier, size_t count, struct msagen_draws *draws,
                            struct msagen_click *out);
 
-/* The next click as SAM 2 trains: any of the pixels where found and truth differ; where none does, any of the background,
- * outside; where there is none, any pixel, inside. */
+/* The next click as SAM 2 trains: any of the pixels where found and truth differ; where none does, any of the
+ * background, outside; where there is none, any pixel, inside. */
 void msagen_click_wrong(const uint8_t *truth, const uint8_t *found, size_t height, size_t width,
                         struct msagen_draws *draws, struct msagen_click *out);
 

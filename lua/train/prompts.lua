@@ -224,8 +224,8 @@ end
 
 --- A prompter.
 -- @param options { mode = a name of prompts.MODES; noise = "normal" (SAM's paper, default) or "uniform" (SAM 2) of
--- boxes; order = "xy" (default), or "rc": points are { row, column, label }, as MSA's clicks of 2023 and of volumes were;
--- rounds = prompts a target, of "paper" (default 4) and "centre" (default 1); most = clicks a prompt has at most,
+-- boxes; order = "xy" (default), or "rc": points are { row, column, label }, as MSA's clicks of 2023 and of volumes
+-- were; rounds = prompts a target, of "paper" (default 4) and "centre" (default 1); most = clicks a prompt has at most,
 -- default 16; feedback = whether prompts after the first come with the last logits, default true; multimask = for all
 -- prompts, default: three masks for one click alone, one of "msa" and "text" }
 -- @return { mode, rounds, first, next }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What training draws random numbers for. A number's key is that of (seed, step, image, use, ...), so no two uses share
--- numbers, and a use that is added changes none of the others. Numbers are never given again.
+--- What training draws random numbers for. A number's key is that of (seed, step, image, use, ...), so no two uses
+-- share numbers, and a use that is added changes none of the others. Numbers are never given again.
 local closed = require "support.closed"
 local random = require "msagen.random"
 

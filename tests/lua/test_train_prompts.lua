@@ -544,11 +544,12 @@ describe("the paper's prompts", function()
         local prompt = prompter.next(context, logits)
         if random.unit(key(image, "start_over", 0, 0, round), 0) < 0.3 then
           anew = anew + 1
-          equal({ prompt.points, prompt.mask }, { clicks.random(context.truth, key(image, "random_clicks", 0, 0, round),
-            nil, 12) })
+          equal({ prompt.points, prompt.mask }, { clicks.random(context.truth, key(image, "random_clicks", 0, 0,
+            round), nil, 12) })
         else
-          local click = #before.points < 12 and clicks.iterative(context.truth, clicks.found(logits:reshape { 6, 6 }, 24,
-            24), before.points, key(image, "iterative_click", 0, 0, round))
+          local found = clicks.found(logits:reshape { 6, 6 }, 24, 24)
+          local click = #before.points < 12 and clicks.iterative(context.truth, found, before.points,
+            key(image, "iterative_click", 0, 0, round))
           equal(prompt.points[#before.points + 1], click or nil)
           equal(prompt.mask:equal(logits:reshape { 6, 6 }), true)
         end
