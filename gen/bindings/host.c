@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 static const luaL_Reg modules[] = {
+    {"msagen.augment", luaopen_msagen_augment},
     {"msagen.blob", luaopen_msagen_blob},
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
     {"msagen.clicks", luaopen_msagen_clicks},
@@ -27,6 +28,7 @@ static const luaL_Reg modules[] = {
     {"msagen.npy", luaopen_msagen_npy},
     {"msagen.random", luaopen_msagen_random},
     {"msagen.reference", luaopen_msagen_reference},
+    {"msagen.resize", luaopen_msagen_resize},
     {"msagen.overlay", luaopen_msagen_overlay},
     {"msagen.sandbox", luaopen_msagen_sandbox},
     {"msagen.sha256", luaopen_msagen_sha256},
