@@ -59,6 +59,25 @@ describe("a plan", function()
   end)
 end)
 
+describe("any text", function()
+  it("is a plan, or refused in one line", function()
+    local pieces = { "flip", "rotate", "scale", "crop", "none", "mild", ":", ",", "@", "..", "0.5", "1e9", "-1", "1",
+      "\n", "\0", "\255", "%s", "gamma:0.5..2", (" "):rep(99) }
+    local plans = 0
+    for round = 1, 3000 do
+      local parts = {}
+      for i = 1, 1 + random.below(random.key(51, round), 0, 6) do
+        parts[i] = pieces[1 + random.below(random.key(51, round), i, #pieces)]
+      end
+      local text = table.concat(parts)
+      local ok, found = pcall(augment.parse, text)
+      if ok then plans = plans + 1 else refuses(function() augment.parse(text) end, "--augment: ") end
+      equal(type(found), "table")
+    end
+    assert(plans > 20, plans)
+  end)
+end)
+
 -- ---- what is done to pixels ----
 
 -- out[y][x] = source(y, x) of [slices][height][width][channels], through every element.
@@ -222,6 +241,24 @@ describe("a curve", function()
     end
     local t, curve = picture(21, 3, 4, 3), native.curve(0.5, 0.9, 0.1)
     each(native.levels(t, curve), 3, 1, function(value, _, y, x, c) equal(value, curve:byte(t:get(y, x, c) + 1)) end)
+  end)
+end)
+
+describe("every machine", function()
+  it("has the same bits", function()
+    -- Of x86-64 (gcc, clang, with and without FMA), AArch64 and ARMv7.
+    local parts, t = {}, picture(61, 2, 32, 32, 3)
+    for i = 1, 300 do
+      local angle = 1000 * random.unit(62, i) - 500
+      parts[#parts + 1] = string.pack("<dd", native.turn(angle))
+      parts[#parts + 1] = native.curve(0.2 + 3 * random.unit(63, i), 0.8 + 0.4 * random.unit(64, i), 0.1)
+    end
+    local plan = augment.parse "flip:0.5,rot90:0.5,rotate:40,scale:0.7..1.4,crop:0.6..1,gamma:0.5..2,gain:0.2,shift:0.1"
+    for i = 1, 20 do
+      parts[#parts + 1] = augment.picture(augment.draw(plan, random.key(65, i), 32, 32), t):tobytes()
+    end
+    equal(require("msagen.sha256").hex(table.concat(parts)),
+      "7909d7361ebf043a9d362d3afff07dfed364fa09e65cea3eba3f3b484328482a")
   end)
 end)
 
