@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 static const luaL_Reg modules[] = {
+    {"msagen.augment", luaopen_msagen_augment},
     {"msagen.blob", luaopen_msagen_blob},
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
+    {"msagen.clicks", luaopen_msagen_clicks},
     {"msagen.contour", luaopen_msagen_contour},
     {"msagen.display", luaopen_msagen_display},
     {"msagen.gzip", luaopen_msagen_gzip},
@@ -29,6 +31,7 @@ static const luaL_Reg modules[] = {
     {"msagen.process", luaopen_msagen_process},
     {"msagen.random", luaopen_msagen_random},
     {"msagen.reference", luaopen_msagen_reference},
+    {"msagen.resize", luaopen_msagen_resize},
     {"msagen.overlay", luaopen_msagen_overlay},
     {"msagen.sandbox", luaopen_msagen_sandbox},
     {"msagen.sha256", luaopen_msagen_sha256},

@@ -14,8 +14,10 @@
 #endif
 
 /* Modules, preloaded as "msagen.NAME". */
+int luaopen_msagen_augment(lua_State *L);
 int luaopen_msagen_blob(lua_State *L);
 int luaopen_msagen_checkpoint(lua_State *L);
+int luaopen_msagen_clicks(lua_State *L);
 int luaopen_msagen_contour(lua_State *L);
 int luaopen_msagen_display(lua_State *L);
 int luaopen_msagen_gzip(lua_State *L);
@@ -32,6 +34,7 @@ int luaopen_msagen_process(lua_State *L);
 int luaopen_msagen_random(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);
+int luaopen_msagen_resize(lua_State *L);
 int luaopen_msagen_sandbox(lua_State *L);
 int luaopen_msagen_sha256(lua_State *L);
 int luaopen_msagen_synth(lua_State *L);
