@@ -25,6 +25,8 @@ static const luaL_Reg modules[] = {
     {"msagen.metrics", luaopen_msagen_metrics},
     {"msagen.npy", luaopen_msagen_npy},
     {"msagen.reference", luaopen_msagen_reference},
+    {"msagen.resize", luaopen_msagen_resize},
+    {"msagen.safetensors", luaopen_msagen_safetensors},
     {"msagen.overlay", luaopen_msagen_overlay},
     {"msagen.sandbox", luaopen_msagen_sandbox},
     {"msagen.sha256", luaopen_msagen_sha256},

@@ -27,6 +27,8 @@ int luaopen_msagen_nifti(lua_State *L);
 int luaopen_msagen_metrics(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
+int luaopen_msagen_resize(lua_State *L);
+int luaopen_msagen_safetensors(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);
 int luaopen_msagen_sandbox(lua_State *L);
 int luaopen_msagen_sha256(lua_State *L);
