@@ -24,6 +24,7 @@ static const luaL_Reg modules[] = {
     {"msagen.nifti", luaopen_msagen_nifti},
     {"msagen.metrics", luaopen_msagen_metrics},
     {"msagen.npy", luaopen_msagen_npy},
+    {"msagen.random", luaopen_msagen_random},
     {"msagen.reference", luaopen_msagen_reference},
     {"msagen.resize", luaopen_msagen_resize},
     {"msagen.safetensors", luaopen_msagen_safetensors},

@@ -26,6 +26,7 @@ int luaopen_msagen_mpi(lua_State *L);
 int luaopen_msagen_nifti(lua_State *L);
 int luaopen_msagen_metrics(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
+int luaopen_msagen_random(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_resize(lua_State *L);
 int luaopen_msagen_safetensors(lua_State *L);

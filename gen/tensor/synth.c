@@ -4,6 +4,7 @@
 
 #include "explain.h"
 #include "outfile.h"
+#include "random.h"
 #include "safetensors.h"
 
 #include <math.h>
@@ -30,12 +31,7 @@ static uint64_t stream(const char *name, uint64_t seed)
 /* Uniform with mean 0 and variance 1. */
 static double uniform(uint64_t start, uint64_t i)
 {
-    uint64_t z = start + (i + 1) * UINT64_C(0xD1B54A32D192ED03);
-    z ^= z >> 30;
-    z *= UINT64_C(0xBF58476D1CE4E5B9);
-    z ^= z >> 27;
-    z *= UINT64_C(0x94D049BB133111EB);
-    z ^= z >> 31;
+    const uint64_t z = msagen_random_mix(start + (i + 1) * UINT64_C(0xD1B54A32D192ED03));
     const double u = (double)(z >> 40) * 0x1p-24;
     return (2 * u - 1) * sqrt(3);
 }

@@ -2,22 +2,16 @@
 --- What is said of a list of values: mean, median, worst, and an interval of the mean by the percentile bootstrap
 -- (Efron and Tibshirani 1993, chapter 13). What is drawn are units, patients that is: images of one patient are not
 -- independent of each other. Dice has bounds and a skew, so no interval here is a mean and so many deviations.
+local random = require "msagen.random"
+
 local statistics = {}
 
 statistics.RESAMPLES = 10000
 statistics.LEAST_UNITS = 8 -- with fewer the range is said instead
 statistics.LEVEL = 0.95
 
--- SplitMix64 (Steele, Lea, Flood 2014) of a counter: number i does not depend on those before it.
-local function mixed(seed, i)
-  local z = seed + (i + 1) * -7046029254386353131
-  z = (z ~ z >> 30) * -4658895280553007687
-  z = (z ~ z >> 27) * -7723592293110705685
-  return z ~ z >> 31
-end
-
 --- Number i, from 0, of a seed's stream: a whole number below n.
-function statistics.draw(seed, i, n) return (mixed(seed, i) >> 1) % n end
+function statistics.draw(seed, i, n) return (random.bits(seed, i) >> 1) % n end
 
 --- The value at a share of a sorted list, linear between neighbours (position (n - 1) share).
 function statistics.quantile(sorted, share)

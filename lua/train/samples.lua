@@ -1,0 +1,197 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- What a training step is given: the cases of a data set as pictures at the network's size, with the masks of their
+-- classes. Files are read, prepared and compared as `msagen evaluate` does, and resized as builds do.
+--
+-- A sample is one class of one case, of a network with a mask for each class all of them; of a volume a subvolume of
+-- the network's depth, of a network for single images a slice.
+local fail = require "support.fail"
+local pictures = require "emit.pictures"
+local resize = require "msagen.resize"
+local sources = require "evaluate.sources"
+local tensor = require "msagen.tensor"
+
+local samples = {}
+samples.__index = samples
+
+local HALF = 128 -- of 255: from here on a resized mask's pixel is inside
+
+-- An error of a case begins with its name.
+local function named(case, body, ...)
+  local ok, a, b = pcall(body, ...)
+  if ok then return a, b end
+  if type(a) == "table" and a.msagen then fail("%s: %s", case.name, a.msagen) end
+  error(a, 0)
+end
+
+-- A case's picture u8 [N,H,W,3] and the truth of each class u8 [N,H,W] on its grid; the last case is kept.
+function samples:case(case)
+  if self.last and self.last.case == case then return self.last end
+  self.last = nil
+  named(case, function()
+    local found = sources.image(case, { folder = { depth = self.model.depth }, how = self.options.how })
+    local truth_of, masks = sources.truths(case, found), {}
+    for i, class in ipairs(case.classes) do masks[i] = truth_of(class).clicked end
+    self.last = { case = case, picture = found.image, masks = masks, found = found, truth_of = truth_of }
+  end)
+  return self.last
+end
+
+-- First slices of the subvolumes of a case, as `run` cuts it; of single images each slice.
+local function firsts(slices, depth)
+  local list = {}
+  for first = 0, slices - depth, depth do list[#list + 1] = first end
+  if list[#list] ~= slices - depth then list[#list + 1] = slices - depth end
+  return list
+end
+
+-- Whether a class is to be seen in slices [first, first + count).
+local function shows(mask, first, count) return not mask:slice(1, first, count):is_zero() end
+
+-- The classes of a case as the network wants them: all together, or one by one; lists of their places.
+local function groups(case, model)
+  if not model.classes or model.classes < 2 then
+    local list = {}
+    for i in ipairs(case.classes) do list[i] = { i } end
+    return list
+  end
+  if #case.classes ~= model.classes then
+    fail("%s: expected %d classes, as the network has masks, found %d", case.name, model.classes, #case.classes)
+  end
+  local all = {}
+  for i in ipairs(case.classes) do all[i] = i end
+  return { all }
+end
+
+-- Add the samples of a case. Those that do not show their class are left out, or are negative ones.
+function samples:add(case)
+  local whole, depth = self:case(case), self.model.depth
+  for _, group in ipairs(groups(case, self.model)) do
+    for _, first in ipairs(firsts(whole.picture.shape[1], depth)) do
+      local shown = false
+      for _, i in ipairs(group) do shown = shown or shows(whole.masks[i], first, depth) end
+      if shown or self.options.empty == "negative" then
+        self.items[#self.items + 1] = { case = case, classes = group, first = first, shown = shown,
+          slices = whole.picture.shape[1] }
+      else
+        self.left = self.left + 1
+      end
+    end
+  end
+end
+
+--- Open the samples of cases. Every case is read once, so a file that cannot be read is refused before the training.
+-- @param cases of evaluate.datasets
+-- @param options { model = image_size, depth, resize, resampling, grid, classes; how = of inputs.image, empty = skip or
+--   negative, out_size = side of the targets, edges = soft (0 to 1) or hard (0 or 1), cache_bytes, show = function(done,
+--   total) }
+-- @return self with items = list of { case, classes = places of the case's, first, shown, slices }, left = how many
+--   were left out
+function samples.open(cases, options)
+  local self = setmetatable({ options = options, model = options.model, items = {}, left = 0, kept = {}, bytes = 0 },
+    samples)
+  for i, case in ipairs(cases) do
+    options.show(i - 1, #cases)
+    self:add(case)
+    for at = #self.items, 1, -1 do -- while the case is at hand
+      if self.items[at].case ~= case or self.bytes >= options.cache_bytes then break end
+      self:at(at)
+    end
+  end
+  self.last = nil
+  return self
+end
+
+--- What messages call a sample: its case, class and, of a volume, slice.
+function samples:name(i)
+  local item = self.items[i]
+  local class = #item.classes == 1 and #item.case.classes > 1 and ", " .. item.case.classes[item.classes[1]].name or ""
+  local slice = item.slices > self.model.depth and (", slice %d"):format(item.first) or ""
+  return item.case.name .. class .. slice
+end
+
+local SOFT, HARD = {}, {}
+for v = 0, 255 do
+  SOFT[string.char(v)] = string.pack("<f", v / 255)
+  HARD[string.char(v)] = v >= HALF and "\1" or "\0"
+end
+
+-- Bytes [D,h,w] in the upper left of squares [D,side,side], zeros elsewhere.
+local function squared(bytes, slices, height, width, side)
+  if width < side then
+    local beside = ("\0"):rep(side - width)
+    bytes = bytes:gsub(("."):rep(width, ""), "%0" .. beside:gsub("\0", "\0"))
+  end
+  if height == side then return bytes end
+  local parts, step = {}, height * side
+  for s = 0, slices - 1 do parts[s + 1] = bytes:sub(s * step + 1, (s + 1) * step) .. ("\0"):rep((side - height) * side) end
+  return table.concat(parts)
+end
+
+--- Targets of masks: resized as Pillow's bilinear has them, zeros beyond the picture.
+-- @param masks list of u8 [D,H,W], a class each  @param side of the targets
+-- @return f32 (edges soft) or u8 [D,M,side,side]
+function samples.targets(masks, side, longest, edges)
+  local parts, depth = {}, masks[1].shape[1]
+  for m, mask in ipairs(masks) do
+    local width, height = pictures.size(mask.shape[3], mask.shape[2], side, longest)
+    parts[m] = squared(resize.mask(mask, width, height, "bilinear"):tobytes(), depth, height, width, side)
+  end
+  local ordered, step = {}, side * side
+  for s = 0, depth - 1 do
+    for m = 1, #parts do ordered[#ordered + 1] = parts[m]:sub(s * step + 1, (s + 1) * step) end
+  end
+  local bytes = table.concat(ordered):gsub(".", edges == "soft" and SOFT or HARD)
+  return tensor.frombytes(bytes, edges == "soft" and "f32" or "u8", { depth, #parts, side, side })
+end
+
+-- A mask at the network's size for clicks: 255 where at least half is inside; where nothing is left, where any is.
+local function clicked(mask, width, height)
+  local small = resize.mask(mask, width, height, "bilinear")
+  local slices, step, bytes = {}, width * height, small:tobytes()
+  for s = 0, small.shape[1] - 1 do
+    local slice = bytes:sub(s * step + 1, (s + 1) * step)
+    local inside = slice:gsub("[\128-\255]", "\255"):gsub("[^\255]", "\0")
+    if not inside:find("\255", 1, true) then inside = slice:gsub("[^\0]", "\255") end
+    slices[s + 1] = inside
+  end
+  return tensor.frombytes(table.concat(slices), "u8", small.shape)
+end
+
+local function bytes_of(sample)
+  local sum = sample.picture:numel()
+  for _, mask in ipairs(sample.masks) do sum = sum + mask:numel() end
+  return sum + sample.targets:numel() * (sample.targets.dtype == "f32" and 4 or 1)
+end
+
+local function make(self, i)
+  local item, m = self.items[i], self.model
+  local whole, longest = self:case(item.case), m.resize == "longest"
+  local picture = whole.picture:slice(1, item.first, m.depth)
+  local width, height = picture.shape[3], picture.shape[2]
+  local to_width, to_height = pictures.size(width, height, m.image_size, longest)
+  if m.resampling ~= "sampled" then picture = resize.picture(picture, to_width, to_height, m.resampling) end
+  local masks, small = {}, {}
+  for k, place in ipairs(item.classes) do
+    masks[k] = whole.masks[place]:slice(1, item.first, m.depth)
+    small[k] = clicked(masks[k], to_width, to_height)
+  end
+  local shape = picture.shape
+  return { name = self:name(i), picture = m.depth == 1 and picture:reshape { shape[2], shape[3], 3 } or picture,
+    masks = small, width = to_width, height = to_height,
+    targets = samples.targets(masks, self.options.out_size, longest, self.options.edges) }
+end
+
+--- A sample: { name, picture = u8 [h,w,3], of volumes [D,h,w,3], at the network's size, or smaller where the longest
+-- side is fitted; width, height; masks = list of u8 [D,h,w] 0 or 255, a class each; targets [D,M,T,T] }. What fits in
+-- cache_bytes is read once.
+function samples:at(i)
+  if self.kept[i] then return self.kept[i] end
+  local sample = named(self.items[i].case, make, self, i)
+  local bytes = bytes_of(sample)
+  if self.bytes + bytes <= self.options.cache_bytes then
+    self.kept[i], self.bytes = sample, self.bytes + bytes
+  end
+  return sample
+end
+
+return samples
