@@ -10,12 +10,13 @@ function rates.parse(text)
   if text == "constant" or text == "cosine" then return { kind = text } end
   local places, factor = text:match "^step:([%d+]+),([%d.eE+-]+)$"
   factor = tonumber(factor)
-  local list = {}
+  local list, rising = {}, true
   for digits in (places or ""):gmatch "%d+" do
-    list[#list + 1] = math.tointeger(tonumber(digits))
-    if list[#list] < 1 or list[#list - 1] and list[#list] <= list[#list - 1] then list[1] = nil end
+    local at = math.tointeger(tonumber(digits)) or 0
+    rising = rising and at > (list[#list] or 0)
+    list[#list + 1] = at
   end
-  if not factor or not (factor > 0 and factor <= 1) or #list == 0 then
+  if not factor or not (factor > 0 and factor <= 1) or #list == 0 or not rising then
     return nil, ("expected constant, cosine, step:N,FACTOR or step:N1+N2,FACTOR, found %s"):format(text)
   end
   if #list == 1 then return { kind = "step", every = list[1], factor = factor } end

@@ -7,6 +7,7 @@
 local fail = require "support.fail"
 local pictures = require "emit.pictures"
 local resize = require "msagen.resize"
+local segment = require "run.segment"
 local sources = require "evaluate.sources"
 local tensor = require "msagen.tensor"
 
@@ -23,7 +24,7 @@ local function named(case, body, ...)
   error(a, 0)
 end
 
--- A case's picture u8 [N,H,W,3] and the truth of each class u8 [N,H,W] on its grid; the last case is kept.
+--- A case's picture u8 [N,H,W,3] and the truth of each class, masks u8 [N,H,W] on its grid; the last case is kept.
 function samples:case(case)
   if self.last and self.last.case == case then return self.last end
   self.last = nil
@@ -34,14 +35,6 @@ function samples:case(case)
     self.last = { case = case, picture = found.image, masks = masks, found = found, truth_of = truth_of }
   end)
   return self.last
-end
-
--- First slices of the subvolumes of a case, as `run` cuts it; of single images each slice.
-local function firsts(slices, depth)
-  local list = {}
-  for first = 0, slices - depth, depth do list[#list + 1] = first end
-  if list[#list] ~= slices - depth then list[#list + 1] = slices - depth end
-  return list
 end
 
 -- Whether a class is to be seen in slices [first, first + count).
@@ -66,8 +59,8 @@ end
 function samples:add(case)
   local whole, depth = self:case(case), self.model.depth
   for _, group in ipairs(groups(case, self.model)) do
-    for _, first in ipairs(firsts(whole.picture.shape[1], depth)) do
-      local shown = false
+    for _, subvolume in ipairs(segment.subvolumes(whole.picture.shape[1], depth)) do
+      local first, shown = subvolume.first, false
       for _, i in ipairs(group) do shown = shown or shows(whole.masks[i], first, depth) end
       if shown or self.options.empty == "negative" then
         self.items[#self.items + 1] = { case = case, classes = group, first = first, shown = shown,
@@ -79,6 +72,11 @@ function samples:add(case)
   end
 end
 
+--- What reads cases, without samples. @param options { model, how }
+function samples.reader(options)
+  return setmetatable({ options = options, model = options.model, items = {}, left = 0, kept = {}, bytes = 0 }, samples)
+end
+
 --- Open the samples of cases. Every case is read once, so a file that cannot be read is refused before the training.
 -- @param cases of evaluate.datasets
 -- @param options { model = image_size, depth, resize, resampling, grid, classes; how = of inputs.image, empty = skip or
@@ -87,8 +85,7 @@ end
 -- @return self with items = list of { case, classes = places of the case's, first, shown, slices }, left = how many
 --   were left out
 function samples.open(cases, options)
-  local self = setmetatable({ options = options, model = options.model, items = {}, left = 0, kept = {}, bytes = 0 },
-    samples)
+  local self = samples.reader(options)
   for i, case in ipairs(cases) do
     options.show(i - 1, #cases)
     self:add(case)
@@ -117,13 +114,13 @@ end
 
 -- Bytes [D,h,w] in the upper left of squares [D,side,side], zeros elsewhere.
 local function squared(bytes, slices, height, width, side)
-  if width < side then
-    local beside = ("\0"):rep(side - width)
-    bytes = bytes:gsub(("."):rep(width, ""), "%0" .. beside:gsub("\0", "\0"))
+  if width == side and height == side then return bytes end
+  local parts, beside, below = {}, ("\0"):rep(side - width), ("\0"):rep((side - height) * side)
+  for row = 0, slices * height - 1 do
+    parts[#parts + 1] = bytes:sub(row * width + 1, (row + 1) * width)
+    parts[#parts + 1] = beside
+    if row % height == height - 1 then parts[#parts + 1] = below end
   end
-  if height == side then return bytes end
-  local parts, step = {}, height * side
-  for s = 0, slices - 1 do parts[s + 1] = bytes:sub(s * step + 1, (s + 1) * step) .. ("\0"):rep((side - height) * side) end
   return table.concat(parts)
 end
 
@@ -163,22 +160,29 @@ local function bytes_of(sample)
   return sum + sample.targets:numel() * (sample.targets.dtype == "f32" and 4 or 1)
 end
 
+--- Slices of a picture u8 [N,H,W,3] from `first` on as the network's size has them: u8 [h,w,3], of volumes [D,h,w,3].
+function samples.picture(picture, first, m)
+  picture = picture:slice(1, first, m.depth)
+  if m.resampling ~= "sampled" then -- no bytes are what that resampler makes: encoding does it
+    local width, height = pictures.size(picture.shape[3], picture.shape[2], m.image_size, m.resize == "longest")
+    picture = resize.picture(picture, width, height, m.resampling)
+  end
+  local shape = picture.shape
+  return m.depth == 1 and picture:reshape { shape[2], shape[3], 3 } or picture
+end
+
 local function make(self, i)
   local item, m = self.items[i], self.model
-  local whole, longest = self:case(item.case), m.resize == "longest"
-  local picture = whole.picture:slice(1, item.first, m.depth)
-  local width, height = picture.shape[3], picture.shape[2]
-  local to_width, to_height = pictures.size(width, height, m.image_size, longest)
-  if m.resampling ~= "sampled" then picture = resize.picture(picture, to_width, to_height, m.resampling) end
+  local whole = self:case(item.case)
+  local picture = samples.picture(whole.picture, item.first, m)
+  local width, height = picture.shape[#picture.shape - 1], picture.shape[#picture.shape - 2]
   local masks, small = {}, {}
   for k, place in ipairs(item.classes) do
     masks[k] = whole.masks[place]:slice(1, item.first, m.depth)
-    small[k] = clicked(masks[k], to_width, to_height)
+    small[k] = clicked(masks[k], width, height)
   end
-  local shape = picture.shape
-  return { name = self:name(i), picture = m.depth == 1 and picture:reshape { shape[2], shape[3], 3 } or picture,
-    masks = small, width = to_width, height = to_height,
-    targets = samples.targets(masks, self.options.out_size, longest, self.options.edges) }
+  return { name = self:name(i), picture = picture, masks = small, width = width, height = height,
+    targets = samples.targets(masks, self.options.out_size, m.resize == "longest", self.options.edges) }
 end
 
 --- A sample: { name, picture = u8 [h,w,3], of volumes [D,h,w,3], at the network's size, or smaller where the longest
