@@ -2,26 +2,24 @@
 /* msagen.reference: the naive kernels on tensors. Every function takes matrices and gives a new one, of f32 or, where
  * the class is float64, of f64. The module's own functions are those of f32-fma-1; reference.of(class) has the same
  * ones of a class, and its name as `arithmetic`. */
+#include "lua_reference.h"
+
 #include "host.h"
-#include "reference.h"
 #include "tensor.h"
 
 #include <string.h>
 
 #include "msa_runtime.h"
 
-/* The class that a function was made for. */
-static const struct msagen_reference *of_class(lua_State *L)
+const struct msagen_reference *msagen_class(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* The argument as dense elements of the class, where it lies or in memory that Lua collects; shape[0..1] are its rows
- * and the width of one. */
-static const void *matrix(lua_State *L, int arg, size_t shape[2])
+const void *msagen_matrix(lua_State *L, int arg, size_t shape[2])
 {
     const struct msagen_tensor *t = msagen_tensor_check(L, arg);
-    const size_t n = (size_t)msagen_tensor_numel(t), bytes = of_class(L)->bytes;
+    const size_t n = (size_t)msagen_tensor_numel(t), bytes = msagen_class(L)->bytes;
     const int is_double = bytes == sizeof(double);
     shape[1] = t->dims > 0 ? (size_t)t->shape[t->dims - 1] : 1;
     shape[0] = shape[1] > 0 ? n / shape[1] : 0;
@@ -39,10 +37,10 @@ static const void *matrix(lua_State *L, int arg, size_t shape[2])
     return copy;
 }
 
-static void *result(lua_State *L, size_t rows, size_t width)
+void *msagen_matrix_new(lua_State *L, size_t rows, size_t width)
 {
     const int64_t shape[2] = {(int64_t)rows, (int64_t)width};
-    const enum msagen_dtype dtype = of_class(L)->bytes == sizeof(double) ? MSAGEN_F64 : MSAGEN_F32;
+    const enum msagen_dtype dtype = msagen_class(L)->bytes == sizeof(double) ? MSAGEN_F64 : MSAGEN_F32;
     struct msagen_tensor *t = msagen_tensor_zeros("reference", dtype, 2, shape);
     if (!t)
         msagen_fail(L, "reference: out of memory");
@@ -65,10 +63,10 @@ static int pattern(lua_State *L)
 {
     const lua_Integer first = luaL_checkinteger(L, 1), rows = luaL_checkinteger(L, 2), width = luaL_checkinteger(L, 3);
     luaL_argcheck(L, rows > 0 && width > 0 && rows < 1 << 20 && width < 1 << 20, 2, "a shape expected");
-    void *y = result(L, (size_t)rows, (size_t)width);
+    void *y = msagen_matrix_new(L, (size_t)rows, (size_t)width);
     for (lua_Integer i = 0; i < rows * width; ++i) {
         const float value = pattern_at((uint32_t)(first + i));
-        if (of_class(L)->bytes == sizeof(double))
+        if (msagen_class(L)->bytes == sizeof(double))
             ((double *)y)[i] = value;
         else
             ((float *)y)[i] = value;
@@ -82,13 +80,14 @@ static int product(lua_State *L, int packed)
     size_t x[2], w[2], b[2] = {0, 0}, f[2] = {0, 0};
     lua_settop(L, 4);
     const int64_t outputs = msagen_tensor_check(L, 2)->shape[0];
-    const void *px = matrix(L, 1, x), *pw = matrix(L, 2, w);
-    const void *pb = lua_isnil(L, 3) ? NULL : matrix(L, 3, b), *pf = lua_isnil(L, 4) ? NULL : matrix(L, 4, f);
+    const void *px = msagen_matrix(L, 1, x), *pw = msagen_matrix(L, 2, w);
+    const void *pb = lua_isnil(L, 3) ? NULL : msagen_matrix(L, 3, b);
+    const void *pf = lua_isnil(L, 4) ? NULL : msagen_matrix(L, 4, f);
     const size_t N = (size_t)outputs, K = N > 0 ? w[0] * w[1] / N : 0;
     luaL_argcheck(L, K == x[1], 2, "as many inputs as x is wide expected");
     luaL_argcheck(L, !pb || b[0] * b[1] == N, 3, "as many biases as outputs expected");
     luaL_argcheck(L, !pf || (f[0] == x[0] && f[1] == N), 4, "sums of the result's shape expected");
-    if (of_class(L)->linear(px, pw, pb, pf, packed, result(L, x[0], N), x[0], N, K) != 0)
+    if (msagen_class(L)->linear(px, pw, pb, pf, packed, msagen_matrix_new(L, x[0], N), x[0], N, K) != 0)
         return msagen_fail(L, "reference: out of memory");
     return 1;
 }
@@ -104,9 +103,9 @@ static int layernorm(lua_State *L)
 {
     size_t x[2], g[2], b[2];
     const double eps = luaL_checknumber(L, 4);
-    const void *px = matrix(L, 1, x), *pg = matrix(L, 2, g), *pb = matrix(L, 3, b);
+    const void *px = msagen_matrix(L, 1, x), *pg = msagen_matrix(L, 2, g), *pb = msagen_matrix(L, 3, b);
     luaL_argcheck(L, g[0] * g[1] == x[1] && b[0] * b[1] == x[1], 2, "gamma and beta as wide as x expected");
-    of_class(L)->layernorm(px, pg, pb, eps, result(L, x[0], x[1]), x[0], x[1]);
+    msagen_class(L)->layernorm(px, pg, pb, eps, msagen_matrix_new(L, x[0], x[1]), x[0], x[1]);
     return 1;
 }
 
@@ -116,15 +115,14 @@ static int mapnorm(lua_State *L)
     size_t x[2], g[2], b[2];
     const double eps = luaL_checknumber(L, 4);
     const lua_Integer line = luaL_checkinteger(L, 5);
-    const void *px = matrix(L, 1, x), *pg = matrix(L, 2, g), *pb = matrix(L, 3, b);
+    const void *px = msagen_matrix(L, 1, x), *pg = msagen_matrix(L, 2, g), *pb = msagen_matrix(L, 3, b);
     luaL_argcheck(L, g[0] * g[1] == x[1] && b[0] * b[1] == x[1], 2, "gamma and beta as wide as x expected");
     luaL_argcheck(L, line > 0 && x[0] % (size_t)line == 0, 5, "a divisor of the rows expected");
-    of_class(L)->mapnorm(px, pg, pb, eps, (size_t)line, result(L, x[0], x[1]), x[0], x[1]);
+    msagen_class(L)->mapnorm(px, pg, pb, eps, (size_t)line, msagen_matrix_new(L, x[0], x[1]), x[0], x[1]);
     return 1;
 }
 
-/* The whole number of a field, or its default. */
-static size_t field(lua_State *L, const char *name, lua_Integer otherwise, lua_Integer most)
+size_t msagen_field(lua_State *L, const char *name, lua_Integer otherwise, lua_Integer most)
 {
     lua_getfield(L, 4, name);
     const lua_Integer value = luaL_optinteger(L, -1, otherwise);
@@ -133,16 +131,48 @@ static size_t field(lua_State *L, const char *name, lua_Integer otherwise, lua_I
     return (size_t)value;
 }
 
-/* The matrix of a field, of `count` numbers, or NULL. It stays on the stack. */
-static const void *field_matrix(lua_State *L, const char *name, size_t count)
+const void *msagen_field_matrix(lua_State *L, const char *name, size_t count)
 {
     size_t shape[2];
     lua_getfield(L, 4, name);
     if (lua_isnil(L, -1))
         return NULL;
-    const void *p = matrix(L, lua_gettop(L), shape);
+    const void *p = msagen_matrix(L, lua_gettop(L), shape);
     luaL_argcheck(L, shape[0] * shape[1] == count, 4, name);
     return p;
+}
+
+const struct msagen_grid *msagen_grid_field(lua_State *L, struct msagen_grid *grid, size_t queries, size_t keys,
+    size_t width, size_t heads)
+{
+    const lua_Integer side = (lua_Integer)msagen_field(L, "side", 0, 4096);
+    *grid = (struct msagen_grid){msagen_field(L, "height", side, 4096), msagen_field(L, "width", side, 4096), 0, NULL,
+        NULL, NULL, NULL, NULL};
+    const size_t places = grid->height * grid->width, d = width / heads;
+    if (places == 0)
+        return NULL;
+    grid->row = msagen_field(L, "row", (lua_Integer)grid->width, 4096);
+    luaL_argcheck(L, grid->row > 0 && grid->row <= grid->width && keys % grid->row == 0
+        && keys / grid->row <= grid->height, 4, "keys that fill rows of the grid expected");
+    grid->rel_h = msagen_field_matrix(L, "rel_h", (2 * grid->height - 1) * d);
+    grid->rel_w = msagen_field_matrix(L, "rel_w", (2 * grid->width - 1) * d);
+    grid->k_pad = msagen_field_matrix(L, "k_pad", width);
+    grid->v_pad = msagen_field_matrix(L, "v_pad", width);
+    luaL_argcheck(L, !grid->k_pad == !grid->v_pad, 4, "a key with a value of padding expected");
+    size_t *place = lua_newuserdatauv(L, (queries + 1) * sizeof *place, 0);
+    grid->place = place;
+    const int given = lua_getfield(L, 4, "place") == LUA_TTABLE;
+    for (size_t i = 0; i < queries; ++i) {
+        place[i] = 0;
+        if (!given)
+            continue;
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        const lua_Integer at = luaL_checkinteger(L, -1);
+        luaL_argcheck(L, at >= 0 && (size_t)at < places, 4, "places within the grid expected");
+        place[i] = (size_t)at;
+        lua_pop(L, 1);
+    }
+    return grid;
 }
 
 /* reference.attention(q, k, v, {heads, tile, count [, side | height, width, row, place, rel_h, rel_w, k_pad, v_pad]
@@ -152,42 +182,17 @@ static int attention(lua_State *L)
     size_t q[2], k[2], v[2];
     luaL_checktype(L, 4, LUA_TTABLE);
     lua_settop(L, 4);
-    const void *pq = matrix(L, 1, q), *pk = matrix(L, 2, k), *pv = matrix(L, 3, v);
+    const void *pq = msagen_matrix(L, 1, q), *pk = msagen_matrix(L, 2, k), *pv = msagen_matrix(L, 3, v);
     luaL_argcheck(L, k[0] == v[0] && k[1] == q[1] && v[1] == q[1], 2, "k and v alike and as wide as q expected");
-    const size_t heads = field(L, "heads", 0, 1 << 20), tile = field(L, "tile", 0, 1 << 24),
-        count = field(L, "count", 0, INT32_MAX);
-    const size_t side = field(L, "side", 0, 4096);
-    struct msagen_grid grid = {field(L, "height", (lua_Integer)side, 4096), field(L, "width", (lua_Integer)side, 4096),
-        0, NULL, NULL, NULL, NULL, NULL};
-    grid.row = field(L, "row", (lua_Integer)grid.width, 4096);
+    const size_t heads = msagen_field(L, "heads", 0, 1 << 20), tile = msagen_field(L, "tile", 0, 1 << 24),
+        count = msagen_field(L, "count", 0, INT32_MAX);
     luaL_argcheck(L, heads > 0 && q[1] % heads == 0 && tile > 0, 4, "heads, tile out of range");
-    const size_t places = grid.height * grid.width, d = q[1] / heads;
-    if (places > 0) {
-        luaL_argcheck(L, grid.row > 0 && grid.row <= grid.width && k[0] % grid.row == 0
-            && k[0] / grid.row <= grid.height, 4, "keys that fill rows of the grid expected");
-        grid.rel_h = field_matrix(L, "rel_h", (2 * grid.height - 1) * d);
-        grid.rel_w = field_matrix(L, "rel_w", (2 * grid.width - 1) * d);
-        grid.k_pad = field_matrix(L, "k_pad", q[1]);
-        grid.v_pad = field_matrix(L, "v_pad", q[1]);
-        luaL_argcheck(L, !grid.k_pad == !grid.v_pad, 4, "a key with a value of padding expected");
-    }
-    const void *start = field_matrix(L, "start", heads * q[0] * k[0]);
+    struct msagen_grid grid;
+    const struct msagen_grid *places = msagen_grid_field(L, &grid, q[0], k[0], q[1], heads);
+    const void *start = msagen_field_matrix(L, "start", heads * q[0] * k[0]);
     luaL_argcheck(L, !start || !grid.rel_h, 4, "start without relative positions expected");
-    size_t *place = lua_newuserdatauv(L, (q[0] + 1) * sizeof *place, 0);
-    grid.place = place;
-    lua_getfield(L, 4, "place");
-    for (size_t i = 0; i < q[0]; ++i) {
-        place[i] = 0;
-        if (places > 0 && lua_istable(L, -1)) {
-            lua_rawgeti(L, -1, (lua_Integer)i + 1);
-            const lua_Integer at = luaL_checkinteger(L, -1);
-            luaL_argcheck(L, at >= 0 && (size_t)at < places, 4, "places within the grid expected");
-            place[i] = (size_t)at;
-            lua_pop(L, 1);
-        }
-    }
-    if (of_class(L)->attention(pq, pk, pv, result(L, q[0], q[1]), q[0], k[0], q[1], heads, tile, count,
-        places > 0 ? &grid : NULL, start) != 0)
+    if (msagen_class(L)->attention(pq, pk, pv, msagen_matrix_new(L, q[0], q[1]), q[0], k[0], q[1], heads, tile, count,
+        places, start) != 0)
         return msagen_fail(L, "reference: out of memory");
     return 1;
 }
@@ -206,7 +211,7 @@ static const struct msagen_step *check_steps(lua_State *L, int arg, size_t *coun
         luaL_argcheck(L, lua_rawgeti(L, arg, (lua_Integer)i + 1) == LUA_TTABLE, arg, "steps expected");
         lua_getfield(L, -1, "operation");
         steps[i] = (struct msagen_step){(enum msagen_operation)luaL_checkoption(L, -1, NULL, names), {0}, 0.0};
-        luaL_argcheck(L, steps[i].operation != MSAGEN_ERFC || of_class(L)->bytes == sizeof(double), arg,
+        luaL_argcheck(L, steps[i].operation != MSAGEN_ERFC || msagen_class(L)->bytes == sizeof(double), arg,
             "erfc: is float64's alone");
         lua_getfield(L, -2, "constant");
         steps[i].constant = luaL_optnumber(L, -1, 0.0);
@@ -230,8 +235,8 @@ static int evaluate(lua_State *L)
     size_t x[2], count;
     lua_settop(L, 2);
     const struct msagen_step *steps = check_steps(L, 1, &count);
-    const void *px = matrix(L, 2, x);
-    if (of_class(L)->evaluate(steps, count, px, result(L, x[0], x[1]), x[0] * x[1]) != 0)
+    const void *px = msagen_matrix(L, 2, x);
+    if (msagen_class(L)->evaluate(steps, count, px, msagen_matrix_new(L, x[0], x[1]), x[0] * x[1]) != 0)
         return msagen_fail(L, "reference: out of memory");
     return 1;
 }
@@ -243,9 +248,9 @@ static int add(lua_State *L)
     lua_settop(L, 3);
     const double s = luaL_optnumber(L, 3, 1.0);
     const double *scale = lua_isnil(L, 3) ? NULL : &s;
-    const void *px = matrix(L, 1, x), *py = matrix(L, 2, y);
+    const void *px = msagen_matrix(L, 1, x), *py = msagen_matrix(L, 2, y);
     luaL_argcheck(L, x[0] == y[0] && x[1] == y[1], 2, "x and y alike expected");
-    of_class(L)->add(px, py, scale, result(L, x[0], x[1]), x[0] * x[1]);
+    msagen_class(L)->add(px, py, scale, msagen_matrix_new(L, x[0], x[1]), x[0] * x[1]);
     return 1;
 }
 
@@ -253,10 +258,10 @@ static int add(lua_State *L)
 static int fma_of(lua_State *L)
 {
     size_t x[2], y[2], z[2];
-    const void *px = matrix(L, 1, x), *py = matrix(L, 2, y), *pz = matrix(L, 3, z);
+    const void *px = msagen_matrix(L, 1, x), *py = msagen_matrix(L, 2, y), *pz = msagen_matrix(L, 3, z);
     luaL_argcheck(L, y[1] == x[1] && (y[0] == x[0] || y[0] == 1), 2, "as x, or a row as wide, expected");
     luaL_argcheck(L, z[1] == x[1] && (z[0] == x[0] || z[0] == 1), 3, "as x, or a row as wide, expected");
-    of_class(L)->fma(px, py, y[0] == 1, pz, z[0] == 1, result(L, x[0], x[1]), x[0], x[1]);
+    msagen_class(L)->fma(px, py, y[0] == 1, pz, z[0] == 1, msagen_matrix_new(L, x[0], x[1]), x[0], x[1]);
     return 1;
 }
 
@@ -264,10 +269,10 @@ static int fma_of(lua_State *L)
 static int features(lua_State *L)
 {
     size_t shape[2], places[2];
-    const void *gaussian = matrix(L, 1, shape), *xy = matrix(L, 2, places);
+    const void *gaussian = msagen_matrix(L, 1, shape), *xy = msagen_matrix(L, 2, places);
     luaL_argcheck(L, shape[0] == 2, 1, "two rows expected");
     luaL_argcheck(L, places[1] == 2, 2, "two numbers a place expected");
-    of_class(L)->features(xy, places[0], gaussian, 2 * shape[1], result(L, places[0], 2 * shape[1]));
+    msagen_class(L)->features(xy, places[0], gaussian, 2 * shape[1], msagen_matrix_new(L, places[0], 2 * shape[1]));
     return 1;
 }
 
@@ -276,10 +281,10 @@ static int position(lua_State *L)
 {
     size_t shape[2];
     const lua_Integer g = luaL_checkinteger(L, 2);
-    const void *gaussian = matrix(L, 1, shape);
+    const void *gaussian = msagen_matrix(L, 1, shape);
     luaL_argcheck(L, shape[0] == 2, 1, "two rows expected");
     luaL_argcheck(L, g > 0 && g <= 4096, 2, "a grid expected");
-    of_class(L)->position(gaussian, (size_t)g, 2 * shape[1], result(L, (size_t)(g * g), 2 * shape[1]));
+    msagen_class(L)->position(gaussian, (size_t)g, 2 * shape[1], msagen_matrix_new(L, (size_t)(g * g), 2 * shape[1]));
     return 1;
 }
 
@@ -287,11 +292,11 @@ static int position(lua_State *L)
 static int rows(lua_State *L)
 {
     size_t x[2];
-    const void *p = matrix(L, 1, x);
+    const void *p = msagen_matrix(L, 1, x);
     luaL_checktype(L, 2, LUA_TTABLE);
     const size_t count = (size_t)luaL_len(L, 2);
-    const size_t bytes = x[1] * of_class(L)->bytes;
-    char *y = result(L, count, x[1]);
+    const size_t bytes = x[1] * msagen_class(L)->bytes;
+    char *y = msagen_matrix_new(L, count, x[1]);
     for (size_t i = 0; i < count; ++i) {
         lua_rawgeti(L, 2, (lua_Integer)i + 1);
         const lua_Integer row = luaL_checkinteger(L, -1);
@@ -307,18 +312,18 @@ static int beside(lua_State *L)
 {
     enum { MOST = 16 };
     const int count = lua_gettop(L);
-    const size_t bytes = of_class(L)->bytes;
+    const size_t bytes = msagen_class(L)->bytes;
     const char *from[MOST];
     size_t shape[2] = {0, 0}, own[MOST], width = 0, at = 0;
     luaL_argcheck(L, count > 0 && count <= MOST, 1, "1 to 16 matrices expected");
     for (int i = 0; i < count; ++i) {
         const size_t before = shape[0];
-        from[i] = matrix(L, i + 1, shape);
+        from[i] = msagen_matrix(L, i + 1, shape);
         own[i] = shape[1];
         width += own[i];
         luaL_argcheck(L, i == 0 || shape[0] == before, i + 1, "as many rows in each expected");
     }
-    char *y = result(L, shape[0], width);
+    char *y = msagen_matrix_new(L, shape[0], width);
     for (int i = 0; i < count; at += own[i++])
         for (size_t r = 0; r < shape[0]; ++r)
             memcpy(y + (r * width + at) * bytes, from[i] + r * own[i] * bytes, own[i] * bytes);
@@ -334,17 +339,17 @@ static int stacked(lua_State *L)
     luaL_argcheck(L, count > 0, 1, "a matrix expected");
     for (int i = 1; i <= count; ++i) {
         lua_rawgeti(L, 1, i);
-        matrix(L, lua_gettop(L), shape);
+        msagen_matrix(L, lua_gettop(L), shape);
         luaL_argcheck(L, i == 1 || shape[1] == width, 1, "matrices of one width expected");
         width = shape[1];
         rows += shape[0];
         lua_pop(L, 1);
     }
-    const size_t bytes = of_class(L)->bytes;
-    char *y = result(L, rows, width);
+    const size_t bytes = msagen_class(L)->bytes;
+    char *y = msagen_matrix_new(L, rows, width);
     for (int i = 1; i <= count; ++i) {
         lua_rawgeti(L, 1, i);
-        const void *from = matrix(L, lua_gettop(L), shape);
+        const void *from = msagen_matrix(L, lua_gettop(L), shape);
         memcpy(y + at, from, shape[0] * width * bytes);
         at += shape[0] * width * bytes;
         lua_pop(L, 1);
@@ -356,8 +361,8 @@ static int stacked(lua_State *L)
 static int packed(lua_State *L)
 {
     size_t x[2];
-    const void *p = matrix(L, 1, x);
-    of_class(L)->packed(p, result(L, x[0], x[1]), x[0] * x[1]);
+    const void *p = msagen_matrix(L, 1, x);
+    msagen_class(L)->packed(p, msagen_matrix_new(L, x[0], x[1]), x[0] * x[1]);
     return 1;
 }
 
@@ -370,8 +375,8 @@ static int crc32c(lua_State *L)
     if (lua_type(L, 2) == LUA_TSTRING) {
         p = lua_tolstring(L, 2, &bytes);
     } else {
-        p = matrix(L, 2, x);
-        bytes = x[0] * x[1] * of_class(L)->bytes;
+        p = msagen_matrix(L, 2, x);
+        bytes = x[0] * x[1] * msagen_class(L)->bytes;
     }
     lua_pushinteger(L, (lua_Integer)msa_crc32c((uint32_t)crc, p, bytes));
     return 1;
@@ -384,9 +389,12 @@ static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {
 
 static void push_class(lua_State *L, const struct msagen_reference *class)
 {
+    const luaL_Reg *const lists[] = {functions, msagen_gradient_functions};
     luaL_newlibtable(L, functions);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)class);
-    luaL_setfuncs(L, functions, 1);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; ++i) {
+        lua_pushlightuserdata(L, (void *)(uintptr_t)class);
+        luaL_setfuncs(L, lists[i], 1);
+    }
     lua_pushstring(L, class->arithmetic);
     lua_setfield(L, -2, "arithmetic");
 }

@@ -332,6 +332,9 @@ static int reference_evaluate(const struct msagen_step *steps, size_t count, con
     return 0;
 }
 
+#include "gradients.h"
+#include "attention_gradients.h"
+
 #ifdef REFERENCE_FLOAT64
 const struct msagen_reference msagen_reference_float64 = {"float64", sizeof(real),
 #elif MSA_ARITHMETIC_MULADD
@@ -342,4 +345,6 @@ static const struct msagen_reference native = {"f32-fma-1", sizeof(real),
 const struct msagen_reference msagen_reference_fma = {"f32-fma-1", sizeof(real),
 #endif
     reference_linear, reference_layernorm, reference_mapnorm, reference_attention, reference_features,
-    reference_position, reference_add, reference_fma, reference_packed, reference_evaluate};
+    reference_position, reference_add, reference_fma, reference_packed, reference_evaluate,
+    reference_linear_dw, reference_column_sum, reference_layernorm_dx, reference_layernorm_dgamma, reference_mapnorm_dx,
+    reference_mapnorm_dgamma, reference_times, reference_scatter, reference_attention_dqkv};

@@ -35,6 +35,21 @@ struct msagen_step {
     double constant;
 };
 
+/* One set of attention's queries and keys, whose gradients are wanted: C columns, those of a head side by side. */
+struct msagen_attention_set {
+    const void *q, *k, *v, *o, *d_o; /* (M,C), (N,C), (N,C); (M,C): what attention gave, and its gradient */
+    size_t M, N, C, heads;
+    size_t count;                    /* keys that weigh anything; gradients of the others are 0 */
+    /* where keys and queries stand, NULL for nowhere: key j in row j / row and column j % row. Its k_pad and v_pad do
+     * not count, for padding is among the keys. */
+    const struct msagen_grid *grid;
+    const void *start;               /* NULL, or what logits start from (heads,M,N), where there are no tables */
+    void *dq, *dk, *dv;              /* as q, k, v */
+    /* NULL, or what gradients are added to: of the tables (2 height - 1,C), (2 width - 1,C), a head in its columns; of
+     * start */
+    void *drel_h, *drel_w, *dstart;
+};
+
 struct msagen_reference {
     const char *arithmetic; /* the class */
     size_t bytes;           /* of an element */
@@ -81,6 +96,35 @@ struct msagen_reference {
     /* y (n) = an expression of x, element by element: what the last of its steps gives, of which there is one at least.
      * Returns 0, or -1: out of memory. */
     int (*evaluate)(const struct msagen_step *steps, size_t count, const void *x, void *y, size_t n);
+
+    /* Gradients. A block sum over rows: of each 64 rows a chain from +0 in their order; these sums added in order. */
+
+    /* dw (N,K) = dy^T x, dy (M,N), x (M,K): block sums of multiply-adds. */
+    void (*linear_dw)(const void *dy, const void *x, void *dw, size_t M, size_t N, size_t K);
+
+    /* sum (C) of the rows of x (M,C): a block sum. Returns 0, or -1: out of memory. */
+    int (*column_sum)(const void *x, void *sum, size_t M, size_t C);
+
+    /* dx (M,C) of a layer norm of x; gamma (C). */
+    void (*layernorm_dx)(const void *dy, const void *x, const void *gamma, double eps, void *dx, size_t M, size_t C);
+
+    /* dgamma (C): a block sum of dy times what x is normed to. Returns 0, or -1: out of memory. */
+    int (*layernorm_dgamma)(const void *dy, const void *x, double eps, void *dgamma, size_t M, size_t C);
+
+    /* The same of a norm of x as a whole, of which `line` rows have a sum of their own. */
+    void (*mapnorm_dx)(const void *dy, const void *x, const void *gamma, double eps, size_t line, void *dx, size_t M,
+        size_t C);
+    int (*mapnorm_dgamma)(const void *dy, const void *x, double eps, size_t line, void *dgamma, size_t M, size_t C);
+
+    /* z (n) = x y */
+    void (*times)(const void *x, const void *y, void *z, size_t n);
+
+    /* sum (rows,C): the rows of x (M,C) that index (M) names it for, added in their order from +0; an index of `rows`
+     * names none. */
+    void (*scatter)(const void *x, const size_t *index, void *sum, size_t M, size_t rows, size_t C);
+
+    /* The gradients of a set of attention (docs/arithmetic.md). Returns 0, or -1: out of memory. */
+    int (*attention_dqkv)(const struct msagen_attention_set *set);
 };
 
 extern const struct msagen_reference msagen_reference_fma;     /* f32-fma-1, on any machine */

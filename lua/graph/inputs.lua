@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What a graph is given of the outside, as the runtime makes it: pixels of an image, and rows of tokens for a prompt.
 
+local expressions = require "graph.expressions"
 local pictures = require "emit.pictures"
 local tensor = require "msagen.tensor"
 
@@ -70,36 +71,66 @@ local function to_square(m, width, height, round)
   return function(x, y) return one(x, width, to_width), one(y, height, to_height) end
 end
 
---- The token rows of a prompt.
--- @param rows what tokens are made of, as they are packed: gaussian matrix, embeddings of places, of outputs, of texts
--- @param width, height the image's @param prompt points {{x, y, label}...}, box {x0, y0, x1, y1} or nil, text: its
--- place from 0, or nil
-function inputs.tokens(R, m, rows, width, height, prompt)
-  local E, side, outputs = m.out, m.image_size, 1 + m.decoder.masks
-  local gaussian, tokens = R.rows(rows, { 0 }):reshape { 2, E // 2 }, {}
-  local first = rows.shape[1] - outputs - (m.texts and #m.texts.names or 0)
+-- What the tokens of a prompt are made of, in their order: of each the number of its row among those that tokens are
+-- made of, from 0, or nil; and the features of its place, or nil.
+-- @param gaussian the matrix of the features @param outputs the number of the first output's row
+local function parts_of(R, m, gaussian, outputs, width, height, prompt)
+  local side, parts = m.image_size, {}
   local function round(v) return R.arithmetic == "float64" and v or f32(v) end
   local function scaled(v) return round(round(2.0 * round(round(v + 0.5) / side)) - 1.0) end
   local square = to_square(m, width, height, round)
   local swap = m.click_order == "rc"
   -- x: false for the invalid place; a click's places may change places.
   local function put(row, x, y, is_click)
-    local token = row and R.rows(rows, { row })
+    local features
     if x ~= nil then
       local along, down = -1, -1
       if x then along, down = square(x, y) end
       if is_click and swap then along, down = down, along end
-      local features = R.features(gaussian, tensor.from({ scaled(along), scaled(down) }, { 1, 2 }))
-      token = token and R.add(features, token) or features
+      features = R.features(gaussian, tensor.from({ scaled(along), scaled(down) }, { 1, 2 }))
     end
-    tokens[#tokens + 1] = token
+    parts[#parts + 1] = { row = row, features = features }
   end
   local function click(p) return p[1], p[2], true end
-  for i = 0, outputs - 1 do put(first + i) end
+  for i = 0, m.decoder.masks do put(outputs + i) end
   local put_all = m.places and put_places or put_prompt
   put_all(m, prompt, put, click)
-  if prompt.text then put(first + outputs + prompt.text) end
+  return parts
+end
+
+--- The token rows of a prompt.
+-- @param rows what tokens are made of, as they are packed: gaussian matrix, embeddings of places, of outputs, of texts
+-- @param width, height the image's @param prompt points {{x, y, label}...}, box {x0, y0, x1, y1} or nil, text: its
+-- place from 0, or nil
+function inputs.tokens(R, m, rows, width, height, prompt)
+  local outputs, tokens = 1 + m.decoder.masks, {}
+  local first = rows.shape[1] - outputs - (m.texts and #m.texts.names or 0)
+  local gaussian = R.rows(rows, { 0 }):reshape { 2, m.out // 2 }
+  for i, part in ipairs(parts_of(R, m, gaussian, first, width, height, prompt)) do
+    local token = part.row and R.rows(rows, { part.row })
+    tokens[i] = token and part.features and R.add(part.features, token) or token or part.features
+  end
+  if prompt.text then tokens[#tokens + 1] = R.rows(rows, { first + outputs + prompt.text }) end
   return R.stacked(tokens)
+end
+
+--- What `embed` (lua/graph/ops/tokens.lua) makes the same rows of, where what they are made of trains.
+-- @param gaussian the matrix of the features as it is packed @param first the number of the first output's row, from
+-- 0, among the rows that train
+-- @param rows as many as there are to be: those behind the prompt's are +0 @param prompt as in tokens, but text is an
+-- embedding, a tensor of as many numbers as a token has
+-- @return features [rows,E], index [rows,1], and how many are the prompt's
+function inputs.embedded(R, m, gaussian, first, rows, width, height, prompt)
+  local E, features, index = m.out, {}, {}
+  local none = R.evaluate(expressions.of(function(x) return -x end), tensor.zeros { 1, E })
+  -- Numbers of rows count the features' own as the first.
+  for i, part in ipairs(parts_of(R, m, gaussian, first + 1, width, height, prompt)) do
+    features[i], index[i] = part.features or none, part.row and part.row - 1 or -1
+  end
+  if prompt.text then features[#features + 1], index[#index + 1] = prompt.text:reshape { 1, E }, -1 end
+  local count = #index
+  for i = count + 1, rows do features[i], index[i] = tensor.zeros { 1, E }, -1 end
+  return R.stacked(features), tensor.from(index, { rows, 1 }), count
 end
 
 return inputs

@@ -33,6 +33,18 @@ function kinds.rows_of(value) return kinds.product(value.shape, 1, #value.shape 
 function kinds.same(_, v) return v.x.shape end
 function kinds.none() return 0 end
 
+--- As counted: never.
+function kinds.never() return false end
+
+--- Why operations of gradients have none.
+kinds.SECOND = "it is of a gradient, and gradients of gradients are not made"
+
+--- Rows of zeros; in a graph a row of them, which is where there is no other.
+function kinds.zeros(rows, width) return require "msagen.tensor".zeros { rows, width } end
+function kinds.zero_row(g, width)
+  return g:constant("zero", { 1, width }, function() return kinds.zeros(1, width) end, {})
+end
+
 --- A tensor as a matrix of so many columns.
 function kinds.matrix(tensor, width) return tensor:reshape { tensor:numel() // width, width } end
 

@@ -9,10 +9,17 @@
 --   bytes       function(op, v) -> bytes moved where nothing stays between operations; unless given, each input read
 --               and the result written once. What a build moves, and its cycles, are read off its steps
 --               (lua/estimate/costs.lua, predict.lua), since both are the tiles' and the caches'
---   run         function(R, op, v) -> the result as a matrix [rows,width], v being the inputs' matrices by role, R the
---               defined arithmetic of a class (gen/reference/reference.c), or float64; absent for what comes from
---               outside
---   gradient    what is known of derivatives; may be absent
+--   counted     function(op, v) -> is the result's first dimension counted; as the first input's unless given
+--   run         function(R, op, v, context) -> the result as a matrix [rows,width], v being the inputs' matrices by
+--               role, R the defined arithmetic of a class (gen/reference/reference.c), or float64; absent for what
+--               comes from outside. context is the interpreter's (lua/graph/interpreter.lua), or nil
+-- An operation has one of these three (tests/lua/test_gradients.lua asks for it):
+--   gradient    function(g, op, v, dy, wants) -> gradients of its inputs by role, of operations that it adds to g, v
+--               being the inputs, dy the result's gradient, and wants[role] whether an input's is needed; of as many
+--               numbers as the input
+--   expand      function(g, op, v, live) -> the same value of operations that have gradients, bit for bit; parameters
+--               for which live(parameter) holds stay values, of others constants are made
+--   no_gradient why neither is there
 -- Bits are defined by these, one after the other: x + (p + a) is two additions in that order.
 
 local closed = require "support.closed"
@@ -23,7 +30,8 @@ local types = require "graph.types"
 
 local FIELDS = { roles = { schema.list_of(schema.text, 0), true }, attributes = { schema.table, true },
   shape = { kinds.callable }, type = { kinds.callable }, macs = { kinds.callable, true }, bytes = { kinds.callable },
-  run = { kinds.callable }, gradient = { kinds.callable } }
+  counted = { kinds.callable }, run = { kinds.callable }, gradient = { kinds.callable }, expand = { kinds.callable },
+  no_gradient = { schema.text } }
 
 local ops = {}
 for _, file in ipairs(folder.modules "graph.ops") do

@@ -36,7 +36,9 @@ end
 --- Inputs by role, or whatever `of` gives for each.
 function graph.by_role(op, of)
   local v = {}
-  for i, input in ipairs(op.inputs) do v[op.roles[i]] = of and of(input) or input end
+  for i, input in ipairs(op.inputs) do
+    if of then v[op.roles[i]] = of(input) else v[op.roles[i]] = input end
+  end
   return v
 end
 
@@ -61,6 +63,7 @@ function Graph:value(kind, inputs, attributes)
   end
   op.shape = op.shape or entry.shape(op, graph.by_role(op))
   op.type = entry.type and entry.type(op, graph.by_role(op)) or op.inputs[1] and op.inputs[1].type or types.BASE
+  if op.counted == nil and entry.counted then op.counted = entry.counted(op, graph.by_role(op)) end
   if op.counted == nil then op.counted = op.inputs[1] and op.inputs[1].counted or false end
   op.id = #self.values + 1
   self.values[op.id] = op

@@ -38,7 +38,8 @@
 --   mask_from          what is enlarged to the image's size: logits (default) or probabilities
 --   upsample           how: bilinear (default) or bicubic; zero_inside: whether a logit of 0 is inside a mask
 --   training           clicks: xy or rc; upsampling: none, nearest or bilinear; feedback, whether the
---                      program trained with logits fed back as mask prompts: none (default) or logits
+--                      program trained with logits fed back as mask prompts: none (default) or logits; trained: what
+--                      it trains, names of sets of lua/train/sets.lua
 --   warnings           what nothing in a file tells: texts, or { text =, option = } where
 --                      an option answers it and so silences it
 local activations = require "graph.activations"
@@ -49,6 +50,7 @@ local marks = require "import.marks"
 local network = require "import.network"
 local preparation = require "import.preparation"
 local schema = require "support.schema"
+local sets = require "train.sets"
 
 local flag, one_of, list_of, record, text, whole = schema.flag, schema.one_of, schema.list_of, schema.record,
   schema.text, schema.whole
@@ -146,7 +148,8 @@ check.fields = {
     true },
   training = { record { clicks = { one_of("xy", "rc"), true },
     upsampling = { one_of("none", "nearest", "bilinear", "bicubic"), true },
-    feedback = { one_of("none", "logits") } }, true },
+    feedback = { one_of("none", "logits") },
+    trained = { schema.set_of(one_of(table.unpack(sets.names)), 1, "names of sets") } }, true },
   warnings = { list_of(warning, 0, "texts or { text =, option = }"), true },
 }
 

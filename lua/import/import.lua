@@ -70,7 +70,7 @@ local function choose(candidates, fit)
 end
 
 --- How often each repeated part occurs in the file.
-local function count(keys, encoder)
+function import.count(keys, encoder)
   local function at_least_one(n) return math.max(n, 1) end
   local counts = encoders.named(encoder, "network").counts(keys)
   counts.layers = at_least_one(names.count(keys, "mask_decoder.transformer.layers."))
@@ -201,7 +201,7 @@ local function match(file, base, dialect, traits, options)
   for _, one in ipairs(file.all) do
     if not one.dropped then keys[#keys + 1] = one.sam end
   end
-  local counts = count(keys, dialect.encoder)
+  local counts = import.count(keys, dialect.encoder)
   local expected = network.tensors(options.program or dialect, counts, traits, options, present)
 
   local missing, entries = {}, {}
@@ -491,7 +491,7 @@ function import.load(ckpt, options)
   end
   hashed(model.source, ckpt)
   if options and options.base then hashed(model.source.base, options.base) end
-  model.tensor = weights.make(entries, model)
+  model.tensor, model.unfolded = weights.make(entries, model)
   return model
 end
 

@@ -92,8 +92,9 @@ end
 --- SAM's name -> tensor, for every entry of the network that the build computes with. Names of tensors stay the file's
 -- own.
 -- Folded ones are import.deferred's.
+-- @return these, and those that are folded as the file has them: weights without their pair, and what is folded in
 function weights.make(entries, model)
-  local made = {}
+  local made, unfolded = {}, {}
   for name, entry in pairs(entries) do
     local found = entry.found
     if found and entry.fate == "used" then
@@ -108,12 +109,15 @@ function weights.make(entries, model)
       elseif entry.resize then
         tensor = tensor:resample_linear(entry.resize[3]):rename(found.name)
       elseif base and entries[base .. ".lora_A"] then
+        unfolded[name] = tensor
         tensor = folded(base, tensor, entries)
       end
       made[name] = tensor
+    elseif found and entry.fate == "folded" then
+      unfolded[name] = found.tensor
     end
   end
-  return made
+  return made, unfolded
 end
 
 return weights

@@ -26,10 +26,30 @@ local function relu(t, x) return t.g:act(x, { f = "relu" }) end
 local function convolution(t, x, declaration, stride)
   local w = t:parameter(declaration).tensor
   local C, side = w.shape[1], w.shape[3]
-  local weight = t.g:constant(declaration.name, { C, side * side * w.shape[2] }, function()
-    return w:permute { 1, 3, 4, 2 }:reshape { C, side * side * w.shape[2] }
-  end, deferred.sources(w))
+  local shape, weight = { C, side * side * w.shape[2] }, nil
+  if t:trains(declaration) then
+    weight = t.g:reshape(t.g:permute(t:parameter(declaration), { order = { 1, 3, 4, 2 } }), { to = shape })
+  else
+    weight = t.g:constant(declaration.name, shape, function() return w:permute { 1, 3, 4, 2 }:reshape(shape) end,
+      deferred.sources(w))
+  end
   return t.g:linear(t.g:unfold(x, { side = side, stride = stride }), weight)
+end
+
+-- The weight of what follows, of one that trains. @param at function(place, odd) -> place of the 4 x 4
+local function live_transposed(t, declaration, at)
+  local w = t:parameter(declaration)
+  local inputs, outputs, index = w.shape[1], w.shape[2], {}
+  for kind = 0, 3 do
+    for o = 0, outputs - 1 do
+      for tap = 0, 3 do
+        index[#index + 1] = (at(tap // 2, kind // 2) * 4 + at(tap % 2, kind % 2)) * outputs + o
+      end
+    end
+  end
+  local places = t.g:permute(w, { order = { 3, 4, 2, 1 } })
+  local rows = t.g:gather(places, nil, { index = function() return index end, to = { 16 * outputs, inputs } })
+  return t.g:reshape(rows, { to = { 4 * outputs, 4 * inputs } })
 end
 
 -- A transposed convolution of 4 x 4, 2 apart, 1 of padding: w [inputs,outputs,4,4]. A pixel of the result is made of
@@ -39,6 +59,9 @@ local function transposed(t, x, declaration)
   local w = t:parameter(declaration).tensor
   local inputs, outputs = w.shape[1], w.shape[2]
   local function at(place, odd) return odd == 0 and 3 - 2 * place or 2 - 2 * place end
+  if t:trains(declaration) then
+    return t.g:linear(t.g:unfold(x, { side = 2, stride = 1 }), live_transposed(t, declaration, at))
+  end
   local weight = t.g:constant(declaration.name, { 4 * outputs, 4 * inputs }, function()
     local rows = {}
     for kind = 0, 3 do

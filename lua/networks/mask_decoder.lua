@@ -77,8 +77,12 @@ end
 local function prompt_adapter(t, maps, x, tokens)
   local g, m = t.g, t.model
   local one, other = m.tensor[maps.D_fc1.bias.name], m.tensor[maps.D_fcp.bias.name]
-  local bias = g:constant(maps.D_fc1.bias.name, one.shape, function() return one:add(other) end,
-    segment.of(one, other))
+  local bias
+  if t:trains(maps.D_fc1.bias, maps.D_fcp.bias) then
+    bias = g:add(t:parameter(maps.D_fc1.bias), t:parameter(maps.D_fcp.bias))
+  else
+    bias = g:constant(maps.D_fc1.bias.name, one.shape, function() return one:add(other) end, segment.of(one, other))
+  end
   local start = g:linear(x, t:parameter(maps.D_fc1.weight), bias)
   local hidden = g:act(g:linear(tokens, t:parameter(maps.D_fcp.weight), nil, start), { f = "relu" })
   return g:add(x, t:linear(hidden, maps.D_fc2))

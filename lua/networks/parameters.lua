@@ -60,7 +60,7 @@ function Parameters:norm(name, width, eps)
 end
 
 --- A linear map. @param lora how LoRA tensors are added, or nil where there are none; AdaLoRA's are known by lora_E
--- @return { weight [outputs,inputs], bias [outputs] }
+-- @return { weight [outputs,inputs], bias [outputs], pair = { a, b }: a LoRA pair's, nil where there is none }
 function Parameters:linear(name, outputs, inputs, lora)
   local map = { weight = self:tensor(name .. ".weight", outputs, inputs), bias = self:tensor(name .. ".bias", outputs) }
   local svd = lora and self:present(name .. ".lora_E")
@@ -71,8 +71,9 @@ function Parameters:linear(name, outputs, inputs, lora)
   local folded = self:with { fate = "folded", why = ("into %s.weight, divided by its rank"):format(layer) }
   -- The pair of qkv is q's and v's, one below the other.
   local two = map.weight.lora == "qkv"
-  folded:tensor(name .. ".lora_B", two and 2 * inputs or outputs, rank)
-  folded:tensor(name .. ".lora_A", two and 2 * rank or rank, inputs)
+  local b = folded:tensor(name .. ".lora_B", two and 2 * inputs or outputs, rank)
+  local a = folded:tensor(name .. ".lora_A", two and 2 * rank or rank, inputs)
+  if not svd then map.pair = { a = a, b = b } end
   if svd then
     folded:tensor(name .. ".lora_E", rank, 1)
     folded:tensor(name .. ".ranknum", 1)

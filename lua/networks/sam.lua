@@ -41,22 +41,39 @@ function sam.declare(p, n)
     prompts = sam.prompts(n).declare(p:at "prompt_encoder", n), decoder = mask_decoder.declare(p:at "mask_decoder", n) }
 end
 
+-- The token rows of a prompt that trains what they are made of.
+local function embedded(t, prompts, rows)
+  local declared, parts = {}, {}
+  for _, entry in ipairs(t.model.entries) do declared[entry.name] = entry end
+  for i = 2, #prompts.rows do parts[i - 1] = t:parameter(declared[prompts.rows[i]]) end
+  return t.g:embed(t.g:input("token_features", { rows, t.model.out }, true), t.g:concat(parts),
+    t.g:input("token_index", { rows, 1 }, true))
+end
+
 --- The graph of a model. Inputs: image, normalised, of all slices; then, of one slice, embedding, tokens and
 -- mask_prompt, which prompts of places have not.
 -- Outputs: embedding; logits, scores.
 -- @param parameters what declare() gave @param m the model description @param position [grid^2,out]: features of the
 -- grid's places
 -- @param rows the most tokens of a prompt
-function sam.compute(parameters, m, position, rows)
+-- @param live where it is to be trained: function(SAM's name): does the tensor train? Then tokens are made of two other
+-- inputs: token_features, and token_index, of rows of prompts.rows (networks/prompt_encoder.lua) without the Fourier
+-- features', from 0; -1 for none
+function sam.compute(parameters, m, position, rows, live)
   local g = graph.new()
-  local t = terms.of(g, m)
+  local t = terms.of(g, m, live)
   local encode = encoders.named(m.encoder.kind, "network").compute
   g:output("embedding", g:named("embedding", encode(t, parameters.encoder)))
   local prompts = sam.prompts(m)
+  local tokens
+  if live then
+    g:layer "tokens"
+    tokens = embedded(t, prompts, rows)
+  end
   g:layer "dense_prompt"
   local embedding = g:input("embedding", { 1, m.grid, m.grid, m.out })
   local mask = prompts.dense and g:input("mask_prompt", { 1, 4 * m.grid, 4 * m.grid, 1 })
-  local tokens = g:input("tokens", { rows, m.out }, true)
+  tokens = tokens or g:input("tokens", { rows, m.out }, true)
   local position_of_grid = g:constant("position", { m.grid * m.grid, m.out }, position,
     { m.tensor[parameters.prompts.gaussian.name].name })
   local keys = mask and prompts.dense(t, parameters.prompts, embedding, mask) or embedding

@@ -50,8 +50,8 @@ function Interpretation:encode(image)
   return self.embedding
 end
 
--- Which of the decoder's masks are a prompt's.
-local function chosen(m, prompt)
+--- Which of the decoder's masks are a prompt's. @return the first, from 0, and how many
+function interpretation.chosen(m, prompt)
   if m.classes then return 0, m.classes end
   if prompt.multimask and m.decoder.masks > 1 then return 1, m.decoder.masks - 1 end
   return 0, 1
@@ -67,7 +67,7 @@ function Interpretation:decode(slice, prompt)
     embedding = self.embedding:slice(1, slice * places, places),
     mask_prompt = prompt.mask and prompt.mask:reshape { side * side, 1 } or nil }
   local out = interpreter.run(R, self.graph, given, { "logits", "scores" }, self.watch)
-  local first, count = chosen(m, prompt)
+  local first, count = interpretation.chosen(m, prompt)
   return out.logits:reshape { m.decoder.masks, side * side }:slice(1, first, count), out.scores:slice(2, first, count)
 end
 

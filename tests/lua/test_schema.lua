@@ -169,7 +169,8 @@ describe("operations of a graph", function()
   local attributes = { tensor = {}, make = function() end, sources = {}, scale = 0.5, f = "gelu", eps = 1e-6,
     value = true,
     stride = 2, side = 3, sums = "whole", heads = 2, grid = { 2, 2 }, window = 2, index = function() end, to = { 4 },
-    sequences = {}, causal = { 1 }, first = 0, count = 1, order = { 1 }, given = "mask" }
+    sequences = {}, causal = { 1 }, first = 0, count = 1, order = { 1 }, given = "mask",
+    holds = true, s = 0.5, pads = true, rel = false }
   for kind, entry in pairs(ops.table) do
     it(kind .. ": every slip is refused", function()
       local sample, where = {}, "graph: one: " .. kind

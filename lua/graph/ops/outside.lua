@@ -9,9 +9,12 @@ local any_tensor, callable, none = kinds.any_tensor, kinds.callable, kinds.none
 
 local ops = {}
 
-ops.input = { roles = {}, attributes = {}, macs = none, bytes = none }
-ops.parameter = { roles = {}, attributes = { tensor = { any_tensor, true } }, macs = none, bytes = none }
+local ENDS = "no operation computes it: gradients end there"
+
+ops.input = { roles = {}, attributes = {}, macs = none, bytes = none, no_gradient = ENDS }
+ops.parameter = { roles = {}, attributes = { tensor = { any_tensor, true } }, macs = none, bytes = none,
+  no_gradient = ENDS }
 ops.constant = { roles = {}, attributes = { make = { callable, true }, sources = { schema.table,
-  true } }, macs = none, bytes = none }
+  true } }, macs = none, bytes = none, no_gradient = ENDS }
 
 return ops

@@ -45,7 +45,7 @@ return {
   resize = "squash",
   upsample = "bicubic",
   zero_inside = true,
-  training = { clicks = "xy", upsampling = "bicubic", feedback = "none" },
+  training = { clicks = "xy", upsampling = "bicubic", feedback = "none", trained = { "everything" } },
 
   warnings = {},
 }

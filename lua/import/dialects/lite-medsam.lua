@@ -20,6 +20,6 @@ dialect.default_size = 256
 dialect.resampling = "area"
 dialect.normalise = "minmax"
 dialect.warnings = {}
-dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none" }
+dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none", trained = { "everything" } }
 
 return dialect

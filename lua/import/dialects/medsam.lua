@@ -11,6 +11,6 @@ dialect.resampling = "spline"
 dialect.resize = "squash"
 dialect.normalise = "minmax"
 dialect.mask_from = "probabilities"
-dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none" }
+dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none", trained = { "encoder", "masks" } }
 
 return dialect

@@ -19,6 +19,7 @@ dialect.marks = {
 dialect.grid_from = "nothing"
 dialect.default_size = 1024
 dialect.resample = true
+dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "logits", trained = { "encoder" } }
 dialect.warnings = {
   { option = "dialect",
     text = "A file that Medical SAM Adapter trained on MobileSAM without adapters has the same tensors, but images "

@@ -30,7 +30,7 @@ return {
   normalise = "unit",
   resampling = "bilinear",
   resize = "squash",
-  training = { clicks = "rc", upsampling = "none", feedback = "none" },
+  training = { clicks = "rc", upsampling = "none", feedback = "none", trained = { "adapters" } },
 
   warnings = {
     { option = "click_order",

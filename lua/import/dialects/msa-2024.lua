@@ -41,7 +41,7 @@ return {
   normalise = "unit",
   resampling = "bilinear",
   resize = "squash",
-  training = { clicks = "rc", upsampling = "nearest", feedback = "none" },
+  training = { clicks = "rc", upsampling = "nearest", feedback = "none", trained = { "adapters" } },
 
   warnings = {
     { option = "click_order",

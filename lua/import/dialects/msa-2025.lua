@@ -7,7 +7,7 @@ dialect.name = "msa-2025"
 dialect.source = "Medical SAM Adapter since 15 April 2025"
 dialect.order = 4
 dialect.normalise = "imagenet255"
-dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none" }
+dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none", trained = { "adapters" } }
 dialect.warnings = {}
 
 return dialect

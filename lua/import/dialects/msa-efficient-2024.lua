@@ -33,7 +33,7 @@ dialect.resampling = "bilinear"
 dialect.upsample = nil
 dialect.zero_inside = nil
 dialect.best_of_several = nil
-dialect.training = { clicks = "rc", upsampling = "nearest", feedback = "none" }
+dialect.training = { clicks = "rc", upsampling = "nearest", feedback = "none", trained = { "adapters" } }
 dialect.warnings = {
   { option = "click_order",
     text = "The program that trains msa-efficient-2024 files gave clicks as (row, column) until 13 April 2025. "

@@ -42,7 +42,7 @@ dialect.adapters = "encoder"
 dialect.adapter_activation = "gelu"
 dialect.normalise = "unit"
 dialect.resize = "squash"
-dialect.training = { clicks = "rc", upsampling = "nearest", feedback = "none" }
+dialect.training = { clicks = "rc", upsampling = "nearest", feedback = "none", trained = { "adapters" } }
 dialect.warnings = {
   { option = "click_order",
     text = "The program that trains msa-mobile-2024 files gave clicks as (row, column) until 13 April 2025. Building "

@@ -9,7 +9,7 @@ dialect.source = "Medical SAM Adapter on MobileSAM since 15 April 2025"
 dialect.order = 22
 dialect.variant = require("import.dialects.msa-mobile-2024").variant
 dialect.normalise = "imagenet255"
-dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none" }
+dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "none", trained = { "adapters" } }
 dialect.warnings = {}
 
 return dialect

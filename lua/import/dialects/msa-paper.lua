@@ -30,7 +30,7 @@ return {
   normalise = "imagenet255",
   resampling = "bilinear",
   resize = "squash",
-  training = { clicks = "xy", upsampling = "bilinear", feedback = "none" },
+  training = { clicks = "xy", upsampling = "bilinear", feedback = "none", trained = { "paper" } },
 
   warnings = {},
 }

@@ -21,5 +21,6 @@ dialect.resize = "squash"
 dialect.best_of_several = true
 dialect.mask_square = true
 dialect.normalise = "imagenet255-bgr"
+dialect.training = { clicks = "xy", upsampling = "bilinear", feedback = "logits", trained = { "adapters", "decoder" } }
 
 return dialect

@@ -31,7 +31,7 @@ return {
   normalise = "imagenet255",
   resampling = "bilinear",
   resize = "longest",
-  training = { clicks = "xy", upsampling = "bilinear", feedback = "logits" },
+  training = { clicks = "xy", upsampling = "bilinear", feedback = "logits", trained = { "everything" } },
 
   warnings = {},
 }

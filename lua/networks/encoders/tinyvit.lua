@@ -156,11 +156,36 @@ function tinyvit.warnings() end
 
 -- ---- what is computed ----
 
+-- What follows, of tensors of which some train: the statistics stay as they are, and each operation rounds.
+local function live_folded(t, c, order, shape)
+  local g, m, n = t.g, t.model, shape[1]
+  local base = c.weight.name:gsub("%.c%.weight$", "")
+  local function constant(name, value)
+    return g:constant(base .. name, { 1, 1, 1, n }, function()
+      local list = m.tensor[c.variance.name]:totable()
+      local mean = m.tensor[c.mean.name]:totable()
+      for i, v in ipairs(list) do list[i] = value(1 / math.sqrt(v + BATCH_NORM_EPS), mean[i]) end
+      return tensor.from(list, { 1, 1, 1, n })
+    end, segment.of(m.tensor[c.variance.name], m.tensor[c.mean.name]))
+  end
+  local function row(declaration) return g:reshape(t:parameter(declaration), { to = { 1, 1, 1, n } }) end
+  local w, inner = t:parameter(c.weight), shape[2]
+  if order then w = g:permute(w, { order = order }) end
+  w = g:permute(g:reshape(w, { to = shape }), { order = { 2, 1 } })
+  local gamma = row(c.gamma)
+  local scaled = g:multiply(g:reshape(w, { to = { 1, 1, inner, n } }),
+    g:multiply(gamma, constant(".rstd", function(rstd) return rstd end)))
+  local shift = g:multiply(gamma, constant(".shift", function(rstd, mean) return -mean * rstd end))
+  return g:permute(g:reshape(scaled, { to = { inner, n } }), { order = { 2, 1 } }),
+    g:reshape(g:add(row(c.beta), shift), { to = { n } })
+end
+
 -- A convolution with its batch norm: w gamma / sqrt(v + eps), and beta - mean gamma / sqrt(v + eps).
 -- @param order how the weight's dimensions are to stand  @param shape the weight's then
 -- @return constants: weight, bias
 local function folded(t, c, order, shape)
   local m = t.model
+  if t:trains(c.weight, c.gamma, c.beta) then return live_folded(t, c, order, shape) end
   local function of(declaration) return m.tensor[declaration.name] end
   local base = c.weight.name:gsub("%.c%.weight$", "")
   local function factors()
@@ -205,6 +230,17 @@ end
 
 local function gelu(t, x) return t.g:act(x, { f = "gelu" }) end
 
+-- The rows of a part of qkv, of one that trains.
+local function live_part(t, declaration, heads, number)
+  local whole = t:parameter(declaration)
+  local C, inputs, index = whole.shape[1] // 3, whole.shape[2], {}
+  local d = C // heads
+  for i = 0, C - 1 do index[i + 1] = (3 * (i // d) + number) * d + i % d end
+  local rows = t.g:gather(t.g:reshape(whole, { to = { 3 * C, inputs or 1 } }), nil,
+    { index = function() return index end, to = { C, inputs or 1 } })
+  return inputs and rows or t.g:reshape(rows, { to = { C } })
+end
+
 -- A part of qkv, whose rows go by head: q, k and v of head 0, of head 1, ...
 local function projection(t, b, x, heads, part)
   local number, map = ({ q = 0, k = 1, v = 2 })[part], b.qkv
@@ -212,6 +248,7 @@ local function projection(t, b, x, heads, part)
     local whole = t:parameter(declaration).tensor
     local C = whole.shape[1] // 3
     local d, shape = C // heads, { C, whole.shape[2] }
+    if t:trains(declaration) then return live_part(t, declaration, heads, number) end
     local function head(h) return whole:slice(1, (3 * h + number) * d, d) end
     local function rows(first, count)
       assert(first % d == 0 and count == d, "a head at a time")

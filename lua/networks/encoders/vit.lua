@@ -74,9 +74,27 @@ local function projections(t, b, x, C)
   return table.unpack(list)
 end
 
+-- The row that places beyond the grid are filled with, of one that trains.
+local function filling(t, b, C) return t.g:reshape(t:parameter(b.norm1.bias), { to = { 1, C } }) end
+
+-- Key and value of such a place where what they are made of trains: by the maps of the blocks. A build of what was
+-- trained computes the same in double precision.
+local function live_padding(t, b, C)
+  local function map(name, first)
+    return t:outputs(filling(t, b, C), b.qkv, b.qkv.weight.name:gsub("qkv%.weight$", name), first, C)
+  end
+  return map("k_pad", C), map("v_pad", 2 * C)
+end
+
 -- Key and value of a window's places beyond the grid, for each the same: the maps of the row that they are filled with.
 local function padding(t, b, C, filled)
-  local weight, bias = t:parameter(b.qkv.weight).tensor, t:parameter(b.qkv.bias)
+  local pair = b.qkv.pair or {}
+  if filled and t:trains(b.norm1.bias, b.qkv.weight, b.qkv.bias, pair.a, pair.b) then return live_padding(t, b, C) end
+  if t:trains(b.qkv.bias) then
+    return t.g:reshape(t:part(b.qkv.bias, nil, C, C), { to = { 1, C } }),
+      t.g:reshape(t:part(b.qkv.bias, nil, 2 * C, C), { to = { 1, C } })
+  end
+  local weight, bias = t.model.tensor[b.qkv.weight.name], t:parameter(b.qkv.bias)
   local row = t.model.tensor[b.norm1.bias.name]
   local function map(name, first)
     local sources = filled and segment.of(row, deferred.sources(weight, first, C), bias and bias.tensor)
@@ -90,6 +108,17 @@ local function padding(t, b, C, filled)
   return map("k_pad", C), map("v_pad", 2 * C)
 end
 
+-- A table at another length where it trains: what resampling weighs its rows with, times the table.
+local function live_resampled(g, value, length)
+  local have = value.shape[1]
+  local weights = g:constant(value.name:gsub("rel_pos", "depth_weights"), { length, have }, function()
+    local ones = {}
+    for i = 1, have * have do ones[i] = (i - 1) % (have + 1) == 0 and 1 or 0 end
+    return tensor.from(ones, { have, have }):resample_linear(length)
+  end, {})
+  return g:linear(weights, g:permute(value, { order = { 2, 1 } }), nil, nil, { value = true })
+end
+
 -- Along the depth, with the same attention: over runs of the windowed entries, or over the slices of each place.
 local function depth_branch(t, b, n, window, rel_h, rel_w)
   local g, m = t.g, t.model
@@ -100,16 +129,18 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
   local function back() return select(2, moves.sequences(m.depth, m.grid, along, side, length)) end
   local name = b.norm1.bias.name:gsub("norm1%.bias$", "depth_pad")
   local fill
-  if m.pad == "norm1_bias" then
+  if m.pad == "norm1_bias" and t:trains(b.norm1.bias) then fill = filling(t, b, C)
+  elseif m.pad == "norm1_bias" then
     local bias = m.tensor[b.norm1.bias.name]
     fill = g:constant(name, { 1, C }, function() return bias:reshape { 1, C } end, segment.of(bias))
   else
     fill = g:constant(name, { 1, C }, function() return tensor.zeros { 1, C } end, {})
   end
   local height, width = find_grid(length)
-  local function resampled(value, places)
+  local function resampled(declaration, value, places)
     if not value or value.shape[1] == 2 * places - 1 then return value end
     local table_of = value.tensor
+    if t:trains(declaration) then return live_resampled(g, value, 2 * places - 1) end
     return g:constant(value.name:gsub("rel_pos", "depth_rel_pos"), { 2 * places - 1, value.shape[2] },
       function() return table_of:resample_linear(2 * places - 1) end, segment.of(table_of))
   end
@@ -117,8 +148,8 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
     to = { m.depth * along * along * side * side // length, length, C },
     sequences = { slices = m.depth, grid = m.grid, windows = along, side = side, length = length } })
   local q, k, v = projections(t, b, x, C)
-  local o = g:attention(q, k, v, resampled(rel_h, height), resampled(rel_w, width), nil, nil, { heads = m.encoder.heads,
-    grid = { height, width } })
+  local o = g:attention(q, k, v, resampled(b.rel_pos_h, rel_h, height), resampled(b.rel_pos_w, rel_w, width), nil, nil,
+    { heads = m.encoder.heads, grid = { height, width } })
   local y = adapter.compute(t, b.depth_adapter, t:linear(o, b.proj), m.adapter_activation)
   return g:gather(y, nil, { index = back, to = n.shape })
 end
@@ -150,6 +181,14 @@ local function mlp(t, b, i, x)
   return g:add(x, y)
 end
 
+local function positions(t, e)
+  local g, m = t.g, t.model
+  local shape = { m.grid * m.grid, m.encoder.dim }
+  if t:trains(e.position) then return g:reshape(t:parameter(e.position), { to = shape }) end
+  local position = m.tensor[e.position.name]
+  return g:constant(e.position.name, shape, function() return position:reshape(shape) end, segment.of(position))
+end
+
 --- The embedding [slices,grid,grid,out] of the image that is given. @param t networks/terms.lua @param e what declare()
 -- gave
 function vit.compute(t, e)
@@ -158,11 +197,7 @@ function vit.compute(t, e)
   local image = g:input("image", { m.depth, m.image_size, m.image_size, 3 })
   local x = g:conv(image, t:parameter(e.patch.weight), t:parameter(e.patch.bias), { stride = m.patch,
     sums = "channel" })
-  local position = m.tensor[e.position.name]
-  x = g:add(x, g:constant(e.position.name, { m.grid * m.grid, m.encoder.dim }, function()
-    return position:reshape { m.grid * m.grid, m.encoder.dim }
-  end, segment.of(position)))
-  g:named("x", x)
+  x = g:named("x", g:add(x, positions(t, e)))
   for i, b in ipairs(e.blocks) do
     x = attention(t, b, i - 1, x)
     local prefix = ("block_%02d_"):format(i - 1)
