@@ -14,6 +14,7 @@
 static const luaL_Reg modules[] = {
     {"msagen.blob", luaopen_msagen_blob},
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
+    {"msagen.clicks", luaopen_msagen_clicks},
     {"msagen.contour", luaopen_msagen_contour},
     {"msagen.display", luaopen_msagen_display},
     {"msagen.gzip", luaopen_msagen_gzip},
