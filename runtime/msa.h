@@ -75,7 +75,8 @@ typedef enum msa_status {
     /* the arena, the weights, the session or memory that the caller gave have bytes in common */
     MSA_E_OVERLAP = 28,
     MSA_E_SESSION = 29,     /* the session's own memory was changed since the last call; open it again */
-    MSA_E_FLAGS = 30        /* the compiler was given flags that change float arithmetic */
+    MSA_E_FLAGS = 30,       /* the compiler was given flags that change float arithmetic */
+    MSA_E_TARGET = 31       /* training: a target with NaN, or a value that is not from 0 to 1 */
 } msa_status;
 
 /* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers
