@@ -12,11 +12,13 @@
 #include <unistd.h>
 
 static const luaL_Reg modules[] = {
+    {"msagen.augment", luaopen_msagen_augment},
     {"msagen.blob", luaopen_msagen_blob},
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
     {"msagen.clicks", luaopen_msagen_clicks},
     {"msagen.contour", luaopen_msagen_contour},
     {"msagen.display", luaopen_msagen_display},
+    {"msagen.enlarge", luaopen_msagen_enlarge},
     {"msagen.gzip", luaopen_msagen_gzip},
     {"msagen.image", luaopen_msagen_image},
     {"msagen.intensity", luaopen_msagen_intensity},

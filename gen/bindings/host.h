@@ -14,11 +14,13 @@
 #endif
 
 /* Modules, preloaded as "msagen.NAME". */
+int luaopen_msagen_augment(lua_State *L);
 int luaopen_msagen_blob(lua_State *L);
 int luaopen_msagen_checkpoint(lua_State *L);
 int luaopen_msagen_clicks(lua_State *L);
 int luaopen_msagen_contour(lua_State *L);
 int luaopen_msagen_display(lua_State *L);
+int luaopen_msagen_enlarge(lua_State *L);
 int luaopen_msagen_gzip(lua_State *L);
 int luaopen_msagen_image(lua_State *L);
 int luaopen_msagen_intensity(lua_State *L);

@@ -1,199 +1,141 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msagen.resize: pictures at the model's size, by the runtime's own resizers, so that their bytes are a build's.
- *   picture(u8 [N,H,W,3], width, height, "bilinear" | "spline" | "area" | "nearest") -> u8 [N,height,width,3]
- *   mask(u8 [N,H,W], width, height, the same) -> u8 [N,height,width]
- *   inside(f32 [side,side], width, height, { square = the model's side where it fits the longest side or has mask_square,
- *     squashed = mask_square, probabilities }) -> u8 [height,width]: logits enlarged to an image, 255 where inside */
+/* msagen.resize: pictures and masks to another size, by the resizers that a product has (runtime/msa_runtime.h).
+ *   picture(u8 [H,W,3] or [D,H,W,3], height, width, how = "bilinear") -> u8 [height,width,3] or [D,height,width,3]
+ *   mask(u8 [H,W] or [D,H,W], height, width, how = "bilinear") -> u8 [height,width] or [D,height,width]
+ * how: "bilinear" (Pillow's, bit for bit), "spline", "area" or "nearest" */
 #include "host.h"
 #include "msa_runtime.h"
-#include "tensor.h"
+#include "tensor_internal.h"
 
 #include <stdlib.h>
 
-enum kind { BILINEAR, SPLINE, AREA, NEAREST };
-
-static const char *const kinds[] = {"bilinear", "spline", "area", "nearest", NULL};
-
-/* A resizer and the memory that it works in. */
+/* A resizer in use. */
 struct resizer {
-    enum kind kind;
+    int how;
     union {
         msa_resizer bilinear;
         msa_spline spline;
         msa_area area;
         msa_nearest nearest;
     } of;
-    void *work;
-    size_t work_bytes;
 };
 
-static size_t work_bytes(enum kind kind, uint32_t side)
+enum { BILINEAR, SPLINE, AREA, NEAREST };
+
+static const char *const names[] = {"bilinear", "spline", "area", "nearest", NULL};
+
+static size_t work_bytes(int how, size_t side)
 {
-    switch (kind) {
-    case BILINEAR:
-        return MSA_RESIZE_WORK_BYTES((size_t)side);
-    case SPLINE:
-        return MSA_SPLINE_WORK_BYTES((size_t)side);
-    case AREA:
-        return MSA_AREA_WORK_BYTES((size_t)side);
-    default:
-        return 64;
+    switch (how) {
+    case BILINEAR: return MSA_RESIZE_WORK_BYTES(side);
+    case SPLINE: return MSA_SPLINE_WORK_BYTES(side);
+    case AREA: return MSA_AREA_WORK_BYTES(side);
+    default: return MSA_NEAREST_WORK_BYTES(side);
     }
 }
 
-static msa_status begin(struct resizer *r, const msa_image *image, uint32_t slice, uint32_t width, uint32_t height)
+static msa_status begin(struct resizer *r, const msa_image *image, uint32_t width, uint32_t height, void *work,
+                        size_t bytes)
 {
-    switch (r->kind) {
-    case BILINEAR:
-        return msa_resize_init(&r->of.bilinear, image, slice, width, height, r->work, r->work_bytes);
-    case SPLINE:
-        return msa_spline_init(&r->of.spline, image, slice, width, height, r->work, r->work_bytes);
-    case AREA:
-        return msa_area_init(&r->of.area, image, slice, width, height, r->work, r->work_bytes);
-    default:
-        return msa_nearest_init(&r->of.nearest, image, slice, width, height, r->work, r->work_bytes);
+    switch (r->how) {
+    case BILINEAR: return msa_resize_init(&r->of.bilinear, image, 0, width, height, work, bytes);
+    case SPLINE: return msa_spline_init(&r->of.spline, image, 0, width, height, work, bytes);
+    case AREA: return msa_area_init(&r->of.area, image, 0, width, height, work, bytes);
+    default: return msa_nearest_init(&r->of.nearest, image, 0, width, height, work, bytes);
     }
 }
 
 static void next_row(struct resizer *r, uint8_t *row)
 {
-    switch (r->kind) {
-    case BILINEAR:
-        msa_resize_row(&r->of.bilinear, row);
-        break;
-    case SPLINE:
-        msa_spline_row(&r->of.spline, row);
-        break;
-    case AREA:
-        msa_area_row(&r->of.area, row);
-        break;
-    default:
-        msa_nearest_row(&r->of.nearest, row);
-        break;
+    switch (r->how) {
+    case BILINEAR: msa_resize_row(&r->of.bilinear, row); break;
+    case SPLINE: msa_spline_row(&r->of.spline, row); break;
+    case AREA: msa_area_row(&r->of.area, row); break;
+    default: msa_nearest_row(&r->of.nearest, row); break;
     }
 }
 
-static uint32_t check_side(lua_State *L, int arg)
-{
-    const lua_Integer side = luaL_checkinteger(L, arg);
-    luaL_argcheck(L, side >= 1 && side <= MSA_MAX_SIDE, arg, "a side of a picture expected");
-    return (uint32_t)side;
-}
+/* What one slice takes. */
+struct slice {
+    uint8_t *pixels, *row;
+    void *work;
+    size_t work_bytes, channels;
+};
 
-/* Bytes [N,H,W,3] of a picture, or of a mask repeated as a picture's colours, in memory that Lua frees. */
-static uint8_t *pixels_of(lua_State *L, const struct msagen_tensor *t, int colours)
+/* A slice of `channels` to out [height][width][channels]. */
+static msa_status resize_slice(struct resizer *r, const struct slice *s, uint32_t in_height, uint32_t in_width,
+                               uint32_t height, uint32_t width, uint8_t *out)
 {
-    const int64_t n = msagen_tensor_numel(t);
-    uint8_t *const bytes = lua_newuserdatauv(L, (size_t)n * (colours ? 1 : 3) + 1, 0);
-    msagen_tensor_read_raw(t, 0, n, bytes);
-    for (int64_t i = colours ? -1 : n - 1; i >= 0; --i)
-        bytes[3 * i] = bytes[3 * i + 1] = bytes[3 * i + 2] = bytes[i];
-    return bytes;
-}
-
-/* A slice into `out`, of which one colour is kept where it is a mask. */
-static msa_status one_slice(struct resizer *r, const msa_image *image, uint32_t slice, uint32_t width, uint32_t height,
-                            int colours, uint8_t *row, uint8_t *out)
-{
-    const msa_status status = begin(r, image, slice, width, height);
-    for (uint32_t y = 0; status == MSA_OK && y < height; ++y) {
-        next_row(r, colours ? out + (size_t)y * width * 3 : row);
-        for (uint32_t x = 0; !colours && x < width; ++x)
-            out[(size_t)y * width + x] = row[3 * x];
+    const msa_image image = {s->pixels, in_width, in_height, (size_t)in_width * 3, 0};
+    if (s->channels == 1) /* to three alike, the last first */
+        for (size_t i = (size_t)in_width * in_height; i-- > 0;)
+            s->pixels[3 * i + 2] = s->pixels[3 * i + 1] = s->pixels[3 * i] = s->pixels[i];
+    const msa_status status = begin(r, &image, width, height, s->work, s->work_bytes);
+    for (uint32_t y = 0; y < height && status == MSA_OK; ++y) {
+        next_row(r, s->row);
+        for (size_t i = 0; i < width * s->channels; ++i)
+            *out++ = s->row[s->channels == 1 ? 3 * i : i];
     }
     return status;
 }
 
-static int resize(lua_State *L, int colours)
+static int resize(lua_State *L, int channels)
 {
     const struct msagen_tensor *t = msagen_tensor_check(L, 1);
-    const uint32_t width = check_side(L, 2), height = check_side(L, 3);
-    luaL_argcheck(L, t->dtype == MSAGEN_U8 && t->dims == 3 + colours && (!colours || t->shape[3] == 3), 1,
-                  colours ? "u8 [N,H,W,3] expected" : "u8 [N,H,W] expected");
-    for (int k = 1; k < 3; ++k)
-        luaL_argcheck(L, t->shape[k] >= 1 && t->shape[k] <= MSA_MAX_SIDE, 1, "other sides expected");
-    struct resizer r = {.kind = (enum kind)luaL_checkoption(L, 4, NULL, kinds)};
-    r.work_bytes = work_bytes(r.kind, width > height ? width : height);
-    r.work = lua_newuserdatauv(L, r.work_bytes, 0);
-    const size_t row_bytes = 3 * (size_t)t->shape[2], step = (size_t)width * height * (colours ? 3 : 1);
-    const msa_image image = {.pixels = pixels_of(L, t, colours), .width = (uint32_t)t->shape[2],
-                             .height = (uint32_t)t->shape[1], .stride = row_bytes,
-                             .slice_stride = row_bytes * (size_t)t->shape[1]};
-    uint8_t *const row = lua_newuserdatauv(L, 3 * (size_t)width, 0);
-    struct msagen_tensor *made = msagen_tensor_zeros(t->name, MSAGEN_U8, t->dims,
-                                                     (int64_t[]){t->shape[0], height, width, 3});
+    const int planes = channels == 3 ? 3 : 2; /* dimensions of one slice */
+    const lua_Integer height = luaL_checkinteger(L, 2), width = luaL_checkinteger(L, 3);
+    struct resizer r = {.how = luaL_checkoption(L, 4, names[0], names)};
+    luaL_argcheck(L, t->dtype == MSAGEN_U8 && (t->dims == planes || t->dims == planes + 1), 1,
+                  channels == 3 ? "u8 [H,W,3] or [D,H,W,3] expected" : "u8 [H,W] or [D,H,W] expected");
+    const int first = t->dims - planes;
+    luaL_argcheck(L, channels == 1 || t->shape[first + 2] == 3, 1, "three colours expected");
+    for (int k = 0; k < 2; ++k) {
+        const lua_Integer side = k ? width : height, in = t->shape[first + k];
+        if (in < 1 || in > (lua_Integer)MSA_MAX_SIDE || side < 1 || side > (lua_Integer)MSA_MAX_SIDE)
+            return msagen_fail(L, "%s: expected sides from 1 to %u pixels, found %lld to resize to %lld", t->name,
+                               MSA_MAX_SIDE, (long long)in, (long long)side);
+    }
+    int64_t shape[4] = {first ? t->shape[0] : 0};
+    shape[first] = height;
+    shape[first + 1] = width;
+    shape[first + 2] = 3;
+    struct msagen_tensor *made = msagen_tensor_zeros(t->name, MSAGEN_U8, t->dims, shape);
     if (!made)
         return msagen_fail(L, "%s: out of memory", t->name);
     msagen_tensor_push(L, made);
-    uint8_t *const out = (uint8_t *)(uintptr_t)made->storage->data;
-    for (int64_t slice = 0; slice < t->shape[0]; ++slice)
-        if (one_slice(&r, &image, (uint32_t)slice, width, height, colours, row, out + (size_t)slice * step) != MSA_OK)
-            return msagen_fail(L, "%s: expected a picture that can be resized, found another", t->name);
+    const uint32_t in_height = (uint32_t)t->shape[first], in_width = (uint32_t)t->shape[first + 1];
+    const size_t in_bytes = (size_t)in_height * in_width * (size_t)channels;
+    const size_t out_bytes = (size_t)height * (size_t)width * (size_t)channels;
+    struct slice s = {.work_bytes = work_bytes(r.how, (size_t)(height > width ? height : width)),
+                      .channels = (size_t)channels};
+    s.pixels = lua_newuserdatauv(L, (size_t)in_height * in_width * 3, 0);
+    s.row = lua_newuserdatauv(L, (size_t)width * 3, 0);
+    s.work = lua_newuserdatauv(L, s.work_bytes + 1, 0);
+    const int64_t slices = first ? t->shape[0] : 1;
+    for (int64_t z = 0; z < slices; ++z) {
+        msagen_tensor_read_raw(t, z * (int64_t)in_bytes, (int64_t)in_bytes, s.pixels);
+        if (resize_slice(&r, &s, in_height, in_width, (uint32_t)height, (uint32_t)width,
+                         (uint8_t *)msagen_tensor_writable(made) + (size_t)z * out_bytes) != MSA_OK)
+            return msagen_fail(L, "%s: expected a size that %s resizes, found %lld x %lld", t->name, names[r.how],
+                               (long long)width, (long long)height);
+    }
+    lua_settop(L, lua_gettop(L) - 3);
     return 1;
 }
 
 static int picture(lua_State *L)
 {
-    return resize(L, 1);
+    return resize(L, 3);
 }
 
 static int mask(lua_State *L)
 {
-    return resize(L, 0);
-}
-
-static uint32_t square_of(lua_State *L)
-{
-    lua_getfield(L, 4, "square");
-    const lua_Integer square = luaL_optinteger(L, -1, 0);
-    luaL_argcheck(L, square >= 0 && square <= MSA_MAX_SIDE, 4, "a side of a square expected");
-    lua_pop(L, 1);
-    return (uint32_t)square;
-}
-
-static int flag_of(lua_State *L, const char *name)
-{
-    lua_getfield(L, 4, name);
-    const int flag = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return flag;
-}
-
-static int inside(lua_State *L)
-{
-    const struct msagen_tensor *t = msagen_tensor_check(L, 1);
-    const uint32_t width = check_side(L, 2), height = check_side(L, 3);
-    luaL_checktype(L, 4, LUA_TTABLE);
-    luaL_argcheck(L, t->dtype == MSAGEN_F32 && t->dims == 2 && t->shape[0] == t->shape[1] && t->shape[0] >= 1
-        && t->shape[0] <= MSA_MAX_SIDE, 1, "f32 [side,side] expected");
-    const uint32_t side = (uint32_t)t->shape[0], square = square_of(L), widest = square > side ? square : side;
-    const int chances = flag_of(L, "probabilities");
-    float *const logits = lua_newuserdatauv(L, sizeof(float) * side * side, 0);
-    float *const rows = lua_newuserdatauv(L, sizeof(float) * 2 * widest, 0);
-    float *const row = lua_newuserdatauv(L, sizeof(float) * width, 0);
-    msagen_tensor_read_f32(t, logits);
-    msa_upsampler enlarge;
-    msa_upsample_init(&enlarge, logits, side, square, width, height, rows);
-    if (flag_of(L, "squashed"))
-        msa_upsample_squashed(&enlarge);
-    if (chances)
-        msa_upsample_probabilities(&enlarge);
-    struct msagen_tensor *made = msagen_tensor_zeros("", MSAGEN_U8, 2, (int64_t[]){height, width});
-    if (!made)
-        return msagen_fail(L, "mask: out of memory");
-    msagen_tensor_push(L, made);
-    uint8_t *const out = (uint8_t *)(uintptr_t)made->storage->data;
-    for (uint32_t y = 0; y < height; ++y) {
-        msa_upsample_row(&enlarge, y, row);
-        for (uint32_t x = 0; x < width; ++x)
-            out[(size_t)y * width + x] = row[x] > (chances ? 0.5f : 0.0f) ? 255 : 0;
-    }
-    return 1;
+    return resize(L, 1);
 }
 
 int luaopen_msagen_resize(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"picture", picture}, {"mask", mask}, {"inside", inside}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"picture", picture}, {"mask", mask}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }
