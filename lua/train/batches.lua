@@ -2,15 +2,13 @@
 --- Which samples a step trains on: the list of samples in an order of its own for each epoch, cut into batches that
 -- may reach into the next epoch. It follows from the seed, the batch and the number of samples alone.
 local random = require "msagen.random"
+local uses = require "train.uses"
 
 local batches = {}
 
--- Of keys (seed, step, image, use): no step is negative, so no other key is this one.
-local ORDER = -1
-
 --- The order of an epoch, from 0: a list of the numbers 1 to n.
 function batches.order(seed, epoch, n)
-  local order = random.order(random.key(seed, ORDER, epoch), n)
+  local order = random.order(uses.key({ seed = seed, step = epoch, image = 0 }, "order"), n)
   for i, place in ipairs(order) do order[i] = place + 1 end
   return order
 end

@@ -4,14 +4,10 @@
 -- options, the samples and the number of the step alone, so a run that was stopped and resumed ends in the same bytes.
 local batches = require "train.batches"
 local fail = require "support.fail"
-local random = require "msagen.random"
 local rates = require "train.rates"
 local sys = require "msagen.sys"
 
 local loop = {}
-
---- Uses of random numbers: the last part of the key (seed, step, image, use).
-loop.USES = { augment = 1, prompts = 2 }
 
 local function finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
 
@@ -24,7 +20,7 @@ end
 -- All prompts of a slice: decode and go back after each. @return the sum of their losses
 local function of_slice(job, sample, slice, key, weight)
   local trainer, sum = job.trainer, 0.0
-  local session = job.prompter(sample, slice, random.key(key, slice))
+  local session = job.prompter(sample, slice, key)
   local logits, scores
   while true do
     local prompt = session(logits, scores)
@@ -42,12 +38,12 @@ end
 -- One image, forward and back. @return its loss
 local function of_image(job, step, image, index)
   local sample, depth = job.samples:at(index), job.trainer.model.depth
-  local key = random.key(job.options.seed, step, image)
-  if job.augment then sample = job.augment(sample, random.key(key, loop.USES.augment)) end
+  local key = { seed = job.options.seed, step = step, image = image }
+  if job.augment then sample = job.augment(sample, key) end
   job.trainer:encode(sample.picture)
   local loss = 0.0
   for slice = 0, depth - 1 do
-    loss = loss + of_slice(job, sample, slice, random.key(key, loop.USES.prompts), 1 / depth)
+    loss = loss + of_slice(job, sample, slice, key, 1 / depth)
   end
   job.trainer:image_end()
   return loss
@@ -61,7 +57,7 @@ local function of_batch(job, step, list)
   for image = from, to - 1 do
     losses[#losses + 1] = of_image(job, step, image, list[image + 1])
     if joins then
-      joins:add(image, image + 1, trainer:values "gradient")
+      joins:add(image, image + 1, trainer:values("gradient"):reshape { job.floats })
       trainer:set("gradient", nil)
     end
     who.look()
@@ -176,9 +172,9 @@ local function steps(job, run)
 end
 
 --- Train.
--- @param job { trainer; samples = of train.samples; prompter = function(sample, slice, key) -> session(logits, scores of
---   the prompt before or nil) -> a prompt for trainer:decode, or nil at the end; augment = function(sample, key) ->
---   sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil; who = of train.exchange;
+-- @param job { trainer; samples = of train.samples; prompter = function(sample, slice, key = { seed, step, image }) ->
+--   session(logits, scores of the prompt before or nil) -> a prompt for trainer:decode, or nil at the end; augment =
+--   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil; who = of train.exchange;
 --   outputs = { best(run, trainer), save(run, trainer) }; show, say, warn = function(text...);
 --   options = { steps, batch, seed, loss, optimiser, learning_rate, schedule, warm_up, save_every, validate_every } }
 -- @param run where to begin: { step = done so far, history = a line a step { loss, rate, norm }, validations, best }

@@ -4,17 +4,17 @@
 --
 -- A sample is one class of one case, of a network with a mask for each class all of them; of a volume a subvolume of
 -- the network's depth, of a network for single images a slice.
+local augment = require "train.augment"
 local fail = require "support.fail"
 local pictures = require "emit.pictures"
 local resize = require "msagen.resize"
 local segment = require "run.segment"
 local sources = require "evaluate.sources"
+local targets = require "train.targets"
 local tensor = require "msagen.tensor"
 
 local samples = {}
 samples.__index = samples
-
-local HALF = 128 -- of 255: from here on a resized mask's pixel is inside
 
 -- An error of a case begins with its name.
 local function named(case, body, ...)
@@ -106,57 +106,22 @@ function samples:name(i)
   return item.case.name .. class .. slice
 end
 
-local SOFT, HARD = {}, {}
-for v = 0, 255 do
-  SOFT[string.char(v)] = string.pack("<f", v / 255)
-  HARD[string.char(v)] = v >= HALF and "\1" or "\0"
-end
-
--- Bytes [D,h,w] in the upper left of squares [D,side,side], zeros elsewhere.
-local function squared(bytes, slices, height, width, side)
-  if width == side and height == side then return bytes end
-  local parts, beside, below = {}, ("\0"):rep(side - width), ("\0"):rep((side - height) * side)
-  for row = 0, slices * height - 1 do
-    parts[#parts + 1] = bytes:sub(row * width + 1, (row + 1) * width)
-    parts[#parts + 1] = beside
-    if row % height == height - 1 then parts[#parts + 1] = below end
-  end
-  return table.concat(parts)
-end
-
---- Targets of masks: resized as Pillow's bilinear has them, zeros beyond the picture.
--- @param masks list of u8 [D,H,W], a class each  @param side of the targets
--- @return f32 (edges soft) or u8 [D,M,side,side]
-function samples.targets(masks, side, longest, edges)
-  local parts, depth = {}, masks[1].shape[1]
-  for m, mask in ipairs(masks) do
-    local width, height = pictures.size(mask.shape[3], mask.shape[2], side, longest)
-    parts[m] = squared(resize.mask(mask, width, height, "bilinear"):tobytes(), depth, height, width, side)
-  end
-  local ordered, step = {}, side * side
-  for s = 0, depth - 1 do
-    for m = 1, #parts do ordered[#ordered + 1] = parts[m]:sub(s * step + 1, (s + 1) * step) end
-  end
-  local bytes = table.concat(ordered):gsub(".", edges == "soft" and SOFT or HARD)
-  return tensor.frombytes(bytes, edges == "soft" and "f32" or "u8", { depth, #parts, side, side })
-end
-
--- A mask at the network's size for clicks: 255 where at least half is inside; where nothing is left, where any is.
-local function clicked(mask, width, height)
-  local small = resize.mask(mask, width, height, "bilinear")
-  local slices, step, bytes = {}, width * height, small:tobytes()
-  for s = 0, small.shape[1] - 1 do
+-- Where a resized mask u8 [D,h,w] is inside: 255 where at least half of a pixel is; of a slice where nothing is left,
+-- where any is.
+local function inside(grey)
+  local slices, step, bytes = {}, grey.shape[2] * grey.shape[3], grey:tobytes()
+  for s = 0, grey.shape[1] - 1 do
     local slice = bytes:sub(s * step + 1, (s + 1) * step)
-    local inside = slice:gsub("[\128-\255]", "\255"):gsub("[^\255]", "\0")
-    if not inside:find("\255", 1, true) then inside = slice:gsub("[^\0]", "\255") end
-    slices[s + 1] = inside
+    local half = slice:gsub("[\128-\255]", "\255"):gsub("[^\255]", "\0")
+    if not half:find("\255", 1, true) then half = slice:gsub("[^\0]", "\255") end
+    slices[s + 1] = half
   end
-  return tensor.frombytes(table.concat(slices), "u8", small.shape)
+  return tensor.frombytes(table.concat(slices), "u8", grey.shape)
 end
 
 local function bytes_of(sample)
   local sum = sample.picture:numel()
-  for _, mask in ipairs(sample.masks) do sum = sum + mask:numel() end
+  for _, mask in ipairs(sample.masks) do sum = sum + 2 * mask:numel() end
   return sum + sample.targets:numel() * (sample.targets.dtype == "f32" and 4 or 1)
 end
 
@@ -165,29 +130,46 @@ function samples.picture(picture, first, m)
   picture = picture:slice(1, first, m.depth)
   if m.resampling ~= "sampled" then -- no bytes are what that resampler makes: encoding does it
     local width, height = pictures.size(picture.shape[3], picture.shape[2], m.image_size, m.resize == "longest")
-    picture = resize.picture(picture, width, height, m.resampling)
+    picture = resize.picture(picture, height, width, m.resampling)
   end
   local shape = picture.shape
   return m.depth == 1 and picture:reshape { shape[2], shape[3], 3 } or picture
 end
 
 local function make(self, i)
-  local item, m = self.items[i], self.model
+  local item, m, options = self.items[i], self.model, self.options
   local whole = self:case(item.case)
   local picture = samples.picture(whole.picture, item.first, m)
   local width, height = picture.shape[#picture.shape - 1], picture.shape[#picture.shape - 2]
-  local masks, small = {}, {}
+  local own, greys, masks = {}, {}, {}
   for k, place in ipairs(item.classes) do
-    masks[k] = whole.masks[place]:slice(1, item.first, m.depth)
-    small[k] = clicked(masks[k], width, height)
+    own[k] = whole.masks[place]:slice(1, item.first, m.depth)
+    greys[k] = resize.mask(own[k], height, width)
+    masks[k] = inside(greys[k])
   end
-  return { name = self:name(i), picture = picture, masks = small, width = width, height = height,
-    targets = samples.targets(masks, self.options.out_size, m.resize == "longest", self.options.edges) }
+  return { name = self:name(i), picture = picture, greys = greys, masks = masks, width = width, height = height,
+    targets = targets.of(own, options.out_size, m.resize == "longest", options.edges) }
+end
+
+--- A sample changed at random. @param plan, key of train.augment; where nothing of the masks is left it stays as it was
+function samples:augmented(sample, plan, key)
+  local drawn = augment.draw(plan, key, sample.height, sample.width)
+  local greys, masks, shown = {}, {}, false
+  for k, grey in ipairs(sample.greys) do
+    greys[k] = augment.mask(drawn, grey)
+    masks[k] = inside(greys[k])
+    shown = shown or not greys[k]:is_zero()
+  end
+  if not shown then return sample end
+  local options = self.options
+  return { name = sample.name, picture = augment.picture(drawn, sample.picture), greys = greys, masks = masks,
+    width = sample.width, height = sample.height,
+    targets = targets.of(greys, options.out_size, self.model.resize == "longest", options.edges) }
 end
 
 --- A sample: { name, picture = u8 [h,w,3], of volumes [D,h,w,3], at the network's size, or smaller where the longest
--- side is fitted; width, height; masks = list of u8 [D,h,w] 0 or 255, a class each; targets [D,M,T,T] }. What fits in
--- cache_bytes is read once.
+-- side is fitted; width, height; greys = list of u8 [D,h,w], masks as they were resized, a class each; masks = the same,
+-- 0 or 255; targets [D,M,T,T] }. What fits in cache_bytes is read once.
 function samples:at(i)
   if self.kept[i] then return self.kept[i] end
   local sample = named(self.items[i].case, make, self, i)

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- How well the network does on cases that it does not train on: Dice and IoU as `msagen evaluate` defines them, after
 -- so many clicks, on the image's own grid. Each click is the inmost pixel of what is wrong; decoding alone, no pass back.
+local enlarge = require "msagen.enlarge"
 local image = require "msagen.image"
 local metrics = require "msagen.metrics"
 local pictures = require "emit.pictures"
-local resize = require "msagen.resize"
 local samples = require "train.samples"
 local segment = require "run.segment"
 local tensor = require "msagen.tensor"
@@ -20,7 +20,7 @@ local function placer(m, width, height)
   return function(x, y) return f32(x * (to_width / width)), f32(y * (to_height / height)) end
 end
 
--- How logits become a mask of a picture: of msagen.resize.
+-- How logits become a mask of a picture: of msagen.enlarge.
 local function rule_of(m)
   local longest = m.resize == "longest"
   return { square = (longest or m.mask_square) and m.image_size or 0, squashed = m.mask_square,
@@ -53,7 +53,7 @@ local function of_slice(trainer, slice, truth, class, clicks)
         multimask = m.best_of_several or false }
       local side = found.shape[#found.shape]
       logits = found:slice(1, chosen(m, scores, class), 1):reshape { side, side }
-      mask = resize.inside(logits, width, height, rule)
+      mask = enlarge.inside(logits, width, height, rule)
       click = metrics.click(truth, mask)
     end
     masks[count] = mask

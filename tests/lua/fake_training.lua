@@ -15,6 +15,7 @@ local random = require "msagen.random"
 local rates = require "train.rates"
 local samples = require "train.samples"
 local sys = require "msagen.sys"
+local uses = require "train.uses"
 local validation = require "train.validation"
 
 local asked = { steps = 6, batch = 5, seed = 1, save = 2, validate = 3, hold = 2, empty = "skip", cache = 1 << 24 }
@@ -34,7 +35,7 @@ local function prompter(sample, slice, key)
   return function()
     if done then return nil end
     done = true
-    local at = inside[random.below(key, 0, #inside) + 1]
+    local at = inside[random.below(uses.key(key, "click", slice), 0, #inside) + 1]
     return { points = { { at % sample.width + 0.5, at // sample.width + 0.5, 1 } } }
   end
 end

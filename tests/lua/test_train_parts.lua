@@ -146,7 +146,7 @@ describe("pictures at the network's size", function()
     for _, kind in ipairs { "bilinear", "spline", "area", "nearest" } do
       for _, size in ipairs { { 7, 5 }, { 16, 16 } } do
         local slow = resamplers[kind](function(x, y, c) return picture:get(0, y, x, c) end, 23, 11, size[1], size[2])
-        local fast = resize.picture(picture, size[1], size[2], kind)
+        local fast = resize.picture(picture, size[2], size[1], kind)
         for y = 0, size[2] - 1 do
           for x = 0, size[1] - 1 do
             for c = 0, 2 do equal(fast:get(0, y, x, c), slow(x, y, c), kind) end
@@ -157,16 +157,16 @@ describe("pictures at the network's size", function()
   end)
   it("and masks theirs, each slice by itself", function()
     local mask = bytes({ 2, 9, 6 }, function(i) return i * 91 % 256 end)
-    local small = resize.mask(mask, 5, 4, "bilinear")
+    local small = resize.mask(mask, 4, 5)
     equal(small.shape, { 2, 4, 5 })
     local like = bytes({ 2, 9, 6, 3 }, function(i) return i // 3 * 91 % 256 end)
-    assert(small:equal(resize.picture(like, 5, 4, "bilinear"):slice(4, 0, 1):reshape { 2, 4, 5 }), "another mask")
+    assert(small:equal(resize.picture(like, 4, 5):slice(4, 0, 1):reshape { 2, 4, 5 }), "another mask")
   end)
   it("and logits those of the image", function()
     local pictures = require "emit.pictures"
     local logits = tensor.from({ -3, 1, 2, -1, 0.5, 4, -2, 1, -0.25, 3, 1, -1, 2, -2, 0.75, -4 }, { 4, 4 })
     for _, how in ipairs { { square = 0 }, { square = 16 }, { square = 16, squashed = true } } do
-      local inside = resize.inside(logits, 11, 7, how)
+      local inside = require("msagen.enlarge").inside(logits, 11, 7, how)
       local slow = pictures.upsampled(function(x, y) return logits:get(y, x) end, 4, how.square, 11, 7, how.squashed)
       for y = 0, 6 do
         for x = 0, 10 do equal(inside:get(y, x), slow(x, y) > 0 and 255 or 0) end
@@ -193,8 +193,7 @@ describe("samples", function()
     local squashed = opened(cases):at(1)
     equal({ squashed.picture.shape, squashed.masks[1].shape, squashed.targets.shape, squashed.targets.dtype },
       { { 16, 16, 3 }, { 1, 16, 16 }, { 1, 1, 8, 8 }, "f32" })
-    assert(squashed.picture:reshape { 1, 16, 16, 3 }:equal(resize.picture(grey:reshape { 1, 12, 24, 3 }, 16, 16,
-      "bilinear")), "another picture")
+    assert(squashed.picture:reshape { 1, 16, 16, 3 }:equal(resize.picture(grey:reshape { 1, 12, 24, 3 }, 16, 16)), "another picture")
     local fitted = opened(cases, { model = model { resize = "longest" }, edges = "hard" }):at(1)
     equal({ fitted.picture.shape, fitted.width, fitted.height, fitted.targets.dtype },
       { { 8, 16, 3 }, 16, 8, "u8" })
