@@ -78,9 +78,10 @@ end
 
 -- Gradients of the inputs of a value, by role.
 local function of_inputs(g, op, dy, passes)
-  local entry = ops.table[op.kind]
+  local entry, wants = ops.table[op.kind], {}
   if not entry.gradient then refuse(op, entry) end
-  return entry.gradient(g, op, ssa.by_role(op), dy, ssa.by_role(op, function(input) return passes[input] or false end))
+  for i, input in ipairs(op.inputs) do wants[op.roles[i]] = passes[input] or false end
+  return entry.gradient(g, op, ssa.by_role(op), dy, wants)
 end
 
 -- Gradients as they are met. @return them by value, function(value, dx), function(slice, gradient of the slice)

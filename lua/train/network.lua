@@ -9,6 +9,7 @@
 local differentiate = require "graph.differentiate"
 local emit = require "emit.emit"
 local expand = require "graph.passes.expand"
+local fail = require "support.fail"
 local kinds = require "graph.kinds"
 local sam = require "networks.sam"
 local tokens = require "networks.tokens"
@@ -37,7 +38,12 @@ local function is_encoder(name) return name:find("image_encoder.", 1, true) == 1
 function network.of(m, names, options)
   options = options or {}
   local live = {}
-  for _, name in ipairs(names) do live[name] = true end
+  for _, name in ipairs(names) do
+    if name:find "%.lora_E$" then
+      fail("%s: %s: expected adapters or LoRA pairs to train, found AdaLoRA's tensors", m.source.path, name)
+    end
+    live[name] = true
+  end
   local tables = emit.tables(m, nil, options.R)
   local g = sam.compute(m.parameters, m, function() return tables.position.parts[1].make() end, tokens.rows(m),
     function(name) return live[name] or false end)
