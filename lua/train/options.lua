@@ -160,7 +160,8 @@ options.list = {
     { default = 0 }),
   entry("validation", TEXT, "SPLIT|N", "A split to measure on, or so many cases of the set that are held out, by "
     .. "patient; the best weights are kept. Default: none."),
-  entry("validate_every", { whole(1) }, "N", "Steps between validations. Default: a tenth of all."),
+  entry("validate_every", { whole(1) }, "N", "Steps between validations; there is one at the end, too. Default: 100.",
+    { default = 100 }),
   entry("clicks", { schema.list_of(schema.whole(1, 16), 1, "numbers of clicks"), clicks_of }, "N,N,...", "After how "
     .. "many clicks to measure. Default: 1; 1,3,10 with prompts of several rounds."),
   entry("delta", FLAG, nil, "Write the trained tensors alone: a small file that build takes with --base.",
