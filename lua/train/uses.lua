@@ -26,6 +26,7 @@ uses.NUMBERS = {
   mix = 17,              -- e-Mix's shares
   partner = 18,          -- e-Mix's permutation of the batch; image: 0
   moved = 19,            -- patches that ShED moves
+  held_out = 20,         -- patients whose cases are for validation
 }
 
 local names = closed.sorted(uses.NUMBERS)
