@@ -99,4 +99,11 @@ tally.test("--shard env, then --merge, write them too", function()
   same(alone, out)
 end)
 
+tally.test("trainings as ranks end in the same bytes, also where one is killed", function()
+  local folder = tally.program:match "^(.*)/gen/[^/]*$"
+  local text = tally.must { folder .. "/tests/luahost", tally.source .. "/tests/lua/suite.lua",
+    tally.source .. "/tests/lua/test_train_loop.lua", env = { CHECK_TIER = "whole" } }
+  assert(text:find(" 0 failed", 1, true), text)
+end)
+
 return tally.finish()

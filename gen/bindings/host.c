@@ -12,10 +12,13 @@
 #include <unistd.h>
 
 static const luaL_Reg modules[] = {
+    {"msagen.augment", luaopen_msagen_augment},
     {"msagen.blob", luaopen_msagen_blob},
     {"msagen.checkpoint", luaopen_msagen_checkpoint},
+    {"msagen.clicks", luaopen_msagen_clicks},
     {"msagen.contour", luaopen_msagen_contour},
     {"msagen.display", luaopen_msagen_display},
+    {"msagen.enlarge", luaopen_msagen_enlarge},
     {"msagen.gzip", luaopen_msagen_gzip},
     {"msagen.image", luaopen_msagen_image},
     {"msagen.intensity", luaopen_msagen_intensity},
@@ -28,9 +31,9 @@ static const luaL_Reg modules[] = {
     {"msagen.optimiser", luaopen_msagen_optimiser},
     {"msagen.process", luaopen_msagen_process},
     {"msagen.random", luaopen_msagen_random},
-    {"msagen.random", luaopen_msagen_random},
-    {"msagen.optimiser", luaopen_msagen_optimiser},
     {"msagen.reference", luaopen_msagen_reference},
+    {"msagen.resize", luaopen_msagen_resize},
+    {"msagen.safetensors", luaopen_msagen_safetensors},
     {"msagen.overlay", luaopen_msagen_overlay},
     {"msagen.sandbox", luaopen_msagen_sandbox},
     {"msagen.sha256", luaopen_msagen_sha256},

@@ -14,10 +14,13 @@
 #endif
 
 /* Modules, preloaded as "msagen.NAME". */
+int luaopen_msagen_augment(lua_State *L);
 int luaopen_msagen_blob(lua_State *L);
 int luaopen_msagen_checkpoint(lua_State *L);
+int luaopen_msagen_clicks(lua_State *L);
 int luaopen_msagen_contour(lua_State *L);
 int luaopen_msagen_display(lua_State *L);
+int luaopen_msagen_enlarge(lua_State *L);
 int luaopen_msagen_gzip(lua_State *L);
 int luaopen_msagen_image(lua_State *L);
 int luaopen_msagen_intensity(lua_State *L);
@@ -30,9 +33,9 @@ int luaopen_msagen_npy(lua_State *L);
 int luaopen_msagen_optimiser(lua_State *L);
 int luaopen_msagen_process(lua_State *L);
 int luaopen_msagen_random(lua_State *L);
-int luaopen_msagen_random(lua_State *L);
-int luaopen_msagen_optimiser(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
+int luaopen_msagen_resize(lua_State *L);
+int luaopen_msagen_safetensors(lua_State *L);
 int luaopen_msagen_overlay(lua_State *L);
 int luaopen_msagen_sandbox(lua_State *L);
 int luaopen_msagen_sha256(lua_State *L);

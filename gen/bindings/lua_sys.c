@@ -348,6 +348,15 @@ static int sys_hold_signals(lua_State *L)
     return 0;
 }
 
+/* signal_held() -> whether something that would end the program was put off by hold_signals */
+static int sys_signal_held(lua_State *L)
+{
+    sigset_t set;
+    lua_pushboolean(L, sigpending(&set) == 0
+        && (sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1 || sigismember(&set, SIGHUP) == 1));
+    return 1;
+}
+
 /* chmod(path, mode) */
 static int sys_chmod(lua_State *L)
 {
@@ -793,6 +802,7 @@ int luaopen_msagen_sys(lua_State *L)
         {"remove_tree", sys_remove_tree},
         {"rename", sys_rename},
         {"rmdir", sys_rmdir},
+        {"signal_held", sys_signal_held},
         {"size", sys_size},
         {"spawn", sys_spawn},
         {"sync", sys_sync},

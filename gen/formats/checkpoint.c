@@ -767,7 +767,9 @@ static bool open_any(struct msagen_checkpoint *c, const struct report *r)
     if (begins(file, 257, "ustar", 5))
         return fail(r, "is in the tar format that torch.save wrote before PyTorch 0.2: load it in PyTorch "
                     "and save it again");
-    if (begins(file, 0, "\x80", 1) && file->bytes > 1 && file->data[1] >= 2 && file->data[1] <= 5)
+    /* A safetensors' header of 640, 896, ... bytes begins so, too. */
+    if (begins(file, 0, "\x80", 1) && file->bytes > 1 && file->data[1] >= 2 && file->data[1] <= 5
+        && !begins(file, 5, "\0\0\0{", 4))
         return fail(r, "is a bare pickle; expected a ZIP as torch.save writes it, or safetensors");
     if (begins(file, 8, "{", 1) || (length > 12 && strcmp(r->path + length - 12, ".safetensors") == 0))
         return open_safetensors(c, r);

@@ -3,9 +3,9 @@
 #include "synth.h"
 
 #include "explain.h"
-#include "json.h"
 #include "outfile.h"
 #include "random.h"
+#include "safetensors.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -117,42 +117,16 @@ static const char *unusable(const struct msagen_synth_tensor *t)
     return NULL;
 }
 
-/* Add a tensor, whose values lie from byte `at` on; false where memory is short. */
-static bool add_entry(json_t *header, const struct msagen_synth_tensor *t, uint64_t at)
+/* The header of the file, members in the tensors' order. 0, or -1 where memory is short. */
+static int write_header(struct msagen_outfile *f, const struct msagen_synth_tensor *tensors, uint32_t count)
 {
-    json_t *shape = json_array();
-    bool ok = shape != NULL;
-    for (int i = 0; ok && i < t->dims; ++i)
-        ok = json_array_append_new(shape, json_integer(t->shape[i])) == 0;
-    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at,
-                              (json_int_t)(at + 4 * elements(t)));
-    return json_object_set_new(header, t->name, entry) == 0 && ok;
-}
-
-/* The header's text, members in the tensors' order, to be freed; NULL where memory is short. */
-static char *header_text(const struct msagen_synth_tensor *tensors, uint32_t count)
-{
-    json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
-    bool ok = header != NULL;
-    uint64_t at = 0;
-    for (uint32_t i = 0; ok && i < count; ++i) {
-        ok = add_entry(header, &tensors[i], at);
-        at += 4 * elements(&tensors[i]);
-    }
-    char *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
-    json_decref(header);
-    return text;
-}
-
-static void write_header(struct msagen_outfile *f, const char *text)
-{
-    const uint64_t length = strlen(text), padded = (length + 7) / 8 * 8;
-    unsigned char prefix[8];
-    for (int i = 0; i < 8; ++i)
-        prefix[i] = (unsigned char)(padded >> (8 * i));
-    msagen_outfile_write(f, prefix, sizeof prefix);
-    msagen_outfile_write(f, text, length);
-    msagen_outfile_write(f, "       ", (size_t)(padded - length));
+    static const char *const metadata[] = {"format", "pt", NULL};
+    struct msagen_safetensors_item *items = calloc((size_t)count + 1, sizeof *items);
+    for (uint32_t i = 0; items && i < count; ++i)
+        items[i] = (struct msagen_safetensors_item){tensors[i].name, MSAGEN_F32, tensors[i].dims, tensors[i].shape};
+    const int done = items ? msagen_safetensors_header(f, items, count, metadata) : -1;
+    free(items);
+    return done;
 }
 
 int msagen_synth_write(const char *path, const struct msagen_synth_tensor *tensors, uint32_t count, uint64_t seed,
@@ -166,14 +140,15 @@ int msagen_synth_write(const char *path, const struct msagen_synth_tensor *tenso
         }
     }
     float *values = malloc(CHUNK * sizeof *values);
-    char *header = header_text(tensors, count);
-    struct msagen_outfile *f = NULL;
-    if (values && header)
-        f = msagen_outfile_open(path, error, error_bytes);
-    else
+    struct msagen_outfile *f = values ? msagen_outfile_open(path, error, error_bytes) : NULL;
+    int short_of_memory = !values;
+    if (f && write_header(f, tensors, count) != 0) {
+        msagen_outfile_abort(f);
+        f = NULL;
+        short_of_memory = 1;
+    }
+    if (short_of_memory)
         snprintf(error, error_bytes, "%s: out of memory", path);
-    if (f)
-        write_header(f, header);
     for (uint32_t i = 0; f && i < count && !msagen_outfile_failed(f); ++i) {
         const uint64_t n = elements(&tensors[i]);
         for (uint64_t first = 0; first < n && !msagen_outfile_failed(f); first += CHUNK) {
@@ -184,7 +159,6 @@ int msagen_synth_write(const char *path, const struct msagen_synth_tensor *tenso
         if (progress)
             progress(context, i + 1, count);
     }
-    free(header);
     free(values);
     return f ? msagen_outfile_finish(f, error, error_bytes) : -1;
 }

@@ -86,10 +86,20 @@ local function run_trusted(path)
   return copy
 end
 
--- Run a build script: a program of the user's own that returns a device, or a list of them with names.
+--- What a script returns: a program of the user's own. @param trust with all of Lua
+function options.result(path, trust) return (trust and run_trusted or run_sandboxed)(path) end
+
+--- A path of a script's, relative to the script.
+function options.beside(script, path)
+  local folder = script:match "^(.*)/[^/]*$"
+  if not folder or type(path) ~= "string" or path:sub(1, 1) == "/" then return path end
+  return folder .. "/" .. path
+end
+
+-- Run a build script: it returns a device, or a list of them with names.
 -- @param trust with all of Lua
 local function run_script(path, trust)
-  local result = (trust and run_trusted or run_sandboxed)(path)
+  local result = options.result(path, trust)
   if type(result) ~= "table" then
     fail("%s: expected the script to return msagen.device {...} or a list of them, found %s", path, type(result))
   end
@@ -98,11 +108,7 @@ local function run_script(path, trust)
   local devices = #result > 0 and result or { result }
   for i, device in ipairs(devices) do
     if type(device) ~= "table" then fail("%s: device %d: expected a table, found %s", path, i, type(device)) end
-    local function relative(t, field)
-      if folder and type(t[field]) == "string" and t[field]:sub(1, 1) ~= "/" then
-        t[field] = folder .. "/" .. t[field]
-      end
-    end
+    local function relative(t, field) t[field] = options.beside(path, t[field]) end
     for _, one in ipairs(table_of.list) do
       if one.path then relative(device, one.field) end
     end

@@ -63,7 +63,7 @@ local function group_text(made, one, printer, loops)
   local at = {}
   for _, b in ipairs(made.memory.buffers) do at[b.name] = b.offset end
   local own = one.own > 0 and print.place("arena", at["scratch " .. one.label]) or "arena"
-  if loops.cores > 1 and one.own > 0 then
+  if loops.cores > 1 and one.own > 0 and not one.step:alone() then
     own = ("%s + MSA_SLOT(core) * (size_t)%d"):format(own, types.base(types.lines(one.own)))
   end
   local text
@@ -136,7 +136,7 @@ local function environment(build, blob, info)
     batch = build.batch, target_side = build.target_side, slots = made.slots, weights_at = base,
     initial_at = part "initial_1", gaussian_at = part "gaussian", prompt_rows = made.prompt_rows,
     lde = kernels.stride(model.out), loss_bytes = made.loss_bytes,
-    mask_prompt = made.values.buffers.mask_prompt ~= nil, dembedding = dembedding and types.base(dembedding.bytes),
+    mask_prompt = made.values.buffers.mask_prompt ~= nil, dembedding = dembedding and types.base(dembedding.bytes) or false,
     encode_backward = by_name.encode_backward ~= nil, classes = model.mask_rule == "first" and (model.classes or 1) or 0,
     resampling = preparation.resamplings[model.resampling], table = table, spaced = spaced, wrapped = print.wrapped,
     macro = print.macro, words = print.words, types = types,

@@ -30,15 +30,16 @@ function ranks.start()
   return mpi.start()
 end
 
--- The lock says that this process lives; it ends with it.
-local function live(folder, rank)
+--- Take the lock that says that this process lives; it ends with it.
+function ranks.live(folder, rank)
   sys.mkdir_p(folder)
   local path = lock_path(folder, rank)
   sys.write_file(path, "")
   if not sys.lock(path, true) then fail("%s: cannot be locked: expected a folder with locks for the ranks", path) end
 end
 
-local function lives(folder, rank)
+--- Whether a rank holds its lock.
+function ranks.lives(folder, rank)
   local lock = sys.lock(lock_path(folder, rank), false)
   if lock then sys.unlock(lock) end
   return lock == false
@@ -65,7 +66,7 @@ function deal:look_for_dead()
   if now - self.looked < CHECK_MS * 1000000 then return end
   self.looked = now
   for rank in pairs(self.known) do
-    if not self.dead[rank] and not lives(self.folder, rank) then
+    if not self.dead[rank] and not ranks.lives(self.folder, rank) then
       self.dead[rank], self.waiting[rank] = true, nil
       local number = self.owed[rank]
       self.owed[rank] = nil
@@ -135,7 +136,7 @@ end
 
 -- Rank 0 is dead where it lived before, or does not come.
 local function look_for_rank_0(folder, since)
-  local there = lives(folder, 0)
+  local there = ranks.lives(folder, 0)
   ranks.met = ranks.met or there
   if there or not ranks.met and sys.monotonic_ns() - since < ABSENT_MS * 1000000 then return end
   fail "MPI: expected rank 0 to hand out work, found that it ended"
@@ -171,7 +172,7 @@ end
 -- @return whether this is rank 0, which goes on when all numbers are done; the others are done then
 function ranks.deal(numbers, rank, size, options)
   round = round + 1
-  live(options.folder, rank)
+  ranks.live(options.folder, rank)
   if rank > 0 then return follow(options) end
   return lead(numbers, size, options)
 end
@@ -184,7 +185,7 @@ function ranks.part(rank, size, folder)
   if not ranks.whole then mpi.leave(0) end
   repeat
     local _, text = mpi.receive(CHECK_MS)
-    if not text and not lives(folder, 0) then mpi.leave(0) end
+    if not text and not ranks.lives(folder, 0) then mpi.leave(0) end
   until text == "part"
   mpi.finish(0)
 end

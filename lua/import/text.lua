@@ -23,8 +23,8 @@ local function separated(list, separator)
   return found
 end
 
---- The phrases of the metadata.
-local function read_names(path, metadata)
+--- The phrases of a file's metadata: a list of texts.
+function text.read_names(path, metadata)
   local list = metadata.names
   if not list then
     local keys = {}
@@ -138,7 +138,7 @@ function text.load(path, model, open)
   if ckpt.format ~= "safetensors" then
     fail("%s: expected a .safetensors file of text prompts, found %s", path, ckpt.format)
   end
-  local list = read_names(path, ckpt.metadata)
+  local list = text.read_names(path, ckpt.metadata)
   text.check_names(path, list, "__metadata__: names")
   local matrix, projection = read_tensors(path, ckpt, #list, model.out)
   check_finite(path, matrix)

@@ -36,9 +36,9 @@ local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED = 1, 2, 
 local RESIZED, BENCH, PROGRESS, SUBVOLUME, REFINE, BANK, PROFILE, PROPAGATE = 9, 10, 11, 13, 14, 15, 16, 17
 local ALONE = 1001 -- what PROPAGATE takes for a prompt that is not carried on
 
--- A volume of N slices as subvolumes of D: { first =, keep = }. Results are of the last one wherever it reaches, so one
+--- A volume of N slices as subvolumes of D: { first =, keep = }. Results are of the last one wherever it reaches, so one
 -- before keeps less.
-local function subvolumes_of(slices, depth)
+function segment.subvolumes(slices, depth)
   local list = {}
   for first = 0, slices - depth, depth do list[#list + 1] = { first = first, keep = depth } end
   local rest = slices % depth
@@ -137,7 +137,7 @@ local function request_of(job, scratch)
   if not job.quiet then ask_progress(folder, ask) end
   ask_image(image, scratch, ask)
   local truths = write_truths(job, scratch)
-  local subvolumes = image and subvolumes_of(image.shape[1], folder.depth) or {}
+  local subvolumes = image and segment.subvolumes(image.shape[1], folder.depth) or {}
   if job.carried then subvolumes = outwards(subvolumes, job.prompts[1].only) end
   for _, subvolume in ipairs(subvolumes) do
     ask_subvolume(job, subvolume, truths, ask)
@@ -230,7 +230,7 @@ end
 
 -- A run over the volume for each prompt.
 local function carry(job, scratch, renamed)
-  local all, subvolumes = nil, subvolumes_of(job.image.shape[1], job.folder.depth)
+  local all, subvolumes = nil, segment.subvolumes(job.image.shape[1], job.folder.depth)
   for k, prompt in ipairs(job.prompts) do
     local own = setmetatable({ prompts = { prompt }, files = files_of(job.files, k),
       bench = k == 1 and job.bench, profile = k == 1 and job.profile }, { __index = job })

@@ -212,14 +212,14 @@ end
 
 --- The description of a model that is to be trained (import.load), of a file that may lack what trains.
 -- @param ckpt an open checkpoint @param options as in completed, and import.load's
--- @return the description, and the names of what was made
+-- @return the description, the names of what was made, and the checkpoint that it is of
 function made.model(ckpt, options)
-  if not options.dialect then return import.load(ckpt, options), {} end
+  if not options.dialect then return import.load(ckpt, options), {}, ckpt end
   local whole, list = made.completed(ckpt, options)
   local left = {}
   for key, value in pairs(options) do left[key] = value end
   if whole ~= ckpt then left.ignore, left.weights_key = nil, nil end -- names have no prefix, and none is left out
-  return import.load(whole, left), list
+  return import.load(whole, left), list, whole
 end
 
 return made

@@ -40,8 +40,7 @@ function network.of(m, names, options)
   local live = {}
   for _, name in ipairs(names) do
     if name:find "%.lora_E$" then
-      fail("%s: %s: expected adapters or LoRA pairs to train, found AdaLoRA's tensors, which are of a finished training",
-        m.source.path, name)
+      fail("%s: %s: expected adapters or LoRA pairs to train, found AdaLoRA's tensors", m.source.path, name)
     end
     live[name] = true
   end

@@ -17,8 +17,7 @@ size_t msa_run_clicks_bytes(uint32_t width, uint32_t height)
     return (sizeof(int64_t) + 2u * sizeof(uint32_t)) * (width + 2u) + sizeof(uint32_t) * width * (size_t)height;
 }
 
-/* Mark the pixels of one region, that of pixel `from`. queue: room for all pixels. Returns their number. */
-static uint32_t flood(uint8_t *errors, uint32_t width, uint32_t height, uint32_t from, uint8_t mark, uint32_t *queue)
+uint32_t msa_run_flood(uint8_t *errors, uint32_t width, uint32_t height, uint32_t from, uint8_t mark, uint32_t *queue)
 {
     const uint8_t before = errors[from];
     uint32_t count = 1;
@@ -47,7 +46,7 @@ static uint32_t mark_largest(uint8_t *errors, uint32_t width, uint32_t height, u
     for (uint32_t i = 0; i < width * height; ++i) {
         const uint8_t what = errors[i];
         if (what == MSA_RUN_MISSED || what == MSA_RUN_EXCESS) {
-            const uint32_t count = flood(errors, width, height, i, VISITED, queue);
+            const uint32_t count = msa_run_flood(errors, width, height, i, VISITED, queue);
             if (count > most[what]) {
                 most[what] = count;
                 at[what] = i;
@@ -56,7 +55,7 @@ static uint32_t mark_largest(uint8_t *errors, uint32_t width, uint32_t height, u
     }
     const uint8_t what = most[MSA_RUN_MISSED] >= most[MSA_RUN_EXCESS] ? MSA_RUN_MISSED : MSA_RUN_EXCESS;
     *first = at[what];
-    return most[what] > 0 ? flood(errors, width, height, *first, LARGEST, queue) : 0;
+    return most[what] > 0 ? msa_run_flood(errors, width, height, *first, LARGEST, queue) : 0;
 }
 
 /* The lower envelope of the parabolas (x - i)^2 + down[i]^2, i from 0 to count - 1, gives the squared distances of a

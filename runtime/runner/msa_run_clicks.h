@@ -33,4 +33,8 @@ size_t msa_run_clicks_bytes(uint32_t width, uint32_t height);
  * Returns false where nothing is wrong. */
 bool msa_run_next_click(uint8_t *errors, uint32_t width, uint32_t height, void *work, msa_run_click *click);
 
+/* Add `mark` to the pixels of one region: those that have what pixel `from` has and hang together with it over sides
+ * and corners. queue: room for all pixels; receives them. Returns their number. */
+uint32_t msa_run_flood(uint8_t *errors, uint32_t width, uint32_t height, uint32_t from, uint8_t mark, uint32_t *queue);
+
 #endif

@@ -234,13 +234,14 @@ msa_status msa_train_encode(msa_train *s, const msa_image *image)
         return status;
     }
     memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
-@ if dembedding then
-    memset(floats(s, MSA_AT_DEMBEDDING), 0, $(dembedding) * sizeof(float));
-@ end
     s->image = image;
     s->width = image->width;
     s->height = image->height;
-    return worked(s, WORK_ENCODE, ENCODED, OPENED);
+    const msa_status encoded = worked(s, WORK_ENCODE, ENCODED, OPENED);
+@ if dembedding then
+    memset(floats(s, MSA_AT_DEMBEDDING), 0, $(dembedding) * sizeof(float)); /* its memory was the encoder's before */
+@ end
+    return encoded;
 }
 
 /* Tokens of a prompt: features, and of which row of the table each is. */

@@ -1,18 +1,40 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- msagen train [SCRIPT.lua] --data SET --base FILE --dialect NAME -o OUT.safetensors: train a network on a data set;
 -- msagen train --case DIR -o DIR: a case of training with known results.
+local fail = require "support.fail"
+local options = require "train.options"
+
 local verb = {}
 
 local CLASSES = { "f32-fma-1", "f32-muladd-1", "float64" }
 
-function verb.setup(command)
+local function declare(command, one)
+  if one.flag then return command:flag(one.option, one.help) end
+  local option = command:option(one.option, one.help):argname(one.argument):target(one.field)
+  if one.convert then option:convert(one.convert) end
+  if one.repeated then option:count "*" end
+end
+
+local function of_cases(command)
   local case = require "train.case"
   command:option("--case", "A folder in the format of golden training cases: case.json, checkpoint.pth, image.npy, "
-    .. "target.npy."):argname "DIR"
+    .. "target.npy. What came of it goes to the folder -o: loss.npy, grad.npy, delta_K.npy."):argname "DIR"
   command:option("--variant", "Another reading of the case, of which the gradient alone is made: "
     .. table.concat(case.variants, ", ") .. "."):argname "NAME":choices(case.variants)
-  command:option("--interpret", "The arithmetic in which the naive kernels compute it: "
-    .. table.concat(CLASSES, ", ") .. "."):argname "CLASS":choices(CLASSES):default "f32-fma-1"
-  command:option("-o --output", "A folder for loss.npy, grad.npy and delta_K.npy."):argname "DIR"
+  command:option("--interpret", "Compute with the naive kernels that define each bit, in this class of arithmetic: "
+    .. table.concat(CLASSES, ", ") .. "; the last of a case alone."):argname "CLASS":choices(CLASSES)
+end
+
+function verb.setup(command)
+  command:argument("script", "A training script: it returns a table of these options, - being _ in their names. What "
+    .. "the command line says goes over it."):argname "SCRIPT.lua":args "?"
+  for _, one in ipairs(options.list) do
+    if one.option and not one.image then declare(command, one) end
+  end
+  command:flag("--resume", "Go on from OUT.state, which the same training left.")
+  require("cli.image_options").setup(command)
+  command:flag("--trust", "Run the script with all of Lua: files, programs, modules.")
+  of_cases(command)
 end
 
 local function usage(text)
@@ -20,14 +42,73 @@ local function usage(text)
   return 2
 end
 
-function verb.run(args)
-  if not args.case then return usage "--case: expected a folder, found none" end
-  if not args.output then return usage "-o: expected a folder, found none" end
+local function run_case(args)
+  if not args.out then return usage "-o: expected a folder, found none" end
   local show, finish = require "cli.progress"()
-  local digest = require("train.case").interpreted(args.case, args.interpret, { out = args.output,
+  local digest = require("train.case").interpreted(args.case, args.interpret or CLASSES[1], { out = args.out,
     variant = args.variant, progress = function(done, of) show("training", done, of) end })
   finish()
   print("digest " .. digest)
+  return 0
+end
+
+-- What the script says, paths relative to it.
+local function scripted(args)
+  if not args.script then return {} end
+  local devices = require "cli.device_options"
+  local given = devices.result(args.script, args.trust)
+  if type(given) ~= "table" then
+    fail("%s: expected the script to return a table of options, found %s", args.script, type(given))
+  end
+  for _, one in ipairs(options.list) do
+    if one.path then given[one.field] = devices.beside(args.script, given[one.field]) end
+  end
+  return given
+end
+
+-- What the options ask for together and cannot have; nil where nothing.
+local function contradiction(args)
+  if args.slice then return "--slice: expected whole volumes, found a slice" end
+  if args.window and args.prepare then return "--window: expected instead of --prepare, found both" end
+  if args.variant then return "--variant: expected with --case, found without" end
+  if args.interpret == "float64" then return "--interpret float64: expected with --case, found without" end
+end
+
+local function asked(args)
+  local given = scripted(args)
+  for _, one in ipairs(options.list) do
+    local value = args[one.field]
+    if one.field == "prepare" and value then value = value.text end
+    if one.repeated and value and #value == 0 then value = nil end
+    if value ~= nil then given[one.field] = value end
+  end
+  return options.completed(given, args.script or "train")
+end
+
+local function trainer_of(model, names, about)
+  return require("train.interpreted").of(model, names, about)
+end
+
+function verb.run(args)
+  if args.case then return run_case(args) end
+  local problem = contradiction(args)
+  if problem then return usage(problem) end
+  local progress = require "cli.progress"
+  local show, finish = progress()
+  local function say(text)
+    finish()
+    print(text)
+  end
+  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume,
+    trainer = trainer_of, show = show, say = say, warn = progress.warn })
+  finish()
+  if not ok then error(digest, 0) end
+  who:part_ways()
+  if who.rank == 0 then
+    if run.best then print(("best: step %d, %s"):format(run.best.step, files.best_path)) end
+    print("digest " .. digest)
+    who:finish(0)
+  end
   return 0
 end
 

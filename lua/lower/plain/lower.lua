@@ -148,11 +148,21 @@ local function by_nest(self, one, nest)
   nest.lower(layer)
 end
 
-local function lower_stage(self, stage)
+-- What is done at one moment. Memory goes to other values from one to the next: cores meet between them.
+local function moment(self, build)
   self.values.moment = self.values.moment + 1
-  if stage.kind == "rows" then return strips.lower(self, stage) end
-  local lower = WHOLE[stage.kind] or error(("plain: layer %s: no stage for %s"):format(self.step.name, stage.kind))
-  lower(self, stage.ops[1])
+  local before = #self.step.stages
+  build()
+  local first = self.step.stages[before + 1]
+  if first and before > 0 then first.barrier = true end
+end
+
+local function lower_stage(self, stage)
+  moment(self, function()
+    if stage.kind == "rows" then return strips.lower(self, stage) end
+    local lower = WHOLE[stage.kind] or error(("plain: layer %s: no stage for %s"):format(self.step.name, stage.kind))
+    lower(self, stage.ops[1])
+  end)
 end
 
 --- A group as a step. @param one { label, ops, outputs } @param extra function(lower) that adds stages behind, or nil
@@ -167,14 +177,14 @@ function Lower:group(one, extra, nest)
   else
     for _, stage in ipairs(one.stages or order.stages(one.ops)) do lower_stage(self, stage) end
   end
-  if extra then
-    self.values.moment = self.values.moment + 1
-    extra(self)
-  end
+  if extra then moment(self, function() extra(self) end) end
   for stage in self.step:each_stage() do cores.split(stage, self.cores) end
   local made = printer.new(self.K, require("schedule.split").loops(self.cores))
   for _, proc in ipairs(self.step.procs) do made:proc(proc) end
   cores.barriers(self.K, self.step)
+  for stage in self.step:each_stage() do
+    if self.step:alone() then stage.barrier = nil elseif stage.barrier then self.step.meets = true end
+  end
   return self.step, first, self.values.moment, self.step:own()
 end
 

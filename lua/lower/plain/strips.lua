@@ -89,7 +89,7 @@ function emit.linear(self, op)
   if start then self.body:copy(to, self:place(start), self.count * to:ld()) end
   local name = self.K:gemm { M = self.count, N = order.rows(w), K = order.width(w), lda = from:ld(), ldc = to:ld(),
     init = start and "keep" or bias and "bias" or "zero", act = act and act.f }
-  local weights = self.packed[w] or self.lower.values:panels(w)
+  local weights = self.lower.values:frozen(w) and self.lower.values:panels(w) or self.packed[w]
   if bias then self.body:call(name, from, weights, self.lower.values:vector(bias), to)
   else self.body:call(name, from, weights, to) end
   if act then self.done[act] = true end

@@ -1,0 +1,214 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The steps of a training: for each image of the batch encode, prompts with a pass backward after each, then one
+-- update; losses, rates and norms noted; validation and files from time to time. What a step does follows from the
+-- options, the samples and the number of the step alone, so a run that was stopped and resumed ends in the same bytes.
+local batches = require "train.batches"
+local fail = require "support.fail"
+local rates = require "train.rates"
+local sys = require "msagen.sys"
+
+local loop = {}
+
+local function finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
+
+-- The targets of a slice, [M,T,T].
+local function slice_of(targets, slice)
+  local shape = targets.shape
+  return targets:slice(1, slice, 1):reshape { shape[2], shape[3], shape[4] }
+end
+
+-- All prompts of a slice: decode and go back after each. @return the sum of their losses
+local function of_slice(job, sample, slice, key, weight)
+  local trainer, sum = job.trainer, 0.0
+  local session = job.prompter(sample, slice, key)
+  local logits, scores
+  while true do
+    local prompt = session(logits, scores)
+    if not prompt then return sum end
+    prompt.slice = slice
+    logits, scores = trainer:decode(prompt)
+    local found = trainer:backward { target = slice_of(sample.targets, slice), loss = job.options.loss, weight = weight }
+    sum = sum + found.loss * weight
+    if not finite(sum) then
+      fail("%s: expected a finite loss, found %s: the files are of the last good step", sample.name, tostring(sum))
+    end
+  end
+end
+
+-- One image, forward and back. @return its loss
+local function of_image(job, step, image, index)
+  local sample, depth = job.samples:at(index), job.trainer.model.depth
+  local key = { seed = job.options.seed, step = step, image = image }
+  if job.augment then sample = job.augment(sample, key) end
+  job.trainer:encode(sample.picture)
+  local loss = 0.0
+  for slice = 0, depth - 1 do
+    loss = loss + of_slice(job, sample, slice, key, 1 / depth)
+  end
+  job.trainer:image_end()
+  return loss
+end
+
+-- The images of this rank, and of all the sum of gradients in the trainer. @return the losses of all, in order
+local function of_batch(job, step, list)
+  local trainer, who, n, losses = job.trainer, job.who, #list, {}
+  local from, to = who:part(n)
+  local joins = who.count > 1 and who.tree(n)
+  for image = from, to - 1 do
+    losses[#losses + 1] = of_image(job, step, image, list[image + 1])
+    if joins then
+      joins:add(image, image + 1, trainer:values("gradient"):reshape { job.floats })
+      trainer:set("gradient", nil)
+    end
+    who.look()
+  end
+  if not joins then return losses end
+  local all = who:numbers(losses, function(rank)
+    local a, b = who:part(n, rank)
+    return b - a
+  end)
+  trainer:set("gradient", who:join_sums(joins, job.floats))
+  return all
+end
+
+-- Which image of a batch has a gradient that is none: the samples one by one.
+local function refuse_gradient(job, step, list)
+  for image, index in ipairs(list) do
+    job.trainer:set("gradient", nil)
+    of_image(job, step, image - 1, index)
+    if not job.trainer:values("gradient"):finite() then
+      fail("%s: expected a finite gradient, found others: the files are of the last good step", job.samples:name(index))
+    end
+  end
+  fail("step %d: expected a finite sum of the batch's gradients, found others: the files are of the last good step",
+    step + 1)
+end
+
+local function mean(list)
+  local sum = 0.0
+  for _, value in ipairs(list) do sum = sum + value end
+  return sum / #list
+end
+
+-- A step, from 0. @return its line of the history { loss, rate, norm }
+local function perform(job, run)
+  local step, options = run.step, job.options
+  local list = job.batch(step)
+  local losses = of_batch(job, step, list)
+  if not job.trainer:values("gradient"):finite() then refuse_gradient(job, step, list) end
+  local rate = rates.at(options, step)
+  local update = { lr = rate, images = #list, step = step + 1 }
+  for key, value in pairs(options.optimiser) do update[key] = value end
+  update.lr = rate
+  local found = job.trainer:update(update)
+  return { mean(losses), rate, found.norm }
+end
+
+-- Dice and IoU of the validation's cases; whether they are the best so far is noted.
+local function validate(job, run)
+  local found = job.validation(job.trainer, job.who, job.show)
+  found.step = run.step
+  run.validations[#run.validations + 1] = found
+  if not run.best or found.score > run.best.score then
+    run.best = { step = run.step, score = found.score }
+    return found, true
+  end
+  return found, false
+end
+
+local function text_of_time(seconds)
+  if seconds < 90 then return ("%.0f s"):format(seconds) end
+  if seconds < 5400 then return ("%.0f min"):format(seconds / 60) end
+  return ("%.1f h"):format(seconds / 3600)
+end
+
+local function show_progress(job, run, began, done_before)
+  local done, steps = run.step - done_before, job.options.steps
+  local left = ""
+  if done > 0 then
+    left = (", %s left"):format(text_of_time((sys.monotonic_ns() - began) / 1e9 / done * (steps - run.step)))
+  end
+  local last = run.history[#run.history]
+  job.show(("step %d of %d%s%s"):format(run.step + 1, steps, last and (", loss %.4g"):format(last[1]) or "", left),
+    run.step, steps)
+end
+
+-- What a step leaves beside the parameters: validation, files, a line.
+local function after_step(job, run)
+  local options, leads, line = job.options, job.who.rank == 0, nil
+  local last = run.step == options.steps
+  if job.validation and (last or options.validate_every > 0 and run.step % options.validate_every == 0) then
+    local found, better = validate(job, run)
+    line = found.text .. (better and ", the best so far" or "")
+    if leads and better then job.outputs:best(run, job.trainer) end
+  end
+  if leads and (last or run.step % options.save_every == 0) then job.outputs:save(run, job.trainer) end
+  if leads and (line or last) then
+    job.say(("step %d: loss %.6g%s"):format(run.step, run.history[#run.history][1], line and ", " .. line or ""))
+  end
+end
+
+-- A signal that was put off: save, and let it end the program.
+local function stop_if_asked(job, run)
+  if not sys.signal_held() then return end
+  if job.who.rank == 0 and run.step > 0 then
+    job.outputs:save(run, job.trainer)
+    job.warn(("stopped after step %d of %d: --resume goes on"):format(run.step, job.options.steps))
+  end
+  sys.hold_signals(false)
+end
+
+local function steps(job, run)
+  local began, before = sys.monotonic_ns(), run.step
+  job.who.look = function() stop_if_asked(job, run) end
+  while run.step < job.options.steps do
+    show_progress(job, run, began, before)
+    local line = perform(job, run)
+    run.history[#run.history + 1], run.step = line, run.step + 1
+    after_step(job, run)
+    job.who.look()
+    collectgarbage "step"
+  end
+end
+
+--- Train.
+-- @param job { trainer; samples = of train.samples; prompter = function(sample, slice, key = { seed, step, image }) ->
+--   session(logits, scores of the prompt before or nil) -> a prompt for trainer:decode, or nil at the end; augment =
+--   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil; who = of train.exchange;
+--   outputs = { best(run, trainer), save(run, trainer) }; show, say, warn = function(text...);
+--   options = { steps, batch, seed, loss, optimiser, learning_rate, schedule, warm_up, save_every, validate_every } }
+-- @param run where to begin: { step = done so far, history = a line a step { loss, rate, norm }, validations, best }
+-- @return run at the end
+function loop.run(job, run)
+  local n = #job.samples.items
+  if n == 0 then fail "--data: expected a sample to train on, found none" end
+  job.batch = batches.of(job.options.seed, job.options.batch, n)
+  job.floats = 0
+  for _, one in ipairs(job.trainer.parameters) do job.floats = math.max(job.floats, one.offset + loop.count(one.shape)) end
+  sys.hold_signals(true)
+  local ok, problem = pcall(steps, job, run)
+  if not ok and job.who.rank == 0 and run.step > 0 and run.step < job.options.steps then
+    pcall(job.outputs.save, job.outputs, run, job.trainer) -- as good as it was before this step
+  end
+  sys.hold_signals(false)
+  if not ok then error(problem, 0) end
+  return run
+end
+
+--- How many elements a shape has.
+function loop.count(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+--- The training digest: SHA-256 over all trained tensors in order, raw little-endian float32.
+function loop.digest(trainer)
+  local values, hash, piece = trainer:values "parameters", require("msagen.sha256").new(), 1 << 20
+  for at = 0, values:numel() - 1, piece do
+    hash:update(values:slice(1, at, math.min(piece, values:numel() - at)):tobytes())
+  end
+  return hash:hex()
+end
+
+return loop
