@@ -4,6 +4,7 @@
 -- options, the samples and the number of the step alone, so a run that was stopped and resumed ends in the same bytes.
 local batches = require "train.batches"
 local fail = require "support.fail"
+local kinds = require "graph.kinds"
 local rates = require "train.rates"
 local sys = require "msagen.sys"
 
@@ -27,7 +28,8 @@ local function of_slice(job, sample, slice, key, weight)
     if not prompt then return sum end
     prompt.slice = slice
     logits, scores = trainer:decode(prompt)
-    local found = trainer:backward { target = slice_of(sample.targets, slice), loss = job.options.loss, weight = weight }
+    local found = trainer:backward { target = slice_of(sample.targets, slice), loss = job.options.loss,
+      weight = weight }
     sum = sum + found.loss * weight
     if not finite(sum) then
       fail("%s: expected a finite loss, found %s: the files are of the last good step", sample.name, tostring(sum))
@@ -174,8 +176,8 @@ end
 --- Train.
 -- @param job { trainer; samples = of train.samples; prompter = function(sample, slice, key = { seed, step, image }) ->
 --   session(logits, scores of the prompt before or nil) -> a prompt for trainer:decode, or nil at the end; augment =
---   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil; who = of train.exchange;
---   outputs = { best(run, trainer), save(run, trainer) }; show, say, warn = function(text...);
+--   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil;
+--   who = of train.exchange; outputs = { best(run, trainer), save(run, trainer) }; show, say, warn = function(text...);
 --   options = { steps, batch, seed, loss, optimiser, learning_rate, schedule, warm_up, save_every, validate_every } }
 -- @param run where to begin: { step = done so far, history = a line a step { loss, rate, norm }, validations, best }
 -- @return run at the end
@@ -183,8 +185,7 @@ function loop.run(job, run)
   local n = #job.samples.items
   if n == 0 then fail "--data: expected a sample to train on, found none" end
   job.batch = batches.of(job.options.seed, job.options.batch, n)
-  job.floats = 0
-  for _, one in ipairs(job.trainer.parameters) do job.floats = math.max(job.floats, one.offset + loop.count(one.shape)) end
+  job.floats = loop.floats(job.trainer)
   sys.hold_signals(true)
   local ok, problem = pcall(steps, job, run)
   if not ok and job.who.rank == 0 and run.step > 0 and run.step < job.options.steps then
@@ -195,10 +196,10 @@ function loop.run(job, run)
   return run
 end
 
---- How many elements a shape has.
-function loop.count(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
+--- How many numbers a trainer trains.
+function loop.floats(trainer)
+  local n = 0
+  for _, one in ipairs(trainer.parameters) do n = n + kinds.product(one.shape) end
   return n
 end
 

@@ -91,8 +91,8 @@ end
 local TEXT, FLAG = { schema.text }, { schema.flag }
 
 options.list = {
-  entry("data", TEXT, "SET", "What to train on: a data set as of msagen evaluate: a folder with dataset.json, a CSV, or "
-    .. "images/ and masks/.", { path = true, binds = false }),
+  entry("data", TEXT, "SET", "What to train on: a data set as of msagen evaluate: a folder with dataset.json, a CSV, "
+    .. "or images/ and masks/.", { path = true, binds = false }),
   entry("split", TEXT, "NAME", "Of the data set the part to train on, as of evaluate: train:FOLD, a value of column "
     .. "split, a folder."),
   entry("channel", { whole(0) }, "N", "Which channel, from 0, of a data set with several."),

@@ -22,8 +22,8 @@ local ENDING = ".safetensors"
 local SAVED = { "parameters", "first", "second" }
 
 --- @param path OUT.safetensors
--- @param options { exported = function(trainer) -> list of { name, tensor }: what a file holds; facts = { [key] = text }
---   for its metadata; binding = { [field] = text }: what a state must be of to be resumed }
+-- @param options { exported = function(trainer) -> list of { name, tensor }: what a file holds; facts = { [key] =
+--   text } for its metadata; binding = { [field] = text }: what a state must be of to be resumed }
 function outputs.new(path, options)
   if path:sub(-#ENDING) ~= ENDING or #path == #ENDING then
     fail("-o %s: expected a name that ends with %s, found another", path, ENDING)

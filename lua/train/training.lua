@@ -7,6 +7,7 @@ local dialects = require "import.dialects"
 local exchange = require "train.exchange"
 local fail = require "support.fail"
 local json = require "msagen.json"
+local kinds = require "graph.kinds"
 local loop = require "train.loop"
 local made = require "train.made"
 local names = require "import.names"
@@ -83,7 +84,7 @@ local function exporter(model, delta)
     local flat, of, list = trainer:values "parameters", {}, {}
     flat = flat:reshape { flat:numel() }
     for _, one in ipairs(trainer.parameters) do
-      of[one.name] = flat:slice(1, one.offset, loop.count(one.shape)):reshape(one.shape)
+      of[one.name] = flat:slice(1, one.offset, kinds.product(one.shape)):reshape(one.shape)
     end
     for _, entry in ipairs(model.entries) do
       local value = of[entry.name] or not delta and entry.found and entry.found.tensor
@@ -172,8 +173,8 @@ end
 local function options_of(o, model)
   local loss = loss_of(o, model)
   return { steps = o.steps, batch = o.batch, seed = o.seed, loss = loss, optimiser = optimiser_of(o, loss),
-    learning_rate = o.learning_rate, schedule = (rates.parse(o.schedule)), warm_up = o.warm_up, save_every = o.save_every,
-    validate_every = o.validate_every }
+    learning_rate = o.learning_rate, schedule = (rates.parse(o.schedule)), warm_up = o.warm_up,
+    save_every = o.save_every, validate_every = o.validate_every }
 end
 
 -- What a state must be of, and what a file tells of how it was made.
@@ -234,8 +235,7 @@ end
 
 -- What is said before the first step.
 local function introduced(self, trainer, opened)
-  local model, floats = self.network.model, 0
-  for _, one in ipairs(trainer.parameters) do floats = floats + loop.count(one.shape) end
+  local model, floats = self.network.model, loop.floats(trainer)
   local left = opened.left > 0 and (", %d left out that do not show their class"):format(opened.left) or ""
   return ("%s, %d x %d%s; %d tensors train, %d numbers; %d samples%s"):format(model.dialect, model.image_size,
     model.image_size, model.depth > 1 and (", %d slices"):format(model.depth) or "", #trainer.parameters, floats,

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A whole training with the fake trainer, as a program of its own that tests can kill or start as ranks:
 --   luahost fake_training.lua DATA OUT.safetensors KEY=VALUE...   steps, batch, seed, save, validate, hold, empty,
---   resume=1, depth, resize, spoil=CASE (whose gradient is none from the third step on), cache (bytes), slow (milliseconds
---   an image), die=RANK (which kills itself in the tenth step)
+--   resume=1, depth, resize, spoil=CASE (whose gradient is none from the third step on), cache (bytes), slow
+--   (milliseconds an image), die=RANK (which kills itself in the tenth step)
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = ("%s/?.lua;%s/../../lua/?.lua;%s"):format(here, here, package.path)
 
