@@ -103,6 +103,10 @@ local function perform(job, run)
   for key, value in pairs(options.optimiser) do update[key] = value end
   update.lr = rate
   local found = job.trainer:update(update)
+  if not job.trainer:values("parameters"):finite() then
+    fail("step %d: expected finite weights, found others at a learning rate of %.6g: a lower one is needed; the files "
+      .. "are of the last saved step", step + 1, rate)
+  end
   return { mean(losses), rate, found.norm }
 end
 
@@ -135,11 +139,18 @@ local function show_progress(job, run, began, done_before)
     run.step, steps)
 end
 
+-- Whether a validation belongs after this step, and is not there: one that was stopped is done again.
+local function is_due(job, run)
+  local options, last = job.options, run.validations[#run.validations]
+  if not job.validation or last and last.step == run.step then return false end
+  return run.step == options.steps or options.validate_every > 0 and run.step % options.validate_every == 0
+end
+
 -- What a step leaves beside the parameters: validation, files, a line.
 local function after_step(job, run)
   local options, leads, line = job.options, job.who.rank == 0, nil
   local last = run.step == options.steps
-  if job.validation and (last or options.validate_every > 0 and run.step % options.validate_every == 0) then
+  if is_due(job, run) then
     local found, better = validate(job, run)
     line = found.text .. (better and ", the best so far" or "")
     if leads and better then job.outputs:best(run, job.trainer) end
@@ -163,6 +174,7 @@ end
 local function steps(job, run)
   local began, before = sys.monotonic_ns(), run.step
   job.who.look = function() stop_if_asked(job, run) end
+  if run.step > 0 and is_due(job, run) then after_step(job, run) end
   while run.step < job.options.steps do
     show_progress(job, run, began, before)
     local line = perform(job, run)
@@ -188,9 +200,8 @@ function loop.run(job, run)
   job.floats = loop.floats(job.trainer)
   sys.hold_signals(true)
   local ok, problem = pcall(steps, job, run)
-  if not ok and job.who.rank == 0 and run.step > 0 and run.step < job.options.steps then
-    pcall(job.outputs.save, job.outputs, run, job.trainer) -- as good as it was before this step
-  end
+  local good = not ok and job.who.rank == 0 and run.step > 0 and job.trainer:values("parameters"):finite()
+  if good then pcall(job.outputs.save, job.outputs, run, job.trainer) end -- as it was before this step
   sys.hold_signals(false)
   if not ok then error(problem, 0) end
   return run

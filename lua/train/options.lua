@@ -79,7 +79,11 @@ local function clicks_of(text)
   return list
 end
 
-local MODES = closed.sorted(prompts.MODES)
+-- All but text, which images of a data set do not have.
+local MODES = {}
+for _, name in ipairs(closed.sorted(prompts.MODES)) do
+  if name ~= "text" then MODES[#MODES + 1] = name end
+end
 
 local function entry(field, kinds, argument, help, more)
   local one = { field = field, kind = kinds[1], convert = kinds[2], argument = argument, help = help,

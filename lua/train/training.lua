@@ -149,6 +149,14 @@ end
 
 local function plane(t, slice) return t:slice(1, slice, 1):reshape { t.shape[2], t.shape[3] } end
 
+-- What is clicked on: the mask, or of a network with several all that shows any.
+local function truth_of(masks, slice)
+  if #masks == 1 then return plane(masks[1], slice) end
+  local planes = {}
+  for i, mask in ipairs(masks) do planes[i] = plane(mask, slice) end
+  return prompts.union(planes)
+end
+
 -- Prompts of a mask as the loop asks for them. Of MSA's clicks the mask is grey as it was resized.
 local function prompter_of(o, model, loss)
   local mode = mode_of(o, model)
@@ -156,7 +164,7 @@ local function prompter_of(o, model, loss)
     multimask = loss.kind ~= "sam" and false or nil }
   local grey, skips = mode:match "^msa" ~= nil, empty_of(o, model) == "skip"
   return function(sample, slice, key)
-    local truth = plane((grey and sample.greys or sample.masks)[1], slice)
+    local truth = truth_of(grey and sample.greys or sample.masks, slice)
     local context = { key = key, slice = slice, name = sample.name, truth = truth, side = model.image_size }
     local asked = false
     return function(logits, scores)
@@ -234,12 +242,12 @@ local function begun(self, files, trainer)
 end
 
 -- What is said before the first step.
-local function introduced(self, trainer, opened)
+local function introduced(self, trainer, opened, run)
   local model, floats = self.network.model, loop.floats(trainer)
   local left = opened.left > 0 and (", %d left out that do not show their class"):format(opened.left) or ""
-  return ("%s, %d x %d%s; %d tensors train, %d numbers; %d samples%s"):format(model.dialect, model.image_size,
+  return ("%s, %d x %d%s; %d tensors train, %d numbers; %d samples%s%s"):format(model.dialect, model.image_size,
     model.image_size, model.depth > 1 and (", %d slices"):format(model.depth) or "", #trainer.parameters, floats,
-    #opened.items, left)
+    #opened.items, left, run.step > 0 and ("; goes on after step %d"):format(run.step) or "")
 end
 
 --- Train.
@@ -268,7 +276,7 @@ function training.run(given, more)
     job.augment = function(sample, key) return opened:augmented(sample, plan, uses.key(key, "augment")) end
   end
   local run = begun(self, files, trainer)
-  if job.who.rank == 0 then more.say(introduced(self, trainer, opened)) end
+  if job.who.rank == 0 then more.say(introduced(self, trainer, opened, run)) end
   loop.run(job, run)
   return loop.digest(trainer), files, run, job.who
 end

@@ -251,7 +251,8 @@ end)
 
 describe("the curve", function()
   local run = { history = { { 0.5, 1e-4, 2 }, { 0.25, 1e-4, 1 }, { 0.125, 5e-5, 0.5 } },
-    best = { step = 2, score = 0.75 }, validations = { { step = 2, clicks = { 1, 3 }, dice = { 0.7, 0.8 }, iou = { 0.6, 0.65 } } } }
+    best = { step = 2, score = 0.75 },
+    validations = { { step = 2, clicks = { 1, 3 }, dice = { 0.7, 0.8 }, iou = { 0.6, 0.65 } } } }
   it("is a row a step", function()
     equal(curve.csv(run), "step,loss,learning_rate,gradient_norm,dice_1,iou_1,dice_3,iou_3\n"
       .. "1,0.5,0.0001,2,,,,\n2,0.25,0.0001,1,0.7,0.6,0.8,0.65\n3,0.125,5e-05,0.5,,,,\n")
