@@ -76,14 +76,17 @@ typedef enum msa_status {
     MSA_E_OVERLAP = 28,
     MSA_E_SESSION = 29,     /* the session's own memory was changed since the last call; open it again */
     MSA_E_FLAGS = 30,       /* the compiler was given flags that change float arithmetic */
-    MSA_E_TARGET = 31       /* training: a target with NaN, or a value that is not from 0 to 1 */
+    MSA_E_TARGET = 31,      /* training: a target with NaN, or a value that is not from 0 to 1 */
+    MSA_E_BATCH = 32        /* training: more images than MSA_TRAIN_BATCH since the last update */
 } msa_status;
 
 /* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers
  * alike: from 0 within a phase. */
 typedef enum msa_phase {
     MSA_PHASE_ENCODE = 0,   /* msa_encode; MSA_MODEL_LAYERS_ENCODE layers */
-    MSA_PHASE_DECODE = 1    /* msa_segment; MSA_MODEL_LAYERS_DECODE layers for each slice */
+    MSA_PHASE_DECODE = 1,   /* msa_segment; MSA_MODEL_LAYERS_DECODE layers for each slice */
+    MSA_PHASE_DECODE_BACKWARD = 2, /* msa_train_backward: gradients of what the decoder trains, and of the embedding */
+    MSA_PHASE_ENCODE_BACKWARD = 3  /* msa_train_image_end: of what the encoder trains */
 } msa_phase;
 
 struct msa_image;

@@ -87,6 +87,12 @@ static inline msa_vec msa_vselect(msa_vec x, msa_vec c, msa_vec a, msa_vec b)
 /* +0 where x < c, else a. */
 @ operation("vzero_below", "msa_vec x, msa_vec c, msa_vec a", isa.zero_below)
 
+@ if isa.zip_low then
+/* Lanes of a and b in turn: those of the lower halves, and of the upper ones. */
+@ operation("vzip_low", "msa_vec a, msa_vec b", isa.zip_low)
+@ operation("vzip_high", "msa_vec a, msa_vec b", isa.zip_high)
+
+@ end
 @ if isa.flushes then
 /* These vectors take subnormals for zeros, which sets sticky flags of the float unit; scalars do not. So kernels hold
  * their vectors, ask, and where a subnormal was met compute the same in scalar arithmetic. A flag set for nothing costs
@@ -127,6 +133,17 @@ static msa_vec msa_exact_v$(name)(msa_vec a, msa_vec b$(parameters))
 }
 
 @ end
+/* One lane of a vector, in scalar arithmetic, which flushes nothing. */
+@ local function lane(name, parameters, result)
+static inline float msa_lane_$(name)($(parameters)) { return $(result); }
+@ end
+@ lane("load", "const float *p", "*p")
+@ lane("splat", "float s", "s")
+@ for _, one in ipairs { { "vadd", "+" }, { "vsub", "-" }, { "vmul", "*" }, { "vdiv", "/" } } do
+@   lane(one[1], "float a, float b", ("a %s b"):format(one[2]))
+@ end
+static inline void msa_lane_store(float *p, float v) { *p = v; }
+
 @ exact("add", "", "x[i] + y[i]")
 @ exact("sub", "", "x[i] - y[i]")
 @ exact("mul", "", "x[i] * y[i]")

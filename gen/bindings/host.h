@@ -31,6 +31,7 @@ int luaopen_msagen_nifti(lua_State *L);
 int luaopen_msagen_metrics(lua_State *L);
 int luaopen_msagen_npy(lua_State *L);
 int luaopen_msagen_optimiser(lua_State *L);
+int luaopen_msagen_process(lua_State *L);
 int luaopen_msagen_random(lua_State *L);
 int luaopen_msagen_reference(lua_State *L);
 int luaopen_msagen_resize(lua_State *L);

@@ -155,7 +155,7 @@ static void check_status(lua_State *L, msa_status status)
     if (status == MSA_E_TARGET)
         msagen_fail(L, "loss: target: expected bytes 0 and 1, or floats from 0 to 1, found others");
     if (status == MSA_E_NAN)
-        msagen_fail(L, "loss: expected finite logits, predicted IoU and loss, found NaN or infinity");
+        msagen_fail(L, "loss: expected logits and predicted IoU below 2^60, found NaN, infinity or larger ones");
     if (status != MSA_OK)
         msagen_fail(L, "loss: status %d", (int)status);
 }

@@ -144,7 +144,7 @@ static int update(lua_State *L)
     lua_settop(L, 3);
     lua_pushvalue(L, 1);
     read_rule(L, &rule);
-    const lua_Integer count = luaL_len(L, 3);
+    const lua_Integer count = (lua_Integer)lua_rawlen(L, 3);
     lua_createtable(L, (int)count, 0);
     const int into = lua_gettop(L);
     struct msagen_trained *list = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *list, 0);

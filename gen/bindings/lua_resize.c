@@ -2,7 +2,9 @@
 /* msagen.resize: pictures and masks to another size, by the resizers that a product has (runtime/msa_runtime.h).
  *   picture(u8 [H,W,3] or [D,H,W,3], height, width, how = "bilinear") -> u8 [height,width,3] or [D,height,width,3]
  *   mask(u8 [H,W] or [D,H,W], height, width, how = "bilinear") -> u8 [height,width] or [D,height,width]
- * how: "bilinear" (Pillow's, bit for bit), "spline", "area" or "nearest" */
+ * how: "bilinear" (Pillow's, bit for bit), "spline", "area" or "nearest"; or "bicubic", Pillow's too, which no product
+ * has */
+#include "bicubic.h"
 #include "host.h"
 #include "msa_runtime.h"
 #include "tensor_internal.h"
@@ -20,9 +22,9 @@ struct resizer {
     } of;
 };
 
-enum { BILINEAR, SPLINE, AREA, NEAREST };
+enum { BILINEAR, SPLINE, AREA, NEAREST, BICUBIC };
 
-static const char *const names[] = {"bilinear", "spline", "area", "nearest", NULL};
+static const char *const names[] = {"bilinear", "spline", "area", "nearest", "bicubic", NULL};
 
 static size_t work_bytes(int how, size_t side)
 {
@@ -66,6 +68,9 @@ struct slice {
 static msa_status resize_slice(struct resizer *r, const struct slice *s, uint32_t in_height, uint32_t in_width,
                                uint32_t height, uint32_t width, uint8_t *out)
 {
+    if (r->how == BICUBIC)
+        return msagen_bicubic(s->pixels, in_height, in_width, s->channels, height, width, out) == 0 ? MSA_OK
+                                                                                                 : MSA_E_ARENA;
     const msa_image image = {s->pixels, in_width, in_height, (size_t)in_width * 3, 0};
     if (s->channels == 1) /* to three alike, the last first */
         for (size_t i = (size_t)in_width * in_height; i-- > 0;)
@@ -116,7 +121,7 @@ static int resize(lua_State *L, int channels)
         msagen_tensor_read_raw(t, z * (int64_t)in_bytes, (int64_t)in_bytes, s.pixels);
         if (resize_slice(&r, &s, in_height, in_width, (uint32_t)height, (uint32_t)width,
                          (uint8_t *)msagen_tensor_writable(made) + (size_t)z * out_bytes) != MSA_OK)
-            return msagen_fail(L, "%s: expected a size that %s resizes, found %lld x %lld", t->name, names[r.how],
+            return msagen_fail(L, "%s: expected memory to resize to %lld x %lld, found less", t->name,
                                (long long)width, (long long)height);
     }
     lua_settop(L, lua_gettop(L) - 3);

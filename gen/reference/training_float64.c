@@ -33,6 +33,9 @@ static msa_between msa_between_at(uint32_t in, uint32_t out, uint32_t at)
     return b;
 }
 
+static inline int msa_is_bounded(msa_real x) { return fabs(x) < 0x1p60; }
+static inline int msa_is_share(float x) { return x >= 0 && x <= 1; }
+
 static void roots(double *x)
 {
     for (int j = 0; j < 64; ++j)
@@ -40,6 +43,12 @@ static void roots(double *x)
 }
 
 #include "training.c"
+
+void msa_squares_largest(msa_squares *squares, const double *gradient, size_t count)
+{
+    for (size_t i = 0; i < count; ++i)
+        squares->largest = fmax(squares->largest, isfinite(gradient[i]) ? fabs(gradient[i]) : 0x1p126);
+}
 
 void msa_squares_add(msa_squares *squares, const double *gradient, size_t count)
 {

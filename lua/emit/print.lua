@@ -222,6 +222,7 @@ function Text:each(node, depth)
     self.values[node.variable] = node.from
     return self:body(node.body, depth)
   end
+  self.values[node.variable] = nil -- what a loop of one trip left
   local by = node.by == 1 and "++" .. node.variable or ("%s += %d"):format(node.variable, node.by)
   self:put(depth, "for (size_t %s = %s; %s < %s%s; %s) {", node.variable, from, node.variable, to,
     node.counted and (" && %s < count"):format(node.variable) or "", by)
@@ -376,6 +377,9 @@ local function step_parameters(step, uses, arena)
   end
   if uses.counted or uses.names.count then
     declared[#declared + 1], arguments[#arguments + 1] = "size_t count", "count"
+  end
+  for _, name in ipairs(step.numbers) do
+    if uses.names[name] then declared[#declared + 1], arguments[#arguments + 1] = "size_t " .. name, name end
   end
   return table.concat(declared, ", "), arguments
 end

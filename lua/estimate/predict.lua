@@ -70,7 +70,8 @@ function kernel.gemm(core, f)
   return core:product(f.M, f.N, f.K), other, f.M * f.N * f.K
 end
 
-for name, operands in pairs { sum = 1, add = 1, add2 = 2, add3 = 3, addscaled = 2, multiply = 1, scale = 1 } do
+for name, operands in pairs { sum = 1, add = 1, add2 = 2, add3 = 3, addscaled = 2, multiply = 1, scale = 1,
+  scaled = 1, times = 1 } do
   kernel["rows_" .. name] = function(core, f) return 0, core:elementwise(f.rows, f.width, operands), 0 end
 end
 function kernel.rows_act(core, f) return 0, core:activation(f.act, f.rows, f.width), 0 end

@@ -78,10 +78,9 @@ end
 
 -- Gradients of the inputs of a value, by role.
 local function of_inputs(g, op, dy, passes)
-  local entry, wants = ops.table[op.kind], {}
+  local entry = ops.table[op.kind]
   if not entry.gradient then refuse(op, entry) end
-  for i, input in ipairs(op.inputs) do wants[op.roles[i]] = passes[input] or false end
-  return entry.gradient(g, op, ssa.by_role(op), dy, wants)
+  return entry.gradient(g, op, ssa.by_role(op), dy, ssa.by_role(op, function(input) return passes[input] or false end))
 end
 
 -- Gradients as they are met. @return them by value, function(value, dx), function(slice, gradient of the slice)

@@ -61,8 +61,7 @@ end
 -- What an operation gives of what is in `value`.
 local function computed(R, op, value, context)
   op.shape_of = ssa.by_role(op, function(input) return input.shape end)
-  context.counted = {}
-  for i, input in ipairs(op.inputs) do context.counted[op.roles[i]] = input.counted end
+  context.counted = ssa.by_role(op, function(input) return input.counted end)
   local y = ops.table[op.kind].run(R, op, ssa.by_role(op, function(input) return value[input] end), context)
   op.shape_of = nil
   return y

@@ -90,6 +90,22 @@ local function unbraced(text)
   end))
 end
 
+-- What each lane of a vector is in scalars, by the operation's name.
+local SCALARS = { msa_vec = "float", msa_vfma = "msa_fma", msa_vmax = "msa_max", msa_vmin = "msa_min",
+  msa_vselect = "msa_select", msa_vexp = "msa_exp" }
+for _, name in ipairs { "load", "store", "splat", "vadd", "vsub", "vmul", "vdiv" } do
+  SCALARS["msa_" .. name] = "msa_lane_" .. name
+end
+
+--- The text of a kernel that was written for vectors of one float, in scalar arithmetic.
+function flushing.scalar(text)
+  text = text:gsub("msa_[%w_]+", SCALARS)
+  for name in text:gmatch "msa_v%a+" do
+    if FLUSHES[name] then error(name .. " has no scalar") end
+  end
+  return text
+end
+
 --- The text of a kernel for an instruction set that flushes.
 -- @param kernels the build's kernels; @param file the template; @param text what it gave
 function flushing.checked(kernels, file, text)

@@ -81,7 +81,10 @@ local function opened(name, text)
 end
 
 -- Kernels that write what they do not read.
-local FRESH = { gemm = true, rows_sum = true }
+local FRESH = { gemm = true, rows_sum = true, rows_scaled = true, rows_sumscaled = true, rows_times = true }
+
+-- Kernels that compute in scalars where vectors flush subnormals.
+local LANES = { row_moments = true }
 
 -- What tells a function from others of its template: its fields but for those that are arguments.
 local function key_of(file, fields)
@@ -105,13 +108,15 @@ function kernels:write(file, base, fields, fresh)
   exists:close()
   name = self:unique(base, fields)
   self.named[key] = name
-  local scope = setmetatable({ name = name, W = self.isa.width, kernels = self, round16 = round16, cores = self.cores,
-    flushes = self.isa.flushes ~= nil }, { __index = fields })
+  local lanes = self.isa.flushes and LANES[file]
+  local scope = setmetatable({ name = name, W = lanes and 1 or self.isa.width, kernels = self,
+    round16 = round16, cores = self.cores, flushes = self.isa.flushes ~= nil }, { __index = fields })
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
     __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
   }))
   text = opened(name, text)
-  if self.isa.flushes then text = flushing.checked(self, file, text) end
+  if lanes then text = flushing.scalar(text)
+  elseif self.isa.flushes then text = flushing.checked(self, file, text) end
   self.texts[#self.texts + 1] = require("emit.print").fitted(text)
   self:declare(name, text, fresh)
   return name
@@ -232,7 +237,9 @@ kernels.requests = {
 -- Element-wise kernels, and what each needs beside rows and C.
 local ELEMENTWISE = { sum = { "ldx", "ldy", "ldz" }, add = { "ldx", "ldy" }, add2 = { "ldx", "ldy", "ldz" },
   add3 = { "ldx", "ldy", "ldz", "ldv" },
-  addscaled = { "ldx", "ldy", "ldz", "s" }, multiply = { "ldx", "ldz" }, scale = { "ldx", "s" } }
+  sumscaled = { "ldx", "ldy", "ldz", "s" }, addscaled = { "ldx", "ldy", "ldz", "s" }, multiply = { "ldx", "ldz" },
+  scale = { "ldx", "s" },
+  scaled = { "ldx", "ldz", "s" }, times = { "ldx", "ldy", "ldz" } }
 for _, act in ipairs(activations.computed) do ELEMENTWISE[act] = { "ldx" } end
 for kind, needed in pairs(ELEMENTWISE) do
   local fields = request(sizes("rows", "C"), { ldx = stride, ldy = stride, ldz = stride, ldv = stride,
@@ -358,8 +365,9 @@ function kernels.key_tile(keys, row)
 end
 
 --- Element-wise kernels on `rows` rows of C; `kind` names the template: "sum" (z = x + y), "add" (y += x), "add2" (z +=
--- x + y), "add3" (z += (x + y) + v), "addscaled" (z += x + s y), "multiply" (z = x y + 0, y one row),
--- "scale" (x *= s), or an activation (x = f(x)).
+-- x + y), "add3" (z += (x + y) + v), "sumscaled" (z = y + s x), "addscaled" (z += x + s y), "multiply" (z = x y + 0, y
+-- one row),
+-- "scale" (x *= s), "scaled" (z = s x), "times" (z = x y), or an activation (x = f(x)).
 function kernels:rows(kind, f)
   if not ELEMENTWISE[kind] then closed.member(kind, closed.sorted(ELEMENTWISE), "kernels: rows") end
   check("rows " .. kind, f)
@@ -380,12 +388,13 @@ end
 --   cycles   function(core, fields) -> cycles of products, cycles of the rest, multiply-adds of a call
 --            (lua/estimate/predict.lua); fields: the kernel's. Absent where no step calls it, only kernels do
 --   fresh    it writes what it does not read
+--   lanes    where vectors flush subnormals it computes in scalars: nobody need ask
 -- Its template has its name.
 local callable = schema.kind(function(value)
   if type(value) ~= "function" then return "a function" end
 end)
 local KIND = { request = { schema.table, true }, make = { callable, true }, cycles = { callable },
-  fresh = { schema.flag } }
+  fresh = { schema.flag }, lanes = { schema.flag } }
 
 --- name -> kind, of those.
 kernels.kinds = {}
@@ -394,7 +403,8 @@ for _, name in ipairs(folder.modules "kernels.kinds") do
   local where = ("lua/kernels/kinds/%s.lua"):format(name)
   schema.check(kind, KIND, where)
   if kernels[name] then error(where .. ": expected a name of its own, found that of another kind", 0) end
-  kernels.kinds[name], kernels.requests[name], FRESH[name] = kind, kind.request, kind.fresh
+  kernels.kinds[name], kernels.requests[name] = kind, kind.request
+  FRESH[name], LANES[name] = kind.fresh, kind.lanes
   kernels[name] = function(self, f)
     check(name, f)
     return kind.make(self, f)

@@ -77,6 +77,9 @@ function group.list(graph)
   return list, by_label
 end
 
+--- A layer that was put together elsewhere: { label, ops, inputs, outputs, users, dependence }.
+function group.of(one) return setmetatable(one, Group) end
+
 --- The n-th (default first) operation of a kind, or nil.
 function Group:op(kind, n)
   n = n or 1

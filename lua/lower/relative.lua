@@ -44,20 +44,30 @@ function relative.of(layer, op, height, width, ldq)
   return self
 end
 
+--- The same of tables that are there as views, reversed, rows as relative.width says. @param views of rows, of columns
+function relative.on(K, views, height, width, d, ldq)
+  return setmetatable({ layer = { K = K }, tables = views, height = height, width = width, ldq = ldq, d = d }, Relative)
+end
+
+relative.width = width_of
+relative.reversed = reversed
+
+local function table_of(self, i) return self.tables and self.tables[i] or self.layer.step:part(self.roles[i]) end
+
 --- The products of queries whose first is in row y, `count` rows of `columns` each.
 function Relative:products(body, q, rh, rw, y, count, columns)
-  local K, step, ldr = self.layer.K, self.layer.step, rh.storage.stride
+  local K, ldr = self.layer.K, rh.storage.stride
   local by_row = K:gemm { M = columns, N = self.height, K = self.d, lda = self.ldq, ldb = width_of(self.height),
     bps = 16,
     ldc = ldr }
   local by_column = K:gemm { M = count, N = self.width, K = self.d, lda = columns * self.ldq,
     ldb = width_of(self.width), bps = 16, ldc = columns * ldr }
   body:each({ variable = "r", to = count }, function(inner, r)
-    inner:call(by_row, q + r * (columns * self.ldq), step:part(self.roles[1]) + (self.height - 1 - (y + r)),
+    inner:call(by_row, q + r * (columns * self.ldq), table_of(self, 1) + (self.height - 1 - (y + r)),
       rh + r * (columns * ldr))
   end)
   body:each({ variable = "c", to = columns }, function(inner, c)
-    inner:call(by_column, q + c * self.ldq, step:part(self.roles[2]) + (self.width - 1 - c), rw + c * ldr)
+    inner:call(by_column, q + c * self.ldq, table_of(self, 2) + (self.width - 1 - c), rw + c * ldr)
   end)
 end
 

@@ -29,18 +29,30 @@ local steps = {}
 
 local View = {}
 View.__index = View
-View.__add = function(view, by) return setmetatable({ storage = view.storage, at = view.at + by, rows = view.rows },
-  View) end
+View.__add = function(view, by)
+  return setmetatable({ storage = view.storage, at = view.at + by, rows = view.rows, stride = view.stride }, View)
+end
 
 --- A view of a storage at a place.
 local function view_of(storage, at) return setmetatable({ storage = storage, at = at or 0 }, View) end
 
---- Row `i` of what has its rows storage.stride apart. What cores part by its rows needs no barrier between them.
-function View:row(i) return setmetatable({ storage = self.storage, at = self.at + i * self.storage.stride, rows = i },
-  View) end
+--- Elements from a row to the next.
+function View:ld() return self.stride or self.storage.stride end
+
+--- The same memory with rows so many elements apart.
+function View:with_rows(stride)
+  return setmetatable({ storage = self.storage, at = self.at, rows = self.rows, stride = stride }, View)
+end
+
+--- Row `i`. What cores part by its rows needs no barrier between them.
+function View:row(i)
+  return setmetatable({ storage = self.storage, at = self.at + i * self:ld(), rows = i, stride = self.stride }, View)
+end
 
 --- A place that is row i's alone, whatever else is between rows.
-function View:of_row(i) return setmetatable({ storage = self.storage, at = self.at, rows = i }, View) end
+function View:of_row(i)
+  return setmetatable({ storage = self.storage, at = self.at, rows = i, stride = self.stride }, View)
+end
 
 local function storage(kind, name, fields)
   local made = { kind = closed.member(kind, STORAGE, "steps: storage") and kind, name = name, type = types.BASE }
@@ -162,7 +174,7 @@ Step.__index = Step
 function steps.new(name, segment)
   local names = {}
   return setmetatable({ name = name, segment = segment, stages = {}, procs = {}, parameters = {}, names = names,
-    pools = {}, part_views = {}, shared = new_pool("shared", names), loop = false }, Step)
+    pools = {}, part_views = {}, numbers = {}, shared = new_pool("shared", names), loop = false }, Step)
 end
 
 --- Scratch of a core for a stage, or for a proc: the step has as much as its largest.
@@ -194,6 +206,18 @@ function Step:part(role)
   return made
 end
 
+--- The same of weights that all steps share. @param stride of its rows, in elements, where it has rows
+function steps.part_of(segment, role, stride)
+  segment.views = segment.views or {}
+  local made = segment.views[role]
+  if not made then
+    made = view_of(storage("part", role, { type = segment:type_of(role), segment = segment, base = "w", private = false,
+      stride = stride }))
+    segment.views[role] = made
+  end
+  return made
+end
+
 --- The next piece of the weights is waited for, which all cores do together. @param again false where it is the first
 -- one: it is there from the beginning, and a loop around waits from its second trip on
 function Step:fetch()
@@ -207,6 +231,14 @@ end
 function Step:parameter(declaration, argument, stride)
   self.parameters[#self.parameters + 1] = { declaration = declaration, argument = argument }
   return steps.argument(declaration:match "([%w_]+)$", stride)
+end
+
+--- A number that the phase's function has under that name. @return the variable
+function Step:number(name)
+  if not self.numbers[name] then
+    self.numbers[#self.numbers + 1], self.numbers[name] = name, true
+  end
+  return index.variable(name)
 end
 
 --- A stage. @param who "units": loops with units are parted among cores; "zero": core 0 does it; "all": each core does

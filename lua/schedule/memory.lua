@@ -39,9 +39,13 @@ local function place(order, high, bound)
   return offset, top
 end
 
+-- Variations that are tried: fewer of many buffers, of which each takes longer.
+local ROUNDS, LOOKS = 600, 4e6
+
 -- Search for an arrangement as small as the bound: the usual orders, then variations on them, always the same ones.
 local function arrange(list, bound)
   local best, kept
+  local rounds = math.min(ROUNDS, LOOKS // (#list * #list))
   local function try(order, high)
     local offset, top = place(order, high, bound)
     if not best or top < best then best, kept = top, offset end
@@ -65,7 +69,7 @@ local function arrange(list, bound)
     state = state * 48271 % 2147483647
     return state / 2147483647
   end
-  for round = 1, 600 do
+  for round = 1, rounds do
     if done then break end
     local weight, high = {}, {}
     for _, b in ipairs(list) do
@@ -174,7 +178,17 @@ local function with_ready(layers, graph, model)
   return list, extra
 end
 
-return function(graph, model)
+local memory = {}
+
+--- Places of buffers { name, bytes, first, last }, which get `offset`. @param last step there is
+-- @return bytes of all, and the least that they could take
+function memory.arrange(list, last)
+  local all = setmetatable({ list = list, by_name = {} }, Lives)
+  local bound = all:bound(last)
+  return arrange(list, bound), bound
+end
+
+local function pass(graph, model)
   local plain = lives(graph.fused, model, graph)
   local layers, extra = with_ready(graph.fused, graph, model)
   local layout = layers and lives(layers, model, graph)
@@ -205,3 +219,5 @@ return function(graph, model)
   graph.memory = { buffers = list, by_name = by_name, bytes = best, bound = layout.bound }
   return graph
 end
+
+return setmetatable(memory, { __call = function(_, ...) return pass(...) end })

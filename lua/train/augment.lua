@@ -49,10 +49,16 @@ table.sort(NAMES)
 
 local NUMBER = "^%d*%.?%d+$"
 
+-- A text as a message shows it: in one line, short.
+local function shown(text)
+  if not text or text == "" then return "none" end
+  return ((#text > 60 and text:sub(1, 57) .. "..." or text):gsub("[%c\127]", " "))
+end
+
 local function number(text, least, most, where, what)
   local value = text and text:find(NUMBER) and tonumber(text)
   if not value or value < least or value > most then
-    fail("%s: expected %s from %g to %g, found %s", where, what, least, most, text and text ~= "" and text or "none")
+    fail("%s: expected %s from %g to %g, found %s", where, what, least, most, shown(text))
   end
   return value + 0.0
 end
@@ -70,7 +76,7 @@ local function read_step(name, text, where)
   end
   local low, high = (value or ""):match "^(.-)%.%.(.*)$"
   if not low then
-    fail("%s: expected a range A..B of numbers from %g to %g, found %s", where, step.least, step.most, value or "none")
+    fail("%s: expected a range A..B of numbers from %g to %g, found %s", where, step.least, step.most, shown(value))
   end
   found.low = number(low, step.least, step.most, where, "a number before ..")
   found.high = number(high, step.least, step.most, where, "a number behind ..")
@@ -90,8 +96,8 @@ local function read_into(plan, text, where)
     local here = ("%s: %s"):format(where, name)
     local preset = augment.PRESETS[name]
     if preset then
-      if value ~= "" then fail("%s: expected no value, found %s", here, value) end
-      if preset == "" and text ~= name then fail("%s: expected it alone, found %s", here, text) end
+      if value ~= "" then fail("%s: expected no value, found %s", here, shown(value)) end
+      if preset == "" and text ~= name then fail("%s: expected it alone, found %s", here, shown(text)) end
       if preset ~= "" then read_into(plan, preset, where) end
     else
       local step = read_step(name, item:find(":", 1, true) and value or nil, here)

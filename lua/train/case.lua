@@ -7,6 +7,7 @@ local closed = require "support.closed"
 local dialects = require "import.dialects"
 local fail = require "support.fail"
 local json = require "msagen.json"
+local kinds = require "graph.kinds"
 local names = require "import.names"
 local npy = require "msagen.npy"
 local schema = require "support.schema"
@@ -195,7 +196,7 @@ local function in_order(trainer, flat, of, minus, times)
   for _, name in ipairs(flat) do
     local one = at[name]
     if not one then fail("%s: expected a tensor with a gradient, found none", name) end
-    for j = one.offset + 1, one.offset + one.count do
+    for j = one.offset + 1, one.offset + kinds.product(one.shape) do
       out[#out + 1] = before and values[j] - before[j] or values[j] * (times or 1)
     end
   end

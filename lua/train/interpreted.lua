@@ -199,7 +199,7 @@ local function update(self, rule)
     for i, one in ipairs(moved) do parts[i] = one[what] end
     return self.R.stacked(parts)
   end
-  put_parameters(self, self.R.packed(whole "value"))
+  put_parameters(self, whole "value")
   self.first, self.second = whole "first", whole "second"
   self.step, self.sums, self.images = self.step + 1, {}, 0
   return { norm = norm }

@@ -10,6 +10,10 @@ local targets = {}
 -- 1 from 128 on.
 local HALF = ("\0"):rep(128) .. ("\1"):rep(128)
 
+--- The mask that MSA clicks on: Pillow's bicubic to the network's size, its overshoots cut off.
+-- @param mask u8 [H,W] or [D,H,W], 255 is inside  @return u8 [side,side] or [D,side,side]
+function targets.clickable(mask, side) return resize.mask(mask, side, side, "bicubic") end
+
 --- What MSA trains on: Pillow's bilinear, divided by 255. Edges are soft.
 -- @param mask u8 [H,W] or [D,H,W], 255 is inside  @return f32 [side,side] or [D,side,side], 0 to 1
 function targets.soft(mask, side) return resize.mask(mask, side, side):scale(1 / 255) end

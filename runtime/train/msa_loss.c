@@ -31,11 +31,6 @@ static bool in_range(double x, double most)
     return x >= 0.0 && x <= most;
 }
 
-static bool is_finite(msa_real x)
-{
-    return x - x == (msa_real)0;
-}
-
 static msa_status check_input(const msa_loss_input *in)
 {
     const msa_loss_rule *const rule = &in->rule;
@@ -62,7 +57,7 @@ static msa_status check_target(const msa_target *target)
     const size_t pixels = (size_t)target->masks * target->side * target->side;
     for (size_t i = 0; i < pixels; ++i) {
         const bool good = target->bytes != NULL ? target->bytes[i] <= 1u
-            : target->shares[i] >= 0.0f && target->shares[i] <= 1.0f;
+            : msa_is_share(target->shares[i]);
         if (!good) {
             return MSA_E_TARGET;
         }
@@ -70,10 +65,10 @@ static msa_status check_target(const msa_target *target)
     return MSA_OK;
 }
 
-static bool all_finite(const msa_real *x, size_t count)
+static bool all_bounded(const msa_real *x, size_t count)
 {
     for (size_t i = 0; i < count; ++i) {
-        if (!is_finite(x[i])) {
+        if (!msa_is_bounded(x[i])) {
             return false;
         }
     }
@@ -371,20 +366,15 @@ msa_status msa_loss_of(const msa_loss_input *in, const msa_real *logits, const m
         return MSA_E_ARENA;
     }
     const size_t plane = (size_t)in->side * in->side;
-    if (!all_finite(logits + plane * in->first, plane * in->count)
-        || (in->rule.kind == MSA_LOSS_SAM && !all_finite(iou + in->first, in->count))) {
+    if (!all_bounded(logits + plane * in->first, plane * in->count)
+        || (in->rule.kind == MSA_LOSS_SAM && !all_bounded(iou + in->first, in->count))) {
         return MSA_E_NAN;
     }
     for (uint32_t k = 0; k < in->count; ++k) {
         value_of(in, logits + plane * (in->first + k), k, &rows);
     }
-    msa_loss found;
-    join_masks(in, iou, rows.masks, &found);
-    if (!(found.value - found.value == 0.0)) {
-        return MSA_E_NAN;
-    }
-    gradients(in, logits, iou, &rows, &found, dlogits, diou);
-    *loss = found;
+    join_masks(in, iou, rows.masks, loss);
+    gradients(in, logits, iou, &rows, loss, dlogits, diou);
     return MSA_OK;
 }
 

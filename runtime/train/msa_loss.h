@@ -68,8 +68,8 @@ typedef struct msa_loss {
  *   dlogits  [masks][side][side]; memory of its own
  *   diou     [masks], or NULL
  * Returns MSA_OK; MSA_E_ARGUMENT: something is NULL or out of its range; MSA_E_ARENA: work is short; MSA_E_TARGET: a
- * value of the target is none; MSA_E_NAN: logits, IoU or the value have NaN or infinity. On error the results are as
- * they were. */
+ * value of the target is none; MSA_E_NAN: logits or predicted IoU have NaN, infinity, or a magnitude of 2^60 or more.
+ * On error the results are as they were. */
 msa_status msa_loss_of(const msa_loss_input *in, const msa_real *logits, const msa_real *iou,
                        void *work, size_t work_bytes, msa_real *dlogits, msa_real *diou, msa_loss *loss);
 

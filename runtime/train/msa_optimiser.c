@@ -12,6 +12,13 @@
 /* Moments smaller in magnitude are 0: vectors that met subnormals would be slow, or flush them. */
 #define LEAST ((msa_real)0x1p-100)
 
+/* Parameters smaller in magnitude are 0, as weights are in a blob; of float64 none are. */
+#ifndef MSA_TRAIN_FLOAT64
+#define LEAST_VALUE 0x1p-60f
+#else
+#define LEAST_VALUE 0.0
+#endif
+
 /* Gradients are smaller, or no square is a float; what counts as the largest where one is no number. */
 #define LIMIT ((msa_real)0x1p60)
 #define NO_NUMBER ((msa_real)0x1p126)
@@ -24,29 +31,28 @@ static msa_real magnitude(msa_real x)
     return x < 0 ? -x : x;
 }
 
-void msa_squares_largest(msa_squares *squares, const msa_real *gradient, size_t count)
+#ifndef MSA_TRAIN_FLOAT64
+/* Magnitudes are in the order of their bits, and what is no finite number comes last. */
+void msa_squares_largest(msa_squares *squares, const float *gradient, size_t count)
 {
-    msa_real most[LANES] = {0}, other[LANES] = {0};
+    uint32_t most[LANES] = {0};
     size_t at = 0u;
     for (; at + LANES <= count; at += LANES) {
         for (size_t j = 0; j < LANES; ++j) {
-            const msa_real x = gradient[at + j], a = magnitude(x);
+            const uint32_t a = msa_bits(gradient[at + j]) & 0x7fffffffu;
             most[j] = a > most[j] ? a : most[j];
-            other[j] = other[j] + (x - x); /* 0, or NaN once and for all */
         }
     }
     for (size_t j = 0; at + j < count; ++j) {
-        const msa_real x = gradient[at + j], a = magnitude(x);
+        const uint32_t a = msa_bits(gradient[at + j]) & 0x7fffffffu;
         most[j] = a > most[j] ? a : most[j];
-        other[j] = other[j] + (x - x);
     }
     for (size_t j = 0; j < LANES; ++j) {
-        const msa_real a = other[j] == 0 ? most[j] : NO_NUMBER;
+        const float a = msa_from_bits(most[j] < msa_bits(NO_NUMBER) ? most[j] : msa_bits(NO_NUMBER));
         squares->largest = a > squares->largest ? a : squares->largest;
     }
 }
 
-#ifndef MSA_TRAIN_FLOAT64
 /* The power of two that brings the largest to [2^21, 2^22): its exponent. */
 static int32_t exponent_of(float largest)
 {
@@ -92,12 +98,18 @@ void msa_squares_add(msa_squares *squares, const float *gradient, size_t count)
     }
 }
 
+/* 0 to 2^53, without the compiler's function for it. */
+static double exactly(uint64_t x)
+{
+    return (double)(uint32_t)(x >> 32) * 4294967296.0 + (double)(uint32_t)x;
+}
+
 msa_real msa_squares_norm(const msa_squares *squares)
 {
     if (!(squares->largest >= LEAST && squares->largest < LIMIT)) {
         return squares->largest < LEAST ? 0.0f : squares->largest;
     }
-    const double sum = (double)squares->high * 4294967296.0 + (double)squares->low;
+    const double sum = exactly(squares->high) * 4294967296.0 + exactly(squares->low);
     return msa_sqrt((float)sum) * power_of_two(-exponent_of(squares->largest));
 }
 
@@ -204,7 +216,8 @@ static inline void some_elements(const msa_update *u, msa_real *restrict p, cons
     roots(root);
     for (size_t j = 0; j < count; ++j) {
         const msa_real ratio = m[j] / (root[j] / u->root2 + u->eps);
-        p[j] = msa_fma(-u->step, ratio, p[j] * u->keep);
+        const msa_real value = msa_fma(-u->step, ratio, p[j] * u->keep);
+        p[j] = magnitude(value) < LEAST_VALUE ? 0 : value;
     }
 }
 

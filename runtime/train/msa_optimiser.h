@@ -42,7 +42,7 @@ typedef struct msa_trained {
 
 /* Sum of squares over any number of tensors; begins as all 0. */
 typedef struct msa_squares {
-    msa_real largest;        /* magnitude of an element; 2^126 where one has NaN or infinity */
+    msa_real largest;        /* magnitude of an element; at most 2^126, which NaN and infinity count as */
     uint64_t high, low;      /* the sum, once `largest` is known: high 2^32 + low, in units that follow from it */
     double sum;              /* float64's */
 } msa_squares;

@@ -23,4 +23,15 @@ static inline float msa_log1p(float e)
     return ((small + (upper ? MSA_EXP_LN2_LOW : 0.0f)) + y) + (upper ? MSA_EXP_LN2_HIGH : 0.0f);
 }
 
+/* Both without an exception, whatever x is: products may trap these. */
+static inline bool msa_is_bounded(float x) /* below 2^60 in magnitude */
+{
+    return (msa_bits(x) & 0x7fffffffu) < 0x5d800000u;
+}
+
+static inline bool msa_is_share(float x) /* from 0 to 1 */
+{
+    return msa_bits(x) <= 0x3f800000u || msa_bits(x) == 0x80000000u;
+}
+
 #endif

@@ -7,6 +7,7 @@
 #include "../../runtime/train/msa_optimiser.c"
 
 #include <criterion/criterion.h>
+#include <fenv.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -104,6 +105,7 @@ Test(training, a_loss_refuses_what_it_cannot_be_of)
     REFUSED(MSA_E_NAN, f->logits[MASKS * SIDE * SIDE - 1] = NAN);
     REFUSED(MSA_E_NAN, f->logits[0] = -INFINITY);
     REFUSED(MSA_E_NAN, f->iou[2] = NAN);
+    REFUSED(MSA_E_NAN, f->logits[7] = -0x1p60f);
 }
 
 Test(training, a_loss_needs_all_its_pointers)
@@ -271,6 +273,34 @@ Test(training, gradients_of_a_batch_are_joined_where_they_lie)
         for (int k = 0; k < 3; ++k)
             cr_assert_eq(sums[0][k], (float)(expected * (uint32_t)(k + 1)));
     }
+}
+
+/* Products may trap them. */
+Test(training, no_call_raises_an_exception_of_the_float_unit)
+{
+    struct fixture *const f = fixture();
+    struct tensors t = tensors();
+    const msa_trained list[] = {of(&t)};
+    msa_steps steps;
+    msa_steps_at(&steps, &adamw, 0);
+    f->logits[0] = 0x1.fffffep59f;
+    f->logits[1] = -0x1.fffffep59f;
+    t.gradient[0] = 0x1.fffffep59f;
+    t.gradient[1] = 0x1p-149f;
+    const msa_loss_kind kinds[] = {MSA_LOSS_BCE, MSA_LOSS_DICECE, MSA_LOSS_SAM};
+    feclearexcept(FE_ALL_EXCEPT);
+    for (int k = 0; k < 3; ++k) {
+        f->in.rule.kind = kinds[k];
+        cr_assert_eq(run(f), MSA_OK);
+    }
+    cr_assert_eq(msa_optimise(&adamw, &steps, list, 1, 1.0, NULL), MSA_OK);
+    f->logits[2] = NAN;
+    cr_assert_eq(run(f), MSA_E_NAN);
+    t.gradient[2] = NAN;
+    cr_assert_eq(msa_optimise(&adamw, &steps, list, 1, 1.0, NULL), MSA_E_NAN);
+    cr_assert_eq(fetestexcept(FE_INVALID | FE_OVERFLOW | FE_DIVBYZERO), 0);
+    free(f->work);
+    free(f);
 }
 
 Test(training, files_are_compiled_as_written)

@@ -59,6 +59,25 @@ describe("a plan", function()
   end)
 end)
 
+describe("any text", function()
+  it("is a plan, or refused in one line", function()
+    local pieces = { "flip", "rotate", "scale", "crop", "none", "mild", ":", ",", "@", "..", "0.5", "1e9", "-1", "1",
+      "\n", "\0", "\255", "%s", "gamma:0.5..2", (" "):rep(99) }
+    local plans = 0
+    for round = 1, 3000 do
+      local parts = {}
+      for i = 1, 1 + random.below(random.key(51, round), 0, 6) do
+        parts[i] = pieces[1 + random.below(random.key(51, round), i, #pieces)]
+      end
+      local text = table.concat(parts)
+      local ok, found = pcall(augment.parse, text)
+      if ok then plans = plans + 1 else refuses(function() augment.parse(text) end, "--augment: ") end
+      equal(type(found), "table")
+    end
+    assert(plans > 20, plans)
+  end)
+end)
+
 -- ---- what is done to pixels ----
 
 -- out[y][x] = source(y, x) of [slices][height][width][channels], through every element.
@@ -138,6 +157,12 @@ describe("a map", function()
         equal(value, v >= 0 and v < h and u >= 0 and u < w and labels:get(z, v, u) or 0)
       end)
     end
+  end)
+  it("of masks takes the later of two pixels that are as near", function()
+    local mask = tensor.frombytes("\1\2\3\4\5\6", "u8", { 2, 3 })
+    equal(native.nearest(mask, { 1, 0, 0.5, 0, 1, 0 }):totable(), { 2, 3, 0, 5, 6, 0 })
+    equal(native.nearest(mask, { 1, 0, -0.5, 0, 1, -0.5 }):totable(), { 1, 2, 3, 4, 5, 6 })
+    equal(native.nearest(mask, { 1, 0, -0.51, 0, 1, 0.5 }):totable(), { 0, 4, 5, 0, 0, 0 })
   end)
   it("of no change changes nothing", function()
     local t = picture(11, 6, 5, 3)
@@ -219,6 +244,24 @@ describe("a curve", function()
   end)
 end)
 
+describe("every machine", function()
+  it("has the same bits", function()
+    -- Of x86-64 (gcc, clang, with and without FMA), AArch64 and ARMv7.
+    local parts, t = {}, picture(61, 2, 32, 32, 3)
+    for i = 1, 300 do
+      local angle = 1000 * random.unit(62, i) - 500
+      parts[#parts + 1] = string.pack("<dd", native.turn(angle))
+      parts[#parts + 1] = native.curve(0.2 + 3 * random.unit(63, i), 0.8 + 0.4 * random.unit(64, i), 0.1)
+    end
+    local plan = augment.parse "flip:0.5,rot90:0.5,rotate:40,scale:0.7..1.4,crop:0.6..1,gamma:0.5..2,gain:0.2,shift:0.1"
+    for i = 1, 20 do
+      parts[#parts + 1] = augment.picture(augment.draw(plan, random.key(65, i), 32, 32), t):tobytes()
+    end
+    equal(require("msagen.sha256").hex(table.concat(parts)),
+      "7909d7361ebf043a9d362d3afff07dfed364fa09e65cea3eba3f3b484328482a")
+  end)
+end)
+
 describe("what is drawn", function()
   it("has the probabilities of the plan", function()
     local plan, n, counts = augment.parse "flip:0.1,rot90:0.1,rotate:10@0.7,shift:0.1@0.5,gamma:0.8..1.25", 1500, {}
@@ -286,6 +329,35 @@ describe("masks at a loss's size", function()
     for k = 0, 255 do levels[k + 1] = string.char(k) end
     local all = targets.soft(tensor.frombytes(table.concat(levels), "u8", { 16, 16 }), 16):totable()
     for k = 0, 255 do equal(all[k + 1], (string.unpack("<f", string.pack("<f", k / 255)))) end
+  end)
+  it("are Pillow's bicubic where clicks are drawn", function()
+    -- Digests of what Pillow 9.4 makes of the same bytes.
+    for i, one in ipairs {
+      { 5, 7, 9, 4, "20f0e04c84622ea5646a76ffefe2a52f793782a2cd6c32fc13f3c79e6cc9d77a" },
+      { 64, 48, 112, 112, "4a0a9438ea84b48c113ea93d677fc4a37f22756c18d238e24a6e179bd4d8a423" },
+      { 100, 120, 33, 57, "d00c553ae198d8df723babe03aed133e7f6530efc18fc65588d1f4a2e28eef2e" },
+      { 31, 31, 31, 62, "0a1e6e4ba084c5e6d4f9d14d5626e0dfdd9f710d1ef372685db10324008a32fa" },
+      { 1, 9, 5, 5, "2111299c8646a3f78e88177e424e7a16e3297bbb3ba5c53abdc27994014ead8e" },
+      { 300, 17, 8, 200, "7363f90db4880637d0a371446c78277418edd47b8c508a1512956289413f0683" },
+    } do
+      local h, w, out_h, out_w, digest = table.unpack(one)
+      local bytes = {}
+      for k = 0, h * w - 1 do
+        bytes[k + 1] = string.char(random.below(i, k, 2) == 0 and random.below(i + 99, k, 256)
+          or 255 * random.below(i + 50, k, 2))
+      end
+      local mask = tensor.frombytes(table.concat(bytes), "u8", { h, w })
+      equal(require("msagen.sha256").hex(resize.mask(mask, out_h, out_w, "bicubic"):tobytes()), digest)
+      if out_h == out_w then
+        equal(targets.clickable(mask, out_h):equal(resize.mask(mask, out_h, out_w, "bicubic")), true)
+      end
+    end
+    local t = picture(304, 2, 9, 6, 3)
+    local large = resize.picture(t, 14, 13, "bicubic")
+    for c = 0, 2 do
+      equal(large:slice(4, c, 1):reshape { 2, 14, 13 }:equal(resize.mask(t:slice(4, c, 1):reshape { 2, 9, 6 }, 14, 13,
+        "bicubic")), true)
+    end
   end)
   it("are those of each slice of a volume", function()
     local volume = picture(301, 3, 9, 7)

@@ -75,6 +75,10 @@ int main(void)
 @ end
         same("fma", msa_vfma(va, vb, vc), lane, msa_fma(x, y, z), x, y, z);
         same("select", msa_vselect(va, vb, vc, va), lane, msa_select(x, y, z, x), x, y, z);
+@ if isa.zip_low then
+        exactly("zip_low", msa_vzip_low(va, vb), lane, (lane % 2 == 0 ? a : b)[lane / 2], x, y, z);
+        exactly("zip_high", msa_vzip_high(va, vb), lane, (lane % 2 == 0 ? a : b)[(lane + W) / 2], x, y, z);
+@ end
         same("zero_below", msa_vzero_below(va, vb, vc), lane, x < y ? 0.0f : z, x, y, z);
 @ if isa.fma_scalar then
         same("fma_scalar", msa_vfma_scalar(x, vb, vc), lane, msa_fma(x, y, z), x, y, z);

@@ -184,7 +184,7 @@ describe("the classes of arithmetic", function()
 
   it("are right for logits of any size", function()
     for _, class in ipairs(CLASSES) do
-      for _, x in ipairs { 0, 1e-30, 0.7, 20, 59.9, 60.1, 1e4, 1e30 } do
+      for _, x in ipairs { 0, 1e-30, 0.7, 20, 59.9, 60.1, 1e4, 1e18 } do
         for _, sign in ipairs { -1, 1 } do
           for _, t in ipairs { "\0", "\1" } do
             local function of(name)
@@ -231,11 +231,11 @@ describe("what a loss says", function()
 
   it("bad input is refused", function()
     local nan, huge = 0 / 0, math.huge
-    refuses(of { logits = { 1, nan, 1, 1 } }, "finite")
-    refuses(of { logits = { 1, huge, 1, 1 } }, "finite")
-    refuses(of { iou = nan }, "finite")
-    refuses(of { rule = RULES[1], logits = { 3e38, -3e38, 3e38, 3e38 },
-      target = bytes("\0\1\0\0", 2, 2) }, "finite")
+    refuses(of { logits = { 1, nan, 1, 1 } }, "2^60")
+    refuses(of { logits = { 1, huge, 1, 1 } }, "2^60")
+    refuses(of { iou = nan }, "2^60")
+    refuses(of { logits = { 1, 1, -2 ^ 60, 1 } }, "2^60")
+    assert(of { logits = { 1, 1, -2 ^ 59, 1 } }().value > 2 ^ 56)
     refuses(of { target = bytes("\0\2\1\0", 2, 2) }, "0 and 1")
     refuses(of { target = tensor.from({ 0, 1.25, 1, 0 }, { 2, 2 }) }, "0 to 1")
     refuses(of { target = tensor.from({ 0, nan, 1, 0 }, { 2, 2 }) }, "0 to 1")

@@ -157,6 +157,18 @@ describe("a step of the optimiser", function()
     end
   end)
 
+  it("makes parameters 0 that a blob would have as 0, but not in float64", function()
+    local none = doubles { 0, 0, 0 }
+    local list = { { value = doubles { 2.0 ^ -60, -2.0 ^ -61, -2.0 ^ -60 }, gradient = none, first = none,
+      second = none } }
+    for _, class in ipairs(CLASSES) do
+      local p = optimisers.of(class).update(RULES[1], 0, list)[1].value:totable()
+      equal(p, { 2.0 ^ -60, 0.0, -2.0 ^ -60 })
+      equal(1 / p[2], math.huge)
+    end
+    equal(optimisers.of("float64").update(RULES[1], 0, list)[1].value:totable(), list[1].value:totable())
+  end)
+
   it("clips to the norm", function()
     local rule = { kind = "adamw", lr = 1, betas = { 0, 0 }, eps = 1, clip = 1 }
     local function step(g)

@@ -128,7 +128,22 @@ describe("requests of kernels", function()
     attend_table = { keys = 4, d = 8, row = 2, ldb = 16, ldq = 16, ldo = 16 }, depthwise_conv = { columns = 1, C = 8,
       side = 3, stride = 1, ldx = 16, ldy = 16, across = 48 },
     line_sum = { rows = 2, C = 8, ldx = 16, squares = true }, map_moment = { lines = 2, values = 32, eps = 1e-5 },
-    mapnorm = { rows = 2, C = 8, ldx = 16, ldy = 16 } }
+    mapnorm = { rows = 2, C = 8, ldx = 16, ldy = 16 },
+    act_dx = { f = "gelu", rows = 2, C = 8, ldx = 16, ldy = 16, ldz = 16 },
+    layernorm_dx = { rows = 2, C = 8, ldx = 16, ldy = 16, ldz = 16, eps = 1e-6 },
+    layernorm_dgamma = { rows = 2, C = 8, ldx = 16, ldy = 16, eps = 1e-6 }, column_sum = { rows = 2, C = 8, ldx = 16 },
+    transpose_rows = { rows = 2, C = 8, ldx = 16, ldz = 16 }, transpose_panels = { N = 4, K = 8 },
+    rows_to_panels = { rows = 2, d = 8, ldx = 16 },
+    set_rows = { height = 2, width = 2, d = 8, ldx = 16, ld_row = 32, ldz = 16, side_h = 3, side_w = 3, s = 0.5,
+      both = true },
+    set_rows_back = { height = 2, width = 2, d = 8, ldx = 16, ld_row = 32, ldz = 16, side_w = 3 },
+    pad_sum = { height = 2, width = 2, side_h = 3, side_w = 3, d = 8, ldz = 16 },
+    softmax_rows = { M = 2, keys = 4, ld = 16, counted = true },
+    softmax_dx = { M = 2, keys = 4, d = 8, ldp = 16, ldd = 16, ldo = 16, ldy = 16, counted = true },
+    relative_fill = { M = 2, side_h = 2, side_w = 2, ldr = 16, lds = 32 },
+    relative_sums = { M = 2, side_h = 2, side_w = 2, lds = 32, ldr = 16 },
+    relative_dq = { rows = 1, width = 2, side_h = 2, side_w = 2, d = 8, ldr = 16, ldz = 16 },
+    relative_drel = { rows = 1, width = 2, side_h = 2, side_w = 2, d = 8, ldr = 16, ldq = 16 } }
   for kind, fields in pairs(kernels.requests) do
     local rows = kind:match "^rows (.*)$"
     local sample = rows and { rows = 1, C = 8, ldx = 16, ldy = 16, ldz = 16, ldv = 16, s = 0.5 } or samples[kind]

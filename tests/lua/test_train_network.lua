@@ -12,6 +12,7 @@ local interpretation, interpreter, made, names = require "run.interpretation", r
   require "train.made", require "import.names"
 local network, sam, sets, synth = require "train.network", require "networks.sam", require "train.sets",
   require "networks.synth"
+local models = require "train_models"
 local sizes, tokens = require "graph.kinds", require "networks.tokens"
 
 local tests = arg[0]:match("^(.*)/[^/]*$") .. "/../"
@@ -20,25 +21,9 @@ sys.cleanup(work)
 
 -- ---- models ----
 
-local VIT = { resolution = 48, patch = 8, dim = 64, blocks = 2, heads = 1, global = { 1 }, window = 4, out = 32,
-  decoder_mlp = 20, masks = 4 }
-local TINY = { widths = { 16, 16, 32, 32 }, depths = { 1, 1, 1, 1 }, heads = { 1, 1, 2, 2 }, windows = { 7, 7, 14, 7 },
-  out = 32, decoder_mlp = 64, resolution = 64, masks = 4 }
-
-local function file_of(dialect)
-  local path = ("%s/%s.safetensors"):format(work, dialect)
-  local shape = dialects.named(dialect).encoder == "tinyvit" and TINY or VIT
-  if not sys.exists(path) then require "msagen.synth".write(path, synth.tensors(shape, dialect), 7) end
-  return path, shape
-end
-
--- A model of a dialect as synth makes its files, with what an option says.
-local function model_of(dialect, options)
-  local path, shape = file_of(dialect)
-  local all = { dialect = dialect, resolution = not dialect:find "^msa%-2023" and shape.resolution or nil }
-  for key, value in pairs(options or {}) do all[key] = value end
-  return import.load(checkpoint.open(path), all)
-end
+local VIT = models.VIT
+local function file_of(dialect) return models.file(work, dialect) end
+local function model_of(dialect) return models.of(work, dialect) end
 
 local function case_of(name)
   local folder = ("%sgolden-train/%s/"):format(tests, name)
@@ -104,12 +89,6 @@ end)
 
 -- ---- the graph ----
 
-local function picture_of(model)
-  local bytes, side = {}, model.image_size
-  for i = 0, model.depth * side * side * 3 - 1 do bytes[i + 1] = string.char((i * 37 + i // 97 * 11) % 256) end
-  return tensor.frombytes(table.concat(bytes), "u8", { model.depth, side, side, 3 })
-end
-
 local PROMPTS = { { points = { { 20, 30, 1 }, { 7, 9, 0 } }, multimask = true },
   { points = { { 3, 4, 1 } }, box = { 2, 3, 30, 35 } } }
 
@@ -140,7 +119,7 @@ end
 
 -- The graph of some trained tensors beside inference's: how far embedding and logits are apart, of their scale.
 local function apart(model, wanted)
-  local it_, picture = interpretation.of(model, "f32-fma-1"), picture_of(model)
+  local it_, picture = interpretation.of(model, "f32-fma-1"), models.picture(model)
   local net = network.of(model, sets.of(model, wanted, "--train"))
   local embedding, most, same = it_:encode(picture), 0, true
   for _, prompt in ipairs(PROMPTS) do
@@ -269,7 +248,7 @@ describe("a file without adapters", function()
     for key, value in pairs(VIT) do shape[key] = shape[key] or value end
     local path = work .. "/whole.safetensors"
     require "msagen.synth".write(path, synth.tensors(shape, "sam"), 7)
-    local picture = picture_of { image_size = 48, depth = 1 }
+    local picture = models.picture { image_size = 48, depth = 1 }
     local function embedding(model) return interpretation.of(model, "f32-fma-1"):encode(picture) end
     local plain = embedding(import.load(checkpoint.open(path), { dialect = "sam" }))
     local same = made.model(checkpoint.open(path), { dialect = "msa-paper", init = "identity" })

@@ -90,13 +90,27 @@ local function draw_from(mask, set, count, label, below, out)
   end
 end
 
+-- The same to the nearest that `is` says, looking around in larger and larger squares.
+local function nearest_around(mask, i, is)
+  local x, y, best = i % mask.w, i // mask.w, math.huge
+  for r = 1, math.max(mask.h, mask.w) do
+    if r * r >= best then break end
+    for v = math.max(0, y - r), math.min(mask.h - 1, y + r) do
+      for u = math.max(0, x - r), math.min(mask.w - 1, x + r) do
+        if is(v * mask.w + u) then best = math.min(best, (u - x) ^ 2 + (v - y) ^ 2) end
+      end
+    end
+  end
+  return best
+end
+
 local function deepest(mask, band, below, out)
   local list = pixels(mask, function(i) return band[i] end)
   if #list == 0 then return end
   local first = list[below(#list) + 1]
   out[#out + 1] = click(mask, first, 0)
-  local rest, depth = pixels(mask, function(i) return not band[i] or i == first end), {}
-  for _, i in ipairs(list) do depth[i] = nearest(mask, i, rest) end
+  local depth = {}
+  for _, i in ipairs(list) do depth[i] = nearest_around(mask, i, function(k) return not band[k] or k == first end) end
   for _ = 1, 9 do
     local best
     for i = 0, mask.h * mask.w - 1 do
@@ -213,13 +227,33 @@ describe("random clicks", function()
   end)
   it("keep to the band of a small object in a large picture", function()
     local seen = { [0] = 0, 0, 0 }
-    for round = 1, 24 do
-      local mask = random_mask(9, 110, random.key(35, round), 0, 2)
+    for round = 1, 32 do
+      local h, w = 9, 110
+      if round % 2 == 0 then h, w = w, h end
+      local mask = random_mask(h, w, random.key(35, round), 0, 2)
       local expected, rule = expected_random(mask, {}, round)
       equal(clicks.random(bytes_of(mask), round), expected)
       seen[rule] = seen[rule] + #expected
     end
     assert(seen[0] > 8 and seen[2] > 8, "outside clicks are met")
+  end)
+  it("are ten at most around a long object, at the deepest places", function()
+    for across = 1, 2 do
+      local mask, met = { h = across == 1 and 9 or 450, w = across == 1 and 450 or 9 }, 0
+      for i = 0, 449 do mask[across == 1 and i or 9 * i] = true end
+      for round = 1, 60 do
+        -- The rule is met where all clicks outside but the first are as far from the object as they can be.
+        local found, far = clicks.random(bytes_of(mask), round), 0
+        for _, one in ipairs(found) do far = far + (one[3] == 0 and one[3 - across] == 8 and 1 or 0) end
+        if far >= 8 and met < 1 then
+          met = met + 1
+          local expected, rule = expected_random(mask, {}, round)
+          equal({ found, rule }, { expected, 2 })
+          equal(far >= 9, true)
+        end
+      end
+      equal(met, 1)
+    end
   end)
   it("are 1 to 5 inside, all equally likely, where there is room", function()
     local mask = { h = 200, w = 300 }
@@ -501,6 +535,17 @@ describe("SAM's prompts", function()
       local prompt = prompts.create({ mode = "sam" }).first(context_of(empty, image))
       equal({ prompt.box, #prompt.points, prompt.points[1][3] }, { nil, 1, 0 })
     end
+  end)
+end)
+
+describe("the mask that goes on", function()
+  it("is that of highest predicted IoU, of equal ones the first", function()
+    local logits = random.normals(1, { 3, 2, 2 }, 1)
+    for expected, iou in pairs { [0] = { 2, 2, 1 }, { 1, 3, 3 }, { -3, -2, -1 } } do
+      local chosen, number = prompts.chosen(logits, tensor.from(iou, { 3 }))
+      equal({ number, chosen:equal(logits:slice(1, expected, 1):reshape { 2, 2 }) }, { expected, true })
+    end
+    equal(select(2, prompts.chosen(logits)), 0)
   end)
 end)
 

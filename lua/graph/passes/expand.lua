@@ -7,7 +7,8 @@ local reach = require "graph.reach"
 local ssa = require "graph.ssa"
 
 --- @param graph its values and outputs are changed @param asked { live = function(parameter) -> does it train, nil for
--- none; wanted = values whose gradients are wanted as well, or nil; all = true: also where no gradient passes }
+-- none; wanted = values whose gradients are wanted as well, or nil; all = true: also where no gradient passes; keep =
+-- function(op) -> does it stay as it is, or nil }
 -- @return graph, and what took the place of a value: old -> new
 return function(graph, asked)
   local live = asked.live or function() return false end
@@ -17,7 +18,7 @@ return function(graph, asked)
   for _, op in ipairs(old) do
     for i, input in ipairs(op.inputs) do op.inputs[i] = took[input] or input end
     local expand = ops.table[op.kind].expand
-    if expand and (asked.all or passes[op]) then
+    if expand and (asked.all or passes[op]) and not (asked.keep and asked.keep(op)) then
       graph.label = op.label
       local y = expand(graph, op, ssa.by_role(op), live)
       y.buffer, y.apart, y.name, y.counted = op.buffer, op.apart, op.name, op.counted

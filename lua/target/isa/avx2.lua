@@ -18,6 +18,8 @@ return {
   min = "_mm256_min_ps(a, b)",
   select = "_mm256_blendv_ps(b, a, _mm256_cmp_ps(x, c, _CMP_LT_OQ))",
   abs = "_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)",
+  zip_low = "_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20)",
+  zip_high = "_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31)",
   scale = "_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), "
     .. "_mm256_slli_epi32(_mm256_castps_si256(t), 23)))",
   zero_below = "_mm256_and_ps(_mm256_cmp_ps(x, c, _CMP_NLT_UQ), a)",

@@ -18,6 +18,10 @@ return {
   min = "_mm512_min_ps(a, b)",
   select = "_mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, c, _CMP_LT_OQ), a)",
   abs = "_mm512_abs_ps(a)",
+  zip_low = "_mm512_permutex2var_ps(a, "
+    .. "_mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b)",
+  zip_high = "_mm512_permutex2var_ps(a, "
+    .. "_mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b)",
   scale = "_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), "
     .. "_mm512_slli_epi32(_mm512_castps_si512(t), 23)))",
   zero_below = "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, c, _CMP_NLT_UQ), a)",

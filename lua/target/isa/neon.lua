@@ -18,6 +18,8 @@ return {
   max = "vbslq_f32(vcgtq_f32(a, b), a, b)",
   select = "vbslq_f32(vcltq_f32(x, c), a, b)",
   abs = "vabsq_f32(a)",
+  zip_low = "vzip1q_f32(a, b)",
+  zip_high = "vzip2q_f32(a, b)",
   scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), vcltq_f32(x, c)))",
 }

@@ -27,6 +27,8 @@ static inline uint32x4_t msa_above(float32x4_t a, float32x4_t b)
   max = "vbslq_f32(msa_above(a, b), a, b)",
   select = "vbslq_f32(msa_above(c, x), a, b)",
   abs = "vabsq_f32(a)",
+  zip_low = "vzipq_f32(a, b).val[0]",
+  zip_high = "vzipq_f32(a, b).val[1]",
   scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), msa_above(c, x)))",
   flags = { "-fno-tree-vectorize", "-fno-tree-slp-vectorize" }, -- nobody would ask whether such vectors flushed

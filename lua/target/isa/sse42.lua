@@ -18,6 +18,8 @@ return {
   min = "_mm_min_ps(a, b)",
   select = "_mm_or_ps(_mm_and_ps(_mm_cmplt_ps(x, c), a), _mm_andnot_ps(_mm_cmplt_ps(x, c), b))",
   abs = "_mm_andnot_ps(_mm_set1_ps(-0.0f), a)",
+  zip_low = "_mm_unpacklo_ps(a, b)",
+  zip_high = "_mm_unpackhi_ps(a, b)",
   scale = "_mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(a), _mm_slli_epi32(_mm_castps_si128(t), 23)))",
   zero_below = "_mm_and_ps(_mm_cmpnlt_ps(x, c), a)",
 }

@@ -1,0 +1,177 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Emission of a training program: its weights, then its texts (templates/train/).
+
+local activations = require "graph.activations"
+local kernels = require "kernels.kernels"
+local order = require "lower.plain.order"
+local preparation = require "import.preparation"
+local print = require "emit.print"
+local segment = require "lower.segment"
+local template = require "support.template"
+local tensor = require "msagen.tensor"
+local tokens = require "networks.tokens"
+local types = require "graph.types"
+
+local training = {}
+
+local GAUSSIAN = "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"
+
+local MACROS = { encode = "MSA_PHASE_ENCODE", decode = "MSA_PHASE_DECODE",
+  decode_backward = "MSA_PHASE_DECODE_BACKWARD", encode_backward = "MSA_PHASE_ENCODE_BACKWARD" }
+
+-- What of the weights no layer reads: parameters as they begin, and what features of prompts are made with.
+local function add_parts(made, model)
+  local seg = made.values.segment
+  for i, one in ipairs(made.trained.list) do
+    local t = one.value.tensor
+    seg:rows(("initial_%d"):format(i), one.rows, one.width, one.stride, function()
+      return require("import.deferred").value(t):reshape { one.rows, one.width }:rename(one.name)
+    end, segment.of(t))
+  end
+  local gaussian = model.tensor[GAUSSIAN]
+  seg:vector("gaussian", model.out, function() return gaussian:reshape { model.out }:rename(gaussian.name) end,
+    segment.of(gaussian))
+end
+
+--- Write the weights. @return the blob's report
+function training.weights(build, path, progress)
+  local made = build.made
+  add_parts(made, build.model)
+  local blob = require("msagen.blob").create(path, { arith = build.arithmetic, version = 1 })
+  local ok, result = pcall(function()
+    progress("packing weights", 1, 1)
+    blob:segment "weights"
+    local at, parts = made.values.segment:write(blob)
+    local report = blob:close()
+    report.at, report.parts = at, parts
+    return report
+  end)
+  if not ok then
+    blob:abort()
+    error(require("import.finite").located({ build.model }, result), 0)
+  end
+  return result
+end
+
+local function spaced(n)
+  local s = ("%d"):format(n)
+  return (s:reverse():gsub("(%d%d%d)", "%1 "):reverse():gsub("^ ", ""))
+end
+
+-- The text of a group's function. Leaves one.text, prototype, arguments, core, team.
+local function group_text(made, one, printer, loops)
+  local at = {}
+  for _, b in ipairs(made.memory.buffers) do at[b.name] = b.offset end
+  local own = one.own > 0 and print.place("arena", at["scratch " .. one.label]) or "arena"
+  if loops.cores > 1 and one.own > 0 and not one.step:alone() then
+    own = ("%s + MSA_SLOT(core) * (size_t)%d"):format(own, types.base(types.lines(one.own)))
+  end
+  local text
+  text, one.prototype, one.arguments, one.core = printer:step(one.step, { at = at, shared = 0, own = own })
+  one.team = one.core == "team" and ", &s->session, core" or one.core and ", core" or ""
+  one.text = ("/* %s of %s: multiply-adds %s. */\n%s"):format(one.label, one.phase:gsub("_", " "), spaced(one.macs), text)
+end
+
+-- What a phase's function has under the names that its layers are told.
+local VARIABLES = { image = "const msa_image *const image = s->image;", count = "const size_t count = s->tokens;",
+  slice = "const size_t slice = s->slice;", with_mask_prompt = "const size_t with_mask_prompt = s->with_mask;" }
+
+local function phases_of(made)
+  local list, by_name = {}, {}
+  for _, one in ipairs(made.groups) do
+    local phase = by_name[one.phase]
+    if not phase then
+      phase = { name = one.phase, macro = MACROS[one.phase], groups = {}, declarations = {}, seen = {} }
+      by_name[one.phase], list[#list + 1] = phase, phase
+    end
+    phase.groups[#phase.groups + 1] = one
+    for _, argument in ipairs(one.arguments) do
+      if VARIABLES[argument] and not phase.seen[argument] then
+        phase.seen[argument] = true
+        phase.declarations[#phase.declarations + 1] = VARIABLES[argument]
+      end
+    end
+  end
+  return list, by_name
+end
+
+-- Places of buffers that the session's functions know: { NAME, floats }.
+local function places_of(made)
+  local list, g, values = {}, made.graph, made.values
+  local function put(name, view)
+    list[#list + 1] = { name, types.base(made.memory.by_name[view.storage.name].offset) + view.at }
+  end
+  for _, name in ipairs { "parameters", "gradient", "first", "second", "slots", "prompt_table", "token_features",
+    "token_index", "mask_prompt", "dlogits", "diou", "dembedding", "loss_work" } do
+    local made_buffer = values.buffers[name]
+    if made_buffer then put(name:upper(), made_buffer.view) end
+  end
+  put("LOGITS", values:whole(g.outputs.logits))
+  put("SCORES", values:whole(g.outputs.scores))
+  put("EMBEDDING", values:whole(g.outputs.embedding))
+  return list
+end
+
+local function environment(build, blob, info)
+  local made, model, board = build.made, build.model, build.board
+  local loops = require("schedule.split").loops(made.cores)
+  local printer, prototypes = print.new(build.kernels, loops), {}
+  for _, one in ipairs(made.groups) do
+    group_text(made, one, printer, loops)
+    prototypes[#prototypes + 1] = one.prototype .. ";"
+  end
+  local phases, by_name = phases_of(made)
+  local hash, elements = {}, 0
+  for byte in blob.model_hash:gmatch "%x%x" do hash[#hash + 1] = "0x" .. byte end
+  for _, one in ipairs(made.trained.list) do elements = elements + one.rows * one.width end
+  local seg, base = made.values.segment, types.base(blob.at)
+  local function part(role) return base + types.base(segment.bytes_to(seg.at[role])) end
+  local dembedding = made.values.buffers.dembedding
+  info.macs, info.macs_again = made.macs, made.macs_again
+  local env = { cores = made.cores, core_parameter = loops.core_parameter, core_argument = made.cores > 1 and ", core" or "",
+    phases = phases, groups = made.groups, prototypes = prototypes, places = places_of(made), trained = made.trained,
+    elements = elements, memory = made.memory, model = model, board = board, isa = board.isa, info = info, blob = blob,
+    kernels = build.kernels, hash = table.concat(hash, ", "), arithmetic = build.arithmetic,
+    flags = table.concat(board.flags, " "), token_rows = tokens.rows(model), max_points = tokens.MAX_POINTS,
+    batch = build.batch, target_side = build.target_side, slots = made.slots, weights_at = base,
+    initial_at = part "initial_1", gaussian_at = part "gaussian", prompt_rows = made.prompt_rows,
+    lde = kernels.stride(model.out), loss_bytes = made.loss_bytes,
+    mask_prompt = made.values.buffers.mask_prompt ~= nil, dembedding = dembedding and types.base(dembedding.bytes) or false,
+    encode_backward = by_name.encode_backward ~= nil, classes = model.mask_rule == "first" and (model.classes or 1) or 0,
+    resampling = preparation.resamplings[model.resampling], table = table, spaced = spaced, wrapped = print.wrapped,
+    macro = print.macro, words = print.words, types = types,
+    made_by = ("Generated by msagen %s; do not edit."):format(msagen.version),
+    origin = (" * checkpoint sha256 %s\n * dialect %s   board %s   resolution %d   depth %d   arithmetic %s"):format(
+      model.source.sha256, model.dialect, board.name, model.image_size, model.depth, build.arithmetic) }
+  return env
+end
+
+local function activations_in(text)
+  local list = {}
+  for _, name in ipairs(activations.computed) do
+    local entry = activations.entries[name]
+    if text:find(entry.vector .. "(", 1, true) or text:find(entry.scalar .. "(", 1, true)
+      or text:find(entry.vector .. "_dx(", 1, true) or text:find(entry.scalar .. "_dx(", 1, true) then
+      list[#list + 1] = name
+    end
+  end
+  return list
+end
+
+--- All texts: file name -> text.
+function training.texts(build, blob, info)
+  local folder = msagen.datadir .. "/templates"
+  local env = environment(build, blob, info)
+  local texts = { ["msa_kernels.c"] = template.file(folder, "kernels.c", env) }
+  env.isa = setmetatable({ activations = activations_in(texts["msa_kernels.c"]) }, { __index = env.isa })
+  for _, name in ipairs { "simd.h", "kernels.h" } do texts["msa_" .. name] = template.file(folder, name, env) end
+  for file, name in pairs { ["train.h"] = "msa_train.h", ["train.c"] = "msa_train.c",
+    ["layers.c"] = "msa_train_layers.c", ["internal.h"] = "msa_train_internal.h", ["Makefile"] = "Makefile" } do
+    texts[name] = template.file(folder, "train/" .. file, env)
+  end
+  return texts
+end
+
+training.order, training.tensor = order, tensor
+
+return training

@@ -1,0 +1,232 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- A training graph as a program: groups in the order of their phases, what is kept of the forward pass and what is
+-- computed again, where everything is in the arena.
+--
+-- Phases: encode, decode (once a prompt and slice), decode_backward (likewise), encode_backward. All gradients of a step
+-- begin as zeros; those of the decoder are added up over prompts, in their order.
+
+local cores_of = require "schedule.split"
+local group = require "lower.group"
+local kernels = require "kernels.kernels"
+local memory = require "schedule.memory"
+local order = require "lower.plain.order"
+local plain = require "lower.plain.lower"
+local recompute = require "lower.plain.recompute"
+local types = require "graph.types"
+local values_of = require "lower.plain.values"
+
+local program = {}
+
+local PHASES = { "encode", "decode", "decode_backward", "encode_backward" }
+
+-- The phase of a group, by what it depends on.
+local function phase_of(ops, dependence)
+  local names = {}
+  for _, op in ipairs(ops) do
+    for name in pairs(dependence[op] or {}) do names[name] = true end
+  end
+  if names.dembedding then return "encode_backward" end
+  if names.dlogits or names.diou then return "decode_backward" end
+  for name in pairs(names) do
+    if name ~= "image" then return "decode" end
+  end
+  return "encode"
+end
+
+--- The groups of a graph in the order of their phases: { label, phase, ops }. Only what the wanted values need is in
+-- them. @param wanted set of values
+local function groups_of(graph, wanted)
+  local needed, list, by_label, dependence = {}, {}, {}, group.dependence(graph)
+  for value in pairs(wanted) do needed[value] = true end
+  for i = #graph.values, 1, -1 do
+    local op = graph.values[i]
+    if needed[op] then
+      for _, x in ipairs(op.inputs) do needed[x] = true end
+    end
+  end
+  for _, op in ipairs(graph.values) do
+    if needed[op] and not order.OUTSIDE[op.kind] then
+      local one = by_label[op.label]
+      if not one then
+        one = { label = op.label, ops = {}, at = #list + 1 }
+        by_label[op.label], list[#list + 1] = one, one
+      end
+      one.ops[#one.ops + 1] = op
+    end
+  end
+  local rank = {}
+  for i, phase in ipairs(PHASES) do rank[phase] = i end
+  for _, one in ipairs(list) do one.phase = phase_of(one.ops, dependence) end
+  table.sort(list, function(a, b)
+    if rank[a.phase] ~= rank[b.phase] then return rank[a.phase] < rank[b.phase] end
+    return a.at < b.at
+  end)
+  return list
+end
+
+--- The trained tensors one behind the other: { list = { { value, name, shape, rows, width, stride, at } }, elements }.
+function program.trained(parameters)
+  local at, list = 0, {}
+  for i, value in ipairs(parameters) do
+    local rows, width = order.rows(value), order.width(value)
+    if #value.shape == 1 then rows, width = 1, value.shape[1] end
+    local stride = rows == 1 and kernels.round16(width) or kernels.stride(width)
+    list[i] = { value = value, name = value.name, shape = value.shape, rows = rows, width = width, stride = stride,
+      at = at }
+    at = at + rows * stride
+  end
+  return { list = list, elements = at }
+end
+
+-- Who uses each value, in groups; and the values that are needed beyond the stage that makes them.
+local function needs_of(groups, wanted)
+  local users, stage_of, whole = {}, {}, {}
+  for value in pairs(wanted) do value.wanted = true end
+  for _, one in ipairs(groups) do
+    for _, op in ipairs(one.ops) do
+      for _, x in ipairs(op.inputs) do
+        users[x] = users[x] or {}
+        table.insert(users[x], op)
+      end
+    end
+  end
+  for _, one in ipairs(groups) do
+    one.stages = order.stages(one.ops, users)
+    for _, stage in ipairs(one.stages) do
+      for _, op in ipairs(stage.ops) do stage_of[op] = stage end
+    end
+  end
+  -- Of a view its input is needed.
+  local function need(value)
+    if whole[value] then return end
+    whole[value] = true
+    if value.kind == "reshape" or order.is_view(value) or order.is_virtual(value, users) then need(value.inputs[1]) end
+  end
+  for value in pairs(wanted) do need(value) end
+  for _, one in ipairs(groups) do
+    for _, op in ipairs(one.ops) do
+      for i, x in ipairs(op.inputs) do
+        local stage = stage_of[op]
+        local strip = stage and stage.kind == "rows" and stage_of[x] == stage and op.roles[i] ~= "w"
+        if not strip then need(x) end
+      end
+    end
+  end
+  return users, whole
+end
+
+-- Gradients of what the decoder trains, and of the embedding, are added to what is there.
+local function accumulate(lower, sinks, depth)
+  local function add(from, to, rows, width)
+    local chunk = rows >= 64 and require("lower.layer").divisor(rows, 1, 64) or rows
+    local name = lower.K:rows("add", { rows = chunk, C = width, ldx = from:ld(), ldy = to:ld() })
+    lower:stage(chunk < rows and "units" or "zero", function(body)
+      body:each({ variable = "t", to = rows, by = chunk, units = chunk < rows and { name = "rows" } or nil },
+        function(inner, t) inner:call(name, from:row(t), to:row(t)) end)
+    end)
+  end
+  for _, sink in ipairs(sinks) do
+    local to
+    if sink.one then to = lower.values:gradient(sink.one)
+    else
+      to = lower.values:whole(sink.input)
+      if depth > 1 then to = to + lower.step:number "slice" * (order.rows(sink.value) * to:ld()) end
+    end
+    add(lower.values:whole(sink.value), to, order.rows(sink.value), order.width(sink.value))
+  end
+end
+
+-- Gradients of the encoder that were made elsewhere than where they are wanted.
+local function copied(lower, sinks)
+  for _, sink in ipairs(sinks) do
+    local from, to = lower.values:whole(sink.value), lower.values:gradient(sink.one)
+    lower:stage("zero", function(body)
+      body:each({ variable = "t", to = sink.one.rows }, function(inner, t)
+        inner:copy(to:row(t), from:row(t), sink.one.width)
+      end)
+    end)
+  end
+end
+
+-- Sinks of the two backward phases: those of the decoder are added, those of the encoder made in place where they can.
+local function sinks_of(training, groups, trained, users, values)
+  local phase, decoder, encoder = {}, {}, {}
+  for _, one in ipairs(groups) do
+    for _, op in ipairs(one.ops) do phase[op] = one.phase end
+  end
+  for _, one in ipairs(trained.list) do
+    local value = training.gradients[one.value]
+    if value then
+      if phase[value] == "decode_backward" then decoder[#decoder + 1] = { value = value, one = one }
+      elseif users[value] or order.is_view(value) or value.kind == "reshape" or values.sink[value] then
+        encoder[#encoder + 1] = { value = value, one = one }
+      else values.sink[value] = one end
+    end
+  end
+  if training.dembedding then
+    decoder[#decoder + 1] = { value = training.dembedding, input = training.graph.inputs.dembedding }
+  end
+  return decoder, encoder
+end
+
+--- Lower a training graph.
+-- @param training { graph, model, gradients = parameter -> value, dembedding = gradient of the input embedding or nil,
+-- parameters = those that train, in order } @param fields { kernels, cores, strip_rows, keep = lower/plain/recompute.lua's
+-- choice }
+-- @return { groups = { label, phase, step, macs, at...}, trained, values, memory }
+function program.lower(training, fields)
+  local graph, trained, wanted = training.graph, program.trained(training.parameters), {}
+  for _, value in pairs(graph.outputs) do wanted[value] = true end
+  for _, value in pairs(training.gradients) do wanted[value] = true end
+  if training.dembedding then wanted[training.dembedding] = true end
+  local groups = groups_of(graph, wanted)
+  local again = recompute.apply(groups, fields.keep, wanted)
+  local users, whole = needs_of(groups, wanted)
+  local all = {}
+  for _, one in ipairs(groups) do table.move(one.ops, 1, #one.ops, #all + 1, all) end
+  local values = values_of.new(all, trained)
+  local outputs, inputs = graph.outputs, graph.inputs
+  local embedding = outputs.embedding
+  while order.is_view(embedding) or order.is_alias(embedding) do embedding = embedding.inputs[1] end
+  values.names[embedding] = "embedding"
+  values.dense[outputs.logits] = true
+  if inputs.dlogits then values.dense[inputs.dlogits] = true end
+  if training.model.depth > 1 then values.slices[inputs.embedding] = true end
+  local decoder, encoder = sinks_of(training, groups, trained, users, values)
+  local lower = plain.new { kernels = fields.kernels, values = values, users = users, whole = whole,
+    cores = fields.cores, strip_rows = fields.strip_rows, model = training.model }
+  function values.slice() return lower.step:number "slice" end
+  local last = {}
+  for _, one in ipairs(groups) do last[one.phase] = one end
+  for _, one in ipairs(groups) do
+    local extra
+    if one == last.decode_backward then extra = function(l) accumulate(l, decoder, training.model.depth) end end
+    if one == last.encode_backward then extra = function(l) copied(l, encoder) end end
+    one.outputs = one.outputs or { one.ops[#one.ops] }
+    one.step, one.first, one.last, one.own = lower:group(one, extra, training.nest and training.nest(one))
+  end
+  return { groups = groups, trained = trained, values = values, again = again, cores = fields.cores }
+end
+
+--- Places in the arena. @param apart true where nothing takes the place of what is done with: for tests
+-- @return { buffers, by_name, bytes, bound }
+function program.arrange(made, apart)
+  local list, by_name, last = {}, {}, made.values.moment + 1
+  for _, b in ipairs(made.values.buffers) do
+    list[#list + 1] = { name = b.name, bytes = b.bytes, first = apart and 0 or b.first,
+      last = apart and last or math.min(b.last, last) }
+  end
+  for _, one in ipairs(made.groups) do
+    if one.own > 0 then
+      list[#list + 1] = { name = "scratch " .. one.label, bytes = types.lines(one.own) * made.cores, first = one.first,
+        last = one.last }
+    end
+  end
+  for _, b in ipairs(list) do by_name[b.name] = b end
+  local bytes, bound = memory.arrange(list, last)
+  return { buffers = list, by_name = by_name, bytes = bytes, bound = bound }
+end
+
+program.loops = cores_of.loops
+
+return program

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_prompt_rows.c - prompts as rows of a table. */
+#include "msa_prompt_rows.h"
+
+enum { BOX_FIRST = 2, BOX_SECOND = 3, NOT_A_POINT = 4, OUTPUT_TOKENS = 5 };
+
+uint32_t msa_prompt_rows(const msa_prompt *prompt, uint32_t output_tokens, uint8_t *rows)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < output_tokens; ++i) {
+        rows[count++] = (uint8_t)(OUTPUT_TOKENS + i);
+    }
+    for (uint32_t i = 0; i < prompt->point_count; ++i) {
+        rows[count++] = prompt->labels[i] < 0 ? (uint8_t)NOT_A_POINT : (uint8_t)prompt->labels[i];
+    }
+    if (prompt->box != NULL) {
+        rows[count++] = BOX_FIRST;
+        rows[count++] = BOX_SECOND;
+    } else if (prompt->point_count > 0) {
+        rows[count++] = NOT_A_POINT;
+    }
+    return count;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_train.h - training of a Medical SAM Adapter: a step as functions of fixed shapes. $(made_by)
+$(origin) */
+#ifndef MSA_TRAIN_H
+#define MSA_TRAIN_H
+
+#include "msa.h"
+#include "msa_gradient.h"
+#include "msa_loss.h"
+#include "msa_optimiser.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MSA_TRAIN_INPUT_SIZE $(model.image_size)     /* pixels a side of the square that an image is resized to */
+#define MSA_TRAIN_DEPTH $(model.depth)            /* slices of a volume */
+#define MSA_TRAIN_GRID $(model.grid)            /* tokens a side */
+#define MSA_TRAIN_MASK_SIDE $(4 * model.grid)       /* pixels a side of the logits */
+#define MSA_TRAIN_MASKS $(model.decoder.masks)           /* mask tokens */
+#define MSA_TRAIN_FIRST_CLASSES $(classes)   /* masks of every call; 0: one, or all but the first with multimask */
+#define MSA_TRAIN_MAX_POINTS $(max_points)     /* points of a prompt; a box comes on top */
+#define MSA_TRAIN_TOKENS $(token_rows)         /* rows of the decoder's token matrix */
+#define MSA_TRAIN_TARGET_SIDE $(target_side)   /* pixels a side that a target may have at most */
+#define MSA_TRAIN_BATCH $(batch)            /* images of a step at most */
+#define MSA_TRAIN_CORES $(cores)
+#define MSA_TRAIN_ARENA_BYTES $(memory.bytes)
+#define MSA_TRAIN_WEIGHTS_BYTES $(blob.bytes)
+#define MSA_TRAIN_TENSORS $(#trained.list)         /* that are trained */
+#define MSA_TRAIN_ELEMENTS $(elements)     /* of them together */
+#define MSA_TRAIN_ARITHMETIC "$(arithmetic)"
+#define MSA_TRAIN_BOARD "$(board.name)"
+
+/* A training session. The caller's memory, one thread at a time (the team's other cores apart); fields are private. */
+typedef struct msa_train {
+    msa_session session;          /* whose team shares the work */
+    uint32_t state;
+    uint32_t images;              /* whose gradients are in the batch's */
+    uint32_t held;                /* sums of images on the stack */
+    uint32_t first, count;        /* masks of the last prompt */
+    uint32_t slice, tokens, with_mask, work;
+    uint32_t width, height;       /* of the encoded image */
+    const msa_image *image;
+    msa_steps steps;
+} msa_train;
+
+/* A tensor that is trained. */
+typedef struct msa_parameter {
+    const char *name;             /* of the checkpoint's network, as segment-anything has it */
+    uint32_t dimensions;
+    uint32_t shape[4];
+    uint32_t rows, width;         /* rows lie apart */
+    size_t at, stride;            /* floats */
+} msa_parameter;
+
+/* What there is a value of for each trained element. */
+typedef enum msa_values {
+    MSA_VALUES_PARAMETERS = 0,
+    MSA_VALUES_GRADIENT = 1,      /* the sum over the images so far */
+    MSA_VALUES_FIRST = 2,         /* the optimiser's moments */
+    MSA_VALUES_SECOND = 3
+} msa_values;
+
+/* Open a session: parameters are the checkpoint's, moments 0.
+ *   arena    MSA_TRAIN_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session
+ *   weights  msa_train_weights.bin, MSA_TRAIN_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read
+ * Returns MSA_OK, MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _OVERLAP, _ENVIRONMENT, _FLAGS, or what is wrong with the weights. */
+msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
+
+@ if cores > 1 then
+/* The team that shares the work from here on, as an msa_threads. MSA_OK, MSA_E_ARGUMENT. */
+msa_status msa_train_set_team(msa_train *s, void *team);
+
+@ end
+/* Encode an image, or a volume of MSA_TRAIN_DEPTH slices, which is resized to the square. Its gradient begins as 0.
+ * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _ENVIRONMENT, _CANCELLED. */
+msa_status msa_train_encode(msa_train *s, const msa_image *image);
+
+/* Segment a slice of what was encoded.
+ *   prompt  of this slice alone (prompt->slices is 1), in pixels of the encoded image
+ *   mask    as msa_mask: the logits and scores of the masks that the prompt asks for; or NULL
+ * MSA_OK, MSA_E_ORDER where nothing is encoded, or what is wrong with the prompt. */
+msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t slice, msa_mask *mask);
+
+/* The loss of the last msa_train_decode, and its gradient: that of what the decoder trains, and of the embedding, is
+ * added to what earlier prompts of this image left.
+ *   weight  a factor of this gradient, as 1 / slices
+ * MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT, MSA_E_TARGET, MSA_E_NAN. */
+msa_status msa_train_backward(msa_train *s, const msa_target *target, const msa_loss_rule *rule, double weight,
+                              msa_loss *loss);
+
+/* The gradient of what the encoder trains; then the image's gradient joins the batch's. MSA_OK, MSA_E_ORDER, _BATCH. */
+msa_status msa_train_image_end(msa_train *s);
+
+/* One step of the optimiser with the mean over images; the batch is empty then.
+ *   matrices_decay  only tensors of two and more dimensions decay
+ *   images          of the whole batch, where others are part of it; 0: those of this session
+ *   norm            gets the gradient's norm before clipping, or NULL
+ * MSA_OK, MSA_E_ORDER without any image, MSA_E_ARGUMENT, MSA_E_NAN: nothing was changed. */
+msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm);
+
+/* A whole step: of each image its prompts, one after the other, each with its target; then the update.
+ *   prompts, targets  [count] of the images; of a volume [count][MSA_TRAIN_DEPTH]
+ *   loss              gets the mean of the values, or NULL */
+typedef struct msa_train_batch {
+    const msa_image *images;
+    const msa_prompt *prompts;
+    const msa_target *targets;
+    uint32_t count;
+} msa_train_batch;
+msa_status msa_train_step(msa_train *s, const msa_train_batch *batch, const msa_loss_rule *rule,
+                          const msa_optimiser *optimiser, bool matrices_decay, double *loss);
+
+/* The trained tensors, in the order in which values are given. */
+const msa_parameter *msa_train_parameters(void);
+
+/* All values of a kind, MSA_TRAIN_ELEMENTS floats, tensor by tensor, each row by row. A gradient that is set is that of
+ * all images so far, which count as one; set from NULL there is none. MSA_OK, MSA_E_ARGUMENT, MSA_E_ORDER. */
+msa_status msa_train_get(const msa_train *s, msa_values kind, float *out);
+msa_status msa_train_set(msa_train *s, msa_values kind, const float *values);
+
+/* Steps done: the optimiser goes on from there. */
+uint64_t msa_train_steps(const msa_train *s);
+msa_status msa_train_set_steps(msa_train *s, const msa_optimiser *rule, uint64_t done);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
