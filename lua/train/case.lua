@@ -203,16 +203,17 @@ local function in_order(trainer, flat, of, minus, times)
   return tensor.in_double(tensor.from, out, { #out })
 end
 
---- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted ones
--- }) -> a trainer (lua/train/interpreted.lua)
+--- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted
+-- ones, batch = pictures of a step, target_side = pixels }) -> a trainer (lua/train/interpreted.lua)
 -- @param options out: a folder; variant of case.variants: another reading, of which there is one step's gradient alone;
 -- progress: function(done, of)
 -- @return the digest: SHA-256 of the trained tensors after the last step, as little-endian floats
 local function train(one, make, options)
   local model = require("import.import").load(shards.open(one.folder .. "/checkpoint.pth"), device_of(one))
   local list, flat = trained(one, model)
-  local trainer = make(model, list, { scores = one.loss == "sam" })
   local batch, rule, optimiser = batch_of(one, options.variant), rule_of(one, options.variant), optimiser_of(one)
+  local target = batch[1].prompts[1].target.shape
+  local trainer = make(model, list, { scores = one.loss == "sam", batch = #batch, target_side = target[#target] })
   local losses, began, steps = {}, trainer:values "parameters", options.variant and 0 or options.steps or case.STEPS
   local function write(name, value) npy.write(("%s/%s.npy"):format(options.out, name), value) end
   sys.mkdir_p(options.out)
