@@ -144,7 +144,7 @@ local function make(self, i)
   local own, greys, masks = {}, {}, {}
   for k, place in ipairs(item.classes) do
     own[k] = whole.masks[place]:slice(1, item.first, m.depth)
-    greys[k] = resize.mask(own[k], height, width)
+    greys[k] = resize.mask(own[k], height, width, "bicubic")
     masks[k] = inside(greys[k])
   end
   return { name = self:name(i), picture = picture, greys = greys, masks = masks, width = width, height = height,
@@ -168,7 +168,7 @@ function samples:augmented(sample, plan, key)
 end
 
 --- A sample: { name, picture = u8 [h,w,3], of volumes [D,h,w,3], at the network's size, or smaller where the longest
--- side is fitted; width, height; greys = list of u8 [D,h,w], masks as they were resized, a class each; masks = the
+-- side is fitted; width, height; greys = list of u8 [D,h,w], masks resized as MSA does it for clicks, a class each; masks = the
 -- same, 0 or 255; targets [D,M,T,T] }. What fits in cache_bytes is read once.
 function samples:at(i)
   if self.kept[i] then return self.kept[i] end
