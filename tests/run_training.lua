@@ -18,6 +18,8 @@ sys.write_file(discs .. "/discs.csv", table.concat(rows))
 
 local function golden(name) return ("%s/golden-train/%s/checkpoint.pth"):format(tally.tests, name) end
 
+local class = require("target.arithmetic").class(require("target.boards").best(), "f32")
+
 local FILES = { "safetensors", "best.safetensors", "csv", "png", "state" }
 
 local count = 0
@@ -26,10 +28,10 @@ local function place()
   return ("%s/out-%d"):format(work, count)
 end
 
--- A command that trains into OUT.safetensors.
+-- A command that trains into OUT.safetensors, by the naive kernels, which begin sooner than what is compiled.
 local function command(out, ...)
-  return { tally.program, "train", "--data", discs .. "/discs.csv", "--split", "train", "--base", golden "msa-2023-2d",
-    "--dialect", "msa-2023", "--batch", "2", "-o", out .. ".safetensors", ... }
+  return { tally.program, "train", "--interpret", class, "--data", discs .. "/discs.csv", "--split", "train", "--base",
+    golden "msa-2023-2d", "--dialect", "msa-2023", "--batch", "2", "-o", out .. ".safetensors", ... }
 end
 
 local function trained(...)
@@ -127,6 +129,25 @@ tally.test("killed at any moment and resumed, it ends in the same bytes", functi
   return kills .. " times killed"
 end)
 
+tally.test("generated code writes the same files, stopped by Ctrl-C and resumed, too", function()
+  local out = place()
+  local full = command(out, table.unpack(ASKED))
+  table.remove(full, 3)
+  table.remove(full, 3)
+  tally.must(full)
+  same(whole, out)
+  local other, long = place(), table.move(full, 1, #full, 1, {})
+  for i, word in ipairs(long) do long[i] = word == out .. ".safetensors" and other .. ".safetensors" or word end
+  local stopped = table.move(long, 1, #long, 5, { "timeout", "-s", "INT", "60" })
+  for i, word in ipairs(stopped) do stopped[i] = word == "6" and "100000" or word end
+  stopped[4] = "8"
+  stopped.stdin, stopped.stdout, stopped.stderr = "/dev/null", "capture", "capture"
+  local status, text = sys.spawn(stopped)
+  local step = text:match "stopped after step (%d+) of 100000"
+  assert(status ~= 0 and step, text)
+  return "stopped after step " .. step
+end)
+
 tally.test("the trained tensors alone, with the base, are the same build", function()
   local delta = trained("--steps", "6", "--delta")
   local function blob(name, ...)
@@ -146,17 +167,17 @@ local steps = 2 * 3
 return { data = "discs/discs.csv", split = "train", base = %q, dialect = "msa-2023", batch = 2, steps = steps,
   validation = "val", validate_every = 3, save_every = 1, clicks = { 1, 3 } }
 ]]):format(golden "msa-2023-2d"))
-  tally.must { tally.program, "train", work .. "/train.lua", "--save-every", "2", "-o", out .. ".safetensors" }
+  tally.must { tally.program, "train", "--interpret", class, work .. "/train.lua", "--save-every", "2", "-o", out .. ".safetensors" }
   same(whole, out)
 end)
 
 tally.test("volumes, LoRA pairs, SAM's iterations and augmentation train", function()
   local data = tally.source .. "/demo/data/hippocampus"
-  tally.must { tally.program, "train", "--data", data, "--prepare", "percentile:1/99", "--base", golden "msa-2023-3d",
+  tally.must { tally.program, "train", "--interpret", class, "--data", data, "--prepare", "percentile:1/99", "--base", golden "msa-2023-3d",
     "--dialect", "msa-2023", "--depth", "4", "--steps", "1", "--batch", "1", "--validation", "1", "-o",
     place() .. ".safetensors" }
   local lora = place()
-  tally.must { tally.program, "train", "--data", discs, "--base", golden "msa-2025-2d-lora", "--dialect", "msa-2025",
+  tally.must { tally.program, "train", "--interpret", class, "--data", discs, "--base", golden "msa-2025-2d-lora", "--dialect", "msa-2025",
     "--resolution", "112", "--global-blocks", "1", "--steps", "1", "--batch", "2", "-o", lora .. ".safetensors" }
   local file, pairs_moved = checkpoint.open(lora .. ".safetensors"), 0
   local base = checkpoint.open(golden "msa-2025-2d-lora")
@@ -165,7 +186,7 @@ tally.test("volumes, LoRA pairs, SAM's iterations and augmentation train", funct
   end
   assert(pairs_moved > 0, "LoRA pairs train")
   local iterated = place()
-  tally.must { tally.program, "train", "--data", discs, "--base", golden "sam-2d-loss", "--dialect", "sam", "--steps",
+  tally.must { tally.program, "train", "--interpret", class, "--data", discs, "--base", golden "sam-2d-loss", "--dialect", "sam", "--steps",
     "1", "--batch", "1", "--augment", "mild", "-o", iterated .. ".safetensors" }
   assert(tonumber(table_of(iterated .. ".csv")[1].loss) > 1, "eleven prompts add up")
 end)

@@ -174,9 +174,12 @@ options.list = {
   entry("cache", { whole(0) }, "MIB", "Memory for pictures that are read once. Default: 512.",
     { default = 512, binds = false }),
   entry("weights_key", TEXT, "KEY", "Which set of weights of the base is meant, where it holds several."),
+  entry("cores", { whole(1) }, "N", "Cores of this machine that share the work; the bits are the same. Default: 1.",
+    { binds = false }),
   entry("board", { schema.kind(function(value)
     if type(value) ~= "table" and schema.text(value) then return "a board's name, file or table" end
-  end) }, "NAME|FILE.lua", "Whose class of arithmetic the weights are to be of. Default: the best board for this CPU.",
+  end) }, "NAME|FILE.lua", "What the training step is compiled for; its class of arithmetic is that of the weights' "
+    .. "bits. Default: the best board for this CPU.",
     { binds = false }),
   entry("out", TEXT, "OUT.safetensors", "The file to write; beside it OUT.best.safetensors, OUT.csv, OUT.png and "
     .. "OUT.state.", { option = "-o", path = true, binds = false }),

@@ -80,7 +80,10 @@ end
 
 local function save_state(self, run, trainer)
   local list = { { "history", history_tensor(run.history) } }
-  for _, kind in ipairs(SAVED) do list[#list + 1] = { kind, trainer:values(kind) } end
+  for _, kind in ipairs(SAVED) do
+    local values = trainer:values(kind)
+    list[#list + 1] = { kind, values:reshape { values:numel() } }
+  end
   local metadata = { { "kind", KIND }, { "binding", json.encode(self.binding) }, { "step", tostring(run.step) },
     { "best", json.encode(run.best or json.null) }, { "validations", json.encode(json.array(run.validations)) } }
   metadata[#metadata + 1] = { "sha256", hash_of(list, metadata) }
