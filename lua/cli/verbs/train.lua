@@ -85,8 +85,11 @@ local function asked(args)
   return options.completed(given, args.script or "train")
 end
 
-local function trainer_of(model, names, about)
-  return require("train.interpreted").of(model, names, about)
+-- Who computes: generated code, or the naive kernels.
+local function trainer_of(args)
+  return function(model, names, about)
+    return require(args.interpret and "train.interpreted" or "train.generated").of(model, names, about)
+  end
 end
 
 function verb.run(args)
@@ -99,8 +102,8 @@ function verb.run(args)
     finish()
     print(text)
   end
-  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume,
-    trainer = trainer_of, show = show, say = say, warn = progress.warn })
+  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume, class = args.interpret,
+    trainer = trainer_of(args), show = show, say = say, warn = progress.warn })
   finish()
   if not ok then error(digest, 0) end
   who:part_ways()
