@@ -248,11 +248,18 @@ function case.run(folder, make, options)
   return run(one, make, options)
 end
 
---- The same by the graph's interpreter. @param class of arithmetic, or float64
-function case.interpreted(folder, class, options)
-  return require("run.interpretation").in_class(class, case.run, folder, function(model, names, more)
-    return require("train.interpreted").of(model, names, { class = class, scores = more.scores })
-  end, options)
+--- The same by a trainer of lua/train/trainers.lua. @param about interpret, board, cores, as there
+function case.trained(folder, about, options)
+  local stop
+  local function make(model, names, more)
+    for key, value in pairs(about) do more[key] = value end
+    local trainer
+    trainer, stop = require("train.trainers").of(model, names, more)
+    return trainer
+  end
+  local digest = require("run.interpretation").in_class(about.interpret, case.run, folder, make, options)
+  stop()
+  return digest
 end
 
 return case

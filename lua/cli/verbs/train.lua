@@ -45,8 +45,9 @@ end
 local function run_case(args)
   if not args.out then return usage "-o: expected a folder, found none" end
   local show, finish = require "cli.progress"()
-  local digest = require("train.case").interpreted(args.case, args.interpret or CLASSES[1], { out = args.out,
-    variant = args.variant, progress = function(done, of) show("training", done, of) end })
+  local about = { interpret = args.interpret, board = args.board }
+  local digest = require("train.case").trained(args.case, about, { out = args.out, variant = args.variant,
+    progress = function(done, of) show("training", done, of) end })
   finish()
   print("digest " .. digest)
   return 0
@@ -85,10 +86,6 @@ local function asked(args)
   return options.completed(given, args.script or "train")
 end
 
-local function trainer_of(model, names, about)
-  return require("train.interpreted").of(model, names, about)
-end
-
 function verb.run(args)
   if args.case then return run_case(args) end
   local problem = contradiction(args)
@@ -99,9 +96,17 @@ function verb.run(args)
     finish()
     print(text)
   end
+  local stop
+  local function trainer_of(model, names, about)
+    about.interpret = args.interpret
+    local trainer
+    trainer, stop = require("train.trainers").of(model, names, about)
+    return trainer
+  end
   local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume,
-    trainer = trainer_of, show = show, say = say, warn = progress.warn })
+    class = args.interpret, trainer = trainer_of, show = show, say = say, warn = progress.warn })
   finish()
+  if stop then stop() end
   if not ok then error(digest, 0) end
   who:part_ways()
   if who.rank == 0 then
