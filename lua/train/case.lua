@@ -264,17 +264,25 @@ function case.run(folder, make, options)
   return run(one, make, options)
 end
 
---- The same by a trainer of lua/train/trainers.lua. @param about interpret, board, cores, as there
+-- Code that is generated for a case, compiled in a folder of its own.
+local function generated(model, names, about)
+  about.dir = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
+  sys.cleanup(about.dir)
+  about.dir = about.dir .. "/trainer"
+  return require("train.generated").of(model, names, about)
+end
+
+--- The same by generated code of a board, or by the interpreter. @param about board: nil for the best one; interpret:
+-- the class of arithmetic, or float64, in which the interpreter computes it, or nil
 function case.trained(folder, about, options)
-  local stop
+  local trainer
   local function make(model, names, more)
-    for key, value in pairs(about) do more[key] = value end
-    local trainer
-    trainer, stop = require("train.trainers").of(model, names, more)
+    more.class, more.board = about.interpret, about.board
+    trainer = (about.interpret and require("train.interpreted").of or generated)(model, names, more)
     return trainer
   end
   local digest = require("run.interpretation").in_class(about.interpret, case.run, folder, make, options)
-  stop()
+  if trainer.close then trainer:close() end
   return digest
 end
 

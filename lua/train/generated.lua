@@ -158,10 +158,7 @@ function Trainer:close()
   return self.process:close()
 end
 
---- Compile a training network into a folder, and start it.
--- @param options built.lower's; dir: the folder; jobs of make; cc: another compiler, cflags
-function generated.of(model, names, options)
-  local build = built.lower(model, names, options)
+local function compile(build, options)
   built.write(build, options.dir, options.progress)
   local make = { "make", "-C", options.dir, "-s", "-j", tostring(options.jobs or 2) }
   if options.cc then make[#make + 1] = "CC=" .. options.cc end
@@ -169,6 +166,14 @@ function generated.of(model, names, options)
   make.stdout, make.stderr = "capture", "capture"
   local code, said = sys.spawn(make)
   if code ~= 0 then fail("%s: expected C that compiles, found: %s", options.dir, (said:gsub("\n.*", ""))) end
+end
+
+--- Compile a training network into a folder, and start it.
+-- @param options built.lower's; dir: the folder; jobs of make; cc: another compiler, cflags; compiled: it is there, made
+-- by another process of the same options; errors: a file for what it says
+function generated.of(model, names, options)
+  local build = built.lower(model, names, options)
+  if not options.compiled then compile(build, options) end
   local made = build.made
   local elements, parameters = 0, {}
   for i, one in ipairs(made.trained.list) do
@@ -176,7 +181,7 @@ function generated.of(model, names, options)
     elements = elements + one.rows * one.width
   end
   local board = build.board
-  local errors, at = options.dir .. "/.msagen-errors", options.dir .. "/"
+  local errors, at = options.errors or options.dir .. "/.msagen-errors", options.dir .. "/"
   local start = folder.command({ emulator = not boards.native(board) and board.emulator or nil },
     { at .. built.PROGRAM, at .. built.WEIGHTS })
   start.stderr = errors

@@ -86,6 +86,13 @@ local function asked(args)
   return options.completed(given, args.script or "train")
 end
 
+-- Who computes: generated code, or the naive kernels.
+local function trainer_of(args)
+  return function(model, names, about)
+    return require(args.interpret and "train.interpreted" or "train.generated").of(model, names, about)
+  end
+end
+
 function verb.run(args)
   if args.case then return run_case(args) end
   local problem = contradiction(args)
@@ -96,17 +103,9 @@ function verb.run(args)
     finish()
     print(text)
   end
-  local stop
-  local function trainer_of(model, names, about)
-    about.interpret = args.interpret
-    local trainer
-    trainer, stop = require("train.trainers").of(model, names, about)
-    return trainer
-  end
-  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume,
-    class = args.interpret, trainer = trainer_of, show = show, say = say, warn = progress.warn })
+  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume, class = args.interpret,
+    trainer = trainer_of(args), show = show, say = say, warn = progress.warn })
   finish()
-  if stop then stop() end
   if not ok then error(digest, 0) end
   who:part_ways()
   if who.rank == 0 then
