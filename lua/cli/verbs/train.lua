@@ -45,8 +45,9 @@ end
 local function run_case(args)
   if not args.out then return usage "-o: expected a folder, found none" end
   local show, finish = require "cli.progress"()
-  local digest = require("train.case").interpreted(args.case, args.interpret or CLASSES[1], { out = args.out,
-    variant = args.variant, progress = function(done, of) show("training", done, of) end })
+  local about = { interpret = args.interpret, board = args.board }
+  local digest = require("train.case").trained(args.case, about, { out = args.out, variant = args.variant,
+    progress = function(done, of) show("training", done, of) end })
   finish()
   print("digest " .. digest)
   return 0
