@@ -22,6 +22,7 @@ local BUILDS = {
   { shape = "broad", set = "everything", cores = 2, deep = true },
   { shape = "adapted", set = "default", cores = 2, recompute = true, deep = true },
   { shape = "late", set = "everything", cores = 1, deep = true },
+  { shape = "plain", set = "image_encoder.pos_embed", cores = 1 },
 }
 
 local state = 1

@@ -92,9 +92,21 @@ local function outside(made, model, options)
   values:buffer("prompt_table", made.prompt_rows * model.out, nil, true)
 end
 
+-- Whether a nest may take the picture's convolution with what follows it in its layer: nothing of that trains.
+local function frozen_picture(net)
+  local trained, layers = {}, {}
+  for _, one in ipairs(net.parameters) do trained[one.name] = true end
+  for _, op in ipairs(net.graph.values) do
+    for _, x in ipairs(op.inputs) do
+      if x.kind == "parameter" and trained[x.name] then layers[op.label] = true end
+    end
+  end
+  return function(op) return is_picture(op) and not layers[op.label] end
+end
+
 -- A network as lower/plain/program.lua takes it.
 local function training_of(net, model)
-  expand(net.graph, { all = true, keep = is_picture })
+  expand(net.graph, { all = true, keep = frozen_picture(net) })
   local parameters, gradients = parameters_of(net)
   local outputs = net.graph.outputs
   net.outputs = outputs
