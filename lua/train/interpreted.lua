@@ -8,8 +8,8 @@
 --   step               updates done
 --   encode(picture)    u8 [H,W,3], or [D,H,W,3] of a volume, at the network's size
 --   decode(prompt)     { slice = from 0, points = {{x, y, label}...} in the picture's pixels, box = {x0, y0, x1, y1},
---                      mask = f32 [4g,4g], text = f32 [E] of length 1, multimask } -> logits [masks,4g,4g] and scores [masks] of
---                      those masks that the prompt asks for
+--                      mask = f32 [4g,4g], text = f32 [E] of length 1, multimask } -> logits [masks,4g,4g] and scores
+--                      [masks] of those masks that the prompt asks for
 --   backward(of)       of the last decode: { target = u8 or f32 [1 or masks,T,T], loss = rule, weight = 1 } -> { loss =
 --                      its value, ... }
 --   image_end()        the picture's gradient joins those of the batch
