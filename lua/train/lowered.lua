@@ -58,7 +58,7 @@ local function outside(made, model, options)
   local side, masks = 4 * model.grid, model.decoder.masks
   local ends = last.decode_backward or loss
   at(decode - 1, function()
-    for _, name in ipairs { "token_features", "token_index", "mask_prompt" } do
+    for _, name in ipairs { "token_features", "token_index", "text", "mask_prompt" } do
       if g.inputs[name] and values.buffers[name] then values:whole(g.inputs[name]) end
     end
   end)
@@ -88,7 +88,7 @@ local function outside(made, model, options)
   values:buffer("second", elements, nil, true)
   made.slots = options.batch > 1 and math.ceil(math.log(options.batch, 2)) or 0
   if made.slots > 0 then values:buffer("slots", made.slots * elements, nil, true) end
-  made.prompt_rows = 2 + 5 + 1 + masks
+  made.prompt_rows = 2 + 5 + 1 + masks + (model.projection and 1 or 0)
   values:buffer("prompt_table", made.prompt_rows * model.out, nil, true)
 end
 

@@ -20,6 +20,7 @@ extern "C" {
 #define MSA_TRAIN_MASKS $(model.decoder.masks)           /* mask tokens */
 #define MSA_TRAIN_FIRST_CLASSES $(classes)   /* masks of every call; 0: one, or all but the first with multimask */
 #define MSA_TRAIN_MAX_POINTS $(max_points)     /* points of a prompt; a box comes on top */
+#define MSA_TRAIN_TEXT $(text_width)            /* numbers of a text's embedding; 0: prompts have no texts */
 #define MSA_TRAIN_TOKENS $(token_rows)         /* rows of the decoder's token matrix */
 #define MSA_TRAIN_TARGET_SIDE $(target_side)   /* pixels a side that a target may have at most */
 #define MSA_TRAIN_BATCH $(batch)            /* images of a step at most */
@@ -41,6 +42,9 @@ typedef struct msa_train {
     uint32_t slice, tokens, with_mask, work;
     uint32_t width, height;       /* of the encoded image */
     const msa_image *image;
+@ if text_width > 0 then
+    const float *text;            /* the embedding of what prompts with a text say, or NULL */
+@ end
     msa_steps steps;
 } msa_train;
 
@@ -77,6 +81,12 @@ msa_status msa_train_set_team(msa_train *s, void *team);
  * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _ENVIRONMENT, _CANCELLED. */
 msa_status msa_train_encode(msa_train *s, const msa_image *image);
 
+@ if text_width > 0 then
+/* The text of the prompts that follow and have one (with_text, text 0): MSA_TRAIN_TEXT numbers, an embedding of length
+ * 1; the caller's, which are there until the last such prompt is decoded. MSA_OK, MSA_E_ARGUMENT. */
+msa_status msa_train_text(msa_train *s, const float *embedding);
+
+@ end
 /* Segment a slice of what was encoded.
  *   prompt  of this slice alone (prompt->slices is 1), in pixels of the encoded image
  *   mask    as msa_mask: the logits and scores of the masks that the prompt asks for; or NULL
