@@ -12,6 +12,7 @@ local network = require "train.network"
 local output_folder = require "emit.output_folder"
 local preparation = require "import.preparation"
 local sha256 = require "msagen.sha256"
+local split = require "schedule.split"
 local sys = require "msagen.sys"
 local training = require "emit.training"
 
@@ -58,6 +59,9 @@ function built.lower(model, names, options)
   local board = options.board and boards.named(options.board, where .. ": board") or boards.best()
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   local cores = options.cores or 1
+  if cores > (board.cores or split.MOST) then
+    fail("--cores: expected at most %d on %s, found %d", board.cores or split.MOST, board.name, cores)
+  end
   set.cores = cores
   local net = network.of(model, names, { scores = options.scores })
   if #net.parameters == 0 then fail("%s: expected tensors that train, found none", where) end

@@ -188,6 +188,15 @@ local function gradients(trainer, batch, rule)
   return sum / #batch
 end
 
+-- The side of the largest target.
+local function side_of(batch)
+  local side = 1
+  for _, one in ipairs(batch) do
+    for _, use in ipairs(one.prompts) do side = math.max(side, use.target.shape[#use.target.shape]) end
+  end
+  return side
+end
+
 -- A trainer's flat values in the order of the case, times a number.
 local function in_order(trainer, flat, of, minus, times)
   local at, out = {}, {}
@@ -203,16 +212,16 @@ local function in_order(trainer, flat, of, minus, times)
   return tensor.in_double(tensor.from, out, { #out })
 end
 
---- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted ones
--- }) -> a trainer (lua/train/interpreted.lua)
+--- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted ones,
+-- batch = pictures of a step, target_side }) -> a trainer (lua/train/interpreted.lua)
 -- @param options out: a folder; variant of case.variants: another reading, of which there is one step's gradient alone;
 -- progress: function(done, of)
 -- @return the digest: SHA-256 of the trained tensors after the last step, as little-endian floats
 local function train(one, make, options)
   local model = require("import.import").load(shards.open(one.folder .. "/checkpoint.pth"), device_of(one))
   local list, flat = trained(one, model)
-  local trainer = make(model, list, { scores = one.loss == "sam" })
   local batch, rule, optimiser = batch_of(one, options.variant), rule_of(one, options.variant), optimiser_of(one)
+  local trainer = make(model, list, { scores = one.loss == "sam", batch = #batch, target_side = side_of(batch) })
   local losses, began, steps = {}, trainer:values "parameters", options.variant and 0 or options.steps or case.STEPS
   local function write(name, value) npy.write(("%s/%s.npy"):format(options.out, name), value) end
   sys.mkdir_p(options.out)
@@ -230,7 +239,9 @@ local function train(one, make, options)
     if options.progress then options.progress(step, steps) end
   end
   write("loss", tensor.in_double(tensor.from, losses, { #losses }))
-  return sha256.hex(trainer:values("parameters"):tobytes())
+  local digest = sha256.hex(trainer:values("parameters"):tobytes())
+  if trainer.close then trainer:close() end
+  return digest
 end
 
 --- What to do with a case, by what it is one of.

@@ -157,17 +157,32 @@ function Trainer:close()
   return self.process:close()
 end
 
---- Compile a training network into a folder, and start it.
--- @param options built.lower's; dir: the folder; jobs of make; cc: another compiler, cflags
-function generated.of(model, names, options)
-  local build = built.lower(model, names, options)
-  built.write(build, options.dir, options.progress)
-  local make = { "make", "-C", options.dir, "-s", "-j", tostring(options.jobs or 2) }
+-- Have make compile the folder.
+local function compile(dir, options)
+  local make = { "make", "-C", dir, "-s", "-j", tostring(options.jobs or sys.nproc()), stdin = "/dev/null",
+    stdout = "capture", stderr = "capture",
+    env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" } }
   if options.cc then make[#make + 1] = "CC=" .. options.cc end
   if options.cflags then make[#make + 1] = "CFLAGS=" .. options.cflags end
-  make.stdout, make.stderr = "capture", "capture"
   local code, said = sys.spawn(make)
-  if code ~= 0 then fail("%s: expected C that compiles, found: %s", options.dir, (said:gsub("\n.*", ""))) end
+  if code ~= 0 then fail("%s: expected C that compiles, found: %s", dir, (said:gsub("\n.*", ""))) end
+end
+
+-- Refuse what nothing here can run.
+local function runnable(board, where)
+  if not board.hosted then fail("%s: expected a board with an operating system, found %s", where, board.name) end
+  if boards.native(board) or board.emulator then return end
+  fail("%s: expected a board with an emulator, or one of this CPU, found %s", where, board.name)
+end
+
+--- Compile a training network into a folder, and start it.
+-- @param options built.lower's; dir: the folder, nil: a temporary one; jobs of make; cc: another compiler, cflags
+function generated.of(model, names, options)
+  runnable(options.board and boards.named(options.board, "--board") or boards.best(), "--board")
+  local build = built.lower(model, names, options)
+  local dir = options.dir or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-") .. "/build"
+  built.write(build, dir, options.progress)
+  compile(dir, options)
   local made = build.made
   local elements, parameters = 0, {}
   for i, one in ipairs(made.trained.list) do
@@ -175,12 +190,12 @@ function generated.of(model, names, options)
     elements = elements + one.rows * one.width
   end
   local board = build.board
-  local errors, at = options.dir .. "/.msagen-errors", options.dir .. "/"
+  local errors, at = dir .. "/.msagen-errors", dir .. "/"
   local start = folder.command({ emulator = not boards.native(board) and board.emulator or nil },
     { at .. built.PROGRAM, at .. built.WEIGHTS })
   start.stderr = errors
   return setmetatable({ model = model, parameters = parameters, elements = elements, without = build.net.without,
-    step = 0, dir = options.dir, errors = errors, texts = texts_of(), build = build, process = process.start(start) },
+    step = 0, dir = dir, errors = errors, texts = texts_of(), build = build, process = process.start(start) },
     Trainer)
 end
 

@@ -172,8 +172,10 @@ options.list = {
   entry("weights_key", TEXT, "KEY", "Which set of weights of the base is meant, where it holds several."),
   entry("board", { schema.kind(function(value)
     if type(value) ~= "table" and schema.text(value) then return "a board's name, file or table" end
-  end) }, "NAME|FILE.lua", "Whose class of arithmetic the weights are to be of. Default: the best board for this CPU.",
+  end) }, "NAME|FILE.lua", "Where it runs, natively or under its emulator; the bits are those of its class of arithmetic. "
+    .. "Default: the best board for this CPU.",
     { binds = false }),
+  entry("cores", { whole(1) }, "N", "Cores that share the work; the bits are the same. Default: 1.", { binds = false }),
   entry("out", TEXT, "OUT.safetensors", "The file to write; beside it OUT.best.safetensors, OUT.csv, OUT.png and "
     .. "OUT.state.", { option = "-o", path = true, binds = false }),
 }

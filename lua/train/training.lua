@@ -244,12 +244,12 @@ end
 
 --- Train.
 -- @param given what a script or the command line says (train/options.lua), completed
--- @param more { resume, trainer = function(model, names, { class, scores }) -> a trainer, show, say, warn =
+-- @param more { resume, class of arithmetic where no board says it, trainer = function(model, names, { class, scores }) -> a trainer, show, say, warn =
 --   function(text...) }
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)
   local self = { options = given, resume = more.resume }
-  local class = class_of(given)
+  local class = more.class or class_of(given)
   self.network, self.data = network_of(given), nil
   local model = self.network.model
   for _, line in ipairs(model.warnings or {}) do more.warn(line) end
@@ -257,7 +257,8 @@ function training.run(given, more)
   for _, line in ipairs(self.data.set.notes) do more.warn(line) end
   local options, opened = options_of(given, model), samples_of(self, more.show)
   local prompter, rounds = prompter_of(given, model, options.loss)
-  local trainer = more.trainer(model, self.network.trained, { class = class, scores = options.loss.kind == "sam" })
+  local trainer = more.trainer(model, self.network.trained, { class = class, scores = options.loss.kind == "sam",
+    board = given.board, cores = given.cores, batch = options.batch, target_side = options.out_size })
   local binding, facts = told(self, class)
   local files = outputs.new(given.out, { exported = exporter(model, given.delta), binding = binding, facts = facts })
   local plan = require("train.augment").parse(given.augment or "none")

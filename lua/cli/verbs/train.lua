@@ -21,8 +21,8 @@ local function of_cases(command)
     .. "target.npy. What came of it goes to the folder -o: loss.npy, grad.npy, delta_K.npy."):argname "DIR"
   command:option("--variant", "Another reading of the case, of which the gradient alone is made: "
     .. table.concat(case.variants, ", ") .. "."):argname "NAME":choices(case.variants)
-  command:option("--interpret", "Compute with the naive kernels that define each bit, in this class of arithmetic: "
-    .. table.concat(CLASSES, ", ") .. "; the last of a case alone."):argname "CLASS":choices(CLASSES)
+  command:option("--interpret", "Not by generated code, but with the naive kernels that define each bit, in this class of "
+    .. "arithmetic: " .. table.concat(CLASSES, ", ") .. "; the last of a case alone."):argname "CLASS":choices(CLASSES)
 end
 
 function verb.setup(command)
@@ -42,12 +42,26 @@ local function usage(text)
   return 2
 end
 
+-- A trainer by generated code, compiled in a temporary folder.
+local function generated(args, model, names, about)
+  about.board, about.cores = args.board, args.cores
+  return require("train.generated").of(model, names, about)
+end
+
 local function run_case(args)
   if not args.out then return usage "-o: expected a folder, found none" end
+  local case = require "train.case"
   local show, finish = require "cli.progress"()
-  local digest = require("train.case").interpreted(args.case, args.interpret or CLASSES[1], { out = args.out,
-    variant = args.variant, progress = function(done, of) show("training", done, of) end })
+  local how = { out = args.out, variant = args.variant, progress = function(done, of) show("training", done, of) end }
+  local ok, digest
+  if args.interpret then ok, digest = pcall(case.interpreted, args.case, args.interpret, how)
+  else
+    ok, digest = pcall(case.run, args.case, function(model, names, about)
+      return generated(args, model, names, about)
+    end, how)
+  end
   finish()
+  if not ok then error(digest, 0) end
   print("digest " .. digest)
   return 0
 end
@@ -70,8 +84,12 @@ end
 local function contradiction(args)
   if args.slice then return "--slice: expected whole volumes, found a slice" end
   if args.window and args.prepare then return "--window: expected instead of --prepare, found both" end
-  if args.variant then return "--variant: expected with --case, found without" end
-  if args.interpret == "float64" then return "--interpret float64: expected with --case, found without" end
+  if args.variant and not args.case then return "--variant: expected with --case, found without" end
+  if args.interpret and args.board then return "--interpret: expected without --board, found both" end
+  if args.interpret and args.cores then return "--interpret: expected without --cores, found both" end
+  if args.interpret == "float64" and not args.case then
+    return "--interpret float64: expected with --case, found without"
+  end
 end
 
 local function asked(args)
@@ -85,14 +103,18 @@ local function asked(args)
   return options.completed(given, args.script or "train")
 end
 
-local function trainer_of(model, names, about)
-  return require("train.interpreted").of(model, names, about)
+-- What makes the trainer: its code is generated, or the graph is interpreted.
+local function trainer_of(args)
+  return function(model, names, about)
+    if args.interpret then return require("train.interpreted").of(model, names, about) end
+    return require("train.generated").of(model, names, about)
+  end
 end
 
 function verb.run(args)
-  if args.case then return run_case(args) end
   local problem = contradiction(args)
   if problem then return usage(problem) end
+  if args.case then return run_case(args) end
   local progress = require "cli.progress"
   local show, finish = progress()
   local function say(text)
@@ -100,7 +122,7 @@ function verb.run(args)
     print(text)
   end
   local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume,
-    trainer = trainer_of, show = show, say = say, warn = progress.warn })
+    trainer = trainer_of(args), class = args.interpret, show = show, say = say, warn = progress.warn })
   finish()
   if not ok then error(digest, 0) end
   who:part_ways()
