@@ -72,6 +72,20 @@ function Trainer:encode(picture)
   status(self, "encode")
 end
 
+--- Of builds whose encoder does not train: the embedding [depth,out,g,g] of what was encoded, and an embedding in place
+-- of a picture of that size.
+function Trainer:embedding()
+  ask(self, "O\0\0\0")
+  status(self, "embedding")
+  local m = self.model
+  return floats(self, { m.depth, m.out, m.grid, m.grid })
+end
+
+function Trainer:set_embedding(embedding, width, height)
+  ask(self, "V\0\0\0", words(width, height), embedding:tobytes())
+  status(self, "embedding")
+end
+
 function Trainer:decode(prompt)
   local points, labels = prompt.points or {}, {}
   local list = {}
@@ -181,7 +195,7 @@ function generated.of(model, names, options)
   runnable(options.board and boards.named(options.board, "--board") or boards.best(), "--board")
   local build = built.lower(model, names, options)
   local dir = options.dir or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-") .. "/build"
-  built.write(build, dir, options.progress)
+  built.write(build, dir, { progress = options.progress })
   compile(dir, options)
   local made = build.made
   local elements, parameters = 0, {}

@@ -63,9 +63,10 @@ static msa_status check_environment(void)
     }
     /* Volatile: nothing of this is worked out before. */
     volatile float one = 1.0f + 0x1p-12f, many = 16777216.0f, zero = -0.0f;
-    if (!msa_image_as_written(one, many, zero) || !$(resampling.calls)_as_written(one, many, zero)
-        || !msa_prompt_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)
-        || !msa_loss_as_written(one, many, zero) || !msa_optimiser_as_written(one, many, zero)) {
+@ local picture = from == "image" and (" || !%s_as_written(one, many, zero)\n        || "):format(resampling.calls) or " || "
+    if (!msa_image_as_written(one, many, zero)$(picture)!msa_prompt_as_written(one, many, zero)
+        || !msa_kernels_as_written(one, many, zero) || !msa_loss_as_written(one, many, zero)
+        || !msa_optimiser_as_written(one, many, zero)) {
         return MSA_E_FLAGS;
     }
 @ if board.isa.flushes then
@@ -224,6 +225,7 @@ static msa_status worked(msa_train *s, uint32_t what, uint32_t after, uint32_t o
     return status;
 }
 
+@ if from == "image" then
 msa_status msa_train_encode(msa_train *s, const msa_image *image)
 {
     if (!opened(s)) {
@@ -238,12 +240,66 @@ msa_status msa_train_encode(msa_train *s, const msa_image *image)
     s->width = image->width;
     s->height = image->height;
     const msa_status encoded = worked(s, WORK_ENCODE, ENCODED, OPENED);
-@ if dembedding then
+@   if dembedding then
     memset(floats(s, MSA_AT_DEMBEDDING), 0, $(dembedding) * sizeof(float)); /* its memory was the encoder's before */
-@ end
+@   end
     return encoded;
 }
 
+@ end
+@ if not encodes then
+/* Of slice and channel the first value; a channel's values lie OUT_STRIDE apart in the arena. */
+#define PLACES ((size_t)MSA_TRAIN_GRID * MSA_TRAIN_GRID)
+
+msa_status msa_train_set_embedding(msa_train *s, const float *embedding, uint32_t width, uint32_t height)
+{
+    if (!opened(s) || embedding == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    if (width == 0 || width > MSA_MAX_SIDE || height == 0 || height > MSA_MAX_SIDE) {
+        return MSA_E_IMAGE_SIZE;
+    }
+    for (size_t i = 0; i < MSA_TRAIN_DEPTH * MSA_TRAIN_OUT * PLACES; ++i) {
+        if (!(embedding[i] > -0x1p60f && embedding[i] < 0x1p60f)) {
+            return MSA_E_NAN;
+        }
+    }
+    memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
+    float *const to = floats(s, MSA_AT_EMBEDDING);
+    for (size_t slice = 0; slice < MSA_TRAIN_DEPTH; ++slice) {
+        for (size_t place = 0; place < PLACES; ++place) {
+            for (size_t channel = 0; channel < OUT_STRIDE; ++channel) {
+                to[(slice * PLACES + place) * OUT_STRIDE + channel] = channel < MSA_TRAIN_OUT
+                    ? embedding[(slice * MSA_TRAIN_OUT + channel) * PLACES + place] : 0.0f;
+            }
+        }
+    }
+    s->width = width;
+    s->height = height;
+    s->state = ENCODED;
+    return MSA_OK;
+}
+
+msa_status msa_train_get_embedding(const msa_train *s, float *out)
+{
+    if (!opened(s) || out == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    if (s->state == OPENED) {
+        return MSA_E_ORDER;
+    }
+    const float *const from = floats(s, MSA_AT_EMBEDDING);
+    for (size_t slice = 0; slice < MSA_TRAIN_DEPTH; ++slice) {
+        for (size_t channel = 0; channel < MSA_TRAIN_OUT; ++channel) {
+            for (size_t place = 0; place < PLACES; ++place) {
+                *out++ = from[(slice * PLACES + place) * OUT_STRIDE + channel];
+            }
+        }
+    }
+    return MSA_OK;
+}
+
+@ end
 /* Tokens of a prompt: features, and of which row of the table each is. */
 static void put_tokens(msa_train *s, const msa_prompt *prompt)
 {
@@ -324,6 +380,11 @@ msa_status msa_train_backward(msa_train *s, const msa_target *target, const msa_
     if (s->state != DECODED) {
         return MSA_E_ORDER;
     }
+@ if not scores then
+    if (rule->kind == MSA_LOSS_SAM && rule->iou != 0.0) {
+        return MSA_E_ARGUMENT; /* the step has no gradients of predicted IoU */
+    }
+@ end
     const msa_loss_input in = {.rule = *rule, .target = *target, .masks = MSA_TRAIN_MASKS, .side = MSA_TRAIN_MASK_SIDE,
         .first = s->first, .count = s->count, .weight = weight};
     float *const diou = floats(s, MSA_AT_DIOU);
@@ -454,6 +515,7 @@ msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matric
     return MSA_OK;
 }
 
+@ if from == "image" then
 /* One image of a step. */
 static msa_status image_of(msa_train *s, const msa_train_batch *batch, uint32_t i, const msa_loss_rule *rule, double *sum)
 {
@@ -492,6 +554,7 @@ msa_status msa_train_step(msa_train *s, const msa_train_batch *batch, const msa_
     return status;
 }
 
+@ end
 const msa_parameter *msa_train_parameters(void)
 {
     return parameters;

@@ -16,6 +16,7 @@ extern "C" {
 #define MSA_TRAIN_INPUT_SIZE $(model.image_size)     /* pixels a side of the square that an image is resized to */
 #define MSA_TRAIN_DEPTH $(model.depth)            /* slices of a volume */
 #define MSA_TRAIN_GRID $(model.grid)            /* tokens a side */
+#define MSA_TRAIN_OUT $(model.out)            /* channels of the embedding */
 #define MSA_TRAIN_MASK_SIDE $(4 * model.grid)       /* pixels a side of the logits */
 #define MSA_TRAIN_MASKS $(model.decoder.masks)           /* mask tokens */
 #define MSA_TRAIN_FIRST_CLASSES $(classes)   /* masks of every call; 0: one, or all but the first with multimask */
@@ -28,6 +29,10 @@ extern "C" {
 #define MSA_TRAIN_WEIGHTS_BYTES $(blob.bytes)
 #define MSA_TRAIN_TENSORS $(#trained.list)         /* that are trained */
 #define MSA_TRAIN_ELEMENTS $(elements)     /* of them together */
+#define MSA_TRAIN_IMAGES $(from == "image" and 1 or 0)           /* 1: msa_train_encode is there */
+#define MSA_TRAIN_EMBEDDINGS $(not encodes and 1 or 0)       /* 1: msa_train_set_embedding and msa_train_get_embedding are there */
+#define MSA_TRAIN_SCORES $(scores and 1 or 0)           /* 1: predicted IoU has gradients: MSA_LOSS_SAM */
+$(macro("#define MSA_TRAIN_LOSS " .. loss_rule .. " /* of the network's program: an msa_loss_rule */"))
 #define MSA_TRAIN_ARITHMETIC "$(arithmetic)"
 #define MSA_TRAIN_BOARD "$(board.name)"
 
@@ -63,7 +68,7 @@ typedef enum msa_values {
 
 /* Open a session: parameters are the checkpoint's, moments 0.
  *   arena    MSA_TRAIN_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session
- *   weights  msa_train_weights.bin, MSA_TRAIN_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read
+ *   weights  msa_weights.bin, MSA_TRAIN_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read
  * Returns MSA_OK, MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _OVERLAP, _ENVIRONMENT, _FLAGS, or what is wrong with the weights. */
 msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 
@@ -72,10 +77,24 @@ msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const v
 msa_status msa_train_set_team(msa_train *s, void *team);
 
 @ end
+@ if from == "image" then
 /* Encode an image, or a volume of MSA_TRAIN_DEPTH slices, which is resized to the square. Its gradient begins as 0.
- * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _ENVIRONMENT, _CANCELLED. */
+ * The image must stay until msa_train_image_end.
+ * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _OVERLAP, _ENVIRONMENT, _CANCELLED$(cores > 1 and ", _CORES" or ""). */
 msa_status msa_train_encode(msa_train *s, const msa_image *image);
 
+@ end
+@ if not encodes then
+/* The same of an embedding that was kept: MSA_TRAIN_DEPTH * MSA_TRAIN_OUT * MSA_TRAIN_GRID^2 floats,
+ * [depth][channel][row][column], as msa_get_embedding of an inference build$(from == "image" and " or msa_train_get_embedding" or "") gives it.
+ *   width, height  of the image in pixels, 1 to MSA_MAX_SIDE: what prompts are in
+ * MSA_OK, MSA_E_ARGUMENT, MSA_E_IMAGE_SIZE, MSA_E_NAN: a value is NaN, infinite, or 2^60 or more. */
+msa_status msa_train_set_embedding(msa_train *s, const float *embedding, uint32_t width, uint32_t height);
+
+/* Copy the embedding of what was encoded. MSA_OK, MSA_E_ARGUMENT, MSA_E_ORDER. */
+msa_status msa_train_get_embedding(const msa_train *s, float *out);
+
+@ end
 /* Segment a slice of what was encoded.
  *   prompt  of this slice alone (prompt->slices is 1), in pixels of the encoded image
  *   mask    as msa_mask: the logits and scores of the masks that the prompt asks for; or NULL
@@ -99,9 +118,11 @@ msa_status msa_train_image_end(msa_train *s);
  * MSA_OK, MSA_E_ORDER without any image, MSA_E_ARGUMENT, MSA_E_NAN: nothing was changed. */
 msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm);
 
+@ if from == "image" then
 /* A whole step: of each image its prompts, one after the other, each with its target; then the update.
  *   prompts, targets  [count] of the images; of a volume [count][MSA_TRAIN_DEPTH]
- *   loss              gets the mean of the values, or NULL */
+ *   loss              gets the mean of the values, or NULL
+ * What the functions above return; images of a batch that was begun before are forgotten. */
 typedef struct msa_train_batch {
     const msa_image *images;
     const msa_prompt *prompts;
@@ -111,6 +132,7 @@ typedef struct msa_train_batch {
 msa_status msa_train_step(msa_train *s, const msa_train_batch *batch, const msa_loss_rule *rule,
                           const msa_optimiser *optimiser, bool matrices_decay, double *loss);
 
+@ end
 /* The trained tensors, in the order in which values are given. */
 const msa_parameter *msa_train_parameters(void);
 
