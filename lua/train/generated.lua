@@ -172,7 +172,8 @@ function Trainer:close()
 end
 
 -- Have make compile the folder.
-local function compile(dir, options)
+local function compile(build, dir, options)
+  built.write(build, dir, { progress = options.progress })
   local make = { "make", "-C", dir, "-s", "-j", tostring(options.jobs or sys.nproc()), stdin = "/dev/null",
     stdout = "capture", stderr = "capture",
     env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" } }
@@ -183,20 +184,27 @@ local function compile(dir, options)
 end
 
 -- Refuse what nothing here can run.
-local function runnable(board, where)
-  if not board.hosted then fail("%s: expected a board with an operating system, found %s", where, board.name) end
+local function runnable(board)
+  if not board.hosted then fail("--board: expected a board with an operating system, found %s", board.name) end
   if boards.native(board) or board.emulator then return end
-  fail("%s: expected a board with an emulator, or one of this CPU, found %s", where, board.name)
+  fail("--board: expected a board with an emulator, or one of this CPU, found %s", board.name)
+end
+
+-- A folder that is removed at the end.
+local function temporary()
+  local path = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
+  sys.cleanup(path)
+  return path
 end
 
 --- Compile a training network into a folder, and start it.
--- @param options built.lower's; dir: the folder, nil: a temporary one; jobs of make; cc: another compiler, cflags
+-- @param options built.lower's; dir: the folder, nil: a temporary one; jobs of make; cc: another compiler, cflags;
+-- compiled: it is there, made by another process of the same options; errors: a file for what it says
 function generated.of(model, names, options)
-  runnable(options.board and boards.named(options.board, "--board") or boards.best(), "--board")
+  runnable(options.board and boards.named(options.board, "--board") or boards.best())
   local build = built.lower(model, names, options)
-  local dir = options.dir or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-") .. "/build"
-  built.write(build, dir, { progress = options.progress })
-  compile(dir, options)
+  local dir = options.dir or temporary() .. "/build"
+  if not options.compiled then compile(build, dir, options) end
   local made = build.made
   local elements, parameters = 0, {}
   for i, one in ipairs(made.trained.list) do
@@ -204,7 +212,7 @@ function generated.of(model, names, options)
     elements = elements + one.rows * one.width
   end
   local board = build.board
-  local errors, at = dir .. "/.msagen-errors", dir .. "/"
+  local errors, at = options.errors or dir .. "/.msagen-errors", dir .. "/"
   local start = folder.command({ emulator = not boards.native(board) and board.emulator or nil },
     { at .. built.PROGRAM, at .. built.WEIGHTS })
   start.stderr = errors

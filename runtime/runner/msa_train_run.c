@@ -16,20 +16,29 @@
  *   P  first float of the arena, count                                       -> these floats
  *   Q                                                                        the end
  * Words are u32. */
+#if defined(__unix__)
+#define _DEFAULT_SOURCE /* madvise */
+#endif
 #include "msa_train.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes of weights from which on memory is worth the time to read them again. */
+#define MUCH 67108864u
+
 /* Where there is no operating system the program has the weights in it. */
 #define BARE (!__STDC_HOSTED__)
 
 #if defined(__unix__) && !BARE
+#define ON_POSIX 1
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#else
+#define ON_POSIX 0
 #endif
 #if MSA_TRAIN_CORES > 1
 #include "msa_threads.h"
@@ -332,6 +341,21 @@ static int command(uint32_t word)
     }
 }
 
+#if ON_POSIX
+static void *mapped; /* the weights, where they are large: what a layer has read of them need not stay */
+
+int msa_progress(const msa_session *at, msa_phase phase, uint32_t layer)
+{
+    (void)at;
+    (void)phase;
+    (void)layer;
+    if (mapped != NULL) {
+        (void)madvise(mapped, MSA_TRAIN_WEIGHTS_BYTES, MADV_DONTNEED);
+    }
+    return 0;
+}
+#endif
+
 #if BARE
 extern const unsigned char msa_weights[], msa_weights_end[];
 #endif
@@ -341,14 +365,18 @@ static const void *weights_at(const char *path)
 #if BARE
     (void)path;
     return msa_weights_end - msa_weights == MSA_TRAIN_WEIGHTS_BYTES ? msa_weights : NULL;
-#elif defined(__unix__)
+#elif ON_POSIX
     struct stat file;
     const int descriptor = open(path, O_RDONLY);
     if (descriptor < 0 || fstat(descriptor, &file) != 0 || (uint64_t)file.st_size < MSA_TRAIN_WEIGHTS_BYTES) {
         return NULL;
     }
     void *const p = mmap(NULL, MSA_TRAIN_WEIGHTS_BYTES, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    return p != MAP_FAILED ? p : NULL;
+    if (p == MAP_FAILED) {
+        return NULL;
+    }
+    mapped = MSA_TRAIN_WEIGHTS_BYTES > MUCH ? p : NULL;
+    return p;
 #else
     FILE *const file = fopen(path, "rb");
     void *const p = file != NULL ? aligned_room(MSA_TRAIN_WEIGHTS_BYTES) : NULL;

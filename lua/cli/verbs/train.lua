@@ -103,11 +103,10 @@ local function asked(args)
   return options.completed(given, args.script or "train")
 end
 
--- What makes the trainer: its code is generated, or the graph is interpreted.
+-- Who computes: generated code, or the naive kernels.
 local function trainer_of(args)
   return function(model, names, about)
-    if args.interpret then return require("train.interpreted").of(model, names, about) end
-    return require("train.generated").of(model, names, about)
+    return require(args.interpret and "train.interpreted" or "train.generated").of(model, names, about)
   end
 end
 
