@@ -70,7 +70,8 @@ local function group_text(made, one, printer, loops)
   local text
   text, one.prototype, one.arguments, one.core = printer:step(one.step, { at = at, shared = 0, own = own })
   one.team = one.core == "team" and ", &s->session, core" or one.core and ", core" or ""
-  one.text = ("/* %s of %s: multiply-adds %s. */\n%s"):format(one.label, one.phase:gsub("_", " "), spaced(one.macs), text)
+  one.text = ("/* %s of %s: multiply-adds %s. */\n%s"):format(one.label, (one.phase:gsub("_", " ")), spaced(one.macs),
+    text)
 end
 
 -- What a phase's function has under the names that its layers are told.
@@ -135,7 +136,8 @@ local function environment(build, blob, info)
   local function part(role) return base + types.base(segment.bytes_to(seg.at[role])) end
   local dembedding = made.values.buffers.dembedding
   info.macs, info.macs_again = made.macs, made.macs_again
-  local env = { cores = made.cores, core_parameter = loops.core_parameter, core_argument = made.cores > 1 and ", core" or "",
+  local env = { cores = made.cores, core_parameter = loops.core_parameter,
+    core_argument = made.cores > 1 and ", core" or "",
     phases = phases, groups = made.groups, prototypes = prototypes, places = places_of(made), trained = made.trained,
     elements = elements, memory = made.memory, model = model, board = board, isa = board.isa, info = info, blob = blob,
     kernels = build.kernels, hash = table.concat(hash, ", "), arithmetic = build.arithmetic,
@@ -143,10 +145,11 @@ local function environment(build, blob, info)
     batch = build.batch, target_side = build.target_side, slots = made.slots, weights_at = base,
     initial_at = part "initial_1", gaussian_at = part "gaussian", prompt_rows = made.prompt_rows,
     lde = kernels.stride(model.out), loss_bytes = made.loss_bytes,
-    mask_prompt = made.values.buffers.mask_prompt ~= nil, dembedding = dembedding and types.base(dembedding.bytes) or false,
-    encode_backward = by_name.encode_backward ~= nil, encodes = build.net.encodes, from = build.from,
-    scores = build.scores, loss_rule = loss_rule(build.rule or losses.of(nil, model)),
-    linkable = blob.bytes < 2 ^ 31, classes = model.mask_rule == "first" and (model.classes or 1) or 0,
+    mask_prompt = made.values.buffers.mask_prompt ~= nil,
+    dembedding = dembedding and types.base(dembedding.bytes) or false, encode_backward = by_name.encode_backward ~= nil,
+    encodes = build.net.encodes, from = build.from, scores = build.scores,
+    loss_rule = loss_rule(build.rule or losses.of(nil, model)), linkable = blob.bytes < 2 ^ 31,
+    classes = model.mask_rule == "first" and (model.classes or 1) or 0,
     resampling = preparation.resamplings[model.resampling], table = table, spaced = spaced, wrapped = print.wrapped,
     macro = print.macro, words = print.words, types = types,
     made_by = require("emit.emit").made_by(),

@@ -154,8 +154,8 @@ local function choose(again, model, board, options, limit)
   end
   local choice = { of = #list, least = bytes(0), most = bytes(#list) }
   if choice.least > limit then
-    fail("--arena-limit: expected at least %d bytes, which an arena takes that keeps nothing of the forward pass, found %d",
-      choice.least, limit)
+    fail("--arena-limit: expected at least %d bytes, which an arena takes that keeps nothing of the forward pass, "
+      .. "found %d", choice.least, limit)
   end
   local low, high = 0, #list
   if choice.most <= limit then low = #list end

@@ -102,7 +102,8 @@ static int encode(void)
     if (get(head, sizeof head) != 0) {
         return -1;
     }
-    if (head[0] == 0 || head[0] > MSA_MAX_SIDE || head[1] == 0 || head[1] > MSA_MAX_SIDE || head[2] != MSA_TRAIN_DEPTH) {
+    if (head[0] == 0 || head[0] > MSA_MAX_SIDE || head[1] == 0 || head[1] > MSA_MAX_SIDE
+        || head[2] != MSA_TRAIN_DEPTH) {
         return fail("an image of another size");
     }
     const size_t slice = (size_t)head[0] * head[1] * 3u, bytes = slice * head[2];

@@ -21,8 +21,8 @@ local function of_cases(command)
     .. "target.npy. What came of it goes to the folder -o: loss.npy, grad.npy, delta_K.npy."):argname "DIR"
   command:option("--variant", "Another reading of the case, of which the gradient alone is made: "
     .. table.concat(case.variants, ", ") .. "."):argname "NAME":choices(case.variants)
-  command:option("--interpret", "Not by generated code, but with the naive kernels that define each bit, in this class of "
-    .. "arithmetic: " .. table.concat(CLASSES, ", ") .. "; the last of a case alone."):argname "CLASS":choices(CLASSES)
+  command:option("--interpret", "Not by generated code, but with the naive kernels that define each bit, in this class "
+    .. "of arithmetic: " .. table.concat(CLASSES, ", ") .. "; the last of a case alone."):argname "CLASS":choices(CLASSES)
 end
 
 function verb.setup(command)
@@ -42,24 +42,12 @@ local function usage(text)
   return 2
 end
 
--- A trainer by generated code, compiled in a temporary folder.
-local function generated(args, model, names, about)
-  about.board, about.cores = args.board, args.cores
-  return require("train.generated").of(model, names, about)
-end
-
 local function run_case(args)
   if not args.out then return usage "-o: expected a folder, found none" end
-  local case = require "train.case"
   local show, finish = require "cli.progress"()
-  local how = { out = args.out, variant = args.variant, progress = function(done, of) show("training", done, of) end }
-  local ok, digest
-  if args.interpret then ok, digest = pcall(case.interpreted, args.case, args.interpret, how)
-  else
-    ok, digest = pcall(case.run, args.case, function(model, names, about)
-      return generated(args, model, names, about)
-    end, how)
-  end
+  local about = { interpret = args.interpret, board = args.board, cores = args.cores }
+  local ok, digest = pcall(require("train.case").trained, args.case, about, { out = args.out, variant = args.variant,
+    progress = function(done, of) show("training", done, of) end })
   finish()
   if not ok then error(digest, 0) end
   print("digest " .. digest)

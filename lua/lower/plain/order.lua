@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The order in which a group's operations are done, and which of them share a loop: operations that give each row from
--- the same row of what they take are done a strip at a time, one after the other; each other operation is a stage of its
--- own. Sums over rows come as soon as what they take is whole, so that it need not be kept.
+--- The order in which a group's operations are done, and which of them share a loop: operations that give each row
+-- from the same row of what they take are done a strip at a time, one after the other; each other operation is a stage
+-- of its own. Sums over rows come as soon as what they take is whole, so that it need not be kept.
 
 local kinds = require "graph.kinds"
 
@@ -91,7 +91,8 @@ local function later_home(op, stage_of, users, number)
   local home
   for _, user in ipairs(users[op] or {}) do
     local stage = stage_of[user]
-    if not stage or stage.kind ~= "rows" or stage.rows ~= stage_of[op].rows or home and home ~= stage then return nil end
+    local fits = stage and stage.kind == "rows" and stage.rows == stage_of[op].rows and (not home or home == stage)
+    if not fits then return nil end
     for i, x in ipairs(user.inputs) do
       if x == op and user.roles[i] == "w" then return nil end
     end

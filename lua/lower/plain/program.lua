@@ -2,8 +2,8 @@
 --- A training graph as a program: groups in the order of their phases, what is kept of the forward pass and what is
 -- computed again, where everything is in the arena.
 --
--- Phases: encode, decode (once a prompt and slice), decode_backward (likewise), encode_backward. All gradients of a step
--- begin as zeros; those of the decoder are added up over prompts, in their order.
+-- Phases: encode, decode (once a prompt and slice), decode_backward (likewise), encode_backward. All gradients of an
+-- image begin as zeros; those of the decoder are added up over prompts, in their order.
 
 local cores_of = require "schedule.split"
 local group = require "lower.group"
@@ -198,8 +198,8 @@ end
 
 --- Lower a training graph.
 -- @param training { graph, model, gradients = parameter -> value, dembedding = gradient of the input embedding or nil,
--- parameters = those that train, in order } @param fields { kernels, cores, strip_rows, keep = lower/plain/recompute.lua's
--- choice; draft: places in memory are wanted, and no text }
+-- parameters = those that train, in order } @param fields { kernels, cores, strip_rows, keep =
+-- lower/plain/recompute.lua's choice; draft: places in memory are wanted, and no text }
 -- @return { groups = { label, phase, step, macs, at...}, trained, values, memory }
 function program.lower(training, fields)
   local graph, trained, wanted = training.graph, program.trained(training.parameters), wanted_of(training)
