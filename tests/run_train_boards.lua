@@ -16,8 +16,8 @@ if only then
   end
 end
 local must = tally.must
-local case, folder, generated, made, sets, shards = require "train.case", require "run.folder", require "train.generated",
-  require "train.made", require "train.sets", require "import.shards"
+local case, folder, generated, made, sets, shards = require "train.case", require "run.folder",
+  require "train.generated", require "train.made", require "train.sets", require "import.shards"
 
 local golden = tally.tests .. "/golden-train"
 local work = tally.folder "train-boards"
@@ -200,7 +200,8 @@ end
 
 -- The embedding of a picture, and the digest after some steps on it, by a build that has the encoder.
 local function with_encoder(model, wanted, side)
-  local trainer, embedding = generated.of(model, (sets.of(model, wanted, "test")), { board = tally.best, scores = false }), nil
+  local names, embedding = sets.of(model, wanted, "test"), nil
+  local trainer = generated.of(model, names, { board = tally.best, scores = false })
   local digest = steps(trainer, function()
     trainer:encode(picture_of(side))
     embedding = trainer:embedding()
@@ -231,8 +232,8 @@ local function on_bare(board, one, request, said)
   freestanding(board.compiler:match "^(.*)gcc$", fw .. "/libmsa_train.a")
   local manifest = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest")
   sys.write_file(fw .. "/request", request)
-  local words = folder.command({ emulator = board.emulator }, { fw .. "/" .. manifest.runner, "weights", fw .. "/request",
-    fw .. "/answer" })
+  local words = folder.command({ emulator = board.emulator }, { fw .. "/" .. manifest.runner, "weights",
+    fw .. "/request", fw .. "/answer" })
   must(words)
   local answer = sys.read_file(fw .. "/answer")
   if os.getenv "KEEP" then

@@ -147,23 +147,23 @@ options.list = {
     help = "Drop the tensors whose names begin so, which are known to be of no use; repeated." },
   { field = "train", kind = sets_list, option = "--train", argument = "SET", repeated = true, training = true,
     help = "Not inference but the training step, of what is to train: " .. closed.list(train_sets.names)
-      .. ", default (what the program of the file trains), a tensor's name or a Lua pattern; repeated. The options below "
-      .. "that say so are for it." },
+      .. ", default (what the program of the file trains), a tensor's name or a Lua pattern; repeated. Options below "
+      .. "are for it where they say so." },
   { field = "loss", kind = schema.one_of(table.unpack(losses.names)), option = "--loss", argument = "NAME",
     convert = one_of(table.unpack(losses.names)), training = true,
-    help = "Of --train: the loss that the step is for: " .. closed.list(losses.names) .. ". Only with sam predicted IoU "
-      .. "has gradients. Default: that of the file's program." },
+    help = "Of --train: the loss that the step is for: " .. closed.list(losses.names) .. ". Only with sam predicted "
+      .. "IoU has gradients. Default: that of the file's program." },
   { field = "batch", kind = above_0, option = "--batch", argument = "B", convert = integer, training = true,
     help = "Of --train: images of an update at most. Default: 1." },
   { field = "target_side", kind = above_0, option = "--target-side", argument = "T", convert = integer, training = true,
     help = "Of --train: pixels a side that targets have at most. Default: the side of images." },
   { field = "from", kind = schema.one_of("image", "embedding"), option = "--from", argument = "WHAT",
     convert = one_of("image", "embedding"), training = true,
-    help = "Of --train: what the step begins with: image (default), or embedding, which the product has of an inference "
-      .. "build: no encoder then." },
+    help = "Of --train: what the step begins with: image (default), or embedding, which the product has of an "
+      .. "inference build: no encoder then." },
   { field = "arena_limit", kind = above_0, option = "--arena-limit", argument = "BYTES", convert = integer,
-    training = true, help = "Of --train: of the arena; what of the forward pass does not fit is computed again. Default: "
-      .. "no limit; on bare metal what the board has." },
+    training = true, help = "Of --train: of the arena; what of the forward pass does not fit is computed again. "
+      .. "Default: no limit; on bare metal what the board has." },
   { field = "lora", kind = above_0, option = "--lora", argument = "R", convert = integer, training = true,
     help = "Of --train: LoRA pairs of rank R are made in place of adapters, where the file has neither." },
   { field = "init", kind = schema.one_of("program", "identity"), option = "--init", argument = "HOW",

@@ -84,8 +84,8 @@ local function room_of(board)
 end
 
 --- Lower a network for a board. @param model its description @param names what trains
--- @param options { board = name or nil, cores, batch, target_side, scores, from = "image" or "embedding" (network.of's),
--- arena_limit, keep, where }
+-- @param options { board = name or nil, cores, batch, target_side, scores, from = "image" or "embedding", as network.of
+-- has it, arena_limit, keep, where }
 -- @return build: { model, net, made, board, kernels, arithmetic, batch, target_side, from }
 function built.lower(model, names, options)
   local where = options.where or "train"
@@ -105,7 +105,8 @@ function built.lower(model, names, options)
     target_side = options.target_side or math.max(model.image_size, 4 * model.grid), precision = arithmetic.DEFAULT }
   build.arithmetic = arithmetic.class(board, build.precision)
   build.made = lowered.of(again, model, board, { kernels = set, cores = cores, batch = build.batch,
-    target_side = build.target_side, keep = options.keep, apart = options.apart, arena_limit = options.arena_limit or room_of(board) })
+    target_side = build.target_side, keep = options.keep, apart = options.apart,
+    arena_limit = options.arena_limit or room_of(board) })
   local most, arena = 2 ^ (board.address_bits or 47), build.made.memory.bytes
   if arena > most then
     fail("%s: expected an arena that %s can address, at most %.0f bytes, found %d: --arena-limit", where, board.name,
@@ -219,8 +220,8 @@ function built.build(device, dir, where, progress)
   end
   local model, files, fresh = model_of(device, where)
   local rule = losses.of(device.loss, model)
-  local build = built.lower(model, (sets.of(model, device.train, "--train")), { board = device.board, cores = device.cores,
-    batch = device.batch, target_side = device.target_side, scores = rule.kind == "sam", from = device.from,
+  local names = sets.of(model, device.train, "--train")
+  local build = built.lower(model, names, { board = device.board, cores = device.cores, batch = device.batch, target_side = device.target_side, scores = rule.kind == "sam", from = device.from,
     arena_limit = device.arena_limit, where = where })
   build.rule, build.fresh = rule, fresh
   built.write(build, dir, { prefix = device.prefix, progress = progress, files = files })

@@ -32,8 +32,8 @@ local function is_encoder(name) return name:find("image_encoder.", 1, true) == 1
 
 --- @param m a model description with tensors (import.load) @param names what trains (train/sets.lua)
 -- @param options R: naive kernels that the grid's positions are made by, nil: those of all builds; scores: false where
--- the loss has no use for the predicted scores, whose tensors then have no gradient; from: "embedding" where there is no
--- encoder, and the output embedding is the input of that name
+-- the loss has no use for the predicted scores, whose tensors then have no gradient; from: "embedding" where there is
+-- no encoder, and the output embedding is the input of that name
 -- @return { graph, encodes: does the encoder train, parameters = those that gradients reach, in order, each { name,
 -- shape, offset, count: floats among all of them, encodes }, without = names of the others, floats = of all }
 function network.of(m, names, options)

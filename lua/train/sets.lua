@@ -96,8 +96,8 @@ local function test_of(word, all, where)
 end
 
 --- What trains of a model.
--- @param wanted nil or "default": what its program trains; else the name of a set, of a tensor, or a Lua pattern that fits all of a
--- name, or a list of these
+-- @param wanted nil or "default": what its program trains; else the name of a set, of a tensor, or a Lua pattern that
+-- fits all of a name, or a list of these
 -- @param where what a refusal begins with
 -- @return list of SAM's names, in the order in which the program registers them; set { [name] = true }
 function sets.of(model, wanted, where)
