@@ -221,7 +221,8 @@ function built.build(device, dir, where, progress)
   local model, files, fresh = model_of(device, where)
   local rule = losses.of(device.loss, model)
   local names = sets.of(model, device.train, "--train")
-  local build = built.lower(model, names, { board = device.board, cores = device.cores, batch = device.batch, target_side = device.target_side, scores = rule.kind == "sam", from = device.from,
+  local build = built.lower(model, names, { board = device.board, cores = device.cores, batch = device.batch,
+    target_side = device.target_side, scores = rule.kind == "sam", from = device.from,
     arena_limit = device.arena_limit, where = where })
   build.rule, build.fresh = rule, fresh
   built.write(build, dir, { prefix = device.prefix, progress = progress, files = files })

@@ -30,7 +30,7 @@ extern "C" {
 #define MSA_TRAIN_TENSORS $(#trained.list)         /* that are trained */
 #define MSA_TRAIN_ELEMENTS $(elements)     /* of them together */
 #define MSA_TRAIN_IMAGES $(from == "image" and 1 or 0)           /* 1: msa_train_encode is there */
-#define MSA_TRAIN_EMBEDDINGS $(not encodes and 1 or 0)       /* 1: msa_train_set_embedding, msa_train_get_embedding are there */
+#define MSA_TRAIN_EMBEDDINGS $(not encodes and 1 or 0)       /* 1: msa_train_set_embedding, _get_ are there */
 #define MSA_TRAIN_SCORES $(scores and 1 or 0)           /* 1: predicted IoU has gradients: MSA_LOSS_SAM */
 $(macro("#define MSA_TRAIN_LOSS " .. loss_rule .. " /* of the network's program: an msa_loss_rule */"))
 #define MSA_TRAIN_ARITHMETIC "$(arithmetic)"
