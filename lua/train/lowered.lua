@@ -66,7 +66,7 @@ local function outside(made, model, options)
   for _, name in ipairs { "embedding", "dembedding" } do
     local made_buffer = values.buffers[name]
     if made_buffer then
-      at(decode, function() values:touch(made_buffer) end)
+      at(decode - 1, function() values:touch(made_buffer) end)
       at(ends, function() values:touch(made_buffer) end)
     end
   end
