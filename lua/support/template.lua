@@ -5,10 +5,11 @@
 -- Errors name the template and its line.
 local template = {}
 
+-- What templates are compiled to, by name and text: functions of what they see.
 local cache = {}
 
 -- The C text as Lua source: line n of the source is line n of the template, so that Lua's own messages are right.
-local function translate(text, name)
+local function translate(text)
   local out = {}
   for line in (text:sub(-1) == "\n" and text or text .. "\n"):gmatch("(.-)\n") do
     local statement = line:match("^%s*@%s(.*)$") or line:match("^%s*@$") and ""
@@ -28,7 +29,7 @@ local function translate(text, name)
       out[#out + 1] = "_put(" .. table.concat(pieces, ", ") .. ")"
     end
   end
-  return table.concat(out, "\n"), "@" .. name
+  return table.concat(out, "\n")
 end
 
 local function text_of(value)
@@ -45,10 +46,12 @@ end
 -- @return the text
 function template.render(text, name, env, more)
   local key = name .. "\0" .. text
-  local source = cache[key]
-  if not source then
-    source = translate(text, name)
-    cache[key] = source
+  local chunk = cache[key]
+  if not chunk then
+    local message
+    chunk, message = load("local _ENV = ... " .. translate(text), "@" .. name, "t")
+    if not chunk then error(message, 0) end
+    cache[key] = chunk
   end
   local out = {}
   local scope = setmetatable({
@@ -64,9 +67,7 @@ function template.render(text, name, env, more)
       return v
     end,
   })
-  local chunk, message = load(source, "@" .. name, "t", scope)
-  if not chunk then error(message, 0) end
-  chunk()
+  chunk(scope)
   return table.concat(out)
 end
 
