@@ -167,18 +167,21 @@ local steps = 2 * 3
 return { data = "discs/discs.csv", split = "train", base = %q, dialect = "msa-2023", batch = 2, steps = steps,
   validation = "val", validate_every = 3, save_every = 1, clicks = { 1, 3 } }
 ]]):format(golden "msa-2023-2d"))
-  tally.must { tally.program, "train", "--interpret", class, work .. "/train.lua", "--save-every", "2", "-o", out .. ".safetensors" }
+  tally.must { tally.program, "train", "--interpret", class, work .. "/train.lua", "--save-every", "2", "-o",
+    out .. ".safetensors" }
   same(whole, out)
 end)
 
 tally.test("volumes, LoRA pairs, SAM's iterations and augmentation train", function()
-  local data = tally.source .. "/demo/data/hippocampus"
-  tally.must { tally.program, "train", "--interpret", class, "--data", data, "--prepare", "percentile:1/99", "--base", golden "msa-2023-3d",
-    "--dialect", "msa-2023", "--depth", "4", "--steps", "1", "--batch", "1", "--validation", "1", "-o",
-    place() .. ".safetensors" }
+  local function once(out, ...)
+    local words = { tally.program, "train", "--interpret", class, "--steps", "1", "-o", out .. ".safetensors", ... }
+    tally.must(words)
+  end
+  once(place(), "--data", tally.source .. "/demo/data/hippocampus", "--prepare", "percentile:1/99", "--base",
+    golden "msa-2023-3d", "--dialect", "msa-2023", "--depth", "4", "--batch", "1", "--validation", "1")
   local lora = place()
-  tally.must { tally.program, "train", "--interpret", class, "--data", discs, "--base", golden "msa-2025-2d-lora", "--dialect", "msa-2025",
-    "--resolution", "112", "--global-blocks", "1", "--steps", "1", "--batch", "2", "-o", lora .. ".safetensors" }
+  once(lora, "--data", discs, "--base", golden "msa-2025-2d-lora", "--dialect", "msa-2025", "--resolution", "112",
+    "--global-blocks", "1", "--batch", "2")
   local file, pairs_moved = checkpoint.open(lora .. ".safetensors"), 0
   local base = checkpoint.open(golden "msa-2025-2d-lora")
   for _, name in ipairs(file:names()) do
@@ -186,8 +189,8 @@ tally.test("volumes, LoRA pairs, SAM's iterations and augmentation train", funct
   end
   assert(pairs_moved > 0, "LoRA pairs train")
   local iterated = place()
-  tally.must { tally.program, "train", "--interpret", class, "--data", discs, "--base", golden "sam-2d-loss", "--dialect", "sam", "--steps",
-    "1", "--batch", "1", "--augment", "mild", "-o", iterated .. ".safetensors" }
+  once(iterated, "--data", discs, "--base", golden "sam-2d-loss", "--dialect", "sam", "--batch", "1", "--augment",
+    "mild")
   assert(tonumber(table_of(iterated .. ".csv")[1].loss) > 1, "eleven prompts add up")
 end)
 

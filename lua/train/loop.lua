@@ -80,7 +80,8 @@ local function of_batch(job, step, list)
   return all
 end
 
--- An update that the trainer refused, which then has changed nothing: the image whose gradient is none, or what it said.
+-- An update that the trainer refused, which then has changed nothing: the image whose gradient is none, or what it
+-- said.
 local function refuse_update(job, step, list, problem)
   for image, index in ipairs(list) do
     job.trainer:set("gradient", nil)

@@ -168,8 +168,8 @@ function samples:augmented(sample, plan, key)
 end
 
 --- A sample: { name, picture = u8 [h,w,3], of volumes [D,h,w,3], at the network's size, or smaller where the longest
--- side is fitted; width, height; greys = list of u8 [D,h,w], masks resized as MSA does it for clicks, a class each; masks = the
--- same, 0 or 255; targets [D,M,T,T] }. What fits in cache_bytes is read once.
+-- side is fitted; width, height; greys = list of u8 [D,h,w], masks resized as MSA does it for clicks, a class
+-- each; masks = the same, 0 or 255; targets [D,M,T,T] }. What fits in cache_bytes is read once.
 function samples:at(i)
   if self.kept[i] then return self.kept[i] end
   local sample = named(self.items[i].case, make, self, i)

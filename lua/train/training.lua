@@ -252,9 +252,8 @@ end
 
 --- Train.
 -- @param given what a script or the command line says (train/options.lua), completed
--- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of train.generated and class) ->
---   a trainer, show, say, warn =
---   function(text...) }
+-- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of
+--   train.generated and class) -> a trainer, show, say, warn = function(text...) }
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)
   local self = { options = given, resume = more.resume }

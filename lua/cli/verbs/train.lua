@@ -102,8 +102,8 @@ function verb.run(args)
     finish()
     print(text)
   end
-  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume, class = args.interpret,
-    trainer = trainer_of(args), show = show, say = say, warn = progress.warn })
+  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume,
+    class = args.interpret, trainer = trainer_of(args), show = show, say = say, warn = progress.warn })
   finish()
   if not ok then error(digest, 0) end
   who:part_ways()
