@@ -148,6 +148,16 @@ tally.test("generated code writes the same files, stopped by Ctrl-C and resumed,
   return "stopped after step " .. step
 end)
 
+tally.test("cases with known results by generated code have the digests of the naive kernels", function()
+  local known = require("msagen.json").decode(sys.read_file(tally.tests .. "/golden-train/digests.json"), "digests")
+  local names = require("support.closed").sorted(known[class])
+  for _, name in ipairs(tally.full and names or { tally.chosen(names, "generated") }) do
+    local text = tally.must { tally.program, "train", "--case", ("%s/golden-train/%s"):format(tally.tests, name), "-o",
+      work .. "/case" }
+    assert(text:match "^digest (%x+)" == known[class][name], name .. " has another digest")
+  end
+end)
+
 tally.test("the trained tensors alone, with the base, are the same build", function()
   local delta = trained("--steps", "6", "--delta")
   local function blob(name, ...)

@@ -145,11 +145,16 @@ end
 
 -- Write files of a step, "save" or "best", whose weights are numbers.
 local function write(job, run, which)
-  if not job.trainer:values("parameters"):finite() then
+  local known, trainer = {}, setmetatable({}, { __index = job.trainer })
+  trainer.values = function(_, kind) -- asked for again and again, and large
+    known[kind] = known[kind] or job.trainer:values(kind)
+    return known[kind]
+  end
+  if not trainer:values("parameters"):finite() then
     fail("step %d: expected finite weights, found others: a lower --learning-rate is needed; the files are of the last "
       .. "saved step", run.step)
   end
-  job.outputs[which](job.outputs, run, job.trainer)
+  job.outputs[which](job.outputs, run, trainer)
 end
 
 -- Whether a validation belongs after this step, and is not there: one that was stopped is done again.

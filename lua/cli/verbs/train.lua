@@ -22,7 +22,7 @@ local function of_cases(command)
   command:option("--variant", "Another reading of the case, of which the gradient alone is made: "
     .. table.concat(case.variants, ", ") .. "."):argname "NAME":choices(case.variants)
   command:option("--interpret", "Compute with the naive kernels that define each bit, in this class of arithmetic: "
-    .. table.concat(CLASSES, ", ") .. "; the last of a case alone."):argname "CLASS":choices(CLASSES)
+    .. table.concat(CLASSES, ", ") .. "; the last of a case alone. Default: generated code."):argname "CLASS":choices(CLASSES)
 end
 
 function verb.setup(command)
@@ -42,12 +42,26 @@ local function usage(text)
   return 2
 end
 
+-- The case's trainer as generated code, in a folder for the time of the run.
+local function compiled(args)
+  local sys = require "msagen.sys"
+  local folder = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
+  return function(model, names, about)
+    about.dir, about.board, about.cores = folder .. "/code", args.board, args.cores
+    return require("train.generated").of(model, names, about)
+  end
+end
+
 local function run_case(args)
   if not args.out then return usage "-o: expected a folder, found none" end
   local show, finish = require "cli.progress"()
-  local digest = require("train.case").interpreted(args.case, args.interpret or CLASSES[1], { out = args.out,
-    variant = args.variant, progress = function(done, of) show("training", done, of) end })
+  local case, how = require "train.case", { out = args.out, variant = args.variant,
+    progress = function(done, of) show("training", done, of) end }
+  local ok, digest
+  if args.interpret then ok, digest = pcall(case.interpreted, args.case, args.interpret, how)
+  else ok, digest = pcall(case.run, args.case, compiled(args), how) end
   finish()
+  if not ok then error(digest, 0) end
   print("digest " .. digest)
   return 0
 end
