@@ -22,7 +22,8 @@ local function of_cases(command)
   command:option("--variant", "Another reading of the case, of which the gradient alone is made: "
     .. table.concat(case.variants, ", ") .. "."):argname "NAME":choices(case.variants)
   command:option("--interpret", "Compute with the naive kernels that define each bit, in this class of arithmetic: "
-    .. table.concat(CLASSES, ", ") .. "; the last of a case alone. Default: generated code."):argname "CLASS":choices(CLASSES)
+    .. table.concat(CLASSES, ", ") .. "; the last of a case alone. Default: generated code.")
+    :argname "CLASS":choices(CLASSES)
 end
 
 function verb.setup(command)
