@@ -196,6 +196,8 @@ tally.test("volumes, LoRA pairs, SAM's iterations and augmentation train", funct
   end
   once(place(), "--data", tally.source .. "/demo/data/hippocampus", "--prepare", "percentile:1/99", "--base",
     golden "msa-2023-3d", "--dialect", "msa-2023", "--depth", "4", "--batch", "1", "--validation", "1")
+  once(place(), "--data", tally.source .. "/demo/data/hippocampus", "--prepare", "percentile:1/99", "--base",
+    golden "msa-2023-3d", "--dialect", "msa-2023", "--depth", "4", "--batch", "1", "--prompts", "point")
   local lora = place()
   once(lora, "--data", discs, "--base", golden "msa-2025-2d-lora", "--dialect", "msa-2025", "--resolution", "112",
     "--global-blocks", "1", "--batch", "2")

@@ -85,6 +85,11 @@ for _, name in ipairs(closed.sorted(prompts.MODES)) do
   if name ~= "text" then MODES[#MODES + 1] = name end
 end
 
+--- MSA's prompts of volumes: in each slice a click anywhere on a class, which is the slice's target.
+options.CLICKED = "msa-clicked"
+table.insert(MODES, options.CLICKED)
+table.sort(MODES)
+
 local function entry(field, kinds, argument, help, more)
   local one = { field = field, kind = kinds[1], convert = kinds[2], argument = argument, help = help,
     option = "--" .. field:gsub("_", "-"), binds = true }
