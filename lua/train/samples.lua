@@ -81,8 +81,8 @@ end
 --- Open the samples of cases. Every case is read once, so a file that cannot be read is refused before the training.
 -- @param cases of evaluate.datasets
 -- @param options { model = image_size, depth, resize, resampling, grid, classes; how = of inputs.image, empty = skip or
---   negative, together = whether all classes of a case are one sample of a network with one mask, out_size = side of the targets, edges = soft (0 to 1) or hard (0 or 1), cache_bytes, show =
---   function(done, total) }
+--   negative, together = whether all classes of a case are one sample of a network with one mask, out_size = side of
+--   the targets, edges = soft (0 to 1) or hard (0 or 1), cache_bytes, show = function(done, total) }
 -- @return self with items = list of { case, classes = places of the case's, first, shown, slices }, left = how many
 --   were left out
 function samples.open(cases, options)
