@@ -224,6 +224,7 @@ local function validation_of(self, rounds)
   for _, n in ipairs(o.clicks or (rounds > 1 and { 1, 3, 10 } or { 1 })) do
     if not model.places or n <= model.places then clicks[#clicks + 1] = n end
   end
+  if not o.clicks and mode_of(o, model) == "box" then clicks = { validation.BOX } end
   return validation.of(self.data.validated, { clicks = clicks, model = model, how = how_of(o) })
 end
 
@@ -250,7 +251,7 @@ end
 local function trainer_of(self, more, class, options, who)
   local o, model, together = self.options, self.network.model, who.count > 1
   local folder = together and who.folder or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
-  if not together then sys.cleanup(folder) end
+  if who.rank == 0 then sys.cleanup(together and folder .. "/code" or folder) end
   local about = { class = class, board = o.board, cores = o.cores, batch = o.batch, target_side = out_size_of(o, model),
     scores = options.loss.kind == "sam", dir = folder .. "/code",
     errors = ("%s/errors-%d"):format(folder, who.rank), jobs = sys.nproc(),

@@ -5,11 +5,15 @@ local enlarge = require "msagen.enlarge"
 local image = require "msagen.image"
 local metrics = require "msagen.metrics"
 local pictures = require "emit.pictures"
+local prompts = require "train.prompts"
 local samples = require "train.samples"
 local segment = require "run.segment"
 local tensor = require "msagen.tensor"
 
 local validation = {}
+
+--- In the place of numbers of clicks: the box of the truth.
+validation.BOX = "box"
 
 local function f32(x) return (string.unpack("<f", string.pack("<f", x))) end
 
@@ -38,10 +42,31 @@ local function chosen(m, scores, class)
   return place
 end
 
+-- Decode a prompt. @return logits of the mask that counts, [side,side]; the mask, u8 [H,W]
+local function decoded(trainer, prompt, class, width, height)
+  prompt.multimask = trainer.model.best_of_several or false
+  local found, scores = trainer:decode(prompt)
+  local side = found.shape[#found.shape]
+  local logits = found:slice(1, chosen(trainer.model, scores, class), 1):reshape { side, side }
+  return logits, enlarge.inside(logits, width, height, rule_of(trainer.model))
+end
+
+-- The mask of the truth's box.
+local function of_box(trainer, slice, truth, class)
+  local height, width = truth.shape[1], truth.shape[2]
+  local box, place = prompts.box(truth), placer(trainer.model, width, height)
+  if not box then return { tensor.zeros({ height, width }, "u8") } end
+  local x0, y0 = place(box[1], box[2])
+  local x1, y1 = place(box[3], box[4])
+  local _, mask = decoded(trainer, { slice = slice, box = { x0, y0, x1, y1 } }, class, width, height)
+  return { mask }
+end
+
 -- The masks of a slice after each of some numbers of clicks, u8 [H,W]; of a slice without the class empty ones.
 local function of_slice(trainer, slice, truth, class, clicks)
+  if clicks[1] == validation.BOX then return of_box(trainer, slice, truth, class) end
   local m, height, width = trainer.model, truth.shape[1], truth.shape[2]
-  local place, rule, points, masks = placer(m, width, height), rule_of(m), {}, {}
+  local place, points, masks = placer(m, width, height), {}, {}
   local mask, logits = tensor.zeros({ height, width }, "u8"), nil
   local click = not truth:is_zero() and metrics.click(truth) or nil
   for count = 1, clicks[#clicks] do
@@ -49,11 +74,7 @@ local function of_slice(trainer, slice, truth, class, clicks)
       local x, y = place(click.x, click.y)
       points[#points + 1] = { x, y, click.label }
       local feedback = m.training and m.training.feedback == "logits" and logits or nil
-      local found, scores = trainer:decode { slice = slice, points = points, mask = feedback,
-        multimask = m.best_of_several or false }
-      local side = found.shape[#found.shape]
-      logits = found:slice(1, chosen(m, scores, class), 1):reshape { side, side }
-      mask = enlarge.inside(logits, width, height, rule)
+      logits, mask = decoded(trainer, { slice = slice, points = points, mask = feedback }, class, width, height)
       click = metrics.click(truth, mask)
     end
     masks[count] = mask
@@ -146,14 +167,14 @@ end
 local function spoken(found)
   local parts = {}
   for k, count in ipairs(found.clicks) do
-    parts[k] = ("Dice %.4f, IoU %.4f after %d click%s"):format(found.dice[k], found.iou[k], count,
-      count == 1 and "" or "s")
+    local after = count == validation.BOX and "of the box" or ("after %d click%s"):format(count, count == 1 and "" or "s")
+    parts[k] = ("Dice %.4f, IoU %.4f %s"):format(found.dice[k], found.iou[k], after)
   end
   return table.concat(parts, "; ")
 end
 
 --- @param cases list of cases of evaluate.datasets, at least one
--- @param options { clicks = numbers in rising order, model, how = of inputs.image }
+-- @param options { clicks = numbers in rising order, or validation.BOX alone, model, how = of inputs.image }
 -- @return function(trainer, who, show) -> { clicks, dice, iou = a mean each, score = the mean of the Dice, text }
 function validation.of(cases, options)
   local reader = samples.reader { model = options.model, how = options.how }
