@@ -12,6 +12,7 @@ local names = require "import.names"
 local npy = require "msagen.npy"
 local schema = require "support.schema"
 local sha256 = require "msagen.sha256"
+local shapes = require "import.shapes"
 local shards = require "import.shards"
 local sys = require "msagen.sys"
 local tensor = require "msagen.tensor"
@@ -113,8 +114,16 @@ local function array(one, name, dims)
   local path = ("%s/%s"):format(one.folder, name)
   local t = npy.read(path)
   if #t.shape ~= dims or t.shape[1] ~= one.batch then
-    fail("%s: expected %d dimensions, %d first, found %s", path, dims, one.batch,
-      require("import.shapes").text(t.shape))
+    fail("%s: expected %d dimensions, %d first, found %s", path, dims, one.batch, shapes.text(t.shape))
+  end
+  return t, path
+end
+
+local function pictures_of(one)
+  local t, path = array(one, "image.npy", 4)
+  local wanted = shapes.text { one.batch, one.image_size, one.image_size, 3 }
+  if t.dtype ~= "u8" or shapes.text(t.shape) ~= wanted then
+    fail("%s: expected u8 %s, found %s %s", path, wanted, t.dtype, shapes.text(t.shape))
   end
   return t
 end
@@ -126,11 +135,15 @@ end
 
 -- Points of picture or slice i, from 0.
 local function points_of(prompt, i, what)
-  local places, labels, list = prompt.points[i + 1], prompt.labels[i + 1], {}
-  if type(places) ~= "table" or type(labels) ~= "table" or #places ~= #labels then
-    fail("%s: expected points and as many labels of picture %d, found others", what, i)
+  local function member(list) return type(list) == "table" and type(list[i + 1]) == "table" and list[i + 1] end
+  local places, labels, list = member(prompt.points), member(prompt.labels), {}
+  local good = places and labels and #places == #labels
+  for k = 1, good and #places or 0 do
+    local place, label = places[k], math.tointeger(labels[k])
+    good = good and label and type(place) == "table" and math.type(place[1]) and math.type(place[2])
+    list[k] = good and { place[1], place[2], label }
   end
-  for k, place in ipairs(places) do list[k] = { place[1], place[2], math.tointeger(labels[k]) } end
+  if not good then fail("%s: expected points { x, y } and as many labels of picture %d, found others", what, i) end
   return list
 end
 
@@ -150,13 +163,16 @@ end
 
 -- The pictures of a batch: of each { picture, prompts: in order, each { prompt, target, weight } }.
 local function batch_of(one, variant)
-  local images, targets, list = array(one, "image.npy", 4), array(one, "target.npy", 4), {}
+  local images, targets, list = pictures_of(one), array(one, "target.npy", 4), {}
+  if type(one.prompts) ~= "table" or #one.prompts == 0 then
+    fail("%s: prompts: expected one or more, found none", one.file)
+  end
   local depth = one.slices or 1
   if one.batch % depth ~= 0 then fail("%s: batch: expected volumes of %d slices, found %d", one.file, depth,
     one.batch) end
   for volume = 0, one.batch // depth - 1 do
     local prompts = {}
-    for k, prompt in ipairs(one.prompts or {}) do
+    for k, prompt in ipairs(one.prompts) do
       local masks = prompt.mask and array(one, ("prompt_%d.mask_input.npy"):format(k - 1), 4)
       for slice = 0, depth - 1 do
         local i = volume * depth + slice
@@ -248,11 +264,26 @@ function case.run(folder, make, options)
   return run(one, make, options)
 end
 
---- The same by the graph's interpreter. @param class of arithmetic, or float64
-function case.interpreted(folder, class, options)
-  return require("run.interpretation").in_class(class, case.run, folder, function(model, names, more)
-    return require("train.interpreted").of(model, names, { class = class, scores = more.scores })
-  end, options)
+-- Code that is generated for a case, compiled in a folder of its own.
+local function generated(model, names, about)
+  about.dir = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
+  sys.cleanup(about.dir)
+  about.dir = about.dir .. "/trainer"
+  return require("train.generated").of(model, names, about)
+end
+
+--- The same by generated code of a board, or by the interpreter. @param about board: nil for the best one; interpret:
+-- the class of arithmetic, or float64, in which the interpreter computes it, or nil
+function case.trained(folder, about, options)
+  local trainer
+  local function make(model, names, more)
+    more.class, more.board = about.interpret, about.board
+    trainer = (about.interpret and require("train.interpreted").of or generated)(model, names, more)
+    return trainer
+  end
+  local digest = require("run.interpretation").in_class(about.interpret, case.run, folder, make, options)
+  if trainer.close then trainer:close() end
+  return digest
 end
 
 return case

@@ -73,6 +73,7 @@ function Trainer:encode(picture)
 end
 
 function Trainer:decode(prompt)
+  if prompt.text then fail "decode: text prompts: expected the interpreter (--interpret), found generated code" end
   local points, labels = prompt.points or {}, {}
   local list = {}
   for i, p in ipairs(points) do

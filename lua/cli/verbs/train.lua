@@ -43,24 +43,12 @@ local function usage(text)
   return 2
 end
 
--- The case's trainer as generated code, in a folder for the time of the run.
-local function compiled(args)
-  local sys = require "msagen.sys"
-  local folder = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
-  return function(model, names, about)
-    about.dir, about.board, about.cores = folder .. "/code", args.board, args.cores
-    return require("train.generated").of(model, names, about)
-  end
-end
-
 local function run_case(args)
   if not args.out then return usage "-o: expected a folder, found none" end
   local show, finish = require "cli.progress"()
-  local case, how = require "train.case", { out = args.out, variant = args.variant,
-    progress = function(done, of) show("training", done, of) end }
-  local ok, digest
-  if args.interpret then ok, digest = pcall(case.interpreted, args.case, args.interpret, how)
-  else ok, digest = pcall(case.run, args.case, compiled(args), how) end
+  local about = { interpret = args.interpret, board = args.board }
+  local ok, digest = pcall(require("train.case").trained, args.case, about, { out = args.out, variant = args.variant,
+    progress = function(done, of) show("training", done, of) end })
   finish()
   if not ok then error(digest, 0) end
   print("digest " .. digest)

@@ -18,10 +18,10 @@ local values = {}
 
 local stride = kernels.stride
 
---- @param operations all of the graph's @param trained list of parameters: each { value, at = elements from the start of
--- the parameters, stride }
--- Fields that whoever makes it may set: names (value -> name of its buffer), dense (values whose rows lie without gaps),
--- slices (inputs that are a slice of their buffer, the one that slice() is the variable of)
+--- @param operations all of the graph's @param trained list of parameters: each { value, at = elements from the start
+-- of the parameters, stride }
+-- Fields that whoever makes it may set: names (value -> name of its buffer), dense (values whose rows lie without
+-- gaps), slices (inputs that are a slice of their buffer, the one that slice() is the variable of)
 function values.new(operations, trained)
   local seg = segment.new()
   local self = setmetatable({ segment = seg, parts = parts.new(seg, operations), buffers = {}, views = {}, at = {},
@@ -83,8 +83,9 @@ function Values:whole(value)
   end
   local x = self:whole(value.inputs[1])
   if value.kind ~= "slice" then return x end
-  local each = order.rows(value.inputs[1]) // value.inputs[1].shape[1]
-  return x + value.first * each * x:ld()
+  local shape = value.inputs[1].shape
+  if #shape == 1 then return x + value.first end
+  return x + value.first * (order.rows(value.inputs[1]) // shape[1]) * x:ld()
 end
 
 --- A frozen matrix as rows in the weights.
