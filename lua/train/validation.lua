@@ -167,8 +167,9 @@ end
 local function spoken(found)
   local parts = {}
   for k, count in ipairs(found.clicks) do
-    local after = count == validation.BOX and "of the box" or ("after %d click%s"):format(count, count == 1 and "" or "s")
-    parts[k] = ("Dice %.4f, IoU %.4f %s"):format(found.dice[k], found.iou[k], after)
+    local asked = "of the box"
+    if count ~= validation.BOX then asked = ("after %d click%s"):format(count, count == 1 and "" or "s") end
+    parts[k] = ("Dice %.4f, IoU %.4f %s"):format(found.dice[k], found.iou[k], asked)
   end
   return table.concat(parts, "; ")
 end
