@@ -12,8 +12,10 @@ local tensor = require "msagen.tensor"
 
 local validation = {}
 
---- In the place of numbers of clicks: the box of the truth.
-validation.BOX = "box"
+--- In the place of numbers of clicks: the box of the truth; the class's text.
+validation.BOX, validation.TEXT = "box", "text"
+
+local ASKED = { [validation.BOX] = "of the box", [validation.TEXT] = "of the text" }
 
 local function f32(x) return (string.unpack("<f", string.pack("<f", x))) end
 
@@ -51,20 +53,24 @@ local function decoded(trainer, prompt, class, width, height)
   return logits, enlarge.inside(logits, width, height, rule_of(trainer.model))
 end
 
--- The mask of the truth's box.
-local function of_box(trainer, slice, truth, class)
+-- The mask of the truth's box, or of a text.
+local function of_one(trainer, slice, truth, class, text)
   local height, width = truth.shape[1], truth.shape[2]
   local box, place = prompts.box(truth), placer(trainer.model, width, height)
   if not box then return { tensor.zeros({ height, width }, "u8") } end
-  local x0, y0 = place(box[1], box[2])
-  local x1, y1 = place(box[3], box[4])
-  local _, mask = decoded(trainer, { slice = slice, box = { x0, y0, x1, y1 } }, class, width, height)
+  local prompt = { slice = slice, text = text }
+  if not text then
+    local x0, y0 = place(box[1], box[2])
+    local x1, y1 = place(box[3], box[4])
+    prompt.box = { x0, y0, x1, y1 }
+  end
+  local _, mask = decoded(trainer, prompt, class, width, height)
   return { mask }
 end
 
 -- The masks of a slice after each of some numbers of clicks, u8 [H,W]; of a slice without the class empty ones.
-local function of_slice(trainer, slice, truth, class, clicks)
-  if clicks[1] == validation.BOX then return of_box(trainer, slice, truth, class) end
+local function of_slice(trainer, slice, truth, class, clicks, text)
+  if ASKED[clicks[1]] then return of_one(trainer, slice, truth, class, text) end
   local m, height, width = trainer.model, truth.shape[1], truth.shape[2]
   local place, points, masks = placer(m, width, height), {}, {}
   local mask, logits = tensor.zeros({ height, width }, "u8"), nil
@@ -89,8 +95,9 @@ local function plane(t, slice)
   return t:slice(1, slice, 1):reshape { shape[2], shape[3] }
 end
 
--- The masks of a case, after each number of clicks: [class][k] = list of slices' bytes.
-local function masks_of(trainer, whole, options)
+-- The masks of a case, after each number of clicks, or where there are texts, one for each class, of these:
+-- [class][k] = list of slices' bytes.
+local function masks_of(trainer, whole, options, texts)
   local m, shape, made = trainer.model, whole.picture.shape, {}
   for class in ipairs(whole.masks) do
     made[class] = {}
@@ -100,7 +107,8 @@ local function masks_of(trainer, whole, options)
     trainer:encode(samples.picture(whole.picture, subvolume.first, m))
     for class, truth in ipairs(whole.masks) do
       for slice = 0, subvolume.keep - 1 do
-        local list = of_slice(trainer, slice, plane(truth, subvolume.first + slice), class, options.clicks)
+        local own, text = plane(truth, subvolume.first + slice), texts and texts[class]
+        local list = of_slice(trainer, slice, own, class, options.clicks, text)
         for k, mask in ipairs(list) do table.insert(made[class][k], mask:tobytes()) end
       end
     end
@@ -112,7 +120,9 @@ end
 -- ranks: NaN stands for false.
 local function of_case(trainer, cases, case, options)
   local whole, numbers = cases:case(case), {}
-  local made, shape = masks_of(trainer, whole, options), whole.picture.shape
+  local texts = options.text_of and {}
+  for class, of_class in ipairs(texts and case.classes or {}) do texts[class] = options.text_of(of_class.name) end
+  local made, shape = masks_of(trainer, whole, options, texts), whole.picture.shape
   for class, of_class in ipairs(case.classes) do
     local truth = whole.truth_of(of_class).own
     for k in ipairs(options.clicks) do
@@ -167,15 +177,14 @@ end
 local function spoken(found)
   local parts = {}
   for k, count in ipairs(found.clicks) do
-    local asked = "of the box"
-    if count ~= validation.BOX then asked = ("after %d click%s"):format(count, count == 1 and "" or "s") end
+    local asked = ASKED[count] or ("after %d click%s"):format(count, count == 1 and "" or "s")
     parts[k] = ("Dice %.4f, IoU %.4f %s"):format(found.dice[k], found.iou[k], asked)
   end
   return table.concat(parts, "; ")
 end
 
 --- @param cases list of cases of evaluate.datasets, at least one
--- @param options { clicks = numbers in rising order, or validation.BOX alone, model, how = of inputs.image }
+-- @param options { clicks = numbers in rising order, or one of these names alone, model, how = of inputs.image }
 -- @return function(trainer, who, show) -> { clicks, dice, iou = a mean each, score = the mean of the Dice, text }
 function validation.of(cases, options)
   local reader = samples.reader { model = options.model, how = options.how }
