@@ -156,6 +156,7 @@ tally.test("generated code writes the same files, stopped by a signal and resume
     local full = command(out, table.unpack(ASKED))
     table.remove(full, 3)
     table.remove(full, 3)
+    table.move({ "--arena-limit", "2000000", "--cores", "2" }, 1, 4, #full + 1, full)
     table.move({ ... }, 1, select("#", ...), #full + 1, full)
     table.move(full, 1, #full, #before + 1, before)
     before.stdin, before.stdout, before.stderr = "/dev/null", "capture", "capture"
@@ -258,7 +259,7 @@ tally.test("asked by texts, a network and a projection of them train, and a buil
     "--digest" }
   local digest = told:match "digest (%x+)"
   assert(digest and digest == interpreted:match "digest (%x+)", told)
-  return "Dice " .. table_of(out .. ".csv")[6].dice_1
+  return "Dice " .. table_of(out .. ".csv")[6].dice_text
 end)
 
 local function refused(words, ...)

@@ -266,8 +266,8 @@ local function trainer_of(self, more, class, options, who)
   local o, model, together = self.options, self.network.model, who.count > 1
   local folder = together and who.folder or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
   if who.rank == 0 then sys.cleanup(together and folder .. "/code" or folder) end
-  local about = { class = class, board = o.board, cores = o.cores, batch = o.batch, target_side = out_size_of(o, model),
-    scores = options.loss.kind == "sam", dir = folder .. "/code",
+  local about = { class = class, board = o.board, cores = o.cores, arena_limit = o.arena_limit, batch = o.batch,
+    target_side = out_size_of(o, model), scores = options.loss.kind == "sam", dir = folder .. "/code",
     errors = ("%s/errors-%d"):format(folder, who.rank), jobs = sys.nproc(),
     progress = function(done, total) more.show("compiling", done or 0, total or 1) end }
   local function made()
