@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Training as generated code against the interpreter, bit for bit, in shapes that nobody trains: widths that are no
--- multiple of 16, windows that do not divide the grid, many masks; everything trained, with all of the forward pass kept
--- or none, by one core and several. Several prompts an image, with and without masks, boxes, several losses; two images
+-- multiple of 16, windows that do not divide the grid, many masks; everything trained, with all of the forward pass
+-- kept or none, by one core and several. Several prompts an image, with and without masks, boxes, several losses; two images
 -- a step, two steps with clipping and decay.
 local import = require "import.import"
 local sets = require "train.sets"
@@ -93,7 +93,8 @@ local function train(one, dir)
     resolution = device.resolution, training = true })
   local names = sets.of(model, one.set ~= "default" and one.set or nil, "--train")
   local a = require("train.generated").of(model, names, { scores = true, board = one.board, cores = one.cores,
-    batch = 2, dir = dir, target_side = 8 * model.grid + 3, keep = one.recompute and function() return false end or nil })
+    batch = 2, dir = dir, target_side = 8 * model.grid + 3,
+    keep = one.recompute and function() return false end or nil })
   assert((a.build.made.macs_again > 0) == (one.recompute or false), "what is computed again")
   local b = require("train.interpreted").of(model, names, { class = a.build.arithmetic, scores = true })
   local rule = { kind = "adamw", lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, decay = 0.1, decay_on = "matrices",
@@ -110,8 +111,8 @@ local function train(one, dir)
 end
 
 for i, one in ipairs(BUILDS) do
-  local name = ("%s, %s%s, %d cores%s"):format(one.shape, one.set, one.recompute and ", computed again" or "", one.cores,
-    one.board and ", " .. one.board or "")
+  local again = one.recompute and ", computed again" or ""
+  local name = ("%s, %s%s, %d cores%s"):format(one.shape, one.set, again, one.cores, one.board and ", " .. one.board or "")
   local run = one.deep and tally.deep or tally.test
   run(name, train, one, ("%s/%d"):format(work, i))
 end
