@@ -12,8 +12,8 @@ local ssa = require "graph.ssa"
 
 local lowered = {}
 
--- Rows of a strip at most: what is wide stays in the second-level cache.
-local function strip_rows(board) return board.caches.l2 >= 512 * 1024 and 64 or 32 end
+-- Rows of a strip at most: many share a weight's way to the core, few leave room for it in a small cache.
+local function strip_rows(board) return board.caches.l2 >= 512 * 1024 and 256 or 32 end
 
 local function is_picture(op) return op.kind == "conv" and op.sums == "channel" end
 
