@@ -37,6 +37,10 @@ local function copies_of(build)
   local function header(name, from) list[name], headers[#headers + 1] = from .. name, name end
   for _, name in ipairs(RUNTIME) do source(name, "") end
   source(preparation.resamplings[build.model.resampling].file, "")
+  if build.model.places then
+    source("msa_places", "")
+    header("msa_places.h", "")
+  end
   if not build.model.normalise.mean then source("msa_range", "") end
   if build.made.cores > 1 then
     source("msa_cores", "")
