@@ -4,41 +4,12 @@
 local group = require "lower.group"
 local kernels = require "kernels.kernels"
 local order = require "lower.plain.order"
+local scalar = require "lower.plain.scalar"
 local sums = require "lower.plain.sums"
 
 local input = group.input
 
 local maps = {}
-
---- C of core 0 with the pointers of views in the place of @name, and numbers in that of $name.
-function maps.stage(lower, views, numbers, template)
-  local names, list = {}, {}
-  for name in pairs(views) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do list[i] = views[name] end
-  lower:stage("zero", function(body)
-    body:c(list, {}, function(text)
-      local filled = template:gsub("@(%w+)", function(name)
-        local pointer = text:pointer(assert(views[name], name))
-        return pointer:find " " and "(" .. pointer .. ")" or pointer
-      end)
-      return (filled:gsub("%$(%w+)", function(name)
-        local n = assert(numbers[name], name)
-        return math.type(n) == "integer" and ("%du"):format(n) or n
-      end))
-    end)
-  end)
-end
-
---- A sum of a line, by sixteen partial sums that are added in a tree.
-maps.TREE = [[
-for (size_t half = 8; half > 0; half /= 2) {
-    for (size_t j = 0; j < half; ++j) {
-        part[j] = part[j] + part[j + half];
-    }
-}]]
-
-local function indented(text, by) return (text:gsub("\n", "\n" .. (" "):rep(by))) end
 
 -- mean and rstd of the map whose first row is number `m` of x.
 local MOMENTS = [[
@@ -53,7 +24,7 @@ for (size_t pass = 0; pass < 2; ++pass) {
                 part[c % 16] = pass == 0 ? part[c % 16] + value : msa_fma(d, d, part[c % 16]);
             }
         }
-        ]] .. indented(maps.TREE, 8) .. [[
+        ]] .. scalar.indented(scalar.TREE, 8) .. [[
 
         all = all + part[0];
     }
@@ -77,9 +48,9 @@ function maps.mapnorm(lower, op)
   views.g = lower.values:norm(input(op, "gamma"), input(op, "beta"))
   views.y = lower:written(op)
   n.ldy, n.beta = views.y:ld(), kernels.round16(n.C)
-  maps.stage(lower, views, n, [[
+  scalar.stage(lower, views, n, [[
 for (size_t m = 0; m < $maps * $rows; m += $rows) {
-    ]] .. indented(MOMENTS, 4) .. [[
+    ]] .. scalar.indented(MOMENTS, 4) .. [[
 
     for (size_t i = m; i < m + $rows; ++i) {
         for (size_t c = 0; c < $C; ++c) {
@@ -94,9 +65,9 @@ function maps.mapnorm_dx(lower, op)
   views.g = lower.values:gamma(input(op, "gamma"))
   views.dy, views.dx = lower:read(input(op, "dy")), lower:written(op)
   n.ldd, n.ldy = views.dy:ld(), views.dx:ld()
-  maps.stage(lower, views, n, [[
+  scalar.stage(lower, views, n, [[
 for (size_t m = 0; m < $maps * $rows; m += $rows) {
-    ]] .. indented(MOMENTS, 4) .. [[
+    ]] .. scalar.indented(MOMENTS, 4) .. [[
 
     float first = 0.0f, second = 0.0f;
     for (size_t r = m; r < m + $rows; r += $line) {
@@ -108,7 +79,7 @@ for (size_t m = 0; m < $maps * $rows; m += $rows) {
                     part[c % 16] = pass == 0 ? part[c % 16] + t : msa_fma(t, h, part[c % 16]);
                 }
             }
-            ]] .. indented(maps.TREE, 12) .. [[
+            ]] .. scalar.indented(scalar.TREE, 12) .. [[
 
             if (pass == 0) {
                 first = first + part[0];
@@ -132,9 +103,9 @@ function maps.mapnorm_dgamma(lower, op)
   local views, n = map_of(lower, op)
   views.dy, views.dg = lower:read(input(op, "dy")), lower:written(op)
   n.ldd, n.block = views.dy:ld(), sums.BLOCK
-  maps.stage(lower, views, n, [[
+  scalar.stage(lower, views, n, [[
 for (size_t m = 0; m < $maps * $rows; m += $rows) {
-    ]] .. indented(MOMENTS, 4) .. [[
+    ]] .. scalar.indented(MOMENTS, 4) .. [[
 
     for (size_t c = 0; c < $C; ++c) {
         float own = 0.0f;
@@ -154,7 +125,7 @@ end
 function maps.column_mean(lower, op)
   local s = input(op, "x").shape
   local views = { x = lower:read(input(op, "x")), y = lower:written(op) }
-  maps.stage(lower, views, { maps = s[1], rows = s[2] * s[3], C = s[4], ldx = views.x:ld(), ldy = views.y:ld(),
+  scalar.stage(lower, views, { maps = s[1], rows = s[2] * s[3], C = s[4], ldx = views.x:ld(), ldy = views.y:ld(),
     share = kernels.literal(1 / (s[2] * s[3])) .. "f" }, [[
 for (size_t m = 0; m < $maps; ++m) {
     for (size_t c = 0; c < $C; ++c) {
@@ -179,7 +150,7 @@ function maps.depthwise_conv(lower, op)
   local views = { x = lower:read(input(op, "x")), w = lower:read(input(op, "w")),
     b = lower.values:vector(input(op, "bias")), y = lower:written(op) }
   n.ldx, n.ldw, n.ldy = views.x:ld(), views.w:ld(), views.y:ld()
-  maps.stage(lower, views, n, [[
+  scalar.stage(lower, views, n, [[
 for (size_t i = 0; i < $images * $down * $across; ++i) {
     const size_t image = i / ($down * $across), top = i / $across % $down * $stride, left = i % $across * $stride;
     for (size_t c = 0; c < $C; ++c) {
@@ -200,7 +171,7 @@ function maps.depthwise_conv_dx(lower, op)
   local n = convolution(op, op.shape, dy.shape)
   local views = { dy = lower:read(dy), w = lower:read(input(op, "w")), dx = lower:written(op) }
   n.ldd, n.ldw, n.ldx = views.dy:ld(), views.w:ld(), views.dx:ld()
-  maps.stage(lower, views, n, [[
+  scalar.stage(lower, views, n, [[
 for (size_t i = 0; i < $images * $height * $width; ++i) {
     const size_t image = i / ($height * $width), y = i / $width % $height + $half, x = i % $width + $half;
     for (size_t c = 0; c < $C; ++c) {
@@ -223,7 +194,7 @@ function maps.depthwise_conv_dw(lower, op)
   local n = convolution(op, x.shape, dy.shape)
   local views = { x = lower:read(x), dy = lower:read(dy), dw = lower:written(op) }
   n.ldx, n.ldd, n.ldw, n.block = views.x:ld(), views.dy:ld(), views.dw:ld(), sums.BLOCK
-  maps.stage(lower, views, n, [[
+  scalar.stage(lower, views, n, [[
 for (size_t c = 0; c < $C; ++c) {
     for (size_t tap = 0; tap < $side * $side; ++tap) {
         float all = 0.0f, sum = 0.0f;

@@ -3,8 +3,8 @@
 
 local group = require "lower.group"
 local kernels = require "kernels.kernels"
-local maps = require "lower.plain.maps"
 local order = require "lower.plain.order"
+local scalar = require "lower.plain.scalar"
 local sums = require "lower.plain.sums"
 
 local input = group.input
@@ -33,15 +33,11 @@ for (size_t c = h * $d; c < (h + 1) * $d; ++c) {
     s = msa_fma(@q[(win * $N + i) * $ldq + c] * $scale, @k[(win * $N + j) * $ldk + c], s);
 }]]
 
-local TREE = maps.TREE
-
-local function indented(text, by) return (text:gsub("\n", "\n" .. (" "):rep(by))) end
-
 function tables.table_attention(lower, op)
   local views, n = windows_of(lower, op, { "q", "k", "v", "table" })
   views.y, views.p = lower:written(op), lower.values:work("logits", n.N)
   n.ldy = views.y:ld()
-  maps.stage(lower, views, n, [[
+  scalar.stage(lower, views, n, [[
 for (size_t win = 0; win < $windows; ++win) {
     for (size_t h = 0; h < $heads; ++h) {
         for (size_t i = 0; i < $N; ++i) {
@@ -51,7 +47,7 @@ for (size_t win = 0; win < $windows; ++win) {
                 const size_t end = t + $tile < $N ? t + $tile : $N;
                 float top = most, part[16] = {0.0f};
                 for (size_t j = t; j < end; ++j) {
-                    ]] .. indented(LOGIT, 20) .. [[
+                    ]] .. scalar.indented(LOGIT, 20) .. [[
 
                     @p[j] = s;
                     top = msa_max(top, s);
@@ -61,7 +57,7 @@ for (size_t win = 0; win < $windows; ++win) {
                     @p[j] = msa_exp(@p[j] - top);
                     part[(j - t) % 16] = part[(j - t) % 16] + @p[j];
                 }
-                ]] .. indented(TREE, 16) .. [[
+                ]] .. scalar.indented(scalar.TREE, 16) .. [[
 
                 total = msa_fma(total, alpha, part[0]);
                 most = top;
@@ -87,7 +83,7 @@ for (size_t i = 0; i < $N; ++i) {
     float *const p = @p + i * $N, *const ds = @ds + i * $N, part[16] = {0.0f};
     float top = -3.402823466e+38f;
     for (size_t j = 0; j < $N; ++j) {
-        ]] .. indented(LOGIT, 8) .. [[
+        ]] .. scalar.indented(LOGIT, 8) .. [[
 
         p[j] = s;
         top = msa_max(top, s);
@@ -96,7 +92,7 @@ for (size_t i = 0; i < $N; ++i) {
         p[j] = msa_exp(p[j] - top);
         part[j % 16] = part[j % 16] + p[j];
     }
-    ]] .. indented(TREE, 4) .. [[
+    ]] .. scalar.indented(scalar.TREE, 4) .. [[
 
     const float total = part[0];
     for (size_t j = 0; j < 16; ++j) {
@@ -111,7 +107,7 @@ for (size_t i = 0; i < $N; ++i) {
         p[j] = p[j] / total;
         part[j % 16] = msa_fma(p[j], slope, part[j % 16]);
     }
-    ]] .. indented(TREE, 4) .. [[
+    ]] .. scalar.indented(scalar.TREE, 4) .. [[
 
     for (size_t j = 0; j < $N; ++j) {
         ds[j] = p[j] * (ds[j] - part[0]);
@@ -131,10 +127,10 @@ function tables.table_attention_dqkv(lower, op)
   local views, n = slopes_of(lower, op)
   views.z = lower:written(op)
   n.ldz = views.z:ld()
-  maps.stage(lower, views, n, [[
+  scalar.stage(lower, views, n, [[
 for (size_t win = 0; win < $windows; ++win) {
     for (size_t h = 0; h < $heads; ++h) {
-        ]] .. indented(SLOPES, 8) .. [[
+        ]] .. scalar.indented(SLOPES, 8) .. [[
 
         for (size_t i = 0; i < $N; ++i) {
             for (size_t c = h * $d; c < (h + 1) * $d; ++c) {
@@ -165,10 +161,10 @@ function tables.table_attention_dtable(lower, op)
   local views, n = slopes_of(lower, op)
   views.to, views.all = lower:written(op), lower.values:work("pairs", n.heads * n.N * n.N)
   n.ldto = views.to:ld()
-  maps.stage(lower, views, n, [[
+  scalar.stage(lower, views, n, [[
 for (size_t win = 0; win < $windows; ++win) {
     for (size_t h = 0; h < $heads; ++h) {
-        ]] .. indented(SLOPES, 8) .. [[
+        ]] .. scalar.indented(SLOPES, 8) .. [[
 
         for (size_t i = 0; i < $N * $N; ++i) {
             @all[h * ($N * $N) + i] = (win == 0 ? 0.0f : @all[h * ($N * $N) + i]) + @ds[i];
