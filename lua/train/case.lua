@@ -204,6 +204,15 @@ local function gradients(trainer, batch, rule)
   return sum / #batch
 end
 
+-- The side of the largest target.
+local function side_of(batch)
+  local side = 1
+  for _, one in ipairs(batch) do
+    for _, use in ipairs(one.prompts) do side = math.max(side, use.target.shape[#use.target.shape]) end
+  end
+  return side
+end
+
 -- A trainer's flat values in the order of the case, times a number.
 local function in_order(trainer, flat, of, minus, times)
   local at, out = {}, {}
@@ -219,8 +228,8 @@ local function in_order(trainer, flat, of, minus, times)
   return tensor.in_double(tensor.from, out, { #out })
 end
 
---- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted
--- ones, batch = pictures of a step, target_side = pixels }) -> a trainer (lua/train/interpreted.lua)
+--- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted ones,
+-- batch = pictures of a step, target_side }) -> a trainer (lua/train/interpreted.lua)
 -- @param options out: a folder; variant of case.variants: another reading, of which there is one step's gradient alone;
 -- progress: function(done, of)
 -- @return the digest: SHA-256 of the trained tensors after the last step, as little-endian floats
@@ -228,8 +237,7 @@ local function train(one, make, options)
   local model = require("import.import").load(shards.open(one.folder .. "/checkpoint.pth"), device_of(one))
   local list, flat = trained(one, model)
   local batch, rule, optimiser = batch_of(one, options.variant), rule_of(one, options.variant), optimiser_of(one)
-  local target = batch[1].prompts[1].target.shape
-  local trainer = make(model, list, { scores = one.loss == "sam", batch = #batch, target_side = target[#target] })
+  local trainer = make(model, list, { scores = one.loss == "sam", batch = #batch, target_side = side_of(batch) })
   local losses, began, steps = {}, trainer:values "parameters", options.variant and 0 or options.steps or case.STEPS
   local function write(name, value) npy.write(("%s/%s.npy"):format(options.out, name), value) end
   sys.mkdir_p(options.out)
@@ -264,21 +272,13 @@ function case.run(folder, make, options)
   return run(one, make, options)
 end
 
--- Code that is generated for a case, compiled in a folder of its own.
-local function generated(model, names, about)
-  about.dir = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
-  sys.cleanup(about.dir)
-  about.dir = about.dir .. "/trainer"
-  return require("train.generated").of(model, names, about)
-end
-
---- The same by generated code of a board, or by the interpreter. @param about board: nil for the best one; interpret:
--- the class of arithmetic, or float64, in which the interpreter computes it, or nil
+--- The same by generated code of a board, or by the interpreter. @param about board: nil for the best one; cores;
+-- interpret: the class of arithmetic, or float64, in which the interpreter computes it, or nil
 function case.trained(folder, about, options)
   local trainer
   local function make(model, names, more)
-    more.class, more.board = about.interpret, about.board
-    trainer = (about.interpret and require("train.interpreted").of or generated)(model, names, more)
+    more.class, more.board, more.cores = about.interpret, about.board, about.cores
+    trainer = require(about.interpret and "train.interpreted" or "train.generated").of(model, names, more)
     return trainer
   end
   local digest = require("run.interpretation").in_class(about.interpret, case.run, folder, make, options)

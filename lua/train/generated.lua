@@ -72,6 +72,20 @@ function Trainer:encode(picture)
   status(self, "encode")
 end
 
+--- Of builds whose encoder does not train: the embedding [depth,out,g,g] of what was encoded, and an embedding in place
+-- of a picture of that size.
+function Trainer:embedding()
+  ask(self, "O\0\0\0")
+  status(self, "embedding")
+  local m = self.model
+  return floats(self, { m.depth, m.out, m.grid, m.grid })
+end
+
+function Trainer:set_embedding(embedding, width, height)
+  ask(self, "V\0\0\0", words(width, height), embedding:tobytes())
+  status(self, "embedding")
+end
+
 function Trainer:decode(prompt)
   local width = self.model.projection and self.model.projection.shape[2]
   if prompt.text and prompt.text:numel() ~= width then
@@ -163,22 +177,40 @@ function Trainer:close()
   return self.process:close()
 end
 
-local function compile(build, options)
-  built.write(build, options.dir, options.progress)
-  local make = { "make", "-C", options.dir, "-s", "-j", tostring(options.jobs or 2) }
+-- Have make compile the folder.
+local function compile(build, dir, options)
+  built.write(build, dir, { progress = options.progress })
+  local make = { "make", "-C", dir, "-s", "-j", tostring(options.jobs or sys.nproc()), stdin = "/dev/null",
+    stdout = "capture", stderr = "capture",
+    env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" } }
   if options.cc then make[#make + 1] = "CC=" .. options.cc end
   if options.cflags then make[#make + 1] = "CFLAGS=" .. options.cflags end
-  make.stdout, make.stderr = "capture", "capture"
   local code, said = sys.spawn(make)
-  if code ~= 0 then fail("%s: expected C that compiles, found: %s", options.dir, (said:gsub("\n.*", ""))) end
+  if code ~= 0 then fail("%s: expected C that compiles, found: %s", dir, (said:gsub("\n.*", ""))) end
+end
+
+-- Refuse what nothing here can run.
+local function runnable(board)
+  if not board.hosted then fail("--board: expected a board with an operating system, found %s", board.name) end
+  if boards.native(board) or board.emulator then return end
+  fail("--board: expected a board with an emulator, or one of this CPU, found %s", board.name)
+end
+
+-- A folder that is removed at the end.
+local function temporary()
+  local path = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
+  sys.cleanup(path)
+  return path
 end
 
 --- Compile a training network into a folder, and start it.
--- @param options built.lower's; dir: the folder; jobs of make; cc: another compiler, cflags; compiled: it is there, made
--- by another process of the same options; errors: a file for what it says
+-- @param options built.lower's; dir: the folder, nil: a temporary one; jobs of make; cc: another compiler, cflags;
+-- compiled: it is there, made by another process of the same options; errors: a file for what it says
 function generated.of(model, names, options)
+  runnable(options.board and boards.named(options.board, "--board") or boards.best())
   local build = built.lower(model, names, options)
-  if not options.compiled then compile(build, options) end
+  local dir = options.dir or temporary() .. "/build"
+  if not options.compiled then compile(build, dir, options) end
   local made = build.made
   local elements, parameters = 0, {}
   for i, one in ipairs(made.trained.list) do
@@ -186,12 +218,12 @@ function generated.of(model, names, options)
     elements = elements + one.rows * one.width
   end
   local board = build.board
-  local errors, at = options.errors or options.dir .. "/.msagen-errors", options.dir .. "/"
+  local errors, at = options.errors or dir .. "/.msagen-errors", dir .. "/"
   local start = folder.command({ emulator = not boards.native(board) and board.emulator or nil },
     { at .. built.PROGRAM, at .. built.WEIGHTS })
   start.stderr = errors
   return setmetatable({ model = model, parameters = parameters, elements = elements, without = build.net.without,
-    step = 0, dir = options.dir, errors = errors, texts = texts_of(), build = build, process = process.start(start) },
+    step = 0, dir = dir, errors = errors, texts = texts_of(), build = build, process = process.start(start) },
     Trainer)
 end
 

@@ -7,6 +7,7 @@
 local augment = require "train.augment"
 local closed = require "support.closed"
 local fail = require "support.fail"
+local losses = require "train.losses"
 local prompts = require "train.prompts"
 local rates = require "train.rates"
 local schema = require "support.schema"
@@ -128,8 +129,8 @@ options.list = {
     .. "(noise, default), or giving nothing.", { default = "program" }),
   entry("loss", { schema.kind(function(value)
     if type(value) == "table" then return nil end
-    return schema.one_of("bce", "dicece", "sam")(value)
-  end), select(2, one_of { "bce", "dicece", "sam" }) }, "NAME", "bce (MSA's for images), dicece (MSA's for volumes) or "
+    return schema.one_of(table.unpack(losses.names))(value)
+  end), select(2, one_of(losses.names)) }, "NAME", "bce (MSA's for images), dicece (MSA's for volumes) or "
     .. "sam (focal, Dice and predicted IoU). Default: the dialect's program's."),
   entry("out_size", { whole(1) }, "T", "Side that logits and masks are compared at; at least that of the logits. "
     .. "Default: the dialect's program's."),

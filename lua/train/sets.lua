@@ -64,6 +64,9 @@ function sets.all(model)
   return list
 end
 
+--- The word for what a model's program trains.
+sets.DEFAULT = "default"
+
 --- The names of the sets that a model's program trains: where the file has LoRA pairs, these in place of adapters.
 function sets.default(model)
   local list = {}
@@ -79,7 +82,7 @@ local function test_of(word, all, where)
     fail("%s: expected the name of a set, of a tensor, or a pattern, found %s", where, type(word))
   end
   if sets.table[word] then return sets.table[word] end
-  local known = table.move(sets.names, 1, #sets.names, 1, {})
+  local known = table.move(sets.names, 1, #sets.names, 2, { sets.DEFAULT })
   for _, name in ipairs(all) do
     if name == word then return function(other) return other == word end end
     known[#known + 1] = name
@@ -96,15 +99,18 @@ local function test_of(word, all, where)
 end
 
 --- What trains of a model.
--- @param wanted nil: its program's default; else the name of a set, of a tensor, or a Lua pattern that fits all of a
--- name, or a list of these
+-- @param wanted nil or "default": what its program trains; else the name of a set, of a tensor, or a Lua pattern that
+-- fits all of a name, or a list of these
 -- @param where what a refusal begins with
 -- @return list of SAM's names, in the order in which the program registers them; set { [name] = true }
 function sets.of(model, wanted, where)
   local all, list, set, tests = sets.all(model), {}, {}, {}
-  if wanted == nil then wanted = sets.default(model) end
+  if wanted == nil then wanted = sets.DEFAULT end
   if type(wanted) ~= "table" then wanted = { wanted } end
-  for i, word in ipairs(wanted) do tests[i] = test_of(word, all, where) end
+  for _, word in ipairs(wanted) do
+    local words = word == sets.DEFAULT and sets.default(model) or { word }
+    for _, one in ipairs(words) do tests[#tests + 1] = test_of(one, all, where) end
+  end
   for _, name in ipairs(all) do
     for _, test in ipairs(tests) do
       if test(name) and not set[name] then list[#list + 1], set[name] = name, true end

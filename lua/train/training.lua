@@ -8,6 +8,7 @@ local exported = require "train.exported"
 local fail = require "support.fail"
 local json = require "msagen.json"
 local loop = require "train.loop"
+local losses = require "train.losses"
 local made = require "train.made"
 local outputs = require "train.outputs"
 local prompts = require "train.prompts"
@@ -25,17 +26,6 @@ local training = {}
 -- ---- what the dialect's program does, where nobody says anything ----
 
 local function of_msa(model) return model.dialect:match "^msa" ~= nil end
-
-local LOSSES = { bce = { kind = "bce", pos_weight = 2 }, dicece = { kind = "dicece", cross_entropy = "none" },
-  sam = { kind = "sam", focal = 20, dice = 1, iou = 1 } }
-
-local function loss_of(o, model)
-  if type(o.loss) == "table" then return o.loss end
-  if o.loss then return LOSSES[o.loss] end
-  if of_msa(model) then return model.depth > 1 and LOSSES.dicece or LOSSES.bce end
-  if model.dialect:match "medsam" then return { kind = "dicece", cross_entropy = "binary" } end
-  return LOSSES.sam
-end
 
 local function mode_of(o, model)
   if o.prompts then return o.prompts end
@@ -181,7 +171,7 @@ end
 -- ---- the whole ----
 
 local function options_of(o, model)
-  local loss = loss_of(o, model)
+  local loss = losses.of(o.loss, model)
   return { steps = o.steps, batch = o.batch, seed = o.seed, loss = loss, optimiser = optimiser_of(o, loss),
     learning_rate = o.learning_rate, schedule = (rates.parse(o.schedule)), warm_up = o.warm_up,
     save_every = o.save_every, validate_every = o.validate_every }
@@ -276,8 +266,8 @@ end
 
 --- Train.
 -- @param given what a script or the command line says (train/options.lua), completed
--- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of train.generated and class) ->
---   a trainer, show, say, warn =
+-- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of
+-- train.generated and class) -> a trainer, show, say, warn =
 --   function(text...) }
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)

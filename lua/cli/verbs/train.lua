@@ -21,8 +21,9 @@ local function of_cases(command)
     .. "target.npy. What came of it goes to the folder -o: loss.npy, grad.npy, delta_K.npy."):argname "DIR"
   command:option("--variant", "Another reading of the case, of which the gradient alone is made: "
     .. table.concat(case.variants, ", ") .. "."):argname "NAME":choices(case.variants)
-  command:option("--interpret", "Compute with the naive kernels that define each bit, in this class of arithmetic: "
-    .. table.concat(CLASSES, ", ") .. "; the last of a case alone."):argname "CLASS":choices(CLASSES)
+  command:option("--interpret", "Not by generated code, but with the naive kernels that define each bit, in this class "
+    .. "of arithmetic: " .. table.concat(CLASSES, ", ") .. "; the last of a case alone.")
+    :argname "CLASS":choices(CLASSES)
 end
 
 function verb.setup(command)
@@ -45,10 +46,11 @@ end
 local function run_case(args)
   if not args.out then return usage "-o: expected a folder, found none" end
   local show, finish = require "cli.progress"()
-  local about = { interpret = args.interpret, board = args.board }
-  local digest = require("train.case").trained(args.case, about, { out = args.out, variant = args.variant,
+  local about = { interpret = args.interpret, board = args.board, cores = args.cores }
+  local ok, digest = pcall(require("train.case").trained, args.case, about, { out = args.out, variant = args.variant,
     progress = function(done, of) show("training", done, of) end })
   finish()
+  if not ok then error(digest, 0) end
   print("digest " .. digest)
   return 0
 end
@@ -71,8 +73,12 @@ end
 local function contradiction(args)
   if args.slice then return "--slice: expected whole volumes, found a slice" end
   if args.window and args.prepare then return "--window: expected instead of --prepare, found both" end
-  if args.variant then return "--variant: expected with --case, found without" end
-  if args.interpret == "float64" then return "--interpret float64: expected with --case, found without" end
+  if args.variant and not args.case then return "--variant: expected with --case, found without" end
+  if args.interpret and args.board then return "--interpret: expected without --board, found both" end
+  if args.interpret and args.cores then return "--interpret: expected without --cores, found both" end
+  if args.interpret == "float64" and not args.case then
+    return "--interpret float64: expected with --case, found without"
+  end
 end
 
 local function asked(args)
@@ -94,17 +100,17 @@ local function trainer_of(args)
 end
 
 function verb.run(args)
-  if args.case then return run_case(args) end
   local problem = contradiction(args)
   if problem then return usage(problem) end
+  if args.case then return run_case(args) end
   local progress = require "cli.progress"
   local show, finish = progress()
   local function say(text)
     finish()
     print(text)
   end
-  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume, class = args.interpret,
-    trainer = trainer_of(args), show = show, say = say, warn = progress.warn })
+  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume,
+    trainer = trainer_of(args), class = args.interpret, show = show, say = say, warn = progress.warn })
   finish()
   if not ok then error(digest, 0) end
   who:part_ways()
