@@ -385,11 +385,11 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
 @ if text_width > 0 then
 msa_status msa_train_text(msa_train *s, const float *embedding)
 {
-    if (!opened(s) || embedding == NULL) {
-        return MSA_E_ARGUMENT;
+    const msa_status status = embedding != NULL ? ready(s) : MSA_E_ARGUMENT;
+    if (status == MSA_OK) {
+        s->text = embedding;
     }
-    s->text = embedding;
-    return MSA_OK;
+    return status;
 }
 
 @ end

@@ -144,7 +144,8 @@ local function convolution(op, from, to)
     side = op.side, stride = op.stride, half = op.side // 2 }
 end
 
---- A convolution of each channel by itself. The places of a pixel, of those of x at row and column, begin `half` before.
+--- A convolution of each channel by itself. The places of a pixel, of those of x at row and column, begin `half`
+-- before.
 function maps.depthwise_conv(lower, op)
   local n = convolution(op, input(op, "x").shape, op.shape)
   local views = { x = lower:read(input(op, "x")), w = lower:read(input(op, "w")),
@@ -200,7 +201,8 @@ for (size_t c = 0; c < $C; ++c) {
         float all = 0.0f, sum = 0.0f;
         for (size_t i = 0; i < $images * $down * $across; ++i) {
             const size_t image = i / ($down * $across);
-            const size_t row = i / $across % $down * $stride + tap / $side, column = i % $across * $stride + tap % $side;
+            const size_t row = i / $across % $down * $stride + tap / $side;
+            const size_t column = i % $across * $stride + tap % $side;
             const bool inside = row >= $half && row < $height + $half && column >= $half && column < $width + $half;
             const float x = inside ? @x[((image * $height + row - $half) * $width + column - $half) * $ldx + c] : 0.0f;
             sum = (i % $block == 0 ? 0.0f : sum) + @dy[i * $ldd + c] * x;
