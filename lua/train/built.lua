@@ -55,6 +55,10 @@ local function copies_of(build)
     source(preparation.resamplings[build.model.resampling].file, "")
     if not build.model.normalise.mean then source("msa_range", "") end
   end
+  if build.model.places then
+    source("msa_places", "")
+    header("msa_places.h", "")
+  end
   if build.made.cores > 1 then
     source("msa_cores", "")
     list["msa_threads.c"] = "msa_threads.c"
