@@ -272,4 +272,38 @@ for _, one in ipairs(BARE) do
   end
 end
 
+-- ---- gradients that are subnormal ----
+
+-- A loss that weighs so little: gradients of 2^-120 and less, some of them subnormal.
+local TINY = 2.0 ^ -132
+
+local function subnormals(gradient)
+  local count = 0
+  for _, x in ipairs(gradient:totable()) do
+    if x ~= 0 and math.abs(x) < 2.0 ^ -126 then count = count + 1 end
+  end
+  return count
+end
+
+local function tiny_gradient(model, names, options)
+  local trainer = require(options.class and "train.interpreted" or "train.generated").of(model, names, options)
+  local _, gradient = steps(trainer, function() trainer:encode(picture_of(56)) end, 1, TINY)
+  if trainer.close then trainer:close() end
+  return gradient
+end
+
+for _, one in ipairs(tally.emulated) do
+  if one.board.isa.flushes and not one.missing then
+    tally.test(one.name .. ": vectors flush subnormals, gradients keep them", function()
+      local model = model_of(SMALL .. "/checkpoint.pth")
+      local names = sets.of(model, nil, "test")
+      local expected = tiny_gradient(model, names, { class = one.board.arithmetic })
+      local count = subnormals(expected)
+      assert(count > 1000, count .. " subnormal gradients")
+      assert(tiny_gradient(model, names, { board = one.name }):tobytes() == expected:tobytes(), "other gradients")
+      return count .. " subnormal gradients"
+    end)
+  end
+end
+
 return tally.finish()
