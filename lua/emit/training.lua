@@ -104,7 +104,7 @@ local function places_of(made)
     list[#list + 1] = { name, types.base(made.memory.by_name[view.storage.name].offset) + view.at }
   end
   for _, name in ipairs { "parameters", "gradient", "first", "second", "slots", "prompt_table", "token_features",
-    "token_index", "mask_prompt", "dlogits", "diou", "dembedding", "loss_work" } do
+    "token_index", "text", "mask_prompt", "dlogits", "diou", "dembedding", "loss_work" } do
     local made_buffer = values.buffers[name]
     if made_buffer then put(name:upper(), made_buffer.view) end
   end
@@ -146,6 +146,8 @@ local function environment(build, blob, info)
     initial_at = part "initial_1", gaussian_at = part "gaussian", prompt_rows = made.prompt_rows,
     lde = kernels.stride(model.out), loss_bytes = made.loss_bytes,
     mask_prompt = made.values.buffers.mask_prompt ~= nil,
+    text_width = model.projection and model.projection.shape[2] or 0,
+    text_floats = made.values.buffers.text and types.base(made.values.buffers.text.bytes) or 0,
     dembedding = dembedding and types.base(dembedding.bytes) or false, encode_backward = by_name.encode_backward ~= nil,
     encodes = build.net.encodes, from = build.from, scores = build.scores,
     loss_rule = loss_rule(build.rule or losses.of(nil, model)), linkable = blob.bytes < 2 ^ 31,

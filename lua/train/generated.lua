@@ -87,7 +87,11 @@ function Trainer:set_embedding(embedding, width, height)
 end
 
 function Trainer:decode(prompt)
-  if prompt.text then fail "decode: text prompts: expected the interpreter (--interpret), found generated code" end
+  local width = self.model.projection and self.model.projection.shape[2]
+  if prompt.text and prompt.text:numel() ~= width then
+    fail("decode: text: expected %s, found %d", width and ("an embedding of %d numbers"):format(width)
+      or "a network with a projection of texts", prompt.text:numel())
+  end
   local points, labels = prompt.points or {}, {}
   local list = {}
   for i, p in ipairs(points) do
@@ -95,8 +99,9 @@ function Trainer:decode(prompt)
     labels[i] = string.pack("<i4", p[3])
   end
   ask(self, "D\0\0\0", words(prompt.slice or 0, #points, prompt.box and 1 or 0, prompt.mask and 1 or 0,
-    prompt.multimask and 1 or 0), table.concat(list), table.concat(labels),
-    prompt.box and string.pack("<ffff", table.unpack(prompt.box)) or "", prompt.mask and prompt.mask:tobytes() or "")
+    prompt.multimask and 1 or 0, prompt.text and 1 or 0), table.concat(list), table.concat(labels),
+    prompt.box and string.pack("<ffff", table.unpack(prompt.box)) or "", prompt.mask and prompt.mask:tobytes() or "",
+    prompt.text and prompt.text:tobytes() or "")
   status(self, "decode")
   local masks, side = string.unpack("<I4", answer(self, 4)), 4 * self.model.grid
   return floats(self, { masks, side, side }), floats(self, { masks })

@@ -138,6 +138,9 @@ options.list = {
     .. "programs; default there), or are cut at the half."),
   entry("prompts", { one_of(MODES) }, "MODE", "What the network is asked: " .. closed.list(MODES) .. ". Default: the "
     .. "dialect's program's."),
+  entry("text_prompts", TEXT, "FILE", "Embeddings of the classes' names, as msagen embed writes them: with --prompts "
+    .. "text, its default, the network is asked by them. A projection of them trains, too.",
+    { path = true, binds = false }),
   entry("rounds", { whole(1) }, "N", "Prompts for each mask, of modes that let it be chosen."),
   entry("empty", { one_of { "skip", "negative" } }, "HOW", "Images that do not show a class: left out (default), or "
     .. "trained on with a click outside (default of msa-2025)."),

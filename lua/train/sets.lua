@@ -9,9 +9,11 @@ local sets = {}
 
 local function begins(name, prefix) return name:sub(1, #prefix) == prefix end
 
+-- It is nothing before it is trained.
+local function is_text(name) return name == "prompt_encoder.text_projection.weight" end
 local function of_encoder(name) return begins(name, "image_encoder.") end
 local function of_prompts(name) return begins(name, "prompt_encoder.") end
-local function of_masks(name) return begins(name, "mask_decoder.") end
+local function of_masks(name) return begins(name, "mask_decoder.") or is_text(name) end
 local function is_adapter(name) return name:find("Adapter", 1, true) ~= nil end
 
 -- What the paper leaves as it is in the decoder: all of the first layer but its adapters, and the tokens.
@@ -29,6 +31,7 @@ end
 --   encoder     the image encoder
 --   paper       adapters, and of the mask decoder all but its first layer and the tokens (Wu et al. 2023, section 2.3)
 --   everything  all three
+-- A projection of texts, where there is one, is in each of them but the encoder.
 sets.table = {
   adapters = function(name) return of_encoder(name) and is_adapter(name) or of_masks(name) end,
   lora = function(name) return of_encoder(name) and name:find "%.lora_[ABE]$" ~= nil or of_masks(name) end,

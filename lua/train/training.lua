@@ -29,6 +29,7 @@ local function of_msa(model) return model.dialect:match "^msa" ~= nil end
 
 local function mode_of(o, model)
   if o.prompts then return o.prompts end
+  if o.text_prompts then return "text" end
   if model.dialect == "msa-paper" then return "paper" end
   return of_msa(model) and "msa" or model.dialect:match "medsam" and "box" or "sam"
 end
@@ -57,8 +58,19 @@ end
 local NETWORK = { "dialect", "resolution", "depth", "chunk", "classes", "decoder_heads", "global_blocks",
   "click_order", "lora", "init", "seed", "weights_key" }
 
-local function network_of(o)
-  local asked = {}
+-- What texts there are to ask by.
+local function texts_of(o)
+  if o.prompts == "text" and not o.text_prompts then
+    fail "--prompts text: expected with --text-prompts FILE, found without"
+  end
+  if o.text_prompts and (o.prompts or "text") ~= "text" then
+    fail("--text-prompts: expected with --prompts text, found %s", o.prompts)
+  end
+  return o.text_prompts and require("train.texts").read(o.text_prompts)
+end
+
+local function network_of(o, texts)
+  local asked = { text = texts and texts.width }
   for _, field in ipairs(NETWORK) do asked[field] = o[field] end
   local base = shards.open(o.base, o.weights_key)
   local model, fresh, whole = made.model(base, asked)
@@ -128,15 +140,24 @@ local function truth_of(masks, slice)
   return prompts.union(planes)
 end
 
+-- The embedding of a sample's class.
+local function phrase_of(o, texts, sample)
+  if not sample.phrase then
+    fail("--text-prompts: expected a class a sample, of --classes 1, found a sample of several: %s", sample.name)
+  end
+  return texts:vector(sample.phrase, ("%s: %s: name of the class"):format(o.text_prompts, sample.name))
+end
+
 -- Prompts of a mask as the loop asks for them. Of MSA's clicks the mask is grey as it was resized.
-local function prompter_of(o, model, loss)
+local function prompter_of(o, model, loss, texts)
   local mode = mode_of(o, model)
   local made_of = prompts.create { mode = mode, rounds = o.rounds, feedback = not model.places,
     multimask = loss.kind ~= "sam" and false or nil }
   local grey, skips = mode:match "^msa" ~= nil, empty_of(o, model) == "skip"
   return function(sample, slice, key)
     local truth = truth_of(grey and sample.greys or sample.masks, slice)
-    local context = { key = key, slice = slice, name = sample.name, truth = truth, side = model.image_size }
+    local context = { key = key, slice = slice, name = sample.name, truth = truth, side = model.image_size,
+      text = texts and phrase_of(o, texts, sample) }
     local asked = false
     return function(logits, scores)
       if asked then return made_of.next(context, logits, scores) end
@@ -166,6 +187,7 @@ local function told(self, class)
     local value = o[one.field]
     if value ~= nil and one.binds then binding[one.field], spoken[one.field] = json.encode(value), value end
   end
+  if self.texts then binding.text_prompts = require("msagen.sha256").file(o.text_prompts) end
   if o.schedule == "cosine" then binding.steps = tostring(o.steps) end
   spoken.steps = o.steps
   return binding, { generator = "msagen train", version = msagen.version, dialect = self.network.model.dialect,
@@ -199,7 +221,9 @@ local function validation_of(self, rounds)
   for _, n in ipairs(o.clicks or (rounds > 1 and { 1, 3, 10 } or { 1 })) do
     if not model.places or n <= model.places then clicks[#clicks + 1] = n end
   end
-  return validation.of(self.data.validated, { clicks = clicks, model = model, how = how_of(o) })
+  local function text_of(name) return self.texts:vector(name, o.text_prompts .. ": name of the class") end
+  return validation.of(self.data.validated, { clicks = self.texts and { 1 } or clicks, model = model, how = how_of(o),
+    text_of = self.texts and text_of })
 end
 
 -- Where a training begins: anew, or at the saved state.
@@ -249,13 +273,14 @@ end
 function training.run(given, more)
   local self = { options = given, resume = more.resume }
   local class = more.class or class_of(given)
-  self.network, self.data = network_of(given), nil
+  self.texts = texts_of(given)
+  self.network, self.data = network_of(given, self.texts), nil
   local model = self.network.model
   for _, line in ipairs(model.warnings or {}) do more.warn(line) end
   self.data = data_of(given, more.show)
   for _, line in ipairs(self.data.set.notes) do more.warn(line) end
   local options, opened = options_of(given, model), samples_of(self, more.show)
-  local prompter, rounds = prompter_of(given, model, options.loss)
+  local prompter, rounds = prompter_of(given, model, options.loss, self.texts)
   local binding, facts = told(self, class)
   local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta),
     binding = binding, facts = facts })

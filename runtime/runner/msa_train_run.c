@@ -158,12 +158,12 @@ static int decode(void)
     static uint32_t words[MSA_TRAIN_MAX_POINTS];
     static int8_t labels[MSA_TRAIN_MAX_POINTS];
     static float *given, *logits;
-    uint32_t head[5];
+    uint32_t head[6];
     if (get(head, sizeof head) != 0) {
         return -1;
     }
-    if (head[1] > MSA_TRAIN_MAX_POINTS) {
-        return fail("too many points");
+    if (head[1] > MSA_TRAIN_MAX_POINTS || (head[5] != 0 && MSA_TRAIN_TEXT == 0)) {
+        return fail("too many points, or a text");
     }
     if (given == NULL) {
         given = malloc(SIDE2 * sizeof(float));
@@ -177,9 +177,16 @@ static int decode(void)
     for (uint32_t i = 0; i < head[1]; ++i) {
         labels[i] = (int8_t)(int32_t)words[i];
     }
+#if MSA_TRAIN_TEXT > 0
+    static float text[MSA_TRAIN_TEXT];
+    if (get(text, head[5] != 0 ? sizeof text : 0) != 0 || msa_train_text(&session, text) != MSA_OK) {
+        return fail("no text");
+    }
+#endif
     const msa_prompt prompt = {.points = (const float (*)[2])points, .labels = labels, .point_count = head[1],
         .box = head[2] != 0 ? (const float (*)[4])box : NULL, .mask = head[3] != 0 ? given : NULL,
-        .multimask = head[4] != 0, .slices = 1};
+        .multimask = head[4] != 0, .with_text = head[5] != 0,
+        .slices = 1};
     msa_mask mask = {.logits = logits, .iou = scores};
     const msa_status status = msa_train_decode(&session, &prompt, head[0], &mask);
     if (put_status(status) != 0 || status != MSA_OK) {

@@ -135,6 +135,9 @@ msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const v
         return MSA_E_ARGUMENT;
     }
     s->state = 0;
+@ if text_width > 0 then
+    s->text = NULL;
+@ end
     msa_status status = check_memory(s, arena, arena_bytes, weights, weights_bytes);
     if (status == MSA_OK) {
         status = msa_check_weights((const unsigned char *)weights, weights_bytes, MSA_TRAIN_WEIGHTS_BYTES,
@@ -357,11 +360,29 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
     float *const features = floats(s, MSA_AT_TOKEN_FEATURES), *const index = floats(s, MSA_AT_TOKEN_INDEX);
     s->tokens = msa_prompt_tokens(prompt, 0, &space, &table, features, (uint32_t)TOKEN_ROWS, (uint32_t)OUT_STRIDE);
     const uint32_t counted = msa_prompt_rows(prompt, table.output_tokens, rows);
+@ if text_width > 0 then
+    float *const text = floats(s, MSA_AT_TEXT);
+    memset(text, 0, $(text_floats) * sizeof(float));
+    if (prompt->with_text) {
+        memcpy(text, s->text, MSA_TRAIN_TEXT * sizeof(float));
+    }
+@ end
     for (size_t i = 0; i < TOKEN_ROWS; ++i) {
         index[i * 16] = i < counted ? (float)rows[i] : -1.0f;
     }
 }
 
+@ if text_width > 0 then
+msa_status msa_train_text(msa_train *s, const float *embedding)
+{
+    if (!opened(s) || embedding == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    s->text = embedding;
+    return MSA_OK;
+}
+
+@ end
 @ if mask_prompt then
 static void put_mask(msa_train *s, const msa_prompt *prompt)
 {
@@ -386,7 +407,7 @@ static void choose(msa_train *s, const msa_prompt *prompt)
 static msa_status check_prompt(const msa_train *s, const msa_prompt *prompt, uint32_t slice, const msa_mask *mask)
 {
     const msa_status status = msa_prompt_check(prompt, s->width, s->height, 1, MSA_TRAIN_MAX_POINTS,
-        MSA_TRAIN_MASK_SIDE, 0);
+        MSA_TRAIN_MASK_SIDE, $(text_width > 0 and "s->text != NULL ? 1u : 0u" or "0"));
     if (status != MSA_OK) {
         return status;
     }

@@ -21,6 +21,7 @@ extern "C" {
 #define MSA_TRAIN_MASKS $(model.decoder.masks)           /* mask tokens */
 #define MSA_TRAIN_FIRST_CLASSES $(classes)   /* masks of every call; 0: one, or all but the first with multimask */
 #define MSA_TRAIN_MAX_POINTS $(max_points)     /* points of a prompt; a box comes on top */
+#define MSA_TRAIN_TEXT $(text_width)            /* numbers of a text's embedding; 0: prompts have no texts */
 #define MSA_TRAIN_TOKENS $(token_rows)         /* rows of the decoder's token matrix */
 #define MSA_TRAIN_TARGET_SIDE $(target_side)   /* pixels a side that a target may have at most */
 #define MSA_TRAIN_BATCH $(batch)            /* images of a step at most */
@@ -48,6 +49,9 @@ typedef struct msa_train {
     uint32_t slice, tokens, with_mask, work;
     uint32_t width, height;       /* of the encoded image */
     const msa_image *image;
+@ if text_width > 0 then
+    const float *text;            /* the embedding of what prompts with a text say, or NULL */
+@ end
     msa_steps steps;
 } msa_train;
 
@@ -97,6 +101,11 @@ msa_status msa_train_set_embedding(msa_train *s, const float *embedding, uint32_
 
 /* Copy the embedding of what was encoded. MSA_OK, MSA_E_ARGUMENT, _ORDER, _OVERLAP. */
 msa_status msa_train_get_embedding(const msa_train *s, float *out);
+@ end
+@ if text_width > 0 then
+/* The text of the prompts that follow and have one (with_text, text 0): MSA_TRAIN_TEXT numbers, an embedding of length
+ * 1; the caller's, which are there until the last such prompt is decoded. MSA_OK, MSA_E_ARGUMENT. */
+msa_status msa_train_text(msa_train *s, const float *embedding);
 
 @ end
 /* Segment a slice of what was encoded.
