@@ -40,7 +40,7 @@ local function place(order, high, bound)
 end
 
 -- Variations that are tried: fewer of many buffers, of which each takes longer.
-local ROUNDS, LOOKS = 600, 4e7
+local ROUNDS, LOOKS = 600, 1e7
 
 -- Search for an arrangement as small as the bound: the usual orders, then variations on them, always the same ones.
 local function arrange(list, bound)

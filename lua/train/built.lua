@@ -209,6 +209,20 @@ local function model_of(device, where)
   return import.load(file, options), files, {}
 end
 
+--- What a device with `train` would take: lua/train/lowered.lua's choices, and the build under its limit.
+-- @return build, choices
+function built.plan(device, where)
+  local model = model_of(device, where)
+  local names, rule = sets.of(model, device.train, "--train"), losses.of(device.loss, model)
+  local options = { board = device.board, cores = device.cores, batch = device.batch, target_side = device.target_side,
+    scores = rule.kind == "sam", from = device.from, where = where }
+  local function again() return network.of(model, names, { scores = options.scores, from = options.from or "image" }) end
+  options.arena_limit = device.arena_limit
+  local build = built.lower(model, names, options)
+  return build, lowered.choices(again, model, build.board, { kernels = build.kernels, cores = build.made.cores,
+    batch = build.batch, target_side = build.target_side })
+end
+
 --- Compile one device with `train` into a folder (lua/compiler/options.lua): the training step as C.
 -- @param where what messages begin with @param progress function(text, done, total)
 -- @return the build

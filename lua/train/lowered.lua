@@ -150,12 +150,26 @@ local function at_places(graph, set)
 end
 
 -- The bytes of an arena in which so many of a list are kept, all values where count is nil. @param how the arrangement
+-- @return these; places of what is kept; multiply-adds, and those of them that are done again
 local function tried(again, model, board, options, how, list, count)
   local training, set = training_of(again(), model), {}
   for i = 1, count or 0 do set[list[i]] = true end
-  local memory = lower(training, model, board, setmetatable({ draft = true, arrange = how, keep = count
-    and at_places(training.graph, set), kernels = draft_of(options.kernels) }, { __index = options })).memory
-  return how == "bound" and memory.bound or memory.bytes, set
+  local made = lower(training, model, board, setmetatable({ draft = true, arrange = how, keep = count
+    and at_places(training.graph, set), kernels = draft_of(options.kernels) }, { __index = options }))
+  return how == "bound" and made.memory.bound or made.memory.bytes, set, made.macs, made.macs_again
+end
+
+--- What keeping costs, from nothing of the forward pass to all of it.
+-- @return list of { kept, of: how many of the values that are worth keeping, bytes: lower bound of the arena, macs,
+-- again: multiply-adds of an image and a prompt, and those of them that are done again }
+function lowered.choices(again, model, board, options)
+  local list, rows = program.candidates(training_of(again(), model)), {}
+  for quarter = 0, 4 do
+    local count = #list * quarter // 4
+    local bytes, _, macs, macs_again = tried(again, model, board, options, "bound", list, quarter < 4 and count or nil)
+    rows[#rows + 1] = { kept = count, of = #list, bytes = bytes, macs = macs, again = macs_again }
+  end
+  return rows
 end
 
 --- How much of the forward pass is kept under a limit: as many as fit of what program.candidates lists.
