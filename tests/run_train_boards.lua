@@ -366,7 +366,8 @@ end)
 -- ---- the example ----
 
 tally.test("the example in docs/device-training.md trains: C99 and C++11, without a warning", function()
-  local text = sys.read_file(tally.source .. "/docs/device-training.md"):match '\n(    #include "msa_train.h"\n.-\n    }\n)\n%S'
+  local page = sys.read_file(tally.source .. "/docs/device-training.md")
+  local text = page:match '\n(    #include "msa_train.h"\n.-\n    }\n)\n%S'
   assert(text, "docs/device-training.md has no example")
   local example, fw = work .. "/example.c", work .. "/example"
   sys.write_file(example, (text:gsub("\n    ", "\n"):gsub("^    ", "")))
@@ -390,7 +391,8 @@ int main(void)
         pixels[1][i] = (uint8_t)(i / 3);
     }
     for (size_t i = 0; i < 200; ++i) target[0][i] = target[1][2 * i] = 1;
-    if (train_begin() != MSA_OK || train_on(pixels[0], pixels[1], 40, 40, clicks, target[0], target[1], &first) != MSA_OK)
+    if (train_begin() != MSA_OK
+        || train_on(pixels[0], pixels[1], 40, 40, clicks, target[0], target[1], &first) != MSA_OK)
         return 1;
     for (int i = 0; i < 5; ++i)
         if (train_on(pixels[0], pixels[1], 40, 40, clicks, target[0], target[1], &last) != MSA_OK) return 2;

@@ -220,7 +220,8 @@ function built.plan(device, where)
   local names, rule = sets.of(model, device.train, "--train"), losses.of(device.loss, model)
   local options = { board = device.board, cores = device.cores, batch = device.batch, target_side = device.target_side,
     scores = rule.kind == "sam", from = device.from, where = where }
-  local function again() return network.of(model, names, { scores = options.scores, from = options.from or "image" }) end
+  local wanted = { scores = options.scores, from = options.from or "image" }
+  local function again() return network.of(model, names, wanted) end
   options.arena_limit = device.arena_limit
   local build = built.lower(model, names, options)
   return build, lowered.choices(again, model, build.board, { kernels = build.kernels, cores = build.made.cores,
