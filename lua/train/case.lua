@@ -26,8 +26,8 @@ local list_of, one_of, record, text, whole = schema.list_of, schema.one_of, sche
 
 local named = record { name = { text, true }, shape = { list_of(whole(1, 1 << 31), 1, "sizes"), true } }
 
--- Of case.json, what is read here.
-local FIELDS = { case = { one_of("training step", "pre-training step"), true }, dialect = { text, true },
+-- Of case.json, what is read here; of cases of pre-training lua/train/pretrain_case.lua reads more.
+case.fields = { case = { one_of("training step", "pre-training step"), true }, dialect = { text, true },
   image_size = { whole(1, 16384), true }, batch = { whole(1, 65536), true }, slices = { whole(1, 65536) },
   multimask = { whole(1, 4096) }, loss = { one_of("bce", "dicece", "sam") }, pos_weight = { schema.number },
   tensors = { list_of(named, 1, "tensors"), true }, prompts = { schema.table },
@@ -41,7 +41,7 @@ function case.read(folder)
   local file = folder .. "/case.json"
   local one = json.decode(sys.read_file(file), file)
   if type(one) ~= "table" then fail("%s: expected an object, found another value", file) end
-  schema.check_known(one, FIELDS, file)
+  schema.check_known(one, case.fields, file)
   one.folder, one.file = folder, file
   return one
 end
@@ -49,8 +49,9 @@ end
 -- ---- what a case says ----
 
 --- Readings of a case that it may have beside its own: what they change. "shared_clicks": the clicks of all pictures
--- are one prompt that each sees; "dice_bce": the Dice loss has plain cross-entropy beside it.
-case.variants = { "dice_bce", "shared_clicks" }
+-- are one prompt that each sees; "dice_bce": the Dice loss has plain cross-entropy beside it; "broadcast": e-Mix weighs the
+-- losses of all pictures by their mean share.
+case.variants = { "broadcast", "dice_bce", "shared_clicks" }
 
 local function device_of(one)
   local device = { dialect = one.dialect, resolution = one.image_size }
@@ -99,7 +100,8 @@ end
 
 local OPTIMISERS = { Adam = "adam", AdamW = "adamw" }
 
-local function optimiser_of(one)
+--- The optimiser's rule.
+function case.optimiser(one)
   local o = one.optimiser
   local matrices = o.weight_decay_on == "tensors of two or more dimensions"
   return { kind = OPTIMISERS[o.name], lr = o.lr, betas = { o.betas[1], o.betas[2] }, eps = o.eps,
@@ -108,8 +110,8 @@ end
 
 -- ---- the batch ----
 
--- A file of the case whose first dimension is the batch's pictures, of a volume its slices.
-local function array(one, name, dims)
+--- A file of the case whose first dimension is the batch's pictures, of a volume its slices.
+function case.array(one, name, dims)
   local path = ("%s/%s"):format(one.folder, name)
   local t = npy.read(path)
   if #t.shape ~= dims or t.shape[1] ~= one.batch then
@@ -119,7 +121,8 @@ local function array(one, name, dims)
   return t
 end
 
-local function without_first(t)
+--- A tensor whose first dimension is 1 without it.
+function case.without_first(t)
   local shape = table.move(t.shape, 2, #t.shape, 1, {})
   return t:reshape(shape)
 end
@@ -145,11 +148,12 @@ local function prompt_of(one, variant, k, i, masks)
   else points = points_of(prompt, i, what)
   end
   return { points = points, multimask = prompt.multimask or false,
-    mask = masks and without_first(without_first(masks:slice(1, i, 1))) or nil }
+    mask = masks and case.without_first(case.without_first(masks:slice(1, i, 1))) or nil }
 end
 
 -- The pictures of a batch: of each { picture, prompts: in order, each { prompt, target, weight } }.
 local function batch_of(one, variant)
+  local array = case.array
   local images, targets, list = array(one, "image.npy", 4), array(one, "target.npy", 4), {}
   local depth = one.slices or 1
   if one.batch % depth ~= 0 then fail("%s: batch: expected volumes of %d slices, found %d", one.file, depth,
@@ -162,7 +166,7 @@ local function batch_of(one, variant)
         local i = volume * depth + slice
         local made = prompt_of(one, variant, k, i, masks)
         made.slice = slice
-        prompts[#prompts + 1] = { prompt = made, target = without_first(targets:slice(1, i, 1)), weight = 1 / depth }
+        prompts[#prompts + 1] = { prompt = made, target = case.without_first(targets:slice(1, i, 1)), weight = 1 / depth }
       end
     end
     list[volume + 1] = { picture = images:slice(1, volume * depth, depth), prompts = prompts }
@@ -175,7 +179,6 @@ end
 -- Gradients of a batch, in the trainer. @return the loss, a mean over pictures
 local function gradients(trainer, batch, rule)
   local sum = 0
-  trainer:set("gradient", nil)
   for _, one in ipairs(batch) do
     trainer:encode(one.picture)
     for _, use in ipairs(one.prompts) do
@@ -203,24 +206,22 @@ local function in_order(trainer, flat, of, minus, times)
   return tensor.in_double(tensor.from, out, { #out })
 end
 
---- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted ones
--- }) -> a trainer (lua/train/interpreted.lua)
--- @param options out: a folder; variant of case.variants: another reading, of which there is one step's gradient alone;
--- progress: function(done, of)
+--- What a case measures: steps of a trainer on the same batch, and what is written of them.
+-- @param one the case @param flat names in the order of its arrays @param work { trainer, images: of the batch,
+-- optimiser, gradients = function() -> the loss, gradients of the batch being in the trainer }
 -- @return the digest: SHA-256 of the trained tensors after the last step, as little-endian floats
-local function train(one, make, options)
-  local model = require("import.import").load(shards.open(one.folder .. "/checkpoint.pth"), device_of(one))
-  local list, flat = trained(one, model)
-  local trainer = make(model, list, { scores = one.loss == "sam" })
-  local batch, rule, optimiser = batch_of(one, options.variant), rule_of(one, options.variant), optimiser_of(one)
-  local losses, began, steps = {}, trainer:values "parameters", options.variant and 0 or options.steps or case.STEPS
+function case.steps(one, flat, work, options)
+  local trainer, losses = work.trainer, {}
+  local began, steps = trainer:values "parameters", options.variant and 0 or options.steps or case.STEPS
   local function write(name, value) npy.write(("%s/%s.npy"):format(options.out, name), value) end
   sys.mkdir_p(options.out)
   for step = 0, steps do
-    losses[step + 1] = gradients(trainer, batch, rule)
-    if step == 0 then write("grad", in_order(trainer, flat, trainer:values "gradient", nil, 1 / #batch)) end
+    trainer:set("gradient", nil)
+    losses[step + 1] = work.gradients()
+    if step == 0 then write("grad", in_order(trainer, flat, trainer:values "gradient", nil, 1 / work.images)) end
     if step < steps then
-      trainer:update(optimiser)
+      work.optimiser.images = work.images
+      trainer:update(work.optimiser)
       for _, k in ipairs(case.DELTAS) do
         if k == step + 1 then
           write(("delta_%d"):format(k), in_order(trainer, flat, trainer:values "parameters", began))
@@ -233,8 +234,23 @@ local function train(one, make, options)
   return sha256.hex(trainer:values("parameters"):tobytes())
 end
 
---- What to do with a case, by what it is one of.
-case.kinds = { ["training step"] = train }
+--- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted ones
+-- }) -> a trainer (lua/train/interpreted.lua)
+-- @param options out: a folder; variant of case.variants: another reading, of which there is one step's gradient alone;
+-- progress: function(done, of)
+local function train(one, make, options)
+  local model = require("import.import").load(shards.open(one.folder .. "/checkpoint.pth"), device_of(one))
+  local list, flat = trained(one, model)
+  local trainer = make(model, list, { scores = one.loss == "sam" })
+  local batch, rule = batch_of(one, options.variant), rule_of(one, options.variant)
+  return case.steps(one, flat, { trainer = trainer, images = #batch, optimiser = case.optimiser(one),
+    gradients = function() return gradients(trainer, batch, rule) end }, options)
+end
+
+--- What to do with a case, by what it is one of: function(case, make, options).
+case.kinds = { ["training step"] = train, ["pre-training step"] = function(...)
+  return require("train.pretrain_case").run(...)
+end }
 
 --- Run the case of a folder. @return the digest, as train
 function case.run(folder, make, options)
@@ -250,6 +266,9 @@ end
 --- The same by the graph's interpreter. @param class of arithmetic, or float64
 function case.interpreted(folder, class, options)
   return require("run.interpretation").in_class(class, case.run, folder, function(model, names, more)
+    if more.objective then
+      return require("train.passes").of(model, more.objective, { class = class, sizes = more.sizes, head = more.head })
+    end
     return require("train.interpreted").of(model, names, { class = class, scores = more.scores })
   end, options)
 end
