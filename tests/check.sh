@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden train generated dist stream demo cores bare boards pages evaluate errors ranks dicom fuzz sizes full trouble'
+all='tree build sanitizers lua golden train training generated dist stream demo cores bare boards pages evaluate errors ranks dicom fuzz sizes full trouble'
 quick='tree lua c golden train oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -268,6 +268,7 @@ piece_demo() {
 }
 piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
 piece_train() { "$luahost" "$source/tests/run_train.lua"; }
+piece_training() { "$luahost" "$source/tests/run_training.lua"; }
 piece_boards() {
   status=0
   BOARDS= CASES= "$luahost" "$source/tests/check_boards.lua" small || status=1

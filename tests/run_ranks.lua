@@ -106,4 +106,22 @@ tally.test("trainings as ranks end in the same bytes, also where one is killed",
   assert(text:find(" 0 failed", 1, true), text)
 end)
 
+tally.test("msagen train as ranks writes the same files, whatever their number", function()
+  local base = tally.tests .. "/golden-train/msa-2023-2d/checkpoint.pth"
+  local function trained(name, ranks)
+    local out = ("%s/%s"):format(work, name)
+    tally.must(mpirun(ranks, tally.program, "train", "--data", data, "--base", base, "--dialect", "msa-2023", "--batch",
+      "5", "--steps", "2", "--validation", "3", "-o", out .. ".safetensors"))
+    return out
+  end
+  local one = trained("train-1", 1)
+  for _, ranks in ipairs { 2, 4 } do
+    local other = trained("train-" .. ranks, ranks)
+    for _, ending in ipairs { "safetensors", "best.safetensors", "csv", "png", "state" } do
+      assert(sys.read_file(one .. "." .. ending) == sys.read_file(other .. "." .. ending),
+        ("%s of %d ranks is another"):format(ending, ranks))
+    end
+  end
+end)
+
 return tally.finish()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msagen.enlarge: inside(logits f32 [side,side], width, height, { square = the model's side where it fits the longest
- * side or has mask_square, squashed = mask_square, probabilities }) -> u8 [height,width]: what a product makes of logits
- * for an image of that size, 255 where inside. */
+ * side or has mask_square, squashed = mask_square, probabilities }) -> u8 [height,width]: what a product makes of
+ * logits for an image of that size, 255 where inside. */
 #include "host.h"
 #include "msa_runtime.h"
 #include "tensor.h"

@@ -110,7 +110,7 @@ static void *sums(lua_State *L, const char *name, size_t rows, size_t width)
     return after;
 }
 
-/* reference.attention_dqkv(q, k, v, {o, d_o, heads, count [, height, width, row, place, rel_h, rel_w, tables]
+/* reference.attention_dqkv(q, k, v, {d_o, heads, count [, height, width, row, place, rel_h, rel_w, tables]
  * [, drel_h, drel_w] [, start, dstart]}): dq, dk, dv; with `tables` the sums of drel_h and drel_w, or zeros, and the
  * gradients of the tables; with start likewise dstart */
 static int attention_dqkv(lua_State *L)
@@ -118,16 +118,15 @@ static int attention_dqkv(lua_State *L)
     size_t q[2], k[2], v[2];
     luaL_checktype(L, 4, LUA_TTABLE);
     lua_settop(L, 4);
-    struct msagen_attention_set s = {msagen_matrix(L, 1, q), msagen_matrix(L, 2, k), msagen_matrix(L, 3, v), NULL, NULL,
+    struct msagen_attention_set s = {msagen_matrix(L, 1, q), msagen_matrix(L, 2, k), msagen_matrix(L, 3, v), NULL,
         q[0], k[0], q[1], msagen_field(L, "heads", 0, 1 << 20), msagen_field(L, "count", 0, INT32_MAX), NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL};
     luaL_argcheck(L, k[0] == v[0] && k[1] == q[1] && v[1] == q[1], 2, "k and v alike and as wide as q expected");
     luaL_argcheck(L, s.heads > 0 && s.C % s.heads == 0 && s.count > 0 && s.count <= s.N, 4,
         "heads, count out of range");
     luaL_checkstack(L, 32, NULL);
-    s.o = msagen_field_matrix(L, "o", s.M * s.C);
     s.d_o = msagen_field_matrix(L, "d_o", s.M * s.C);
-    luaL_argcheck(L, s.o && s.d_o, 4, "o and d_o expected");
+    luaL_argcheck(L, s.d_o, 4, "d_o expected");
     struct msagen_grid grid;
     s.grid = msagen_grid_field(L, &grid, s.M, s.N, s.C, s.heads);
     luaL_argcheck(L, !s.grid || (!grid.k_pad && !grid.rel_h == !grid.rel_w), 4,

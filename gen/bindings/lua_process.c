@@ -83,7 +83,7 @@ static int start(lua_State *L)
     luaL_setmetatable(L, KIND);
     signal(SIGPIPE, SIG_IGN); /* writing says EPIPE */
     const struct msagen_process process = {.argv = (char *const *)words, .env = environ,
-        .paths = {NULL, NULL, errors}, .ends = {to[0], from[1], -1}};
+        .paths = {NULL, NULL, errors}, .ends = {to[0], from[1], -1}, .apart = 1};
     t->pid = msagen_process_start(&process);
     const int why = errno;
     close(to[0]);

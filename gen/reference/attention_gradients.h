@@ -86,8 +86,7 @@ static void logits_of(struct head *w, const struct msagen_attention_set *s, size
 static void weights_and_slopes(struct head *w, const struct msagen_attention_set *s, size_t h, size_t i)
 {
     const size_t d = s->C / s->heads;
-    const real *o = (const real *)s->o + i * s->C + h * d;
-    real part[16] = {0}, along[16] = {0}, highest = -FLT_MAX;
+    real part[16] = {0}, slopes[16] = {0}, highest = -FLT_MAX;
     logits_of(w, s, h, i);
     for (size_t j = 0; j < s->count; ++j)
         highest = msa_max(highest, w->p[j]);
@@ -96,16 +95,16 @@ static void weights_and_slopes(struct head *w, const struct msagen_attention_set
         part[j % 16] = part[j % 16] + w->p[j];
     }
     const real total = tree_sum(part);
-    for (size_t c = 0; c < d; ++c)
-        along[c % 16] = msa_fma(w->d_o[c], o[c], along[c % 16]);
-    const real D = tree_sum(along);
     memset(w->ds, 0, w->n16 * sizeof *w->ds);
     for (size_t c = 0; c < d; ++c)
         add_multiple(w->d_o[c], w->vt + c * w->n16, w->ds, w->n16);
     for (size_t j = 0; j < s->count; ++j) {
         w->p[j] = w->p[j] / total;
-        w->ds[j] = w->p[j] * (w->ds[j] - D);
+        slopes[j % 16] = msa_fma(w->p[j], w->ds[j], slopes[j % 16]);
     }
+    const real D = tree_sum(slopes);
+    for (size_t j = 0; j < s->count; ++j)
+        w->ds[j] = w->p[j] * (w->ds[j] - D);
 }
 
 /* What relative positions add to dq of query i, which is in z, and to the gradients of their tables. */

@@ -37,7 +37,7 @@ struct msagen_step {
 
 /* One set of attention's queries and keys, whose gradients are wanted: C columns, those of a head side by side. */
 struct msagen_attention_set {
-    const void *q, *k, *v, *o, *d_o; /* (M,C), (N,C), (N,C); (M,C): what attention gave, and its gradient */
+    const void *q, *k, *v, *d_o;     /* (M,C), (N,C), (N,C); (M,C): the gradient of what attention gave */
     size_t M, N, C, heads;
     size_t count;                    /* keys that weigh anything; gradients of the others are 0 */
     /* where keys and queries stand, NULL for nowhere: key j in row j / row and column j % row. Its k_pad and v_pad do

@@ -70,6 +70,8 @@ static int apply(const struct msagen_limits *limits)
 static void become(const struct msagen_process *p, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (p->apart && setpgid(0, 0) != 0)
+        return;
     if (getppid() != parent)
         _exit(EXIT_FAILURE);
     for (int stream = 0; stream < 3; ++stream)

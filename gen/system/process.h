@@ -20,6 +20,7 @@ struct msagen_process {
     const char *paths[3]; /* of standard input, output and error: a file; NULL: this one's stream, or `ends` says */
     int ends[3];          /* descriptors in their places, or -1 */
     struct msagen_limits limits;
+    int apart;            /* in a group of its own: what the terminal ends, it goes on until this one ends */
 };
 
 /* Starts it and registers it with msagen_cleanup_child. Its number; or -1 with errno where it cannot be started. */

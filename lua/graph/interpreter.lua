@@ -7,6 +7,7 @@
 -- counted = by role, is an input counted }.
 
 local deferred = require "import.deferred"
+local kinds = require "graph.kinds"
 local ops = require "graph.ops"
 local ssa = require "graph.ssa"
 
@@ -47,8 +48,7 @@ end
 local function outside(R, op, given, graph)
   if op.kind == "input" then
     if not given[op.name] and graph and may_lack(graph, op.name) then
-      local width = op.shape[#op.shape]
-      return R.packed(require "graph.kinds".zeros(require "graph.kinds".rows_of(op), width))
+      return R.packed(kinds.zeros(kinds.rows_of(op), op.shape[#op.shape]))
     end
     return assert(given[op.name], op.name)
   end

@@ -9,7 +9,8 @@ raster.__index = raster
 --- Pixels of a letter's cell, before it is scaled.
 raster.CELL = { width = 6, height = 9 }
 
--- Letters of 5 x 9 pixels, the two lowest rows below the line: a row is a digit of base 32, its highest bit on the left.
+-- Letters of 5 x 9 pixels, the two lowest rows below the line: a row is a digit of base 32, its highest bit on the
+-- left.
 local GLYPHS = {
   ["0"] = "EHJLPHE00", ["1"] = "4C4444E00", ["2"] = "EH1248V00", ["3"] = "V2421HE00", ["4"] = "26AIV2200",
   ["5"] = "VGU11HE00", ["6"] = "68GUHHE00", ["7"] = "V12488800", ["8"] = "EHHEHHE00", ["9"] = "EHHF12C00",

@@ -36,8 +36,8 @@ local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED = 1, 2, 
 local RESIZED, BENCH, PROGRESS, SUBVOLUME, REFINE, BANK, PROFILE, PROPAGATE = 9, 10, 11, 13, 14, 15, 16, 17
 local ALONE = 1001 -- what PROPAGATE takes for a prompt that is not carried on
 
---- A volume of N slices as subvolumes of D: { first =, keep = }. Results are of the last one wherever it reaches, so one
--- before keeps less.
+--- A volume of N slices as subvolumes of D: { first =, keep = }. Results are of the last one wherever it reaches, so
+-- one before keeps less.
 function segment.subvolumes(slices, depth)
   local list = {}
   for first = 0, slices - depth, depth do list[#list + 1] = { first = first, keep = depth } end

@@ -51,7 +51,7 @@ local function copies_of(build)
 end
 
 --- Lower a network for a board. @param model its description @param names what trains
--- @param options { board = name or nil, cores, batch, target_side, scores, keep, where }
+-- @param options { board = name or nil, cores, batch, target_side, scores, arena_limit, keep, where }
 -- @return build: { model, net, made, board, kernels, arithmetic, batch, target_side }
 function built.lower(model, names, options)
   local where = options.where or "train"
@@ -59,13 +59,15 @@ function built.lower(model, names, options)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   local cores = options.cores or 1
   set.cores = cores
-  local net = network.of(model, names, { scores = options.scores })
+  local function again() return network.of(model, names, { scores = options.scores }) end
+  local net = again()
   if #net.parameters == 0 then fail("%s: expected tensors that train, found none", where) end
-  local build = { model = model, net = net, board = board, kernels = set, batch = options.batch or 1,
+  local build = { model = model, board = board, kernels = set, batch = options.batch or 1,
     target_side = options.target_side or math.max(model.image_size, 4 * model.grid), precision = arithmetic.DEFAULT }
   build.arithmetic = arithmetic.class(board, build.precision)
-  build.made = lowered.of(net, model, board, { kernels = set, cores = cores, batch = build.batch,
-    target_side = build.target_side, keep = options.keep, apart = options.apart })
+  build.made = lowered.of(again, model, board, { kernels = set, cores = cores, batch = build.batch,
+    target_side = build.target_side, keep = options.keep, apart = options.apart, arena_limit = options.arena_limit })
+  build.net = build.made.net
   return build
 end
 

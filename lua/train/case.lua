@@ -12,6 +12,7 @@ local names = require "import.names"
 local npy = require "msagen.npy"
 local schema = require "support.schema"
 local sha256 = require "msagen.sha256"
+local shapes = require "import.shapes"
 local shards = require "import.shards"
 local sys = require "msagen.sys"
 local tensor = require "msagen.tensor"
@@ -26,8 +27,8 @@ local list_of, one_of, record, text, whole = schema.list_of, schema.one_of, sche
 
 local named = record { name = { text, true }, shape = { list_of(whole(1, 1 << 31), 1, "sizes"), true } }
 
--- Of case.json, what is read here; of cases of pre-training lua/train/pretrain_case.lua reads more.
-case.fields = { case = { one_of("training step", "pre-training step"), true }, dialect = { text, true },
+-- Of case.json, what is read here.
+local FIELDS = { case = { one_of("training step", "pre-training step"), true }, dialect = { text, true },
   image_size = { whole(1, 16384), true }, batch = { whole(1, 65536), true }, slices = { whole(1, 65536) },
   multimask = { whole(1, 4096) }, loss = { one_of("bce", "dicece", "sam") }, pos_weight = { schema.number },
   tensors = { list_of(named, 1, "tensors"), true }, prompts = { schema.table },
@@ -41,7 +42,7 @@ function case.read(folder)
   local file = folder .. "/case.json"
   local one = json.decode(sys.read_file(file), file)
   if type(one) ~= "table" then fail("%s: expected an object, found another value", file) end
-  schema.check_known(one, case.fields, file)
+  schema.check_known(one, FIELDS, file)
   one.folder, one.file = folder, file
   return one
 end
@@ -49,8 +50,8 @@ end
 -- ---- what a case says ----
 
 --- Readings of a case that it may have beside its own: what they change. "shared_clicks": the clicks of all pictures
--- are one prompt that each sees; "dice_bce": the Dice loss has plain cross-entropy beside it; "broadcast": e-Mix weighs the
--- losses of all pictures by their mean share.
+-- are one prompt that each sees; "dice_bce": the Dice loss has plain cross-entropy beside it; "broadcast": e-Mix
+-- weighs the losses of all pictures by their mean share.
 case.variants = { "broadcast", "dice_bce", "shared_clicks" }
 
 local function device_of(one)
@@ -100,8 +101,7 @@ end
 
 local OPTIMISERS = { Adam = "adam", AdamW = "adamw" }
 
---- The optimiser's rule.
-function case.optimiser(one)
+local function optimiser_of(one)
   local o = one.optimiser
   local matrices = o.weight_decay_on == "tensors of two or more dimensions"
   return { kind = OPTIMISERS[o.name], lr = o.lr, betas = { o.betas[1], o.betas[2] }, eps = o.eps,
@@ -110,30 +110,47 @@ end
 
 -- ---- the batch ----
 
---- A file of the case whose first dimension is the batch's pictures, of a volume its slices.
-function case.array(one, name, dims)
+-- A file of the case whose first dimension is the batch's pictures, of a volume its slices.
+local function array(one, name, dims)
   local path = ("%s/%s"):format(one.folder, name)
   local t = npy.read(path)
   if #t.shape ~= dims or t.shape[1] ~= one.batch then
-    fail("%s: expected %d dimensions, %d first, found %s", path, dims, one.batch,
-      require("import.shapes").text(t.shape))
+    fail("%s: expected %d dimensions, %d first, found %s", path, dims, one.batch, shapes.text(t.shape))
+  end
+  return t, path
+end
+
+local function pictures_of(one)
+  local t, path = array(one, "image.npy", 4)
+  local wanted = shapes.text { one.batch, one.image_size, one.image_size, 3 }
+  if t.dtype ~= "u8" or shapes.text(t.shape) ~= wanted then
+    fail("%s: expected u8 %s, found %s %s", path, wanted, t.dtype, shapes.text(t.shape))
   end
   return t
 end
 
---- A tensor whose first dimension is 1 without it.
-function case.without_first(t)
+local function without_first(t)
   local shape = table.move(t.shape, 2, #t.shape, 1, {})
   return t:reshape(shape)
 end
 
+--- Pictures of a case, u8 [S,S,3]. @return function(i from 1) -> picture
+function case.pictures(one)
+  local images = pictures_of(one)
+  return function(i) return without_first(images:slice(1, i - 1, 1)) end
+end
+
 -- Points of picture or slice i, from 0.
 local function points_of(prompt, i, what)
-  local places, labels, list = prompt.points[i + 1], prompt.labels[i + 1], {}
-  if type(places) ~= "table" or type(labels) ~= "table" or #places ~= #labels then
-    fail("%s: expected points and as many labels of picture %d, found others", what, i)
+  local function member(list) return type(list) == "table" and type(list[i + 1]) == "table" and list[i + 1] end
+  local places, labels, list = member(prompt.points), member(prompt.labels), {}
+  local good = places and labels and #places == #labels
+  for k = 1, good and #places or 0 do
+    local place, label = places[k], math.tointeger(labels[k])
+    good = good and label and type(place) == "table" and math.type(place[1]) and math.type(place[2])
+    list[k] = good and { place[1], place[2], label }
   end
-  for k, place in ipairs(places) do list[k] = { place[1], place[2], math.tointeger(labels[k]) } end
+  if not good then fail("%s: expected points { x, y } and as many labels of picture %d, found others", what, i) end
   return list
 end
 
@@ -148,25 +165,27 @@ local function prompt_of(one, variant, k, i, masks)
   else points = points_of(prompt, i, what)
   end
   return { points = points, multimask = prompt.multimask or false,
-    mask = masks and case.without_first(case.without_first(masks:slice(1, i, 1))) or nil }
+    mask = masks and without_first(without_first(masks:slice(1, i, 1))) or nil }
 end
 
 -- The pictures of a batch: of each { picture, prompts: in order, each { prompt, target, weight } }.
 local function batch_of(one, variant)
-  local array = case.array
-  local images, targets, list = array(one, "image.npy", 4), array(one, "target.npy", 4), {}
+  local images, targets, list = pictures_of(one), array(one, "target.npy", 4), {}
+  if type(one.prompts) ~= "table" or #one.prompts == 0 then
+    fail("%s: prompts: expected one or more, found none", one.file)
+  end
   local depth = one.slices or 1
   if one.batch % depth ~= 0 then fail("%s: batch: expected volumes of %d slices, found %d", one.file, depth,
     one.batch) end
   for volume = 0, one.batch // depth - 1 do
     local prompts = {}
-    for k, prompt in ipairs(one.prompts or {}) do
+    for k, prompt in ipairs(one.prompts) do
       local masks = prompt.mask and array(one, ("prompt_%d.mask_input.npy"):format(k - 1), 4)
       for slice = 0, depth - 1 do
         local i = volume * depth + slice
         local made = prompt_of(one, variant, k, i, masks)
         made.slice = slice
-        prompts[#prompts + 1] = { prompt = made, target = case.without_first(targets:slice(1, i, 1)), weight = 1 / depth }
+        prompts[#prompts + 1] = { prompt = made, target = without_first(targets:slice(1, i, 1)), weight = 1 / depth }
       end
     end
     list[volume + 1] = { picture = images:slice(1, volume * depth, depth), prompts = prompts }
@@ -208,11 +227,12 @@ end
 
 --- What a case measures: steps of a trainer on the same batch, and what is written of them.
 -- @param one the case @param flat names in the order of its arrays @param work { trainer, images: of the batch,
--- optimiser, gradients = function() -> the loss, gradients of the batch being in the trainer }
+-- gradients = function() -> the loss, gradients of the batch being in the trainer }
 -- @return the digest: SHA-256 of the trained tensors after the last step, as little-endian floats
 function case.steps(one, flat, work, options)
-  local trainer, losses = work.trainer, {}
+  local trainer, losses, optimiser = work.trainer, {}, optimiser_of(one)
   local began, steps = trainer:values "parameters", options.variant and 0 or options.steps or case.STEPS
+  optimiser.images = work.images
   local function write(name, value) npy.write(("%s/%s.npy"):format(options.out, name), value) end
   sys.mkdir_p(options.out)
   for step = 0, steps do
@@ -220,8 +240,7 @@ function case.steps(one, flat, work, options)
     losses[step + 1] = work.gradients()
     if step == 0 then write("grad", in_order(trainer, flat, trainer:values "gradient", nil, 1 / work.images)) end
     if step < steps then
-      work.optimiser.images = work.images
-      trainer:update(work.optimiser)
+      trainer:update(optimiser)
       for _, k in ipairs(case.DELTAS) do
         if k == step + 1 then
           write(("delta_%d"):format(k), in_order(trainer, flat, trainer:values "parameters", began))
@@ -234,17 +253,19 @@ function case.steps(one, flat, work, options)
   return sha256.hex(trainer:values("parameters"):tobytes())
 end
 
---- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted ones
--- }) -> a trainer (lua/train/interpreted.lua)
+--- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted
+-- ones, batch = pictures of a step, target_side = pixels }) -> a trainer (lua/train/interpreted.lua)
 -- @param options out: a folder; variant of case.variants: another reading, of which there is one step's gradient alone;
 -- progress: function(done, of)
 local function train(one, make, options)
   local model = require("import.import").load(shards.open(one.folder .. "/checkpoint.pth"), device_of(one))
   local list, flat = trained(one, model)
-  local trainer = make(model, list, { scores = one.loss == "sam" })
   local batch, rule = batch_of(one, options.variant), rule_of(one, options.variant)
-  return case.steps(one, flat, { trainer = trainer, images = #batch, optimiser = case.optimiser(one),
-    gradients = function() return gradients(trainer, batch, rule) end }, options)
+  local target = batch[1].prompts[1].target.shape
+  local trainer = make(model, list, { scores = one.loss == "sam", batch = #batch, target_side = target[#target] })
+  return case.steps(one, flat, { trainer = trainer, images = #batch, gradients = function()
+    return gradients(trainer, batch, rule)
+  end }, options)
 end
 
 --- What to do with a case, by what it is one of: function(case, make, options).
@@ -263,14 +284,33 @@ function case.run(folder, make, options)
   return run(one, make, options)
 end
 
---- The same by the graph's interpreter. @param class of arithmetic, or float64
-function case.interpreted(folder, class, options)
-  return require("run.interpretation").in_class(class, case.run, folder, function(model, names, more)
-    if more.objective then
-      return require("train.passes").of(model, more.objective, { class = class, sizes = more.sizes, head = more.head })
-    end
-    return require("train.interpreted").of(model, names, { class = class, scores = more.scores })
-  end, options)
+-- Who computes, of a step of training and of one of pre-training.
+local GENERATED = { training = "train.generated", pretraining = "train.generated_passes" }
+local INTERPRETED = { training = "train.interpreted", pretraining = "train.passes" }
+
+-- A trainer. Code that is generated is compiled in a folder of its own.
+local function trainer_of(model, names, about)
+  local what = about.objective and "pretraining" or "training"
+  local of = require((about.class and INTERPRETED or GENERATED)[what]).of
+  if about.class then return of(model, about.objective or names, about) end
+  about.dir = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
+  sys.cleanup(about.dir)
+  about.dir = about.dir .. "/trainer"
+  return of(model, about.objective or names, about)
+end
+
+--- The same by generated code of a board, or by the interpreter. @param about board: nil for the best one; interpret:
+-- the class of arithmetic, or float64, in which the interpreter computes it, or nil
+function case.trained(folder, about, options)
+  local trainer
+  local function make(model, names, more)
+    more.class, more.board = about.interpret, about.board
+    trainer = trainer_of(model, names, more)
+    return trainer
+  end
+  local digest = require("run.interpretation").in_class(about.interpret, case.run, folder, make, options)
+  if trainer.close then trainer:close() end
+  return digest
 end
 
 return case

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What was trained, as a file of the dialect's program holds it: all tensors of the network under the program's names.
--- Tables that were brought to the build's grid are written at that grid, so that the file tells its resolution; positions
--- as the file has them, where every file of the dialect has them alike.
+-- Tables that were brought to the build's grid are written at that grid, so that the file tells its resolution;
+-- positions as the file has them, where every file of the dialect has them alike.
 
 local dialects = require "import.dialects"
 local fail = require "support.fail"
@@ -39,8 +39,8 @@ function exported.of(model, trained, only)
   for _, name in ipairs(trained) do trains[name] = true end
   for _, entry in ipairs(model.entries) do
     if is_position(entry) and trains[entry.name] and entry.resize and dialect.position_grid then
-      fail("%s: %s: expected positions that stay as they are where the resolution is not the file's, as files of %s have "
-        .. "them at %d x %d at any, found them among what trains", model.source.path, entry.name, dialect.name,
+      fail("%s: %s: expected positions that stay as they are where the resolution is not the file's, as files of %s "
+        .. "have them at %d x %d at any, found them among what trains", model.source.path, entry.name, dialect.name,
         dialect.position_grid, dialect.position_grid)
     end
   end

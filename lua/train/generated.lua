@@ -73,6 +73,7 @@ function Trainer:encode(picture)
 end
 
 function Trainer:decode(prompt)
+  if prompt.text then fail "decode: text prompts: expected the interpreter (--interpret), found generated code" end
   local points, labels = prompt.points or {}, {}
   local list = {}
   for i, p in ipairs(points) do
@@ -157,10 +158,7 @@ function Trainer:close()
   return self.process:close()
 end
 
---- Compile a training network into a folder, and start it.
--- @param options built.lower's; dir: the folder; jobs of make; cc: another compiler, cflags
-function generated.of(model, names, options)
-  local build = built.lower(model, names, options)
+local function compile(build, options)
   built.write(build, options.dir, options.progress)
   local make = { "make", "-C", options.dir, "-s", "-j", tostring(options.jobs or 2) }
   if options.cc then make[#make + 1] = "CC=" .. options.cc end
@@ -168,6 +166,14 @@ function generated.of(model, names, options)
   make.stdout, make.stderr = "capture", "capture"
   local code, said = sys.spawn(make)
   if code ~= 0 then fail("%s: expected C that compiles, found: %s", options.dir, (said:gsub("\n.*", ""))) end
+end
+
+--- Compile a training network into a folder, and start it.
+-- @param options built.lower's; dir: the folder; jobs of make; cc: another compiler, cflags; compiled: it is there, made
+-- by another process of the same options; errors: a file for what it says
+function generated.of(model, names, options)
+  local build = built.lower(model, names, options)
+  if not options.compiled then compile(build, options) end
   local made = build.made
   local elements, parameters = 0, {}
   for i, one in ipairs(made.trained.list) do
@@ -175,7 +181,7 @@ function generated.of(model, names, options)
     elements = elements + one.rows * one.width
   end
   local board = build.board
-  local errors, at = options.dir .. "/.msagen-errors", options.dir .. "/"
+  local errors, at = options.errors or options.dir .. "/.msagen-errors", options.dir .. "/"
   local start = folder.command({ emulator = not boards.native(board) and board.emulator or nil },
     { at .. built.PROGRAM, at .. built.WEIGHTS })
   start.stderr = errors

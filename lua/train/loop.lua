@@ -4,6 +4,7 @@
 -- options, the samples and the number of the step alone, so a run that was stopped and resumed ends in the same bytes.
 local batches = require "train.batches"
 local fail = require "support.fail"
+local kinds = require "graph.kinds"
 local rates = require "train.rates"
 local sys = require "msagen.sys"
 
@@ -17,6 +18,11 @@ local function slice_of(targets, slice)
   return targets:slice(1, slice, 1):reshape { shape[2], shape[3], shape[4] }
 end
 
+-- What went wrong with a sample, by its name.
+local function refuse(name, what, ...)
+  fail("%s: %s: the files are of the last good step", name, what:format(...))
+end
+
 -- All prompts of a slice: decode and go back after each. @return the sum of their losses
 local function of_slice(job, sample, slice, key, weight)
   local trainer, sum = job.trainer, 0.0
@@ -27,11 +33,10 @@ local function of_slice(job, sample, slice, key, weight)
     if not prompt then return sum end
     prompt.slice = slice
     logits, scores = trainer:decode(prompt)
-    local found = trainer:backward { target = slice_of(sample.targets, slice), loss = job.options.loss, weight = weight }
+    local found = trainer:backward { target = slice_of(sample.targets, slice), loss = job.options.loss,
+      weight = weight }
     sum = sum + found.loss * weight
-    if not finite(sum) then
-      fail("%s: expected a finite loss, found %s: the files are of the last good step", sample.name, tostring(sum))
-    end
+    if not finite(sum) then refuse(sample.name, "expected a finite loss, found %s", sum ~= sum and "NaN" or sum) end
   end
 end
 
@@ -40,13 +45,17 @@ local function of_image(job, step, image, index)
   local sample, depth = job.samples:at(index), job.trainer.model.depth
   local key = { seed = job.options.seed, step = step, image = image }
   if job.augment then sample = job.augment(sample, key) end
-  job.trainer:encode(sample.picture)
-  local loss = 0.0
-  for slice = 0, depth - 1 do
-    loss = loss + of_slice(job, sample, slice, key, 1 / depth)
-  end
-  job.trainer:image_end()
-  return loss
+  local ok, problem = pcall(function()
+    job.trainer:encode(sample.picture)
+    local sum = 0.0
+    for slice = 0, depth - 1 do sum = sum + of_slice(job, sample, slice, key, 1 / depth) end
+    job.trainer:image_end()
+    return sum
+  end)
+  if ok then return problem end
+  local text = type(problem) == "table" and problem.msagen
+  if not text or text:sub(1, #sample.name + 1) == sample.name .. ":" then error(problem, 0) end
+  refuse(sample.name, "%s", text)
 end
 
 -- The images of this rank, and of all the sum of gradients in the trainer. @return the losses of all, in order
@@ -71,17 +80,17 @@ local function of_batch(job, step, list)
   return all
 end
 
--- Which image of a batch has a gradient that is none: the samples one by one.
-local function refuse_gradient(job, step, list)
+-- An update that the trainer refused, which then has changed nothing: the image whose gradient is none, or what it said.
+local function refuse_update(job, step, list, problem)
   for image, index in ipairs(list) do
     job.trainer:set("gradient", nil)
     of_image(job, step, image - 1, index)
     if not job.trainer:values("gradient"):finite() then
-      fail("%s: expected a finite gradient, found others: the files are of the last good step", job.samples:name(index))
+      refuse(job.samples:name(index), "expected a finite gradient, found others")
     end
   end
-  fail("step %d: expected a finite sum of the batch's gradients, found others: the files are of the last good step",
-    step + 1)
+  if type(problem) ~= "table" then error(problem, 0) end
+  refuse(("step %d"):format(step + 1), "%s", problem.msagen)
 end
 
 local function mean(list)
@@ -95,12 +104,12 @@ local function perform(job, run)
   local step, options = run.step, job.options
   local list = job.batch(step)
   local losses = of_batch(job, step, list)
-  if not job.trainer:values("gradient"):finite() then refuse_gradient(job, step, list) end
   local rate = rates.at(options, step)
   local update = { lr = rate, images = #list, step = step + 1 }
   for key, value in pairs(options.optimiser) do update[key] = value end
   update.lr = rate
-  local found = job.trainer:update(update)
+  local ok, found = pcall(job.trainer.update, job.trainer, update)
+  if not ok then refuse_update(job, step, list, found) end
   return { mean(losses), rate, found.norm }
 end
 
@@ -133,16 +142,32 @@ local function show_progress(job, run, began, done_before)
     run.step, steps)
 end
 
+-- Write files of a step, "save" or "best", whose weights are numbers.
+local function write(job, run, which)
+  if not job.trainer:values("parameters"):finite() then
+    fail("step %d: expected finite weights, found others: a lower --learning-rate is needed; the files are of the last "
+      .. "saved step", run.step)
+  end
+  job.outputs[which](job.outputs, run, job.trainer)
+end
+
+-- Whether a validation belongs after this step, and is not there: one that was stopped is done again.
+local function is_due(job, run)
+  local options, last = job.options, run.validations[#run.validations]
+  if not job.validation or last and last.step == run.step then return false end
+  return run.step == options.steps or options.validate_every > 0 and run.step % options.validate_every == 0
+end
+
 -- What a step leaves beside the parameters: validation, files, a line.
 local function after_step(job, run)
   local options, leads, line = job.options, job.who.rank == 0, nil
   local last = run.step == options.steps
-  if job.validation and (last or options.validate_every > 0 and run.step % options.validate_every == 0) then
+  if is_due(job, run) then
     local found, better = validate(job, run)
     line = found.text .. (better and ", the best so far" or "")
-    if leads and better then job.outputs:best(run, job.trainer) end
+    if leads and better then write(job, run, "best") end
   end
-  if leads and (last or run.step % options.save_every == 0) then job.outputs:save(run, job.trainer) end
+  if leads and (last or run.step % options.save_every == 0) then write(job, run, "save") end
   if leads and (line or last) then
     job.say(("step %d: loss %.6g%s"):format(run.step, run.history[#run.history][1], line and ", " .. line or ""))
   end
@@ -152,7 +177,7 @@ end
 local function stop_if_asked(job, run)
   if not sys.signal_held() then return end
   if job.who.rank == 0 and run.step > 0 then
-    job.outputs:save(run, job.trainer)
+    write(job, run, "save")
     job.warn(("stopped after step %d of %d: --resume goes on"):format(run.step, job.options.steps))
   end
   sys.hold_signals(false)
@@ -161,6 +186,7 @@ end
 local function steps(job, run)
   local began, before = sys.monotonic_ns(), run.step
   job.who.look = function() stop_if_asked(job, run) end
+  if run.step > 0 and is_due(job, run) then after_step(job, run) end
   while run.step < job.options.steps do
     show_progress(job, run, began, before)
     local line = perform(job, run)
@@ -174,8 +200,8 @@ end
 --- Train.
 -- @param job { trainer; samples = of train.samples; prompter = function(sample, slice, key = { seed, step, image }) ->
 --   session(logits, scores of the prompt before or nil) -> a prompt for trainer:decode, or nil at the end; augment =
---   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil; who = of train.exchange;
---   outputs = { best(run, trainer), save(run, trainer) }; show, say, warn = function(text...);
+--   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil;
+--   who = of train.exchange; outputs = { best(run, trainer), save(run, trainer) }; show, say, warn = function(text...);
 --   options = { steps, batch, seed, loss, optimiser, learning_rate, schedule, warm_up, save_every, validate_every } }
 -- @param run where to begin: { step = done so far, history = a line a step { loss, rate, norm }, validations, best }
 -- @return run at the end
@@ -183,22 +209,19 @@ function loop.run(job, run)
   local n = #job.samples.items
   if n == 0 then fail "--data: expected a sample to train on, found none" end
   job.batch = batches.of(job.options.seed, job.options.batch, n)
-  job.floats = 0
-  for _, one in ipairs(job.trainer.parameters) do job.floats = math.max(job.floats, one.offset + loop.count(one.shape)) end
+  job.floats = loop.floats(job.trainer)
   sys.hold_signals(true)
   local ok, problem = pcall(steps, job, run)
-  if not ok and job.who.rank == 0 and run.step > 0 and run.step < job.options.steps then
-    pcall(job.outputs.save, job.outputs, run, job.trainer) -- as good as it was before this step
-  end
+  if not ok and job.who.rank == 0 and run.step > 0 then pcall(write, job, run, "save") end -- as it was before this step
   sys.hold_signals(false)
   if not ok then error(problem, 0) end
   return run
 end
 
---- How many elements a shape has.
-function loop.count(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
+--- How many numbers a trainer trains.
+function loop.floats(trainer)
+  local n = 0
+  for _, one in ipairs(trainer.parameters) do n = n + kinds.product(one.shape) end
   return n
 end
 

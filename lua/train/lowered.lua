@@ -2,14 +2,12 @@
 --- A training network lowered for a board: its layers as steps, what is in the arena beside them, and where.
 
 local expand = require "graph.passes.expand"
+local fail = require "support.fail"
 local kernels = require "kernels.kernels"
 local network = require "train.network"
 local ops = require "graph.ops"
-local order = require "lower.plain.order"
 local program = require "lower.plain.program"
-local recompute = require "lower.plain.recompute"
 local ssa = require "graph.ssa"
-local tokens = require "networks.tokens"
 
 local lowered = {}
 
@@ -94,21 +92,21 @@ local function outside(made, model, options)
   values:buffer("prompt_table", made.prompt_rows * model.out, nil, true)
 end
 
---- Lower a network for a board.
--- @param net network.of's @param model its description @param board
--- @param options { cores, batch, target_side, kernels, keep: recompute.lua's, apart: program.arrange's }
--- @return program.lower's, with memory, graph, macs
-function lowered.of(net, model, board, options)
-  local g = net.graph
-  expand(g, { all = true, keep = is_picture })
+-- A network as lower/plain/program.lua takes it.
+local function training_of(net, model)
+  expand(net.graph, { all = true, keep = is_picture })
   local parameters, gradients = parameters_of(net)
-  local outputs = g.outputs
+  local outputs = net.graph.outputs
   net.outputs = outputs
-  g.outputs = { embedding = outputs.embedding, logits = outputs.logits, scores = outputs.scores }
-  local made = program.lower({ graph = g, model = model, gradients = gradients, parameters = parameters,
-    dembedding = outputs.dembedding, nest = nest_of }, { kernels = options.kernels, cores = options.cores,
-    strip_rows = strip_rows(board), keep = options.keep })
-  made.graph = g
+  net.graph.outputs = { embedding = outputs.embedding, logits = outputs.logits, scores = outputs.scores }
+  return { graph = net.graph, model = model, gradients = gradients, parameters = parameters,
+    dembedding = outputs.dembedding, nest = nest_of }
+end
+
+local function lower(training, model, board, options)
+  local made = program.lower(training, { kernels = options.kernels, cores = options.cores,
+    strip_rows = strip_rows(board), keep = options.keep, draft = options.draft })
+  made.graph = training.graph
   outside(made, model, options)
   made.memory = program.arrange(made, options.apart)
   made.macs, made.macs_again = 0, 0
@@ -124,6 +122,67 @@ function lowered.of(net, model, board, options)
   return made
 end
 
-lowered.recompute, lowered.order, lowered.tokens = recompute, order, tokens
+-- Kernels by name alone.
+local function draft_of(set)
+  local draft = setmetatable({ draft = true }, { __index = set })
+  draft.make = function(_, _, name) return name end
+  draft.gemm = function() return "msa_gemm" end
+  return draft
+end
+
+--- How much of the forward pass is kept under a limit: as many as fit of what program.candidates lists.
+-- @param again function() -> the network anew, since lowering changes its graph @param limit bytes of the arena
+-- @return { keep = function(value) -> is it kept?, kept, of: how many of how many, least, most: bytes of an arena that
+-- keeps nothing, and all }
+local function choose(again, model, board, options, limit)
+  local list = program.candidates(training_of(again(), model))
+  local function keeping(count)
+    local set = {}
+    for i = 1, count do set[list[i]] = true end
+    return set
+  end
+  local tried = {}
+  local function bytes(count)
+    if not tried[count] then
+      local training, places = training_of(again(), model), {}
+      for i, op in ipairs(training.graph.values) do places[op] = i end
+      local set = keeping(count)
+      tried[count] = lower(training, model, board, setmetatable({ draft = true, kernels = draft_of(options.kernels),
+        keep = function(value) return set[places[value]] or false end }, { __index = options })).memory.bytes
+    end
+    return tried[count]
+  end
+  local choice = { of = #list, least = bytes(0), most = bytes(#list) }
+  if choice.least > limit then
+    fail("--arena-limit: expected at least %d bytes, which an arena takes that keeps nothing of the forward pass, "
+      .. "found %d", choice.least, limit)
+  end
+  local low, high = 0, #list
+  if choice.most <= limit then low = #list end
+  while low < high do
+    local middle = (low + high + 1) // 2
+    if bytes(middle) <= limit then low = middle else high = middle - 1 end
+  end
+  choice.kept, choice.set = low, keeping(low)
+  return choice
+end
+
+--- Lower a network for a board.
+-- @param again function() -> the network (network.of's), made anew each time @param model its description @param board
+-- @param options { cores, batch, target_side, kernels, arena_limit: bytes, nil: all of the forward pass is kept; keep:
+-- recompute.lua's, where no limit says it; apart: program.arrange's }
+-- @return program.lower's, with memory, graph, macs, macs_again, net, choice = what was chosen under the limit
+function lowered.of(again, model, board, options)
+  local choice, net, places = nil, again(), {}
+  local training, keep = training_of(net, model), options.keep
+  if options.arena_limit then
+    choice = choose(again, model, board, options, options.arena_limit)
+    for i, op in ipairs(training.graph.values) do places[op] = i end
+    keep = choice.kept < choice.of and function(value) return choice.set[places[value]] or false end or nil
+  end
+  local made = lower(training, model, board, setmetatable({ keep = keep }, { __index = options }))
+  made.net, made.choice = net, choice
+  return made
+end
 
 return lowered

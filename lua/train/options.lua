@@ -79,7 +79,11 @@ local function clicks_of(text)
   return list
 end
 
-local MODES = closed.sorted(prompts.MODES)
+-- All but text, which images of a data set do not have.
+local MODES = {}
+for _, name in ipairs(closed.sorted(prompts.MODES)) do
+  if name ~= "text" then MODES[#MODES + 1] = name end
+end
 
 local function entry(field, kinds, argument, help, more)
   local one = { field = field, kind = kinds[1], convert = kinds[2], argument = argument, help = help,
@@ -91,8 +95,8 @@ end
 local TEXT, FLAG = { schema.text }, { schema.flag }
 
 options.list = {
-  entry("data", TEXT, "SET", "What to train on: a data set as of msagen evaluate: a folder with dataset.json, a CSV, or "
-    .. "images/ and masks/.", { path = true, binds = false }),
+  entry("data", TEXT, "SET", "What to train on: a data set as of msagen evaluate: a folder with dataset.json, a CSV, "
+    .. "or images/ and masks/.", { path = true, binds = false }),
   entry("split", TEXT, "NAME", "Of the data set the part to train on, as of evaluate: train:FOLD, a value of column "
     .. "split, a folder."),
   entry("channel", { whole(0) }, "N", "Which channel, from 0, of a data set with several."),
@@ -170,9 +174,12 @@ options.list = {
   entry("cache", { whole(0) }, "MIB", "Memory for pictures that are read once. Default: 512.",
     { default = 512, binds = false }),
   entry("weights_key", TEXT, "KEY", "Which set of weights of the base is meant, where it holds several."),
+  entry("cores", { whole(1) }, "N", "Cores of this machine that share the work; the bits are the same. Default: 1.",
+    { binds = false }),
   entry("board", { schema.kind(function(value)
     if type(value) ~= "table" and schema.text(value) then return "a board's name, file or table" end
-  end) }, "NAME|FILE.lua", "Whose class of arithmetic the weights are to be of. Default: the best board for this CPU.",
+  end) }, "NAME|FILE.lua", "What the training step is compiled for; its class of arithmetic is that of the weights' "
+    .. "bits. Default: the best board for this CPU.",
     { binds = false }),
   entry("out", TEXT, "OUT.safetensors", "The file to write; beside it OUT.best.safetensors, OUT.csv, OUT.png and "
     .. "OUT.state.", { option = "-o", path = true, binds = false }),

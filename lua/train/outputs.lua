@@ -22,8 +22,8 @@ local ENDING = ".safetensors"
 local SAVED = { "parameters", "first", "second" }
 
 --- @param path OUT.safetensors
--- @param options { exported = function(trainer) -> list of { name, tensor }: what a file holds; facts = { [key] = text }
---   for its metadata; binding = { [field] = text }: what a state must be of to be resumed }
+-- @param options { exported = function(trainer) -> list of { name, tensor }: what a file holds; facts = { [key] =
+--   text } for its metadata; binding = { [field] = text }: what a state must be of to be resumed }
 function outputs.new(path, options)
   if path:sub(-#ENDING) ~= ENDING or #path == #ENDING then
     fail("-o %s: expected a name that ends with %s, found another", path, ENDING)
@@ -80,7 +80,10 @@ end
 
 local function save_state(self, run, trainer)
   local list = { { "history", history_tensor(run.history) } }
-  for _, kind in ipairs(SAVED) do list[#list + 1] = { kind, trainer:values(kind) } end
+  for _, kind in ipairs(SAVED) do
+    local values = trainer:values(kind)
+    list[#list + 1] = { kind, values:reshape { values:numel() } }
+  end
   local metadata = { { "kind", KIND }, { "binding", json.encode(self.binding) }, { "step", tostring(run.step) },
     { "best", json.encode(run.best or json.null) }, { "validations", json.encode(json.array(run.validations)) } }
   metadata[#metadata + 1] = { "sha256", hash_of(list, metadata) }

@@ -88,8 +88,7 @@ end
 
 -- function() -> the loss; the gradients are in the trainer.
 local function gradients_of(one, objective, trainer, variant)
-  local images = case.array(one, "image.npy", 4)
-  local function at(i) return case.without_first(images:slice(1, i - 1, 1)) end
+  local at = case.pictures(one)
   if objective.pairs then
     local mixing = mixing_of(one)
     local shares = shares_of(mixing, variant)
@@ -121,7 +120,7 @@ function pretrain_case.run(one, make, options)
   local trainer = make(network_of(one, file), nil, { objective = one.method, sizes = sizes_of(one),
     head = function(name) return file:tensor(name) end, batch = (objective.pairs and 2 or 1) * one.batch })
   for i, entry in ipairs(one.tensors) do flat[i] = entry.name end
-  return case.steps(one, flat, { trainer = trainer, images = one.batch, optimiser = case.optimiser(one),
+  return case.steps(one, flat, { trainer = trainer, images = one.batch,
     gradients = gradients_of(one, objective, trainer, options.variant) }, options)
 end
 

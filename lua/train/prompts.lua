@@ -34,6 +34,11 @@ local function size_of(context)
   return shape[1], shape[2]
 end
 
+-- A view whose elements do not lie in order is copied.
+local function in_order(t) return t:contiguous() and t or tensor.frombytes(t:tobytes(), t.dtype, t.shape) end
+
+local function volume_of(mask) return in_order(mask):reshape { 1, mask.shape[1], mask.shape[2] } end
+
 local function key(context, use, round)
   return uses.key(context.key, use, context.target or 0, context.slice or 0, round or 0)
 end
@@ -52,7 +57,7 @@ end
 
 --- The box of a mask, its first and last columns and rows: { x0, y0, x1, y1 }; nil of an empty one.
 function prompts.box(mask)
-  local extent = contour.extent(mask:reshape { 1, mask.shape[1], mask.shape[2] })
+  local extent = contour.extent(volume_of(mask))
   if extent.pixels == 0 then return nil end
   return { extent.first[3], extent.first[2], extent.last[3] - 1, extent.last[2] - 1 }
 end
@@ -107,11 +112,12 @@ end
 -- changes the state.
 
 local function msa_slice(context)
-  local mask = image.inside(context.labels, { { 1, EVERY } })
+  local labels = in_order(context.labels)
+  local mask = image.inside(labels, { { 1, EVERY } })
   local x, y = clicks.pick(mask, key(context, "class"))
   if not x then return { clicks = { anywhere(context, 1) }, target = mask } end
-  local class = context.labels:get(y, x)
-  return { clicks = { { x, y, 1 } }, class = class, target = (image.inside(context.labels, { { class, class } })) }
+  local class = labels:get(y, x)
+  return { clicks = { { x, y, 1 } }, class = class, target = (image.inside(labels, { { class, class } })) }
 end
 
 local function msa_first(context)
@@ -260,7 +266,7 @@ end
 function prompts.union(masks)
   local height, width = masks[1].shape[1], masks[1].shape[2]
   local whole = tensor.zeros({ 1, height, width }, "u8")
-  for _, mask in ipairs(masks) do whole = contour.paint(whole, mask:reshape { 1, height, width }, INSIDE) end
+  for _, mask in ipairs(masks) do whole = contour.paint(whole, volume_of(mask), INSIDE) end
   return whole:reshape { height, width }
 end
 

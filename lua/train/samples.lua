@@ -80,8 +80,8 @@ end
 --- Open the samples of cases. Every case is read once, so a file that cannot be read is refused before the training.
 -- @param cases of evaluate.datasets
 -- @param options { model = image_size, depth, resize, resampling, grid, classes; how = of inputs.image, empty = skip or
---   negative, out_size = side of the targets, edges = soft (0 to 1) or hard (0 or 1), cache_bytes, show = function(done,
---   total) }
+--   negative, out_size = side of the targets, edges = soft (0 to 1) or hard (0 or 1), cache_bytes, show =
+--   function(done, total) }
 -- @return self with items = list of { case, classes = places of the case's, first, shown, slices }, left = how many
 --   were left out
 function samples.open(cases, options)
@@ -144,7 +144,7 @@ local function make(self, i)
   local own, greys, masks = {}, {}, {}
   for k, place in ipairs(item.classes) do
     own[k] = whole.masks[place]:slice(1, item.first, m.depth)
-    greys[k] = resize.mask(own[k], height, width)
+    greys[k] = resize.mask(own[k], height, width, "bicubic")
     masks[k] = inside(greys[k])
   end
   return { name = self:name(i), picture = picture, greys = greys, masks = masks, width = width, height = height,
@@ -168,8 +168,8 @@ function samples:augmented(sample, plan, key)
 end
 
 --- A sample: { name, picture = u8 [h,w,3], of volumes [D,h,w,3], at the network's size, or smaller where the longest
--- side is fitted; width, height; greys = list of u8 [D,h,w], masks as they were resized, a class each; masks = the same,
--- 0 or 255; targets [D,M,T,T] }. What fits in cache_bytes is read once.
+-- side is fitted; width, height; greys = list of u8 [D,h,w], masks resized as MSA does it for clicks, a class each; masks = the
+-- same, 0 or 255; targets [D,M,T,T] }. What fits in cache_bytes is read once.
 function samples:at(i)
   if self.kept[i] then return self.kept[i] end
   local sample = named(self.items[i].case, make, self, i)

@@ -3,13 +3,12 @@
 local arithmetic = require "target.arithmetic"
 local boards = require "target.boards"
 local datasets = require "evaluate.datasets"
-local dialects = require "import.dialects"
 local exchange = require "train.exchange"
+local exported = require "train.exported"
 local fail = require "support.fail"
 local json = require "msagen.json"
 local loop = require "train.loop"
 local made = require "train.made"
-local names = require "import.names"
 local outputs = require "train.outputs"
 local prompts = require "train.prompts"
 local random = require "msagen.random"
@@ -17,6 +16,7 @@ local rates = require "train.rates"
 local samples = require "train.samples"
 local sets = require "train.sets"
 local shards = require "import.shards"
+local sys = require "msagen.sys"
 local uses = require "train.uses"
 local validation = require "train.validation"
 
@@ -75,24 +75,6 @@ local function network_of(o)
   return { base = base, model = model, made = fresh, whole = whole, trained = (sets.of(model, o.train, "--train")) }
 end
 
--- What a file holds: all tensors of the network under the program's names, those that train as they are now; or these
--- alone.
-local function exporter(model, delta)
-  local _, to_file = names.speller(dialects.named(model.dialect, "--dialect").spelling)
-  return function(trainer)
-    local flat, of, list = trainer:values "parameters", {}, {}
-    flat = flat:reshape { flat:numel() }
-    for _, one in ipairs(trainer.parameters) do
-      of[one.name] = flat:slice(1, one.offset, loop.count(one.shape)):reshape(one.shape)
-    end
-    for _, entry in ipairs(model.entries) do
-      local value = of[entry.name] or not delta and entry.found and entry.found.tensor
-      if value then list[#list + 1] = { to_file(entry.name), value } end
-    end
-    return list
-  end
-end
-
 -- ---- data ----
 
 -- Cases apart from those that are held out, whole patients by the seed until there are so many cases.
@@ -148,6 +130,14 @@ end
 
 local function plane(t, slice) return t:slice(1, slice, 1):reshape { t.shape[2], t.shape[3] } end
 
+-- What is clicked on: the mask, or of a network with several all that shows any.
+local function truth_of(masks, slice)
+  if #masks == 1 then return plane(masks[1], slice) end
+  local planes = {}
+  for i, mask in ipairs(masks) do planes[i] = plane(mask, slice) end
+  return prompts.union(planes)
+end
+
 -- Prompts of a mask as the loop asks for them. Of MSA's clicks the mask is grey as it was resized.
 local function prompter_of(o, model, loss)
   local mode = mode_of(o, model)
@@ -155,7 +145,7 @@ local function prompter_of(o, model, loss)
     multimask = loss.kind ~= "sam" and false or nil }
   local grey, skips = mode:match "^msa" ~= nil, empty_of(o, model) == "skip"
   return function(sample, slice, key)
-    local truth = plane((grey and sample.greys or sample.masks)[1], slice)
+    local truth = truth_of(grey and sample.greys or sample.masks, slice)
     local context = { key = key, slice = slice, name = sample.name, truth = truth, side = model.image_size }
     local asked = false
     return function(logits, scores)
@@ -172,8 +162,8 @@ end
 local function options_of(o, model)
   local loss = loss_of(o, model)
   return { steps = o.steps, batch = o.batch, seed = o.seed, loss = loss, optimiser = optimiser_of(o, loss),
-    learning_rate = o.learning_rate, schedule = (rates.parse(o.schedule)), warm_up = o.warm_up, save_every = o.save_every,
-    validate_every = o.validate_every }
+    learning_rate = o.learning_rate, schedule = (rates.parse(o.schedule)), warm_up = o.warm_up,
+    save_every = o.save_every, validate_every = o.validate_every }
 end
 
 -- What a state must be of, and what a file tells of how it was made.
@@ -233,23 +223,42 @@ local function begun(self, files, trainer)
 end
 
 -- What is said before the first step.
-local function introduced(self, trainer, opened)
-  local model, floats = self.network.model, 0
-  for _, one in ipairs(trainer.parameters) do floats = floats + loop.count(one.shape) end
+local function introduced(self, trainer, opened, run)
+  local model, floats = self.network.model, loop.floats(trainer)
   local left = opened.left > 0 and (", %d left out that do not show their class"):format(opened.left) or ""
-  return ("%s, %d x %d%s; %d tensors train, %d numbers; %d samples%s"):format(model.dialect, model.image_size,
+  return ("%s, %d x %d%s; %d tensors train, %d numbers; %d samples%s%s"):format(model.dialect, model.image_size,
     model.image_size, model.depth > 1 and (", %d slices"):format(model.depth) or "", #trainer.parameters, floats,
-    #opened.items, left)
+    #opened.items, left, run.step > 0 and ("; goes on after step %d"):format(run.step) or "")
+end
+
+-- The trainer. Of several ranks the first compiles; the others start what it made.
+local function trainer_of(self, more, class, options, who)
+  local o, model, together = self.options, self.network.model, who.count > 1
+  local folder = together and who.folder or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
+  if not together then sys.cleanup(folder) end
+  local about = { class = class, board = o.board, cores = o.cores, batch = o.batch, target_side = out_size_of(o, model),
+    scores = options.loss.kind == "sam", dir = folder .. "/code",
+    errors = ("%s/errors-%d"):format(folder, who.rank), jobs = sys.nproc(),
+    progress = function(done, total) more.show("compiling", done or 0, total or 1) end }
+  local function made()
+    more.show("compiling", 0, 1)
+    return more.trainer(model, self.network.trained, about)
+  end
+  local trainer = who.rank == 0 and made()
+  if together then who:numbers(who.rank == 0 and { 1 } or {}, function(rank) return rank == 0 and 1 or 0 end) end
+  about.compiled = who.rank > 0
+  return trainer or made()
 end
 
 --- Train.
 -- @param given what a script or the command line says (train/options.lua), completed
--- @param more { resume, trainer = function(model, names, { class, scores }) -> a trainer, show, say, warn =
+-- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of train.generated and class) ->
+--   a trainer, show, say, warn =
 --   function(text...) }
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)
   local self = { options = given, resume = more.resume }
-  local class = class_of(given)
+  local class = more.class or class_of(given)
   self.network, self.data = network_of(given), nil
   local model = self.network.model
   for _, line in ipairs(model.warnings or {}) do more.warn(line) end
@@ -257,18 +266,19 @@ function training.run(given, more)
   for _, line in ipairs(self.data.set.notes) do more.warn(line) end
   local options, opened = options_of(given, model), samples_of(self, more.show)
   local prompter, rounds = prompter_of(given, model, options.loss)
-  local trainer = more.trainer(model, self.network.trained, { class = class, scores = options.loss.kind == "sam" })
   local binding, facts = told(self, class)
-  local files = outputs.new(given.out, { exported = exporter(model, given.delta), binding = binding, facts = facts })
+  local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta),
+    binding = binding, facts = facts })
+  local who = exchange.join(files.ranks_path, function() end)
+  local trainer = trainer_of(self, more, class, options, who)
   local plan = require("train.augment").parse(given.augment or "none")
   local job = { trainer = trainer, samples = opened, prompter = prompter, outputs = files, options = options,
-    validation = validation_of(self, rounds), who = exchange.join(files.ranks_path, function() end),
-    show = more.show, say = more.say, warn = more.warn }
+    validation = validation_of(self, rounds), who = who, show = more.show, say = more.say, warn = more.warn }
   if next(plan) then
     job.augment = function(sample, key) return opened:augmented(sample, plan, uses.key(key, "augment")) end
   end
   local run = begun(self, files, trainer)
-  if job.who.rank == 0 then more.say(introduced(self, trainer, opened)) end
+  if job.who.rank == 0 then more.say(introduced(self, trainer, opened, run)) end
   loop.run(job, run)
   return loop.digest(trainer), files, run, job.who
 end

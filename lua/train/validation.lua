@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- How well the network does on cases that it does not train on: Dice and IoU as `msagen evaluate` defines them, after
--- so many clicks, on the image's own grid. Each click is the inmost pixel of what is wrong; decoding alone, no pass back.
+-- so many clicks, on the image's own grid. Each click is the inmost pixel of what is wrong; nothing is learned of it.
 local enlarge = require "msagen.enlarge"
 local image = require "msagen.image"
 local metrics = require "msagen.metrics"

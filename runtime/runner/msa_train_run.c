@@ -14,17 +14,26 @@
  *   P  first float of the arena, count                                       -> these floats
  *   Q                                                                        the end
  * Words are u32. */
+#if defined(__unix__)
+#define _DEFAULT_SOURCE /* madvise */
+#endif
 #include "msa_train.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes of weights from which on memory is worth the time to read them again. */
+#define MUCH 67108864u
+
 #if defined(__unix__) && !defined(MSA_BARE)
+#define ON_POSIX 1
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#else
+#define ON_POSIX 0
 #endif
 #if MSA_TRAIN_CORES > 1
 #include "msa_threads.h"
@@ -85,7 +94,8 @@ static int encode(void)
     if (get(head, sizeof head) != 0) {
         return -1;
     }
-    if (head[0] == 0 || head[0] > MSA_MAX_SIDE || head[1] == 0 || head[1] > MSA_MAX_SIDE || head[2] != MSA_TRAIN_DEPTH) {
+    if (head[0] == 0 || head[0] > MSA_MAX_SIDE || head[1] == 0 || head[1] > MSA_MAX_SIDE
+        || head[2] != MSA_TRAIN_DEPTH) {
         return fail("an image of another size");
     }
     const size_t slice = (size_t)head[0] * head[1] * 3u, bytes = slice * head[2];
@@ -283,16 +293,35 @@ static int command(uint32_t word)
     }
 }
 
+static void *mapped; /* the weights, where they are large: what a layer has read of them need not stay */
+
+int msa_progress(const msa_session *at, msa_phase phase, uint32_t layer)
+{
+    (void)at;
+    (void)phase;
+    (void)layer;
+#if ON_POSIX
+    if (mapped != NULL) {
+        (void)madvise(mapped, MSA_TRAIN_WEIGHTS_BYTES, MADV_DONTNEED);
+    }
+#endif
+    return 0;
+}
+
 static const void *weights_at(const char *path)
 {
-#if defined(__unix__) && !defined(MSA_BARE)
+#if ON_POSIX
     struct stat file;
     const int descriptor = open(path, O_RDONLY);
     if (descriptor < 0 || fstat(descriptor, &file) != 0 || (uint64_t)file.st_size < MSA_TRAIN_WEIGHTS_BYTES) {
         return NULL;
     }
     void *const p = mmap(NULL, MSA_TRAIN_WEIGHTS_BYTES, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    return p != MAP_FAILED ? p : NULL;
+    if (p == MAP_FAILED) {
+        return NULL;
+    }
+    mapped = MSA_TRAIN_WEIGHTS_BYTES > MUCH ? p : NULL;
+    return p;
 #else
     FILE *const file = fopen(path, "rb");
     void *const p = file != NULL ? aligned_room(MSA_TRAIN_WEIGHTS_BYTES) : NULL;

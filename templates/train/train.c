@@ -31,8 +31,8 @@ static const char train_arithmetic[16] = MSA_TRAIN_ARITHMETIC;
 
 static const msa_parameter parameters[MSA_TRAIN_TENSORS] = {
 @ for _, one in ipairs(trained.list) do
-@   local shape = table.concat(one.shape, ", ")
-$(wrapped(("    {%q, %d, {%s}, %d, %d, %d, %d},"):format(one.name, #one.shape, shape, one.rows, one.width, one.at, one.stride)))
+@   local shape, format = table.concat(one.shape, ", "), "    {%q, %d, {%s}, %d, %d, %d, %d},"
+$(wrapped(format:format(one.name, #one.shape, shape, one.rows, one.width, one.at, one.stride)))
 @ end
 };
 
@@ -251,8 +251,9 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
     uint8_t rows[MSA_TRAIN_TOKENS];
     msa_resized_size(s->width, s->height, MSA_TRAIN_INPUT_SIZE, $(model.resize == "longest" and "true" or "false"),
         &inner_width, &inner_height);
+@ local rc = model.click_order == "rc" and "true" or "false"
     const msa_prompt_space space = {.width = s->width, .height = s->height, .inner_width = inner_width,
-        .inner_height = inner_height, .side = MSA_TRAIN_INPUT_SIZE, .click_rc = $(model.click_order == "rc" and "true" or "false")};
+        .inner_height = inner_height, .side = MSA_TRAIN_INPUT_SIZE, .click_rc = $(rc)};
     const msa_prompt_table table = {.rows = floats(s, MSA_AT_PROMPT_TABLE), .out = $(model.out),
         .output_tokens = 1u + MSA_TRAIN_MASKS};
     float *const features = floats(s, MSA_AT_TOKEN_FEATURES), *const index = floats(s, MSA_AT_TOKEN_INDEX);
@@ -293,9 +294,14 @@ msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t sli
         return MSA_E_ORDER;
     }
     msa_status status = msa_prompt_check(prompt, s->width, s->height, 1, MSA_TRAIN_MAX_POINTS, MSA_TRAIN_MASK_SIDE, 0);
-    if (status == MSA_OK && (prompt->slices != 1 || slice >= MSA_TRAIN_DEPTH$(mask_prompt and "" or " || prompt->mask != NULL"))) {
+    if (status == MSA_OK && (prompt->slices != 1 || slice >= MSA_TRAIN_DEPTH)) {
         status = MSA_E_SLICES;
     }
+@ if not mask_prompt then
+    if (status == MSA_OK && prompt->mask != NULL) {
+        status = MSA_E_MASK; /* this network has none */
+    }
+@ end
     if (status != MSA_OK) {
         return status;
     }
@@ -455,7 +461,8 @@ msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matric
 }
 
 /* One image of a step. */
-static msa_status image_of(msa_train *s, const msa_train_batch *batch, uint32_t i, const msa_loss_rule *rule, double *sum)
+static msa_status image_of(msa_train *s, const msa_train_batch *batch, uint32_t i, const msa_loss_rule *rule,
+                           double *sum)
 {
     msa_status status = msa_train_encode(s, &batch->images[i]);
     for (uint32_t slice = 0; slice < MSA_TRAIN_DEPTH && status == MSA_OK; ++slice) {

@@ -64,7 +64,8 @@ typedef enum msa_values {
 /* Open a session: parameters are the checkpoint's, moments 0.
  *   arena    MSA_TRAIN_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session
  *   weights  msa_train_weights.bin, MSA_TRAIN_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read
- * Returns MSA_OK, MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _OVERLAP, _ENVIRONMENT, _FLAGS, or what is wrong with the weights. */
+ * Returns MSA_OK, MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _OVERLAP, _ENVIRONMENT, _FLAGS, or what is wrong with the
+ * weights. */
 msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 
 @ if cores > 1 then

@@ -104,6 +104,9 @@ end
 function fake:update(with)
   local g, square = sum_of(self.images, 1, #self.images), 0.0
   assert(with.step == self.steps + 1 and with.kind == "adam", "fake: another update")
+  for i = 1, self.n do
+    if g[i] ~= g[i] then error({ msagen = "update: expected numbers, found others" }, 0) end
+  end
   self.steps = with.step
   for i = 1, self.n do
     g[i] = f32(g[i] * f32(1 / with.images))

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A whole training with the fake trainer, as a program of its own that tests can kill or start as ranks:
 --   luahost fake_training.lua DATA OUT.safetensors KEY=VALUE...   steps, batch, seed, save, validate, hold, empty,
---   resume=1, depth, resize, spoil=CASE (whose gradient is none from the third step on), cache (bytes), slow (milliseconds
---   an image), die=RANK (which kills itself in the tenth step)
+--   resume=1, depth, resize, spoil=CASE (whose gradient is none from the third step on), cache (bytes), slow
+--   (milliseconds an image), die=RANK (which kills itself in the tenth step),
+--   stop=STEP (Ctrl-C in the validation after it), burst=STEP (whose weights are no numbers)
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = ("%s/?.lua;%s/../../lua/?.lua;%s"):format(here, here, package.path)
 
@@ -76,7 +77,22 @@ local function train()
       return update(self, with)
     end
   end
+  if asked.burst then
+    local update = trainer.update
+    trainer.update = function(self, with)
+      local found = update(self, with)
+      if with.step == asked.burst then self.p[1] = 1 / 0 end
+      return found
+    end
+  end
   local run = { step = 0, history = {}, validations = {} }
+  if asked.stop then
+    local measure, pid = job.validation, io.open("/proc/self/stat"):read "n"
+    job.validation = function(...)
+      if run.step == asked.stop then sys.spawn { "kill", "-INT", tostring(pid) } end
+      return measure(...)
+    end
+  end
   if asked.resume then run = files:resume(trainer) end
   loop.run(job, run)
   job.who:part_ways()

@@ -191,13 +191,13 @@ local function slopes_of(H, i)
   for j = 1, N - 1 do top = math.max(top, logits[j]) end
   for j = 0, N - 1 do e[j] = exp(add(logits[j], -top)) end
   local l = sum16(N, function(part, j) return add(part, e[j]) end)
-  local D = sum16(H.d, function(part, c) return fma(H.v["do"](row, H.at + c), H.v.o(row, H.at + c), part) end)
+  local dp = {}
   for j = 0, N - 1 do
-    local dp = 0.0
-    for c = 0, H.d - 1 do dp = fma(H.v["do"](row, H.at + c), key(H, "v", j, c), dp) end
-    p[j] = f32(e[j] / l)
-    ds[j] = f32(p[j] * add(dp, -D))
+    p[j], dp[j] = f32(e[j] / l), 0.0
+    for c = 0, H.d - 1 do dp[j] = fma(H.v["do"](row, H.at + c), key(H, "v", j, c), dp[j]) end
   end
+  local D = sum16(N, function(part, j) return fma(p[j], dp[j], part) end)
+  for j = 0, N - 1 do ds[j] = f32(p[j] * add(dp[j], -D)) end
   return p, ds
 end
 
@@ -290,7 +290,7 @@ describe("attention_dqkv to the bit, by sums written down in Lua:", function()
   local function compare(n, height, width, window, pads, heads, C)
     local side_h, side_w = window or height, window or width
     local rows, shapes, v, read = n * height * width, {}, {}, {}
-    for i, role in ipairs { "q", "k", "v", "o", "do" } do
+    for i, role in ipairs { "q", "k", "v", "do" } do
       shapes[role], v[role] = { n, height, width, C }, MULADD.pattern(i * 5000, rows, C)
     end
     local function give(role, seed, r, width_of)

@@ -139,7 +139,7 @@ describe("requests of kernels", function()
     set_rows_back = { height = 2, width = 2, d = 8, ldx = 16, ld_row = 32, ldz = 16, side_w = 3 },
     pad_sum = { height = 2, width = 2, side_h = 3, side_w = 3, d = 8, ldz = 16 },
     softmax_rows = { M = 2, keys = 4, ld = 16, counted = true },
-    softmax_dx = { M = 2, keys = 4, d = 8, ldp = 16, ldd = 16, ldo = 16, ldy = 16, counted = true },
+    softmax_dx = { M = 2, keys = 4, ldp = 16, ldd = 16, counted = true },
     relative_fill = { M = 2, side_h = 2, side_w = 2, ldr = 16, lds = 32 },
     relative_sums = { M = 2, side_h = 2, side_w = 2, lds = 32, ldr = 16 },
     relative_dq = { rows = 1, width = 2, side_h = 2, side_w = 2, d = 8, ldr = 16, ldz = 16 },

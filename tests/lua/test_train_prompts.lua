@@ -344,6 +344,36 @@ describe("a pixel picked", function()
   end)
 end)
 
+describe("views of masks", function()
+  it("are clicked on as copies of them are", function()
+    for round = 1, 20 do
+      local wide = random_mask(9, 14, random.key(91, round), 2, 3)
+      local found = random_mask(9, 14, random.key(92, round), 2, 3)
+      local function cut(mask)
+        local part = { h = 6, w = 5 }
+        for i = 0, 29 do part[i] = mask[(i // 5 + 2) * 14 + i % 5 + 7] end
+        return part, bytes_of(mask):slice(1, 2, 6):slice(2, 7, 5)
+      end
+      local truth, view = cut(wide)
+      local said, view_said = cut(found)
+      equal(clicks.random(view, round, { view_said }), clicks.random(bytes_of(truth), round, { bytes_of(said) }))
+      equal(clicks.iterative(view, view_said, {}, round), clicks.iterative(bytes_of(truth), bytes_of(said), {}, round))
+      equal(clicks.wrong(view, view_said, round), clicks.wrong(bytes_of(truth), bytes_of(said), round))
+      equal({ clicks.pick(view, round) }, { clicks.pick(bytes_of(truth), round) })
+      equal(prompts.box(view), prompts.box(bytes_of(truth)))
+      equal(prompts.union { view, view_said }:equal(prompts.union { bytes_of(truth), bytes_of(said) }), true)
+      local packed = {}
+      for i = 0, 9 * 14 - 1 do packed[i + 1] = string.pack("<i4", wide[i] and 1 + i % 3 or 0) end
+      local labels = tensor.frombytes(table.concat(packed), "i32", { 9, 14 }):slice(1, 2, 6):slice(2, 7, 5)
+      local copy = tensor.frombytes(labels:tobytes(), "i32", { 6, 5 })
+      local function target(of)
+        return prompts.create({ mode = "msa" }).first { labels = of, key = { seed = 1, step = 1, image = round } }
+      end
+      equal(target(labels).target:equal(target(copy).target), true)
+    end
+  end)
+end)
+
 describe("what logits say", function()
   it("is where they are above 0 when enlarged", function()
     for round = 1, 40 do

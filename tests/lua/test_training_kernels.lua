@@ -314,12 +314,12 @@ function cases.sets(p)
 end
 
 function cases.softmax(p)
-  -- { rows, keys, d, count }
-  for _, s in ipairs { { 3, 7, 16 }, { 5, 48, 20 }, { 2, 300, 5 }, { 4, 23, 64, 6 }, { 3, 40, 33, 32 }, { 3, 40, 8, 1 },
-    { 2, 64, 16, 64 }, { 2, 50, 16, 49 } } do
-    local M, keys, d, count = table.unpack(s, 1, 4)
+  -- { rows, keys, count }
+  for _, s in ipairs { { 3, 7 }, { 5, 48 }, { 2, 300 }, { 4, 23, 6 }, { 3, 40, 32 }, { 3, 40, 1 }, { 2, 64, 64 },
+    { 2, 50, 49 } } do
+    local M, keys, count = table.unpack(s, 1, 3)
     local title = ("softmax %dx%d%s"):format(M, keys, count and " of " .. count or "")
-    local lds, ldo, ldy = stride(keys), stride(d), stride(d) + 32
+    local lds = stride(keys)
     p.case(function()
       p.c("float *s = take(%d, %d, %d), *w = copy(s, %d);", M, keys, lds, M * lds)
       p.kernel(p.set:softmax_rows { M = M, keys = keys, ld = lds, counted = count ~= nil }, "s", count or false)
@@ -329,12 +329,13 @@ function cases.softmax(p)
     p.case(function()
       p.c("float *q = take(%d, %d, %d), *dp = take(%d, %d, %d), *w = copy(dp, %d);", M, keys, lds, M, keys, lds,
         M * lds)
-      p.c("float *dy = take(%d, %d, %d), *o = take(%d, %d, %d);", M, d, ldy, M, d, ldo)
-      p.kernel(p.set:softmax_dx { M = M, keys = keys, d = d, ldp = lds, ldd = lds, ldo = ldo, ldy = ldy,
-        counted = count ~= nil }, "dy", "o", "q", "dp", count or false)
-      p.c("for (size_t i = 0; i < %d; ++i) for (size_t k = 0; k < %d; ++k)", M, round16(keys))
-      p.c("    w[i * %d + k] = k < %d ? q[i * %d + k] * (w[i * %d + k] - dot16(dy + i * %d, o + i * %d, %d)) : 0.0f;",
-        lds, count or keys, lds, lds, ldy, ldo, d)
+      p.kernel(p.set:softmax_dx { M = M, keys = keys, ldp = lds, ldd = lds, counted = count ~= nil }, "q", "dp",
+        count or false)
+      p.c("for (size_t i = 0; i < %d; ++i) {", M)
+      p.c("    const float sum = dot16(q + i * %d, w + i * %d, %d);", lds, lds, count or keys)
+      p.c("    for (size_t k = 0; k < %d; ++k)", round16(keys))
+      p.c("        w[i * %d + k] = k < %d ? q[i * %d + k] * (w[i * %d + k] - sum) : 0.0f;", lds, count or keys, lds, lds)
+      p.c("}")
       p.same(title .. ", gradient", "dp", lds, "w", lds, M, round16(keys))
     end)
   end
@@ -450,16 +451,16 @@ end
 -- The head's rows of what is given, C columns wide.
 function Attention:inputs()
   local M, N, C, d, D, ldx = self.M, self.N, self.C, self.d, self.D, self.ldx
-  for _, name in ipairs { "q", "k", "v", "o", "dy" } do self[name] = self:given("x_" .. name, M, C, ldx) end
+  for _, name in ipairs { "q", "k", "v", "dy" } do self[name] = self:given("x_" .. name, M, C, ldx) end
   for _, name in ipairs { "k_pad", "v_pad" } do self[name] = self:given(name, 1, d, D) end
-  self:rooms("q %d qs %d o %d dy %d k %d v %d kp %d vp %d", M * D, M * D, M * D, M * D, N * D, N * D, round16(N) * d,
+  self:rooms("q %d qs %d dy %d k %d v %d kp %d vp %d", M * D, M * D, M * D, N * D, N * D, round16(N) * d,
     round16(N) * d)
   local function set(pad, s)
     return { height = self.height, width = self.width, d = d, ldx = ldx, ld_row = self.width * ldx,
       side_h = pad and self.side_h, side_w = pad and self.side_w, s = s, both = s and true }
   end
   self:call("set_rows", set(false, self.scale), "x_q", "q", "qs")
-  for _, name in ipairs { "o", "dy" } do self:call("set_rows", set(false), "x_" .. name, name) end
+  self:call("set_rows", set(false), "x_dy", "dy")
   for _, name in ipairs { "k", "v" } do
     self:call("set_rows", set(true), "x_" .. name, name .. "_pad", name)
     self:call("rows_to_panels", { rows = N, d = d, ldx = D }, name, name .. "p")
@@ -492,7 +493,7 @@ function Attention:weights()
   self:call("gemm", { M = M, N = N, K = d, lda = D, ldc = lds, init = "keep" }, "qs", "kp", "s")
   self:call("softmax_rows", { M = M, keys = N, ld = lds }, "s")
   self:call("gemm", { M = M, N = N, K = d, lda = D, ldc = lds }, "dy", "vp", "dp")
-  self:call("softmax_dx", { M = M, keys = N, d = d, ldp = lds, ldd = lds, ldo = D, ldy = D }, "dy", "o", "s", "dp")
+  self:call("softmax_dx", { M = M, keys = N, ldp = lds, ldd = lds }, "s", "dp")
 end
 
 -- dk and dv, a block of queries after the other.
@@ -552,7 +553,7 @@ function Attention:reference()
   end
   local function own(name) return self[name]:slice(2, 0, self.d) end
   local function padded(name) return R.rows(R.stacked { own(name), self[name .. "_pad"] }, whole) end
-  return R.attention_dqkv(own "q", padded "k", padded "v", { o = own "o", d_o = own "dy", heads = 1,
+  return R.attention_dqkv(own "q", padded "k", padded "v", { d_o = own "dy", heads = 1,
     count = side_h * side_w, height = side_h, width = side_w, row = side_w, place = places, rel_h = self.rel_h,
     rel_w = self.rel_w, tables = true })
 end

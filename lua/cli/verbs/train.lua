@@ -3,10 +3,11 @@
 -- msagen train --case DIR -o DIR: a case of training with known results.
 local fail = require "support.fail"
 local options = require "train.options"
+local training_case = require "cli.training_case"
 
 local verb = {}
 
-local CLASSES = { "f32-fma-1", "f32-muladd-1", "float64" }
+local CLASSES = training_case.CLASSES
 
 local function declare(command, one)
   if one.flag then return command:flag(one.option, one.help) end
@@ -42,16 +43,6 @@ local function usage(text)
   return 2
 end
 
-local function run_case(args)
-  if not args.out then return usage "-o: expected a folder, found none" end
-  local show, finish = require "cli.progress"()
-  local digest = require("train.case").interpreted(args.case, args.interpret or CLASSES[1], { out = args.out,
-    variant = args.variant, progress = function(done, of) show("training", done, of) end })
-  finish()
-  print("digest " .. digest)
-  return 0
-end
-
 -- What the script says, paths relative to it.
 local function scripted(args)
   if not args.script then return {} end
@@ -85,12 +76,15 @@ local function asked(args)
   return options.completed(given, args.script or "train")
 end
 
-local function trainer_of(model, names, about)
-  return require("train.interpreted").of(model, names, about)
+-- Who computes: generated code, or the naive kernels.
+local function trainer_of(args)
+  return function(model, names, about)
+    return require(args.interpret and "train.interpreted" or "train.generated").of(model, names, about)
+  end
 end
 
 function verb.run(args)
-  if args.case then return run_case(args) end
+  if args.case then return training_case.run("train", args) end
   local problem = contradiction(args)
   if problem then return usage(problem) end
   local progress = require "cli.progress"
@@ -99,8 +93,8 @@ function verb.run(args)
     finish()
     print(text)
   end
-  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume,
-    trainer = trainer_of, show = show, say = say, warn = progress.warn })
+  local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume, class = args.interpret,
+    trainer = trainer_of(args), show = show, say = say, warn = progress.warn })
   finish()
   if not ok then error(digest, 0) end
   who:part_ways()

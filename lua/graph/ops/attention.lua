@@ -105,7 +105,7 @@ function ops.attention.gradient(g, op, v, dy, wants)
       .. "such", op.label or "graph")
   end
   local pads, rel = wants.k_pad or wants.v_pad or false, wants.rel_h or wants.rel_w or false
-  local all = g:value("attention_dqkv", { q = v.q, k = v.k, v = v.v, o = op, ["do"] = dy, rel_h = v.rel_h,
+  local all = g:value("attention_dqkv", { q = v.q, k = v.k, v = v.v, ["do"] = dy, rel_h = v.rel_h,
     rel_w = v.rel_w, k_pad = v.k_pad, v_pad = v.v_pad }, { heads = op.heads, grid = op.grid, window = op.window,
     pads = pads, rel = rel })
   local found, at = {}, 0
@@ -120,9 +120,9 @@ function ops.attention.gradient(g, op, v, dy, wants)
 end
 
 --- Gradients of attention, one below the other, as wide as q: of q, k and v; with `pads` of k_pad and v_pad; with `rel`
--- of rel_h and rel_w, each head in its own columns. o is what attention gave, do its gradient. docs/arithmetic.md has
+-- of rel_h and rel_w, each head in its own columns. do is the gradient of what attention gave. docs/arithmetic.md has
 -- the sums.
-ops.attention_dqkv = { roles = { "q", "k", "v", "o", "do", "rel_h?", "rel_w?", "k_pad?", "v_pad?" },
+ops.attention_dqkv = { roles = { "q", "k", "v", "do", "rel_h?", "rel_w?", "k_pad?", "v_pad?" },
   attributes = { heads = { whole, true }, grid = { schema.table }, window = { whole }, pads = { schema.flag, true },
     rel = { schema.flag, true } }, counted = kinds.never, no_gradient = kinds.SECOND }
 function ops.attention_dqkv.shape(op, v)
@@ -157,7 +157,7 @@ local function of_set(R, op, v, set, sums)
   local function own(x) return R.rows(x, set.rows) end
   local k, one = with_padding(R, set, padded, v.k, v.k_pad), {}
   one.q, one.k, one.v, sums.rel_h, sums.rel_w = R.attention_dqkv(own(v.q), k,
-    with_padding(R, set, padded, v.v, v.v_pad), { o = own(v.o), d_o = own(v["do"]), heads = op.heads,
+    with_padding(R, set, padded, v.v, v.v_pad), { d_o = own(v["do"]), heads = op.heads,
     count = k.shape[1], height = set.side_h, width = set.side_w, row = padded and set.side_w or set.width,
     place = set.places, rel_h = v.rel_h, rel_w = v.rel_w, tables = op.rel, drel_h = sums.rel_h, drel_w = sums.rel_w })
   for _, role in ipairs(padded and { "k", "v" } or {}) do
@@ -170,7 +170,7 @@ end
 function ops.attention_dqkv.run(R, op, v, context)
   local sets = sets_of(op, op.shape_of.q)
   if not sets then
-    return R.stacked { R.attention_dqkv(v.q, v.k, v.v, { o = v.o, d_o = v["do"], heads = op.heads,
+    return R.stacked { R.attention_dqkv(v.q, v.k, v.v, { d_o = v["do"], heads = op.heads,
       count = keys_of(v, context) }) }
   end
   local zeros = R.packed(kinds.zeros(1, op.shape[2]))
@@ -215,10 +215,10 @@ function ops.table_attention.run(R, op, v)
   end))
 end
 
-local TABLE_ROLES = { "q", "k", "v", "o", "do", "table" }
+local TABLE_ROLES = { "q", "k", "v", "do", "table" }
 
 function ops.table_attention.gradient(g, op, v, dy, wants)
-  local inputs, attributes = { q = v.q, k = v.k, v = v.v, o = op, ["do"] = dy, table = v.table },
+  local inputs, attributes = { q = v.q, k = v.k, v = v.v, ["do"] = dy, table = v.table },
     { heads = op.heads, window = op.window }
   local rows, found = rows_of(v.q), {}
   local all = (wants.q or wants.k or wants.v) and g:value("table_attention_dqkv", inputs, attributes)
@@ -238,7 +238,7 @@ function ops.table_attention_dqkv.macs(op, v) return 5 * kinds.product(v.q.shape
 local function table_gradients(R, op, v, take)
   local sum
   return by_windows(R, op, v, function(of, start, count)
-    local dq, dk, dv, dstart = R.attention_dqkv(of(v.q), of(v.k), of(v.v), { o = of(v.o), d_o = of(v["do"]),
+    local dq, dk, dv, dstart = R.attention_dqkv(of(v.q), of(v.k), of(v.v), { d_o = of(v["do"]),
       heads = op.heads, count = count, start = start, dstart = sum })
     sum = dstart
     return take(dq, dk, dv, dstart)

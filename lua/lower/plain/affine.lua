@@ -29,8 +29,8 @@ end
 
 --- @param index a list: where row i - 1 of the result comes from, from 0 @param most rows of what they come from: a
 -- number that is not less stands for none
--- @return patterns of copies, and of rows that come from nowhere: { to, from?, rows } or { to, from?, inner = a pattern,
--- count, by_to, by_from }
+-- @return patterns of copies, and of rows that come from nowhere: { to, from?, rows } or { to, from?, inner = a
+-- pattern, count, by_to, by_from }
 function affine.of(index, most)
   local copies, empty = {}, {}
   local i = 1

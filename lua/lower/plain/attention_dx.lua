@@ -25,7 +25,7 @@ local function room_of(lower, s, kind, rel)
   n.ldt, n.ldr = stride(n.M), stride(math.max(n.kh, n.kw) + 16)
   local pool = lower.step:pool(true)
   local function take(name, rows, ld) n[name] = pool:take(name, rows * ld, ld) end
-  for _, name in ipairs { "qs", "out", "dout", "dq" } do take(name, n.T, n.D) end
+  for _, name in ipairs { "qs", "dout", "dq" } do take(name, n.T, n.D) end
   for _, name in ipairs { "keys_rows", "values_rows", "dk", "dv" } do take(name, n.keys, n.D) end
   for _, name in ipairs { "kp", "vp" } do take(name, round16(n.keys), n.d) end
   take("p", n.M, n.lds)
@@ -53,7 +53,6 @@ local function gather(lower, s, kind, n, body, from, h, lds)
     body:call(K:set_rows(fields), from[role] + h * s.d, to)
   end
   rows("q", n.qs, { s = 1 / math.sqrt(s.d), both = n.rh ~= nil or nil })
-  rows("o", n.out, {})
   rows("dout", n.dout, {})
   rows("k", n.keys_rows, {}, n.padded and from.k_pad)
   rows("v", n.values_rows, {}, n.padded and from.v_pad)
@@ -77,8 +76,7 @@ local function block(lower, s, n, body, first, M, begins, count)
     n.kp, n.p)
   call(K:softmax_rows { M = M, keys = n.keys, ld = n.lds, counted = s.counted or nil }, n.p)
   body:call(K:gemm { M = M, N = n.keys, K = n.d, lda = n.D, ldc = n.lds }, at "dout", n.vp, n.ds)
-  call(K:softmax_dx { M = M, keys = n.keys, d = n.d, ldp = n.lds, ldd = n.lds, ldo = n.D, ldy = n.D,
-    counted = s.counted or nil }, at "dout", at "out", n.p, n.ds)
+  call(K:softmax_dx { M = M, keys = n.keys, ldp = n.lds, ldd = n.lds, counted = s.counted or nil }, n.p, n.ds)
   for _, one in ipairs { { n.p, "dout", n.dv }, { n.ds, "qs", n.dk } } do
     body:call(K:transpose_rows { rows = M, C = n.keys, ldx = n.lds, ldz = n.ldt }, one[1], n.turned)
     body:call(K:gemm { M = n.keys, N = n.d, K = M, lda = n.ldt, ldb = n.D, bps = 16, ldc = n.D,
@@ -128,7 +126,7 @@ end
 
 -- What a proc is given, in order: names, and rows' distances.
 local function given_of(s, kind, lds, rel, wants)
-  local list = { { "q", lds.q }, { "k", lds.k }, { "v", lds.v }, { "o", lds.o }, { "dout", lds.dout } }
+  local list = { { "q", lds.q }, { "k", lds.k }, { "v", lds.v }, { "dout", lds.dout } }
   local function add(names)
     for _, name in ipairs(names) do list[#list + 1] = { name, 1 } end
   end
@@ -186,7 +184,7 @@ end
 function gradients.attention_dqkv(lower, op)
   local s = sets.of(lower, op)
   local wants, lds, view = { pads = op.pads or false, rel = op.rel or false }, {}, {}
-  for _, role in ipairs { "q", "k", "v", "o" } do view[role] = lower:read(input(op, role)) end
+  for _, role in ipairs { "q", "k", "v" } do view[role] = lower:read(input(op, role)) end
   view.dout = lower:read(input(op, "do"))
   local tables = s:tables()
   if tables then
@@ -218,7 +216,7 @@ function gradients.attention_dqkv(lower, op)
     kind.proc = proc_of(lower, s, kind, lds, tables ~= nil, wants)
     kind.given = given_of(s, kind, lds, tables ~= nil, wants)
   end
-  local moving = { "q", "k", "v", "o", "dout", "dq", "dk", "dv" }
+  local moving = { "q", "k", "v", "dout", "dq", "dk", "dv" }
   local distances = {}
   for i, name in ipairs(moving) do distances[i] = lds[name] end
   s:units(distances, function(kind, body, at, head, last)

@@ -30,7 +30,8 @@ end
 -- that are needed beyond the stage that makes them, cores, strip_rows = at most, model }
 function plain.new(fields)
   return setmetatable({ K = fields.kernels, values = fields.values, users = fields.users, whole = fields.whole,
-    cores = fields.cores, strip_rows = fields.strip_rows, model = fields.model, names = 0 }, Lower)
+    cores = fields.cores, strip_rows = fields.strip_rows, model = fields.model, draft = fields.draft,
+    names = 0 }, Lower)
 end
 
 --- A name that nothing else of a function has.
@@ -178,6 +179,7 @@ function Lower:group(one, extra, nest)
     for _, stage in ipairs(one.stages or order.stages(one.ops)) do lower_stage(self, stage) end
   end
   if extra then moment(self, function() extra(self) end) end
+  if self.draft then return self.step, first, self.values.moment, self.step:own() end
   for stage in self.step:each_stage() do cores.split(stage, self.cores) end
   local made = printer.new(self.K, require("schedule.split").loops(self.cores))
   for _, proc in ipairs(self.step.procs) do made:proc(proc) end

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
---- The order in which a group's operations are done, and which of them share a loop: operations that give each row from
--- the same row of what they take are done a strip at a time, one after the other; each other operation is a stage of its
--- own. Sums over rows come as soon as what they take is whole, so that it need not be kept.
+--- The order in which a group's operations are done, and which of them share a loop: operations that give each row
+-- from the same row of what they take are done a strip at a time, one after the other; each other operation is a stage
+-- of its own. Sums over rows come as soon as what they take is whole, so that it need not be kept.
 
 local kinds = require "graph.kinds"
 
@@ -69,6 +69,66 @@ order.is_alias = is_alias
 --- Whether it gives each row from the same row of what it takes.
 function order.row_wise(op) return is_alias(op) or ROW_WISE[op.kind] == true and same_rows(op) end
 
+-- Width of what would have to be kept for an operation that is done later: of its inputs that its stage makes, and
+-- nobody needs behind it.
+local function kept_for(op, stage_of, users, number)
+  local sum = 0
+  for i, x in ipairs(op.inputs) do
+    local home = stage_of[x]
+    if home and home == stage_of[op] and op.roles[i] ~= "w" then
+      local needed = x.wanted
+      for _, user in ipairs(users[x]) do
+        needed = needed or stage_of[user] == nil or number[stage_of[user]] > number[home]
+      end
+      if not needed then sum = sum + order.width(x) end
+    end
+  end
+  return sum
+end
+
+-- The one later stage of rows that alone takes a value, if it has the same rows; else nil.
+local function later_home(op, stage_of, users, number)
+  local home
+  for _, user in ipairs(users[op] or {}) do
+    local stage = stage_of[user]
+    local fits = stage and stage.kind == "rows" and stage.rows == stage_of[op].rows and (not home or home == stage)
+    if not fits then return nil end
+    for i, x in ipairs(user.inputs) do
+      if x == op and user.roles[i] == "w" then return nil end
+    end
+    home = stage
+  end
+  return home and number[home] > number[stage_of[op]] and home or nil
+end
+
+-- Operations sink to the stage that takes them, where less has to be kept so.
+local function sink(stages, users)
+  local stage_of, number = {}, {}
+  for i, stage in ipairs(stages) do
+    number[stage] = i
+    for _, op in ipairs(stage.ops) do stage_of[op] = stage end
+  end
+  for i = #stages, 1, -1 do
+    local stage = stages[i]
+    if stage.kind == "rows" then
+      for k = #stage.ops, 1, -1 do
+        local op = stage.ops[k]
+        local home = not op.wanted and later_home(op, stage_of, users, number)
+        if home and order.width(op) >= kept_for(op, stage_of, users, number) then
+          table.remove(stage.ops, k)
+          table.insert(home.ops, 1, op)
+          stage_of[op] = home
+        end
+      end
+    end
+  end
+  local left = {}
+  for _, stage in ipairs(stages) do
+    if #stage.ops > 0 then left[#left + 1] = stage end
+  end
+  return left
+end
+
 --- The stages of a list of operations in SSA order: { kind = "rows", rows, ops } or { kind = the operation's, ops = {
 -- op } }. Views, and what is never there, are in none.
 -- @param ops the operations of a group @param users value -> list of operations
@@ -117,7 +177,7 @@ function order.stages(ops, users)
     while take(function(op) return SUMS[op.kind] end) do end
     if next(waiting) and not take(function() return true end) then error "plain: operations wait for each other" end
   end
-  return stages
+  return sink(stages, users)
 end
 
 -- Weights that are values have to be whole.

@@ -2,16 +2,18 @@
 --- A training graph as a program: groups in the order of their phases, what is kept of the forward pass and what is
 -- computed again, where everything is in the arena.
 --
--- Phases: encode, decode (once a prompt and slice), decode_backward (likewise), encode_backward. All gradients of a step
--- begin as zeros; those of the decoder are added up over prompts, in their order.
+-- Phases: encode, decode (once a prompt and slice), decode_backward (likewise), encode_backward. All gradients of an
+-- image begin as zeros; those of the decoder are added up over prompts, in their order.
 
 local cores_of = require "schedule.split"
 local group = require "lower.group"
 local kernels = require "kernels.kernels"
 local memory = require "schedule.memory"
+local ops = require "graph.ops"
 local order = require "lower.plain.order"
 local plain = require "lower.plain.lower"
 local recompute = require "lower.plain.recompute"
+local ssa = require "graph.ssa"
 local types = require "graph.types"
 local values_of = require "lower.plain.values"
 
@@ -62,6 +64,15 @@ local function groups_of(graph, wanted)
     return a.at < b.at
   end)
   return list
+end
+
+-- The values that a program is for.
+local function wanted_of(training)
+  local wanted = {}
+  for _, value in pairs(training.graph.outputs) do wanted[value] = true end
+  for _, value in pairs(training.gradients) do wanted[value] = true end
+  if training.dembedding then wanted[training.dembedding] = true end
+  return wanted
 end
 
 --- The trained tensors one behind the other: { list = { { value, name, shape, rows, width, stride, at } }, elements }.
@@ -169,16 +180,29 @@ local function sinks_of(training, groups, trained, users, values)
   return decoder, encoder
 end
 
+-- Multiply-adds of an operation.
+local function macs_of(op)
+  return ops.table[op.kind].macs(op, ssa.by_role(op))
+end
+
+--- What could be kept of a training graph's forward pass, best first: lower/plain/recompute.lua's candidates, as the
+-- places of their operations in the graph, which stay the same when it is made again.
+function program.candidates(training)
+  local wanted, places, list = wanted_of(training), {}, {}
+  for i, op in ipairs(training.graph.values) do places[op] = i end
+  for i, one in ipairs(recompute.candidates(groups_of(training.graph, wanted), macs_of)) do
+    list[i] = places[one.value]
+  end
+  return list
+end
+
 --- Lower a training graph.
 -- @param training { graph, model, gradients = parameter -> value, dembedding = gradient of the input embedding or nil,
--- parameters = those that train, in order } @param fields { kernels, cores, strip_rows, keep = lower/plain/recompute.lua's
--- choice }
+-- parameters = those that train, in order } @param fields { kernels, cores, strip_rows, keep =
+-- lower/plain/recompute.lua's choice; draft: places in memory are wanted, and no text }
 -- @return { groups = { label, phase, step, macs, at...}, trained, values, memory }
 function program.lower(training, fields)
-  local graph, trained, wanted = training.graph, program.trained(training.parameters), {}
-  for _, value in pairs(graph.outputs) do wanted[value] = true end
-  for _, value in pairs(training.gradients) do wanted[value] = true end
-  if training.dembedding then wanted[training.dembedding] = true end
+  local graph, trained, wanted = training.graph, program.trained(training.parameters), wanted_of(training)
   local groups = groups_of(graph, wanted)
   local again = recompute.apply(groups, fields.keep, wanted)
   local users, whole = needs_of(groups, wanted)
@@ -194,7 +218,7 @@ function program.lower(training, fields)
   if training.model.depth > 1 then values.slices[inputs.embedding] = true end
   local decoder, encoder = sinks_of(training, groups, trained, users, values)
   local lower = plain.new { kernels = fields.kernels, values = values, users = users, whole = whole,
-    cores = fields.cores, strip_rows = fields.strip_rows, model = training.model }
+    cores = fields.cores, strip_rows = fields.strip_rows, model = training.model, draft = fields.draft }
   function values.slice() return lower.step:number "slice" end
   local last = {}
   for _, one in ipairs(groups) do last[one.phase] = one end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What the backward pass finds of the forward pass: values that are kept, and values that are computed again from
--- those. What one layer leaves to others is kept; of the rest, what `keep` says.
+-- those. What one block leaves to others is kept; of the rest, what `keep` says.
 
 local kinds = require "graph.kinds"
 local order = require "lower.plain.order"
@@ -21,13 +21,18 @@ local function places(groups)
   return of
 end
 
---- Values of the forward pass that other layers of it take.
+-- Values of the forward pass that other layers of it take: value -> true where one of another unit does, "within" where
+-- only layers of the same unit do.
 local function handed_on(groups, of)
   local set = {}
   for _, one in ipairs(groups) do
     for _, op in ipairs(one.ops) do
       for _, x in ipairs(op.inputs) do
-        if of[x] and of[x] ~= one and FORWARD[one.phase] then set[x] = true end
+        local home = of[x]
+        if home and home ~= one and FORWARD[one.phase] then
+          local within = unit_of(home.label) == unit_of(one.label) and home.phase == one.phase
+          if not within then set[x] = true else set[x] = set[x] or "within" end
+        end
       end
     end
   end
@@ -35,7 +40,8 @@ local function handed_on(groups, of)
 end
 
 --- Put copies of what is computed again before what needs it.
--- @param keep function(value) -> is it kept? nil: all are @param wanted set of values that are kept anyway
+-- @param groups of all phases @param keep function(value) -> is it kept? nil: all are @param wanted set of values that
+-- are kept anyway
 -- @return list of the operations that are copies
 function recompute.apply(groups, keep, wanted)
   local copies = {}
@@ -47,7 +53,9 @@ function recompute.apply(groups, keep, wanted)
       local ops = {}
       local function copy(value)
         local home = of[value]
-        if not home or not FORWARD[home.phase] or wanted[value] or handed[value] or keep(value) then return value end
+        if not home or not FORWARD[home.phase] or wanted[value] or handed[value] == true or keep(value) then
+          return value
+        end
         local unit = unit_of(home.label)
         of_unit[unit] = of_unit[unit] or {}
         local made = of_unit[unit][value]
@@ -71,17 +79,24 @@ function recompute.apply(groups, keep, wanted)
   return copies
 end
 
---- Values whose keeping saves most for each byte, in that order: those that products and attention give.
+-- Multiply-adds of a layer.
+local function sum_of(one, macs_of)
+  local sum = 0
+  for _, op in ipairs(one.ops) do sum = sum + macs_of(op) end
+  return sum
+end
+
+--- Values whose keeping saves most for each number that is kept, in that order: what one layer of a block leaves to the
+-- next, which saves all of that layer; what products and attention give.
+-- @return list of { value, saved = multiply-adds a number }
 function recompute.candidates(groups, macs_of)
   local of, list = places(groups), {}
   local handed = handed_on(groups, of)
   for _, one in ipairs(groups) do
-    if FORWARD[one.phase] then
-      for _, op in ipairs(one.ops) do
-        local macs = macs_of(op)
-        if macs > 0 and not handed[op] then
-          list[#list + 1] = { value = op, saved = macs / kinds.product(op.shape), index = #list }
-        end
+    for _, op in ipairs(FORWARD[one.phase] and one.ops or {}) do
+      local macs = handed[op] == "within" and sum_of(one, macs_of) or handed[op] ~= true and macs_of(op) or 0
+      if macs > 0 then
+        list[#list + 1] = { value = op, saved = macs / kinds.product(op.shape), index = #list }
       end
     end
   end

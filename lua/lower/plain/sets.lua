@@ -116,7 +116,8 @@ function Sets:units(lds, build, ordered)
           local at = {}
           for i, ld in ipairs(lds) do
             local within = n % kind.windows
-            at[i] = place_of(self, ld, n // kind.windows, within // kind.across + kind.y0, within % kind.across + kind.x0)
+            local y, x = within // kind.across + kind.y0, within % kind.across + kind.x0
+            at[i] = place_of(self, ld, n // kind.windows, y, x)
           end
           build(kind, each, at, first, last)
         end)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Sums over rows: gradients of weights, of biases, of norms. A block of rows is a chain of its own; blocks are added in
--- order. Cores share columns of the result, never rows that are summed.
+--- Sums over rows: gradients of weights, of biases, of norms. A block of rows is a chain of its own; blocks are added
+-- in order. Cores share columns of the result, never rows that are summed.
 
 local group = require "lower.group"
 local kernels = require "kernels.kernels"
@@ -32,7 +32,8 @@ function sums.linear_dw(lower, op)
   local lda = stride(math.min(rows, BLOCK))
   local a = pool:take(lower:name "dy", chunk * lda, lda)
   lower:stage(chunk == N and "zero" or "units", function(body)
-    body:each({ variable = "n", to = N, by = chunk, units = chunk < N and { name = "outputs" } or nil }, function(units, n)
+    local loop = { variable = "n", to = N, by = chunk, units = chunk < N and { name = "outputs" } or nil }
+    body:each(loop, function(units, n)
       local function block(inner, first, count, residual)
         inner:call(lower.K:transpose_rows { rows = count, C = chunk, ldx = dy:ld(), ldz = lda }, dy:row(first) + n, a)
         inner:call(lower.K:gemm { M = chunk, N = K, K = count, lda = lda, ldb = x:ld(), bps = 16, ldc = to:ld(),

@@ -18,10 +18,10 @@ local values = {}
 
 local stride = kernels.stride
 
---- @param operations all of the graph's @param trained list of parameters: each { value, at = elements from the start of
--- the parameters, stride }
--- Fields that whoever makes it may set: names (value -> name of its buffer), dense (values whose rows lie without gaps),
--- slices (inputs that are a slice of their buffer, the one that slice() is the variable of)
+--- @param operations all of the graph's @param trained list of parameters: each { value, at = elements from the start
+-- of the parameters, stride }
+-- Fields that whoever makes it may set: names (value -> name of its buffer), dense (values whose rows lie without
+-- gaps), slices (inputs that are a slice of their buffer, the one that slice() is the variable of)
 function values.new(operations, trained)
   local seg = segment.new()
   local self = setmetatable({ segment = seg, parts = parts.new(seg, operations), buffers = {}, views = {}, at = {},

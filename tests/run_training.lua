@@ -1,0 +1,243 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen train as a whole, with the small networks of tests/golden-train: what it reports is what evaluate measures of
+-- the build, files go through import again, killed runs end in the same bytes, what is wrong is refused in a line.
+local sys = require "msagen.sys"
+local image = require "msagen.image"
+local checkpoint = require "msagen.checkpoint"
+local tally = require "tally"
+
+package.path = tally.tests .. "/lua/?.lua;" .. package.path
+local work = tally.folder "training"
+local discs = work .. "/discs"
+require "made_discs"(discs, 9)
+local rows = { "image,label,patient,split\n" }
+for i = 1, 9 do
+  rows[i + 1] = ("images/c%d.png,masks/c%d.png,p%d,%s\n"):format(i, i, i // 2, i < 3 and "val" or "train")
+end
+sys.write_file(discs .. "/discs.csv", table.concat(rows))
+
+local function golden(name) return ("%s/golden-train/%s/checkpoint.pth"):format(tally.tests, name) end
+
+local class = require("target.arithmetic").class(require("target.boards").best(), "f32")
+
+local FILES = { "safetensors", "best.safetensors", "csv", "png", "state" }
+
+local count = 0
+local function place()
+  count = count + 1
+  return ("%s/out-%d"):format(work, count)
+end
+
+-- A command that trains into OUT.safetensors, by the naive kernels, which begin sooner than what is compiled.
+local function command(out, ...)
+  return { tally.program, "train", "--interpret", class, "--data", discs .. "/discs.csv", "--split", "train", "--base",
+    golden "msa-2023-2d", "--dialect", "msa-2023", "--batch", "2", "-o", out .. ".safetensors", ... }
+end
+
+local function trained(...)
+  local out = place()
+  return out, tally.must(command(out, ...))
+end
+
+local function same(a, b)
+  for _, ending in ipairs(FILES) do
+    assert(sys.read_file(a .. "." .. ending) == sys.read_file(b .. "." .. ending), ending .. " differs")
+  end
+end
+
+-- The rows of a CSV as tables.
+local function table_of(path)
+  local lines, list = require("evaluate.csv").rows(sys.read_file(path), path), {}
+  for i = 2, #lines do
+    list[i - 1] = {}
+    for c, name in ipairs(lines[1]) do list[i - 1][name] = lines[i][c] end
+  end
+  return list
+end
+
+local ASKED = { "--validation", "val", "--steps", "6", "--validate-every", "3", "--save-every", "2", "--clicks", "1,3" }
+local whole, said = trained(table.unpack(ASKED))
+
+tally.test("what it reports of its validation is what evaluate measures of the build", function()
+  local fw, out = work .. "/fw", work .. "/evaluated"
+  tally.must { tally.program, "build", whole .. ".safetensors", "--dialect", "msa-2023", "--board", tally.best, "-o",
+    fw }
+  tally.must { tally.program, "evaluate", fw, "--data", discs .. "/discs.csv", "--split", "val", "--clicks", "1,3",
+    "-o", out }
+  local sums, last = {}, table_of(whole .. ".csv")[6]
+  for _, row in ipairs(table_of(out .. "/cases.csv")) do
+    sums[row.clicks] = sums[row.clicks] or { dice = 0, iou = 0 }
+    for name, sum in pairs(sums[row.clicks]) do sums[row.clicks][name] = sum + tonumber(row[name]) / 2 end
+  end
+  for _, clicks in ipairs { "1", "3" } do
+    for _, name in ipairs { "dice", "iou" } do
+      local own = tonumber(last[("%s_%s"):format(name, clicks)])
+      assert(own > 0 and math.abs(own - sums[clicks][name]) < 2e-6, ("%s after %s clicks: %s, evaluate: %.7f"):format(
+        name, clicks, own, sums[clicks][name]))
+    end
+  end
+  return "Dice " .. last.dice_1
+end)
+
+tally.test("the file goes through import, and holds the weights of its digest", function()
+  local file = checkpoint.open(whole .. ".safetensors")
+  local told = file.metadata
+  assert(said:find("digest " .. told.training_digest, 1, true) and told.step == "6" and told.seed == "0")
+  assert(told.base_sha256 == require("msagen.sha256").file(golden "msa-2023-2d"))
+  local model = require("import.import").load(require("import.shards").open(whole .. ".safetensors"),
+    { dialect = told.dialect })
+  local net = require("train.network").of(model, (require("train.sets").of(model, nil, "test")), { scores = false })
+  local parts = {}
+  for i, one in ipairs(net.parameters) do parts[i] = one.tensor:tobytes() end
+  assert(require("msagen.sha256").hex(table.concat(parts)) == told.training_digest, "other weights than the digest's")
+  local base, moved = checkpoint.open(golden "msa-2023-2d"), 0
+  assert(#file:names() <= #base:names())
+  for _, name in ipairs(file:names()) do
+    local equal = file:tensor(name):equal(base:tensor(name))
+    local frozen = name:find "^prompt_encoder" or name:find "^image_encoder" and not name:find "Adapter"
+    assert(equal or not frozen, name .. " is frozen, and has moved")
+    if not equal then moved = moved + 1 end
+  end
+  assert(moved > 50, "tensors train")
+  return moved .. " tensors moved"
+end)
+
+tally.test("the loss falls, and its curve is drawn", function()
+  local out = trained("--steps", "40", "--learning-rate", "3e-3")
+  local list = table_of(out .. ".csv")
+  assert(#list == 40 and tonumber(list[40].loss) < tonumber(list[1].loss) / 1.5,
+    ("loss went from %s to %s"):format(list[1].loss, list[40].loss))
+  local picture = image.read(out .. ".png")
+  assert(picture.shape[1] == 600 and picture.shape[2] == 1000)
+  assert(not sys.exists(out .. ".best.safetensors"), "without validation nothing is the best")
+  return ("from %s to %s"):format(list[1].loss, list[40].loss)
+end)
+
+tally.test("killed at any moment and resumed, it ends in the same bytes", function()
+  local out, kills = place(), 0
+  for _, pause in ipairs(tally.full and { 0.3, 0.5, 0.4, 0.7, 0.6, 0.35, 0.45 } or { 0.45, 0.6 }) do
+    local full = command(out, table.unpack(ASKED))
+    if sys.exists(out .. ".state") then full[#full + 1] = "--resume" end
+    table.move({ "timeout", "-s", "KILL", tostring(pause) }, 1, 4, 1, table.move(full, 1, #full, 5))
+    full.stdin, full.stdout, full.stderr = "/dev/null", "capture", "capture"
+    if sys.spawn(full) ~= 0 then kills = kills + 1 end
+  end
+  local last = command(out, table.unpack(ASKED))
+  if sys.exists(out .. ".state") then last[#last + 1] = "--resume" end
+  tally.must(last)
+  same(whole, out)
+  return kills .. " times killed"
+end)
+
+tally.test("generated code writes the same files, stopped by Ctrl-C and resumed, too", function()
+  local out = place()
+  local full = command(out, table.unpack(ASKED))
+  table.remove(full, 3)
+  table.remove(full, 3)
+  tally.must(full)
+  same(whole, out)
+  local other, long = place(), table.move(full, 1, #full, 1, {})
+  for i, word in ipairs(long) do long[i] = word == out .. ".safetensors" and other .. ".safetensors" or word end
+  local stopped = table.move(long, 1, #long, 5, { "timeout", "-s", "INT", "60" })
+  for i, word in ipairs(stopped) do stopped[i] = word == "6" and "100000" or word end
+  stopped[4] = "8"
+  stopped.stdin, stopped.stdout, stopped.stderr = "/dev/null", "capture", "capture"
+  local status, text = sys.spawn(stopped)
+  local step = text:match "stopped after step (%d+) of 100000"
+  assert(status ~= 0 and step, text)
+  return "stopped after step " .. step
+end)
+
+tally.test("the trained tensors alone, with the base, are the same build", function()
+  local delta = trained("--steps", "6", "--delta")
+  local function blob(name, ...)
+    local fw = work .. "/" .. name
+    tally.must { tally.program, "build", "--dialect", "msa-2023", "--board", tally.best, "-o", fw, ... }
+    return sys.read_file(fw .. "/msa_weights.bin")
+  end
+  assert(blob("delta", delta .. ".safetensors", "--base", golden "msa-2023-2d")
+    == blob("same", whole .. ".safetensors"), "another blob")
+  assert(sys.size(delta .. ".safetensors") < sys.size(whole .. ".safetensors") / 2, "a small file")
+end)
+
+tally.test("a script says the same as the command line", function()
+  local out = place()
+  sys.write_file(work .. "/train.lua", ([[
+local steps = 2 * 3
+return { data = "discs/discs.csv", split = "train", base = %q, dialect = "msa-2023", batch = 2, steps = steps,
+  validation = "val", validate_every = 3, save_every = 1, clicks = { 1, 3 } }
+]]):format(golden "msa-2023-2d"))
+  tally.must { tally.program, "train", "--interpret", class, work .. "/train.lua", "--save-every", "2", "-o", out .. ".safetensors" }
+  same(whole, out)
+end)
+
+tally.test("volumes, LoRA pairs, SAM's iterations and augmentation train", function()
+  local data = tally.source .. "/demo/data/hippocampus"
+  tally.must { tally.program, "train", "--interpret", class, "--data", data, "--prepare", "percentile:1/99", "--base", golden "msa-2023-3d",
+    "--dialect", "msa-2023", "--depth", "4", "--steps", "1", "--batch", "1", "--validation", "1", "-o",
+    place() .. ".safetensors" }
+  local lora = place()
+  tally.must { tally.program, "train", "--interpret", class, "--data", discs, "--base", golden "msa-2025-2d-lora", "--dialect", "msa-2025",
+    "--resolution", "112", "--global-blocks", "1", "--steps", "1", "--batch", "2", "-o", lora .. ".safetensors" }
+  local file, pairs_moved = checkpoint.open(lora .. ".safetensors"), 0
+  local base = checkpoint.open(golden "msa-2025-2d-lora")
+  for _, name in ipairs(file:names()) do
+    if name:find "lora_" and not file:tensor(name):equal(base:tensor(name)) then pairs_moved = pairs_moved + 1 end
+  end
+  assert(pairs_moved > 0, "LoRA pairs train")
+  local iterated = place()
+  tally.must { tally.program, "train", "--interpret", class, "--data", discs, "--base", golden "sam-2d-loss", "--dialect", "sam", "--steps",
+    "1", "--batch", "1", "--augment", "mild", "-o", iterated .. ".safetensors" }
+  assert(tonumber(table_of(iterated .. ".csv")[1].loss) > 1, "eleven prompts add up")
+end)
+
+local function refused(words, ...)
+  local status, text = sys.spawn { tally.program, "train", stdin = "/dev/null", stdout = "capture", stderr = "capture",
+    ... }
+  assert(status == 1 or status == 2, ("expected a refusal, found exit status %s: %s"):format(status, text))
+  local last = text:match "msagen: [^\n]*\n$"
+  assert(last and not last:find("warning:", 1, true) and last:find(words, 1, true), ("expected %s, found %s"):format(
+    words, text))
+end
+
+tally.test("what is wrong is refused in a line, and nothing is left", function()
+  local out = place()
+  local rest = { "--data", discs, "--base", golden "msa-2023-2d", "--dialect", "msa-2023", "-o", out .. ".safetensors" }
+  local function with(words, ...)
+    local list = table.move({ ... }, 1, select("#", ...), #rest + 1, table.move(rest, 1, #rest, 1, {}))
+    refused(words, table.unpack(list))
+  end
+  refused("--data: expected a data set, found none")
+  refused("--base: expected a file, found none", "--data", discs)
+  refused("-o: expected a file, found none", "--data", discs, "--base", "x", "--dialect", "sam")
+  with("--loss: expected bce, dicece or sam, found dice", "--loss", "dice")
+  with("--schedule: expected constant, cosine", "--schedule", "linear")
+  with("--learning-rate: expected a number above 0", "--learning-rate", "0")
+  with("--augment: expected", "--augment", "flp")
+  with("--train: expected", "--train", "adapter")
+  with("--lora: expected with --dialect", "--lora", "4")
+  with("found no such file", "--resume")
+  with("--validation 9: expected fewer cases", "--validation", "9")
+  with("--split none", "--split", "none")
+  with("--out-size: expected at least the side of the logits, 28, found 20", "--out-size", "20")
+  with("unknown option --step", "--step", "3")
+  with("--slice: expected whole volumes", "--slice", "3")
+  refused("expected a name that ends with .safetensors", table.unpack { "--data", discs, "--base",
+    golden "msa-2023-2d", "--dialect", "msa-2023", "-o", out .. ".pth" })
+  sys.write_file(work .. "/wrong.lua", "return { data = \"discs\", bach = 2 }")
+  refused("found bach (did you mean batch?)", work .. "/wrong.lua")
+  for _, ending in ipairs(FILES) do assert(not sys.exists(out .. "." .. ending), ending .. " is left") end
+  refused("another seed: expected 3, found 0", table.unpack(command(whole, "--validation", "val", "--resume", "--steps",
+    "9", "--clicks", "1,3", "--validate-every", "3", "--seed", "3"), 3))
+end)
+
+tally.test("a state that is not done is not overwritten", function()
+  local out = place()
+  tally.must(command(out, "--steps", "2"))
+  refused("found the state of a training after step 2", table.unpack(command(out, "--steps", "3"), 3))
+  tally.must(command(out, "--steps", "3", "--resume"))
+  local straight = trained("--steps", "3")
+  assert(sys.read_file(out .. ".safetensors") == sys.read_file(straight .. ".safetensors"), "other weights")
+end)
+
+return tally.finish()
