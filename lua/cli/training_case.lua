@@ -11,6 +11,7 @@ function training_case.run(verb, args)
     return 2
   end
   local show, finish = require "cli.progress"()
+  require "train.pretrain_case"
   local digest = require("train.case").trained(args.case, { interpret = args.interpret, board = args.board }, {
     out = args.out, variant = args.variant, progress = function(done, of) show("training", done, of) end })
   finish()

@@ -18,8 +18,8 @@
 --   adapt(model, entries) marks what is left to do to tensors: entry.resize = { kind, from, to }; entry.zero
 --   prune(model, models)  what a build of these banks does without: { { layer, what, tensors = SAM's names, macs } }
 --   compute(t, e)         the embedding [slices,grid,grid,out] of the image, as a graph (networks/terms.lua)
---   parts                 what compute is put together of, where pre-training can do so in other ways: patches(t, e, name)
---                         before positions, positions(t, e), blocks(t, e, x, how), block(t, b, label, i, x, how)
+--   parts                 what compute is put together of, where pre-training can do so in other ways: patches(t, e,
+--                         name) before positions, positions(t, e), blocks(t, e, x, how), block(t, b, label, i, x, how)
 --   spoken(encoder, out)  the encoder in words, for `inspect`
 --   words                 { words, field } of the description's fields, in which banks of one build have to agree
 --   facts(encoder)        its numbers by name, for manifests and `inspect --json`

@@ -268,10 +268,9 @@ local function train(one, make, options)
   end }, options)
 end
 
---- What to do with a case, by what it is one of: function(case, make, options).
-case.kinds = { ["training step"] = train, ["pre-training step"] = function(...)
-  return require("train.pretrain_case").run(...)
-end }
+--- What to do with a case, by what it is one of: function(case, make, options). lua/train/pretrain_case.lua adds its
+-- own.
+case.kinds = { ["training step"] = train }
 
 --- Run the case of a folder. @return the digest, as train
 function case.run(folder, make, options)

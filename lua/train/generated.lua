@@ -172,7 +172,11 @@ end
 -- @param options built.lower's; dir: the folder; jobs of make; cc: another compiler, cflags; compiled: it is there, made
 -- by another process of the same options; errors: a file for what it says
 function generated.of(model, names, options)
-  local build = built.lower(model, names, options)
+  return generated.start(built.lower(model, names, options), options, Trainer)
+end
+
+--- Compile a build, and start it. @param class the class of the trainer, whose metatable it gets
+function generated.start(build, options, class)
   if not options.compiled then compile(build, options) end
   local made = build.made
   local elements, parameters = 0, {}
@@ -185,9 +189,13 @@ function generated.of(model, names, options)
   local start = folder.command({ emulator = not boards.native(board) and board.emulator or nil },
     { at .. built.PROGRAM, at .. built.WEIGHTS })
   start.stderr = errors
-  return setmetatable({ model = model, parameters = parameters, elements = elements, without = build.net.without,
+  return setmetatable({ model = build.model, parameters = parameters, elements = elements, without = build.net.without,
     step = 0, dir = options.dir, errors = errors, texts = texts_of(), build = build, process = process.start(start) },
-    Trainer)
+    class)
 end
+
+--- What other trainers by generated code are made of (lua/train/generated_passes.lua).
+generated.parts = { Trainer = Trainer, ask = ask, answer = answer, status = status, floats = floats, words = words,
+  doubles = doubles }
 
 return generated

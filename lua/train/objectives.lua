@@ -48,7 +48,8 @@ function objectives.head(objective, m, sizes, given, seed)
         fail("%s: %s: expected the shape of the head, found another: it is of another size", m.source.path, one.name)
       end
     end
-    list[#list + 1] = { name = one.name, shape = one.shape, tensor = value or starts.tensor(one.name, one.shape, seed or 0) }
+    list[#list + 1] = { name = one.name, shape = one.shape,
+      tensor = value or starts.tensor(one.name, one.shape, seed or 0) }
   end }
   return objective.declare(p:at(objective.prefix:sub(1, -2)), m, sizes), list
 end
@@ -104,13 +105,15 @@ function objectives.network(m, name, options)
   local names = objectives.names_of(m, head)
   for _, one in ipairs(names) do live[one] = true end
   local g = graph.new()
-  local t = terms.of(g, setmetatable({ tensor = tensors }, { __index = m }), function(one) return live[one] or false end)
+  local t = terms.of(g, setmetatable({ tensor = tensors }, { __index = m }), function(one)
+    return live[one] or false
+  end)
   local prediction = g:output("prediction", objective.compute(t, m.parameters.encoder, h, m, sizes, parts))
   local function is_live(value) return live[value.name] or false end
   expand(g, { live = is_live })
   local found = differentiate(g, { seeds = { [prediction] = "dprediction" }, live = is_live })
-  local net = { graph = g, encodes = true, parameters = {}, without = {}, floats = 0, objective = objective, name = name,
-    sizes = sizes, head = head }
+  local net = { graph = g, encodes = true, parameters = {}, without = {}, floats = 0, objective = objective,
+    name = name, sizes = sizes, head = head }
   network.add_parameters(net, names, function(value) return found[value] end)
   return net
 end

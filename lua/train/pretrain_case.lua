@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A case of pre-training with known results (lua/train/case.lua): what the objective chooses at random is in its files.
+--- A case of pre-training with known results (lua/train/case.lua): what the objective chooses at random is in its
+-- files.
 
 local case = require "train.case"
 local fail = require "support.fail"
@@ -34,8 +35,8 @@ end
 
 -- The network: the encoder is the file's, what it has no use for numbers that no result depends on.
 local function network_of(one, file)
-  local shape = { resolution = one.image_size, dim = one.dim, blocks = one.depth, heads = one.heads, global = one.global,
-    patch = one.patch, window = one.window, encoder = "vit" }
+  local shape = { resolution = one.image_size, dim = one.dim, blocks = one.depth, heads = one.heads,
+    global = one.global, patch = one.patch, window = one.window, encoder = "vit" }
   return import.load(starts.checkpoint(shape, one.dialect, 0, file.path, file), { dialect = one.dialect,
     resolution = one.image_size })
 end
@@ -123,5 +124,7 @@ function pretrain_case.run(one, make, options)
   return case.steps(one, flat, { trainer = trainer, images = one.batch,
     gradients = gradients_of(one, objective, trainer, options.variant) }, options)
 end
+
+case.kinds["pre-training step"] = pretrain_case.run
 
 return pretrain_case

@@ -28,9 +28,9 @@ local function spread(name, shape)
   return math.sqrt(6 / (places * (shape[1] + shape[2])))
 end
 
---- The numbers that a tensor begins with, of its name and a seed: norms 1 and 0, biases and tables of relative positions
--- 0; tokens and positions noise of deviation 0.02; maps equally spread up to sqrt(6 / (inputs + outputs)) (Glorot and
--- Bengio 2010).
+--- The numbers that a tensor begins with, of its name and a seed: norms 1 and 0, biases and tables of relative
+-- positions 0; tokens and positions noise of deviation 0.02; maps equally spread up to sqrt(6 / (inputs + outputs))
+-- (Glorot and Bengio 2010).
 function starts.tensor(name, shape, seed)
   local most, value = spread(name, shape)
   if value == 0 then return tensor.zeros(shape) end
@@ -61,7 +61,8 @@ function starts.checkpoint(shape, dialect, seed, path, file)
   local self = setmetatable({ path = path, format = "safetensors", container = "random numbers", metadata = {},
     order = {}, of = {} }, Checkpoint)
   for _, one in ipairs(synth.tensors(shape, dialect)) do
-    put(self, one.name, file and file:has(one.name) and file:tensor(one.name) or starts.tensor(one.name, one.shape, seed))
+    put(self, one.name, file and file:has(one.name) and file:tensor(one.name)
+      or starts.tensor(one.name, one.shape, seed))
   end
   for _, name in ipairs(file and file:names() or {}) do put(self, name, file:tensor(name)) end
   self.hash = file and file:sha256() or sha256.hex(("%s %s %d"):format(path, dialect, seed))

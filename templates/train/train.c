@@ -3,7 +3,9 @@
  * $(made_by) */
 #include "msa_train_internal.h"
 #include "msa_arith.h"
+@ if not objective then
 #include "msa_prompt_rows.h"
+@ end
 @ for _, file in ipairs(info.extras) do
 #include "$(file).h"
 @ end
@@ -22,9 +24,18 @@
 #define WORK_$(phase.name:upper()) $(i - 1)u
 @ end
 
+@ if objective then
+#define PREDICTION_STRIDE ((size_t)$(prediction_stride))
+@ else
 #define SIDE2 ((size_t)MSA_TRAIN_MASK_SIDE * MSA_TRAIN_MASK_SIDE)
 #define OUT_STRIDE ((size_t)$(lde))
 #define TOKEN_ROWS ((size_t)MSA_TRAIN_TOKENS)
+@ end
+@ if patches then
+#define PATCH $(model.patch)u
+#define PATCH_STRIDE ((size_t)$(patches))
+#define PLACES ((size_t)MSA_TRAIN_GRID * MSA_TRAIN_GRID)
+@ end
 
 static const unsigned char train_hash[32] = MSA_TRAIN_HASH;
 static const char train_arithmetic[16] = MSA_TRAIN_ARITHMETIC;
@@ -64,8 +75,13 @@ static msa_status check_environment(void)
     /* Volatile: nothing of this is worked out before. */
     volatile float one = 1.0f + 0x1p-12f, many = 16777216.0f, zero = -0.0f;
     if (!msa_image_as_written(one, many, zero) || !$(resampling.calls)_as_written(one, many, zero)
+@ if objective then
+        || !msa_pretrain_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)
+@ else
         || !msa_prompt_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)
-        || !msa_loss_as_written(one, many, zero) || !msa_optimiser_as_written(one, many, zero)) {
+        || !msa_loss_as_written(one, many, zero)
+@ end
+        || !msa_optimiser_as_written(one, many, zero)) {
         return MSA_E_FLAGS;
     }
 @ if board.isa.flushes then
@@ -104,11 +120,13 @@ static void begin(msa_train *s)
     memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
     memset(floats(s, MSA_AT_FIRST), 0, $(trained.elements) * sizeof(float));
     memset(floats(s, MSA_AT_SECOND), 0, $(trained.elements) * sizeof(float));
+@ if not objective then
     float *const table = floats(s, MSA_AT_PROMPT_TABLE);
     memcpy(table, weights + MSA_GAUSSIAN, $(model.out) * sizeof(float));
     for (size_t i = $(model.out); i < $(prompt_rows) * (size_t)$(model.out); ++i) {
         table[i] = -0.0f; /* features alone: x + -0 is x */
     }
+@ end
 }
 
 msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes)
@@ -224,6 +242,26 @@ static msa_status worked(msa_train *s, uint32_t what, uint32_t after, uint32_t o
     return status;
 }
 
+@ if patches then
+$(patches_text)
+@ end
+@ if objective and rows.index then
+/* Numbers of rows, each below a limit. */
+static bool put_rows(float *to, const uint32_t *rows, size_t count, uint32_t limit)
+{
+    for (size_t i = 0; rows != NULL && i < count; ++i) {
+        if (rows[i] >= limit) {
+            return false;
+        }
+        to[i * 16u] = (float)rows[i];
+    }
+    return rows != NULL;
+}
+
+@ end
+@ if objective then
+$(passes_text)
+@ else
 msa_status msa_train_encode(msa_train *s, const msa_image *image)
 {
     if (!opened(s)) {
@@ -237,6 +275,13 @@ msa_status msa_train_encode(msa_train *s, const msa_image *image)
     s->image = image;
     s->width = image->width;
     s->height = image->height;
+@ if patches then
+    s->state = OPENED;
+    const msa_status put = put_patches(s, image, floats(s, MSA_AT_PATCHES));
+    if (put != MSA_OK) {
+        return put;
+    }
+@ end
     const msa_status encoded = worked(s, WORK_ENCODE, ENCODED, OPENED);
 @ if dembedding then
     memset(floats(s, MSA_AT_DEMBEDDING), 0, $(dembedding) * sizeof(float)); /* its memory was the encoder's before */
@@ -340,6 +385,7 @@ msa_status msa_train_backward(msa_train *s, const msa_target *target, const msa_
     }
     return worked(s, WORK_DECODE_BACKWARD, ENCODED, OPENED);
 }
+@ end
 
 @ if slots > 0 then
 /* Gradients on the stack: an image's own on top. */
@@ -388,7 +434,7 @@ msa_status msa_train_image_end(msa_train *s)
     if (!opened(s)) {
         return MSA_E_ARGUMENT;
     }
-    if (s->state == OPENED) {
+    if (s->state $(objective and "!= ENCODED" or "== OPENED")) {
         return MSA_E_ORDER;
     }
     if (s->images >= MSA_TRAIN_BATCH) {
@@ -460,6 +506,7 @@ msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matric
     return MSA_OK;
 }
 
+@ if not objective then
 /* One image of a step. */
 static msa_status image_of(msa_train *s, const msa_train_batch *batch, uint32_t i, const msa_loss_rule *rule,
                            double *sum)
@@ -499,6 +546,7 @@ msa_status msa_train_step(msa_train *s, const msa_train_batch *batch, const msa_
     return status;
 }
 
+@ end
 const msa_parameter *msa_train_parameters(void)
 {
     return parameters;

@@ -8,6 +8,9 @@ $(origin) */
 #include "msa_gradient.h"
 #include "msa_loss.h"
 #include "msa_optimiser.h"
+@ if objective then
+#include "msa_pretrain.h"
+@ end
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,12 +19,23 @@ extern "C" {
 #define MSA_TRAIN_INPUT_SIZE $(model.image_size)     /* pixels a side of the square that an image is resized to */
 #define MSA_TRAIN_DEPTH $(model.depth)            /* slices of a volume */
 #define MSA_TRAIN_GRID $(model.grid)            /* tokens a side */
+@ if objective then
+#define MSA_PRETRAIN_OBJECTIVE "$(objective_name)"
+#define MSA_PRETRAIN_ROWS $(order.rows(prediction))          /* of a prediction */
+#define MSA_PRETRAIN_WIDTH $(order.width(prediction))
+#define MSA_PRETRAIN_PAIRS $(objective.pairs and 1 or 0)     /* 1: an image has a partner; the loss is of the batch */
+#define MSA_PRETRAIN_INDEX $(rows.index or 0)       /* numbers of rows that a choice has, each below the limit */
+#define MSA_PRETRAIN_INDEX_LIMIT $(picked_of.index or 0)
+#define MSA_PRETRAIN_BACK $(rows.back or 0)
+#define MSA_PRETRAIN_BACK_LIMIT $(picked_of.back or 0)
+@ else
 #define MSA_TRAIN_MASK_SIDE $(4 * model.grid)       /* pixels a side of the logits */
 #define MSA_TRAIN_MASKS $(model.decoder.masks)           /* mask tokens */
 #define MSA_TRAIN_FIRST_CLASSES $(classes)   /* masks of every call; 0: one, or all but the first with multimask */
 #define MSA_TRAIN_MAX_POINTS $(max_points)     /* points of a prompt; a box comes on top */
 #define MSA_TRAIN_TOKENS $(token_rows)         /* rows of the decoder's token matrix */
 #define MSA_TRAIN_TARGET_SIDE $(target_side)   /* pixels a side that a target may have at most */
+@ end
 #define MSA_TRAIN_BATCH $(batch)            /* images of a step at most */
 #define MSA_TRAIN_CORES $(cores)
 #define MSA_TRAIN_ARENA_BYTES $(memory.bytes)
@@ -73,6 +87,33 @@ msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const v
 msa_status msa_train_set_team(msa_train *s, void *team);
 
 @ end
+@ if objective then
+/* What of an image is chosen at random. Fields that the objective has no use for may be NULL and 0. */
+typedef struct msa_choice {
+    const uint32_t *index;        /* [MSA_PRETRAIN_INDEX]: mae: the places kept; mae-grid: of each place its
+                                   * own number, MSA_PRETRAIN_ROWS where removed; shed: the one it is taken from */
+    const uint32_t *back;         /* [MSA_PRETRAIN_BACK]: mae: of each place its row among those that are kept, or their
+                                   * number */
+    const msa_image *partner;     /* emix: the image that is mixed in, by its share */
+    float share, other;
+} msa_choice;
+
+/* Encode an image under a choice, forward.
+ *   prediction  gets MSA_PRETRAIN_ROWS rows of MSA_PRETRAIN_WIDTH, or NULL
+ * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _ENVIRONMENT, _CANCELLED. */
+msa_status msa_pretrain_encode(msa_train *s, const msa_image *image, const msa_choice *choice, float *prediction);
+
+@   if objective.pairs then
+/* The gradient of the last prediction, of msa_mixture_loss. MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT. */
+msa_status msa_pretrain_gradient(msa_train *s, const float *gradient);
+@   else
+/* The loss of the last prediction, and its gradient.
+ *   marked  [MSA_PRETRAIN_ROWS], 1 of places that are removed or moved
+ * MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT, MSA_E_NAN. */
+msa_status msa_pretrain_loss(msa_train *s, const uint8_t *marked, double *value);
+@   end
+
+@ else
 /* Encode an image, or a volume of MSA_TRAIN_DEPTH slices, which is resized to the square. Its gradient begins as 0.
  * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _ENVIRONMENT, _CANCELLED. */
 msa_status msa_train_encode(msa_train *s, const msa_image *image);
@@ -90,6 +131,7 @@ msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t sli
 msa_status msa_train_backward(msa_train *s, const msa_target *target, const msa_loss_rule *rule, double weight,
                               msa_loss *loss);
 
+@ end
 /* The gradient of what the encoder trains; then the image's gradient joins the batch's. MSA_OK, MSA_E_ORDER, _BATCH. */
 msa_status msa_train_image_end(msa_train *s);
 
@@ -100,6 +142,7 @@ msa_status msa_train_image_end(msa_train *s);
  * MSA_OK, MSA_E_ORDER without any image, MSA_E_ARGUMENT, MSA_E_NAN: nothing was changed. */
 msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm);
 
+@ if not objective then
 /* A whole step: of each image its prompts, one after the other, each with its target; then the update.
  *   prompts, targets  [count] of the images; of a volume [count][MSA_TRAIN_DEPTH]
  *   loss              gets the mean of the values, or NULL */
@@ -111,6 +154,7 @@ typedef struct msa_train_batch {
 } msa_train_batch;
 msa_status msa_train_step(msa_train *s, const msa_train_batch *batch, const msa_loss_rule *rule,
                           const msa_optimiser *optimiser, bool matrices_decay, double *loss);
+@ end
 
 /* The trained tensors, in the order in which values are given. */
 const msa_parameter *msa_train_parameters(void);

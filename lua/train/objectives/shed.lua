@@ -27,8 +27,8 @@ function shed.compute(t, e, h, m, _, parts)
   return t:linear(g:reshape(x, { to = { places, C } }), h.predictor)
 end
 
---- What a picture's pass is given. @param from of each place the one whose embedding it has, from 0 @param moved of each
--- whether that is another
+--- What a picture's pass is given. @param from of each place the one whose embedding it has, from 0 @param moved of
+-- each whether that is another
 function shed.chosen(from, moved) return { index = from, marked = moved } end
 
 function shed.choose(key, m, sizes) return shed.chosen(choices.moved(key, m.grid * m.grid, sizes.rate)) end

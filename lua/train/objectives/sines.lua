@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Fixed positions of a grid (He et al. 2022): sines and cosines of the column, then of the row. All in double precision
--- by series of our own, so that they are the same on every machine.
+--- Fixed positions of a grid (He et al. 2022): sines and cosines of the column, then of the row. All in double
+-- precision by series of our own, so that they are the same on every machine.
 
 local tensor = require "msagen.tensor"
 
