@@ -267,7 +267,11 @@ piece_demo() {
   return $status
 }
 piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
-piece_train() { "$luahost" "$source/tests/run_train.lua"; }
+piece_train() {
+  status=0
+  for name in run_train run_train_shapes; do "$luahost" "$source/tests/$name.lua" || status=1; done
+  return $status
+}
 piece_training() { "$luahost" "$source/tests/run_training.lua"; }
 piece_boards() {
   status=0

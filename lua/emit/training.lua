@@ -196,9 +196,8 @@ function training.texts(build, blob, info)
   local texts = { ["msa_kernels.c"] = template.file(folder, "kernels.c", env) }
   env.isa = setmetatable({ activations = activations_in(texts["msa_kernels.c"]) }, { __index = env.isa })
   for _, name in ipairs { "simd.h", "kernels.h" } do texts["msa_" .. name] = template.file(folder, name, env) end
-  for _, name in ipairs { "patches", "passes" } do
-    local wanted = env[name == "passes" and "objective" or name]
-    env[name .. "_text"] = wanted and template.file(folder, ("train/%s.c"):format(name), env):gsub("\n$", "") or false
+  for _, name in ipairs(env.objective and { "patches", "passes" } or {}) do
+    env[name .. "_text"] = template.file(folder, ("train/%s.c"):format(name), env):gsub("\n$", "")
   end
   for file, name in pairs { ["train.h"] = "msa_train.h", ["train.c"] = "msa_train.c",
     ["layers.c"] = "msa_train_layers.c", ["internal.h"] = "msa_train_internal.h", ["Makefile"] = "Makefile" } do

@@ -108,10 +108,8 @@ end
 local function encode(self, picture)
   local image
   image, self.width, self.height = pixels_of(self, picture)
-  local given = { image = image }
-  if self.net.graph.inputs.patches then given.patches = patches_of(self.model, image) end
   self.encoded, self.decoded = {}, nil
-  self.embedding = self:run(given, { "embedding" }, self.encoded).embedding
+  self.embedding = self:run({ image = image }, { "embedding" }, self.encoded).embedding
   self.dembedding, self.gradients = {}, {}
 end
 

@@ -3,6 +3,7 @@
 
 local expand = require "graph.passes.expand"
 local fail = require "support.fail"
+local image = require "kernels.nests.image"
 local kernels = require "kernels.kernels"
 local network = require "train.network"
 local ops = require "graph.ops"
@@ -18,15 +19,14 @@ local function strip_rows(board) return board.caches.l2 >= 512 * 1024 and 64 or 
 
 local function is_picture(op) return op.kind == "conv" and op.sums == "channel" end
 
--- The nest that takes the picture, where no gradient passes it.
+-- The nest that takes the picture: with the patch embedding, where no gradient passes it, or its pixels alone.
 local function nest_of(one)
+  local name = one.label == "pixels" and "pixels" or nil
   for _, op in ipairs(one.ops) do
-    if is_picture(op) then
-      local fits = require("kernels.nests.image")
-      for _, nest in ipairs(fits) do
-        if nest.name == "image" then return nest end
-      end
-    end
+    if is_picture(op) then name = "image" end
+  end
+  for _, nest in ipairs(name and image or {}) do
+    if nest.name == name then return nest end
   end
 end
 

@@ -24,14 +24,12 @@
 #define WORK_$(phase.name:upper()) $(i - 1)u
 @ end
 
-@ if objective then
-#define PREDICTION_STRIDE ((size_t)$(prediction_stride))
-@ else
+@ if not objective then
 #define SIDE2 ((size_t)MSA_TRAIN_MASK_SIDE * MSA_TRAIN_MASK_SIDE)
 #define OUT_STRIDE ((size_t)$(lde))
 #define TOKEN_ROWS ((size_t)MSA_TRAIN_TOKENS)
-@ end
-@ if patches then
+@ else
+#define PREDICTION_STRIDE ((size_t)$(prediction_stride))
 #define PATCH $(model.patch)u
 #define PATCH_STRIDE ((size_t)$(patches))
 #define PLACES ((size_t)MSA_TRAIN_GRID * MSA_TRAIN_GRID)
@@ -242,9 +240,6 @@ static msa_status worked(msa_train *s, uint32_t what, uint32_t after, uint32_t o
     return status;
 }
 
-@ if patches then
-$(patches_text)
-@ end
 @ if objective and rows.index then
 /* Numbers of rows, each below a limit. */
 static bool put_rows(float *to, const uint32_t *rows, size_t count, uint32_t limit)
@@ -260,6 +255,7 @@ static bool put_rows(float *to, const uint32_t *rows, size_t count, uint32_t lim
 
 @ end
 @ if objective then
+$(patches_text)
 $(passes_text)
 @ else
 msa_status msa_train_encode(msa_train *s, const msa_image *image)
@@ -275,13 +271,6 @@ msa_status msa_train_encode(msa_train *s, const msa_image *image)
     s->image = image;
     s->width = image->width;
     s->height = image->height;
-@ if patches then
-    s->state = OPENED;
-    const msa_status put = put_patches(s, image, floats(s, MSA_AT_PATCHES));
-    if (put != MSA_OK) {
-        return put;
-    }
-@ end
     const msa_status encoded = worked(s, WORK_ENCODE, ENCODED, OPENED);
 @ if dembedding then
     memset(floats(s, MSA_AT_DEMBEDDING), 0, $(dembedding) * sizeof(float)); /* its memory was the encoder's before */

@@ -173,10 +173,11 @@ end
 
 -- Sums over sets, a head's beside the other's, to rows of the result.
 local function sums_to(lower, view, from, s, rows)
+  local back = lower.K:set_rows_back { height = 1, width = rows, d = s.d, ldx = view:ld(), ld_row = rows * view:ld(),
+    ldz = s.dpad }
   lower:stage("zero", function(body)
     body:each({ variable = "head", to = s.heads }, function(inner, h)
-      inner:call(lower.K:rows("scaled", { rows = rows, C = s.d, ldx = s.dpad, ldz = view:ld(), s = 1 }),
-        from + h * (rows * s.dpad), view + h * s.d)
+      inner:call(back, from + h * (rows * s.dpad), view + h * s.d)
     end)
   end)
 end

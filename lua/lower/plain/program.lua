@@ -42,6 +42,15 @@ local function phase_of(list, dependence)
   return last
 end
 
+-- Whether a nest takes the picture as it is given: a convolution of it that no gradient passes.
+local function takes_picture(groups, image)
+  for _, one in ipairs(groups) do
+    for _, op in ipairs(one.ops) do
+      if op.inputs[1] == image then return op.kind == "conv" end
+    end
+  end
+end
+
 --- The groups of a graph in the order of their phases: { label, phase, ops }. Only what the wanted values need is in
 -- them. @param wanted set of values
 local function groups_of(graph, wanted)
@@ -64,6 +73,10 @@ local function groups_of(graph, wanted)
     end
   end
   for _, one in ipairs(list) do one.phase = phase_of(one.ops, dependence) end
+  local image = graph.inputs.image
+  if image and needed[image] and not takes_picture(list, image) then
+    table.insert(list, { label = "pixels", ops = {}, outputs = { image }, phase = "encode", at = 0 })
+  end
   table.sort(list, function(a, b)
     if RANK[a.phase] ~= RANK[b.phase] then return RANK[a.phase] < RANK[b.phase] end
     return a.at < b.at
@@ -208,6 +221,7 @@ local function name_decoders(values, graph, depth)
   while order.is_view(embedding) or order.is_alias(embedding) do embedding = embedding.inputs[1] end
   values.names[embedding] = "embedding"
   values.dense[outputs.logits] = true
+  if inputs.image then values.dense[inputs.image], values.names[inputs.image] = true, "pixels" end
   if inputs.dlogits then values.dense[inputs.dlogits] = true end
   if depth > 1 then values.slices[inputs.embedding] = true end
 end

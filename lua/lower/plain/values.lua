@@ -83,9 +83,9 @@ function Values:whole(value)
   end
   local x = self:whole(value.inputs[1])
   if value.kind ~= "slice" then return x end
-  if #value.shape == 1 then return x + value.first end
-  local each = order.rows(value.inputs[1]) // value.inputs[1].shape[1]
-  return x + value.first * each * x:ld()
+  local shape = value.inputs[1].shape
+  if #shape == 1 then return x + value.first end
+  return x + value.first * (order.rows(value.inputs[1]) // shape[1]) * x:ld()
 end
 
 --- A frozen matrix as rows in the weights.

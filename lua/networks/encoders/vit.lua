@@ -198,18 +198,17 @@ local function positions(t, e)
   return g:constant(e.position.name, shape, function() return position:reshape(shape) end, segment.of(position))
 end
 
--- The patches of an image as they are embedded, before positions: [slices,grid,grid,C]. Inputs: image; where the
--- embedding trains, patches [3 slices grid^2,patch^2] in its place: the pixels of the patches of a colour, a row a
--- patch, one colour below the other.
--- @param name of the input of patches, nil: "patches"
+-- The patches of an image as they are embedded, before positions: [slices,grid,grid,C]. Inputs: image.
+-- @param name of an input [3 slices grid^2,patch^2] in its place, or nil: the pixels of the patches of a colour, a row
+-- a patch, one colour below the other
 local function patches(t, e, name)
   local g, m = t.g, t.model
   local C, P, places = m.encoder.dim, m.patch, m.depth * m.grid * m.grid
-  if not t:trains(e.patch.weight, e.patch.bias) then
+  if not name then
     local image = g:input("image", { m.depth, m.image_size, m.image_size, 3 })
     return g:conv(image, t:parameter(e.patch.weight), t:parameter(e.patch.bias), { stride = P, sums = "channel" })
   end
-  local pixels = g:input(name or "patches", { 3 * places, P * P })
+  local pixels = g:input(name, { 3 * places, P * P })
   local w, bias, sum = t:parameter(e.patch.weight), t:parameter(e.patch.bias), nil
   t.colours = t.colours or weights.parts(g, w, "channel", { 2, 1, 3, 4 }, 3, { C, P * P }, function(value)
     return t.live(value.name)

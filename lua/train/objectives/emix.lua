@@ -23,7 +23,7 @@ end
 function emix.compute(t, e, h, m, _, parts)
   local g, places, C = t.g, m.grid * m.grid, m.encoder.dim
   g:layer "patch_embed"
-  local x, other = parts.patches(t, e), parts.patches(t, e, "partner_patches")
+  local x, other = parts.patches(t, e, "patches"), parts.patches(t, e, "partner_patches")
   x = g:reshape(g:mix(x, other, g:input("shares", { 1, 2 })), { to = { places, C } })
   x = parts.blocks(t, e, g:reshape(g:add(x, parts.positions(t, e)), { to = { 1, m.grid, m.grid, C } }))
   g:layer "emix_head"

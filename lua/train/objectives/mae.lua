@@ -48,7 +48,7 @@ function mae.kept(m, sizes) return math.tointeger(math.floor(m.grid * m.grid * (
 function mae.compute(t, e, h, m, sizes, parts)
   local g, places, C, kept = t.g, m.grid * m.grid, m.encoder.dim, mae.kept(m, sizes)
   g:layer "patch_embed"
-  local x = g:reshape(parts.patches(t, e), { to = { places, C } })
+  local x = g:reshape(parts.patches(t, e, "patches"), { to = { places, C } })
   x = g:pick(g:add(x, parts.positions(t, e)), g:input("index", { kept, 1 }))
   x = parts.blocks(t, e, x, { heads = m.encoder.heads })
   g:layer "mae_embed"

@@ -22,7 +22,7 @@ end
 function grid.compute(t, e, h, m, _, parts)
   local g, places, C = t.g, m.grid * m.grid, m.encoder.dim
   g:layer "patch_embed"
-  local x = g:reshape(parts.patches(t, e), { to = { places, C } })
+  local x = g:reshape(parts.patches(t, e, "patches"), { to = { places, C } })
   x = g:concat { x, g:reshape(t:parameter(h.mask_token), { to = { 1, C } }) }
   x = g:add(g:pick(x, g:input("index", { places, 1 })), parts.positions(t, e))
   x = parts.blocks(t, e, g:reshape(x, { to = { 1, m.grid, m.grid, C } }))
