@@ -84,7 +84,8 @@ local function of_batch(job, step, list)
   return all
 end
 
--- An update that the trainer refused, which then has changed nothing: the image whose gradient is none, or what it said.
+-- An update that the trainer refused, which then has changed nothing: the image whose gradient is none, or what it
+-- said.
 local function refuse_update(job, step, list, problem)
   for image, index in ipairs(list) do
     job.trainer:set("gradient", nil)
@@ -208,7 +209,8 @@ end
 --   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil;
 --   image = function(job, sample, key) -> its loss, in place of prompts; before = function(job, step, the batch's
 --   numbers of samples), before its images; rule = function(step) -> { optimiser, and what rates.at needs }, nil: the
---   options; who = of train.exchange; outputs = { best(run, trainer), save(run, trainer) }; show, say, warn = function(text...);
+--   options; who = of train.exchange; outputs = { best(run, trainer), save(run, trainer) }; show, say, warn =
+--   function(text...);
 --   options = { steps, batch, seed, loss, optimiser, learning_rate, schedule, warm_up, save_every, validate_every } }
 -- @param run where to begin: { step = done so far, history = a line a step { loss, rate, norm }, validations, best }
 -- @return run at the end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Pictures to pre-train on: those of a folder, or of a data set, whatever masks there are. Files are read, prepared and
--- resized as for training (lua/train/samples.lua); each slice of a volume is a picture.
+--- Pictures to pre-train on: those of a folder, or of a data set, whatever masks there are. Files are read, prepared
+-- and resized as for training (lua/train/samples.lua); each slice of a volume is a picture.
 local augment = require "train.augment"
 local datasets = require "evaluate.datasets"
 local fail = require "support.fail"

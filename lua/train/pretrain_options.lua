@@ -58,8 +58,8 @@ local list = {
   entry("mae_blocks", { whole(1) }, "N", "Of mae blocks of its decoder. Default: 8."),
   like("augment", { help = "Random changes of pictures: none (default), mild, or steps such as flip:0.5,rotate:10." }),
   like("optimiser", { help = "adam or adamw. Default: adamw." }),
-  like("learning_rate", { default = false, help = "Default: of mae and mae-grid 1.5e-4 for each 256 pictures of a batch, "
-    .. "else 1e-4." }),
+  like("learning_rate", { default = false, help = "Default: of mae and mae-grid 1.5e-4 for each 256 pictures of a "
+    .. "batch, else 1e-4." }),
   like("betas", { default = false, help = "Decay of the moments. " .. OWN }),
   like("eps", { default = false, help = "Default: 1e-8." }),
   like("decay", { help = "Weight decay. " .. OWN }),

@@ -66,6 +66,16 @@ local function rule_of(o, name, count)
       decay = o.decay or own.decay, decay_on = o.decay_on or own.decay_on, clip = o.clip } }
 end
 
+-- Those of all objectives, in order; and whether the number of steps is part of what they say.
+local function rules_of(o, count)
+  local rules, fixed = {}, false
+  for i, name in ipairs(o.objective) do
+    rules[i] = rule_of(o, name, count)
+    fixed = fixed or rules[i].schedule.kind == "cosine" or not o.warm_up and rules[i].warm_up > 0
+  end
+  return rules, fixed
+end
+
 -- ---- a step ----
 
 -- The picture of a batch that a number of a sample stands for, changed as its image of the step is.
@@ -184,12 +194,12 @@ function pretraining.run(o, more)
   local samples, sha256 = data_of(o, model, more)
   local binding, facts = provenance.told("msagen pretrain", o, pretrain_options.list, { base = base:sha256(),
     data = sha256, arithmetic = class, dialect = model.dialect })
+  local rules, fixed = rules_of(o, #samples.items)
+  binding.steps = fixed and tostring(o.steps) or nil
   local files = outputs.new(o.out, { binding = binding, facts = facts })
   local who = exchange.join(files.ranks_path, function() end)
   local trainer, heads = trainers_of(o, model, base, more, class, who)
   files.exported = exporter(model, heads)
-  local rules = {}
-  for i, name in ipairs(o.objective) do rules[i] = rule_of(o, name, #samples.items) end
   local job = { trainer = trainer, samples = samples, outputs = files, who = who, show = more.show, say = more.say,
     warn = more.warn, image = of_image, before = before, rule = function(step) return rules[step % #rules + 1] end,
     options = { steps = o.steps, batch = o.batch, seed = o.seed, save_every = o.save_every, validate_every = 0 } }

@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 msa_status msa_pretrain_encode(msa_train *s, const msa_image *image, const msa_choice *choice, float *prediction)
 {
     if (!opened(s) || choice == NULL) {

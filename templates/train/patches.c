@@ -1,3 +1,4 @@
+@ -- SPDX-License-Identifier: 0BSD
 @ local how, longest = resampling, model.resize == "longest" and "true" or "false"
 @ local colour = model.normalise.reversed and "2u - c" or "c"
 @ if how.type then
