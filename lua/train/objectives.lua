@@ -3,6 +3,7 @@
 --   prefix     of its head's tensors' names
 --   sizes      of its head and of its choices, where nobody says anything
 --   optimiser, rate(batch), schedule, warm_up_epochs   its own, where nobody says anything
+--   check(m, sizes)  refuses sizes, or nil
 --   declare(p, m, sizes) -> head;  compute(t, e, head, m, sizes, parts) -> the prediction, as a graph
 --   choose(key, m, sizes)   what a picture's pass is given, at random: { index, back: rows of numbers; shares, partner:
 --                           of e-Mix; marked: places removed, or moved, a boolean each }
@@ -17,6 +18,7 @@ local graph = require "graph.ssa"
 local kinds = require "graph.kinds"
 local network = require "train.network"
 local parameters = require "networks.parameters"
+local shapes = require "import.shapes"
 local starts = require "train.starts"
 local terms = require "networks.terms"
 
@@ -45,7 +47,8 @@ function objectives.head(objective, m, sizes, given, seed)
     local value = given and given(one.name)
     if value then
       if #value.shape ~= #one.shape or kinds.product(value.shape) ~= kinds.product(one.shape) then
-        fail("%s: %s: expected the shape of the head, found another: it is of another size", m.source.path, one.name)
+        fail("%s: %s is %s; expected %s, by the sizes of the head: give those that it was made with", m.source.path,
+          one.name, shapes.text(value.shape), shapes.text(one.shape))
       end
     end
     list[#list + 1] = { name = one.name, shape = one.shape,
@@ -99,6 +102,7 @@ end
 function objectives.network(m, name, options)
   local objective, parts = objectives.named(name, "--objective"), check(m, name)
   local sizes = setmetatable(options.sizes or {}, { __index = objective.sizes })
+  if objective.check then objective.check(m, sizes) end
   local h, head = objectives.head(objective, m, sizes, options.head, options.seed)
   local live, tensors = {}, setmetatable({}, { __index = m.tensor })
   for _, one in ipairs(head) do tensors[one.name] = one.tensor end

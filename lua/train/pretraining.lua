@@ -27,6 +27,12 @@ local pretraining = {}
 local NETWORK = { "dialect", "resolution", "global_blocks", "weights_key" }
 
 local function network_of(o)
+  for _, name in ipairs(o.objective) do
+    if objectives.table[name].pairs and o.batch < 2 then
+      fail("--batch %d: expected at least 2 with --objective %s, which tells pictures of a batch apart, found less",
+        o.batch, name)
+    end
+  end
   if (o.base ~= nil) == (o.arch ~= nil) then
     fail("--base: expected it, or --arch, found %s", o.base and "both" or "neither")
   end

@@ -3,6 +3,7 @@
 -- windows, relative positions or a class token; a decoder sees all places and gives the pixels of those removed.
 
 local choices = require "train.choices"
+local fail = require "support.fail"
 local sines = require "train.objectives.sines"
 
 local mae = { prefix = "pretrain.mae.", loss = "reconstruction" }
@@ -26,6 +27,24 @@ local function block(p, dim)
   b.lin1 = p:linear("mlp.fc1", 4 * dim, dim)
   b.lin2 = p:linear("mlp.fc2", dim, 4 * dim)
   return b
+end
+
+--- Refuse sizes that are none.
+function mae.check(m, sizes)
+  if sizes.dim % 4 ~= 0 then fail("--mae-width %d: expected a multiple of 4, found another", sizes.dim) end
+  if sizes.dim % sizes.heads ~= 0 then
+    fail("--mae-heads %d: expected a divisor of the decoder's width, %d, found another", sizes.heads, sizes.dim)
+  end
+  mae.check_ratio(m, sizes)
+end
+
+--- Refuse a share that leaves none of the patches, or takes none.
+function mae.check_ratio(m, sizes)
+  local places, kept = m.grid * m.grid, mae.kept(m, sizes)
+  if kept < 1 or kept >= places then
+    fail("--mask-ratio %g: expected a share of %d patches that leaves and removes at least one, found another",
+      sizes.ratio, places)
+  end
 end
 
 --- Declare the head. @param p networks/parameters.lua, at the prefix @param m the model description @param sizes as

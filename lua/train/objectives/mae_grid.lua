@@ -6,7 +6,8 @@ local choices = require "train.choices"
 local mae = require "train.objectives.mae"
 
 local grid = { prefix = mae.prefix, loss = mae.loss, sizes = { ratio = mae.sizes.ratio }, optimiser = mae.optimiser,
-  rate = mae.rate, schedule = mae.schedule, warm_up_epochs = mae.warm_up_epochs }
+  rate = mae.rate, schedule = mae.schedule, warm_up_epochs = mae.warm_up_epochs,
+  check = mae.check_ratio }
 
 local EPS = 1e-6
 
