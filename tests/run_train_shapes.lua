@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Training as generated code against the interpreter, bit for bit, in shapes that nobody trains: widths that are no
--- multiple of 16, windows that do not divide the grid, many masks; everything trained, with all of the forward pass kept
--- or none, by one core and several. Several prompts an image, with and without masks, boxes, several losses; two images
+-- multiple of 16, windows that do not divide the grid, many masks; everything trained, with all of the forward pass
+-- kept or none, by one core and several. Several prompts an image, with and without masks, boxes, several losses; two images
 -- a step, two steps with clipping and decay.
 local import = require "import.import"
 local sets = require "train.sets"
@@ -22,6 +22,7 @@ local BUILDS = {
   { shape = "broad", set = "everything", cores = 2, deep = true },
   { shape = "adapted", set = "default", cores = 2, recompute = true, deep = true },
   { shape = "late", set = "everything", cores = 1, deep = true },
+  { shape = "plain", set = "image_encoder.pos_embed", cores = 1 },
 }
 
 local state = 1
@@ -92,7 +93,8 @@ local function train(one, dir)
     resolution = device.resolution, training = true })
   local names = sets.of(model, one.set ~= "default" and one.set or nil, "--train")
   local a = require("train.generated").of(model, names, { scores = true, board = one.board, cores = one.cores,
-    batch = 2, dir = dir, keep = one.recompute and function() return false end or nil })
+    batch = 2, dir = dir, target_side = 8 * model.grid + 3,
+    keep = one.recompute and function() return false end or nil })
   assert((a.build.made.macs_again > 0) == (one.recompute or false), "what is computed again")
   local b = require("train.interpreted").of(model, names, { class = a.build.arithmetic, scores = true })
   local rule = { kind = "adamw", lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, decay = 0.1, decay_on = "matrices",
@@ -102,15 +104,15 @@ local function train(one, dir)
     image(a, b, model)
     compare(a, b)
     local x, y = a:update(rule), b:update(rule)
-    assert(x.norm == y.norm and x.norm > 1, "the norm of the gradient")
+    assert(x.norm == y.norm and x.norm > 0, "the norm of the gradient")
     assert(a:values "parameters":tobytes() == b:values "parameters":tobytes(), "parameters after a step")
   end
   assert(a:close() == 0, "the test bench ends")
 end
 
 for i, one in ipairs(BUILDS) do
-  local name = ("%s, %s%s, %d cores%s"):format(one.shape, one.set, one.recompute and ", computed again" or "", one.cores,
-    one.board and ", " .. one.board or "")
+  local again = one.recompute and ", computed again" or ""
+  local name = ("%s, %s%s, %d cores%s"):format(one.shape, one.set, again, one.cores, one.board and ", " .. one.board or "")
   local run = one.deep and tally.deep or tally.test
   run(name, train, one, ("%s/%d"):format(work, i))
 end

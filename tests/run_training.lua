@@ -191,6 +191,26 @@ tally.test("volumes, LoRA pairs, SAM's iterations and augmentation train", funct
   assert(tonumber(table_of(iterated .. ".csv")[1].loss) > 1, "eleven prompts add up")
 end)
 
+tally.test("asked by texts, a network and a projection of them train, and a build is asked by the same", function()
+  local names, out, fw, values = work .. "/names.safetensors", place(), work .. "/texts", {}
+  for i = 1, 2 * 20 do values[i] = (i * 7) % 11 - 5 end
+  local raw = require("msagen.tensor").from(values, { 2, 20 })
+  require("msagen.safetensors").write(names, { { "prompts", require("text.embedding").prompts(raw):scale(1) },
+    { "embeddings", raw } }, { { "names", '["inside","nothing"]' } })
+  local asked = command(out, "--text-prompts", names, "--steps", "6", "--validation", "val", "--validate-every", "3")
+  tally.must(asked)
+  tally.must { tally.program, "build", out .. ".safetensors", "--dialect", "msa-2023", "--board", tally.best,
+    "--text-prompts", names, "-o", fw }
+  local told = tally.must { tally.program, "run", fw, "--image", discs .. "/images/c1.png", "--text", "inside",
+    "--digest" }
+  local interpreted = tally.must { tally.program, "interpret", out .. ".safetensors", "--dialect", "msa-2023",
+    "--board", tally.best, "--text-prompts", names, "--image", discs .. "/images/c1.png", "--text", "inside",
+    "--digest" }
+  local digest = told:match "digest (%x+)"
+  assert(digest and digest == interpreted:match "digest (%x+)", told)
+  return "Dice " .. table_of(out .. ".csv")[6].dice_1
+end)
+
 local function refused(words, ...)
   local status, text = sys.spawn { tally.program, "train", stdin = "/dev/null", stdout = "capture", stderr = "capture",
     ... }

@@ -137,6 +137,13 @@ static int process_read(lua_State *L)
     return 1;
 }
 
+/* process:id() -> the system's number of the process */
+static int process_id(lua_State *L)
+{
+    lua_pushinteger(L, check(L)->pid);
+    return 1;
+}
+
 /* process:close() -> its status, once it has ended: its input ends here */
 static int process_close(lua_State *L)
 {
@@ -157,8 +164,8 @@ static int process_gone(lua_State *L)
 
 int luaopen_msagen_process(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"write", process_write}, {"read", process_read}, {"close", process_close},
-        {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"write", process_write}, {"read", process_read}, {"id", process_id},
+        {"close", process_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"start", start}, {NULL, NULL}};
     luaL_newmetatable(L, KIND);
     luaL_newlib(L, methods);

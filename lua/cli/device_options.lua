@@ -26,12 +26,12 @@ end
 --- Declare the option that says which set of weights counts.
 function options.of_set(command) declare(command, "weights_key") end
 
---- Declare the argument and the options that describe a device.
-function options.setup(command)
+--- Declare the argument and the options that describe a device. @param training those of training builds, too
+function options.setup(command, training)
   command:argument("input", "A build script (.lua), or a checkpoint (.pth, .safetensors); may be left out where there "
     .. "are banks."):argname("SCRIPT.lua|CHECKPOINT"):args "?"
   for _, one in ipairs(table_of.list) do
-    if one.option then declare(command, one.field) end
+    if one.option and (training or not one.training) then declare(command, one.field) end
   end
   command:flag("--trust", "Run the build script with all of Lua: files, programs, modules. Without it a script reaches "
     .. "none of them, and has a second and 256 MiB.")

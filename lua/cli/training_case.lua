@@ -10,16 +10,21 @@ function training_case.setup(command, help)
   command:option("--case", help):argname "DIR"
   command:option("--variant", "Another reading of the case, of which the gradient alone is made: "
     .. table.concat(case.variants, ", ") .. "."):argname "NAME":choices(case.variants)
-  command:option("--interpret", "Compute with the naive kernels that define each bit, in this class of arithmetic: "
-    .. table.concat(CLASSES, ", ") .. "; the last of a case alone."):argname "CLASS":choices(CLASSES)
+  command:option("--interpret", "Not by generated code, but with the naive kernels that define each bit, in this class "
+    .. "of arithmetic: " .. table.concat(CLASSES, ", ") .. "; the last of a case alone.")
+    :argname "CLASS":choices(CLASSES)
 end
 
 --- What the options of a training ask for together and cannot have; nil where nothing.
 function training_case.contradiction(args)
   if args.slice then return "--slice: expected whole volumes, found a slice" end
   if args.window and args.prepare then return "--window: expected instead of --prepare, found both" end
-  if args.variant then return "--variant: expected with --case, found without" end
-  if args.interpret == "float64" then return "--interpret float64: expected with --case, found without" end
+  if args.variant and not args.case then return "--variant: expected with --case, found without" end
+  if args.interpret and args.board then return "--interpret: expected without --board, found both" end
+  if args.interpret and args.cores then return "--interpret: expected without --cores, found both" end
+  if args.interpret == "float64" and not args.case then
+    return "--interpret float64: expected with --case, found without"
+  end
 end
 
 --- @param verb its name @return the program's result
@@ -30,9 +35,11 @@ function training_case.run(verb, args)
   end
   local show, finish = require "cli.progress"()
   require "train.pretrain_case"
-  local digest = require("train.case").trained(args.case, { interpret = args.interpret, board = args.board }, {
-    out = args.out, variant = args.variant, progress = function(done, of) show("training", done, of) end })
+  local about = { interpret = args.interpret, board = args.board, cores = args.cores }
+  local ok, digest = pcall(require("train.case").trained, args.case, about, { out = args.out, variant = args.variant,
+    progress = function(done, of) show("training", done, of) end })
   finish()
+  if not ok then error(digest, 0) end
   print("digest " .. digest)
   return 0
 end

@@ -10,6 +10,7 @@ local fail = require "support.fail"
 local import = require "import.import"
 local kernels = require "kernels.kernels"
 local options = require "compiler.options"
+local placement = require "estimate.placement"
 local predict = require "estimate.predict"
 local preparation = require "import.preparation"
 local output_folder = require "emit.output_folder"
@@ -17,6 +18,7 @@ local tokens = require "networks.tokens"
 local rules = require "scans.rules"
 local schema = require "support.schema"
 local segment = require "lower.segment"
+local start_files = require "emit.start_files"
 local stream = require "schedule.fetches"
 local sys = require "msagen.sys"
 
@@ -33,6 +35,12 @@ local function check_device(device, where)
   end
   if device.stream_buffer and device.weights ~= "stream" then
     fail("%s: stream_buffer: expected with weights = stream, found without", where)
+  end
+  for _, one in ipairs(options.list) do
+    if one.training and device[one.field] ~= nil and (one.field == "train" or not device.train) then
+      fail("%s: %s: expected %s", where, one.field, one.field == "train" and "of msagen build alone, found here"
+        or "with train (--train), found without")
+    end
   end
 end
 
@@ -356,22 +364,18 @@ local function add_copies(texts, build, list)
     for _, file in ipairs(files) do copy(file .. ".c") end
   end
   for _, file in ipairs(list.runner) do copy(("%s/%s.c"):format(RUNNER_FOLDER, file)) end
-  local function own(place, file)
-    local name = file .. ".c"
-    for _, taken in ipairs { name, file .. ".S", ("%s/%s"):format(RUNNER_FOLDER, name) } do
-      if texts[taken] then
-        fail("%s: start: expected files that the model has not, found %s", board.source or board.name, name)
-      end
-    end
-    texts[place .. name] = sys.read_file(boards.folder_of(board, name) .. "/" .. name)
+  if board.start then
+    start_files.add(texts, board, placement.on(board, build), emit.made_by(), RUNNER_FOLDER)
   end
-  for _, file in ipairs(list.start) do own("", file) end
-  for _, file in ipairs(list.start_runner) do own(RUNNER_FOLDER .. "/", file) end
 end
 
 --- Compile one device into dir (lua/output_folder).
 -- @param progress function(text, done, total)
 function compiler.build(device, dir, where, progress)
+  if device.train then
+    schema.check(device, options.fields, where)
+    return require("train.built").build(device, dir, where, progress)
+  end
   local target = output_folder.open(dir)
   local build = compiler.schedule(device, where)
   local ok, message = pcall(function()
@@ -379,12 +383,7 @@ function compiler.build(device, dir, where, progress)
     for _, file in ipairs(build.files) do file:sha256() end
     local work = target:stage()
     local prefix = device.prefix or "msa"
-    local upper = prefix:upper()
-    local function rename(text)
-      if prefix == "msa" then return text end
-      return (text:gsub("%f[%w_]msa([_.])", prefix .. "%1"):gsub("%f[%w_]libmsa_",
-        "lib" .. prefix .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
-    end
+    local rename = require("emit.prefix").renamer(prefix)
     local list = copied(build)
     local info = makefile_info(build, list)
     local blob = emit.weights(build, work .. "/" .. prefix .. "_weights.bin", progress)

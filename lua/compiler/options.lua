@@ -9,12 +9,16 @@
 --   convert   function(text) -> value, or nil and what was expected; nil: the text itself
 --   repeated  may be given several times, and is a list
 --   path      names a file; a script's are relative to it
+--   training  of builds of the training step alone: of msagen build with --train
 
 local arithmetic = require "target.arithmetic"
+local closed = require "support.closed"
+local losses = require "train.losses"
 local rules = require "scans.rules"
 local schema = require "support.schema"
 local split = require "schedule.split"
 local fetches = require "schedule.fetches"
+local train_sets = require "train.sets"
 
 local above_0 = schema.kind(function(value)
   if math.type(value) ~= "integer" or value < 1 then return "a whole number above 0" end
@@ -51,6 +55,12 @@ local function slices(text)
   local n = integer(text)
   return n, not n and ("expected a whole number above 0, or none, found %s"):format(text) or nil
 end
+
+-- What is to train: a word, or a list of them.
+local sets_list = schema.kind(function(value)
+  if not schema.text(value) then return nil end
+  return schema.list_of(schema.text, 1, "sets, tensors or patterns")(value)
+end)
 
 local function bank(text)
   local name, path = text:match "^([^=]+)=(.+)$"
@@ -135,6 +145,38 @@ options.list = {
   { field = "ignore", kind = schema.list_of(schema.text, 0, "beginnings of names"), option = "--ignore",
     argument = "PREFIX", repeated = true,
     help = "Drop the tensors whose names begin so, which are known to be of no use; repeated." },
+  { field = "train", kind = sets_list, option = "--train", argument = "SET", repeated = true, training = true,
+    help = "Not inference but the training step, of what is to train: " .. closed.list(train_sets.names)
+      .. ", default (what the program of the file trains), a tensor's name or a Lua pattern; repeated. Options below "
+      .. "are for it where they say so." },
+  { field = "loss", kind = schema.one_of(table.unpack(losses.names)), option = "--loss", argument = "NAME",
+    convert = one_of(table.unpack(losses.names)), training = true,
+    help = "Of --train: the loss that the step is for: " .. closed.list(losses.names) .. ". Only with sam predicted "
+      .. "IoU has gradients. Default: that of the file's program." },
+  { field = "batch", kind = above_0, option = "--batch", argument = "B", convert = integer, training = true,
+    help = "Of --train: images of an update at most. Default: 1." },
+  { field = "target_side", kind = above_0, option = "--target-side", argument = "T", convert = integer, training = true,
+    help = "Of --train: pixels a side that targets have at most. Default: the side of images." },
+  { field = "from", kind = schema.one_of("image", "embedding"), option = "--from", argument = "WHAT",
+    convert = one_of("image", "embedding"), training = true,
+    help = "Of --train: what the step begins with: image (default), or embedding, which the product has of an "
+      .. "inference build: no encoder then." },
+  { field = "arena_limit", kind = above_0, option = "--arena-limit", argument = "BYTES", convert = integer,
+    training = true, help = "Of --train: of the arena; what of the forward pass does not fit is computed again. "
+      .. "Default: no limit; on bare metal what the board has." },
+  { field = "lora", kind = above_0, option = "--lora", argument = "R", convert = integer, training = true,
+    help = "Of --train: LoRA pairs of rank R are made in place of adapters, where the file has neither." },
+  { field = "init", kind = schema.one_of("program", "identity"), option = "--init", argument = "HOW",
+    convert = one_of("program", "identity"), training = true,
+    help = "Of --train: how what is made begins: as the program has it (noise, default), or giving nothing." },
+  { field = "seed", kind = schema.whole(0, 1 << 31), option = "--seed", argument = "N", training = true,
+    convert = function(text)
+      local n = math.tointeger(tonumber(text))
+      if not n or n < 0 or n > 1 << 31 then
+        return nil, ("expected a whole number from 0 to %d, found %s"):format(1 << 31, text)
+      end
+      return n
+    end, help = "Of --train: of the random numbers of what is made. Default: 0." },
   { field = "prefix", kind = identifier, option = "--prefix", argument = "NAME",
     help = "Prefix of all names, so that one program can hold several models. Default: msa." },
 }

@@ -51,7 +51,9 @@ local function names_of(manifest)
     add(manifest.runner)
     add(manifest.runner .. ".sums")
   end
-  if type(manifest.prefix) == "string" then add("lib" .. manifest.prefix .. "_model.a") end
+  if type(manifest.prefix) == "string" then
+    for _, what in ipairs { "model", "train" } do add(("lib%s_%s.a"):format(manifest.prefix, what)) end
+  end
   return ours
 end
 

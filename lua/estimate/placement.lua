@@ -61,10 +61,10 @@ end
 
 --- Where each thing lies on a board: thing -> memory. What finds no room with the others, and streamed weights, in the
 -- first that may hold it: the linker tells.
--- @param build what is scheduled; nil where nothing is known of it
-function placement.on(board, build)
+-- @param build what is scheduled; nil where nothing is known of it @param sizes thing -> bytes, where they are known
+function placement.on(board, build, sizes)
   local memories = boards.memories(board)
-  local sizes = build and placement.sizes(build, not board.code and 0 or nil)
+  sizes = sizes or build and placement.sizes(build, not board.code and 0 or nil)
   local places = sizes and placement.of(sizes, memories, board.stack) or {}
   for _, thing in ipairs(THINGS) do
     for _, memory in ipairs(memories) do

@@ -117,8 +117,8 @@ end
 --- What `embed` (lua/graph/ops/tokens.lua) makes the same rows of, where what they are made of trains.
 -- @param gaussian the matrix of the features as it is packed @param first the number of the first output's row, from
 -- 0, among the rows that train
--- @param rows as many as there are to be: those behind the prompt's are +0 @param prompt as in tokens, but text is an
--- embedding, a tensor of as many numbers as a token has
+-- @param rows as many as there are to be: those behind the prompt's are +0 @param prompt as in tokens, but that any
+-- text is the row behind the outputs'
 -- @return features [rows,E], index [rows,1], and how many are the prompt's
 function inputs.embedded(R, m, gaussian, first, rows, width, height, prompt)
   local E, features, index = m.out, {}, {}
@@ -127,7 +127,7 @@ function inputs.embedded(R, m, gaussian, first, rows, width, height, prompt)
   for i, part in ipairs(parts_of(R, m, gaussian, first + 1, width, height, prompt)) do
     features[i], index[i] = part.features or none, part.row and part.row - 1 or -1
   end
-  if prompt.text then features[#features + 1], index[#index + 1] = prompt.text:reshape { 1, E }, -1 end
+  if prompt.text then features[#features + 1], index[#index + 1] = none, first + 1 + m.decoder.masks end
   local count = #index
   for i = count + 1, rows do features[i], index[i] = tensor.zeros { 1, E }, -1 end
   return R.stacked(features), tensor.from(index, { rows, 1 }), count

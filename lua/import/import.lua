@@ -492,6 +492,7 @@ function import.load(ckpt, options)
   hashed(model.source, ckpt)
   if options and options.base then hashed(model.source.base, options.base) end
   model.tensor, model.unfolded = weights.make(entries, model)
+  model.projection = model.tensor[require("networks.prompt_encoder").text_projection]
   return model
 end
 

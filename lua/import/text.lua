@@ -4,7 +4,8 @@
 --
 -- The file is a .safetensors with a matrix [n,E], or [n,t] and a projection [E,t] to apply here; the phrases are in its
 -- __metadata__ under "names": a JSON array, or separated by newlines or commas. Beside a matrix that is called prompts,
--- msagen embed keeps the embeddings that it made them of, which are of no use here.
+-- msagen embed keeps the embeddings that it made them of, which are of no use here. A model that was trained with texts
+-- has a projection of its own.
 
 local fail = require "support.fail"
 local names = require "import.names"
@@ -71,8 +72,22 @@ end
 
 local function described(tensor) return names.show(tensor.name) .. " " .. shapes.text(tensor.shape) end
 
+-- The projection that a model trained with texts has, for a matrix of embeddings that has none beside it. Those are of
+-- length 1 then, as in training.
+local function of_model(path, model, matrix, count)
+  local projection = model.projection
+  local shape = matrix.shape
+  if not projection or #shape ~= 2 or shape[1] ~= count or shape[2] ~= projection.shape[2] then return nil end
+  if shape[2] == model.out then
+    fail("%s: %s is %s; expected a projection beside it, or prompts that their width tells from embeddings, as the "
+      .. "model projects embeddings of %d numbers to as many", path, names.show(matrix.name), shapes.text(shape), shape[2])
+  end
+  return require("text.embedding").prompts(matrix):scale(1):rename(matrix.name), projection
+end
+
 --- The matrix, and the projection if there is one.
-local function read_tensors(path, ckpt, count, width)
+local function read_tensors(path, ckpt, count, model)
+  local width = model.out
   local list = {}
   for _, name in ipairs(ckpt:has "prompts" and ckpt:has "embeddings" and { "prompts" } or ckpt:names()) do
     local tensor = ckpt:tensor(name)
@@ -94,6 +109,8 @@ local function read_tensors(path, ckpt, count, width)
       fail("%s: expected a matrix [%d,%d], or [%d,t] and a projection [%d,t], found no tensor", path, count, width,
         count, width)
     end
+    local units, projection = of_model(path, model, matrix, count)
+    if units then return units, projection end
     if #matrix.shape ~= 2 or matrix.shape[1] ~= count or matrix.shape[2] ~= width then
       fail("%s: %s is %s; expected [%d,%d], a row for each of the %d names and the model's width, or a projection "
         .. "[%d,t] beside it", path, names.show(matrix.name), shapes.text(matrix.shape), count, width, count, width)
@@ -140,7 +157,7 @@ function text.load(path, model, open)
   end
   local list = text.read_names(path, ckpt.metadata)
   text.check_names(path, list, "__metadata__: names")
-  local matrix, projection = read_tensors(path, ckpt, #list, model.out)
+  local matrix, projection = read_tensors(path, ckpt, #list, model)
   check_finite(path, matrix)
   local rows
   if projection then

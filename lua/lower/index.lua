@@ -93,10 +93,18 @@ end
 
 local TIGHT = { ["+"] = 1, ["-"] = 1, ["*"] = 2, ["/"] = 2, ["%"] = 2 }
 
+-- Of a number below 0, or a product with one, the same above 0: what is taken away, since a size_t is not negative.
+local function taken(term)
+  if is_number(term) then return term < 0 and -term or nil end
+  return term.op == "*" and is_number(term.b) and term.b < 0 and make["*"](term.a, -term.b) or nil
+end
+
 -- `least` is how tight an operator must be to need no parentheses here.
 local function text(term, least)
   if is_number(term) then return ("%d"):format(term) end
   if term.op == "variable" then return term.name end
+  if term.op == "+" and taken(term.b) then return text(node("-", term.a, taken(term.b)), least) end
+  if term.op == "+" and taken(term.a) then return text(node("-", term.b, taken(term.a)), least) end
   local tight = TIGHT[term.op]
   local words = ("%s %s %s"):format(text(term.a, tight), term.op, text(term.b, term.op == "+" and 1 or tight + 1))
   return tight < least and "(" .. words .. ")" or words

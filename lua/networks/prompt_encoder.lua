@@ -12,6 +12,9 @@ prompt_encoder.rows = { "prompt_encoder.pe_layer.positional_encoding_gaussian_ma
   "prompt_encoder.point_embeddings.2.weight", "prompt_encoder.point_embeddings.3.weight",
   "prompt_encoder.not_a_point_embed.weight", "mask_decoder.iou_token.weight", "mask_decoder.mask_tokens.weight" }
 
+--- What brings texts' embeddings to the width of tokens, where a network was trained with texts.
+prompt_encoder.text_projection = "prompt_encoder.text_projection.weight"
+
 --- Declare the prompt encoder's tensors. @param n the network: networks/sam.lua @return its parameters
 function prompt_encoder.declare(p, n)
   local s = n.sizes
@@ -24,6 +27,10 @@ function prompt_encoder.declare(p, n)
   prompts.mask_4 = p:norm("mask_downscaling.4", s.mask_in2, EPS)
   prompts.mask_6 = p:convolution("mask_downscaling.6", s.out, s.mask_in2, 1, s.out)
   prompts.no_mask = p:tensor("no_mask_embed.weight", 1, s.out)
+  -- Of texts' embeddings to tokens, in files of networks that were trained with texts.
+  if p:present "text_projection.weight" then
+    prompts.text = p:tensor("text_projection.weight", s.out, p:size "text")
+  end
   return prompts
 end
 

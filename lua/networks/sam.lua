@@ -42,10 +42,15 @@ function sam.declare(p, n)
 end
 
 -- The token rows of a prompt that trains what they are made of.
-local function embedded(t, prompts, rows)
+-- @param text the declaration of the projection of texts, or nil where there is none
+local function embedded(t, prompts, rows, text)
   local declared, parts = {}, {}
   for _, entry in ipairs(t.model.entries) do declared[entry.name] = entry end
   for i = 2, #prompts.rows do parts[i - 1] = t:parameter(declared[prompts.rows[i]]) end
+  local projection = t:parameter(text)
+  if projection then
+    parts[#parts + 1] = t.g:linear(t.g:input("text", { 1, projection.shape[2] }), projection)
+  end
   return t.g:embed(t.g:input("token_features", { rows, t.model.out }, true), t.g:concat(parts),
     t.g:input("token_index", { rows, 1 }, true))
 end
@@ -58,7 +63,8 @@ end
 -- @param rows the most tokens of a prompt
 -- @param live where it is to be trained: function(SAM's name): does the tensor train? Then tokens are made of two other
 -- inputs: token_features, and token_index, of rows of prompts.rows (networks/prompt_encoder.lua) without the Fourier
--- features', from 0; -1 for none
+-- features', from 0; -1 for none. Where the model has a projection of texts, one more row is that of the input text, an
+-- embedding [1,E] of length 1
 function sam.compute(parameters, m, position, rows, live)
   local g = graph.new()
   local t = terms.of(g, m, live)
@@ -68,7 +74,7 @@ function sam.compute(parameters, m, position, rows, live)
   local tokens
   if live then
     g:layer "tokens"
-    tokens = embedded(t, prompts, rows)
+    tokens = embedded(t, prompts, rows, parameters.prompts.text)
   end
   g:layer "dense_prompt"
   local embedding = g:input("embedding", { 1, m.grid, m.grid, m.out })

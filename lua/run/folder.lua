@@ -27,6 +27,9 @@ function folder.open(path)
     fail("%s: expected a manifest of msagen's, found another file", file)
   end
   if manifest.unfinished then fail("%s: msagen was stopped while it wrote this folder: build it again", path) end
+  if manifest.kind == "training" then
+    fail("%s: expected a folder of a network that segments, found one of a training step, which a product links", path)
+  end
   require "run.manifest".check(manifest, file)
   if not manifest.runner:find("/", 1, true) then fail(OTHER_VERSION, path) end -- it lay among the product's files once
   for _, name in ipairs { "banks", "texts" } do

@@ -40,7 +40,7 @@ local function place(order, high, bound)
 end
 
 -- Variations that are tried: fewer of many buffers, of which each takes longer.
-local ROUNDS, LOOKS = 600, 4e6
+local ROUNDS, LOOKS = 600, 1e7
 
 -- Search for an arrangement as small as the bound: the usual orders, then variations on them, always the same ones.
 local function arrange(list, bound)
@@ -180,11 +180,13 @@ end
 
 local memory = {}
 
+--- The least that buffers { bytes, first, last } could take together. @param last step there is
+function memory.bound(list, last) return setmetatable({ list = list, by_name = {} }, Lives):bound(last) end
+
 --- Places of buffers { name, bytes, first, last }, which get `offset`. @param last step there is
 -- @return bytes of all, and the least that they could take
 function memory.arrange(list, last)
-  local all = setmetatable({ list = list, by_name = {} }, Lives)
-  local bound = all:bound(last)
+  local bound = memory.bound(list, last)
   return arrange(list, bound), bound
 end
 

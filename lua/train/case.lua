@@ -210,6 +210,15 @@ local function gradients(trainer, batch, rule)
   return sum / #batch
 end
 
+-- The side of the largest target.
+local function side_of(batch)
+  local side = 1
+  for _, one in ipairs(batch) do
+    for _, use in ipairs(one.prompts) do side = math.max(side, use.target.shape[#use.target.shape]) end
+  end
+  return side
+end
+
 -- A trainer's flat values in the order of the case, times a number.
 local function in_order(trainer, flat, of, minus, times)
   local at, out = {}, {}
@@ -261,8 +270,7 @@ local function train(one, make, options)
   local model = require("import.import").load(shards.open(one.folder .. "/checkpoint.pth"), device_of(one))
   local list, flat = trained(one, model)
   local batch, rule = batch_of(one, options.variant), rule_of(one, options.variant)
-  local target = batch[1].prompts[1].target.shape
-  local trainer = make(model, list, { scores = one.loss == "sam", batch = #batch, target_side = target[#target] })
+  local trainer = make(model, list, { scores = one.loss == "sam", batch = #batch, target_side = side_of(batch) })
   return case.steps(one, flat, { trainer = trainer, images = #batch, gradients = function()
     return gradients(trainer, batch, rule)
   end }, options)
@@ -287,24 +295,15 @@ end
 local GENERATED = { training = "train.generated", pretraining = "train.generated_passes" }
 local INTERPRETED = { training = "train.interpreted", pretraining = "train.passes" }
 
--- A trainer. Code that is generated is compiled in a folder of its own.
-local function trainer_of(model, names, about)
-  local what = about.objective and "pretraining" or "training"
-  local of = require((about.class and INTERPRETED or GENERATED)[what]).of
-  if about.class then return of(model, about.objective or names, about) end
-  about.dir = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
-  sys.cleanup(about.dir)
-  about.dir = about.dir .. "/trainer"
-  return of(model, about.objective or names, about)
-end
-
---- The same by generated code of a board, or by the interpreter. @param about board: nil for the best one; interpret:
--- the class of arithmetic, or float64, in which the interpreter computes it, or nil
+--- The same by generated code of a board, or by the interpreter. @param about board: nil for the best one; cores;
+-- interpret: the class of arithmetic, or float64, in which the interpreter computes it, or nil
 function case.trained(folder, about, options)
   local trainer
   local function make(model, names, more)
-    more.class, more.board = about.interpret, about.board
-    trainer = trainer_of(model, names, more)
+    more.class, more.board, more.cores = about.interpret, about.board, about.cores
+    local what = more.objective and "pretraining" or "training"
+    local of = require((about.interpret and INTERPRETED or GENERATED)[what]).of
+    trainer = of(model, more.objective or names, more)
     return trainer
   end
   local digest = require("run.interpretation").in_class(about.interpret, case.run, folder, make, options)

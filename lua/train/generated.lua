@@ -72,8 +72,26 @@ function Trainer:encode(picture)
   status(self, "encode")
 end
 
+--- Of builds whose encoder does not train: the embedding [depth,out,g,g] of what was encoded, and an embedding in place
+-- of a picture of that size.
+function Trainer:embedding()
+  ask(self, "O\0\0\0")
+  status(self, "embedding")
+  local m = self.model
+  return floats(self, { m.depth, m.out, m.grid, m.grid })
+end
+
+function Trainer:set_embedding(embedding, width, height)
+  ask(self, "V\0\0\0", words(width, height), embedding:tobytes())
+  status(self, "embedding")
+end
+
 function Trainer:decode(prompt)
-  if prompt.text then fail "decode: text prompts: expected the interpreter (--interpret), found generated code" end
+  local width = self.model.projection and self.model.projection.shape[2]
+  if prompt.text and prompt.text:numel() ~= width then
+    fail("decode: text: expected %s, found %d", width and ("an embedding of %d numbers"):format(width)
+      or "a network with a projection of texts", prompt.text:numel())
+  end
   local points, labels = prompt.points or {}, {}
   local list = {}
   for i, p in ipairs(points) do
@@ -81,8 +99,9 @@ function Trainer:decode(prompt)
     labels[i] = string.pack("<i4", p[3])
   end
   ask(self, "D\0\0\0", words(prompt.slice or 0, #points, prompt.box and 1 or 0, prompt.mask and 1 or 0,
-    prompt.multimask and 1 or 0), table.concat(list), table.concat(labels),
-    prompt.box and string.pack("<ffff", table.unpack(prompt.box)) or "", prompt.mask and prompt.mask:tobytes() or "")
+    prompt.multimask and 1 or 0, prompt.text and 1 or 0), table.concat(list), table.concat(labels),
+    prompt.box and string.pack("<ffff", table.unpack(prompt.box)) or "", prompt.mask and prompt.mask:tobytes() or "",
+    prompt.text and prompt.text:tobytes() or "")
   status(self, "decode")
   local masks, side = string.unpack("<I4", answer(self, 4)), 4 * self.model.grid
   return floats(self, { masks, side, side }), floats(self, { masks })
@@ -158,26 +177,44 @@ function Trainer:close()
   return self.process:close()
 end
 
-local function compile(build, options)
-  built.write(build, options.dir, options.progress)
-  local make = { "make", "-C", options.dir, "-s", "-j", tostring(options.jobs or 2) }
+-- Have make compile the folder.
+local function compile(build, dir, options)
+  built.write(build, dir, { progress = options.progress })
+  local make = { "make", "-C", dir, "-s", "-j", tostring(options.jobs or sys.nproc()), stdin = "/dev/null",
+    stdout = "capture", stderr = "capture",
+    env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" } }
   if options.cc then make[#make + 1] = "CC=" .. options.cc end
   if options.cflags then make[#make + 1] = "CFLAGS=" .. options.cflags end
-  make.stdout, make.stderr = "capture", "capture"
   local code, said = sys.spawn(make)
-  if code ~= 0 then fail("%s: expected C that compiles, found: %s", options.dir, (said:gsub("\n.*", ""))) end
+  if code ~= 0 then fail("%s: expected C that compiles, found: %s", dir, (said:gsub("\n.*", ""))) end
+end
+
+-- Refuse what nothing here can run.
+local function runnable(board)
+  if not board.hosted then fail("--board: expected a board with an operating system, found %s", board.name) end
+  if boards.native(board) or board.emulator then return end
+  fail("--board: expected a board with an emulator, or one of this CPU, found %s", board.name)
+end
+
+-- A folder that is removed at the end.
+local function temporary()
+  local path = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
+  sys.cleanup(path)
+  return path
 end
 
 --- Compile a training network into a folder, and start it.
--- @param options built.lower's; dir: the folder; jobs of make; cc: another compiler, cflags; compiled: it is there, made
--- by another process of the same options; errors: a file for what it says
+-- @param options built.lower's; dir: the folder, nil: a temporary one; jobs of make; cc: another compiler, cflags;
+-- compiled: it is there, made by another process of the same options; errors: a file for what it says
 function generated.of(model, names, options)
+  runnable(options.board and boards.named(options.board, "--board") or boards.best())
   return generated.start(built.lower(model, names, options), options, Trainer)
 end
 
---- Compile a build, and start it. @param class the class of the trainer, whose metatable it gets
+--- Compile a build, and start it. @param options of's @param class the class of the trainer, whose metatable it gets
 function generated.start(build, options, class)
-  if not options.compiled then compile(build, options) end
+  local dir = options.dir or temporary() .. "/build"
+  if not options.compiled then compile(build, dir, options) end
   local made = build.made
   local elements, parameters = 0, {}
   for i, one in ipairs(made.trained.list) do
@@ -185,17 +222,17 @@ function generated.start(build, options, class)
     elements = elements + one.rows * one.width
   end
   local board = build.board
-  local errors, at = options.errors or options.dir .. "/.msagen-errors", options.dir .. "/"
+  local errors, at = options.errors or dir .. "/.msagen-errors", dir .. "/"
   local start = folder.command({ emulator = not boards.native(board) and board.emulator or nil },
     { at .. built.PROGRAM, at .. built.WEIGHTS })
   start.stderr = errors
   return setmetatable({ model = build.model, parameters = parameters, elements = elements, without = build.net.without,
-    step = 0, dir = options.dir, errors = errors, texts = texts_of(), build = build, process = process.start(start) },
+    step = 0, dir = dir, errors = errors, texts = texts_of(), build = build, process = process.start(start) },
     class)
 end
 
 --- What other trainers by generated code are made of (lua/train/generated_passes.lua).
 generated.parts = { Trainer = Trainer, ask = ask, answer = answer, status = status, floats = floats, words = words,
-  doubles = doubles }
+  doubles = doubles, runnable = runnable }
 
 return generated

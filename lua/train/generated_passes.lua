@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A trainer of pre-training by generated code. What it does, lua/train/passes.lua says.
 
+local boards = require "target.boards"
 local built = require "train.built"
 local generated = require "train.generated"
 local objectives = require "train.objectives"
@@ -17,8 +18,9 @@ local generated_passes = {}
 --- Compile an objective's network into a folder, and start it.
 -- @param options objectives.network's, built.lower's and generated.of's
 function generated_passes.of(m, name, options)
-  local function network() return objectives.network(m, name, options) end
-  options.network = network
+  generated.parts.runnable(options.board and boards.named(options.board, "--board") or boards.best())
+  function options.network() return objectives.network(m, name, options) end
+  options.from = "pass"
   local build = built.lower(m, nil, options)
   local self = generated.start(build, options, Passes)
   self.objective, self.sizes, self.class = build.net.objective, build.net.sizes, build.arithmetic

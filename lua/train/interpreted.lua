@@ -8,8 +8,8 @@
 --   step               updates done
 --   encode(picture)    u8 [H,W,3], or [D,H,W,3] of a volume, at the network's size
 --   decode(prompt)     { slice = from 0, points = {{x, y, label}...} in the picture's pixels, box = {x0, y0, x1, y1},
---                      mask = f32 [4g,4g], text = f32 [E], multimask } -> logits [masks,4g,4g] and scores [masks] of
---                      those masks that the prompt asks for
+--                      mask = f32 [4g,4g], text = f32 [E] of length 1, multimask } -> logits [masks,4g,4g] and scores
+--                      [masks] of those masks that the prompt asks for
 --   backward(of)       of the last decode: { target = u8 or f32 [1 or masks,T,T], loss = rule, weight = 1 } -> { loss =
 --                      its value, ... }
 --   image_end()        the picture's gradient joins those of the batch
@@ -119,6 +119,15 @@ function Trainer:run(given, wanted, known, count)
     { known = known, count = count })
 end
 
+-- The input of a text; of none, numbers that no token takes.
+local function text_of(self, text)
+  local width = self.model.projection.shape[2]
+  if text and text:numel() ~= width then
+    fail("decode: text: expected an embedding of %d numbers, found %d", width, text:numel())
+  end
+  return self.R.packed(text and text:reshape { 1, width } or tensor.zeros { 1, width })
+end
+
 local function decode(self, prompt)
   local m, R = self.model, self.R
   local places, side, slice = m.grid * m.grid, 4 * m.grid, prompt.slice or 0
@@ -127,6 +136,8 @@ local function decode(self, prompt)
     self.height, prompt)
   local given = { embedding = self.embedding:slice(1, slice * places, places), token_features = features,
     token_index = index, mask_prompt = prompt.mask and R.packed(prompt.mask):reshape { side * side, 1 } or nil }
+  if m.projection then given.text = text_of(self, prompt.text)
+  elseif prompt.text then fail "decode: text: expected a network with a projection of texts, found one without" end
   local first, masks = interpretation.chosen(m, prompt)
   local known = {}
   local out = self:run(given, { "logits", "scores" }, known, count)

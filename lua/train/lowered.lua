@@ -83,7 +83,7 @@ local function prompts_outside(made, model, options)
   local side, masks = 4 * model.grid, model.decoder.masks
   local ends = last.decode_backward or loss
   at(made, decode - 1, function()
-    for _, name in ipairs { "token_features", "token_index", "mask_prompt" } do
+    for _, name in ipairs { "token_features", "token_index", "text", "mask_prompt" } do
       if g.inputs[name] and values.buffers[name] then values:whole(g.inputs[name]) end
     end
   end)
@@ -91,7 +91,7 @@ local function prompts_outside(made, model, options)
   for _, name in ipairs { "embedding", "dembedding" } do
     local made_buffer = values.buffers[name]
     if made_buffer then
-      at(made, decode, function() values:touch(made_buffer) end)
+      at(made, decode - 1, function() values:touch(made_buffer) end)
       at(made, ends, function() values:touch(made_buffer) end)
     end
   end
@@ -138,15 +138,27 @@ local function outside(made, model, options)
   values:buffer("second", elements, nil, true)
   made.slots = options.batch > 1 and math.ceil(math.log(options.batch, 2)) or 0
   if made.slots > 0 then values:buffer("slots", made.slots * elements, nil, true) end
-  made.prompt_rows = 2 + 5 + 1 + model.decoder.masks
+  made.prompt_rows = 2 + 5 + 1 + model.decoder.masks + (model.projection and 1 or 0)
   if not made.graph.outputs.prediction then
     values:buffer("prompt_table", made.prompt_rows * model.out, nil, true)
   end
 end
 
+-- Whether a nest may take the picture's convolution with what follows it in its layer: nothing of that trains.
+local function frozen_picture(net)
+  local trained, layers = {}, {}
+  for _, one in ipairs(net.parameters) do trained[one.name] = true end
+  for _, op in ipairs(net.graph.values) do
+    for _, x in ipairs(op.inputs) do
+      if x.kind == "parameter" and trained[x.name] then layers[op.label] = true end
+    end
+  end
+  return function(op) return is_picture(op) and not layers[op.label] end
+end
+
 -- A network as lower/plain/program.lua takes it.
 local function training_of(net, model)
-  expand(net.graph, { all = true, keep = is_picture })
+  expand(net.graph, { all = true, keep = frozen_picture(net) })
   local parameters, gradients = parameters_of(net)
   local outputs = net.graph.outputs
   net.outputs = outputs
@@ -161,7 +173,7 @@ local function lower(training, model, board, options)
     strip_rows = strip_rows(board), keep = options.keep, draft = options.draft })
   made.graph = training.graph
   outside(made, model, options)
-  made.memory = program.arrange(made, options.apart)
+  made.memory = program.arrange(made, options.arrange or options.apart and "apart")
   made.macs, made.macs_again = 0, 0
   for _, one in ipairs(made.groups) do
     one.macs = 0
@@ -183,40 +195,63 @@ local function draft_of(set)
   return draft
 end
 
+-- Values of a graph by their places in it, as a predicate.
+local function at_places(graph, set)
+  local values = {}
+  for i, op in ipairs(graph.values) do values[op] = set[i] end
+  return function(value) return values[value] or false end
+end
+
+-- The bytes of an arena in which so many of a list are kept, all values where count is nil. @param how the arrangement
+-- @return these; places of what is kept; multiply-adds, and those of them that are done again
+local function tried(again, model, board, options, how, list, count)
+  local training, set = training_of(again(), model), {}
+  for i = 1, count or 0 do set[list[i]] = true end
+  local made = lower(training, model, board, setmetatable({ draft = true, arrange = how, keep = count
+    and at_places(training.graph, set), kernels = draft_of(options.kernels) }, { __index = options }))
+  return how == "bound" and made.memory.bound or made.memory.bytes, set, made.macs, made.macs_again
+end
+
+--- What keeping costs, from nothing of the forward pass to all of it.
+-- @return list of { kept, of: how many of the values that are worth keeping, bytes: lower bound of the arena, macs,
+-- again: multiply-adds of an image and a prompt, and those of them that are done again }
+function lowered.choices(again, model, board, options)
+  local list, rows = program.candidates(training_of(again(), model)), {}
+  for quarter = 0, 4 do
+    local count = #list * quarter // 4
+    local bytes, _, macs, macs_again = tried(again, model, board, options, "bound", list, quarter < 4 and count or nil)
+    rows[#rows + 1] = { kept = count, of = #list, bytes = bytes, macs = macs, again = macs_again }
+  end
+  return rows
+end
+
 --- How much of the forward pass is kept under a limit: as many as fit of what program.candidates lists.
 -- @param again function() -> the network anew, since lowering changes its graph @param limit bytes of the arena
--- @return { keep = function(value) -> is it kept?, kept, of: how many of how many, least, most: bytes of an arena that
--- keeps nothing, and all }
+-- @return { set = places of what is kept, nil: all is, kept, of: how many of how many, least, most: bytes of an arena
+-- that keeps nothing, and all }
 local function choose(again, model, board, options, limit)
   local list = program.candidates(training_of(again(), model))
-  local function keeping(count)
-    local set = {}
-    for i = 1, count do set[list[i]] = true end
-    return set
+  local function bytes(how, count) return tried(again, model, board, options, how, list, count) end
+  local choice = { of = #list, least = bytes("bound", 0), most = bytes "bound" }
+  if choice.most <= limit and bytes() <= limit then
+    choice.kept = #list
+    return choice
   end
-  local tried = {}
-  local function bytes(count)
-    if not tried[count] then
-      local training, places = training_of(again(), model), {}
-      for i, op in ipairs(training.graph.values) do places[op] = i end
-      local set = keeping(count)
-      tried[count] = lower(training, model, board, setmetatable({ draft = true, kernels = draft_of(options.kernels),
-        keep = function(value) return set[places[value]] or false end }, { __index = options })).memory.bytes
-    end
-    return tried[count]
-  end
-  local choice = { of = #list, least = bytes(0), most = bytes(#list) }
-  if choice.least > limit then
-    fail("--arena-limit: expected at least %d bytes, which an arena takes that keeps nothing of the forward pass, "
-      .. "found %d", choice.least, limit)
-  end
-  local low, high = 0, #list
-  if choice.most <= limit then low = #list end
+  local low, high = -1, #list
   while low < high do
     local middle = (low + high + 1) // 2
-    if bytes(middle) <= limit then low = middle else high = middle - 1 end
+    if bytes("bound", middle) <= limit then low = middle else high = middle - 1 end
   end
-  choice.kept, choice.set = low, keeping(low)
+  local size
+  repeat
+    if low < 0 then
+      fail("--arena-limit: expected at least %d bytes, which an arena takes that keeps nothing of the forward pass, "
+        .. "found %d", choice.least, limit)
+    end
+    size, choice.set = bytes(nil, low)
+    choice.kept = low
+    low = low - math.max(1, low // 64)
+  until size <= limit
   return choice
 end
 
@@ -226,12 +261,11 @@ end
 -- recompute.lua's, where no limit says it; apart: program.arrange's }
 -- @return program.lower's, with memory, graph, macs, macs_again, net, choice = what was chosen under the limit
 function lowered.of(again, model, board, options)
-  local choice, net, places = nil, again(), {}
-  local training, keep = training_of(net, model), options.keep
+  local net = again()
+  local training, keep, choice = training_of(net, model), options.keep, nil
   if options.arena_limit then
     choice = choose(again, model, board, options, options.arena_limit)
-    for i, op in ipairs(training.graph.values) do places[op] = i end
-    keep = choice.kept < choice.of and function(value) return choice.set[places[value]] or false end or nil
+    keep = choice.set and at_places(training.graph, choice.set)
   end
   local made = lower(training, model, board, setmetatable({ keep = keep }, { __index = options }))
   made.net, made.choice = net, choice

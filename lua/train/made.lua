@@ -14,8 +14,11 @@ local sha256 = require "msagen.sha256"
 local shapes = require "import.shapes"
 local sizes = require "networks.sizes"
 local tensor = require "msagen.tensor"
+local texts = require "train.texts"
 
 local made = {}
+
+local TEXT = require("networks.prompt_encoder").text_projection
 
 --- How adapters begin: as the programs that train them have it, or giving nothing.
 made.inits = { "program", "identity" }
@@ -131,6 +134,14 @@ end
 
 function Completed:sha256() return self.file:sha256() end
 
+-- Another checkpoint of the same file, without tensors.
+local function beside(ckpt)
+  return setmetatable({ path = ckpt.path, format = ckpt.format, container = ckpt.container, set = ckpt.set,
+    metadata = ckpt.metadata, file = ckpt, order = {}, of = {} }, { __index = function(_, key)
+      return Completed[key] or function(_, ...) return ckpt[key](ckpt, ...) end
+    end })
+end
+
 local function check_lora(file, dialect, rank)
   local allowed = false
   for _, value in ipairs(dialect.marks.lora) do allowed = allowed or value end
@@ -189,10 +200,7 @@ function made.completed(ckpt, options)
     if not one.dropped then present[to_sam(one.key)] = one end
   end
   local order, shape_of = lacking(ckpt, dialect, options, present)
-  local whole = setmetatable({ path = ckpt.path, format = ckpt.format, container = ckpt.container, set = ckpt.set,
-    metadata = ckpt.metadata, file = ckpt, order = {}, of = {} }, { __index = function(_, key)
-      return Completed[key] or function(_, ...) return ckpt[key](ckpt, ...) end
-    end })
+  local whole = beside(ckpt)
   local _, to_file = names.speller(dialect.spelling)
   local function put(sam_name, value)
     local name = to_file(sam_name)
@@ -210,16 +218,44 @@ function made.completed(ckpt, options)
   return whole, list
 end
 
+-- The checkpoint with a projection of texts' embeddings, whose name it has.
+local function with_projection(ckpt, model, options)
+  local name = (model.source.prefix or "") .. TEXT
+  local whole = beside(ckpt)
+  for i, one in ipairs(ckpt:names()) do whole.order[i], whole.of[one] = one, ckpt:tensor(one) end
+  whole.order[#whole.order + 1] = name
+  whole.of[name] = texts.projection(options.seed or 0, model.out, options.text):rename(name)
+  return whole, name
+end
+
+-- Refuse embeddings of texts that a model cannot take.
+local function check_text(ckpt, model, width)
+  if model.places then
+    fail("%s: text prompts: expected a network with SAM's prompts, found one of %s", ckpt.path, model.dialect)
+  end
+  local have = model.projection and model.projection.shape[2]
+  if have and have ~= width then
+    fail("%s: text prompts: expected embeddings of %d numbers, as its %s has, found %d", ckpt.path, have, TEXT, width)
+  end
+end
+
 --- The description of a model that is to be trained (import.load), of a file that may lack what trains.
--- @param ckpt an open checkpoint @param options as in completed, and import.load's
+-- @param ckpt an open checkpoint @param options as in completed, and import.load's; text: numbers of texts' embeddings,
+-- where it is to be trained with texts: then a projection of them is made where the file lacks it
 -- @return the description, the names of what was made, and the checkpoint that it is of
 function made.model(ckpt, options)
-  if not options.dialect then return import.load(ckpt, options), {}, ckpt end
-  local whole, list = made.completed(ckpt, options)
-  local left = {}
+  local whole, list, left = ckpt, {}, {}
+  if options.dialect then whole, list = made.completed(ckpt, options) end
   for key, value in pairs(options) do left[key] = value end
   if whole ~= ckpt then left.ignore, left.weights_key = nil, nil end -- names have no prefix, and none is left out
-  return import.load(whole, left), list, whole
+  local model = import.load(whole, left)
+  if not options.text then return model, list, whole end
+  check_text(ckpt, model, options.text)
+  if not model.projection then
+    whole, list[#list + 1] = with_projection(whole, model, options)
+    model = import.load(whole, left)
+  end
+  return model, list, whole
 end
 
 return made

@@ -52,7 +52,8 @@ local function is_encoder(name) return name:find("image_encoder.", 1, true) == 1
 
 --- @param m a model description with tensors (import.load) @param names what trains (train/sets.lua)
 -- @param options R: naive kernels that the grid's positions are made by, nil: those of all builds; scores: false where
--- the loss has no use for the predicted scores, whose tensors then have no gradient
+-- the loss has no use for the predicted scores, whose tensors then have no gradient; from: "embedding" where there is
+-- no encoder, and the output embedding is the input of that name
 -- @return { graph, encodes: does the encoder train, parameters = those that gradients reach, in order, each { name,
 -- shape, offset, count: floats among all of them, encodes }, without = names of the others, floats = of all }
 function network.of(m, names, options)
@@ -70,6 +71,13 @@ function network.of(m, names, options)
   local function is_live(value) return live[value.name] or false end
   local declared, encodes = parameters_of(g), false
   for _, name in ipairs(names) do encodes = encodes or is_encoder(name) and declared[name] ~= nil end
+  if options.from == "embedding" then
+    if encodes then
+      fail("--from embedding: expected tensors of the prompt encoder and the mask decoder to train, found some of the "
+        .. "image encoder")
+    end
+    g.outputs.embedding = g.inputs.embedding
+  end
   local wanted = encodes and { g.inputs.embedding } or {}
   expand(g, { live = is_live, wanted = wanted })
   local seeds = { [g.outputs.logits] = "dlogits", [g.outputs.scores] = options.scores ~= false and "diou" or nil }

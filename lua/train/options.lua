@@ -7,6 +7,7 @@
 local augment = require "train.augment"
 local closed = require "support.closed"
 local fail = require "support.fail"
+local losses = require "train.losses"
 local prompts = require "train.prompts"
 local rates = require "train.rates"
 local schema = require "support.schema"
@@ -128,8 +129,8 @@ options.list = {
     .. "(noise, default), or giving nothing.", { default = "program" }),
   entry("loss", { schema.kind(function(value)
     if type(value) == "table" then return nil end
-    return schema.one_of("bce", "dicece", "sam")(value)
-  end), select(2, one_of { "bce", "dicece", "sam" }) }, "NAME", "bce (MSA's for images), dicece (MSA's for volumes) or "
+    return schema.one_of(table.unpack(losses.names))(value)
+  end), select(2, one_of(losses.names)) }, "NAME", "bce (MSA's for images), dicece (MSA's for volumes) or "
     .. "sam (focal, Dice and predicted IoU). Default: the dialect's program's."),
   entry("out_size", { whole(1) }, "T", "Side that logits and masks are compared at; at least that of the logits. "
     .. "Default: the dialect's program's."),
@@ -137,6 +138,9 @@ options.list = {
     .. "programs; default there), or are cut at the half."),
   entry("prompts", { one_of(MODES) }, "MODE", "What the network is asked: " .. closed.list(MODES) .. ". Default: the "
     .. "dialect's program's."),
+  entry("text_prompts", TEXT, "FILE", "Embeddings of the classes' names, as msagen embed writes them: with --prompts "
+    .. "text, its default, the network is asked by them. A projection of them trains, too.",
+    { path = true, binds = false }),
   entry("rounds", { whole(1) }, "N", "Prompts for each mask, of modes that let it be chosen."),
   entry("empty", { one_of { "skip", "negative" } }, "HOW", "Images that do not show a class: left out (default), or "
     .. "trained on with a click outside (default of msa-2025)."),

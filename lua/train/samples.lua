@@ -147,8 +147,9 @@ local function make(self, i)
     greys[k] = resize.mask(own[k], height, width, "bicubic")
     masks[k] = inside(greys[k])
   end
-  return { name = self:name(i), picture = picture, greys = greys, masks = masks, width = width, height = height,
-    targets = targets.of(own, options.out_size, m.resize == "longest", options.edges) }
+  local phrase = #item.classes == 1 and item.case.classes[item.classes[1]].name or nil
+  return { name = self:name(i), phrase = phrase, picture = picture, greys = greys, masks = masks, width = width,
+    height = height, targets = targets.of(own, options.out_size, m.resize == "longest", options.edges) }
 end
 
 --- A sample changed at random. @param plan, key of train.augment; where nothing of the masks is left it stays as it was
@@ -162,14 +163,15 @@ function samples:augmented(sample, plan, key)
   end
   if not shown then return sample end
   local options = self.options
-  return { name = sample.name, picture = augment.picture(drawn, sample.picture), greys = greys, masks = masks,
-    width = sample.width, height = sample.height,
+  return { name = sample.name, phrase = sample.phrase, picture = augment.picture(drawn, sample.picture),
+    greys = greys, masks = masks, width = sample.width, height = sample.height,
     targets = targets.of(greys, options.out_size, self.model.resize == "longest", options.edges) }
 end
 
---- A sample: { name, picture = u8 [h,w,3], of volumes [D,h,w,3], at the network's size, or smaller where the longest
--- side is fitted; width, height; greys = list of u8 [D,h,w], masks resized as MSA does it for clicks, a class each; masks = the
--- same, 0 or 255; targets [D,M,T,T] }. What fits in cache_bytes is read once.
+--- A sample: { name, phrase = its class's name, where it is of one, picture = u8 [h,w,3], of volumes [D,h,w,3], at the
+-- network's size, or smaller where the longest side is fitted; width, height; greys = list of u8 [D,h,w], masks resized
+-- as MSA does it for clicks, a class each; masks = the same, 0 or 255; targets [D,M,T,T] }. What fits in cache_bytes is
+-- read once.
 function samples:at(i)
   if self.kept[i] then return self.kept[i] end
   local sample = named(self.items[i].case, make, self, i)

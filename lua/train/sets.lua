@@ -9,9 +9,11 @@ local sets = {}
 
 local function begins(name, prefix) return name:sub(1, #prefix) == prefix end
 
+-- It is nothing before it is trained.
+local function is_text(name) return name == "prompt_encoder.text_projection.weight" end
 local function of_encoder(name) return begins(name, "image_encoder.") end
 local function of_prompts(name) return begins(name, "prompt_encoder.") end
-local function of_masks(name) return begins(name, "mask_decoder.") end
+local function of_masks(name) return begins(name, "mask_decoder.") or is_text(name) end
 local function is_adapter(name) return name:find("Adapter", 1, true) ~= nil end
 
 -- What the paper leaves as it is in the decoder: all of the first layer but its adapters, and the tokens.
@@ -29,6 +31,7 @@ end
 --   encoder     the image encoder
 --   paper       adapters, and of the mask decoder all but its first layer and the tokens (Wu et al. 2023, section 2.3)
 --   everything  all three
+-- A projection of texts, where there is one, is in each of them but the encoder.
 sets.table = {
   adapters = function(name) return of_encoder(name) and is_adapter(name) or of_masks(name) end,
   lora = function(name) return of_encoder(name) and name:find "%.lora_[ABE]$" ~= nil or of_masks(name) end,
@@ -61,6 +64,9 @@ function sets.all(model)
   return list
 end
 
+--- The word for what a model's program trains.
+sets.DEFAULT = "default"
+
 --- The names of the sets that a model's program trains: where the file has LoRA pairs, these in place of adapters.
 function sets.default(model)
   local list = {}
@@ -76,7 +82,7 @@ local function test_of(word, all, where)
     fail("%s: expected the name of a set, of a tensor, or a pattern, found %s", where, type(word))
   end
   if sets.table[word] then return sets.table[word] end
-  local known = table.move(sets.names, 1, #sets.names, 1, {})
+  local known = table.move(sets.names, 1, #sets.names, 2, { sets.DEFAULT })
   for _, name in ipairs(all) do
     if name == word then return function(other) return other == word end end
     known[#known + 1] = name
@@ -93,15 +99,18 @@ local function test_of(word, all, where)
 end
 
 --- What trains of a model.
--- @param wanted nil: its program's default; else the name of a set, of a tensor, or a Lua pattern that fits all of a
--- name, or a list of these
+-- @param wanted nil or "default": what its program trains; else the name of a set, of a tensor, or a Lua pattern that
+-- fits all of a name, or a list of these
 -- @param where what a refusal begins with
 -- @return list of SAM's names, in the order in which the program registers them; set { [name] = true }
 function sets.of(model, wanted, where)
   local all, list, set, tests = sets.all(model), {}, {}, {}
-  if wanted == nil then wanted = sets.default(model) end
+  if wanted == nil then wanted = sets.DEFAULT end
   if type(wanted) ~= "table" then wanted = { wanted } end
-  for i, word in ipairs(wanted) do tests[i] = test_of(word, all, where) end
+  for _, word in ipairs(wanted) do
+    local words = word == sets.DEFAULT and sets.default(model) or { word }
+    for _, one in ipairs(words) do tests[#tests + 1] = test_of(one, all, where) end
+  end
   for _, name in ipairs(all) do
     for _, test in ipairs(tests) do
       if test(name) and not set[name] then list[#list + 1], set[name] = name, true end

@@ -5,6 +5,7 @@ local exchange = require "train.exchange"
 local exported = require "train.exported"
 local fail = require "support.fail"
 local loop = require "train.loop"
+local losses = require "train.losses"
 local made = require "train.made"
 local outputs = require "train.outputs"
 local prompts = require "train.prompts"
@@ -23,19 +24,9 @@ local training = {}
 
 local function of_msa(model) return model.dialect:match "^msa" ~= nil end
 
-local LOSSES = { bce = { kind = "bce", pos_weight = 2 }, dicece = { kind = "dicece", cross_entropy = "none" },
-  sam = { kind = "sam", focal = 20, dice = 1, iou = 1 } }
-
-local function loss_of(o, model)
-  if type(o.loss) == "table" then return o.loss end
-  if o.loss then return LOSSES[o.loss] end
-  if of_msa(model) then return model.depth > 1 and LOSSES.dicece or LOSSES.bce end
-  if model.dialect:match "medsam" then return { kind = "dicece", cross_entropy = "binary" } end
-  return LOSSES.sam
-end
-
 local function mode_of(o, model)
   if o.prompts then return o.prompts end
+  if o.text_prompts then return "text" end
   if model.dialect == "msa-paper" then return "paper" end
   return of_msa(model) and "msa" or model.dialect:match "medsam" and "box" or "sam"
 end
@@ -64,8 +55,19 @@ end
 local NETWORK = { "dialect", "resolution", "depth", "chunk", "classes", "decoder_heads", "global_blocks",
   "click_order", "lora", "init", "seed", "weights_key" }
 
-local function network_of(o)
-  local asked = {}
+-- What texts there are to ask by.
+local function texts_of(o)
+  if o.prompts == "text" and not o.text_prompts then
+    fail "--prompts text: expected with --text-prompts FILE, found without"
+  end
+  if o.text_prompts and (o.prompts or "text") ~= "text" then
+    fail("--text-prompts: expected with --prompts text, found %s", o.prompts)
+  end
+  return o.text_prompts and require("train.texts").read(o.text_prompts)
+end
+
+local function network_of(o, texts)
+  local asked = { text = texts and texts.width }
   for _, field in ipairs(NETWORK) do asked[field] = o[field] end
   local base = shards.open(o.base, o.weights_key)
   local model, fresh, whole = made.model(base, asked)
@@ -135,15 +137,24 @@ local function truth_of(masks, slice)
   return prompts.union(planes)
 end
 
+-- The embedding of a sample's class.
+local function phrase_of(o, texts, sample)
+  if not sample.phrase then
+    fail("--text-prompts: expected a class a sample, of --classes 1, found a sample of several: %s", sample.name)
+  end
+  return texts:vector(sample.phrase, ("%s: %s: name of the class"):format(o.text_prompts, sample.name))
+end
+
 -- Prompts of a mask as the loop asks for them. Of MSA's clicks the mask is grey as it was resized.
-local function prompter_of(o, model, loss)
+local function prompter_of(o, model, loss, texts)
   local mode = mode_of(o, model)
   local made_of = prompts.create { mode = mode, rounds = o.rounds, feedback = not model.places,
     multimask = loss.kind ~= "sam" and false or nil }
   local grey, skips = mode:match "^msa" ~= nil, empty_of(o, model) == "skip"
   return function(sample, slice, key)
     local truth = truth_of(grey and sample.greys or sample.masks, slice)
-    local context = { key = key, slice = slice, name = sample.name, truth = truth, side = model.image_size }
+    local context = { key = key, slice = slice, name = sample.name, truth = truth, side = model.image_size,
+      text = texts and phrase_of(o, texts, sample) }
     local asked = false
     return function(logits, scores)
       if asked then return made_of.next(context, logits, scores) end
@@ -157,7 +168,7 @@ end
 -- ---- the whole ----
 
 local function options_of(o, model)
-  local loss = loss_of(o, model)
+  local loss = losses.of(o.loss, model)
   return { steps = o.steps, batch = o.batch, seed = o.seed, loss = loss, optimiser = optimiser_of(o, loss),
     learning_rate = o.learning_rate, schedule = (rates.parse(o.schedule)), warm_up = o.warm_up,
     save_every = o.save_every, validate_every = o.validate_every }
@@ -184,7 +195,9 @@ local function validation_of(self, rounds)
   for _, n in ipairs(o.clicks or (rounds > 1 and { 1, 3, 10 } or { 1 })) do
     if not model.places or n <= model.places then clicks[#clicks + 1] = n end
   end
-  return validation.of(self.data.validated, { clicks = clicks, model = model, how = how_of(o) })
+  local function text_of(name) return self.texts:vector(name, o.text_prompts .. ": name of the class") end
+  return validation.of(self.data.validated, { clicks = self.texts and { 1 } or clicks, model = model, how = how_of(o),
+    text_of = self.texts and text_of })
 end
 
 -- What is said before the first step.
@@ -209,20 +222,23 @@ end
 --- Train.
 -- @param given what a script or the command line says (train/options.lua), completed
 -- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of
---   train.generated and class) -> a trainer, show, say, warn = function(text...) }
+-- train.generated and class) -> a trainer, show, say, warn =
+--   function(text...) }
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)
   local self = { options = given, resume = more.resume }
   local class = more.class or provenance.class(given)
-  self.network, self.data = network_of(given), nil
+  self.texts = texts_of(given)
+  self.network, self.data = network_of(given, self.texts), nil
   local model = self.network.model
   for _, line in ipairs(model.warnings or {}) do more.warn(line) end
   self.data = data_of(given, more.show)
   for _, line in ipairs(self.data.set.notes) do more.warn(line) end
   local options, opened = options_of(given, model), samples_of(self, more.show)
-  local prompter, rounds = prompter_of(given, model, options.loss)
+  local prompter, rounds = prompter_of(given, model, options.loss, self.texts)
   local binding, facts = provenance.told("msagen train", given, require("train.options").list,
     { base = self.network.base:sha256(), data = self.data.sha256, arithmetic = class, dialect = model.dialect })
+  if self.texts then binding.text_prompts = require("msagen.sha256").file(given.text_prompts) end
   local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta),
     binding = binding, facts = facts })
   local who = exchange.join(files.ranks_path, function() end)

@@ -38,6 +38,14 @@ local function chosen(m, scores, class)
   return place
 end
 
+-- The mask of a slice that a text asks for.
+local function of_text(trainer, slice, truth, class, text)
+  local m, height, width = trainer.model, truth.shape[1], truth.shape[2]
+  local found, scores = trainer:decode { slice = slice, text = text, multimask = m.best_of_several or false }
+  local side = found.shape[#found.shape]
+  return enlarge.inside(found:slice(1, chosen(m, scores, class), 1):reshape { side, side }, width, height, rule_of(m))
+end
+
 -- The masks of a slice after each of some numbers of clicks, u8 [H,W]; of a slice without the class empty ones.
 local function of_slice(trainer, slice, truth, class, clicks)
   local m, height, width = trainer.model, truth.shape[1], truth.shape[2]
@@ -68,8 +76,9 @@ local function plane(t, slice)
   return t:slice(1, slice, 1):reshape { shape[2], shape[3] }
 end
 
--- The masks of a case, after each number of clicks: [class][k] = list of slices' bytes.
-local function masks_of(trainer, whole, options)
+-- The masks of a case, after each number of clicks, or where there are texts, one for each class, of these:
+-- [class][k] = list of slices' bytes.
+local function masks_of(trainer, whole, options, texts)
   local m, shape, made = trainer.model, whole.picture.shape, {}
   for class in ipairs(whole.masks) do
     made[class] = {}
@@ -79,7 +88,9 @@ local function masks_of(trainer, whole, options)
     trainer:encode(samples.picture(whole.picture, subvolume.first, m))
     for class, truth in ipairs(whole.masks) do
       for slice = 0, subvolume.keep - 1 do
-        local list = of_slice(trainer, slice, plane(truth, subvolume.first + slice), class, options.clicks)
+        local own, text = plane(truth, subvolume.first + slice), texts and texts[class]
+        local list = text and not own:is_zero() and { of_text(trainer, slice, own, class, text) }
+          or of_slice(trainer, slice, own, class, options.clicks)
         for k, mask in ipairs(list) do table.insert(made[class][k], mask:tobytes()) end
       end
     end
@@ -91,7 +102,9 @@ end
 -- ranks: NaN stands for false.
 local function of_case(trainer, cases, case, options)
   local whole, numbers = cases:case(case), {}
-  local made, shape = masks_of(trainer, whole, options), whole.picture.shape
+  local texts = options.text_of and {}
+  for class, of_class in ipairs(texts and case.classes or {}) do texts[class] = options.text_of(of_class.name) end
+  local made, shape = masks_of(trainer, whole, options, texts), whole.picture.shape
   for class, of_class in ipairs(case.classes) do
     local truth = whole.truth_of(of_class).own
     for k in ipairs(options.clicks) do

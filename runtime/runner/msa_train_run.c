@@ -2,6 +2,8 @@
 /* msa_train_run.c - test bench of a training build: commands from standard input, or from a file, answers to standard
  * output, or to another one. All numbers are little-endian; a command is a word and what it takes, in this order:
  *   E  width, height, slices; pixels                                         -> status
+ *   V  width, height; embedding                                              -> status
+ *   O                                                                        -> status; embedding
  *   D  slice, points, box?, mask?, multimask; points (x, y), labels (u32),   -> status; masks, then their logits and
  *      box, mask                                                               scores
  *   B  loss kind, binary; pos_weight, focal, dice, iou, weight (double);     -> status; value (double), chosen, masks,
@@ -31,7 +33,10 @@
 /* Bytes of weights from which on memory is worth the time to read them again. */
 #define MUCH 67108864u
 
-#if defined(__unix__) && !defined(MSA_BARE)
+/* Where there is no operating system the program has the weights in it. */
+#define BARE (!__STDC_HOSTED__)
+
+#if defined(__unix__) && !BARE
 #define ON_POSIX 1
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -44,6 +49,8 @@
 #include "msa_threads.h"
 static msa_threads team;
 #endif
+
+#define EMBEDDING ((size_t)MSA_TRAIN_DEPTH * MSA_TRAIN_OUT * MSA_TRAIN_GRID * MSA_TRAIN_GRID)
 
 static FILE *request, *response;
 static msa_train session;
@@ -92,6 +99,7 @@ static void *aligned_room(size_t bytes)
     return p != NULL ? p + (MSA_ALIGNMENT - (uintptr_t)p % MSA_ALIGNMENT) : NULL;
 }
 
+#if defined(MSA_PRETRAIN_ROWS) || MSA_TRAIN_IMAGES
 /* An image. @return 0, or -1 */
 static int get_image(room *pixels, msa_image *image)
 {
@@ -112,6 +120,7 @@ static int get_image(room *pixels, msa_image *image)
     return 0;
 }
 
+#endif
 #ifdef MSA_PRETRAIN_ROWS
 #define PREDICTED ((size_t)MSA_PRETRAIN_ROWS * MSA_PRETRAIN_WIDTH)
 
@@ -147,7 +156,9 @@ static int loss_of_chosen(void)
     return put_status(status) != 0 ? -1 : status != MSA_OK ? 0 : put(&value, sizeof value);
 #endif
 }
+
 #else
+#if MSA_TRAIN_IMAGES
 static int encode(void)
 {
     static room pixels;
@@ -155,6 +166,41 @@ static int encode(void)
     return get_image(&pixels, &image) != 0 ? -1 : put_status(msa_train_encode(&session, &image));
 }
 
+#endif
+#if MSA_TRAIN_EMBEDDINGS
+static float *embedding_room(void)
+{
+    static float *all;
+    if (all == NULL) {
+        all = malloc(EMBEDDING * sizeof(float));
+    }
+    return all;
+}
+
+static int set_embedding(void)
+{
+    uint32_t size[2];
+    float *const all = embedding_room();
+    if (all == NULL || get(size, sizeof size) != 0 || get(all, EMBEDDING * sizeof(float)) != 0) {
+        return fail("no embedding");
+    }
+    return put_status(msa_train_set_embedding(&session, all, size[0], size[1]));
+}
+
+static int get_embedding(void)
+{
+    float *const all = embedding_room();
+    if (all == NULL) {
+        return fail("no room for the embedding");
+    }
+    const msa_status status = msa_train_get_embedding(&session, all);
+    if (put_status(status) != 0) {
+        return -1;
+    }
+    return status == MSA_OK ? put(all, EMBEDDING * sizeof(float)) : 0;
+}
+
+#endif
 #define SIDE2 ((size_t)MSA_TRAIN_MASK_SIDE * MSA_TRAIN_MASK_SIDE)
 
 static int decode(void)
@@ -163,12 +209,12 @@ static int decode(void)
     static uint32_t words[MSA_TRAIN_MAX_POINTS];
     static int8_t labels[MSA_TRAIN_MAX_POINTS];
     static float *given, *logits;
-    uint32_t head[5];
+    uint32_t head[6];
     if (get(head, sizeof head) != 0) {
         return -1;
     }
-    if (head[1] > MSA_TRAIN_MAX_POINTS) {
-        return fail("too many points");
+    if (head[1] > MSA_TRAIN_MAX_POINTS || (head[5] != 0 && MSA_TRAIN_TEXT == 0)) {
+        return fail("too many points, or a text");
     }
     if (given == NULL) {
         given = malloc(SIDE2 * sizeof(float));
@@ -182,9 +228,16 @@ static int decode(void)
     for (uint32_t i = 0; i < head[1]; ++i) {
         labels[i] = (int8_t)(int32_t)words[i];
     }
+#if MSA_TRAIN_TEXT > 0
+    static float text[MSA_TRAIN_TEXT];
+    if (get(text, head[5] != 0 ? sizeof text : 0) != 0 || msa_train_text(&session, text) != MSA_OK) {
+        return fail("no text");
+    }
+#endif
     const msa_prompt prompt = {.points = (const float (*)[2])points, .labels = labels, .point_count = head[1],
         .box = head[2] != 0 ? (const float (*)[4])box : NULL, .mask = head[3] != 0 ? given : NULL,
-        .multimask = head[4] != 0, .slices = 1};
+        .multimask = head[4] != 0, .with_text = head[5] != 0,
+        .slices = 1};
     msa_mask mask = {.logits = logits, .iou = scores};
     const msa_status status = msa_train_decode(&session, &prompt, head[0], &mask);
     if (put_status(status) != 0 || status != MSA_OK) {
@@ -333,7 +386,13 @@ static int command(uint32_t word)
     case 'C': return encode_chosen();
     case 'L': return loss_of_chosen();
 #else
+#if MSA_TRAIN_IMAGES
     case 'E': return encode();
+#endif
+#if MSA_TRAIN_EMBEDDINGS
+    case 'V': return set_embedding();
+    case 'O': return get_embedding();
+#endif
     case 'D': return decode();
     case 'B': return backward();
 #endif
@@ -348,6 +407,7 @@ static int command(uint32_t word)
     }
 }
 
+#if ON_POSIX
 static void *mapped; /* the weights, where they are large: what a layer has read of them need not stay */
 
 int msa_progress(const msa_session *at, msa_phase phase, uint32_t layer)
@@ -355,17 +415,23 @@ int msa_progress(const msa_session *at, msa_phase phase, uint32_t layer)
     (void)at;
     (void)phase;
     (void)layer;
-#if ON_POSIX
     if (mapped != NULL) {
         (void)madvise(mapped, MSA_TRAIN_WEIGHTS_BYTES, MADV_DONTNEED);
     }
-#endif
     return 0;
 }
+#endif
+
+#if BARE
+extern const unsigned char msa_weights[], msa_weights_end[];
+#endif
 
 static const void *weights_at(const char *path)
 {
-#if ON_POSIX
+#if BARE
+    (void)path;
+    return msa_weights_end - msa_weights == MSA_TRAIN_WEIGHTS_BYTES ? msa_weights : NULL;
+#elif ON_POSIX
     struct stat file;
     const int descriptor = open(path, O_RDONLY);
     if (descriptor < 0 || fstat(descriptor, &file) != 0 || (uint64_t)file.st_size < MSA_TRAIN_WEIGHTS_BYTES) {

@@ -19,5 +19,8 @@ uint32_t msa_prompt_rows(const msa_prompt *prompt, uint32_t output_tokens, uint8
     } else if (prompt->point_count > 0) {
         rows[count++] = NOT_A_POINT;
     }
+    if (prompt->with_text) {
+        rows[count++] = (uint8_t)(OUTPUT_TOKENS + output_tokens + prompt->text);
+    }
     return count;
 }

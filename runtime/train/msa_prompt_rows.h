@@ -6,8 +6,8 @@
 #include "msa.h"
 
 /* Rows of the table behind the Fourier features' matrix: 0 and 1 points outside and inside, 2 and 3 corners of a box, 4
- * no point, then the output tokens. In the order of msa_prompt_tokens.
- *   rows  room for the output tokens, the points and two more
+ * no point, then the output tokens, then texts. In the order of msa_prompt_tokens.
+ *   rows  room for the output tokens, the points and three more
  * Returns how many. Relies on: msa_prompt_check passed. */
 uint32_t msa_prompt_rows(const msa_prompt *prompt, uint32_t output_tokens, uint8_t *rows);
 

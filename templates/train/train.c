@@ -24,15 +24,15 @@
 #define WORK_$(phase.name:upper()) $(i - 1)u
 @ end
 
-@ if not objective then
-#define SIDE2 ((size_t)MSA_TRAIN_MASK_SIDE * MSA_TRAIN_MASK_SIDE)
-#define OUT_STRIDE ((size_t)$(lde))
-#define TOKEN_ROWS ((size_t)MSA_TRAIN_TOKENS)
-@ else
+@ if objective then
 #define PREDICTION_STRIDE ((size_t)$(prediction_stride))
 #define PATCH $(model.patch)u
 #define PATCH_STRIDE ((size_t)$(patches))
 #define PLACES ((size_t)MSA_TRAIN_GRID * MSA_TRAIN_GRID)
+@ else
+#define SIDE2 ((size_t)MSA_TRAIN_MASK_SIDE * MSA_TRAIN_MASK_SIDE)
+#define OUT_STRIDE ((size_t)$(lde))
+#define TOKEN_ROWS ((size_t)MSA_TRAIN_TOKENS)
 @ end
 
 static const unsigned char train_hash[32] = MSA_TRAIN_HASH;
@@ -59,9 +59,25 @@ static uint64_t build_name(void)
     return name;
 }
 
-static bool opened(const msa_train *s)
+/* Whether a call may begin. */
+static msa_status ready(const msa_train *s)
 {
-    return s != NULL && s->session.build == build_name() && s->state >= OPENED && s->state <= DECODED;
+    if (s == NULL || s->session.build != build_name() || s->state < OPENED || s->state > BUSY) {
+        return MSA_E_ARGUMENT;
+    }
+    return s->state == BUSY ? MSA_E_BUSY : MSA_OK;
+}
+
+/* Whether memory of the caller that is read during a call is no part of what the call overwrites. */
+static bool readable(const msa_train *s, const void *p, size_t bytes)
+{
+    return p == NULL || msa_apart(p, bytes, s->session.arena, (size_t)MSA_TRAIN_ARENA_BYTES);
+}
+
+static bool writable(const msa_train *s, const void *p, size_t bytes)
+{
+    return readable(s, p, bytes) && (p == NULL || (msa_apart(p, bytes, s, sizeof *s)
+        && msa_apart(p, bytes, s->session.weights, (size_t)MSA_TRAIN_WEIGHTS_BYTES)));
 }
 
 static msa_status check_environment(void)
@@ -72,13 +88,14 @@ static msa_status check_environment(void)
     }
     /* Volatile: nothing of this is worked out before. */
     volatile float one = 1.0f + 0x1p-12f, many = 16777216.0f, zero = -0.0f;
-    if (!msa_image_as_written(one, many, zero) || !$(resampling.calls)_as_written(one, many, zero)
-@ if objective then
-        || !msa_pretrain_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)
-@ else
-        || !msa_prompt_as_written(one, many, zero) || !msa_kernels_as_written(one, many, zero)
-        || !msa_loss_as_written(one, many, zero)
+@ local resized = ("!%s_as_written(one, many, zero)\n        || "):format(resampling.calls)
+@ local picture = " || " .. (from ~= "embedding" and resized or "")
+@ local loss = objective and "pretrain" or "loss"
+    if (!msa_image_as_written(one, many, zero)$(picture)!msa_kernels_as_written(one, many, zero)
+@ if not objective then
+        || !msa_prompt_as_written(one, many, zero)
 @ end
+        || !msa_$(loss)_as_written(one, many, zero)
         || !msa_optimiser_as_written(one, many, zero)) {
         return MSA_E_FLAGS;
     }
@@ -133,6 +150,9 @@ msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const v
         return MSA_E_ARGUMENT;
     }
     s->state = 0;
+@ if text_width > 0 then
+    s->text = NULL;
+@ end
     msa_status status = check_memory(s, arena, arena_bytes, weights, weights_bytes);
     if (status == MSA_OK) {
         status = msa_check_weights((const unsigned char *)weights, weights_bytes, MSA_TRAIN_WEIGHTS_BYTES,
@@ -175,11 +195,11 @@ bool msa_train_layer_end(msa_train *s, msa_phase phase, uint32_t layer, uint32_t
 
 msa_status msa_train_set_team(msa_train *s, void *team)
 {
-    if (!opened(s)) {
-        return MSA_E_ARGUMENT;
+    const msa_status status = ready(s);
+    if (status == MSA_OK) {
+        s->session.team = team;
     }
-    s->session.team = team;
-    return MSA_OK;
+    return status;
 }
 
 /* The session is the first that a training session holds. */
@@ -236,34 +256,37 @@ static msa_status worked(msa_train *s, uint32_t what, uint32_t after, uint32_t o
     if (status == MSA_OK) {
         status = work(s, what);
     }
+    if (status == MSA_OK) {
+        status = check_environment();
+    }
     s->state = status == MSA_OK ? after : otherwise;
     return status;
 }
 
-@ if objective and rows.index then
-/* Numbers of rows, each below a limit. */
-static bool put_rows(float *to, const uint32_t *rows, size_t count, uint32_t limit)
+@ if from ~= "embedding" then
+static msa_status check_image(const msa_train *s, const msa_image *image)
 {
-    for (size_t i = 0; rows != NULL && i < count; ++i) {
-        if (rows[i] >= limit) {
-            return false;
-        }
-        to[i * 16u] = (float)rows[i];
+    const msa_status status = msa_image_check(image, MSA_TRAIN_DEPTH);
+    if (status != MSA_OK) {
+        return status;
     }
-    return rows != NULL;
+    const size_t slice = (size_t)(image->height - 1u) * image->stride + (size_t)3u * image->width;
+    const size_t bytes = (size_t)(MSA_TRAIN_DEPTH - 1u) * image->slice_stride + slice;
+    return readable(s, image, sizeof *image) && readable(s, image->pixels, bytes) ? MSA_OK : MSA_E_OVERLAP;
 }
 
 @ end
 @ if objective then
 $(patches_text)
 $(passes_text)
-@ else
+@ end
+@ if from == "image" then
 msa_status msa_train_encode(msa_train *s, const msa_image *image)
 {
-    if (!opened(s)) {
-        return MSA_E_ARGUMENT;
+    msa_status status = ready(s);
+    if (status == MSA_OK) {
+        status = s->images < MSA_TRAIN_BATCH ? check_image(s, image) : MSA_E_BATCH;
     }
-    const msa_status status = msa_image_check(image, MSA_TRAIN_DEPTH);
     if (status != MSA_OK) {
         return status;
     }
@@ -271,13 +294,79 @@ msa_status msa_train_encode(msa_train *s, const msa_image *image)
     s->image = image;
     s->width = image->width;
     s->height = image->height;
-    const msa_status encoded = worked(s, WORK_ENCODE, ENCODED, OPENED);
-@ if dembedding then
+    status = worked(s, WORK_ENCODE, ENCODED, OPENED);
+@   if dembedding then
     memset(floats(s, MSA_AT_DEMBEDDING), 0, $(dembedding) * sizeof(float)); /* its memory was the encoder's before */
-@ end
-    return encoded;
+@   end
+    return status;
 }
 
+@ end
+@ if not encodes then
+#define PLACES ((size_t)MSA_TRAIN_GRID * MSA_TRAIN_GRID)
+#define EMBEDDING (MSA_TRAIN_DEPTH * MSA_TRAIN_OUT * PLACES)
+
+msa_status msa_train_set_embedding(msa_train *s, const float *embedding, uint32_t width, uint32_t height)
+{
+    const msa_status status = ready(s);
+    if (status != MSA_OK || embedding == NULL) {
+        return status != MSA_OK ? status : MSA_E_ARGUMENT;
+    }
+    if (s->images >= MSA_TRAIN_BATCH) {
+        return MSA_E_BATCH;
+    }
+    if (!readable(s, embedding, EMBEDDING * sizeof(float))) {
+        return MSA_E_OVERLAP;
+    }
+    if (width == 0 || width > MSA_MAX_SIDE || height == 0 || height > MSA_MAX_SIDE) {
+        return MSA_E_IMAGE_SIZE;
+    }
+    for (size_t i = 0; i < EMBEDDING; ++i) {
+        if (!(embedding[i] > -0x1p60f && embedding[i] < 0x1p60f)) {
+            return MSA_E_NAN;
+        }
+    }
+    memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
+    float *const to = floats(s, MSA_AT_EMBEDDING);
+    for (size_t slice = 0; slice < MSA_TRAIN_DEPTH; ++slice) {
+        for (size_t place = 0; place < PLACES; ++place) {
+            for (size_t channel = 0; channel < OUT_STRIDE; ++channel) {
+                to[(slice * PLACES + place) * OUT_STRIDE + channel] = channel < MSA_TRAIN_OUT
+                    ? embedding[(slice * MSA_TRAIN_OUT + channel) * PLACES + place] : 0.0f;
+            }
+        }
+    }
+    s->width = width;
+    s->height = height;
+    s->state = ENCODED;
+    return MSA_OK;
+}
+
+msa_status msa_train_get_embedding(const msa_train *s, float *out)
+{
+    const msa_status status = ready(s);
+    if (status != MSA_OK || out == NULL) {
+        return status != MSA_OK ? status : MSA_E_ARGUMENT;
+    }
+    if (s->state == OPENED) {
+        return MSA_E_ORDER;
+    }
+    if (!writable(s, out, EMBEDDING * sizeof(float))) {
+        return MSA_E_OVERLAP;
+    }
+    const float *const from = floats(s, MSA_AT_EMBEDDING);
+    for (size_t slice = 0; slice < MSA_TRAIN_DEPTH; ++slice) {
+        for (size_t channel = 0; channel < MSA_TRAIN_OUT; ++channel) {
+            for (size_t place = 0; place < PLACES; ++place) {
+                *out++ = from[(slice * PLACES + place) * OUT_STRIDE + channel];
+            }
+        }
+    }
+    return MSA_OK;
+}
+
+@ end
+@ if not objective then
 /* Tokens of a prompt: features, and of which row of the table each is. */
 static void put_tokens(msa_train *s, const msa_prompt *prompt)
 {
@@ -293,11 +382,29 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
     float *const features = floats(s, MSA_AT_TOKEN_FEATURES), *const index = floats(s, MSA_AT_TOKEN_INDEX);
     s->tokens = msa_prompt_tokens(prompt, 0, &space, &table, features, (uint32_t)TOKEN_ROWS, (uint32_t)OUT_STRIDE);
     const uint32_t counted = msa_prompt_rows(prompt, table.output_tokens, rows);
+@ if text_width > 0 then
+    float *const text = floats(s, MSA_AT_TEXT);
+    memset(text, 0, $(text_floats) * sizeof(float));
+    if (prompt->with_text) {
+        memcpy(text, s->text, MSA_TRAIN_TEXT * sizeof(float));
+    }
+@ end
     for (size_t i = 0; i < TOKEN_ROWS; ++i) {
         index[i * 16] = i < counted ? (float)rows[i] : -1.0f;
     }
 }
 
+@ if text_width > 0 then
+msa_status msa_train_text(msa_train *s, const float *embedding)
+{
+    if (!opened(s) || embedding == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    s->text = embedding;
+    return MSA_OK;
+}
+
+@ end
 @ if mask_prompt then
 static void put_mask(msa_train *s, const msa_prompt *prompt)
 {
@@ -319,23 +426,40 @@ static void choose(msa_train *s, const msa_prompt *prompt)
     }
 }
 
-msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t slice, msa_mask *mask)
+static msa_status check_prompt(const msa_train *s, const msa_prompt *prompt, uint32_t slice, const msa_mask *mask)
 {
-    if (!opened(s)) {
-        return MSA_E_ARGUMENT;
+    const msa_status status = msa_prompt_check(prompt, s->width, s->height, 1, MSA_TRAIN_MAX_POINTS,
+        MSA_TRAIN_MASK_SIDE, $(text_width > 0 and "s->text != NULL ? 1u : 0u" or "0"));
+    if (status != MSA_OK) {
+        return status;
     }
-    if (s->state == OPENED) {
-        return MSA_E_ORDER;
-    }
-    msa_status status = msa_prompt_check(prompt, s->width, s->height, 1, MSA_TRAIN_MAX_POINTS, MSA_TRAIN_MASK_SIDE, 0);
-    if (status == MSA_OK && (prompt->slices != 1 || slice >= MSA_TRAIN_DEPTH)) {
-        status = MSA_E_SLICES;
+    if (prompt->slices != 1 || slice >= MSA_TRAIN_DEPTH) {
+        return MSA_E_SLICES;
     }
 @ if not mask_prompt then
-    if (status == MSA_OK && prompt->mask != NULL) {
-        status = MSA_E_MASK; /* this network has none */
+    if (prompt->mask != NULL) {
+        return MSA_E_ARGUMENT; /* this network has no mask prompt */
     }
 @ end
+    const size_t points = prompt->point_count, masks = MSA_TRAIN_MASKS;
+    const bool read = readable(s, prompt, sizeof *prompt)
+        && (points == 0 || (readable(s, prompt->points, points * sizeof *prompt->points)
+                            && readable(s, prompt->labels, points)))
+        && readable(s, prompt->box, sizeof *prompt->box) && readable(s, prompt->mask, SIDE2 * sizeof(float));
+    const bool written = mask == NULL || (writable(s, mask, sizeof *mask)
+        && writable(s, mask->logits, masks * SIDE2 * sizeof(float)) && writable(s, mask->iou, masks * sizeof(float)));
+    return read && written ? MSA_OK : MSA_E_OVERLAP;
+}
+
+msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t slice, msa_mask *mask)
+{
+    msa_status status = ready(s);
+    if (status == MSA_OK) {
+        status = s->state == OPENED ? MSA_E_ORDER : check_prompt(s, prompt, slice, mask);
+    }
+    if (status == MSA_OK && mask != NULL && (mask->logits == NULL || mask->iou == NULL)) {
+        status = MSA_E_ARGUMENT;
+    }
     if (status != MSA_OK) {
         return status;
     }
@@ -358,24 +482,38 @@ msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t sli
 msa_status msa_train_backward(msa_train *s, const msa_target *target, const msa_loss_rule *rule, double weight,
                               msa_loss *loss)
 {
-    if (!opened(s) || target == NULL || rule == NULL || loss == NULL) {
-        return MSA_E_ARGUMENT;
+    msa_status status = ready(s);
+    if (status != MSA_OK || target == NULL || rule == NULL || loss == NULL) {
+        return status != MSA_OK ? status : MSA_E_ARGUMENT;
     }
     if (s->state != DECODED) {
         return MSA_E_ORDER;
     }
+    if (target->masks > MSA_TRAIN_MASKS || target->side > MSA_TRAIN_TARGET_SIDE) {
+        return MSA_E_ARGUMENT;
+    }
+    const size_t pixels = (size_t)target->masks * target->side * target->side;
+    if (!readable(s, target->bytes, pixels) || !readable(s, target->shares, pixels * sizeof(float))
+        || !writable(s, loss, sizeof *loss)) {
+        return MSA_E_OVERLAP;
+    }
+@ if not scores then
+    if (rule->kind == MSA_LOSS_SAM && rule->iou != 0.0) {
+        return MSA_E_ARGUMENT; /* the step has no gradients of predicted IoU */
+    }
+@ end
     const msa_loss_input in = {.rule = *rule, .target = *target, .masks = MSA_TRAIN_MASKS, .side = MSA_TRAIN_MASK_SIDE,
         .first = s->first, .count = s->count, .weight = weight};
     float *const diou = floats(s, MSA_AT_DIOU);
-    const msa_status status = msa_loss_of(&in, floats(s, MSA_AT_LOGITS), floats(s, MSA_AT_SCORES),
+    status = msa_loss_of(&in, floats(s, MSA_AT_LOGITS), floats(s, MSA_AT_SCORES),
         floats(s, MSA_AT_LOSS_WORK), $(loss_bytes), floats(s, MSA_AT_DLOGITS), diou, loss);
     if (status != MSA_OK) {
         return status;
     }
     return worked(s, WORK_DECODE_BACKWARD, ENCODED, OPENED);
 }
-@ end
 
+@ end
 @ if slots > 0 then
 /* Gradients on the stack: an image's own on top. */
 static uint32_t stack_of(const msa_train *s, float *slots[$(slots + 1)])
@@ -404,33 +542,38 @@ static void join(msa_train *s)
     ++s->images;
 }
 
-/* The sum over all images so far. */
+/* The sum over all images so far, where an image's own gradient was: no image is under way. */
 static float *total(const msa_train *s)
 {
+    float *const sum = floats(s, MSA_AT_GRADIENT);
+    if (s->images == 0) {
+        memset(sum, 0, $(trained.elements) * sizeof(float));
+    }
 @ if slots > 0 then
-    float *slots[$(slots + 1)];
-    (void)stack_of(s, slots);
-    if (s->images > 0) {
-        msa_gradient_finish(slots, s->held, $(trained.elements));
-        return slots[0];
+    for (uint32_t i = s->held; i > 0; --i) {
+        const float *const part = floats(s, MSA_AT_SLOTS + (i - 1u) * (size_t)$(trained.elements));
+        if (i == s->held) {
+            memcpy(sum, part, $(trained.elements) * sizeof(float));
+        } else {
+            msa_gradient_add(sum, part, $(trained.elements));
+        }
     }
 @ end
-    return floats(s, MSA_AT_GRADIENT);
+    return sum;
 }
 
 msa_status msa_train_image_end(msa_train *s)
 {
-    if (!opened(s)) {
-        return MSA_E_ARGUMENT;
-    }
-    if (s->state $(objective and "!= ENCODED" or "== OPENED")) {
-        return MSA_E_ORDER;
-    }
-    if (s->images >= MSA_TRAIN_BATCH) {
-        return MSA_E_BATCH;
+@ if encode_backward then
+    msa_status status = ready(s);
+@ else
+    const msa_status status = ready(s);
+@ end
+    if (status != MSA_OK || s->state $(objective and "!= ENCODED" or "== OPENED")) {
+        return status != MSA_OK ? status : MSA_E_ORDER;
     }
 @ if encode_backward then
-    const msa_status status = worked(s, WORK_ENCODE_BACKWARD, OPENED, OPENED);
+    status = worked(s, WORK_ENCODE_BACKWARD, OPENED, OPENED);
     if (status != MSA_OK) {
         return status;
     }
@@ -441,7 +584,7 @@ msa_status msa_train_image_end(msa_train *s)
     return MSA_OK;
 }
 
-static void squares_of(const msa_train *s, const float *gradient, msa_squares *squares)
+static void squares_of(const float *gradient, msa_squares *squares)
 {
     for (uint32_t pass = 0; pass < 2u; ++pass) {
         for (uint32_t i = 0; i < MSA_TRAIN_TENSORS; ++i) {
@@ -456,23 +599,25 @@ static void squares_of(const msa_train *s, const float *gradient, msa_squares *s
             }
         }
     }
-    (void)s;
 }
 
 msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm)
 {
-    if (!opened(s) || rule == NULL) {
-        return MSA_E_ARGUMENT;
+    msa_status status = ready(s);
+    if (status != MSA_OK || rule == NULL) {
+        return status != MSA_OK ? status : MSA_E_ARGUMENT;
     }
-    if (s->images == 0) {
-        return MSA_E_ORDER;
+    status = check_environment();
+    if (status != MSA_OK || s->images == 0) {
+        return status != MSA_OK ? status : MSA_E_ORDER;
     }
+    s->state = OPENED; /* an image that is under way is forgotten */
     const float *const gradient = total(s);
     msa_squares squares = {0};
     msa_update update;
     float found = 0.0f;
-    squares_of(s, gradient, &squares);
-    const msa_status status = msa_update_begin(rule, &s->steps, 1.0 / (double)(images > 0 ? images : s->images),
+    squares_of(gradient, &squares);
+    status = msa_update_begin(rule, &s->steps, 1.0 / (double)(images > 0 ? images : s->images),
         &squares, &update, &found);
     if (norm != NULL) {
         *norm = found;
@@ -491,11 +636,10 @@ msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matric
     }
     s->images = 0;
     s->held = 0;
-    s->state = OPENED;
     return MSA_OK;
 }
 
-@ if not objective then
+@ if from == "image" then
 /* One image of a step. */
 static msa_status image_of(msa_train *s, const msa_train_batch *batch, uint32_t i, const msa_loss_rule *rule,
                            double *sum)
@@ -516,11 +660,18 @@ static msa_status image_of(msa_train *s, const msa_train_batch *batch, uint32_t 
 msa_status msa_train_step(msa_train *s, const msa_train_batch *batch, const msa_loss_rule *rule,
                           const msa_optimiser *optimiser, bool matrices_decay, double *loss)
 {
-    if (!opened(s) || batch == NULL || batch->count == 0) {
-        return MSA_E_ARGUMENT;
+    msa_status status = ready(s);
+    if (status == MSA_OK && (batch == NULL || batch->images == NULL || batch->prompts == NULL || batch->targets == NULL
+                             || rule == NULL || optimiser == NULL)) {
+        status = MSA_E_ARGUMENT;
+    }
+    if (status == MSA_OK && (batch->count == 0 || batch->count > MSA_TRAIN_BATCH)) {
+        status = MSA_E_BATCH;
+    }
+    if (status != MSA_OK) {
+        return status;
     }
     double sum = 0.0;
-    msa_status status = MSA_OK;
     s->images = 0;
     s->held = 0;
     for (uint32_t i = 0; i < batch->count && status == MSA_OK; ++i) {
@@ -546,7 +697,7 @@ static float *values_of(const msa_train *s, msa_values kind)
 {
     switch (kind) {
     case MSA_VALUES_PARAMETERS: return floats(s, MSA_AT_PARAMETERS);
-    case MSA_VALUES_GRADIENT: return total(s);
+    case MSA_VALUES_GRADIENT: return floats(s, MSA_AT_GRADIENT);
     case MSA_VALUES_FIRST: return floats(s, MSA_AT_FIRST);
     case MSA_VALUES_SECOND: return floats(s, MSA_AT_SECOND);
     default: return NULL;
@@ -555,12 +706,19 @@ static float *values_of(const msa_train *s, msa_values kind)
 
 msa_status msa_train_get(const msa_train *s, msa_values kind, float *out)
 {
-    if (!opened(s) || out == NULL) {
-        return MSA_E_ARGUMENT;
+    const msa_status status = ready(s);
+    const float *const from = status == MSA_OK ? values_of(s, kind) : NULL;
+    if (from == NULL || out == NULL) {
+        return status != MSA_OK ? status : MSA_E_ARGUMENT;
     }
-    const float *const from = values_of(s, kind);
-    if (from == NULL) {
-        return MSA_E_ARGUMENT;
+    if (!writable(s, out, (size_t)MSA_TRAIN_ELEMENTS * sizeof(float))) {
+        return MSA_E_OVERLAP;
+    }
+    if (kind == MSA_VALUES_GRADIENT) {
+        if (s->state != OPENED) {
+            return MSA_E_ORDER;
+        }
+        (void)total(s);
     }
     for (uint32_t i = 0; i < MSA_TRAIN_TENSORS; ++i) {
         const msa_parameter *const p = &parameters[i];
@@ -574,20 +732,21 @@ msa_status msa_train_get(const msa_train *s, msa_values kind, float *out)
 
 msa_status msa_train_set(msa_train *s, msa_values kind, const float *values)
 {
-    if (!opened(s)) {
-        return MSA_E_ARGUMENT;
+    const msa_status status = ready(s);
+    float *const to = status == MSA_OK ? values_of(s, kind) : NULL;
+    if (to == NULL || (values == NULL && kind != MSA_VALUES_GRADIENT)) {
+        return status != MSA_OK ? status : MSA_E_ARGUMENT;
     }
+    if (!readable(s, values, (size_t)MSA_TRAIN_ELEMENTS * sizeof(float))) {
+        return MSA_E_OVERLAP;
+    }
+    s->state = OPENED;
     if (kind == MSA_VALUES_GRADIENT) {
         s->images = 0;
         s->held = 0;
-        s->state = OPENED;
         if (values == NULL) {
             return MSA_OK;
         }
-    }
-    float *const to = values != NULL ? values_of(s, kind) : NULL;
-    if (to == NULL) {
-        return MSA_E_ARGUMENT;
     }
     for (uint32_t i = 0; i < MSA_TRAIN_TENSORS; ++i) {
         const msa_parameter *const p = &parameters[i];
@@ -604,12 +763,16 @@ msa_status msa_train_set(msa_train *s, msa_values kind, const float *values)
 
 uint64_t msa_train_steps(const msa_train *s)
 {
-    return opened(s) ? s->steps.done : 0;
+    return ready(s) == MSA_OK ? s->steps.done : 0;
 }
 
 msa_status msa_train_set_steps(msa_train *s, const msa_optimiser *rule, uint64_t done)
 {
-    if (!opened(s) || rule == NULL) {
+    const msa_status status = ready(s);
+    if (status != MSA_OK || rule == NULL) {
+        return status != MSA_OK ? status : MSA_E_ARGUMENT;
+    }
+    if (!(rule->beta1 >= 0.0 && rule->beta1 < 1.0 && rule->beta2 >= 0.0 && rule->beta2 < 1.0)) {
         return MSA_E_ARGUMENT;
     }
     msa_steps_at(&s->steps, rule, done);

@@ -29,10 +29,12 @@ extern "C" {
 #define MSA_PRETRAIN_BACK $(rows.back or 0)
 #define MSA_PRETRAIN_BACK_LIMIT $(picked_of.back or 0)
 @ else
+#define MSA_TRAIN_OUT $(model.out)            /* channels of the embedding */
 #define MSA_TRAIN_MASK_SIDE $(4 * model.grid)       /* pixels a side of the logits */
 #define MSA_TRAIN_MASKS $(model.decoder.masks)           /* mask tokens */
 #define MSA_TRAIN_FIRST_CLASSES $(classes)   /* masks of every call; 0: one, or all but the first with multimask */
 #define MSA_TRAIN_MAX_POINTS $(max_points)     /* points of a prompt; a box comes on top */
+#define MSA_TRAIN_TEXT $(text_width)            /* numbers of a text's embedding; 0: prompts have no texts */
 #define MSA_TRAIN_TOKENS $(token_rows)         /* rows of the decoder's token matrix */
 #define MSA_TRAIN_TARGET_SIDE $(target_side)   /* pixels a side that a target may have at most */
 @ end
@@ -42,10 +44,18 @@ extern "C" {
 #define MSA_TRAIN_WEIGHTS_BYTES $(blob.bytes)
 #define MSA_TRAIN_TENSORS $(#trained.list)         /* that are trained */
 #define MSA_TRAIN_ELEMENTS $(elements)     /* of them together */
+@ if not objective then
+#define MSA_TRAIN_IMAGES $(from == "image" and 1 or 0)           /* 1: msa_train_encode is there */
+#define MSA_TRAIN_EMBEDDINGS $(not encodes and 1 or 0)       /* 1: msa_train_set_embedding, _get_ are there */
+#define MSA_TRAIN_SCORES $(scores and 1 or 0)           /* 1: predicted IoU has gradients: MSA_LOSS_SAM */
+$(macro("#define MSA_TRAIN_LOSS " .. loss_rule .. " /* of the network's program: an msa_loss_rule */"))
+@ end
 #define MSA_TRAIN_ARITHMETIC "$(arithmetic)"
 #define MSA_TRAIN_BOARD "$(board.name)"
 
-/* A training session. The caller's memory, one thread at a time (the team's other cores apart); fields are private. */
+/* A training session. Two statuses of any call change nothing: MSA_E_ARGUMENT of a session that is not open, MSA_E_BUSY
+ * of one whose call is under way: this call comes from a hook.
+ * The caller's memory, one thread at a time (the team's other cores apart); fields are private. */
 typedef struct msa_train {
     msa_session session;          /* whose team shares the work */
     uint32_t state;
@@ -55,6 +65,9 @@ typedef struct msa_train {
     uint32_t slice, tokens, with_mask, work;
     uint32_t width, height;       /* of the encoded image */
     const msa_image *image;
+@ if text_width > 0 then
+    const float *text;            /* the embedding of what prompts with a text say, or NULL */
+@ end
     msa_steps steps;
 } msa_train;
 
@@ -77,7 +90,7 @@ typedef enum msa_values {
 
 /* Open a session: parameters are the checkpoint's, moments 0.
  *   arena    MSA_TRAIN_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session
- *   weights  msa_train_weights.bin, MSA_TRAIN_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read
+ *   weights  msa_weights.bin, MSA_TRAIN_WEIGHTS_BYTES, 64-byte aligned; the caller's, only read
  * Returns MSA_OK, MSA_E_ARGUMENT, _ALIGNMENT, _ARENA, _OVERLAP, _ENVIRONMENT, _FLAGS, or what is wrong with the
  * weights. */
 msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
@@ -85,6 +98,30 @@ msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const v
 @ if cores > 1 then
 /* The team that shares the work from here on, as an msa_threads. MSA_OK, MSA_E_ARGUMENT. */
 msa_status msa_train_set_team(msa_train *s, void *team);
+
+@ end
+@ if from == "image" then
+/* Encode an image, or a volume of MSA_TRAIN_DEPTH slices, which is resized to the square. Its gradient begins as 0.
+ * The image must stay until msa_train_image_end.
+ * Returns MSA_OK, MSA_E_ARGUMENT, _BATCH (there are MSA_TRAIN_BATCH images already), _IMAGE_SIZE, _IMAGE_STRIDE,
+ * _OVERLAP, _ENVIRONMENT$(cores > 1 and ", _CORES" or "") or _CANCELLED: nothing is encoded then. */
+msa_status msa_train_encode(msa_train *s, const msa_image *image);
+
+@ end
+@ if not encodes then
+/* The same of an embedding that was kept: MSA_TRAIN_DEPTH * MSA_TRAIN_OUT * MSA_TRAIN_GRID^2 floats,
+ * [depth][channel][row][column], as msa_get_embedding of an inference build gives it.
+ *   width, height  of the image in pixels, 1 to MSA_MAX_SIDE: what prompts are in
+ * MSA_OK, MSA_E_ARGUMENT, _BATCH, _OVERLAP, _IMAGE_SIZE, _NAN: a value is NaN, infinite, or 2^60 or more. */
+msa_status msa_train_set_embedding(msa_train *s, const float *embedding, uint32_t width, uint32_t height);
+
+/* Copy the embedding of what was encoded. MSA_OK, MSA_E_ARGUMENT, _ORDER, _OVERLAP. */
+msa_status msa_train_get_embedding(const msa_train *s, float *out);
+@ end
+@ if text_width > 0 then
+/* The text of the prompts that follow and have one (with_text, text 0): MSA_TRAIN_TEXT numbers, an embedding of length
+ * 1; the caller's, which are there until the last such prompt is decoded. MSA_OK, MSA_E_ARGUMENT. */
+msa_status msa_train_text(msa_train *s, const float *embedding);
 
 @ end
 @ if objective then
@@ -100,52 +137,56 @@ typedef struct msa_choice {
 
 /* Encode an image under a choice, forward.
  *   prediction  gets MSA_PRETRAIN_ROWS rows of MSA_PRETRAIN_WIDTH, or NULL
- * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _ENVIRONMENT, _CANCELLED. */
+ * Returns MSA_OK, MSA_E_ARGUMENT, _BATCH, _IMAGE_SIZE, _IMAGE_STRIDE, _OVERLAP, _ENVIRONMENT or _CANCELLED: there is no
+ * prediction then. */
 msa_status msa_pretrain_encode(msa_train *s, const msa_image *image, const msa_choice *choice, float *prediction);
 
 @   if objective.pairs then
-/* The gradient of the last prediction, of msa_mixture_loss. MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT. */
+/* The gradient of the last prediction, of msa_mixture_loss. MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT, MSA_E_OVERLAP. */
 msa_status msa_pretrain_gradient(msa_train *s, const float *gradient);
 @   else
 /* The loss of the last prediction, and its gradient.
  *   marked  [MSA_PRETRAIN_ROWS], 1 of places that are removed or moved
- * MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT, MSA_E_NAN. */
+ * MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT, MSA_E_OVERLAP, MSA_E_NAN. */
 msa_status msa_pretrain_loss(msa_train *s, const uint8_t *marked, double *value);
 @   end
 
 @ else
-/* Encode an image, or a volume of MSA_TRAIN_DEPTH slices, which is resized to the square. Its gradient begins as 0.
- * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _ENVIRONMENT, _CANCELLED. */
-msa_status msa_train_encode(msa_train *s, const msa_image *image);
-
 /* Segment a slice of what was encoded.
  *   prompt  of this slice alone (prompt->slices is 1), in pixels of the encoded image
- *   mask    as msa_mask: the logits and scores of the masks that the prompt asks for; or NULL
- * MSA_OK, MSA_E_ORDER where nothing is encoded, or what is wrong with the prompt. */
+ *   mask    gets the logits and scores of the masks that the prompt asks for, with room for MSA_TRAIN_MASKS; or NULL
+ * MSA_OK, MSA_E_ORDER where nothing is encoded, what is wrong with the prompt, MSA_E_OVERLAP; as before then.
+ * MSA_E_ENVIRONMENT$(cores > 1 and ", _CORES" or "") or _CANCELLED: nothing is encoded any more. */
 msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t slice, msa_mask *mask);
 
 /* The loss of the last msa_train_decode, and its gradient: that of what the decoder trains, and of the embedding, is
  * added to what earlier prompts of this image left.
  *   weight  a factor of this gradient, as 1 / slices
- * MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT, MSA_E_TARGET, MSA_E_NAN. */
+ * MSA_OK; MSA_E_ORDER without a decode since the last one, MSA_E_ARGUMENT, _TARGET, _NAN (of logits), _OVERLAP: as
+ * before then. MSA_E_ENVIRONMENT$(cores > 1 and ", _CORES" or "") or _CANCELLED: nothing is encoded any more. */
 msa_status msa_train_backward(msa_train *s, const msa_target *target, const msa_loss_rule *rule, double weight,
                               msa_loss *loss);
 
 @ end
-/* The gradient of what the encoder trains; then the image's gradient joins the batch's. MSA_OK, MSA_E_ORDER, _BATCH. */
+/* The gradient of what the encoder trains; then the image's gradient joins the batch's, and it is done with.
+ * MSA_OK; MSA_E_ORDER where nothing is encoded; MSA_E_ENVIRONMENT$(cores > 1 and ", _CORES" or "") or _CANCELLED: the
+ * image is left out. */
 msa_status msa_train_image_end(msa_train *s);
 
 /* One step of the optimiser with the mean over images; the batch is empty then.
  *   matrices_decay  only tensors of two and more dimensions decay
  *   images          of the whole batch, where others are part of it; 0: those of this session
  *   norm            gets the gradient's norm before clipping, or NULL
- * MSA_OK, MSA_E_ORDER without any image, MSA_E_ARGUMENT, MSA_E_NAN: nothing was changed. */
+ * An image that has not ended is forgotten. MSA_OK; MSA_E_ORDER without any image, MSA_E_ARGUMENT, _ENVIRONMENT, _NAN
+ * (of the gradient): parameters, moments and images are as before; msa_train_set(s, MSA_VALUES_GRADIENT, NULL) forgets
+ * the images. */
 msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm);
 
-@ if not objective then
+@ if from == "image" then
 /* A whole step: of each image its prompts, one after the other, each with its target; then the update.
  *   prompts, targets  [count] of the images; of a volume [count][MSA_TRAIN_DEPTH]
- *   loss              gets the mean of the values, or NULL */
+ *   loss              gets the mean of the values, or NULL
+ * What the functions above return; images of a batch that was begun before are forgotten. */
 typedef struct msa_train_batch {
     const msa_image *images;
     const msa_prompt *prompts;
@@ -154,13 +195,14 @@ typedef struct msa_train_batch {
 } msa_train_batch;
 msa_status msa_train_step(msa_train *s, const msa_train_batch *batch, const msa_loss_rule *rule,
                           const msa_optimiser *optimiser, bool matrices_decay, double *loss);
-@ end
 
+@ end
 /* The trained tensors, in the order in which values are given. */
 const msa_parameter *msa_train_parameters(void);
 
 /* All values of a kind, MSA_TRAIN_ELEMENTS floats, tensor by tensor, each row by row. A gradient that is set is that of
- * all images so far, which count as one; set from NULL there is none. MSA_OK, MSA_E_ARGUMENT, MSA_E_ORDER. */
+ * all images so far, which count as one; set from NULL there is none. Setting forgets an image that has not ended; as
+ * long as there is one the gradient cannot be told. MSA_OK, MSA_E_ARGUMENT, MSA_E_ORDER, MSA_E_OVERLAP. */
 msa_status msa_train_get(const msa_train *s, msa_values kind, float *out);
 msa_status msa_train_set(msa_train *s, msa_values kind, const float *values);
 

@@ -248,7 +248,8 @@ local function contents(name) return sys.read_file(("%s/%s.safetensors"):format(
 
 describe("msagen pretrain", function()
   it("goes on from a state to the same bytes, objectives in turn", function()
-    local digest, _, whole = run("whole", { objective = "emix,mae,shed", steps = 4, schedule = "constant", warm_up = 0 })
+    local digest, _, whole = run("whole", { objective = "emix,mae,shed", steps = 4, schedule = "constant",
+      warm_up = 0 })
     run("parted", { objective = "emix,mae,shed", steps = 2, schedule = "constant", warm_up = 0 })
     local again = run("parted", { objective = "emix,mae,shed", steps = 4, schedule = "constant", warm_up = 0 }, true)
     equal({ again, #whole.history }, { digest, 4 })

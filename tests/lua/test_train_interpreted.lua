@@ -181,11 +181,6 @@ describe("a trainer", function()
       assert(logits:reshape(expected.shape):equal(expected) and scores:reshape(expected_scores.shape)
         :equal(expected_scores))
     end
-    -- A text prompt's embedding is a token like any other.
-    local text = require("msagen.reference").pattern(3, 1, model.out)
-    local plain, with = trainer:decode { points = { { 9, 9, 1 } } }, trainer:decode { points = { { 9, 9, 1 } },
-      text = text }
-    assert(not plain:equal(with))
   end)
 
   it("refuses what is out of order", function()

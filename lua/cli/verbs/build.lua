@@ -5,13 +5,14 @@ local options = require "cli.device_options"
 local verb = {}
 
 function verb.setup(command)
-  options.setup(command)
+  options.setup(command, true)
   command:option("-o", "The folder to write; replaced only if msagen wrote it.")
     :argname("DIR"):target("output"):count(1)
 end
 
 -- What was built, as facts.
 local function said(dir, build, rule)
+  if build.net then return require("train.built").said(dir, build) end
   local layout, terminal = require "support.layout", require "support.terminal"
   local model, memory = build.model, build.graph.memory
   local text = ("%s, %d x %d, %s; arena %s (lower bound %s)"):format(model.dialect, model.image_size,

@@ -15,7 +15,8 @@ function verb.setup(command)
     .. "differentiate: in training, with the gradients. Default: the network as it is described."):argname "PASS"
   command:option("--train", "With --after differentiate: what trains, a set of tensors ("
     .. table.concat(require "train.sets".names, ", ") .. "), a tensor, or a Lua pattern; several times. Default: what "
-    .. "the program of the file trains."):argname "WHAT":count "*"
+    .. "the program of the file trains."):argname "WHAT":target "trained"
+    :count "*"
   command:flag("--dot", "For Graphviz: a cluster a layer, without the tensors.")
   command:option("-o --output", "The file to write. Default: the terminal."):argname "FILE"
 end
@@ -57,12 +58,12 @@ function verb.run(args)
   if not devices then return 2 end
   if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
   local device, where, text = devices[1].device, args.input or "device", nil
-  if #args.train > 0 and args.after ~= "differentiate" then
+  if #args.trained > 0 and args.after ~= "differentiate" then
     fail("--train: expected with --after differentiate, found %s", args.after and "--after " .. args.after
       or "no --after")
   end
   if args.after == "differentiate" then
-    local graph = in_training(device, where, args.train)
+    local graph = in_training(device, where, args.trained)
     text = args.dot and graph:dot() or graph:text()
   elseif args.after then
     text = text_after(args.after, device, where, args.dot)

@@ -21,12 +21,12 @@ local function trainer_of(args)
 end
 
 function verb.run(args)
-  if args.case then return training_case.run("pretrain", args) end
   local problem = training_case.contradiction(args)
   if problem then
     require("support.terminal").say("error", problem .. "; see msagen pretrain --help")
     return 2
   end
+  if args.case then return training_case.run("pretrain", args) end
   return scripted.run(require("train.pretraining").run, scripted.asked(args, options, "pretrain"),
     { resume = args.resume, class = args.interpret, trainer = trainer_of(args) })
 end

@@ -26,9 +26,9 @@ local function trainer_of(args)
 end
 
 function verb.run(args)
-  if args.case then return training_case.run("train", args) end
   local problem = training_case.contradiction(args)
   if problem then return usage(problem) end
+  if args.case then return training_case.run("train", args) end
   return scripted.run(require("train.training").run, scripted.asked(args, options, "train"), { resume = args.resume,
     class = args.interpret, trainer = trainer_of(args) })
 end

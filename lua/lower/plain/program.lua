@@ -256,9 +256,11 @@ function program.lower(training, fields)
   return { groups = groups, trained = trained, values = values, again = again, cores = fields.cores }
 end
 
---- Places in the arena. @param apart true where nothing takes the place of what is done with: for tests
+--- Places in the arena. @param how "apart" where nothing takes the place of what is done with: for tests; "bound" where
+-- only the least is wanted that they could take
 -- @return { buffers, by_name, bytes, bound }
-function program.arrange(made, apart)
+function program.arrange(made, how)
+  local apart = how == "apart"
   local list, by_name, last = {}, {}, made.values.moment + 1
   for _, b in ipairs(made.values.buffers) do
     list[#list + 1] = { name = b.name, bytes = b.bytes, first = apart and 0 or b.first,
@@ -271,7 +273,8 @@ function program.arrange(made, apart)
     end
   end
   for _, b in ipairs(list) do by_name[b.name] = b end
-  local bytes, bound = memory.arrange(list, last)
+  local bytes, bound
+  if how == "bound" then bound = memory.bound(list, last) else bytes, bound = memory.arrange(list, last) end
   return { buffers = list, by_name = by_name, bytes = bytes, bound = bound }
 end
 

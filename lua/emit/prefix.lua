@@ -1,0 +1,16 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Names of what is generated under another prefix than msa, so that one program can hold several models.
+
+local prefix = {}
+
+--- @param name the prefix @return function(text) -> the text with this prefix in place of msa, MSA and libmsa_
+function prefix.renamer(name)
+  local upper = name:upper()
+  return function(text)
+    if name == "msa" then return text end
+    return (text:gsub("%f[%w_]msa([_.])", name .. "%1"):gsub("%f[%w_]libmsa_",
+      "lib" .. name .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
+  end
+end
+
+return prefix

@@ -1,0 +1,275 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Training by generated code: on every board, native or under its emulator, the digests of the naive kernels; without a
+-- warning, freestanding, under another prefix; a board without an operating system that trains on embeddings; gradients
+-- that are subnormal, where vectors flush those; misuse, under sanitizers; several cores.
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local sha256 = require "msagen.sha256"
+local tensor = require "msagen.tensor"
+local boards = require "target.boards"
+local tally = require "tally"
+local only = arg[1] -- tests whose names have this text
+if only then
+  local all = tally.test
+  function tally.test(name, ...)
+    if name:find(only, 1, true) then return all(name, ...) end
+  end
+end
+local must = tally.must
+local case, folder, generated, made, sets, shards = require "train.case", require "run.folder",
+  require "train.generated", require "train.made", require "train.sets", require "import.shards"
+
+local golden = tally.tests .. "/golden-train"
+local work = tally.folder "train-boards"
+local digests = json.decode(sys.read_file(golden .. "/digests.json"), "digests.json")
+local CASES = { "msa-2023-2d", "msa-2023-3d", "msa-2025-2d", "msa-2025-2d-lora", "msa-paper-2d", "sam-2d-loss" }
+local STRICT = "-O1 -Werror"
+-- Of the small case: what trains, and the checkpoint.
+local SMALL = golden .. "/msa-2023-2d"
+local ADAM = { kind = "adam", lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8 }
+local BCE = { kind = "bce", pos_weight = 2 }
+
+-- ---- the golden cases ----
+
+-- @param options cores, cc, cflags of train/generated.lua
+local function golden_case(name, board, options)
+  local at = ("%s/%s-%s-%s"):format(work, board.name, name, options.cc or options.cores or "")
+  local digest = case.run(golden .. "/" .. name, function(model, names, about)
+    for key, value in pairs(options) do about[key] = value end
+    about.board, about.dir = board.name, at .. "/code"
+    return generated.of(model, names, about)
+  end, { out = at })
+  sys.remove_tree(at)
+  local known = digests[board.arithmetic][name]
+  assert(digest == known, ("digest %s, by the naive kernels %s"):format(digest, known))
+end
+
+local function compilers(board)
+  if not board.compiler:match "^gcc$" and board.compiler ~= "cc" then return { false } end
+  return tally.full and { false, "clang-14" } or { tally.chosen({ false, "clang-14" }, board.name) }
+end
+
+for _, board in ipairs(boards.all()) do
+  local missing
+  if board.hosted and not boards.native(board) then
+    for _, one in ipairs(tally.emulated) do
+      if one.name == board.name then missing = one.missing end
+    end
+  end
+  local usable = board.hosted and (boards.native(board) or board.emulator)
+  if usable and missing then tally.skip(board.name, missing)
+  elseif usable then
+    for _, name in ipairs(tally.full and CASES or { tally.chosen(CASES, board.name) }) do
+      for _, cc in ipairs(compilers(board)) do
+        tally.test(("%s: %s%s"):format(board.name, name, cc and ", by " .. cc or ""), golden_case, name, board,
+          { cc = cc or nil, cflags = STRICT })
+      end
+    end
+  end
+end
+
+local best = boards.named(tally.best, "test")
+for _, cores in ipairs(tally.full and { 2, 3, 8 } or { 3 }) do
+  for _, name in ipairs(tally.full and CASES or { "msa-2025-2d" }) do
+    tally.test(("%d cores: %s"):format(cores, name), golden_case, name, best, { cores = cores, cflags = STRICT })
+  end
+end
+
+-- ---- what a folder is ----
+
+local function build(fw, ...) return must { tally.program, "build", "-o", fw, ... } end
+
+-- What is undefined in a library; in the product's objects nothing else is.
+local function undefined(tools, library)
+  local own, others = {}, {}
+  for line in must { tools .. "nm", library }:gmatch "[^\n]+" do
+    local kind, name = line:match "(%a) (%S+)$"
+    if kind == "U" then others[name] = true elseif kind then own[name] = true end
+  end
+  local list = {}
+  for name in pairs(others) do
+    if not own[name] then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
+local MEMORY = { memcpy = true, memset = true, memmove = true, memcmp = true }
+
+local function freestanding(tools, library)
+  for _, name in ipairs(undefined(tools, library)) do assert(MEMORY[name], "undefined: " .. name) end
+end
+
+local function refused(words, why)
+  words.stdin, words.stdout, words.stderr = "/dev/null", "capture", "capture"
+  local status, output = sys.spawn(words)
+  assert(status == 1 and output:match "^msagen: [^\n]+\n$" and output:find(why, 1, true), output)
+end
+
+local strict = "-O1 -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror"
+
+tally.test("a folder under another prefix: no warning by either compiler, nothing undefined but memory functions",
+  function()
+    local fw = work .. "/left"
+    build(fw, SMALL .. "/checkpoint.pth", "--train", "default", "--batch", "3", "--prefix", "left", "--cores", "2")
+    for _, cc in ipairs { "gcc", "clang-14" } do
+      must { "make", "-B", "-j2", "-C", fw, "CC=" .. cc, "CFLAGS=" .. strict, "all", "weights" }
+      freestanding("", fw .. "/libleft_train.a")
+    end
+    for _, name in ipairs(sys.list(fw)) do
+      if name:match "%.[ch]$" then
+        local text = sys.read_file(fw .. "/" .. name)
+        assert(text:match "^/%* SPDX%-License%-Identifier: 0BSD", name .. " has no 0BSD line")
+        assert(not text:find "%f[%w_]msa_" and not text:find "%f[%w_]MSA_", name .. " has another prefix, too")
+        assert(not text:find(work, 1, true) and not text:find(tally.source, 1, true), name .. " names a path")
+      end
+    end
+    must { "make", "-C", fw, "clean" }
+    assert(not sys.exists(fw .. "/libleft_train.a") and not sys.exists(fw .. "/left_train.o"), "left after make clean")
+  end)
+
+tally.test("the same build elsewhere gives the same bytes, and replaces its own output", function()
+  local first, second = work .. "/once", work .. "/elsewhere/twice"
+  sys.mkdir_p(work .. "/elsewhere")
+  for _, fw in ipairs { first, second, first } do build(fw, SMALL .. "/checkpoint.pth", "--train", "masks") end
+  must { "diff", "-r", first, second }
+end)
+
+tally.test("verbs that segment refuse it, and options of training without --train are refused", function()
+  refused({ tally.program, "run", work .. "/once", "--image", SMALL .. "/image.npy", "--point", "3,4" },
+    "expected a folder of a network that segments, found one of a training step")
+  local file = SMALL .. "/checkpoint.pth"
+  refused({ tally.program, "build", file, "-o", work .. "/none", "--batch", "2" },
+    "batch: expected with train (--train), found without")
+  refused({ tally.program, "build", file, "-o", work .. "/none", "--train", "mask" }, "did you mean masks")
+  refused({ tally.program, "build", file, "-o", work .. "/none", "--train", "encoder", "--from", "embedding" },
+    "--from embedding: expected tensors of the prompt encoder and the mask decoder to train")
+  refused({ tally.program, "build", file, "-o", work .. "/none", "--train", "masks", "--weights", "stream" },
+    "--weights: expected without --train, found both")
+  refused({ tally.program, "train", "--case", SMALL, "-o", work .. "/none", "--board", "cortex-m7" },
+    "--board: expected a board with an operating system, found cortex-m7")
+  assert(not sys.exists(work .. "/none"))
+end)
+
+-- ---- embeddings in place of pictures; boards without an operating system ----
+
+local function model_of(file, dialect) return (made.model(shards.open(file), { dialect = dialect })) end
+
+-- A trainer whose requests and answers are kept.
+local function recorded(model, wanted, options)
+  local trainer = generated.of(model, (sets.of(model, wanted, "test")), options)
+  local process, asked, said = trainer.process, {}, {}
+  trainer.process = { write = function(_, text)
+    asked[#asked + 1] = text
+    return process:write(text)
+  end, read = function(_, count)
+    local text = process:read(count)
+    said[#said + 1] = text
+    return text
+  end, close = function() return process:close() end }
+  return trainer, asked, said
+end
+
+local function target_of(side)
+  local values = {}
+  for i = 1, side * side do values[i] = string.char((i - 1) % side < side // 3 and 1 or 0) end
+  return tensor.frombytes(table.concat(values), "u8", { 1, side, side })
+end
+
+-- Some steps with prompts on one picture or embedding. @return the digest, and the last gradient
+local function steps(trainer, begin, count, weight)
+  local side, gradient = 4 * trainer.model.grid, nil
+  for step = 1, count do
+    begin(trainer)
+    for slice = 0, trainer.model.depth - 1 do
+      trainer:decode { slice = slice, points = { { 3.5 + step, 6, 1 }, { 9, 2 + slice, 0 } }, multimask = false }
+      trainer:backward { target = target_of(side), loss = BCE, weight = weight or 1 }
+    end
+    trainer:image_end()
+    gradient = trainer:values "gradient"
+    trainer:update(ADAM)
+  end
+  return sha256.hex(trainer:values("parameters"):tobytes()), gradient
+end
+
+local function picture_of(side)
+  local values = {}
+  for i = 0, 3 * side * side - 1 do values[i + 1] = string.char((i * 37 + i // 31) % 256) end
+  return tensor.frombytes(table.concat(values), "u8", { side, side, 3 })
+end
+
+-- The embedding of a picture, and the digest after some steps on it, by a build that has the encoder.
+local function with_encoder(model, wanted, side)
+  local names, embedding = sets.of(model, wanted, "test"), nil
+  local trainer = generated.of(model, names, { board = tally.best, scores = false })
+  local digest = steps(trainer, function()
+    trainer:encode(picture_of(side))
+    embedding = trainer:embedding()
+  end, 2)
+  trainer:close()
+  return embedding, digest
+end
+
+-- Requests and answers on the workstation, of a build without an encoder.
+local function on_embeddings(model, wanted, embedding, side)
+  local trainer, asked, said = recorded(model, wanted, { board = tally.best, from = "embedding",
+    scores = false })
+  local digest = steps(trainer, function() trainer:set_embedding(embedding, side, side) end, 2)
+  trainer:close()
+  return digest, table.concat(asked), table.concat(said)
+end
+
+local BARE = { { name = "the small case's decoder", file = SMALL .. "/checkpoint.pth", train = "masks", side = 96 },
+  { name = "the demo's last attention", file = tally.demo .. "/checkpoint.pth", dialect = "msa-paper",
+    train = "mask_decoder%.transformer%.final.*", side = 200, only = "cortex-m55" } }
+
+local function on_bare(board, one, request, said)
+  local fw = ("%s/%s-%s"):format(work, board.name, one.train:gsub("%A", ""))
+  local command = { one.file, "--train", one.train, "--from", "embedding", "--board", board.name }
+  if one.dialect then table.move({ "--dialect", one.dialect }, 1, 2, #command + 1, command) end
+  build(fw, table.unpack(command))
+  must { "make", "-j2", "-C", fw, "CFLAGS=" .. (board.optimisation or "-O2") .. " -Werror", "all", "lib", "start" }
+  freestanding(board.compiler:match "^(.*)gcc$", fw .. "/libmsa_train.a")
+  local manifest = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest")
+  sys.write_file(fw .. "/request", request)
+  local words = folder.command({ emulator = board.emulator }, { fw .. "/" .. manifest.runner, "weights",
+    fw .. "/request", fw .. "/answer" })
+  must(words)
+  local answer = sys.read_file(fw .. "/answer")
+  if os.getenv "KEEP" then
+    sys.write_file("/tmp/train/dv-said", said)
+    sys.write_file("/tmp/train/dv-answer", answer)
+  end
+  assert(answer == said, ("another answer than the workstation's: %d bytes, expected %d"):format(#answer, #said))
+  return ("arena %d bytes"):format(manifest.arena_bytes)
+end
+
+local function bare_missing(board)
+  for _, program in ipairs { board.emulator[1], board.compiler } do
+    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null",
+      stderr = "/dev/null" }) then return "there is no " .. program end
+  end
+end
+
+for _, one in ipairs(BARE) do
+  local request, said
+  tally.test(one.name .. ": steps on a kept embedding are those on the picture", function()
+    local model = model_of(one.file, one.dialect)
+    local embedding, expected = with_encoder(model, one.train, one.side)
+    local digest
+    digest, request, said = on_embeddings(model_of(one.file, one.dialect), one.train, embedding, one.side)
+    assert(digest == expected, "another digest")
+  end)
+  for _, board in ipairs(boards.all()) do
+    if not board.hosted and board.emulator and (tally.full or not one.only or one.only == board.name) then
+      local why = bare_missing(board)
+      if why then tally.skip(board.name, why)
+      else
+        tally.test(("%s: %s, without an operating system: every answer is the workstation's"):format(board.name,
+          one.name), function() return on_bare(board, one, assert(request, "no request"), said) end)
+      end
+    end
+  end
+end
+
+return tally.finish()
