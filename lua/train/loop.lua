@@ -42,18 +42,21 @@ local function of_slice(job, sample, slice, key, weight)
   end
 end
 
+-- The passes of one image, for each of its prompts. @return their loss
+local function of_prompts(job, sample, key)
+  local sum, depth = 0.0, job.trainer.model.depth
+  job.trainer:encode(sample.picture)
+  for slice = 0, depth - 1 do sum = sum + of_slice(job, sample, slice, key, 1 / depth) end
+  job.trainer:image_end()
+  return sum
+end
+
 -- One image, forward and back. @return its loss
 local function of_image(job, step, image, index)
-  local sample, depth = job.samples:at(index), job.trainer.model.depth
+  local sample = job.samples:at(index)
   local key = { seed = job.options.seed, step = step, image = image }
   if job.augment then sample = job.augment(sample, key) end
-  local ok, problem = pcall(function()
-    job.trainer:encode(sample.picture)
-    local sum = 0.0
-    for slice = 0, depth - 1 do sum = sum + of_slice(job, sample, slice, key, 1 / depth) end
-    job.trainer:image_end()
-    return sum
-  end)
+  local ok, problem = pcall(job.image or of_prompts, job, sample, key)
   if ok then return problem end
   local text = type(problem) == "table" and problem.msagen
   if not text or text:sub(1, #sample.name + 1) == sample.name .. ":" then error(problem, 0) end
@@ -65,6 +68,7 @@ local function of_batch(job, step, list)
   local trainer, who, n, losses = job.trainer, job.who, #list, {}
   local from, to = who:part(n)
   local joins = who.count > 1 and who.tree(n)
+  if job.before then job.before(job, step, list) end
   for image = from, to - 1 do
     losses[#losses + 1] = of_image(job, step, image, list[image + 1])
     if joins then
@@ -107,9 +111,10 @@ local function perform(job, run)
   local step, options = run.step, job.options
   local list = job.batch(step)
   local losses = of_batch(job, step, list)
-  local rate = rates.at(options, step)
-  local update = { lr = rate, images = #list, step = step + 1 }
-  for key, value in pairs(options.optimiser) do update[key] = value end
+  local rule = job.rule and job.rule(step) or options
+  local rate = rates.at(rule, step)
+  local update = { images = #list, step = step + 1 }
+  for key, value in pairs(rule.optimiser) do update[key] = value end
   update.lr = rate
   local ok, found = pcall(job.trainer.update, job.trainer, update)
   if not ok then refuse_update(job, step, list, found) end
@@ -210,7 +215,10 @@ end
 --   session(logits, scores of the prompt before or nil) -> a prompt for trainer:decode with, where
 --   it chose one of several, its class from 1; or nil at the end; augment =
 --   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil;
---   who = of train.exchange; outputs = { best(run, trainer), save(run, trainer) }; show, say, warn = function(text...);
+--   image = function(job, sample, key) -> its loss, in place of prompts; before = function(job, step, the batch's
+--   numbers of samples), before its images; rule = function(step) -> { optimiser, and what rates.at needs }, nil: the
+--   options; who = of train.exchange; outputs = { best(run, trainer), save(run, trainer) }; show, say, warn =
+--   function(text...);
 --   options = { steps, batch, seed, loss, optimiser, learning_rate, schedule, warm_up, save_every, validate_every } }
 -- @param run where to begin: { step = done so far, history = a line a step { loss, rate, norm }, validations, best }
 -- @return run at the end

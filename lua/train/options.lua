@@ -203,28 +203,49 @@ for _, field in ipairs { "prepare", "window", "image_bits", "frame", "axis" } do
     binds = true, image = true }
 end
 
---- field -> { kind }, for lua/support/schema.lua.
-options.fields = {}
-for _, one in ipairs(options.list) do options.fields[one.field] = { one.kind } end
-
-local REQUIRED = { "data", "base", "dialect", "out" }
-
---- Check what a script or a command line gave, and fill in what has a default.
--- @param where what messages begin with  @return a table of all fields that have a value
-function options.completed(given, where)
-  schema.check(given, options.fields, where)
-  local all = {}
-  for _, one in ipairs(options.list) do
-    all[one.field] = given[one.field]
-    if all[one.field] == nil then all[one.field] = one.default end
+--- What options need whoever offers them: list of entries; what is required, field -> what was expected.
+-- @return { list, fields = field -> { kind } for lua/support/schema.lua, completed = see below }
+function options.of(list, required)
+  local self = { list = list, fields = {} }
+  for _, one in ipairs(list) do self.fields[one.field] = { one.kind } end
+  --- Check what a script or a command line gave, and fill in what has a default.
+  -- @param where what messages begin with  @return a table of all fields that have a value
+  function self.completed(given, where)
+    schema.check(given, self.fields, where)
+    local all = {}
+    for _, one in ipairs(list) do
+      all[one.field] = given[one.field]
+      if all[one.field] == nil then all[one.field] = one.default end
+    end
+    for _, field in ipairs(closed.sorted(required)) do
+      if all[field] == nil then
+        fail("%s: expected %s, found none", field == "out" and "-o" or "--" .. field, required[field])
+      end
+    end
+    return all
   end
-  for _, field in ipairs(REQUIRED) do
-    if all[field] == nil then
-      fail("%s: expected %s, found none", field == "out" and "-o" or "--" .. field,
-        field == "data" and "a data set" or field == "dialect" and "a program's name" or "a file")
+  return self
+end
+
+local of_training = options.of(options.list, { data = "a data set", base = "a file", dialect = "a program's name",
+  out = "a file" })
+options.fields, options.completed = of_training.fields, of_training.completed
+
+--- The entry of a field, some of what it says being other.
+function options.like(field, more)
+  for _, one in ipairs(options.list) do
+    if one.field == field then
+      local copy = {}
+      for key, value in pairs(one) do copy[key] = value end
+      for key, value in pairs(more or {}) do copy[key] = value end
+      if more and more.default == false then copy.default = nil end
+      return copy
     end
   end
-  return all
+  error("options: no " .. field)
 end
+
+--- What entries are made with: kinds with their conversions.
+options.entry, options.whole, options.number, options.one_of = entry, whole, number, one_of
 
 return options

@@ -1,23 +1,20 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A training put together of its options: network, data, trainer, prompts, files; and run.
-local arithmetic = require "target.arithmetic"
-local boards = require "target.boards"
 local datasets = require "evaluate.datasets"
 local exchange = require "train.exchange"
 local exported = require "train.exported"
 local fail = require "support.fail"
-local json = require "msagen.json"
 local loop = require "train.loop"
 local losses = require "train.losses"
 local made = require "train.made"
 local outputs = require "train.outputs"
 local prompts = require "train.prompts"
+local provenance = require "train.provenance"
 local random = require "msagen.random"
 local rates = require "train.rates"
 local samples = require "train.samples"
 local sets = require "train.sets"
 local shards = require "import.shards"
-local sys = require "msagen.sys"
 local uses = require "train.uses"
 local validation = require "train.validation"
 
@@ -191,29 +188,6 @@ local function options_of(o, model)
     save_every = o.save_every, validate_every = o.validate_every }
 end
 
--- What a state must be of, and what a file tells of how it was made.
-local function told(self, class)
-  local o, list = self.options, require("train.options").list
-  local binding = { base = self.network.base:sha256(), data = self.data.sha256, arithmetic = class,
-    version = msagen.version }
-  local spoken = {}
-  for _, one in ipairs(list) do
-    local value = o[one.field]
-    if value ~= nil and one.binds then binding[one.field], spoken[one.field] = json.encode(value), value end
-  end
-  if self.texts then binding.text_prompts = require("msagen.sha256").file(o.text_prompts) end
-  if o.schedule == "cosine" then binding.steps = tostring(o.steps) end
-  spoken.steps = o.steps
-  return binding, { generator = "msagen train", version = msagen.version, dialect = self.network.model.dialect,
-    base_sha256 = binding.base, data_sha256 = binding.data, arithmetic = class, seed = tostring(o.seed),
-    options = json.encode(spoken) }
-end
-
-local function class_of(o)
-  local board = o.board and boards.named(o.board, "--board") or boards.best()
-  return arithmetic.class(board, "f32")
-end
-
 -- The samples, and lines that a person should know.
 local function samples_of(self, show)
   local o, model = self.options, self.network.model
@@ -242,16 +216,6 @@ local function validation_of(self, rounds)
     how = how_of(o), text_of = self.texts and text_of })
 end
 
--- Where a training begins: anew, or at the saved state.
-local function begun(self, files, trainer)
-  if self.resume then return files:resume(trainer) end
-  local step = files:begun()
-  if step and step < self.options.steps then
-    fail("-o %s: expected another name or --resume, found the state of a training after step %d", files.path, step)
-  end
-  return { step = 0, history = {}, validations = {} }
-end
-
 -- What is said before the first step.
 local function introduced(self, trainer, opened, run)
   local model, floats = self.network.model, loop.floats(trainer)
@@ -261,23 +225,15 @@ local function introduced(self, trainer, opened, run)
     #opened.items, left, run.step > 0 and ("; goes on after step %d"):format(run.step) or "")
 end
 
--- The trainer. Of several ranks the first compiles; the others start what it made.
+-- The trainer.
 local function trainer_of(self, more, class, options, who)
-  local o, model, together = self.options, self.network.model, who.count > 1
-  local folder = together and who.folder or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
-  if who.rank == 0 then sys.cleanup(together and folder .. "/code" or folder) end
-  local about = { class = class, board = o.board, cores = o.cores, arena_limit = o.arena_limit, batch = o.batch,
-    target_side = out_size_of(o, model), scores = options.loss.kind == "sam", dir = folder .. "/code",
-    errors = ("%s/errors-%d"):format(folder, who.rank), jobs = sys.nproc(),
-    progress = function(done, total) more.show("compiling", done or 0, total or 1) end }
-  local function made()
-    more.show("compiling", 0, 1)
+  local o, model = self.options, self.network.model
+  return provenance.compiled(who, more.show, function(about)
+    about.class, about.board, about.cores, about.batch = class, o.board, o.cores, o.batch
+    about.arena_limit = o.arena_limit
+    about.target_side, about.scores = out_size_of(o, model), options.loss.kind == "sam"
     return more.trainer(model, self.network.trained, about)
-  end
-  local trainer = who.rank == 0 and made()
-  if together then who:numbers(who.rank == 0 and { 1 } or {}, function(rank) return rank == 0 and 1 or 0 end) end
-  about.compiled = who.rank > 0
-  return trainer or made()
+  end)
 end
 
 --- Train.
@@ -287,7 +243,7 @@ end
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)
   local self = { options = given, resume = more.resume }
-  local class = more.class or class_of(given)
+  local class = more.class or provenance.class(given)
   self.texts = texts_of(given)
   self.network, self.data = network_of(given, self.texts), nil
   local model = self.network.model
@@ -296,7 +252,9 @@ function training.run(given, more)
   for _, line in ipairs(self.data.set.notes) do more.warn(line) end
   local options, opened = options_of(given, model), samples_of(self, more.show)
   local prompter, rounds = prompter_of(given, model, options.loss, self.texts)
-  local binding, facts = told(self, class)
+  local binding, facts = provenance.told("msagen train", given, require("train.options").list,
+    { base = self.network.base:sha256(), data = self.data.sha256, arithmetic = class, dialect = model.dialect })
+  if self.texts then binding.text_prompts = require("msagen.sha256").file(given.text_prompts) end
   local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta),
     binding = binding, facts = facts })
   local who = exchange.join(files.ranks_path, function() end)
@@ -307,7 +265,7 @@ function training.run(given, more)
   if next(plan) then
     job.augment = function(sample, key) return opened:augmented(sample, plan, uses.key(key, "augment")) end
   end
-  local run = begun(self, files, trainer)
+  local run = files:start(trainer, self.resume, given.steps)
   if job.who.rank == 0 then more.say(introduced(self, trainer, opened, run)) end
   loop.run(job, run)
   return loop.digest(trainer), files, run, job.who
