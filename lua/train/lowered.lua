@@ -107,6 +107,10 @@ end
 -- A network as lower/plain/program.lua takes it.
 local function training_of(net, model)
   expand(net.graph, { all = true, keep = frozen_picture(net) })
+  -- Rows of zeros have one name, and are of several widths.
+  for _, op in ipairs(net.graph.values) do
+    if op.kind == "constant" and op.name == "zero" then op.name = ("zero_%d"):format(op.shape[#op.shape]) end
+  end
   local parameters, gradients = parameters_of(net)
   local outputs = net.graph.outputs
   net.outputs = outputs
