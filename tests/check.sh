@@ -337,7 +337,7 @@ piece_sanitizers() {
   [ "$CHECK_TIER" != full ] || piece_errors
 }
 
-fuzz_seconds=4
+fuzz_seconds=2
 [ "$CHECK_TIER" != full ] || fuzz_seconds=15
 fuzz_one() {
   name=${1##*/}
