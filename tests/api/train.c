@@ -100,7 +100,8 @@ static void prepare(void)
         images[i] = (msa_image){pixels[i], SIDE, SIDE, (size_t)SIDE * 3u, BYTES};
         points[i][0][0] = 3.0f + (float)i;
         points[i][0][1] = 7.0f;
-        prompts[i] = (msa_prompt){.points = (const float (*)[2])points[i], .labels = label, .point_count = 1, .slices = 1};
+        prompts[i] = (msa_prompt){.points = (const float (*)[2])points[i], .labels = label, .point_count = 1,
+            .slices = 1};
         targets[i] = (msa_target){masks[i], NULL, 1, T};
     }
 }
