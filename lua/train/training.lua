@@ -23,14 +23,20 @@ local validation = require "train.validation"
 
 local training = {}
 
+local CLICKED = require("train.options").CLICKED
+
 -- ---- what the dialect's program does, where nobody says anything ----
 
 local function of_msa(model) return model.dialect:match "^msa" ~= nil end
 
 local function mode_of(o, model)
+  if o.prompts == CLICKED and (model.classes or 1) > 1 then
+    fail("--prompts %s: expected a network with one mask, found %d", CLICKED, model.classes)
+  end
   if o.prompts then return o.prompts end
   if o.text_prompts then return "text" end
   if model.dialect == "msa-paper" then return "paper" end
+  if of_msa(model) and model.depth > 1 and (model.classes or 1) < 2 then return CLICKED end
   return of_msa(model) and "msa" or model.dialect:match "medsam" and "box" or "sam"
 end
 
@@ -132,12 +138,16 @@ end
 
 local function plane(t, slice) return t:slice(1, slice, 1):reshape { t.shape[2], t.shape[3] } end
 
--- What is clicked on: the mask, or of a network with several all that shows any.
-local function truth_of(masks, slice)
-  if #masks == 1 then return plane(masks[1], slice) end
+local function planes_of(masks, slice)
   local planes = {}
   for i, mask in ipairs(masks) do planes[i] = plane(mask, slice) end
-  return prompts.union(planes)
+  return planes
+end
+
+-- What is clicked on: the mask, or of a network with several all that shows any.
+local function truth_of(masks, slice)
+  local planes = planes_of(masks, slice)
+  return #planes == 1 and planes[1] or prompts.union(planes)
 end
 
 -- The embedding of a sample's class.
@@ -151,19 +161,23 @@ end
 -- Prompts of a mask as the loop asks for them. Of MSA's clicks the mask is grey as it was resized.
 local function prompter_of(o, model, loss, texts)
   local mode = mode_of(o, model)
-  local made_of = prompts.create { mode = mode, rounds = o.rounds, feedback = not model.places,
+  local clicked = mode == CLICKED
+  local made_of = prompts.create { mode = clicked and "msa" or mode, rounds = o.rounds, feedback = not model.places,
     multimask = loss.kind ~= "sam" and false or nil }
   local grey, skips = mode:match "^msa" ~= nil, empty_of(o, model) == "skip"
   return function(sample, slice, key)
-    local truth = truth_of(grey and sample.greys or sample.masks, slice)
-    local context = { key = key, slice = slice, name = sample.name, truth = truth, side = model.image_size,
+    local context = { key = key, slice = slice, name = sample.name, side = model.image_size,
       text = texts and phrase_of(o, texts, sample) }
+    if clicked then context.labels = prompts.labels(planes_of(sample.masks, slice))
+    else context.truth = truth_of(grey and sample.greys or sample.masks, slice) end
     local asked = false
     return function(logits, scores)
       if asked then return made_of.next(context, logits, scores) end
       asked = true
-      if skips and truth:is_zero() then return nil end
-      return made_of.first(context)
+      if skips and not clicked and context.truth:is_zero() then return nil end
+      local prompt = made_of.first(context)
+      if clicked then prompt.class = prompt.class or 1 end -- of an empty slice all are empty
+      return prompt
     end
   end, made_of.rounds
 end
@@ -204,6 +218,7 @@ end
 local function samples_of(self, show)
   local o, model = self.options, self.network.model
   local opened = samples.open(self.data.trained, { model = model, how = how_of(o), empty = empty_of(o, model),
+    together = mode_of(o, model) == CLICKED,
     out_size = out_size_of(o, model), edges = o.edges or (of_msa(model) and "soft" or "hard"),
     cache_bytes = o.cache << 20, show = function(done, total)
       show(("reading case %d of %d"):format(done + 1, total), done, total)
@@ -221,9 +236,10 @@ local function validation_of(self, rounds)
   for _, n in ipairs(o.clicks or (rounds > 1 and { 1, 3, 10 } or { 1 })) do
     if not model.places or n <= model.places then clicks[#clicks + 1] = n end
   end
+  if not o.clicks and mode_of(o, model) == "box" then clicks = { validation.BOX } end
   local function text_of(name) return self.texts:vector(name, o.text_prompts .. ": name of the class") end
-  return validation.of(self.data.validated, { clicks = self.texts and { 1 } or clicks, model = model, how = how_of(o),
-    text_of = self.texts and text_of })
+  return validation.of(self.data.validated, { clicks = self.texts and { validation.TEXT } or clicks, model = model,
+    how = how_of(o), text_of = self.texts and text_of })
 end
 
 -- Where a training begins: anew, or at the saved state.
@@ -249,9 +265,9 @@ end
 local function trainer_of(self, more, class, options, who)
   local o, model, together = self.options, self.network.model, who.count > 1
   local folder = together and who.folder or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
-  if not together then sys.cleanup(folder) end
-  local about = { class = class, board = o.board, cores = o.cores, batch = o.batch, target_side = out_size_of(o, model),
-    scores = options.loss.kind == "sam", dir = folder .. "/code",
+  if who.rank == 0 then sys.cleanup(together and folder .. "/code" or folder) end
+  local about = { class = class, board = o.board, cores = o.cores, arena_limit = o.arena_limit, batch = o.batch,
+    target_side = out_size_of(o, model), scores = options.loss.kind == "sam", dir = folder .. "/code",
     errors = ("%s/errors-%d"):format(folder, who.rank), jobs = sys.nproc(),
     progress = function(done, total) more.show("compiling", done or 0, total or 1) end }
   local function made()
@@ -267,8 +283,7 @@ end
 --- Train.
 -- @param given what a script or the command line says (train/options.lua), completed
 -- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of
--- train.generated and class) -> a trainer, show, say, warn =
---   function(text...) }
+--   train.generated and class) -> a trainer, show, say, warn = function(text...) }
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)
   local self = { options = given, resume = more.resume }

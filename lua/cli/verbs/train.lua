@@ -110,7 +110,7 @@ function verb.run(args)
     print(text)
   end
   local ok, digest, files, run, who = pcall(require("train.training").run, asked(args), { resume = args.resume,
-    trainer = trainer_of(args), class = args.interpret, show = show, say = say, warn = progress.warn })
+    class = args.interpret, trainer = trainer_of(args), show = show, say = say, warn = progress.warn })
   finish()
   if not ok then error(digest, 0) end
   who:part_ways()

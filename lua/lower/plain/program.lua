@@ -69,7 +69,7 @@ local function groups_of(graph, wanted)
   for i, phase in ipairs(PHASES) do rank[phase] = i end
   for _, one in ipairs(list) do one.phase = phase_of(one.ops, dependence) end
   local image = graph.inputs.image
-  if image and needed[image] and not takes_picture(list, image) then
+  if image and needed[image] and not by_label.pixels and not takes_picture(list, image) then
     table.insert(list, { label = "pixels", ops = {}, outputs = { image }, phase = "encode", at = 0 })
   end
   table.sort(list, function(a, b)
@@ -228,6 +228,9 @@ function program.lower(training, fields)
   values.names[embedding] = "embedding"
   values.dense[outputs.logits] = true
   if inputs.image then values.dense[inputs.image], values.names[inputs.image] = true, "pixels" end
+  for _, op in ipairs(training.graph.values) do
+    if op.kind == "pixels" then values.dense[op] = true end -- a network that has its picture as a value
+  end
   if inputs.dlogits then values.dense[inputs.dlogits] = true end
   if training.model.depth > 1 then values.slices[inputs.embedding] = true end
   local decoder, encoder = sinks_of(training, groups, trained, users, values)
