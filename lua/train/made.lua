@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Where training begins: a file of a network without adapters as if it had those of a dialect, tensors that it lacks
--- made of random numbers. A file that has them is what it is.
+-- made of random numbers. A file that has them is what it is, but for what is asked to be made anew.
 
 local closed = require "support.closed"
 local dialects = require "import.dialects"
@@ -10,6 +10,7 @@ local import = require "import.import"
 local names = require "import.names"
 local network = require "import.network"
 local random = require "msagen.random"
+local sets = require "train.sets"
 local sha256 = require "msagen.sha256"
 local shapes = require "import.shapes"
 local sizes = require "networks.sizes"
@@ -43,13 +44,28 @@ local function filled(shape, value)
   return random.uniform(0, shape, value, value)
 end
 
---- The values of a tensor that is made. @param shape_of function(name) -> shape, of a bias' weight
+-- Rows of a table, which PyTorch begins as normal numbers.
+local function is_table(name) return name:find "_tokens?%.weight$" ~= nil or name:find "_embed.*%.weight$" ~= nil end
+
+-- Positions that are added, which SAM's program begins at 0.
+local function is_position(name) return name:find "%.pos_embed$" ~= nil or name:find "%.rel_pos_[hw]$" ~= nil end
+
+-- Weights of one dimension are a normalisation's, and a bias beside them.
+local function is_norm(name, shape_of)
+  local of_weight = shape_of((name:gsub("%.bias$", ".weight")))
+  return of_weight ~= nil and #of_weight == 1
+end
+
+--- The values of a tensor that is made: of maps as PyTorch begins them, uniform up to 1 / sqrt(inputs).
+-- @param shape_of function(name) -> shape, of a bias' weight
 -- @param init of made.inits
 local function values(name, shape, shape_of, init, seed)
   local identity = init == "identity"
-  if name:find "%.lora_B$" then return filled(shape, 0) end
+  if name:find "%.lora_B$" or is_position(name) then return filled(shape, 0) end
   if name:find "%.norm%.%l+$" then return filled(shape, name:find "weight$" and not identity and 1 or 0) end
   if identity and name:find "%.D_fc2%.%l+$" then return filled(shape, 0) end
+  if is_norm(name, shape_of) then return filled(shape, name:find "weight$" and 1 or 0) end
+  if is_table(name) then return random.normals(key_of(seed, name), shape, 1) end
   local weight = name:gsub("%.bias$", ".weight")
   local bound = 1 / math.sqrt(inputs_of(shape_of(weight)))
   return random.uniform(key_of(seed, name), shape, -bound, bound)
@@ -210,16 +226,52 @@ function made.completed(ckpt, options)
   return whole, list
 end
 
+-- A checkpoint in which named tensors are others. @param of the file's name -> tensor
+local function replaced(ckpt, of)
+  local whole = {}
+  function whole:tensor(name) return of[name] or ckpt:tensor(name) end
+  return setmetatable(whole, { __index = function(_, key)
+    local value = ckpt[key]
+    if type(value) ~= "function" then return value end
+    return function(_, ...) return value(ckpt, ...) end
+  end })
+end
+
+-- Begin tensors of a model again. @return the checkpoint that has them, SAM's names of them
+local function anew(ckpt, model, options)
+  local list, wanted = sets.of(model, options.anew, "--anew")
+  local entries, of = {}, {}
+  for _, entry in ipairs(model.entries) do entries[entry.name] = entry end
+  local function shape_of(name) return entries[name] and entries[name].found and entries[name].found.shape end
+  for _, name in ipairs(list) do
+    local found = entries[name].found
+    of[found.name] = values(name, found.shape, shape_of, options.init, options.seed or 0):rename(found.name)
+  end
+  return replaced(ckpt, of), list
+end
+
+local function without(options, ...)
+  local left = {}
+  for key, value in pairs(options) do left[key] = value end
+  for _, key in ipairs { ... } do left[key] = nil end
+  return left
+end
+
 --- The description of a model that is to be trained (import.load), of a file that may lack what trains.
--- @param ckpt an open checkpoint @param options as in completed, and import.load's
--- @return the description, the names of what was made, and the checkpoint that it is of
+-- @param ckpt an open checkpoint
+-- @param options as in completed, and import.load's; anew: what begins as random numbers and not as the file has it, as
+-- in sets.of, or nil: nothing
+-- @return the description, SAM's names of what was made, and the checkpoint that it is of
 function made.model(ckpt, options)
   if not options.dialect then return import.load(ckpt, options), {}, ckpt end
   local whole, list = made.completed(ckpt, options)
-  local left = {}
-  for key, value in pairs(options) do left[key] = value end
-  if whole ~= ckpt then left.ignore, left.weights_key = nil, nil end -- names have no prefix, and none is left out
-  return import.load(whole, left), list, whole
+  local left = without(options, "anew")
+  if whole ~= ckpt then left = without(left, "ignore", "weights_key") end -- names have no prefix, and none is left out
+  local model, to_sam = import.load(whole, left), names.speller(dialects.named(options.dialect, "--dialect").spelling)
+  for i, name in ipairs(list) do list[i] = to_sam(name) end
+  if not options.anew then return model, list, whole end
+  local renewed, others = anew(whole, model, options)
+  return import.load(renewed, left), table.move(others, 1, #others, #list + 1, list), renewed
 end
 
 return made

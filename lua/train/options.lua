@@ -93,6 +93,10 @@ local function entry(field, kinds, argument, help, more)
 end
 
 local TEXT, FLAG = { schema.text }, { schema.flag }
+local PARTS = { schema.kind(function(value)
+  if type(value) == "string" then return nil end
+  return schema.list_of(schema.text, 1, "sets, tensors or patterns")(value)
+end) }
 
 options.list = {
   entry("data", TEXT, "SET", "What to train on: a data set as of msagen evaluate: a folder with dataset.json, a CSV, "
@@ -119,11 +123,10 @@ options.list = {
   entry("click_order", { one_of { "xy", "rc" } }, "ORDER", "How the network is given clicks: xy (default), or rc (row, "
     .. "column), as MSA did before April 2025."),
   entry("lora", { whole(1) }, "R", "Train LoRA pairs of rank R in place of adapters."),
-  entry("train", { schema.kind(function(value)
-    if type(value) == "string" then return nil end
-    return schema.list_of(schema.text, 1, "sets, tensors or patterns")(value)
-  end) }, "SET", "What trains: " .. closed.list(sets.names) .. ", a tensor's name or a Lua pattern; repeated. Default: "
+  entry("train", PARTS, "SET", "What trains: " .. closed.list(sets.names) .. ", a tensor's name or a Lua pattern; repeated. Default: "
     .. "what the dialect's program trains.", { repeated = true }),
+  entry("anew", PARTS, "SET", "What does not begin as the base has it but as random numbers of the seed: sets, tensors "
+    .. "or patterns, as --train; repeated. Default: nothing.", { repeated = true }),
   entry("init", { one_of { "program", "identity" } }, "HOW", "How adapters that are made begin: as the program has it "
     .. "(noise, default), or giving nothing.", { default = "program" }),
   entry("loss", { schema.kind(function(value)

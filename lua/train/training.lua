@@ -65,7 +65,7 @@ end
 -- ---- network ----
 
 local NETWORK = { "dialect", "resolution", "depth", "chunk", "classes", "decoder_heads", "global_blocks",
-  "click_order", "lora", "init", "seed", "weights_key" }
+  "click_order", "lora", "init", "anew", "seed", "weights_key" }
 
 local function network_of(o)
   local asked = {}
@@ -267,7 +267,8 @@ function training.run(given, more)
   local options, opened = options_of(given, model), samples_of(self, more.show)
   local prompter, rounds = prompter_of(given, model, options.loss)
   local binding, facts = told(self, class)
-  local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta),
+  local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta,
+    self.network.made),
     binding = binding, facts = facts })
   local who = exchange.join(files.ranks_path, function() end)
   local trainer = trainer_of(self, more, class, options, who)
