@@ -226,9 +226,23 @@ function made.completed(ckpt, options)
   return whole, list
 end
 
--- A checkpoint in which named tensors are others. @param of the file's name -> tensor
-local function replaced(ckpt, of)
-  local whole = {}
+-- A hash of the tensors of a model that are as the file has them, by SAM's names in order.
+local function hash_of(entries, wanted)
+  local h = sha256.new()
+  for _, name in ipairs(closed.sorted(entries)) do
+    local found = entries[name].found
+    if found and not wanted[name] then
+      local t = found.tensor
+      h:update(("%s %s %s %s\n"):format(name, t.dtype, table.concat(t.shape, "x"), sha256.hex(t:tobytes())))
+    end
+  end
+  return h:hex()
+end
+
+-- A checkpoint in which named tensors are others. What it was before does not count: its hash is of the rest.
+-- @param of the file's name -> tensor  @param hash function() -> hash of the rest
+local function replaced(ckpt, of, hash)
+  local whole = { sha256 = hash }
   function whole:tensor(name) return of[name] or ckpt:tensor(name) end
   return setmetatable(whole, { __index = function(_, key)
     local value = ckpt[key]
@@ -247,7 +261,7 @@ local function anew(ckpt, model, options)
     local found = entries[name].found
     of[found.name] = values(name, found.shape, shape_of, options.init, options.seed or 0):rename(found.name)
   end
-  return replaced(ckpt, of), list
+  return replaced(ckpt, of, function() return hash_of(entries, wanted) end), list
 end
 
 local function without(options, ...)

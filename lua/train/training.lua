@@ -169,7 +169,7 @@ end
 -- What a state must be of, and what a file tells of how it was made.
 local function told(self, class)
   local o, list = self.options, require("train.options").list
-  local binding = { base = self.network.base:sha256(), data = self.data.sha256, arithmetic = class,
+  local binding = { base = self.network.whole:sha256(), data = self.data.sha256, arithmetic = class,
     version = msagen.version }
   local spoken = {}
   for _, one in ipairs(list) do

@@ -244,8 +244,10 @@ describe("parts that begin anew", function()
     local _, _, b = made.model(checkpoint.open(other), { dialect = "msa-paper", resolution = 48, anew = { "adapters" },
       init = "identity" })
     for _, name in ipairs(list) do assert(a:tensor(name):equal(b:tensor(name)), name) end
+    assert(a:sha256() ~= b:sha256(), "the backbone's hash tells the files apart")
     local _, _, c = of { anew = { "adapters" }, init = "identity", seed = 1 }
     local name = "mask_decoder.iou_token.weight"
+    equal(a:sha256(), c:sha256(), "what is made anew does not count as the base's")
     assert(not a:tensor(name):equal(c:tensor(name)), "another seed gives the same")
     assert(a:tensor "image_encoder.blocks.0.MLP_Adapter.D_fc2.weight":is_zero())
   end)
