@@ -268,7 +268,11 @@ piece_demo() {
 }
 piece_golden() { "$luahost" "$source/tests/run_golden.lua"; }
 piece_train() { "$luahost" "$source/tests/run_train.lua"; }
-piece_training() { "$luahost" "$source/tests/run_training.lua"; }
+piece_training() {
+  status=0
+  for name in run_training run_demo_training; do "$luahost" "$source/tests/$name.lua" || status=1; done
+  return $status
+}
 piece_boards() {
   status=0
   BOARDS= CASES= "$luahost" "$source/tests/check_boards.lua" small || status=1
@@ -289,7 +293,7 @@ installed_works() {
   prefix=$work/prefix
   mv "$work/$src" "$work/$src-away" # or it would find its files there
   rm -rf "$work/installed-fw"
-  (cd / && "$prefix/bin/msagen" build "$source/demo/fetal-head/checkpoint.pth" --dialect msa-paper -o "$work/installed-fw" &&
+  (cd / && "$prefix/bin/msagen" build "$source/demo/fetal-head/checkpoint.safetensors" --dialect msa-paper -o "$work/installed-fw" &&
     "$prefix/bin/msagen" run "$work/installed-fw" --image "$source/demo/fetal-head/image.png" --point 247,261 --digest &&
     "$prefix/bin/msagen" boards && [ -f "$prefix/share/doc/msagen/docs/boards.md" ] &&
     grep -q '^\.SS "msagen build"' "$prefix/share/man/man1/msagen.1" &&

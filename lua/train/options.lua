@@ -141,6 +141,9 @@ options.list = {
   entry("prompts", { one_of(MODES) }, "MODE", "What the network is asked: " .. closed.list(MODES) .. ". Default: the "
     .. "dialect's program's."),
   entry("rounds", { whole(1) }, "N", "Prompts for each mask, of modes that let it be chosen."),
+  entry("feedback", { one_of { "none", "logits" } }, "HOW", "Whether prompts of a mask after the first come with the "
+    .. "last logits as a mask prompt: logits (default where the network takes them), or none, as builds are asked "
+    .. "unless --feedback says otherwise."),
   entry("empty", { one_of { "skip", "negative" } }, "HOW", "Images that do not show a class: left out (default), or "
     .. "trained on with a click outside (default of msa-2025)."),
   entry("augment", { parsed(augmentation) }, "SPEC", "Random changes of pictures and masks: none (default), mild, "

@@ -141,7 +141,10 @@ end
 -- Prompts of a mask as the loop asks for them. Of MSA's clicks the mask is grey as it was resized.
 local function prompter_of(o, model, loss)
   local mode = mode_of(o, model)
-  local made_of = prompts.create { mode = mode, rounds = o.rounds, feedback = not model.places,
+  if o.feedback == "logits" and model.places then
+    fail("--feedback logits: expected a network that takes mask prompts, found one of %s", model.dialect)
+  end
+  local made_of = prompts.create { mode = mode, rounds = o.rounds, feedback = o.feedback ~= "none" and not model.places,
     multimask = loss.kind ~= "sam" and false or nil }
   local grey, skips = mode:match "^msa" ~= nil, empty_of(o, model) == "skip"
   return function(sample, slice, key)
@@ -166,7 +169,7 @@ local function options_of(o, model)
     save_every = o.save_every, validate_every = o.validate_every }
 end
 
--- What a state must be of, and what a file tells of how it was made.
+-- What a state must be of, and what a file tells of how it was made: the options that are not as they are by default.
 local function told(self, class)
   local o, list = self.options, require("train.options").list
   local binding = { base = self.network.whole:sha256(), data = self.data.sha256, arithmetic = class,
@@ -174,7 +177,10 @@ local function told(self, class)
   local spoken = {}
   for _, one in ipairs(list) do
     local value = o[one.field]
-    if value ~= nil and one.binds then binding[one.field], spoken[one.field] = json.encode(value), value end
+    if value ~= nil and one.binds then
+      binding[one.field] = json.encode(value)
+      if one.default == nil or binding[one.field] ~= json.encode(one.default) then spoken[one.field] = value end
+    end
   end
   if o.schedule == "cosine" then binding.steps = tostring(o.steps) end
   spoken.steps = o.steps
