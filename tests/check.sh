@@ -273,7 +273,11 @@ piece_train() {
   return $status
 }
 piece_trainboards() { "$luahost" "$source/tests/run_train_boards.lua"; }
-piece_training() { "$luahost" "$source/tests/run_training.lua"; }
+piece_training() {
+  status=0
+  for name in run_training run_demo_training; do "$luahost" "$source/tests/$name.lua" || status=1; done
+  return $status
+}
 piece_boards() {
   status=0
   BOARDS= CASES= "$luahost" "$source/tests/check_boards.lua" small || status=1
@@ -294,7 +298,7 @@ installed_works() {
   prefix=$work/prefix
   mv "$work/$src" "$work/$src-away" # or it would find its files there
   rm -rf "$work/installed-fw"
-  (cd / && "$prefix/bin/msagen" build "$source/demo/fetal-head/checkpoint.pth" --dialect msa-paper -o "$work/installed-fw" &&
+  (cd / && "$prefix/bin/msagen" build "$source/demo/fetal-head/checkpoint.safetensors" --dialect msa-paper -o "$work/installed-fw" &&
     "$prefix/bin/msagen" run "$work/installed-fw" --image "$source/demo/fetal-head/image.png" --point 247,261 --digest &&
     "$prefix/bin/msagen" boards && [ -f "$prefix/share/doc/msagen/docs/boards.md" ] &&
     grep -q '^\.SS "msagen build"' "$prefix/share/man/man1/msagen.1" &&

@@ -302,6 +302,27 @@ tally.test("what is wrong is refused in a line, and nothing is left", function()
     "9", "--clicks", "1,3", "--validate-every", "3", "--seed", "3"), 3))
 end)
 
+tally.test("the last logits come as a mask prompt unless --feedback none", function()
+  local function digest(...)
+    local _, text = trained("--steps", "2", "--prompts", "centre", "--rounds", ...)
+    return text:match "digest (%x+)"
+  end
+  assert(digest("2", "--feedback", "none") ~= digest "2", "the option changes nothing")
+  assert(digest("2", "--feedback", "logits") == digest "2", "logits are not the default")
+  assert(digest("1", "--feedback", "none") == digest "1", "a prompt alone has none")
+end)
+
+tally.test("parts begin anew, whatever the base has there", function()
+  local out, text = trained("--steps", "1", "--anew", "masks", "--train", "masks")
+  local again = command(place(), "--steps", "1", "--anew", "masks", "--train", "masks")
+  for i, word in ipairs(again) do
+    if word == "--base" then again[i + 1] = out .. ".safetensors" end
+  end
+  local digest = text:match "digest (%x+)"
+  assert(digest == tally.must(again):match "digest (%x+)", "the base's own masks count")
+  assert(digest ~= select(2, trained("--steps", "1", "--train", "masks")):match "digest (%x+)", "nothing began anew")
+end)
+
 tally.test("a state that is not done is not overwritten", function()
   local out = place()
   tally.must(command(out, "--steps", "2"))

@@ -99,6 +99,10 @@ local function entry(field, kinds, argument, help, more)
 end
 
 local TEXT, FLAG = { schema.text }, { schema.flag }
+local PARTS = { schema.kind(function(value)
+  if type(value) == "string" then return nil end
+  return schema.list_of(schema.text, 1, "sets, tensors or patterns")(value)
+end) }
 
 options.list = {
   entry("data", TEXT, "SET", "What to train on: a data set as of msagen evaluate: a folder with dataset.json, a CSV, "
@@ -125,11 +129,10 @@ options.list = {
   entry("click_order", { one_of { "xy", "rc" } }, "ORDER", "How the network is given clicks: xy (default), or rc (row, "
     .. "column), as MSA did before April 2025."),
   entry("lora", { whole(1) }, "R", "Train LoRA pairs of rank R in place of adapters."),
-  entry("train", { schema.kind(function(value)
-    if type(value) == "string" then return nil end
-    return schema.list_of(schema.text, 1, "sets, tensors or patterns")(value)
-  end) }, "SET", "What trains: " .. closed.list(sets.names) .. ", a tensor's name or a Lua pattern; repeated. Default: "
+  entry("train", PARTS, "SET", "What trains: " .. closed.list(sets.names) .. ", a tensor's name or a Lua pattern; repeated. Default: "
     .. "what the dialect's program trains.", { repeated = true }),
+  entry("anew", PARTS, "SET", "What does not begin as the base has it but as random numbers of the seed: sets, tensors "
+    .. "or patterns, as --train; repeated. Default: nothing.", { repeated = true }),
   entry("init", { one_of { "program", "identity" } }, "HOW", "How adapters that are made begin: as the program has it "
     .. "(noise, default), or giving nothing.", { default = "program" }),
   entry("loss", { schema.kind(function(value)
@@ -147,6 +150,9 @@ options.list = {
     .. "text, its default, the network is asked by them. A projection of them trains, too.",
     { path = true, binds = false }),
   entry("rounds", { whole(1) }, "N", "Prompts for each mask, of modes that let it be chosen."),
+  entry("feedback", { one_of { "none", "logits" } }, "HOW", "Whether prompts of a mask after the first come with the "
+    .. "last logits as a mask prompt: logits (default where the network takes them), or none, as builds are asked "
+    .. "unless --feedback says otherwise."),
   entry("empty", { one_of { "skip", "negative" } }, "HOW", "Images that do not show a class: left out (default), or "
     .. "trained on with a click outside (default of msa-2025)."),
   entry("augment", { parsed(augmentation) }, "SPEC", "Random changes of pictures and masks: none (default), mild, "

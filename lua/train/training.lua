@@ -59,7 +59,7 @@ end
 -- ---- network ----
 
 local NETWORK = { "dialect", "resolution", "depth", "chunk", "classes", "decoder_heads", "global_blocks",
-  "click_order", "lora", "init", "seed", "weights_key" }
+  "click_order", "lora", "init", "anew", "seed", "weights_key" }
 
 -- What texts there are to ask by.
 local function texts_of(o)
@@ -158,8 +158,12 @@ end
 -- Prompts of a mask as the loop asks for them. Of MSA's clicks the mask is grey as it was resized.
 local function prompter_of(o, model, loss, texts)
   local mode = mode_of(o, model)
+  if o.feedback == "logits" and model.places then
+    fail("--feedback logits: expected a network that takes mask prompts, found one of %s", model.dialect)
+  end
   local clicked = mode == CLICKED
-  local made_of = prompts.create { mode = clicked and "msa" or mode, rounds = o.rounds, feedback = not model.places,
+  local made_of = prompts.create { mode = clicked and "msa" or mode, rounds = o.rounds,
+    feedback = o.feedback ~= "none" and not model.places,
     multimask = loss.kind ~= "sam" and false or nil }
   local grey, skips = mode:match "^msa" ~= nil, empty_of(o, model) == "skip"
   return function(sample, slice, key)
@@ -253,9 +257,10 @@ function training.run(given, more)
   local options, opened = options_of(given, model), samples_of(self, more.show)
   local prompter, rounds = prompter_of(given, model, options.loss, self.texts)
   local binding, facts = provenance.told("msagen train", given, require("train.options").list,
-    { base = self.network.base:sha256(), data = self.data.sha256, arithmetic = class, dialect = model.dialect })
+    { base = self.network.whole:sha256(), data = self.data.sha256, arithmetic = class, dialect = model.dialect })
   if self.texts then binding.text_prompts = require("msagen.sha256").file(given.text_prompts) end
-  local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta),
+  local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta,
+    self.network.made),
     binding = binding, facts = facts })
   local who = exchange.join(files.ranks_path, function() end)
   local trainer = trainer_of(self, more, class, options, who)
