@@ -63,6 +63,26 @@ local function spaced(n)
   return (s:reverse():gsub("(%d%d%d)", "%1 "):reverse():gsub("^ ", ""))
 end
 
+-- The checkpoint's tensors that a group takes, in order, as lines of a comment.
+local function cite(one)
+  local lines, line, seen = {}, " * Tensors:", {}
+  for _, op in ipairs(one.ops) do
+    for _, x in ipairs(op.inputs) do
+      local name = (x.kind == "parameter" or x.kind == "constant") and x.name
+      if name and name:find(".", 1, true) and not seen[name] then
+        seen[name] = true
+        if #line + #name > 116 then
+          lines[#lines + 1] = line
+          line = " *  "
+        end
+        line = ("%s %s"):format(line, name)
+      end
+    end
+  end
+  if next(seen) then lines[#lines + 1] = line end
+  return #lines > 0 and table.concat(lines, "\n") .. "\n" or ""
+end
+
 -- The text of a group's function. Leaves one.text, prototype, arguments, core, team.
 local function group_text(made, one, printer, loops)
   local at = {}
@@ -74,8 +94,8 @@ local function group_text(made, one, printer, loops)
   local text
   text, one.prototype, one.arguments, one.core = printer:step(one.step, { at = at, shared = 0, own = own })
   one.team = one.core == "team" and ", &s->session, core" or one.core and ", core" or ""
-  one.text = ("/* %s of %s: multiply-adds %s. */\n%s"):format(one.label, (one.phase:gsub("_", " ")), spaced(one.macs),
-    text)
+  one.text = ("/* Layer of %s: %s.\n%s * Multiply-adds %s; scratch %s bytes. */\n%s"):format((one.phase:gsub("_", " ")),
+    one.label, cite(one), spaced(one.macs), spaced(one.own), text)
 end
 
 -- What a phase's function has under the names that its layers are told.

@@ -58,6 +58,10 @@ local function copies_of(build)
     source(preparation.resamplings[build.model.resampling].file, "")
     if not build.model.normalise.mean then source("msa_range", "") end
   end
+  if build.model.places then
+    source("msa_places", "")
+    header("msa_places.h", "")
+  end
   if build.made.cores > 1 then
     source("msa_cores", "")
     list["msa_threads.c"] = "msa_threads.c"
@@ -221,7 +225,8 @@ function built.plan(device, where)
   local names, rule = sets.of(model, device.train, "--train"), losses.of(device.loss, model)
   local options = { board = device.board, cores = device.cores, batch = device.batch, target_side = device.target_side,
     scores = rule.kind == "sam", from = device.from, where = where }
-  local function again() return network.of(model, names, { scores = options.scores, from = options.from or "image" }) end
+  local wanted = { scores = options.scores, from = options.from or "image" }
+  local function again() return network.of(model, names, wanted) end
   options.arena_limit = device.arena_limit
   local build = built.lower(model, names, options)
   return build, lowered.choices(again, model, build.board, { kernels = build.kernels, cores = build.made.cores,

@@ -148,8 +148,8 @@ end
 
 -- ---- backward ----
 
--- Gradients that come one after the other: the first, then + next.
-local function added(self, to, key, dx) to[key] = to[key] and self.R.add(to[key], dx) or dx end
+-- Gradients that come one after the other are added to +0.
+local function added(self, to, key, dx) to[key] = self.R.add(to[key] or tensor.zeros(dx.shape), dx) end
 
 -- Names of the outputs that are gradients of the encoder's tensors, or of all others.
 local function wanted_of(self, encodes)

@@ -12,10 +12,12 @@ local loop = {}
 
 local function finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
 
--- The targets of a slice, [M,T,T].
-local function slice_of(targets, slice)
+-- The targets of a slice, [M,T,T]; where the prompt chose a class that one's alone, [1,T,T].
+local function target_of(targets, slice, class)
   local shape = targets.shape
-  return targets:slice(1, slice, 1):reshape { shape[2], shape[3], shape[4] }
+  targets = targets:slice(1, slice, 1)
+  if class then targets = targets:slice(2, class - 1, 1) end
+  return targets:reshape { class and 1 or shape[2], shape[3], shape[4] }
 end
 
 -- What went wrong with a sample, by its name.
@@ -33,7 +35,7 @@ local function of_slice(job, sample, slice, key, weight)
     if not prompt then return sum end
     prompt.slice = slice
     logits, scores = trainer:decode(prompt)
-    local found = trainer:backward { target = slice_of(sample.targets, slice), loss = job.options.loss,
+    local found = trainer:backward { target = target_of(sample.targets, slice, prompt.class), loss = job.options.loss,
       weight = weight }
     sum = sum + found.loss * weight
     if not finite(sum) then refuse(sample.name, "expected a finite loss, found %s", sum ~= sum and "NaN" or sum) end
@@ -150,11 +152,16 @@ end
 
 -- Write files of a step, "save" or "best", whose weights are numbers.
 local function write(job, run, which)
-  if not job.trainer:values("parameters"):finite() then
+  local known, trainer = {}, setmetatable({}, { __index = job.trainer })
+  trainer.values = function(_, kind) -- asked for again and again, and large
+    known[kind] = known[kind] or job.trainer:values(kind)
+    return known[kind]
+  end
+  if not trainer:values("parameters"):finite() then
     fail("step %d: expected finite weights, found others: a lower --learning-rate is needed; the files are of the last "
       .. "saved step", run.step)
   end
-  job.outputs[which](job.outputs, run, job.trainer)
+  job.outputs[which](job.outputs, run, trainer)
 end
 
 -- Whether a validation belongs after this step, and is not there: one that was stopped is done again.
@@ -205,7 +212,8 @@ end
 
 --- Train.
 -- @param job { trainer; samples = of train.samples; prompter = function(sample, slice, key = { seed, step, image }) ->
---   session(logits, scores of the prompt before or nil) -> a prompt for trainer:decode, or nil at the end; augment =
+--   session(logits, scores of the prompt before or nil) -> a prompt for trainer:decode with, where
+--   it chose one of several, its class from 1; or nil at the end; augment =
 --   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil;
 --   image = function(job, sample, key) -> its loss, in place of prompts; before = function(job, step, the batch's
 --   numbers of samples), before its images; rule = function(step) -> { optimiser, and what rates.at needs }, nil: the

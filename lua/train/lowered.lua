@@ -14,8 +14,8 @@ local types = require "graph.types"
 
 local lowered = {}
 
--- Rows of a strip at most: what is wide stays in the second-level cache.
-local function strip_rows(board) return board.caches.l2 >= 512 * 1024 and 64 or 32 end
+-- Rows of a strip at most: many share a weight's way to the core, few leave room for it in a small cache.
+local function strip_rows(board) return board.caches.l2 >= 512 * 1024 and 256 or 32 end
 
 local function is_picture(op) return op.kind == "conv" and op.sums == "channel" end
 
@@ -159,6 +159,10 @@ end
 -- A network as lower/plain/program.lua takes it.
 local function training_of(net, model)
   expand(net.graph, { all = true, keep = frozen_picture(net) })
+  -- Rows of zeros have one name, and are of several widths.
+  for _, op in ipairs(net.graph.values) do
+    if op.kind == "constant" and op.name == "zero" then op.name = ("zero_%d"):format(op.shape[#op.shape]) end
+  end
   local parameters, gradients = parameters_of(net)
   local outputs = net.graph.outputs
   net.outputs = outputs

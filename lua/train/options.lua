@@ -86,6 +86,11 @@ for _, name in ipairs(closed.sorted(prompts.MODES)) do
   if name ~= "text" then MODES[#MODES + 1] = name end
 end
 
+--- MSA's prompts of volumes: in each slice a click anywhere on a class, which is the slice's target.
+options.CLICKED = "msa-clicked"
+table.insert(MODES, options.CLICKED)
+table.sort(MODES)
+
 local function entry(field, kinds, argument, help, more)
   local one = { field = field, kind = kinds[1], convert = kinds[2], argument = argument, help = help,
     option = "--" .. field:gsub("_", "-"), binds = true }
@@ -180,6 +185,8 @@ options.list = {
   entry("weights_key", TEXT, "KEY", "Which set of weights of the base is meant, where it holds several."),
   entry("cores", { whole(1) }, "N", "Cores of this machine that share the work; the bits are the same. Default: 1.",
     { binds = false }),
+  entry("arena_limit", { whole(1) }, "BYTES", "Memory of the training step; what does not fit is computed again, and "
+    .. "the bits are the same. Default: nothing is computed again.", { binds = false }),
   entry("board", { schema.kind(function(value)
     if type(value) ~= "table" and schema.text(value) then return "a board's name, file or table" end
   end) }, "NAME|FILE.lua", "What the training step is compiled for; its class of arithmetic is that of the weights' "

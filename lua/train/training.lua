@@ -20,14 +20,20 @@ local validation = require "train.validation"
 
 local training = {}
 
+local CLICKED = require("train.options").CLICKED
+
 -- ---- what the dialect's program does, where nobody says anything ----
 
 local function of_msa(model) return model.dialect:match "^msa" ~= nil end
 
 local function mode_of(o, model)
+  if o.prompts == CLICKED and (model.classes or 1) > 1 then
+    fail("--prompts %s: expected a network with one mask, found %d", CLICKED, model.classes)
+  end
   if o.prompts then return o.prompts end
   if o.text_prompts then return "text" end
   if model.dialect == "msa-paper" then return "paper" end
+  if of_msa(model) and model.depth > 1 and (model.classes or 1) < 2 then return CLICKED end
   return of_msa(model) and "msa" or model.dialect:match "medsam" and "box" or "sam"
 end
 
@@ -129,12 +135,16 @@ end
 
 local function plane(t, slice) return t:slice(1, slice, 1):reshape { t.shape[2], t.shape[3] } end
 
--- What is clicked on: the mask, or of a network with several all that shows any.
-local function truth_of(masks, slice)
-  if #masks == 1 then return plane(masks[1], slice) end
+local function planes_of(masks, slice)
   local planes = {}
   for i, mask in ipairs(masks) do planes[i] = plane(mask, slice) end
-  return prompts.union(planes)
+  return planes
+end
+
+-- What is clicked on: the mask, or of a network with several all that shows any.
+local function truth_of(masks, slice)
+  local planes = planes_of(masks, slice)
+  return #planes == 1 and planes[1] or prompts.union(planes)
 end
 
 -- The embedding of a sample's class.
@@ -148,19 +158,23 @@ end
 -- Prompts of a mask as the loop asks for them. Of MSA's clicks the mask is grey as it was resized.
 local function prompter_of(o, model, loss, texts)
   local mode = mode_of(o, model)
-  local made_of = prompts.create { mode = mode, rounds = o.rounds, feedback = not model.places,
+  local clicked = mode == CLICKED
+  local made_of = prompts.create { mode = clicked and "msa" or mode, rounds = o.rounds, feedback = not model.places,
     multimask = loss.kind ~= "sam" and false or nil }
   local grey, skips = mode:match "^msa" ~= nil, empty_of(o, model) == "skip"
   return function(sample, slice, key)
-    local truth = truth_of(grey and sample.greys or sample.masks, slice)
-    local context = { key = key, slice = slice, name = sample.name, truth = truth, side = model.image_size,
+    local context = { key = key, slice = slice, name = sample.name, side = model.image_size,
       text = texts and phrase_of(o, texts, sample) }
+    if clicked then context.labels = prompts.labels(planes_of(sample.masks, slice))
+    else context.truth = truth_of(grey and sample.greys or sample.masks, slice) end
     local asked = false
     return function(logits, scores)
       if asked then return made_of.next(context, logits, scores) end
       asked = true
-      if skips and truth:is_zero() then return nil end
-      return made_of.first(context)
+      if skips and not clicked and context.truth:is_zero() then return nil end
+      local prompt = made_of.first(context)
+      if clicked then prompt.class = prompt.class or 1 end -- of an empty slice all are empty
+      return prompt
     end
   end, made_of.rounds
 end
@@ -178,6 +192,7 @@ end
 local function samples_of(self, show)
   local o, model = self.options, self.network.model
   local opened = samples.open(self.data.trained, { model = model, how = how_of(o), empty = empty_of(o, model),
+    together = mode_of(o, model) == CLICKED,
     out_size = out_size_of(o, model), edges = o.edges or (of_msa(model) and "soft" or "hard"),
     cache_bytes = o.cache << 20, show = function(done, total)
       show(("reading case %d of %d"):format(done + 1, total), done, total)
@@ -195,9 +210,10 @@ local function validation_of(self, rounds)
   for _, n in ipairs(o.clicks or (rounds > 1 and { 1, 3, 10 } or { 1 })) do
     if not model.places or n <= model.places then clicks[#clicks + 1] = n end
   end
+  if not o.clicks and mode_of(o, model) == "box" then clicks = { validation.BOX } end
   local function text_of(name) return self.texts:vector(name, o.text_prompts .. ": name of the class") end
-  return validation.of(self.data.validated, { clicks = self.texts and { 1 } or clicks, model = model, how = how_of(o),
-    text_of = self.texts and text_of })
+  return validation.of(self.data.validated, { clicks = self.texts and { validation.TEXT } or clicks, model = model,
+    how = how_of(o), text_of = self.texts and text_of })
 end
 
 -- What is said before the first step.
@@ -214,6 +230,7 @@ local function trainer_of(self, more, class, options, who)
   local o, model = self.options, self.network.model
   return provenance.compiled(who, more.show, function(about)
     about.class, about.board, about.cores, about.batch = class, o.board, o.cores, o.batch
+    about.arena_limit = o.arena_limit
     about.target_side, about.scores = out_size_of(o, model), options.loss.kind == "sam"
     return more.trainer(model, self.network.trained, about)
   end)
@@ -222,8 +239,7 @@ end
 --- Train.
 -- @param given what a script or the command line says (train/options.lua), completed
 -- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of
--- train.generated and class) -> a trainer, show, say, warn =
---   function(text...) }
+--   train.generated and class) -> a trainer, show, say, warn = function(text...) }
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)
   local self = { options = given, resume = more.resume }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_train_internal.h - places in the arena and in the weights, and the functions of the layers. $(made_by) */
+/* msa_train_internal.h - places in the arena and in the weights, and the functions of the layers.
+ * $(made_by) */
 #ifndef MSA_TRAIN_INTERNAL_H
 #define MSA_TRAIN_INTERNAL_H
 

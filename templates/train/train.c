@@ -4,6 +4,9 @@
 #include "msa_train_internal.h"
 #include "msa_arith.h"
 @ if not objective then
+@   if model.places then
+#include "msa_places.h"
+@   end
 #include "msa_prompt_rows.h"
 @ end
 @ for _, file in ipairs(info.extras) do
@@ -380,8 +383,15 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
     const msa_prompt_table table = {.rows = floats(s, MSA_AT_PROMPT_TABLE), .out = $(model.out),
         .output_tokens = 1u + MSA_TRAIN_MASKS};
     float *const features = floats(s, MSA_AT_TOKEN_FEATURES), *const index = floats(s, MSA_AT_TOKEN_INDEX);
+@ if model.places then
+    const msa_places places = {.count = $(model.places), .click_side = $(model.click_side or 0)};
+    s->tokens = msa_place_tokens(prompt, 0, &space, &places, &table, features, (uint32_t)TOKEN_ROWS,
+        (uint32_t)OUT_STRIDE);
+    const uint32_t counted = msa_place_rows(prompt, places.count, table.output_tokens, rows);
+@ else
     s->tokens = msa_prompt_tokens(prompt, 0, &space, &table, features, (uint32_t)TOKEN_ROWS, (uint32_t)OUT_STRIDE);
     const uint32_t counted = msa_prompt_rows(prompt, table.output_tokens, rows);
+@ end
 @ if text_width > 0 then
     float *const text = floats(s, MSA_AT_TEXT);
     memset(text, 0, $(text_floats) * sizeof(float));
@@ -390,18 +400,18 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
     }
 @ end
     for (size_t i = 0; i < TOKEN_ROWS; ++i) {
-        index[i * 16] = i < counted ? (float)rows[i] : -1.0f;
+        index[i * 16] = i < counted && rows[i] != MSA_NO_ROW ? (float)rows[i] : -1.0f;
     }
 }
 
 @ if text_width > 0 then
 msa_status msa_train_text(msa_train *s, const float *embedding)
 {
-    if (!opened(s) || embedding == NULL) {
-        return MSA_E_ARGUMENT;
+    const msa_status status = embedding != NULL ? ready(s) : MSA_E_ARGUMENT;
+    if (status == MSA_OK) {
+        s->text = embedding;
     }
-    s->text = embedding;
-    return MSA_OK;
+    return status;
 }
 
 @ end

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_train.h - training of a Medical SAM Adapter: a step as functions of fixed shapes. $(made_by)
+/* msa_train.h - training of a Medical SAM Adapter: a step as functions of fixed shapes.
+ * $(made_by)
 $(origin) */
 #ifndef MSA_TRAIN_H
 #define MSA_TRAIN_H

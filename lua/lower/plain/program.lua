@@ -74,7 +74,7 @@ local function groups_of(graph, wanted)
   end
   for _, one in ipairs(list) do one.phase = phase_of(one.ops, dependence) end
   local image = graph.inputs.image
-  if image and needed[image] and not takes_picture(list, image) then
+  if image and needed[image] and not by_label.pixels and not takes_picture(list, image) then
     table.insert(list, { label = "pixels", ops = {}, outputs = { image }, phase = "encode", at = 0 })
   end
   table.sort(list, function(a, b)
@@ -222,6 +222,9 @@ local function name_decoders(values, graph, depth)
   values.names[embedding] = "embedding"
   values.dense[outputs.logits] = true
   if inputs.image then values.dense[inputs.image], values.names[inputs.image] = true, "pixels" end
+  for _, op in ipairs(graph.values) do
+    if op.kind == "pixels" then values.dense[op] = true end -- a network that has its picture as a value
+  end
   if inputs.dlogits then values.dense[inputs.dlogits] = true end
   if depth > 1 then values.slices[inputs.embedding] = true end
 end
