@@ -35,7 +35,7 @@ end
 function provenance.compiled(who, show, make)
   local together = who.count > 1
   local folder = together and who.folder or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
-  if not together then sys.cleanup(folder) end
+  if who.rank == 0 then sys.cleanup(together and folder .. "/code" or folder) end
   local function made(compiled)
     show("compiling", 0, 1)
     return make { dir = folder .. "/code", errors = ("%s/errors-%d"):format(folder, who.rank), jobs = sys.nproc(),
