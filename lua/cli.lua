@@ -12,6 +12,7 @@ local verbs = {
   { "evaluate", "measure what was built on a data set: Dice, IoU, HD95" },
   { "interpret", "segment an image with the naive kernels that define each bit, to compare" },
   { "train", "train a network on a data set, and keep how its weights came about" },
+  { "pretrain", "train an encoder on pictures without masks" },
   { "convert", "write an image file of any format as NPY, PNG or NIfTI" },
   { "metrics", "say how well one mask is another: Dice, IoU, distances in millimetres" },
   { "clicks", "say where a user would click on what is wrong with a mask" },

@@ -61,8 +61,8 @@ end
 --- The banks of the demos' checkpoints, built into `fw` with more options, and run: each must have the digest of its
 -- own checkpoint by the interpreter, pass the self-test, and differ from the other.
 function M.banks(fw, make, ...)
-  local carotid, base = tally.source .. "/demo/carotid", tally.demo .. "/checkpoint.pth"
-  local delta = carotid .. "/delta.pth"
+  local carotid, base = tally.source .. "/demo/carotid", tally.head
+  local delta = carotid .. "/delta.safetensors"
   local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
   local picture = { "--image", carotid .. "/image.png", "--point", ("%d,%d"):format(table.unpack(expected.point)) }
   tally.must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--bank",

@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden train training generated dist stream demo cores bare boards pages evaluate errors ranks dicom fuzz sizes full trouble'
+all='tree build sanitizers lua golden train training trainboards generated dist stream demo cores bare boards pages evaluate errors ranks dicom fuzz sizes full trouble'
 quick='tree lua c golden train oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -272,7 +272,12 @@ piece_train() {
   for name in run_train run_train_shapes; do "$luahost" "$source/tests/$name.lua" || status=1; done
   return $status
 }
-piece_training() { "$luahost" "$source/tests/run_training.lua"; }
+piece_trainboards() { "$luahost" "$source/tests/run_train_boards.lua"; }
+piece_training() {
+  status=0
+  for name in run_training run_demo_training; do "$luahost" "$source/tests/$name.lua" || status=1; done
+  return $status
+}
 piece_boards() {
   status=0
   BOARDS= CASES= "$luahost" "$source/tests/check_boards.lua" small || status=1
@@ -293,7 +298,7 @@ installed_works() {
   prefix=$work/prefix
   mv "$work/$src" "$work/$src-away" # or it would find its files there
   rm -rf "$work/installed-fw"
-  (cd / && "$prefix/bin/msagen" build "$source/demo/fetal-head/checkpoint.pth" --dialect msa-paper -o "$work/installed-fw" &&
+  (cd / && "$prefix/bin/msagen" build "$source/demo/fetal-head/checkpoint.safetensors" --dialect msa-paper -o "$work/installed-fw" &&
     "$prefix/bin/msagen" run "$work/installed-fw" --image "$source/demo/fetal-head/image.png" --point 247,261 --digest &&
     "$prefix/bin/msagen" boards && [ -f "$prefix/share/doc/msagen/docs/boards.md" ] &&
     grep -q '^\.SS "msagen build"' "$prefix/share/man/man1/msagen.1" &&

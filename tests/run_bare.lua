@@ -10,7 +10,7 @@ local must = tally.must
 
 local work = tally.folder "bare"
 local demo = { "--image", tally.demo .. "/image.png", "--point", "247,261", "--digest" }
-local model = { tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper" }
+local model = { tally.head, "--dialect", "msa-paper" }
 local here, expected = work .. "/here", nil -- the workstation's build of the demo, and its digest
 
 local function command(first, rest)

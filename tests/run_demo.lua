@@ -25,7 +25,7 @@ for _, board in ipairs(tally.boards) do
     tally.skip(title, board.missing)
   else
     tally.test(title .. ": Dice and mask", function()
-      tally.must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", expected.dialect, "--board",
+      tally.must { tally.program, "build", tally.head, "--dialect", expected.dialect, "--board",
         board.name, "-o", fw }
       local digest = tally.must(run):match "digest (%x+)"
       assert(digest, "run printed no digest")

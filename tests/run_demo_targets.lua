@@ -10,7 +10,7 @@ local masks = require "masks"
 local tally = require "tally"
 
 local head, carotid = tally.demo, tally.source .. "/demo/carotid"
-local base, delta = head .. "/checkpoint.pth", carotid .. "/delta.pth"
+local base, delta = tally.head, carotid .. "/delta.safetensors"
 local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
 local point = ("%d,%d"):format(expected.point[1], expected.point[2])
 local work = tally.folder "demo-targets"

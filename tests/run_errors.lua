@@ -51,7 +51,7 @@ end
 
 -- Files that are no checkpoint, or no longer one.
 
-local demo = sys.read_file(tally.demo .. "/checkpoint.pth")
+local demo = sys.read_file(tally.tests .. "/golden/msa-paper-2d/checkpoint.pth")
 for _, kept in ipairs { 0, 1, 3, 64, 5000, #demo // 2, #demo - 1000, #demo - 30, #demo - 1 } do
   local name = file("truncated.pth", demo:sub(1, kept))
   refused(("checkpoint cut to %d of %d bytes"):format(kept, #demo), 1, build(name), { "truncated.pth" })
@@ -214,7 +214,7 @@ safetensors("a name twice",
 
 -- What the command line asks for.
 
-local demo_path = tally.demo .. "/checkpoint.pth"
+local demo_path = tally.head
 local function ask(title, words, ...)
   refused(title, 1, build(demo_path, "--dialect", "msa-paper", ...), words)
 end
@@ -249,7 +249,7 @@ refused("a script that returns nothing", 1, { tally.program, "build", file("devi
 for _, n in ipairs { "0", "-1", "2.5", "two" } do
   refused("--cores " .. n, 2, build(demo_path, "--cores=" .. n), { "above 0", "found " .. n })
 end
-ask("more cores than a build may have", { "checkpoint.pth", "cores", "1 to 8", "found 9" }, "--cores", "9")
+ask("more cores than a build may have", { "checkpoint.safetensors", "cores", "1 to 8", "found 9" }, "--cores", "9")
 for _, c in ipairs { { '"two"', "two" }, { "2.5", "2.5" }, { "0", "0" }, { "9", "9" } } do
   refused("a script with cores = " .. c[1], 1,
     { tally.program, "build", file("cores.lua", ('return { checkpoint = "%s", cores = %s }'):format(demo_path, c[1])),

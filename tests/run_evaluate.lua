@@ -10,11 +10,10 @@ local tally = require "tally"
 local work = tally.folder "evaluate"
 local data = tally.source .. "/demo/data"
 
-local function build(name, ...)
+local function build(name, file, ...)
   local expected = json.decode(sys.read_file(("%s/demo/%s/expected.json"):format(tally.source, name)), name)
   local fw = work .. "/" .. name
-  tally.must { tally.program, "build", ("%s/demo/%s/checkpoint.pth"):format(tally.source, name), "--dialect",
-    expected.dialect, "--board", tally.best, "-o", fw, ... }
+  tally.must { tally.program, "build", file, "--dialect", expected.dialect, "--board", tally.best, "-o", fw, ... }
   return fw, expected
 end
 
@@ -63,7 +62,7 @@ local function same(a, b)
   assert(all(a) == all(b), "worst/ differs")
 end
 
-local head, head_expected = build "fetal-head"
+local head, head_expected = build("fetal-head", tally.head)
 
 tally.test("the demo's own prompt gives PyTorch's Dice", function()
   local out = evaluated(head, tally.demo .. "/evaluate.csv")
@@ -74,7 +73,7 @@ tally.test("the demo's own prompt gives PyTorch's Dice", function()
 end)
 
 tally.test("a volume of prompts a slice gives PyTorch's Dice", function()
-  local hippocampus, expected = build("hippocampus", "--depth", "12", "--resolution", "128")
+  local hippocampus, expected = build("hippocampus", tally.volume, "--depth", "12", "--resolution", "128")
   local out = evaluated(hippocampus, tally.source .. "/demo/hippocampus/evaluate.csv")
   assert(math.abs(rows(out)[1].dice - expected.dice_pytorch) <= 0.0005, "Dice " .. rows(out)[1].dice)
   if not tally.full then return "Dice " .. rows(out)[1].dice end
@@ -182,7 +181,7 @@ tally.test("another build is measured beside: one of other vectors differs by no
       and not board.plain then other = board.name end
   end
   local fw = work .. "/other"
-  tally.must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", head_expected.dialect, "--board",
+  tally.must { tally.program, "build", tally.head, "--dialect", head_expected.dialect, "--board",
     other, "-o", fw }
   local out = evaluated(head, tally.demo .. "/evaluate.csv", "--clicks", "1,2", "--against", fw)
   local text = sys.read_file(out .. "/table.md"):match "## Differences: .*"

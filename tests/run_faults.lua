@@ -10,7 +10,7 @@ local work = tally.folder "faults"
 
 tally.test(("%d flips for each place and moment"):format(flips), function()
   local fw = work .. "/fw"
-  tally.must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "-o", fw }
+  tally.must { tally.program, "build", tally.head, "--dialect", "msa-paper", "-o", fw }
   tally.must { "make", "-j2", "-C", fw, "lib" }
   local rows = cases.faults(fw, flips, 1)
   local function percent(n) return ("%.1f %%"):format(100 * n / flips) end

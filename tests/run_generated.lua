@@ -13,7 +13,7 @@ local work = tally.folder "generated"
 local strict = "-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror"
 
 local function build(out, ...)
-  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "-o", out, ... }
+  must { tally.program, "build", tally.head, "--dialect", "msa-paper", "-o", out, ... }
 end
 
 local function lines(text)
@@ -218,8 +218,8 @@ local fw = work .. "/" .. tally.best
 tally.test("the same build elsewhere, in another locale and time zone, gives the same bytes", function()
   local first, second = work .. "/once", work .. "/elsewhere/twice"
   sys.mkdir_p(work .. "/elsewhere")
-  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "-o", first, env = { TZ = "UTC", LC_ALL = "C" } }
-  must { tally.program, "build", "checkpoint.pth", "-o", second, cwd = tally.demo,
+  must { tally.program, "build", tally.head, "-o", first, env = { TZ = "UTC", LC_ALL = "C" } }
+  must { tally.program, "build", "checkpoint.safetensors", "-o", second, cwd = tally.demo,
     env = { TZ = "Asia/Tokyo", LC_ALL = "C.UTF-8", HOME = "/" } }
   must { "diff", "-r", first, second }
 end)
@@ -377,7 +377,7 @@ tally.deep("two models with their own prefixes live in one program", function()
   must { work .. "/two" }
   local run = must { tally.program, "run", work .. "/left", "--image", tally.demo .. "/image.png", "--point", "247,261",
     "--digest" }
-  local known = cases.interpreted(tally.best, tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--image",
+  local known = cases.interpreted(tally.best, tally.head, "--dialect", "msa-paper", "--image",
     tally.demo .. "/image.png", "--point", "247,261")
   assert(cases.digest(run) == known, "the prefix changes the digest")
 end)

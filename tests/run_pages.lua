@@ -18,10 +18,9 @@ local LEAST_PICTURE = 20000 -- bytes of a screenshot; one of an empty page has a
 
 -- ---- pages ----
 
-local function built(demo, dialect, ...)
-  local out = ("%s/%s"):format(scratch, demo)
-  tally.must { tally.program, "build", ("%s/demo/%s/checkpoint.pth"):format(tally.source, demo), "--dialect", dialect,
-    "-o", out, ... }
+local function built(name, file, ...)
+  local out = ("%s/%s"):format(scratch, name)
+  tally.must { tally.program, "build", file, "-o", out, ... }
   return require("run.folder").open(out)
 end
 
@@ -50,8 +49,9 @@ local function evaluation(folder, profile, classes, count, pictures)
 end
 
 tally.test("pages of the demos are made", function()
-  local plain = built("fetal-head", "msa-paper")
-  local volume = built("hippocampus", "msa-2023", "--depth", "4", "--weights", "stream", "--cores", "2")
+  local plain = built("fetal-head", tally.head, "--dialect", "msa-paper")
+  local volume = built("hippocampus", tally.volume, "--dialect", "msa-2023", "--depth", "4", "--weights", "stream",
+    "--cores", "2")
   pages["evaluation"] = evaluation(plain, profile_of(plain), example.classes, 200, 5)
   pages["evaluation-small"] = evaluation(volume, nil, {}, 24, 1)
   pages["evaluation-empty"] = evaluation_page { title = "Nothing", model = build_facts.model(plain) }

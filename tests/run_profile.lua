@@ -10,7 +10,7 @@ local work = tally.folder "profile"
 
 local fw = work .. "/cores"
 tally.test("a profile without an image, under another prefix; two cores are held against the peak of both", function()
-  tally.must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--prefix", "Left9",
+  tally.must { tally.program, "build", tally.head, "--dialect", "msa-paper", "--prefix", "Left9",
     "--cores", "2", "-o", fw }
   local p, text = profiled.of(fw, work)
   assert(p.repetitions == 3 and p.image == "synthetic", "another image or number of runs")

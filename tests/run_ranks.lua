@@ -60,7 +60,7 @@ local function beside(command, meanwhile)
   return status, sys.read_file(log)
 end
 
-tally.must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "-o", fw }
+tally.must { tally.program, "build", tally.head, "--dialect", "msa-paper", "-o", fw }
 local alone = work .. "/alone"
 tally.must { evaluate(alone) }
 

@@ -68,7 +68,7 @@ for _, board in ipairs(boards.all()) do
   elseif pcall(sys.spawn, { board.compiler, "--version", stdin = "/dev/null", stdout = "/dev/null",
     stderr = "/dev/null" }) then
     local fw = work .. "/" .. board.name
-    must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", board.name,
+    must { tally.program, "build", tally.head, "--dialect", "msa-paper", "--board", board.name,
       "-o", fw }
     folders[#folders + 1] = { board = board, path = fw, out = fw .. ".json" }
   else missing[board.name] = "there is no " .. board.compiler

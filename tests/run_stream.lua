@@ -110,7 +110,7 @@ end)
 -- The demo's image and a mapped build's logits, as the interpreter gives them, for the product of api/stream.c.
 local shape
 tally.test("a mapped build's logits to compare with", function()
-  must { tally.program, "interpret", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", tally.best,
+  must { tally.program, "interpret", tally.head, "--dialect", "msa-paper", "--board", tally.best,
     "--image", tally.demo .. "/image.png", "--point", "247,261", "--out", work .. "/out" }
   sys.write_file(work .. "/logits", sys.read_file(work .. "/out/prompt_0.logits.npy"):sub(129))
   local picture = image.read(tally.demo .. "/image.png")
@@ -130,7 +130,7 @@ end
 --- The demo, streamed.
 local function build(name, cflags, ...)
   local fw = ("%s/%s"):format(work, name)
-  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", tally.best,
+  must { tally.program, "build", tally.head, "--dialect", "msa-paper", "--board", tally.best,
     "--weights", "stream", "-o", fw, ... }
   make(fw, "lib", manifest(fw).cores > 1 and "msa_threads.o" or "lib",
     ("CFLAGS=%s -Wall -Wextra -Wpedantic -Wconversion -Wvla -Werror"):format(cflags))
@@ -197,7 +197,7 @@ end
 -- A 32-bit program, and a file of which all but the header lies beyond 4 GiB (a hole before it takes no disk).
 local function beyond()
   local fw, far = work .. "/beyond", 1 << 32
-  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", "cortex-a7",
+  must { tally.program, "build", tally.head, "--dialect", "msa-paper", "--board", "cortex-a7",
     "--weights", "stream", "-o", fw }
   local weights = sys.read_file(fw .. "/msa_weights.bin")
   local file <close> = assert(io.open(fw .. "/msa_weights.bin", "r+b"))
@@ -228,7 +228,7 @@ end
 
 local function bare()
   local fw = work .. "/bare"
-  must { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", "cortex-m7",
+  must { tally.program, "build", tally.head, "--dialect", "msa-paper", "--board", "cortex-m7",
     "--weights", "stream", "--stream-buffer", "270000", "-o", fw }
   make(fw)
   must { tally.program, "run", fw, "--image", tally.demo .. "/image.png", "--point", "247,261", "--out",
@@ -244,14 +244,14 @@ end
 
 tally.test("refusals", function()
   local function refused(why, ...)
-    local status, output = sys.spawn { tally.program, "build", tally.demo .. "/checkpoint.pth", "--dialect",
+    local status, output = sys.spawn { tally.program, "build", tally.head, "--dialect",
       "msa-paper", "-o", work .. "/refused", stdin = "/dev/null", stdout = "capture", stderr = "capture", ... }
     assert(status == 1 and output:match "^msagen: [^\n]+\n$" and output:find(why, 1, true), output)
   end
   refused("stream_buffer: expected with weights = stream, found without", "--stream-buffer", "300000")
   refused("stream_buffer: expected 4096 bytes at least, found 64", "--weights", "stream", "--stream-buffer", "64")
   refused("stream_buffer: expected one checkpoint, found 2 banks", "--weights", "stream", "--stream-buffer", "300000",
-    "--bank", "carotid=" .. tally.source .. "/demo/carotid/delta.pth", "--base", tally.demo .. "/checkpoint.pth")
+    "--bank", "carotid=" .. tally.source .. "/demo/carotid/delta.safetensors", "--base", tally.head)
 end)
 
 -- The kernels are the mapped build's, which are tested so elsewhere.

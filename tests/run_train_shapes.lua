@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Training as generated code against the interpreter, bit for bit, in shapes that nobody trains: widths that are no
 -- multiple of 16, windows that do not divide the grid, many masks; everything trained, with all of the forward pass
--- kept or none, by one core and several. Several prompts an image, with and without masks, boxes, several losses; two images
--- a step, two steps with clipping and decay.
+-- kept or none, by one core and several. Several prompts an image, with and without masks, boxes, several losses; two
+-- images a step, two steps with clipping and decay.
 local import = require "import.import"
 local sets = require "train.sets"
 local shards = require "import.shards"
@@ -112,7 +112,8 @@ end
 
 for i, one in ipairs(BUILDS) do
   local again = one.recompute and ", computed again" or ""
-  local name = ("%s, %s%s, %d cores%s"):format(one.shape, one.set, again, one.cores, one.board and ", " .. one.board or "")
+  local name = ("%s, %s%s, %d cores%s"):format(one.shape, one.set, again, one.cores,
+    one.board and ", " .. one.board or "")
   local run = one.deep and tally.deep or tally.test
   run(name, train, one, ("%s/%d"):format(work, i))
 end

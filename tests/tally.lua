@@ -11,6 +11,8 @@ M.tests = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
 M.source = M.tests:match "^(.*)/"
 M.program = sys.realpath(os.getenv "MSAGEN" or M.source .. "/gen/msagen")
 M.demo = M.source .. "/demo/fetal-head"
+M.head = M.demo .. "/checkpoint.safetensors"
+M.volume = M.source .. "/demo/hippocampus/checkpoint.pth"
 
 --- A fresh folder for driver `name`, under $CHECK_WORK or the system's temporary folder; removed at the end.
 function M.folder(name)

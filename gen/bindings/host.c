@@ -29,6 +29,7 @@ static const luaL_Reg modules[] = {
     {"msagen.metrics", luaopen_msagen_metrics},
     {"msagen.npy", luaopen_msagen_npy},
     {"msagen.optimiser", luaopen_msagen_optimiser},
+    {"msagen.pretrain", luaopen_msagen_pretrain},
     {"msagen.process", luaopen_msagen_process},
     {"msagen.random", luaopen_msagen_random},
     {"msagen.reference", luaopen_msagen_reference},

@@ -26,6 +26,7 @@ int luaopen_msagen_image(lua_State *L);
 int luaopen_msagen_intensity(lua_State *L);
 int luaopen_msagen_json(lua_State *L);
 int luaopen_msagen_loss(lua_State *L);
+int luaopen_msagen_pretrain(lua_State *L);
 int luaopen_msagen_mpi(lua_State *L);
 int luaopen_msagen_nifti(lua_State *L);
 int luaopen_msagen_metrics(lua_State *L);

@@ -24,6 +24,10 @@
 #define msa_update_tensor TRAINING(msa_update_tensor)
 #define msa_optimise TRAINING(msa_optimise)
 #define msa_optimiser_as_written TRAINING(msa_optimiser_as_written)
+#define msa_reconstruction_loss TRAINING(msa_reconstruction_loss)
+#define msa_moved_loss TRAINING(msa_moved_loss)
+#define msa_mixture_loss TRAINING(msa_mixture_loss)
+#define msa_pretrain_as_written TRAINING(msa_pretrain_as_written)
 
 #include "training.h"
 
@@ -33,6 +37,7 @@
 #include "train/msa_gradient.c"
 #include "train/msa_loss.c"
 #include "train/msa_optimiser.c"
+#include "train/msa_pretrain.c"
 
 static size_t loss_work(uint32_t side, uint32_t target_side, uint32_t count)
 {
@@ -68,8 +73,28 @@ static void add(void *below, const void *top, size_t n)
     msa_gradient_add(below, top, n);
 }
 
+static msa_status reconstruction(const struct msagen_reconstruction *in, void *gradient, double *value)
+{
+    const msa_reconstruction own = {in->prediction, in->stride, in->patches, in->patch_stride, in->removed, in->places,
+        in->pixels};
+    return msa_reconstruction_loss(&own, gradient, value);
+}
+
+static msa_status moved(const void *prediction, size_t stride, const uint8_t *marks, uint32_t places, void *gradient,
+    double *value)
+{
+    return msa_moved_loss(prediction, stride, marks, places, gradient, value);
+}
+
+static msa_status mixture(const struct msagen_mixture *in, void *work, void *dmixed, void *dplain, double *value)
+{
+    const msa_mixture own = {in->mixed, in->plain, in->shares, in->partners, in->batch, in->width, in->temperature};
+    return msa_mixture_loss(&own, work, dmixed, dplain, value);
+}
+
 const struct msagen_training TRAINING(msagen_training) = {TRAINING_CLASS, sizeof(msa_real), loss_work, loss_of,
-    optimise, add, msa_tree_merges, msa_tree_blocks, msa_tree_depth};
+    optimise, add, msa_tree_merges, msa_tree_blocks, msa_tree_depth, reconstruction,
+    moved, mixture};
 
 #ifdef TRAINING_FIRST
 const struct msagen_training *msagen_training_of(const char *arithmetic)

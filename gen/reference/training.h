@@ -7,6 +7,7 @@
 #include "train/msa_gradient.h"
 #include "train/msa_loss.h"
 #include "train/msa_optimiser.h"
+#include "train/msa_pretrain.h"
 
 /* msa_trained of any class. */
 struct msagen_trained {
@@ -15,6 +16,24 @@ struct msagen_trained {
     void *first, *second;
     size_t count;
     int decays;
+};
+
+/* msa_reconstruction and msa_mixture of any class. */
+struct msagen_reconstruction {
+    const void *prediction;
+    size_t stride;
+    const void *patches;
+    size_t patch_stride;
+    const uint8_t *removed;
+    uint32_t places, pixels;
+};
+
+struct msagen_mixture {
+    const void *mixed, *plain;
+    const double *shares;
+    const uint32_t *partners;
+    uint32_t batch, width;
+    double temperature;
 };
 
 struct msagen_training {
@@ -39,6 +58,12 @@ struct msagen_training {
     uint32_t (*merges)(uint32_t lo, msa_tree_block block);
     uint32_t (*blocks)(uint32_t lo, uint32_t hi, msa_tree_block blocks[MSA_TREE_BLOCKS]);
     uint32_t (*depth)(uint32_t lo, uint32_t hi);
+
+    /* As msa_reconstruction_loss, msa_moved_loss, msa_mixture_loss. */
+    msa_status (*reconstruction)(const struct msagen_reconstruction *in, void *gradient, double *value);
+    msa_status (*moved)(const void *prediction, size_t stride, const uint8_t *moved, uint32_t places, void *gradient,
+        double *value);
+    msa_status (*mixture)(const struct msagen_mixture *in, void *work, void *dmixed, void *dplain, double *value);
 };
 
 extern const struct msagen_training msagen_training_fma;

@@ -29,6 +29,10 @@ local function add_parts(made, model)
       return require("import.deferred").value(t):reshape { one.rows, one.width }:rename(one.name)
     end, segment.of(t))
   end
+  if made.graph.inputs.patches and model.normalise.mean then
+    seg:vector("levels", 768, function() return preparation.levels(model.normalise) end, segment.of())
+  end
+  if made.graph.outputs.prediction then return end
   local gaussian = model.tensor[GAUSSIAN]
   seg:vector("gaussian", model.out, function() return gaussian:reshape { model.out }:rename(gaussian.name) end,
     segment.of(gaussian))
@@ -59,6 +63,26 @@ local function spaced(n)
   return (s:reverse():gsub("(%d%d%d)", "%1 "):reverse():gsub("^ ", ""))
 end
 
+-- The checkpoint's tensors that a group takes, in order, as lines of a comment.
+local function cite(one)
+  local lines, line, seen = {}, " * Tensors:", {}
+  for _, op in ipairs(one.ops) do
+    for _, x in ipairs(op.inputs) do
+      local name = (x.kind == "parameter" or x.kind == "constant") and x.name
+      if name and name:find(".", 1, true) and not seen[name] then
+        seen[name] = true
+        if #line + #name > 116 then
+          lines[#lines + 1] = line
+          line = " *  "
+        end
+        line = ("%s %s"):format(line, name)
+      end
+    end
+  end
+  if next(seen) then lines[#lines + 1] = line end
+  return #lines > 0 and table.concat(lines, "\n") .. "\n" or ""
+end
+
 -- The text of a group's function. Leaves one.text, prototype, arguments, core, team.
 local function group_text(made, one, printer, loops)
   local at = {}
@@ -70,8 +94,8 @@ local function group_text(made, one, printer, loops)
   local text
   text, one.prototype, one.arguments, one.core = printer:step(one.step, { at = at, shared = 0, own = own })
   one.team = one.core == "team" and ", &s->session, core" or one.core and ", core" or ""
-  one.text = ("/* %s of %s: multiply-adds %s. */\n%s"):format(one.label, (one.phase:gsub("_", " ")), spaced(one.macs),
-    text)
+  one.text = ("/* Layer of %s: %s.\n%s * Multiply-adds %s; scratch %s bytes. */\n%s"):format((one.phase:gsub("_", " ")),
+    one.label, cite(one), spaced(one.macs), spaced(one.own), text)
 end
 
 -- What a phase's function has under the names that its layers are told.
@@ -104,13 +128,14 @@ local function places_of(made)
     list[#list + 1] = { name, types.base(made.memory.by_name[view.storage.name].offset) + view.at }
   end
   for _, name in ipairs { "parameters", "gradient", "first", "second", "slots", "prompt_table", "token_features",
-    "token_index", "text", "mask_prompt", "dlogits", "diou", "dembedding", "loss_work" } do
+    "token_index", "text", "mask_prompt", "dlogits", "diou", "dembedding", "loss_work",
+    "image_work", "patches", "partner_patches", "index", "back", "shares", "dprediction" } do
     local made_buffer = values.buffers[name]
     if made_buffer then put(name:upper(), made_buffer.view) end
   end
-  put("LOGITS", values:whole(g.outputs.logits))
-  put("SCORES", values:whole(g.outputs.scores))
-  put("EMBEDDING", values:whole(g.outputs.embedding))
+  for _, name in ipairs { "logits", "scores", "embedding", "prediction" } do
+    if g.outputs[name] then put(name:upper(), values:whole(g.outputs[name])) end
+  end
   return list
 end
 
@@ -118,6 +143,24 @@ end
 local function loss_rule(rule)
   return ("{%s, %.17g, %s, %.17g, %.17g, %.17g}"):format("MSA_LOSS_" .. rule.kind:upper(), rule.pos_weight or 1,
     rule.cross_entropy == "binary" and "true" or "false", rule.focal or 0, rule.dice or 0, rule.iou or 0)
+end
+
+-- Inputs of a pass that are rows, by their names.
+local function rows_of(g)
+  local rows = {}
+  for _, name in ipairs { "index", "back", "shares" } do
+    rows[name] = g.inputs[name] and order.rows(g.inputs[name]) or false
+  end
+  return rows
+end
+
+-- Of how many rows those are picked that an input says.
+local function picked_of(g)
+  local of = {}
+  for _, op in ipairs(g.values) do
+    if op.kind == "pick" then of[op.inputs[2].name] = order.rows(op.inputs[1]) end
+  end
+  return of
 end
 
 local function environment(build, blob, info)
@@ -135,6 +178,7 @@ local function environment(build, blob, info)
   local seg, base = made.values.segment, types.base(blob.at)
   local function part(role) return base + types.base(segment.bytes_to(seg.at[role])) end
   local dembedding = made.values.buffers.dembedding
+  local g, prediction = made.graph, made.graph.outputs.prediction
   info.macs, info.macs_again = made.macs, made.macs_again
   local env = { cores = made.cores, core_parameter = loops.core_parameter,
     core_argument = made.cores > 1 and ", core" or "",
@@ -143,7 +187,7 @@ local function environment(build, blob, info)
     kernels = build.kernels, hash = table.concat(hash, ", "), arithmetic = build.arithmetic,
     flags = table.concat(board.flags, " "), token_rows = tokens.rows(model), max_points = tokens.MAX_POINTS,
     batch = build.batch, target_side = build.target_side, slots = made.slots, weights_at = base,
-    initial_at = part "initial_1", gaussian_at = part "gaussian", prompt_rows = made.prompt_rows,
+    initial_at = part "initial_1", gaussian_at = not prediction and part "gaussian", prompt_rows = made.prompt_rows,
     lde = kernels.stride(model.out), loss_bytes = made.loss_bytes,
     mask_prompt = made.values.buffers.mask_prompt ~= nil,
     text_width = model.projection and model.projection.shape[2] or 0,
@@ -152,6 +196,10 @@ local function environment(build, blob, info)
     encodes = build.net.encodes, from = build.from, scores = build.scores,
     loss_rule = loss_rule(build.rule or losses.of(nil, model)), linkable = blob.bytes < 2 ^ 31,
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
+    objective = made.net.objective or false, objective_name = made.net.name, prediction = prediction or false,
+    patches = g.inputs.patches and made.values:whole(g.inputs.patches):ld() or false, image_work = made.image_work,
+    levels_at = g.inputs.patches and model.normalise.mean and part "levels" or false, rows = rows_of(g), order = order,
+    prediction_stride = prediction and made.values:whole(prediction):ld(), picked_of = picked_of(g),
     resampling = preparation.resamplings[model.resampling], table = table, spaced = spaced, wrapped = print.wrapped,
     macro = print.macro, words = print.words, types = types,
     made_by = require("emit.emit").made_by(),
@@ -181,6 +229,9 @@ function training.texts(build, blob, info)
   for _, name in ipairs { "simd.h", "kernels.h" } do texts["msa_" .. name] = template.file(folder, name, env) end
   for _, name in ipairs(env.linkable and { "weights.S", "weights.b" } or {}) do
     texts["msa_" .. name] = template.file(folder, name, env)
+  end
+  for _, name in ipairs(env.objective and { "patches", "passes" } or {}) do
+    env[name .. "_text"] = template.file(folder, ("train/%s.c"):format(name), env):gsub("\n$", "")
   end
   for file, name in pairs { ["train.h"] = "msa_train.h", ["train.c"] = "msa_train.c",
     ["layers.c"] = "msa_train_layers.c", ["internal.h"] = "msa_train_internal.h", ["Makefile"] = "Makefile" } do

@@ -17,6 +17,7 @@ local NAMES = {
   { "^n_averaged$", "a counter of averaged weights" }, { "^model_ema%.decay$", "a counter of averaged weights" },
   { "^model_ema%.num_updates$", "a counter of averaged weights" }, { "^initted$", "a counter of averaged weights" }, {
     "^step$", "a counter of training steps" },
+  { "^pretrain%.", "a head of pre-training" },
   { "^optimizer%.", "an optimizer's state" }, { "^optimizer_states?%.", "an optimizer's state" },
 }
 

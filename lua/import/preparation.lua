@@ -68,4 +68,13 @@ function preparation.text(size, dialects)
   return table.concat(ways, "; or ")
 end
 
+--- The values that bytes of each colour become, 256 of each, of a normalisation with mean and std.
+function preparation.levels(normalise)
+  local list = {}
+  for c = 1, 3 do
+    for v = 0, 255 do list[#list + 1] = (v - normalise.mean[c]) / normalise.std[c] end
+  end
+  return require("msagen.tensor").from(list, { 768 })
+end
+
 return preparation

@@ -80,7 +80,8 @@ local function of_model(path, model, matrix, count)
   if not projection or #shape ~= 2 or shape[1] ~= count or shape[2] ~= projection.shape[2] then return nil end
   if shape[2] == model.out then
     fail("%s: %s is %s; expected a projection beside it, or prompts that their width tells from embeddings, as the "
-      .. "model projects embeddings of %d numbers to as many", path, names.show(matrix.name), shapes.text(shape), shape[2])
+      .. "model projects embeddings of %d numbers to as many", path, names.show(matrix.name), shapes.text(shape),
+      shape[2])
   end
   return require("text.embedding").prompts(matrix):scale(1):rename(matrix.name), projection
 end

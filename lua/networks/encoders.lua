@@ -18,6 +18,8 @@
 --   adapt(model, entries) marks what is left to do to tensors: entry.resize = { kind, from, to }; entry.zero
 --   prune(model, models)  what a build of these banks does without: { { layer, what, tensors = SAM's names, macs } }
 --   compute(t, e)         the embedding [slices,grid,grid,out] of the image, as a graph (networks/terms.lua)
+--   parts                 what compute is put together of, where pre-training can do so in other ways: patches(t, e,
+--                         name) before positions, positions(t, e), blocks(t, e, x, how), block(t, b, label, i, x, how)
 --   spoken(encoder, out)  the encoder in words, for `inspect`
 --   words                 { words, field } of the description's fields, in which banks of one build have to agree
 --   facts(encoder)        its numbers by name, for manifests and `inspect --json`
@@ -35,7 +37,7 @@ local does = schema.kind(function(value)
 end)
 
 local FIELDS = { sizes = { schema.list_of(schema.text, 0), true }, words = { schema.table, true },
-  architectures = { schema.table }, synthetic = { does } }
+  architectures = { schema.table }, parts = { schema.table }, synthetic = { does } }
 for _, name in ipairs { "counts", "declare", "describe", "warnings", "adapt", "prune", "compute", "spoken", "facts" } do
   FIELDS[name] = { does, true }
 end

@@ -13,7 +13,8 @@ tokens.CHUNK = 8
 
 --- As many as a prompt may have, filled up to whole chunks.
 function tokens.rows(model)
-  local most = 1 + model.decoder.masks + (model.places or tokens.MAX_POINTS + 2) + ((model.texts or model.projection) and 1 or 0)
+  local texts = (model.texts or model.projection) and 1 or 0
+  local most = 1 + model.decoder.masks + (model.places or tokens.MAX_POINTS + 2) + texts
   return (most + tokens.CHUNK - 1) // tokens.CHUNK * tokens.CHUNK
 end
 

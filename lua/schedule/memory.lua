@@ -40,7 +40,7 @@ local function place(order, high, bound)
 end
 
 -- Variations that are tried: fewer of many buffers, of which each takes longer.
-local ROUNDS, LOOKS = 600, 4e7
+local ROUNDS, LOOKS = 600, 1e7
 
 -- Search for an arrangement as small as the bound: the usual orders, then variations on them, always the same ones.
 local function arrange(list, bound)
@@ -77,6 +77,19 @@ local function arrange(list, bound)
       high[b] = life(b) > 0 and random() < 0.5 or nil
     end
     done = try(by(function(b) return weight[b] end), high)
+  end
+  -- What ends above the bound comes before all others the next time.
+  local order = by(size)
+  for _ = 1, done and 0 or rounds do
+    local offset = place(order, {}, bound)
+    local first, rest = {}, {}
+    for _, b in ipairs(order) do
+      local above = offset[b] + b.bytes > bound
+      table.insert(above and first or rest, b)
+    end
+    order = table.move(rest, 1, #rest, #first + 1, first)
+    done = try(order, {})
+    if done then break end
   end
   for _, b in ipairs(list) do b.offset = kept[b] end
   return best

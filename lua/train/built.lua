@@ -34,6 +34,7 @@ built.PROGRAM, built.WEIGHTS = RUNNER_FOLDER .. "/msa_train_run", "msa_weights.b
 -- Of the runtime: files of all builds, and of training ones, in their own folder there.
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
 local TRAINING = { "msa_gradient", "msa_loss", "msa_optimiser", "msa_prompt_rows" }
+local PRETRAINING = { "msa_gradient", "msa_optimiser", "msa_pretrain" }
 local HEADERS = { "msa.h", "msa_arith.h", "msa_runtime.h" }
 local TRAINING_HEADERS = { "msa_gradient.h", "msa_loss.h", "msa_optimiser.h", "msa_prompt_rows.h", "msa_train_arith.h" }
 
@@ -50,17 +51,24 @@ local function copies_of(build)
     list[name .. ".c"], objects[#objects + 1] = from .. name .. ".c", name .. ".o"
   end
   local function header(name, from) list[name], headers[#headers + 1] = from .. name, name end
-  for _, name in ipairs(RUNTIME) do source(name, "") end
-  if build.from == "image" then
+  for _, name in ipairs(RUNTIME) do
+    if name ~= "msa_prompt" or not build.net.objective then source(name, "") end
+  end
+  if build.from ~= "embedding" then
     source(preparation.resamplings[build.model.resampling].file, "")
     if not build.model.normalise.mean then source("msa_range", "") end
+  end
+  if build.model.places then
+    source("msa_places", "")
+    header("msa_places.h", "")
   end
   if build.made.cores > 1 then
     source("msa_cores", "")
     list["msa_threads.c"] = "msa_threads.c"
     header("msa_threads.h", "")
   end
-  for _, name in ipairs(TRAINING) do source(name, "train/") end
+  for _, name in ipairs(build.net.objective and PRETRAINING or TRAINING) do source(name, "train/") end
+  if build.net.objective then header("msa_pretrain.h", "train/") end
   for _, name in ipairs(HEADERS) do header(name, "") end
   for _, name in ipairs(TRAINING_HEADERS) do header(name, "train/") end
   list[built.PROGRAM .. ".c"] = built.PROGRAM .. ".c"
@@ -85,7 +93,7 @@ end
 
 --- Lower a network for a board. @param model its description @param names what trains
 -- @param options { board = name or nil, cores, batch, target_side, scores, from = "image" or "embedding", as network.of
--- has it, arena_limit, keep, where }
+-- has it, or "pass"; arena_limit, keep, where; network: function() -> the network anew, in place of network.of's }
 -- @return build: { model, net, made, board, kernels, arithmetic, batch, target_side, from }
 function built.lower(model, names, options)
   local where = options.where or "train"
@@ -97,7 +105,8 @@ function built.lower(model, names, options)
   end
   set.cores = cores
   local from, scores = options.from or "image", options.scores ~= false
-  local function again() return network.of(model, names, { scores = scores, from = from }) end
+  local again = options.network
+    or function() return network.of(model, names, { scores = scores, from = from }) end
   local net = again()
   if #net.parameters == 0 then fail("%s: expected tensors that train, found none", where) end
   local build = { model = model, board = board, kernels = set, batch = options.batch or 1, from = from,
@@ -207,6 +216,21 @@ local function model_of(device, where)
   if device.lora then fail("--lora: expected without --base, found both") end
   options.base = open(device.base)
   return import.load(file, options), files, {}
+end
+
+--- What a device with `train` would take: lua/train/lowered.lua's choices, and the build under its limit.
+-- @return build, choices
+function built.plan(device, where)
+  local model = model_of(device, where)
+  local names, rule = sets.of(model, device.train, "--train"), losses.of(device.loss, model)
+  local options = { board = device.board, cores = device.cores, batch = device.batch, target_side = device.target_side,
+    scores = rule.kind == "sam", from = device.from, where = where }
+  local wanted = { scores = options.scores, from = options.from or "image" }
+  local function again() return network.of(model, names, wanted) end
+  options.arena_limit = device.arena_limit
+  local build = built.lower(model, names, options)
+  return build, lowered.choices(again, model, build.board, { kernels = build.kernels, cores = build.made.cores,
+    batch = build.batch, target_side = build.target_side })
 end
 
 --- Compile one device with `train` into a folder (lua/compiler/options.lua): the training step as C.

@@ -50,8 +50,9 @@ end
 -- ---- what a case says ----
 
 --- Readings of a case that it may have beside its own: what they change. "shared_clicks": the clicks of all pictures
--- are one prompt that each sees; "dice_bce": the Dice loss has plain cross-entropy beside it.
-case.variants = { "dice_bce", "shared_clicks" }
+-- are one prompt that each sees; "dice_bce": the Dice loss has plain cross-entropy beside it; "broadcast": e-Mix
+-- weighs the losses of all pictures by their mean share.
+case.variants = { "broadcast", "dice_bce", "shared_clicks" }
 
 local function device_of(one)
   local device = { dialect = one.dialect, resolution = one.image_size }
@@ -133,6 +134,12 @@ local function without_first(t)
   return t:reshape(shape)
 end
 
+--- Pictures of a case, u8 [S,S,3]. @return function(i from 1) -> picture
+function case.pictures(one)
+  local images = pictures_of(one)
+  return function(i) return without_first(images:slice(1, i - 1, 1)) end
+end
+
 -- Points of picture or slice i, from 0.
 local function points_of(prompt, i, what)
   local function member(list) return type(list) == "table" and type(list[i + 1]) == "table" and list[i + 1] end
@@ -191,7 +198,6 @@ end
 -- Gradients of a batch, in the trainer. @return the loss, a mean over pictures
 local function gradients(trainer, batch, rule)
   local sum = 0
-  trainer:set("gradient", nil)
   for _, one in ipairs(batch) do
     trainer:encode(one.picture)
     for _, use in ipairs(one.prompts) do
@@ -228,22 +234,20 @@ local function in_order(trainer, flat, of, minus, times)
   return tensor.in_double(tensor.from, out, { #out })
 end
 
---- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted ones,
--- batch = pictures of a step, target_side }) -> a trainer (lua/train/interpreted.lua)
--- @param options out: a folder; variant of case.variants: another reading, of which there is one step's gradient alone;
--- progress: function(done, of)
+--- What a case measures: steps of a trainer on the same batch, and what is written of them.
+-- @param one the case @param flat names in the order of its arrays @param work { trainer, images: of the batch,
+-- gradients = function() -> the loss, gradients of the batch being in the trainer }
 -- @return the digest: SHA-256 of the trained tensors after the last step, as little-endian floats
-local function train(one, make, options)
-  local model = require("import.import").load(shards.open(one.folder .. "/checkpoint.pth"), device_of(one))
-  local list, flat = trained(one, model)
-  local batch, rule, optimiser = batch_of(one, options.variant), rule_of(one, options.variant), optimiser_of(one)
-  local trainer = make(model, list, { scores = one.loss == "sam", batch = #batch, target_side = side_of(batch) })
-  local losses, began, steps = {}, trainer:values "parameters", options.variant and 0 or options.steps or case.STEPS
+function case.steps(one, flat, work, options)
+  local trainer, losses, optimiser = work.trainer, {}, optimiser_of(one)
+  local began, steps = trainer:values "parameters", options.variant and 0 or options.steps or case.STEPS
+  optimiser.images = work.images
   local function write(name, value) npy.write(("%s/%s.npy"):format(options.out, name), value) end
   sys.mkdir_p(options.out)
   for step = 0, steps do
-    losses[step + 1] = gradients(trainer, batch, rule)
-    if step == 0 then write("grad", in_order(trainer, flat, trainer:values "gradient", nil, 1 / #batch)) end
+    trainer:set("gradient", nil)
+    losses[step + 1] = work.gradients()
+    if step == 0 then write("grad", in_order(trainer, flat, trainer:values "gradient", nil, 1 / work.images)) end
     if step < steps then
       trainer:update(optimiser)
       for _, k in ipairs(case.DELTAS) do
@@ -258,7 +262,22 @@ local function train(one, make, options)
   return sha256.hex(trainer:values("parameters"):tobytes())
 end
 
---- What to do with a case, by what it is one of.
+--- Train as a case says. @param make function(model, names of what trains, { scores = does the loss use predicted
+-- ones, batch = pictures of a step, target_side = pixels }) -> a trainer (lua/train/interpreted.lua)
+-- @param options out: a folder; variant of case.variants: another reading, of which there is one step's gradient alone;
+-- progress: function(done, of)
+local function train(one, make, options)
+  local model = require("import.import").load(shards.open(one.folder .. "/checkpoint.pth"), device_of(one))
+  local list, flat = trained(one, model)
+  local batch, rule = batch_of(one, options.variant), rule_of(one, options.variant)
+  local trainer = make(model, list, { scores = one.loss == "sam", batch = #batch, target_side = side_of(batch) })
+  return case.steps(one, flat, { trainer = trainer, images = #batch, gradients = function()
+    return gradients(trainer, batch, rule)
+  end }, options)
+end
+
+--- What to do with a case, by what it is one of: function(case, make, options). lua/train/pretrain_case.lua adds its
+-- own.
 case.kinds = { ["training step"] = train }
 
 --- Run the case of a folder. @return the digest, as train
@@ -272,13 +291,19 @@ function case.run(folder, make, options)
   return run(one, make, options)
 end
 
+-- Who computes, of a step of training and of one of pre-training.
+local GENERATED = { training = "train.generated", pretraining = "train.generated_passes" }
+local INTERPRETED = { training = "train.interpreted", pretraining = "train.passes" }
+
 --- The same by generated code of a board, or by the interpreter. @param about board: nil for the best one; cores;
 -- interpret: the class of arithmetic, or float64, in which the interpreter computes it, or nil
 function case.trained(folder, about, options)
   local trainer
   local function make(model, names, more)
     more.class, more.board, more.cores = about.interpret, about.board, about.cores
-    trainer = require(about.interpret and "train.interpreted" or "train.generated").of(model, names, more)
+    local what = more.objective and "pretraining" or "training"
+    local of = require((about.interpret and INTERPRETED or GENERATED)[what]).of
+    trainer = of(model, more.objective or names, more)
     return trainer
   end
   local digest = require("run.interpretation").in_class(about.interpret, case.run, folder, make, options)

@@ -19,7 +19,7 @@ function curve.csv(run)
   local header, clicks = { "step", "loss", "learning_rate", "gradient_norm" }, run.validations[1]
     and run.validations[1].clicks or {}
   for _, count in ipairs(clicks) do
-    header[#header + 1], header[#header + 2] = ("dice_%d"):format(count), ("iou_%d"):format(count)
+    header[#header + 1], header[#header + 2] = ("dice_%s"):format(count), ("iou_%s"):format(count)
   end
   local lines, of_step = { csv.line(header) }, {}
   for _, found in ipairs(run.validations) do of_step[found.step] = found end

@@ -26,6 +26,9 @@ function exchange.join(folder, look)
     self.look = look
     return self
   end
+  if not mpi.start then
+    fail "MPI: expected a msagen that was configured with --with-mpi, found one without"
+  end
   local rank, count = ranks.start()
   ranks.live(folder, rank)
   ranks.size, ranks.whole = count, true

@@ -31,12 +31,14 @@ local function kept(entry, dialect, model)
 end
 
 --- @param model the description of the model that is trained @param trained list of SAM's names
--- @param only whether what trains is all that is wanted
+-- @param only whether what trains, and what is not as the base has it, is all that is wanted
+-- @param fresh SAM's names of what is not as the base has it (train/made.lua), or nil: none
 -- @return function(trainer) -> list of { name, tensor } (lua/train/interpreted.lua says what a trainer is)
-function exported.of(model, trained, only)
-  local dialect, trains = dialects.named(model.dialect, "--dialect"), {}
+function exported.of(model, trained, only, fresh)
+  local dialect, trains, wanted = dialects.named(model.dialect, "--dialect"), {}, {}
   local _, to_file = names.speller(dialect.spelling)
   for _, name in ipairs(trained) do trains[name] = true end
+  for _, name in ipairs(fresh or {}) do wanted[name] = true end
   for _, entry in ipairs(model.entries) do
     if is_position(entry) and trains[entry.name] and entry.resize and dialect.position_grid then
       fail("%s: %s: expected positions that stay as they are where the resolution is not the file's, as files of %s "
@@ -53,7 +55,7 @@ function exported.of(model, trained, only)
     for _, entry in ipairs(model.entries) do
       local value = now[entry.name]
       if value and entry.grid then value = with_class(entry, value) end
-      if not value and not only and entry.found then value = kept(entry, dialect, model) end
+      if not value and entry.found and (wanted[entry.name] or not only) then value = kept(entry, dialect, model) end
       if value then list[#list + 1] = { to_file(entry.name), value } end
     end
     return list

@@ -208,7 +208,11 @@ end
 -- compiled: it is there, made by another process of the same options; errors: a file for what it says
 function generated.of(model, names, options)
   runnable(options.board and boards.named(options.board, "--board") or boards.best())
-  local build = built.lower(model, names, options)
+  return generated.start(built.lower(model, names, options), options, Trainer)
+end
+
+--- Compile a build, and start it. @param options of's @param class the class of the trainer, whose metatable it gets
+function generated.start(build, options, class)
   local dir = options.dir or temporary() .. "/build"
   if not options.compiled then compile(build, dir, options) end
   local made = build.made
@@ -222,9 +226,13 @@ function generated.of(model, names, options)
   local start = folder.command({ emulator = not boards.native(board) and board.emulator or nil },
     { at .. built.PROGRAM, at .. built.WEIGHTS })
   start.stderr = errors
-  return setmetatable({ model = model, parameters = parameters, elements = elements, without = build.net.without,
+  return setmetatable({ model = build.model, parameters = parameters, elements = elements, without = build.net.without,
     step = 0, dir = dir, errors = errors, texts = texts_of(), build = build, process = process.start(start) },
-    Trainer)
+    class)
 end
+
+--- What other trainers by generated code are made of (lua/train/generated_passes.lua).
+generated.parts = { Trainer = Trainer, ask = ask, answer = answer, status = status, floats = floats, words = words,
+  doubles = doubles, runnable = runnable }
 
 return generated

@@ -54,16 +54,25 @@ local function put_parameters(self, flat)
   end
 end
 
+-- With the network that it is of: parameters as they begin, moments 0.
+local function with_network(self, net)
+  self.net, self.parameters, self.without = net, net.parameters, net.without
+  local list = {}
+  for i, one in ipairs(self.parameters) do list[i] = column(self.R.packed(one.tensor)) end
+  put_parameters(self, self.R.stacked(list))
+  self.first, self.second = zeros(net.floats), zeros(net.floats)
+  return self
+end
+
 local function begun(self, names, options)
   local m, R = self.model, self.R
-  self.net = network.of(m, names, { R = self.class == "float64" and R or nil, scores = options.scores })
-  self.parameters, self.without = self.net.parameters, self.net.without
   self.gaussian = R.packed(m.tensor[GAUSSIAN]):reshape { 2, m.out // 2 }
-  local list = {}
-  for i, one in ipairs(self.parameters) do list[i] = column(R.packed(one.tensor)) end
-  put_parameters(self, R.stacked(list))
-  self.first, self.second = zeros(self.net.floats), zeros(self.net.floats)
-  return self
+  return with_network(self, network.of(m, names, { R = self.class == "float64" and R or nil, scores = options.scores }))
+end
+
+-- A trainer of a class of trainers, without its network.
+local function empty(m, class, kind)
+  return setmetatable({ model = m, class = class, R = reference.of(class), step = 0, sums = {}, images = 0 }, kind)
 end
 
 --- @param m a model description with tensors (import.load); in float64 of an import within interpretation.in_class
@@ -71,14 +80,13 @@ end
 -- @param options class: "f32-fma-1", "f32-muladd-1" or "float64"; scores: false where the loss has no use for the
 -- predicted scores, whose tensors then do not train
 function interpreted.of(m, names, options)
-  local self = setmetatable({ model = m, class = options.class, R = reference.of(options.class), step = 0, sums = {},
-    images = 0 }, Trainer)
-  return in_class(self, begun, names, options)
+  return in_class(empty(m, options.class, Trainer), begun, names, options)
 end
 
 -- ---- forward ----
 
-local function encode(self, picture)
+-- The pixels of a picture as the network sees them, and its size.
+local function pixels_of(self, picture)
   local shape = picture.shape
   if #shape == 3 then shape = { 1, table.unpack(shape) } end
   local m, bytes = self.model, picture:tobytes()
@@ -87,7 +95,20 @@ local function encode(self, picture)
   local image = inputs.image(m, width, height, function(slice, x, y, c)
     return bytes:byte(((slice * height + y) * width + x) * 3 + c + 1)
   end)
-  self.width, self.height, self.encoded, self.decoded = width, height, {}, nil
+  return image, width, height
+end
+
+-- An image [slices S^2,3] as rows of the patches' pixels, colour by colour.
+local function patches_of(m, image)
+  local P, grid = m.patch, m.grid
+  return image:reshape { m.depth * grid, P, grid, P, 3 }:permute { 5, 1, 3, 2, 4 }:reshape { 3 * m.depth * grid * grid,
+    P * P }
+end
+
+local function encode(self, picture)
+  local image
+  image, self.width, self.height = pixels_of(self, picture)
+  self.encoded, self.decoded = {}, nil
   self.embedding = self:run({ image = image }, { "embedding" }, self.encoded).embedding
   self.dembedding, self.gradients = {}, {}
 end
@@ -127,8 +148,8 @@ end
 
 -- ---- backward ----
 
--- Gradients that come one after the other: the first, then + next.
-local function added(self, to, key, dx) to[key] = to[key] and self.R.add(to[key], dx) or dx end
+-- Gradients that come one after the other are added to +0.
+local function added(self, to, key, dx) to[key] = self.R.add(to[key] or tensor.zeros(dx.shape), dx) end
 
 -- Names of the outputs that are gradients of the encoder's tensors, or of all others.
 local function wanted_of(self, encodes)
@@ -177,13 +198,19 @@ local function image_end(self)
     local out = self:run({ dembedding = self.R.stacked(list) }, wanted_of(self, true), self.encoded)
     for name, dx in pairs(out) do self.gradients[name] = dx end
   end
+  self:join_picture()
+  self.encoded = nil
+end
+
+--- The gradient of a picture, in self.gradients, joins the batch's.
+function Trainer:join_picture()
   local list = {}
   for i, one in ipairs(self.parameters) do
     local dx = self.gradients[network.gradient(one.name)]
     list[i] = dx and column(dx) or zeros(one.count)
   end
   join(self, self.R.stacked(list))
-  self.images, self.encoded = self.images + 1, nil
+  self.images = self.images + 1
 end
 
 -- ---- update ----
@@ -242,5 +269,9 @@ function Trainer:set(kind, value)
   elseif kind == "parameters" then put_parameters(self, column(value))
   else self[kind] = column(value) end
 end
+
+--- What other trainers by the interpreter are made of (lua/train/passes.lua).
+interpreted.parts = { Trainer = Trainer, empty = empty, in_class = in_class, with_network = with_network,
+  pixels_of = pixels_of, patches_of = patches_of, wanted_of = wanted_of }
 
 return interpreted

@@ -12,10 +12,12 @@ local loop = {}
 
 local function finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
 
--- The targets of a slice, [M,T,T].
-local function slice_of(targets, slice)
+-- The targets of a slice, [M,T,T]; where the prompt chose a class that one's alone, [1,T,T].
+local function target_of(targets, slice, class)
   local shape = targets.shape
-  return targets:slice(1, slice, 1):reshape { shape[2], shape[3], shape[4] }
+  targets = targets:slice(1, slice, 1)
+  if class then targets = targets:slice(2, class - 1, 1) end
+  return targets:reshape { class and 1 or shape[2], shape[3], shape[4] }
 end
 
 -- What went wrong with a sample, by its name.
@@ -33,25 +35,28 @@ local function of_slice(job, sample, slice, key, weight)
     if not prompt then return sum end
     prompt.slice = slice
     logits, scores = trainer:decode(prompt)
-    local found = trainer:backward { target = slice_of(sample.targets, slice), loss = job.options.loss,
+    local found = trainer:backward { target = target_of(sample.targets, slice, prompt.class), loss = job.options.loss,
       weight = weight }
     sum = sum + found.loss * weight
     if not finite(sum) then refuse(sample.name, "expected a finite loss, found %s", sum ~= sum and "NaN" or sum) end
   end
 end
 
+-- The passes of one image, for each of its prompts. @return their loss
+local function of_prompts(job, sample, key)
+  local sum, depth = 0.0, job.trainer.model.depth
+  job.trainer:encode(sample.picture)
+  for slice = 0, depth - 1 do sum = sum + of_slice(job, sample, slice, key, 1 / depth) end
+  job.trainer:image_end()
+  return sum
+end
+
 -- One image, forward and back. @return its loss
 local function of_image(job, step, image, index)
-  local sample, depth = job.samples:at(index), job.trainer.model.depth
+  local sample = job.samples:at(index)
   local key = { seed = job.options.seed, step = step, image = image }
   if job.augment then sample = job.augment(sample, key) end
-  local ok, problem = pcall(function()
-    job.trainer:encode(sample.picture)
-    local sum = 0.0
-    for slice = 0, depth - 1 do sum = sum + of_slice(job, sample, slice, key, 1 / depth) end
-    job.trainer:image_end()
-    return sum
-  end)
+  local ok, problem = pcall(job.image or of_prompts, job, sample, key)
   if ok then return problem end
   local text = type(problem) == "table" and problem.msagen
   if not text or text:sub(1, #sample.name + 1) == sample.name .. ":" then error(problem, 0) end
@@ -63,6 +68,7 @@ local function of_batch(job, step, list)
   local trainer, who, n, losses = job.trainer, job.who, #list, {}
   local from, to = who:part(n)
   local joins = who.count > 1 and who.tree(n)
+  if job.before then job.before(job, step, list) end
   for image = from, to - 1 do
     losses[#losses + 1] = of_image(job, step, image, list[image + 1])
     if joins then
@@ -80,7 +86,8 @@ local function of_batch(job, step, list)
   return all
 end
 
--- An update that the trainer refused, which then has changed nothing: the image whose gradient is none, or what it said.
+-- An update that the trainer refused, which then has changed nothing: the image whose gradient is none, or what it
+-- said.
 local function refuse_update(job, step, list, problem)
   for image, index in ipairs(list) do
     job.trainer:set("gradient", nil)
@@ -104,9 +111,10 @@ local function perform(job, run)
   local step, options = run.step, job.options
   local list = job.batch(step)
   local losses = of_batch(job, step, list)
-  local rate = rates.at(options, step)
-  local update = { lr = rate, images = #list, step = step + 1 }
-  for key, value in pairs(options.optimiser) do update[key] = value end
+  local rule = job.rule and job.rule(step) or options
+  local rate = rates.at(rule, step)
+  local update = { images = #list, step = step + 1 }
+  for key, value in pairs(rule.optimiser) do update[key] = value end
   update.lr = rate
   local ok, found = pcall(job.trainer.update, job.trainer, update)
   if not ok then refuse_update(job, step, list, found) end
@@ -144,11 +152,16 @@ end
 
 -- Write files of a step, "save" or "best", whose weights are numbers.
 local function write(job, run, which)
-  if not job.trainer:values("parameters"):finite() then
+  local known, trainer = {}, setmetatable({}, { __index = job.trainer })
+  trainer.values = function(_, kind) -- asked for again and again, and large
+    known[kind] = known[kind] or job.trainer:values(kind)
+    return known[kind]
+  end
+  if not trainer:values("parameters"):finite() then
     fail("step %d: expected finite weights, found others: a lower --learning-rate is needed; the files are of the last "
       .. "saved step", run.step)
   end
-  job.outputs[which](job.outputs, run, job.trainer)
+  job.outputs[which](job.outputs, run, trainer)
 end
 
 -- Whether a validation belongs after this step, and is not there: one that was stopped is done again.
@@ -199,9 +212,13 @@ end
 
 --- Train.
 -- @param job { trainer; samples = of train.samples; prompter = function(sample, slice, key = { seed, step, image }) ->
---   session(logits, scores of the prompt before or nil) -> a prompt for trainer:decode, or nil at the end; augment =
+--   session(logits, scores of the prompt before or nil) -> a prompt for trainer:decode with, where
+--   it chose one of several, its class from 1; or nil at the end; augment =
 --   function(sample, key) -> sample, or nil; validation = function(trainer, who, show) -> { score, text, ... }, or nil;
---   who = of train.exchange; outputs = { best(run, trainer), save(run, trainer) }; show, say, warn = function(text...);
+--   image = function(job, sample, key) -> its loss, in place of prompts; before = function(job, step, the batch's
+--   numbers of samples), before its images; rule = function(step) -> { optimiser, and what rates.at needs }, nil: the
+--   options; who = of train.exchange; outputs = { best(run, trainer), save(run, trainer) }; show, say, warn =
+--   function(text...);
 --   options = { steps, batch, seed, loss, optimiser, learning_rate, schedule, warm_up, save_every, validate_every } }
 -- @param run where to begin: { step = done so far, history = a line a step { loss, rate, norm }, validations, best }
 -- @return run at the end

@@ -7,13 +7,15 @@ local image = require "kernels.nests.image"
 local kernels = require "kernels.kernels"
 local network = require "train.network"
 local ops = require "graph.ops"
+local preparation = require "import.preparation"
 local program = require "lower.plain.program"
 local ssa = require "graph.ssa"
+local types = require "graph.types"
 
 local lowered = {}
 
--- Rows of a strip at most: what is wide stays in the second-level cache.
-local function strip_rows(board) return board.caches.l2 >= 512 * 1024 and 64 or 32 end
+-- Rows of a strip at most: many share a weight's way to the core, few leave room for it in a small cache.
+local function strip_rows(board) return board.caches.l2 >= 512 * 1024 and 256 or 32 end
 
 local function is_picture(op) return op.kind == "conv" and op.sums == "channel" end
 
@@ -41,23 +43,46 @@ local function parameters_of(net)
   return list, gradients
 end
 
--- Buffers that the session's own functions read and write, alive where they do.
-local function outside(made, model, options)
-  local values, g, last = made.values, made.graph, {}
-  local first = {}
+-- Moments that phases begin and end at.
+local function moments_of(made)
+  local first, last = {}, {}
   for _, one in ipairs(made.groups) do
     first[one.phase] = first[one.phase] or one.first
     last[one.phase] = one.last
   end
-  local function at(moment, build)
-    values.moment = moment
-    return build()
-  end
-  local stop = values.moment + 1
+  return first, last
+end
+
+-- What a body says of memory is of a moment.
+local function at(made, moment, build)
+  made.values.moment = moment
+  return build()
+end
+
+-- What the patches of a picture are made with, where they are floats: before the first layer.
+local function picture_outside(made, model)
+  local values, g = made.values, made.graph
+  local how, size = preparation.resamplings[model.resampling], model.image_size
+  if not g.inputs.patches then return end
+  at(made, 0, function()
+    for _, name in ipairs { "patches", "partner_patches" } do
+      if g.inputs[name] then values:whole(g.inputs[name]) end
+    end
+    local row = types.base(types.lines(4 * 3 * size))
+    made.image_work = { row = 768, resizer = 768 + row,
+      resizing = how.bytes and types.lines(math.max(how.bytes(size), 8)) or 0 }
+    values:buffer("image_work", 768 + row + types.base(made.image_work.resizing))
+  end)
+end
+
+-- Buffers that prompts and losses read and write, alive where they do.
+local function prompts_outside(made, model, options)
+  local values, g = made.values, made.graph
+  local first, last = moments_of(made)
   local decode, loss = first.decode, last.decode
   local side, masks = 4 * model.grid, model.decoder.masks
   local ends = last.decode_backward or loss
-  at(decode - 1, function()
+  at(made, decode - 1, function()
     for _, name in ipairs { "token_features", "token_index", "text", "mask_prompt" } do
       if g.inputs[name] and values.buffers[name] then values:whole(g.inputs[name]) end
     end
@@ -66,30 +91,57 @@ local function outside(made, model, options)
   for _, name in ipairs { "embedding", "dembedding" } do
     local made_buffer = values.buffers[name]
     if made_buffer then
-      at(decode - 1, function() values:touch(made_buffer) end)
-      at(ends, function() values:touch(made_buffer) end)
+      at(made, decode - 1, function() values:touch(made_buffer) end)
+      at(made, ends, function() values:touch(made_buffer) end)
     end
   end
-  at(loss, function()
+  at(made, loss, function()
     values:whole(g.outputs.logits)
     values:whole(g.outputs.scores)
     if g.inputs.dlogits then values:whole(g.inputs.dlogits) end
     values:buffer("diou", kernels.round16(masks))
   end)
-  at(loss + 1, function()
+  at(made, loss + 1, function()
     values:whole(g.outputs.logits)
     values:whole(g.outputs.scores)
   end)
   made.loss_bytes = 64 * masks + 32 * options.target_side + 8 * side + 64
-  at(loss, function() values:buffer("loss_work", made.loss_bytes // 4 + 16) end)
+  at(made, loss, function() values:buffer("loss_work", made.loss_bytes // 4 + 16) end)
+end
+
+-- Buffers of a pass of pre-training: what was chosen; between forward and backward the prediction and its gradient.
+local function pass_outside(made)
+  local values, g = made.values, made.graph
+  local _, last = moments_of(made)
+  at(made, 0, function()
+    for _, name in ipairs { "index", "back", "shares" } do
+      if g.inputs[name] then values:whole(g.inputs[name]) end
+    end
+  end)
+  for moment = last.encode, last.encode + 1 do
+    at(made, moment, function()
+      values:whole(g.outputs.prediction)
+      values:whole(g.inputs.dprediction)
+      if values.buffers.patches then values:touch(values.buffers.patches) end
+    end)
+  end
+end
+
+-- Buffers that the session's own functions read and write, alive where they do.
+local function outside(made, model, options)
+  local values, stop = made.values, made.values.moment + 1
+  picture_outside(made, model)
+  if made.graph.outputs.prediction then pass_outside(made) else prompts_outside(made, model, options) end
   values.moment = stop
   local elements = math.max(made.trained.elements, 16)
   values:buffer("first", elements, nil, true)
   values:buffer("second", elements, nil, true)
   made.slots = options.batch > 1 and math.ceil(math.log(options.batch, 2)) or 0
   if made.slots > 0 then values:buffer("slots", made.slots * elements, nil, true) end
-  made.prompt_rows = 2 + 5 + 1 + masks + (model.projection and 1 or 0)
-  values:buffer("prompt_table", made.prompt_rows * model.out, nil, true)
+  made.prompt_rows = 2 + 5 + 1 + model.decoder.masks + (model.projection and 1 or 0)
+  if not made.graph.outputs.prediction then
+    values:buffer("prompt_table", made.prompt_rows * model.out, nil, true)
+  end
 end
 
 -- Whether a nest may take the picture's convolution with what follows it in its layer: nothing of that trains.
@@ -107,10 +159,15 @@ end
 -- A network as lower/plain/program.lua takes it.
 local function training_of(net, model)
   expand(net.graph, { all = true, keep = frozen_picture(net) })
+  -- Rows of zeros have one name, and are of several widths.
+  for _, op in ipairs(net.graph.values) do
+    if op.kind == "constant" and op.name == "zero" then op.name = ("zero_%d"):format(op.shape[#op.shape]) end
+  end
   local parameters, gradients = parameters_of(net)
   local outputs = net.graph.outputs
   net.outputs = outputs
-  net.graph.outputs = { embedding = outputs.embedding, logits = outputs.logits, scores = outputs.scores }
+  net.graph.outputs = { embedding = outputs.embedding, logits = outputs.logits, scores = outputs.scores,
+    prediction = outputs.prediction }
   return { graph = net.graph, model = model, gradients = gradients, parameters = parameters,
     dembedding = outputs.dembedding, nest = nest_of }
 end
@@ -150,12 +207,26 @@ local function at_places(graph, set)
 end
 
 -- The bytes of an arena in which so many of a list are kept, all values where count is nil. @param how the arrangement
+-- @return these; places of what is kept; multiply-adds, and those of them that are done again
 local function tried(again, model, board, options, how, list, count)
   local training, set = training_of(again(), model), {}
   for i = 1, count or 0 do set[list[i]] = true end
-  local memory = lower(training, model, board, setmetatable({ draft = true, arrange = how, keep = count
-    and at_places(training.graph, set), kernels = draft_of(options.kernels) }, { __index = options })).memory
-  return how == "bound" and memory.bound or memory.bytes, set
+  local made = lower(training, model, board, setmetatable({ draft = true, arrange = how, keep = count
+    and at_places(training.graph, set), kernels = draft_of(options.kernels) }, { __index = options }))
+  return how == "bound" and made.memory.bound or made.memory.bytes, set, made.macs, made.macs_again
+end
+
+--- What keeping costs, from nothing of the forward pass to all of it.
+-- @return list of { kept, of: how many of the values that are worth keeping, bytes: lower bound of the arena, macs,
+-- again: multiply-adds of an image and a prompt, and those of them that are done again }
+function lowered.choices(again, model, board, options)
+  local list, rows = program.candidates(training_of(again(), model)), {}
+  for quarter = 0, 4 do
+    local count = #list * quarter // 4
+    local bytes, _, macs, macs_again = tried(again, model, board, options, "bound", list, quarter < 4 and count or nil)
+    rows[#rows + 1] = { kept = count, of = #list, bytes = bytes, macs = macs, again = macs_again }
+  end
+  return rows
 end
 
 --- How much of the forward pass is kept under a limit: as many as fit of what program.candidates lists.

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Where training begins: a file of a network without adapters as if it had those of a dialect, tensors that it lacks
--- made of random numbers. A file that has them is what it is.
+-- made of random numbers. A file that has them is what it is, but for what is asked to be made anew.
 
 local closed = require "support.closed"
 local dialects = require "import.dialects"
@@ -10,6 +10,7 @@ local import = require "import.import"
 local names = require "import.names"
 local network = require "import.network"
 local random = require "msagen.random"
+local sets = require "train.sets"
 local sha256 = require "msagen.sha256"
 local shapes = require "import.shapes"
 local sizes = require "networks.sizes"
@@ -46,13 +47,28 @@ local function filled(shape, value)
   return random.uniform(0, shape, value, value)
 end
 
---- The values of a tensor that is made. @param shape_of function(name) -> shape, of a bias' weight
+-- Rows of a table, which PyTorch begins as normal numbers.
+local function is_table(name) return name:find "_tokens?%.weight$" ~= nil or name:find "_embed.*%.weight$" ~= nil end
+
+-- Positions that are added, which SAM's program begins at 0.
+local function is_position(name) return name:find "%.pos_embed$" ~= nil or name:find "%.rel_pos_[hw]$" ~= nil end
+
+-- Weights of one dimension are a normalisation's, and a bias beside them.
+local function is_norm(name, shape_of)
+  local of_weight = shape_of((name:gsub("%.bias$", ".weight")))
+  return of_weight ~= nil and #of_weight == 1
+end
+
+--- The values of a tensor that is made: of maps as PyTorch begins them, uniform up to 1 / sqrt(inputs).
+-- @param shape_of function(name) -> shape, of a bias' weight
 -- @param init of made.inits
 local function values(name, shape, shape_of, init, seed)
   local identity = init == "identity"
-  if name:find "%.lora_B$" then return filled(shape, 0) end
+  if name:find "%.lora_B$" or is_position(name) then return filled(shape, 0) end
   if name:find "%.norm%.%l+$" then return filled(shape, name:find "weight$" and not identity and 1 or 0) end
   if identity and name:find "%.D_fc2%.%l+$" then return filled(shape, 0) end
+  if is_norm(name, shape_of) then return filled(shape, name:find "weight$" and 1 or 0) end
+  if is_table(name) then return random.normals(key_of(seed, name), shape, 1) end
   local weight = name:gsub("%.bias$", ".weight")
   local bound = 1 / math.sqrt(inputs_of(shape_of(weight)))
   return random.uniform(key_of(seed, name), shape, -bound, bound)
@@ -239,16 +255,72 @@ local function check_text(ckpt, model, width)
   end
 end
 
---- The description of a model that is to be trained (import.load), of a file that may lack what trains.
--- @param ckpt an open checkpoint @param options as in completed, and import.load's; text: numbers of texts' embeddings,
--- where it is to be trained with texts: then a projection of them is made where the file lacks it
--- @return the description, the names of what was made, and the checkpoint that it is of
-function made.model(ckpt, options)
-  local whole, list, left = ckpt, {}, {}
-  if options.dialect then whole, list = made.completed(ckpt, options) end
+-- A hash of the tensors of a model that are as the file has them, by SAM's names in order.
+local function hash_of(entries, wanted)
+  local h = sha256.new()
+  for _, name in ipairs(closed.sorted(entries)) do
+    local found = entries[name].found
+    if found and not wanted[name] then
+      local t = found.tensor
+      h:update(("%s %s %s %s\n"):format(name, t.dtype, table.concat(t.shape, "x"), sha256.hex(t:tobytes())))
+    end
+  end
+  return h:hex()
+end
+
+-- A checkpoint in which named tensors are others. What it was before does not count: its hash is of the rest.
+-- @param of the file's name -> tensor  @param hash function() -> hash of the rest
+local function replaced(ckpt, of, hash)
+  local whole = { sha256 = hash }
+  function whole:tensor(name) return of[name] or ckpt:tensor(name) end
+  return setmetatable(whole, { __index = function(_, key)
+    local value = ckpt[key]
+    if type(value) ~= "function" then return value end
+    return function(_, ...) return value(ckpt, ...) end
+  end })
+end
+
+-- Begin tensors of a model again. @return the checkpoint that has them, SAM's names of them
+local function anew(ckpt, model, options)
+  local list, wanted = sets.of(model, options.anew, "--anew")
+  local entries, of = {}, {}
+  for _, entry in ipairs(model.entries) do entries[entry.name] = entry end
+  local function shape_of(name) return entries[name] and entries[name].found and entries[name].found.shape end
+  for _, name in ipairs(list) do
+    local found = entries[name].found
+    of[found.name] = values(name, found.shape, shape_of, options.init, options.seed or 0):rename(found.name)
+  end
+  return replaced(ckpt, of, function() return hash_of(entries, wanted) end), list
+end
+
+local function without(options, ...)
+  local left = {}
   for key, value in pairs(options) do left[key] = value end
-  if whole ~= ckpt then left.ignore, left.weights_key = nil, nil end -- names have no prefix, and none is left out
+  for _, key in ipairs { ... } do left[key] = nil end
+  return left
+end
+
+--- The description of a model that is to be trained (import.load), of a file that may lack what trains.
+-- @param ckpt an open checkpoint
+-- @param options as in completed, and import.load's; anew: what begins as random numbers and not as the file has it, as
+-- in sets.of, or nil: nothing; text: numbers of texts' embeddings, where it is to be trained with texts: then a
+-- projection of them is made where the file lacks it
+-- @return the description, SAM's names of what was made, and the checkpoint that it is of
+function made.model(ckpt, options)
+  local whole, list, left = ckpt, {}, without(options, "anew")
+  if options.dialect then
+    whole, list = made.completed(ckpt, options)
+    local to_sam = names.speller(dialects.named(options.dialect, "--dialect").spelling)
+    for i, name in ipairs(list) do list[i] = to_sam(name) end
+  end
+  if whole ~= ckpt then left = without(left, "ignore", "weights_key") end -- names have no prefix, and none is left out
   local model = import.load(whole, left)
+  if options.anew then
+    local others
+    whole, others = anew(whole, model, options)
+    model = import.load(whole, left)
+    table.move(others, 1, #others, #list + 1, list)
+  end
   if not options.text then return model, list, whole end
   check_text(ckpt, model, options.text)
   if not model.projection then

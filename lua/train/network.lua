@@ -28,6 +28,26 @@ local function parameters_of(g)
   return found
 end
 
+--- Put what trains into a network, in order, its gradients being outputs of the graph.
+-- @param net { graph, parameters, without, floats = 0 } @param names of what trains @param gradient function(parameter)
+-- -> its gradient's value, or nil
+function network.add_parameters(net, names, gradient)
+  local declared = parameters_of(net.graph)
+  for _, name in ipairs(names) do
+    local value = declared[name]
+    local dx = value and gradient(value)
+    if dx then
+      net.graph:output(network.gradient(name), dx)
+      local count = kinds.product(value.shape)
+      net.parameters[#net.parameters + 1] = { name = name, shape = value.shape, offset = net.floats, count = count,
+        encodes = name:find("image_encoder.", 1, true) == 1, tensor = value.tensor }
+      net.floats = net.floats + count
+    else
+      net.without[#net.without + 1] = name
+    end
+  end
+end
+
 local function is_encoder(name) return name:find("image_encoder.", 1, true) == 1 end
 
 --- @param m a model description with tensors (import.load) @param names what trains (train/sets.lua)
@@ -67,19 +87,10 @@ function network.of(m, names, options)
     found[true] = differentiate(g, { seeds = { [g.outputs.embedding] = "dembedding" }, live = is_live })
   end
   local net = { graph = g, encodes = encodes, parameters = {}, without = {}, floats = 0 }
-  for _, name in ipairs(names) do
-    local value = declared[name]
-    local gradient = value and found[is_encoder(name)][value]
-    if gradient then
-      g:output(network.gradient(name), gradient)
-      local count = kinds.product(value.shape)
-      net.parameters[#net.parameters + 1] = { name = name, shape = value.shape, offset = net.floats, count = count,
-        encodes = is_encoder(name), tensor = value.tensor }
-      net.floats = net.floats + count
-    else
-      net.without[#net.without + 1] = name
-    end
-  end
+  network.add_parameters(net, names, function(value)
+    local is_of = found[is_encoder(value.name)]
+    return is_of and is_of[value]
+  end)
   return net
 end
 

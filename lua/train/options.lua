@@ -86,6 +86,11 @@ for _, name in ipairs(closed.sorted(prompts.MODES)) do
   if name ~= "text" then MODES[#MODES + 1] = name end
 end
 
+--- MSA's prompts of volumes: in each slice a click anywhere on a class, which is the slice's target.
+options.CLICKED = "msa-clicked"
+table.insert(MODES, options.CLICKED)
+table.sort(MODES)
+
 local function entry(field, kinds, argument, help, more)
   local one = { field = field, kind = kinds[1], convert = kinds[2], argument = argument, help = help,
     option = "--" .. field:gsub("_", "-"), binds = true }
@@ -94,6 +99,10 @@ local function entry(field, kinds, argument, help, more)
 end
 
 local TEXT, FLAG = { schema.text }, { schema.flag }
+local PARTS = { schema.kind(function(value)
+  if type(value) == "string" then return nil end
+  return schema.list_of(schema.text, 1, "sets, tensors or patterns")(value)
+end) }
 
 options.list = {
   entry("data", TEXT, "SET", "What to train on: a data set as of msagen evaluate: a folder with dataset.json, a CSV, "
@@ -120,11 +129,11 @@ options.list = {
   entry("click_order", { one_of { "xy", "rc" } }, "ORDER", "How the network is given clicks: xy (default), or rc (row, "
     .. "column), as MSA did before April 2025."),
   entry("lora", { whole(1) }, "R", "Train LoRA pairs of rank R in place of adapters."),
-  entry("train", { schema.kind(function(value)
-    if type(value) == "string" then return nil end
-    return schema.list_of(schema.text, 1, "sets, tensors or patterns")(value)
-  end) }, "SET", "What trains: " .. closed.list(sets.names) .. ", a tensor's name or a Lua pattern; repeated. Default: "
+  entry("train", PARTS, "SET", "What trains: " .. closed.list(sets.names)
+    .. ", a tensor's name or a Lua pattern; repeated. Default: "
     .. "what the dialect's program trains.", { repeated = true }),
+  entry("anew", PARTS, "SET", "What does not begin as the base has it but as random numbers of the seed: sets, tensors "
+    .. "or patterns, as --train; repeated. Default: nothing.", { repeated = true }),
   entry("init", { one_of { "program", "identity" } }, "HOW", "How adapters that are made begin: as the program has it "
     .. "(noise, default), or giving nothing.", { default = "program" }),
   entry("loss", { schema.kind(function(value)
@@ -142,6 +151,9 @@ options.list = {
     .. "text, its default, the network is asked by them. A projection of them trains, too.",
     { path = true, binds = false }),
   entry("rounds", { whole(1) }, "N", "Prompts for each mask, of modes that let it be chosen."),
+  entry("feedback", { one_of { "none", "logits" } }, "HOW", "Whether prompts of a mask after the first come with the "
+    .. "last logits as a mask prompt: logits (default where the network takes them), or none, as builds are asked "
+    .. "unless --feedback says otherwise."),
   entry("empty", { one_of { "skip", "negative" } }, "HOW", "Images that do not show a class: left out (default), or "
     .. "trained on with a click outside (default of msa-2025)."),
   entry("augment", { parsed(augmentation) }, "SPEC", "Random changes of pictures and masks: none (default), mild, "
@@ -180,6 +192,8 @@ options.list = {
   entry("weights_key", TEXT, "KEY", "Which set of weights of the base is meant, where it holds several."),
   entry("cores", { whole(1) }, "N", "Cores of this machine that share the work; the bits are the same. Default: 1.",
     { binds = false }),
+  entry("arena_limit", { whole(1) }, "BYTES", "Memory of the training step; what does not fit is computed again, and "
+    .. "the bits are the same. Default: nothing is computed again.", { binds = false }),
   entry("board", { schema.kind(function(value)
     if type(value) ~= "table" and schema.text(value) then return "a board's name, file or table" end
   end) }, "NAME|FILE.lua", "What the training step is compiled for; its class of arithmetic is that of the weights' "
@@ -196,28 +210,49 @@ for _, field in ipairs { "prepare", "window", "image_bits", "frame", "axis" } do
     binds = true, image = true }
 end
 
---- field -> { kind }, for lua/support/schema.lua.
-options.fields = {}
-for _, one in ipairs(options.list) do options.fields[one.field] = { one.kind } end
-
-local REQUIRED = { "data", "base", "dialect", "out" }
-
---- Check what a script or a command line gave, and fill in what has a default.
--- @param where what messages begin with  @return a table of all fields that have a value
-function options.completed(given, where)
-  schema.check(given, options.fields, where)
-  local all = {}
-  for _, one in ipairs(options.list) do
-    all[one.field] = given[one.field]
-    if all[one.field] == nil then all[one.field] = one.default end
+--- What options need whoever offers them: list of entries; what is required, field -> what was expected.
+-- @return { list, fields = field -> { kind } for lua/support/schema.lua, completed = see below }
+function options.of(list, required)
+  local self = { list = list, fields = {} }
+  for _, one in ipairs(list) do self.fields[one.field] = { one.kind } end
+  --- Check what a script or a command line gave, and fill in what has a default.
+  -- @param where what messages begin with  @return a table of all fields that have a value
+  function self.completed(given, where)
+    schema.check(given, self.fields, where)
+    local all = {}
+    for _, one in ipairs(list) do
+      all[one.field] = given[one.field]
+      if all[one.field] == nil then all[one.field] = one.default end
+    end
+    for _, field in ipairs(closed.sorted(required)) do
+      if all[field] == nil then
+        fail("%s: expected %s, found none", field == "out" and "-o" or "--" .. field, required[field])
+      end
+    end
+    return all
   end
-  for _, field in ipairs(REQUIRED) do
-    if all[field] == nil then
-      fail("%s: expected %s, found none", field == "out" and "-o" or "--" .. field,
-        field == "data" and "a data set" or field == "dialect" and "a program's name" or "a file")
+  return self
+end
+
+local of_training = options.of(options.list, { data = "a data set", base = "a file", dialect = "a program's name",
+  out = "a file" })
+options.fields, options.completed = of_training.fields, of_training.completed
+
+--- The entry of a field, some of what it says being other.
+function options.like(field, more)
+  for _, one in ipairs(options.list) do
+    if one.field == field then
+      local copy = {}
+      for key, value in pairs(one) do copy[key] = value end
+      for key, value in pairs(more or {}) do copy[key] = value end
+      if more and more.default == false then copy.default = nil end
+      return copy
     end
   end
-  return all
+  error("options: no " .. field)
 end
+
+--- What entries are made with: kinds with their conversions.
+options.entry, options.whole, options.number, options.one_of = entry, whole, number, one_of
 
 return options

@@ -163,4 +163,14 @@ function outputs:begun()
   return math.tointeger(tonumber(metadata.step))
 end
 
+--- Where a training begins: anew, or at the saved state. @return the run for loop.run
+function outputs:start(trainer, resumes, steps)
+  if resumes then return self:resume(trainer) end
+  local step = self:begun()
+  if step and step < steps then
+    fail("-o %s: expected another name or --resume, found the state of a training after step %d", self.path, step)
+  end
+  return { step = 0, history = {}, validations = {} }
+end
+
 return outputs

@@ -262,6 +262,14 @@ function prompts.create(options)
   return prompter
 end
 
+--- The labels of masks u8 [H,W], i32 [H,W]: their numbers, the later one's where several are inside, else 0.
+function prompts.labels(masks)
+  local height, width = masks[1].shape[1], masks[1].shape[2]
+  local whole = tensor.zeros({ 1, height, width }, "u8")
+  for i, mask in ipairs(masks) do whole = contour.paint(whole, mask:reshape { 1, height, width }, i) end
+  return tensor.frombytes((whole:tobytes():gsub(".", "%0\0\0\0")), "i32", { height, width })
+end
+
 --- All pixels that are in one of the masks, u8 [H,W]: the one target of a text that names several.
 function prompts.union(masks)
   local height, width = masks[1].shape[1], masks[1].shape[2]

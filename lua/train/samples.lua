@@ -41,13 +41,14 @@ end
 local function shows(mask, first, count) return not mask:slice(1, first, count):is_zero() end
 
 -- The classes of a case as the network wants them: all together, or one by one; lists of their places.
-local function groups(case, model)
-  if not model.classes or model.classes < 2 then
+local function groups(case, model, together)
+  local several = (model.classes or 1) > 1
+  if not several and not together then
     local list = {}
     for i in ipairs(case.classes) do list[i] = { i } end
     return list
   end
-  if #case.classes ~= model.classes then
+  if several and #case.classes ~= model.classes then
     fail("%s: expected %d classes, as the network has masks, found %d", case.name, model.classes, #case.classes)
   end
   local all = {}
@@ -58,7 +59,7 @@ end
 -- Add the samples of a case. Those that do not show their class are left out, or are negative ones.
 function samples:add(case)
   local whole, depth = self:case(case), self.model.depth
-  for _, group in ipairs(groups(case, self.model)) do
+  for _, group in ipairs(groups(case, self.model, self.options.together)) do
     for _, subvolume in ipairs(segment.subvolumes(whole.picture.shape[1], depth)) do
       local first, shown = subvolume.first, false
       for _, i in ipairs(group) do shown = shown or shows(whole.masks[i], first, depth) end
@@ -80,8 +81,8 @@ end
 --- Open the samples of cases. Every case is read once, so a file that cannot be read is refused before the training.
 -- @param cases of evaluate.datasets
 -- @param options { model = image_size, depth, resize, resampling, grid, classes; how = of inputs.image, empty = skip or
---   negative, out_size = side of the targets, edges = soft (0 to 1) or hard (0 or 1), cache_bytes, show =
---   function(done, total) }
+--   negative, together = whether all classes of a case are one sample of a network with one mask, out_size = side of
+--   the targets, edges = soft (0 to 1) or hard (0 or 1), cache_bytes, show = function(done, total) }
 -- @return self with items = list of { case, classes = places of the case's, first, shown, slices }, left = how many
 --   were left out
 function samples.open(cases, options)

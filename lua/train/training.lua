@@ -1,36 +1,39 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A training put together of its options: network, data, trainer, prompts, files; and run.
-local arithmetic = require "target.arithmetic"
-local boards = require "target.boards"
 local datasets = require "evaluate.datasets"
 local exchange = require "train.exchange"
 local exported = require "train.exported"
 local fail = require "support.fail"
-local json = require "msagen.json"
 local loop = require "train.loop"
 local losses = require "train.losses"
 local made = require "train.made"
 local outputs = require "train.outputs"
 local prompts = require "train.prompts"
+local provenance = require "train.provenance"
 local random = require "msagen.random"
 local rates = require "train.rates"
 local samples = require "train.samples"
 local sets = require "train.sets"
 local shards = require "import.shards"
-local sys = require "msagen.sys"
 local uses = require "train.uses"
 local validation = require "train.validation"
 
 local training = {}
+
+local CLICKED = require("train.options").CLICKED
 
 -- ---- what the dialect's program does, where nobody says anything ----
 
 local function of_msa(model) return model.dialect:match "^msa" ~= nil end
 
 local function mode_of(o, model)
+  if o.prompts == CLICKED and (model.classes or 1) > 1 then
+    fail("--prompts %s: expected a network with one mask, found %d", CLICKED, model.classes)
+  end
   if o.prompts then return o.prompts end
   if o.text_prompts then return "text" end
   if model.dialect == "msa-paper" then return "paper" end
+  if of_msa(model) and model.depth > 1 and (model.classes or 1) < 2 then return CLICKED end
   return of_msa(model) and "msa" or model.dialect:match "medsam" and "box" or "sam"
 end
 
@@ -56,7 +59,7 @@ end
 -- ---- network ----
 
 local NETWORK = { "dialect", "resolution", "depth", "chunk", "classes", "decoder_heads", "global_blocks",
-  "click_order", "lora", "init", "seed", "weights_key" }
+  "click_order", "lora", "init", "anew", "seed", "weights_key" }
 
 -- What texts there are to ask by.
 local function texts_of(o)
@@ -132,12 +135,16 @@ end
 
 local function plane(t, slice) return t:slice(1, slice, 1):reshape { t.shape[2], t.shape[3] } end
 
--- What is clicked on: the mask, or of a network with several all that shows any.
-local function truth_of(masks, slice)
-  if #masks == 1 then return plane(masks[1], slice) end
+local function planes_of(masks, slice)
   local planes = {}
   for i, mask in ipairs(masks) do planes[i] = plane(mask, slice) end
-  return prompts.union(planes)
+  return planes
+end
+
+-- What is clicked on: the mask, or of a network with several all that shows any.
+local function truth_of(masks, slice)
+  local planes = planes_of(masks, slice)
+  return #planes == 1 and planes[1] or prompts.union(planes)
 end
 
 -- The embedding of a sample's class.
@@ -151,19 +158,27 @@ end
 -- Prompts of a mask as the loop asks for them. Of MSA's clicks the mask is grey as it was resized.
 local function prompter_of(o, model, loss, texts)
   local mode = mode_of(o, model)
-  local made_of = prompts.create { mode = mode, rounds = o.rounds, feedback = not model.places,
+  if o.feedback == "logits" and model.places then
+    fail("--feedback logits: expected a network that takes mask prompts, found one of %s", model.dialect)
+  end
+  local clicked = mode == CLICKED
+  local made_of = prompts.create { mode = clicked and "msa" or mode, rounds = o.rounds,
+    feedback = o.feedback ~= "none" and not model.places,
     multimask = loss.kind ~= "sam" and false or nil }
   local grey, skips = mode:match "^msa" ~= nil, empty_of(o, model) == "skip"
   return function(sample, slice, key)
-    local truth = truth_of(grey and sample.greys or sample.masks, slice)
-    local context = { key = key, slice = slice, name = sample.name, truth = truth, side = model.image_size,
+    local context = { key = key, slice = slice, name = sample.name, side = model.image_size,
       text = texts and phrase_of(o, texts, sample) }
+    if clicked then context.labels = prompts.labels(planes_of(sample.masks, slice))
+    else context.truth = truth_of(grey and sample.greys or sample.masks, slice) end
     local asked = false
     return function(logits, scores)
       if asked then return made_of.next(context, logits, scores) end
       asked = true
-      if skips and truth:is_zero() then return nil end
-      return made_of.first(context)
+      if skips and not clicked and context.truth:is_zero() then return nil end
+      local prompt = made_of.first(context)
+      if clicked then prompt.class = prompt.class or 1 end -- of an empty slice all are empty
+      return prompt
     end
   end, made_of.rounds
 end
@@ -177,33 +192,11 @@ local function options_of(o, model)
     save_every = o.save_every, validate_every = o.validate_every }
 end
 
--- What a state must be of, and what a file tells of how it was made.
-local function told(self, class)
-  local o, list = self.options, require("train.options").list
-  local binding = { base = self.network.base:sha256(), data = self.data.sha256, arithmetic = class,
-    version = msagen.version }
-  local spoken = {}
-  for _, one in ipairs(list) do
-    local value = o[one.field]
-    if value ~= nil and one.binds then binding[one.field], spoken[one.field] = json.encode(value), value end
-  end
-  if self.texts then binding.text_prompts = require("msagen.sha256").file(o.text_prompts) end
-  if o.schedule == "cosine" then binding.steps = tostring(o.steps) end
-  spoken.steps = o.steps
-  return binding, { generator = "msagen train", version = msagen.version, dialect = self.network.model.dialect,
-    base_sha256 = binding.base, data_sha256 = binding.data, arithmetic = class, seed = tostring(o.seed),
-    options = json.encode(spoken) }
-end
-
-local function class_of(o)
-  local board = o.board and boards.named(o.board, "--board") or boards.best()
-  return arithmetic.class(board, "f32")
-end
-
 -- The samples, and lines that a person should know.
 local function samples_of(self, show)
   local o, model = self.options, self.network.model
   local opened = samples.open(self.data.trained, { model = model, how = how_of(o), empty = empty_of(o, model),
+    together = mode_of(o, model) == CLICKED,
     out_size = out_size_of(o, model), edges = o.edges or (of_msa(model) and "soft" or "hard"),
     cache_bytes = o.cache << 20, show = function(done, total)
       show(("reading case %d of %d"):format(done + 1, total), done, total)
@@ -221,19 +214,10 @@ local function validation_of(self, rounds)
   for _, n in ipairs(o.clicks or (rounds > 1 and { 1, 3, 10 } or { 1 })) do
     if not model.places or n <= model.places then clicks[#clicks + 1] = n end
   end
+  if not o.clicks and mode_of(o, model) == "box" then clicks = { validation.BOX } end
   local function text_of(name) return self.texts:vector(name, o.text_prompts .. ": name of the class") end
-  return validation.of(self.data.validated, { clicks = self.texts and { 1 } or clicks, model = model, how = how_of(o),
-    text_of = self.texts and text_of })
-end
-
--- Where a training begins: anew, or at the saved state.
-local function begun(self, files, trainer)
-  if self.resume then return files:resume(trainer) end
-  local step = files:begun()
-  if step and step < self.options.steps then
-    fail("-o %s: expected another name or --resume, found the state of a training after step %d", files.path, step)
-  end
-  return { step = 0, history = {}, validations = {} }
+  return validation.of(self.data.validated, { clicks = self.texts and { validation.TEXT } or clicks, model = model,
+    how = how_of(o), text_of = self.texts and text_of })
 end
 
 -- What is said before the first step.
@@ -245,34 +229,25 @@ local function introduced(self, trainer, opened, run)
     #opened.items, left, run.step > 0 and ("; goes on after step %d"):format(run.step) or "")
 end
 
--- The trainer. Of several ranks the first compiles; the others start what it made.
+-- The trainer.
 local function trainer_of(self, more, class, options, who)
-  local o, model, together = self.options, self.network.model, who.count > 1
-  local folder = together and who.folder or sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-train-")
-  if not together then sys.cleanup(folder) end
-  local about = { class = class, board = o.board, cores = o.cores, batch = o.batch, target_side = out_size_of(o, model),
-    scores = options.loss.kind == "sam", dir = folder .. "/code",
-    errors = ("%s/errors-%d"):format(folder, who.rank), jobs = sys.nproc(),
-    progress = function(done, total) more.show("compiling", done or 0, total or 1) end }
-  local function made()
-    more.show("compiling", 0, 1)
+  local o, model = self.options, self.network.model
+  return provenance.compiled(who, more.show, function(about)
+    about.class, about.board, about.cores, about.batch = class, o.board, o.cores, o.batch
+    about.arena_limit = o.arena_limit
+    about.target_side, about.scores = out_size_of(o, model), options.loss.kind == "sam"
     return more.trainer(model, self.network.trained, about)
-  end
-  local trainer = who.rank == 0 and made()
-  if together then who:numbers(who.rank == 0 and { 1 } or {}, function(rank) return rank == 0 and 1 or 0 end) end
-  about.compiled = who.rank > 0
-  return trainer or made()
+  end)
 end
 
 --- Train.
 -- @param given what a script or the command line says (train/options.lua), completed
 -- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of
--- train.generated and class) -> a trainer, show, say, warn =
---   function(text...) }
+--   train.generated and class) -> a trainer, show, say, warn = function(text...) }
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)
   local self = { options = given, resume = more.resume }
-  local class = more.class or class_of(given)
+  local class = more.class or provenance.class(given)
   self.texts = texts_of(given)
   self.network, self.data = network_of(given, self.texts), nil
   local model = self.network.model
@@ -281,8 +256,11 @@ function training.run(given, more)
   for _, line in ipairs(self.data.set.notes) do more.warn(line) end
   local options, opened = options_of(given, model), samples_of(self, more.show)
   local prompter, rounds = prompter_of(given, model, options.loss, self.texts)
-  local binding, facts = told(self, class)
-  local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta),
+  local binding, facts = provenance.told("msagen train", given, require("train.options").list,
+    { base = self.network.whole:sha256(), data = self.data.sha256, arithmetic = class, dialect = model.dialect })
+  if self.texts then binding.text_prompts = require("msagen.sha256").file(given.text_prompts) end
+  local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta,
+    self.network.made),
     binding = binding, facts = facts })
   local who = exchange.join(files.ranks_path, function() end)
   local trainer = trainer_of(self, more, class, options, who)
@@ -292,7 +270,7 @@ function training.run(given, more)
   if next(plan) then
     job.augment = function(sample, key) return opened:augmented(sample, plan, uses.key(key, "augment")) end
   end
-  local run = begun(self, files, trainer)
+  local run = files:start(trainer, self.resume, given.steps)
   if job.who.rank == 0 then more.say(introduced(self, trainer, opened, run)) end
   loop.run(job, run)
   return loop.digest(trainer), files, run, job.who

@@ -5,11 +5,17 @@ local enlarge = require "msagen.enlarge"
 local image = require "msagen.image"
 local metrics = require "msagen.metrics"
 local pictures = require "emit.pictures"
+local prompts = require "train.prompts"
 local samples = require "train.samples"
 local segment = require "run.segment"
 local tensor = require "msagen.tensor"
 
 local validation = {}
+
+--- In the place of numbers of clicks: the box of the truth; the class's text.
+validation.BOX, validation.TEXT = "box", "text"
+
+local ASKED = { [validation.BOX] = "of the box", [validation.TEXT] = "of the text" }
 
 local function f32(x) return (string.unpack("<f", string.pack("<f", x))) end
 
@@ -38,18 +44,35 @@ local function chosen(m, scores, class)
   return place
 end
 
--- The mask of a slice that a text asks for.
-local function of_text(trainer, slice, truth, class, text)
-  local m, height, width = trainer.model, truth.shape[1], truth.shape[2]
-  local found, scores = trainer:decode { slice = slice, text = text, multimask = m.best_of_several or false }
+-- Decode a prompt. @return logits of the mask that counts, [side,side]; the mask, u8 [H,W]
+local function decoded(trainer, prompt, class, width, height)
+  prompt.multimask = trainer.model.best_of_several or false
+  local found, scores = trainer:decode(prompt)
   local side = found.shape[#found.shape]
-  return enlarge.inside(found:slice(1, chosen(m, scores, class), 1):reshape { side, side }, width, height, rule_of(m))
+  local logits = found:slice(1, chosen(trainer.model, scores, class), 1):reshape { side, side }
+  return logits, enlarge.inside(logits, width, height, rule_of(trainer.model))
+end
+
+-- The mask of the truth's box, or of a text.
+local function of_one(trainer, slice, truth, class, text)
+  local height, width = truth.shape[1], truth.shape[2]
+  local box, place = prompts.box(truth), placer(trainer.model, width, height)
+  if not box then return { tensor.zeros({ height, width }, "u8") } end
+  local prompt = { slice = slice, text = text }
+  if not text then
+    local x0, y0 = place(box[1], box[2])
+    local x1, y1 = place(box[3], box[4])
+    prompt.box = { x0, y0, x1, y1 }
+  end
+  local _, mask = decoded(trainer, prompt, class, width, height)
+  return { mask }
 end
 
 -- The masks of a slice after each of some numbers of clicks, u8 [H,W]; of a slice without the class empty ones.
-local function of_slice(trainer, slice, truth, class, clicks)
+local function of_slice(trainer, slice, truth, class, clicks, text)
+  if ASKED[clicks[1]] then return of_one(trainer, slice, truth, class, text) end
   local m, height, width = trainer.model, truth.shape[1], truth.shape[2]
-  local place, rule, points, masks = placer(m, width, height), rule_of(m), {}, {}
+  local place, points, masks = placer(m, width, height), {}, {}
   local mask, logits = tensor.zeros({ height, width }, "u8"), nil
   local click = not truth:is_zero() and metrics.click(truth) or nil
   for count = 1, clicks[#clicks] do
@@ -57,11 +80,7 @@ local function of_slice(trainer, slice, truth, class, clicks)
       local x, y = place(click.x, click.y)
       points[#points + 1] = { x, y, click.label }
       local feedback = m.training and m.training.feedback == "logits" and logits or nil
-      local found, scores = trainer:decode { slice = slice, points = points, mask = feedback,
-        multimask = m.best_of_several or false }
-      local side = found.shape[#found.shape]
-      logits = found:slice(1, chosen(m, scores, class), 1):reshape { side, side }
-      mask = enlarge.inside(logits, width, height, rule)
+      logits, mask = decoded(trainer, { slice = slice, points = points, mask = feedback }, class, width, height)
       click = metrics.click(truth, mask)
     end
     masks[count] = mask
@@ -89,8 +108,7 @@ local function masks_of(trainer, whole, options, texts)
     for class, truth in ipairs(whole.masks) do
       for slice = 0, subvolume.keep - 1 do
         local own, text = plane(truth, subvolume.first + slice), texts and texts[class]
-        local list = text and not own:is_zero() and { of_text(trainer, slice, own, class, text) }
-          or of_slice(trainer, slice, own, class, options.clicks)
+        local list = of_slice(trainer, slice, own, class, options.clicks, text)
         for k, mask in ipairs(list) do table.insert(made[class][k], mask:tobytes()) end
       end
     end
@@ -159,14 +177,14 @@ end
 local function spoken(found)
   local parts = {}
   for k, count in ipairs(found.clicks) do
-    parts[k] = ("Dice %.4f, IoU %.4f after %d click%s"):format(found.dice[k], found.iou[k], count,
-      count == 1 and "" or "s")
+    local asked = ASKED[count] or ("after %d click%s"):format(count, count == 1 and "" or "s")
+    parts[k] = ("Dice %.4f, IoU %.4f %s"):format(found.dice[k], found.iou[k], asked)
   end
   return table.concat(parts, "; ")
 end
 
 --- @param cases list of cases of evaluate.datasets, at least one
--- @param options { clicks = numbers in rising order, model, how = of inputs.image }
+-- @param options { clicks = numbers in rising order, or one of these names alone, model, how = of inputs.image }
 -- @return function(trainer, who, show) -> { clicks, dice, iou = a mean each, score = the mean of the Dice, text }
 function validation.of(cases, options)
   local reader = samples.reader { model = options.model, how = options.how }

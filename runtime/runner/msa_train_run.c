@@ -8,6 +8,11 @@
  *      box, mask                                                               scores
  *   B  loss kind, binary; pos_weight, focal, dice, iou, weight (double);     -> status; value (double), chosen, masks,
  *      floats?, masks, side; target                                            five doubles of each
+ * of pre-training, in place of E, D and B:
+ *   C  share, other (float); width, height, 1; pixels; where there are pairs  -> status; prediction
+ *      the partner's; numbers of rows: index, back
+ *   L  of pairs: gradient; else: marks, a byte each                          -> status; of no pairs: value (double)
+ * of both:
  *   I                                                                        -> status
  *   U  kind, matrices, images; lr, betas, eps, decay, clip (double)          -> status, norm (float)
  *   G  kind                                                                  -> status; values
@@ -94,10 +99,10 @@ static void *aligned_room(size_t bytes)
     return p != NULL ? p + (MSA_ALIGNMENT - (uintptr_t)p % MSA_ALIGNMENT) : NULL;
 }
 
-#if MSA_TRAIN_IMAGES
-static int encode(void)
+#if defined(MSA_PRETRAIN_ROWS) || MSA_TRAIN_IMAGES
+/* An image. @return 0, or -1 */
+static int get_image(room *pixels, msa_image *image)
 {
-    static room pixels;
     uint32_t head[3];
     if (get(head, sizeof head) != 0) {
         return -1;
@@ -107,12 +112,58 @@ static int encode(void)
         return fail("an image of another size");
     }
     const size_t slice = (size_t)head[0] * head[1] * 3u, bytes = slice * head[2];
-    uint8_t *const to = make_room(&pixels, bytes);
+    uint8_t *const to = make_room(pixels, bytes);
     if (to == NULL || get(to, bytes) != 0) {
         return fail("no image");
     }
-    const msa_image image = {to, head[0], head[1], (size_t)head[0] * 3u, slice};
-    return put_status(msa_train_encode(&session, &image));
+    *image = (msa_image){to, head[0], head[1], (size_t)head[0] * 3u, slice};
+    return 0;
+}
+
+#endif
+#ifdef MSA_PRETRAIN_ROWS
+#define PREDICTED ((size_t)MSA_PRETRAIN_ROWS * MSA_PRETRAIN_WIDTH)
+
+static int encode_chosen(void)
+{
+    static room pixels, partners;
+    static uint32_t index[MSA_PRETRAIN_INDEX + 1], back[MSA_PRETRAIN_BACK + 1];
+    static float prediction[PREDICTED];
+    msa_image image, partner;
+    float shares[2];
+    if (get(shares, sizeof shares) != 0 || get_image(&pixels, &image) != 0
+        || (MSA_PRETRAIN_PAIRS != 0 && get_image(&partners, &partner) != 0)
+        || get(index, MSA_PRETRAIN_INDEX * sizeof *index) != 0 || get(back, MSA_PRETRAIN_BACK * sizeof *back) != 0) {
+        return -1;
+    }
+    const msa_choice choice = {index, back, MSA_PRETRAIN_PAIRS != 0 ? &partner : NULL, shares[0], shares[1]};
+    const msa_status status = msa_pretrain_encode(&session, &image, &choice, prediction);
+    return put_status(status) != 0 ? -1 : status != MSA_OK ? 0 : put(prediction, sizeof prediction);
+}
+
+static int loss_of_chosen(void)
+{
+#if MSA_PRETRAIN_PAIRS
+    static float gradient[PREDICTED];
+    return get(gradient, sizeof gradient) != 0 ? -1 : put_status(msa_pretrain_gradient(&session, gradient));
+#else
+    static uint8_t marked[MSA_PRETRAIN_ROWS];
+    double value = 0.0;
+    if (get(marked, sizeof marked) != 0) {
+        return -1;
+    }
+    const msa_status status = msa_pretrain_loss(&session, marked, &value);
+    return put_status(status) != 0 ? -1 : status != MSA_OK ? 0 : put(&value, sizeof value);
+#endif
+}
+
+#else
+#if MSA_TRAIN_IMAGES
+static int encode(void)
+{
+    static room pixels;
+    msa_image image;
+    return get_image(&pixels, &image) != 0 ? -1 : put_status(msa_train_encode(&session, &image));
 }
 
 #endif
@@ -241,6 +292,8 @@ static int backward(void)
     return status == MSA_OK ? put_loss(&loss, masks) : 0;
 }
 
+#endif
+
 static int get_optimiser(msa_optimiser *rule, uint32_t kind)
 {
     double numbers[6];
@@ -329,6 +382,10 @@ static int peek(void)
 static int command(uint32_t word)
 {
     switch (word) {
+#ifdef MSA_PRETRAIN_ROWS
+    case 'C': return encode_chosen();
+    case 'L': return loss_of_chosen();
+#else
 #if MSA_TRAIN_IMAGES
     case 'E': return encode();
 #endif
@@ -338,6 +395,7 @@ static int command(uint32_t word)
 #endif
     case 'D': return decode();
     case 'B': return backward();
+#endif
     case 'I': return put_status(msa_train_image_end(&session));
     case 'U': return update();
     case 'G': return get_values();

@@ -24,3 +24,23 @@ uint32_t msa_prompt_rows(const msa_prompt *prompt, uint32_t output_tokens, uint8
     }
     return count;
 }
+
+enum { PLACE_INVALID, PLACE_POINT, PLACE_FIRST, PLACE_SECOND, PLACE_OUTPUTS };
+
+uint32_t msa_place_rows(const msa_prompt *prompt, uint32_t places, uint32_t output_tokens, uint8_t *rows)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < output_tokens; ++i) {
+        rows[count++] = (uint8_t)(PLACE_OUTPUTS + i);
+    }
+    for (uint32_t i = 0; i < places; ++i) {
+        uint32_t row = PLACE_INVALID;
+        if (i < prompt->point_count) {
+            row = prompt->labels[i] < 0 ? PLACE_INVALID : prompt->labels[i] == 1 ? PLACE_POINT : MSA_NO_ROW;
+        } else if (prompt->box != NULL && i < prompt->point_count + 2u) {
+            row = i == prompt->point_count ? PLACE_FIRST : PLACE_SECOND;
+        }
+        rows[count++] = (uint8_t)row;
+    }
+    return count;
+}

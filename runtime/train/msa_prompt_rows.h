@@ -11,4 +11,12 @@
  * Returns how many. Relies on: msa_prompt_check passed. */
 uint32_t msa_prompt_rows(const msa_prompt *prompt, uint32_t output_tokens, uint8_t *rows);
 
+/* Of a token that is its place's features alone. */
+#define MSA_NO_ROW 255u
+
+/* The same where a prompt always is so many places: 0 invalid ones, 1 points inside, 2 and 3 corners of a box, then the
+ * output tokens; points outside have no row. In the order of msa_place_tokens.
+ *   rows  room for the output tokens and the places */
+uint32_t msa_place_rows(const msa_prompt *prompt, uint32_t places, uint32_t output_tokens, uint8_t *rows);
+
 #endif

@@ -1,5 +1,6 @@
 @ -- SPDX-License-Identifier: 0BSD
-/* f'(x) of f(x) = $(formula). */
+/* f'(x) of f(x) =
+ * $(formula). */
 $(derivative)
 /* z (rows, width) = dy f'(x), rows ldy, ldx and ldz apart, in whole vectors; z may be dy or x. */
 void $(name)(const float *dy, const float *x, float *z, size_t rows, size_t width, size_t ldx, size_t ldy, size_t ldz)

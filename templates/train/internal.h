@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_train_internal.h - places in the arena and in the weights, and the functions of the layers. $(made_by) */
+/* msa_train_internal.h - places in the arena and in the weights, and the functions of the layers.
+ * $(made_by) */
 #ifndef MSA_TRAIN_INTERNAL_H
 #define MSA_TRAIN_INTERNAL_H
 
@@ -27,7 +28,9 @@ $(macro("#define MSA_TRAIN_HASH {" .. hash .. "}"))
 
 /* Floats from the weights' start: parameters as they begin; Fourier features' matrix. */
 #define MSA_INITIAL $(initial_at)
+@ if gaussian_at then
 #define MSA_GAUSSIAN $(gaussian_at)
+@ end
 
 @ for _, phase in ipairs(phases) do
 msa_status msa_layers_of_$(phase.name)(msa_train *s$(core_parameter));

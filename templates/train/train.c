@@ -3,7 +3,12 @@
  * $(made_by) */
 #include "msa_train_internal.h"
 #include "msa_arith.h"
+@ if not objective then
+@   if model.places then
+#include "msa_places.h"
+@   end
 #include "msa_prompt_rows.h"
+@ end
 @ for _, file in ipairs(info.extras) do
 #include "$(file).h"
 @ end
@@ -22,9 +27,16 @@
 #define WORK_$(phase.name:upper()) $(i - 1)u
 @ end
 
+@ if objective then
+#define PREDICTION_STRIDE ((size_t)$(prediction_stride))
+#define PATCH $(model.patch)u
+#define PATCH_STRIDE ((size_t)$(patches))
+#define PLACES ((size_t)MSA_TRAIN_GRID * MSA_TRAIN_GRID)
+@ else
 #define SIDE2 ((size_t)MSA_TRAIN_MASK_SIDE * MSA_TRAIN_MASK_SIDE)
 #define OUT_STRIDE ((size_t)$(lde))
 #define TOKEN_ROWS ((size_t)MSA_TRAIN_TOKENS)
+@ end
 
 static const unsigned char train_hash[32] = MSA_TRAIN_HASH;
 static const char train_arithmetic[16] = MSA_TRAIN_ARITHMETIC;
@@ -80,9 +92,13 @@ static msa_status check_environment(void)
     /* Volatile: nothing of this is worked out before. */
     volatile float one = 1.0f + 0x1p-12f, many = 16777216.0f, zero = -0.0f;
 @ local resized = ("!%s_as_written(one, many, zero)\n        || "):format(resampling.calls)
-@ local picture = " || " .. (from == "image" and resized or "")
-    if (!msa_image_as_written(one, many, zero)$(picture)!msa_prompt_as_written(one, many, zero)
-        || !msa_kernels_as_written(one, many, zero) || !msa_loss_as_written(one, many, zero)
+@ local picture = " || " .. (from ~= "embedding" and resized or "")
+@ local loss = objective and "pretrain" or "loss"
+    if (!msa_image_as_written(one, many, zero)$(picture)!msa_kernels_as_written(one, many, zero)
+@ if not objective then
+        || !msa_prompt_as_written(one, many, zero)
+@ end
+        || !msa_$(loss)_as_written(one, many, zero)
         || !msa_optimiser_as_written(one, many, zero)) {
         return MSA_E_FLAGS;
     }
@@ -122,11 +138,13 @@ static void begin(msa_train *s)
     memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
     memset(floats(s, MSA_AT_FIRST), 0, $(trained.elements) * sizeof(float));
     memset(floats(s, MSA_AT_SECOND), 0, $(trained.elements) * sizeof(float));
+@ if not objective then
     float *const table = floats(s, MSA_AT_PROMPT_TABLE);
     memcpy(table, weights + MSA_GAUSSIAN, $(model.out) * sizeof(float));
     for (size_t i = $(model.out); i < $(prompt_rows) * (size_t)$(model.out); ++i) {
         table[i] = -0.0f; /* features alone: x + -0 is x */
     }
+@ end
 }
 
 msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes)
@@ -248,7 +266,7 @@ static msa_status worked(msa_train *s, uint32_t what, uint32_t after, uint32_t o
     return status;
 }
 
-@ if from == "image" then
+@ if from ~= "embedding" then
 static msa_status check_image(const msa_train *s, const msa_image *image)
 {
     const msa_status status = msa_image_check(image, MSA_TRAIN_DEPTH);
@@ -260,6 +278,12 @@ static msa_status check_image(const msa_train *s, const msa_image *image)
     return readable(s, image, sizeof *image) && readable(s, image->pixels, bytes) ? MSA_OK : MSA_E_OVERLAP;
 }
 
+@ end
+@ if objective then
+$(patches_text)
+$(passes_text)
+@ end
+@ if from == "image" then
 msa_status msa_train_encode(msa_train *s, const msa_image *image)
 {
     msa_status status = ready(s);
@@ -345,6 +369,7 @@ msa_status msa_train_get_embedding(const msa_train *s, float *out)
 }
 
 @ end
+@ if not objective then
 /* Tokens of a prompt: features, and of which row of the table each is. */
 static void put_tokens(msa_train *s, const msa_prompt *prompt)
 {
@@ -358,8 +383,15 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
     const msa_prompt_table table = {.rows = floats(s, MSA_AT_PROMPT_TABLE), .out = $(model.out),
         .output_tokens = 1u + MSA_TRAIN_MASKS};
     float *const features = floats(s, MSA_AT_TOKEN_FEATURES), *const index = floats(s, MSA_AT_TOKEN_INDEX);
+@ if model.places then
+    const msa_places places = {.count = $(model.places), .click_side = $(model.click_side or 0)};
+    s->tokens = msa_place_tokens(prompt, 0, &space, &places, &table, features, (uint32_t)TOKEN_ROWS,
+        (uint32_t)OUT_STRIDE);
+    const uint32_t counted = msa_place_rows(prompt, places.count, table.output_tokens, rows);
+@ else
     s->tokens = msa_prompt_tokens(prompt, 0, &space, &table, features, (uint32_t)TOKEN_ROWS, (uint32_t)OUT_STRIDE);
     const uint32_t counted = msa_prompt_rows(prompt, table.output_tokens, rows);
+@ end
 @ if text_width > 0 then
     float *const text = floats(s, MSA_AT_TEXT);
     memset(text, 0, $(text_floats) * sizeof(float));
@@ -368,18 +400,18 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
     }
 @ end
     for (size_t i = 0; i < TOKEN_ROWS; ++i) {
-        index[i * 16] = i < counted ? (float)rows[i] : -1.0f;
+        index[i * 16] = i < counted && rows[i] != MSA_NO_ROW ? (float)rows[i] : -1.0f;
     }
 }
 
 @ if text_width > 0 then
 msa_status msa_train_text(msa_train *s, const float *embedding)
 {
-    if (!opened(s) || embedding == NULL) {
-        return MSA_E_ARGUMENT;
+    const msa_status status = embedding != NULL ? ready(s) : MSA_E_ARGUMENT;
+    if (status == MSA_OK) {
+        s->text = embedding;
     }
-    s->text = embedding;
-    return MSA_OK;
+    return status;
 }
 
 @ end
@@ -491,6 +523,7 @@ msa_status msa_train_backward(msa_train *s, const msa_target *target, const msa_
     return worked(s, WORK_DECODE_BACKWARD, ENCODED, OPENED);
 }
 
+@ end
 @ if slots > 0 then
 /* Gradients on the stack: an image's own on top. */
 static uint32_t stack_of(const msa_train *s, float *slots[$(slots + 1)])
@@ -546,7 +579,7 @@ msa_status msa_train_image_end(msa_train *s)
 @ else
     const msa_status status = ready(s);
 @ end
-    if (status != MSA_OK || s->state == OPENED) {
+    if (status != MSA_OK || s->state $(objective and "!= ENCODED" or "== OPENED")) {
         return status != MSA_OK ? status : MSA_E_ORDER;
     }
 @ if encode_backward then

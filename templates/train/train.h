@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_train.h - training of a Medical SAM Adapter: a step as functions of fixed shapes. $(made_by)
+/* msa_train.h - training of a Medical SAM Adapter: a step as functions of fixed shapes.
+ * $(made_by)
 $(origin) */
 #ifndef MSA_TRAIN_H
 #define MSA_TRAIN_H
@@ -8,6 +9,9 @@ $(origin) */
 #include "msa_gradient.h"
 #include "msa_loss.h"
 #include "msa_optimiser.h"
+@ if objective then
+#include "msa_pretrain.h"
+@ end
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,6 +20,16 @@ extern "C" {
 #define MSA_TRAIN_INPUT_SIZE $(model.image_size)     /* pixels a side of the square that an image is resized to */
 #define MSA_TRAIN_DEPTH $(model.depth)            /* slices of a volume */
 #define MSA_TRAIN_GRID $(model.grid)            /* tokens a side */
+@ if objective then
+#define MSA_PRETRAIN_OBJECTIVE "$(objective_name)"
+#define MSA_PRETRAIN_ROWS $(order.rows(prediction))          /* of a prediction */
+#define MSA_PRETRAIN_WIDTH $(order.width(prediction))
+#define MSA_PRETRAIN_PAIRS $(objective.pairs and 1 or 0)     /* 1: an image has a partner; the loss is of the batch */
+#define MSA_PRETRAIN_INDEX $(rows.index or 0)       /* numbers of rows that a choice has, each below the limit */
+#define MSA_PRETRAIN_INDEX_LIMIT $(picked_of.index or 0)
+#define MSA_PRETRAIN_BACK $(rows.back or 0)
+#define MSA_PRETRAIN_BACK_LIMIT $(picked_of.back or 0)
+@ else
 #define MSA_TRAIN_OUT $(model.out)            /* channels of the embedding */
 #define MSA_TRAIN_MASK_SIDE $(4 * model.grid)       /* pixels a side of the logits */
 #define MSA_TRAIN_MASKS $(model.decoder.masks)           /* mask tokens */
@@ -24,16 +38,19 @@ extern "C" {
 #define MSA_TRAIN_TEXT $(text_width)            /* numbers of a text's embedding; 0: prompts have no texts */
 #define MSA_TRAIN_TOKENS $(token_rows)         /* rows of the decoder's token matrix */
 #define MSA_TRAIN_TARGET_SIDE $(target_side)   /* pixels a side that a target may have at most */
+@ end
 #define MSA_TRAIN_BATCH $(batch)            /* images of a step at most */
 #define MSA_TRAIN_CORES $(cores)
 #define MSA_TRAIN_ARENA_BYTES $(memory.bytes)
 #define MSA_TRAIN_WEIGHTS_BYTES $(blob.bytes)
 #define MSA_TRAIN_TENSORS $(#trained.list)         /* that are trained */
 #define MSA_TRAIN_ELEMENTS $(elements)     /* of them together */
+@ if not objective then
 #define MSA_TRAIN_IMAGES $(from == "image" and 1 or 0)           /* 1: msa_train_encode is there */
 #define MSA_TRAIN_EMBEDDINGS $(not encodes and 1 or 0)       /* 1: msa_train_set_embedding, _get_ are there */
 #define MSA_TRAIN_SCORES $(scores and 1 or 0)           /* 1: predicted IoU has gradients: MSA_LOSS_SAM */
 $(macro("#define MSA_TRAIN_LOSS " .. loss_rule .. " /* of the network's program: an msa_loss_rule */"))
+@ end
 #define MSA_TRAIN_ARITHMETIC "$(arithmetic)"
 #define MSA_TRAIN_BOARD "$(board.name)"
 
@@ -108,6 +125,34 @@ msa_status msa_train_get_embedding(const msa_train *s, float *out);
 msa_status msa_train_text(msa_train *s, const float *embedding);
 
 @ end
+@ if objective then
+/* What of an image is chosen at random. Fields that the objective has no use for may be NULL and 0. */
+typedef struct msa_choice {
+    const uint32_t *index;        /* [MSA_PRETRAIN_INDEX]: mae: the places kept; mae-grid: of each place its
+                                   * own number, MSA_PRETRAIN_ROWS where removed; shed: the one it is taken from */
+    const uint32_t *back;         /* [MSA_PRETRAIN_BACK]: mae: of each place its row among those that are kept, or their
+                                   * number */
+    const msa_image *partner;     /* emix: the image that is mixed in, by its share */
+    float share, other;
+} msa_choice;
+
+/* Encode an image under a choice, forward.
+ *   prediction  gets MSA_PRETRAIN_ROWS rows of MSA_PRETRAIN_WIDTH, or NULL
+ * Returns MSA_OK, MSA_E_ARGUMENT, _BATCH, _IMAGE_SIZE, _IMAGE_STRIDE, _OVERLAP, _ENVIRONMENT or _CANCELLED: there is no
+ * prediction then. */
+msa_status msa_pretrain_encode(msa_train *s, const msa_image *image, const msa_choice *choice, float *prediction);
+
+@   if objective.pairs then
+/* The gradient of the last prediction, of msa_mixture_loss. MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT, MSA_E_OVERLAP. */
+msa_status msa_pretrain_gradient(msa_train *s, const float *gradient);
+@   else
+/* The loss of the last prediction, and its gradient.
+ *   marked  [MSA_PRETRAIN_ROWS], 1 of places that are removed or moved
+ * MSA_OK, MSA_E_ORDER, MSA_E_ARGUMENT, MSA_E_OVERLAP, MSA_E_NAN. */
+msa_status msa_pretrain_loss(msa_train *s, const uint8_t *marked, double *value);
+@   end
+
+@ else
 /* Segment a slice of what was encoded.
  *   prompt  of this slice alone (prompt->slices is 1), in pixels of the encoded image
  *   mask    gets the logits and scores of the masks that the prompt asks for, with room for MSA_TRAIN_MASKS; or NULL
@@ -123,6 +168,7 @@ msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t sli
 msa_status msa_train_backward(msa_train *s, const msa_target *target, const msa_loss_rule *rule, double weight,
                               msa_loss *loss);
 
+@ end
 /* The gradient of what the encoder trains; then the image's gradient joins the batch's, and it is done with.
  * MSA_OK; MSA_E_ORDER where nothing is encoded; MSA_E_ENVIRONMENT$(cores > 1 and ", _CORES" or "") or _CANCELLED: the
  * image is left out. */

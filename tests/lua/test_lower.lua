@@ -17,6 +17,8 @@ describe("a place", function()
   it("has the parentheses that it needs, and no others", function()
     equal({ index.text((t + i) * 4), index.text(t * (i * t)), index.text(5 - (t + i)), index.text(t + (i - 2)) },
       { "(t + i) * 4", "t * (i * t)", "5 - (t + i)", "t + i - 2" })
+    equal({ index.text(t + i * -2), index.text(t * -3 + i + 4), index.text((t + 8 + i * -2) * 48) },
+      { "t - i * 2", "i - t * 3 + 4", "(t + 8 - i * 2) * 48" }, "a size_t is not negative")
     equal({ index.text((t // 4 + i) % 3 * 2), index.text(t // (i % 3)) }, { "(t / 4 + i) % 3 * 2", "t / (i % 3)" })
   end)
   it("is a number where its variables are", function()

@@ -122,7 +122,7 @@ describe("the layout of memory", function()
 
   it("of the demo is within 5 % of the bound, on every board", function()
     for _, board in ipairs(require "target.boards".all()) do
-      local build = compiler.schedule({ checkpoint = msagen.datadir .. "/demo/fetal-head/checkpoint.pth",
+      local build = compiler.schedule({ checkpoint = msagen.datadir .. "/demo/fetal-head/checkpoint.safetensors",
         dialect = "msa-paper", board = board.name }, "test")
       check(build.graph, build.model)
       local layout = build.graph.memory

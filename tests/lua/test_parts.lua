@@ -68,7 +68,7 @@ describe("parts", function()
   end)
 
   it("of banks are one's own or all banks'", function()
-    local head, delta = demo .. "fetal-head/checkpoint.pth", demo .. "carotid/delta.pth"
+    local head, delta = demo .. "fetal-head/checkpoint.safetensors", demo .. "carotid/delta.safetensors"
     local banks = { { name = "head", checkpoint = head }, { name = "carotid", checkpoint = delta } }
     local manifest = built { banks = banks, base = head, dialect = "msa-paper" }
     local count = {}

@@ -395,6 +395,25 @@ describe("msagen plan", function()
     assert(list[1].encode_ms > 0 and list[1].decode_ms > 0 and #list[1].layers == #p.layers)
   end)
 
+  it("says what keeping the forward pass of a training step costs", function()
+    local d = device "adapted"
+    local asked = { input = d.checkpoint, dialect = d.dialect, decoder_heads = d.decoder_heads,
+      global_blocks = d.global_blocks, board = "generic-c99", train = { "adapters" }, json = true }
+    local one = json.decode(said(asked), "plan")[1]
+    equal({ #one.choices, one.choices[1].kept, one.choices[5].kept, one.choices[5].macs_again, one.macs_again },
+      { 5, 0, one.choices[5].of, 0, 0 })
+    for i = 2, 5 do
+      local less, more = one.choices[i - 1], one.choices[i]
+      assert(more.kept > less.kept and more.macs_again <= less.macs_again and more.macs <= less.macs)
+      assert(less.macs - less.macs_again == more.macs - more.macs_again, "what is not done again stays")
+    end
+    asked.arena_limit = one.choices[3].arena_bound_bytes
+    local limited = json.decode(said(asked), "plan")[1]
+    assert(limited.arena_bytes <= asked.arena_limit and limited.macs_again > 0)
+    asked.arena_limit = one.choices[1].arena_bound_bytes // 2
+    refuses(function() said(asked) end, "--arena-limit: expected at least", tostring(asked.arena_limit))
+  end)
+
   it("tells people the same", function()
     local d = device "plain"
     local text = said { input = d.checkpoint, dialect = "sam", decoder_heads = 4, global_blocks = { 1 },

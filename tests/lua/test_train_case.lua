@@ -118,7 +118,8 @@ describe("a case of training", function()
 
   it("has readings by name", function()
     local folder = copied()
-    refuses(function() trained(folder, { variant = "dice_bces" }) end, "--variant: expected dice_bce or shared_clicks",
+    refuses(function() trained(folder, { variant = "dice_bces" }) end, "--variant: expected broadcast, dice_bce or "
+      .. "shared_clicks",
       "did you mean dice_bce?")
     trained(folder, { variant = "dice_bce" })
     local plain = npy.read(folder .. "/out/loss.npy"):totable()

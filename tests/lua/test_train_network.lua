@@ -197,6 +197,74 @@ describe("the graph of a network in training", function()
   end)
 end)
 
+-- ---- parts that begin anew ----
+
+describe("parts that begin anew", function()
+  local path = work .. "/again.safetensors"
+  require "msagen.synth".write(path, synth.tensors(VIT, "msa-paper"), 7)
+  local function of(more)
+    local options = { dialect = "msa-paper", resolution = 48 }
+    for key, value in pairs(more) do options[key] = value end
+    return made.model(checkpoint.open(path), options)
+  end
+  local function value(model, name) return model.tensor[name] or model.unfolded[name] end
+
+  it("are those that were asked for, and begin as PyTorch begins them", function()
+    local as_it_is, none = of {}
+    local model, list, whole = of { anew = { "adapters", "image_encoder%.pos_embed" } }
+    local _, set = sets.of(model, { "adapters", "image_encoder%.pos_embed" }, "t")
+    equal({ #none, #list }, { 0, #sets.of(model, { "adapters", "image_encoder%.pos_embed" }, "t") })
+    for _, entry in ipairs(model.entries) do
+      if entry.found then
+        local mine = whole:tensor(entry.found.name)
+        equal(mine:equal(checkpoint.open(path):tensor(entry.found.name)), not set[entry.name], entry.name)
+        local norm = entry.name:find "norm" or entry.name:find "output_upscaling%.1"
+        if set[entry.name] and norm then
+          local flat = mine:reshape { mine:numel() }:totable()
+          for _, v in ipairs(flat) do equal(v, entry.name:find "weight$" and 1.0 or 0.0) end
+        end
+      end
+    end
+    assert(value(model, "image_encoder.pos_embed"):is_zero(), "positions begin at 0")
+    local fc = "image_encoder.blocks.0.attn.proj.weight"
+    assert(value(model, fc):equal(value(as_it_is, fc)), "the backbone stays")
+    local tokens, sum = whole:tensor "mask_decoder.mask_tokens.weight", 0
+    for _, v in ipairs(tokens:reshape { tokens:numel() }:totable()) do sum = sum + v * v end
+    assert(math.abs(sum / tokens:numel() - 1) < 0.3, "rows of a table are normal numbers")
+    local up = whole:tensor "mask_decoder.output_upscaling.0.weight"
+    local most, bound = 0, 1 / math.sqrt(up.shape[2] * 4)
+    for _, v in ipairs(up:reshape { up:numel() }:totable()) do most = math.max(most, math.abs(v)) end
+    assert(most <= bound and most > 0.9 * bound, ("%g of %g"):format(most, bound))
+  end)
+
+  it("have nothing of what the file had: another file gives the same", function()
+    local other = work .. "/other.safetensors"
+    require "msagen.synth".write(other, synth.tensors(VIT, "msa-paper"), 8)
+    local _, list, a = of { anew = { "adapters" }, init = "identity" }
+    local _, _, b = made.model(checkpoint.open(other), { dialect = "msa-paper", resolution = 48, anew = { "adapters" },
+      init = "identity" })
+    for _, name in ipairs(list) do assert(a:tensor(name):equal(b:tensor(name)), name) end
+    assert(a:sha256() ~= b:sha256(), "the backbone's hash tells the files apart")
+    local _, _, c = of { anew = { "adapters" }, init = "identity", seed = 1 }
+    local name = "mask_decoder.iou_token.weight"
+    equal(a:sha256(), c:sha256(), "what is made anew does not count as the base's")
+    assert(not a:tensor(name):equal(c:tensor(name)), "another seed gives the same")
+    assert(a:tensor "image_encoder.blocks.0.MLP_Adapter.D_fc2.weight":is_zero())
+  end)
+
+  it("are in a file of what trained, whether they trained or not", function()
+    local model, list = of { anew = { "masks" } }
+    local trained = sets.of(model, "paper", "t")
+    local nothing = { parameters = {}, values = function() return tensor.zeros { 1 } end }
+    local written = require("train.exported").of(model, trained, true, list)(nothing)
+    equal(#written, #list)
+  end)
+
+  it("are refused where nothing has such a name", function()
+    refuses(function() of { anew = { "decodr" } } end, "--anew: expected", "did you mean decoder?")
+  end)
+end)
+
 -- ---- files without adapters ----
 
 describe("a file without adapters", function()

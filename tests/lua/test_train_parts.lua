@@ -228,6 +228,16 @@ describe("samples", function()
     equal(subvolumes:at(1).picture.shape, { 2, 16, 16, 3 })
     equal({ subvolumes:at(1).masks[1]:slice(1, 0, 1):is_zero(), subvolumes:at(1).masks[1]:slice(1, 1, 1):is_zero() },
       { true, false })
+    local whole = opened(cases, { model = model { depth = 2 }, together = true })
+    equal({ #whole.items, whole:name(1), whole:at(1).targets.shape, #whole:at(1).masks },
+      { 3, "v, slice 0", { 2, 2, 8, 8 }, 2 })
+    local planes = {}
+    for i, mask in ipairs(whole:at(2).masks) do planes[i] = mask:slice(1, 1, 1):reshape { 16, 16 } end
+    local labels = require("train.prompts").labels(planes)
+    equal({ labels.dtype, labels:get(0, 0), planes[1]:is_zero(), planes[2]:is_zero() }, { "i32", 0, true, false })
+    for y = 0, 15 do
+      for x = 0, 15 do equal(labels:get(y, x), planes[2]:get(y, x) > 0 and 2 or 0) end
+    end
     local both = opened(cases, { model = model { depth = 2, classes = 2 } })
     equal({ #both.items, both:at(2).targets.shape }, { 3, { 2, 2, 8, 8 } })
     refuses(function() opened(cases, { model = model { classes = 3 } }) end, "v:", "expected 3 classes", "found 2")

@@ -7,7 +7,7 @@ local terminal = require "support.terminal"
 local verb = {}
 
 function verb.setup(command)
-  options.setup(command)
+  options.setup(command, true)
   command:flag("--json", "For machines: one JSON array, an object for each device.")
 end
 
@@ -102,6 +102,34 @@ local function show(p, title)
   io.stdout:write(table.concat(lines, "\n"), "\n")
 end
 
+-- The plan of a training build: what keeping values of the forward pass costs.
+local function of_training(one, title, as_json)
+  local build, choices = require("train.built").plan(one.device, title)
+  local memory, json = build.made.memory, require "msagen.json"
+  if as_json then
+    local list = {}
+    for i, row in ipairs(choices) do
+      list[i] = { kept = row.kept, of = row.of, arena_bound_bytes = row.bytes, macs = row.macs, macs_again = row.again }
+    end
+    return { input = title, name = one.name or json.null, board = build.board.name, cores = build.made.cores,
+      arena_bytes = memory.bytes, arena_bound_bytes = memory.bound, macs = build.made.macs,
+      macs_again = build.made.macs_again, choices = json.array(list) }
+  end
+  local width = terminal.columns()
+  local lines = layout.hanging(title .. ": ", ("a training step of %s, %d x %d, %s: arena %s (lower bound %s), "
+    .. "%.4g G multiply-adds an image and prompt, %.4g G of them done again"):format(build.model.dialect,
+    build.model.image_size, build.model.image_size, build.board.name, layout.bytes(memory.bytes),
+    layout.bytes(memory.bound), build.made.macs / 1e9, build.made.macs_again / 1e9), width, 2)
+  local rows = { { "  values kept", "arena", "multiply-adds", "of them again" } }
+  for i, row in ipairs(choices) do
+    rows[i + 1] = { ("  %d of %d"):format(row.kept, row.of), layout.bytes(row.bytes), ("%.4g G"):format(row.macs / 1e9),
+      ("%.4g G"):format(row.again / 1e9) }
+  end
+  layout.append(lines, layout.table(rows, { width = width, right = { [2] = true, [3] = true, [4] = true },
+    paint = terminal.painter(1) }))
+  io.stdout:write(table.concat(lines, "\n"), "\n")
+end
+
 function verb.run(args)
   local plan = require "estimate.plan"
   local devices = options.asked(args, "plan")
@@ -109,11 +137,15 @@ function verb.run(args)
   local json = require "msagen.json"
   local where, list = args.input or "plan", {}
   for i, one in ipairs(devices) do
-    local p = plan.make(one.device, where)
-    for _, bank in ipairs(p.build.banks) do
-      for _, warning in ipairs(bank.model.warnings) do require("cli.progress").warn(warning, bank.name) end
+    local title = one.name and where .. " " .. one.name or where
+    if one.device.train then list[i] = of_training(one, title, args.json)
+    else
+      local p = plan.make(one.device, where)
+      for _, bank in ipairs(p.build.banks) do
+        for _, warning in ipairs(bank.model.warnings) do require("cli.progress").warn(warning, bank.name) end
+      end
+      if args.json then list[i] = object(p, one, where) else show(p, title) end
     end
-    if args.json then list[i] = object(p, one, where) else show(p, one.name and where .. " " .. one.name or where) end
   end
   if args.json then io.stdout:write(json.encode(json.array(list), { indent = 1 }), "\n") end
   return 0

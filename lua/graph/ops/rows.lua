@@ -77,9 +77,17 @@ end
 function ops.scale.gradient(g, op, _, dy) return { x = g:scale(dy, { s = op.s }) } end
 
 --- The sum of all rows: of each 64 rows a chain of additions from +0, these sums added in order.
-ops.column_sum = { roles = { "x" }, attributes = {}, macs = none, counted = kinds.never, no_gradient = kinds.SECOND }
+ops.column_sum = { roles = { "x" }, attributes = {}, macs = none, counted = kinds.never }
 function ops.column_sum.shape(_, v) return { 1, v.x.shape[#v.x.shape] } end
 function ops.column_sum.run(R, _, v) return R.column_sum(v.x) end
+function ops.column_sum.gradient(g, _, v, dy)
+  local function index()
+    local list = {}
+    for i = 1, rows_of(v.x) do list[i] = 0 end
+    return list
+  end
+  return { x = g:gather(dy, nil, { index = index, to = v.x.shape }) }
+end
 
 --- Each row of x times the one row of its image: a multiply-add to +0.
 ops.multiply = { roles = { "x", "y" }, attributes = {}, shape = function(_, v) return v.x.shape end, macs = none }

@@ -9,7 +9,6 @@ local layers = require "lower.layer"
 local preparation = require "import.preparation"
 local segment = require "lower.segment"
 local stream = require "schedule.pieces"
-local tensor = require "msagen.tensor"
 
 local input = layers.input
 
@@ -22,13 +21,7 @@ local function levels_of(layer)
   local normalise = layer.model.normalise
   if not normalise.mean then return nil end
   return layer.parts:other("levels", function()
-    layer.segment:vector("levels", 768, function()
-      local t = {}
-      for c = 1, 3 do
-        for v = 0, 255 do t[#t + 1] = (v - normalise.mean[c]) / normalise.std[c] end
-      end
-      return tensor.from(t, { 768 })
-    end, segment.of())
+    layer.segment:vector("levels", 768, function() return preparation.levels(normalise) end, segment.of())
   end)
 end
 

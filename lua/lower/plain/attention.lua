@@ -13,6 +13,15 @@ local attention = {}
 
 local TILE = 128 -- queries of a tile, at most: whole rows of a window
 
+-- A head's columns of some rows. What lies beside them is another head's, or other memory that another core may be
+-- writing: it is not read where vectors are wider than a head.
+local function queries(body, K, from, to, shape)
+  if shape.C % 16 == 0 then return body:call(K:rows("scaled", shape), from, to) end
+  body:each({ variable = "row", to = shape.rows }, function(inner, row)
+    inner:copy(to + row * shape.ldz, from + row * shape.ldx, shape.C)
+  end)
+end
+
 -- The proc of one kind of sets: heads from `head` on, before `end`.
 local function proc_of(lower, s, kind, lds, tables)
   local K, step, d, dpad = lower.K, lower.step, s.d, s.dpad
@@ -53,8 +62,8 @@ local function proc_of(lower, s, kind, lds, tables)
       head:each({ variable = "y", to = height, by = qr }, function(by_rows, y)
         by_rows:each({ variable = "x", to = width, by = along }, function(inner, x)
           inner:each({ variable = "r", to = qr }, function(each, r)
-            each:call(K:rows("scaled", { rows = along, C = d, ldx = lds.q, ldz = dpad, s = 1 }),
-              from.q + (y + r) * (s.grid_w * lds.q) + x * lds.q + h * d, q + r * (along * dpad))
+            queries(each, K, from.q + (y + r) * (s.grid_w * lds.q) + x * lds.q + h * d, q + r * (along * dpad),
+              { rows = along, C = d, ldx = lds.q, ldz = dpad, s = 1 })
           end)
           if rel then products:products(inner, q, rh, rw, y, qr, width) end
           inner:call(K:rows("scale", { rows = M, C = d, ldx = dpad, s = 1 / math.sqrt(d) }), q)

@@ -20,7 +20,7 @@ local plain = {}
 
 -- The operations that are stages of their own: kind -> function(lower, op).
 local WHOLE = {}
-for _, file in ipairs { "attention", "attention_dx", "moves", "sums" } do
+for _, file in ipairs { "attention", "attention_dx", "choices", "maps", "moves", "sums", "tables" } do
   for kind, lower in pairs(require("lower.plain." .. file)) do
     if type(lower) == "function" then WHOLE[kind] = lower end
   end

@@ -61,7 +61,9 @@ function order.is_virtual(op, users)
   if not rearranges(op) or order.is_view(op) or op.wanted then return false end
   local list = users[op]
   local user = list and #list == 1 and list[1]
-  return user and rearranges(user) and user.kind ~= op.kind and not order.is_view(user) or false
+  local takes = user and rearranges(user) and user.kind ~= op.kind and not order.is_view(user)
+  -- One that is never there itself has no place for another's elements.
+  return takes and not order.is_virtual(user, users) or false
 end
 
 order.is_alias = is_alias

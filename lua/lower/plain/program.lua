@@ -2,7 +2,8 @@
 --- A training graph as a program: groups in the order of their phases, what is kept of the forward pass and what is
 -- computed again, where everything is in the arena.
 --
--- Phases: encode, decode (once a prompt and slice), decode_backward (likewise), encode_backward. All gradients of an
+-- Phases: encode, decode (once a prompt and slice), decode_backward (likewise), encode_backward; of pre-training the
+-- first and the last. All gradients of an
 -- image begin as zeros; those of the decoder are added up over prompts, in their order.
 
 local cores_of = require "schedule.split"
@@ -21,18 +22,24 @@ local program = {}
 
 local PHASES = { "encode", "decode", "decode_backward", "encode_backward" }
 
--- The phase of a group, by what it depends on.
-local function phase_of(ops, dependence)
-  local names = {}
-  for _, op in ipairs(ops) do
-    for name in pairs(dependence[op] or {}) do names[name] = true end
+local RANK = {}
+for i, phase in ipairs(PHASES) do RANK[phase] = i end
+
+-- The phases that inputs belong to, "decode" where nothing is said.
+local OF_INPUT = { image = "encode", patches = "encode", partner_patches = "encode", index = "encode",
+  back = "encode", shares = "encode", dlogits = "decode_backward", diou = "decode_backward",
+  dembedding = "encode_backward", dprediction = "encode_backward" }
+
+-- The phase of a group, by what it depends on: the last of its inputs'.
+local function phase_of(list, dependence)
+  local last = "encode"
+  for _, op in ipairs(list) do
+    for name in pairs(dependence[op] or {}) do
+      local phase = OF_INPUT[name] or "decode"
+      if RANK[phase] > RANK[last] then last = phase end
+    end
   end
-  if names.dembedding then return "encode_backward" end
-  if names.dlogits or names.diou then return "decode_backward" end
-  for name in pairs(names) do
-    if name ~= "image" then return "decode" end
-  end
-  return "encode"
+  return last
 end
 
 -- Whether a nest takes the picture as it is given: a convolution of it that no gradient passes.
@@ -65,15 +72,13 @@ local function groups_of(graph, wanted)
       one.ops[#one.ops + 1] = op
     end
   end
-  local rank = {}
-  for i, phase in ipairs(PHASES) do rank[phase] = i end
   for _, one in ipairs(list) do one.phase = phase_of(one.ops, dependence) end
   local image = graph.inputs.image
-  if image and needed[image] and not takes_picture(list, image) then
+  if image and needed[image] and not by_label.pixels and not takes_picture(list, image) then
     table.insert(list, { label = "pixels", ops = {}, outputs = { image }, phase = "encode", at = 0 })
   end
   table.sort(list, function(a, b)
-    if rank[a.phase] ~= rank[b.phase] then return rank[a.phase] < rank[b.phase] end
+    if RANK[a.phase] ~= RANK[b.phase] then return RANK[a.phase] < RANK[b.phase] end
     return a.at < b.at
   end)
   return list
@@ -209,6 +214,21 @@ function program.candidates(training)
   return list
 end
 
+-- What the decoder begins from is the encoder's result; logits and their gradients lie as the loss has them.
+local function name_decoders(values, graph, depth)
+  local outputs, inputs = graph.outputs, graph.inputs
+  local embedding = outputs.embedding
+  while order.is_view(embedding) or order.is_alias(embedding) do embedding = embedding.inputs[1] end
+  values.names[embedding] = "embedding"
+  values.dense[outputs.logits] = true
+  if inputs.image then values.dense[inputs.image], values.names[inputs.image] = true, "pixels" end
+  for _, op in ipairs(graph.values) do
+    if op.kind == "pixels" then values.dense[op] = true end -- a network that has its picture as a value
+  end
+  if inputs.dlogits then values.dense[inputs.dlogits] = true end
+  if depth > 1 then values.slices[inputs.embedding] = true end
+end
+
 --- Lower a training graph.
 -- @param training { graph, model, gradients = parameter -> value, dembedding = gradient of the input embedding or nil,
 -- parameters = those that train, in order } @param fields { kernels, cores, strip_rows, keep =
@@ -222,14 +242,7 @@ function program.lower(training, fields)
   local all = {}
   for _, one in ipairs(groups) do table.move(one.ops, 1, #one.ops, #all + 1, all) end
   local values = values_of.new(all, trained)
-  local outputs, inputs = graph.outputs, graph.inputs
-  local embedding = outputs.embedding
-  while order.is_view(embedding) or order.is_alias(embedding) do embedding = embedding.inputs[1] end
-  values.names[embedding] = "embedding"
-  values.dense[outputs.logits] = true
-  if inputs.image then values.dense[inputs.image], values.names[inputs.image] = true, "pixels" end
-  if inputs.dlogits then values.dense[inputs.dlogits] = true end
-  if training.model.depth > 1 then values.slices[inputs.embedding] = true end
+  if graph.outputs.embedding then name_decoders(values, graph, training.model.depth) end
   local decoder, encoder = sinks_of(training, groups, trained, users, values)
   local lower = plain.new { kernels = fields.kernels, values = values, users = users, whole = whole,
     cores = fields.cores, strip_rows = fields.strip_rows, model = training.model, draft = fields.draft }

@@ -15,11 +15,19 @@ Strips.__index = Strips
 local strips = {}
 
 local FEW = 16 -- a strip of fewer rows is worth less than having all rows in one
+local WEIGHTS = 8 -- what it costs a strip that its weights come from far, in rows: measured, with AVX-512
 
---- Rows of a strip, of `rows`: a divisor, at most `most` unless there is none that is worth it.
-function strips.size(rows, most)
-  local best = layers.divisor(rows, 1, most)
-  return best < FEW and rows <= 4 * most and rows or best
+--- Rows of a strip, of `rows`: the divisor, at most `most`, that takes the core with the largest share least; or all
+-- rows, where no divisor is worth it.
+function strips.size(rows, most, cores)
+  local best, least
+  for count = math.min(FEW, rows), math.min(rows, most) do
+    if rows % count == 0 then
+      local cost = (rows // count + cores - 1) // cores * (count + WEIGHTS)
+      if not least or cost <= least then best, least = count, cost end
+    end
+  end
+  return best or rows <= 4 * most and rows or layers.divisor(rows, 1, most)
 end
 
 -- ---- scratch ----
@@ -195,6 +203,16 @@ local function last_uses(self)
   end
 end
 
+-- Rows of which a strip has a part: all, or an image's where an operation takes a row of its own for each.
+local function rows_within(stage)
+  local rows = stage.rows
+  for _, op in ipairs(stage.ops) do
+    local images = op.kind == "multiply" and order.rows(input(op, "y")) or 1
+    if images > 1 then rows = math.min(rows, stage.rows // images) end
+  end
+  return rows
+end
+
 --- Lower a stage. @param lower the lowering: { K, values, users, step, packed(w, backward), whole = set of values that
 -- other stages need }
 function strips.lower(lower, stage)
@@ -203,7 +221,7 @@ function strips.lower(lower, stage)
   for _, op in ipairs(stage.ops) do self.set[op] = true end
   last_uses(self)
   pack(self)
-  self.count = strips.size(stage.rows, lower.strip_rows)
+  self.count = strips.size(rows_within(stage), lower.strip_rows, lower.cores)
   self.scratch = setmetatable({ lower = lower, pool = lower.step:pool(), slots = {} }, Scratch)
   local one = self.count == stage.rows
   lower:stage(one and "zero" or "units", function(body)

@@ -4,13 +4,13 @@
 
 local group = require "lower.group"
 local kernels = require "kernels.kernels"
-local layers = require "lower.layer"
 local order = require "lower.plain.order"
+local strips = require "lower.plain.strips"
 
 local input, round16, stride = group.input, kernels.round16, kernels.stride
 
 local BLOCK = 64 -- rows, by definition
-local OUTPUTS = 64 -- rows of a weight's gradient that a core makes at a time
+local OUTPUTS = 128 -- rows of a weight's gradient that a core makes at a time, at most
 
 local sums = { BLOCK = BLOCK }
 
@@ -28,7 +28,7 @@ function sums.linear_dw(lower, op)
   local dy, x = lower:read(input(op, "dy")), lower:read(input(op, "x"))
   local N, K, rows = op.shape[1], op.shape[2], order.rows(input(op, "x"))
   local to, pool = lower:written(op), lower.step:pool()
-  local chunk = layers.divisor(N, 1, OUTPUTS)
+  local chunk = strips.size(N, OUTPUTS, lower.cores)
   local lda = stride(math.min(rows, BLOCK))
   local a = pool:take(lower:name "dy", chunk * lda, lda)
   lower:stage(chunk == N and "zero" or "units", function(body)

@@ -169,10 +169,9 @@ local function live_folded(t, c, order, shape)
     end, segment.of(m.tensor[c.variance.name], m.tensor[c.mean.name]))
   end
   local function row(declaration) return g:reshape(t:parameter(declaration), { to = { 1, 1, 1, n } }) end
-  local w, inner = t:parameter(c.weight), shape[2]
-  if order then w = g:permute(w, { order = order }) end
-  w = g:permute(g:reshape(w, { to = shape }), { order = { 2, 1 } })
-  local gamma = row(c.gamma)
+  local inner, gamma = shape[2], row(c.gamma)
+  local _, first, second, third = table.unpack(order or { 1, 2, 3, 4 })
+  local w = g:permute(t:parameter(c.weight), { order = { first, second, third, 1 } }) -- outputs last
   local scaled = g:multiply(g:reshape(w, { to = { 1, 1, inner, n } }),
     g:multiply(gamma, constant(".rstd", function(rstd) return rstd end)))
   local shift = g:multiply(gamma, constant(".shift", function(rstd, mean) return -mean * rstd end))

@@ -12,6 +12,7 @@ local neck = require "networks.neck"
 local names = require "import.names"
 local segment = require "lower.segment"
 local tensor = require "msagen.tensor"
+local weights = require "graph.weights"
 
 local EPS = 1e-6 -- also of the blocks, unless a program has another
 
@@ -154,11 +155,19 @@ local function depth_branch(t, b, n, window, rel_h, rel_w)
   return g:gather(y, nil, { index = back, to = n.shape })
 end
 
-local function attention(t, b, i, x)
+-- Attention of a block. @param how nil: as block number `i` of the encoder has it; else heads: all rows see each other,
+-- wherever they lie
+local function attention(t, b, i, x, how)
   local g, m = t.g, t.model
-  local C, window = m.encoder.dim, not m.encoder.global[i] and m.encoder.window > 0 and m.encoder.window or nil
-  g:layer(("block_%02d_attention"):format(i))
+  local C = x.shape[#x.shape]
   local n = t:norm(x, b.norm1)
+  if how then
+    local q, k, v = projections(t, b, n, C)
+    local y = t:linear(g:attention(q, k, v, nil, nil, nil, nil, { heads = how.heads }), b.proj)
+    if b.space_adapter then y = g:add(y, adapter.compute(t, b.space_adapter, y, m.adapter_activation)) end
+    return g:add(x, y)
+  end
+  local window = not m.encoder.global[i] and m.encoder.window > 0 and m.encoder.window or nil
   local rel_h, rel_w = t:parameter(b.rel_pos_h), t:parameter(b.rel_pos_w)
   local k_pad, v_pad
   if window and m.grid % window ~= 0 then k_pad, v_pad = padding(t, b, C, m.pad == "norm1_bias") end
@@ -171,9 +180,8 @@ local function attention(t, b, i, x)
   return g:add(x, y)
 end
 
-local function mlp(t, b, i, x)
+local function mlp(t, b, x)
   local g, m = t.g, t.model
-  g:layer(("block_%02d_mlp"):format(i))
   local n = t:norm(x, b.norm2)
   local y = t:linear(g:act(t:linear(n, b.lin1), { f = "gelu" }), b.lin2)
   if b.mlp_adapter then y = g:add(y, adapter.compute(t, b.mlp_adapter, n, m.adapter_activation),
@@ -181,6 +189,7 @@ local function mlp(t, b, i, x)
   return g:add(x, y)
 end
 
+-- The positions [grid^2,C] of all places.
 local function positions(t, e)
   local g, m = t.g, t.model
   local shape = { m.grid * m.grid, m.encoder.dim }
@@ -189,23 +198,56 @@ local function positions(t, e)
   return g:constant(e.position.name, shape, function() return position:reshape(shape) end, segment.of(position))
 end
 
+-- The patches of an image as they are embedded, before positions: [slices,grid,grid,C]. Inputs: image.
+-- @param name of an input [3 slices grid^2,patch^2] in its place, or nil: the pixels of the patches of a colour, a row
+-- a patch, one colour below the other
+local function patches(t, e, name)
+  local g, m = t.g, t.model
+  local C, P, places = m.encoder.dim, m.patch, m.depth * m.grid * m.grid
+  if not name then
+    local image = g:input("image", { m.depth, m.image_size, m.image_size, 3 })
+    return g:conv(image, t:parameter(e.patch.weight), t:parameter(e.patch.bias), { stride = P, sums = "channel" })
+  end
+  local pixels = g:input(name, { 3 * places, P * P })
+  local w, bias, sum = t:parameter(e.patch.weight), t:parameter(e.patch.bias), nil
+  t.colours = t.colours or weights.parts(g, w, "channel", { 2, 1, 3, 4 }, 3, { C, P * P }, function(value)
+    return t.live(value.name)
+  end)
+  for colour = 0, 2 do
+    local one = g:linear(g:slice(pixels, { first = colour * places, count = places }), t.colours(colour),
+      colour == 0 and bias or nil)
+    sum = sum and g:add(sum, one) or one
+  end
+  return g:reshape(sum, { to = { m.depth, m.grid, m.grid, C } })
+end
+
+-- One block. @param label what its layers begin with @param i its number, from 0 @param how nil, or { heads }: rows
+-- that are no grid, all of which see each other; then there are no relative positions
+local function whole_block(t, b, label, i, x, how)
+  t.g:layer(label .. "attention")
+  x = attention(t, b, i, x, how)
+  local begun = b.conv_adapter and conv_adapter.begin(t, b.conv_adapter, x, b.norm2, label)
+  t.g:layer(label .. "mlp")
+  x = mlp(t, b, x)
+  return begun and conv_adapter.finish(t, b.conv_adapter, x, begun, label) or x
+end
+
+-- All blocks. @param x [slices,grid,grid,C]; with `how` [rows,C]
+local function blocks(t, e, x, how)
+  for i, b in ipairs(e.blocks) do x = whole_block(t, b, ("block_%02d_"):format(i - 1), i - 1, x, how) end
+  return x
+end
+
+--- What pre-training puts together in other ways.
+vit.parts = { patches = patches, positions = positions, block = whole_block, blocks = blocks }
+
 --- The embedding [slices,grid,grid,out] of the image that is given. @param t networks/terms.lua @param e what declare()
 -- gave
 function vit.compute(t, e)
-  local g, m = t.g, t.model
+  local g = t.g
   g:layer "patch_embed"
-  local image = g:input("image", { m.depth, m.image_size, m.image_size, 3 })
-  local x = g:conv(image, t:parameter(e.patch.weight), t:parameter(e.patch.bias), { stride = m.patch,
-    sums = "channel" })
-  x = g:named("x", g:add(x, positions(t, e)))
-  for i, b in ipairs(e.blocks) do
-    x = attention(t, b, i - 1, x)
-    local prefix = ("block_%02d_"):format(i - 1)
-    local begun = b.conv_adapter and conv_adapter.begin(t, b.conv_adapter, x, b.norm2, prefix)
-    x = mlp(t, b, i - 1, x)
-    if begun then x = conv_adapter.finish(t, b.conv_adapter, x, begun, prefix) end
-  end
-  return neck.compute(t, e.neck, x)
+  local x = g:named("x", g:add(patches(t, e), positions(t, e)))
+  return neck.compute(t, e.neck, blocks(t, e, x))
 end
 
 local function join(list)
