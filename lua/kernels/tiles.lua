@@ -133,7 +133,8 @@ local function operations(isa, f, tiling)
 end
 
 -- Cycles of a tiling for one call: for every kind of tile, what the core does and what the caches bring.
-local function cycles(isa, board, f, tiling)
+-- @param limit where a part of them is more than that, the part is enough; nil: none
+local function cycles(isa, board, f, tiling, limit)
   local core, act = board.core, activations.of(f.act, "tiles: act")
   local whole_b, whole_c = f.panels * 64 * f.K, f.M * f.panels * 64
   local total = 0
@@ -176,6 +177,7 @@ local function cycles(isa, board, f, tiling)
         end
       end
     end
+    if limit and total > limit then return total end
   end
   return total
 end
@@ -234,14 +236,16 @@ local function depths(f)
   return list
 end
 
---- All tilings for a product, the cheapest first.
--- @param f M, panels, K; init "zero", "bias" or "keep"; act one of lua/graph/activations.lua; residual
--- @return list of tilings, with cycles but without operations
-function tiles.candidates(isa, board, f)
+-- A board with all numbers that cycles asks for.
+local function complete(board)
   local core = filled(board.core, CORE)
   core.turn = board.core.turn
-  board = { registers = board.registers, core = core, caches = board.caches,
+  return { registers = board.registers, core = core, caches = board.caches,
     rates = filled(board.bytes_per_cycle, RATES) }
+end
+
+-- All tilings for a product, without cycles; those of taller tiles come last. @param board a complete one
+local function tilings(isa, board, f)
   local list, per = {}, 16 // isa.width
   local across = cuts(f.panels, math.max(1, math.min(STREAMS, isa.registers // per)), "np")
   for _, parts in ipairs(divisions(isa, board)) do
@@ -253,15 +257,22 @@ function tiles.candidates(isa, board, f)
         local one = #rows == 1 and rows[1].mr == f.M or #columns == 1 and columns[1].np == f.panels
         for _, order in ipairs(one and { "columns" } or { "columns", "rows" }) do
           for _, blocks in ipairs(depths(f)) do
-            local tiling = { rows = rows, columns = columns, blocks = blocks, order = order }
-            tiling.cycles = cycles(isa, board, f, tiling)
-            list[#list + 1] = tiling
+            list[#list + 1] = { rows = rows, columns = columns, blocks = blocks, order = order }
           end
         end
       end
     end
   end
-  local place = {}
+  return list
+end
+
+--- All tilings for a product, the cheapest first.
+-- @param f M, panels, K; init "zero", "bias" or "keep"; act one of lua/graph/activations.lua; residual
+-- @return list of tilings, with cycles but without operations
+function tiles.candidates(isa, board, f)
+  board = complete(board)
+  local list, place = tilings(isa, board, f), {}
+  for _, tiling in ipairs(list) do tiling.cycles = cycles(isa, board, f, tiling) end
   for i, tiling in ipairs(list) do place[tiling] = i end
   table.sort(list, function(a, b) return a.cycles < b.cycles or (a.cycles == b.cycles and place[a] < place[b]) end)
   return list
@@ -269,9 +280,15 @@ end
 
 --- The cheapest tiling for a product, with its operations. Parameters as of candidates.
 function tiles.tiling(isa, board, f)
-  local tiling = tiles.candidates(isa, board, f)[1]
-  tiling.operations = operations(isa, f, tiling)
-  return tiling
+  local whole, best, least = complete(board), nil, nil
+  local list = tilings(isa, whole, f)
+  -- Of those that are as cheap the first, as of candidates; from the tall ones on, which are cheap and end others soon.
+  for i = #list, 1, -1 do
+    local found = cycles(isa, whole, f, list[i], least)
+    if not least or found <= least then best, least = list[i], found end
+  end
+  best.cycles, best.operations = least, operations(isa, f, best)
+  return best
 end
 
 tiles.operations = operations

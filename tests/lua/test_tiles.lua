@@ -209,3 +209,16 @@ describe("blocks of k", function()
     end
   end)
 end)
+
+describe("the tiling of a product", function()
+  it("is the first of its candidates", function()
+    for _, set in ipairs(sets) do
+      for i, board in ipairs { server, small, slow, turning } do
+        local f = shape(9 * i + 1, 40 * i, 70 * i, { residual = i == 3, act = i == 2 and "relu" or "none" })
+        local first, one = tiles.candidates(set, board, f)[1], tiles.tiling(set, board, f)
+        one.operations = nil
+        equal(one, first, set.name)
+      end
+    end
+  end)
+end)
