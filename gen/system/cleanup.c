@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_NESTING = 64, MAX_PATHS = 64, MAX_SWEPT = 16, RANDOM = 6 };
+enum { MAX_NESTING = 64, MAX_PATHS = 256, MAX_SWEPT = 16, RANDOM = 6 };
 
 /* In every temporary folder: what is swept holds it. */
 static const char MARKER[] = ".msagen";
