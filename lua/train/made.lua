@@ -303,8 +303,8 @@ end
 --- The description of a model that is to be trained (import.load), of a file that may lack what trains.
 -- @param ckpt an open checkpoint
 -- @param options as in completed, and import.load's; anew: what begins as random numbers and not as the file has it, as
--- in sets.of, or nil: nothing; text: numbers of texts' embeddings, where it is to be trained with texts: then a projection
--- of them is made where the file lacks it
+-- in sets.of, or nil: nothing; text: numbers of texts' embeddings, where it is to be trained with texts: then a
+-- projection of them is made where the file lacks it
 -- @return the description, SAM's names of what was made, and the checkpoint that it is of
 function made.model(ckpt, options)
   local whole, list, left = ckpt, {}, without(options, "anew")
