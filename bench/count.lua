@@ -39,8 +39,9 @@ local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "count-")
 -- Start-up code and linker script, of any build for a board without an operating system.
 local function start_of(board)
   local fw = work .. "/" .. board.name
-  local ok, why = try { program, "build", here .. "/../demo/fetal-head/checkpoint.safetensors", "--dialect",
-    "msa-paper", "--board", board.name, "-o", fw }
+  local demo = here .. "/../demo/fetal-head/checkpoint.safetensors"
+  local ok, why = try { program, "build", demo, "--dialect", "msa-paper",
+    "--board", board.name, "-o", fw }
   if ok then ok, why = try { "make", "-C", fw, "start", env = { MAKEFLAGS = false } } end
   if not ok then return nil, why end
   local words = { "-nostdlib", "-DBARE", "-T", fw .. "/" .. board.start.script }

@@ -5,6 +5,7 @@
 -- Errors name the template and its line.
 local template = {}
 
+-- What templates are compiled to, by name and text.
 local cache = {}
 
 -- The C text as Lua source: line n of the source is line n of the template, so that Lua's own messages are right.
@@ -45,10 +46,12 @@ end
 -- @return the text
 function template.render(text, name, env, more)
   local key = name .. "\0" .. text
-  local source = cache[key]
-  if not source then
-    source = translate(text, name)
-    cache[key] = source
+  local compiled = cache[key]
+  if not compiled then
+    local chunk, message = load(translate(text, name), "@" .. name, "t")
+    if not chunk then error(message, 0) end
+    compiled = string.dump(chunk)
+    cache[key] = compiled
   end
   local out = {}
   local scope = setmetatable({
@@ -64,9 +67,7 @@ function template.render(text, name, env, more)
       return v
     end,
   })
-  local chunk, message = load(source, "@" .. name, "t", scope)
-  if not chunk then error(message, 0) end
-  chunk()
+  load(compiled, "@" .. name, "b", scope)()
   return table.concat(out)
 end
 

@@ -130,8 +130,8 @@ options.list = {
     .. "column), as MSA did before April 2025."),
   entry("lora", { whole(1) }, "R", "Train LoRA pairs of rank R in place of adapters."),
   entry("train", PARTS, "SET", "What trains: " .. closed.list(sets.names)
-    .. ", a tensor's name or a Lua pattern; repeated. Default: what the dialect's program trains.",
-    { repeated = true }),
+    .. ", a tensor's name or a Lua pattern; repeated. Default: "
+    .. "what the dialect's program trains.", { repeated = true }),
   entry("anew", PARTS, "SET", "What does not begin as the base has it but as random numbers of the seed: sets, tensors "
     .. "or patterns, as --train; repeated. Default: nothing.", { repeated = true }),
   entry("init", { one_of { "program", "identity" } }, "HOW", "How adapters that are made begin: as the program has it "

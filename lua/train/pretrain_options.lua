@@ -72,7 +72,7 @@ local list = {
     .. "times all pictures, at most a tenth of the steps; else 0." }),
   like "steps", like "batch",
   like("seed", { help = "Of every random number: order, choices, augmentation, what is made. Default: 0." }),
-  like "save_every", like "cache", like "weights_key", like "cores", like "board",
+  like "save_every", like "cache", like "weights_key", like "cores", like "board", like "arena_limit",
   like("out", { help = "The file to write: the network, and heads under pretrain.; beside it OUT.csv, OUT.png and "
     .. "OUT.state." }),
 }

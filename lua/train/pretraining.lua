@@ -17,6 +17,7 @@ local provenance = require "train.provenance"
 local rates = require "train.rates"
 local shards = require "import.shards"
 local starts = require "train.starts"
+local sys = require "msagen.sys"
 local turns = require "train.turns"
 local uses = require "train.uses"
 
@@ -169,10 +170,12 @@ local function trainers_of(o, model, base, more, class, who)
   local heads = {}
   local together = provenance.compiled(who, more.show, function(about)
     local list = {}
+    sys.mkdir_p(about.dir)
     for i, name in ipairs(o.objective) do
-      local own = setmetatable({ class = class, board = o.board, cores = o.cores, sizes = sizes_of(o, name),
+      local own = setmetatable({ arena_limit = o.arena_limit, class = class, board = o.board, cores = o.cores,
+        sizes = sizes_of(o, name),
         head = head_of(base), seed = o.seed, batch = (objectives.table[name].pairs and 2 or 1) * o.batch,
-        dir = about.dir .. "-" .. name, errors = about.errors .. "-" .. name }, { __index = about })
+        dir = about.dir .. "/" .. name, errors = about.errors .. "-" .. name }, { __index = about })
       list[i] = more.trainer(model, name, own)
       for _, one in ipairs(list[i].parameters) do
         if one.name:find("pretrain.", 1, true) == 1 then heads[#heads + 1] = one.name end

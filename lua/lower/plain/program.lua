@@ -222,6 +222,9 @@ local function name_decoders(values, graph, depth)
   values.names[embedding] = "embedding"
   values.dense[outputs.logits] = true
   if inputs.image then values.dense[inputs.image], values.names[inputs.image] = true, "pixels" end
+  for _, op in ipairs(graph.values) do
+    if op.kind == "pixels" then values.dense[op] = true end -- a network that has its picture as a value
+  end
   if inputs.dlogits then values.dense[inputs.dlogits] = true end
   if depth > 1 then values.slices[inputs.embedding] = true end
 end
@@ -239,9 +242,6 @@ function program.lower(training, fields)
   local all = {}
   for _, one in ipairs(groups) do table.move(one.ops, 1, #one.ops, #all + 1, all) end
   local values = values_of.new(all, trained)
-  for _, op in ipairs(training.graph.values) do
-    if op.kind == "pixels" then values.dense[op] = true end -- a network that has its picture as a value
-  end
   if graph.outputs.embedding then name_decoders(values, graph, training.model.depth) end
   local decoder, encoder = sinks_of(training, groups, trained, users, values)
   local lower = plain.new { kernels = fields.kernels, values = values, users = users, whole = whole,
