@@ -50,6 +50,13 @@ for _, part in ipairs(PARTS) do
     local out = ("%s/%s-two.safetensors"):format(work, part.name)
     local digest = train(part.script, out, "--steps", "2", table.unpack(base))
     assert(digest == part.facts.digest_of_two_steps, "another digest after two steps: " .. digest)
+    local options = json.decode(checkpoint.open(out).metadata.options, "options")
+    assert(options.validate_every == nil and options.eps == nil, "the file tells options that nobody asked for")
+    if part.file then
+      local theirs = json.decode(checkpoint.open(part.file).metadata.options, "options")
+      options.steps = theirs.steps
+      assert(json.encode(options) == json.encode(theirs), "the file says other options than its script")
+    end
     if not part.from_first then
       assert(checkpoint.open(out).metadata.base_sha256 == part.facts.base_sha256, "another backbone")
     end

@@ -233,7 +233,7 @@ local function on_embeddings(model, wanted, embedding, side)
 end
 
 local BARE = { { name = "the small case's decoder", file = SMALL .. "/checkpoint.pth", train = "masks", side = 96 },
-  { name = "the demo's last attention", file = tally.demo .. "/checkpoint.pth", dialect = "msa-paper",
+  { name = "the demo's last attention", file = tally.head, dialect = "msa-paper",
     train = "mask_decoder%.transformer%.final.*", side = 200 } }
 
 local function on_bare(board, one, request, said)
@@ -317,7 +317,7 @@ end
 local function demo_digest(board)
   local out = ("%s/demo-%s"):format(work, board)
   local said = must { tally.program, "train", "--data", tally.source .. "/demo/data/fetal-head", "--labels", "head=255",
-    "--base", tally.demo .. "/checkpoint.pth", "--dialect", "msa-paper", "--board", board, "--steps",
+    "--base", tally.head, "--dialect", "msa-paper", "--board", board, "--steps",
     tally.full and "3" or "1", "--batch", tally.full and "2" or "1", "--prompts", "msa", "--loss", "bce", "--seed", "3",
     "-o", out .. ".safetensors" }
   return said:match "\ndigest (%x+)\n" or error(said)

@@ -14,7 +14,8 @@ function provenance.class(o)
   return arithmetic.class(board, "f32")
 end
 
---- What a state must be of to be resumed, and what a file tells of how it was made.
+--- What a state must be of to be resumed, and what a file tells of how it was made: of the options those that are not
+-- as they are by default, so that an option that comes to be changes no file.
 -- @param generator the command @param o options, completed @param list their entries (lua/train/options.lua)
 -- @param of { base, data: hashes; arithmetic: the class; dialect }
 function provenance.told(generator, o, list, of)
@@ -22,7 +23,10 @@ function provenance.told(generator, o, list, of)
   local spoken = {}
   for _, one in ipairs(list) do
     local value = o[one.field]
-    if value ~= nil and one.binds then binding[one.field], spoken[one.field] = json.encode(value), value end
+    if value ~= nil and one.binds then
+      binding[one.field] = json.encode(value)
+      if one.default == nil or binding[one.field] ~= json.encode(one.default) then spoken[one.field] = value end
+    end
   end
   if o.schedule == "cosine" then binding.steps = tostring(o.steps) end
   spoken.steps = o.steps
