@@ -224,10 +224,9 @@ function options.of(list, required)
       all[one.field] = given[one.field]
       if all[one.field] == nil then all[one.field] = one.default end
     end
-    for _, field in ipairs(closed.sorted(required)) do
-      if all[field] == nil then
-        fail("%s: expected %s, found none", field == "out" and "-o" or "--" .. field, required[field])
-      end
+    for _, one in ipairs(list) do
+      local what = all[one.field] == nil and required[one.field]
+      if what then fail("%s: expected %s, found none", one.field == "out" and "-o" or "--" .. one.field, what) end
     end
     return all
   end
