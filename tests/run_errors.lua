@@ -65,7 +65,7 @@ local flips = {
   { "in a tensor", #demo // 2, 6 },
   { "in the central directory", directory - 1, 1 },
   { "in a member's offset", directory - 1 + 42, 2 },
-  { "in the end record", demo:find "PK\5\6[^\n]*$" - 1, 0 },
+  { "in the end record", demo:find("PK\5\6", #demo - 100, true) - 1, 0 },
 }
 for _, flip in ipairs(flips) do
   refused("checkpoint with a bit flipped " .. flip[1], 1,

@@ -278,7 +278,7 @@ tally.test("what is wrong is refused in a line, and nothing is left", function()
     local list = table.move({ ... }, 1, select("#", ...), #rest + 1, table.move(rest, 1, #rest, 1, {}))
     refused(words, table.unpack(list))
   end
-  refused("--data: expected a data set, found none")
+  refused("--data: expected a data set, found none", "--base", "x")
   refused("--base: expected a file, found none", "--data", discs)
   refused("-o: expected a file, found none", "--data", discs, "--base", "x", "--dialect", "sam")
   with("--loss: expected bce, dicece or sam, found dice", "--loss", "dice")
