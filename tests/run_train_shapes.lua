@@ -23,6 +23,7 @@ local BUILDS = {
   { shape = "adapted", set = "default", cores = 2, recompute = true, deep = true },
   { shape = "late", set = "everything", cores = 1, deep = true },
   { shape = "plain", set = "image_encoder.pos_embed", cores = 1 },
+  { shape = "adapted", set = "everything", cores = 2, depth = 2, recompute = true },
 }
 
 local state = 1
@@ -31,10 +32,10 @@ local function random(below)
   return state % below
 end
 
-local function picture(side)
+local function picture(side, depth)
   local bytes = {}
-  for i = 1, side * side * 3 do bytes[i] = string.char(random(256)) end
-  return tensor.frombytes(table.concat(bytes), "u8", { side, side, 3 })
+  for i = 1, depth * side * side * 3 do bytes[i] = string.char(random(256)) end
+  return tensor.frombytes(table.concat(bytes), "u8", depth > 1 and { depth, side, side, 3 } or { side, side, 3 })
 end
 
 local function target(side, k)
@@ -61,11 +62,12 @@ end
 
 -- An image in both trainers.
 local function image(a, b, model)
-  local side, shown = 4 * model.grid, picture(model.image_size)
+  local side, shown = 4 * model.grid, picture(model.image_size, model.depth)
   a:encode(shown)
   b:encode(shown)
   for k = 1, 3 do
     local asked = prompt(model, k)
+    asked.slice = k % model.depth
     local logits, scores = a:decode(asked)
     local others, their_scores = b:decode(asked)
     assert(logits:equal(others) and scores:equal(their_scores), "logits and scores of prompt " .. k)
@@ -90,7 +92,7 @@ local function train(one, dir)
   local device = tiny.device(work, one.shape)
   local model = import.load(shards.open(device.checkpoint), { dialect = device.dialect,
     decoder_heads = device.decoder_heads, classes = device.classes, global_blocks = device.global_blocks,
-    resolution = device.resolution, training = true })
+    resolution = device.resolution, depth = one.depth or 1, training = true })
   local names = sets.of(model, one.set ~= "default" and one.set or nil, "--train")
   local a = require("train.generated").of(model, names, { scores = true, board = one.board, cores = one.cores,
     batch = 2, dir = dir, target_side = 8 * model.grid + 3,
@@ -111,7 +113,7 @@ local function train(one, dir)
 end
 
 for i, one in ipairs(BUILDS) do
-  local again = one.recompute and ", computed again" or ""
+  local again = (one.depth and (", %d slices"):format(one.depth) or "") .. (one.recompute and ", computed again" or "")
   local name = ("%s, %s%s, %d cores%s"):format(one.shape, one.set, again, one.cores,
     one.board and ", " .. one.board or "")
   local run = one.deep and tally.deep or tally.test

@@ -36,13 +36,14 @@ function order.is_view(op)
     or order.rows(x) == 1 and order.rows(op) == 1
 end
 
--- y of an addition may be a row for all; that of a product a row an image.
+-- y of an addition may be a row for all, or the rows of one slice of several.
 local function same_rows(op)
   local rows = order.rows(op)
   for i, x in ipairs(op.inputs) do
     local role, has = op.roles[i], order.rows(x)
     local for_all = has == 1 and (role == "y" or role == "gamma" or role == "beta" or role == "bias")
-    if role ~= "w" and has ~= rows and not for_all then return false end
+    local for_slices = op.kind == "add" and role == "y" and rows % has == 0
+    if role ~= "w" and has ~= rows and not for_all and not for_slices then return false end
   end
   return true
 end

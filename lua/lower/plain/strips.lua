@@ -69,7 +69,9 @@ function Strips:place(value)
 end
 
 function Strips:vector_or_rows(value)
-  if order.rows(value) == 1 and self.rows > 1 then return self.lower.values:vector(value), true end
+  local rows = order.rows(value)
+  if rows == 1 and self.rows > 1 then return self.lower.values:vector(value), true end
+  if rows < self.rows then return self.lower.values:whole(value):row(self.t % rows), false end -- of one slice
   return self:place(value), false
 end
 
@@ -209,6 +211,8 @@ local function rows_within(stage)
   for _, op in ipairs(stage.ops) do
     local images = op.kind == "multiply" and order.rows(input(op, "y")) or 1
     if images > 1 then rows = math.min(rows, stage.rows // images) end
+    local slice = op.kind == "add" and order.rows(input(op, "y")) or 1
+    if slice > 1 then rows = math.min(rows, slice) end
   end
   return rows
 end
