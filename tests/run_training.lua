@@ -295,6 +295,8 @@ tally.test("what is wrong is refused in a line, and nothing is left", function()
   with("--slice: expected whole volumes", "--slice", "3")
   refused("expected a name that ends with .safetensors", table.unpack { "--data", discs, "--base",
     golden "msa-2023-2d", "--dialect", "msa-2023", "-o", out .. ".pth" })
+  refused("expected a folder that exists, found none: " .. work .. "/nowhere", table.unpack { "--data", discs, "--base",
+    golden "msa-2023-2d", "--dialect", "msa-2023", "-o", work .. "/nowhere/a.safetensors" })
   sys.write_file(work .. "/wrong.lua", "return { data = \"discs\", bach = 2 }")
   refused("found bach (did you mean batch?)", work .. "/wrong.lua")
   for _, ending in ipairs(FILES) do assert(not sys.exists(out .. "." .. ending), ending .. " is left") end

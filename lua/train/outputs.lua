@@ -28,6 +28,10 @@ function outputs.new(path, options)
   if path:sub(-#ENDING) ~= ENDING or #path == #ENDING then
     fail("-o %s: expected a name that ends with %s, found another", path, ENDING)
   end
+  local folder = path:match "^(.*)/[^/]*$"
+  if folder and folder ~= "" and not sys.isdir(folder) then
+    fail("-o %s: expected a folder that exists, found none: %s", path, folder)
+  end
   local stem = path:sub(1, -#ENDING - 1)
   return setmetatable({ path = path, best_path = stem .. ".best" .. ENDING, state_path = stem .. ".state",
     csv_path = stem .. ".csv", png_path = stem .. ".png", ranks_path = stem .. ".ranks", exported = options.exported,
