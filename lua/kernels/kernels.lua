@@ -59,6 +59,10 @@ function kernels:unique(base, fields)
       words[#words + 1] = word_of(field, value.ld)
     end
   end
+  -- Without relative positions kinds of windows differ in what is padding alone.
+  if self.names[table.concat(words, "_")] and fields.pad then
+    words[#words + 1] = ("pad%dx%d"):format(fields.pad.height, fields.pad.width)
+  end
   local name = table.concat(words, "_")
   if self.names[name] then error("kernels: two of one name: " .. name) end
   self.names[name] = true

@@ -40,6 +40,19 @@ sys.cleanup(work)
 local function new(board) return kernels.new(board.isa, board, folder) end
 local plain = boards.named "generic-c99"
 
+describe("kinds of windows", function()
+  it("have names of their own where relative positions were pruned: they differ in their padding alone", function()
+    local set = new(boards.named "generic-c99")
+    local function attend(height, width)
+      return (set:attend { M = 14, keys = 14, d = 32, ldq = 32, ldo = 48, row = width,
+        pad = { side = 7, height = height, width = width } })
+    end
+    local one, other = attend(7, 2), attend(2, 7)
+    assert(one ~= other, one)
+    equal({ attend(7, 2), attend(2, 7) }, { one, other })
+  end)
+end)
+
 describe("kernels", function()
   local function shape(changes)
     local f = { M = 7, N = 20, K = 33, lda = 48, ldc = 48 }
