@@ -341,9 +341,13 @@ end
 -- What the Makefile's template is told of them.
 local function makefile_info(build, list)
   local runner = table.move(list.runner, 1, #list.runner, 1, {})
-  local info = { extras = list.extras, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
+  local info = { what = "the model", library = "msa_model", bench = "msa_run", extras = list.extras,
+    objects = { "msa_model.o", "msa_encoder.o", "msa_decoder.o", "msa_kernels.o", "msa_known_answer.o" },
+    headers = { "msa.h", "msa_model.h", "msa_internal.h", "msa_kernels.h", "msa_simd.h", "msa_arith.h",
+      "msa_runtime.h" }, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
     runner_headers = RUNNER_HEADERS, start_objects = {},
     runner = table.move(list.start_runner, 1, #list.start_runner, #runner + 1, runner) }
+  for _, file in ipairs(list.extras) do info.headers[#info.headers + 1] = file .. ".h" end
   for i, file in ipairs(list.runtime) do info.runtime_objects[i] = file .. ".o" end
   if build.graph.stream then info.runtime_objects[#info.runtime_objects + 1] = "msa_stream.o" end
   for i, file in ipairs(list.start) do info.start_objects[i] = file .. ".o" end

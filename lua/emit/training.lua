@@ -230,13 +230,14 @@ function training.texts(build, blob, info)
   for _, name in ipairs(env.linkable and { "weights.S", "weights.b" } or {}) do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
-  for _, name in ipairs(env.objective and { "patches", "passes" } or {}) do
+  for _, name in ipairs(env.objective and { "update", "patches", "passes" } or { "update" }) do
     env[name .. "_text"] = template.file(folder, ("train/%s.c"):format(name), env):gsub("\n$", "")
   end
   for file, name in pairs { ["train.h"] = "msa_train.h", ["train.c"] = "msa_train.c",
-    ["layers.c"] = "msa_train_layers.c", ["internal.h"] = "msa_train_internal.h", ["Makefile"] = "Makefile" } do
+    ["layers.c"] = "msa_train_layers.c", ["internal.h"] = "msa_train_internal.h" } do
     texts[name] = template.file(folder, "train/" .. file, env)
   end
+  texts.Makefile = template.file(folder, "Makefile", env)
   return texts
 end
 

@@ -19,6 +19,7 @@ local preparation = require "import.preparation"
 local shapes = require "import.shapes"
 local sizes = require "networks.sizes"
 local transformers = require "import.transformers"
+local trained = require "import.trained"
 local warnings = require "import.warnings"
 local weights = require "import.weights"
 
@@ -419,7 +420,7 @@ end
 -- as {option, values, why}; where the dialect is such a choice, `dialect` is nil and `candidates` lists the names.
 -- `entries` is the network's list of tensors (import/network.lua), each with what it was found as.
 function import.account(ckpt, options)
-  local told = options or {}
+  local told = trained.options(ckpt, options)
   options = setmetatable({ depth = told.depth or 1 }, { __index = told })
   local file = files.read(ckpt, "checkpoint", options)
   local base = options.base and files.read(options.base, "base", options)

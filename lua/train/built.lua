@@ -28,8 +28,9 @@ local built = {}
 
 local RUNNER_FOLDER = require("run.made").RUNNER_FOLDER
 
---- The test bench and the weights in a folder, for prefix msa.
-built.PROGRAM, built.WEIGHTS = RUNNER_FOLDER .. "/msa_train_run", "msa_weights.bin"
+-- The test bench; it and the weights in a folder, for prefix msa.
+local BENCH = "msa_train_run"
+built.PROGRAM, built.WEIGHTS = RUNNER_FOLDER .. "/" .. BENCH, "msa_weights.bin"
 
 -- Of the runtime: files of all builds, and of training ones, in their own folder there.
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
@@ -72,9 +73,10 @@ local function copies_of(build)
   for _, name in ipairs(HEADERS) do header(name, "") end
   for _, name in ipairs(TRAINING_HEADERS) do header(name, "train/") end
   list[built.PROGRAM .. ".c"] = built.PROGRAM .. ".c"
-  local start, runner = build.board.start or { product = {}, runner = {} }, { built.PROGRAM .. ".o" }
-  for i, name in ipairs(start.runner) do runner[i + 1] = ("%s/%s.o"):format(RUNNER_FOLDER, name) end
-  return list, { runtime_objects = objects, headers = headers, runner_folder = RUNNER_FOLDER, runner = runner,
+  local start = build.board.start or { product = {}, runner = {} }
+  return list, { what = "the training program", library = "msa_train", bench = BENCH,
+    objects = { "msa_train.o", "msa_train_layers.o", "msa_kernels.o" }, runtime_objects = objects, headers = headers,
+    runner_folder = RUNNER_FOLDER, runner = { BENCH, table.unpack(start.runner) }, runner_headers = {},
     start_objects = objects_of(start.product), extras = {} }
 end
 

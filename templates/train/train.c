@@ -26,6 +26,7 @@
 @ for i, phase in ipairs(phases) do
 #define WORK_$(phase.name:upper()) $(i - 1)u
 @ end
+#define WORK_UPDATE $(#phases)u
 
 @ if objective then
 #define PREDICTION_STRIDE ((size_t)$(prediction_stride))
@@ -176,12 +177,15 @@ msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const v
     return MSA_OK;
 }
 
+$(update_text)
+
 static msa_status part_of_work(msa_train *s$(core_parameter))
 {
     switch (s->work) {
 @ for _, phase in ipairs(phases) do
     case WORK_$(phase.name:upper()): return msa_layers_of_$(phase.name)(s$(core_argument));
 @ end
+    case WORK_UPDATE: return part_of_update(s$(core_argument));
     default: return MSA_E_ARGUMENT;
     }
 }
@@ -553,7 +557,7 @@ static void join(msa_train *s)
 }
 
 /* The sum over all images so far, where an image's own gradient was: no image is under way. */
-static float *total(const msa_train *s)
+static void total(const msa_train *s)
 {
     float *const sum = floats(s, MSA_AT_GRADIENT);
     if (s->images == 0) {
@@ -569,7 +573,6 @@ static float *total(const msa_train *s)
         }
     }
 @ end
-    return sum;
 }
 
 msa_status msa_train_image_end(msa_train *s)
@@ -594,23 +597,6 @@ msa_status msa_train_image_end(msa_train *s)
     return MSA_OK;
 }
 
-static void squares_of(const float *gradient, msa_squares *squares)
-{
-    for (uint32_t pass = 0; pass < 2u; ++pass) {
-        for (uint32_t i = 0; i < MSA_TRAIN_TENSORS; ++i) {
-            const msa_parameter *const p = &parameters[i];
-            for (uint32_t row = 0; row < p->rows; ++row) {
-                const float *const g = gradient + p->at + row * p->stride;
-                if (pass == 0) {
-                    msa_squares_largest(squares, g, p->width);
-                } else {
-                    msa_squares_add(squares, g, p->width);
-                }
-            }
-        }
-    }
-}
-
 msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm)
 {
     msa_status status = ready(s);
@@ -621,32 +607,23 @@ msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matric
     if (status != MSA_OK || s->images == 0) {
         return status != MSA_OK ? status : MSA_E_ORDER;
     }
+    total(s);
+    memset(s->squares, 0, sizeof s->squares);
+    s->rule = rule;
+    s->matrices_decay = matrices_decay;
+    s->scale = 1.0 / (double)(images > 0 ? images : s->images);
+    s->norm = 0.0f;
+    s->state = BUSY;
+    status = work(s, WORK_UPDATE);
     s->state = OPENED; /* an image that is under way is forgotten */
-    const float *const gradient = total(s);
-    msa_squares squares = {0};
-    msa_update update;
-    float found = 0.0f;
-    squares_of(gradient, &squares);
-    status = msa_update_begin(rule, &s->steps, 1.0 / (double)(images > 0 ? images : s->images),
-        &squares, &update, &found);
     if (norm != NULL) {
-        *norm = found;
+        *norm = s->norm;
     }
-    if (status != MSA_OK) {
-        return status;
+    if (status == MSA_OK) {
+        s->images = 0;
+        s->held = 0;
     }
-    for (uint32_t i = 0; i < MSA_TRAIN_TENSORS; ++i) {
-        const msa_parameter *const p = &parameters[i];
-        for (uint32_t row = 0; row < p->rows; ++row) {
-            const size_t at = p->at + row * p->stride;
-            const msa_trained tensor = {floats(s, MSA_AT_PARAMETERS + at), gradient + at, floats(s, MSA_AT_FIRST + at),
-                floats(s, MSA_AT_SECOND + at), p->width, !matrices_decay || p->dimensions > 1u};
-            msa_update_tensor(&update, &tensor);
-        }
-    }
-    s->images = 0;
-    s->held = 0;
-    return MSA_OK;
+    return status;
 }
 
 @ if from == "image" then
@@ -728,7 +705,7 @@ msa_status msa_train_get(const msa_train *s, msa_values kind, float *out)
         if (s->state != OPENED) {
             return MSA_E_ORDER;
         }
-        (void)total(s);
+        total(s);
     }
     for (uint32_t i = 0; i < MSA_TRAIN_TENSORS; ++i) {
         const msa_parameter *const p = &parameters[i];

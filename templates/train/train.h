@@ -70,6 +70,15 @@ typedef struct msa_train {
     const float *text;            /* the embedding of what prompts with a text say, or NULL */
 @ end
     msa_steps steps;
+    const msa_optimiser *rule;    /* of the step that is under way */
+    bool matrices_decay;
+    double scale;
+    float norm;
+    msa_squares squares[MSA_TRAIN_CORES];
+    msa_update constants;
+@ if cores > 1 then
+    msa_status begun;
+@ end
 } msa_train;
 
 /* A tensor that is trained. */
@@ -178,9 +187,9 @@ msa_status msa_train_image_end(msa_train *s);
  *   matrices_decay  only tensors of two and more dimensions decay
  *   images          of the whole batch, where others are part of it; 0: those of this session
  *   norm            gets the gradient's norm before clipping, or NULL
- * An image that has not ended is forgotten. MSA_OK; MSA_E_ORDER without any image, MSA_E_ARGUMENT, _ENVIRONMENT, _NAN
- * (of the gradient): parameters, moments and images are as before; msa_train_set(s, MSA_VALUES_GRADIENT, NULL) forgets
- * the images. */
+ * An image that has not ended is forgotten. MSA_OK; MSA_E_ORDER without any image, MSA_E_ARGUMENT,
+ * _ENVIRONMENT$(cores > 1 and ", _CORES" or "") or _NAN (of the gradient): nothing has changed;
+ * msa_train_set(s, MSA_VALUES_GRADIENT, NULL) forgets the images. */
 msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm);
 
 @ if from == "image" then

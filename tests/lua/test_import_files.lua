@@ -278,3 +278,44 @@ describe("positions", function()
     end
   end
 end)
+
+describe("a file that msagen train wrote", function()
+  local safetensors = require "msagen.safetensors"
+  local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-trained-")
+  sys.cleanup(work)
+  local from = checkpoint.open(golden .. "/msa-2023-3d/checkpoint.pth")
+  local list = {}
+  for i, name in ipairs(from:names()) do list[i] = { name, from:tensor(name) } end
+  local count = 0
+  local function file(metadata)
+    count = count + 1
+    local path = ("%s/%d.safetensors"):format(work, count)
+    safetensors.write(path, list, metadata)
+    return checkpoint.open(path)
+  end
+  local function written(options)
+    return file { { "generator", "msagen train" }, { "dialect", "msa-2023" }, { "options", options } }
+  end
+
+  it("tells dialect, depth and the order of clicks", function()
+    local model = import.load(written '{"depth":4,"click_order":"rc","steps":3}')
+    equal({ model.dialect, model.depth, model.click_order, model.warnings }, { "msa-2023", 4, "rc", {} })
+    model = import.load(written '{}')
+    equal({ model.depth, model.click_order, model.warnings }, { 1, "xy", {} })
+  end)
+
+  it("is overruled by what is asked for", function()
+    local model = import.load(written '{"depth":4,"click_order":"rc"}', { depth = 2, click_order = "xy" })
+    equal({ model.depth, model.click_order }, { 2, "xy" })
+  end)
+
+  it("is believed only where its writer wrote it, and in nothing that no option may be", function()
+    local other = file { { "generator", "another" }, { "options", '{"depth":4}' } }
+    equal(import.load(other, { dialect = "msa-2023", click_order = "xy" }).depth, 1)
+    for text, expected in pairs { ["{"] = "a JSON object", ["3"] = "a JSON object", ['{"depth":0}'] = "depth: expected",
+      ['{"click_order":"up"}'] = "click_order: expected xy or rc, found up", ['{"depth":"4"}'] = "the text 4",
+      ['{"global_blocks":[-1]}'] = "global_blocks" } do
+      refuses(function() import.load(written(text)) end, "__metadata__", expected)
+    end
+  end)
+end)

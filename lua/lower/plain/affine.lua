@@ -54,18 +54,20 @@ function affine.of(index, most)
   return all(copies), all(empty)
 end
 
---- Loops of a body over patterns. @param act function(body, to, from, rows)
-function affine.each(body, patterns, act)
-  local depth = 0
-  local function go(inner, p, to, from)
-    if p.rows then return act(inner, to, from, p.rows) end
-    depth = depth + 1
-    inner:each({ variable = ("i%d"):format(depth), to = p.count }, function(next_body, i)
-      go(next_body, p.inner, to + i * p.by_to, from and from + i * p.by_from)
-    end)
-    depth = depth - 1
+--- Loops over patterns, as Lower:parted takes them: one for each. @param act function(body, to, from, rows)
+function affine.loops(patterns, act)
+  local loops = {}
+  local function loop(p, to, from, depth)
+    return { variable = ("i%d"):format(depth), to = p.count or 1, of = "runs", build = function(body, i)
+      if p.rows then return act(body, to, from, p.rows) end
+      local at, source = to + i * p.by_to, from and from + i * p.by_from
+      if p.inner.rows then return act(body, at, source, p.inner.rows) end
+      local inner = loop(p.inner, at, source, depth + 1)
+      body:each(inner, inner.build)
+    end }
   end
-  for _, p in ipairs(patterns) do go(body, p, p.to, p.from) end
+  for i, p in ipairs(patterns) do loops[i] = loop(p, p.to, p.from, 1) end
+  return loops
 end
 
 return affine

@@ -175,11 +175,9 @@ end
 local function sums_to(lower, view, from, s, rows)
   local back = lower.K:set_rows_back { height = 1, width = rows, d = s.d, ldx = view:ld(), ld_row = rows * view:ld(),
     ldz = s.dpad }
-  lower:stage("zero", function(body)
-    body:each({ variable = "head", to = s.heads }, function(inner, h)
-      inner:call(back, from + h * (rows * s.dpad), view + h * s.d)
-    end)
-  end)
+  lower:parted { { variable = "head", to = s.heads, of = "heads", build = function(body, h)
+    body:call(back, from + h * (rows * s.dpad), view + h * s.d)
+  end } }
 end
 
 function gradients.attention_dqkv(lower, op)

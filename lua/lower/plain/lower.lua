@@ -13,6 +13,8 @@ local steps = require "lower.steps"
 local strips = require "lower.plain.strips"
 local types = require "graph.types"
 
+local ROWS = 64 -- that are moved or added at a time, at most
+
 local Lower = {}
 Lower.__index = Lower
 
@@ -42,6 +44,43 @@ end
 
 function Lower:stage(who, build) return self.step:stage(who, build) end
 
+--- A stage of loops whose trips cores share. No trip may write what another one of the stage reads or writes.
+-- @param loops list of { variable, to, by = 1, of = what a trip is of, build = function(body, variable) }
+function Lower:parted(loops)
+  local several = false
+  for _, loop in ipairs(loops) do several = several or loop.to > (loop.by or 1) end
+  self:stage(several and "units" or "zero", function(body)
+    for _, loop in ipairs(loops) do
+      body:each({ variable = loop.variable, to = loop.to, by = loop.by, units = several and { name = loop.of } or nil },
+        loop.build)
+    end
+  end)
+end
+
+-- In how many equal parts so many are done soonest: the fewest of equals.
+local function parts_of(count, cores)
+  local best, least
+  for parts = 1, math.min(count, 2 * cores) do
+    local share = count % parts == 0 and (parts + cores - 1) // cores * (count // parts)
+    if share and (not least or share < least) then best, least = parts, share end
+  end
+  return best
+end
+
+--- Columns in parts of whole vectors. @param build function(body, first column, columns of a part)
+function Lower:columns(columns, build)
+  local by = columns % 16 == 0 and columns // parts_of(columns // 16, self.cores) or columns
+  self:parted { { variable = "c", to = columns, by = by, of = "columns", build = function(body, c)
+    build(body, c, by)
+  end } }
+end
+
+--- Rows in parts of at most ROWS. @param build function(body, first row, rows of a part)
+function Lower:rows(rows, build)
+  local by = strips.size(rows, ROWS, self.cores)
+  self:parted { { variable = "t", to = rows, by = by, of = "rows", build = function(body, t) build(body, t, by) end } }
+end
+
 --- The memory of a value that an operation takes whole, and of the one that it gives.
 function Lower:read(value) return self.values:whole(value) end
 function Lower:written(op) return self.values:whole(op) end
@@ -65,14 +104,11 @@ end
 local function panels_of_rows(self, w, N, K)
   local view, to = self:read(w), self.values:work("packed", kernels.round16(N) * K)
   local whole = N // 16
-  self:stage(whole > 1 and "units" or "zero", function(body)
-    if whole > 0 then
-      body:each({ variable = "n", to = whole, units = whole > 1 and { name = "panels" } or nil }, function(inner, n)
-        inner:call(self.K:rows_to_panels { rows = 16, d = K, ldx = view:ld() }, view:row(n * 16),
-          to + n * (16 * K))
-      end)
-    end
-  end)
+  if whole > 0 then
+    self:parted { { variable = "n", to = whole, of = "panels", build = function(body, n)
+      body:call(self.K:rows_to_panels { rows = 16, d = K, ldx = view:ld() }, view:row(n * 16), to + n * (16 * K))
+    end } }
+  end
   if N % 16 > 0 then
     self:stage("zero", function(body)
       body:call(self.K:rows_to_panels { rows = N % 16, d = K, ldx = view:ld() }, view:row(whole * 16),
@@ -87,11 +123,9 @@ local function turned_panels(self, w, N, K)
   local from, count = self.values:panels(w), kernels.round16(K) // 16
   local to = self.values:work("packed", count * 16 * N)
   local name = self.K:transpose_panels { N = N, K = K }
-  self:stage("units", function(body)
-    body:each({ variable = "panel", to = count, units = { name = "panels" } }, function(inner, i)
-      inner:call(name, from, to:of_row(i), i, i + 1)
-    end)
-  end)
+  self:parted { { variable = "panel", to = count, of = "panels", build = function(body, i)
+    body:call(name, from, to:of_row(i), i, i + 1)
+  end } }
   return to
 end
 
@@ -126,13 +160,18 @@ function Lower:reversed(value, side)
   return to
 end
 
+--- A matrix of so many rows and columns turned.
+function Lower:turn(from, rows, columns, to)
+  self:columns(columns, function(body, c, count)
+    body:call(self.K:transpose_rows { rows = rows, C = count, ldx = from:ld(), ldz = to:ld() }, from + c, to:row(c))
+  end)
+end
+
 --- A matrix of so many rows and columns turned, rows round16(rows) apart.
 function Lower:turned(view, rows, columns, ld)
   local width = kernels.round16(rows)
   local to = self.values:work("turned", columns * width, width)
-  self:stage("zero", function(body)
-    body:call(self.K:transpose_rows { rows = rows, C = columns, ldx = ld, ldz = width }, view, to)
-  end)
+  self:turn(view, rows, columns, to)
   return to
 end
 

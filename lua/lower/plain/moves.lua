@@ -14,20 +14,15 @@ local function rows_by(lower, op, x, index, most, fill)
   local to = lower:written(op)
   local copies, empty = affine.of(index, most)
   local width, source = order.width(op), fill and lower.values:vector(fill)
-  lower:stage("zero", function(body)
-    affine.each(body, copies, function(inner, at, from, rows)
-      if x:ld() == to:ld() then inner:copy(to:row(at), x:row(from), (rows - 1) * to:ld() + width)
-      else
-        inner:each({ variable = "r", to = rows }, function(each, r)
-          each:copy(to:row(at + r), x:row(from + r), width)
-        end)
-      end
-    end)
-    affine.each(body, empty, function(inner, at, _, rows)
-      if not source then return inner:zero(to:row(at), rows * to:ld()) end
-      inner:each({ variable = "r", to = rows }, function(each, r) each:copy(to:row(at + r), source, width) end)
-    end)
+  local loops = affine.loops(copies, function(body, at, from, rows)
+    if x:ld() == to:ld() then return body:copy(to:row(at), x:row(from), (rows - 1) * to:ld() + width) end
+    body:each({ variable = "r", to = rows }, function(each, r) each:copy(to:row(at + r), x:row(from + r), width) end)
   end)
+  for _, loop in ipairs(affine.loops(empty, function(body, at, _, rows)
+    if not source then return body:zero(to:row(at), rows * to:ld()) end
+    body:each({ variable = "r", to = rows }, function(each, r) each:copy(to:row(at + r), source, width) end)
+  end)) do loops[#loops + 1] = loop end
+  lower:parted(loops)
 end
 
 function moves.gather(lower, op)
@@ -39,15 +34,15 @@ end
 function moves.concat(lower, op)
   local to, at, list = lower:written(op), 0, {}
   for i, x in ipairs(op.inputs) do list[i] = lower:read(x) end
-  lower:stage("zero", function(body)
-    for i, x in ipairs(op.inputs) do
-      local rows, width = order.rows(x), order.width(x)
-      body:each({ variable = "r", to = rows }, function(inner, r)
-        inner:copy(to:row(at + r), list[i]:row(r), width)
-      end)
-      at = at + rows
-    end
-  end)
+  local loops = {}
+  for i, x in ipairs(op.inputs) do
+    local first, rows, width = at, order.rows(x), order.width(x)
+    loops[i] = { variable = "r", to = rows, of = "rows", build = function(body, r)
+      body:copy(to:row(first + r), list[i]:row(r), width)
+    end }
+    at = at + rows
+  end
+  lower:parted(loops)
 end
 
 --- Rows at a place among zeros.
@@ -87,23 +82,26 @@ local function elements(lower, op, turn)
   local before = order.is_virtual(x, lower.users) and input(x, "x") or x
   local from, to = lower:read(before), lower:written(op)
   local a, b = order.width(before), order.width(op)
-  lower:stage("zero", function(body)
-    local indexes = {}
-    local function go(inner, dimension)
-      if dimension > #turn.shape then
-        local source = {}
-        for i, of in ipairs(turn.order) do source[of] = indexes[i] end
-        local row, column = place_in(x.shape, source, a)
-        local to_row, to_column = place_in(turn.shape, indexes, b)
-        return inner:assign(to:row(to_row) + to_column, from:row(row) + column)
-      end
-      inner:each({ variable = ("i%d"):format(dimension), to = turn.shape[dimension] }, function(next_body, i)
+  local indexes, go = {}, nil
+  local function loop(dimension)
+    return { variable = ("i%d"):format(dimension), to = turn.shape[dimension], of = "parts",
+      build = function(body, i)
         indexes[dimension] = turn.shape[dimension] == 1 and 0 or i
-        go(next_body, dimension + 1)
-      end)
+        go(body, dimension + 1)
+      end }
+  end
+  function go(body, dimension)
+    if dimension > #turn.shape then
+      local source = {}
+      for i, of in ipairs(turn.order) do source[of] = indexes[i] end
+      local row, column = place_in(x.shape, source, a)
+      local to_row, to_column = place_in(turn.shape, indexes, b)
+      return body:assign(to:row(to_row) + to_column, from:row(row) + column)
     end
-    go(body, 1)
-  end)
+    local inner = loop(dimension)
+    body:each(inner, inner.build)
+  end
+  lower:parted { loop(1) }
 end
 
 --- Dimensions in another order: a matrix is turned by a kernel.
@@ -113,9 +111,7 @@ function moves.permute(lower, op)
   local turned = #op.shape == 2 and op.order[1] == 2 and not order.is_virtual(x, lower.users)
   if not turned then return elements(lower, op, op) end
   local from, to = lower:read(x), lower:written(op)
-  lower:stage("zero", function(body)
-    body:call(lower.K:transpose_rows { rows = rows, C = width, ldx = from:ld(), ldz = to:ld() }, from, to)
-  end)
+  lower:turn(from, rows, width, to)
 end
 
 --- The same numbers in rows of another width.
@@ -123,14 +119,12 @@ function moves.reshape(lower, op)
   local x = input(op, "x")
   if order.is_virtual(x, lower.users) then return elements(lower, op, x) end
   local from, to, a, b = lower:read(x), lower:written(op), order.width(x), order.width(op)
-  lower:stage("zero", function(body)
-    body:each({ variable = "r", to = order.rows(op) }, function(inner, r)
-      inner:each({ variable = "c", to = b }, function(each, c)
-        local row, column = place_in({ order.rows(op), b }, { r, c }, a)
-        each:assign(to:row(r) + c, from:row(row) + column)
-      end)
+  lower:parted { { variable = "r", to = order.rows(op), of = "rows", build = function(body, r)
+    body:each({ variable = "c", to = b }, function(each, c)
+      local row, column = place_in({ order.rows(op), b }, { r, c }, a)
+      each:assign(to:row(r) + c, from:row(row) + column)
     end)
-  end)
+  end } }
 end
 
 --- Rows that several places of a list take: sums in its order, from +0.

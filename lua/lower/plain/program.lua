@@ -147,11 +147,9 @@ end
 -- Gradients of what the decoder trains, and of the embedding, are added to what is there.
 local function accumulate(lower, sinks, depth)
   local function add(from, to, rows, width)
-    local chunk = rows >= 64 and require("lower.layer").divisor(rows, 1, 64) or rows
-    local name = lower.K:rows("add", { rows = chunk, C = width, ldx = from:ld(), ldy = to:ld() })
-    lower:stage(chunk < rows and "units" or "zero", function(body)
-      body:each({ variable = "t", to = rows, by = chunk, units = chunk < rows and { name = "rows" } or nil },
-        function(inner, t) inner:call(name, from:row(t), to:row(t)) end)
+    lower:rows(rows, function(body, t, count)
+      body:call(lower.K:rows("add", { rows = count, C = width, ldx = from:ld(), ldy = to:ld() }), from:row(t),
+        to:row(t))
     end)
   end
   for _, sink in ipairs(sinks) do
@@ -169,11 +167,9 @@ end
 local function copied(lower, sinks)
   for _, sink in ipairs(sinks) do
     local from, to = lower.values:whole(sink.value), lower.values:gradient(sink.one)
-    lower:stage("zero", function(body)
-      body:each({ variable = "t", to = sink.one.rows }, function(inner, t)
-        inner:copy(to:row(t), from:row(t), sink.one.width)
-      end)
-    end)
+    lower:parted { { variable = "t", to = sink.one.rows, of = "rows", build = function(body, t)
+      body:copy(to:row(t), from:row(t), sink.one.width)
+    end } }
   end
 end
 

@@ -228,16 +228,13 @@ function strips.lower(lower, stage)
   self.count = strips.size(rows_within(stage), lower.strip_rows, lower.cores)
   self.scratch = setmetatable({ lower = lower, pool = lower.step:pool(), slots = {} }, Scratch)
   local one = self.count == stage.rows
-  lower:stage(one and "zero" or "units", function(body)
-    body:each({ variable = "t", to = stage.rows, by = self.count, units = not one and { name = "rows" } or nil },
-      function(inner, t)
-        self.body, self.t = inner, one and 0 or t
-        for at, op in ipairs(self.ops) do
-          if not self.done[op] then emit[op.kind](self, op) end
-          free(self, at)
-        end
-      end)
-  end)
+  lower:parted { { variable = "t", to = stage.rows, by = self.count, of = "rows", build = function(body, t)
+    self.body, self.t = body, one and 0 or t
+    for at, op in ipairs(self.ops) do
+      if not self.done[op] then emit[op.kind](self, op) end
+      free(self, at)
+    end
+  end } }
 end
 
 return strips

@@ -31,32 +31,29 @@ function sums.linear_dw(lower, op)
   local chunk = strips.size(N, OUTPUTS, lower.cores)
   local lda = stride(math.min(rows, BLOCK))
   local a = pool:take(lower:name "dy", chunk * lda, lda)
-  lower:stage(chunk == N and "zero" or "units", function(body)
-    local loop = { variable = "n", to = N, by = chunk, units = chunk < N and { name = "outputs" } or nil }
-    body:each(loop, function(units, n)
-      local function block(inner, first, count, residual)
-        inner:call(lower.K:transpose_rows { rows = count, C = chunk, ldx = dy:ld(), ldz = lda }, dy:row(first) + n, a)
-        inner:call(lower.K:gemm { M = chunk, N = K, K = count, lda = lda, ldb = x:ld(), bps = 16, ldc = to:ld(),
-          residual = residual }, a, x:row(first), to:row(n))
-      end
-      local first = math.min(rows, BLOCK)
-      block(units, 0, first, false)
-      if rows >= 2 * BLOCK then
-        units:each({ variable = "block", from = 1, to = rows // BLOCK }, function(inner, b)
-          block(inner, b * BLOCK, BLOCK, true)
-        end)
-      end
-      if rows > BLOCK and rows % BLOCK > 0 then block(units, rows // BLOCK * BLOCK, rows % BLOCK, true) end
-    end)
-  end)
+  lower:parted { { variable = "n", to = N, by = chunk, of = "outputs", build = function(body, n)
+    local function block(inner, first, count, residual)
+      inner:call(lower.K:transpose_rows { rows = count, C = chunk, ldx = dy:ld(), ldz = lda }, dy:row(first) + n, a)
+      inner:call(lower.K:gemm { M = chunk, N = K, K = count, lda = lda, ldb = x:ld(), bps = 16, ldc = to:ld(),
+        residual = residual }, a, x:row(first), to:row(n))
+    end
+    local first = math.min(rows, BLOCK)
+    block(body, 0, first, false)
+    if rows >= 2 * BLOCK then
+      body:each({ variable = "block", from = 1, to = rows // BLOCK }, function(inner, b)
+        block(inner, b * BLOCK, BLOCK, true)
+      end)
+    end
+    if rows > BLOCK and rows % BLOCK > 0 then block(body, rows // BLOCK * BLOCK, rows % BLOCK, true) end
+  end } }
 end
 
 function sums.column_sum(lower, op)
   local x, C, rows = lower:read(input(op, "x")), order.width(op), order.rows(input(op, "x"))
   local to = lower:written(op)
-  lower:stage("zero", function(body)
+  lower:columns(C, function(body, c, columns)
     each_block(body, rows, function(inner, first, count, block)
-      inner:call(lower.K:column_sum { rows = count, C = C, ldx = x:ld() }, x:row(first), to, block)
+      inner:call(lower.K:column_sum { rows = count, C = columns, ldx = x:ld() }, x:row(first) + c, to + c, block)
     end)
   end)
 end
