@@ -19,7 +19,7 @@ local cases = {
   { "volume-256x8", synth = { "--arch", "vit_b", "--resolution", "256", "--dialect", "msa-2023" }, "--dialect",
     "msa-2023", "--depth", "8" },
   { "fetal-head", file = demo .. "/fetal-head/checkpoint.safetensors", "--dialect", "msa-paper" },
-  { "hippocampus", file = demo .. "/hippocampus/checkpoint.pth", "--depth", "12" },
+  { "hippocampus", file = demo .. "/hippocampus/checkpoint.safetensors", "--depth", "12" },
 }
 local options = { boards = false, cases = false, rounds = "3", out = "out/bench" }
 do

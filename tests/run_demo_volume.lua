@@ -31,7 +31,7 @@ for _, board in ipairs(tally.boards) do
     tally.skip(title, board.missing)
   else
     tally.test(title .. ": Dice and mask", function()
-      tally.must { tally.program, "build", demo .. "/checkpoint.pth", "--dialect", expected.dialect, "--depth",
+      tally.must { tally.program, "build", tally.volume, "--dialect", expected.dialect, "--depth",
         tostring(expected.depth), "--board", board.name, "-o", fw }
       local digest = tally.must { tally.program, "run", fw, "--image", demo .. "/volume.npy", "--prompts",
         demo .. "/prompts.json", "--mask-out", mask_path,

@@ -12,7 +12,7 @@ M.source = M.tests:match "^(.*)/"
 M.program = sys.realpath(os.getenv "MSAGEN" or M.source .. "/gen/msagen")
 M.demo = M.source .. "/demo/fetal-head"
 M.head = M.demo .. "/checkpoint.safetensors"
-M.volume = M.source .. "/demo/hippocampus/checkpoint.pth"
+M.volume = M.source .. "/demo/hippocampus/checkpoint.safetensors"
 
 --- A fresh folder for driver `name`, under $CHECK_WORK or the system's temporary folder; removed at the end.
 function M.folder(name)
