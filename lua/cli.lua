@@ -18,6 +18,7 @@ local verbs = {
   { "clicks", "say where a user would click on what is wrong with a mask" },
   { "graph", "print what a checkpoint's network computes" },
   { "embed", "make text prompts of phrases, by CLIP's text encoder" },
+  { "fft", "transform lines of numbers by generated code" },
 }
 
 local argparse = require "argparse"

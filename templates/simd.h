@@ -50,7 +50,9 @@ static inline void msa_store_some(float *p, msa_vec v, size_t n) { $(isa.store_s
 @ operation("vsub", "msa_vec a, msa_vec b", isa.sub)
 @ operation("vmul", "msa_vec a, msa_vec b", isa.mul)
 @ operation("vdiv", "msa_vec a, msa_vec b", isa.div)
+@ operation("vneg", "msa_vec a", "msa_vsub(msa_splat(-0.0f), a)")
 @ operation("vfma", "msa_vec a, msa_vec b, msa_vec c", isa.fma)
+@ operation("vfnma", "msa_vec a, msa_vec b, msa_vec c", isa.fnma or "msa_vfma(msa_vneg(a), b, c)")
 @ if isa.fma_lane then
 @   for lane = 0, isa.width - 1 do
 @     local multiplied = isa.fma_lane:gsub("%f[%w]lane%f[%W]", lane)
@@ -139,6 +141,8 @@ static inline float msa_lane_$(name)($(parameters)) { return $(result); }
 @ end
 @ lane("load", "const float *p", "*p")
 @ lane("splat", "float s", "s")
+@ lane("vneg", "float a", "-0.0f - a")
+@ lane("vfnma", "float a, float b, float c", "msa_fma(-a, b, c)")
 @ for _, one in ipairs { { "vadd", "+" }, { "vsub", "-" }, { "vmul", "*" }, { "vdiv", "/" } } do
 @   lane(one[1], "float a, float b", ("a %s b"):format(one[2]))
 @ end

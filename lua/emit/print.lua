@@ -416,6 +416,7 @@ function Printer:step(step, arena)
     table.insert(lines, 1, "    (void)bank; /* nothing is a bank's own */")
   end
   if not (uses.weights or pieces) then table.insert(lines, 1, "    (void)w;") end
+  if not table.concat(lines, "\n"):find "%f[%w_]arena%f[^%w_]" then table.insert(lines, 1, "    (void)arena;") end
   if step.returns or pieces then lines[#lines + 1] = ("    return %s;"):format(step.returns and "MSA_OK" or "true") end
   return ("%s%s\n{\n%s\n}\n"):format(step.before or "", prototype, table.concat(lines, "\n")), prototype, arguments,
     core

@@ -10,8 +10,8 @@ local activations = require "graph.activations"
 local flushing = {}
 
 -- Operations that flush. A division is of scalars; loads, stores and splats only move.
-local FLUSHES = { msa_vadd = true, msa_vsub = true, msa_vmul = true, msa_vfma = true, msa_vmax = true, msa_vmin = true,
-  msa_vselect = true, msa_vexp = true }
+local FLUSHES = { msa_vadd = true, msa_vsub = true, msa_vmul = true, msa_vfma = true, msa_vfnma = true,
+  msa_vneg = true, msa_vmax = true, msa_vmin = true, msa_vselect = true, msa_vexp = true }
 local BY_VECTOR = {}
 for _, name in ipairs(activations.computed) do
   local entry = activations.entries[name]
@@ -93,7 +93,7 @@ end
 -- What each lane of a vector is in scalars, by the operation's name.
 local SCALARS = { msa_vec = "float", msa_vfma = "msa_fma", msa_vmax = "msa_max", msa_vmin = "msa_min",
   msa_vselect = "msa_select", msa_vexp = "msa_exp" }
-for _, name in ipairs { "load", "store", "splat", "vadd", "vsub", "vmul", "vdiv" } do
+for _, name in ipairs { "load", "store", "splat", "vadd", "vsub", "vmul", "vdiv", "vneg", "vfnma" } do
   SCALARS["msa_" .. name] = "msa_lane_" .. name
 end
 

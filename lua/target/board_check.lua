@@ -99,7 +99,7 @@ for _, field in ipairs { "vector", "load", "store", "splat", "add", "sub", "mul"
   "zero_below" } do
   ISA[field] = { c_text, true }
 end
-for _, field in ipairs { "fma", "fma_lane", "fma_scalar", "min", "select", "zip_low", "zip_high",
+for _, field in ipairs { "fma", "fnma", "fma_lane", "fma_scalar", "min", "select", "zip_low", "zip_high",
   "load_some", "store_some", "some" } do
   ISA[field] = { c_text }
 end

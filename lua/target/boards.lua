@@ -169,6 +169,7 @@ local function from_table(raw, place, where)
   for _, flag in ipairs(board.isa.flags or {}) do board.flags[#board.flags + 1] = flag end
   if board.arithmetic == "f32-muladd-1" then
     board.isa.fma, board.isa.fma_lane, board.isa.fma_scalar = "msa_vadd(msa_vmul(a, b), c)", nil, nil
+    board.isa.fnma = "msa_vsub(c, msa_vmul(a, b))"
   elseif not board.isa.fma then
     fail("%s: arithmetic: expected f32-muladd-1, as %s has no fused multiply-add, found f32-fma-1", where,
       board.isa.name)

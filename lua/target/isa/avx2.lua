@@ -14,6 +14,7 @@ return {
   mul = "_mm256_mul_ps(a, b)",
   div = "_mm256_div_ps(a, b)",
   fma = "_mm256_fmadd_ps(a, b, c)",
+  fnma = "_mm256_fnmadd_ps(a, b, c)",
   max = "_mm256_max_ps(a, b)",
   min = "_mm256_min_ps(a, b)",
   select = "_mm256_blendv_ps(b, a, _mm256_cmp_ps(x, c, _CMP_LT_OQ))",

@@ -14,6 +14,7 @@ return {
   mul = "_mm512_mul_ps(a, b)",
   div = "_mm512_div_ps(a, b)",
   fma = "_mm512_fmadd_ps(a, b, c)",
+  fnma = "_mm512_fnmadd_ps(a, b, c)",
   max = "_mm512_max_ps(a, b)",
   min = "_mm512_min_ps(a, b)",
   select = "_mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, c, _CMP_LT_OQ), a)",

@@ -12,6 +12,7 @@ return {
   mul = "a * b",
   div = "a / b",
   fma = "msa_fma(a, b, c)",
+  fnma = "msa_fma(-a, b, c)",
   max = "msa_max(a, b)",
   min = "msa_min(a, b)",
   select = "msa_select(x, c, a, b)",

@@ -37,6 +37,7 @@ static inline void msa_store_first(float *p, float32x4_t v, size_t n)
   mul = "vmulq_f32(a, b)",
   div = "a / b",
   fma = "vfmaq_f32(c, a, b)",
+  fnma = "vfmsq_f32(c, a, b)",
   fma_scalar = "vfmaq_n_f32(c, b, s)",
   max = "vpselq_f32(a, b, vcmpgtq_f32(a, b))",
   select = "vpselq_f32(a, b, vcmpgtq_f32(c, x))",

@@ -14,6 +14,7 @@ return {
   mul = "vmulq_f32(a, b)",
   div = "vdivq_f32(a, b)",
   fma = "vfmaq_f32(c, a, b)",
+  fnma = "vfmsq_f32(c, a, b)",
   fma_lane = "vfmaq_laneq_f32(c, b, a, lane)",
   max = "vbslq_f32(vcgtq_f32(a, b), a, b)",
   select = "vbslq_f32(vcltq_f32(x, c), a, b)",

@@ -24,6 +24,7 @@ static inline uint32x4_t msa_above(float32x4_t a, float32x4_t b)
   mul = "vmulq_f32(a, b)",
   div = "(float32x4_t){ a[0] / b[0], a[1] / b[1], a[2] / b[2], a[3] / b[3] }",
   fma = "vfmaq_f32(c, a, b)",
+  fnma = "vfmsq_f32(c, a, b)",
   max = "vbslq_f32(msa_above(a, b), a, b)",
   select = "vbslq_f32(msa_above(c, x), a, b)",
   abs = "vabsq_f32(a)",

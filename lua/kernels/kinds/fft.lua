@@ -1,0 +1,54 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- A pass of Fourier transforms of a few points (lua/signal/points.lua), each lane a line. Request: part; points; is,
+-- xs, ys, s, t, down: distances, as the part has them; inverse. What the kernel's last arguments are:
+-- first f(x, y, count, is, xs, ys), turned f(y, w, count, s), real_first as first, real_zero and real_middle
+-- f(x, y, s, t), real_turned f(x, y, z, w, count, s, t), halves_zero f(x, y, z), halves f(x, y, z, v, w, count).
+local closed = require "support.closed"
+local points = require "signal.points"
+local requests = require "kernels.requests"
+local schema = require "support.schema"
+
+local size = requests.size
+local TWO = "2 * lanes"
+
+-- By part: parameters; numbers behind them; how pointers move from one trip to the next.
+local PARTS = {
+  first = { "const float *restrict x, float *restrict y", { "count", "is", "xs", "ys" }, { x = "xs", y = "ys" } },
+  turned = { "float *y, const float *w", { "count", "s" }, { y = TWO, w = "2 * (points - 1)" } },
+  real_first = { "const float *restrict x, float *restrict y", { "count", "is", "xs", "ys" }, { x = "xs", y = "ys" } },
+  real_zero = { "const float *restrict x, float *restrict y", { "s", "t" }, {} },
+  real_middle = { "const float *restrict x, float *restrict y", { "s", "t" }, {} },
+  real_turned = { "const float *restrict x, float *y, float *z, const float *w", { "count", "s", "t" },
+    { x = TWO, y = TWO, z = "-2 * lanes", w = "2 * (points - 1)" } },
+  halves_zero = { "const float *x, const float *y, float *restrict z", {}, {} },
+  halves = { "const float *x, const float *y, float *restrict z, float *restrict v, const float *w", { "count" },
+    { x = TWO, y = "-2 * lanes", z = TWO, v = "-2 * lanes", w = "2" } },
+}
+
+-- The lines that end a trip.
+local function moves_of(part, n, W)
+  local lines = {}
+  for _, name in ipairs(closed.sorted(part[3])) do
+    local by = part[3][name]:gsub("2 %* lanes", tostring(2 * W)):gsub("2 %* %(points %- 1%)", tostring(2 * (n - 1)))
+    lines[#lines + 1] = by:sub(1, 1) == "-" and ("%s -= %s;"):format(name, by:sub(2)) or ("%s += %s;"):format(name, by)
+  end
+  return lines
+end
+
+return { request = requests.request({ part = { schema.one_of(table.unpack(closed.sorted(PARTS))), true },
+    points = { size, true } }, { count = size, is = size, xs = size, ys = size, s = size, t = size,
+    inverse = schema.flag }), lanes = true,
+  make = function(K, f)
+    local part, W = PARTS[f.part], K.isa.flushes and 1 or K.isa.width
+    local numbers, fields = {}, { part = f.part, points = f.points, inverse = f.inverse or false }
+    for i, name in ipairs(part[2]) do
+      numbers[i], fields[name] = { name, name }, f[name] or error(("fft: %s: no %s"):format(f.part, name))
+    end
+    local names = {}
+    for i, name in ipairs(part[2]) do names[i] = "size_t " .. name end
+    fields.parameters = table.concat({ part[1], table.unpack(names) }, ", ")
+    fields.loops = part[2][1] == "count"
+    fields.lines = points.body(f.part, f.points, W, f.inverse)
+    fields.moves = moves_of(part, f.points, W)
+    return K:make("fft", ("msa_%sfft_%s_%d"):format(f.inverse and "i" or "", f.part, f.points), fields, numbers)
+  end }
