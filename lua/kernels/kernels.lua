@@ -152,6 +152,11 @@ function kernels:make(file, base, fields, numbers)
   return kernel
 end
 
+--- A square of vectors transposed, where the instruction set interleaves lanes: what other kernels' texts call.
+function kernels:square()
+  return self:make("transpose_square", "msa_transpose_lanes", {})
+end
+
 --- C of a call: the kernel's function on these arguments, and its numbers.
 function kernels:call(kernel, ...)
   local words, of = { ... }, self.functions[kernel]

@@ -1,25 +1,13 @@
 @ -- SPDX-License-Identifier: 0BSD
-@ -- As lanes_in.c transposes.
-@ local rounds = W > 1 and kernels.isa.zip_low and math.tointeger(math.log(W, 2)) or 0
+@ local square = W > 1 and kernels.isa.zip_low and kernels:square()
 /* z (lines, columns) = x (columns, $(W)) transposed, rows of z ldz apart. */
 void $(name)(const float *restrict x, float *restrict z, size_t lines, size_t columns, size_t ldz)
 {
     size_t c = 0;
-@ if rounds > 0 then
+@ if square then
     if (lines == $(W)) {
         for (; c + $(W) <= columns; c += $(W)) {
-@   for r = 0, W - 1 do
-            const msa_vec a0_$(r) = msa_load(x + (c + $(r)) * $(W));
-@   end
-@   for n = 1, rounds do
-@     for r = 0, W // 2 - 1 do
-            const msa_vec a$(n)_$(2 * r) = msa_vzip_low(a$(n - 1)_$(r), a$(n - 1)_$(r + W // 2));
-            const msa_vec a$(n)_$(2 * r + 1) = msa_vzip_high(a$(n - 1)_$(r), a$(n - 1)_$(r + W // 2));
-@     end
-@   end
-@   for r = 0, W - 1 do
-            msa_store(z + $(r) * ldz + c, a$(rounds)_$(r));
-@   end
+            $(square)(x + c * $(W), z + c, $(W), ldz);
         }
     }
 @ end

@@ -143,6 +143,8 @@ describe("requests of kernels", function()
     relative_fill = { M = 2, side_h = 2, side_w = 2, ldr = 16, lds = 32 },
     relative_sums = { M = 2, side_h = 2, side_w = 2, lds = 32, ldr = 16 },
     relative_dq = { rows = 1, width = 2, side_h = 2, side_w = 2, d = 8, ldr = 16, ldz = 16 },
+    lanes_in = { C = 8, ldx = 8 }, lanes_out = { C = 8, ldz = 8 },
+    fft = { part = "first", points = 4, count = 1, is = 8, xs = 8, ys = 8, s = 8, t = 8, inverse = true },
     relative_drel = { rows = 1, width = 2, side_h = 2, side_w = 2, d = 8, ldr = 16, ldq = 16 } }
   for kind, fields in pairs(kernels.requests) do
     local rows = kind:match "^rows (.*)$"
