@@ -133,13 +133,29 @@ function fft.real(step, K, body, n, x, y, pool)
   real(self, body, 1, n, x, self.W, y)
 end
 
---- Add the inverse of fft.real, unscaled, of an even number of points: half as many complex ones, whose re are the even
--- points and im the odd ones, one behind the other: real points in order.
+-- All places of the spectrum of an odd number of points, and the complex points of it.
+local function odd_inverse(self, body, n, x, y, pool)
+  local K, point, half = self.K, 2 * self.W, n // 2
+  local all, done = pool:take("all", n * point), pool:take("done", n * point)
+  body:copy(all, x, (half + 1) * point)
+  body:zero(all + self.W, self.W)
+  if half > 0 then
+    body:call(K:fft { part = "mirror", points = 1, count = half }, all + point, all + (n - 1) * point)
+  end
+  complex(self, body, 1, n, all, point, done)
+  body:call(K:fft { part = "re", points = 1, count = n }, done, y)
+end
+
+--- Points of the complex transform that fft.real_inverse does.
+function fft.inverse_points(n) return n % 2 == 0 and n // 2 or n end
+
+--- Add the inverse of fft.real, unscaled. Of an even number of points: half as many complex ones, whose re are the
+-- even points and im the odd ones, one behind the other: real points in order. Of an odd number all of them.
 -- @param x the spectrum @param y a view of fft.real_elements @param pool scratch of the step
 function fft.real_inverse(step, K, body, n, x, y, pool)
-  local m = n // 2
-  assert(n % 2 == 0, "fft: an even number of points")
+  local m = fft.inverse_points(n)
   local self = new(step, K, m, false, true)
+  if m == n then return odd_inverse(self, body, n, x, y, pool) end
   local point = 2 * self.W
   local z = pool:take("halves", m * point)
   body:call(K:fft { part = "halves_zero", points = 2 }, x, x + m * point, z)

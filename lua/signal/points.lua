@@ -137,6 +137,15 @@ function parts.halves(b)
   b:put_complex({ g:add(a[1], t[2]), g:sub(t[1], a[2]) }, "v")
 end
 
+--- A place of a spectrum to that of its conjugate.
+function parts.mirror(b)
+  local x = b:complex "x"
+  b:put_complex({ x[1], b.g:negative(x[2]) }, "z")
+end
+
+--- re of complex points, as real ones.
+function parts.re(b) b:put(b:complex("x")[1], "z") end
+
 points.parts = parts
 
 --- A body. @param part of parts @param n points @param W lanes @param inverse the inverse transform's

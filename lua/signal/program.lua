@@ -76,7 +76,7 @@ function program.lower(options)
     kernels = kernels.new(board.isa, board, msagen.datadir .. "/templates"),
     facts = KINDS[options.kind](options.points, options.inverse) }
   b.arithmetic = arithmetic.class(board, arithmetic.DEFAULT)
-  b.planned = b.kind == "r2c" and b.inverse and b.points // 2 or b.points
+  b.planned = b.kind == "r2c" and b.inverse and fft.inverse_points(b.points) or b.points
   b.plan = fft.plan.of(b.planned, b.kind == "r2c" and not b.inverse, "fft")
   lower(b)
   return b

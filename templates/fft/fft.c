@@ -6,6 +6,9 @@
 #include "msa_kernels.h"
 #include "msa_runtime.h"
 
+void *memcpy(void *to, const void *from, size_t bytes);
+void *memset(void *to, int value, size_t bytes);
+
 /* The transform of lines that lie in lanes: number i of line l is x[i * MSA_FFT_LANES + l], of its result
  * y[i * MSA_FFT_LANES + l]. arena: scratch; w: the weights' tables. The two have nothing in common. */
 $(step_prototype);

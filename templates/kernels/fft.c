@@ -6,6 +6,7 @@
 @   real_middle = "Of spectra of an even number of real points s apart the last places, to places t apart.",
 @   real_turned = "Of spectra of real points s apart the other places, to y and, as conjugates, to z.",
 @   halves_zero = "Of spectra of real points the first and the last place, which are real, as re and im.",
+@   mirror = "Places of spectra to their conjugates', from z downwards.", re = "re of complex points.",
 @   halves = "Of spectra of real points those of even and odd ones as re and im." }
 /* $(points) points. $(sentence[part]:gsub("%$%(points%)", "as many")) Each lane is a line. */
 void $(name)($(parameters))

@@ -10,8 +10,7 @@ function verb.setup(command)
     :convert(require("cli.prompt_options").whole(1, 1 << 20))
   command:option("--kind", "c2c: complex points; r2c: real ones, whose transform is places 0 to N / 2.")
     :argname "r2c|c2c":choices { "r2c", "c2c" }
-  command:flag("--inverse", "The inverse, unscaled: N times the points; of r2c from places 0 to N / 2 to real points, "
-    .. "N even.")
+  command:flag("--inverse", "The inverse, unscaled: N times the points; of r2c from places 0 to N / 2 to real points.")
   command:option("--board", "What the code is compiled for. Default: the best board for this CPU.")
     :argname "NAME|FILE.lua"
   command:option("--input", "Lines: float32 [N] or [lines,N]; of complex points with a last dimension of 2, re and im.")
@@ -58,9 +57,6 @@ function verb.run(args)
   if not args.kind then return usage "--kind: expected r2c or c2c, found none" end
   if not args.input then return usage "--input: expected FILE.npy, found none" end
   if not args.output and not args.bench then return usage "-o: expected FILE.npy, found none, nor --bench" end
-  if args.kind == "r2c" and args.inverse and args.points % 2 == 1 then
-    return usage(("--inverse: expected an even number of points, found %d"):format(args.points))
-  end
   local program, sys, tensor = require "signal.program", require "msagen.sys", require "msagen.tensor"
   local b = program.lower { points = args.points, kind = args.kind, inverse = args.inverse, board = args.board }
   local bytes, shape = lines_of(args.input, b)

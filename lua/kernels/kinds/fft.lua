@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A pass of Fourier transforms of a few points (lua/signal/points.lua), each lane a line. Request: part; points; is,
--- xs, ys, s, t, down: distances, as the part has them; inverse. What the kernel's last arguments are:
--- first f(x, y, count, is, xs, ys), turned f(y, w, count, s), real_first as first, real_zero and real_middle
--- f(x, y, s, t), real_turned f(x, y, z, w, count, s, t), halves_zero f(x, y, z), halves f(x, y, z, v, w, count).
+-- xs, ys, s, t: distances, as the part has them; inverse. @return the kernel: first and real_first f(x, y),
+-- turned f(y, w), real_zero and real_middle f(x, y), real_turned f(x, y, z, w), halves_zero f(x, y, z),
+-- halves f(x, y, z, v, w), mirror and re f(x, z)
 local closed = require "support.closed"
 local points = require "signal.points"
 local requests = require "kernels.requests"
@@ -20,8 +20,10 @@ local PARTS = {
   real_middle = { "const float *restrict x, float *restrict y", { "s", "t" }, {} },
   real_turned = { "const float *restrict x, float *y, float *z, const float *w", { "count", "s", "t" },
     { x = TWO, y = TWO, z = "-2 * lanes", w = "2 * (points - 1)" } },
+  mirror = { "const float *x, float *z", { "count" }, { x = TWO, z = "-2 * lanes" } },
+  re = { "const float *restrict x, float *restrict z", { "count" }, { x = TWO, z = "1 * lanes" } },
   halves_zero = { "const float *x, const float *y, float *restrict z", {}, {} },
-  halves = { "const float *x, const float *y, float *restrict z, float *restrict v, const float *w", { "count" },
+  halves = { "const float *x, const float *y, float *z, float *v, const float *w", { "count" },
     { x = TWO, y = "-2 * lanes", z = TWO, v = "-2 * lanes", w = "2" } },
 }
 
@@ -29,7 +31,8 @@ local PARTS = {
 local function moves_of(part, n, W)
   local lines = {}
   for _, name in ipairs(closed.sorted(part[3])) do
-    local by = part[3][name]:gsub("2 %* lanes", tostring(2 * W)):gsub("2 %* %(points %- 1%)", tostring(2 * (n - 1)))
+    local by = part[3][name]:gsub("(%d) %* lanes", function(times) return tostring(times * W) end)
+    by = by:gsub("2 %* %(points %- 1%)", tostring(2 * (n - 1)))
     lines[#lines + 1] = by:sub(1, 1) == "-" and ("%s -= %s;"):format(name, by:sub(2)) or ("%s += %s;"):format(name, by)
   end
   return lines
