@@ -2,8 +2,6 @@
 --- Straight pieces of transforms as C. A lane is a line of its own: what is written is scalar arithmetic, done to all
 -- lanes of a vector, so every board has the same bits.
 
-local expressions = require "signal.expressions"
-
 local codelets = {}
 
 local function is_product(x) return x.op == "times" or x.op == "product" end
@@ -72,7 +70,5 @@ function codelets.lines(graph, outputs, loads)
   end
   return lines, counts
 end
-
-codelets.expressions = expressions
 
 return codelets

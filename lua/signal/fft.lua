@@ -5,7 +5,6 @@
 -- A transform of N = r m points is r transforms of m points each, of every r-th point, then m of r points, turned.
 -- Those of m are done whole, one after the other, before the next pass: what they work on stays close.
 
-local index = require "lower.index"
 local plan = require "signal.plan"
 local tensor = require "msagen.tensor"
 local transform = require "signal.transform"
@@ -166,6 +165,6 @@ function fft.real_inverse(step, K, body, n, x, y, pool)
   complex(self, body, 1, m, z, point, y)
 end
 
-fft.plan, fft.index = plan, index
+fft.plan = plan
 
 return fft

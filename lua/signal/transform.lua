@@ -42,9 +42,8 @@ transform.circle = circle
 
 local function add(g, x, y) return { g:add(x[1], y[1]), g:add(x[2], y[2]) } end
 local function sub(g, x, y) return { g:sub(x[1], y[1]), g:sub(x[2], y[2]) } end
--- -i x, i x
+-- -i x
 local function turned_back(g, x) return { x[2], g:negative(x[1]) } end
-local function turned(g, x) return { g:negative(x[2]), x[1] } end
 
 -- x exp(-2 pi i k / n)
 local function rotated(g, x, k, n)
@@ -175,6 +174,5 @@ end
 
 --- The transform of a list of complex numbers.
 transform.of = of
-transform.turned = turned
 
 return transform
