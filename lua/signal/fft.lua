@@ -9,6 +9,8 @@ local plan = require "signal.plan"
 local tensor = require "msagen.tensor"
 local transform = require "signal.transform"
 
+local FEW = 16 -- points that are one pass: halves of a spectrum would add an error that so few have not
+
 local fft = {}
 
 -- A table of turns: for places k from `from` below `to`, c and s of k j / n for each j from 1 below r.
@@ -132,29 +134,30 @@ function fft.real(step, K, body, n, x, y, pool)
   real(self, body, 1, n, x, self.W, y)
 end
 
--- All places of the spectrum of an odd number of points, and the complex points of it.
-local function odd_inverse(self, body, n, x, y, pool)
-  local K, point, half = self.K, 2 * self.W, n // 2
+-- All places of a spectrum, and the complex points of it.
+local function whole_inverse(self, body, n, x, y, pool)
+  local K, point, conjugates = self.K, 2 * self.W, (n - 1) // 2
   local all, done = pool:take("all", n * point), pool:take("done", n * point)
-  body:copy(all, x, (half + 1) * point)
+  body:copy(all, x, (n // 2 + 1) * point)
   body:zero(all + self.W, self.W)
-  if half > 0 then
-    body:call(K:fft { part = "mirror", points = 1, count = half }, all + point, all + (n - 1) * point)
+  if n % 2 == 0 then body:zero(all + (n // 2 * point + self.W), self.W) end
+  if conjugates > 0 then
+    body:call(K:fft { part = "mirror", points = 1, count = conjugates }, all + point, all + (n - 1) * point)
   end
   complex(self, body, 1, n, all, point, done)
   body:call(K:fft { part = "re", points = 1, count = n }, done, y)
 end
 
 --- Points of the complex transform that fft.real_inverse does.
-function fft.inverse_points(n) return n % 2 == 0 and n // 2 or n end
+function fft.inverse_points(n) return n % 2 == 0 and n > FEW and n // 2 or n end
 
 --- Add the inverse of fft.real, unscaled. Of an even number of points: half as many complex ones, whose re are the
--- even points and im the odd ones, one behind the other: real points in order. Of an odd number all of them.
+-- even points and im the odd ones, one behind the other: real points in order. Of an odd number, or few, all of them.
 -- @param x the spectrum @param y a view of fft.real_elements @param pool scratch of the step
 function fft.real_inverse(step, K, body, n, x, y, pool)
   local m = fft.inverse_points(n)
   local self = new(step, K, m, false, true)
-  if m == n then return odd_inverse(self, body, n, x, y, pool) end
+  if m == n then return whole_inverse(self, body, n, x, y, pool) end
   local point = 2 * self.W
   local z = pool:take("halves", m * point)
   body:call(K:fft { part = "halves_zero", points = 2 }, x, x + m * point, z)

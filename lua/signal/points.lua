@@ -57,6 +57,16 @@ local function at(base, i, step) return i == 0 and base or ("%s + %d * %s"):form
 
 local parts = {}
 
+-- n complex points a distance apart, each but the first turned.
+function Body:turned_points(base, step, n)
+  local x = {}
+  for j = 0, n - 1 do
+    local one = self:complex(at(base, j, step))
+    x[1 + j] = j == 0 and one or self:turned(one, j - 1)
+  end
+  return x
+end
+
 --- Points `is` apart to as many one behind the other.
 function parts.first(b, n)
   local x = {}
@@ -66,12 +76,7 @@ end
 
 --- Points `s` apart, turned, in their places.
 function parts.turned(b, n)
-  local x = {}
-  for j = 0, n - 1 do
-    local one = b:complex(at("y", j, "s"))
-    x[1 + j] = j == 0 and one or b:turned(one, j - 1)
-  end
-  for k, z in ipairs(transform.of(b.g, x)) do b:put_complex(z, at("y", k - 1, "s")) end
+  for k, z in ipairs(transform.of(b.g, b:turned_points("y", "s", n))) do b:put_complex(z, at("y", k - 1, "s")) end
 end
 
 --- Real points `is` apart to the n // 2 + 1 that tell the others.
@@ -107,12 +112,7 @@ end
 
 --- The other places: n // 2 rounded up results are stored from y on, the others, as their conjugates, from z on.
 function parts.real_turned(b, n)
-  local x = {}
-  for j = 0, n - 1 do
-    local one = b:complex(at("x", j, "s"))
-    x[1 + j] = j == 0 and one or b:turned(one, j - 1)
-  end
-  local X = transform.of(b.g, x)
+  local X = transform.of(b.g, b:turned_points("x", "s", n))
   for q = 0, n - 1 do
     if q < (n + 1) // 2 then b:put_complex(X[1 + q], at("y", q, "t"))
     else b:put_complex({ X[1 + q][1], b.g:negative(X[1 + q][2]) }, at("z", n - 1 - q, "t")) end

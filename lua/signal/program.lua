@@ -166,19 +166,8 @@ end
 
 -- ---- its run ----
 
---- Compile a folder. @param options { cc, cflags } or nil
-function program.compile(dir, options)
-  local make = { "make", "-C", dir, "-s", "-j", tostring(sys.nproc()), stdin = "/dev/null", stdout = "capture",
-    stderr = "capture", env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false,
-      LC_ALL = "C" } }
-  for name, value in pairs { CC = options and options.cc, CFLAGS = options and options.cflags } do
-    make[#make + 1] = ("%s=%s"):format(name, value)
-  end
-  local code, said = sys.spawn(make)
-  if code ~= 0 then
-    fail("%s: expected C that compiles, found: %s", dir, said:match "[^\n]*error[^\n]*" or said:match "[^\n]*")
-  end
-end
+--- Compile a folder (lua/run/compile.lua).
+program.compile = require "run.compile"
 
 --- Transform lines. @param b what program.lower gave, compiled in dir @param bytes of [lines, input] floats
 -- @return bytes of [lines, output] floats, list of seconds

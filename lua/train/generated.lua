@@ -5,6 +5,7 @@
 local boards = require "target.boards"
 local built = require "train.built"
 local closed = require "support.closed"
+local compile = require "run.compile"
 local fail = require "support.fail"
 local folder = require "run.folder"
 local process = require "msagen.process"
@@ -177,18 +178,6 @@ function Trainer:close()
   return self.process:close()
 end
 
--- Have make compile the folder.
-local function compile(build, dir, options)
-  built.write(build, dir, { progress = options.progress })
-  local make = { "make", "-C", dir, "-s", "-j", tostring(options.jobs or sys.nproc()), stdin = "/dev/null",
-    stdout = "capture", stderr = "capture",
-    env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" } }
-  if options.cc then make[#make + 1] = "CC=" .. options.cc end
-  if options.cflags then make[#make + 1] = "CFLAGS=" .. options.cflags end
-  local code, said = sys.spawn(make)
-  if code ~= 0 then fail("%s: expected C that compiles, found: %s", dir, (said:gsub("\n.*", ""))) end
-end
-
 -- Refuse what nothing here can run.
 local function runnable(board)
   if not board.hosted then fail("--board: expected a board with an operating system, found %s", board.name) end
@@ -214,7 +203,10 @@ end
 --- Compile a build, and start it. @param options of's @param class the class of the trainer, whose metatable it gets
 function generated.start(build, options, class)
   local dir = options.dir or temporary() .. "/build"
-  if not options.compiled then compile(build, dir, options) end
+  if not options.compiled then
+    built.write(build, dir, { progress = options.progress })
+    compile(dir, options)
+  end
   local made = build.made
   local elements, parameters = 0, {}
   for i, one in ipairs(made.trained.list) do

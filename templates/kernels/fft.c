@@ -11,8 +11,8 @@
 /* $(points) points. $(sentence[part]:gsub("%$%(points%)", "as many")) Each lane is a line. */
 void $(name)($(parameters))
 {
-@ if points == 1 and parameters:find("size_t is", 1, true) then
-    (void)is;
+@ for _, distance in ipairs(unused) do
+    (void)$(distance);
 @ end
 @ if loops then
     for (size_t i = 0; i < count; ++i) {

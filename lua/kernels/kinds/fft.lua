@@ -52,6 +52,12 @@ return { request = requests.request({ part = { schema.one_of(table.unpack(closed
     fields.parameters = table.concat({ part[1], table.unpack(names) }, ", ")
     fields.loops = part[2][1] == "count"
     fields.lines = points.body(f.part, f.points, W, f.inverse)
-    fields.moves = moves_of(part, f.points, W)
+    fields.moves, fields.unused = moves_of(part, f.points, W), {}
+    local text = table.concat(fields.lines, " ") .. table.concat(fields.moves, " ")
+    for _, name in ipairs(part[2]) do -- where there is one point, there is no distance
+      if name ~= "count" and not text:find("%f[%w_]" .. name .. "%f[^%w_]") then
+        fields.unused[#fields.unused + 1] = name
+      end
+    end
     return K:make("fft", ("msa_%sfft_%s_%d"):format(f.inverse and "i" or "", f.part, f.points), fields, numbers)
   end }
