@@ -19,8 +19,8 @@ extern "C" {
 #endif
 
 /* Raised by one whenever a declaration here or in msa_model.h changes. 2: hooks get the session, msa_progress the
- * phase. */
-#define MSA_API_LEVEL 2
+ * phase. 3: front ends. */
+#define MSA_API_LEVEL 3
 
 /* Largest width and height of an image, pixels. */
 #define MSA_MAX_SIDE 16384u
@@ -77,7 +77,8 @@ typedef enum msa_status {
     MSA_E_SESSION = 29,     /* the session's own memory was changed since the last call; open it again */
     MSA_E_FLAGS = 30,       /* the compiler was given flags that change float arithmetic */
     MSA_E_TARGET = 31,      /* training: a target with NaN, or a value that is not from 0 to 1 */
-    MSA_E_BATCH = 32        /* training: more images than MSA_TRAIN_BATCH since the last update */
+    MSA_E_BATCH = 32,       /* training: more images than MSA_TRAIN_BATCH since the last update */
+    MSA_E_LINES = 33        /* a front end: more lines than the frame still lacks */
 } msa_status;
 
 /* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers
@@ -86,7 +87,8 @@ typedef enum msa_phase {
     MSA_PHASE_ENCODE = 0,   /* msa_encode; MSA_MODEL_LAYERS_ENCODE layers */
     MSA_PHASE_DECODE = 1,   /* msa_segment; MSA_MODEL_LAYERS_DECODE layers for each slice */
     MSA_PHASE_DECODE_BACKWARD = 2, /* msa_train_backward: gradients of what the decoder trains, and of the embedding */
-    MSA_PHASE_ENCODE_BACKWARD = 3  /* msa_train_image_end: of what the encoder trains */
+    MSA_PHASE_ENCODE_BACKWARD = 3, /* msa_train_image_end: of what the encoder trains */
+    MSA_PHASE_FRONT = 4     /* msa_frame, msa_lines_push: steps of each batch of lines, then of the whole frame */
 } msa_phase;
 
 struct msa_image;
@@ -99,6 +101,8 @@ typedef struct msa_session {
     uint32_t cores;               /* MSA_MODEL_CORES */
     uint32_t width, height;       /* of the encoded image, pixels */
     uint32_t embedding;           /* a sum over words of the arena that the image left there */
+    uint32_t lines, frames;       /* of a front end: lines of the frame so far; whole frames */
+    uint32_t pictured;            /* 1: there is a whole frame, and its picture */
     uint32_t seal;                /* a sum over all of this that lasts from call to call */
     unsigned char *arena;
     const unsigned char *weights;
@@ -124,6 +128,12 @@ typedef struct msa_image {
      * 1 */
     size_t slice_stride;
 } msa_image;
+
+/* Lines as a probe gives them, or rows of a camera's sensor. */
+typedef struct msa_samples {
+    const void *lines;            /* the first one; at a multiple of a sample's bytes */
+    size_t stride;                /* bytes from a line to the next, at least MSA_FRONT_LINE_BYTES */
+} msa_samples;
 
 /* What to segment. Coordinates are pixels of the encoded image, x right, y down, edges included: 0..width, 0..height.
  * */

@@ -62,6 +62,17 @@ with clang also -fassociative-math, -freciprocal-math"
 #define MSA_EXP_C5 0.008368851616978645f
 #define MSA_EXP_C6 0.0013814319390803576f
 
+#define MSA_LOG2_LEAST 0x3f3504f3u /* sqrt(1/2), as bits */
+#define MSA_LOG2_C0 1.4426948685554966f
+#define MSA_LOG2_C1 (-0.7213471284702844f)
+#define MSA_LOG2_C2 0.48092252893934656f
+#define MSA_LOG2_C3 (-0.36072119527573215f)
+#define MSA_LOG2_C4 0.2876566745328423f
+#define MSA_LOG2_C5 (-0.23851943865207906f)
+#define MSA_LOG2_C6 0.21737938820253236f
+#define MSA_LOG2_C7 (-0.21030333325740688f)
+#define MSA_LOG2_C8 0.12541241300463382f
+
 typedef union { float f; uint32_t u; } msa_float_bits;
 typedef union { double f; uint64_t u; } msa_double_bits;
 
@@ -189,6 +200,34 @@ static inline float msa_exp(float x)
     p = msa_fma(p, r, 1.0f);
     p = msa_fma(p, r, 1.0f);
     return msa_from_bits(msa_bits(p) + (msa_bits(t) << 23));
+}
+
+/* x = m 2^n with m from sqrt(1/2) to sqrt(2), x normal and above 0: n, and m. */
+static inline float msa_exponent(float x)
+{
+    const uint32_t u = msa_bits(x) - MSA_LOG2_LEAST;
+    return (float)((int32_t)(u >> 23) - (int32_t)((u >> 31) << 9));
+}
+
+static inline float msa_mantissa(float x)
+{
+    return msa_from_bits(((msa_bits(x) - MSA_LOG2_LEAST) & 0x7fffffu) + MSA_LOG2_LEAST);
+}
+
+/* log2(m) = f (C0 + C1 f + ... + C8 f^8), f = m - 1, of such an m. Error 6.7e-9 before rounding. */
+static inline float msa_log2_near(float m)
+{
+    const float f = m - 1.0f;
+    float p = MSA_LOG2_C8;
+    p = msa_fma(p, f, MSA_LOG2_C7);
+    p = msa_fma(p, f, MSA_LOG2_C6);
+    p = msa_fma(p, f, MSA_LOG2_C5);
+    p = msa_fma(p, f, MSA_LOG2_C4);
+    p = msa_fma(p, f, MSA_LOG2_C3);
+    p = msa_fma(p, f, MSA_LOG2_C2);
+    p = msa_fma(p, f, MSA_LOG2_C1);
+    p = msa_fma(p, f, MSA_LOG2_C0);
+    return p * f;
 }
 
 /* An angle less the nearest multiple of pi/2: high + low, |high| <= pi/4 or little more, low what high rounds away;

@@ -38,6 +38,7 @@ const char *msa_status_text(msa_status status)
     case MSA_E_OVERLAP: return "arena, weights, session or the caller's memory overlap";
     case MSA_E_SESSION: return "the session's memory was changed between two calls";
     case MSA_E_TARGET: return "a target has values that are not from 0 to 1";
+    case MSA_E_LINES: return "more lines than the frame still lacks";
     case MSA_E_BATCH: return "more images than a batch of this build may have";
     }
     return "unknown status";

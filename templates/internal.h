@@ -25,6 +25,7 @@ static inline void msa_meet(msa_session *session, uint32_t core)
 }
 
 @ end
+@ if network then
 /* Bytes from the arena's start; strides in floats. */
 #define MSA_EMBEDDING_OFFSET $(memory.by_name.embedding.offset)
 #define MSA_EMBEDDING_STRIDE $(lde)
@@ -66,12 +67,14 @@ static inline void msa_meet(msa_session *session, uint32_t core)
 #define MSA_KEPT_COUNT $(#kept)
 #define MSA_KEPT {$(table.concat(kept, ", "))}
 
+@ end
 @ if cores == 1 then
 /* Floats from the arena's start that no hook writes. */
 #define MSA_SAMPLE_COUNT $(#samples)
 $(macro("#define MSA_SAMPLES {" .. table.concat(samples, ", ") .. "}"))
 
 @ end
+@ if network then
 @ if streamed then
 /* The buffers of weights, and the tables that stay: bytes from the arena's start. */
 #define MSA_STREAM_OFFSET $(memory.by_name[streamed.name("encode", 0)].offset)
@@ -84,8 +87,10 @@ $(macro("#define MSA_SAMPLES {" .. table.concat(samples, ", ") .. "}"))
 #define MSA_PROMPT_TABLE_OFFSET $(blob.prompt_at)
 @ end
 #define MSA_PROMPT_BANK_STRIDE $(blob.prompt_bank)
+@ end
 $(macro("#define MSA_MODEL_HASH {" .. hash .. "}"))
 
+@ if network then
 @ if streamed then
 /* A piece of the weights that is fetched: bytes from their start, and where it goes: bytes from the arena's start. */
 typedef struct msa_piece {
@@ -128,6 +133,7 @@ msa_status msa_stream_check_segment(msa_session *s, uint32_t i, msa_segment_sum 
 msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parameter));
 msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter));
 
+@ end
 @ if cores > 1 then
 /* The end of a layer for every core: core 0 asks msa_progress, all meet. True if the call is to end. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core);
@@ -135,13 +141,18 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t cor
 /* The end of a layer: msa_progress is asked. True if the call is to end. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer);
 @ end
+@ if network then
 /* A prompt's tokens, to the arena, for an image of width x height. @return their number */
 uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t slice, uint32_t width, uint32_t height);
 
+@ end
 /* The self-test's computation, on this core alone, with the session's bank. Overwrites the arena. MSA_OK,
  * MSA_E_SELF_TEST, _FETCH. */
 msa_status msa_known_answer(msa_session *s);
 
+@ if front then
+$(front_internal)
+@ end
 @ for _, p in ipairs(prototypes) do
 $(p)
 @ end

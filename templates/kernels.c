@@ -8,6 +8,7 @@
 #include "msa_simd.h"
 
 void *memcpy(void *to, const void *from, size_t bytes);
+void *memset(void *to, int value, size_t bytes);
 
 /* Declared in msa_runtime.h. */
 bool msa_kernels_as_written(float one, float many, float zero);

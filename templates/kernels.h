@@ -4,6 +4,7 @@
 #define MSA_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 @ if isa.flushes then
 #include <stdbool.h>
 

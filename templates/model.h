@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_model.h - a compiled Medical SAM Adapter: its sizes and its functions. $(made_by)
+@ local what = network and "a compiled Medical SAM Adapter" or "a compiled front end"
+/* msa_model.h - $(what): its sizes and its functions. $(made_by)
 $(origin) */
 #ifndef MSA_MODEL_H
 #define MSA_MODEL_H
 
 #include "msa.h"
-@ local chances = model.mask_from == "probabilities" and 1 or 0
-@ local longest, rc = model.resize == "longest" and 1 or 0, model.click_order == "rc" and 1 or 0
+@ local m = network and model or {}
+@ local chances = m.mask_from == "probabilities" and 1 or 0
+@ local longest, rc = m.resize == "longest" and 1 or 0, m.click_order == "rc" and 1 or 0
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+@ if network then
 #define MSA_MODEL_INPUT_SIZE $(model.image_size)        /* pixels a side of the square that an image is resized to */
 #define MSA_MODEL_DEPTH $(model.depth)               /* slices of a volume */
 #define MSA_MODEL_GRID $(model.grid)               /* tokens a side */
@@ -25,21 +28,25 @@ extern "C" {
 #define MSA_MODEL_PLACES $(model.places)             /* of every prompt, points before corners; prompt.mask is NULL */
 @ end
 #define MSA_MODEL_TOKENS $(token_rows)            /* rows of the decoder's token matrix */
-#define MSA_MODEL_RESIZE_LONGEST $(longest)     /* 1: the longest side is fitted, the rest padded; 0: squashed */
+#define MSA_MODEL_RESIZE_LONGEST $(longest)    /* 1: the longest side is fitted, the rest padded; 0: squashed */
 #define MSA_MODEL_MASK_PROBABILITIES $(chances) /* 1: masks are of msa_upsample_probabilities; 0: of logits */
 #define MSA_MODEL_MASK_BICUBIC $(model.upsample == "bicubic" and 1 or 0)
 #define MSA_MODEL_MASK_ZERO_INSIDE $(model.zero_inside and 1 or 0) /* 1: the mask is where logits are at least 0 */
 #define MSA_MODEL_MASK_SQUARE $(model.mask_square and 1 or 0) /* 1: msa_upsample_squashed */
 #define MSA_MODEL_CLICK_RC $(rc)           /* 1: the weights were trained on clicks as (row, column) */
+@ end
 #define MSA_MODEL_ARENA_BYTES $(memory.bytes)
 #define MSA_MODEL_WEIGHTS_BYTES $(blob.bytes)
 #define MSA_MODEL_SEGMENTS $(#blob.segments)             /* of the weights: msa_weights_check; named in manifest.json */
 #define MSA_MODEL_STREAMED $(streamed and 1 or 0)            /* 1: layers fetch their weights by the hooks of msa.h */
+@ if network then
 #define MSA_MODEL_MACS_ENCODE $(info.macs_encode)
 #define MSA_MODEL_MACS_DECODE $(info.macs_decode)       /* one prompt, one slice */
 #define MSA_MODEL_LAYERS_ENCODE $(#encode)      /* calls of msa_progress */
 #define MSA_MODEL_LAYERS_DECODE $(#decode)
+@ end
 #define MSA_MODEL_CORES $(cores)               /* that share every call's work; msa.h, msa_set_team */
+@ if network then
 #define MSA_MODEL_BANKS $(#banks)               /* targets that share the backbone; msa_select_bank chooses */
 @ if banks[1].name then
 @   for i, bank in ipairs(banks) do
@@ -51,22 +58,37 @@ extern "C" {
 @ for i, text in ipairs(text_macros) do
 #define MSA_TEXT_$(text) $(i - 1)u
 @ end
+@ end
 #define MSA_MODEL_ARITHMETIC "$(arithmetic)"
 #define MSA_MODEL_BOARD "$(board.name)"
 /* What this build was made of, for a log or an about page. */
 #define MSA_MODEL_BUILD \
+@ local before = front and ", " .. front.facts or ""
+@ if network then
     "msagen $(version), checkpoint $(model.source.sha256), $(model.dialect), " \
-    "$(board.name), resolution $(model.image_size), depth $(model.depth), $(arithmetic)"
+    "$(board.name), resolution $(model.image_size), depth $(model.depth), $(arithmetic)$(before)"
+@ else
+    "msagen $(version), $(front.facts), $(board.name), $(arithmetic)"
+@ end
 
 /* What a session is after a call. It is closed, open, or open with the embedding of one image. Memory that msa_open
  * never saw is closed.
  *   msa_open           open after MSA_OK; closed after anything else, whatever it was before
+@ if front then
+ *   msa_lines_push     as before, with the lines taken after MSA_OK; after anything else the frame begins anew
+@   if front.picture then
+ *   msa_bmode          as before
+@   end
+ *   $(front.grey and "msa_grey" or "msa_frame")           as before
+@ end
+@ if network then
  *   msa_encode         has this image's embedding after MSA_OK; open without any after anything else
  *   msa_segment        as before; open without the embedding after MSA_E_CANCELLED, _FETCH and _ARENA_CHANGED
  *   msa_get_embedding  as before
  *   msa_select_bank    open without the embedding after MSA_OK; as before, the bank too, after anything else
 @ if cores > 1 then
  *   msa_set_team       as before
+@ end
 @ end
 @ if streamed then
  *   msa_weights_check  open without the embedding, whatever it returns but MSA_E_ARGUMENT and _OVERLAP: as before
@@ -77,16 +99,15 @@ extern "C" {
  * Three statuses of any call change nothing: MSA_E_ARGUMENT of a session that is closed, MSA_E_BUSY of one whose call
  * is under way (this call comes from a hook), MSA_E_SESSION of one whose own memory was changed since its last call:
  * open it again.
- * msa_encode, msa_segment and msa_self_test check the floating-point environment before and after their work:
- * MSA_E_ENVIRONMENT.
+ * Calls that compute check the floating-point environment before and after their work: MSA_E_ENVIRONMENT.
  * What the caller gives to read or to write must have no byte in common with the arena, nor what is written with the
  * session or the weights: MSA_E_OVERLAP. */
 
 /* Open a session.
  *   s         the caller's; no part of arena or weights. One whose call was cut off for ever (a reset, longjmp out of a
  *             hook) stays busy: clear its memory first
- *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session. Between msa_encode
- *             and msa_segment nobody else writes there; most writes of another session or the product are noticed
+ *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session. Between
+ *             calls nobody else writes there; most writes of another session or the product are noticed
  *             (MSA_E_ARENA_CHANGED)
 @ if streamed then
  *   weights   NULL: msa_weights.bin is read by msa_weights_fetch_begin alone (msa.h)
@@ -100,6 +121,10 @@ extern "C" {
  * _ARITHMETIC, _BUILD, _CRC (the segment table's)$(streamed and ", _FETCH" or ""), _BUSY. */
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes);
 
+@ if front then
+$(front_header)
+@ end
+@ if network then
 /* Resize, normalise and encode an image (SAM, Kirillov et al. 2023, appendix A). One encode serves many prompts.
  * Returns MSA_OK, MSA_E_ARGUMENT, _IMAGE_SIZE, _IMAGE_STRIDE, _OVERLAP, _ENVIRONMENT, _NAN,
  * _ARENA_CHANGED (a hook wrote there)$(streamed and ", _FETCH" or "")$(cores > 1 and ", _CORES" or "") or _CANCELLED;
@@ -129,6 +154,7 @@ msa_status msa_select_bank(msa_session *s, uint32_t bank);
 msa_status msa_set_team(msa_session *s, void *team);
 
 @ end
+@ end
 /* Check the CRC-32C of one segment of the weights: which of them is damaged, or all of them little by little between
  * calls.
  *   segment  0 to MSA_MODEL_SEGMENTS - 1
@@ -141,8 +167,9 @@ msa_status msa_set_team(msa_session *s, void *team);
 @ end
 msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum);
 
+@ local lost = front and " and the picture" or ""
 /* Check the CRC-32C of all weights, then run the model's functions on fixed patterns and compare with the known answer;
- * forgets the embedding. MSA_OK, MSA_E_ARGUMENT, _ENVIRONMENT, _CRC, _SELF_TEST$(streamed and ", _FETCH" or ""),
+ * forgets the embedding$(lost). MSA_OK, MSA_E_ARGUMENT, _ENVIRONMENT, _CRC, _SELF_TEST$(streamed and ", _FETCH" or ""),
  * or what msa_open says of the header. A product goes on only after MSA_OK. */
 msa_status msa_self_test(msa_session *s);
 

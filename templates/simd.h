@@ -40,6 +40,20 @@ $(isa.prelude)
 
 @ operation("load", "const float *p", isa.load)
 static inline void msa_store(float *p, msa_vec v) { $(isa.store); }
+
+/* The bits at any address. */
+#if defined(__GNUC__)
+typedef msa_vec msa_vec_anywhere __attribute__((aligned(1), may_alias));
+static inline msa_vec msa_load_bits(const unsigned char *p) { return *(const msa_vec_anywhere *)(const void *)p; }
+#else
+static inline msa_vec msa_load_bits(const unsigned char *p)
+{
+    float v[$(isa.width)];
+    for (size_t i = 0; i < sizeof v; ++i) ((unsigned char *)v)[i] = p[i];
+    return msa_load(v);
+}
+#endif
+
 @ if isa.load_some then
 @ operation("load_some", "const float *p, size_t n", isa.load_some)
 static inline void msa_store_some(float *p, msa_vec v, size_t n) { $(isa.store_some); }
@@ -88,6 +102,33 @@ static inline msa_vec msa_vselect(msa_vec x, msa_vec c, msa_vec a, msa_vec b)
 
 /* +0 where x < c, else a. */
 @ operation("vzero_below", "msa_vec x, msa_vec c, msa_vec a", isa.zero_below)
+
+/* a = m 2^n, m from sqrt(1/2) to sqrt(2): n, and m; of each lane's 32 bits the halves, as signed whole numbers. */
+@ for _, one in ipairs { { "exponent", "msa_exponent(p[i])" }, { "mantissa", "msa_mantissa(p[i])" },
+@   { "low16", "(float)(int16_t)(msa_bits(p[i]) & 0xffffu)" },
+@   { "high16", "(float)(int16_t)(msa_bits(p[i]) >> 16)" } } do
+@   if isa[one[1]] then
+@     operation("v" .. one[1], "msa_vec a", isa[one[1]])
+@   else
+static inline msa_vec msa_v$(one[1])(msa_vec a)
+{
+    float p[$(isa.width)];
+    msa_store(p, a);
+    for (size_t i = 0; i < $(isa.width); ++i) p[i] = $(one[2]);
+    return msa_load(p);
+}
+
+@   end
+@ end
+static inline msa_vec msa_vlog2_near(msa_vec m)
+{
+    const msa_vec f = msa_vsub(m, msa_splat(1.0f));
+    msa_vec p = msa_splat(MSA_LOG2_C8);
+@ for n = 7, 0, -1 do
+    p = msa_vfma(p, f, msa_splat(MSA_LOG2_C$(n)));
+@ end
+    return msa_vmul(p, f);
+}
 
 @ if isa.zip_low then
 /* Lanes of a and b in turn: those of the lower halves, and of the upper ones. */

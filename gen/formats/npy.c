@@ -17,7 +17,7 @@ static const struct {
     enum msagen_dtype dtype;
 } kinds[] = {
     {"f4", MSAGEN_F32}, {"f8", MSAGEN_F64}, {"f2", MSAGEN_F16}, {"i8", MSAGEN_I64}, {"i4", MSAGEN_I32},
-    {"i2", MSAGEN_I16}, {"i1", MSAGEN_I8},  {"u1", MSAGEN_U8},  {"b1", MSAGEN_BOOL},
+    {"i2", MSAGEN_I16}, {"i1", MSAGEN_I8},  {"u2", MSAGEN_U16}, {"u1", MSAGEN_U8},  {"b1", MSAGEN_BOOL},
 };
 
 struct header {
@@ -84,7 +84,7 @@ static int parse_descr(struct header *h)
             return 1;
         }
     }
-    return wrong(h, "descr: little-endian f2 f4 f8 i1 i2 i4 i8 u1 or b1 expected", text);
+    return wrong(h, "descr: little-endian f2 f4 f8 i1 i2 i4 i8 u1 u2 or b1 expected", text);
 }
 
 static int parse_truth(struct header *h)

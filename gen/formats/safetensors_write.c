@@ -15,7 +15,7 @@ static const char *code_of(enum msagen_dtype dtype)
     static const char *const codes[] = {
         [MSAGEN_F32] = "F32", [MSAGEN_F64] = "F64", [MSAGEN_F16] = "F16", [MSAGEN_BF16] = "BF16",
         [MSAGEN_I64] = "I64", [MSAGEN_I32] = "I32", [MSAGEN_I16] = "I16", [MSAGEN_I8] = "I8",
-        [MSAGEN_U8] = "U8",   [MSAGEN_BOOL] = "BOOL",
+        [MSAGEN_U16] = "U16", [MSAGEN_U8] = "U8",   [MSAGEN_BOOL] = "BOOL",
     };
     return codes[dtype];
 }

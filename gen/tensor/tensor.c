@@ -17,7 +17,7 @@ static const struct {
 } dtypes[] = {
     [MSAGEN_F32] = {4, "f32"},  [MSAGEN_F64] = {8, "f64"}, [MSAGEN_F16] = {2, "f16"}, [MSAGEN_BF16] = {2, "bf16"},
     [MSAGEN_I64] = {8, "i64"},  [MSAGEN_I32] = {4, "i32"}, [MSAGEN_I16] = {2, "i16"}, [MSAGEN_I8] = {1, "i8"},
-    [MSAGEN_U8] = {1, "u8"},    [MSAGEN_BOOL] = {1, "bool"},
+    [MSAGEN_U16] = {2, "u16"},  [MSAGEN_U8] = {1, "u8"},   [MSAGEN_BOOL] = {1, "bool"},
 };
 
 size_t msagen_dtype_bytes(enum msagen_dtype dtype)

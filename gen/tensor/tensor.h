@@ -11,7 +11,7 @@ struct lua_State;
 /* Element types; all little-endian. BOOL is one byte, non-zero means 1. */
 enum msagen_dtype {
     MSAGEN_F32, MSAGEN_F64, MSAGEN_F16, MSAGEN_BF16,
-    MSAGEN_I64, MSAGEN_I32, MSAGEN_I16, MSAGEN_I8, MSAGEN_U8, MSAGEN_BOOL
+    MSAGEN_I64, MSAGEN_I32, MSAGEN_I16, MSAGEN_I8, MSAGEN_U16, MSAGEN_U8, MSAGEN_BOOL
 };
 
 #define MSAGEN_MAX_DIMS 8

@@ -74,6 +74,7 @@ static void run_f32(enum msagen_dtype dtype, const unsigned char *p, int64_t str
     case MSAGEN_I32: RUN(float, int32_t, SAME); break;
     case MSAGEN_I16: RUN(float, int16_t, SAME); break;
     case MSAGEN_I8: RUN(float, int8_t, SAME); break;
+    case MSAGEN_U16: RUN(float, uint16_t, SAME); break;
     case MSAGEN_U8: RUN(float, uint8_t, SAME); break;
     case MSAGEN_BOOL: RUN(float, uint8_t, TRUTH); break;
     }
@@ -90,6 +91,7 @@ static void run_f64(enum msagen_dtype dtype, const unsigned char *p, int64_t str
     case MSAGEN_I32: RUN(double, int32_t, SAME); break;
     case MSAGEN_I16: RUN(double, int16_t, SAME); break;
     case MSAGEN_I8: RUN(double, int8_t, SAME); break;
+    case MSAGEN_U16: RUN(double, uint16_t, SAME); break;
     case MSAGEN_U8: RUN(double, uint8_t, SAME); break;
     case MSAGEN_BOOL: RUN(double, uint8_t, TRUTH); break;
     }

@@ -380,6 +380,9 @@ function compiler.build(device, dir, where, progress)
     schema.check(device, options.fields, where)
     return require("train.built").build(device, dir, where, progress)
   end
+  if device.frontend and not device.checkpoint and not device.banks then
+    return require("signal.built").build(device, dir, where, progress)
+  end
   local target = output_folder.open(dir)
   local build = compiler.schedule(device, where)
   local ok, message = pcall(function()

@@ -95,6 +95,7 @@ local options = {}
 
 options.list = {
   { field = "checkpoint", kind = schema.text, path = true },
+  { field = "frontend", kind = schema.table }, -- what stands before the network, or alone: lua/signal/front.lua
   { field = "name", kind = schema.text }, -- of the device's folder, in a list of devices
   { field = "board", kind = board, option = "--board", argument = "NAME|FILE.lua",
     help = "What to compile for: one that msagen boards lists, or a board's file of your own. "

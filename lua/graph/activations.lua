@@ -90,8 +90,9 @@ local FREE = 2
 
 -- Function names of templates/simd.h and runtime/msa_arith.h, kinds of kernels and counted operations.
 local TAKEN = { "abs", "add", "add2", "add3", "addscaled", "bits", "broadcast", "clear_flushed", "cos", "div", "exp",
-  "flushed", "fma", "hold", "load", "max", "min", "mul", "none", "reduce", "scale", "scaled", "select", "sin", "splat",
-  "sqrt", "store", "sub", "sum", "times", "vec", "zero_below", "zip_high", "zip_low" }
+  "exponent", "flushed", "fma", "high16", "hold", "load", "log2_near", "low16", "mantissa", "max", "min", "mul", "none",
+  "reduce", "scale", "scaled", "select", "sin", "splat", "sqrt",
+  "store", "sub", "sum", "times", "vec", "zero_below", "zip_high", "zip_low" }
 
 local names, known = { "none" }, {}
 for name, entry in pairs(activations) do

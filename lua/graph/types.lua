@@ -7,7 +7,8 @@
 
 local closed = require "support.closed"
 
-local types = { table = { f32 = { bytes = 4, c = "float" }, u8 = { bytes = 1, c = "uint8_t" } }, BASE = "f32" }
+local types = { table = { f32 = { bytes = 4, c = "float" }, u8 = { bytes = 1, c = "uint8_t" },
+  u32 = { bytes = 4, c = "uint32_t" } }, BASE = "f32" }
 
 local names = closed.sorted(types.table)
 

@@ -11,7 +11,7 @@ local flushing = {}
 
 -- Operations that flush. A division is of scalars; loads, stores and splats only move.
 local FLUSHES = { msa_vadd = true, msa_vsub = true, msa_vmul = true, msa_vfma = true, msa_vfnma = true,
-  msa_vneg = true, msa_vmax = true, msa_vmin = true, msa_vselect = true, msa_vexp = true }
+  msa_vneg = true, msa_vmax = true, msa_vmin = true, msa_vselect = true, msa_vexp = true, msa_vlog2_near = true }
 local BY_VECTOR = {}
 for _, name in ipairs(activations.computed) do
   local entry = activations.entries[name]
@@ -92,7 +92,8 @@ end
 
 -- What each lane of a vector is in scalars, by the operation's name.
 local SCALARS = { msa_vec = "float", msa_vfma = "msa_fma", msa_vmax = "msa_max", msa_vmin = "msa_min",
-  msa_vselect = "msa_select", msa_vexp = "msa_exp" }
+  msa_vselect = "msa_select", msa_vexp = "msa_exp", msa_vexponent = "msa_exponent", msa_vmantissa = "msa_mantissa",
+  msa_vlog2_near = "msa_log2_near" }
 for _, name in ipairs { "load", "store", "splat", "vadd", "vsub", "vmul", "vdiv", "vneg", "vfnma" } do
   SCALARS["msa_" .. name] = "msa_lane_" .. name
 end
@@ -100,7 +101,7 @@ end
 --- The text of a kernel that was written for vectors of one float, in scalar arithmetic.
 function flushing.scalar(text)
   text = text:gsub("msa_[%w_]+", SCALARS)
-  for name in text:gmatch "msa_v%a+" do
+  for name in text:gmatch "msa_v%a[%w_]*" do
     if FLUSHES[name] then error(name .. " has no scalar") end
   end
   return text

@@ -171,7 +171,7 @@ function kernels:declare(name, text, fresh)
   self.prototypes[#self.prototypes + 1] = prototype .. ";"
   local signature = {}
   for word in prototype:match("%b()"):sub(2, -2):gsub("%s+", " "):gmatch "[^,]+" do
-    signature[#signature + 1] = { const = not word:find "%*" or word:find "const float" ~= nil, text = word,
+    signature[#signature + 1] = { const = not word:find "%*" or word:find "const %w+ %*" ~= nil, text = word,
       fresh = fresh }
   end
   self.signatures[name] = signature

@@ -44,7 +44,7 @@ end
 
 local function add(self, role, count, part)
   assert(not self.at[role], role)
-  part.type = types.BASE
+  part.type = part.type or types.BASE
   part.role, part.bytes, part.private = role, types.bytes(part.type, count), self.private[role] or false
   if part.private then
     self.at[role], part.offset = setmetatable({ segment = self, n = self.own }, place), self.own
@@ -96,6 +96,11 @@ end
 --- A vector of n elements, filled up with zeros to a multiple of 16.
 function segment:vector(role, n, make, from)
   return add(self, role, round16(n), { kind = "vector", n = n, make = make, from = from })
+end
+
+--- n whole numbers of 32 bits, which no rounding touches. @param make gives their bytes
+function segment:words(role, n, make)
+  return add(self, role, n, { kind = "words", type = "u32", n = n, make = make, from = {} })
 end
 
 --- A matrix [R,N], rows `stride` apart.
@@ -200,7 +205,8 @@ local function write_part(blob, part, tensor)
   if part.kind == "vector" then
     return record(role, "vector", { part.n }, from, blob:vector(tensor, round16(part.n)))
   end
-  closed.member(part.kind, { "panels", "rows", "vector" }, ("segment: part %s"):format(role))
+  if part.kind == "words" then return record(role, "words", { part.n }, from, blob:bytes(tensor)) end
+  closed.member(part.kind, { "panels", "rows", "vector", "words" }, ("segment: part %s"):format(role))
   if type(tensor) ~= "table" then
     local one = record(role, "rows", { part.R, part.N }, from, blob:rows(tensor, part.stride))
     one.stride = part.stride

@@ -12,8 +12,9 @@ folder.__index = folder
 local OTHER_VERSION = "%s: expected a folder that this version of msagen built, found another's: build it again"
 
 --- Open a folder that `msagen build` wrote.
+-- @param fronts whether it may be a front end's alone
 -- @return the folder: its manifest's fields, and `path`
-function folder.open(path)
+function folder.open(path, fronts)
   if not sys.isdir(path) then
     fail("%s: expected a folder that msagen build wrote, found %s", path, sys.exists(path) and "a file" or "nothing")
   end
@@ -29,6 +30,9 @@ function folder.open(path)
   if manifest.unfinished then fail("%s: msagen was stopped while it wrote this folder: build it again", path) end
   if manifest.kind == "training" then
     fail("%s: expected a folder of a network that segments, found one of a training step, which a product links", path)
+  end
+  if manifest.kind == "front end" and not fronts then
+    fail("%s: expected a folder of a network that segments, found one of a front end, which takes samples alone", path)
   end
   require "run.manifest".check(manifest, file)
   if not manifest.runner:find("/", 1, true) then fail(OTHER_VERSION, path) end -- it lay among the product's files once

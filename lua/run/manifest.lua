@@ -55,14 +55,28 @@ manifest.fields = {
   feedback = { one_of("none", "logits") }, prepare = { require("scans.rules").kind },
 }
 
+-- Of a front end alone, whose description lua/signal/front.lua checks.
+manifest.front_fields = {
+  runner = { runner, true }, weights = { file, true }, arena_bytes = { above_0, true },
+  weights_bytes = { above_0, true }, version = { schema.text }, prefix = { schema.text }, board = { schema.text },
+  hosted = { schema.flag }, clock = { number }, requires = { list_of(schema.text, 0) },
+  emulator = { list_of(schema.text, 1) }, frontend = { schema.table, true }, lines = { above_0, true },
+  line_bytes = { above_0, true }, frame_depth = { above_0 }, envelope = { schema.flag },
+  picture = { schema.record { width = { above_0, true }, height = { above_0, true }, channels = { above_0, true } } },
+}
+
 --- Check what was read of a file; null counts as nothing. @param where the file, for messages
 function manifest.check(read, where)
   local null = require "msagen.json".null
-  for field in pairs(manifest.fields) do
+  local fields = read.kind == "front end" and manifest.front_fields or manifest.fields
+  for field in pairs(fields) do
     if read[field] == null then read[field] = nil end
   end
-  local ok, problem = pcall(schema.check_known, read, manifest.fields, where)
-  if ok then return end
+  local ok, problem = pcall(schema.check_known, read, fields, where)
+  if ok then
+    if read.frontend then read.frontend = require("signal.front").check(read.frontend, where .. ": frontend") end
+    return
+  end
   if type(problem) ~= "table" then error(problem, 0) end
   local other = type(read.version) == "string" and read.version ~= msagen.version
   fail("%s", other

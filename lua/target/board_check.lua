@@ -99,8 +99,8 @@ for _, field in ipairs { "vector", "load", "store", "splat", "add", "sub", "mul"
   "zero_below" } do
   ISA[field] = { c_text, true }
 end
-for _, field in ipairs { "fma", "fnma", "fma_lane", "fma_scalar", "min", "select", "zip_low", "zip_high",
-  "load_some", "store_some", "some" } do
+for _, field in ipairs { "fma", "fnma", "fma_lane", "fma_scalar", "min", "select", "zip_low", "zip_high", "exponent",
+  "mantissa", "low16", "high16", "load_some", "store_some", "some" } do
   ISA[field] = { c_text }
 end
 

@@ -76,7 +76,7 @@ Test(npy, sizes_that_lie)
 
 Test(npy, types_and_syntax)
 {
-    static const char types[] = "a.npy: NPY header: descr: little-endian f2 f4 f8 i1 i2 i4 i8 u1 or b1 expected, "
+    static const char types[] = "a.npy: NPY header: descr: little-endian f2 f4 f8 i1 i2 i4 i8 u1 u2 or b1 expected, "
                                 "found ";
     char expected[200];
     snprintf(expected, sizeof expected, "%s>f4", types);

@@ -105,6 +105,11 @@ int main(void)
         same("abs", msa_vabs(va), lane, msa_from_bits(msa_bits(x) & 0x7fffffffu), x, 0, 0);
         same("scale", msa_vscale(va, vb), lane, msa_from_bits(msa_bits(x) + (msa_bits(y) << 23)), x, y, 0);
         same("min", msa_vmin(va, vb), lane, msa_min(x, y), x, y, 0);
+        exactly("exponent", msa_vexponent(va), lane, msa_exponent(x), x, 0, 0);
+        exactly("mantissa", msa_vmantissa(va), lane, msa_mantissa(x), x, 0, 0);
+        exactly("low16", msa_vlow16(va), lane, (float)(int16_t)(msa_bits(x) & 0xffffu), x, 0, 0);
+        exactly("high16", msa_vhigh16(va), lane, (float)(int16_t)(msa_bits(x) >> 16), x, 0, 0);
+        same("log2_near", msa_vlog2_near(va), lane, msa_log2_near(x), x, 0, 0);
 @ for _, name in ipairs(names) do
         same("$(name)", msa_v$(name)(va), lane, msa_$(name)(x), x, 0, 0);
 @ end

@@ -144,6 +144,15 @@ describe("requests of kernels", function()
     relative_sums = { M = 2, side_h = 2, side_w = 2, lds = 32, ldr = 16 },
     relative_dq = { rows = 1, width = 2, side_h = 2, side_w = 2, d = 8, ldr = 16, ldz = 16 },
     lanes_in = { C = 8, ldx = 8 }, lanes_out = { C = 8, ldz = 8 },
+    samples_in = { type = "int16", C = 8, gain = true }, lanes_mean = { points = 8 },
+    lanes_gain = { points = 8, centre = true, gain = true }, lanes_fir = { points = 8, taps = 3 },
+    lanes_weigh = { points = 8, add = true }, lanes_copy = { points = 8, ldz = 16 },
+    lanes_level = { from = "complex", to = "grey", points = 8, ldx = 32, ldz = 16, gamma = true },
+    frame_reference = { rows = 2, C = 8, ldx = 16, full = 255 },
+    frame_persist = { rows = 2, C = 8, ld = 16, keep = 0.5 },
+    scan_runs = { runs = 1, pixels = 16, lines = 4, samples = 8, ld = 16, line_bits = 20, sample_bits = 20 },
+    scan_grid = { width = 4, pixels = 16, first_row = 0, rows = 4, first_column = 0, columns = 4, lines = 4,
+      samples = 8, ld = 16, line_bits = 20, sample_bits = 20 },
     fft = { part = "first", points = 4, count = 1, is = 8, xs = 8, ys = 8, s = 8, t = 8, inverse = true },
     relative_drel = { rows = 1, width = 2, side_h = 2, side_w = 2, d = 8, ldr = 16, ldq = 16 } }
   for kind, fields in pairs(kernels.requests) do
@@ -153,7 +162,8 @@ describe("requests of kernels", function()
       local where = "kernels: " .. kind
       local function check(t) schema.check(t, fields, where) end
       check(sample)
-      assert(misspelling(sample, fields, check, where) > 5)
+      local given = #require("support.closed").sorted(sample)
+      assert(misspelling(sample, fields, check, where) > math.min(5, 2 * given))
     end)
   end
 

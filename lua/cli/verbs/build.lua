@@ -13,6 +13,7 @@ end
 -- What was built, as facts.
 local function said(dir, build, rule)
   if build.net then return require("train.built").said(dir, build) end
+  if build.front then return require("signal.built").said(dir, build) end
   local layout, terminal = require "support.layout", require "support.terminal"
   local model, memory = build.model, build.graph.memory
   local text = ("%s, %d x %d, %s; arena %s (lower bound %s)"):format(model.dialect, model.image_size,

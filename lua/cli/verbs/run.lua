@@ -48,6 +48,9 @@ local function setup_results(command)
     .. "layers; times with --profile.")
   option("--resized-out", "FILE.npy", "The image as the model gets it, uint8 [N,S,S,3].")
   option("--upsampled-out", "FILE.npy", "The first prompt's logits at the image's size, float32 [N,M,H,W].")
+  option("--envelope-out", "FILE.npy", "Of the last frame of --samples: the envelope, float32 [lines,depth].")
+  option("--grey-out", "FILE.npy", "Its grey levels, 0 to 255, not rounded, float32 [lines,depth].")
+  option("--bmode-out", "FILE.png|.npy", "Its picture, uint8.")
   command:flag("--json", "Print one JSON document: of each image and prompt area, extent, centroid, contours, IoU and "
     .. "more (docs/run.md).")
 end
@@ -60,6 +63,10 @@ function verb.setup(command)
     .. "images: results then go to folders, or to names with {name} in them."):count "*"
   image_options.setup(command)
   require("cli.prompt_options").setup(command)
+  option("--samples", "FILE.npy", "A frame as the device's front end takes it, where DIR was built with one: lines "
+    .. "of samples, or several frames one after the other.")
+  option("--at-a-time", "N", "Lines of --samples that are handed over at a time. Default: whole frames.")
+    :convert(whole(1, 65535))
   option("--click-slice", "K", "The slice of a volume, from 0, that --point and --box are on; the others have an empty "
     .. "mask."):convert(whole(0, 65535))
   command:flag("--propagate", "Carry prompts of one slice on to the slices beside it, by a click in the middle of each "
@@ -153,6 +160,12 @@ local function missing_image(args)
   end
 end
 
+-- What needs a network.
+local OF_NETWORKS = { "image", "point", "box", "text", "mask_in", "multimask", "one_mask", "prompts", "click_slice",
+  "propagate", "propagate_least", "spacing", "bank", "truth", "truth_inside", "refine", "first", "feedback", "seed",
+  "out", "mask_out", "labels_out", "overlay_out", "overlay", "opacity", "report_out", "resized_out", "upsampled_out",
+  "json", "profile", "image_bits", "frame", "slice", "axis", "prepare", "window" }
+
 local ENDINGS = { out = "", mask_out = false, labels_out = false, overlay_out = ".png", resized_out = ".npy",
   upsampled_out = ".npy", profile = ".json", report_out = ".html" }
 
@@ -178,7 +191,7 @@ local function of_image(args, image, several)
 end
 
 local function opened(args)
-  local folder = require("run.folder").open(args.dir)
+  local folder = require("run.folder").open(args.dir, args.samples ~= nil)
   if args.bank then
     local names = {}
     for i, bank in ipairs(folder.banks) do names[i] = bank.name end
@@ -206,7 +219,34 @@ local function run_one(args, folder, shared)
   for _, note in ipairs(run.all_notes) do io.stderr:write(("msagen: %s\n"):format(note)) end
 end
 
+-- What a front end alone has no use for.
+local function front_contradiction(args)
+  for _, option in ipairs(OF_NETWORKS) do
+    local given = args[option]
+    if given and not (type(given) == "table" and #given == 0) then
+      return ("--%s: expected with a network, found a front end alone"):format((option:gsub("_", "-")))
+    end
+  end
+end
+
+-- Of a front end alone. @return its status
+local function run_front(args, folder)
+  local problem = front_contradiction(args)
+  if problem then return usage("%s", problem) end
+  return require("run.front").run(args, folder)
+end
+
 function verb.run(args)
+  for _, option in ipairs(args.samples and {} or require("run.front").OPTIONS) do
+    if args[option] then
+      return usage("--%s: expected with --samples, found without", (option:gsub("_", "-")))
+    end
+  end
+  if args.samples then
+    local folder = opened(args)
+    if folder.kind == "front end" then return run_front(args, folder) end
+    require("support.fail")("--samples: expected a folder that was built with a front end, found one without")
+  end
   args = setmetatable({ image = type(args.image) == "table" and args.image or { args.image } }, { __index = args })
   local problem = contradiction(args) or missing_image(args)
   if problem then return usage("%s", problem) end

@@ -23,5 +23,11 @@ return {
   zip_high = "_mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31)",
   scale = "_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), "
     .. "_mm256_slli_epi32(_mm256_castps_si256(t), 23)))",
+  exponent = "_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_sub_epi32(_mm256_castps_si256(a), "
+    .. "_mm256_set1_epi32(0x3f3504f3)), 23))",
+  mantissa = "_mm256_castsi256_ps(_mm256_add_epi32(_mm256_and_si256(_mm256_sub_epi32(_mm256_castps_si256(a), "
+    .. "_mm256_set1_epi32(0x3f3504f3)), _mm256_set1_epi32(0x7fffff)), _mm256_set1_epi32(0x3f3504f3)))",
+  low16 = "_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(_mm256_castps_si256(a), 16), 16))",
+  high16 = "_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_castps_si256(a), 16))",
   zero_below = "_mm256_and_ps(_mm256_cmp_ps(x, c, _CMP_NLT_UQ), a)",
 }

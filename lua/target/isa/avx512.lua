@@ -25,5 +25,11 @@ return {
     .. "_mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b)",
   scale = "_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), "
     .. "_mm512_slli_epi32(_mm512_castps_si512(t), 23)))",
+  exponent = "_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_sub_epi32(_mm512_castps_si512(a), "
+    .. "_mm512_set1_epi32(0x3f3504f3)), 23))",
+  mantissa = "_mm512_castsi512_ps(_mm512_add_epi32(_mm512_and_si512(_mm512_sub_epi32(_mm512_castps_si512(a), "
+    .. "_mm512_set1_epi32(0x3f3504f3)), _mm512_set1_epi32(0x7fffff)), _mm512_set1_epi32(0x3f3504f3)))",
+  low16 = "_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(_mm512_castps_si512(a), 16), 16))",
+  high16 = "_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_castps_si512(a), 16))",
   zero_below = "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, c, _CMP_NLT_UQ), a)",
 }

@@ -18,5 +18,9 @@ return {
   select = "msa_select(x, c, a, b)",
   abs = "msa_from_bits(msa_bits(a) & 0x7fffffffu)",
   scale = "msa_from_bits(msa_bits(a) + (msa_bits(t) << 23))",
+  exponent = "msa_exponent(a)",
+  mantissa = "msa_mantissa(a)",
+  low16 = "(float)(int16_t)(msa_bits(a) & 0xffffu)",
+  high16 = "(float)(int16_t)(msa_bits(a) >> 16)",
   zero_below = "x < c ? 0.0f : a",
 }

@@ -22,5 +22,10 @@ return {
   zip_low = "vzip1q_f32(a, b)",
   zip_high = "vzip2q_f32(a, b)",
   scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
+  exponent = "vcvtq_f32_s32(vshrq_n_s32(vsubq_s32(vreinterpretq_s32_f32(a), vdupq_n_s32(0x3f3504f3)), 23))",
+  mantissa = "vreinterpretq_f32_s32(vaddq_s32(vandq_s32(vsubq_s32(vreinterpretq_s32_f32(a), "
+    .. "vdupq_n_s32(0x3f3504f3)), vdupq_n_s32(0x7fffff)), vdupq_n_s32(0x3f3504f3)))",
+  low16 = "vcvtq_f32_s32(vshrq_n_s32(vshlq_n_s32(vreinterpretq_s32_f32(a), 16), 16))",
+  high16 = "vcvtq_f32_s32(vshrq_n_s32(vreinterpretq_s32_f32(a), 16))",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), vcltq_f32(x, c)))",
 }

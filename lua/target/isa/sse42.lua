@@ -21,5 +21,10 @@ return {
   zip_low = "_mm_unpacklo_ps(a, b)",
   zip_high = "_mm_unpackhi_ps(a, b)",
   scale = "_mm_castsi128_ps(_mm_add_epi32(_mm_castps_si128(a), _mm_slli_epi32(_mm_castps_si128(t), 23)))",
+  exponent = "_mm_cvtepi32_ps(_mm_srai_epi32(_mm_sub_epi32(_mm_castps_si128(a), _mm_set1_epi32(0x3f3504f3)), 23))",
+  mantissa = "_mm_castsi128_ps(_mm_add_epi32(_mm_and_si128(_mm_sub_epi32(_mm_castps_si128(a), "
+    .. "_mm_set1_epi32(0x3f3504f3)), _mm_set1_epi32(0x7fffff)), _mm_set1_epi32(0x3f3504f3)))",
+  low16 = "_mm_cvtepi32_ps(_mm_srai_epi32(_mm_slli_epi32(_mm_castps_si128(a), 16), 16))",
+  high16 = "_mm_cvtepi32_ps(_mm_srai_epi32(_mm_castps_si128(a), 16))",
   zero_below = "_mm_and_ps(_mm_cmpnlt_ps(x, c), a)",
 }

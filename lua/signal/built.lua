@@ -1,0 +1,192 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- A front end alone compiled: its folder of C, without a network.
+
+local arithmetic = require "target.arithmetic"
+local boards = require "target.boards"
+local emit = require "emit.emit"
+local fail = require "support.fail"
+local front = require "signal.front"
+local json = require "msagen.json"
+local kernels = require "kernels.kernels"
+local options = require "compiler.options"
+local output_folder = require "emit.output_folder"
+local placement = require "estimate.placement"
+local prefixes = require "emit.prefix"
+local print = require "emit.print"
+local schema = require "support.schema"
+local sha256 = require "msagen.sha256"
+local split = require "schedule.split"
+local start_files = require "emit.start_files"
+local sys = require "msagen.sys"
+local template = require "support.template"
+local tensor = require "msagen.tensor"
+local types = require "graph.types"
+
+local built = {}
+
+local RUNNER_FOLDER = require("run.made").RUNNER_FOLDER
+local BENCH = "msa_front_run"
+local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_status" }
+local HEADERS = { "msa.h", "msa_arith.h", "msa_runtime.h" }
+
+-- Fields of a device that a front end alone has.
+local ALONE = { frontend = true, board = true, name = true, prefix = true, precision = true, cores = true }
+
+local function check(device, where)
+  for field in pairs(device) do
+    if not ALONE[field] then
+      local one = options.of(field)
+      fail("%s: %s: expected with a checkpoint, found a front end alone", where, one.option or field)
+    end
+  end
+end
+
+--- Lower a device's front end. @return { front, p, board, kernels, arithmetic, precision }
+function built.lower(device, where)
+  schema.check(device, options.fields, where)
+  check(device, where)
+  local board = device.board and boards.named(device.board, where .. ": board") or boards.best()
+  local build = { board = board, kernels = kernels.new(board.isa, board, msagen.datadir .. "/templates"),
+    precision = device.precision or arithmetic.DEFAULT, prefix = device.prefix or "msa" }
+  build.arithmetic = arithmetic.class(board, build.precision)
+  build.description = front.check(device.frontend, where .. ": frontend")
+  build.front = front.lower(build.description, build.kernels, where .. ": frontend")
+  local most = 2 ^ (board.address_bits or 47)
+  if build.front.bytes > most then
+    fail("%s: frontend: expected an arena that %s can address, at most %.0f bytes, found %d", where, board.name, most,
+      build.front.bytes)
+  end
+  return build
+end
+
+-- ---- the folder ----
+
+local function weights(build, path)
+  local blob = require("msagen.blob").create(path, { arith = build.arithmetic, version = 1 })
+  local ok, result = pcall(function()
+    local segment = build.front.segment
+    if #segment.parts == 0 then -- a blob holds something
+      segment:vector("nothing", 1, function() return tensor.zeros({ 1 }, "f32") end, {})
+    end
+    blob:segment "front"
+    local at, parts = segment:write(blob)
+    local report = blob:close()
+    report.at, report.parts = at, parts
+    return report
+  end)
+  if not ok then
+    blob:abort()
+    error(result, 0)
+  end
+  return result
+end
+
+local function info_of(build)
+  local start = build.board.start or { product = {}, runner = {} }
+  local info = { what = "the front end", library = "msa_model", bench = BENCH, objects = { "msa_model.o", "msa_front.o",
+    "msa_kernels.o" }, headers = { "msa_model.h", "msa_internal.h", "msa_kernels.h", "msa_simd.h",
+    table.unpack(HEADERS) }, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
+    runner = { BENCH, table.unpack(start.runner) }, runner_headers = {}, start_objects = {}, extras = {} }
+  for i, name in ipairs(RUNTIME) do info.runtime_objects[i] = name .. ".o" end
+  for i, name in ipairs(start.product) do info.start_objects[i] = name .. ".o" end
+  return info
+end
+
+-- Words spread over the arena, which nothing but the session writes.
+local function samples_of(bytes)
+  local list = {}
+  for i = 1, 32 do list[i] = types.base(bytes) * (2 * i - 1) // 64 end
+  return list
+end
+
+local function environment(build, blob)
+  local board, loops, hash = build.board, split.loops(1), {}
+  for byte in blob.model_hash:gmatch "%x%x" do hash[#hash + 1] = "0x" .. byte end
+  local made = front.environment(build.front, build.kernels, blob.at)
+  return { made_by = emit.made_by(), version = msagen.version, network = false, network_text = "", front = made,
+    prototypes = made.prototypes, board = board, isa = setmetatable({ activations = {} }, { __index = board.isa }),
+    kernels = build.kernels, cores = 1, core_parameter = loops.core_parameter, streamed = false,
+    memory = { bytes = build.front.bytes }, blob = blob, arithmetic = build.arithmetic,
+    hash = table.concat(hash, ", "), samples = samples_of(build.front.bytes), computing = { "msa_kernels" },
+    info = info_of(build), macro = print.macro, words = print.words, wrapped = print.wrapped, place = print.place,
+    types = types, flags = table.concat(board.flags, " "), linkable = blob.bytes < 2 ^ 31,
+    origin = (" * board %s   arithmetic %s"):format(board.name, build.arithmetic) }
+end
+
+-- All texts of the folder: name -> text, for prefix msa.
+local function texts_of(build, blob)
+  local folder, env, texts = msagen.datadir .. "/templates", environment(build, blob), {}
+  emit.front_texts(folder, env)
+  for _, name in ipairs { "kernels.c", "kernels.h", "simd.h", "weights.S", "weights.b", "front.c", "internal.h",
+    "model.h", "model.c" } do
+    texts["msa_" .. name] = template.file(folder, name, env)
+  end
+  texts.Makefile = template.file(folder, "Makefile", env)
+  local function copy(name) texts[name] = sys.read_file(msagen.datadir .. "/runtime/" .. name) end
+  for _, name in ipairs(HEADERS) do copy(name) end
+  for _, name in ipairs(RUNTIME) do copy(name .. ".c") end
+  copy(("%s/%s.c"):format(RUNNER_FOLDER, BENCH))
+  texts["msa.h"] = emit.version(texts["msa.h"])
+  texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.arithmetic)
+  if build.board.start then
+    start_files.add(texts, build.board, placement.on(build.board, nil, { arena = build.front.bytes,
+      weights = blob.bytes, code = 0 }), emit.made_by(), RUNNER_FOLDER)
+  end
+  return texts
+end
+
+local function manifest(build, blob, files, rename)
+  local self, null, board = build.front, json.null, build.board
+  local list, buffers = {}, {}
+  for i, one in ipairs(self.steps) do
+    list[i] = { number = i - 1, name = one.name, phase = "front", per = one.per, what = one.what }
+  end
+  for i, one in ipairs(self.buffers) do
+    buffers[i] = { name = one.name, offset = self.at[one.name], bytes = one.bytes }
+  end
+  return { generator = "msagen", manifest_sha256 = "", version = msagen.version, kind = "front end",
+    board = board.name, hosted = board.hosted, clock = board.clock or null, requires = json.array(board.requires),
+    emulator = board.emulator and json.array(board.emulator) or null, emulator_lost = board.emulator_lost or null,
+    prefix = build.prefix, runner = rename(RUNNER_FOLDER .. "/" .. BENCH), weights = rename "msa_weights.bin",
+    arithmetic = build.arithmetic, precision = build.precision, frontend = build.description,
+    envelope = self.envelope ~= nil, lines = self.lines, line_bytes = self.line_bytes, frame_depth = self.depth or null,
+    picture = self.picture_of or null, arena_bytes = self.bytes, weights_bytes = blob.bytes,
+    weights_sha256 = blob.sha256, model_hash = blob.model_hash, steps = json.array(list),
+    buffers = json.array(buffers), files = files }
+end
+
+--- Compile a device with a front end and no checkpoint into a folder. @return the build
+function built.build(device, dir, where, progress)
+  local build = built.lower(device, where)
+  local target = output_folder.open(dir)
+  local rename = prefixes.renamer(build.prefix)
+  local ok, message = pcall(function()
+    local work = target:stage()
+    progress("writing C", 1, 1)
+    local blob = weights(build, work .. "/" .. rename "msa_weights.bin")
+    local texts, files, names = texts_of(build, blob), {}, {}
+    for name in pairs(texts) do names[#names + 1] = name end
+    table.sort(names)
+    sys.mkdir(work .. "/" .. RUNNER_FOLDER)
+    for _, name in ipairs(names) do
+      local text, to = rename(texts[name]), rename(name)
+      files[to] = sha256.hex(text)
+      sys.write_file(work .. "/" .. to, text, true)
+    end
+    local text = json.encode(manifest(build, blob, files, rename), { indent = 1 })
+    sys.write_file(work .. "/manifest.json", require("emit.manifest_seal").put(text .. "\n"))
+    target:commit()
+  end)
+  target:close()
+  if not ok then error(target:renamed(message), 0) end
+  return build
+end
+
+--- What was built, as facts for a person.
+function built.said(dir, build)
+  local layout, terminal = require "support.layout", require "support.terminal"
+  local text = ("%s, %s; arena %s"):format(build.front.facts, build.board.name, layout.bytes(build.front.bytes))
+  return table.concat(layout.hanging(dir .. ": ", text, terminal.columns(), 2), "\n") .. "\n"
+end
+
+return built

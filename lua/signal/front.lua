@@ -1,0 +1,76 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Front ends: what stands before a network, or alone, from a device's own samples to a picture. A kind of front end is
+-- a module lua/signal/KIND.lua:
+--   fields  of its description (lua/support/schema.lua)
+--   check   function(description, where) -> a copy with defaults, or a refusal
+--   lower   function(it, kernels, where) -> { steps = list of { name, what, per = "batch" of lines or "frame", step },
+--           segment, buffers = list of { name, type, bytes, stride, place }, places = bytes by name, views by name,
+--           lines, line_bytes, line_is, align, W = lines at a time, facts = a phrase, depth = points of a line of the
+--           frame or nil, ld of the frame, shown = the view of the frame that is shown, picture_of = { width, height,
+--           channels } or nil, envelope = { buffer, apart, from } or nil }
+
+local closed = require "support.closed"
+local fail = require "support.fail"
+local print = require "emit.print"
+local split = require "schedule.split"
+local types = require "graph.types"
+
+local front = {}
+
+local KINDS = { "ultrasound" }
+
+--- Check a description. @return it with defaults, a copy
+function front.check(description, where)
+  if type(description) ~= "table" then fail("%s: expected a table, found %s", where, type(description)) end
+  local kind = closed.member(description.kind, KINDS, where .. ": kind")
+  return require("signal." .. kind).check(description, where)
+end
+
+--- Lower a checked description and give its memory places behind `at` bytes of the arena.
+-- @return what a kind's lower gives, and `bytes` of the arena, `at` = buffer -> bytes from its start
+function front.lower(description, K, where, at)
+  local self = require("signal." .. description.kind).lower(description, K, where)
+  local begin, places = {}, closed.sorted(self.places)
+  self.first = at or 0
+  local next_at = self.first
+  for _, name in ipairs(places) do
+    begin[name], next_at = next_at, next_at + self.places[name]
+  end
+  self.at = {}
+  for _, buffer in ipairs(self.buffers) do self.at[buffer.name] = begin[buffer.place] end
+  self.own_at, self.own = next_at, 0
+  for _, one in ipairs(self.steps) do self.own = math.max(self.own, types.lines(one.step:own())) end
+  self.bytes = next_at + self.own - self.first
+  return self
+end
+
+--- What templates see of a lowered front end whose tables lie `weights_at` bytes from the weights' start.
+function front.environment(self, K, weights_at)
+  local printer, prototypes = print.new(K, split.loops(1)), {}
+  local places = { at = self.at, shared = 0, own = print.place("arena", self.own_at) }
+  for i, one in ipairs(self.steps) do
+    local prototype
+    one.text, prototype, one.arguments = printer:step(one.step, places)
+    one.number = i - 1
+    prototypes[i] = prototype .. ";"
+  end
+  local shown = self.shown and self.shown.storage.name
+  local env = { steps = self.steps, facts = self.facts, lines = self.lines, line_bytes = self.line_bytes,
+    line_is = self.line_is, align = self.align, lanes = self.W, depth = self.depth or false,
+    frame_at = self.at.frame or false, frame_stride = self.ld, shown_at = shown and self.at[shown],
+    grey = self.depth ~= nil, picture = self.picture_of or false, picture_at = self.at.picture,
+    weights_at = weights_at, prototypes = prototypes, envelope = false, per_frame = false,
+    persists = self.at.kept ~= nil }
+  for i, one in ipairs(self.steps) do
+    env.per_frame = env.per_frame or one.per == "frame"
+    local name = one.name
+    if self.envelope and (self.envelope.buffer == "analytic" and name == "analytic"
+      or self.envelope.buffer == "x" and name == "samples") then
+      env.envelope = { step = i - 1, from = self.envelope.from, apart = self.envelope.apart,
+        at = self.at[self.envelope.buffer] }
+    end
+  end
+  return env
+end
+
+return front

@@ -1,0 +1,127 @@
+@ -- SPDX-License-Identifier: 0BSD
+@ -- The front end's part of msa_model.c: lines taken, pictures handed out.
+static msa_status check_samples(const msa_session *s, const msa_samples *samples, uint32_t count)
+{
+    if (samples == NULL || samples->lines == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    if ((uintptr_t)samples->lines % MSA_FRONT_ALIGNMENT != 0 || samples->stride % MSA_FRONT_ALIGNMENT != 0) {
+        return MSA_E_ALIGNMENT;
+    }
+    if (count > 1 && (samples->stride < MSA_FRONT_LINE_BYTES
+                      || samples->stride > (SIZE_MAX - MSA_FRONT_LINE_BYTES) / (count - 1u))) {
+        return MSA_E_IMAGE_STRIDE;
+    }
+    const size_t bytes = count == 0 ? 0 : (count - 1u) * samples->stride + MSA_FRONT_LINE_BYTES;
+    return readable(s, samples, sizeof *samples) && readable(s, samples->lines, bytes) ? check_environment()
+        : MSA_E_OVERLAP;
+}
+
+/* What the session knows of the frame; it lasts. */
+static void note(msa_session *s, uint32_t lines, bool pictured)
+{
+    s->lines = lines;
+    s->pictured = pictured ? 1u : 0u;
+    settle(s, BUSY);
+}
+
+static msa_status take(msa_session *s, const msa_samples *samples, uint32_t count)
+{
+    const unsigned char *from = (const unsigned char *)samples->lines;
+    while (count > 0) {
+        const uint32_t lines = count < MSA_FRONT_LANES ? count : MSA_FRONT_LANES;
+        const msa_status status = msa_front_batch(s, from, samples->stride, s->lines, lines);
+        if (status != MSA_OK) {
+            return status;
+        }
+        count -= lines;
+        from += count == 0 ? 0 : lines * samples->stride;
+        note(s, s->lines + lines, s->pictured != 0);
+    }
+    if (s->lines < MSA_FRONT_LINES) {
+        return MSA_OK;
+    }
+    note(s, s->lines, false);
+    const msa_status status = msa_front_complete(s);
+    if (status == MSA_OK) {
+        s->frames += s->frames < UINT32_MAX ? 1u : 0u;
+        note(s, s->lines, true);
+    }
+    return status;
+}
+
+/* @param anew whether a frame that is begun is forgotten */
+static msa_status lines_of(msa_session *s, const msa_samples *samples, uint32_t count, bool anew)
+{
+    const uint32_t before = anew || s->lines == MSA_FRONT_LINES ? 0 : s->lines, state = s->state;
+    msa_status status = count > MSA_FRONT_LINES - before ? MSA_E_LINES : check_samples(s, samples, count);
+    if (status != MSA_OK || count == 0) {
+        return status;
+    }
+    s->spoiled = 0;
+    note(s, before, s->pictured != 0 && before + count < MSA_FRONT_LINES);
+    status = take(s, samples, count);
+    if (status != MSA_OK) {
+        note(s, 0, s->pictured != 0);
+    }
+    return ended(s, status, state);
+}
+
+msa_status msa_lines_push(msa_session *s, const msa_samples *samples, uint32_t count)
+{
+    const msa_status status = check_session(s);
+    return status != MSA_OK ? status : lines_of(s, samples, count, false);
+}
+
+msa_status msa_frame(msa_session *s, const msa_samples *samples)
+{
+    const msa_status status = check_session(s);
+    return status != MSA_OK ? status : lines_of(s, samples, MSA_FRONT_LINES, true);
+}
+
+/* Whether there is a whole frame, and `out` may be written. */
+static msa_status check_out(const msa_session *s, const void *out, size_t bytes)
+{
+    const msa_status status = check_session(s);
+    if (status != MSA_OK) {
+        return status;
+    }
+    if (out == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    if (s->pictured == 0) {
+        return MSA_E_ORDER;
+    }
+    return writable(s, out, bytes) ? MSA_OK : MSA_E_OVERLAP;
+}
+
+@ if front.grey then
+msa_status msa_grey(const msa_session *s, float *out)
+{
+    const msa_status status = check_out(s, out, (size_t)MSA_FRONT_LINES * MSA_FRONT_DEPTH * sizeof(float));
+    if (status != MSA_OK || s->lines < MSA_FRONT_LINES) {
+        return status != MSA_OK ? status : MSA_E_ORDER;
+    }
+    const float *const frame = arena_floats(s, MSA_FRONT_SHOWN_OFFSET);
+    for (size_t line = 0; line < MSA_FRONT_LINES; ++line) {
+        for (size_t i = 0; i < MSA_FRONT_DEPTH; ++i) {
+            out[line * MSA_FRONT_DEPTH + i] = frame[i * MSA_FRONT_FRAME_STRIDE + line];
+        }
+    }
+    return MSA_OK;
+}
+
+@ end
+@ if front.picture then
+#define PICTURE_BYTES ((size_t)MSA_FRONT_HEIGHT * MSA_FRONT_WIDTH * MSA_FRONT_CHANNELS)
+
+msa_status msa_bmode(const msa_session *s, uint8_t *out)
+{
+    const msa_status status = check_out(s, out, PICTURE_BYTES);
+    if (status == MSA_OK) {
+        memcpy(out, s->arena + MSA_FRONT_PICTURE_OFFSET, PICTURE_BYTES);
+    }
+    return status;
+}
+
+@ end
