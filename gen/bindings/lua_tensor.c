@@ -139,7 +139,8 @@ static int check_shape(lua_State *L, int arg, int64_t *shape)
 
 static enum msagen_dtype check_dtype(lua_State *L, int arg)
 {
-    static const char *const names[] = {"f32", "f64", "f16", "bf16", "i64", "i32", "i16", "i8", "u8", "bool", NULL};
+    static const char *const names[] = {"f32", "f64", "f16", "bf16", "i64", "i32", "i16", "i8", "u16", "u8",
+        "bool", NULL};
     return (enum msagen_dtype)luaL_checkoption(L, arg, "f32", names);
 }
 

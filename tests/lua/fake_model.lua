@@ -2,9 +2,12 @@
 --- msa_model.c of the fake model (tests/c/fake), as msagen renders it for so many cores and slices.
 -- As a program, for the C tests: luahost fake_model.lua SOURCES CORES DEPTH FILE.
 local function rendered(folder, cores, depth)
-  return require "support.template".file(folder .. "/templates", "model.c",
-    { cores = cores, info = { extras = {} }, model = { depth = depth }, streamed = false,
-      board = { isa = { flushes = false } }, resampling = { calls = "msa_resize" } })
+  local template, templates = require "support.template", folder .. "/templates"
+  local env = { cores = cores, info = { extras = {} }, model = { depth = depth }, streamed = false, network = true,
+    board = { isa = { flushes = false } }, front_text = "",
+    computing = { "msa_image", "msa_resize", "msa_upsample", "msa_prompt", "msa_kernels" } }
+  env.network_text = template.file(templates, "network.c", env)
+  return template.file(templates, "model.c", env)
 end
 
 if arg and arg[0]:match "fake_model%.lua$" then

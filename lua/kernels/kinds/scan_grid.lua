@@ -11,6 +11,7 @@ return { request = requests.request(requests.sizes("width", "pixels", "rows", "c
     "line_bits", "sample_bits"), { first_row = requests.stride, first_column = requests.stride }),
   fresh = true, lanes = true,
   make = function(K, f)
+    f.small = f.samples * f.ld < 1 << 24 -- places are floats
     return K:make("scan_grid", "msa_scan_grid", f, { { "width", "width" }, { "pixels", "pixels" },
       { "first_row", "first_row" }, { "rows", "rows" }, { "first_column", "first_column" }, { "columns", "columns" },
       { "line_count", "lines" }, { "sample_count", "samples" }, { "ld", "ld" } })

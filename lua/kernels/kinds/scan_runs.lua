@@ -9,6 +9,7 @@ local requests = require "kernels.requests"
 return { request = requests.sizes("runs", "pixels", "lines", "samples", "ld", "line_bits", "sample_bits"),
   fresh = true, lanes = true,
   make = function(K, f)
+    f.small = f.samples * f.ld < 1 << 24 -- places are floats
     return K:make("scan_runs", "msa_scan_runs", f, { { "runs", "runs" }, { "pixels", "pixels" },
       { "line_count", "lines" }, { "sample_count", "samples" }, { "ld", "ld" } })
   end }

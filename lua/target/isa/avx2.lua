@@ -29,5 +29,11 @@ return {
     .. "_mm256_set1_epi32(0x3f3504f3)), _mm256_set1_epi32(0x7fffff)), _mm256_set1_epi32(0x3f3504f3)))",
   low16 = "_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(_mm256_castps_si256(a), 16), 16))",
   high16 = "_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_castps_si256(a), 16))",
+  gather = "_mm256_i32gather_ps(p, _mm256_cvttps_epi32(i), 4)",
+  whole = "_mm256_cvtepi32_ps(_mm256_srl_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128((int)bits)))",
+  part = "_mm256_cvtepi32_ps(_mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32((1 << bits) - 1)))",
+  store_bytes = "const __m256i n = _mm256_cvttps_epi32(v); "
+    .. "const __m128i pairs = _mm_packus_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)); "
+    .. "_mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(pairs, pairs))",
   zero_below = "_mm256_and_ps(_mm256_cmp_ps(x, c, _CMP_NLT_UQ), a)",
 }

@@ -31,5 +31,9 @@ return {
     .. "_mm512_set1_epi32(0x3f3504f3)), _mm512_set1_epi32(0x7fffff)), _mm512_set1_epi32(0x3f3504f3)))",
   low16 = "_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(_mm512_castps_si512(a), 16), 16))",
   high16 = "_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_castps_si512(a), 16))",
+  gather = "_mm512_i32gather_ps(_mm512_cvttps_epi32(i), p, 4)",
+  whole = "_mm512_cvtepi32_ps(_mm512_srl_epi32(_mm512_castps_si512(a), _mm_cvtsi32_si128((int)bits)))",
+  part = "_mm512_cvtepi32_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32((1 << bits) - 1)))",
+  store_bytes = "_mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)))",
   zero_below = "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, c, _CMP_NLT_UQ), a)",
 }
