@@ -123,9 +123,9 @@ static inline msa_vec msa_v$(one[1])(msa_vec a)
 @ if isa.gather then
 /* p[i], i whole numbers below 2^24. Of a 32-bit number with `bits` bits behind its point, not negative, what is before
  * it, and what is behind, times 2^bits. Whole parts of v, 0 to 255, as bytes. */
-static inline msa_vec msa_gather(const float *p, msa_vec i) { return $(isa.gather); }
-static inline msa_vec msa_vwhole(msa_vec a, int bits) { return $(isa.whole); }
-static inline msa_vec msa_vpart(msa_vec a, int bits) { return $(isa.part); }
+@   operation("gather", "const float *p, msa_vec i", isa.gather)
+@   operation("vwhole", "msa_vec a, int bits", isa.whole)
+@   operation("vpart", "msa_vec a, int bits", isa.part)
 static inline void msa_store_bytes(uint8_t *p, msa_vec v)
 {
 @ for statement in (isa.store_bytes .. "; "):gmatch "(.-); " do

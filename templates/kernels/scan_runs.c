@@ -13,7 +13,8 @@ void $(name)(const float *restrict frame, uint8_t *restrict picture, const uint3
         uint8_t *const to = picture + first;
         size_t i = 0;
 @ if gathers then
-        const msa_vec last_line = msa_splat((float)(line_count - 2)), last_sample = msa_splat((float)(sample_count - 2));
+        const msa_vec last_line = msa_splat((float)(line_count - 2));
+        const msa_vec last_sample = msa_splat((float)(sample_count - 2));
         for (; i + $(W) <= count; i += $(W)) {
             const msa_vec at_line = msa_load_bits((const unsigned char *)(lines + i));
             const msa_vec at_sample = msa_load_bits((const unsigned char *)(samples + i));

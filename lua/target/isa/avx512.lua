@@ -31,7 +31,10 @@ return {
     .. "_mm512_set1_epi32(0x3f3504f3)), _mm512_set1_epi32(0x7fffff)), _mm512_set1_epi32(0x3f3504f3)))",
   low16 = "_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(_mm512_castps_si512(a), 16), 16))",
   high16 = "_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_castps_si512(a), 16))",
-  gather = "_mm512_i32gather_ps(_mm512_cvttps_epi32(i), p, 4)",
+  -- In halves, for without optimisation the whole one is a macro that compilers warn of.
+  gather = "_mm512_castpd_ps(_mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(_mm256_i32gather_ps(p, "
+    .. "_mm512_castsi512_si256(_mm512_cvttps_epi32(i)), 4))), _mm256_castps_pd(_mm256_i32gather_ps(p, "
+    .. "_mm512_extracti64x4_epi64(_mm512_cvttps_epi32(i), 1), 4)), 1))",
   whole = "_mm512_cvtepi32_ps(_mm512_srl_epi32(_mm512_castps_si512(a), _mm_cvtsi32_si128((int)bits)))",
   part = "_mm512_cvtepi32_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32((1 << bits) - 1)))",
   store_bytes = "_mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)))",
