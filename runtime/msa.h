@@ -78,7 +78,8 @@ typedef enum msa_status {
     MSA_E_FLAGS = 30,       /* the compiler was given flags that change float arithmetic */
     MSA_E_TARGET = 31,      /* training: a target with NaN, or a value that is not from 0 to 1 */
     MSA_E_BATCH = 32,       /* training: more images than MSA_TRAIN_BATCH since the last update */
-    MSA_E_LINES = 33        /* a front end: more lines than the frame still lacks */
+    MSA_E_LINES = 33,       /* a front end: more lines than the frame still lacks */
+    MSA_E_FIELD = 34        /* a front end: no round field of view in the picture */
 } msa_status;
 
 /* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers
@@ -93,6 +94,12 @@ typedef enum msa_phase {
 
 struct msa_image;
 
+/* A front end's picture: its size, and where its first pixel lies among the sensor's, before it where negative. */
+typedef struct msa_picture {
+    uint32_t width, height;       /* pixels */
+    int32_t x, y;
+} msa_picture;
+
 /* One opened model. The caller's memory, one thread at a time (the team's other cores apart); fields are private. */
 typedef struct msa_session {
     uint64_t build;               /* names the build that opened it */
@@ -103,6 +110,7 @@ typedef struct msa_session {
     uint32_t embedding;           /* a sum over words of the arena that the image left there */
     uint32_t lines, frames;       /* of a front end: lines of the frame so far; whole frames */
     uint32_t pictured;            /* 1: there is a whole frame, and its picture */
+    msa_picture picture;
     uint32_t seal;                /* a sum over all of this that lasts from call to call */
     unsigned char *arena;
     const unsigned char *weights;

@@ -20,7 +20,14 @@ static bool cancelled(const msa_session *s, uint32_t step)
 @   for i, one in ipairs(front.steps) do
 @     if one.per == per then
 @       local more = #one.arguments > 0 and ", " .. table.concat(one.arguments, ", ") or ""
+@       if one.step.returns then
+$(wrapped(("    status = msa_%s(arena, w%s);"):format(one.step.name, more)))
+    if (status != MSA_OK) {
+        return status;
+    }
+@       else
 $(wrapped(("    msa_%s(arena, w%s);"):format(one.step.name, more)))
+@       end
     if (cancelled(s, $(i - 1))) {
         return MSA_E_CANCELLED;
     }
@@ -32,7 +39,12 @@ msa_status msa_front_batch(msa_session *s, const unsigned char *samples, size_t 
 {
     float *const arena = (float *)(void *)s->arena;
     const float *const w = $(place("(const float *)(const void *)s->weights", front.weights_at));
+@ if front.frame_at then
     float *const column = $(place("arena", front.frame_at)) + first;
+@ else
+    (void)stride;
+    (void)lines;
+@ end
 @ calls "batch"
     return MSA_OK;
 }
@@ -45,7 +57,22 @@ msa_status msa_front_complete(msa_session *s)
 @   if front.persists then
     const size_t first = s->frames == 0 ? 1u : 0u;
 @   end
+@   if front.boxes then
+    msa_box box = {0, 0, $(front.picture.whole[1]), $(front.picture.whole[2])};
+@   end
+@   if front.picture then
+    msa_picture shown = {$((front.picture.whole or {front.picture.width})[1]), $((front.picture.whole or {0, front.picture.height})[2]), 0, 0};
+@   end
+@   if front.returns then
+    msa_status status;
+@   end
 @   calls "frame"
+@ end
+@ if front.picture then
+@   if not front.per_frame then
+    const msa_picture shown = {$(front.picture.width), $(front.picture.height), 0, 0};
+@   end
+    s->picture = shown;
 @ else
     (void)s;
 @ end

@@ -44,6 +44,8 @@ static uint32_t seal_of(const msa_session *s)
 {
     uint32_t sum = mixed(mixed(mixed(mixed(0, s->state), s->bank), s->cores), s->embedding);
     sum = mixed(mixed(mixed(mixed(mixed(sum, s->width), s->height), s->lines), s->frames), s->pictured);
+    sum = mixed(mixed(sum, s->picture.width), s->picture.height);
+    sum = mixed(mixed(sum, (uint32_t)s->picture.x), (uint32_t)s->picture.y);
     return mixed_address(mixed_address(mixed_address(sum, s->arena), s->weights), s->team);
 }
 
@@ -169,6 +171,10 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     s->lines = 0;
     s->frames = 0;
     s->pictured = 0;
+    s->picture.width = 0;
+    s->picture.height = 0;
+    s->picture.x = 0;
+    s->picture.y = 0;
     settle(s, BUSY);
     if (status == MSA_OK) {
         status = check_weights(s, weights_bytes);

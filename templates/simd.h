@@ -122,18 +122,37 @@ static inline msa_vec msa_v$(one[1])(msa_vec a)
 @ end
 @ if isa.gather then
 /* p[i], i whole numbers below 2^24. Of a 32-bit number with `bits` bits behind its point, not negative, what is before
- * it, and what is behind, times 2^bits. Whole parts of v, 0 to 255, as bytes. */
+ * it, and what is behind, times 2^bits. */
 @   operation("gather", "const float *p, msa_vec i", isa.gather)
 @   operation("vwhole", "msa_vec a, int bits", isa.whole)
 @   operation("vpart", "msa_vec a, int bits", isa.part)
-static inline void msa_store_bytes(uint8_t *p, msa_vec v)
+
+@ end
+/* Bytes as numbers, and whole parts of v, 0 to 255, as bytes. */
+static inline msa_vec msa_load_bytes(const uint8_t *p)
 {
-@ for statement in (isa.store_bytes .. "; "):gmatch "(.-); " do
-    $(statement);
+@ if isa.load_bytes then
+    return $(isa.load_bytes);
+@ else
+    float numbers[$(isa.width)];
+    for (size_t i = 0; i < $(isa.width); ++i) numbers[i] = (float)p[i];
+    return msa_load(numbers);
 @ end
 }
 
+static inline void msa_store_bytes(uint8_t *p, msa_vec v)
+{
+@ if isa.store_bytes then
+@   for statement in (isa.store_bytes .. "; "):gmatch "(.-); " do
+    $(statement);
+@   end
+@ else
+    float numbers[$(isa.width)];
+    msa_store(numbers, v);
+    for (size_t i = 0; i < $(isa.width); ++i) p[i] = (uint8_t)(int32_t)numbers[i];
 @ end
+}
+
 static inline msa_vec msa_vlog2_near(msa_vec m)
 {
     const msa_vec f = msa_vsub(m, msa_splat(1.0f));
@@ -202,6 +221,8 @@ static inline float msa_lane_$(name)($(parameters)) { return $(result); }
 @   lane(one[1], "float a, float b", ("a %s b"):format(one[2]))
 @ end
 static inline void msa_lane_store(float *p, float v) { *p = v; }
+static inline float msa_lane_load_bytes(const uint8_t *p) { return (float)*p; }
+static inline void msa_lane_store_bytes(uint8_t *p, float v) { *p = (uint8_t)(int32_t)v; }
 
 @ exact("add", "", "x[i] + y[i]")
 @ exact("sub", "", "x[i] - y[i]")

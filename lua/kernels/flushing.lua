@@ -93,7 +93,8 @@ end
 -- What each lane of a vector is in scalars, by the operation's name.
 local SCALARS = { msa_vec = "float", msa_vfma = "msa_fma", msa_vmax = "msa_max", msa_vmin = "msa_min",
   msa_vselect = "msa_select", msa_vexp = "msa_exp", msa_vexponent = "msa_exponent", msa_vmantissa = "msa_mantissa",
-  msa_vlog2_near = "msa_log2_near" }
+  msa_vlog2_near = "msa_log2_near", msa_load_bytes = "msa_lane_load_bytes",
+  msa_store_bytes = "msa_lane_store_bytes" }
 for _, name in ipairs { "load", "store", "splat", "vadd", "vsub", "vmul", "vdiv", "vneg", "vfnma" } do
   SCALARS["msa_" .. name] = "msa_lane_" .. name
 end

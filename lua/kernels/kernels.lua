@@ -397,13 +397,14 @@ end
 --   cycles   function(core, fields) -> cycles of products, cycles of the rest, multiply-adds of a call
 --            (lua/estimate/predict.lua); fields: the kernel's. Absent where no step calls it, only kernels do
 --   fresh    it writes what it does not read
+--   room     functions of sizes: floats that its scratch takes, by its name
 --   lanes    where vectors flush subnormals it computes in scalars: nobody need ask
 -- Its template has its name.
 local callable = schema.kind(function(value)
   if type(value) ~= "function" then return "a function" end
 end)
 local KIND = { request = { schema.table, true }, make = { callable, true }, cycles = { callable },
-  fresh = { schema.flag }, lanes = { schema.flag } }
+  fresh = { schema.flag }, lanes = { schema.flag }, room = { schema.table } }
 
 --- name -> kind, of those.
 kernels.kinds = {}

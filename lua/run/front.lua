@@ -8,6 +8,8 @@ local tensor = require "msagen.tensor"
 
 local front = {}
 
+local STATUS = { [34] = "no round field of view in it" } -- MSA_E_FIELD
+
 --- The options of a run that are a front end's.
 front.OPTIONS = { "samples", "at_a_time", "envelope_out", "grey_out", "bmode_out" }
 
@@ -15,6 +17,9 @@ front.OPTIONS = { "samples", "at_a_time", "envelope_out", "grey_out", "bmode_out
 local function shape_of(folder)
   local p = folder.frontend
   if p.type == "int12" then return { folder.lines, folder.line_bytes } end
+  if p.kind == "fundus" then
+    return p.format == "rgb" and { p.height, p.width, 3 } or { p.height, p.width }
+  end
   if p.format == "iq" then return { folder.lines, p.samples, 2 } end
   return { folder.lines, p.samples }
 end
@@ -56,7 +61,7 @@ function front.perform(folder, bytes, frames, options)
   sys.keep(scratch)
   local status = #text >= 8 and string.unpack("<I4", text)
   if status ~= 0 then
-    fail("%s: expected a picture, found %s", folder.path, status and "status " .. status
+    fail("%s: expected a picture, found %s", folder.path, status and (STATUS[status] or "status " .. status)
       or (said or ""):match "([^\n]+)\n*$" or "exit status " .. code)
   end
   local found, at = { times = {} }, 9
@@ -69,15 +74,18 @@ function front.perform(folder, bytes, frames, options)
   if folder.envelope then found.envelope = take(floats) end
   if floats > 0 then found.grey = take(floats) end
   local picture = folder.picture
-  if picture then found.picture = take(picture.width * picture.height * picture.channels) end
+  if picture then
+    found.width, found.height, found.x, found.y = string.unpack("<I4I4i4i4", take(16))
+    found.picture = take(found.width * found.height * picture.channels)
+  end
   for i = 1, options.repetitions or 0 do found.times[i] = string.unpack("<d", take(8)) end
   return found
 end
 
-local function picture_of(folder, bytes)
-  local p = folder.picture
-  local shape = p.channels == 1 and { p.height, p.width } or { p.height, p.width, p.channels }
-  return tensor.frombytes(bytes, "u8", shape)
+local function picture_of(folder, found)
+  local shape, channels = { found.height, found.width }, folder.picture.channels
+  if channels > 1 then shape[3] = channels end
+  return tensor.frombytes(found.picture, "u8", shape)
 end
 
 -- Write what was asked for, all or nothing.
@@ -92,7 +100,7 @@ local function write(folder, args, found)
     if args.bmode_out then
       local png = args.bmode_out:match "%.png$"
       local write_it = png and require("msagen.image").write_png or npy.write
-      write_it(staging:file(args.bmode_out), picture_of(folder, found.picture))
+      write_it(staging:file(args.bmode_out), picture_of(folder, found))
     end
     staging:commit()
   end)
@@ -122,7 +130,10 @@ function front.run(args, folder)
   write(folder, args, found)
   local p = folder.picture
   print(("%s: %d frame%s of %d lines%s"):format(args.samples, frames, frames == 1 and "" or "s", folder.lines,
-    p and (", picture %d x %d"):format(p.width, p.height) or ""))
+    p and (", picture %d x %d"):format(found.width, found.height) or ""))
+  if p and p.whole then
+    print(("picture at column %d, row %d of the sensor's %d x %d"):format(found.x, found.y, p.whole[1], p.whole[2]))
+  end
   if args.digest then
     print("digest " .. sha256.hex((found.envelope or "") .. (found.grey or "") .. (found.picture or "")))
   end

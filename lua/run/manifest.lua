@@ -62,7 +62,8 @@ manifest.front_fields = {
   hosted = { schema.flag }, clock = { number }, requires = { list_of(schema.text, 0) },
   emulator = { list_of(schema.text, 1) }, frontend = { schema.table, true }, lines = { above_0, true },
   line_bytes = { above_0, true }, frame_depth = { above_0 }, envelope = { schema.flag },
-  picture = { schema.record { width = { above_0, true }, height = { above_0, true }, channels = { above_0, true } } },
+  picture = { schema.record { width = { above_0, true }, height = { above_0, true }, channels = { above_0, true },
+    whole = { list_of(above_0, 2, "sizes") } } },
 }
 
 --- Check what was read of a file; null counts as nothing. @param where the file, for messages

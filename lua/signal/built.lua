@@ -86,8 +86,11 @@ local function info_of(build)
   local info = { what = "the front end", library = "msa_model", bench = BENCH, objects = { "msa_model.o", "msa_front.o",
     "msa_kernels.o" }, headers = { "msa_model.h", "msa_internal.h", "msa_kernels.h", "msa_simd.h",
     table.unpack(HEADERS) }, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
-    runner = { BENCH, table.unpack(start.runner) }, runner_headers = {}, start_objects = {}, extras = {} }
+    runner = { BENCH, table.unpack(start.runner) }, runner_headers = {}, start_objects = {}, extras = build.front.extras or {} }
   for i, name in ipairs(RUNTIME) do info.runtime_objects[i] = name .. ".o" end
+  for _, name in ipairs(info.extras) do
+    info.runtime_objects[#info.runtime_objects + 1], info.headers[#info.headers + 1] = name .. ".o", name .. ".h"
+  end
   for i, name in ipairs(start.product) do info.start_objects[i] = name .. ".o" end
   return info
 end
@@ -107,7 +110,7 @@ local function environment(build, blob)
     prototypes = made.prototypes, board = board, isa = setmetatable({ activations = {} }, { __index = board.isa }),
     kernels = build.kernels, cores = 1, core_parameter = loops.core_parameter, streamed = false,
     memory = { bytes = build.front.bytes }, blob = blob, arithmetic = build.arithmetic,
-    hash = table.concat(hash, ", "), samples = samples_of(build.front.bytes), computing = { "msa_kernels" },
+    hash = table.concat(hash, ", "), samples = samples_of(build.front.bytes), computing = { "msa_kernels", table.unpack(build.front.extras or {}) },
     info = info_of(build), macro = print.macro, words = print.words, wrapped = print.wrapped, place = print.place,
     types = types, flags = table.concat(board.flags, " "), linkable = blob.bytes < 2 ^ 31,
     origin = (" * board %s   arithmetic %s"):format(board.name, build.arithmetic) }
@@ -125,6 +128,10 @@ local function texts_of(build, blob)
   local function copy(name) texts[name] = sys.read_file(msagen.datadir .. "/runtime/" .. name) end
   for _, name in ipairs(HEADERS) do copy(name) end
   for _, name in ipairs(RUNTIME) do copy(name .. ".c") end
+  for _, name in ipairs(build.front.extras or {}) do
+    copy(name .. ".c")
+    copy(name .. ".h")
+  end
   copy(("%s/%s.c"):format(RUNNER_FOLDER, BENCH))
   texts["msa.h"] = emit.version(texts["msa.h"])
   texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.arithmetic)

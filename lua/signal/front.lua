@@ -7,7 +7,8 @@
 --           segment, buffers = list of { name, type, bytes, stride, place }, places = bytes by name, views by name,
 --           lines, line_bytes, line_is, align, W = lines at a time, facts = a phrase, depth = points of a line of the
 --           frame or nil, ld of the frame, shown = the view of the frame that is shown, picture_of = { width, height,
---           channels } or nil, envelope = { buffer, apart, from } or nil }
+--           channels, whole = { width, height } of what is cut, or nil } or nil, picture_view, envelope = { buffer,
+--           apart, from } or nil, extras = files of the runtime }
 
 local closed = require "support.closed"
 local fail = require "support.fail"
@@ -17,7 +18,7 @@ local types = require "graph.types"
 
 local front = {}
 
-local KINDS = { "ultrasound" }
+local KINDS = { "fundus", "ultrasound" }
 
 --- Check a description. @return it with defaults, a copy
 function front.check(description, where)
@@ -58,11 +59,13 @@ function front.environment(self, K, weights_at)
   local env = { steps = self.steps, facts = self.facts, lines = self.lines, line_bytes = self.line_bytes,
     line_is = self.line_is, align = self.align, lanes = self.W, depth = self.depth or false,
     frame_at = self.at.frame or false, frame_stride = self.ld, shown_at = shown and self.at[shown],
-    grey = self.depth ~= nil, picture = self.picture_of or false, picture_at = self.at.picture,
+    grey = self.depth ~= nil, picture = self.picture_of or false, picture_at = self.picture_view and self.at[self.picture_view.storage.name],
     weights_at = weights_at, prototypes = prototypes, envelope = false, per_frame = false,
-    persists = self.at.kept ~= nil }
+    persists = self.at.kept ~= nil, extras = self.extras or {}, boxes = false, returns = false }
   for i, one in ipairs(self.steps) do
     env.per_frame = env.per_frame or one.per == "frame"
+    env.returns = env.returns or one.step.returns ~= nil
+    env.boxes = env.boxes or one.name == "field" or one.name == "cut"
     local name = one.name
     if self.envelope and (self.envelope.buffer == "analytic" and name == "analytic"
       or self.envelope.buffer == "x" and name == "samples") then

@@ -415,6 +415,7 @@ function ultrasound.lower(p, K, where)
   self:levels(frame)
   self.shown = self:persist(frame)
   self:picture(self.shown, where)
+  self.picture_view = self.views.picture
   self.picture_of = p.image and { width = p.image.width, height = p.image.height, channels = 1 }
   self.line_bytes = samples.bytes(p.type, p.format == "iq" and 2 * p.samples or p.samples)
   self.line_is = samples.of[p.type].what .. (p.format == "iq" and ", I and Q" or "")

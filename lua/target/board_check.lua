@@ -100,7 +100,7 @@ for _, field in ipairs { "vector", "load", "store", "splat", "add", "sub", "mul"
   ISA[field] = { c_text, true }
 end
 for _, field in ipairs { "fma", "fnma", "fma_lane", "fma_scalar", "min", "select", "zip_low", "zip_high", "exponent",
-  "mantissa", "low16", "high16", "gather", "whole", "part", "store_bytes", "load_some", "store_some", "some" } do
+  "mantissa", "low16", "high16", "gather", "whole", "part", "load_bytes", "store_bytes", "load_some", "store_some", "some" } do
   ISA[field] = { c_text }
 end
 
@@ -153,7 +153,7 @@ local check = {}
 --- Check an instruction set's table, as docs/targets.md describes it.
 function check.isa(isa, where)
   schema.check(isa, ISA, where)
-  for _, together in ipairs { { "load_some", "store_some", "some" }, { "gather", "whole", "part", "store_bytes" } } do
+  for _, together in ipairs { { "load_some", "store_some", "some" }, { "gather", "whole", "part" } } do
     for _, field in ipairs(together) do
       for _, other in ipairs(together) do
         if isa[field] and not isa[other] then

@@ -4,7 +4,7 @@
  * REQUEST, little-endian: u32 frames, u32 lines at a time (0: whole frames), u32 repetitions, u32 0; the frames' lines,
  * MSA_FRONT_LINE_BYTES each.
  * RESPONSE: u32 status, u32 0; of the last frame the envelope and the grey levels, [lines][depth] floats each, where
- * the front end has them, and the picture; for each repetition the seconds of a frame (double). */
+ * the front end has them; of the picture u32 width, height, i32 x, y, and its pixels; for each repetition the seconds of a frame (double). */
 #if defined(__unix__)
 #define _POSIX_C_SOURCE 200112L
 #endif
@@ -135,7 +135,9 @@ static int answer(msa_session *s)
     well = well && levels != NULL && msa_grey(s, levels) == MSA_OK && put(levels, LEVELS * sizeof(float));
 #endif
 #ifdef MSA_FRONT_WIDTH
-    const size_t pixels = (size_t)MSA_FRONT_WIDTH * MSA_FRONT_HEIGHT * MSA_FRONT_CHANNELS;
+    msa_picture shown = {0, 0, 0, 0};
+    well = well && msa_picture_get(s, &shown) == MSA_OK && put(&shown, sizeof shown);
+    const size_t pixels = (size_t)shown.width * shown.height * MSA_FRONT_CHANNELS;
     uint8_t *const picture = (uint8_t *)room(pixels);
     well = well && picture != NULL && msa_bmode(s, picture) == MSA_OK && put(picture, pixels);
 #endif

@@ -32,7 +32,11 @@ msa_status msa_grey(const msa_session *s, float *out);
 
 @ end
 @ if front.picture then
-/* The latest whole frame's picture, for the screen: out [MSA_FRONT_HEIGHT][MSA_FRONT_WIDTH][MSA_FRONT_CHANNELS].
+/* The size of the latest whole frame's picture, at most MSA_FRONT_WIDTH and MSA_FRONT_HEIGHT, and where it lies among
+ * the sensor's pixels. MSA_OK, MSA_E_ARGUMENT, _ORDER (there is none), _OVERLAP. */
+msa_status msa_picture_get(const msa_session *s, msa_picture *picture);
+
+/* The picture itself, for the screen: out [height][width][MSA_FRONT_CHANNELS].
  * MSA_OK, MSA_E_ARGUMENT, _ORDER (there is none), _OVERLAP. */
 msa_status msa_bmode(const msa_session *s, uint8_t *out);
 

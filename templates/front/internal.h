@@ -1,5 +1,9 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ -- The front end's part of msa_internal.h.
+@ for _, file in ipairs(front.extras) do
+#include "$(file).h"
+@ end
+
 /* The front end. Bytes from the arena's start; strides in floats. */
 #define MSA_FRONT_LANES $(front.lanes)                /* lines at a time */
 #define MSA_FRONT_ALIGNMENT $(front.align)            /* of samples, bytes */

@@ -113,13 +113,21 @@ msa_status msa_grey(const msa_session *s, float *out)
 
 @ end
 @ if front.picture then
-#define PICTURE_BYTES ((size_t)MSA_FRONT_HEIGHT * MSA_FRONT_WIDTH * MSA_FRONT_CHANNELS)
+msa_status msa_picture_get(const msa_session *s, msa_picture *picture)
+{
+    const msa_status status = check_out(s, picture, sizeof *picture);
+    if (status == MSA_OK) {
+        *picture = s->picture;
+    }
+    return status;
+}
 
 msa_status msa_bmode(const msa_session *s, uint8_t *out)
 {
-    const msa_status status = check_out(s, out, PICTURE_BYTES);
+    const size_t pixels = s == NULL ? 0 : (size_t)s->picture.width * s->picture.height;
+    const msa_status status = check_out(s, out, pixels * MSA_FRONT_CHANNELS);
     if (status == MSA_OK) {
-        memcpy(out, s->arena + MSA_FRONT_PICTURE_OFFSET, PICTURE_BYTES);
+        memcpy(out, s->arena + MSA_FRONT_PICTURE_OFFSET, pixels * MSA_FRONT_CHANNELS);
     }
     return status;
 }

@@ -29,6 +29,7 @@ return {
     .. "_mm256_set1_epi32(0x3f3504f3)), _mm256_set1_epi32(0x7fffff)), _mm256_set1_epi32(0x3f3504f3)))",
   low16 = "_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(_mm256_castps_si256(a), 16), 16))",
   high16 = "_mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_castps_si256(a), 16))",
+  load_bytes = "_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)))",
   gather = "_mm256_i32gather_ps(p, _mm256_cvttps_epi32(i), 4)",
   whole = "_mm256_cvtepi32_ps(_mm256_srl_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128((int)bits)))",
   part = "_mm256_cvtepi32_ps(_mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32((1 << bits) - 1)))",

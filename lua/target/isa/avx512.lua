@@ -31,6 +31,7 @@ return {
     .. "_mm512_set1_epi32(0x3f3504f3)), _mm512_set1_epi32(0x7fffff)), _mm512_set1_epi32(0x3f3504f3)))",
   low16 = "_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(_mm512_castps_si512(a), 16), 16))",
   high16 = "_mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_castps_si512(a), 16))",
+  load_bytes = "_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)))",
   -- In halves, for without optimisation the whole one is a macro that compilers warn of.
   gather = "_mm512_castpd_ps(_mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(_mm256_i32gather_ps(p, "
     .. "_mm512_castsi512_si256(_mm512_cvttps_epi32(i)), 4))), _mm256_castps_pd(_mm256_i32gather_ps(p, "

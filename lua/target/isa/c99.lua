@@ -22,5 +22,7 @@ return {
   mantissa = "msa_mantissa(a)",
   low16 = "(float)(int16_t)(msa_bits(a) & 0xffffu)",
   high16 = "(float)(int16_t)(msa_bits(a) >> 16)",
+  load_bytes = "(float)*p",
+  store_bytes = "*p = (uint8_t)(int32_t)v",
   zero_below = "x < c ? 0.0f : a",
 }

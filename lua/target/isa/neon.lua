@@ -27,5 +27,7 @@ return {
     .. "vdupq_n_s32(0x3f3504f3)), vdupq_n_s32(0x7fffff)), vdupq_n_s32(0x3f3504f3)))",
   low16 = "vcvtq_f32_s32(vshrq_n_s32(vshlq_n_s32(vreinterpretq_s32_f32(a), 16), 16))",
   high16 = "vcvtq_f32_s32(vshrq_n_s32(vreinterpretq_s32_f32(a), 16))",
+  store_bytes = "const uint16x4_t n = vmovn_u32(vcvtq_u32_f32(v)); "
+    .. "vst1_lane_u32((uint32_t *)(void *)p, vreinterpret_u32_u8(vmovn_u16(vcombine_u16(n, n))), 0)",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), vcltq_f32(x, c)))",
 }
