@@ -127,15 +127,58 @@ typedef struct msa_session {
     uint8_t fault[MSA_MAX_CORES]; /* a core's float unit is not as it must be */
 } msa_session;
 
-/* An image, or a volume of slices alike in size. */
+/* What an image's pixels are. */
+typedef enum msa_pixels {
+    MSA_PIXELS_RGB = 0,           /* red, green, blue, a byte each */
+    MSA_PIXELS_GREY = 1,          /* a byte */
+    MSA_PIXELS_PLANAR = 2,        /* red, green, blue in planes of their own, a byte each */
+    /* 16 bits, unsigned or signed, in this machine's order of bytes, at even addresses, through the image's window */
+    MSA_PIXELS_GREY16 = 3,
+    MSA_PIXELS_GREY16_SIGNED = 4,
+    MSA_PIXELS_ROWS = 5           /* rows of red, green, blue, which a function gives */
+} msa_pixels;
+
+/* An image, or a volume of slices alike in size. Rows go from top to bottom. What is not named is 0. */
 typedef struct msa_image {
-    const uint8_t *pixels;        /* red, green, blue, a byte each; rows top to bottom */
+    const uint8_t *pixels;        /* ignored where `row` gives them */
     uint32_t width, height;       /* pixels, 1 to MSA_MAX_SIDE */
-    size_t stride;                /* bytes from a row to the next, at least 3 * width */
+    size_t stride;                /* bytes from a row to the next, at least a row's; ignored where `row` gives them */
     /* bytes from a slice to the next, at least stride * height, or 0: all slices are the first; ignored where depth is
      * 1 */
     size_t slice_stride;
+    msa_pixels format;
+    size_t plane_stride;          /* of planes: bytes from a plane to the next, at least stride * height */
+    /* of 16 bits: what becomes 0 and 255, linear between them, rounded to the nearest or, with `truncate`, downwards */
+    float window_low, window_high;
+    bool truncate;
+    /* of rows: width pixels of red, green, blue, read before the next call; rows may be asked for again, in any order */
+    const uint8_t *(*row)(void *context, uint32_t slice, uint32_t y);
+    void *context;
+    /* but for RGB and rows: MSA_IMAGE_WORK_BYTES(width, MSA_MODEL_CORES) that the call may write to */
+    uint8_t *work;
 } msa_image;
+
+/* An RGB image of one slice, whose rows follow each other without a gap. */
+static inline msa_image msa_rgb(const uint8_t *pixels, uint32_t width, uint32_t height)
+{
+    msa_image image;
+    image.pixels = pixels;
+    image.width = width;
+    image.height = height;
+    image.stride = (size_t)3u * width;
+    image.slice_stride = 0;
+    image.format = MSA_PIXELS_RGB;
+    image.plane_stride = 0;
+    image.window_low = 0.0f;
+    image.window_high = 255.0f;
+    image.truncate = false;
+    image.row = NULL;
+    image.context = NULL;
+    image.work = NULL;
+    return image;
+}
+
+#define MSA_IMAGE_WORK_BYTES(width, cores) (6u * (size_t)(width) * (cores))
 
 /* Lines as a probe gives them, or rows of a camera's sensor. */
 typedef struct msa_samples {

@@ -49,8 +49,8 @@ msa_status msa_area_init(msa_area *a, const msa_image *image, uint32_t slice,
     if (work_bytes < MSA_AREA_WORK_BYTES((size_t)out_width)) {
         return MSA_E_ARENA;
     }
-    a->pixels = image->pixels + (slice == 0 ? 0u : image->slice_stride * slice);
-    a->stride = image->stride;
+    a->image = image;
+    a->slice = slice;
     a->width = image->width;
     a->height = image->height;
     a->out_width = out_width;
@@ -96,7 +96,7 @@ static cover cover_at(uint32_t in, double scale, uint32_t at)
 /* A source row at the output's width, to `across`. */
 static void narrowed(const msa_area *a, uint32_t y)
 {
-    const uint8_t *const in = a->pixels + a->stride * y;
+    const uint8_t *const in = msa_image_row(a->image, a->slice, y, 0);
     for (uint32_t x = 0; x < a->out_width; ++x) {
         const cover c = cover_at(a->width, a->scale_x, x);
         for (uint32_t k = 0; k < 3u; ++k) {
@@ -142,17 +142,20 @@ static void area_row(msa_area *a, uint8_t *row)
 /* Scales that are whole numbers: sums of bytes. Of two by two, a half is rounded up. */
 static void whole_row(const msa_area *a, uint8_t *row)
 {
-    const uint32_t area = a->whole_x * a->whole_y;
-    for (uint32_t x = 0; x < a->out_width; ++x) {
-        for (uint32_t k = 0; k < 3u; ++k) {
-            uint32_t sum = 0;
-            for (uint32_t i = 0; i < area; ++i) {
-                const uint32_t dx = i % a->whole_x, dy = i / a->whole_x;
-                sum += a->pixels[a->stride * (a->next * a->whole_y + dy) + (size_t)3u * (x * a->whole_x + dx) + k];
-            }
-            const bool quarter = a->whole_x == 2u && a->whole_y == 2u;
-            row[3u * x + k] = quarter ? (uint8_t)((sum + 2u) >> 2) : byte_of((float)sum * (1.0f / (float)area));
+    const uint32_t area = a->whole_x * a->whole_y, length = 3u * a->out_width;
+    uint32_t *const sums = (uint32_t *)(void *)a->sums;
+    for (uint32_t i = 0; i < length; ++i) {
+        sums[i] = 0;
+    }
+    for (uint32_t dy = 0; dy < a->whole_y; ++dy) {
+        const uint8_t *in = msa_image_row(a->image, a->slice, a->next * a->whole_y + dy, 0);
+        for (uint32_t i = 0; i < length * a->whole_x; ++i) {
+            sums[i / (3u * a->whole_x) * 3u + i % 3u] += *in++;
         }
+    }
+    const bool quarter = a->whole_x == 2u && a->whole_y == 2u;
+    for (uint32_t i = 0; i < length; ++i) {
+        row[i] = quarter ? (uint8_t)((sums[i] + 2u) >> 2) : byte_of((float)sums[i] * (1.0f / (float)area));
     }
 }
 
@@ -178,7 +181,8 @@ static linear_place linear_at(uint32_t in, uint32_t out, double scale, uint32_t 
 static void linear_row(const msa_area *a, uint8_t *row)
 {
     const linear_place v = linear_at(a->height, a->out_height, a->scale_y, a->next);
-    const uint8_t *const low = a->pixels + a->stride * v.low, *const high = a->pixels + a->stride * v.high;
+    const uint8_t *const low = msa_image_row(a->image, a->slice, v.low, 0);
+    const uint8_t *const high = v.high == v.low ? low : msa_image_row(a->image, a->slice, v.high, 1);
     for (uint32_t x = 0; x < a->out_width; ++x) {
         linear_place h = linear_at(a->width, a->out_width, a->scale_x, x);
         if (h.low == h.high) { /* along a row, not across rows, the last place has the whole weight */

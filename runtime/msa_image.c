@@ -2,25 +2,122 @@
 /* msa_image.c - what an image must be, its size within the model's square, and places between pixels. */
 #include "msa_runtime.h"
 
+static bool is_wide(const msa_image *image)
+{
+    return image->format == MSA_PIXELS_GREY16 || image->format == MSA_PIXELS_GREY16_SIGNED;
+}
+
+/* Bytes of a row, or of one of its planes. */
+static size_t row_bytes(const msa_image *image)
+{
+    return (size_t)image->width * (image->format == MSA_PIXELS_RGB ? 3u : is_wide(image) ? 2u : 1u);
+}
+
+static size_t plane_bytes(const msa_image *image)
+{
+    return image->stride * (image->height - 1u) + row_bytes(image);
+}
+
+static size_t slice_bytes(const msa_image *image)
+{
+    return plane_bytes(image) + (image->format == MSA_PIXELS_PLANAR ? 2u * image->plane_stride : 0u);
+}
+
+size_t msa_image_bytes(const msa_image *image, uint32_t slices)
+{
+    return image->format == MSA_PIXELS_ROWS ? 0 : (slices - 1u) * image->slice_stride + slice_bytes(image);
+}
+
+/* Rows, planes and slices that neither overlap nor go beyond what a size_t counts. */
+static msa_status check_strides(const msa_image *image, uint32_t slices)
+{
+    const size_t row = row_bytes(image), most = SIZE_MAX / 4u;
+    if (image->stride < row || image->stride > (most - row) / image->height) {
+        return MSA_E_IMAGE_STRIDE;
+    }
+    if (image->format == MSA_PIXELS_PLANAR
+        && (image->plane_stride < plane_bytes(image) || image->plane_stride > most)) {
+        return MSA_E_IMAGE_STRIDE;
+    }
+    if (slices > 1 && image->slice_stride != 0) {
+        const size_t slice = slice_bytes(image);
+        if (image->slice_stride < slice || image->slice_stride > (SIZE_MAX - slice) / slices) {
+            return MSA_E_IMAGE_STRIDE;
+        }
+    }
+    if (is_wide(image) && (((uintptr_t)image->pixels | image->stride | image->slice_stride) & 1u) != 0u) {
+        return MSA_E_ALIGNMENT;
+    }
+    return MSA_OK;
+}
+
 msa_status msa_image_check(const msa_image *image, uint32_t slices)
 {
-    if (image == NULL || image->pixels == NULL) {
+    if (image == NULL || (uint32_t)image->format > (uint32_t)MSA_PIXELS_ROWS) {
+        return MSA_E_ARGUMENT;
+    }
+    const bool by_rows = image->format == MSA_PIXELS_ROWS, made = !by_rows && image->format != MSA_PIXELS_RGB;
+    if ((by_rows ? image->row == NULL : image->pixels == NULL) || (made && image->work == NULL)) {
+        return MSA_E_ARGUMENT;
+    }
+    if (is_wide(image) && !(image->window_high > image->window_low
+                            && image->window_high - image->window_low <= 3.0e38f)) {
         return MSA_E_ARGUMENT;
     }
     if (image->width == 0 || image->width > MSA_MAX_SIDE || image->height == 0 || image->height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
-    const size_t row = (size_t)image->width * 3u;
-    if (image->stride < row || image->stride > (SIZE_MAX - row) / image->height) {
-        return MSA_E_IMAGE_STRIDE;
+    return by_rows ? MSA_OK : check_strides(image, slices);
+}
+
+msa_image msa_image_of_core(const msa_image *image, uint32_t core)
+{
+    msa_image own = *image;
+    if (own.work != NULL) {
+        own.work += MSA_IMAGE_WORK_BYTES(own.width, core);
     }
-    if (slices > 1 && image->slice_stride != 0) {
-        const size_t slice = image->stride * (image->height - 1u) + row;
-        if (image->slice_stride < slice || image->slice_stride > (SIZE_MAX - slice) / slices) {
-            return MSA_E_IMAGE_STRIDE;
+    return own;
+}
+
+/* In double, so that truncated levels are those of programs that compute so. */
+static uint8_t windowed(const msa_image *image, int32_t value)
+{
+    const double low = (double)image->window_low, high = (double)image->window_high;
+    const double inside = (double)value < low ? low : (double)value > high ? high : (double)value;
+    return (uint8_t)(int32_t)((inside - low) / (high - low) * 255.0 + (image->truncate ? 0.0 : 0.5));
+}
+
+static int32_t wide_at(const msa_image *image, const uint8_t *from, size_t x)
+{
+    uint16_t bits;
+    memcpy(&bits, from + 2u * x, sizeof bits);
+    return (int32_t)bits - (image->format == MSA_PIXELS_GREY16_SIGNED && bits > 0x7fffu ? 0x10000 : 0);
+}
+
+const uint8_t *msa_image_row(const msa_image *image, uint32_t slice, uint32_t y, uint32_t half)
+{
+    if (image->format == MSA_PIXELS_ROWS) {
+        return image->row(image->context, slice, y);
+    }
+    const uint8_t *const from = image->pixels + (slice == 0 ? 0u : image->slice_stride * slice)
+        + (size_t)y * image->stride;
+    if (image->format == MSA_PIXELS_RGB) {
+        return from;
+    }
+    uint8_t *const row = image->work + (size_t)3u * image->width * half;
+    for (size_t x = 0; x < image->width; ++x) {
+        if (image->format == MSA_PIXELS_PLANAR) {
+            for (size_t c = 0; c < 3u; ++c) {
+                row[3u * x + c] = from[c * image->plane_stride + x];
+            }
+            continue;
         }
+        const uint8_t level = is_wide(image) ? windowed(image, wide_at(image, from, x)) : from[x];
+        row[3u * x] = level;
+        row[3u * x + 1u] = level;
+        row[3u * x + 2u] = level;
     }
-    return MSA_OK;
+    return row;
 }
 
 static uint32_t fitted(uint32_t length, uint32_t longest, uint32_t side)

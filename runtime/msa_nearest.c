@@ -12,8 +12,8 @@ msa_status msa_nearest_init(msa_nearest *n, const msa_image *image, uint32_t sli
     if (out_width == 0 || out_width > MSA_MAX_SIDE || out_height == 0 || out_height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
-    n->pixels = image->pixels + (slice == 0 ? 0u : image->slice_stride * slice);
-    n->stride = image->stride;
+    n->image = image;
+    n->slice = slice;
     n->width = image->width;
     n->height = image->height;
     n->out_width = out_width;
@@ -24,7 +24,7 @@ msa_status msa_nearest_init(msa_nearest *n, const msa_image *image, uint32_t sli
 
 void msa_nearest_row(msa_nearest *n, uint8_t *row)
 {
-    const uint8_t *const in = n->pixels + n->stride * (n->next * n->height / n->out_height);
+    const uint8_t *const in = msa_image_row(n->image, n->slice, n->next * n->height / n->out_height, 0);
     for (uint32_t x = 0; x < n->out_width; ++x) {
         const uint8_t *const pixel = in + (size_t)3u * (x * n->width / n->out_width);
         for (uint32_t c = 0; c < 3u; ++c) {

@@ -57,8 +57,8 @@ msa_status msa_resize_init(msa_resizer *r, const msa_image *image, uint32_t slic
     if (out_width == 0 || out_width > MSA_MAX_SIDE || out_height == 0 || out_height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
-    r->pixels = image->pixels + (slice == 0 ? 0u : image->slice_stride * slice);
-    r->stride = image->stride;
+    r->image = image;
+    r->slice = slice;
     r->width = image->width;
     r->height = image->height;
     r->out_width = out_width;
@@ -108,7 +108,7 @@ static const uint8_t *horizontal(msa_resizer *r, uint32_t y)
         return out;
     }
     r->held[slot] = y + 1u;
-    const uint8_t *const in = r->pixels + (size_t)y * r->stride;
+    const uint8_t *const in = msa_image_row(r->image, r->slice, y, 0);
     for (uint32_t x = 0; x < r->out_width; ++x) {
         const uint32_t *const weight = r->weights + (size_t)x * r->taps;
         const uint8_t *pixel = in + 3u * (size_t)r->window[2u * x];

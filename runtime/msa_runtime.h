@@ -16,8 +16,18 @@ void *memcpy(void *to, const void *from, size_t bytes);
 
 /* ---- image (msa_image.c) ---- */
 
-/* MSA_OK, MSA_E_ARGUMENT, MSA_E_IMAGE_SIZE or MSA_E_IMAGE_STRIDE. */
+/* MSA_OK, MSA_E_ARGUMENT, MSA_E_ALIGNMENT, MSA_E_IMAGE_SIZE or MSA_E_IMAGE_STRIDE. */
 msa_status msa_image_check(const msa_image *image, uint32_t slices);
+
+/* Bytes that are read from image->pixels on. Relies on: msa_image_check passed. */
+size_t msa_image_bytes(const msa_image *image, uint32_t slices);
+
+/* The image with work of a core's own. */
+msa_image msa_image_of_core(const msa_image *image, uint32_t core);
+
+/* Row y of a slice: width pixels of red, green, blue. Where they have to be made they lie in half `half`, 0 or 1, of the
+ * image's work, until that half is asked for again. */
+const uint8_t *msa_image_row(const msa_image *image, uint32_t slice, uint32_t y, uint32_t half);
 
 /* Size of the image within the model's square of `side` pixels: the square, or with the longest side fitted, at least
  * 1. */
@@ -39,8 +49,8 @@ void msa_resized_size(uint32_t width, uint32_t height, uint32_t side, bool longe
 #define MSA_RESIZE_SLOTS 64
 
 typedef struct msa_resizer {
-    const uint8_t *pixels;
-    size_t stride;
+    const msa_image *image;
+    uint32_t slice;
     uint32_t width, height;          /* of the image */
     uint32_t out_width, out_height;
     uint32_t taps;                   /* entries of a weight row */
@@ -72,8 +82,8 @@ typedef struct msa_spline_place {
 } msa_spline_place;
 
 typedef struct msa_spline {
-    const uint8_t *pixels;
-    size_t stride;
+    const msa_image *image;
+    uint32_t slice;
     uint32_t width, height, out_width, out_height, next;
     uint32_t radius, reach;           /* of half, of kernel */
     uint8_t low, high;                /* of the image's bytes */
@@ -95,8 +105,8 @@ void msa_spline_row(msa_spline *s, uint8_t *row);
 #define MSA_AREA_WORK_BYTES(side) (24u * (side))
 
 typedef struct msa_area {
-    const uint8_t *pixels;
-    size_t stride;
+    const msa_image *image;
+    uint32_t slice;
     uint32_t width, height, out_width, out_height, next;
     double scale_x, scale_y;
     uint32_t whole_x, whole_y; /* the scales where both are whole numbers, else 0 */
@@ -112,8 +122,8 @@ void msa_area_row(msa_area *a, uint8_t *row);
 #define MSA_NEAREST_WORK_BYTES(side) (0u * (side))
 
 typedef struct msa_nearest {
-    const uint8_t *pixels;
-    size_t stride;
+    const msa_image *image;
+    uint32_t slice;
     uint32_t width, height, out_width, out_height, next;
 } msa_nearest;
 

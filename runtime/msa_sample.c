@@ -5,9 +5,8 @@
 void msa_sample_row(const msa_image *image, uint32_t slice, uint32_t side, uint32_t y, const float *levels, float *row)
 {
     const msa_between down = msa_between_at(image->height, side, y);
-    const uint8_t *const pixels = image->pixels + (slice == 0 ? 0u : image->slice_stride * slice);
-    const uint8_t *const above = pixels + (size_t)down.low * image->stride;
-    const uint8_t *const below = pixels + (size_t)down.high * image->stride;
+    const uint8_t *const above = msa_image_row(image, slice, down.low, 0);
+    const uint8_t *const below = down.high == down.low ? above : msa_image_row(image, slice, down.high, 1);
     for (uint32_t x = 0; x < side; ++x) {
         const msa_between b = msa_between_at(image->width, side, x);
         const size_t left = 3u * (size_t)b.low, right = 3u * (size_t)b.high;

@@ -99,7 +99,7 @@ static void bounds(msa_spline *s)
     s->low = 255;
     s->high = 0;
     for (uint32_t y = 0; y < s->height; ++y) {
-        const uint8_t *const in = s->pixels + (size_t)y * s->stride;
+        const uint8_t *const in = msa_image_row(s->image, s->slice, y, 0);
         for (size_t i = 0; i < (size_t)s->width * 3u; ++i) {
             s->low = in[i] < s->low ? in[i] : s->low;
             s->high = in[i] > s->high ? in[i] : s->high;
@@ -119,8 +119,8 @@ msa_status msa_spline_init(msa_spline *s, const msa_image *image, uint32_t slice
     if (work_bytes < sizeof(place) * out_width + sizeof(double) * (image->width + across + row + down + REACH + rows)) {
         return MSA_E_ARENA;
     }
-    s->pixels = image->pixels + (slice == 0 ? 0u : image->slice_stride * slice);
-    s->stride = image->stride;
+    s->image = image;
+    s->slice = slice;
     s->width = image->width;
     s->height = image->height;
     s->out_width = out_width;
@@ -196,8 +196,9 @@ static const double *horizontal(msa_spline *s, uint32_t y)
         return out;
     }
     s->held[slot] = y + 1u;
+    const uint8_t *const in = msa_image_row(s->image, s->slice, y, 0);
     for (uint32_t c = 0; c < 3u; ++c) {
-        blurred(s, s->pixels + (size_t)y * s->stride + c, s->line);
+        blurred(s, in + c, s->line);
         prefilter(s->line, s->width);
         for (uint32_t x = 0; x < s->out_width; ++x) {
             const place *const p = &s->places[x];

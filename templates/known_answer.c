@@ -104,7 +104,8 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     for (uint32_t i = 0; i < bytes; ++i) {
         pixels[i] = (uint8_t)(i * 2654435761u >> 24);
     }
-    const msa_image image = {pixels, $(image.width), $(image.height), $(image.width * 3), 1};
+    const msa_image image = {.pixels = pixels, .width = $(image.width), .height = $(image.height),
+                             .stride = $(image.width * 3), .slice_stride = 1};
 @   if how then
 @     local work = scratch_of(L, L.shared + L.env.s.resizer)
     $(how.type) resizer;

@@ -120,9 +120,10 @@ static msa_status check_image(const msa_session *s, const msa_image *image)
     if (status != MSA_OK) {
         return status;
     }
-    const size_t slice = (size_t)(image->height - 1u) * image->stride + (size_t)3u * image->width;
-    const size_t bytes = (size_t)(MSA_MODEL_DEPTH - 1u) * image->slice_stride + slice;
-    return readable(s, image, sizeof *image) && readable(s, image->pixels, bytes) ? check_environment() : MSA_E_OVERLAP;
+    const size_t work = image->format == MSA_PIXELS_RGB || image->format == MSA_PIXELS_ROWS ? 0
+        : MSA_IMAGE_WORK_BYTES(image->width, MSA_MODEL_CORES);
+    return readable(s, image, sizeof *image) && readable(s, image->pixels, msa_image_bytes(image, MSA_MODEL_DEPTH))
+        && (work == 0 || writable(s, image->work, work)) ? check_environment() : MSA_E_OVERLAP;
 }
 
 msa_status msa_encode(msa_session *s, const msa_image *image)

@@ -71,7 +71,8 @@ static msa_status resize_slice(struct resizer *r, const struct slice *s, uint32_
     if (r->how == BICUBIC)
         return msagen_bicubic(s->pixels, in_height, in_width, s->channels, height, width, out) == 0 ? MSA_OK
                                                                                                  : MSA_E_ARENA;
-    const msa_image image = {s->pixels, in_width, in_height, (size_t)in_width * 3, 0};
+    const msa_image image = {.pixels = s->pixels, .width = in_width, .height = in_height,
+                             .stride = (size_t)in_width * 3};
     if (s->channels == 1) /* to three alike, the last first */
         for (size_t i = (size_t)in_width * in_height; i-- > 0;)
             s->pixels[3 * i + 2] = s->pixels[3 * i + 1] = s->pixels[3 * i] = s->pixels[i];

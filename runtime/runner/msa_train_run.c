@@ -116,7 +116,8 @@ static int get_image(room *pixels, msa_image *image)
     if (to == NULL || get(to, bytes) != 0) {
         return fail("no image");
     }
-    *image = (msa_image){to, head[0], head[1], (size_t)head[0] * 3u, slice};
+    *image = (msa_image){.pixels = to, .width = head[0], .height = head[1], .stride = (size_t)head[0] * 3u,
+                         .slice_stride = slice};
     return 0;
 }
 

@@ -277,9 +277,10 @@ static msa_status check_image(const msa_train *s, const msa_image *image)
     if (status != MSA_OK) {
         return status;
     }
-    const size_t slice = (size_t)(image->height - 1u) * image->stride + (size_t)3u * image->width;
-    const size_t bytes = (size_t)(MSA_TRAIN_DEPTH - 1u) * image->slice_stride + slice;
-    return readable(s, image, sizeof *image) && readable(s, image->pixels, bytes) ? MSA_OK : MSA_E_OVERLAP;
+    const size_t work = image->format == MSA_PIXELS_RGB || image->format == MSA_PIXELS_ROWS ? 0
+        : MSA_IMAGE_WORK_BYTES(image->width, 1u);
+    return readable(s, image, sizeof *image) && readable(s, image->pixels, msa_image_bytes(image, MSA_TRAIN_DEPTH))
+        && readable(s, image->work, work) ? MSA_OK : MSA_E_OVERLAP;
 }
 
 @ end

@@ -279,7 +279,7 @@ int main(int argc, char **argv)
     const uint32_t width = (uint32_t)strtoul(argv[2], NULL, 10), height = (uint32_t)strtoul(argv[3], NULL, 10);
     unsigned char *pixels = file(argv[4], (size_t)3 * width * height);
     arena = aligned(MSA_MODEL_ARENA_BYTES + MSA_ALIGNMENT);
-    image = (msa_image){pixels, width, height, (size_t)3 * width, 0};
+    image = msa_rgb(pixels, width, height);
     point[0][0] = (float)width / 2;
     point[0][1] = (float)height / 2;
     not_open();

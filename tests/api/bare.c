@@ -57,7 +57,7 @@ static __attribute__((noinline)) msa_status perform(uint32_t *crc)
         noise = noise * 1664525u + 1013904223u;
         pixels[i] = (uint8_t)(i / 3 % WIDTH + (noise >> 26));
     }
-    const msa_image image = {pixels, WIDTH, HEIGHT, 3 * WIDTH, 0};
+    const msa_image image = msa_rgb(pixels, WIDTH, HEIGHT);
     const float click[1][2] = {{70.0f, 40.0f}}, box[1][4] = {{10.0f, 20.0f, 120.0f, 90.0f}};
     const int8_t label[1] = {1};
     const msa_prompt prompt = {.points = click, .labels = label, .point_count = 1, .box = box, .slices = 1,

@@ -97,7 +97,8 @@ static void prepare(void)
             masks[i][j] = j % T < 5u + i ? 1u : 0u;
             shares[j] = 0.25f;
         }
-        images[i] = (msa_image){pixels[i], SIDE, SIDE, (size_t)SIDE * 3u, BYTES};
+        images[i] = msa_rgb(pixels[i], SIDE, SIDE);
+        images[i].slice_stride = BYTES;
         points[i][0][0] = 3.0f + (float)i;
         points[i][0][1] = 7.0f;
         prompts[i] = (msa_prompt){.points = (const float (*)[2])points[i], .labels = label, .point_count = 1,

@@ -153,7 +153,7 @@ Test(preparation, spline_of_awkward_sizes_stays_in_its_work)
         const uint32_t width = sizes[i][0], height = sizes[i][1], radius_x = MSA_SPLINE_RADIUS(width, SIDE) + 1;
         const uint32_t radius_y = MSA_SPLINE_RADIUS(height, SIDE) + 1;
         uint8_t *pixels = noise(width, height), out[3 * SIDE];
-        const msa_image image = {pixels, width, height, (size_t)3 * width, 0};
+        const msa_image image = {.pixels = pixels, .width = width, .height = height, .stride = (size_t)3 * width};
         const size_t doubles = width + radius_x + 3 * SIDE + radius_y + MSA_SPLINE_REACH + 3 * SIDE * MSA_SPLINE_SLOTS;
         const size_t bytes = sizeof(msa_spline_place) * SIDE + sizeof(double) * doubles;
         unsigned char *work = malloc(bytes + GUARD);
@@ -175,7 +175,7 @@ Test(preparation, sizes_that_are_refused)
 {
     static const uint8_t pixels[12];
     static double work[1 << 16];
-    const msa_image image = {pixels, 2, 2, 6, 0};
+    const msa_image image = {.pixels = pixels, .width = 2, .height = 2, .stride = 6};
     msa_spline s;
     msa_area a;
     msa_nearest n;
@@ -206,7 +206,8 @@ Test(preparation, area_is_opencvs)
 {
     for (size_t i = 0; i < sizeof areas / sizeof *areas; ++i) {
         uint8_t *pixels = noise(areas[i].width, areas[i].height);
-        const msa_image image = {pixels, areas[i].width, areas[i].height, (size_t)3 * areas[i].width, 0};
+        const msa_image image = {.pixels = pixels, .width = areas[i].width, .height = areas[i].height,
+                                 .stride = (size_t)3 * areas[i].width};
         uint8_t *out = malloc((size_t)3 * areas[i].out_width * areas[i].out_height);
         float work[6 * 256];
         msa_area a;
@@ -226,7 +227,8 @@ Test(preparation, nearest_is_the_floor_of_the_scaled_place)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
         const uint32_t width = sizes[i][0], height = sizes[i][1], to_width = sizes[i][2], to_height = sizes[i][3];
         uint8_t *pixels = noise(width, 2 * height), row[3 * 64];
-        const msa_image image = {pixels, width, height, (size_t)3 * width, (size_t)3 * width * height};
+        const msa_image image = {.pixels = pixels, .width = width, .height = height, .stride = (size_t)3 * width,
+                                 .slice_stride = (size_t)3 * width * height};
         msa_nearest n;
         cr_assert_eq(msa_nearest_init(&n, &image, 1, to_width, to_height, NULL, 0), MSA_OK);
         for (uint32_t y = 0; y < to_height; ++y) {

@@ -43,7 +43,8 @@ static void compare_golden(const char *name, bool longest)
     cr_assert_not_null(expected, "%s", error);
 
     const uint32_t height = (uint32_t)picture->shape[0], width = (uint32_t)picture->shape[1];
-    const msa_image image = {picture->storage->data + picture->offset, width, height, (size_t)3 * width, 0};
+    const msa_image image = {.pixels = picture->storage->data + picture->offset, .width = width,
+                             .height = height, .stride = (size_t)3 * width};
     uint32_t out_width, out_height;
     cr_assert_eq(msa_image_check(&image, 1), MSA_OK);
     msa_resized_size(width, height, 256, longest, &out_width, &out_height);
@@ -92,7 +93,8 @@ Test(resize, noise_of_awkward_sizes)
 {
     for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
         uint8_t *pixels = noise(known[i].width, known[i].height);
-        const msa_image image = {pixels, known[i].width, known[i].height, (size_t)3 * known[i].width, 0};
+        const msa_image image = {.pixels = pixels, .width = known[i].width, .height = known[i].height,
+                                 .stride = (size_t)3 * known[i].width};
         for (int longest = 0; longest < 2; ++longest) {
             uint32_t width, height;
             msa_resized_size(image.width, image.height, known[i].side, longest, &width, &height);
@@ -112,7 +114,7 @@ Test(resize, noise_of_awkward_sizes)
 Test(resize, the_least_work_area_gives_the_same)
 {
     uint8_t *pixels = noise(333, 127);
-    const msa_image image = {pixels, 333, 127, 999, 0};
+    const msa_image image = {.pixels = pixels, .width = 333, .height = 127, .stride = 999};
     const size_t least = 4u * 64u * 13u + 16u * 64u + 3u * 64u;
     uint8_t *out = resized(&image, 0, 64, 64, 64, least);
     cr_assert_eq(msa_crc32c(0, out, (size_t)3 * 64 * 64), 0xc1878e80u);
@@ -133,7 +135,8 @@ Test(resize, strides_and_slices)
         memset(wide + y * 1100, 9, 1100);
         memcpy(wide + (127 + y) * 1100, pixels + y * 999, 999);
     }
-    const msa_image image = {wide, 333, 127, 1100, (size_t)127 * 1100};
+    const msa_image image = {.pixels = wide, .width = 333, .height = 127, .stride = 1100,
+                             .slice_stride = (size_t)127 * 1100};
     cr_assert_eq(msa_image_check(&image, 2), MSA_OK);
     uint8_t *out = resized(&image, 1, 64, 64, 64, MSA_RESIZE_WORK_BYTES(64));
     cr_assert_eq(msa_crc32c(0, out, (size_t)3 * 64 * 64), 0xc1878e80u);
@@ -149,7 +152,7 @@ Test(resize, strides_and_slices)
 Test(resize, images_that_are_refused)
 {
     static const uint8_t pixels[12];
-    msa_image image = {pixels, 2, 2, 6, 12};
+    msa_image image = {.pixels = pixels, .width = 2, .height = 2, .stride = 6, .slice_stride = 12};
     cr_assert_eq(msa_image_check(&image, 1), MSA_OK);
     cr_assert_eq(msa_image_check(&image, 3), MSA_OK);
     cr_assert_eq(msa_image_check(NULL, 1), MSA_E_ARGUMENT);

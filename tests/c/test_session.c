@@ -11,7 +11,7 @@ enum { SIDE = MSA_MODEL_MASK_SIDE, LOGITS = MSA_MODEL_MASKS * SIDE * SIDE };
 static unsigned char *arena, *weights;
 static msa_session s;
 static uint8_t pixels[64 * 64 * 3];
-static const msa_image image = {pixels, 64, 64, 192, 0};
+static const msa_image image = {.pixels = pixels, .width = 64, .height = 64, .stride = 192};
 static const float point[1][2] = {{3.0f, 4.0f}};
 static const int8_t label[1] = {1};
 static msa_prompt prompt;

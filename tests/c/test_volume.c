@@ -13,7 +13,8 @@ enum { SIDE = MSA_MODEL_MASK_SIDE, DEPTH = MSA_MODEL_DEPTH, CLASSES = MSA_MODEL_
 static unsigned char *arena, *weights;
 static msa_session s;
 static uint8_t pixels[DEPTH][32][64][3];
-static const msa_image image = {pixels[0][0][0], 64, 32, 192, sizeof pixels[0]};
+static const msa_image image = {.pixels = pixels[0][0][0], .width = 64, .height = 32, .stride = 192,
+                                .slice_stride = sizeof pixels[0]};
 static const float points[DEPTH][2] = {{3.0f, 4.0f}, {5.0f, 6.0f}, {7.0f, 32.0f}};
 static const int8_t labels[DEPTH] = {1, 0, -1};
 static float logits[DEPTH * MSA_MODEL_MASKS * SIDE * SIDE], iou[DEPTH * MSA_MODEL_MASKS];

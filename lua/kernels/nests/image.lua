@@ -33,9 +33,12 @@ end
 
 -- The picture's size within the model's square, before any row of it.
 local function sizes(body, size, longest)
-  body:c({}, {}, function()
-    local lines = ("uint32_t width = %d, height = %d;"):format(size, size)
-    if longest then
+  body:c({}, {}, function(text)
+    local lines = size and ("uint32_t width = %d, height = %d;"):format(size, size) or ""
+    if text.cores > 1 then
+      lines = "const msa_image own = msa_image_of_core(image, (uint32_t)MSA_SLOT(core));\nimage = &own;\n" .. lines
+    end
+    if size and longest then
       lines = lines .. ("\nmsa_resized_size(image->width, image->height, %d, true, &width, &height);"):format(size)
     end
     return lines
@@ -199,7 +202,7 @@ local function rows_of_image(layer, patch, a, pool, by_row)
   local made = not m.normalise.mean and pool:take("table", 768)
   step:parameter("const msa_image *image", "image")
   step.returns, step.before = "msa_status", how.type and assertion(how, size) or ""
-  if how.type then step:stage("units", function(body) sizes(body, size, m.resize == "longest") end) end
+  step:stage("units", function(body) sizes(body, how.type and size, m.resize == "longest") end)
   function n.levels() return made or step:part(levels_of(layer)) end
   -- Of every slice: build(body, slice, row of so many lines), the pixels then being in `a`.
   function n.resized(body, levels, build)
