@@ -151,7 +151,7 @@ typedef struct msa_image {
     /* of 16 bits: what becomes 0 and 255, linear between them, rounded to the nearest or, with `truncate`, downwards */
     float window_low, window_high;
     bool truncate;
-    /* of rows: width pixels of red, green, blue, read before the next call; rows may be asked for again, in any order */
+    /* of rows: width pixels of red, green, blue, read before the next call; rows are asked for again, in any order */
     const uint8_t *(*row)(void *context, uint32_t slice, uint32_t y);
     void *context;
     /* but for RGB and rows: MSA_IMAGE_WORK_BYTES(width, MSA_MODEL_CORES) that the call may write to */

@@ -29,8 +29,8 @@ msa_status msa_field_of_view(const uint8_t *pixels, uint32_t width, uint32_t hei
  *   shown   what the picture is then: its size, and where in the whole one its first pixel lies */
 void msa_cut(uint8_t *pixels, uint32_t width, uint32_t channels, const msa_box *box, bool square, msa_picture *shown);
 
-/* Contrast-limited adaptive histogram equalisation, as OpenCV's: tables of tiles x tiles parts of a picture, whose sides
- * are made whole multiples of a tile's by mirroring.
+/* Contrast-limited adaptive histogram equalisation, as OpenCV's: tables of tiles x tiles parts of a picture, whose
+ * sides are made whole multiples of a tile's by mirroring.
  *   pixels  of one channel, `step` bytes apart, rows width * step
  *   limit   pixels that one level of a tile may have: clip * a tile's pixels / 256, 1 at least
  *   tables  [tiles][tiles][256] */

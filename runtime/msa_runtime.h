@@ -25,8 +25,8 @@ size_t msa_image_bytes(const msa_image *image, uint32_t slices);
 /* The image with work of a core's own. */
 msa_image msa_image_of_core(const msa_image *image, uint32_t core);
 
-/* Row y of a slice: width pixels of red, green, blue. Where they have to be made they lie in half `half`, 0 or 1, of the
- * image's work, until that half is asked for again. */
+/* Row y of a slice: width pixels of red, green, blue. Where they have to be made they lie in half `half`, 0 or 1, of
+ * the image's work, until that half is asked for again. */
 const uint8_t *msa_image_row(const msa_image *image, uint32_t slice, uint32_t y, uint32_t half);
 
 /* Size of the image within the model's square of `side` pixels: the square, or with the longest side fitted, at least

@@ -61,7 +61,8 @@ msa_status msa_front_complete(msa_session *s)
     msa_box box = {0, 0, $(front.picture.whole[1]), $(front.picture.whole[2])};
 @   end
 @   if front.picture then
-    msa_picture shown = {$((front.picture.whole or {front.picture.width})[1]), $((front.picture.whole or {0, front.picture.height})[2]), 0, 0};
+@     local size = front.picture.whole or { front.picture.width, front.picture.height }
+    msa_picture shown = {$(size[1]), $(size[2]), 0, 0};
 @   end
 @   if front.returns then
     msa_status status;

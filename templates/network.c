@@ -126,22 +126,13 @@ static msa_status check_image(const msa_session *s, const msa_image *image)
         && (work == 0 || writable(s, image->work, work)) ? check_environment() : MSA_E_OVERLAP;
 }
 
-msa_status msa_encode(msa_session *s, const msa_image *image)
+/* An image that may be encoded: relies on checks of session, image and environment. */
+static msa_status encode_image(msa_session *s, const msa_image *image)
 {
-    msa_status status = check_session(s);
-    if (status != MSA_OK) {
-        return status;
-    }
-    /* From here on the image before is forgotten, whatever becomes of this one. */
-    status = check_image(s, image);
-    if (status != MSA_OK) {
-        settle(s, OPENED);
-        return status;
-    }
     const uint32_t width = image->width, height = image->height;
     s->spoiled = 0;
     settle(s, BUSY);
-    status = $(phase)encode_layers(s, image);
+    msa_status status = $(phase)encode_layers(s, image);
 @ if streamed then
     msa_stream_end(s); /* whatever ended the call: the arena is the caller's again */
 @ end
@@ -156,6 +147,21 @@ msa_status msa_encode(msa_session *s, const msa_image *image)
         settle(s, ENCODED);
     }
     return status;
+}
+
+msa_status msa_encode(msa_session *s, const msa_image *image)
+{
+    msa_status status = check_session(s);
+    if (status != MSA_OK) {
+        return status;
+    }
+    /* From here on the image before is forgotten, whatever becomes of this one. */
+    status = check_image(s, image);
+    if (status != MSA_OK) {
+        settle(s, OPENED);
+        return status;
+    }
+    return encode_image(s, image);
 }
 
 /* Whether there is an embedding, and the arena still has it. */

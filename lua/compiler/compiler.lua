@@ -7,6 +7,7 @@ local costs = require "estimate.costs"
 local emit = require "emit.emit"
 local encoders = require "networks.encoders"
 local fail = require "support.fail"
+local front = require "signal.front"
 local import = require "import.import"
 local kernels = require "kernels.kernels"
 local options = require "compiler.options"
@@ -21,6 +22,7 @@ local segment = require "lower.segment"
 local start_files = require "emit.start_files"
 local stream = require "schedule.fetches"
 local sys = require "msagen.sys"
+local types = require "graph.types"
 
 local compiler = {}
 
@@ -146,7 +148,21 @@ function compiler.models(device, where)
   return models, names, files, board
 end
 
-local function completed(build, device, board, banks, name, files)
+-- The front end before the network, its memory behind the network's.
+local function add_front(build, device, where)
+  if device.weights == "stream" then fail("%s: frontend: expected weights mapped, found stream", where) end
+  if build.model.depth > 1 then fail("%s: frontend: expected depth 1, found %d", where, build.model.depth) end
+  where = where .. ": frontend"
+  local memory = build.graph.memory
+  build.description = front.check(device.frontend, where)
+  build.front = front.lower(build.description, build.kernels, where, types.lines(memory.bytes),
+    build.graph.cores or 1)
+  memory.bytes = build.front.first + build.front.bytes
+  memory.bound = memory.bound + build.front.bytes
+end
+
+local function completed(build, device, board, banks, name, files, where)
+  if device.frontend then add_front(build, device, where) end
   build.precision = device.precision or arithmetic.DEFAULT
   build.arithmetic = arithmetic.class(board, build.precision)
   build.board, build.name, build.banks, build.files = board, name, banks, files
@@ -167,7 +183,7 @@ function compiler.schedule(device, where, draft)
   end
   if #models == 1 then
     local build = schedule(models[1], board, models, count, nil, streamed, draft)
-    return completed(build, device, board, { build }, names[1], files)
+    return completed(build, device, board, { build }, names[1], files, where)
   end
   if device.stream_buffer then fail("%s: stream_buffer: expected one checkpoint, found %d banks", where, #models) end
   require("import.banks").check(models, names)
@@ -177,7 +193,7 @@ function compiler.schedule(device, where, draft)
     banks[i].name = names[i]
   end
   local build = schedule(models[1], board, models, count, differences(banks), streamed, draft)
-  return completed(build, device, board, banks, names[1], files)
+  return completed(build, device, board, banks, names[1], files, where)
 end
 
 local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
@@ -253,6 +269,8 @@ local function manifest(build, device, blob, info, files)
   for i, s in ipairs(blob.segments) do
     segments[i] = { name = s.name, offset = s.offset, bytes = s.bytes, crc32c = ("%08x"):format(s.crc) }
   end
+  local steps, front_buffers
+  if build.front then steps, front_buffers = front.facts(build.front) end
   local banks = {}
   for i, bank in ipairs(build.banks) do
     if bank.name then
@@ -261,6 +279,10 @@ local function manifest(build, device, blob, info, files)
   end
   return {
     banks = json.array(banks), texts = json.array(m.texts and m.texts.names or {}),
+    frontend = build.description, front_steps = steps and json.array(steps),
+      front_buffers = front_buffers and json.array(front_buffers), lines = build.front and build.front.lines,
+      line_bytes = build.front and build.front.line_bytes, frame_depth = build.front and build.front.depth,
+      envelope = build.front and build.front.envelope ~= nil, picture = build.front and build.front.picture_of,
     generator = "msagen", manifest_sha256 = "", version = msagen.version, board = build.board.name,
       hosted = build.board.hosted, clock = build.board.clock or json.null, requires = json.array(build.board.requires),
     emulator = build.board.emulator and json.array(build.board.emulator) or json.null,
@@ -312,9 +334,16 @@ local function write_texts(build, device, work, texts, rename, blob, info)
 end
 
 -- Files of the runtime that some models alone have, each with a header of its name.
-local function extras_of(model)
+local function extras_of(build)
   local list = {}
-  if model.places then list[#list + 1] = "msa_places" end
+  if build.model.places then list[1] = "msa_places" end
+  local of_front = build.front and build.front.extras or {}
+  return table.move(of_front, 1, #of_front, #list + 1, list)
+end
+
+local function runner_headers(build)
+  local list = table.move(RUNNER_HEADERS, 1, #RUNNER_HEADERS, 1, {})
+  if build.front then list[#list + 1] = RUNNER_FOLDER .. "/msa_run_front.h" end
   return list
 end
 
@@ -329,7 +358,7 @@ local function copied(build)
   add("runtime", build.model.upsample == "bicubic" and "msa_bicubic" or "msa_upsample")
   if not build.model.normalise.mean then add("runtime", "msa_range") end
   local several, streamed = build.graph.cores > 1, build.graph.stream
-  list.extras = extras_of(build.model)
+  list.extras = extras_of(build)
   for _, file in ipairs(list.extras) do add("runtime", file) end
   if several then add("runtime", "msa_cores") end
   if streamed then add("runner", "msa_run_fetch") end
@@ -345,8 +374,9 @@ local function makefile_info(build, list)
     objects = { "msa_model.o", "msa_encoder.o", "msa_decoder.o", "msa_kernels.o", "msa_known_answer.o" },
     headers = { "msa.h", "msa_model.h", "msa_internal.h", "msa_kernels.h", "msa_simd.h", "msa_arith.h",
       "msa_runtime.h" }, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
-    runner_headers = RUNNER_HEADERS, start_objects = {},
+    runner_headers = runner_headers(build), start_objects = {},
     runner = table.move(list.start_runner, 1, #list.start_runner, #runner + 1, runner) }
+  if build.front then table.insert(info.objects, #info.objects, "msa_front.o") end
   for _, file in ipairs(list.extras) do info.headers[#info.headers + 1] = file .. ".h" end
   for i, file in ipairs(list.runtime) do info.runtime_objects[i] = file .. ".o" end
   if build.graph.stream then info.runtime_objects[#info.runtime_objects + 1] = "msa_stream.o" end
@@ -358,7 +388,9 @@ end
 local function add_copies(texts, build, list)
   local board = build.board
   local function copy(name) texts[name] = sys.read_file(msagen.datadir .. "/runtime/" .. name) end
-  for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", table.unpack(RUNNER_HEADERS) } do copy(file) end
+  for _, file in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h", table.unpack(runner_headers(build)) } do
+    copy(file)
+  end
   texts["msa.h"] = emit.version(texts["msa.h"])
   texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.arithmetic)
   for _, files in ipairs { list.threads, list.extras } do

@@ -67,6 +67,21 @@ function emit.tables(model, private, R)
   return { position = position, prompt = prompt }
 end
 
+-- Where each thing lies in a blob that is written.
+local function note_places(build, report)
+  local graph, places, tables = build.graph, report.places, build.tables
+  for _, L in ipairs(graph.fused) do L.weights_at = places[L.name] or 0 end
+  report.front_at = places.front or 0
+  report.position_at, report.position_bank = places.position, tables.position.own
+  report.prompt_at, report.prompt_bank = places.prompt, tables.prompt.own
+  for _, L in ipairs(graph.fused) do
+    for i, used in ipairs(L.uses or {}) do
+      used.prepare_at = graph.stream and L.segment:before(i, #build.banks) or used.weights_at
+    end
+  end
+  if graph.stream then stream.place(graph, report, #build.banks) end
+end
+
 --- Write the blob: a segment a layer, then the dense positions and the prompt's rows.
 -- @param banks the builds of all banks, the first being the one whose graph is emitted
 -- @return the blob's report, with `parts`: what segment:write tells of each, its segment, and the layer that reads it;
@@ -108,6 +123,7 @@ function emit.weights(build, path, progress)
     end
     for _, name in ipairs { "position", "prompt" } do one(name, build.tables[name],
       others(function(bank) return bank.tables[name] end)) end
+    if build.front and #build.front.segment.parts > 0 then one("front", build.front.segment, nil, "front") end
     local report = blob:close()
     report.places, report.parts = places, parts
     return report
@@ -118,17 +134,7 @@ function emit.weights(build, path, progress)
     for i, bank in ipairs(banks) do models[i] = bank.model end
     error(finite.located(models, result), 0)
   end
-  for _, L in ipairs(graph.fused) do L.weights_at = result.places[L.name] or 0 end
-  result.position_at = result.places.position
-  result.position_bank = build.tables.position.own
-  result.prompt_at = result.places.prompt
-  result.prompt_bank = build.tables.prompt.own
-  for _, L in ipairs(graph.fused) do
-    for i, used in ipairs(L.uses or {}) do
-      used.prepare_at = graph.stream and L.segment:before(i, #banks) or used.weights_at
-    end
-  end
-  if graph.stream then stream.place(graph, result, #banks) end
+  note_places(build, result)
   return result
 end
 
@@ -279,6 +285,8 @@ local function environment(build, blob, info)
   local hash = {}
   for byte in blob.model_hash:gmatch("%x%x") do hash[#hash + 1] = "0x" .. byte end
   local env = variants(build, loops)
+  local front = build.front and require("signal.front").environment(build.front, build.kernels, blob.front_at)
+  for _, prototype in ipairs(front and front.prototypes or {}) do prototypes[#prototypes + 1] = prototype end
   local origin = (" * checkpoint sha256 %s\n"
     .. " * dialect %s   board %s   resolution %d   depth %d   precision %s   arithmetic %s"):format(
     model.source.sha256, model.dialect, board.name, model.image_size, model.depth, build.precision,
@@ -296,7 +304,7 @@ local function environment(build, blob, info)
     answer = require("emit.known_answer").compute(build), samples = samples_of(graph),
     resampling = preparation.resamplings[model.resampling],
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
-    network = true, front = false, computing = computing_of(build, info),
+    network = true, front = front or false, computing = computing_of(build, info),
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
   } do env[name] = value end
   return env
@@ -339,6 +347,7 @@ function emit.texts(build, blob, info)
     "weights.S", "weights.b", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
+  if env.front then texts["msa_front.c"] = template.file(folder, "front.c", env) end
   if build.graph.stream then texts["msa_stream.c"] = template.file(folder, "stream.c", env) end
   if not env.linkable then texts["msa_weights.S"], texts["msa_weights.b"] = nil, nil end
   texts["Makefile"] = template.file(folder, "Makefile", env)

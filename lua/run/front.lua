@@ -45,6 +45,25 @@ end
 
 local function numbers_of(folder) return folder.frame_depth and folder.lines * folder.frame_depth or 0 end
 
+-- What a test bench wrote of a frame (runtime/runner/msa_run_front.h) from a place of a text on. @return it, the place
+-- behind it
+local function frame_of(folder, text, at)
+  local found = { times = {} }
+  local function take(count)
+    local piece = text:sub(at, at + count - 1)
+    at = at + count
+    return piece
+  end
+  local floats = 4 * numbers_of(folder)
+  if folder.envelope then found.envelope = take(floats) end
+  if floats > 0 then found.grey = take(floats) end
+  if folder.picture then
+    found.width, found.height, found.x, found.y = string.unpack("<I4I4i4i4", take(16))
+    found.picture = take(found.width * found.height * folder.picture.channels)
+  end
+  return found, at
+end
+
 --- Have the runner take frames. @param folder that is compiled @param options { at_a_time, repetitions }
 -- @return { envelope, grey = bytes or nil, picture = bytes or nil, times = list of seconds }
 function front.perform(folder, bytes, frames, options)
@@ -64,21 +83,8 @@ function front.perform(folder, bytes, frames, options)
     fail("%s: expected a picture, found %s", folder.path, status and (STATUS[status] or "status " .. status)
       or (said or ""):match "([^\n]+)\n*$" or "exit status " .. code)
   end
-  local found, at = { times = {} }, 9
-  local function take(count)
-    local piece = text:sub(at, at + count - 1)
-    at = at + count
-    return piece
-  end
-  local floats = 4 * numbers_of(folder)
-  if folder.envelope then found.envelope = take(floats) end
-  if floats > 0 then found.grey = take(floats) end
-  local picture = folder.picture
-  if picture then
-    found.width, found.height, found.x, found.y = string.unpack("<I4I4i4i4", take(16))
-    found.picture = take(found.width * found.height * picture.channels)
-  end
-  for i = 1, options.repetitions or 0 do found.times[i] = string.unpack("<d", take(8)) end
+  local found, at = frame_of(folder, text, 9)
+  for i = 1, options.repetitions or 0 do found.times[i] = string.unpack("<d", text, at + 8 * (i - 1)) end
   return found
 end
 
@@ -119,6 +125,31 @@ local function check(folder, args)
   if args.bmode_out and not args.bmode_out:match "%.png$" and not args.bmode_out:match "%.npy$" then
     fail("--bmode-out: expected a name that ends in .png or .npy, found %s", args.bmode_out)
   end
+end
+
+--- The picture of --samples as the image of a network's run; envelope, grey levels and picture are written as asked.
+-- @param shared what images of one command have in common: whether the folder is compiled
+-- @return u8 [1,H,W,3], notes, EXIF orientation, input as run/inputs.lua gives it, samples as run/segment.lua takes it
+function front.image(args, folder, shared)
+  check(folder, args)
+  local bytes, frames = front.read(args.samples, folder)
+  if not shared.compiled then folder:compile(args.modified) end
+  shared.compiled = true
+  local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-samples-")
+  sys.cleanup(scratch)
+  local samples = { path = scratch .. "/samples", frames = frames, at_a_time = args.at_a_time }
+  sys.write_file(samples.path, bytes)
+  local response = scratch .. "/frame"
+  require("run.segment").perform({ folder = folder, prompts = {}, files = { logits = {}, iou = {}, masks = {} },
+    quiet = true, samples = { path = samples.path, frames = frames, at_a_time = args.at_a_time,
+      response = response } }, scratch, function(text) return text:gsub(scratch, args.samples) end)
+  local found = frame_of(folder, sys.read_file(response), 1)
+  write(folder, args, found)
+  local rgb = folder.picture.channels == 1 and found.picture:gsub(".", "%0%0%0") or found.picture
+  local path = scratch .. "/picture.npy"
+  require("msagen.npy").write(path, tensor.frombytes(rgb, "u8", { found.height, found.width, 3 }))
+  local picture, notes, turned, input = require("run.inputs").image(path, 1)
+  return picture, notes, turned, input, samples
 end
 
 --- Run a front end alone. @param folder opened

@@ -31,6 +31,11 @@ end)
 
 local manifest = {}
 
+-- Of a front end, before a network or alone; lua/signal/front.lua checks its description.
+local of_front = { frontend = schema.table, lines = above_0, line_bytes = above_0, frame_depth = above_0,
+  envelope = schema.flag, picture = schema.record { width = { above_0, true }, height = { above_0, true },
+    channels = { above_0, true }, whole = { list_of(above_0, 2, "sizes") } } }
+
 manifest.fields = {
   runner = { runner, true }, weights = { file, true }, input_size = { above_0, true }, depth = { above_0, true },
     grid = {
@@ -54,16 +59,18 @@ manifest.fields = {
     one_of(table.unpack(closed.sorted(preparation.normalisations))) },
   feedback = { one_of("none", "logits") }, prepare = { require("scans.rules").kind },
 }
+for _, field in ipairs { "frontend", "lines", "line_bytes", "frame_depth", "envelope", "picture" } do
+  manifest.fields[field] = { of_front[field] }
+end
 
--- Of a front end alone, whose description lua/signal/front.lua checks.
+-- Of a front end alone.
 manifest.front_fields = {
   runner = { runner, true }, weights = { file, true }, arena_bytes = { above_0, true },
   weights_bytes = { above_0, true }, version = { schema.text }, prefix = { schema.text }, board = { schema.text },
   hosted = { schema.flag }, clock = { number }, requires = { list_of(schema.text, 0) },
-  emulator = { list_of(schema.text, 1) }, frontend = { schema.table, true }, lines = { above_0, true },
-  line_bytes = { above_0, true }, frame_depth = { above_0 }, envelope = { schema.flag },
-  picture = { schema.record { width = { above_0, true }, height = { above_0, true }, channels = { above_0, true },
-    whole = { list_of(above_0, 2, "sizes") } } },
+  emulator = { list_of(schema.text, 1) }, frontend = { of_front.frontend, true }, lines = { of_front.lines, true },
+  line_bytes = { of_front.line_bytes, true }, frame_depth = { of_front.frame_depth },
+  envelope = { of_front.envelope }, picture = { of_front.picture },
 }
 
 --- Check what was read of a file; null counts as nothing. @param where the file, for messages

@@ -2,6 +2,7 @@
 --- Have a build segment one image: the request to its test bench (runtime/runner/msa_run.c), and what that answers.
 -- A job is
 --   folder   an opened one (run/folder.lua), compiled; its `bank` chosen
+--   samples  { path, frames, at_a_time, response = path or nil }: frames that the front end makes the image of; or nil
 --   image    u8 [N,H,W,3], or nil: one that the test bench makes
 --   prompts  checked ones (run/prompts.lua)
 --   files    paths of what is to be written, each may be missing: resized, embedding, upsampled, and of prompt k
@@ -33,7 +34,8 @@ local sys = require "msagen.sys"
 local segment = {}
 
 local IMAGE, SYNTHETIC, EMBEDDING, PROMPT, LOGITS, IOU, MASK, UPSAMPLED = 1, 2, 3, 4, 5, 6, 7, 8
-local RESIZED, BENCH, PROGRESS, SUBVOLUME, REFINE, BANK, PROFILE, PROPAGATE = 9, 10, 11, 13, 14, 15, 16, 17
+local RESIZED, BENCH, PROGRESS, SUBVOLUME, REFINE, BANK, PROFILE = 9, 10, 11, 13, 14, 15, 16
+local PROPAGATE, SAMPLES = 17, 18
 local ALONE = 1001 -- what PROPAGATE takes for a prompt that is not carried on
 
 --- A volume of N slices as subvolumes of D: { first =, keep = }. Results are of the last one wherever it reaches, so
@@ -121,7 +123,12 @@ local function ask_progress(folder, ask)
   ask(PROGRESS, string.pack("<I4", layers))
 end
 
-local function ask_image(image, scratch, ask)
+local function ask_image(job, scratch, ask)
+  local image, samples = job.image, job.samples
+  if samples then
+    return ask(SAMPLES, string.pack("<I4I4I8", samples.frames, samples.at_a_time or 0, 0) .. samples.path .. "\0"
+      .. (samples.response or "") .. "\0")
+  end
   if not image then return ask(SYNTHETIC) end
   local raw, shape = scratch .. "/image.npy", image.shape
   npy.write(raw, image)
@@ -135,7 +142,7 @@ local function request_of(job, scratch)
   local function ask(what, rest) request[#request + 1] = command(what, rest or "") end
   if folder.bank then ask(BANK, string.pack("<I4", folder.bank)) end
   if not job.quiet then ask_progress(folder, ask) end
-  ask_image(image, scratch, ask)
+  ask_image(job, scratch, ask)
   local truths = write_truths(job, scratch)
   local subvolumes = image and segment.subvolumes(image.shape[1], folder.depth) or {}
   if job.carried then subvolumes = outwards(subvolumes, job.prompts[1].only) end

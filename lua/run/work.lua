@@ -101,7 +101,9 @@ end
 function work.prepare(args, folder, shared)
   local prompts = require "run.prompts"
   local run = { args = args, folder = folder, name = args.name }
-  if args.image then
+  if args.samples then
+    run.image, run.notes, run.turned, run.input, run.samples = require("run.front").image(args, folder, shared)
+  elseif args.image then
     local how = require("cli.image_options").read(args, folder.prepare)
     run.image, run.notes, run.turned, run.input = inputs.image(args.image, folder.depth, how)
   end
@@ -293,7 +295,8 @@ function work.perform(run, scratch)
   local args, folder, staging = run.args, run.folder, run.staging
   local files = settle(run, scratch)
   local function renamed(text) return staging:renamed(text) end
-  local job = { folder = folder, image = run.image, prompts = run.list, files = files, bench = args.bench,
+  local job = { folder = folder, image = run.image, samples = run.samples, prompts = run.list, files = files,
+    bench = args.bench,
     profile = args.profile and (args.bench or PROFILE_REPETITIONS) or nil }
   if args.propagate then job.carried = math.floor(1000 * (args.propagate_least or work.LEAST) + 0.5) end
   if args.refine then

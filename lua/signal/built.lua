@@ -86,7 +86,8 @@ local function info_of(build)
   local info = { what = "the front end", library = "msa_model", bench = BENCH, objects = { "msa_model.o", "msa_front.o",
     "msa_kernels.o" }, headers = { "msa_model.h", "msa_internal.h", "msa_kernels.h", "msa_simd.h",
     table.unpack(HEADERS) }, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
-    runner = { BENCH, table.unpack(start.runner) }, runner_headers = {}, start_objects = {}, extras = build.front.extras or {} }
+    runner = { BENCH, table.unpack(start.runner) },
+    runner_headers = { RUNNER_FOLDER .. "/msa_run_front.h" }, start_objects = {}, extras = build.front.extras or {} }
   for i, name in ipairs(RUNTIME) do info.runtime_objects[i] = name .. ".o" end
   for _, name in ipairs(info.extras) do
     info.runtime_objects[#info.runtime_objects + 1], info.headers[#info.headers + 1] = name .. ".o", name .. ".h"
@@ -110,7 +111,8 @@ local function environment(build, blob)
     prototypes = made.prototypes, board = board, isa = setmetatable({ activations = {} }, { __index = board.isa }),
     kernels = build.kernels, cores = 1, core_parameter = loops.core_parameter, streamed = false,
     memory = { bytes = build.front.bytes }, blob = blob, arithmetic = build.arithmetic,
-    hash = table.concat(hash, ", "), samples = samples_of(build.front.bytes), computing = { "msa_kernels", table.unpack(build.front.extras or {}) },
+    hash = table.concat(hash, ", "), samples = samples_of(build.front.bytes),
+    computing = { "msa_kernels", table.unpack(build.front.extras or {}) },
     info = info_of(build), macro = print.macro, words = print.words, wrapped = print.wrapped, place = print.place,
     types = types, flags = table.concat(board.flags, " "), linkable = blob.bytes < 2 ^ 31,
     origin = (" * board %s   arithmetic %s"):format(board.name, build.arithmetic) }
@@ -133,6 +135,7 @@ local function texts_of(build, blob)
     copy(name .. ".h")
   end
   copy(("%s/%s.c"):format(RUNNER_FOLDER, BENCH))
+  copy(RUNNER_FOLDER .. "/msa_run_front.h")
   texts["msa.h"] = emit.version(texts["msa.h"])
   texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.arithmetic)
   if build.board.start then
@@ -144,13 +147,7 @@ end
 
 local function manifest(build, blob, files, rename)
   local self, null, board = build.front, json.null, build.board
-  local list, buffers = {}, {}
-  for i, one in ipairs(self.steps) do
-    list[i] = { number = i - 1, name = one.name, phase = "front", per = one.per, what = one.what }
-  end
-  for i, one in ipairs(self.buffers) do
-    buffers[i] = { name = one.name, offset = self.at[one.name], bytes = one.bytes }
-  end
+  local list, buffers = front.facts(self)
   return { generator = "msagen", manifest_sha256 = "", version = msagen.version, kind = "front end",
     board = board.name, hosted = board.hosted, clock = board.clock or null, requires = json.array(board.requires),
     emulator = board.emulator and json.array(board.emulator) or null, emulator_lost = board.emulator_lost or null,

@@ -27,10 +27,22 @@ function front.check(description, where)
   return require("signal." .. kind).check(description, where)
 end
 
+-- Rows of a grey picture as red, green, blue, for a network that so many cores share (MSA_IMAGE_WORK_BYTES).
+local function add_row(self, cores)
+  local bytes = types.lines(6 * self.picture_of.width * cores)
+  self.buffers[#self.buffers + 1] = { name = "row", type = "u8", bytes = bytes, place = "row" }
+  self.places.row = bytes
+end
+
 --- Lower a checked description and give its memory places behind `at` bytes of the arena.
+-- @param cores that share the network behind it, or nil where there is none
 -- @return what a kind's lower gives, and `bytes` of the arena, `at` = buffer -> bytes from its start
-function front.lower(description, K, where, at)
+function front.lower(description, K, where, at, cores)
   local self = require("signal." .. description.kind).lower(description, K, where)
+  if cores and not self.picture_of then
+    fail("%s: image: expected a picture for the network, found none", where)
+  end
+  if cores and self.picture_of.channels == 1 then add_row(self, cores) end
   local begin, places = {}, closed.sorted(self.places)
   self.first = at or 0
   local next_at = self.first
@@ -43,6 +55,18 @@ function front.lower(description, K, where, at)
   for _, one in ipairs(self.steps) do self.own = math.max(self.own, types.lines(one.step:own())) end
   self.bytes = next_at + self.own - self.first
   return self
+end
+
+--- Steps and buffers as a manifest has them.
+function front.facts(self)
+  local list, buffers = {}, {}
+  for i, one in ipairs(self.steps) do
+    list[i] = { number = i - 1, name = one.name, phase = "front", per = one.per, what = one.what }
+  end
+  for i, one in ipairs(self.buffers) do
+    buffers[i] = { name = one.name, offset = self.at[one.name], bytes = one.bytes }
+  end
+  return list, buffers
 end
 
 --- What templates see of a lowered front end whose tables lie `weights_at` bytes from the weights' start.
@@ -59,7 +83,8 @@ function front.environment(self, K, weights_at)
   local env = { steps = self.steps, facts = self.facts, lines = self.lines, line_bytes = self.line_bytes,
     line_is = self.line_is, align = self.align, lanes = self.W, depth = self.depth or false,
     frame_at = self.at.frame or false, frame_stride = self.ld, shown_at = shown and self.at[shown],
-    grey = self.depth ~= nil, picture = self.picture_of or false, picture_at = self.picture_view and self.at[self.picture_view.storage.name],
+    grey = self.depth ~= nil, picture = self.picture_of or false,
+    picture_at = self.picture_view and self.at[self.picture_view.storage.name], row_at = self.at.row or false,
     weights_at = weights_at, prototypes = prototypes, envelope = false, per_frame = false,
     persists = self.at.kept ~= nil, extras = self.extras or {}, boxes = false, returns = false }
   for i, one in ipairs(self.steps) do

@@ -71,8 +71,8 @@ function fundus.check(given, where)
   local least = math.min(p.width, p.height)
   local sigma = p.local_average and p.local_average.sigma
   if sigma and math.floor(RADIUS * sigma + 0.5) >= least or sigma and sigma < 0.25 then
-    fail("%s: local_average: sigma: expected from 0.25 to below %.14g, a fourth of the shorter side, found %.14g", where,
-      least / RADIUS, sigma)
+    fail("%s: local_average: sigma: expected from 0.25 to below a fourth of the shorter side, %.14g, found %.14g",
+      where, least / RADIUS, sigma)
   end
   if p.clahe and p.clahe.tiles > least then
     fail("%s: clahe: tiles: expected at most %d, found %d", where, least, p.clahe.tiles)

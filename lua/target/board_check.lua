@@ -100,7 +100,8 @@ for _, field in ipairs { "vector", "load", "store", "splat", "add", "sub", "mul"
   ISA[field] = { c_text, true }
 end
 for _, field in ipairs { "fma", "fnma", "fma_lane", "fma_scalar", "min", "select", "zip_low", "zip_high", "exponent",
-  "mantissa", "low16", "high16", "gather", "whole", "part", "load_bytes", "store_bytes", "load_some", "store_some", "some" } do
+  "mantissa", "low16", "high16", "gather", "whole", "part", "load_bytes", "store_bytes", "load_some", "store_some",
+  "some" } do
   ISA[field] = { c_text }
 end
 

@@ -3,17 +3,13 @@
  * Without an operating system the weights are those linked, and no file is read.
  * REQUEST, little-endian: u32 frames, u32 lines at a time (0: whole frames), u32 repetitions, u32 0; the frames' lines,
  * MSA_FRONT_LINE_BYTES each.
- * RESPONSE: u32 status, u32 0; of the last frame the envelope and the grey levels, [lines][depth] floats each, where
- * the front end has them; of the picture u32 width, height, i32 x, y, and its pixels; for each repetition the seconds of a frame (double). */
+ * RESPONSE: u32 status, u32 0; what msa_run_put_frame writes; for each repetition the seconds of a frame (double). */
 #if defined(__unix__)
 #define _POSIX_C_SOURCE 200112L
 #endif
 #include "msa_internal.h"
-#include "msa_arith.h"
+#include "msa_run_front.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #define BARE (!__STDC_HOSTED__)
@@ -22,13 +18,7 @@
 extern const unsigned char msa_weights[], msa_weights_end[];
 #endif
 
-#ifdef MSA_FRONT_DEPTH
-#define LEVELS ((size_t)MSA_FRONT_LINES * MSA_FRONT_DEPTH)
-#endif
-#define FRAME_BYTES ((size_t)MSA_FRONT_LINES * MSA_FRONT_LINE_BYTES)
-
 static FILE *request, *response;
-static float *envelope;
 
 static int fail(const char *what)
 {
@@ -36,36 +26,9 @@ static int fail(const char *what)
     return EXIT_FAILURE;
 }
 
-#ifdef MSA_FRONT_ENVELOPE_STEP
-/* The batch's lines, of which those past the frame's are none. */
-static void keep_envelope(const msa_session *s)
-{
-    const float *const from = (const float *)(const void *)(s->arena + MSA_FRONT_ENVELOPE_OFFSET);
-    for (size_t l = 0; l < MSA_FRONT_LANES && s->lines + l < MSA_FRONT_LINES; ++l) {
-        for (size_t i = 0; i < MSA_FRONT_DEPTH; ++i) {
-            const float re = from[i * MSA_FRONT_ENVELOPE_STRIDE + l];
-#if MSA_FRONT_ENVELOPE_COMPLEX
-            const float im = from[i * MSA_FRONT_ENVELOPE_STRIDE + MSA_FRONT_LANES + l];
-            envelope[(s->lines + l) * MSA_FRONT_DEPTH + i] = msa_sqrt(msa_fma(re, re, im * im));
-#else
-            envelope[(s->lines + l) * MSA_FRONT_DEPTH + i] = re;
-#endif
-        }
-    }
-}
-#endif
-
 int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
 {
-#ifdef MSA_FRONT_ENVELOPE_STEP
-    if (envelope != NULL && phase == MSA_PHASE_FRONT && layer == MSA_FRONT_ENVELOPE_STEP) {
-        keep_envelope(session);
-    }
-#else
-    (void)session;
-    (void)phase;
-    (void)layer;
-#endif
+    msa_run_front_step(session, phase, layer);
     return 0;
 }
 
@@ -103,75 +66,29 @@ static double seconds(void)
 #endif
 }
 
-static int put(const void *from, size_t bytes)
+static bool put(const void *from, size_t bytes)
 {
     return fwrite(from, 1, bytes, response) == bytes;
 }
 
-static msa_status frame(msa_session *s, const unsigned char *lines, uint32_t at_a_time)
-{
-    msa_samples samples = {lines, MSA_FRONT_LINE_BYTES};
-    if (at_a_time == 0) {
-        return msa_frame(s, &samples);
-    }
-    msa_status status = MSA_OK;
-    for (uint32_t l = 0; l < MSA_FRONT_LINES && status == MSA_OK; l += at_a_time) {
-        const uint32_t left = MSA_FRONT_LINES - l;
-        samples.lines = lines + (size_t)l * MSA_FRONT_LINE_BYTES;
-        status = msa_lines_push(s, &samples, left < at_a_time ? left : at_a_time);
-    }
-    return status;
-}
-
-/* What the last frame gave. */
-static int answer(msa_session *s)
-{
-    int well = 1;
-#ifdef MSA_FRONT_ENVELOPE_STEP
-    well = put(envelope, LEVELS * sizeof(float));
-#endif
-#ifdef MSA_FRONT_DEPTH
-    float *const levels = (float *)room(LEVELS * sizeof(float));
-    well = well && levels != NULL && msa_grey(s, levels) == MSA_OK && put(levels, LEVELS * sizeof(float));
-#endif
-#ifdef MSA_FRONT_WIDTH
-    msa_picture shown = {0, 0, 0, 0};
-    well = well && msa_picture_get(s, &shown) == MSA_OK && put(&shown, sizeof shown);
-    const size_t pixels = (size_t)shown.width * shown.height * MSA_FRONT_CHANNELS;
-    uint8_t *const picture = (uint8_t *)room(pixels);
-    well = well && picture != NULL && msa_bmode(s, picture) == MSA_OK && put(picture, pixels);
-#endif
-    (void)s;
-    return well;
-}
-
 static int perform(msa_session *s, const uint32_t head[4])
 {
-    unsigned char *const lines = (unsigned char *)room(FRAME_BYTES);
-#ifdef MSA_FRONT_ENVELOPE_STEP
-    float *const kept = (float *)room(LEVELS * sizeof(float));
-    if (kept == NULL) {
-        return fail("no memory for the envelope");
-    }
-    memset(kept, 0, LEVELS * sizeof(float));
-    envelope = kept;
-#endif
+    unsigned char *const lines = (unsigned char *)room(MSA_RUN_FRAME_BYTES);
     if (lines == NULL) {
         return fail("no memory for a frame");
     }
     msa_status status = MSA_OK;
     for (uint32_t f = 0; f < head[0] && status == MSA_OK; ++f) {
-        if (fread(lines, 1, FRAME_BYTES, request) != FRAME_BYTES) {
+        if (fread(lines, 1, MSA_RUN_FRAME_BYTES, request) != MSA_RUN_FRAME_BYTES) {
             return fail("the request ends early");
         }
-        status = frame(s, lines, head[1]);
+        status = msa_run_frame(s, lines, head[1]);
     }
     const uint32_t said[2] = {(uint32_t)status, 0};
-    int well = put(said, sizeof said) && (status != MSA_OK || answer(s));
-    envelope = NULL;
+    bool well = put(said, sizeof said) && (status != MSA_OK || msa_run_put_frame(s, response));
     for (uint32_t i = 0; status == MSA_OK && well && i < head[2]; ++i) {
         const double before = seconds();
-        (void)frame(s, lines, head[1]);
+        (void)msa_run_frame(s, lines, head[1]);
         const double taken = seconds() - before;
         well = put(&taken, sizeof taken);
     }

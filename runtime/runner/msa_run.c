@@ -61,7 +61,10 @@ enum command {
      * inmost pixel of the mask before, until a mask has less than least / 1000 of the first one's pixels. Subvolumes
      * then come as they are reached: the slice's own, those after, those before it from the last on. Other slices have
      * logits -1000 and IoU 0. It counts as one prompt */
-    PROPAGATE = 17
+    PROPAGATE = 17,
+    /* u32 frames, lines at a time (0: whole frames); u64 offset of the first line; two paths, each with a zero byte: of
+     * the frames, and where what the last one gave is written (msa_run_front.h), or empty. The picture is the image */
+    SAMPLES = 18
 };
 
 struct msa_run msa_run;
@@ -79,7 +82,10 @@ int msa_run_fail(const char *format, ...)
 
 int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
 {
-    (void)session;
+    if (phase == MSA_PHASE_FRONT) {
+        msa_run_model.front->step(session, phase, layer);
+        return 0;
+    }
     msa_run_layer_ends(phase, layer);
     if (msa_run.progress && phase == MSA_PHASE_ENCODE) {
         fputc('\r', stderr);
@@ -174,7 +180,8 @@ const unsigned char *msa_run_load(const char *path, size_t *bytes)
 
 msa_status msa_run_encode(void)
 {
-    return msa_run_model.encode(&msa_run.session, &msa_run.image);
+    return msa_run.from_samples ? msa_run_model.front->encode(&msa_run.session, NULL)
+        : msa_run_model.encode(&msa_run.session, &msa_run.image);
 }
 
 int msa_run_need_image(void)
@@ -225,10 +232,12 @@ static int do_image(const unsigned char *p, size_t bytes, char *path)
     if (size[0] > MSA_MAX_SIDE || size[1] > MSA_MAX_SIDE || offset > length || slice * size[2] > length - offset) {
         return msa_run_fail("%s: shorter than its image", path + 20);
     }
+    msa_run.from_samples = false;
     msa_run.volume = file + offset;
     msa_run.slices = size[2] < D ? D : size[2];
     msa_run.first_slice = 0;
     msa_run.kept = D;
+    msa_run.image.format = MSA_PIXELS_RGB;
     msa_run.image.pixels = msa_run.volume;
     msa_run.image.width = size[0];
     msa_run.image.height = size[1];
@@ -236,6 +245,70 @@ static int do_image(const unsigned char *p, size_t bytes, char *path)
     msa_run.image.slice_stride = size[2] == 1 ? 0u : (size_t)slice;
     msa_run.encoded = false;
     return 0;
+}
+
+/* The front end's picture as the image. */
+static int take_picture(void)
+{
+    const struct msa_run_front *const front = msa_run_model.front;
+    msa_picture shown = {0, 0, 0, 0};
+    msa_status status = front->picture(&msa_run.session, &shown);
+    const size_t pixels = (size_t)shown.width * shown.height;
+    uint8_t *const picture = msa_run_allocate(pixels * front->channels + 1u);
+    uint8_t *const work = msa_run_allocate(MSA_IMAGE_WORK_BYTES(shown.width, MSA_MAX_CORES) + 1u);
+    if (picture == NULL || work == NULL) {
+        return -1;
+    }
+    status = status == MSA_OK ? front->bmode(&msa_run.session, picture) : status;
+    if (status != MSA_OK) {
+        return msa_run_fail("picture: %s", msa_status_text(status));
+    }
+    msa_run.image = msa_rgb(picture, shown.width, shown.height);
+    if (front->channels == 1) {
+        msa_run.image.format = MSA_PIXELS_GREY;
+        msa_run.image.stride = shown.width;
+        msa_run.image.work = work;
+    }
+    msa_run.volume = picture;
+    msa_run.slices = D;
+    msa_run.first_slice = 0;
+    msa_run.kept = D;
+    msa_run.encoded = false;
+    msa_run.from_samples = true;
+    return 0;
+}
+
+static int do_samples(const unsigned char *p, size_t bytes, const char *path)
+{
+    const struct msa_run_front *const front = msa_run_model.front;
+    uint32_t head[2];
+    uint64_t offset;
+    if (bytes < 18 || front == NULL) {
+        return msa_run_fail("request: %s", front == NULL ? "samples for a model without a front end" : "short samples");
+    }
+    memcpy(head, p, sizeof head);
+    memcpy(&offset, p + 8, sizeof offset);
+    path += 16;
+    const char *const to = path + strlen(path) + 1;
+    size_t length;
+    const unsigned char *const file = msa_run_load(path, &length);
+    if (file == NULL) {
+        return -1;
+    }
+    if (offset > length || head[0] == 0 || head[0] > (length - offset) / front->frame_bytes) {
+        return msa_run_fail("%s: shorter than its frames", path);
+    }
+    for (uint32_t f = 0; f < head[0]; ++f) {
+        const msa_status status = front->frame(&msa_run.session, file + offset + f * front->frame_bytes, head[1]);
+        if (status != MSA_OK) {
+            return msa_run_fail("frame %lu: %s", (unsigned long)f, msa_status_text(status));
+        }
+    }
+    FILE *const out = *to == '\0' ? NULL : fopen(to, "wb");
+    if (*to != '\0' && (out == NULL || front->write_frame(out) != 0 || fclose(out) != 0)) {
+        return msa_run_fail("%s: cannot be written", to);
+    }
+    return take_picture();
 }
 
 static int do_subvolume(const unsigned char *p, size_t bytes)
@@ -274,10 +347,12 @@ static int do_synthetic(void)
             }
         }
     }
+    msa_run.from_samples = false;
     msa_run.volume = pixels;
     msa_run.slices = D;
     msa_run.first_slice = 0;
     msa_run.kept = D;
+    msa_run.image.format = MSA_PIXELS_RGB;
     msa_run.image.pixels = pixels;
     msa_run.image.width = S;
     msa_run.image.height = S;
@@ -439,6 +514,7 @@ static int perform(uint32_t what, unsigned char *rest, size_t bytes)
     case SUBVOLUME: return do_subvolume(rest, bytes);
     case BANK: return do_bank(rest, bytes);
     case PROPAGATE: return msa_run_propagate(rest, bytes);
+    case SAMPLES: return do_samples(rest, bytes, path);
     case REFINE: return msa_run_refine(rest, bytes);
     default: return msa_run_fail("request: no command %lu", (unsigned long)what);
     }

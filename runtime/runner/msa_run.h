@@ -19,6 +19,18 @@
 
 #include <stdio.h>
 
+/* A model's front end, where it has one (msa_run_front.h). */
+struct msa_run_front {
+    size_t frame_bytes;
+    uint32_t channels;
+    void (*step)(const msa_session *s, msa_phase phase, uint32_t step);
+    msa_status (*frame)(msa_session *s, const unsigned char *lines, uint32_t at_a_time);
+    int (*write_frame)(FILE *to);
+    msa_status (*picture)(const msa_session *s, msa_picture *picture);
+    msa_status (*bmode)(const msa_session *s, uint8_t *out);
+    msa_status (*encode)(msa_session *s, const msa_samples *samples);
+};
+
 /* The model, as msa_model.h says: sizes and functions. Only msa_run_model.c includes that, so that all others are the
  * same objects whatever the model is. */
 struct msa_run_model {
@@ -38,6 +50,7 @@ struct msa_run_model {
     msa_status (*select_bank)(msa_session *s, uint32_t bank);
     msa_status (*weights_check)(msa_session *s, uint32_t segment, msa_segment_sum *sum);
     msa_status (*self_test)(msa_session *s);
+    const struct msa_run_front *front; /* or NULL */
 };
 
 extern const struct msa_run_model msa_run_model;
@@ -82,6 +95,7 @@ struct msa_run {
     const uint8_t *volume;
     uint32_t slices, first_slice, kept, subvolumes; /* begun so far */
     bool encoded;
+    bool from_samples; /* the image is the front end's picture */
     uint32_t prompts; /* since the subvolume began */
     float *logits, *iou;
     msa_mask mask;

@@ -3,6 +3,9 @@
 #include "msa_run.h"
 
 #include "msa_internal.h"
+#ifdef MSA_FRONT_LINES
+#include "msa_run_front.h"
+#endif
 
 /* The Makefile gives the hash of all sources: a runner of another folder is known by it. */
 #ifndef MSA_RUN_BUILD
@@ -25,6 +28,24 @@ static void enlarge_so(msa_upsampler *enlarger)
 {
     MSA_ENLARGE_SO(enlarger);
 }
+
+#ifdef MSA_FRONT_LINES
+static int write_frame(FILE *to)
+{
+    return msa_run_put_frame(&msa_run.session, to) ? 0 : -1;
+}
+
+static const struct msa_run_front front = {
+    .frame_bytes = MSA_RUN_FRAME_BYTES,
+    .channels = MSA_FRONT_CHANNELS,
+    .step = msa_run_front_step,
+    .frame = msa_run_frame,
+    .write_frame = write_frame,
+    .picture = msa_picture_get,
+    .bmode = msa_bmode,
+    .encode = msa_encode_samples,
+};
+#endif
 
 const struct msa_run_model msa_run_model = {
     .build = MSA_RUN_BUILD,
@@ -55,4 +76,7 @@ const struct msa_run_model msa_run_model = {
     .select_bank = msa_select_bank,
     .weights_check = msa_weights_check,
     .self_test = msa_self_test,
+#ifdef MSA_FRONT_LINES
+    .front = &front,
+#endif
 };

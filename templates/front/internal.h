@@ -16,6 +16,9 @@
 @ end
 @ if front.picture then
 #define MSA_FRONT_PICTURE_OFFSET $(front.picture_at)
+@   if front.row_at then
+#define MSA_FRONT_ROW_OFFSET $(front.row_at)          /* rows of the picture as red, green, blue */
+@   end
 @ end
 @ if front.envelope then
 /* Behind a batch's step MSA_FRONT_ENVELOPE_STEP its signal: point i of lane l is at i * MSA_FRONT_ENVELOPE_STRIDE + l.

@@ -113,6 +113,30 @@ msa_status msa_grey(const msa_session *s, float *out)
 
 @ end
 @ if front.picture then
+@ if network then
+/* Where the caller's image need not be checked: the picture is the front end's own. */
+msa_status msa_encode_samples(msa_session *s, const msa_samples *samples)
+{
+    msa_status status = samples == NULL ? check_session(s) : msa_frame(s, samples);
+    if (status == MSA_OK && s->pictured == 0) {
+        status = MSA_E_ORDER;
+    }
+    if (status == MSA_OK) {
+        status = check_environment();
+    }
+    if (status != MSA_OK) {
+        return status;
+    }
+    msa_image image = msa_rgb(s->arena + MSA_FRONT_PICTURE_OFFSET, s->picture.width, s->picture.height);
+@   if front.picture.channels == 1 then
+    image.format = MSA_PIXELS_GREY;
+    image.stride = s->picture.width;
+    image.work = s->arena + MSA_FRONT_ROW_OFFSET;
+@   end
+    return encode_image(s, &image);
+}
+
+@ end
 msa_status msa_picture_get(const msa_session *s, msa_picture *picture)
 {
     const msa_status status = check_out(s, picture, sizeof *picture);

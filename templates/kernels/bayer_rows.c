@@ -5,6 +5,25 @@
 @ local function pair(a, b) return ("msa_vadd(%s, %s)"):format(a, b) end
 @ local function times(s, v) return ("msa_vmul(msa_splat(%s), %s)"):format(s, v) end
 @ local function more(s, v, sum) return ("msa_vfma(msa_splat(%s), %s, %s)"):format(s, v, sum) end
+/* A colour of the picture, 0 to 255, of the sensor's. */
+static inline msa_vec $(name)_level(const float *m, const msa_vec colour[3])
+{
+    msa_vec v = msa_vmul(msa_splat(m[0]), colour[0]);
+    v = msa_vfma(msa_splat(m[1]), colour[1], v);
+    v = msa_vfma(msa_splat(m[2]), colour[2], v);
+    v = msa_vmin(msa_vmax(v, msa_splat(0.0f)), msa_splat(1.0f));
+@ if curve == "srgb" then
+    /* 12.92 v up to 0.0031308, then 1.055 v^(1 / 2.4) - 0.055. */
+    const msa_vec p = msa_vmax(v, msa_splat(0.0031308f));
+    const msa_vec octaves = msa_vadd(msa_vexponent(p), msa_vlog2_near(msa_vmantissa(p)));
+    const msa_vec root = msa_vexp(msa_vmin(msa_vmul(octaves, msa_splat(0.288811326f)), msa_splat(0.0f)));
+    const msa_vec bright = msa_vfma(msa_splat(269.025f), root, msa_splat(-14.025f));
+    return msa_vselect(v, msa_splat(0.00313080009f), msa_vmul(v, msa_splat(3294.6f)), bright);
+@ else
+    return msa_vmul(v, msa_splat(255.0f));
+@ end
+}
+
 /* A row of the picture from five rows of numbers of the sensor, which go on for two beyond its borders; `odd` rows of
  * the pattern begin with its third colour. */
 static void $(name)_out(const float *restrict r0, const float *restrict r1, const float *restrict r2,
@@ -57,22 +76,7 @@ static void $(name)_out(const float *restrict r0, const float *restrict r1, cons
 @ end
         }
         for (size_t c = 0; c < 3; ++c) {
-            const float *const m = w + 4 + 3 * c;
-            msa_vec v = msa_vmul(msa_splat(m[0]), colour[0]);
-            v = msa_vfma(msa_splat(m[1]), colour[1], v);
-            v = msa_vfma(msa_splat(m[2]), colour[2], v);
-            v = msa_vmin(msa_vmax(v, msa_splat(0.0f)), msa_splat(1.0f));
-@ if curve == "srgb" then
-            /* 255 (12.92 v) up to 0.0031308, then 255 (1.055 v^(1 / 2.4) - 0.055). */
-            const msa_vec p = msa_vmax(v, msa_splat(0.0031308f));
-            const msa_vec octaves = msa_vadd(msa_vexponent(p), msa_vlog2_near(msa_vmantissa(p)));
-            const msa_vec root = msa_vexp(msa_vmin(msa_vmul(octaves, msa_splat(0.288811326f)), msa_splat(0.0f)));
-            const msa_vec bright = msa_vfma(msa_splat(269.025f), root, msa_splat(-14.025f));
-            v = msa_vselect(v, msa_splat(0.00313080009f), msa_vmul(v, msa_splat(3294.6f)), bright);
-@ else
-            v = msa_vmul(v, msa_splat(255.0f));
-@ end
-            msa_store(rows + c * $(stride) + x, v);
+            msa_store(rows + c * $(stride) + x, $(name)_level(w + 4 + 3 * c, colour));
         }
     }
     for (size_t x = 0; x < $(width); ++x) {

@@ -1,8 +1,8 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local count, reach = width * channels, radius * channels
 @ local stride = (width + 2 * radius) * channels + 32
-/* Row `row` of out = 4 x - 4 (w along rows and columns of x) + 128. Sums are of differences from the row itself and from
- * the pixel itself, which are small: so are their roundings. */
+/* Row `row` of out = 4 x - 4 (w along rows and columns of x) + 128. Sums are of differences from the row itself and
+ * from the pixel itself, which are small: so are their roundings. */
 void $(name)(const uint8_t *restrict x, uint8_t *restrict out, float *restrict line, const float *restrict w,
     size_t row)
 {

@@ -43,7 +43,7 @@ static uint8_t *picture(int i, msa_image *image)
     uint8_t *pixels = malloc((size_t)3 * width * height);
     for (size_t k = 0; k < (size_t)3 * width * height; ++k)
         pixels[k] = ((const uint8_t *)data(t))[t->dims == 2 ? k / 3 : k];
-    *image = (msa_image){pixels, width, height, (size_t)3 * width, 0};
+    *image = msa_rgb(pixels, width, height);
     msagen_tensor_free(t);
     return pixels;
 }

@@ -150,6 +150,8 @@ describe("requests of kernels", function()
     lanes_level = { from = "complex", to = "grey", points = 8, ldx = 32, ldz = 16, gamma = true },
     frame_reference = { rows = 2, C = 8, ldx = 16, full = 255 },
     frame_persist = { rows = 2, C = 8, ld = 16, keep = 0.5 },
+    bayer_rows = { width = 8, height = 8, pattern = "RGGB", demosaic = "malvar", type = "uint16", curve = "srgb" },
+    local_average = { width = 8, height = 8, channels = 3, radius = 2 },
     scan_runs = { runs = 1, pixels = 16, lines = 4, samples = 8, ld = 16, line_bits = 20, sample_bits = 20 },
     scan_grid = { width = 4, pixels = 16, first_row = 0, rows = 4, first_column = 0, columns = 4, lines = 4,
       samples = 8, ld = 16, line_bits = 20, sample_bits = 20 },

@@ -13,12 +13,15 @@ end
 -- What was built, as facts.
 local function said(dir, build, rule)
   if build.net then return require("train.built").said(dir, build) end
-  if build.front then return require("signal.built").said(dir, build) end
+  if build.front and not build.model then return require("signal.built").said(dir, build) end
   local layout, terminal = require "support.layout", require "support.terminal"
   local model, memory = build.model, build.graph.memory
   local text = ("%s, %d x %d, %s; arena %s (lower bound %s)"):format(model.dialect, model.image_size,
     model.image_size, build.board.name, layout.bytes(memory.bytes), layout.bytes(memory.bound))
   local lines = layout.hanging(dir .. ": ", text, terminal.columns(), 2)
+  if build.front then
+    layout.append(lines, layout.hanging("front end: ", build.front.facts, terminal.columns(), 2))
+  end
   layout.append(lines, layout.hanging("image: ", model.preparation, terminal.columns(), 2))
   if rule then lines[#lines + 1] = "scans: --prepare " .. rule end
   return table.concat(lines, "\n") .. "\n"

@@ -236,6 +236,21 @@ local function run_front(args, folder)
   return require("run.front").run(args, folder)
 end
 
+-- Of a front end and the network behind it: its picture is the image.
+local function run_samples(args, folder)
+  if not folder.frontend then
+    require("support.fail")("--samples: expected a folder that was built with a front end, found one without")
+  end
+  if #args.image > 0 then return usage "--samples: expected instead of --image, found both" end
+  args = setmetatable({ image = { args.samples } }, { __index = args })
+  local problem = contradiction(args)
+  if problem then return usage("%s", problem) end
+  local shared = { inputs = { args.samples }, used = {}, found = {} }
+  run_one(setmetatable({ image = args.samples }, { __index = args }), folder, shared)
+  if args.json then io.stdout:write(document.text(folder, shared.found, 0)) end
+  return 0
+end
+
 function verb.run(args)
   for _, option in ipairs(args.samples and {} or require("run.front").OPTIONS) do
     if args[option] then
@@ -245,7 +260,7 @@ function verb.run(args)
   if args.samples then
     local folder = opened(args)
     if folder.kind == "front end" then return run_front(args, folder) end
-    require("support.fail")("--samples: expected a folder that was built with a front end, found one without")
+    return run_samples(args, folder)
   end
   args = setmetatable({ image = type(args.image) == "table" and args.image or { args.image } }, { __index = args })
   local problem = contradiction(args) or missing_image(args)

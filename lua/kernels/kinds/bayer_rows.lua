@@ -2,7 +2,8 @@
 --- Rows of a sensor with a Bayer pattern to rows of a picture, red, green, blue, as they come. Request: width, height;
 -- pattern, the colours of the first two rows; demosaic; type of a sample; curve.
 -- @return the kernel f(samples, picture, ring, rows, w, row): row `row` of the sensor has come; written are the rows
--- whose neighbours are there. ring, which lasts from row to row, and rows: `room`; w is { black, a number a colour of a sample above it, 3 x 3 to the picture's colours }
+-- whose neighbours are there. ring, which lasts from row to row, and rows: `room`; w is { black, a number a colour of a
+-- sample above it, 3 x 3 to the picture's colours }
 local requests = require "kernels.requests"
 local samples = require "signal.samples"
 local schema = require "support.schema"
