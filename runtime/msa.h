@@ -128,7 +128,7 @@ typedef struct msa_session {
 } msa_session;
 
 /* What an image's pixels are. */
-typedef enum msa_pixels {
+typedef enum msa_pixel_format {
     MSA_PIXELS_RGB = 0,           /* red, green, blue, a byte each */
     MSA_PIXELS_GREY = 1,          /* a byte */
     MSA_PIXELS_PLANAR = 2,        /* red, green, blue in planes of their own, a byte each */
@@ -136,7 +136,7 @@ typedef enum msa_pixels {
     MSA_PIXELS_GREY16 = 3,
     MSA_PIXELS_GREY16_SIGNED = 4,
     MSA_PIXELS_ROWS = 5           /* rows of red, green, blue, which a function gives */
-} msa_pixels;
+} msa_pixel_format;
 
 /* An image, or a volume of slices alike in size. Rows go from top to bottom. What is not named is 0. */
 typedef struct msa_image {
@@ -146,7 +146,7 @@ typedef struct msa_image {
     /* bytes from a slice to the next, at least stride * height, or 0: all slices are the first; ignored where depth is
      * 1 */
     size_t slice_stride;
-    msa_pixels format;
+    msa_pixel_format format;
     size_t plane_stride;          /* of planes: bytes from a plane to the next, at least stride * height */
     /* of 16 bits: what becomes 0 and 255, linear between them, rounded to the nearest or, with `truncate`, downwards */
     float window_low, window_high;
@@ -165,7 +165,8 @@ static inline msa_image msa_rgb(const uint8_t *pixels, uint32_t width, uint32_t 
     image.pixels = pixels;
     image.width = width;
     image.height = height;
-    image.stride = (size_t)3u * width;
+    image.stride = width;
+    image.stride *= 3u;
     image.slice_stride = 0;
     image.format = MSA_PIXELS_RGB;
     image.plane_stride = 0;

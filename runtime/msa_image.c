@@ -99,8 +99,8 @@ const uint8_t *msa_image_row(const msa_image *image, uint32_t slice, uint32_t y,
     if (image->format == MSA_PIXELS_ROWS) {
         return image->row(image->context, slice, y);
     }
-    const uint8_t *const from = image->pixels + (slice == 0 ? 0u : image->slice_stride * slice)
-        + (size_t)y * image->stride;
+    const size_t first = slice == 0 ? 0u : image->slice_stride * slice;
+    const uint8_t *const from = image->pixels + first + (size_t)y * image->stride;
     if (image->format == MSA_PIXELS_RGB) {
         return from;
     }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Types of samples, as a probe or a camera gives them, an entry each:
---   value   C of number c of a line at `x`, bytes
+--   value   C of number c of a line at `x`, bytes; false where the kernel has a function for it
 --   bits    of a sample
 --   align   bytes: of a line's address and of the distance to the next
 --   dtype   of the NumPy array that holds such lines; bytes packed where a sample is no whole number of them
@@ -20,7 +20,7 @@ samples.of = {
   float32 = { value = "((const float *)(const void *)x)[c]", bits = 32, align = 4, dtype = "f32",
     what = "floats" },
   -- Two samples in three bytes, the first in the lower bits.
-  int12 = { value = "msa_sample12(x, c)", bits = 12, align = 1, dtype = "u8",
+  int12 = { value = false, bits = 12, align = 1, dtype = "u8",
     what = "signed 12-bit numbers, two in three bytes, the first in the lower bits" },
 }
 

@@ -20,6 +20,10 @@ extern const unsigned char msa_weights[], msa_weights_end[];
 
 static FILE *request, *response;
 
+/* What room() gave. */
+static void *blocks[5];
+static size_t count;
+
 static int fail(const char *what)
 {
     fprintf(stderr, "%s\n", what);
@@ -35,7 +39,9 @@ int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
 /* 64-byte aligned. */
 static void *room(size_t bytes)
 {
-    unsigned char *const p = (unsigned char *)malloc(bytes + MSA_ALIGNMENT);
+    unsigned char *const p = count == 4 ? NULL : (unsigned char *)malloc(bytes + MSA_ALIGNMENT);
+    blocks[count] = p;
+    count += p == NULL ? 0u : 1u;
     return p == NULL ? NULL : p + (MSA_ALIGNMENT - (uintptr_t)p % MSA_ALIGNMENT);
 }
 
@@ -117,5 +123,8 @@ int main(int argc, char **argv)
         return fail(msa_status_text(opened));
     }
     const int status = perform(&session, head);
+    while (count > 0) {
+        free(blocks[--count]);
+    }
     return fclose(response) == 0 ? status : fail("the answer cannot be written");
 }

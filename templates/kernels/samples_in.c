@@ -1,6 +1,16 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local paired = type == "int16" and W > 1 and kernels.isa.zip_low
 @ local rounds = paired and math.tointeger(math.log(W, 2))
+@ if type == "int12" then
+/* Number c of a line: two are in three bytes, the first in the lower bits. */
+static inline float $(name)_at(const unsigned char *x, size_t c)
+{
+    const unsigned char *const from = x + c / 2 * 3 + c % 2;
+    const int32_t bits = c % 2 == 0 ? from[0] | (from[1] & 15) << 8 : from[0] >> 4 | from[1] << 4;
+    return (float)(bits < 2048 ? bits : bits - 4096);
+}
+
+@ end
 @ local function scaled(value, at) return gain and ("msa_vmul(%s, msa_splat(w[%s]))"):format(value, at) or value end
 @ local more = gain and ", const float *restrict w" or ""
 /* z (columns, $(W)) = lines of $(type) transposed$(gain and ", column c times w[c]" or ""). Lines are `stride` bytes
@@ -33,7 +43,7 @@ void $(name)(const unsigned char *restrict from, float *restrict z$(more), size_
     for (size_t l = 0; l < $(W); ++l) {
         const unsigned char *const x = rows[l];
         for (size_t c = done; c < columns; ++c) {
-            z[c * $(W) + l] = $(value)$(gain and " * w[c]" or "");
+            z[c * $(W) + l] = $(type == "int12" and name .. "_at(x, c)" or value)$(gain and " * w[c]" or "");
         }
     }
 }

@@ -67,7 +67,7 @@ static const int8_t label[1] = {1};
 
 static msa_image image_of(int which)
 {
-    const msa_image image = {pixels[which], WIDTH, HEIGHT, 3 * WIDTH, 0};
+    const msa_image image = msa_rgb(pixels[which], WIDTH, HEIGHT);
     return image;
 }
 

@@ -68,7 +68,7 @@ int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
 
 static msa_status encode(void)
 {
-    const msa_image image = {pixels, WIDTH, HEIGHT, 3 * WIDTH, 0};
+    const msa_image image = msa_rgb(pixels, WIDTH, HEIGHT);
     return msa_encode(&s, &image);
 }
 

@@ -63,6 +63,14 @@ local EXEMPT = {
     .. "tested by themselves" },
   { "^msa_encode_layers$", "runs the whole encoder: calls the layers in turn" },
   { "^msa_image_check$", "refuses images; computes nothing" },
+  { "^check_strides$", "refuses images; computes nothing" },
+  { "^%l+_bytes$", "refuses images; computes nothing" },
+  { "^msa_image_bytes$", "refuses images; computes nothing" },
+  { "^msa_image_of_core$", "of builds for several cores, whose images are not RGB" },
+  { "^msa_image_row$", "gives an address of RGB pixels; makes rows of others: tests/c/test_pixels.c" },
+  { "^is_wide$", "of pixels that are not RGB: tests/c/test_pixels.c" },
+  { "^wide_at$", "of pixels that are not RGB: tests/c/test_pixels.c" },
+  { "^windowed$", "of pixels that are not RGB: tests/c/test_pixels.c" },
   { "^msa_prompt_check$", "refuses prompts; computes nothing" },
   { "^within$", "refuses prompts; computes nothing" },
   { "^msa_upsample_probabilities$", "of models whose masks are of probabilities, which test it" },
@@ -77,7 +85,7 @@ local function exempt(name)
   end
 end
 
-local DECLARES = { "const", "float", "double", "size_t", "uint8_t", "uint16_t", "uint32_t", "int32_t", "int8_t",
+local DECLARES = { "const", "msa_image", "float", "double", "size_t", "uint8_t", "uint16_t", "uint32_t", "int32_t", "int8_t",
   "static", "bool", "return", "else", "break", "continue", "msa_vec",
   "msa_status", "msa_resizer", "typedef", "extern", "triangle", "msa_between",
     "four", "volatile", "struct", "msa_piece",
