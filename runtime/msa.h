@@ -79,7 +79,8 @@ typedef enum msa_status {
     MSA_E_TARGET = 31,      /* training: a target with NaN, or a value that is not from 0 to 1 */
     MSA_E_BATCH = 32,       /* training: more images than MSA_TRAIN_BATCH since the last update */
     MSA_E_LINES = 33,       /* a front end: more lines than the frame still lacks */
-    MSA_E_FIELD = 34        /* a front end: no round field of view in the picture */
+    MSA_E_FIELD = 34,       /* a front end: no round field of view in the picture */
+    MSA_E_CAPACITY = 35     /* an outline has more corners than there is room for */
 } msa_status;
 
 /* Part of the network that a layer belongs to. Comments of the generated C, profiles and manifest.json number layers
@@ -135,14 +136,14 @@ typedef enum msa_pixel_format {
     /* 16 bits, unsigned or signed, in this machine's order of bytes, at even addresses, through the image's window */
     MSA_PIXELS_GREY16 = 3,
     MSA_PIXELS_GREY16_SIGNED = 4,
-    MSA_PIXELS_ROWS = 5           /* rows of red, green, blue, which a function gives */
+    MSA_PIXELS_ROWS = 5           /* rows of red, green, blue, which msa_image_line gives */
 } msa_pixel_format;
 
 /* An image, or a volume of slices alike in size. Rows go from top to bottom. What is not named is 0. */
 typedef struct msa_image {
-    const uint8_t *pixels;        /* ignored where `row` gives them */
+    const uint8_t *pixels;        /* ignored of MSA_PIXELS_ROWS */
     uint32_t width, height;       /* pixels, 1 to MSA_MAX_SIDE */
-    size_t stride;                /* bytes from a row to the next, at least a row's; ignored where `row` gives them */
+    size_t stride;                /* bytes from a row to the next, at least a row's; ignored of MSA_PIXELS_ROWS */
     /* bytes from a slice to the next, at least stride * height, or 0: all slices are the first; ignored where depth is
      * 1 */
     size_t slice_stride;
@@ -151,9 +152,7 @@ typedef struct msa_image {
     /* of 16 bits: what becomes 0 and 255, linear between them, rounded to the nearest or, with `truncate`, downwards */
     float window_low, window_high;
     bool truncate;
-    /* of rows: width pixels of red, green, blue, read before the next call; rows are asked for again, in any order */
-    const uint8_t *(*row)(void *context, uint32_t slice, uint32_t y);
-    void *context;
+    const void *context;          /* what the hook msa_image_line may need; nothing else reads it */
     /* but for RGB and rows: MSA_IMAGE_WORK_BYTES(width, MSA_MODEL_CORES) that the call may write to */
     uint8_t *work;
 } msa_image;
@@ -173,7 +172,6 @@ static inline msa_image msa_rgb(const uint8_t *pixels, uint32_t width, uint32_t 
     image.window_low = 0.0f;
     image.window_high = 255.0f;
     image.truncate = false;
-    image.row = NULL;
     image.context = NULL;
     image.work = NULL;
     return image;
@@ -226,6 +224,11 @@ const char *msa_status_text(msa_status status);
  * Return 0 to go on; anything else ends the call with MSA_E_CANCELLED. The library's own goes on;
  * a product that defines it replaces that. */
 int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer);
+
+/* Hook: row y of a slice of an image of MSA_PIXELS_ROWS: width pixels of red, green, blue, which stay as they are until
+ * the hook is called again on this core. Rows are asked for in any order, some again. The library's own has none and
+ * returns NULL, for row 0 of slice 0 of which msa_encode returns MSA_E_ARGUMENT. */
+const uint8_t *msa_image_line(const msa_image *image, uint32_t slice, uint32_t y);
 
 /* Hook: what a counter of this core's cycles shows, or of anything as even; it must not go back, so 32 bits are to be
  * carried on. Nothing in the library calls it: it is for a product's msa_progress, to time layers and keep deadlines,
@@ -314,6 +317,37 @@ void msa_upsample_squashed(msa_upsampler *u);
 
 /* Row y of the enlarged logits, in any order (top to bottom is fastest).   row  [width] */
 void msa_upsample_row(msa_upsampler *u, uint32_t y, float *row);
+
+/* ---- results on the device (msa_mask.c) ---- */
+
+/* Bytes of a row of a mask as bits: bit x % 8 of byte x / 8 is pixel x. */
+#define MSA_MASK_ROW_BYTES(width) (((size_t)(width) + 7u) / 8u)
+
+/* The mask at the image's size as bits; returns its area, pixels.
+ *   u            after msa_upsample_init and, where the model wants them, the two functions above
+ *   zero_inside  MSA_MODEL_MASK_ZERO_INSIDE != 0
+ *   row          [width], scratch
+ *   bits         [height][MSA_MASK_ROW_BYTES(width)] */
+uint32_t msa_mask_bits(msa_upsampler *u, bool zero_inside, float *row, uint8_t *bits);
+
+/* A corner of pixels, 0 to width and 0 to height. */
+typedef struct msa_corner {
+    uint32_t x, y;
+} msa_corner;
+
+typedef struct msa_outline {
+    uint32_t count;               /* corners; 0 where the mask is empty */
+    int64_t area;                 /* pixels within, holes among them */
+} msa_outline;
+
+/* The outline of the region that encloses most, clockwise seen with y down; pixels that share a side are one region. It
+ * turns at each corner, and the last one is joined to the first.
+ *   work     as large as bits
+ *   corners  room for `capacity`
+ * MSA_OK; MSA_E_CAPACITY with outline->count above capacity, the first `capacity` corners being there; MSA_E_ARGUMENT,
+ * _IMAGE_SIZE. */
+msa_status msa_contour(const uint8_t *bits, uint32_t width, uint32_t height, uint8_t *work, msa_corner *corners,
+                       uint32_t capacity, msa_outline *outline);
 
 #ifdef __cplusplus
 }

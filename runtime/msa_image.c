@@ -57,7 +57,7 @@ msa_status msa_image_check(const msa_image *image, uint32_t slices)
         return MSA_E_ARGUMENT;
     }
     const bool by_rows = image->format == MSA_PIXELS_ROWS, made = !by_rows && image->format != MSA_PIXELS_RGB;
-    if ((by_rows ? image->row == NULL : image->pixels == NULL) || (made && image->work == NULL)) {
+    if ((!by_rows && image->pixels == NULL) || (made && image->work == NULL)) {
         return MSA_E_ARGUMENT;
     }
     if (is_wide(image) && !(image->window_high > image->window_low
@@ -67,7 +67,10 @@ msa_status msa_image_check(const msa_image *image, uint32_t slices)
     if (image->width == 0 || image->width > MSA_MAX_SIDE || image->height == 0 || image->height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
-    return by_rows ? MSA_OK : check_strides(image, slices);
+    if (by_rows) {
+        return msa_image_line(image, 0, 0) != NULL ? MSA_OK : MSA_E_ARGUMENT;
+    }
+    return check_strides(image, slices);
 }
 
 msa_image msa_image_of_core(const msa_image *image, uint32_t core)
@@ -97,7 +100,7 @@ static int32_t wide_at(const msa_image *image, const uint8_t *from, size_t x)
 const uint8_t *msa_image_row(const msa_image *image, uint32_t slice, uint32_t y, uint32_t half)
 {
     if (image->format == MSA_PIXELS_ROWS) {
-        return image->row(image->context, slice, y);
+        return msa_image_line(image, slice, y);
     }
     const size_t first = slice == 0 ? 0u : image->slice_stride * slice;
     const uint8_t *const from = image->pixels + first + (size_t)y * image->stride;

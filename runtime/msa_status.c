@@ -40,6 +40,7 @@ const char *msa_status_text(msa_status status)
     case MSA_E_TARGET: return "a target has values that are not from 0 to 1";
     case MSA_E_LINES: return "more lines than the frame still lacks";
     case MSA_E_FIELD: return "no round field of view in the picture";
+    case MSA_E_CAPACITY: return "more corners than there is room for";
     case MSA_E_BATCH: return "more images than a batch of this build may have";
     }
     return "unknown status";

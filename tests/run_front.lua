@@ -120,7 +120,8 @@ local phased = golden .. "/ultrasound/phantom_phased"
 local known = {}
 
 local CASES = {
-  { "steered, odd", function() return select(2, case_of(steered)) end, function() return select(3, case_of(steered)) end },
+  { "steered, odd", function() return select(2, case_of(steered)) end,
+    function() return select(3, case_of(steered)) end },
   { "phased, filter", function() return select(2, case_of(phased)) end,
     function() return select(3, case_of(phased)) end },
   { "fundus", function()
@@ -265,8 +266,8 @@ end)
 tally.test("samples of any value give levels from 0 to 255, whatever was before", function()
   local _, p = case_of(steered)
   p.type = "float32"
-  local folder, size = made(p, tally.best, { cflags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" }),
-    p.lines * p.samples
+  local size = p.lines * p.samples
+  local folder = made(p, tally.best, { cflags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" })
   local state, list = 3, {}
   for i = 1, size do
     state = (state * 1664525 + 1013904223) & 0xffffffff

@@ -196,7 +196,8 @@ function compiler.schedule(device, where, draft)
   return completed(build, device, board, banks, names[1], files, where)
 end
 
-local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
+local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_image_line",
+  "msa_mask", "msa_prompt", "msa_status" }
 -- The test bench's, in a folder of their own here and in what is generated: a product links none of them.
 local RUNNER_FOLDER = require("run.made").RUNNER_FOLDER
 local RUNNER = { "msa_run", "msa_run_bench", "msa_run_clicks", "msa_run_model", "msa_run_npy", "msa_run_peak",

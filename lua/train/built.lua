@@ -33,7 +33,8 @@ local BENCH = "msa_train_run"
 built.PROGRAM, built.WEIGHTS = RUNNER_FOLDER .. "/" .. BENCH, "msa_weights.bin"
 
 -- Of the runtime: files of all builds, and of training ones, in their own folder there.
-local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_prompt", "msa_status" }
+local RUNTIME = { "msa_check", "msa_crc32c", "msa_cycles", "msa_hooks", "msa_image", "msa_image_line",
+  "msa_prompt", "msa_status" }
 local TRAINING = { "msa_gradient", "msa_loss", "msa_optimiser", "msa_prompt_rows" }
 local PRETRAINING = { "msa_gradient", "msa_optimiser", "msa_pretrain" }
 local HEADERS = { "msa.h", "msa_arith.h", "msa_runtime.h" }

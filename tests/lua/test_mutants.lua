@@ -85,7 +85,8 @@ local function exempt(name)
   end
 end
 
-local DECLARES = { "const", "msa_image", "float", "double", "size_t", "uint8_t", "uint16_t", "uint32_t", "int32_t", "int8_t",
+local DECLARES = { "const", "msa_image", "float", "double", "size_t", "uint8_t", "uint16_t", "uint32_t", "int32_t",
+  "int8_t",
   "static", "bool", "return", "else", "break", "continue", "msa_vec",
   "msa_status", "msa_resizer", "typedef", "extern", "triangle", "msa_between",
     "four", "volatile", "struct", "msa_piece",

@@ -75,6 +75,14 @@ local function storage(p, say)
   end
 end
 
+-- Memory of a front end: a batch of lines, and the frame.
+local function front_parts(self)
+  local list = {}
+  for i, one in ipairs(self.buffers) do list[i] = ("%s %s"):format(one.name, layout.bytes(one.bytes)) end
+  if self.own > 0 then list[#list + 1] = "scratch " .. layout.bytes(self.own) end
+  return table.concat(list, ", ")
+end
+
 local function show(p, title)
   local width, paint = terminal.columns(), terminal.painter(1)
   local lines = layout.hanging(title .. ": ", ("%s, %d x %d%s, %s, %d core%s"):format(p.model.dialect,
@@ -89,6 +97,10 @@ local function show(p, title)
     layout.bytes(p.bound)))
   if p.storage then storage(p, say)
   else say("weights", layout.bytes(p.bytes.weights), "in " .. p.places.weights.name) end
+  if p.build.front then
+    layout.append(lines, layout.hanging("  front    ", ("%s; of the arena %s: %s"):format(p.build.front.facts,
+      layout.bytes(p.build.front.bytes), front_parts(p.build.front)), width))
+  end
   say("code", layout.bytes(p.bytes.code), "in " .. p.places.code.name)
   layout.append(lines, layout.hanging("  a core   ", ("%.4g G multiply-adds a second at most, %s"):format(
     p.rates.fma / 1e9, p.rates.measured
@@ -130,6 +142,28 @@ local function of_training(one, title, as_json)
   io.stdout:write(table.concat(lines, "\n"), "\n")
 end
 
+-- A front end alone.
+local function of_front(one, title, as_json)
+  local build, json = require("signal.built").lower(one.device, title), require "msagen.json"
+  local self = build.front
+  if as_json then
+    local steps, buffers = require("signal.front").facts(self)
+    return { input = title, name = one.name or json.null, board = build.board.name, frontend = self.facts,
+      arena_bytes = self.bytes, scratch_bytes = self.own, lanes = self.W, steps = json.array(steps),
+      buffers = json.array(buffers) }
+  end
+  local width = terminal.columns()
+  local lines = layout.hanging(title .. ": ", ("%s, %s, %d line%s at a time"):format(self.facts, build.board.name,
+    self.W, self.W == 1 and "" or "s"), width, 2)
+  layout.append(lines, layout.hanging("  arena    ", ("%s: %s; what is not needed at a time shares a place"):format(
+    layout.bytes(self.bytes), front_parts(self)), width))
+  for i, step in ipairs(self.steps) do
+    layout.append(lines, layout.hanging(("  step %-3d "):format(i - 1), ("%s, of each %s: %s"):format(step.name,
+      step.per == "batch" and "batch of lines" or "frame", step.what), width))
+  end
+  io.stdout:write(table.concat(lines, "\n"), "\n")
+end
+
 function verb.run(args)
   local plan = require "estimate.plan"
   local devices = options.asked(args, "plan")
@@ -139,6 +173,8 @@ function verb.run(args)
   for i, one in ipairs(devices) do
     local title = one.name and where .. " " .. one.name or where
     if one.device.train then list[i] = of_training(one, title, args.json)
+    elseif one.device.frontend and not one.device.checkpoint and not one.device.banks then
+      list[i] = of_front(one, title, args.json)
     else
       local p = plan.make(one.device, where)
       for _, bank in ipairs(p.build.banks) do

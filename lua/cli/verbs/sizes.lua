@@ -47,7 +47,7 @@ end
 
 function verb.run(args)
   local sys = require "msagen.sys"
-  local folder = require("run.folder").open(args.dir)
+  local folder = require("run.folder").open(args.dir, true)
   folder:refuse_changed()
   local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-sizes-")
   local ok, report = pcall(require("report.sizes").measure, folder, work, args.cc, args.cflags)
