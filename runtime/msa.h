@@ -37,6 +37,15 @@ extern "C" {
 #define MSA_ALIGNED _Alignas(64)
 #endif
 
+/* Before a declaration: its section, for a linker script to place the arena, or the lines of a front end, where memory
+ * is fast; a name that begins with .bss takes no room in a file. MSA_IN(".bss.msa_arena") MSA_ALIGNED static unsigned
+ * char arena[MSA_MODEL_ARENA_BYTES]; The object of the weights is in .rodata.msa_weights. */
+#if defined(__GNUC__) && defined(__ELF__)
+#define MSA_IN(name) __attribute__((section(name)))
+#else
+#define MSA_IN(name)
+#endif
+
 /* Cores of one session at most. */
 #define MSA_MAX_CORES 8u
 
@@ -127,6 +136,17 @@ typedef struct msa_session {
     uint8_t quiet;                /* a self-test: msa_progress is not called */
     uint8_t fault[MSA_MAX_CORES]; /* a core's float unit is not as it must be */
 } msa_session;
+
+/* What a linked model was made of: texts that stay, empty where a build has no such thing. */
+typedef struct msa_build {
+    const char *msagen;           /* the version that wrote it */
+    const char *checkpoint;       /* SHA-256 of the file, hexadecimal */
+    const char *dialect, *board, *precision;
+    const char *arithmetic;       /* the class, which says what bits come out */
+    const char *front_end;
+    const char *model_hash;       /* of the weights that belong to it, hexadecimal, as in manifest.json */
+    uint32_t input_size, depth;
+} msa_build;
 
 /* What an image's pixels are. */
 typedef enum msa_pixel_format {

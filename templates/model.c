@@ -18,6 +18,21 @@
 static const unsigned char model_hash[32] = MSA_MODEL_HASH;
 static const char model_arithmetic[16] = MSA_MODEL_ARITHMETIC;
 
+const msa_build *msa_build_info(void)
+{
+    static const msa_build build = {
+        "$(version)",
+@ local m = network and model or { source = { sha256 = "" }, dialect = "", image_size = 0, depth = 0 }
+        "$(m.source.sha256)",
+        "$(m.dialect)", "$(board.name)", "$(precision)",
+        MSA_MODEL_ARITHMETIC,
+        "$(front and front.facts or "")",
+        "$(blob.model_hash)",
+        $(m.image_size), $(m.depth),
+    };
+    return &build;
+}
+
 /* Sessions of two models in one program are not mixed up: each carries the start of its model's hash. */
 static uint64_t build_name(void)
 {

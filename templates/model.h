@@ -71,6 +71,9 @@ extern "C" {
     "msagen $(version), $(front.facts), $(board.name), $(arithmetic)"
 @ end
 
+/* The same at run time, part by part. */
+const msa_build *msa_build_info(void);
+
 /* What a session is after a call. It is closed, open, or open with the embedding of one image. Memory that msa_open
  * never saw is closed.
  *   msa_open           open after MSA_OK; closed after anything else, whatever it was before

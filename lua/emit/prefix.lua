@@ -3,13 +3,13 @@
 
 local prefix = {}
 
---- @param name the prefix @return function(text) -> the text with this prefix in place of msa, MSA and libmsa_
+--- @param name the prefix @return function(text) -> the text with this prefix in place of msa, MSA, libmsa_ and -lmsa_
 function prefix.renamer(name)
   local upper = name:upper()
   return function(text)
     if name == "msa" then return text end
-    return (text:gsub("%f[%w_]msa([_.])", name .. "%1"):gsub("%f[%w_]libmsa_",
-      "lib" .. name .. "_"):gsub("%f[%w_]MSA_", upper .. "_"))
+    text = text:gsub("%f[%w_]msa([_.])", name .. "%1"):gsub("%f[%w_]MSA_", upper .. "_")
+    return (text:gsub("%f[%w_]libmsa_", "lib" .. name .. "_"):gsub("%-lmsa_", "-l" .. name .. "_"))
   end
 end
 

@@ -237,7 +237,7 @@ function training.texts(build, blob, info)
     ["layers.c"] = "msa_train_layers.c", ["internal.h"] = "msa_train_internal.h" } do
     texts[name] = template.file(folder, "train/" .. file, env)
   end
-  texts.Makefile = template.file(folder, "Makefile", env)
+  require("emit.emit").packaging(texts, folder, env)
   return texts
 end
 

@@ -107,7 +107,8 @@ local function environment(build, blob)
   local board, loops, hash = build.board, split.loops(1), {}
   for byte in blob.model_hash:gmatch "%x%x" do hash[#hash + 1] = "0x" .. byte end
   local made = front.environment(build.front, build.kernels, blob.at)
-  return { made_by = emit.made_by(), version = msagen.version, network = false, network_text = "", front = made,
+  return { made_by = emit.made_by(), version = msagen.version, network = false,
+    precision = build.precision, network_text = "", front = made,
     prototypes = made.prototypes, board = board, isa = setmetatable({ activations = {} }, { __index = board.isa }),
     kernels = build.kernels, cores = 1, core_parameter = loops.core_parameter, streamed = false,
     memory = { bytes = build.front.bytes }, blob = blob, arithmetic = build.arithmetic,
@@ -126,7 +127,7 @@ local function texts_of(build, blob)
     "model.h", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
-  texts.Makefile = template.file(folder, "Makefile", env)
+  emit.packaging(texts, folder, env)
   local function copy(name) texts[name] = sys.read_file(msagen.datadir .. "/runtime/" .. name) end
   for _, name in ipairs(HEADERS) do copy(name) end
   for _, name in ipairs(RUNTIME) do copy(name .. ".c") end

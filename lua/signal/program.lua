@@ -137,8 +137,9 @@ local function texts_of(b, blob)
       if value == nil then return _G[key] end
       return value
     end })
-  local texts = { Makefile = template.file(folder, "Makefile", env), ["msa_fft.h"] = template.file(folder, "fft/fft.h",
-    env), ["msa_fft.c"] = template.file(folder, "fft/fft.c", env) }
+  local texts = { ["msa_fft.h"] = template.file(folder, "fft/fft.h", env),
+    ["msa_fft.c"] = template.file(folder, "fft/fft.c", env) }
+  emit.packaging(texts, folder, env)
   for _, name in ipairs { "kernels.c", "kernels.h", "simd.h", "weights.S", "weights.b" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end

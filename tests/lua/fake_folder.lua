@@ -19,7 +19,8 @@ end
 local RUNNER = { "msa_run", "msa_run_alone", "msa_run_bench", "msa_run_clicks", "msa_run_map", "msa_run_model",
   "msa_run_npy", "msa_run_peak", "msa_run_profile", "msa_run_propagate", "msa_run_refine", "msa_run_weights" }
 local makefile = ([[
-C = msa_check msa_crc32c msa_image msa_resize msa_upsample msa_prompt msa_status msa_model layers runner/RUNNER
+C = msa_check msa_crc32c msa_image msa_image_line msa_resize msa_upsample msa_prompt msa_status msa_model layers \
+	runner/RUNNER
 OBJECTS = ${C:=.o}
 runner/msa_run: ${OBJECTS}
 	echo linked >> made
@@ -46,7 +47,8 @@ end
 function fake.make(path, depth, more)
   sys.mkdir_p(path .. "/runner")
   local sources = { "msa.h", "msa_arith.h", "msa_runtime.h", "msa_check.c", "msa_crc32c.c", "msa_image.c",
-    "msa_resize.c", "msa_upsample.c", "msa_prompt.c", "msa_status.c", "runner/msa_run.h", "runner/msa_run_clicks.h" }
+    "msa_image_line.c", "msa_resize.c", "msa_upsample.c", "msa_prompt.c", "msa_status.c", "runner/msa_run.h",
+    "runner/msa_run_clicks.h" }
   for _, file in ipairs(RUNNER) do sources[#sources + 1] = ("runner/%s.c"):format(file) end
   for _, source in ipairs(sources) do
     sys.write_file(path .. "/" .. source, sys.read_file(msagen.datadir .. "/runtime/" .. source))

@@ -3,8 +3,10 @@
 -- As a program, for the C tests: luahost fake_model.lua SOURCES CORES DEPTH FILE.
 local function rendered(folder, cores, depth)
   local template, templates = require "support.template", folder .. "/templates"
-  local env = { cores = cores, info = { extras = {} }, model = { depth = depth }, streamed = false, network = true,
-    board = { isa = { flushes = false } }, front_text = "",
+  local env = { cores = cores, info = { extras = {} }, streamed = false, network = true,
+    model = { depth = depth, source = { sha256 = "0" }, dialect = "fake", image_size = 64 }, front = false,
+    front_text = "", version = "0", precision = "f32", blob = { model_hash = "0" },
+    board = { name = "fake", isa = { flushes = false } },
     computing = { "msa_image", "msa_resize", "msa_upsample", "msa_prompt", "msa_kernels" } }
   env.network_text = template.file(templates, "network.c", env)
   return template.file(templates, "model.c", env)
