@@ -19,6 +19,7 @@ local verbs = {
   { "graph", "print what a checkpoint's network computes" },
   { "embed", "make text prompts of phrases, by CLIP's text encoder" },
   { "fft", "transform lines of numbers by generated code" },
+  { "phantom", "make synthetic lines for an ultrasound front end" },
 }
 
 local argparse = require "argparse"

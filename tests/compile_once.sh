@@ -28,7 +28,7 @@ done
 own='/?msa_(model|internal|kernels)\.h'
 case ${source##*/} in
   msa_run_model.c | msa_run_team.c) own= ;;
-  msa_run*.c | msa_check.c | msa_crc32c.c | msa_cycles.c | msa_hooks.c | msa_image.c | msa_prompt.c | msa_status.c | msa_threads.c) ;;
+  msa_run*.c | msa_check.c | msa_crc32c.c | msa_cycles.c | msa_hooks.c | msa_image.c | msa_image_line.c | msa_mask.c | msa_prompt.c | msa_status.c | msa_threads.c) ;;
   *) own= ;;
 esac
 if [ -n "$own" ]; then

@@ -315,4 +315,16 @@ tally.test("msagen run writes envelope, grey levels and picture, and refuses oth
   refused("--point: expected with a network", "run", dir, "--samples", frame, "--point", "3,3")
 end)
 
+local bare
+for _, one in ipairs(tally.emulated) do
+  if one.name == "cortex-m7" or one.name == "cortex-m55" then bare = bare or one.missing end
+end
+if bare then tally.skip("demo/phantom", bare)
+else
+  tally.test("demo/phantom: samples to mask, one digest here and on two boards without an operating system", function()
+    local said = tally.must { "sh", tally.source .. "/demo/phantom/run.sh", tally.program, work .. "/phantom" }
+    assert(said:find("one digest on all three", 1, true), said)
+  end)
+end
+
 return tally.finish()

@@ -21,6 +21,7 @@ local OPTIMISERS = { { kind = "adam", lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1
 
 local PROGRAM = [[
 #include "msa_image.c"
+#include "msa_image_line.c"
 #include "msa_gradient.c"
 #include "msa_loss.c"
 #include "msa_optimiser.c"
@@ -139,7 +140,8 @@ local function rule_of_optimiser(rule)
     rule.lr, rule.betas[1], rule.betas[2], rule.eps, rule.decay or 0, rule.clip or 0)
 end
 
-local FILES = { "msa.h", "msa_runtime.h", "msa_image.c", "train/msa_gradient.c", "train/msa_gradient.h",
+local FILES = { "msa.h", "msa_runtime.h", "msa_image.c", "msa_image_line.c", "train/msa_gradient.c",
+  "train/msa_gradient.h",
   "train/msa_loss.c", "train/msa_loss.h", "train/msa_optimiser.c", "train/msa_optimiser.h", "train/msa_train_arith.h" }
 
 -- The files as a generated folder has them, and the program.
