@@ -332,6 +332,11 @@ msa_status msa_self_test(msa_session *s)
     if (status != MSA_OK) {
         return status;
     }
+@ if front then
+    s->lines = 0;
+    s->frames = 0;
+    s->pictured = 0;
+@ end
     s->spoiled = 0;
     settle(s, BUSY);
     status = check_environment();

@@ -284,6 +284,32 @@ tally.test("samples of any value give levels from 0 to 255, whatever was before"
   return "with sanitizers"
 end)
 
+tally.test("any samples, pieces, strides and tables stay within bounds: guard pages and sanitizers", function()
+  local _, curved = case_of(golden .. "/ultrasound/phantom_curved")
+  local _, steered_odd = case_of(steered)
+  local eye_of = fundus_case(fundus[1])
+  eye_of.field_of_view, eye_of.square, eye_of.local_average = { threshold = 9 }, true, { sigma = 1.5 }
+  eye_of.clahe = { clip = 3, tiles = 7 }
+  local flat = { kind = "ultrasound", format = "envelope", type = "uint8", lines = 19, samples = 33, fs = 2e7, c = 1540,
+    ref = "max", dynamic_range_db = 40, persistence = 0.5, geometry = { kind = "linear", pitch = 0.3 },
+    image = { width = 61, height = 47, x0 = -3, z0 = -0.1, dx = 0.1, dz = 0.03 } }
+  for i, p in ipairs { steered_odd, curved, eye_of, flat } do
+    local sums = {}
+    for k, how in ipairs { { tally.best, "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" },
+      { "generic-c99", "-O2" } } do
+      local folder = made(p, how[1], { cflags = how[2] })
+      local program = ("%s/api_%d_%d"):format(work, i, k)
+      local command = { "gcc", "-std=c11", "-Wall", "-Wextra", "-Werror" }
+      for word in how[2]:gmatch "%S+" do command[#command + 1] = word end
+      table.move({ "-I" .. folder.path, "-o", program, tally.source .. "/tests/api/front.c",
+        folder.path .. "/libmsa_model.a" }, 1, 5, #command + 1, command)
+      tally.must(command)
+      sums[k] = tally.must { program, folder.path .. "/msa_weights.bin", tostring(i), tally.full and "400" or "24" }
+    end
+    assert(sums[1] == sums[2], ("case %d: the boards' sums differ"):format(i))
+  end
+end)
+
 tally.test("msagen run writes envelope, grey levels and picture, and refuses other frames in one line", function()
   local script = work .. "/front.lua"
   sys.write_file(script, [[return { frontend = { kind = "ultrasound", format = "rf", lines = 8, samples = 64, fs = 2e7,
