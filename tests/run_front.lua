@@ -291,7 +291,7 @@ tally.test("any samples, pieces, strides and tables stay within bounds: guard pa
   eye_of.field_of_view, eye_of.square, eye_of.local_average = { threshold = 9 }, true, { sigma = 1.5 }
   eye_of.clahe = { clip = 3, tiles = 7 }
   local flat = { kind = "ultrasound", format = "envelope", type = "uint8", lines = 19, samples = 33, fs = 2e7, c = 1540,
-    ref = "max", dynamic_range_db = 40, persistence = 0.5, geometry = { kind = "linear", pitch = 0.3 },
+    ref = "max", dynamic_range_db = 40, geometry = { kind = "linear", pitch = 0.3 },
     image = { width = 61, height = 47, x0 = -3, z0 = -0.1, dx = 0.1, dz = 0.03 } }
   for i, p in ipairs { steered_odd, curved, eye_of, flat } do
     local sums = {}

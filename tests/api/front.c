@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A front end alone under misuse: front WEIGHTS SEED ROUNDS. Samples of any bits, lines in pieces of any number, strides,
- * tables with any bits in them; samples, arena and weights each end at a page that nobody may touch. Prints the sum of
- * what whole frames gave, which nothing of it may change. */
+/* A front end alone, without persistence, under misuse: front WEIGHTS SEED ROUNDS. Samples of any bits, lines in pieces
+ * of any number, strides, tables with any bits in them; samples, arena and weights each end at a page that nobody may
+ * touch. Prints the sum of what whole frames gave, which nothing of it may change. */
 #define _DEFAULT_SOURCE
 #include "msa_internal.h"
 
@@ -64,8 +64,9 @@ static void misuse(void)
     samples.lines = NULL;
     CHECK(msa_frame(&s, &samples) == MSA_E_ARGUMENT);
     samples.lines = frame_lines;
-    CHECK(msa_frame(&s, &samples) == MSA_OK && msa_bmode(&s, NULL) == MSA_E_ARGUMENT);
-    CHECK(msa_bmode(&s, arena) == MSA_E_OVERLAP);
+    const msa_status black = msa_frame(&s, &samples);
+    CHECK((black == MSA_OK || black == MSA_E_FIELD) && msa_bmode(&s, NULL) == MSA_E_ARGUMENT);
+    CHECK(msa_bmode(&s, arena) == (black == MSA_OK ? MSA_E_OVERLAP : MSA_E_ORDER));
     CHECK(msa_self_test(&s) == MSA_OK && msa_bmode(&s, picture) == MSA_E_ORDER);
 }
 
