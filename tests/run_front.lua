@@ -351,6 +351,41 @@ else
     local said = tally.must { "sh", tally.source .. "/demo/phantom/run.sh", tally.program, work .. "/phantom" }
     assert(said:find("one digest on all three", 1, true), said)
   end)
+
+  tally.test("demo/product: the same words on a workstation and on two boards without an operating system", function()
+    local first
+    for _, name in ipairs { "generic-c99", "cortex-m7", "cortex-m55" } do
+      local program = work .. "/product-" .. name
+      tally.must { "sh", tally.source .. "/demo/product/build.sh", work .. "/phantom/" .. name,
+        work .. "/phantom/frame.npy", program }
+      local command = { program }
+      if name ~= "generic-c99" then
+        command = {}
+        for i, word in ipairs(boards.named(name, "test").emulator) do
+          command[i] = word:gsub("{(%l+)}", { program = program, arguments = "" })
+        end
+      end
+      local said = tally.must(command)
+      assert(said:find("^picture %d+, area [1-9]%d+, outline of %d+ corners, first at %d+,%d+, watchdog fed\n$"), said)
+      first = first or said
+      assert(said == first, name .. ": " .. said)
+    end
+    return (first:gsub("\n", ""))
+  end)
+
+  tally.test("demo/product: the glue for FreeRTOS and Zephyr compiles against their declarations", function()
+    for _, of in ipairs { { "gcc", "generic-c99" },
+      { "arm-none-eabi-gcc", "cortex-m7", "-mcpu=cortex-m7", "-mthumb" } } do
+      for _, file in ipairs { "product.c", "freertos/msa_freertos.c", "zephyr/src/msa_zephyr.c" } do
+        local command = { of[1], "-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror",
+          "-DCONFIG_MSA_STACK_SIZE=8192", "-DCONFIG_MSA_PRIORITY=5", "-I" .. tally.tests .. "/rtos",
+          "-I" .. tally.source .. "/demo/product", "-I" .. work .. "/phantom/" .. of[2], "-c",
+          tally.source .. "/demo/product/" .. file, "-o", work .. "/glue.o" }
+        table.move(of, 3, #of, #command + 1, command)
+        tally.must(command)
+      end
+    end
+  end)
 end
 
 return tally.finish()

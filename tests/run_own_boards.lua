@@ -170,7 +170,7 @@ int main(int argc, char **argv)
     FILE *const file = fopen(argv[argc - 1], "rb");
     MUST(file != NULL && fread(weights, 1, sizeof weights, file) == sizeof weights);
     for (size_t i = 0; i < sizeof pixels; ++i) pixels[i] = (uint8_t)(i * i >> 3);
-    const msa_image image = {pixels, 50, 40, 150, 0};
+    const msa_image image = msa_rgb(pixels, 50, 40);
     const float click[1][2] = {{20.0f, 20.0f}};
     const int8_t label[1] = {1};
     const msa_prompt prompt = {.points = click, .labels = label, .point_count = 1, .slices = 1};

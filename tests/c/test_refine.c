@@ -219,7 +219,7 @@ static void answer_with(uint32_t flags, const uint8_t *pixels, const uint8_t *tr
     close(made);
     const size_t rest_bytes = request(rest, flags, clicks, seed, NULL, 0, path, sizeof path);
     msa_run.volume = pixels;
-    msa_run.image = (msa_image){pixels, 64, 64, 192, 0};
+    msa_run.image = msa_rgb(pixels, 64, 64);
     msa_run.slices = 1;
     msa_run.kept = 1;
     msa_run.encoded = false;
@@ -354,7 +354,7 @@ Test(refine, requests_that_do_not_fit_are_refused, .init = open_fake, .fini = cl
     unsigned char rest[256];
     char text[2048] = "";
     msa_run.volume = pixels;
-    msa_run.image = (msa_image){pixels, 1, 1, 3, 0};
+    msa_run.image = msa_rgb(pixels, 1, 1);
     msa_run.slices = msa_run.kept = 1;
     msa_run.response = fmemopen(text, sizeof text, "w");
     cr_assert_eq(perform(REFINE, rest, 39), -1);

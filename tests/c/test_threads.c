@@ -237,7 +237,7 @@ static void set_up(bench *b, uint32_t step)
     memset(&b->s, 0xee, sizeof b->s);
     for (size_t i = 0; i < 64 * 64; ++i)
         b->pixels[3 * i] = (uint8_t)(i % 64 / 16 * step);
-    b->image = (msa_image){b->pixels, 64, 64, 192, 0};
+    b->image = msa_rgb(b->pixels, 64, 64);
     b->prompt = (msa_prompt){point, label, 1, NULL, NULL, false, 1, false, 0};
     b->mask = (msa_mask){b->logits, b->iou, 99};
 }

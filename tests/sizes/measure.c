@@ -49,7 +49,7 @@ static msa_status call_open(void) { return msa_open(&session, arena, sizeof aren
 static msa_status call_self_test(void) { return msa_self_test(&session); }
 static msa_status call_encode(void)
 {
-    static const msa_image scan = {image, SIDE, SIDE, 3 * SIDE, 0};
+    const msa_image scan = msa_rgb(image, SIDE, SIDE);
     return msa_encode(&session, &scan);
 }
 static msa_status call_segment(void)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_zephyr.c - the product as a thread of Zephyr's (3.x): an interrupt gives a semaphore when lines have come, the
+ * thread works on them and puts findings into a message queue. Zephyr was not at hand when this was written: it was
+ * compiled against the few declarations that it uses. */
+#include <zephyr/kernel.h>
+
+#include "product.h"
+
+#define LINES_AT_A_TIME 8u
+
+extern const unsigned char msa_weights[], msa_weights_end[];
+
+static unsigned char halves[2][LINES_AT_A_TIME * MSA_FRONT_LINE_BYTES]; /* filled by DMA */
+static volatile uint32_t filled;
+
+K_SEM_DEFINE(msa_lines_there, 0, 2);
+K_MSGQ_DEFINE(msa_findings, sizeof(finding), 2, 4);
+
+void machine_alive(void)
+{
+    k_yield();
+}
+
+/* The DMA's interrupt: half `which` is full. */
+void converter_full_from_isr(uint32_t which)
+{
+    filled = which & 1u;
+    k_sem_give(&msa_lines_there);
+}
+
+static void work(void *a, void *b, void *c)
+{
+    (void)a;
+    (void)b;
+    (void)c;
+    if (product_start(msa_weights, (size_t)(msa_weights_end - msa_weights)) != MSA_OK) {
+        return; /* the product shows that it does not work */
+    }
+    uint32_t lines = 0;
+    for (;;) {
+        finding found;
+        (void)k_sem_take(&msa_lines_there, K_FOREVER);
+        const uint32_t left = MSA_FRONT_LINES - lines, count = left < LINES_AT_A_TIME ? left : LINES_AT_A_TIME;
+        if (product_lines(halves[filled], count) != MSA_OK) {
+            lines = 0;
+            continue;
+        }
+        lines += count;
+        if (lines == MSA_FRONT_LINES) {
+            lines = 0;
+            if (product_find(MSA_FRONT_WIDTH / 2.0f, MSA_FRONT_HEIGHT / 2.0f, &found) == MSA_OK) {
+                (void)k_msgq_put(&msa_findings, &found, K_NO_WAIT);
+            }
+            if (product_check() != MSA_OK) {
+                return;
+            }
+        }
+    }
+}
+
+K_THREAD_DEFINE(msa_thread, CONFIG_MSA_STACK_SIZE, work, NULL, NULL, NULL, CONFIG_MSA_PRIORITY, K_FP_REGS, 0);
