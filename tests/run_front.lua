@@ -325,6 +325,8 @@ tally.test("msagen run writes envelope, grey levels and picture, and refuses oth
   end)()), "i16", { 8, 64 }))
   tally.must { tally.program, "run", dir, "--samples", frame, "--envelope-out", work .. "/e.npy", "--grey-out",
     work .. "/g.npy", "--bmode-out", work .. "/b.png" }
+  local said = tally.must { tally.program, "run", dir, "--samples", frame, "--bench", "3" }
+  assert(said:find "\nframe [%d.]+ ms %(median of 3%)\nstep 0 samples +[%d.]+ ms\n", said)
   assert(table.concat(npy.read(work .. "/e.npy").shape, " ") == "8 32")
   assert(table.concat(npy.read(work .. "/g.npy").shape, " ") == "8 32")
   local function refused(expected, ...)

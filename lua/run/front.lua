@@ -84,7 +84,12 @@ function front.perform(folder, bytes, frames, options)
       or (said or ""):match "([^\n]+)\n*$" or "exit status " .. code)
   end
   local found, at = frame_of(folder, text, 9)
-  for i = 1, options.repetitions or 0 do found.times[i] = string.unpack("<d", text, at + 8 * (i - 1)) end
+  local count = options.repetitions or 0
+  for i = 1, count do found.times[i] = string.unpack("<d", text, at + 8 * (i - 1)) end
+  found.steps = {}
+  for i = 1, count > 0 and #folder.steps or 0 do
+    found.steps[i] = string.unpack("<d", text, at + 8 * (count + i - 1)) / count
+  end
   return found
 end
 
@@ -172,6 +177,9 @@ function front.run(args, folder)
     table.sort(found.times)
     local middle = found.times[(#found.times + 1) // 2]
     print(("frame %.3f ms (median of %d)"):format(middle * 1e3, #found.times))
+    for i, step in ipairs(folder.steps) do
+      print(("step %d %-12s %.3f ms"):format(i - 1, step.name, found.steps[i] * 1e3))
+    end
   end
   return 0
 end

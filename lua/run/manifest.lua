@@ -69,6 +69,7 @@ manifest.front_fields = {
   weights_bytes = { above_0, true }, version = { schema.text }, prefix = { schema.text }, board = { schema.text },
   hosted = { schema.flag }, clock = { number }, requires = { list_of(schema.text, 0) },
   emulator = { list_of(schema.text, 1) }, frontend = { of_front.frontend, true }, lines = { of_front.lines, true },
+  steps = { list_of(named, 1, "tables with a name"), true },
   line_bytes = { of_front.line_bytes, true }, frame_depth = { of_front.frame_depth },
   envelope = { of_front.envelope }, picture = { of_front.picture },
 }

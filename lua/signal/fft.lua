@@ -51,13 +51,13 @@ local function complex(self, body, at, n, x, is, y)
   local r = p.turns[at]
   if not r then
     body:call(self.K:fft { part = "first", points = n, count = 1, is = is, xs = point, ys = point,
-      inverse = self.inverse }, x, y)
+      inverse = self.inverse, some = self.half and n // 2 + 1 or nil }, x, y)
     return
   end
   local m = n // r
   if not p.turns[at + 1] then
     body:call(self.K:fft { part = "first", points = m, count = r, is = r * is, xs = is, ys = m * point,
-      inverse = self.inverse }, x, y)
+      inverse = self.inverse, some = self.half and m // 2 + 1 or nil }, x, y)
   else
     each(body, "j" .. at, r, function(inner, j)
       complex(self, inner, at + 1, m, x + j * is, r * is, y + j * (m * point))
@@ -115,10 +115,18 @@ function fft.elements(K, n) return 2 * n * fft.lanes(K) end
 function fft.real_elements(K, n) return n * fft.lanes(K) end
 function fft.spectrum_elements(K, n) return spectrum(n, fft.lanes(K)) end
 
+--- Points that the transform of n complex ones reads of which those from n // 2 + 1 on are 0.
+function fft.half_points(n)
+  local first = plan.of(n, false).first
+  return (first // 2 + 1) * (n // first)
+end
+
 --- Add the transform of n complex points.
 -- @param x, y views of fft.elements each, which have nothing in common @param inverse exp(+2 pi i j k / n), unscaled
-function fft.complex(step, K, body, n, x, y, inverse)
+-- @param half points of x from n // 2 + 1 on are 0; those from fft.half_points(n) on are not read
+function fft.complex(step, K, body, n, x, y, inverse, half)
   local self = new(step, K, n, false, inverse)
+  self.half = half or false
   complex(self, body, 1, n, x, 2 * self.W, y)
 end
 

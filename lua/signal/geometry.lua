@@ -66,9 +66,9 @@ function geometry.tables(p, lines, samples)
   local o, g = p.image, p.geometry
   local made = { line_bits = bits_for(lines), sample_bits = bits_for(samples) }
   if g.kind == "linear" and (g.steer_deg or 0) == 0 then return grid(p, lines, samples, made) end
-  local at_line, at_sample, runs = {}, {}, {}
+  local line_rows, sample_rows, runs, inside = {}, {}, {}, 0
   for i = 0, o.height - 1 do
-    local first, z = nil, o.z0 + (i + 0.5) * o.dz
+    local first, z, at_line, at_sample = nil, o.z0 + (i + 0.5) * o.dz, {}, {}
     for j = 0, o.width do
       local line, sample = geometry.place(p, lines, o.x0 + (j + 0.5) * o.dx, z)
       if j < o.width and line >= 0 and line <= lines - 1 and sample >= 0 and sample <= samples - 1 then
@@ -78,9 +78,11 @@ function geometry.tables(p, lines, samples)
         runs[#runs + 1], first = string.pack("<I4I4", i * o.width + first, j - first), nil
       end
     end
+    inside = inside + #at_line
+    line_rows[i + 1], sample_rows[i + 1] = table.concat(at_line), table.concat(at_sample)
   end
-  made.lines, made.samples, made.runs = table.concat(at_line), table.concat(at_sample), table.concat(runs)
-  made.inside = #at_line
+  made.lines, made.samples, made.runs = table.concat(line_rows), table.concat(sample_rows), table.concat(runs)
+  made.inside = inside
   return made
 end
 

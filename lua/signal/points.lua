@@ -67,10 +67,12 @@ function Body:turned_points(base, step, n)
   return x
 end
 
---- Points `is` apart to as many one behind the other.
-function parts.first(b, n)
+--- Points `is` apart to as many one behind the other. @param some of them are read, the others are 0
+function parts.first(b, n, some)
   local x = {}
-  for j = 0, n - 1 do x[1 + j] = b:complex(at("x", j, "is")) end
+  for j = 0, n - 1 do
+    x[1 + j] = j < some and b:complex(at("x", j, "is")) or { b.g:number(0), b.g:number(0) }
+  end
   for k, z in ipairs(transform.of(b.g, x)) do b:put_complex(z, ("y + %d"):format((k - 1) * 2 * b.W)) end
 end
 
@@ -148,11 +150,12 @@ function parts.re(b) b:put(b:complex("x")[1], "z") end
 
 points.parts = parts
 
---- A body. @param part of parts @param n points @param W lanes @param inverse the inverse transform's
+--- A body. @param part of parts @param n points @param W lanes @param inverse the inverse transform's @param some of
+-- part first, how many points are read, all unless said
 -- @return lines of C, counts of lua/signal/codelets.lua
-function points.body(part, n, W, inverse)
+function points.body(part, n, W, inverse, some)
   local b = new(W, inverse)
-  parts[part](b, n)
+  parts[part](b, n, some or n)
   return codelets.lines(b.g, b.outputs, b.loads)
 end
 

@@ -252,8 +252,8 @@ local function weights_of(p)
   return list, runs
 end
 
--- Places of the spectrum to those of M points, a place k to k modulo M: so every D-th point of all is what M have.
-function Chain:fold(step, body, x, z, M)
+-- Places of the spectrum to those of M points, of which so many are read, a place k to k modulo M: so every D-th point of all is what M have.
+function Chain:fold(step, body, x, z, M, read)
   local K, point = self.K, 2 * self.W
   local list, runs = weights_of(self.p)
   local w, written = self:part(step, "band", list), {}
@@ -270,8 +270,8 @@ function Chain:fold(step, body, x, z, M)
     end
   end
   local from
-  for i = 0, M do
-    if i < M and not written[i] then from = from or i
+  for i = 0, read do
+    if i < read and not written[i] then from = from or i
     elseif from then
       body:zero(z + from * point, (i - from) * point)
       from = nil
@@ -283,12 +283,14 @@ end
 function Chain:analytic(x)
   local p, K, W = self.p, self.K, self.W
   local M = p.samples % p.decimate == 0 and p.depth or p.samples
-  local one_sided = self:buffer("one_sided", 2 * M * W, "one")
+  local half = M == p.samples -- nothing is folded: places above the half are 0
+  local read = half and fft.half_points(M) or M
+  local one_sided = self:buffer("one_sided", 2 * read * W, "one")
   local z = self:buffer("analytic", 2 * M * W, "two")
   self:step("analytic", ("The analytic signal%s: inverse transforms of %d points."):format(
     p.band and " of the band" or "", M), "batch", function(step, body)
-    self:fold(step, body, x, one_sided, M)
-    fft.complex(step, K, body, M, one_sided, z, true)
+    self:fold(step, body, x, one_sided, M, read)
+    fft.complex(step, K, body, M, one_sided, z, true, half)
   end)
   return z, M == p.depth and 2 * W or 2 * W * p.decimate
 end

@@ -197,7 +197,7 @@ end
 -- ---- of a device ----
 
 -- Fields of a device that training builds have not.
-local INFERENCE = { "banks", "text_prompts", "weights", "stream_buffer", "prepare" }
+local INFERENCE = { "frontend", "banks", "text_prompts", "weights", "stream_buffer", "prepare" }
 
 local NETWORK = { "dialect", "resolution", "depth", "chunk", "classes", "decoder_heads", "global_blocks", "click_order",
   "lora", "init", "seed", "weights_key", "ignore" }
@@ -242,7 +242,7 @@ end
 function built.build(device, dir, where, progress)
   for _, field in ipairs(INFERENCE) do
     if device[field] then
-      fail("%s: expected without --train, found both", require("compiler.options").of(field).option)
+      fail("%s: expected without --train, found both", require("compiler.options").of(field).option or field)
     end
   end
   local model, files, fresh = model_of(device, where)

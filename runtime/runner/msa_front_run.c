@@ -3,7 +3,8 @@
  * Without an operating system the weights are those linked, and no file is read.
  * REQUEST, little-endian: u32 frames, u32 lines at a time (0: whole frames), u32 repetitions, u32 0; the frames' lines,
  * MSA_FRONT_LINE_BYTES each.
- * RESPONSE: u32 status, u32 0; what msa_run_put_frame writes; for each repetition the seconds of a frame (double). */
+ * RESPONSE: u32 status, u32 0; what msa_run_put_frame writes; for each repetition the seconds of a frame (double), and
+ * of all of them the seconds of each step. */
 #if defined(__unix__)
 #define _POSIX_C_SOURCE 200112L
 #endif
@@ -28,12 +29,6 @@ static int fail(const char *what)
 {
     fprintf(stderr, "%s\n", what);
     return EXIT_FAILURE;
-}
-
-int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
-{
-    msa_run_front_step(session, phase, layer);
-    return 0;
 }
 
 /* 64-byte aligned. */
@@ -72,6 +67,21 @@ static double seconds(void)
 #endif
 }
 
+/* Seconds of each step in all repetitions; since when the present one has worked, or 0: no repetition. */
+static double step_seconds[MSA_FRONT_STEPS], since;
+
+int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
+{
+    if (since > 0.0) {
+        const double now = seconds();
+        step_seconds[layer] += now - since;
+        since = now;
+    } else {
+        msa_run_front_step(session, phase, layer);
+    }
+    return 0;
+}
+
 static bool put(const void *from, size_t bytes)
 {
     return fwrite(from, 1, bytes, response) == bytes;
@@ -94,10 +104,12 @@ static int perform(msa_session *s, const uint32_t head[4])
     bool well = put(said, sizeof said) && (status != MSA_OK || msa_run_put_frame(s, response));
     for (uint32_t i = 0; status == MSA_OK && well && i < head[2]; ++i) {
         const double before = seconds();
+        since = before;
         (void)msa_run_frame(s, lines, head[1]);
         const double taken = seconds() - before;
         well = put(&taken, sizeof taken);
     }
+    well = well && (head[2] == 0 || put(step_seconds, sizeof step_seconds));
     return well ? EXIT_SUCCESS : fail("the answer cannot be written");
 }
 

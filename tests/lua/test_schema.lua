@@ -155,7 +155,7 @@ describe("requests of kernels", function()
     scan_runs = { runs = 1, pixels = 16, lines = 4, samples = 8, ld = 16, line_bits = 20, sample_bits = 20 },
     scan_grid = { width = 4, pixels = 16, first_row = 0, rows = 4, first_column = 0, columns = 4, lines = 4,
       samples = 8, ld = 16, line_bits = 20, sample_bits = 20 },
-    fft = { part = "first", points = 4, count = 1, is = 8, xs = 8, ys = 8, s = 8, t = 8, inverse = true },
+    fft = { part = "first", points = 4, count = 1, is = 8, xs = 8, ys = 8, s = 8, t = 8, inverse = true, some = 3 },
     relative_drel = { rows = 1, width = 2, side_h = 2, side_w = 2, d = 8, ldr = 16, ldq = 16 } }
   for kind, fields in pairs(kernels.requests) do
     local rows = kind:match "^rows (.*)$"

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A pass of Fourier transforms of a few points (lua/signal/points.lua), each lane a line. Request: part; points; is,
--- xs, ys, s, t: distances, as the part has them; inverse. @return the kernel: first and real_first f(x, y),
+-- xs, ys, s, t: distances, as the part has them; inverse; some: how many points part first reads. @return the kernel: first and real_first f(x, y),
 -- turned f(y, w), real_zero and real_middle f(x, y), real_turned f(x, y, z, w), halves_zero f(x, y, z),
 -- halves f(x, y, z, v, w), mirror and re f(x, z)
 local closed = require "support.closed"
@@ -40,10 +40,11 @@ end
 
 return { request = requests.request({ part = { schema.one_of(table.unpack(closed.sorted(PARTS))), true },
     points = { size, true } }, { count = size, is = size, xs = size, ys = size, s = size, t = size,
-    inverse = schema.flag }), lanes = true,
+    inverse = schema.flag, some = size }), lanes = true,
   make = function(K, f)
     local part, W = PARTS[f.part], K.isa.flushes and 1 or K.isa.width
-    local numbers, fields = {}, { part = f.part, points = f.points, inverse = f.inverse or false }
+    local numbers, fields = {}, { part = f.part, points = f.points, inverse = f.inverse or false,
+      some = f.some or false }
     for i, name in ipairs(part[2]) do
       numbers[i], fields[name] = { name, name }, f[name] or error(("fft: %s: no %s"):format(f.part, name))
     end
@@ -51,7 +52,7 @@ return { request = requests.request({ part = { schema.one_of(table.unpack(closed
     for i, name in ipairs(part[2]) do names[i] = "size_t " .. name end
     fields.parameters = table.concat({ part[1], table.unpack(names) }, ", ")
     fields.loops = part[2][1] == "count"
-    fields.lines = points.body(f.part, f.points, W, f.inverse)
+    fields.lines = points.body(f.part, f.points, W, f.inverse, f.some)
     fields.moves, fields.unused = moves_of(part, f.points, W), {}
     local text = table.concat(fields.lines, " ") .. table.concat(fields.moves, " ")
     for _, name in ipairs(part[2]) do -- where there is one point, there is no distance
