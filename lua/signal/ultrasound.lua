@@ -252,7 +252,8 @@ local function weights_of(p)
   return list, runs
 end
 
--- Places of the spectrum to those of M points, of which so many are read, a place k to k modulo M: so every D-th point of all is what M have.
+-- Places of the spectrum to those of M points, of which so many are read, a place k to k modulo M: so every D-th point
+-- of all is what M have.
 function Chain:fold(step, body, x, z, M, read)
   local K, point = self.K, 2 * self.W
   local list, runs = weights_of(self.p)
