@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A pass of Fourier transforms of a few points (lua/signal/points.lua), each lane a line. Request: part; points; is,
 -- xs, ys, s, t: distances, as the part has them; inverse; some: how many points part first reads.
--- @return the kernel: first and real_first f(x, y), turned f(y, w), real_zero and real_middle f(x, y), real_turned f(x, y, z, w), halves_zero f(x, y, z),
--- halves f(x, y, z, v, w), mirror and re f(x, z)
+-- @return the kernel: first and real_first f(x, y), turned f(y, w), real_zero and real_middle f(x, y),
+-- real_turned f(x, y, z, w), halves_zero f(x, y, z), halves f(x, y, z, v, w), mirror and re f(x, z)
 local closed = require "support.closed"
 local points = require "signal.points"
 local requests = require "kernels.requests"
