@@ -127,7 +127,7 @@ static msa_status check_image(const msa_session *s, const msa_image *image)
 }
 
 /* An image that may be encoded: relies on checks of session, image and environment. */
-static msa_status encode_image(msa_session *s, const msa_image *image)
+static msa_status encode_checked(msa_session *s, const msa_image *image)
 {
     const uint32_t width = image->width, height = image->height;
     s->spoiled = 0;
@@ -161,7 +161,7 @@ msa_status msa_encode(msa_session *s, const msa_image *image)
         settle(s, OPENED);
         return status;
     }
-    return encode_image(s, image);
+    return encode_checked(s, image);
 }
 
 /* Whether there is an embedding, and the arena still has it. */

@@ -325,7 +325,8 @@ int main(void)
     const msa_prompt prompt = {.points = click, .labels = label, .point_count = 1, .slices = 1};
     msa_mask mask = {logits, iou, 0};
     msa_status status = msa_open(&s, arena, sizeof arena, msa_weights, (size_t)(msa_weights_end - msa_weights));
-    if (status == MSA_OK) status = encode_timed(&s, &(msa_image){pixels, 64, 32, 192, 0});
+    const msa_image image = msa_rgb(pixels, 64, 32);
+    if (status == MSA_OK) status = encode_timed(&s, &image);
     if (status == MSA_OK) status = msa_segment(&s, &prompt, &mask);
     cache_clean(logits, sizeof logits);
     finish((uint32_t)status);

@@ -244,4 +244,19 @@ function output_folder:close()
   end
 end
 
+--- Write texts to a staged folder, and the manifest that has their hashes.
+-- @param work the folder @param texts name -> text, for prefix msa @param rename emit/prefix's
+-- @param manifest function(name -> SHA-256) -> the manifest's fields
+function output_folder.write(work, texts, rename, manifest)
+  local files = {}
+  sys.mkdir(work .. "/" .. made.RUNNER_FOLDER)
+  for _, name in ipairs(require("support.closed").sorted(texts)) do
+    local text, to = rename(texts[name]), rename(name)
+    files[to] = require("msagen.sha256").hex(text)
+    sys.write_file(work .. "/" .. to, text, true)
+  end
+  local text = json.encode(manifest(files), { indent = 1 })
+  sys.write_file(work .. "/manifest.json", require("emit.manifest_seal").put(text .. "\n"))
+end
+
 return output_folder

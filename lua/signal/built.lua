@@ -14,7 +14,6 @@ local placement = require "estimate.placement"
 local prefixes = require "emit.prefix"
 local print = require "emit.print"
 local schema = require "support.schema"
-local sha256 = require "msagen.sha256"
 local split = require "schedule.split"
 local start_files = require "emit.start_files"
 local sys = require "msagen.sys"
@@ -87,7 +86,8 @@ local function info_of(build)
     "msa_kernels.o" }, headers = { "msa_model.h", "msa_internal.h", "msa_kernels.h", "msa_simd.h",
     table.unpack(HEADERS) }, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
     runner = { BENCH, table.unpack(start.runner) },
-    runner_headers = { RUNNER_FOLDER .. "/msa_run_front.h" }, start_objects = {}, extras = build.front.extras or {} }
+    runner_headers = { RUNNER_FOLDER .. "/msa_run_front.h", RUNNER_FOLDER .. "/msa_run_small.h" },
+    start_objects = {}, extras = build.front.extras or {} }
   for i, name in ipairs(RUNTIME) do info.runtime_objects[i] = name .. ".o" end
   for _, name in ipairs(info.extras) do
     info.runtime_objects[#info.runtime_objects + 1], info.headers[#info.headers + 1] = name .. ".o", name .. ".h"
@@ -136,7 +136,7 @@ local function texts_of(build, blob)
     copy(name .. ".h")
   end
   copy(("%s/%s.c"):format(RUNNER_FOLDER, BENCH))
-  copy(RUNNER_FOLDER .. "/msa_run_front.h")
+  for _, name in ipairs { "msa_run_front.h", "msa_run_small.h" } do copy(RUNNER_FOLDER .. "/" .. name) end
   texts["msa.h"] = emit.version(texts["msa.h"])
   texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], build.arithmetic)
   if build.board.start then
@@ -169,17 +169,8 @@ function built.build(device, dir, where, progress)
     local work = target:stage()
     progress("writing C", 1, 1)
     local blob = weights(build, work .. "/" .. rename "msa_weights.bin")
-    local texts, files, names = texts_of(build, blob), {}, {}
-    for name in pairs(texts) do names[#names + 1] = name end
-    table.sort(names)
-    sys.mkdir(work .. "/" .. RUNNER_FOLDER)
-    for _, name in ipairs(names) do
-      local text, to = rename(texts[name]), rename(name)
-      files[to] = sha256.hex(text)
-      sys.write_file(work .. "/" .. to, text, true)
-    end
-    local text = json.encode(manifest(build, blob, files, rename), { indent = 1 })
-    sys.write_file(work .. "/manifest.json", require("emit.manifest_seal").put(text .. "\n"))
+    local texts = texts_of(build, blob)
+    output_folder.write(work, texts, rename, function(files) return manifest(build, blob, files, rename) end)
     target:commit()
   end)
   target:close()

@@ -3,14 +3,11 @@
 -- become rows of the picture as they come; what needs the whole picture follows: local average, equalisation, and last
 -- the cut to the field of view, which is looked for before them.
 
+local chain = require "signal.chain"
 local fail = require "support.fail"
 local kinds = require("kernels.kernels").kinds
 local samples = require "signal.samples"
 local schema = require "support.schema"
-local segment = require "lower.segment"
-local steps = require "lower.steps"
-local tensor = require "msagen.tensor"
-local types = require "graph.types"
 
 local number, whole = schema.number, schema.whole
 
@@ -82,34 +79,8 @@ end
 
 -- ---- lowering ----
 
-local Chain = {}
+local Chain = setmetatable({}, { __index = chain })
 Chain.__index = Chain
-
-local function floats(list)
-  return tensor.frombytes(string.pack("<" .. ("f"):rep(#list), table.unpack(list)), "f32", { #list })
-end
-
-function Chain:part(step, role, list)
-  if not self.segment.at[role] then
-    self.segment:vector(role, #list, function() return floats(list) end, {})
-  end
-  return step:part(role)
-end
-
-function Chain:buffer(name, elements, type_)
-  local bytes = types.lines(types.bytes(type_ or types.BASE, elements))
-  local made = { name = name, type = type_ or types.BASE, bytes = bytes, place = name }
-  self.places[name] = bytes
-  self.buffers[#self.buffers + 1] = made
-  self.views[name] = steps.buffer(made)
-  return self.views[name]
-end
-
-function Chain:step(name, what, per, build)
-  local step = steps.new("front_" .. name, self.segment)
-  self.steps[#self.steps + 1] = { name = name, what = what, per = per, step = step }
-  step:stage("zero", function(body) build(step, body) end)
-end
 
 -- The sensor's numbers: black, a number for each colour, the matrix.
 local function sensor_numbers(p)
@@ -144,7 +115,7 @@ end
 function Chain:field(picture)
   local p = self.p
   if not p.field_of_view then return end
-  local work = self:buffer("counts", 2 * (p.width + p.height), "u32")
+  local work = self:buffer("counts", 2 * (p.width + p.height), nil, "u32")
   self:step("field", "The round field of view.", "frame", function(step, body)
     step:parameter("msa_box *box", "&box")
     step.returns = "msa_status"
@@ -172,7 +143,7 @@ function Chain:average(picture)
   if not p.local_average then return picture end
   local sigma = p.local_average.sigma
   local radius = math.floor(RADIUS * sigma + 0.5)
-  local out = self:buffer("averaged", self.room, "u8")
+  local out = self:buffer("averaged", self.room, nil, "u8")
   self:step("local_average", ("What is beside the local average, over %g pixels."):format(sigma), "frame",
     function(step, body)
       local w = self:part(step, "gaussian", gaussian(sigma, radius))
@@ -192,7 +163,7 @@ function Chain:equalise(picture)
   local tiles, green = p.clahe.tiles, (p.clahe.channel or "green") == "green"
   local area = ((p.width + tiles - 1) // tiles) * ((p.height + tiles - 1) // tiles)
   local limit = math.max(1, math.floor(p.clahe.clip * area / 256))
-  local out = green and self:buffer("equalised", self.room // 3, "u8") or picture
+  local out = green and self:buffer("equalised", self.room // 3, nil, "u8") or picture
   self:step("clahe", ("Contrast-limited equalisation in %d x %d tiles%s."):format(tiles, tiles,
     green and " of green" or ""), "frame", function(step, body)
     local tables = step:pool():take("tables", tiles * tiles * 256, nil, "u8")
@@ -238,9 +209,8 @@ end
 -- @param K the board's kernels @return what lua/signal/front.lua says
 function fundus.lower(p, K)
   local side = math.max(p.width, p.height)
-  local self = setmetatable({ p = p, K = K, W = 1, steps = {}, segment = segment.new(), buffers = {}, places = {},
-    views = {}, room = 3 * (p.square and side * side or p.width * p.height) }, Chain)
-  local picture = self:buffer("developed", self.room, "u8")
+  local self = setmetatable(chain.new(p, K, 1, { room = 3 * (p.square and side * side or p.width * p.height) }), Chain)
+  local picture = self:buffer("developed", self.room, nil, "u8")
   self:develop(picture)
   self:field(picture)
   local shown, channels = self:equalise(self:average(picture))

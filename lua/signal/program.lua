@@ -114,7 +114,7 @@ local function info_of(b)
   local info = { what = "the transform", library = "msa_fft", bench = BENCH, objects = { "msa_fft.o", "msa_kernels.o" },
     headers = { "msa_fft.h", "msa_kernels.h", "msa_simd.h", "msa.h", "msa_arith.h", "msa_runtime.h" },
     runtime_objects = {}, runner_folder = RUNNER_FOLDER, runner = { BENCH, table.unpack(start.runner) },
-    runner_headers = {}, start_objects = {}, extras = {} }
+    runner_headers = { RUNNER_FOLDER .. "/msa_run_small.h" }, start_objects = {}, extras = {} }
   for i, name in ipairs(RUNTIME) do info.runtime_objects[i] = name .. ".o" end
   for i, name in ipairs(start.product) do info.start_objects[i] = name .. ".o" end
   return info
@@ -147,6 +147,7 @@ local function texts_of(b, blob)
   for _, name in ipairs(RUNTIME) do copy(name .. ".c") end
   for _, name in ipairs { "msa.h", "msa_arith.h", "msa_runtime.h" } do copy(name) end
   copy(("%s/%s.c"):format(RUNNER_FOLDER, BENCH))
+  copy(RUNNER_FOLDER .. "/msa_run_small.h")
   texts["msa.h"] = emit.version(texts["msa.h"])
   texts["msa_arith.h"] = emit.arith(texts["msa_arith.h"], b.arithmetic)
   if b.board.start then

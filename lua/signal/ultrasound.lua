@@ -3,6 +3,7 @@
 -- many at a time as a vector has; each such batch goes through all steps of a line before the next one comes, and
 -- leaves its column of the frame. Formulas: golden-front's, DESIGN 11.
 
+local chain = require "signal.chain"
 local closed = require "support.closed"
 local design = require "signal.design"
 local fail = require "support.fail"
@@ -11,10 +12,6 @@ local geometry = require "signal.geometry"
 local kernels = require "kernels.kernels"
 local samples = require "signal.samples"
 local schema = require "support.schema"
-local segment = require "lower.segment"
-local steps = require "lower.steps"
-local tensor = require "msagen.tensor"
-local types = require "graph.types"
 
 local number, whole, list_of = schema.number, schema.whole, schema.list_of
 
@@ -140,44 +137,8 @@ end
 
 -- ---- lowering ----
 
-local Chain = {}
+local Chain = setmetatable({}, { __index = chain })
 Chain.__index = Chain
-
-local function floats(list)
-  local pieces = {}
-  for i = 1, #list, 128 do
-    local last = math.min(i + 127, #list)
-    pieces[#pieces + 1] = string.pack("<" .. ("f"):rep(last - i + 1), table.unpack(list, i, last))
-  end
-  return tensor.frombytes(table.concat(pieces), "f32", { #list })
-end
-
--- A part of the tables, in the step that reads it.
-function Chain:part(step, role, list)
-  if not self.segment.at[role] then
-    self.segment:vector(role, #list, function() return floats(list) end, {})
-  end
-  return step:part(role)
-end
-
--- A buffer of the arena: those of a batch that are not needed at the same time share a place.
-function Chain:buffer(name, elements, place, type_, stride)
-  local bytes = types.lines(types.bytes(type_ or types.BASE, elements))
-  local made = { name = name, type = type_ or types.BASE, bytes = bytes, stride = stride, place = place or name }
-  self.places[made.place] = math.max(self.places[made.place] or 0, bytes)
-  self.buffers[#self.buffers + 1] = made
-  self.views[name] = steps.buffer(made)
-  return self.views[name]
-end
-
--- @param per "batch" of lines, or "frame"
-function Chain:step(name, what, per, build)
-  local step = steps.new("front_" .. name, self.segment)
-  local one = { name = name, what = what, per = per, step = step }
-  self.steps[#self.steps + 1] = one
-  step:stage("zero", function(body) build(step, body) end)
-  return step
-end
 
 -- Samples to numbers in lanes. @return their view; the gain is left to do where that waits for the mean
 function Chain:samples_in()
@@ -397,8 +358,7 @@ end
 function ultrasound.lower(p, K, where)
   local W = fft.lanes(K)
   p = setmetatable({ depth = depth_of(p) }, { __index = p })
-  local self = setmetatable({ p = p, K = K, W = W, steps = {}, segment = segment.new(), buffers = {}, places = {},
-    views = {} }, Chain)
+  local self = setmetatable(chain.new(p, K, W), Chain)
   self.columns = (p.lines + W - 1) // W * W
   self.ld = kernels.stride(p.lines + W - 1)
   local frame = self:buffer("frame", p.depth * self.ld, nil, nil, self.ld)

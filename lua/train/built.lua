@@ -17,7 +17,6 @@ local placement = require "estimate.placement"
 local prefixes = require "emit.prefix"
 local preparation = require "import.preparation"
 local sets = require "train.sets"
-local sha256 = require "msagen.sha256"
 local shards = require "import.shards"
 local split = require "schedule.split"
 local start_files = require "emit.start_files"
@@ -176,18 +175,9 @@ function built.write(build, dir, options)
     local work = target:stage()
     local blob = training.weights(build, work .. "/" .. rename(built.WEIGHTS), options.progress or function() end)
     for _, file in ipairs(options.files or {}) do file:forget() end
-    local texts, files, names = texts_of(build, blob), {}, {}
+    local texts = texts_of(build, blob)
     for _, file in ipairs(options.files or {}) do file:confirm() end
-    for name in pairs(texts) do names[#names + 1] = name end
-    table.sort(names)
-    sys.mkdir(work .. "/" .. RUNNER_FOLDER)
-    for _, name in ipairs(names) do
-      local text, to = rename(texts[name]), rename(name)
-      files[to] = sha256.hex(text)
-      sys.write_file(work .. "/" .. to, text, true)
-    end
-    local text = json.encode(manifest(build, blob, files, rename), { indent = 1 })
-    sys.write_file(work .. "/manifest.json", require("emit.manifest_seal").put(text .. "\n"))
+    output_folder.write(work, texts, rename, function(files) return manifest(build, blob, files, rename) end)
     target:commit()
   end)
   target:close()

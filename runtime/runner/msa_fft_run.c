@@ -7,63 +7,7 @@
 #define _POSIX_C_SOURCE 200112L
 #endif
 #include "msa_fft.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-#define BARE (!__STDC_HOSTED__)
-
-#if BARE
-extern const unsigned char msa_weights[], msa_weights_end[];
-#endif
-
-static FILE *request, *response;
-
-static int fail(const char *what)
-{
-    fprintf(stderr, "%s\n", what);
-    return EXIT_FAILURE;
-}
-
-/* 64-byte aligned. */
-static void *room(size_t bytes)
-{
-    unsigned char *const p = (unsigned char *)malloc(bytes + MSA_ALIGNMENT);
-    return p == NULL ? NULL : p + (MSA_ALIGNMENT - (uintptr_t)p % MSA_ALIGNMENT);
-}
-
-static const void *weights_of(const char *path)
-{
-#if BARE
-    (void)path;
-    return msa_weights_end - msa_weights == MSA_FFT_WEIGHTS_BYTES ? msa_weights : NULL;
-#else
-    FILE *const file = fopen(path, "rb");
-    void *const p = file == NULL ? NULL : room(MSA_FFT_WEIGHTS_BYTES);
-    const int all = p != NULL && fread(p, 1, MSA_FFT_WEIGHTS_BYTES, file) == MSA_FFT_WEIGHTS_BYTES;
-    if (file != NULL) {
-        fclose(file);
-    }
-    return all ? p : NULL;
-#endif
-}
-
-static double seconds(void)
-{
-#if defined(__unix__) && !BARE
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-#else
-    return 0.0;
-#endif
-}
-
-static int put(const void *from, size_t bytes)
-{
-    return fwrite(from, 1, bytes, response) == bytes;
-}
+#include "msa_run_small.h"
 
 static int answer(const void *weights, void *arena, const uint32_t head[2])
 {
@@ -76,7 +20,7 @@ static int answer(const void *weights, void *arena, const uint32_t head[2])
         return fail("the request ends early");
     }
     const uint32_t said[2] = {(uint32_t)msa_fft_lines(weights, arena, in, out, head[0]), 0};
-    int well = put(said, sizeof said) && put(out, said[0] == 0 ? out_floats * sizeof(float) : 0);
+    bool well = put(said, sizeof said) && put(out, said[0] == 0 ? out_floats * sizeof(float) : 0);
     for (uint32_t i = 0; said[0] == 0 && well && i < head[1]; ++i) {
         const double before = seconds();
         (void)msa_fft_lines(weights, arena, in, out, head[0]);
@@ -91,7 +35,7 @@ int main(int argc, char **argv)
     if (argc != 4) {
         return fail("usage: msa_fft_run REQUEST RESPONSE WEIGHTS");
     }
-    const void *const weights = weights_of(argv[3]);
+    const void *const weights = weights_of(argv[3], MSA_FFT_WEIGHTS_BYTES);
     void *const arena = room(MSA_FFT_ARENA_BYTES);
     uint32_t head[2];
     request = fopen(argv[1], "rb");
@@ -103,5 +47,6 @@ int main(int argc, char **argv)
         return fail("the request ends early");
     }
     const int status = answer(weights, arena, head);
+    free_rooms();
     return fclose(response) == 0 ? status : fail("the answer cannot be written");
 }

@@ -10,62 +10,7 @@
 #endif
 #include "msa_internal.h"
 #include "msa_run_front.h"
-
-#include <time.h>
-
-#define BARE (!__STDC_HOSTED__)
-
-#if BARE
-extern const unsigned char msa_weights[], msa_weights_end[];
-#endif
-
-static FILE *request, *response;
-
-/* What room() gave. */
-static void *blocks[5];
-static size_t count;
-
-static int fail(const char *what)
-{
-    fprintf(stderr, "%s\n", what);
-    return EXIT_FAILURE;
-}
-
-/* 64-byte aligned. */
-static void *room(size_t bytes)
-{
-    unsigned char *const p = count == 4 ? NULL : (unsigned char *)malloc(bytes + MSA_ALIGNMENT);
-    blocks[count] = p;
-    count += p == NULL ? 0u : 1u;
-    return p == NULL ? NULL : p + (MSA_ALIGNMENT - (uintptr_t)p % MSA_ALIGNMENT);
-}
-
-static const void *weights_of(const char *path)
-{
-#if BARE
-    (void)path;
-    return msa_weights_end - msa_weights == MSA_MODEL_WEIGHTS_BYTES ? msa_weights : NULL;
-#else
-    FILE *const file = fopen(path, "rb");
-    void *const p = file == NULL ? NULL : room(MSA_MODEL_WEIGHTS_BYTES);
-    const int all = p != NULL && fread(p, 1, MSA_MODEL_WEIGHTS_BYTES, file) == MSA_MODEL_WEIGHTS_BYTES;
-    if (file != NULL) {
-        fclose(file);
-    }
-    return all ? p : NULL;
-#endif
-}
-
-static double seconds(void)
-{
-#if defined(__unix__) && !BARE
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-#else
-    return 0.0;
-#endif
-}
+#include "msa_run_small.h"
 
 /* Seconds of each step in all repetitions; since when the present one has worked, or 0: no repetition. */
 static double step_seconds[MSA_FRONT_STEPS], since;
@@ -80,11 +25,6 @@ int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
         msa_run_front_step(session, phase, layer);
     }
     return 0;
-}
-
-static bool put(const void *from, size_t bytes)
-{
-    return fwrite(from, 1, bytes, response) == bytes;
 }
 
 static int perform(msa_session *s, const uint32_t head[4])
@@ -119,7 +59,7 @@ int main(int argc, char **argv)
         return fail("usage: msa_front_run REQUEST RESPONSE WEIGHTS");
     }
     static msa_session session;
-    const void *const weights = weights_of(argv[3]);
+    const void *const weights = weights_of(argv[3], MSA_MODEL_WEIGHTS_BYTES);
     void *const arena = room(MSA_MODEL_ARENA_BYTES);
     uint32_t head[4];
     request = fopen(argv[1], "rb");
@@ -135,8 +75,6 @@ int main(int argc, char **argv)
         return fail(msa_status_text(opened));
     }
     const int status = perform(&session, head);
-    while (count > 0) {
-        free(blocks[--count]);
-    }
+    free_rooms();
     return fclose(response) == 0 ? status : fail("the answer cannot be written");
 }

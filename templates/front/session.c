@@ -133,7 +133,7 @@ msa_status msa_encode_samples(msa_session *s, const msa_samples *samples)
     image.stride = s->picture.width;
     image.work = s->arena + MSA_FRONT_ROW_OFFSET;
 @   end
-    return encode_image(s, &image);
+    return encode_checked(s, &image);
 }
 
 @ end

@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     const float points[2][2] = {{11.3f, 7.9f}, {30.1f, 20.7f}}, box[1][4] = {{3.7f, 2.1f, 33.3f, 21.9f}};
     const int8_t labels[2] = {1, 0};
     uint32_t crc = 0;
-    if (status == MSA_OK) status = msa_encode(&s, &(msa_image){pixels, W, H, 3 * W, 0});
+    if (status == MSA_OK) { const msa_image image = msa_rgb(pixels, W, H); status = msa_encode(&s, &image); }
     for (int again = 0; again < 2 && status == MSA_OK; ++again) {
         msa_mask mask = {logits, iou, 0};
         const msa_prompt prompt = {points, labels, 2, again ? box : NULL, again ? logits : NULL, true, 1, false, 0};

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: 0BSD */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Of FreeRTOS 10 the types and declarations that demo/product/freertos uses, written from its documentation. */
 #ifndef FREERTOS_H
 #define FREERTOS_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: 0BSD */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* As FreeRTOS.h beside this file says. */
 #ifndef QUEUE_H
 #define QUEUE_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: 0BSD */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* As FreeRTOS.h beside this file says. */
 #ifndef TASK_H
 #define TASK_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: 0BSD */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Of Zephyr 3 the declarations that demo/product/zephyr uses, written from its documentation. */
 #ifndef KERNEL_H
 #define KERNEL_H
