@@ -214,6 +214,30 @@ tally.test("samples of every kind are the same numbers", function()
   end
 end)
 
+tally.test("before a network: samples, their picture, lines in pieces and three cores give one digest", function()
+  local _, p = case_of(golden .. "/ultrasound/phantom_curved")
+  local frame, picture = golden .. "/ultrasound/phantom_curved/samples.npy", work .. "/picture.npy"
+  local first
+  for _, cores in ipairs { 1, 3 } do
+    local dir = ("%s/network_%d"):format(work, cores)
+    require("compiler.compiler").build({ checkpoint = tally.head, dialect = "msa-paper", board = tally.best,
+      cores = cores, frontend = p }, dir, "test", function() end)
+    local function digest(...)
+      return tally.must { tally.program, "run", dir, "--point", "150,128", "--digest", ... }:match "digest (%x+)"
+    end
+    local found = digest("--samples", frame, "--bmode-out", picture)
+    first = first or found
+    assert(found == first, cores .. " cores give another digest")
+    assert(digest("--samples", frame, "--at-a-time", "11") == first, "lines in pieces give another digest")
+    if cores == 1 then
+      local grey = npy.read(picture)
+      local rgb = grey:tobytes():gsub(".", "%0%0%0")
+      npy.write(picture, require("msagen.tensor").frombytes(rgb, "u8", { grey.shape[1], grey.shape[2], 3 }))
+      assert(digest("--image", picture) == first, "the picture as an image gives another digest")
+    end
+  end
+end)
+
 tally.test("persistence keeps a share of the frames before", function()
   local _, p, bytes = case_of(steered)
   p.ref = 1000
