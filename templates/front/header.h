@@ -19,7 +19,8 @@
  * an error, a frame begins anew with its first line.
  *   samples  `count` lines, which nobody changes during the call
  *   count    0 to what the frame still lacks: MSA_FRONT_LINES, less those taken before
- * Returns MSA_OK, MSA_E_ARGUMENT, _ALIGNMENT, _IMAGE_STRIDE, _LINES, _OVERLAP, _ENVIRONMENT, _CANCELLED. */
+@ local field = front.boxes and ", _FIELD (no round field of view)" or ""
+ * Returns MSA_OK, MSA_E_ARGUMENT, _ALIGNMENT, _IMAGE_STRIDE, _LINES, _OVERLAP, _ENVIRONMENT, _CANCELLED$(field). */
 msa_status msa_lines_push(msa_session *s, const msa_samples *samples, uint32_t count);
 
 /* A whole frame at once. As msa_lines_push of all its lines, whatever was taken before. */
