@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Points of each lane to rows ldz apart. Request: points, ldz. @return the kernel f(x, z)
+--- Levels of each lane, from 0 to 255, to rows ldz apart. Request: points, ldz. @return the kernel f(x, z)
 local requests = require "kernels.requests"
 
 return { request = requests.sizes("points", "ldz"), fresh = true, lanes = true,
