@@ -229,6 +229,8 @@ tally.test("before a network: samples, their picture, lines in pieces and three 
     first = first or found
     assert(found == first, cores .. " cores give another digest")
     assert(digest("--samples", frame, "--at-a-time", "11") == first, "lines in pieces give another digest")
+    local said = tally.must { tally.program, "run", dir, "--samples", frame, "--bench", "3" }
+    assert(said:find "front_ms [%d.]+\nencode_ms [%d.]+\n", said)
     if cores == 1 then
       local grey = npy.read(picture)
       local rgb = grey:tobytes():gsub(".", "%0%0%0")

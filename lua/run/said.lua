@@ -33,6 +33,7 @@ local function report_clicks(run, clicks)
 end
 
 local function report_bench(folder, times)
+  if times.front_ms then print("front_ms " .. times.front_ms) end
   print(("encode_ms %s\ndecode_ms %s"):format(times.encode_ms, times.decode_ms))
   for _, name in ipairs { "arena_bytes", "weights_bytes", "macs_encode", "macs_decode" } do
     print(("%s %d"):format(name, folder[name]))

@@ -10,7 +10,7 @@
  * RESPONSE, text, a line each: `prompt K masks M` and, a slice kept, `best M IOU...`, of all masks;
  * `click SLICE X Y LABEL BOTH SUM`, of truth and mask the pixels in both and those of the one and the other added up;
  * `kept SLICE K`, the number of the click whose result the slice has, or 0; `carried SLICE X Y`, a click of PROPAGATE;
- * `encode_ms X`, `decode_ms X`;
+ * `front_ms X`, of samples, `encode_ms X`, `decode_ms X`;
  * `layer encode|decode I X LEAST` and `whole encode|decode X LEAST` in milliseconds, those of a decode a slice;
  * `clock cpu|wall|cycles`; `fma_gmacs X`, `read_gbytes X`, 10^9 a second; at a failure `error TEXT`. */
 #include "msa_run.h"
@@ -304,6 +304,7 @@ static int do_samples(const unsigned char *p, size_t bytes, const char *path)
             return msa_run_fail("frame %lu: %s", (unsigned long)f, msa_status_text(status));
         }
     }
+    msa_run.lines = file + offset + (head[0] - 1u) * front->frame_bytes;
     FILE *const out = *to == '\0' ? NULL : fopen(to, "wb");
     if (*to != '\0' && (out == NULL || front->write_frame(out) != 0 || fclose(out) != 0)) {
         return msa_run_fail("%s: cannot be written", to);

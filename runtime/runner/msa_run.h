@@ -96,6 +96,7 @@ struct msa_run {
     uint32_t slices, first_slice, kept, subvolumes; /* begun so far */
     bool encoded;
     bool from_samples; /* the image is the front end's picture */
+    const unsigned char *lines; /* then the frame that it is of */
     uint32_t prompts; /* since the subvolume began */
     float *logits, *iou;
     msa_mask mask;
