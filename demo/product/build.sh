@@ -1,5 +1,5 @@
 #!/bin/sh
-# SPDX-License-Identifier: 0BSD
+# SPDX-License-Identifier: Apache-2.0
 # build.sh FOLDER FRAME.npy PROGRAM: the product of this folder with a generated model (demo/phantom/probe.lua). What
 # compiles and links it is what the folder's Makefile says of the board.
 set -eu

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: 0BSD */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* machine.c - the machine of the example: a converter whose lines are linked in, a screen that prints by semihosting;
  * compiled for a workstation the same with its C library. Both print the same text. */
 #include "product.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: 0BSD */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* product.c - a camera's work with a generated front end and network: the same source on bare metal, under an RTOS and
  * on a workstation. Nothing is allocated; every status is looked at. */
 #include "product.h"

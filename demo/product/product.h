@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: 0BSD */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* product.h - what the camera of this example is made of: its work (product.c), and what a machine gives it. */
 #ifndef PRODUCT_H
 #define PRODUCT_H

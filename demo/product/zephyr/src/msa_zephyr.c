@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: 0BSD */
+/* SPDX-License-Identifier: Apache-2.0 */
 /* msa_zephyr.c - the product as a thread of Zephyr's (3.x): an interrupt gives a semaphore when lines have come, the
  * thread works on them and puts findings into a message queue. Zephyr was not at hand when this was written: it was
  * compiled against the few declarations that it uses. */
