@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,14 +255,22 @@ void msagen_cleanup_child(long pid)
     child = (pid_t)pid;
 }
 
+/* Once: a second signal may come to another thread while this one removes, and would end the program by default. */
 static void on_signal(int number)
 {
+    static atomic_flag handling = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&handling))
+        return;
     if (child > 0) {
         kill(child, number);
         waitpid(child, NULL, 0); /* or it would write into what is being removed */
     }
     msagen_cleanup_in_handler();
-    /* SA_RESETHAND has put the default back: the shell learns which signal it was. */
+    /* By the default: the shell learns which signal it was. */
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    sigaction(number, &action, NULL);
     raise(number);
 }
 
@@ -270,7 +279,6 @@ void msagen_cleanup_on_signals(void)
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND;
     sigfillset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
