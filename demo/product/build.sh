@@ -16,5 +16,5 @@ if [ -n "$script" ]; then
   link="-nostdlib -T $folder/$script -Wl,-z,noexecstack"
 fi
 # shellcheck disable=SC2086
-$cc $flags -std=gnu99 -I"$folder" -I"$here" -DFRAME="\"$frame\"" -DCLICK_X=142.0f -DCLICK_Y=128.0f -o "$program" \
+$cc $flags -std=gnu99 -I"$folder" -I"$here" -DFRAME="\"$frame\"" -o "$program" \
   "$here/product.c" "$here/machine.c" $start "$folder/msa_weights.o" "$folder/libmsa_model.a" $link

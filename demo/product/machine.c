@@ -5,8 +5,8 @@
 
 extern const unsigned char msa_weights[], msa_weights_end[];
 
-/* frame.npy behind its header of 128 bytes: what DMA would write, a line after the other. The linker script puts what is
- * called _weights where there is room. */
+/* frame.npy behind its header of 128 bytes: what DMA would write, a line after the other. The linker script puts what
+ * is called _weights where there is room. */
 extern const unsigned char converter_frame[];
 __asm__(".section .rodata.converter_weights, \"a\"\n.balign 16\n.global converter_frame\nconverter_frame:\n"
         ".incbin \"" FRAME "\", 128\n.text\n");
@@ -81,12 +81,10 @@ int main(void)
 {
     finding found;
     require(product_start(msa_weights, (size_t)(msa_weights_end - msa_weights)), "start");
-    for (uint32_t line = 0; line < MSA_FRONT_LINES; line += 8u) { /* eight lines a DMA transfer */
-        const uint32_t left = MSA_FRONT_LINES - line;
-        require(product_lines(converter_frame + (size_t)line * MSA_FRONT_LINE_BYTES, left < 8u ? left : 8u), "lines");
+    bool whole = false;
+    for (uint32_t line = 0; !whole; line += LINES_AT_A_TIME) {
+        require(product_take(converter_frame + (size_t)line * MSA_FRONT_LINE_BYTES, &whole, &found), "frame");
     }
-    require(product_find(CLICK_X, CLICK_Y, &found), "find");
-    require(product_check(), "weights");
     uint32_t sum = 0;
     for (size_t i = 0; i < (size_t)MSA_FRONT_WIDTH * MSA_FRONT_HEIGHT; ++i) {
         sum = sum * 31u + found.picture[i];

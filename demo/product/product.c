@@ -70,3 +70,18 @@ msa_status product_check(void)
     next_segment = (next_segment + 1u) % MSA_MODEL_SEGMENTS;
     return status;
 }
+
+msa_status product_take(const void *lines, bool *whole, finding *found)
+{
+    static uint32_t taken;
+    const uint32_t left = MSA_FRONT_LINES - taken, count = left < LINES_AT_A_TIME ? left : LINES_AT_A_TIME;
+    msa_status status = product_lines(lines, count);
+    *whole = status == MSA_OK && count == left;
+    taken = status != MSA_OK || *whole ? 0 : taken + count;
+    if (*whole) {
+        status = product_find(MSA_FRONT_WIDTH / 2.0f, MSA_FRONT_HEIGHT / 2.0f, found);
+        const msa_status checked = product_check();
+        status = checked != MSA_OK ? checked : status;
+    }
+    return status;
+}

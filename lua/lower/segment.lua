@@ -260,4 +260,25 @@ function segment:write(blob, others)
   return first, parts
 end
 
+--- Write a blob of this segment alone. @param name of the segment @return the blob's report, with `at`, the segment's
+-- place in it, and its parts
+function segment:write_alone(path, arithmetic, name)
+  if #self.parts == 0 then -- a blob holds something
+    self:vector("nothing", 1, function() return require("msagen.tensor").zeros({ 1 }, "f32") end, {})
+  end
+  local blob = require("msagen.blob").create(path, { arith = arithmetic, version = 1 })
+  local ok, result = pcall(function()
+    blob:segment(name)
+    local at, parts = self:write(blob)
+    local report = blob:close()
+    report.at, report.parts = at, parts
+    return report
+  end)
+  if not ok then
+    blob:abort()
+    error(result, 0)
+  end
+  return result
+end
+
 return segment

@@ -18,7 +18,6 @@ local split = require "schedule.split"
 local start_files = require "emit.start_files"
 local sys = require "msagen.sys"
 local template = require "support.template"
-local tensor = require "msagen.tensor"
 local types = require "graph.types"
 
 local built = {}
@@ -59,26 +58,6 @@ function built.lower(device, where)
 end
 
 -- ---- the folder ----
-
-local function weights(build, path)
-  local blob = require("msagen.blob").create(path, { arith = build.arithmetic, version = 1 })
-  local ok, result = pcall(function()
-    local segment = build.front.segment
-    if #segment.parts == 0 then -- a blob holds something
-      segment:vector("nothing", 1, function() return tensor.zeros({ 1 }, "f32") end, {})
-    end
-    blob:segment "front"
-    local at, parts = segment:write(blob)
-    local report = blob:close()
-    report.at, report.parts = at, parts
-    return report
-  end)
-  if not ok then
-    blob:abort()
-    error(result, 0)
-  end
-  return result
-end
 
 local function info_of(build)
   local start = build.board.start or { product = {}, runner = {} }
@@ -168,7 +147,8 @@ function built.build(device, dir, where, progress)
   local ok, message = pcall(function()
     local work = target:stage()
     progress("writing C", 1, 1)
-    local blob = weights(build, work .. "/" .. rename "msa_weights.bin")
+    local blob = build.front.segment:write_alone(work .. "/" .. rename "msa_weights.bin", build.arithmetic,
+      "front")
     local texts = texts_of(build, blob)
     output_folder.write(work, texts, rename, function(files) return manifest(build, blob, files, rename) end)
     target:commit()

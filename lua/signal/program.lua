@@ -15,7 +15,6 @@ local start_files = require "emit.start_files"
 local steps = require "lower.steps"
 local sys = require "msagen.sys"
 local template = require "support.template"
-local tensor = require "msagen.tensor"
 local types = require "graph.types"
 
 local program = {}
@@ -58,9 +57,6 @@ local function lower(b)
     elseif b.inverse then fft.real_inverse(step, K, body, n, x, y, pool)
     else fft.real(step, K, body, n, x, y, pool) end
   end)
-  if #step.segment.parts == 0 then -- a blob holds something
-    step.segment:vector("nothing", 1, function() return tensor.zeros({ 1 }, "f32") end, {})
-  end
   b.calls = { lanes_in = K:call(K:lanes_in { C = b.facts.input, ldx = b.facts.input }, "in", "x", "lines"),
     lanes_out = K:call(K:lanes_out { C = b.facts.output, ldz = b.facts.output }, "y", "out", "lines") }
   local function room(elements) return types.lines(types.bytes(types.BASE, elements)) end
@@ -83,22 +79,6 @@ function program.lower(options)
 end
 
 -- ---- the folder ----
-
-local function weights(b, path)
-  local blob = require("msagen.blob").create(path, { arith = b.arithmetic, version = 1 })
-  local ok, result = pcall(function()
-    blob:segment "tables"
-    local at = b.step.segment:write(blob)
-    local report = blob:close()
-    report.at = at
-    return report
-  end)
-  if not ok then
-    blob:abort()
-    error(result, 0)
-  end
-  return result
-end
 
 local function hash_lines(hex)
   local lines, line = {}, {}
@@ -159,7 +139,7 @@ end
 
 --- Write a lowered transform to an empty folder. Leaves b.weights_at, the tables' place in the weights, in floats.
 function program.write(b, dir)
-  local blob = weights(b, dir .. "/" .. WEIGHTS)
+  local blob = b.step.segment:write_alone(dir .. "/" .. WEIGHTS, b.arithmetic, "tables")
   b.weights_at = types.base(blob.at)
   local texts = texts_of(b, blob)
   sys.mkdir(dir .. "/" .. RUNNER_FOLDER)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msa_freertos.c - the product under FreeRTOS: an interrupt notifies a task that lines have come, the task works on them
- * and hands out findings by a queue. For FreeRTOS 10 or later with configUSE_TASK_NOTIFICATIONS and a port that saves
+/* msa_freertos.c - the product under FreeRTOS: an interrupt notifies a task that lines have come, the task works on
+ * them and hands out findings by a queue. For FreeRTOS 10 or later with configUSE_TASK_NOTIFICATIONS and a port that saves
  * the float unit's registers of this task (portTASK_USES_FLOATING_POINT, or a port that always does).
  * FreeRTOS was not at hand when this was written: it was compiled against the few declarations that it uses. */
 #include "FreeRTOS.h"
@@ -11,7 +11,6 @@
 
 /* As msagen sizes says of msa_encode_samples, and a third more; in words. */
 #define STACK_WORDS (8u * 1024u / sizeof(StackType_t))
-#define LINES_AT_A_TIME 8u
 
 extern const unsigned char msa_weights[], msa_weights_end[];
 
@@ -46,24 +45,15 @@ static void work(void *nothing)
     if (product_start(msa_weights, (size_t)(msa_weights_end - msa_weights)) != MSA_OK) {
         vTaskSuspend(NULL); /* the product shows that it does not work */
     }
-    uint32_t lines = 0;
     for (;;) {
         finding found;
+        bool whole;
         (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
-        const uint32_t left = MSA_FRONT_LINES - lines, count = left < LINES_AT_A_TIME ? left : LINES_AT_A_TIME;
-        if (product_lines(halves[filled], count) != MSA_OK) {
-            lines = 0;
-            continue;
-        }
-        lines += count;
-        if (lines == MSA_FRONT_LINES) {
-            lines = 0;
-            if (product_find(MSA_FRONT_WIDTH / 2.0f, MSA_FRONT_HEIGHT / 2.0f, &found) == MSA_OK) {
-                (void)xQueueSend(findings, &found, 0);
-            }
-            if (product_check() != MSA_OK) {
-                vTaskSuspend(NULL);
-            }
+        const msa_status status = product_take(halves[filled], &whole, &found);
+        if (status == MSA_E_CRC) {
+            vTaskSuspend(NULL);
+        } else if (whole && status == MSA_OK) {
+            (void)xQueueSend(findings, &found, 0);
         }
     }
 }

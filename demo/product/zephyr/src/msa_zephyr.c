@@ -6,8 +6,6 @@
 
 #include "product.h"
 
-#define LINES_AT_A_TIME 8u
-
 extern const unsigned char msa_weights[], msa_weights_end[];
 
 static unsigned char halves[2][LINES_AT_A_TIME * MSA_FRONT_LINE_BYTES]; /* filled by DMA */
@@ -36,24 +34,16 @@ static void work(void *a, void *b, void *c)
     if (product_start(msa_weights, (size_t)(msa_weights_end - msa_weights)) != MSA_OK) {
         return; /* the product shows that it does not work */
     }
-    uint32_t lines = 0;
     for (;;) {
         finding found;
+        bool whole;
         (void)k_sem_take(&msa_lines_there, K_FOREVER);
-        const uint32_t left = MSA_FRONT_LINES - lines, count = left < LINES_AT_A_TIME ? left : LINES_AT_A_TIME;
-        if (product_lines(halves[filled], count) != MSA_OK) {
-            lines = 0;
-            continue;
+        const msa_status status = product_take(halves[filled], &whole, &found);
+        if (status == MSA_E_CRC) {
+            return;
         }
-        lines += count;
-        if (lines == MSA_FRONT_LINES) {
-            lines = 0;
-            if (product_find(MSA_FRONT_WIDTH / 2.0f, MSA_FRONT_HEIGHT / 2.0f, &found) == MSA_OK) {
-                (void)k_msgq_put(&msa_findings, &found, K_NO_WAIT);
-            }
-            if (product_check() != MSA_OK) {
-                return;
-            }
+        if (whole && status == MSA_OK) {
+            (void)k_msgq_put(&msa_findings, &found, K_NO_WAIT);
         }
     }
 }
