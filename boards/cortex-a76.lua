@@ -7,6 +7,7 @@ return {
   name = "cortex-a76",
   summary = "Arm Cortex-A76 (AArch64 NEON), Linux: CM5, Jetson class",
   isa = "neon",
+  integer = "dotprod",
   hosted = true,
   requires = { "neon", "crc32", "dotprod", "lse" },
   preference = 20,

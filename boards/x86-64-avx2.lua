@@ -4,6 +4,7 @@ return {
   name = "x86-64-avx2",
   summary = "x86-64 with AVX2 and FMA",
   isa = "avx2",
+  integer = "avx2",
   hosted = true,
   requires = { "avx2", "fma" },
   preference = 10,

@@ -4,6 +4,7 @@ return {
   name = "x86-64-avx512",
   summary = "x86-64 with AVX-512F",
   isa = "avx512",
+  integer = "avx2",
   hosted = true,
   requires = { "avx512f" },
   preference = 20,

@@ -5,6 +5,7 @@ return {
   name = "x86-64-sse42",
   summary = "x86-64 with SSE4.2, no AVX: Atom x6000E class",
   isa = "sse42",
+  integer = "sse42",
   arithmetic = "f32-muladd-1",
   hosted = true,
   requires = { "sse42" },

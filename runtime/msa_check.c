@@ -20,7 +20,8 @@ enum {
     AT_TABLE_CRC = 28,
     AT_ARITHMETIC = 32,
     AT_HASH = 48,
-    AT_ZEROS = 80,
+    AT_ARITHMETIC_REST = 80,
+    AT_ZEROS = 96,
     HEADER_BYTES = 128,
     SEGMENT_BYTES = 24,
     AT_SEGMENT_BYTES = 8,
@@ -105,7 +106,7 @@ static bool all_zero(const unsigned char *p, size_t from, size_t to)
 }
 
 msa_status msa_check_header(const unsigned char *weights, size_t readable, uint64_t bytes, uint64_t expected_bytes,
-                            const char arithmetic[16], const unsigned char hash[32])
+                            const char arithmetic[32], const unsigned char hash[32])
 {
     static const char magic[8] = "MSAGENW";
     if (readable < HEADER_BYTES || bytes < HEADER_BYTES) {
@@ -115,7 +116,8 @@ msa_status msa_check_header(const unsigned char *weights, size_t readable, uint6
         || read_u32(weights + AT_HEADER_BYTES) != HEADER_BYTES) {
         return MSA_E_FORMAT;
     }
-    if (memcmp(weights + AT_ARITHMETIC, arithmetic, 16) != 0) {
+    if (memcmp(weights + AT_ARITHMETIC, arithmetic, 16) != 0
+        || memcmp(weights + AT_ARITHMETIC_REST, arithmetic + 16, 16) != 0) {
         return MSA_E_ARITHMETIC;
     }
     if (memcmp(weights + AT_HASH, hash, 32) != 0) {
@@ -149,7 +151,7 @@ msa_status msa_check_header(const unsigned char *weights, size_t readable, uint6
 }
 
 msa_status msa_check_weights(const unsigned char *weights, size_t bytes, uint64_t expected_bytes,
-                             const char arithmetic[16], const unsigned char hash[32])
+                             const char arithmetic[32], const unsigned char hash[32])
 {
     return msa_check_header(weights, bytes, bytes, expected_bytes, arithmetic, hash);
 }

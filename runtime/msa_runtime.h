@@ -205,11 +205,11 @@ msa_status msa_check_environment(void);
  *   expected_bytes, arithmetic, hash   this build's
  * MSA_OK, MSA_E_SIZE, _FORMAT, _ARITHMETIC, _BUILD or _CRC. Never reads past `bytes`. */
 msa_status msa_check_weights(const unsigned char *weights, size_t bytes, uint64_t expected_bytes,
-                             const char arithmetic[16], const unsigned char hash[32]);
+                             const char arithmetic[32], const unsigned char hash[32]);
 
 /* The same where only the first `readable` bytes lie in memory, of `bytes` in all. */
 msa_status msa_check_header(const unsigned char *weights, size_t readable, uint64_t bytes, uint64_t expected_bytes,
-                            const char arithmetic[16], const unsigned char hash[32]);
+                            const char arithmetic[32], const unsigned char hash[32]);
 
 /* An entry of the segment table. */
 typedef struct msa_segment_entry {

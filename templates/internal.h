@@ -126,7 +126,7 @@ void msa_stream_end(msa_session *s);
 
 /* msa_check_weights and msa_check_segment where the weights are elsewhere; MSA_E_FETCH, too. The second relies on the
  * first's buffer. */
-msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[16], const unsigned char hash[32]);
+msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[32], const unsigned char hash[32]);
 msa_status msa_stream_check_segment(msa_session *s, uint32_t i, msa_segment_sum *sum);
 
 @ end

@@ -6,6 +6,9 @@
  * What else differs between calls are their last arguments. Sizes and strides are in floats. */
 #include "msa_kernels.h"
 #include "msa_simd.h"
+@ if kernels.int8 then
+#include "msa_int8.h"
+@ end
 
 void *memcpy(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);

@@ -16,7 +16,7 @@
 #define BUSY 0x4d534133u
 
 static const unsigned char model_hash[32] = MSA_MODEL_HASH;
-static const char model_arithmetic[16] = MSA_MODEL_ARITHMETIC;
+static const char model_arithmetic[32] = MSA_MODEL_ARITHMETIC;
 
 const msa_build *msa_build_info(void)
 {

@@ -84,7 +84,7 @@ static const unsigned char *header(msa_session *s)
     return done(s) ? to : NULL;
 }
 
-msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[16], const unsigned char hash[32])
+msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[32], const unsigned char hash[32])
 {
     /* Nothing is asked for that is not there. */
     if (bytes < MSA_STREAM_HEADER_BYTES) {

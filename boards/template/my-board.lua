@@ -19,6 +19,8 @@ return {
   -- TRM, "floating-point extension", "Advanced SIMD", "MVE". Without VFMA or FMLA (or FMA3 on x86) arithmetic is
   -- "f32-muladd-1": another digest, whose reference is the board generic-c99-nofma; with them leave the field out.
   isa = "c99",
+  -- The products of whole numbers, for --precision int8: a name of lua/target/integer, likewise.
+  integer = "c99", -- optional: c99 unless said
   arithmetic = "f32-fma-1",
   -- Optional, the core's vector registers, or with "c99" its registers of one float: tiles of products then fill them.
   registers = 32,

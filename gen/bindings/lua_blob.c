@@ -103,6 +103,28 @@ static int blob_vector(lua_State *L)
     return push_part(L, msagen_blob_vector(b, t, pad_to, &part, error, sizeof error), &part, error);
 }
 
+/* blob:panels_int8(matrix [N,K], first, count) -> offset, bytes, CRC-32C of these */
+static int blob_panels_int8(lua_State *L)
+{
+    char error[ERROR_TEXT];
+    struct msagen_blob_part part;
+    struct msagen_blob *b = check(L);
+    const struct msagen_tensor *t = msagen_tensor_check(L, 2);
+    const lua_Integer first = luaL_checkinteger(L, 3), count = luaL_checkinteger(L, 4);
+    return push_part(L, msagen_blob_panels_int8(b, t, first, count, &part, error, sizeof error), &part, error);
+}
+
+/* blob:rows_int8(matrix, stride) -> offset, bytes, CRC-32C of these */
+static int blob_rows_int8(lua_State *L)
+{
+    char error[ERROR_TEXT];
+    struct msagen_blob_part part;
+    struct msagen_blob *b = check(L);
+    const struct msagen_tensor *t = msagen_tensor_check(L, 2);
+    const lua_Integer stride = luaL_checkinteger(L, 3);
+    return push_part(L, msagen_blob_rows_int8(b, t, stride, &part, error, sizeof error), &part, error);
+}
+
 /* blob:bytes(string) -> offset, bytes, CRC-32C of these */
 static int blob_bytes(lua_State *L)
 {
@@ -185,6 +207,7 @@ static int blob_close(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"segment", blob_segment}, {"panels", blob_panels}, {"rows", blob_rows},   {"vector", blob_vector},
+    {"panels_int8", blob_panels_int8}, {"rows_int8", blob_rows_int8},
     {"bytes", blob_bytes},     {"close", blob_close},   {"abort", blob_abort}, {NULL, NULL},
 };
 

@@ -175,9 +175,10 @@ const struct msagen_grid *msagen_grid_field(lua_State *L, struct msagen_grid *gr
     return grid;
 }
 
-/* reference.attention(q, k, v, {heads, tile, count [, side | height, width, row, place, rel_h, rel_w, k_pad, v_pad]
- * [, start]}) */
-static int attention(lua_State *L)
+typedef int (*attention_fn)(const void *q, const void *k, const void *v, void *out, size_t M, size_t N, size_t C,
+    size_t heads, size_t tile, size_t count, const struct msagen_grid *grid, const void *start);
+
+static int attention_by(lua_State *L, attention_fn attend)
 {
     size_t q[2], k[2], v[2];
     luaL_checktype(L, 4, LUA_TTABLE);
@@ -191,9 +192,50 @@ static int attention(lua_State *L)
     const struct msagen_grid *places = msagen_grid_field(L, &grid, q[0], k[0], q[1], heads);
     const void *start = msagen_field_matrix(L, "start", heads * q[0] * k[0]);
     luaL_argcheck(L, !start || !grid.rel_h, 4, "start without relative positions expected");
-    if (msagen_class(L)->attention(pq, pk, pv, msagen_matrix_new(L, q[0], q[1]), q[0], k[0], q[1], heads, tile, count,
-        places, start) != 0)
+    if (attend(pq, pk, pv, msagen_matrix_new(L, q[0], q[1]), q[0], k[0], q[1], heads, tile, count, places, start) != 0)
         return msagen_fail(L, "reference: out of memory");
+    return 1;
+}
+
+/* reference.attention(q, k, v, {heads, tile, count [, side | height, width, row, place, rel_h, rel_w, k_pad, v_pad]
+ * [, start]}) */
+static int attention(lua_State *L) { return attention_by(L, msagen_class(L)->attention); }
+
+/* reference.attention_int8: the same of whole numbers */
+static int attention_int8(lua_State *L) { return attention_by(L, msagen_class(L)->attention_int8); }
+
+/* -> whole numbers, scales [rows,1] */
+static int quantise_by(lua_State *L, void (*quantiser)(const void *x, void *q, void *scales, size_t M, size_t K))
+{
+    size_t x[2];
+    const void *px = msagen_matrix(L, 1, x);
+    void *q = msagen_matrix_new(L, x[0], x[1]);
+    quantiser(px, q, msagen_matrix_new(L, x[0], 1), x[0], x[1]);
+    return 2;
+}
+
+/* reference.quantise(x): rows; reference.quantise_weights(w): rows of a linear map's weight */
+static int quantise(lua_State *L) { return quantise_by(L, msagen_class(L)->quantise); }
+static int quantise_weights(lua_State *L) { return quantise_by(L, msagen_class(L)->quantise_weights); }
+
+/* reference.dot_int8(a, b): a b^T of whole numbers */
+static int dot_int8(lua_State *L)
+{
+    size_t a[2], b[2];
+    const void *pa = msagen_matrix(L, 1, a), *pb = msagen_matrix(L, 2, b);
+    luaL_argcheck(L, a[1] == b[1], 2, "as wide as a expected");
+    luaL_argcheck(L, a[1] < INT32_MAX / (127 * 127), 1, "rows whose sums 32 bits hold expected");
+    msagen_class(L)->dot_int8(pa, pb, msagen_matrix_new(L, a[0], b[0]), a[0], b[0], a[1]);
+    return 1;
+}
+
+/* reference.scale_rows(x, scales) */
+static int scale_rows(lua_State *L)
+{
+    size_t x[2], s[2];
+    const void *px = msagen_matrix(L, 1, x), *ps = msagen_matrix(L, 2, s);
+    luaL_argcheck(L, s[0] * s[1] == x[0], 2, "a scale for each row expected");
+    msagen_class(L)->scale_rows(px, ps, msagen_matrix_new(L, x[0], x[1]), x[0], x[1]);
     return 1;
 }
 
@@ -385,7 +427,9 @@ static int crc32c(lua_State *L)
 static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {"product", product_of_values},
     {"layernorm", layernorm}, {"mapnorm", mapnorm}, {"attention", attention}, {"evaluate", evaluate}, {"add", add},
     {"fma", fma_of}, {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside},
-    {"stacked", stacked}, {"packed", packed}, {"crc32c", crc32c}, {NULL, NULL}};
+    {"stacked", stacked}, {"packed", packed}, {"crc32c", crc32c}, {"quantise", quantise},
+    {"quantise_weights", quantise_weights}, {"dot_int8", dot_int8}, {"scale_rows", scale_rows},
+    {"attention_int8", attention_int8}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)
 {
@@ -399,18 +443,20 @@ static void push_class(lua_State *L, const struct msagen_reference *class)
     lua_setfield(L, -2, "arithmetic");
 }
 
-/* reference.of(class) */
+/* reference.of(class): what a class computes of operations of lower precision, they say themselves */
 static int of(lua_State *L)
 {
-    const struct msagen_reference *const classes[] = {msagen_reference_fastest_fma(), &msagen_reference_muladd,
-        &msagen_reference_float64};
+    static const char *const names[] = {"f32-fma-1", "int8-dyn-1", "f32-muladd-1", "int8-dyn-muladd-1", "float64"};
+    const struct msagen_reference *const classes[] = {msagen_reference_fastest_fma(), msagen_reference_fastest_fma(),
+        &msagen_reference_muladd, &msagen_reference_muladd, &msagen_reference_float64};
     const char *name = luaL_checkstring(L, 1);
     for (size_t i = 0; i < sizeof classes / sizeof *classes; ++i)
-        if (strcmp(classes[i]->arithmetic, name) == 0) {
+        if (strcmp(names[i], name) == 0) {
             push_class(L, classes[i]);
             return 1;
         }
-    return msagen_fail(L, "arithmetic: expected f32-fma-1, f32-muladd-1 or float64, found %s", name);
+    return msagen_fail(L, "arithmetic: expected f32-fma-1, int8-dyn-1, f32-muladd-1, int8-dyn-muladd-1 or float64, "
+        "found %s", name);
 }
 
 int luaopen_msagen_reference(lua_State *L)

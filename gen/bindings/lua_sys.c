@@ -28,6 +28,8 @@
 #include <unistd.h>
 #if defined __aarch64__ && defined __linux__
 #include <sys/auxv.h>
+#elif defined __x86_64__ && defined __GNUC__
+#include <cpuid.h>
 #endif
 
 enum { TEXT_MOST = 64 << 20, START_MOST = 192 };
@@ -729,6 +731,9 @@ static int sys_peak_rss(lua_State *L)
     return 1;
 }
 
+/* Of cpuid's leaf 7, 1, eax: compilers have no name for it yet that all of them know. */
+enum { AVX_VNNI = 1 << 4 };
+
 /* cpu_features() -> set of the instruction sets that CPU and kernel offer, by gcc's names without dots: avx2, fma,
  * avx512f, sse42, ...; neon, crc32, dotprod, ... */
 static int sys_cpu_features(lua_State *L)
@@ -750,6 +755,11 @@ static int sys_cpu_features(lua_State *L)
     FEATURE("avx512dq", "avx512dq")
     FEATURE("avx512vl", "avx512vl")
     FEATURE("avx512vnni", "avx512vnni")
+    unsigned a = 0, b, c, d;
+    if (__builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & AVX_VNNI) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "avxvnni");
+    }
 #undef FEATURE
 #elif defined __aarch64__ && defined __linux__
     const unsigned long capabilities = getauxval(AT_HWCAP);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msagen.tensor: tensors as Lua values. Views share storage; arithmetic gives new tensors, of f32 but within
  * in_double. */
+#include "columns.h"
 #include "host.h"
 #include "resample.h"
 #include "tensor_internal.h"
@@ -219,6 +220,40 @@ static int tensor_scale(lua_State *L)
     return push_or_fail(L, msagen_tensor_scale(t, luaL_checknumber(L, 2), error, sizeof error), error);
 }
 
+/* t:columns_most() -> the largest magnitude of each column, a column a member of the last dimension */
+static int tensor_columns_most(lua_State *L)
+{
+    const struct msagen_tensor *t = msagen_tensor_check(L, 1);
+    const size_t width = t->dims > 0 ? (size_t)t->shape[t->dims - 1] : 1;
+    double *most = lua_newuserdatauv(L, (width + 1) * sizeof *most, 0);
+    if (msagen_columns_most(t, most) != 0)
+        return msagen_fail(L, "out of memory");
+    lua_createtable(L, (int)width, 0);
+    for (size_t c = 0; c < width; ++c) {
+        lua_pushnumber(L, most[c]);
+        lua_rawseti(L, -2, (lua_Integer)c + 1);
+    }
+    return 1;
+}
+
+/* t:columns_scaled{exponent...}: column c times 2^exponent */
+static int tensor_columns_scaled(lua_State *L)
+{
+    const struct msagen_tensor *t = msagen_tensor_check(L, 1);
+    const size_t width = t->dims > 0 ? (size_t)t->shape[t->dims - 1] : 1;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    luaL_argcheck(L, lua_rawlen(L, 2) == width, 2, "an exponent for each column expected");
+    int *exponents = lua_newuserdatauv(L, (width + 1) * sizeof *exponents, 0);
+    for (size_t c = 0; c < width; ++c) {
+        lua_rawgeti(L, 2, (lua_Integer)c + 1);
+        const lua_Integer exponent = luaL_checkinteger(L, -1);
+        luaL_argcheck(L, exponent >= -64 && exponent <= 64, 2, "exponents from -64 to 64 expected");
+        exponents[c] = (int)exponent;
+        lua_pop(L, 1);
+    }
+    return push_or_fail(L, msagen_columns_scaled(t, exponents), "out of memory");
+}
+
 static int tensor_matmul(lua_State *L)
 {
     char error[ERROR_TEXT];
@@ -404,6 +439,8 @@ static const luaL_Reg methods[] = {
     {"rename", tensor_rename},
     {"add", tensor_add},
     {"scale", tensor_scale},
+    {"columns_most", tensor_columns_most},
+    {"columns_scaled", tensor_columns_scaled},
     {"matmul", tensor_matmul},
     {"resample_bicubic", tensor_resample_bicubic},
     {"resample_linear", tensor_resample_linear},

@@ -4,6 +4,7 @@
 #include "blob.h"
 
 #include "outfile.h"
+#include "quantise.h"
 #include "sha256.h"
 
 #include "msa_runtime.h"
@@ -302,6 +303,113 @@ int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int
     return part_end(b, t, part, error, error_bytes);
 }
 
+/* Rows `row` to row + count - 1 of a matrix, every number finite. */
+static int read_rows(const struct msagen_tensor *m, int64_t row, int64_t count, float *to, char *error,
+    size_t error_bytes)
+{
+    const int64_t columns = m->shape[1];
+    msagen_tensor_read_f32_block(m, row, count, 0, columns, to, (size_t)columns);
+    int bad = 0;
+    for (int64_t i = 0; i < count * columns; ++i)
+        bad |= !isfinite(to[i]);
+    return bad != 0 ? refuse_value(m, error, error_bytes) : 0;
+}
+
+/* Columns `first` to first + count - 1 of 16 rows of whole numbers, as a panel of [steps / 4][16][4]. */
+static void append_panel_int8(struct msagen_blob *b, const int8_t *q, int64_t columns, int64_t first, int64_t count)
+{
+    for (int64_t k = 0; k < count; k += 4) {
+        int8_t step[MSAGEN_PANEL][4] = {{0}};
+        for (int64_t n = 0; n < MSAGEN_PANEL; ++n)
+            for (int64_t i = 0; i < 4 && k + i < count; ++i)
+                step[n][i] = q[n * columns + first + k + i];
+        append(b, step, sizeof step);
+    }
+}
+
+static int32_t sum_of(const int8_t *q, int64_t count)
+{
+    int32_t sum = 0;
+    for (int64_t i = 0; i < count; ++i)
+        sum += q[i];
+    return sum;
+}
+
+/* Buffers of a matrix as panels. */
+struct panels_int8 {
+    float *rows, *scales;
+    int32_t *sums;
+    int8_t *q;
+};
+
+static int write_panels_int8(struct msagen_blob *b, const struct msagen_tensor *m, int64_t first, int64_t count,
+    const struct panels_int8 *room, char *error, size_t error_bytes)
+{
+    const int64_t rows = m->shape[0], columns = m->shape[1];
+    for (int64_t row = 0; row < rows; row += MSAGEN_PANEL) {
+        const int64_t here = rows - row < MSAGEN_PANEL ? rows - row : MSAGEN_PANEL;
+        if (read_rows(m, row, here, room->rows, error, error_bytes) != 0)
+            return -1;
+        memset(room->q, 0, (size_t)(MSAGEN_PANEL * columns));
+        for (int64_t n = 0; n < here; ++n) {
+            int8_t *const q = room->q + n * columns;
+            room->scales[row + n] = msagen_quantise_channel(room->rows + n * columns, (size_t)columns, q);
+            room->sums[row + n] = -128 * sum_of(q + first, count);
+        }
+        append_panel_int8(b, room->q, columns, first, count);
+    }
+    const size_t padded = ((size_t)rows + MSAGEN_PANEL - 1) / MSAGEN_PANEL * MSAGEN_PANEL;
+    append(b, room->scales, padded * sizeof *room->scales);
+    append(b, room->sums, padded * sizeof *room->sums);
+    return 0;
+}
+
+int msagen_blob_panels_int8(struct msagen_blob *b, const struct msagen_tensor *m, int64_t first, int64_t count,
+    struct msagen_blob_part *part, char *error, size_t error_bytes)
+{
+    if (need_matrix(m, error, error_bytes) != 0)
+        return -1;
+    const int64_t columns = m->shape[1];
+    const uint64_t padded = ((uint64_t)m->shape[0] + MSAGEN_PANEL - 1) / MSAGEN_PANEL * MSAGEN_PANEL;
+    if (first < 0 || count < 1 || first > columns - count || count > INT32_MAX / (127 * 127))
+        return refuse(error, error_bytes, "%s: columns %lld to %lld of %lld expected", m->name, (long long)first,
+            (long long)(first + count), (long long)columns);
+    if (part_begin(b, m->name, padded, ((uint64_t)count + 3) / 4 + 2, part, error, error_bytes) != 0)
+        return -1;
+    struct panels_int8 room = {malloc((size_t)columns * MSAGEN_PANEL * sizeof(float)), calloc(padded, sizeof(float)),
+        calloc(padded, sizeof(int32_t)), malloc((size_t)columns * MSAGEN_PANEL)};
+    const int good = room.rows && room.scales && room.sums && room.q;
+    const int status = good ? write_panels_int8(b, m, first, count, &room, error, error_bytes)
+        : refuse(error, error_bytes, "%s: out of memory", m->name);
+    free(room.rows);
+    free(room.scales);
+    free(room.sums);
+    free(room.q);
+    return status != 0 ? -1 : part_end(b, m, part, error, error_bytes);
+}
+
+int msagen_blob_rows_int8(struct msagen_blob *b, const struct msagen_tensor *m, int64_t stride,
+    struct msagen_blob_part *part, char *error, size_t error_bytes)
+{
+    if (need_matrix(m, error, error_bytes) != 0)
+        return -1;
+    const int64_t columns = m->shape[1];
+    if (stride % 4 != 0 || stride < columns + 4 || stride > BATCH)
+        return refuse(error, error_bytes, "%s: rows of %lld bytes do not fit into a stride of %lld", m->name,
+            (long long)columns + 4, (long long)stride);
+    if (part_begin(b, m->name, (uint64_t)m->shape[0], (uint64_t)stride / 4, part, error, error_bytes) != 0)
+        return -1;
+    for (int64_t row = 0; row < m->shape[0]; ++row) {
+        int8_t q[BATCH] = {0};
+        if (read_rows(m, row, 1, b->batch, error, error_bytes) != 0)
+            return -1;
+        const float scale = msagen_quantise_row(b->batch, (size_t)columns, q);
+        memcpy(q + stride - 4, &scale, sizeof scale);
+        append(b, q, (size_t)stride);
+    }
+    return part_end(b, m, part, error, error_bytes);
+}
+
 int msagen_blob_bytes(struct msagen_blob *b, const void *data, size_t bytes, struct msagen_blob_part *part, char *error,
                       size_t error_bytes)
 {
@@ -346,8 +454,9 @@ int msagen_blob_close(struct msagen_blob *b, const unsigned char *model_hash, un
     p = put(p, *bytes, 8);
     p = put(p, b->count, 4);
     p = put(p, table_crc, 4);
-    memcpy(p, b->arith, MSAGEN_BLOB_ARITH);
-    memcpy(p + MSAGEN_BLOB_ARITH, hash, 32);
+    memcpy(p, b->arith, MSAGEN_BLOB_ARITH / 2);
+    memcpy(p + MSAGEN_BLOB_ARITH / 2, hash, 32);
+    memcpy(p + MSAGEN_BLOB_ARITH / 2 + 32, b->arith + MSAGEN_BLOB_ARITH / 2, MSAGEN_BLOB_ARITH / 2);
     msagen_outfile_patch(b->file, 0, header, sizeof header);
     msagen_outfile_hash(b->file, file_hash);
     struct msagen_outfile *file = b->file;

@@ -2,10 +2,12 @@
 /* The weights blob: writes tensors in the order and layout that generated kernels read.
  *
  * Little-endian. Header, 128 bytes: "MSAGENW\0"; u32 version 1; u32 header bytes 128; u64 total bytes; u32 segments;
- * u32 CRC-32C of the segment table; char arith[16]; u8 model_hash[32]; zeros. At 128 the table, 24 bytes a segment:
+ * u32 CRC-32C of the segment table; char arith[16]; u8 model_hash[32]; char more[16], the rest of arith where that is
+ * longer; zeros. At 128 the table, 24 bytes a segment:
  * u64 offset; u64 bytes; u32 CRC-32C of those bytes; u32 0. Then zeros to the first segment; segments follow each
  * other.
- * Segments and the parts in them start at multiples of 64 and are padded with zeros to one; values are float32.
+ * Segments and the parts in them start at multiples of 64 and are padded with zeros to one; values are float32, or what
+ * their writer says.
  * model_hash is SHA-256 over all segments' bytes in order. */
 #ifndef MSAGEN_BLOB_H
 #define MSAGEN_BLOB_H
@@ -20,7 +22,7 @@ enum {
     MSAGEN_PANEL = 16,             /* columns of a panel */
     MSAGEN_BLOB_SEGMENTS = 165,    /* default room in the table: the first segment starts at 4096 */
     MSAGEN_BLOB_SEGMENTS_MAX = 65536,
-    MSAGEN_BLOB_ARITH = 16
+    MSAGEN_BLOB_ARITH = 32           /* in two halves */
 };
 
 struct msagen_blob_segment {
@@ -31,7 +33,7 @@ struct msagen_blob_segment {
 
 struct msagen_blob;
 
-/* Opens a temporary file beside path; `arith` (at most 15 characters) names the arithmetic class, `room` is the largest
+/* Opens a temporary file beside path; `arith` (at most 31 characters) names the arithmetic class, `room` is the largest
  * number of segments. NULL and a text on failure. */
 struct msagen_blob *msagen_blob_create(const char *path, const char *arith, uint32_t room, char *error,
     size_t error_bytes);
@@ -59,6 +61,17 @@ int msagen_blob_rows(struct msagen_blob *b, const struct msagen_tensor *matrix, 
 int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int64_t pad_to,
     struct msagen_blob_part *part,
                        char *error, size_t error_bytes);
+
+/* Weights [N,K] of which each row is a result's, as whole numbers with a scale a row, found over the whole row: of
+ * their columns `first` to first + count - 1 panels of 16 rows, [count / 4][16][4] bytes, count rounded up to a
+ * multiple of 4 with zeros; then the scales, float32; then -128 times the sum of what is here of each row, 32 bits.
+ * Rows are filled up with zeros to whole panels. */
+int msagen_blob_panels_int8(struct msagen_blob *b, const struct msagen_tensor *matrix, int64_t first, int64_t count,
+    struct msagen_blob_part *part, char *error, size_t error_bytes);
+
+/* Rows [R,N] as whole numbers, `stride` bytes apart: N bytes, zeros, and in the last 4 the row's scale, float32. */
+int msagen_blob_rows_int8(struct msagen_blob *b, const struct msagen_tensor *matrix, int64_t stride,
+    struct msagen_blob_part *part, char *error, size_t error_bytes);
 
 /* Raw bytes as a part. */
 int msagen_blob_bytes(struct msagen_blob *b, const void *data, size_t bytes, struct msagen_blob_part *part, char *error,

@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -332,6 +333,7 @@ static int reference_evaluate(const struct msagen_step *steps, size_t count, con
     return 0;
 }
 
+#include "int8.h"
 #include "gradients.h"
 #include "attention_gradients.h"
 
@@ -345,6 +347,7 @@ static const struct msagen_reference native = {"f32-fma-1", sizeof(real),
 const struct msagen_reference msagen_reference_fma = {"f32-fma-1", sizeof(real),
 #endif
     reference_linear, reference_layernorm, reference_mapnorm, reference_attention, reference_features,
-    reference_position, reference_add, reference_fma, reference_packed, reference_evaluate,
-    reference_linear_dw, reference_column_sum, reference_layernorm_dx, reference_layernorm_dgamma, reference_mapnorm_dx,
-    reference_mapnorm_dgamma, reference_times, reference_scatter, reference_attention_dqkv};
+    reference_position, reference_add, reference_fma, reference_packed, reference_evaluate, reference_quantise,
+    reference_quantise_weights, reference_dot_int8, reference_scale_rows, reference_attention_int8,
+    reference_linear_dw, reference_column_sum, reference_layernorm_dx, reference_layernorm_dgamma,
+    reference_mapnorm_dx, reference_mapnorm_dgamma, reference_times, reference_scatter, reference_attention_dqkv};

@@ -97,6 +97,25 @@ struct msagen_reference {
      * Returns 0, or -1: out of memory. */
     int (*evaluate)(const struct msagen_step *steps, size_t count, const void *x, void *y, size_t n);
 
+    /* int8-dyn-1. Whole numbers of -127 to 127 are held as elements. */
+
+    /* q (M,K), scales (M): rows of x (M,K) as whole numbers, each with its scale. A row with a NaN or an infinity has
+     * the scale NaN, one below 2^-40 the scale 0, and zeros. */
+    void (*quantise)(const void *x, void *q, void *scales, size_t M, size_t K);
+
+    /* The same of weights w (N,K), whose rows are a result's each. */
+    void (*quantise_weights)(const void *w, void *q, void *scales, size_t N, size_t K);
+
+    /* y (M,N) = a (M,K) b^T, b (N,K), whole numbers all: exact sums of 32 bits, each then rounded to an element. */
+    void (*dot_int8)(const void *a, const void *b, void *y, size_t M, size_t N, size_t K);
+
+    /* y (M,C): row m of x times scales[m]. */
+    void (*scale_rows)(const void *x, const void *scales, void *y, size_t M, size_t C);
+
+    /* As attention; queries, keys and values are quantised, weights have 14 bits. */
+    int (*attention_int8)(const void *q, const void *k, const void *v, void *out, size_t M, size_t N, size_t C,
+        size_t heads, size_t tile, size_t count, const struct msagen_grid *grid, const void *start);
+
     /* Gradients. A block sum over rows: of each 64 rows a chain from +0 in their order; these sums added in order. */
 
     /* dw (N,K) = dy^T x, dy (M,N), x (M,K): block sums of multiply-adds. */

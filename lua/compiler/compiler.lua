@@ -13,6 +13,7 @@ local kernels = require "kernels.kernels"
 local options = require "compiler.options"
 local placement = require "estimate.placement"
 local predict = require "estimate.predict"
+local precisions = require "compiler.precision"
 local preparation = require "import.preparation"
 local output_folder = require "emit.output_folder"
 local tokens = require "networks.tokens"
@@ -51,7 +52,7 @@ end
 -- @param private layer name -> roles of weights that differ between them, where known
 -- @param streamed { buffer = bytes or nil } where weights are fetched by the layers
 -- @param draft sizes are wanted, not kernels: those get a name and no text
-local function schedule(model, board, models, count, private, streamed, draft)
+local function schedule(model, board, models, count, private, streamed, draft, chosen)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   if draft then
     set.make = function(_, _, name) return name end
@@ -59,7 +60,7 @@ local function schedule(model, board, models, count, private, streamed, draft)
     set.draft = true
   end
   local graph = { models = models, private = private, cores = count, streamed = streamed ~= nil,
-    stream_buffer = streamed and streamed.buffer }
+    precision = chosen, stream_buffer = streamed and streamed.buffer }
   graph.tables = emit.tables(model, private and private[""])
   for _, pass in ipairs(compiler.passes) do graph = require(pass.module)(graph, model, set) end
   local largest = graph.stream and graph.stream.largest
@@ -163,7 +164,7 @@ end
 
 local function completed(build, device, board, banks, name, files, where)
   if device.frontend then add_front(build, device, where) end
-  build.precision = device.precision or arithmetic.DEFAULT
+  build.precision = build.graph.precision:name()
   build.arithmetic = arithmetic.class(board, build.precision)
   build.board, build.name, build.banks, build.files = board, name, banks, files
   return build
@@ -177,22 +178,23 @@ end
 -- @param draft nothing but sizes is wanted: kernels are not written
 function compiler.schedule(device, where, draft)
   local models, names, files, board = compiler.models(device, where)
+  local chosen = precisions.of(device, where)
   local count, streamed = device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
   if count > (board.cores or cores.MOST) then
     fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count)
   end
   if #models == 1 then
-    local build = schedule(models[1], board, models, count, nil, streamed, draft)
+    local build = schedule(models[1], board, models, count, nil, streamed, draft, chosen)
     return completed(build, device, board, { build }, names[1], files, where)
   end
   if device.stream_buffer then fail("%s: stream_buffer: expected one checkpoint, found %d banks", where, #models) end
   require("import.banks").check(models, names)
   local banks = {}
   for i, model in ipairs(models) do
-    banks[i] = schedule(model, board, models, count, nil, streamed, draft)
+    banks[i] = schedule(model, board, models, count, nil, streamed, draft, chosen)
     banks[i].name = names[i]
   end
-  local build = schedule(models[1], board, models, count, differences(banks), streamed, draft)
+  local build = schedule(models[1], board, models, count, differences(banks), streamed, draft, chosen)
   return completed(build, device, board, banks, names[1], files, where)
 end
 
@@ -377,6 +379,7 @@ local function makefile_info(build, list)
       "msa_runtime.h" }, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
     runner_headers = runner_headers(build), start_objects = {},
     runner = table.move(list.start_runner, 1, #list.start_runner, #runner + 1, runner) }
+  if build.kernels.int8 then info.headers[#info.headers + 1] = "msa_int8.h" end
   if build.front then table.insert(info.objects, #info.objects, "msa_front.o") end
   for _, file in ipairs(list.extras) do info.headers[#info.headers + 1] = file .. ".h" end
   for i, file in ipairs(list.runtime) do info.runtime_objects[i] = file .. ".o" end

@@ -106,7 +106,9 @@ options.list = {
     help = "Slices of a volume. Default: 1." },
   { field = "precision", kind = schema.one_of(table.unpack(arithmetic.precisions)), option = "--precision",
     argument = "NAME", convert = one_of(table.unpack(arithmetic.precisions)),
-    help = ("Arithmetic of the build: %s."):format(table.concat(arithmetic.precisions, ", ")) },
+    help = ("Arithmetic of the encoder's products: %s. Default: f32."):format(closed.list(arithmetic.precisions)) },
+  { field = "layer_precision", kind = schema.table }, -- of layers by name: lua/compiler/precision.lua
+  { field = "equalise", kind = schema.flag },
   { field = "dialect", kind = schema.text, option = "--dialect", argument = "NAME",
     help = "Which program trained the file; needed only where the tensors do not tell." },
   { field = "classes", kind = above_0, option = "--classes", argument = "N", convert = integer,

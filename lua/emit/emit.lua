@@ -2,6 +2,7 @@
 --- Emission: scheduled graph -> the generated folder. Texts are rendered from templates; weights go to the blob first,
 -- since their places are part of the text.
 local activations = require "graph.activations"
+local arithmetic = require "target.arithmetic"
 local fail = require "support.fail"
 local finite = require "import.finite"
 local preparation = require "import.preparation"
@@ -194,7 +195,7 @@ end
 
 --- runtime/msa_arith.h for a class of arithmetic: the class is part of the text, whatever flags a compiler is given.
 function emit.arith(text, class)
-  local by = ("#define MSA_ARITHMETIC_MULADD %d /* %s */\n"):format(class == "f32-muladd-1" and 1 or 0, class)
+  local by = ("#define MSA_ARITHMETIC_MULADD %d /* %s */\n"):format(arithmetic.rounds_twice(class) and 1 or 0, class)
   local result, count = text:gsub("#ifndef MSA_ARITHMETIC_MULADD[^\n]*\n#define MSA_ARITHMETIC_MULADD 0\n#endif\n", by)
   assert(count == 1, "msa_arith.h does not say where the class stands")
   return result
@@ -292,7 +293,7 @@ local function environment(build, blob, info)
     model.source.sha256, model.dialect, board.name, model.image_size, model.depth, build.precision,
     build.arithmetic)
   for name, value in pairs {
-    version = msagen.version, made_by = emit.made_by(),
+    version = msagen.version, made_by = emit.made_by(), integer = board.integer,
     origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = graph.memory,
     lde = kernels.stride(model.out), encode = encode, decode = decode, prototypes = prototypes,
     kernels = build.kernels, hash = table.concat(hash, ", "), arithmetic = build.arithmetic,
@@ -366,6 +367,7 @@ function emit.texts(build, blob, info)
     "weights.S", "weights.b", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
+  if build.kernels.int8 then texts["msa_int8.h"] = template.file(folder, "int8.h", env) end
   if env.front then texts["msa_front.c"] = template.file(folder, "front.c", env) end
   if build.graph.stream then texts["msa_stream.c"] = template.file(folder, "stream.c", env) end
   if not env.linkable then texts["msa_weights.S"], texts["msa_weights.b"] = nil, nil end

@@ -9,6 +9,7 @@ local group = require "lower.group"
 local inputs = require "graph.inputs"
 local interpreter = require "graph.interpreter"
 local kernels = require "kernels.kernels"
+local kinds = require "graph.kinds"
 local parts_of_weights = require "lower.parts"
 local expressions = require "graph.expressions"
 local pictures = require "emit.pictures"
@@ -293,11 +294,17 @@ function Answer:normed(L)
   return self:rows_of({ norm }, { [input(norm, "x")] = self:pattern("x", L.env.C) }, norm)
 end
 
+-- What a linear map computes, in its precision.
+local function linear_of(R, map)
+  if map.precision ~= "int8" then return R.linear end
+  return function(x, w, bias) return kinds.linear_int8(R, x, w, bias) end
+end
+
 -- A projection of some heads: width d each, from `first` on. @param part "q", "k" or "v"
 function Answer:projection(op, part, n, first, count)
   local map = input(op, part)
   local bias = input(map, "bias")
-  return self.R.linear(n, tensor_of(input(map, "w"), first, count), bias and tensor_of(bias, first, count))
+  return linear_of(self.R, map)(n, tensor_of(input(map, "w"), first, count), bias and tensor_of(bias, first, count))
 end
 
 -- What attention over a window is told: its keys and the tables.
@@ -327,8 +334,8 @@ function Answer:window(test)
   local n, keys, queries, first = self:normed(L), window_keys(test, L.env.grid), {}, test.head * d
   for i, token in ipairs(test.tokens) do queries[i] = test.origin + token end
   local function part(name, list) return self:repeated(self:projection(op, name, n, first, d), list) end
-  self:sum(R.attention(part("q", queries), part("k", keys), part("v", keys), attention_fields(R, op, test, keys, 1,
-    function(row) return row:slice(2, first, d) end)))
+  local fields = attention_fields(R, op, test, keys, 1, function(row) return row:slice(2, first, d) end)
+  self:sum(kinds.attention_of(R, op)(part("q", queries), part("k", keys), part("v", keys), fields))
 end
 
 -- A whole layer: what attention gives for some tokens, and what follows it.
@@ -338,7 +345,7 @@ function Answer:attention_layer(test)
   for _, part in ipairs { "q", "k", "v" } do parts[part] = self:projection(op, part, n, 0, C) end
   for _, one in ipairs(test.kinds) do
     local keys = window_keys(one, L.env.grid)
-    local o = R.attention(self:repeated(parts.q, one.tokens), self:repeated(parts.k, keys),
+    local o = kinds.attention_of(R, op)(self:repeated(parts.q, one.tokens), self:repeated(parts.k, keys),
       self:repeated(parts.v, keys), attention_fields(R, op, one, keys, op.heads, function(row) return row end))
     local given = { [op] = o, [L.group.inputs[1]] = self:repeated(self:pattern("x", C), one.tokens) }
     self:sum(self:rows_of(L.env.ops.after, given, L.group.outputs[1]))
@@ -364,7 +371,7 @@ function Answer:depth_branch(test)
     for i, token in ipairs(sequence.list) do list[i] = token and token % known.PERIOD or known.PERIOD end
     local x = R.rows(all, list)
     local function part(name) return self:projection(op, name, x, 0, C) end
-    local o = R.attention(part "q", part "k", part "v",
+    local o = kinds.attention_of(R, op)(part "q", part "k", part "v",
       { heads = op.heads, tile = kernels.key_tile(depth.length, depth.dw),
       count = depth.length, height = depth.dh, width = depth.dw, place = range(depth.length),
       rel_h = rel_h and tensor_of(rel_h), rel_w = rel_w and tensor_of(rel_w) })
@@ -384,8 +391,9 @@ function Answer:other(test)
 end
 
 -- Nine products on the neighbours of one place, row by row, each a sum of its own.
-local function convolved(R, x, weight)
+local function convolved(R, op, x, weight)
   local cout, cin, y = weight.shape[1], weight.shape[2], nil
+  if op.precision == "int8" then return kinds.taps_int8(R, x, weight, function(tap) return { tap } end) end
   for tap = 0, 8 do
     local one = R.linear(R.rows(x, { tap }), weight:slice(3, tap // 3, 1):slice(4, tap % 3, 1):reshape { cout, cin })
     y = y and R.add(y, one) or one
@@ -407,7 +415,7 @@ function Answer:neck(L)
         list[#list + 1] = y >= 0 and x >= 0 and y < g and x < g and (token + dy * g + dx) % known.PERIOD or known.PERIOD
       end
     end
-    local y = convolved(R, R.rows(all, list), tensor_of(input(conv, "w")))
+    local y = convolved(R, conv, R.rows(all, list), tensor_of(input(conv, "w")))
     self:sum(self:rows_of(found.after, { [conv] = y }, L.group.outputs[1]))
   end
 end
@@ -480,8 +488,8 @@ local function answer_of(build, bank)
   local self = setmetatable({ R = R, crc = 0, model = bank.model, tables = bank.tables,
     parts = parts(bank.graph, bank.model) }, Answer)
   self.rows = R.packed(self.tables.prompt.parts[1].make())
-  self.network = sam.compute(bank.model.parameters, bank.model,
-    function() return self.tables.position.parts[1].make() end, tokens.rows(bank.model))
+  self.network = build.graph.precision:apply(sam.compute(bank.model.parameters, bank.model,
+    function() return self.tables.position.parts[1].make() end, tokens.rows(bank.model)))
   local p = self.parts
   if resamplers[bank.model.resampling] then self:resize() end
   if p.patch.nest == "pixels" then self:pixels() else self:patch_embed(p.patch) end

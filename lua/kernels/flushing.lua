@@ -22,7 +22,7 @@ local EXACT = { msa_vadd = "msa_exact_vadd", msa_vsub = "msa_exact_vsub", msa_vm
   msa_vfma = "msa_exact_vfma" }
 
 -- Templates that see to their other vectors themselves; softmax need not (docs/arithmetic.md).
-local OWN = { tile = true, layernorm = true, softmax = true, exact_act = true }
+local OWN = { tile = true, layernorm = true, softmax = true, softmax_int8 = true, exact_act = true }
 
 local function computes(text)
   for name in text:gmatch "msa_v[%w_]+" do

@@ -114,7 +114,8 @@ function kernels:write(file, base, fields, fresh)
   self.named[key] = name
   local lanes = self.isa.flushes and LANES[file]
   local scope = setmetatable({ name = name, W = lanes and 1 or self.isa.width, kernels = self,
-    round16 = round16, cores = self.cores, flushes = self.isa.flushes ~= nil }, { __index = fields })
+    integer = self.board.integer, round16 = round16, cores = self.cores,
+    flushes = self.isa.flushes ~= nil }, { __index = fields })
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
     __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
   }))
@@ -150,6 +151,12 @@ function kernels:make(file, base, fields, numbers)
     if all then self.signatures[kernel] = table.move(all, 1, #all - #list, 1, {}) end
   end
   return kernel
+end
+
+--- The instruction set's products of whole numbers, from whose header on the kernels are.
+function kernels:integer()
+  self.int8 = true
+  return self.board.integer
 end
 
 --- A square of vectors transposed, where the instruction set interleaves lanes: what other kernels' texts call.

@@ -68,7 +68,7 @@ local function sources_of(value, first, count)
 end
 
 Parts.tensor_of, Parts.sources_of, Parts.is_weight_value = tensor_of, sources_of, is_weight
-parts.tensor_of = tensor_of
+parts.tensor_of, parts.sources_of = tensor_of, sources_of
 
 local function once(self, role, add)
   if not self.known[role] then
@@ -90,6 +90,25 @@ function Parts:panels(value)
   end)
 end
 
+--- A weight [N,...] of `precision` as a product takes it. @return its role
+function Parts:operand(value, precision)
+  if precision ~= "int8" then return self:panels(value) end
+  local N = value.shape[1]
+  local K = 1
+  for i = 2, #value.shape do K = K * value.shape[i] end
+  return self:whole_numbers(self:role(value), N, 0, K, value, function()
+    return tensor_of(value):reshape { N, K }:rename(value.name)
+  end)
+end
+
+--- Columns `first` to first + count - 1 of a matrix [N,...] as whole numbers, whose scales are of all columns.
+-- @param make gives it
+function Parts:whole_numbers(role, N, first, count, value, make)
+  return once(self, role, function()
+    self.segment:panels_int8(role, N, first, count, function() return deferred.value(make()) end, sources_of(value))
+  end)
+end
+
 --- A vector.
 function Parts:vector(value)
   local n = value.shape[#value.shape]
@@ -107,8 +126,13 @@ function Parts:norm(gamma, beta)
 end
 
 --- One head of a weight [heads d,K] as panels [K,d].
-function Parts:head(value, h, d)
+function Parts:head(value, h, d, precision)
   local role = ("%s_%d"):format(self:role(value), h)
+  if precision == "int8" then
+    return self:whole_numbers(role, d, 0, value.shape[2], value, function()
+      return tensor_of(value, h * d, d):rename(value.name)
+    end)
+  end
   return once(self, role, function()
     self.segment:panels(role, value.shape[2], d, function()
       return tensor_of(value, h * d, d):transpose():rename(value.name)
@@ -118,9 +142,9 @@ end
 
 --- A weight [heads d,K] as panels [K,d] of each head. @return { first = role of the first head's, step = elements to
 -- the next }
-function Parts:by_head(value, heads, d)
+function Parts:by_head(value, heads, d, precision)
   local base = self:role(value)
-  for h = 0, heads - 1 do self:head(value, h, d) end
+  for h = 0, heads - 1 do self:head(value, h, d, precision) end
   local first = base .. "_0"
   return { first = first, step = heads > 1 and self.segment:elements_between(first, base .. "_1") or 0 }
 end
@@ -134,10 +158,24 @@ function Parts:rows_of_heads(value, heads, d)
   end)
 end
 
+--- A vector of heads d elements as a row of whole numbers a head.
+function Parts:whole_rows_of_heads(value, heads, d)
+  return once(self, self:role(value), function()
+    self.segment:rows_int8(self:role(value), heads, d, function()
+      return tensor_of(value):reshape { heads, d }:rename(value.name)
+    end, sources_of(value))
+  end)
+end
+
 --- Outputs `first` to first + n - 1 of a weight [N,...] as panels.
-function Parts:columns(value, role, first, n)
+function Parts:columns(value, role, first, n, precision)
   local K = 1
   for i = 2, #value.shape do K = K * value.shape[i] end
+  if precision == "int8" then
+    return self:whole_numbers(role, n, 0, K, value, function()
+      return tensor_of(value, first, n):reshape { n, K }:rename(value.name)
+    end)
+  end
   return once(self, role, function()
     self.segment:panels(role, K, n, function()
       return tensor_of(value, first, n):reshape { n, K }:transpose():rename(value.name)

@@ -90,7 +90,8 @@ function pass.run(program, model, kernels)
   kernels.cores = cores
   program.click_tokens = tokens.of_click(model)
   local reduced = setmetatable({ without = program.without }, { __index = model })
-  program.network = sam.compute(model.parameters, reduced, function() end, tokens.rows(model))
+  program.network, program.precisions = program.precision:apply(sam.compute(model.parameters, reduced,
+    function() end, tokens.rows(model)))
   local limit = program.stream_buffer
   local ctx = lower.context(program.network, { model = model, kernels = kernels, cores = cores,
     token_rows = tokens.rows(model), token_chunk = tokens.CHUNK, click_tokens = program.click_tokens,

@@ -3,6 +3,7 @@
 
 local kernels = require "kernels.kernels"
 local group = require "lower.group"
+local wholes = require "lower.wholes"
 
 local input, round16 = group.input, kernels.round16
 
@@ -14,24 +15,31 @@ function projections.of(layer, op, norm)
   a.d = a.C // a.heads
   a.dpad = round16(a.d)
   a.norm = parts:norm(input(norm, "gamma"), input(norm, "beta"))
-  a.eps = norm.eps
+  a.eps, a.precision = norm.eps, op.precision
   for _, part in ipairs { "q", "k", "v" } do
     local map = input(op, part)
     a[part .. "_w"] = input(map, "w")
-    if not layer.pieces then a[part] = parts:by_head(a[part .. "_w"], a.heads, a.d) end
+    if not layer.pieces then a[part] = parts:by_head(a[part .. "_w"], a.heads, a.d, a.precision) end
     local bias = input(map, "bias")
     a[part .. "_bias"] = bias and parts:rows_of_heads(bias, a.heads, a.d)
   end
   for _, part in ipairs { "k_pad", "v_pad" } do
     local pad = input(op, part)
-    a[part] = pad and parts:rows_of_heads(pad, a.heads, a.d)
+    a[part] = pad and (part == "k_pad" and a.precision == "int8" and parts:whole_rows_of_heads(pad, a.heads, a.d)
+      or parts:rows_of_heads(pad, a.heads, a.d))
   end
   return a
 end
 
---- A projection of one head, on M rows of n. @param part "q", "k" or "v"
+--- A projection of one head, on M rows of n, which are whole numbers where the attention's precision is.
+-- @param part "q", "k" or "v"
 function projections.one(layer, body, a, part, h, M, n, to)
   local step, bias = layer.step, a[part .. "_bias"]
+  if a.precision == "int8" then
+    local w = step:part(a[part].first) + (a.group and h % a.group or h) * a[part].step
+    return wholes.product(layer.K, body, M, n, w, to, { N = a.d, K = a.C, ldc = a.dpad,
+      bias = bias and step:part(bias) + h * a.dpad })
+  end
   local name = layer.K:gemm { M = M, N = a.d, K = a.C, lda = n.storage.stride, ldc = a.dpad,
     init = bias and "bias" or "zero" }
   local w = step:part(a[part].first) + (a.group and h % a.group or h) * a[part].step

@@ -7,6 +7,7 @@
 
 local group = require "lower.group"
 local kernels = require "kernels.kernels"
+local wholes = require "lower.wholes"
 
 local input = group.input
 local stride = kernels.stride
@@ -31,7 +32,7 @@ function rows.new(layer, body, pool, count, ops)
   end
   return setmetatable({ layer = layer, K = layer.K, parts = layer.parts, step = layer.step, group = layer.group,
     body = body, pool = pool, count = count, ops = ops, set = set, last = last, views = {}, bound = {}, mine = {},
-    level = {}, done = {} }, Rows)
+    level = {}, done = {}, wholes = {} }, Rows)
 end
 
 --- Where a value is, for this strip. @param level how fine its rows are: 4^level rows a token
@@ -79,14 +80,45 @@ end
 
 local lower = {}
 
-local function weight_view(self, value) return self.step:part(self.parts:panels(value)) end
+-- Whether all that takes a value takes its whole numbers.
+local function only_quantised(self, value)
+  for _, user in ipairs(self.group.users[value]) do
+    if not self.set[user] or user.precision ~= "int8" then return false end
+  end
+  return self.mine[value]
+end
+
+-- The whole numbers of a value's rows: made once, in the place of its floats where nobody else takes those.
+function Rows:quantised(x)
+  if not self.wholes[x] then
+    local from, rows, width = self.views[x], self:rows_at(self.level[x]), width_of(x)
+    local name = free_name(self.pool, from.storage.name .. "_int8")
+    local to = only_quantised(self, x) and wholes.over(self.pool, name, from, width)
+      or wholes.take(self.pool, name, rows, width)
+    wholes.quantise(self.K, self.body, rows, width, from, to)
+    self.wholes[x] = to
+  end
+  return self.wholes[x]
+end
+
+-- A linear map of whole numbers.
+local function linear_int8(self, op)
+  local x, w, bias, act = input(op, "x"), input(op, "w"), input(op, "bias"), self:activation_of(op)
+  local value, level, q = act or op, self.level[x], self:quantised(x)
+  local to = self:destination(value, self.parts:role(w), level)
+  wholes.product(self.K, self.body, self:rows_at(level), q, self.step:part(self.parts:operand(w, op.precision)), to,
+    { N = w.shape[1], K = w.shape[2], act = act and act.f,
+      bias = bias and self.step:part(self.parts:vector(bias)) })
+  self:result(value, to, level)
+end
 
 function lower.linear(self, op)
+  if op.precision == "int8" then return linear_int8(self, op) end
   local x, w, bias, start = input(op, "x"), input(op, "w"), input(op, "bias"), input(op, "start")
   local act = self:activation_of(op)
   local value, level = act or op, self.level[x]
   local from = self.views[x]
-  local weights = op.value and self.views[w] or weight_view(self, w)
+  local weights = op.value and self.views[w] or self.step:part(self.parts:panels(w))
   local role = op.value and "products" or self.parts:role(w)
   local to = start and self.views[start] or self:destination(value, role, level)
   local name = self.K:gemm { M = self:rows_at(level), N = w.shape[1], K = w.shape[2], lda = from.storage.stride,
@@ -222,7 +254,27 @@ function lower.mapnorm(self, op)
   self:result(op, to, level)
 end
 
+-- The same of whole numbers.
+local function conv_transpose_int8(self, op)
+  local x, w, bias = input(op, "x"), input(op, "w"), input(op, "bias")
+  local act, level, q = self:activation_of(op), self.level[x], self:quantised(x)
+  local value, cin, cout = act or op, w.shape[1], w.shape[2]
+  local to = self:destination(value, self.parts:role(w), level + 1)
+  for sub = 0, 3 do
+    local role = ("%s_%d"):format(self.parts:role(w), sub)
+    self.parts:whole_numbers(role, cout, 0, cin, w, function()
+      return self.parts.tensor_of(w):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:transpose()
+        :rename(w.name)
+    end)
+    wholes.product(self.K, self.body, self:rows_at(level), q, self.step:part(role), to + sub * to.storage.stride,
+      { N = cout, K = cin, act = act and act.f, ldc = 4 * to.storage.stride,
+        bias = self.step:part(self.parts:vector(bias)) })
+  end
+  self:result(value, to, level + 1)
+end
+
 function lower.conv_transpose(self, op)
+  if op.precision == "int8" then return conv_transpose_int8(self, op) end
   local x, w, bias = input(op, "x"), input(op, "w"), input(op, "bias")
   local act, level = self:activation_of(op), self.level[x]
   local value, cin, cout = act or op, w.shape[1], w.shape[2]

@@ -5,6 +5,7 @@
 -- "bank + n" in the generated text, where bank is the chosen bank's distance.
 local closed = require "support.closed"
 local deferred = require "import.deferred"
+local integers = require "kernels.integers"
 local types = require "graph.types"
 
 local segment = {}
@@ -101,6 +102,19 @@ end
 --- n whole numbers of 32 bits, which no rounding touches. @param make gives their bytes
 function segment:words(role, n, make)
   return add(self, role, n, { kind = "words", type = "u32", n = n, make = make, from = {} })
+end
+
+--- Weights [N,K], columns `first` to first + count - 1 of them, as panels of whole numbers with scales and sums
+-- (lua/kernels/integers.lua).
+function segment:panels_int8(role, N, first, count, make, from)
+  return add(self, role, integers.panels(count, N, "bytes"), { kind = "panels_int8", type = "i8", K = count, N = N,
+    first = first, make = make, from = from })
+end
+
+--- A matrix [R,N] of which each row is whole numbers with a scale.
+function segment:rows_int8(role, R, N, make, from)
+  return add(self, role, R * integers.stored(N), { kind = "rows_int8", type = "i8", R = R, N = N,
+    stride = integers.stored(N), make = make, from = from })
 end
 
 --- A matrix [R,N], rows `stride` apart.
@@ -205,8 +219,17 @@ local function write_part(blob, part, tensor)
   if part.kind == "vector" then
     return record(role, "vector", { part.n }, from, blob:vector(tensor, round16(part.n)))
   end
+  if part.kind == "panels_int8" then
+    return record(role, "panels_int8", { part.K, part.N }, from, blob:panels_int8(tensor, part.first, part.K))
+  end
+  if part.kind == "rows_int8" then
+    local one = record(role, "rows_int8", { part.R, part.N }, from, blob:rows_int8(tensor, part.stride))
+    one.stride = part.stride
+    return one
+  end
   if part.kind == "words" then return record(role, "words", { part.n }, from, blob:bytes(tensor)) end
-  closed.member(part.kind, { "panels", "rows", "vector", "words" }, ("segment: part %s"):format(role))
+  closed.member(part.kind, { "panels", "panels_int8", "rows", "rows_int8", "vector", "words" },
+    ("segment: part %s"):format(role))
   if type(tensor) ~= "table" then
     local one = record(role, "rows", { part.R, part.N }, from, blob:rows(tensor, part.stride))
     one.stride = part.stride

@@ -8,6 +8,7 @@ local layers = require "lower.layer"
 local projections = require "lower.projections"
 local relative = require "lower.relative"
 local rows = require "lower.rows"
+local wholes = require "lower.wholes"
 
 local input = layers.input
 local stride = kernels.stride
@@ -31,8 +32,31 @@ local function each_member(body, s, places, run, place, build)
   end)
 end
 
+-- The same of whole numbers.
+local function attention_int8_of(layer, pool, a, s, dh, dw, rel, count, ldc)
+  local K, t = layer.K, { ldr = stride(math.max(dh, dw)) }
+  t.n, t.o = pool:take("n", count * ldc, ldc), pool:take("o", count * ldc, ldc)
+  t.whole = wholes.over(pool, "n_int8", t.n, a.C) or wholes.take(pool, "n_int8", count, a.C)
+  for _, name in ipairs { "q", "k", "v" } do t[name] = pool:take(name, count * a.dpad, a.dpad) end
+  t.queries = wholes.over(pool, "queries", t.q, a.d)
+  local packed, values_bytes = K:keys_int8 { keys = s.length, row = dw, d = a.d }, nil
+  t.values, values_bytes = K:values_int8 { keys = s.length, row = dw, d = a.d }
+  t.kp, t.vp = pool:take("kp", packed.bytes, nil, "i8"), pool:take("vp", values_bytes, nil, "i8")
+  if rel then
+    t.rh, t.rw = pool:take("rh", s.length * t.ldr, t.ldr), pool:take("rw", s.length * t.ldr, t.ldr)
+  end
+  local sizes
+  t.attend, sizes = K:attend_int8 { M = s.length, keys = s.length, row = dw, d = a.d, ldq = t.queries:ld(), ldo = ldc,
+    rel = rel and { n = dw, ld = t.ldr } }
+  t.logits, t.acc, t.stat = pool:take("logits", sizes.s), pool:take("acc", sizes.o), pool:take("stat", sizes.stat)
+  t.norm = K:layernorm { rows = 1, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
+  t.place = packed.place { count = s.length, k_stride = a.dpad }
+  return t
+end
+
 -- Scratch and kernels of the attention within a sequence, whose places are `count` tokens at a time.
 local function attention_of(layer, pool, a, s, dh, dw, rel, count, ldc)
+  if a.precision == "int8" then return attention_int8_of(layer, pool, a, s, dh, dw, rel, count, ldc) end
   local K, t = layer.K, { ldr = stride(math.max(dh, dw)) }
   t.n, t.o = pool:take("n", count * ldc, ldc), pool:take("o", count * ldc, ldc)
   for _, name in ipairs { "q", "k", "v" } do t[name] = pool:take(name, count * a.dpad, a.dpad) end
@@ -53,16 +77,24 @@ end
 
 -- Attention of all heads within each of `places` sequences, from norms to o.
 local function attend_all(layer, body, t, a, s, rel, dh, dw, places, ldc)
+  if t.whole then wholes.quantise(layer.K, body, places * s.length, a.C, t.n, t.whole) end
   body:each({ variable = "h", to = a.heads }, function(head, h)
     for _, part in ipairs { "q", "k", "v" } do
-      projections.one(layer, head, a, part, h, places * s.length, t.n, t[part])
+      projections.one(layer, head, a, part, h, places * s.length, t.whole or t.n, t[part])
     end
     head:each({ variable = "p", to = places }, function(inner, p)
       local here = p * (s.length * a.dpad)
-      inner:call(t.place, 0, t.k + here, t.v + here, t.kp, t.vp)
+      local queries = t.q + here
+      if t.whole then
+        inner:call(t.place, 0, t.k + here, t.kp)
+        inner:call(t.values, t.v + here, t.vp)
+      else inner:call(t.place, 0, t.k + here, t.v + here, t.kp, t.vp) end
       if rel then rel:products(inner, t.q + here, t.rh, t.rw, 0, dh, dw) end
-      inner:call(t.scale, t.q + here)
-      local arguments = { t.q + here, t.kp, t.vp }
+      if t.whole then
+        queries = t.queries + p * (s.length * t.queries:ld())
+        wholes.quantise(layer.K, inner, s.length, a.d, t.q + here, queries, 1 / math.sqrt(a.d))
+      else inner:call(t.scale, t.q + here) end
+      local arguments = { queries, t.kp, t.vp }
       if rel then table.move({ t.rh, t.rw }, 1, 2, 4, arguments) end
       table.move({ t.logits, t.acc, t.stat, t.o + p * (s.length * ldc) + h * a.d }, 1, 4, #arguments + 1, arguments)
       inner:call(t.attend, table.unpack(arguments))

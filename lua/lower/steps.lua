@@ -82,6 +82,14 @@ function Pool:take(name, count, stride, type_)
   return view_of(made)
 end
 
+--- The same memory with elements of another type. @param name of it @param stride of its rows, in such elements
+function Pool:alias(view, name, stride, type_)
+  if self.names[name] then error("steps: scratch of one name twice: " .. name) end
+  self.names[name] = true
+  return view_of(storage(view.storage.kind, name, { type = type_, stride = stride, offset = view.storage.offset,
+    over = view.storage }))
+end
+
 -- @param names set of those that the function has already
 local function new_pool(kind, names) return setmetatable({ kind = kind, bytes = 0, names = names }, Pool) end
 

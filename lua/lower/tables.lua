@@ -5,6 +5,7 @@ local layers = require "lower.layer"
 local moves = require "graph.moves"
 local projections = require "lower.projections"
 local tensor = require "msagen.tensor"
+local wholes = require "lower.wholes"
 
 local input = layers.input
 
@@ -25,9 +26,35 @@ local function pairs_of(layer, op, ldb)
   end)
 end
 
+-- The same of whole numbers.
+local function attend_int8(layer, body, op, a, n, o, pool)
+  local K, count, ldb = layer.K, op.window * op.window, layers.stride(op.window * op.window + 16)
+  local start = layer.step:part(pairs_of(layer, op, ldb))
+  local packed = K:keys_int8 { keys = count, d = a.d, row = op.window }
+  local values, values_bytes = K:values_int8 { keys = count, d = a.d, row = op.window }
+  local whole = wholes.over(pool, "n_int8", n, a.C) or wholes.take(pool, "n_int8", count, a.C)
+  local q, v = pool:take("q", count * a.dpad, a.dpad), pool:take("v", count * a.dpad, a.dpad)
+  local queries = wholes.over(pool, "queries", q, a.d)
+  local kernel, sizes = K:attend_int8 { M = count, keys = count, d = a.d, row = op.window, ldb = ldb,
+    ldq = queries:ld(), ldo = o.storage.stride }
+  local kp, vp = pool:take("kp", packed.bytes, nil, "i8"), pool:take("vp", values_bytes, nil, "i8")
+  local s, acc, stat = pool:take("logits", sizes.s), pool:take("acc", sizes.o), pool:take("stat", sizes.stat)
+  wholes.quantise(K, body, count, a.C, n, whole)
+  body:each({ variable = "h", to = op.heads }, function(head, h)
+    projections.one(layer, head, a, "k", h, count, whole, q)
+    projections.one(layer, head, a, "v", h, count, whole, v)
+    head:call(packed.place { count = count, k_stride = a.dpad }, 0, q, kp)
+    head:call(values, v, vp)
+    projections.one(layer, head, a, "q", h, count, whole, q)
+    wholes.quantise(K, head, count, a.d, q, queries, 1 / math.sqrt(a.d))
+    head:call(kernel, queries, kp, vp, start + h * (count * ldb), s, acc, stat, o + h * a.d)
+  end)
+end
+
 --- Attention of the rows n of a window among themselves, head by head, to o. @param op { heads, window, input table }
 -- @param a projections.of the layer @param pool of scratch
 function tables.attend(layer, body, op, a, n, o, pool)
+  if a.precision == "int8" then return attend_int8(layer, body, op, a, n, o, pool) end
   local K, count, ldb = layer.K, op.window * op.window, layers.stride(op.window * op.window + 16)
   local start = layer.step:part(pairs_of(layer, op, ldb))
   local packed = K:keys { keys = count, d = a.d, row = op.window }

@@ -5,6 +5,7 @@
 local emit = require "emit.emit"
 local inputs = require "graph.inputs"
 local interpreter = require "graph.interpreter"
+local precision = require "compiler.precision"
 local sam = require "networks.sam"
 local tensor = require "msagen.tensor"
 local tokens = require "networks.tokens"
@@ -14,21 +15,23 @@ Interpretation.__index = Interpretation
 
 local interpretation = {}
 
-local function graph_of(m, tables)
-  return sam.compute(m.parameters, m, function() return tables.position.parts[1].make() end, tokens.rows(m))
+local function graph_of(m, tables, device)
+  return (precision.of(device, "interpret"):apply(sam.compute(m.parameters, m,
+    function() return tables.position.parts[1].make() end, tokens.rows(m))))
 end
 
---- The graph of a model description with tensors (import.load).
-function interpretation.graph(m) return graph_of(m, emit.tables(m)) end
+--- The graph of a model description with tensors (import.load). @param device what says its precisions, or nil
+function interpretation.graph(m, device) return graph_of(m, emit.tables(m), device) end
 
 --- @param m a model description with tensors
 -- @param class of arithmetic: "f32-fma-1", "f32-muladd-1"; or "float64", an oracle, where all of it, m's import
 -- included, is to run within interpretation.in_class
 -- @param watch function(op, matrix): sees every value, or nil
-function interpretation.of(m, class, watch)
+-- @param device what says the layers' precisions (compiler/precision.lua), or nil
+function interpretation.of(m, class, watch, device)
   local R = require "msagen.reference".of(class)
   local tables = emit.tables(m, nil, class == "float64" and R or nil)
-  return setmetatable({ R = R, model = m, graph = graph_of(m, tables), watch = watch,
+  return setmetatable({ R = R, model = m, graph = graph_of(m, tables, device), watch = watch,
     rows = R.packed(tables.prompt.parts[1].make()) }, Interpretation)
 end
 

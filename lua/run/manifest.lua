@@ -47,7 +47,7 @@ manifest.fields = {
   requires = { list_of(schema.text, 0) }, emulator = { list_of(schema.text, 1) }, banks = { list_of(named, 0,
     "tables with a name") }, texts = { list_of(schema.text, 0) },
   precision = { one_of(table.unpack(arithmetic.precisions)) },
-  arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, click_order = { one_of("xy",
+  arithmetic = { one_of(table.unpack(arithmetic.classes)) }, click_order = { one_of("xy",
     "rc") }, mask_rule = { one_of("multimask", "first") },
     classes = { kind(function(value)
       if math.type(value) ~= "integer" or value < 0 then return "a whole number" end

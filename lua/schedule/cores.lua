@@ -64,7 +64,7 @@ local function accesses(kernels, stage)
     return "any"
   end
   local function take(view, written, units)
-    local storage = view.storage
+    local storage = view.storage.over or view.storage
     if storage.kind == "local" then
       for _, one in ipairs(storage.of) do
         if SHARED[one.kind] or one.kind == "argument" then note(all.read, one, "any") end

@@ -5,10 +5,13 @@
 -- them, so that the chain over k is the same. Vectors are held as long as the layer works, and what is made of them is
 -- made again for each piece.
 
+local fail = require "support.fail"
+local integers = require "kernels.integers"
 local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
 local rows = require "lower.rows"
 local types = require "graph.types"
+local wholes = require "lower.wholes"
 
 local input = layers.input
 local round16, stride = kernels.round16, kernels.stride
@@ -16,27 +19,48 @@ local round16, stride = kernels.round16, kernels.stride
 local stream = {}
 
 --- The largest number of units that divides `count` and whose weights have at most `limit` bytes; 1 if none is.
--- @param elements function(n) -> of n units
-function stream.group(count, elements, limit)
+-- @param bytes function(n) -> of n units
+function stream.group(count, bytes, limit)
   for n = count, 2, -1 do
-    if count % n == 0 and types.bytes(types.BASE, elements(n)) <= limit then return n end
+    if count % n == 0 and bytes(n) <= limit then return n end
   end
   return 1
 end
 
+--- Bytes of a weight of K inputs and N outputs in panels.
+function stream.weight_bytes(K, N, precision)
+  return precision == "int8" and types.lines(integers.panels(K, N, "bytes")) or types.bytes(types.BASE, K * round16(N))
+end
+
+--- A product whose weights come by columns. @param count rows @param pool of scratch
+-- @return function(body, x, w, bias or nil, to, residual): rows x of K floats to N columns
+function stream.product(layer, pool, count, N, K, precision)
+  local q = precision == "int8" and wholes.take(pool, "whole", count, K)
+  return function(body, x, w, bias, to, residual)
+    if q then
+      wholes.quantise(layer.K, body, count, K, x, q)
+      return wholes.product(layer.K, body, count, q, w, to, { N = N, K = K, bias = bias,
+        residual = residual or nil })
+    end
+    local name = layer.K:gemm { M = count, N = N, K = K, lda = x:ld(), ldc = to:ld(), init = bias and "bias" or "zero",
+      residual = residual }
+    if bias then body:call(name, x, w, bias, to) else body:call(name, x, w, to) end
+  end
+end
+
 -- Columns that are a piece's: whole panels where the width has any.
-local function columns_of(N, elements, limit)
+local function columns_of(N, bytes, limit)
   local unit = N % 16 == 0 and 16 or N
-  return unit * stream.group(N // unit, function(n) return elements(n * unit) end, limit)
+  return unit * stream.group(N // unit, function(n) return bytes(n * unit) end, limit)
 end
 
 --- The pieces of a product by columns. @return columns of each, how many there are, the role that stands for each
-function stream.columns(layer, w, K)
+function stream.columns(layer, w, K, precision)
   local N, role = w.shape[1], layer.parts:role(w)
-  local columns = columns_of(N, function(n) return K * round16(n) end, layer.limit)
+  local columns = columns_of(N, function(n) return stream.weight_bytes(K, n, precision) end, layer.limit)
   for c = 0, N - 1, columns do
     layer.segment:piece()
-    layer.parts:columns(w, ("%s_%d"):format(role, c), c, columns)
+    layer.parts:columns(w, ("%s_%d"):format(role, c), c, columns, precision)
   end
   return columns, N // columns, role .. "_0"
 end
@@ -61,7 +85,9 @@ local function lay_out_pair(layer, up, down)
   end
   parts:vector(input(down, "bias"))
   local hidden = w1.shape[1]
-  local width = columns_of(hidden, function(n) return round16(n) * (C + 1) + n * round16(C) end, layer.limit)
+  local width = columns_of(hidden, function(n)
+    return types.bytes(types.BASE, round16(n) * (C + 1) + n * round16(C))
+  end, layer.limit)
   local r1, r2, rb = parts:role(w1), parts:role(w2), parts:role(bias)
   for j = 0, hidden // width - 1 do
     segment:piece()
@@ -102,6 +128,10 @@ end
 function stream.pair(layer, all, count, stage)
   local one, step, K = layer.group, layer.step, layer.K
   local up, act, down = pair_of(layer, one.ops)
+  if up.precision or down.precision then
+    fail("--stream-buffer: expected as many bytes as the weights of %s have, or f32 for it (layer_precision), "
+      .. "found %d bytes and %s", one.label, layer.limit, up.precision or down.precision)
+  end
   local before, C, inputs = one:closure(input(up, "x")), down.shape[#down.shape], input(up, "w").shape[2]
   local width, groups, role = lay_out_pair(layer, up, down)
   local y, pool = step.shared:take("y", all * stride(C), stride(C)), step:pool()

@@ -62,7 +62,8 @@ local MEMORY = {
 }
 
 local FIELDS = {
-  name = { name, true }, like = { name }, summary = { text, true }, isa = { text, true }, registers = { whole(4, 256) },
+  name = { name, true }, like = { name }, summary = { text, true }, isa = { text, true }, integer = { text },
+    registers = { whole(4, 256) },
     arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, hosted = { flag, true },
     requires = { list_of(text, 0), true },
   preference = { number, true }, emulator = { list_of(text, 1) }, compiler = { command, true },
@@ -101,8 +102,15 @@ for _, field in ipairs { "vector", "load", "store", "splat", "add", "sub", "mul"
 end
 for _, field in ipairs { "fma", "fnma", "fma_lane", "fma_scalar", "min", "select", "zip_low", "zip_high", "exponent",
   "mantissa", "low16", "high16", "gather", "whole", "part", "load_bytes", "store_bytes", "load_some", "store_some",
-  "some" } do
+  "some", "top", "store_low8", "store_low16", "load_whole", "pair" } do
   ISA[field] = { c_text }
+end
+-- Of products of whole numbers: a file of lua/target/integer.
+local INTEGER = { lanes = { one_of(1, 2, 4, 8, 16), true }, registers = { FIELDS.registers[1] },
+  macros = { list_of(word, 1) }, include = { text }, biased = { flag },
+  rate = { record { bytes = { positive }, pairs = { positive } } } }
+for _, field in ipairs { "vector", "word", "load", "bytes", "bytes_lane", "pairs", "float" } do
+  INTEGER[field] = { c_text }
 end
 
 local function check_memories(board, where)
@@ -154,7 +162,8 @@ local check = {}
 --- Check an instruction set's table, as docs/targets.md describes it.
 function check.isa(isa, where)
   schema.check(isa, ISA, where)
-  for _, together in ipairs { { "load_some", "store_some", "some" }, { "gather", "whole", "part" } } do
+  for _, together in ipairs { { "load_some", "store_some", "some" }, { "gather", "whole", "part" },
+    { "top", "store_low8", "store_low16" } } do
     for _, field in ipairs(together) do
       for _, other in ipairs(together) do
         if isa[field] and not isa[other] then
@@ -165,8 +174,21 @@ function check.isa(isa, where)
   end
 end
 
+--- Check the table of an instruction set's products of whole numbers. @param isa the board's
+function check.integer(integer, isa, where)
+  schema.check(integer, INTEGER, where)
+  for _, field in ipairs { "registers", "word", "load", "bytes", "float" } do
+    if integer.vector and not integer[field] then
+      fail("%s: %s: expected one beside vector, found none", where, field)
+    end
+  end
+  if integer.vector and not isa.top then
+    fail("%s: vector: expected an instruction set with top, store_low8 and store_low16, found %s", where, isa.name)
+  end
+end
+
 check.shown = shown
-check.fields, check.isa_fields, check.memory_fields = FIELDS, ISA, MEMORY
+check.fields, check.isa_fields, check.integer_fields, check.memory_fields = FIELDS, ISA, INTEGER, MEMORY
 
 --- Check a board's table; `isa` may still be a name.
 -- @param where what messages begin with  @param find function(file of start) -> folder that has it, or nil

@@ -4,6 +4,7 @@
 -- number is found.
 --   like               name of a board of msagen's whose fields it has where it does not say otherwise; false: has none
 --   name, summary      what the command line calls it, and a line about it
+--   integer            products of whole numbers: a file of lua/target/integer likewise, c99 unless said
 --   isa                an instruction set of lua/target/isa, or the name of such a file, NAME.lua, beside the board's
 --                      own
 --   arithmetic         its class, f32-fma-1 unless said: f32-muladd-1 where there are no fused multiply-adds
@@ -83,21 +84,33 @@ local function found_in(places, folder, name)
   end
 end
 
-local function load_isa(name, place, where)
+-- A table of lua/target/KIND, or of a file beside the board's. @return it, with its name, and its path
+local function load_set(kind, name, place, where)
   local theirs = name:match "%.lua$" and not name:find("/", 1, true)
-  local path = theirs and ("%s/%s"):format(place, name) or ("%s/lua/target/isa/%s.lua"):format(msagen.datadir, name)
+  local folder = ("%s/lua/target/%s"):format(msagen.datadir, kind)
+  local path = theirs and ("%s/%s"):format(place, name) or ("%s/%s.lua"):format(folder, name)
   if not name:match "^[%w_.-]+$" or not sys.exists(path) then
     local names = {}
-    for _, file in ipairs(sys.list(msagen.datadir .. "/lua/target/isa")) do
-      names[#names + 1] = file:match "^(.+)%.lua$"
-    end
-    fail("%s: isa: expected one of %s, or a file beside it, found %s%s", where, table.concat(names, ", "),
+    for _, file in ipairs(sys.list(folder)) do names[#names + 1] = file:match "^(.+)%.lua$" end
+    fail("%s: %s: expected one of %s, or a file beside it, found %s%s", where, kind, table.concat(names, ", "),
       (name:gsub("%c", " ")), closed.hint(name, names))
   end
-  local isa = table_of(path, "an instruction set's file", not theirs)
+  local set = table_of(path, "an instruction set's file", not theirs)
+  return set, name:gsub("%.lua$", ""), path
+end
+
+local function load_isa(name, place, where)
+  local isa, plain_name, path = load_set("isa", name, place, where)
   check.isa(isa, path)
-  isa.name = name:gsub("%.lua$", "")
+  isa.name = plain_name
   return isa
+end
+
+local function load_integer(name, isa, place, where)
+  local integer, plain_name, path = load_set("integer", name, place, where)
+  check.integer(integer, isa, path)
+  integer.name = plain_name
+  return integer
 end
 
 local function plain(word) return (word:lower():gsub("[^%w]", "")) end
@@ -162,6 +175,7 @@ local function from_table(raw, place, where)
   local places = place == installed() and { place } or { place, installed() }
   check.board(board, where, function(name) return found_in(places, board.start.folder, name) end)
   board.isa = load_isa(board.isa, place, where)
+  board.integer = load_integer(board.integer or "c99", board.isa, place, where)
   board.isa.registers = board.registers or board.isa.registers
   board.arithmetic = board.arithmetic or "f32-fma-1"
   board.flags = table.move(board.flags, 1, #board.flags, 1, {})

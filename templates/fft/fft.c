@@ -16,7 +16,7 @@ $(step_prototype);
 static const unsigned char fft_hash[32] = {
 $(hash_lines)
 };
-static const char fft_arithmetic[16] = MSA_FFT_ARITHMETIC;
+static const char fft_arithmetic[32] = MSA_FFT_ARITHMETIC;
 
 static msa_status check_environment(void)
 {

@@ -40,7 +40,7 @@
 @ end
 
 static const unsigned char train_hash[32] = MSA_TRAIN_HASH;
-static const char train_arithmetic[16] = MSA_TRAIN_ARITHMETIC;
+static const char train_arithmetic[32] = MSA_TRAIN_ARITHMETIC;
 
 static const msa_parameter parameters[MSA_TRAIN_TENSORS] = {
 @ for _, one in ipairs(trained.list) do

@@ -207,7 +207,8 @@ Test(blob, misuse_is_refused, .init = scratch_open, .fini = scratch_close)
     msagen_blob_free(b);
     cr_assert_null(msagen_blob_create(scratch_path("no/such/folder"), "f32-fma-1", 1, error, sizeof error));
     cr_assert(strstr(error, "no/such/folder: cannot be created: "));
-    cr_assert_null(msagen_blob_create(scratch_path("w.bin"), "an arithmetic class too long", 1, error, sizeof error));
+    const char *const class = "a class of arithmetic that is too long";
+    cr_assert_null(msagen_blob_create(scratch_path("w.bin"), class, 1, error, sizeof error));
     msagen_tensor_free(vector);
     msagen_tensor_free(t);
 }

@@ -37,7 +37,7 @@ enum { BYTES = 320 };
 
 static unsigned char blob[BYTES];
 static unsigned char hash[32];
-static const char class[16] = "f32-fma-1";
+static const char class[32] = "f32-fma-1";
 
 static void put(size_t at, uint64_t value, size_t bytes)
 {

@@ -23,7 +23,8 @@ end
 describe("a value that is none", function()
   it("is refused with its option's name, what was expected, and what was found", function()
     for _, case in ipairs {
-      { "--precision int8", "f32", "int8" }, { "--resolution 0", "above 0", "0" }, { "--depth x", "above 0", "x" },
+      { "--precision int9", "f32 or int8", "int9" }, { "--resolution 0", "above 0", "0" },
+        { "--depth x", "above 0", "x" },
         { "--cores -2", "above 0", "-2" },
       { "--chunk some", "or none", "some" }, { "--decoder-heads 1.5", "above 0", "1.5" },
         { "--click-order yx", "xy or rc", "yx" }, { "--weights streams", "mapped or stream", "streams" },

@@ -156,7 +156,8 @@ describe("the naive kernels", function()
     refused({ { operation = "x" }, { operation = "add", 1, 2 } }, "steps before a step expected")
     refused({ { operation = "sin", 1 } }, "invalid option 'sin'")
     refused(expressions.of(function(y) return erfc(y) end), "erfc: is float64's alone")
-    refuses(function() reference.of "float32" end, "expected f32-fma-1, f32-muladd-1 or float64, found float32")
+    refuses(function() reference.of "float32" end, "expected f32-fma-1, int8-dyn-1, ",
+      "or float64, found float32")
   end)
 
   it("compute GELU near to the formula with erfc", function()

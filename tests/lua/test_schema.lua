@@ -156,6 +156,12 @@ describe("requests of kernels", function()
     scan_grid = { width = 4, pixels = 16, first_row = 0, rows = 4, first_column = 0, columns = 4, lines = 4,
       samples = 8, ld = 16, line_bits = 20, sample_bits = 20 },
     fft = { part = "first", points = 4, count = 1, is = 8, xs = 8, ys = 8, s = 8, t = 8, inverse = true, some = 3 },
+    gemm_int8 = { M = 2, N = 16, K = 8, lda = 64, ldc = 16, form = "bytes", out = "linear", bias = true, act = "relu",
+      residual = true },
+    quantise_rows = { rows = 2, C = 8, ldx = 16, ldq = 64, s = 0.5 }, keys_int8 = { keys = 4, d = 8, row = 2 },
+    values_int8 = { keys = 4, d = 8, row = 2 }, softmax_int8 = { rows = 1, cols = 4, ld = 16, ldp = 32 },
+    attend_int8 = { M = 1, keys = 4, d = 8, ldq = 64, ldo = 16, ldb = 16, rel = { n = 2, ld = 16 },
+      out_row = { n = 2, ld = 16 }, pad = { side = 3, height = 2, width = 2 } },
     relative_drel = { rows = 1, width = 2, side_h = 2, side_w = 2, d = 8, ldr = 16, ldq = 16 } }
   for kind, fields in pairs(kernels.requests) do
     local rows = kind:match "^rows (.*)$"
@@ -199,7 +205,8 @@ describe("operations of a graph", function()
     value = true,
     stride = 2, side = 3, sums = "whole", heads = 2, grid = { 2, 2 }, window = 2, index = function() end, to = { 4 },
     sequences = {}, causal = { 1 }, first = 0, count = 1, order = { 1 }, given = "mask",
-    holds = true, s = 0.5, pads = true, rel = false }
+    holds = true, s = 0.5, pads = true, rel = false, precision = "int8", unbiased = function() end,
+    unbiased_sources = {}, equalised = {} }
   for kind, entry in pairs(ops.table) do
     it(kind .. ": every slip is refused", function()
       local sample, where = {}, "graph: one: " .. kind
@@ -275,11 +282,11 @@ describe("a manifest", function()
   end)
 
   it("of a newer version is said to be of one", function()
-    local newer = { version = "9.9", precision = "int8" }
+    local newer = { version = "9.9", precision = "int2" }
     for key, value in pairs(sample) do newer[key] = newer[key] or value end
     refuses(function() check(newer) end,
-      "fw/manifest.json: precision: expected f32, found int8: the folder is of msagen 9.9, this is " .. msagen.version
-      .. ": build it again")
+      "fw/manifest.json: precision: expected f32 or int8, found int2 (did you mean int8?): the folder is of msagen "
+      .. "9.9, this is " .. msagen.version .. ": build it again")
   end)
 end)
 

@@ -5,6 +5,7 @@ local arithmetic = require "target.arithmetic"
 local fail = require "support.fail"
 local image_options = require "cli.image_options"
 local options = require "cli.device_options"
+local precision = require "compiler.precision"
 
 local verb = {}
 
@@ -84,8 +85,8 @@ local function interpret(args, device)
     max_points = require("networks.tokens").MAX_POINTS, grid = model.grid,
     texts = model.texts and model.texts.names or {} }
   for _, prompt in ipairs(list) do prompts.check(prompt, image.shape[3], image.shape[2], model.depth, known) end
-  local class = args.float64 and "float64" or arithmetic.class(board, device.precision or arithmetic.DEFAULT)
-  local results = results_of(interpretation.of(model, class), list, image, model)
+  local class = args.float64 and "float64" or arithmetic.class(board, precision.of(device, args.input):name())
+  local results = results_of(interpretation.of(model, class, nil, device), list, image, model)
   if args.out then write(args.out, results) end
   if args.digest then
     local hash = require("msagen.sha256").new()

@@ -21,7 +21,8 @@ local ops = {}
 -- rel_h, rel_w are tables of decomposed relative positions, for sets that are grids. k_pad, v_pad [1,C] are key and
 -- value of a window's places beyond the grid, which share one tile.
 ops.attention = { roles = { "q", "k", "v", "rel_h?", "rel_w?", "k_pad?", "v_pad?" },
-  attributes = { heads = { whole, true }, grid = { schema.table }, window = { whole }, causal = { schema.table } } }
+  attributes = { heads = { whole, true }, grid = { schema.table }, window = { whole }, causal = { schema.table },
+    precision = kinds.precision } }
 function ops.attention.shape(_, v) return v.q.shape end
 
 -- Sides of a set that is a grid.
@@ -78,7 +79,8 @@ function ops.attention.run(R, op, v, context)
   return kinds.by_sets(R, sets, function(set)
     local count = #set.rows
     local padded = count < set.side_h * set.side_w
-    return R.attention(R.rows(v.q, set.rows), R.rows(v.k, set.rows), R.rows(v.v, set.rows), { heads = op.heads,
+    local q, k, values = R.rows(v.q, set.rows), R.rows(v.k, set.rows), R.rows(v.v, set.rows)
+    return kinds.attention_of(R, op)(q, k, values, { heads = op.heads,
       tile = kernels.key_tile(count, set.width), count = count, height = set.side_h, width = set.side_w,
       row = set.width, place = set.places, rel_h = v.rel_h, rel_w = v.rel_w, k_pad = padded and v.k_pad or nil,
       v_pad = padded and v.v_pad or nil })
@@ -193,7 +195,7 @@ end
 --- Attention among the `window`^2 consecutive rows of each window: the logit of two places starts from table
 -- [heads,window^2], which knows how far they are apart, down and across.
 ops.table_attention = { roles = { "q", "k", "v", "table" }, attributes = { heads = { whole, true },
-  window = { whole, true } }, shape = function(_, v) return v.q.shape end }
+  window = { whole, true }, precision = kinds.precision }, shape = function(_, v) return v.q.shape end }
 function ops.table_attention.macs(op, v) return 2 * kinds.product(v.q.shape) * op.window * op.window end
 
 
@@ -210,8 +212,8 @@ end
 
 function ops.table_attention.run(R, op, v)
   return R.stacked(by_windows(R, op, v, function(of, start, count)
-    return R.attention(of(v.q), of(v.k), of(v.v), { heads = op.heads, tile = kernels.key_tile(count, op.window),
-      count = count, start = start })
+    return kinds.attention_of(R, op)(of(v.q), of(v.k), of(v.v), { heads = op.heads,
+      tile = kernels.key_tile(count, op.window), count = count, start = start })
   end))
 end
 

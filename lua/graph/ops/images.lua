@@ -16,7 +16,8 @@ local ops = {}
 --   sums    "channel": a sum for each channel, added in their order, the bias in the first;
 --           "tap": a sum for each of the side^2 places; "whole": one sum, places outside, channels inside
 ops.conv = { roles = { "x", "w", "bias?" },
-  attributes = { stride = { whole, true }, sums = { schema.one_of("channel", "tap", "whole"), true } } }
+  attributes = { stride = { whole, true }, sums = { schema.one_of("channel", "tap", "whole"), true },
+    precision = kinds.precision } }
 function ops.conv.shape(op, v)
   local s = v.x.shape
   return { s[1], s[2] // op.stride, s[3] // op.stride, v.w.shape[1] }
@@ -56,6 +57,11 @@ end
 function conv.tap(R, op, v)
   local s, side, y = op.shape_of.x, v.w.shape[3], nil
   local around = R.stacked { v.x, require "msagen.tensor".zeros { 1, s[4] } }
+  if op.precision == "int8" then
+    return kinds.taps_int8(R, around, v.w, function(tap)
+      return moves.shifted(s, tap // side - side // 2, tap % side - side // 2)
+    end)
+  end
   for tap = 0, side * side - 1 do
     local w = v.w:slice(3, tap // side, 1):slice(4, tap % side, 1):reshape { v.w.shape[1], s[4] }
     local shifted = R.rows(around, moves.shifted(s, tap // side - side // 2, tap % side - side // 2))
@@ -268,7 +274,7 @@ function ops.interleave.expand(g, op, v)
 end
 
 --- A transposed convolution of 2 x 2, 2 apart: w [c,outputs,2,2]. Each of the four places is a product of its own.
-ops.conv_transpose = { roles = { "x", "w", "bias?" }, attributes = {} }
+ops.conv_transpose = { roles = { "x", "w", "bias?" }, attributes = { precision = kinds.precision } }
 function ops.conv_transpose.shape(_, v)
   local s = v.x.shape
   return { s[1], 2 * s[2], 2 * s[3], v.w.shape[2] }
@@ -278,7 +284,7 @@ function ops.conv_transpose.run(R, op, v)
   local s, cin, cout, subs = op.shape_of.x, v.w.shape[1], v.w.shape[2], {}
   for sub = 0, 3 do
     local w = v.w:slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:transpose()
-    subs[sub + 1] = R.linear(v.x, w, v.bias)
+    subs[sub + 1] = op.precision == "int8" and kinds.linear_int8(R, v.x, w, v.bias) or R.linear(v.x, w, v.bias)
   end
   local all = R.beside(table.unpack(subs)):reshape { s[1] * s[2], s[3], 2, 2, cout }
   return matrix(all:permute { 1, 3, 2, 4, 5 }, cout)

@@ -178,7 +178,10 @@ end
 
 --- x w^T, w [outputs,inputs]: a chain of multiply-adds from start or +0, the bias last. w may be a value: attribute
 -- `value`.
-ops.linear = { roles = { "x", "w", "bias?", "start?" }, attributes = { value = { flag } } }
+-- `precision`: rows of x and outputs of w are quantised, and the exact sum of their products times both scales, one
+-- after the other, is what the bias is added to.
+ops.linear = { roles = { "x", "w", "bias?", "start?" }, attributes = { value = { flag },
+  precision = kinds.precision } }
 function ops.linear.shape(_, v)
   assert(v.w.shape[2] == v.x.shape[#v.x.shape], "linear: as many inputs as x is wide expected")
   return with_last(v.x.shape, v.w.shape[1])
@@ -186,6 +189,7 @@ end
 function ops.linear.macs(_, v) return rows_of(v.x) * product(v.w.shape) end
 function ops.linear.run(R, op, v)
   if op.value then return R.product(v.x, v.w) end
+  if op.precision == "int8" then return kinds.linear_int8(R, v.x, v.w, v.bias) end
   return R.linear(v.x, v.w, v.bias, v.start)
 end
 function ops.linear.gradient(g, op, v, dy, wants)

@@ -4,12 +4,14 @@
 -- constants of the build. Heads of windows are the units of work, each to its columns of o; projection, adapter and
 -- residual follow, a strip of tokens at a time. At full length there are x, o, and what comes along the depth.
 
+local integers = require "kernels.integers"
 local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
 local projections = require "lower.projections"
 local relative = require "lower.relative"
 local rows = require "lower.rows"
 local stream = require "schedule.pieces"
+local wholes = require "lower.wholes"
 local sequences = require "lower.sequences"
 
 local input = layers.input
@@ -47,8 +49,72 @@ function nest.kinds(grid, side)
   return list
 end
 
+-- The same of windows whose norms, keys, values and weights are whole numbers: of floats there is a line of norms, and
+-- a head's values.
+local function window_proc_int8(layer, a, kind, op, rel, x, o)
+  local K, step, grid = layer.K, layer.step, op.grid[2]
+  local height, width, side = kind.height, kind.width, op.window or op.grid[1]
+  local qr, pool = layers.divisor(height, width, TILE), step:pool(true)
+  local M, T, ldc = qr * width, height * width, x.storage.stride
+  local kept, pads = T * integers.stride(a.C) <= KEPT_BYTES, T < side * side
+  local packed = K:keys_int8 { keys = T, row = width, d = a.d }
+  local values, values_bytes = K:values_int8 { keys = T, row = width, d = a.d }
+  local n = wholes.take(pool, "n", kept and T or M, a.C)
+  local line = pool:take("line", width * ldc, ldc)
+  local kp, vp = pool:take("kp", packed.bytes, nil, "i8"), pool:take("vp", values_bytes, nil, "i8")
+  local q, v = pool:take("q", M * a.dpad, a.dpad), pool:take("v", T * a.dpad, a.dpad)
+  local queries = wholes.over(pool, "queries", q, a.d)
+  local ldr = stride(math.max(side, width + round16(side - width)))
+  local attend, sizes = K:attend_int8 { M = M, keys = T, row = width, d = a.d, ldq = queries:ld(), ldo = ldc,
+    out_row = width < grid and { n = width, ld = grid * ldc } or nil, rel = rel and { n = width, ld = ldr },
+    pad = pads and { side = side, height = height, width = width } }
+  local rh, rw = rel and pool:take("rh", M * ldr, ldr), rel and pool:take("rw", M * ldr, ldr)
+  local logits, acc, stat = pool:take("logits", sizes.s), pool:take("acc", sizes.o), pool:take("stat", sizes.stat)
+  local norm = K:layernorm { rows = width, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
+  local place = packed.place { count = M, k_stride = a.dpad }
+  local base = ("msa_attention_int8_%dx%d_of_%d"):format(height, width, side)
+  local what = ("o = attention within %d x %d places%s, for some heads of %d, in whole numbers."):format(side, side,
+    pads and (", the first %d x %d of them tokens"):format(height, width) or "", a.d)
+  return step:proc(base, what, function(proc, body)
+    local from, to = proc:pointer("x", x), proc:pointer("o", o)
+    local function norms(inner, first, count)
+      inner:each({ variable = "r", to = count }, function(each, r)
+        each:call(norm, from + (first + r) * (grid * ldc), step:part(a.norm), line)
+        wholes.quantise(K, each, width, a.C, line, n + r * (width * n:ld()))
+      end)
+    end
+    local function here(y) return kept and n + y * (width * n:ld()) or n end
+    if kept then norms(body, 0, height) end
+    local first, last = proc:number "head", proc:number "end"
+    body:each({ variable = "h", from = first, to = last }, function(head, h)
+      head:each({ variable = "y", to = height, by = qr }, function(inner, y)
+        if not kept then norms(inner, y, qr) end
+        projections.one(layer, inner, a, "k", h, M, here(y), q)
+        projections.one(layer, inner, a, "v", h, M, here(y), v + y * (width * a.dpad))
+        inner:call(place, y * width, q, kp)
+      end)
+      head:call(values, v, vp)
+      head:each({ variable = "y", to = height, by = qr }, function(inner, y)
+        if not kept and qr < height then norms(inner, y, qr) end
+        projections.one(layer, inner, a, "q", h, M, here(y), q)
+        if rel then rel:products(inner, q, rh, rw, y, qr, width) end
+        wholes.quantise(K, inner, M, a.d, q, queries, 1 / math.sqrt(a.d))
+        local arguments = { queries, kp, vp }
+        if rel then table.move({ rh, rw }, 1, 2, 4, arguments) end
+        if pads then
+          table.move({ step:part(a.k_pad) + h * integers.stored(a.d), step:part(a.v_pad) + h * a.dpad }, 1, 2,
+            #arguments + 1, arguments)
+        end
+        table.move({ logits, acc, stat, to + y * (grid * ldc) + h * a.d }, 1, 4, #arguments + 1, arguments)
+        inner:call(attend, table.unpack(arguments))
+      end)
+    end)
+  end)
+end
+
 -- The proc of one kind of windows: heads from `head` on, before `end`.
 local function window_proc(layer, a, kind, op, rel, x, o)
+  if a.precision == "int8" then return window_proc_int8(layer, a, kind, op, rel, x, o) end
   local K, step, grid = layer.K, layer.step, op.grid[2]
   local height, width, side = kind.height, kind.width, op.window or op.grid[1]
   local qr, pool = layers.divisor(height, width, TILE), step:pool(true)
@@ -170,13 +236,14 @@ end
 
 -- Heads in groups, each with its q, k and v.
 local function heads_in_pieces(layer, a)
-  local head = 3 * a.C * a.dpad -- elements
-  a.group = stream.group(a.heads, function(n) return n * head end, layer.limit)
+  a.group = stream.group(a.heads, function(n) return 3 * n * stream.weight_bytes(a.C, a.d, a.precision) end,
+    layer.limit)
   for h = 0, a.heads - 1 do
     if h % a.group == 0 then layer.segment:piece().heads = a.group end
     for _, part in ipairs { "q", "k", "v" } do
-      local role = layer.parts:head(a[part .. "_w"], h, a.d)
-      if h == 0 then a[part] = { first = role, step = a.group > 1 and head or 0 } end
+      local role = layer.parts:head(a[part .. "_w"], h, a.d, a.precision)
+      if h == 0 then a[part] = { first = role, step = 0 } end
+      if h == 1 and a.group > 1 then a[part].step = layer.segment:elements_between(a[part].first, role) end
     end
   end
 end
@@ -187,16 +254,13 @@ local function project_in_pieces(layer, after, op, x, o, each_strip)
   local w, bias, C = input(proj, "w"), input(proj, "bias"), proj.shape[#proj.shape]
   local ldc, rest = x.storage.stride, table.move(after, 2, #after, 1, {})
   local y = #rest > 1 and step.shared:take("y", layers.rows_of(proj) * ldc, ldc) or nil
-  local columns, count, role = stream.columns(layer, w, C)
-  local name = layer.K:gemm { M = strip, N = columns, K = C, lda = ldc, ldc = ldc, init = bias and "bias" or "zero",
-    residual = not y }
+  local columns, count, role = stream.columns(layer, w, C, proj.precision)
+  local product = stream.product(layer, step:pool(), strip, columns, C, proj.precision)
   step:around("column", count, function(column)
     step:fetch()
     each_strip(function(body, t)
-      local arguments, to = { o:row(t), step:part(role) }, (y or x):row(t) + column * columns
-      if bias then arguments[3] = step:part(layer.parts:role(bias)) + column * columns end
-      arguments[#arguments + 1] = to
-      body:call(name, table.unpack(arguments))
+      product(body, o:row(t), step:part(role), bias and step:part(layer.parts:role(bias)) + column * columns,
+        (y or x):row(t) + column * columns, not y)
     end)
   end)
   if not y then return end

@@ -9,6 +9,7 @@ local layers = require "lower.layer"
 local preparation = require "import.preparation"
 local segment = require "lower.segment"
 local stream = require "schedule.pieces"
+local types = require "graph.types"
 
 local input = layers.input
 
@@ -153,7 +154,7 @@ local function in_pieces(layer, n)
       end)
     end)
   end)
-  local at_once = stream.group(grid, function(some) return some * grid * ldc end, layer.limit)
+  local at_once = stream.group(grid, function(some) return types.bytes(types.BASE, some * grid * ldc) end, layer.limit)
   for top = 0, grid - 1, at_once do
     segment:piece().work = 0 -- of multiply-adds: there is no time to fetch another in
     n.positions(("%s_%d"):format(parts:role(n.position), top), top, at_once)

@@ -3,17 +3,32 @@
 -- of the grid, which the convolution reads as nine products on shifted rows, each a sum of its own: nine short sums
 -- lose less than one long one.
 
-local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
 local rows = require "lower.rows"
 local stream = require "schedule.pieces"
+local wholes = require "lower.wholes"
 
 local input = layers.input
 
 local nest = {}
 
+-- The same of whole numbers: each tap is added where the last one left the sum.
+local function taps_int8(layer, body, conv, border, y, out, from_tap, to_tap)
+  local grid, w = conv.shape[2], input(conv, "w")
+  local cin, cout = w.shape[2], w.shape[1]
+  for t = from_tap, to_tap do
+    local role = ("%s_%d"):format(layer.parts:role(w), t)
+    layer.parts:whole_numbers(role, cout, t * cin, cin, w, function()
+      return layer.parts.tensor_of(w):permute { 1, 3, 4, 2 }:reshape { cout, 9 * cin }:rename(w.name)
+    end)
+    wholes.product(layer.K, body, grid, border + ((y + t // 3) * (grid + 2) + t % 3) * border:ld(),
+      layer.step:part(role), out, { N = cout, K = cin, out = t == 0 and "first" or t == 8 and "last" or "next" })
+  end
+end
+
 -- Products of a row of the grid, to `out`: those of taps from `from_tap` to `to_tap`, of nine.
 local function taps(layer, body, conv, border, y, product, out, from_tap, to_tap)
+  if conv.precision == "int8" then return taps_int8(layer, body, conv, border, y, out, from_tap, to_tap) end
   local grid, w = conv.shape[2], input(conv, "w")
   local cin, cout, ld = w.shape[2], w.shape[1], border.storage.stride
   local role = layer.parts:role(w)
@@ -42,30 +57,35 @@ end
 
 -- The same where weights come in pieces: the first product by its columns, the taps some at a time.
 local function in_pieces(layer, n)
-  local step, segment, parts, grid, K = layer.step, layer.segment, layer.parts, n.conv.shape[2], layer.K
+  local step, segment, parts, grid = layer.step, layer.segment, layer.parts, n.conv.shape[2]
   local first, w = n.before[1], input(n.before[1], "w")
-  local cin, ld, ldx = w.shape[2], n.border.storage.stride, n.from.storage.stride
+  local cin = w.shape[2]
   local function each_row(build) step:stage("units", function(body) body:each(n.by_row, build) end) end
   segment:piece(true)
   for _, op in ipairs(layer.group.ops) do
     if op.kind == "layernorm" then parts:norm(input(op, "gamma"), input(op, "beta")) end
   end
-  local columns, count, role = stream.columns(layer, w, cin)
-  local name = K:gemm { M = grid, N = columns, K = cin, lda = ldx, ldc = ld }
+  local columns, count, role = stream.columns(layer, w, cin, first.precision)
+  local product = stream.product(layer, n.pool, grid, columns, cin, first.precision)
   step:around("column", count, function(column)
     step:fetch()
-    each_row(function(body, y) body:call(name, n.from:row(y * grid), step:part(role), n.row(y) + column * columns) end)
+    each_row(function(body, y)
+      product(body, n.from:row(y * grid), step:part(role), nil, n.row(y) + column * columns)
+    end)
   end)
   each_row(function(body, y)
     on_row(layer, body, n.pool, table.move(n.before, 2, #n.before, 1, {}), first, n.row(y), n.row(y))
+    n.finish_row(body, y)
   end)
   local width = n.conv.shape[#n.conv.shape]
-  local taps_of = stream.group(9, function(t) return t * width * kernels.round16(width) end, layer.limit)
+  local taps_of = stream.group(9, function(t)
+    return t * stream.weight_bytes(width, width, n.conv.precision)
+  end, layer.limit)
   for tap = 0, 8, taps_of do
     segment:piece()
     step:fetch()
     each_row(function(body, y)
-      taps(layer, body, n.conv, n.border, y, n.product, n.to:row(y * grid), tap, tap + taps_of - 1)
+      taps(layer, body, n.conv, n.convolved, y, n.product, n.to:row(y * grid), tap, tap + taps_of - 1)
     end)
   end
   each_row(function(body, y) on_row(layer, body, n.pool, n.after, n.conv, n.to:row(y * grid), n.to:row(y * grid)) end)
@@ -84,15 +104,21 @@ function nest.neck(layer)
   local ld, from, to = layers.stride(width), layer:buffer(x), layer:buffer(value)
   local border = step.shared:take("border", (grid + 2) * (grid + 2) * ld, ld)
   local pool = step:pool()
-  local product = pool:take("product", grid * ld, ld)
+  local whole = conv.precision == "int8" and wholes.over(step.shared, "border_int8", border, width)
+  local product = not whole and pool:take("product", grid * ld, ld) or nil
   local by_row = { variable = "y", to = grid, units = { name = "rows" } }
   step:stage("zero", function(body) body:zero(border, (grid + 2) * (grid + 2) * ld) end)
-  local function row(y) return (border + ((y + 1) * (grid + 2) + 1) * ld):of_row(y) end
+  local function row_of(view, y) return (view + ((y + 1) * (grid + 2) + 1) * view:ld()):of_row(y) end
+  local function row(y) return row_of(border, y) end
+  -- What is convolved of a row that the operations before have left.
+  local function finish_row(body, y)
+    if whole then wholes.quantise(layer.K, body, grid, width, row(y), row_of(whole, y)) end
+  end
   local result = { ops = { before = before, conv = conv, after = after }, E = width, lde = ld,
     C = x.shape[#x.shape], ldc = from.storage.stride }
   if layer.pieces then
     in_pieces(layer, { before = before, after = after, conv = conv, border = border, row = row, from = from, to = to,
-      pool = pool, product = product, by_row = by_row })
+      pool = pool, product = product, by_row = by_row, convolved = whole or border, finish_row = finish_row })
     return result
   end
   step:around("slice", slices, function(slice)
@@ -102,12 +128,13 @@ function nest.neck(layer)
         work:place(x, from:row((slice * grid + y) * grid), 0, false)
         for _, op in ipairs(before) do work:bind(op, row(y)) end
         work:run()
+        finish_row(inner, y)
       end)
     end)
     step:stage("units", function(body)
       body:each(by_row, function(inner, y)
         local out = to:row((slice * grid + y) * grid)
-        taps(layer, inner, conv, border, y, product, out, 0, 8)
+        taps(layer, inner, conv, whole or border, y, product, out, 0, 8)
         on_row(layer, inner, pool, after, conv, out, out)
       end)
     end)

@@ -100,11 +100,17 @@ local function padding(t, b, C, filled)
   local function map(name, first)
     local sources = filled and segment.of(row, deferred.sources(weight, first, C), bias and bias.tensor)
       or segment.of(bias and bias.tensor)
-    return t.g:constant(b.qkv.weight.name:gsub("qkv%.weight$", name), { 1, C }, function()
+    local function unbiased()
+      if not filled then return tensor.zeros { 1, C } end
+      return row:reshape { 1, C }:matmul(weight:slice(1, first, C):transpose())
+    end
+    local made = t.g:constant(b.qkv.weight.name:gsub("qkv%.weight$", name), { 1, C }, function()
       local y = bias and bias.tensor:slice(1, first, C):reshape { 1, C } or tensor.zeros { 1, C }
-      if not filled then return y end
-      return row:reshape { 1, C }:matmul(weight:slice(1, first, C):transpose()):add(y)
+      return filled and unbiased():add(y) or y
     end, sources)
+    made.unbiased = unbiased
+    made.unbiased_sources = filled and segment.of(row, deferred.sources(weight, first, C)) or {}
+    return made
   end
   return map("k_pad", C), map("v_pad", 2 * C)
 end

@@ -36,5 +36,16 @@ return {
   store_bytes = "const __m256i n = _mm256_cvttps_epi32(v); "
     .. "const __m128i pairs = _mm_packus_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)); "
     .. "_mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(pairs, pairs))",
+  top = "_mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(t), _mm256_and_si256(_mm256_castps_si256(a), "
+    .. "_mm256_set1_epi32(0x7fffffff))))",
+  store_low8 = "const __m256i n = _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0xff)); "
+    .. "const __m128i pairs = _mm_packus_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)); "
+    .. "_mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(pairs, pairs))",
+  store_low16 = "const __m256i n = _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0xffff)); "
+    .. "_mm_storeu_si128((__m128i *)(void *)p, _mm_packus_epi32(_mm256_castsi256_si128(n), "
+    .. "_mm256_extracti128_si256(n, 1)))",
+  pair = "_mm256_castsi256_ps(_mm256_or_si256(_mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0xffff)), "
+    .. "_mm256_slli_epi32(_mm256_castps_si256(b), 16)))",
+  load_whole = "_mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)(const void *)p))",
   zero_below = "_mm256_and_ps(_mm256_cmp_ps(x, c, _CMP_NLT_UQ), a)",
 }

@@ -39,5 +39,12 @@ return {
   whole = "_mm512_cvtepi32_ps(_mm512_srl_epi32(_mm512_castps_si512(a), _mm_cvtsi32_si128((int)bits)))",
   part = "_mm512_cvtepi32_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32((1 << bits) - 1)))",
   store_bytes = "_mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)))",
+  top = "_mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(t), _mm512_and_si512(_mm512_castps_si512(a), "
+    .. "_mm512_set1_epi32(0x7fffffff))))",
+  store_low8 = "_mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)))",
+  store_low16 = "_mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_castps_si512(v)))",
+  pair = "_mm512_castsi512_ps(_mm512_or_si512(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0xffff)), "
+    .. "_mm512_slli_epi32(_mm512_castps_si512(b), 16)))",
+  load_whole = "_mm512_cvtepi32_ps(_mm512_loadu_si512(p))",
   zero_below = "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, c, _CMP_NLT_UQ), a)",
 }

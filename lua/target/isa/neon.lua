@@ -29,5 +29,12 @@ return {
   high16 = "vcvtq_f32_s32(vshrq_n_s32(vreinterpretq_s32_f32(a), 16))",
   store_bytes = "const uint16x4_t n = vmovn_u32(vcvtq_u32_f32(v)); "
     .. "vst1_lane_u32((uint32_t *)(void *)p, vreinterpret_u32_u8(vmovn_u16(vcombine_u16(n, n))), 0)",
+  top = "vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(t), vandq_u32(vreinterpretq_u32_f32(a), "
+    .. "vdupq_n_u32(0x7fffffffu))))",
+  store_low8 = "const uint16x4_t n = vmovn_u32(vreinterpretq_u32_f32(v)); "
+    .. "vst1_lane_u32((uint32_t *)(void *)p, vreinterpret_u32_u8(vmovn_u16(vcombine_u16(n, n))), 0)",
+  store_low16 = "vst1_u16((uint16_t *)(void *)p, vmovn_u32(vreinterpretq_u32_f32(v)))",
+  pair = "vreinterpretq_f32_u32(vsliq_n_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b), 16))",
+  load_whole = "vcvtq_f32_s32(vld1q_s32(p))",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), vcltq_f32(x, c)))",
 }

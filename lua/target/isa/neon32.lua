@@ -31,6 +31,11 @@ static inline uint32x4_t msa_above(float32x4_t a, float32x4_t b)
   zip_low = "vzipq_f32(a, b).val[0]",
   zip_high = "vzipq_f32(a, b).val[1]",
   scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
+  top = "vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(t), vandq_u32(vreinterpretq_u32_f32(a), "
+    .. "vdupq_n_u32(0x7fffffffu))))",
+  store_low8 = "const uint16x4_t n = vmovn_u32(vreinterpretq_u32_f32(v)); "
+    .. "vst1_lane_u32((uint32_t *)(void *)p, vreinterpret_u32_u8(vmovn_u16(vcombine_u16(n, n))), 0)",
+  store_low16 = "vst1_u16((uint16_t *)(void *)p, vmovn_u32(vreinterpretq_u32_f32(v)))",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), msa_above(c, x)))",
   flags = { "-fno-tree-vectorize", "-fno-tree-slp-vectorize" }, -- nobody would ask whether such vectors flushed
   flushes = {

@@ -4,7 +4,7 @@
 return {
   width = 4,
   registers = 16,
-  include = "emmintrin.h",
+  include = "smmintrin.h",
   macros = { "__SSE4_2__" },
   vector = "__m128",
   load = "_mm_loadu_ps(p)",
@@ -26,5 +26,15 @@ return {
     .. "_mm_set1_epi32(0x3f3504f3)), _mm_set1_epi32(0x7fffff)), _mm_set1_epi32(0x3f3504f3)))",
   low16 = "_mm_cvtepi32_ps(_mm_srai_epi32(_mm_slli_epi32(_mm_castps_si128(a), 16), 16))",
   high16 = "_mm_cvtepi32_ps(_mm_srai_epi32(_mm_castps_si128(a), 16))",
+  top = "_mm_castsi128_ps(_mm_max_epi32(_mm_castps_si128(t), _mm_and_si128(_mm_castps_si128(a), "
+    .. "_mm_set1_epi32(0x7fffffff))))",
+  store_low8 = "const __m128i n = _mm_and_si128(_mm_castps_si128(v), _mm_set1_epi32(0xff)); "
+    .. "const __m128i pairs = _mm_packus_epi32(n, n); "
+    .. "const int32_t word = _mm_cvtsi128_si32(_mm_packus_epi16(pairs, pairs)); memcpy(p, &word, sizeof word)",
+  store_low16 = "const __m128i n = _mm_and_si128(_mm_castps_si128(v), _mm_set1_epi32(0xffff)); "
+    .. "_mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi32(n, n))",
+  pair = "_mm_castsi128_ps(_mm_or_si128(_mm_and_si128(_mm_castps_si128(a), _mm_set1_epi32(0xffff)), "
+    .. "_mm_slli_epi32(_mm_castps_si128(b), 16)))",
+  load_whole = "_mm_cvtepi32_ps(_mm_loadu_si128((const __m128i *)(const void *)p))",
   zero_below = "_mm_and_ps(_mm_cmpnlt_ps(x, c), a)",
 }

@@ -1,0 +1,20 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- x86-64 with AVX-512 and its products of bytes (VNNI): Intel server cores since Cascade Lake (2019), AMD since Zen 4.
+return {
+  name = "x86-64-avx512-vnni",
+  summary = "x86-64 with AVX-512 and VNNI",
+  isa = "avx512",
+  integer = "avx512vnni",
+  hosted = true,
+  requires = { "avx512f", "avx512bw", "avx512vl", "avx512vnni" },
+  preference = 21,
+  compiler = "gcc",
+  flags = { "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma", "-mprefer-vector-width=512" },
+  core = { fma_per_cycle = 1, loads_per_cycle = 1, stores_per_cycle = 0.5, fma_latency = 4, issue = 6, divide = 10,
+    mispredict = 15 },
+  caches = { l1 = 32 * 1024, l2 = 1024 * 1024, l3 = 16 * 1024 * 1024 },
+  bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 },
+  -- A common clock; bytes of code as gcc's -O2 makes them.
+  clock = 3.0e9,
+  code = { operation = 17, loop = 32, call = 32 },
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quantise.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What is below it counts as 0. */
+static const float LEAST = 0x1p-40f;
+
+static float magnitude(const float *x, size_t count)
+{
+    float most = 0.0f;
+    for (size_t i = 0; i < count; ++i)
+        most = fmaxf(most, fabsf(x[i]));
+    return most;
+}
+
+float msagen_quantise_channel(const float *w, size_t count, int8_t *q)
+{
+    const float most = magnitude(w, count);
+    if (most < LEAST) {
+        memset(q, 0, count);
+        return 0.0f;
+    }
+    const float scale = (float)((double)most / 127.0);
+    for (size_t i = 0; i < count; ++i)
+        q[i] = (int8_t)fmax(-127.0, fmin(127.0, nearbyint((double)w[i] / (double)scale)));
+    return scale;
+}
+
+float msagen_quantise_row(const float *x, size_t count, int8_t *q)
+{
+    const float most = magnitude(x, count);
+    if (most < LEAST) {
+        memset(q, 0, count);
+        return 0.0f;
+    }
+    const float inverse = 127.0f / most;
+    for (size_t i = 0; i < count; ++i) {
+        const float product = x[i] * inverse;
+        q[i] = (int8_t)nearbyintf(product);
+    }
+    return most / 127.0f;
+}

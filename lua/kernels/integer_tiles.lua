@@ -1,0 +1,36 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- How a product of whole numbers is cut: by the cost model of those of floats, a word of 32 bits of a row being what a
+-- float is there.
+
+local integers = require "kernels.integers"
+local tiles = require "kernels.tiles"
+
+local integer_tiles = {}
+
+-- An instruction set as the tiles' cost model sees it, a word of the row being what an element is there.
+local function set_of(K, form)
+  local integer = K:integer()
+  if not integer.vector then return { width = 16, registers = 2 } end
+  return { width = integer.lanes, registers = integer.registers, form = form }
+end
+
+local function board_of(K, form)
+  local core, rate = {}, (K:integer().rate or {})[form]
+  for key, value in pairs(K.board.core) do core[key] = value end
+  core.turn = nil
+  -- Without vectors a word of a column takes as many instructions as it has products, and some.
+  core.fma_per_cycle = (core.fma_per_cycle or 1) / (rate or 16 * (form == "bytes" and 8 or 4))
+  if not K:integer().vector then core.loads_per_cycle = core.fma_per_cycle * 16 end
+  return { registers = set_of(K, form).registers, core = core, caches = K.board.caches,
+    bytes_per_cycle = K.board.bytes_per_cycle }
+end
+
+--- The tiling of a product: K in numbers.
+function integer_tiles.tiling(K, M, N, length, form)
+  local key = ("int8 %d %d %d %s"):format(M, N, length, form)
+  K.tilings[key] = K.tilings[key] or tiles.tiling(set_of(K, form), board_of(K, form), { M = M,
+    panels = (N + 15) // 16, K = integers.steps(length, form), init = "zero", act = "none", residual = true })
+  return K.tilings[key]
+end
+
+return integer_tiles

@@ -1,0 +1,71 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- A product of whole numbers whose exact sums become floats (docs/arithmetic.md, int8-dyn-1). Request: M, N, K; lda,
+-- bytes; ldc; form "bytes" (8 bits by 8) or "pairs" (16 by 16); out, what sums become:
+--   linear       times the row's scale, then the column's; with bias, act (lua/graph/activations.lua), residual: + c
+--   first, next, last   taps of a convolution: 0 or c plus the sum times the row's scale, the last times the column's
+--   values       times the column's scale; values_next: of c times alpha[row] plus that, in one multiply-add
+-- @return the kernel f(a, b, [bias,] [alpha,] c)
+local activations = require "graph.activations"
+local integer_tiles = require "kernels.integer_tiles"
+local integers = require "kernels.integers"
+local requests = require "kernels.requests"
+local schema = require "support.schema"
+
+local FORMULA = { linear = "sums times the row's scale, then the column's",
+  first = "+0 plus sums times the row's scale",
+  next = "c plus sums times the row's scale", last = "c plus sums times the row's scale, times the column's",
+  values = "sums times the column's scale", values_next = "c times alpha plus sums times the column's scale" }
+
+local function suffix_of(f)
+  local words = { f.out ~= "linear" and "_" .. f.out or "" }
+  if f.form ~= "bytes" then words[#words + 1] = "_" .. f.form end
+  if f.bias then words[#words + 1] = "_bias" end
+  if f.act ~= "none" then words[#words + 1] = "_" .. f.act end
+  if f.residual then words[#words + 1] = "_residual" end
+  return table.concat(words)
+end
+
+local function make(K, f)
+  local form, tiling = f.form or "bytes", integer_tiles.tiling(K, f.M, f.N, f.K, f.form or "bytes")
+  local fields = { form = form, out = f.out or "linear", bias = f.bias or false, act = f.act or "none",
+    residual = f.residual or false, formula = FORMULA[f.out or "linear"] }
+  fields.activation = activations.of(fields.act, "gemm_int8: act")
+  local words, names = {}, {}
+  local function tile(mr, column)
+    local one = { MR = mr, N = column.np * 16 }
+    for key, value in pairs(fields) do one[key] = value end
+    return K:write("tile_int8", ("msa_tile_int8_%dx%d%s"):format(mr, one.N, suffix_of(fields)), one)
+  end
+  for _, row in ipairs(tiling.rows) do
+    for _, column in ipairs(tiling.columns) do
+      names[#names + 1] = tile(row.mr, column)
+      words[#words + 1] = ("%dx%d"):format(row.mr, column.np * 16)
+    end
+  end
+  local all = { M = f.M, N = f.N, K = f.K, panels = (f.N + 15) // 16, steps = integers.steps(f.K, form), lda = f.lda,
+    ldc = f.ldc, at = integers.padded(f.K), tile = tile, tiling = tiling, columns = tiling.columns,
+    order = tiling.order, tiles = table.concat(names, " ") }
+  for key, value in pairs(fields) do all[key] = value end
+  local numbers = { { "rows", "M" }, { "panels", "panels" }, { "steps", "steps" }, { "lda", "lda" }, { "ldc", "ldc" },
+    { false, "N" }, { false, "K" } }
+  numbers[#numbers + 1] = { fields.out ~= "values" and fields.out ~= "values_next" and "at", "at" }
+  if #tiling.rows > 1 then
+    all.upper, numbers[#numbers + 1] = tiling.rows[1].last, { "upper", "upper" }
+  end
+  if #tiling.columns > 1 then
+    all.wide, numbers[#numbers + 1] = tiling.columns[1].last, { "wide", "wide" }
+  end
+  return K:make("gemm_int8", ("msa_gemm_int8_%s%s%s"):format(table.concat(words, "_"), suffix_of(fields),
+    tiling.order == "rows" and "_rows_first" or ""), all, numbers)
+end
+
+return { request = requests.request(requests.sizes("M", "N", "K", "lda", "ldc"), {
+    form = schema.one_of("bytes", "pairs"), out = schema.one_of("linear", "first", "next", "last", "values",
+    "values_next"), bias = schema.flag, act = schema.one_of(table.unpack(activations.names)),
+    residual = schema.flag }),
+  make = make,
+  cycles = function(core, f)
+    local tiling = integer_tiles.tiling(core.build.kernels, f.M, f.N, f.K, f.form)
+    return tiling.cycles, core:vectors(f.M * f.N, 4, 2, 1)
+      + (f.act ~= "none" and core:activation(f.act, f.M, f.N) or 0), f.M * f.N * f.K
+  end }

@@ -1,0 +1,170 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Builds of --precision int8: one digest a class on all boards, by the interpreter, cores, streamed weights; what
+-- equalising leaves as it is; what the demos lose.
+-- luahost run_int8.lua [CASE-PREFIX...]
+local sys = require "msagen.sys"
+local json = require "msagen.json"
+local arithmetic = require "target.arithmetic"
+local cases = require "cases"
+local tally = require "tally"
+
+local work = tally.folder "int8"
+local PRECISION = { "--precision", "int8" }
+
+local natives, native = {}, {}
+for _, board in ipairs(tally.boards) do
+  if not board.missing then natives[#natives + 1], native[board.name] = board, true end
+end
+
+local function class_of(board) return arithmetic.class({ arithmetic = tally.class[board] }, "int8") end
+local function known(name, board) return cases.known_to(class_of(board), name) end
+
+local function prompts_of(name, case)
+  local path = ("%s/%s.json"):format(work, name)
+  if not sys.exists(path) then sys.write_file(path, cases.prompts(name, case)) end
+  return path
+end
+
+local function run(fw, name, case, ...)
+  return cases.digest(tally.must { tally.program, "run", fw, "--image", ("%s/%s/image.npy"):format(cases.folder, name),
+    "--prompts", prompts_of(name, case), "--digest", ... })
+end
+
+-- A case compiled for a board, and run. @param cflags of its Makefile, or nil: as it is shipped
+local function compiled(name, board, cflags, ...)
+  local case, fw = cases.read(name), ("%s/%s-%s"):format(work, name, board)
+  local words = cases.build(name, case, board, fw, ...)
+  table.move(PRECISION, 1, 2, #words + 1, words)
+  tally.must(words)
+  tally.must { "make", "-j2", "-C", fw, cflags and "CFLAGS=" .. cflags or nil }
+  local digest = run(fw, name, case)
+  if native[board] then cases.self_test(fw) end
+  assert(digest == known(name, board), ("digest %s, in tests/golden/digests.json %s"):format(digest,
+    known(name, board)))
+  return fw
+end
+
+-- ---- golden cases ----
+
+local EVERY_BOARD = "msa-2023-2d" -- windows that hang over the edge, adapters
+
+local prefixes = { ... }
+local function wanted(name)
+  for _, prefix in ipairs(prefixes) do
+    if name:sub(1, #prefix) == prefix then return true end
+  end
+  return #prefixes == 0
+end
+
+for _, name in ipairs(sys.list(cases.folder)) do
+  if cases.checkpoint(name) and wanted(name) and name ~= "sam-vit-b-1024-synthetic" then
+    for _, board in ipairs(tally.full and { "generic-c99", "generic-c99-nofma" }
+      or { tally.chosen({ "generic-c99", "generic-c99-nofma" }, name) }) do
+      tally.test(("%s by the interpreter, %s"):format(name, class_of(board)), function()
+        local case = cases.read(name)
+        local command = cases.interpret(name, case, board, prompts_of(name, case))
+        table.move(PRECISION, 1, 2, #command + 1, command)
+        local digest = cases.digest(tally.must(command))
+        assert(digest == known(name, board), ("digest %s, in tests/golden/digests.json %s"):format(digest,
+          known(name, board)))
+      end)
+    end
+    for _, board in ipairs((tally.full or name == EVERY_BOARD) and natives or { tally.chosen(natives, name) }) do
+      tally.test(name .. " on " .. board.name, function()
+        sys.remove_tree(compiled(name, board.name, name ~= EVERY_BOARD and "-O0" or nil))
+      end)
+    end
+  end
+end
+
+if wanted(EVERY_BOARD) then
+  for _, one in ipairs(tally.emulated) do
+    local title = EVERY_BOARD .. " under the emulator of " .. one.name
+    if one.missing then tally.skip(title, one.missing)
+    elseif not one.native then
+      tally.test(title, function() sys.remove_tree(compiled(EVERY_BOARD, one.name)) end)
+    end
+  end
+  for _, compiler in ipairs { { "clang-14", "-O2" }, { "gcc", "-O3" },
+    { "gcc", "-O1 -g -fsanitize=address,undefined" } } do
+    tally.test(("%s on %s by %s %s"):format(EVERY_BOARD, tally.best, compiler[1], compiler[2]), function()
+      local case, fw = cases.read(EVERY_BOARD), work .. "/by-" .. compiler[1]
+      local words = cases.build(EVERY_BOARD, case, tally.best, fw)
+      table.move(PRECISION, 1, 2, #words + 1, words)
+      tally.must(words)
+      tally.must { "make", "-B", "-j2", "-C", fw, "CC=" .. compiler[1], "CFLAGS=" .. compiler[2] }
+      assert(run(fw, EVERY_BOARD, case) == known(EVERY_BOARD, tally.best), "another digest than golden/digests.json")
+      sys.remove_tree(fw)
+    end)
+  end
+end
+
+-- ---- what builds may be beside ----
+
+if #prefixes > 0 then return tally.finish() end
+
+for _, one in ipairs { { "sam-2d", "--cores", "3" }, { "msa-2025-3d-no-chunk", "--cores", "2" },
+  { "msa-2025-2d", "--weights", "stream" } } do
+  tally.test(table.concat(one, " "), function()
+    sys.remove_tree(compiled(one[1], tally.best, "-O1", table.unpack(one, 2)))
+  end)
+end
+
+tally.test("an equalised build of float32 has float32's digest", function()
+  local case, script = cases.read(EVERY_BOARD), work .. "/equalised.lua"
+  sys.write_file(script, ("return { checkpoint = %q, dialect = %q, resolution = %d, equalise = true }"):format(
+    cases.checkpoint(EVERY_BOARD), case.dialect, case.run_size or case.image_size))
+  local digest = cases.digest(tally.must { tally.program, "interpret", script, "--board", "generic-c99", "--image",
+    ("%s/%s/image.npy"):format(cases.folder, EVERY_BOARD), "--prompts", prompts_of(EVERY_BOARD, case), "--digest" })
+  assert(digest == cases.known(EVERY_BOARD, "generic-c99"), "another digest than golden/digests.json")
+end)
+
+tally.test("layers by name: a pattern, an unknown name, a layer without such products, two that differ", function()
+  local function attempt(layers)
+    sys.write_file(work .. "/layers.lua", ("return { checkpoint = %q, dialect = \"msa-paper\", layer_precision = %s }")
+      :format(tally.head, layers))
+    local status, output = sys.spawn { tally.program, "plan", work .. "/layers.lua", "--board", tally.best,
+      stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+    return status, output:gsub("%s+", " ")
+  end
+  local status, output = attempt '{ ["block_*_mlp"] = "int8", masks = "int8" }'
+  assert(status == 0, output)
+  for layers, text in pairs { ['{ neckk = "int8" }'] = "found neckk, which none has (did you mean neck?)",
+    ['{ patch_embed = "int8" }'] = "expected f32 for patch_embed",
+    ['{ ["block_*"] = "int8", ["*_mlp"] = "f32" }'] = "expected one precision for layer block_00_mlp",
+    ['{ neck = "int7" }'] = "found int7 (did you mean int8?)" } do
+    status, output = attempt(layers)
+    assert(status == 1 and output:find(text, 1, true), output)
+  end
+end)
+
+-- ---- what the demos lose ----
+
+local read, dice = require "masks".read, require "masks".dice
+
+for _, demo in ipairs { "fetal-head", "carotid" } do
+  tally.test(demo .. ": Dice within 0.005 of float32's, masks alike", function()
+    local folder = tally.source .. "/demo/" .. demo
+    local expected = json.decode(sys.read_file(folder .. "/expected.json"), "expected.json")
+    local masks = {}
+    for _, precision in ipairs { "f32", "int8" } do
+      local fw, mask = ("%s/%s-%s"):format(work, demo, precision), ("%s/%s-%s.png"):format(work, demo, precision)
+      local words = { tally.program, "build", demo == "carotid" and folder .. "/delta.safetensors" or tally.head,
+        "--dialect", expected.dialect, "--board", tally.best, "--precision", precision, "-o", fw }
+      if demo == "carotid" then words[#words + 1], words[#words + 2] = "--base", tally.head end
+      tally.must(words)
+      tally.must { tally.program, "run", fw, "--image", folder .. "/image.png", "--point",
+        ("%d,%d"):format(table.unpack(expected.point)), "--mask-out", mask }
+      masks[precision] = read(mask)
+    end
+    local truth = read(folder .. "/truth.png")
+    local before, after = dice(masks.f32, truth), dice(masks.int8, truth)
+    local alike = dice(masks.f32, masks.int8)
+    local iou = alike / (2 - alike)
+    assert(before - after <= 0.005, ("Dice %.4f, of float32 %.4f"):format(after, before))
+    assert(iou >= 0.98, ("IoU with float32's mask %.4f"):format(iou))
+    return ("Dice %.4f, of float32 %.4f; IoU of both %.4f"):format(after, before, iou)
+  end)
+end
+
+return tally.finish()
