@@ -1,25 +1,26 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Instructions for each multiply-add of a matrix product, counted by each board's emulator: luahost bench/count.lua
--- [BOARD...] [--shape 32x128x128]. See bench/README.md.
+-- [BOARD...] [--shape 32x128x128] [--precision f32|int8]: of int8 with the rows' quantising. See bench/README.md.
 package.path = package.path:gsub("^[^;]*;", "", 1) -- the compiler's modules are meant, not scripts of their names
 local sys = require "msagen.sys"
 local boards, kernels, template = require "target.boards", require "kernels.kernels", require "support.template"
 
 local here = sys.realpath(arg[0]:match "^(.*)/[^/]*$" or ".")
 local program = os.getenv "MSAGEN" or here .. "/../gen/msagen"
-local shape, wanted = "32x128x128", {}
+local shape, precision, wanted = "32x128x128", "f32", {}
 do
   local i = 1
   while arg[i] do
     if arg[i] == "--shape" and arg[i + 1] then shape, i = arg[i + 1], i + 2
+    elseif arg[i] == "--precision" and arg[i + 1] then precision, i = arg[i + 1], i + 2
     else wanted[arg[i]], i = true, i + 1
     end
   end
 end
 local M, N, K = shape:match "^(%d+)x(%d+)x(%d+)$"
 M, N, K = math.tointeger(M), math.tointeger(N), math.tointeger(K)
-if not M then
-  io.stderr:write "usage: count.lua [BOARD...] [--shape MxNxK]\n"
+if not M or precision ~= "f32" and precision ~= "int8" then
+  io.stderr:write "usage: count.lua [BOARD...] [--shape MxNxK] [--precision f32|int8]\n"
   os.exit(2)
 end
 
@@ -49,17 +50,32 @@ local function start_of(board)
   return words
 end
 
+-- The calls of a product of whole numbers: its rows lie in a's place, its room behind c.
+local function whole(set, lda, ldc)
+  local quantise = set:quantise_rows { rows = M, C = K, ldx = lda, ldq = 4 * lda }
+  local product, room = set:gemm_int8 { M = M, N = N, K = K, lda = 4 * lda, ldc = ldc }
+  local words = { "(int8_t *)(void *)a", "(const int8_t *)(const void *)b" }
+  if room > 0 then words[3] = ("(int8_t *)(void *)(c + %d)"):format(M * ldc + 16) end
+  words[#words + 1] = "c"
+  return ("do { %s; %s; } while (0)"):format(set:call(quantise, "a", "(int8_t *)(void *)a"),
+    set:call(product, table.unpack(words)))
+end
+
 local function count(board)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   local lda, ldc = kernels.stride(K), kernels.stride(N)
-  local name = set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc }
+  local call = precision == "f32" and set:call(set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc }, "a", "b", "c")
+    or whole(set, lda, ldc)
   sys.write_file(work .. "/msa_arith.h", sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"))
   sys.write_file(work .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h",
-    { isa = board.isa, made_by = "", msa_vec = "" }))
+    { isa = board.isa, made_by = "", msa_vec = "", flags = "" }))
+  sys.write_file(work .. "/msa_int8.h", template.file(msagen.datadir .. "/templates", "int8.h",
+    { isa = board.isa, integer = board.integer, made_by = "", flags = "" }))
   sys.write_file(work .. "/count_shape.h",
-    ('#include "msa_simd.h"\n%s\n#define A_FLOATS %d\n#define B_FLOATS %d\n#define C_FLOATS %d\n'
+    ('#include "%s"\n%s\n#define A_FLOATS %d\n#define B_FLOATS %d\n#define C_FLOATS %d\n'
       .. '#define call(a, b, c) %s\n'):format(
-    table.concat(set.texts, "\n"), M * lda, (N + 15) // 16 * 16 * K, M * ldc + 16, set:call(name, "a", "b", "c")))
+    precision == "f32" and "msa_simd.h" or "msa_int8.h", table.concat(set.texts, "\n"), M * lda,
+    (N + 15) // 16 * 16 * K, M * ldc + 16 + 64 * K, call))
   local base = { board.compiler }
   for word in (board.optimisation or "-O2"):gmatch "%S+" do base[#base + 1] = word end
   table.move({ "-std=c99", "-ffp-contract=off", "-fno-math-errno", "-I", work, "-o", work .. "/count",

@@ -8,6 +8,7 @@ return {
   name = "cortex-a53",
   summary = "Arm Cortex-A53 (AArch64 NEON), Linux: i.MX8M, Zynq UltraScale+",
   isa = "neon",
+  integer = "neon",
   hosted = true,
   requires = { "neon", "crc32" },
   preference = 10,

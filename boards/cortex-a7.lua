@@ -6,6 +6,7 @@ return {
   name = "cortex-a7",
   summary = "Arm Cortex-A7 (ARMv7 NEON, VFPv4), Linux: STM32MP1, i.MX6UL",
   isa = "neon32",
+  integer = "neon32",
   hosted = true,
   requires = { "neon", "vfpv4" },
   preference = 5,

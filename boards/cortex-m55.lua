@@ -8,6 +8,7 @@ return {
   name = "cortex-m55",
   summary = "Arm Cortex-M55 (Helium), bare metal: Alif Ensemble",
   isa = "helium",
+  integer = "helium",
   hosted = false,
   requires = {},
   preference = 0,

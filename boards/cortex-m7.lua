@@ -7,6 +7,7 @@ return {
   name = "cortex-m7",
   summary = "Arm Cortex-M7 (FPv5-D16), bare metal: STM32H7, i.MX RT",
   isa = "c99",
+  integer = "smlad",
   registers = 32,
   hosted = false,
   requires = {},

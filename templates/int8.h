@@ -17,6 +17,26 @@ $(flags)"
 
 void *memcpy(void *to, const void *from, size_t bytes);
 
+/* 32 bits at any address. Compilers that know attributes need no function for them, which without a library they would
+ * call. */
+#if defined(__GNUC__)
+typedef uint32_t msa_word_anywhere __attribute__((aligned(1), may_alias));
+static inline uint32_t msa_word(const void *p) { return *(const msa_word_anywhere *)p; }
+static inline void msa_store_word(void *p, uint32_t w) { *(msa_word_anywhere *)p = w; }
+#else
+static inline uint32_t msa_word(const void *p)
+{
+    uint32_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+static inline void msa_store_word(void *p, uint32_t w) { memcpy(p, &w, sizeof w); }
+#endif
+
+/* The scale at p. */
+static inline float msa_scale(const int8_t *p) { return msa_from_bits(msa_word(p)); }
+
 /* What rounds to a whole number where it is added: that number is in the low bits of the sum. */
 #define MSA_WHOLE 12582912.0f
 /* The same of a row's number as it is stored. */
@@ -25,16 +45,23 @@ void *memcpy(void *to, const void *from, size_t bytes);
 @ if integer.vector then
 typedef $(integer.vector);
 
+@   if integer.word then
 /* Four bytes, or two numbers of 16 bits, in every lane. */
 static inline msa_ints msa_ints_of(const int8_t *p)
 {
-    int32_t w;
-    memcpy(&w, p, sizeof w);
+    const int32_t w = (int32_t)msa_word(p);
     return $(integer.word);
 }
 
+@   end
+@   if integer.load then
 static inline msa_ints msa_load_ints(const void *p) { return $(integer.load); }
-static inline msa_ints msa_bytes(msa_ints c, msa_ints a, msa_ints b) { return $(integer.bytes); }
+@   end
+@   for _, one in ipairs { "bytes", "pairs" } do
+@     if integer[one] then
+static inline msa_ints msa_$(one)(msa_ints c, msa_ints a, msa_ints b) { return $(integer[one]); }
+@     end
+@   end
 @   if integer.bytes_lane then
 @     for lane = 0, 3 do
 static inline msa_ints msa_bytes_lane$(lane)(msa_ints c, msa_ints a, msa_ints b)
@@ -43,14 +70,38 @@ static inline msa_ints msa_bytes_lane$(lane)(msa_ints c, msa_ints a, msa_ints b)
 }
 @     end
 @   end
-@   if integer.pairs then
-static inline msa_ints msa_pairs(msa_ints c, msa_ints a, msa_ints b) { return $(integer.pairs); }
+@   for _, one in ipairs { "widen_low", "widen_high", "shift7" } do
+@     if integer[one] then
+static inline msa_ints msa_$(one)(msa_ints b) { return $(integer[one]); }
+@     end
 @   end
-@   if integer.lanes == isa.width then
+@   if integer.join then
+/* The sums of pairs of a's lanes, then of b's. */
+static inline msa_ints msa_join(msa_ints a, msa_ints b) { return $(integer.join); }
+@   end
+@   if integer.float and integer.lanes == isa.width then
 static inline msa_vec msa_float_of(msa_ints c) { return $(integer.float); }
 @   end
 
 @ end
+@ if integer.dot8 or integer.dot16 then
+@   local sum = integer.join and "msa_ints" or "int32_t"
+/* c plus the products of 16 numbers of 8 bits, or of 16 bits$(integer.join and ", spread over lanes" or ""). */
+@   for _, size in ipairs { 8, 16 } do
+@     if integer["dot" .. size] then
+static inline $(sum) msa_dot$(size)($(sum) c, const int$(size)_t *a, const int$(size)_t *b)
+{
+@       for statement in (integer["dot" .. size] .. "; "):gmatch "(.-); " do
+    $(statement);
+@       end
+}
+@     end
+@   end
+
+@ end
+/* A number of a row. */
+typedef int$(8 * (integer.number or 1))_t msa_number;
+
 /* The scale of a row whose largest magnitude has these bits; the row times *inverse is what is rounded. */
 static inline float msa_scale_of(uint32_t top, float *inverse)
 {
@@ -107,23 +158,24 @@ static inline uint32_t msa_top(const float *x, size_t count)
 
 /* A row of `count` floats as whole numbers$(integer.biased and " plus 128" or ""), zeros up to `padded` of them, and
  * behind these its scale, which is returned. q may be where x is. */
-static inline float msa_quantise(const float *x, int8_t *q, size_t count, size_t padded)
+static inline float msa_quantise(const float *x, int8_t *to, size_t count, size_t padded)
 {
+    msa_number *const q = (msa_number *)(void *)to;
     float inverse;
     const float scale = msa_scale_of(msa_top(x, count), &inverse);
     size_t k = 0;
 @ if isa.top then
     const msa_vec by = msa_splat(inverse), round = msa_splat(MSA_STORED);
     for (; k < count / $(isa.width) * $(isa.width); k += $(isa.width)) {
-        msa_store_low8(q + k, msa_vadd(msa_vmul(msa_load(x + k), by), round));
+        msa_store_low$(8 * (integer.number or 1))(q + k, msa_vadd(msa_vmul(msa_load(x + k), by), round));
     }
 @ end
     for (; k < count; ++k) {
         const float product = inverse == 0.0f ? 0.0f : x[k] * inverse;
-        q[k] = (int8_t)msa_whole(product + MSA_STORED);
+        q[k] = (msa_number)msa_whole(product + MSA_STORED);
     }
     for (; k < padded; ++k) q[k] = $(integer.biased and "-128" or "0");
-    memcpy(q + padded, &scale, sizeof scale);
+    msa_store_word(q + padded, msa_bits(scale));
     return scale;
 }
 

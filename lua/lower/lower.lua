@@ -90,6 +90,7 @@ function lower.layer(label, ctx, private, ready)
   local step, used, named = layer.step, {}, {}
   for buffer in pairs(layer.views) do used[buffer.name] = buffer.bytes end
   for _, each in ipairs { step, extra } do
+    each:close()
     for stage in each:each_stage() do cores.split(stage, ctx.cores) end
     if not ctx.draft then
       local made = printer.new(ctx.kernels, require("schedule.split").loops(ctx.cores))

@@ -32,12 +32,12 @@ function projections.of(layer, op, norm)
 end
 
 --- A projection of one head, on M rows of n, which are whole numbers where the attention's precision is.
--- @param part "q", "k" or "v"
-function projections.one(layer, body, a, part, h, M, n, to)
+-- @param part "q", "k" or "v" @param pool of scratch
+function projections.one(layer, body, a, part, h, M, n, to, pool)
   local step, bias = layer.step, a[part .. "_bias"]
   if a.precision == "int8" then
     local w = step:part(a[part].first) + (a.group and h % a.group or h) * a[part].step
-    return wholes.product(layer.K, body, M, n, w, to, { N = a.d, K = a.C, ldc = a.dpad,
+    return wholes.product(layer.K, body, pool, M, n, w, to, { N = a.d, K = a.C, ldc = a.dpad,
       bias = bias and step:part(bias) + h * a.dpad })
   end
   local name = layer.K:gemm { M = M, N = a.d, K = a.C, lda = n.storage.stride, ldc = a.dpad,

@@ -93,8 +93,8 @@ function Rows:quantised(x)
   if not self.wholes[x] then
     local from, rows, width = self.views[x], self:rows_at(self.level[x]), width_of(x)
     local name = free_name(self.pool, from.storage.name .. "_int8")
-    local to = only_quantised(self, x) and wholes.over(self.pool, name, from, width)
-      or wholes.take(self.pool, name, rows, width)
+    local to = only_quantised(self, x) and wholes.over(self.K, self.pool, name, from, width)
+      or wholes.take(self.K, self.pool, name, rows, width)
     wholes.quantise(self.K, self.body, rows, width, from, to)
     self.wholes[x] = to
   end
@@ -106,7 +106,8 @@ local function linear_int8(self, op)
   local x, w, bias, act = input(op, "x"), input(op, "w"), input(op, "bias"), self:activation_of(op)
   local value, level, q = act or op, self.level[x], self:quantised(x)
   local to = self:destination(value, self.parts:role(w), level)
-  wholes.product(self.K, self.body, self:rows_at(level), q, self.step:part(self.parts:operand(w, op.precision)), to,
+  local panels = self.step:part(self.parts:operand(w, op.precision))
+  wholes.product(self.K, self.body, self.pool, self:rows_at(level), q, panels, to,
     { N = w.shape[1], K = w.shape[2], act = act and act.f,
       bias = bias and self.step:part(self.parts:vector(bias)) })
   self:result(value, to, level)
@@ -266,8 +267,8 @@ local function conv_transpose_int8(self, op)
       return self.parts.tensor_of(w):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:transpose()
         :rename(w.name)
     end)
-    wholes.product(self.K, self.body, self:rows_at(level), q, self.step:part(role), to + sub * to.storage.stride,
-      { N = cout, K = cin, act = act and act.f, ldc = 4 * to.storage.stride,
+    wholes.product(self.K, self.body, self.pool, self:rows_at(level), q, self.step:part(role),
+      to + sub * to.storage.stride, { N = cout, K = cin, act = act and act.f, ldc = 4 * to.storage.stride,
         bias = self.step:part(self.parts:vector(bias)) })
   end
   self:result(value, to, level + 1)

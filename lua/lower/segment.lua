@@ -107,7 +107,7 @@ end
 --- Weights [N,K], columns `first` to first + count - 1 of them, as panels of whole numbers with scales and sums
 -- (lua/kernels/integers.lua).
 function segment:panels_int8(role, N, first, count, make, from)
-  return add(self, role, integers.panels(count, N, "bytes"), { kind = "panels_int8", type = "i8", K = count, N = N,
+  return add(self, role, integers.panels(count, N, "bytes", 1), { kind = "panels_int8", type = "i8", K = count, N = N,
     first = first, make = make, from = from })
 end
 

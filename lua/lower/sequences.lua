@@ -36,9 +36,9 @@ end
 local function attention_int8_of(layer, pool, a, s, dh, dw, rel, count, ldc)
   local K, t = layer.K, { ldr = stride(math.max(dh, dw)) }
   t.n, t.o = pool:take("n", count * ldc, ldc), pool:take("o", count * ldc, ldc)
-  t.whole = wholes.over(pool, "n_int8", t.n, a.C) or wholes.take(pool, "n_int8", count, a.C)
+  t.whole = wholes.over(K, pool, "n_int8", t.n, a.C) or wholes.take(K, pool, "n_int8", count, a.C)
   for _, name in ipairs { "q", "k", "v" } do t[name] = pool:take(name, count * a.dpad, a.dpad) end
-  t.queries = wholes.over(pool, "queries", t.q, a.d)
+  t.queries = wholes.over(K, pool, "queries", t.q, a.d)
   local packed, values_bytes = K:keys_int8 { keys = s.length, row = dw, d = a.d }, nil
   t.values, values_bytes = K:values_int8 { keys = s.length, row = dw, d = a.d }
   t.kp, t.vp = pool:take("kp", packed.bytes, nil, "i8"), pool:take("vp", values_bytes, nil, "i8")
@@ -76,11 +76,11 @@ local function attention_of(layer, pool, a, s, dh, dw, rel, count, ldc)
 end
 
 -- Attention of all heads within each of `places` sequences, from norms to o.
-local function attend_all(layer, body, t, a, s, rel, dh, dw, places, ldc)
+local function attend_all(layer, body, pool, t, a, s, rel, dh, dw, places, ldc)
   if t.whole then wholes.quantise(layer.K, body, places * s.length, a.C, t.n, t.whole) end
   body:each({ variable = "h", to = a.heads }, function(head, h)
     for _, part in ipairs { "q", "k", "v" } do
-      projections.one(layer, head, a, part, h, places * s.length, t.whole or t.n, t[part])
+      projections.one(layer, head, a, part, h, places * s.length, t.whole or t.n, t[part], pool)
     end
     head:each({ variable = "p", to = places }, function(inner, p)
       local here = p * (s.length * a.dpad)
@@ -127,7 +127,7 @@ function sequences.branch(layer, op, back, a, x)
       if not padded then return normed(member) end
       member:when(inside, normed, function(beyond) beyond:copy(t.n + row * ldc, step:part(fill), a.C) end)
     end)
-    attend_all(layer, body, t, a, s, rel, dh, dw, places, ldc)
+    attend_all(layer, body, pool, t, a, s, rel, dh, dw, places, ldc)
     local work = rows.new(layer, body, pool, count, one:ordered(set))
     work:place(op, t.o, 0, false)
     work:bind(input(back, "x"), t.n)

@@ -90,6 +90,25 @@ function Pool:alias(view, name, stride, type_)
     over = view.storage }))
 end
 
+--- Scratch that each call may write over: as much as any of those that ask for it has.
+function Pool:room(bytes)
+  if not self.room_view then
+    assert(not self.names.room, "steps: scratch of the name room")
+    self.names.room = true
+    self.room_view = view_of(storage(self.kind, "room", { type = "i8", room = 0 }))
+  end
+  local made = self.room_view.storage
+  made.room = math.max(made.room, bytes)
+  return self.room_view
+end
+
+--- Nothing more is taken: what is for any call lies behind the rest.
+function Pool:close()
+  local made = self.room_view and self.room_view.storage
+  if not made or made.offset then return end
+  made.offset, self.bytes = self.bytes, self.bytes + types.lines(made.room)
+end
+
 -- @param names set of those that the function has already
 local function new_pool(kind, names) return setmetatable({ kind = kind, bytes = 0, names = names }, Pool) end
 
@@ -190,6 +209,12 @@ function Step:pool(of_proc)
   local pool = new_pool("own", of_proc and {} or self.names)
   self.pools[#self.pools + 1] = pool
   return pool
+end
+
+--- Nothing more of scratch is taken.
+function Step:close()
+  self.shared:close()
+  for _, pool in ipairs(self.pools) do pool:close() end
 end
 
 --- Bytes of a core's scratch.

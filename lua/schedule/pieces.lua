@@ -29,17 +29,18 @@ end
 
 --- Bytes of a weight of K inputs and N outputs in panels.
 function stream.weight_bytes(K, N, precision)
-  return precision == "int8" and types.lines(integers.panels(K, N, "bytes")) or types.bytes(types.BASE, K * round16(N))
+  if precision == "int8" then return types.lines(integers.panels(K, N, "bytes", 1)) end
+  return types.bytes(types.BASE, K * round16(N))
 end
 
 --- A product whose weights come by columns. @param count rows @param pool of scratch
 -- @return function(body, x, w, bias or nil, to, residual): rows x of K floats to N columns
 function stream.product(layer, pool, count, N, K, precision)
-  local q = precision == "int8" and wholes.take(pool, "whole", count, K)
+  local q = precision == "int8" and wholes.take(layer.K, pool, "whole", count, K)
   return function(body, x, w, bias, to, residual)
     if q then
       wholes.quantise(layer.K, body, count, K, x, q)
-      return wholes.product(layer.K, body, count, q, w, to, { N = N, K = K, bias = bias,
+      return wholes.product(layer.K, body, pool, count, q, w, to, { N = N, K = K, bias = bias,
         residual = residual or nil })
     end
     local name = layer.K:gemm { M = count, N = N, K = K, lda = x:ld(), ldc = to:ld(), init = bias and "bias" or "zero",

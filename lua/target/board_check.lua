@@ -108,8 +108,12 @@ end
 -- Of products of whole numbers: a file of lua/target/integer.
 local INTEGER = { lanes = { one_of(1, 2, 4, 8, 16), true }, registers = { FIELDS.registers[1] },
   macros = { list_of(word, 1) }, include = { text }, biased = { flag },
-  rate = { record { bytes = { positive }, pairs = { positive } } } }
-for _, field in ipairs { "vector", "word", "load", "bytes", "bytes_lane", "pairs", "float" } do
+  form = { one_of("pairs", "columns") }, values = { one_of("halves", "columns") }, number = { one_of(1, 2) },
+  rows = { whole(1, 16) },
+  rate = { record { bytes = { positive }, pairs = { positive }, halves = { positive }, columns = { positive } } },
+  halves = { record { high = { c_text, true }, low = { c_text, true } } } }
+for _, field in ipairs { "vector", "word", "load", "bytes", "bytes_lane", "pairs", "float", "widen_low", "widen_high",
+  "shift7", "dot8", "dot16", "join" } do
   INTEGER[field] = { c_text }
 end
 
@@ -177,11 +181,18 @@ end
 --- Check the table of an instruction set's products of whole numbers. @param isa the board's
 function check.integer(integer, isa, where)
   schema.check(integer, INTEGER, where)
-  for _, field in ipairs { "registers", "word", "load", "bytes", "float" } do
-    if integer.vector and not integer[field] then
-      fail("%s: %s: expected one beside vector, found none", where, field)
+  local function needs(what, ...)
+    for _, field in ipairs { ... } do
+      if not integer[field] then fail("%s: %s: expected it beside %s, found none", where, field, what) end
     end
   end
+  if integer.vector and integer.form ~= "columns" then
+    needs("vector", "registers", "word", "load", "float", integer.form or "bytes")
+  end
+  if integer.form == "pairs" then needs("form = pairs", "vector", "pairs", "widen_low", "widen_high", "number") end
+  if integer.form == "columns" then needs("form = columns", "rows", integer.number == 2 and "dot16" or "dot8") end
+  if integer.values == "columns" then needs("values = columns", "dot16") end
+  if integer.values == "halves" then needs("values = halves", "bytes_lane", "shift7", "halves") end
   if integer.vector and not isa.top then
     fail("%s: vector: expected an instruction set with top, store_low8 and store_low16, found %s", where, isa.name)
   end

@@ -27,11 +27,11 @@
 @ end
 @ local function one(t, keys_here, out)
 @   begin(t, keys_here)
-@   local logits = kernels:gemm_int8 { M = M, N = keys_here, K = d, lda = ldq, ldc = lds,
+@   local logits = kernels:gemm_int8 { M = M, N = keys_here, K = d, lda = ldq, ldc = lds, of = "keys",
 @     residual = (rel or ldb) and true or nil }
 @   call(logits, "q", ("kp + %s * %d"):format(t, k_bytes), "s")
 @   call(kernels:softmax_int8 { rows = M, cols = keys_here, ld = lds, ldp = ldp }, "s", "p", "m", "l", "alpha")
-@   local product = kernels:gemm_int8 { M = M, N = dpad, K = keys_here, lda = 2 * ldp, ldc = dpad, form = "pairs",
+@   local product = kernels:gemm_int8 { M = M, N = dpad, K = keys_here, lda = 2 * ldp, ldc = dpad, of = "values",
 @     out = out }
 @   local arguments = { "(const int8_t *)p", ("vp + %s * %d"):format(t, v_bytes), "o" }
 @   if out == "values_next" then table.insert(arguments, 3, "alpha") end
@@ -50,8 +50,7 @@
 @ local function padded_keys()
 @   local right, below = pad.side - pad.width, pad.side - pad.height
     float *const weight = stat + $(3 * M);
-    float k_scale;
-    memcpy(&k_scale, k_pad + $(stored - 4), sizeof k_scale);
+    const float k_scale = msa_scale(k_pad + $(stored - 4));
 @   if integer.biased then
     /* Not (q - 128) k: gcc 12 takes q - 128 for a byte without sign. */
     int32_t less = 0;
@@ -59,10 +58,9 @@
 @   end
     for (size_t i = 0; i < $(M); ++i) {
         float *const si = s + i * $(lds);
-        const int8_t *const qi = q + i * $(ldq);
+        const msa_number *const qi = (const msa_number *)(const void *)(q + i * $(ldq));
         int32_t dot = 0;
-        float scale;
-        memcpy(&scale, qi + $(at), sizeof scale);
+        const float scale = msa_scale(q + i * $(ldq) + $(at));
 @   if integer.biased then
         for (size_t c = 0; c < $(d); ++c) dot += (int32_t)(uint8_t)qi[c] * k_pad[c];
         dot += less;

@@ -11,7 +11,7 @@ void $(name)(const float *x, int8_t *q, size_t rows, size_t C, size_t ldx, size_
     for (size_t i = 0; i < rows; ++i) {
 @ if scaled then
         const float scale = msa_quantise(x + i * ldx, q + i * ldq, C, padded) * s;
-        memcpy(q + i * ldq + padded, &scale, sizeof scale);
+        msa_store_word(q + i * ldq + padded * sizeof(msa_number), msa_bits(scale));
 @ else
         (void)msa_quantise(x + i * ldx, q + i * ldq, C, padded);
 @ end

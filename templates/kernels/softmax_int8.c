@@ -6,14 +6,21 @@
 @     local x = ("msa_vsub(msa_load(si + %s + %d), top_v)"):format(at, v * W)
 @     if lifted then x = ("msa_vmax(msa_splat(MSA_EXP_CUT - 4.0f), %s)"):format(x) end
 $(indent)const msa_vec r$(v) = msa_vadd(msa_vmul(msa_vexp($(x)), msa_splat(16383.0f)), msa_splat(MSA_WHOLE));
-@     if vectors then
+$(indent)t$(v) = msa_vadd(t$(v), msa_vsub(r$(v), msa_splat(MSA_WHOLE)));
+@   end
+@   for v = 0, per - 1 do
+@     if form == "halves" then
+@       for h, half in ipairs { "high", "low" } do
+@         local value = integer.halves[half]:gsub("%f[%w]v%f[%W]", "r" .. v)
+$(indent)msa_store_low8((int8_t *)(pi + $(at)) + $((h - 1) * 16 + v * W), $(value));
+@       end
+@     elseif vectors then
 $(indent)msa_store_low16(pi + $(at) + $(v * W), r$(v));
 @     else
 $(indent)float n$(v)[$(W)];
 $(indent)msa_store(n$(v), r$(v));
 $(indent)for (size_t c = 0; c < $(W); ++c) pi[$(at) + $(v * W) + c] = (int16_t)msa_whole(n$(v)[c]);
 @     end
-$(indent)t$(v) = msa_vadd(t$(v), msa_vsub(r$(v), msa_splat(MSA_WHOLE)));
 @   end
 @ end
 /* One tile of keys for `rows` queries: p (rows, cols), rows ldp apart, becomes 16383 exp(s - m), rounded, of logits

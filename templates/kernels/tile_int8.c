@@ -1,10 +1,11 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ -- A tile of a product of whole numbers: exact sums of 32 bits, then floats. Sums stay in registers where the
 @ -- instruction set has vectors of them.
-@ local vector = integer.vector and integer[form]
+@ local tall, wide = MR > 1, N > 16
+@ local operation = form == "halves" and "bytes" or form
+@ local vector = integer.vector and integer[operation]
 @ local last = vector and N // integer.lanes - 1 or 0
 @ local per = vector and 16 // integer.lanes or 1
-@ local tall, wide = MR > 1, N > 16
 @ local direct = vector and integer.lanes == W and not flushes
 @ local activated = activation.in_registers and (flushes and activation.scalar or activation.vector)
 @ local biased = integer.biased and form == "bytes"
@@ -35,37 +36,88 @@
 @ local scalars = { mul = function(a, b) return ("(%s * %s)"):format(a, b) end,
 @   add = function(a, b) return ("(%s + %s)"):format(a, b) end, fma = call "msa_fma",
 @   load = function(p) return ("*(%s)"):format(p) end, splat = function(x) return x end }
-@ local rows_scale = out ~= "values" and out ~= "values_next"
+@ local rows_scale = not out:find "^values"
+@ local function in_b(v, more)
+@   return plus("b + k * 64", v // per, "bps", v % per * integer.lanes * 4 + (more or 0))
+@ end
+@ -- Words of `from` by those of b.
+@ local function words(from)
+@   local lanes, halves = operation == "bytes" and integer.bytes_lane, form == "halves"
+@   if lanes then
+    for (size_t k = 0; k < $(halves and "steps" or "steps / 4 * 4"); k += 4) {
+@     for m = 0, MR - 1 do
+        const msa_ints a$(m) = msa_load_ints($(plus(from .. (halves and " + k * 8" or " + k * 4"), m, "lda")));
+@     end
+@     for lane = 0, 3 do
+@       for v = 0, last do
+        const msa_ints b$(lane)_$(v) = msa_load_ints($(in_b(v, lane * 64)));
+@         for m = 0, MR - 1 do
+        c$(m)_$(v) = msa_bytes_lane$(lane)(c$(m)_$(v), a$(m), b$(lane)_$(v));
+@         end
+@       end
+@     end
+    }
+@   end
+@   if halves then return end
+    for (size_t k = $(lanes and "steps / 4 * 4" or "0"); k < steps; ++k) {
+@   for v = 0, last do
+        const msa_ints b$(v) = msa_load_ints($(in_b(v)));
+@   end
+@   for m = 0, MR - 1 do
+        const msa_ints a$(m) = msa_ints_of($(plus(from .. " + k * 4", m, "lda")));
+@     for v = 0, last do
+        c$(m)_$(v) = msa_$(operation)(c$(m)_$(v), a$(m), b$(v));
+@     end
+@   end
+    }
+@ end
 @ local function by_words()
 @   for m = 0, MR - 1 do for v = 0, last do
     msa_ints c$(m)_$(v) = $(biased and ("msa_load_ints(sums + %d)"):format(v * integer.lanes) or "{ 0 }");
 @   end end
-@   local function b(v, more) return plus("b + k * 64", v // per, "bps", v % per * integer.lanes * 4 + (more or 0)) end
-@   local lanes = form == "bytes" and integer.bytes_lane
-@   if lanes then
-    for (size_t k = 0; k < steps / 4 * 4; k += 4) {
-@     for m = 0, MR - 1 do
-        const msa_ints a$(m) = msa_load_ints($(plus("a + k * 4", m, "lda")));
-@     end
-@     for lane = 0, 3 do
-@       for v = 0, last do
-        const msa_ints b$(lane)_$(v) = msa_load_ints($(b(v, lane * 64)));
-@       end
-@       for m = 0, MR - 1 do for v = 0, last do
-        c$(m)_$(v) = msa_bytes_lane$(lane)(c$(m)_$(v), a$(m), b$(lane)_$(v));
-@       end end
-@     end
-    }
+@   words "a"
+@   if form == "halves" then
+@     for m = 0, MR - 1 do for v = 0, last do
+    c$(m)_$(v) = msa_shift7(c$(m)_$(v));
+@     end end
+@     words "a + 16"
 @   end
-    for (size_t k = $(lanes and "steps / 4 * 4" or "0"); k < steps; ++k) {
-@   for v = 0, last do
-        const msa_ints b$(v) = msa_load_ints($(b(v)));
+@ end
+@ -- Columns one after the other, some at a time: as many sums as there are registers for.
+@ local function by_columns()
+@   local size, across = 8 * number, integer.join and 4 or 2
+@   local kind = ("int%d_t"):format(size)
+    int32_t whole[$(MR * N)];
+    const size_t length = steps * 16;
+    for (size_t j = 0; j < $(N); j += $(across)) {
+        const $(kind) *b0 = (const $(kind) *)(const void *)b + j * length;
+@   for v = 1, across - 1 do
+        const $(kind) *b$(v) = b$(v - 1) + length;
 @   end
 @   for m = 0, MR - 1 do
-        const msa_ints a$(m) = msa_ints_of($(plus("a + k * 4", m, "lda")));
-@     for v = 0, last do
-        c$(m)_$(v) = msa_$(form)(c$(m)_$(v), a$(m), b$(v));
+        const $(kind) *a$(m) = (const $(kind) *)(const void *)($(plus("a", m, "lda")));
+@     for v = 0, across - 1 do
+        $(integer.join and "msa_ints" or "int32_t") c$(m)_$(v) = $(integer.join and "{ 0 }" or "0");
 @     end
+@   end
+        for (size_t k = 0; k < steps; ++k) {
+@   for m = 0, MR - 1 do for v = 0, across - 1 do
+            c$(m)_$(v) = msa_dot$(size)(c$(m)_$(v), a$(m), b$(v));
+@   end end
+@   for m = 0, MR - 1 do
+            a$(m) += 16;
+@   end
+@   for v = 0, across - 1 do
+            b$(v) += 16;
+@   end
+        }
+@   for m = 0, MR - 1 do
+@     if integer.join then
+        const msa_ints d$(m) = msa_join(msa_join(c$(m)_0, c$(m)_1), msa_join(c$(m)_2, c$(m)_3));
+        memcpy(whole + $(m * N) + j, &d$(m), sizeof d$(m));
+@     else for v = 0, across - 1 do
+        whole[$(m * N + v) + j] = c$(m)_$(v);
+@     end end
 @   end
     }
 @ end
@@ -94,27 +146,27 @@
         }
     }
 @ end
-@ local words = { "const int8_t *restrict a", "const int8_t *restrict b" }
-@ if out ~= "first" and out ~= "next" then words[#words + 1] = "const float *restrict scales" end
-@ if biased then words[#words + 1] = "const int32_t *restrict sums" end
-@ if bias then words[#words + 1] = "const float *restrict bias" end
-@ if out == "values_next" then words[#words + 1] = "const float *restrict alpha" end
-@ words[#words + 1] = "float *restrict c, size_t steps"
-@ if tall then words[#words + 1] = "size_t lda" end
-@ if wide then words[#words + 1] = "size_t bps" end
-@ if tall then words[#words + 1] = "size_t ldc" end
-@ if rows_scale then words[#words + 1] = "size_t at" end
-/* c ($(MR), $(N)) = floats of a ($(MR), steps words) b (steps words, $(N)): $(formula). */
+@ local parameters = { "const int8_t *restrict a", "const int8_t *restrict b" }
+@ if out ~= "first" and out ~= "next" then parameters[#parameters + 1] = "const float *restrict scales" end
+@ if biased then parameters[#parameters + 1] = "const int32_t *restrict sums" end
+@ if bias then parameters[#parameters + 1] = "const float *restrict bias" end
+@ if out == "values_next" then parameters[#parameters + 1] = "const float *restrict alpha" end
+@ parameters[#parameters + 1] = "float *restrict c, size_t steps"
+@ if tall then parameters[#parameters + 1] = "size_t lda" end
+@ if wide then parameters[#parameters + 1] = "size_t bps" end
+@ if tall then parameters[#parameters + 1] = "size_t ldc" end
+@ if rows_scale then parameters[#parameters + 1] = "size_t at" end
+/* c ($(MR), $(N)) = floats of a ($(MR), steps) b (steps, $(N)), $(form): $(formula). */
 @ if W == 16 then
 __attribute__((noinline))
 @ end
-static void $(name)($(table.concat(words, ", ")))
+static void $(name)($(table.concat(parameters, ", ")))
 {
-@ if vector then by_words() else one_by_one() end
+@ if form == "columns" then by_columns() elseif not vector then one_by_one()
+@ else by_words() end
 @ if rows_scale then
 @   for m = 0, MR - 1 do
-    float s$(m);
-    memcpy(&s$(m), $(plus("a", m, "lda")) + at, sizeof s$(m));
+    const float s$(m) = msa_scale($(plus("a", m, "lda")) + at);
 @   end
 @ end
 @ if direct then

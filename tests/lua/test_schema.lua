@@ -156,7 +156,7 @@ describe("requests of kernels", function()
     scan_grid = { width = 4, pixels = 16, first_row = 0, rows = 4, first_column = 0, columns = 4, lines = 4,
       samples = 8, ld = 16, line_bits = 20, sample_bits = 20 },
     fft = { part = "first", points = 4, count = 1, is = 8, xs = 8, ys = 8, s = 8, t = 8, inverse = true, some = 3 },
-    gemm_int8 = { M = 2, N = 16, K = 8, lda = 64, ldc = 16, form = "bytes", out = "linear", bias = true, act = "relu",
+    gemm_int8 = { M = 2, N = 16, K = 8, lda = 64, ldc = 16, of = "keys", out = "linear", bias = true, act = "relu",
       residual = true },
     quantise_rows = { rows = 2, C = 8, ldx = 16, ldq = 64, s = 0.5 }, keys_int8 = { keys = 4, d = 8, row = 2 },
     values_int8 = { keys = 4, d = 8, row = 2 }, softmax_int8 = { rows = 1, cols = 4, ld = 16, ldp = 32 },

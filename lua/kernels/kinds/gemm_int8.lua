@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A product of whole numbers whose exact sums become floats (docs/arithmetic.md, int8-dyn-1). Request: M, N, K; lda,
--- bytes; ldc; form "bytes" (8 bits by 8) or "pairs" (16 by 16); out, what sums become:
+-- bytes; ldc; of, what b is: weights as the blob has them (unless said), keys or values as their kernels pack them;
+-- out, what sums become:
 --   linear       times the row's scale, then the column's; with bias, act (lua/graph/activations.lua), residual: + c
 --   first, next, last   taps of a convolution: 0 or c plus the sum times the row's scale, the last times the column's
 --   values       times the column's scale; values_next: of c times alpha[row] plus that, in one multiply-add
--- @return the kernel f(a, b, [bias,] [alpha,] c)
+-- @return the kernel f(a, b, [bias,] [alpha,] [room,] c), and bytes of room: scratch, 0 where it takes none
 local activations = require "graph.activations"
 local integer_tiles = require "kernels.integer_tiles"
 local integers = require "kernels.integers"
@@ -25,42 +26,57 @@ local function suffix_of(f)
   return table.concat(words)
 end
 
+-- Steps over K numbers of a form. Weights that are relaid have as many as the blob's words give.
+local function steps_of(K, form, relaid)
+  return relaid and form == "pairs" and 2 * integers.steps(K, "bytes") or integers.steps(K, form)
+end
+
 local function make(K, f)
-  local form, tiling = f.form or "bytes", integer_tiles.tiling(K, f.M, f.N, f.K, f.form or "bytes")
-  local fields = { form = form, out = f.out or "linear", bias = f.bias or false, act = f.act or "none",
-    residual = f.residual or false, formula = FORMULA[f.out or "linear"] }
+  local integer, of = K:integer(), f.of or "weights"
+  local form = integers.form(integer, of == "values" and "values" or "weights")
+  local number, relaid = integers.number(integer, of), of == "weights" and form ~= "bytes"
+  local tiling = integer_tiles.tiling(K, f.M, f.N, f.K, form)
+  local fields = { form = form, number = number, relaid = relaid, out = f.out or "linear", bias = f.bias or false,
+    act = f.act or "none", residual = f.residual or false, formula = FORMULA[f.out or "linear"] }
   fields.activation = activations.of(fields.act, "gemm_int8: act")
-  local words, names = {}, {}
+  local words, names, widest = {}, {}, 0
   local function tile(mr, column)
+    if K.draft then return "msa_tile_int8" end
     local one = { MR = mr, N = column.np * 16 }
     for key, value in pairs(fields) do one[key] = value end
+    one.relaid = nil
     return K:write("tile_int8", ("msa_tile_int8_%dx%d%s"):format(mr, one.N, suffix_of(fields)), one)
   end
   for _, row in ipairs(tiling.rows) do
     for _, column in ipairs(tiling.columns) do
-      names[#names + 1] = tile(row.mr, column)
+      names[#names + 1], widest = tile(row.mr, column), math.max(widest, column.np)
       words[#words + 1] = ("%dx%d"):format(row.mr, column.np * 16)
     end
   end
-  local all = { M = f.M, N = f.N, K = f.K, panels = (f.N + 15) // 16, steps = integers.steps(f.K, form), lda = f.lda,
-    ldc = f.ldc, at = integers.padded(f.K), tile = tile, tiling = tiling, columns = tiling.columns,
-    order = tiling.order, tiles = table.concat(names, " ") }
+  local steps = steps_of(f.K, form, relaid)
+  local all = { M = f.M, N = f.N, K = f.K, panels = (f.N + 15) // 16, steps = steps, lda = f.lda, ldc = f.ldc,
+    at = integers.at(integer, f.K), bps = form == "columns" and integers.panel(f.K, form, number) or 64 * steps,
+    words = integers.steps(f.K, "bytes"), tile = tile, tiling = tiling, columns = tiling.columns,
+    order = relaid and "columns" or tiling.order, tiles = table.concat(names, " ") }
   for key, value in pairs(fields) do all[key] = value end
-  local numbers = { { "rows", "M" }, { "panels", "panels" }, { "steps", "steps" }, { "lda", "lda" }, { "ldc", "ldc" },
-    { false, "N" }, { false, "K" } }
-  numbers[#numbers + 1] = { fields.out ~= "values" and fields.out ~= "values_next" and "at", "at" }
+  all.strides = not relaid or widest > 1
+  local numbers = { { "rows", "M" }, { "panels", "panels" }, { "steps", "steps" }, { "lda", "lda" },
+    { "ldc", "ldc" }, { all.strides and "bps", "bps" }, { false, "N" }, { false, "K" } }
+  numbers[#numbers + 1] = { not fields.out:find "^values" and "at", "at" }
+  numbers[#numbers + 1] = { relaid and "words", "words" }
   if #tiling.rows > 1 then
     all.upper, numbers[#numbers + 1] = tiling.rows[1].last, { "upper", "upper" }
   end
   if #tiling.columns > 1 then
     all.wide, numbers[#numbers + 1] = tiling.columns[1].last, { "wide", "wide" }
   end
-  return K:make("gemm_int8", ("msa_gemm_int8_%s%s%s"):format(table.concat(words, "_"), suffix_of(fields),
-    tiling.order == "rows" and "_rows_first" or ""), all, numbers)
+  return K:make("gemm_int8", ("msa_gemm_int8_%s%s%s%s"):format(table.concat(words, "_"), suffix_of(fields),
+    relaid and "_relaid" or "", all.order == "rows" and "_rows_first" or ""), all, numbers),
+    relaid and widest * all.bps or 0
 end
 
 return { request = requests.request(requests.sizes("M", "N", "K", "lda", "ldc"), {
-    form = schema.one_of("bytes", "pairs"), out = schema.one_of("linear", "first", "next", "last", "values",
+    of = schema.one_of("weights", "keys", "values"), out = schema.one_of("linear", "first", "next", "last", "values",
     "values_next"), bias = schema.flag, act = schema.one_of(table.unpack(activations.names)),
     residual = schema.flag }),
   make = make,

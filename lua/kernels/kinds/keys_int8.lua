@@ -7,13 +7,14 @@ local requests = require "kernels.requests"
 
 return { request = requests.request(requests.sizes("keys", "d"), { row = requests.size }), fresh = true,
   make = function(K, f)
-    local tile = K.key_tile(f.keys, f.row)
-    local tile_bytes = integers.panels(f.d, tile, "bytes")
-    local rest = f.keys % tile
-    local bytes = f.keys // tile * tile_bytes + (rest > 0 and integers.panels(f.d, rest, "bytes") or 0)
+    local integer, tile, rest = K:integer(), K.key_tile(f.keys, f.row), f.keys % K.key_tile(f.keys, f.row)
+    local form, number = integers.form(integer, "weights"), integers.number(integer)
+    local tile_bytes = integers.panels(f.d, tile, form, number)
+    local bytes = f.keys // tile * tile_bytes + (rest > 0 and integers.panels(f.d, rest, form, number) or 0)
     return { bytes = bytes, tile = tile, tile_bytes = tile_bytes, place = function(p)
       return K:make("keys_int8", ("msa_keys_int8_%d"):format(f.d), { keys = f.keys, d = f.d,
-        steps = integers.steps(f.d, "bytes"), padded = integers.padded(f.d), tile = tile, count = p.count,
+        steps = integers.steps(f.d, form), form = form, number = number, panel = integers.panel(f.d, form, number),
+        padded = integers.padded(f.d), tile = tile, count = p.count,
         k_stride = p.k_stride, tile_bytes = tile_bytes },
         { { "count", "count" }, { "keys", "keys" }, { "tile", "tile" }, { "k_stride", "k_stride" },
         { "tile_bytes", "tile_bytes" } })

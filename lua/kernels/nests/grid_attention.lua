@@ -56,14 +56,14 @@ local function window_proc_int8(layer, a, kind, op, rel, x, o)
   local height, width, side = kind.height, kind.width, op.window or op.grid[1]
   local qr, pool = layers.divisor(height, width, TILE), step:pool(true)
   local M, T, ldc = qr * width, height * width, x.storage.stride
-  local kept, pads = T * integers.stride(a.C) <= KEPT_BYTES, T < side * side
+  local kept, pads = T * integers.stride(K:integer(), a.C) <= KEPT_BYTES, T < side * side
   local packed = K:keys_int8 { keys = T, row = width, d = a.d }
   local values, values_bytes = K:values_int8 { keys = T, row = width, d = a.d }
-  local n = wholes.take(pool, "n", kept and T or M, a.C)
+  local n = wholes.take(K, pool, "n", kept and T or M, a.C)
   local line = pool:take("line", width * ldc, ldc)
   local kp, vp = pool:take("kp", packed.bytes, nil, "i8"), pool:take("vp", values_bytes, nil, "i8")
   local q, v = pool:take("q", M * a.dpad, a.dpad), pool:take("v", T * a.dpad, a.dpad)
-  local queries = wholes.over(pool, "queries", q, a.d)
+  local queries = wholes.over(K, pool, "queries", q, a.d)
   local ldr = stride(math.max(side, width + round16(side - width)))
   local attend, sizes = K:attend_int8 { M = M, keys = T, row = width, d = a.d, ldq = queries:ld(), ldo = ldc,
     out_row = width < grid and { n = width, ld = grid * ldc } or nil, rel = rel and { n = width, ld = ldr },
@@ -89,14 +89,14 @@ local function window_proc_int8(layer, a, kind, op, rel, x, o)
     body:each({ variable = "h", from = first, to = last }, function(head, h)
       head:each({ variable = "y", to = height, by = qr }, function(inner, y)
         if not kept then norms(inner, y, qr) end
-        projections.one(layer, inner, a, "k", h, M, here(y), q)
-        projections.one(layer, inner, a, "v", h, M, here(y), v + y * (width * a.dpad))
+        projections.one(layer, inner, a, "k", h, M, here(y), q, pool)
+        projections.one(layer, inner, a, "v", h, M, here(y), v + y * (width * a.dpad), pool)
         inner:call(place, y * width, q, kp)
       end)
       head:call(values, v, vp)
       head:each({ variable = "y", to = height, by = qr }, function(inner, y)
         if not kept and qr < height then norms(inner, y, qr) end
-        projections.one(layer, inner, a, "q", h, M, here(y), q)
+        projections.one(layer, inner, a, "q", h, M, here(y), q, pool)
         if rel then rel:products(inner, q, rh, rw, y, qr, width) end
         wholes.quantise(K, inner, M, a.d, q, queries, 1 / math.sqrt(a.d))
         local arguments = { queries, kp, vp }

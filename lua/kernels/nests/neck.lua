@@ -13,7 +13,7 @@ local input = layers.input
 local nest = {}
 
 -- The same of whole numbers: each tap is added where the last one left the sum.
-local function taps_int8(layer, body, conv, border, y, out, from_tap, to_tap)
+local function taps_int8(layer, body, conv, border, y, pool, out, from_tap, to_tap)
   local grid, w = conv.shape[2], input(conv, "w")
   local cin, cout = w.shape[2], w.shape[1]
   for t = from_tap, to_tap do
@@ -21,14 +21,14 @@ local function taps_int8(layer, body, conv, border, y, out, from_tap, to_tap)
     layer.parts:whole_numbers(role, cout, t * cin, cin, w, function()
       return layer.parts.tensor_of(w):permute { 1, 3, 4, 2 }:reshape { cout, 9 * cin }:rename(w.name)
     end)
-    wholes.product(layer.K, body, grid, border + ((y + t // 3) * (grid + 2) + t % 3) * border:ld(),
+    wholes.product(layer.K, body, pool, grid, border + ((y + t // 3) * (grid + 2) + t % 3) * border:ld(),
       layer.step:part(role), out, { N = cout, K = cin, out = t == 0 and "first" or t == 8 and "last" or "next" })
   end
 end
 
 -- Products of a row of the grid, to `out`: those of taps from `from_tap` to `to_tap`, of nine.
-local function taps(layer, body, conv, border, y, product, out, from_tap, to_tap)
-  if conv.precision == "int8" then return taps_int8(layer, body, conv, border, y, out, from_tap, to_tap) end
+local function taps(layer, body, conv, border, y, pool, product, out, from_tap, to_tap)
+  if conv.precision == "int8" then return taps_int8(layer, body, conv, border, y, pool, out, from_tap, to_tap) end
   local grid, w = conv.shape[2], input(conv, "w")
   local cin, cout, ld = w.shape[2], w.shape[1], border.storage.stride
   local role = layer.parts:role(w)
@@ -85,7 +85,7 @@ local function in_pieces(layer, n)
     segment:piece()
     step:fetch()
     each_row(function(body, y)
-      taps(layer, body, n.conv, n.convolved, y, n.product, n.to:row(y * grid), tap, tap + taps_of - 1)
+      taps(layer, body, n.conv, n.convolved, y, n.pool, n.product, n.to:row(y * grid), tap, tap + taps_of - 1)
     end)
   end
   each_row(function(body, y) on_row(layer, body, n.pool, n.after, n.conv, n.to:row(y * grid), n.to:row(y * grid)) end)
@@ -104,7 +104,7 @@ function nest.neck(layer)
   local ld, from, to = layers.stride(width), layer:buffer(x), layer:buffer(value)
   local border = step.shared:take("border", (grid + 2) * (grid + 2) * ld, ld)
   local pool = step:pool()
-  local whole = conv.precision == "int8" and wholes.over(step.shared, "border_int8", border, width)
+  local whole = conv.precision == "int8" and wholes.over(layer.K, step.shared, "border_int8", border, width)
   local product = not whole and pool:take("product", grid * ld, ld) or nil
   local by_row = { variable = "y", to = grid, units = { name = "rows" } }
   step:stage("zero", function(body) body:zero(border, (grid + 2) * (grid + 2) * ld) end)
@@ -134,7 +134,7 @@ function nest.neck(layer)
     step:stage("units", function(body)
       body:each(by_row, function(inner, y)
         local out = to:row((slice * grid + y) * grid)
-        taps(layer, inner, conv, whole or border, y, product, out, 0, 8)
+        taps(layer, inner, conv, whole or border, y, pool, product, out, 0, 8)
         on_row(layer, inner, pool, after, conv, out, out)
       end)
     end)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- AArch64's dot products (Armv8.2): four products a lane and instruction, a lane of the rows for all columns.
+--- AArch64's dot products (Armv8.2): four products a lane and instruction, a lane of the rows for all columns. Weights
+-- of attention come in two halves of 7 bits, since numbers of 16 bits have no such instruction.
 return {
   lanes = 4,
   registers = 32,
@@ -10,5 +11,9 @@ return {
   bytes = "vdotq_s32(c, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))",
   bytes_lane = "vdotq_laneq_s32(c, vreinterpretq_s8_s32(b), vreinterpretq_s8_s32(a), lane)",
   float = "vcvtq_f32_s32(c)",
-  rate = { bytes = 1 },
+  values = "halves",
+  shift7 = "vshlq_n_s32(b, 7)",
+  halves = { high = "vreinterpretq_f32_u32(vshrq_n_u32(vreinterpretq_u32_f32(v), 7))",
+    low = "vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vdupq_n_u32(127u)))" },
+  rate = { bytes = 1, halves = 2 },
 }

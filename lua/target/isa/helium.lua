@@ -43,6 +43,12 @@ static inline void msa_store_first(float *p, float32x4_t v, size_t n)
   select = "vpselq_f32(a, b, vcmpgtq_f32(c, x))",
   abs = "vabsq_f32(a)",
   scale = "vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(a), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)))",
+  top = "vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(t), vandq_u32(vreinterpretq_u32_f32(a), "
+    .. "vdupq_n_u32(0x7fffffffu))))",
+  store_low8 = "__asm__ volatile(\"\" : : : \"memory\"); vstrbq_s32(p, vreinterpretq_s32_f32(v)); "
+    .. "__asm__ volatile(\"\" : : : \"memory\")",
+  store_low16 = "__asm__ volatile(\"\" : : : \"memory\"); vstrhq_s32(p, vreinterpretq_s32_f32(v)); "
+    .. "__asm__ volatile(\"\" : : : \"memory\")",
   zero_below = "vpselq_f32(vdupq_n_f32(0.0f), a, vcmpgtq_f32(c, x))",
   flags = { "-fno-tree-vectorize", "-fno-tree-slp-vectorize" }, -- nobody would ask whether such vectors flushed
   flushes = {
