@@ -58,13 +58,15 @@ function M.interpreted(board, ...)
   return M.digest(tally.must { tally.program, "interpret", "--board", board, "--digest", ... })
 end
 
---- The banks of the demos' checkpoints, built into `fw` with more options, and run: each must have the digest of its
+--- The banks of the demos' checkpoints, built into `fw` with more options (a precision is the interpreter's, too), and
+-- run: each must have the digest of its
 -- own checkpoint by the interpreter, pass the self-test, and differ from the other.
 function M.banks(fw, make, ...)
   local carotid, base = tally.source .. "/demo/carotid", tally.head
   local delta = carotid .. "/delta.safetensors"
   local expected = json.decode(sys.read_file(carotid .. "/expected.json"), "expected.json")
   local picture = { "--image", carotid .. "/image.png", "--point", ("%d,%d"):format(table.unpack(expected.point)) }
+  local precision = select(1, ...) == "--precision" and { ... } or {}
   tally.must { tally.program, "build", "-o", fw, "--dialect", expected.dialect, "--board", tally.best, "--bank",
     "head=" .. base, "--bank", "carotid=" .. delta, "--base", base, ... }
   make(fw)
@@ -72,6 +74,7 @@ function M.banks(fw, make, ...)
     local found = M.digest(tally.must { tally.program, "run", fw, "--digest", "--bank", bank,
       table.unpack(picture) })
     local words = table.move(picture, 1, #picture, 1 + select("#", ...), { ... })
+    table.move(precision, 1, #precision, #words + 1, words)
     assert(found == M.interpreted(tally.best, "--dialect", expected.dialect, table.unpack(words)),
       bank .. ": another digest than the interpreter's of its checkpoint")
     return found

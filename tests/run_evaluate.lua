@@ -188,6 +188,9 @@ tally.test("another build is measured beside: one of other vectors differs by no
   local zeros = text and select(2, text:gsub("| Dice | 1 | 1 | 0%.000 |", ""))
   assert(zeros == 2, text or "no differences")
   assert(sys.exists(out .. "/against/journal/part-1-of-1.jsonl"), "its cases are not kept")
+  local text = sys.read_file(out .. "/table.md")
+  assert(text:find("Masks beside those of", 1, true), "no word of how alike masks are")
+  assert(text:find("| 1.0000 | 1.0000 | 1.0000 | 1.0000 | 0.000 % | 0.000 % |", 1, true), "a build differs from itself")
 end)
 
 tally.test("of a model with a mask for each class each class has its own", function()

@@ -295,6 +295,8 @@ local function manifest(build, device, blob, info, files)
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container,
       dialect = m.dialect,
       prefix = m.source.prefix or json.null, weights_key = m.source.weights_key or json.null },
+    weights_by_precision = json.array(require("estimate.precisions").of(build)),
+    layer_precision = device.layer_precision, equalised = build.graph.precision.equalise,
     arithmetic = build.arithmetic, precision = build.precision, input_size = m.image_size, depth = m.depth,
       grid = m.grid,
       patch = m.patch, out = m.out, masks = m.decoder.masks, encoder = encoder,

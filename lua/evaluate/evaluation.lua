@@ -54,7 +54,8 @@ end
 local function model_of(folder, args)
   local checkpoint = type(folder.checkpoint) == "table" and folder.checkpoint or {}
   local dialect, hash = tostring(checkpoint.dialect or "model"), tostring(checkpoint.sha256 or "")
-  return { name = ("%s %s%s"):format(dialect, hash:sub(1, 8), args.bank and ", " .. args.bank or ""),
+  local precision = folder.precision ~= "f32" and ", " .. folder.precision or ""
+  return { name = ("%s %s%s%s"):format(dialect, hash:sub(1, 8), precision, args.bank and ", " .. args.bank or ""),
     dialect = dialect, checkpoint_sha256 = hash, manifest_sha256 = sha256.file(folder:file "manifest.json"),
     weights_sha256 = sha256.file(folder:file(folder.weights)), board = folder.board, arithmetic = folder.arithmetic,
     precision = folder.precision, input_size = folder.input_size, depth = folder.depth, bank = args.bank }
@@ -127,16 +128,17 @@ function evaluation.open(args)
   local show, finish = counting "reading case"
   local data = datasets.hash(self.set, show)
   finish()
+  self.second = second_of(args)
+  self.options.beside = self.second and self.second.folder
   self.told = { clicks = json.array(self.options.clicks), first = self.options.first, empty = self.options.empty,
     feedback = self.options.feedback, mode = self.options.mode, clicks_seed = self.options.seed,
     text = self.options.text, multimask = self.options.multimask,
     own_prompts = not self.options.ignore_prompts and has_prompts(self.set),
-    image = told_of_image(self.options.how) }
+    image = told_of_image(self.options.how), beside = self.second and self.second.model.manifest_sha256 or nil }
   self.binding = { model = sha256.hex(json.encode(self.model)), data = data,
     options = json.encode { told = self.told, version = msagen.version } }
   self.options.folder, self.options.dialect = folder, self.model.dialect
   if args.mode == "msa" then require("evaluate.msa").version(self.model.dialect) end
-  self.second = second_of(args)
   return self
 end
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- One case of an evaluation: its image is encoded once, each class gets its clicks or its own prompt, each mask is
 -- compared with the truth at the image's own size.
+local agreement = require "evaluate.agreement"
 local fail = require "support.fail"
 local prompts = require "run.prompts"
 local sha256 = require "msagen.sha256"
@@ -154,10 +155,19 @@ local function job_of(case, options, scratch)
   return job, asks, found
 end
 
+-- The same case by another build. @return what was asked, whose masks are there
+local function asked_again(case, options, folder, clicks, scratch)
+  local other = setmetatable({ folder = folder, clicks = clicks }, { __index = options })
+  local job, asks = job_of(case, other, scratch)
+  if #asks > 0 then require("run.segment").perform(job, scratch, function(text) return text end) end
+  return asks
+end
+
 --- Do a case.
 -- @param case of evaluate.datasets
 -- @param options { folder = opened and compiled, dialect, clicks = list of numbers in rising order, ignore_prompts,
---   first, seed, feedback, empty, mode, multimask, text, how = options of inputs.image }
+--   first, seed, feedback, empty, mode, multimask, text, how = options of inputs.image, beside = another build's folder
+--   whose masks ours are compared with, or nil }
 -- @param scratch a folder of its own, for the time of the work
 -- @param look nil, or function(ask, i, found, clicks): called of each mask, while its file is there
 -- @return { case, patient, milliseconds, rows = { { class, clicks, unit, mask = SHA-256 of its NPY, points, dice, ... }
@@ -177,6 +187,11 @@ function one_case.perform(case, options, scratch, look)
       end
       if look then look(ask, i, found, clicks) end
     end
+  end
+  if options.beside then
+    agreement.note(asks, result.rows, options, scratch, function(folder, clicks, apart)
+      return asked_again(case, options, folder, clicks, apart)
+    end)
   end
   result.milliseconds = (sys.monotonic_ns() - began) // 1000000
   return result

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What an evaluation leaves in its folder: tables, cases, pictures, a page, and how it was made. All but times.csv are
 -- the same bytes for the same model, data and options, whatever the number of processes.
+local agreement = require "evaluate.agreement"
 local csv = require "evaluate.csv"
 local fail = require "support.fail"
 local json = require "msagen.json"
@@ -77,16 +78,23 @@ local function emptiness(row)
   return truth and mask and "both" or truth and "truth" or mask and "mask" or "none"
 end
 
+-- What cases.csv says of masks beside another build's (evaluate/agreement.lua).
+local OTHER = { "other_iou", "other_dice", "other_flipped" }
+
 --- cases.csv.
 function outputs.cases(results, about)
-  local lines = { csv.line { "case", "patient", "class", "clicks", "dice", "iou", "hd95_" .. about.unit,
-    "surface_dice", "truth_pixels", "mask_pixels", "empty", "mask_sha256", "points" } }
+  local names = { "case", "patient", "class", "clicks", "dice", "iou", "hd95_" .. about.unit, "surface_dice",
+    "truth_pixels", "mask_pixels", "empty", "mask_sha256", "points" }
+  for _, name in ipairs(about.agreement and OTHER or {}) do names[#names + 1] = name end
+  local lines = { csv.line(names) }
   for _, result in ipairs(results) do
     for _, row in ipairs(result.rows) do
       local alike = row.unit == about.unit
-      lines[#lines + 1] = csv.line { result.case, result.patient, row.class, row.clicks, six(row.dice), six(row.iou),
+      local values = { result.case, result.patient, row.class, row.clicks, six(row.dice), six(row.iou),
         alike and six(row["hd95_" .. about.hd95]), alike and six(row.surface_dice), row.truth_pixels, row.pred_pixels,
         emptiness(row), row.mask, row.points }
+      for i, name in ipairs(about.agreement and OTHER or {}) do values[#names - #OTHER + i] = six(row[name]) end
+      lines[#lines + 1] = csv.line(values)
     end
   end
   return table.concat(lines)
@@ -134,6 +142,7 @@ function outputs.write(evaluation, results, pictures)
   local function keeps(row, metric) return metric ~= "hd95" or row.unit == unit end
   local made = summary.of(results, { hd95 = args.hd95, seed = args.seed, keeps = keeps })
   about.against = against(results, { against = evaluation.against, hd95 = args.hd95, seed = args.seed })
+  about.agreement = evaluation.second and agreement.of(results, made.classes, made.clicks) or nil
   local printed = args.published and published.read(args.published) or nil
   local staging = require("run.staging").new()
   local ok, problem = pcall(function()

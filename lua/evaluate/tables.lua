@@ -138,6 +138,21 @@ local function average_rows(made)
   return rows
 end
 
+-- How alike masks of the same prompts are: a row a class and prompt.
+local function agreement_rows(list)
+  local rows = { { "class", "prompt", "n", "IoU", "worst IoU", "Dice", "worst Dice", "pixels that differ", "most" } }
+  for i, one in ipairs(list) do
+    local words = { one.class, tables.prompt(one.clicks), tostring(one.n) }
+    for _, value in ipairs { one.iou, one.dice } do
+      words[#words + 1], words[#words + 2] = ("%.4f"):format(value.mean), ("%.4f"):format(value.worst)
+    end
+    words[#words + 1], words[#words + 2] = ("%.3f %%"):format(100 * one.flipped.mean),
+      ("%.3f %%"):format(100 * one.flipped.worst)
+    rows[i + 1] = words
+  end
+  return rows
+end
+
 local function has_values(made, metric)
   for _, row in ipairs(made.cells[metric.name]) do
     for _, cell in ipairs(row.cells) do
@@ -165,6 +180,10 @@ function tables.markdown(made, about, printed)
   if printed then put(("%s %s (%s).\n\n"):format(published.MARK, published.NOTE, printed.caption)) end
   put("## Ours in full\n\n", markdown_table(full_rows(made)), "\n")
   if #made.classes > 1 then put(markdown_table(average_rows(made)), "\n") end
+  if about.agreement then
+    put(("## Masks beside those of %s, of the same prompts\n\n"):format(cell_text(about.against.name)),
+      markdown_table(agreement_rows(about.agreement)), "\n")
+  end
   if about.against then
     put(("## Differences: %s minus %s\n\n"):format(cell_text(about.model), cell_text(about.against.name)),
       markdown_table(full_rows(about.against.made)), "\n")
@@ -175,9 +194,26 @@ function tables.markdown(made, about, printed)
   return table.concat(out)
 end
 
+-- Rows of texts as columns.
+local function aligned(rows)
+  local width, out = {}, {}
+  for _, row in ipairs(rows) do
+    for i, text in ipairs(row) do width[i] = math.max(width[i] or 0, utf8.len(text) or #text) end
+  end
+  for _, row in ipairs(rows) do
+    local parts = {}
+    for i, text in ipairs(row) do parts[i] = text .. (" "):rep(width[i] - (utf8.len(text) or #text)) end
+    out[#out + 1] = table.concat(parts, "  "):gsub("%s+$", "") .. "\n"
+  end
+  return table.concat(out)
+end
+
+--- How alike masks are, for the terminal.
+function tables.agreement(list) return aligned(agreement_rows(list)) end
+
 --- The same in short for the terminal: a line a class and number of clicks.
 function tables.terminal(made, about)
-  local rows, width = { { "class", "prompt", "n", "Dice", "95 % interval", "IoU", "HD95 " .. about.unit } }, {}
+  local rows = { { "class", "prompt", "n", "Dice", "95 % interval", "IoU", "HD95 " .. about.unit } }
   for c, class in ipairs(made.classes) do
     for k, clicks in ipairs(made.clicks) do
       local line = { class, tables.prompt(clicks) }
@@ -190,16 +226,7 @@ function tables.terminal(made, about)
       rows[#rows + 1] = line
     end
   end
-  for _, row in ipairs(rows) do
-    for i, text in ipairs(row) do width[i] = math.max(width[i] or 0, utf8.len(text) or #text) end
-  end
-  local out = {}
-  for _, row in ipairs(rows) do
-    local parts = {}
-    for i, text in ipairs(row) do parts[i] = text .. (" "):rep(width[i] - (utf8.len(text) or #text)) end
-    out[#out + 1] = table.concat(parts, "  "):gsub("%s+$", "") .. "\n"
-  end
-  return table.concat(out)
+  return aligned(rows)
 end
 
 local function number(value) return value and ("%.6f"):format(value) or false end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen build SCRIPT.lua | CHECKPOINT [options] -o DIR: compile to C.
 local options = require "cli.device_options"
+local precisions = require "estimate.precisions"
 
 local verb = {}
 
@@ -24,6 +25,11 @@ local function said(dir, build, rule)
   end
   layout.append(lines, layout.hanging("image: ", model.preparation, terminal.columns(), 2))
   if rule then lines[#lines + 1] = "scans: --prepare " .. rule end
+  if build.graph.precision:lowers() then
+    layout.append(lines, layout.hanging("precision: ", ("%s, %s; what it costs on your images was not measured: "
+      .. "msagen evaluate %s --data SET --against DIR, DIR being a build in f32, does"):format(build.arithmetic,
+      precisions.spoken(precisions.of(build)), dir), terminal.columns(), 2))
+  end
   return table.concat(lines, "\n") .. "\n"
 end
 

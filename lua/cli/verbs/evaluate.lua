@@ -55,7 +55,7 @@ function verb.setup(command)
   option("--published", "amos|btcv|modalities", "Put a table of the paper beside ours, marked.")
     :convert(function(text) return closed.member(text, require("evaluate.published").names, "--published") end)
   option("--against", "DIR2|OUT2", "Another build, which is measured on the same cases, or a finished evaluation of "
-    .. "them: print the differences, paired.")
+    .. "them: print the differences, paired; of a build also how alike masks of the same prompts are.")
   option("--worst", "K", "How many of the lowest to draw; 0: none."):default "5":convert(whole(0, 1000))
   option("--shard", "R/N|env", "Do part R of N (R from 1), or the part that mpirun or srun gives this process; then "
     .. "--merge."):convert(function(text) return require("evaluate.deal").shard(text) end)
@@ -96,6 +96,10 @@ function verb.run(args)
   if about.against then
     io.write(("minus %s:\n"):format(about.against.name),
       require("evaluate.tables").terminal(about.against.made, about))
+  end
+  if about.agreement then
+    io.write(("masks of the same prompts beside those of %s:\n"):format(about.against.name),
+      require("evaluate.tables").agreement(about.agreement))
   end
   for _, class in ipairs(evaluation.unseen(made)) do
     local text = ("no mask shows the class %s: expected its value in some, see --classes"):format(class)

@@ -2,6 +2,7 @@
 -- msagen plan SCRIPT.lua | CHECKPOINT [options] [--json]: what a build will be, before anything is compiled.
 local layout = require "support.layout"
 local options = require "cli.device_options"
+local precisions = require "estimate.precisions"
 local terminal = require "support.terminal"
 
 local verb = {}
@@ -28,6 +29,7 @@ local function object(p, one, where)
     encode_ms = p.encode_ms, decode_ms = p.decode_ms, macs_encode = p.macs_encode, macs_decode = p.macs_decode,
     arena_bytes = p.bytes.arena, arena_bound_bytes = p.bound, weights_bytes = p.bytes.weights or p.bytes.stored,
       storage = p.storage or json.null, code_bytes = p.bytes.code,
+    precision = p.build.precision, weights_by_precision = json.array(precisions.of(p.build)),
     places = places, memories = json.array(memories),
       rates = { fma = p.rates.fma, bandwidth = p.rates.bandwidth or json.null, measured = p.rates.measured },
       layers = json.array(layers) }
@@ -95,8 +97,14 @@ local function show(p, title)
   phases(p, say)
   say("arena", layout.bytes(p.bytes.arena), ("in %s; lower bound %s"):format(p.places.arena.name,
     layout.bytes(p.bound)))
-  if p.storage then storage(p, say)
-  else say("weights", layout.bytes(p.bytes.weights), "in " .. p.places.weights.name) end
+  local parts = precisions.spoken(precisions.of(p.build))
+  if p.storage then
+    storage(p, say)
+    if parts ~= "" then say("", "", "of these " .. parts) end
+  else
+    say("weights", layout.bytes(p.bytes.weights), "in " .. p.places.weights.name .. (parts ~= "" and ": " .. parts
+      or ""))
+  end
   if p.build.front then
     layout.append(lines, layout.hanging("  front    ", ("%s; of the arena %s: %s"):format(p.build.front.facts,
       layout.bytes(p.build.front.bytes), front_parts(p.build.front)), width))
