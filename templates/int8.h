@@ -156,13 +156,13 @@ static inline uint32_t msa_top(const float *x, size_t count)
     return top;
 }
 
-/* A row of `count` floats as whole numbers$(integer.biased and " plus 128" or ""), zeros up to `padded` of them, and
- * behind these its scale, which is returned. q may be where x is. */
-static inline float msa_quantise(const float *x, int8_t *to, size_t count, size_t padded)
+@ local biased = integer.biased and " plus 128" or ""
+/* `count` floats of a row whose largest magnitude has these bits as whole numbers$(biased), zeros up to `padded` of them, and behind these the row's scale, which is returned. q may be where x is. */
+static inline float msa_quantise_by(uint32_t top, const float *x, int8_t *to, size_t count, size_t padded)
 {
     msa_number *const q = (msa_number *)(void *)to;
     float inverse;
-    const float scale = msa_scale_of(msa_top(x, count), &inverse);
+    const float scale = msa_scale_of(top, &inverse);
     size_t k = 0;
 @ if isa.top then
     const msa_vec by = msa_splat(inverse), round = msa_splat(MSA_STORED);
@@ -177,6 +177,12 @@ static inline float msa_quantise(const float *x, int8_t *to, size_t count, size_
     for (; k < padded; ++k) q[k] = $(integer.biased and "-128" or "0");
     msa_store_word(q + padded, msa_bits(scale));
     return scale;
+}
+
+/* A whole row. */
+static inline float msa_quantise(const float *x, int8_t *q, size_t count, size_t padded)
+{
+    return msa_quantise_by(msa_top(x, count), x, q, count, padded);
 }
 
 @ if isa.load_whole then

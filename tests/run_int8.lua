@@ -112,6 +112,49 @@ for _, one in ipairs { { "sam-2d", "--cores", "3" }, { "msa-2025-3d-no-chunk", "
   end)
 end
 
+-- A case with its decoder's layers in int8 as well, and more lines of a script. @return its digest by the interpreter,
+-- by a build for `board`, and the build's folder
+local function all_layers(name, board, more)
+  local case, script, fw = cases.read(name), work .. "/decoder.lua", ("%s/%s-decoder"):format(work, name)
+  sys.write_file(script, ([[return { checkpoint = %q, dialect = %q, resolution = %d, board = %q, precision = "int8",
+    layer_precision = { ["decoder_*"] = "int8", heads = "int8", ["*masks"] = "int8", %s }]]):format(
+    cases.checkpoint(name), case.dialect, case.run_size or case.image_size, board, more))
+  local plain = cases.digest(tally.must { tally.program, "interpret", script, "--image",
+    ("%s/%s/image.npy"):format(cases.folder, name), "--prompts", prompts_of(name, case), "--digest" })
+  tally.must { tally.program, "build", script, "-o", fw }
+  tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
+  return plain, run(fw, name, case), fw
+end
+
+for _, one in ipairs { { "msa-2025-2d", "" }, { "efficient-sam-2d", 'upscaling = "int8" ' } } do
+  tally.test(one[1] .. " with the decoder in int8", function()
+    local plain, compiled_one, fw = all_layers(one[1], tally.chosen(natives, one[1]).name, one[2] .. "}")
+    assert(plain == compiled_one, "another digest than the interpreter's")
+    cases.self_test(fw)
+    sys.remove_tree(fw)
+  end)
+end
+
+-- An MLP whose weights are larger than a buffer: of the smallest published encoder, whose decoder then is int8, too.
+tally.test("streamed in pieces: the digest of mapped weights", function()
+  local checkpoint, picture, digests = work .. "/vit_t.safetensors", work .. "/vit_t.npy", {}
+  tally.must { tally.program, "synth", "--arch", "vit_t", "--resolution", "64", "--seed", "3", "-o", checkpoint,
+    "--image-out", picture }
+  for i, weights in ipairs { "", ', weights = "stream", stream_buffer = 280000' } do
+    local script, fw = work .. "/pieces.lua", work .. "/pieces"
+    sys.write_file(script, ([[return { checkpoint = %q, dialect = "efficient-sam", resolution = 64, board = %q,
+      precision = "int8", layer_precision = { ["decoder_*"] = "int8", heads = "int8", upscaling = "int8" }%s }]])
+      :format(checkpoint, tally.best, weights))
+    tally.must { tally.program, "build", script, "-o", fw }
+    tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
+    digests[i] = cases.digest(tally.must { tally.program, "run", fw, "--image", picture, "--point", "20,20",
+      "--digest" })
+    assert((sys.read_file(fw .. "/msa_encoder.c"):find("size_t again", 1, true) ~= nil) == (i == 2), "pieces")
+    sys.remove_tree(fw)
+  end
+  assert(digests[1] == digests[2], "another digest")
+end)
+
 tally.test("banks: what they share they share in int8, too", function()
   cases.banks(work .. "/banks", function(fw) tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" } end, "--precision",
     "int8")

@@ -256,6 +256,14 @@ local function layers_of(build)
   return layers
 end
 
+-- What the manifest says of precision, added to it.
+local function add_precision(made, build, device)
+  made.precision, made.arithmetic, made.layer_precision = build.precision, build.arithmetic, device.layer_precision
+  made.equalised = build.graph.precision.equalise
+  made.weights_by_precision = require "msagen.json".array(require("estimate.precisions").of(build))
+  return made
+end
+
 local function manifest(build, device, blob, info, files)
   local m, json = build.model, require "msagen.json"
   local encoder, buffers = encoders.named(m.encoder.kind, "manifest").facts(m.encoder), {}
@@ -295,9 +303,7 @@ local function manifest(build, device, blob, info, files)
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container,
       dialect = m.dialect,
       prefix = m.source.prefix or json.null, weights_key = m.source.weights_key or json.null },
-    weights_by_precision = json.array(require("estimate.precisions").of(build)),
-    layer_precision = device.layer_precision, equalised = build.graph.precision.equalise,
-    arithmetic = build.arithmetic, precision = build.precision, input_size = m.image_size, depth = m.depth,
+    input_size = m.image_size, depth = m.depth,
       grid = m.grid,
       patch = m.patch, out = m.out, masks = m.decoder.masks, encoder = encoder,
     cores = build.graph.cores, dim = encoder.width, blocks = encoder.blocks, heads = encoder.heads,
@@ -334,7 +340,8 @@ local function write_texts(build, device, work, texts, rename, blob, info)
   sys.mkdir(work .. "/" .. RUNNER_FOLDER)
   -- The disk is waited for where a damage could go unseen: `run` verifies texts.
   for _, file in ipairs(names) do sys.write_file(work .. "/" .. rename(file), rename(texts[file]), true) end
-  local made = require("msagen.json").encode(manifest(build, device, blob, info, files), { indent = 1 })
+  local made = require("msagen.json").encode(add_precision(manifest(build, device, blob, info, files), build, device),
+    { indent = 1 })
   sys.write_file(work .. "/manifest.json", require("emit.manifest_seal").put(made .. "\n"))
 end
 

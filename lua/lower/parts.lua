@@ -184,7 +184,12 @@ function Parts:columns(value, role, first, n, precision)
 end
 
 --- Inputs `first` to first + n - 1 of a weight [N,K], as panels.
-function Parts:inputs(value, role, first, n)
+function Parts:inputs(value, role, first, n, precision)
+  if precision == "int8" then
+    return self:whole_numbers(role, value.shape[1], first, n, value, function()
+      return tensor_of(value):rename(value.name)
+    end)
+  end
   return once(self, role, function()
     self.segment:panels(role, n, value.shape[1], function()
       return tensor_of(value):slice(2, first, n):transpose():rename(value.name)

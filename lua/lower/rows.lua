@@ -255,6 +255,15 @@ function lower.mapnorm(self, op)
   self:result(op, to, level)
 end
 
+--- The same of whole numbers.
+function rows.sub_whole(layer, w, sub)
+  local role, cin, cout = ("%s_%d"):format(layer.parts:role(w), sub), w.shape[1], w.shape[2]
+  return layer.parts:whole_numbers(role, cout, 0, cin, w, function()
+    return layer.parts.tensor_of(w):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:transpose()
+      :rename(w.name)
+  end)
+end
+
 -- The same of whole numbers.
 local function conv_transpose_int8(self, op)
   local x, w, bias = input(op, "x"), input(op, "w"), input(op, "bias")
@@ -262,12 +271,7 @@ local function conv_transpose_int8(self, op)
   local value, cin, cout = act or op, w.shape[1], w.shape[2]
   local to = self:destination(value, self.parts:role(w), level + 1)
   for sub = 0, 3 do
-    local role = ("%s_%d"):format(self.parts:role(w), sub)
-    self.parts:whole_numbers(role, cout, 0, cin, w, function()
-      return self.parts.tensor_of(w):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:transpose()
-        :rename(w.name)
-    end)
-    wholes.product(self.K, self.body, self.pool, self:rows_at(level), q, self.step:part(role),
+    wholes.product(self.K, self.body, self.pool, self:rows_at(level), q, self.step:part(rows.sub_whole(self, w, sub)),
       to + sub * to.storage.stride, { N = cout, K = cin, act = act and act.f, ldc = 4 * to.storage.stride,
         bias = self.step:part(self.parts:vector(bias)) })
   end

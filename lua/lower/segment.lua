@@ -68,6 +68,19 @@ function segment:piece(held)
   return self.pieces[#self.pieces]
 end
 
+--- The pieces from one to another come twice, all of them once before the first comes again.
+function segment:again(from, to) self.repeated = { from, to } end
+
+--- Numbers of the pieces in the order in which they come.
+function segment:order()
+  local list, from, to = {}, table.unpack(self.repeated or { 0, 0 })
+  for i = 1, #self.pieces do
+    list[#list + 1] = i
+    for k = from, i == to and to or from - 1 do list[#list + 1] = k end
+  end
+  return list
+end
+
 --- Bytes of the n-th piece.
 function segment:piece_bytes(n)
   return (self.pieces[n + 1] and self.pieces[n + 1].first or self.shared) - self.pieces[n].first

@@ -93,9 +93,13 @@ end
 --- Scratch that each call may write over: as much as any of those that ask for it has.
 function Pool:room(bytes)
   if not self.room_view then
-    assert(not self.names.room, "steps: scratch of the name room")
-    self.names.room = true
-    self.room_view = view_of(storage(self.kind, "room", { type = "i8", room = 0 }))
+    local name, count = "room", 1
+    while self.names[name] do
+      count = count + 1
+      name = "room_" .. count
+    end
+    self.names[name] = true
+    self.room_view = view_of(storage(self.kind, name, { type = "i8", room = 0 }))
   end
   local made = self.room_view.storage
   made.room = math.max(made.room, bytes)

@@ -17,8 +17,8 @@ stream.HEADER_BYTES = 4096
 local function items(layers, graph)
   local list, count, banks = {}, 0, #graph.models
   for _, L in ipairs(layers) do
-    local pieces, order = L.segment.pieces, { 1 }
-    for i = 2, pieces and #pieces or 1 do order[i] = i end
+    local pieces = L.segment.pieces
+    local order = pieces and L.segment:order() or { 1 }
     -- What is held comes behind the first piece: so it is the small one of the two that nothing hides.
     if pieces and pieces[1].held then order[1], order[2] = 2, 1 end
     for _, i in ipairs(order) do

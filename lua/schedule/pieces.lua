@@ -5,7 +5,6 @@
 -- them, so that the chain over k is the same. Vectors are held as long as the layer works, and what is made of them is
 -- made again for each piece.
 
-local fail = require "support.fail"
 local integers = require "kernels.integers"
 local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
@@ -87,20 +86,22 @@ local function lay_out_pair(layer, up, down)
   parts:vector(input(down, "bias"))
   local hidden = w1.shape[1]
   local width = columns_of(hidden, function(n)
-    return types.bytes(types.BASE, round16(n) * (C + 1) + n * round16(C))
+    return types.bytes(types.BASE, round16(n)) + stream.weight_bytes(w1.shape[2], n, up.precision)
+      + stream.weight_bytes(n, C, down.precision)
   end, layer.limit)
   local r1, r2, rb = parts:role(w1), parts:role(w2), parts:role(bias)
   for j = 0, hidden // width - 1 do
     segment:piece()
-    parts:columns(w1, ("%s_%d"):format(r1, j), j * width, width)
+    parts:columns(w1, ("%s_%d"):format(r1, j), j * width, width, up.precision)
     parts:range(bias, ("%s_%d"):format(rb, j), j * width, width)
-    parts:inputs(w2, ("%s_%d"):format(r2, j), j * width, width)
+    parts:inputs(w2, ("%s_%d"):format(r2, j), j * width, width, down.precision)
   end
   return width, hidden // width, { up = r1 .. "_0", bias = rb .. "_0", down = r2 .. "_0" }
 end
 
 -- What follows the two products: what came before the first is made again only where something but it takes it.
-local function after_pair(layer, before, up, act, down, count, y, stage)
+-- @param biased has the second one's bias been added
+local function after_pair(layer, before, up, act, down, count, y, stage, biased)
   local one, step, list, matrices = layer.group, layer.step, {}, false
   for _, op in ipairs(one.ops) do
     local gone = op == up or op == act or op == down
@@ -115,7 +116,9 @@ local function after_pair(layer, before, up, act, down, count, y, stage)
   end
   local C, pool, bias = down.shape[#down.shape], step:pool(), layer.parts:role(input(down, "bias"))
   stage(function(body, t)
-    body:call(layer.K:rows("add", { rows = count, C = C, ldx = 0, ldy = stride(C) }), step:part(bias), y:row(t))
+    if not biased then
+      body:call(layer.K:rows("add", { rows = count, C = C, ldx = 0, ldy = stride(C) }), step:part(bias), y:row(t))
+    end
     local work, from = rows.new(layer, body, pool, count, list), one.inputs[1]
     work:place(from, layer:buffer(from):row(t), 0, layer:gives_up(from))
     work:place(down, y:row(t), 0, true)
@@ -124,15 +127,62 @@ local function after_pair(layer, before, up, act, down, count, y, stage)
   end)
 end
 
+-- An MLP of whole numbers in pieces. The scale of a row of hidden columns is known when all of them have been: they are
+-- made twice, first to find their largest, then to be multiplied, and pieces come twice. Sums over some of them are
+-- whole numbers, which lie in y until the last ones have come.
+local function pair_int8(layer, all, count, stage)
+  local one, step, K = layer.group, layer.step, layer.K
+  local up, act, down = pair_of(layer, one.ops)
+  local before, C, inputs = one:closure(input(up, "x")), down.shape[#down.shape], input(up, "w").shape[2]
+  local width, groups, role = lay_out_pair(layer, up, down)
+  layer.segment:again(2, #layer.segment.pieces)
+  local shared, pool, from = step.shared, step:pool(), layer:buffer(one.inputs[1])
+  local y, tops = shared:take("y", all * stride(C), stride(C)), shared:take("tops", round16(all), 1)
+  local narrow = pool:take("hidden", count * stride(width), stride(width))
+  local q = wholes.take(K, pool, "hidden_int8", count, width)
+  -- The hidden columns of a group, of a strip's rows.
+  local function hidden(body, t)
+    local work = rows.new(layer, body, pool, count, one:ordered(before))
+    work:place(one.inputs[1], from:row(t), 0, false)
+    work:run()
+    wholes.product(K, body, pool, count, work:quantised(input(up, "x")), step:part(role.up), narrow, { N = width,
+      K = inputs, bias = step:part(role.bias), act = act.f })
+  end
+  stage(function(body, t)
+    body:zero(y:row(t), count * stride(C))
+    body:zero(tops:row(t), count)
+  end)
+  step:around("group", groups, function()
+    step:fetch()
+    stage(function(body, t)
+      hidden(body, t)
+      body:call(K:tops_int8 { rows = count, C = width, ldx = stride(width) }, narrow, tops:row(t))
+    end)
+  end)
+  step:around("again", groups, function(group)
+    step:fetch()
+    stage(function(body, t)
+      hidden(body, t)
+      body:call(K:quantise_rows { rows = count, C = width, ldx = stride(width), ldq = q:ld(), tops = true }, narrow,
+        tops:row(t), q)
+      local function product(inner, out, bias)
+        wholes.product(K, inner, pool, count, q, step:part(role.down), y:row(t), { N = C, K = width, out = out,
+          bias = bias })
+      end
+      body:when({ { group, "<", groups - 1 } }, function(some) product(some, "sums") end, function(ends)
+        product(ends, "sums_end", step:part(layer.parts:role(input(down, "bias"))))
+      end)
+    end)
+  end)
+  after_pair(layer, before, up, act, down, count, y, stage, true)
+end
+
 --- An MLP in pieces. @param all rows of the layer, `count` at a time @param stage function(build): adds a stage that
 -- goes through them, build(body, row)
 function stream.pair(layer, all, count, stage)
   local one, step, K = layer.group, layer.step, layer.K
   local up, act, down = pair_of(layer, one.ops)
-  if up.precision or down.precision then
-    fail("--stream-buffer: expected as many bytes as the weights of %s have, or f32 for it (layer_precision), "
-      .. "found %d bytes and %s", one.label, layer.limit, up.precision or down.precision)
-  end
+  if up.precision == "int8" then return pair_int8(layer, all, count, stage) end
   local before, C, inputs = one:closure(input(up, "x")), down.shape[#down.shape], input(up, "w").shape[2]
   local width, groups, role = lay_out_pair(layer, up, down)
   local y, pool = step.shared:take("y", all * stride(C), stride(C)), step:pool()

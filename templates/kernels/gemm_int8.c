@@ -1,7 +1,8 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local wrapped = require("emit.print").wrapped
 @ local biased = integer.biased and form == "bytes"
-@ local scales = out ~= "first" and out ~= "next"
+@ local scales = out ~= "first" and out ~= "next" and out ~= "sums"
+@ local at = not out:find "^values" and out ~= "sums"
 @ local function call(row, column, pad)
 @   local words = { "a + i * lda", relaid and "room" or "b + j * bps" }
 @   if scales then words[#words + 1] = "scales + j * 16" end
@@ -12,7 +13,7 @@
 @   if row.mr > 1 then words[#words + 1] = "lda" end
 @   if column.np > 1 then words[#words + 1] = "bps" end
 @   if row.mr > 1 then words[#words + 1] = "ldc" end
-@   if not out:find "^values" then words[#words + 1] = "at" end
+@   if at then words[#words + 1] = "at" end
 $(wrapped(("%s%s(%s);"):format(pad, tile(row.mr, column), table.concat(words, ", "))))
 @ end
 @ local function loop(variable, list, i, ends, by, pad)
@@ -23,7 +24,7 @@ $(pad)for (size_t $(variable) = $(first); $(variable) < $(last); $(step)) {
 @ local outer, inner = { "j", columns, { "wide", "panels" }, "np" }, { "i", tiling.rows, { "upper", "rows" }, "mr" }
 @ if order == "rows" and not relaid then outer, inner = inner, outer end
 @ local sums = (relaid or form == "bytes") and ", then -128 times sums" or ""
-@ local own = out:find "^values" and "" or ";\n * a row's own scale is `at` bytes behind its beginning"
+@ local own = not at and "" or ";\n * a row's own scale is `at` bytes behind its beginning"
 /* c (rows, 16 x panels) = floats of a (rows, steps) b (steps, 16 x panels), $(form): $(formula).
  * Rows of a are lda bytes, of c ldc floats apart; b are panels of 16 columns, bps bytes each, then scales$(sums)$(own).
 @ if relaid then
@@ -44,7 +45,7 @@ void $(name)(const int8_t *restrict a, const int8_t *restrict b,
 @ if strides then
     , size_t bps
 @ end
-@ if not out:find "^values" then
+@ if at then
     , size_t at
 @ end
 @ if relaid then

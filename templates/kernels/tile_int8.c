@@ -6,7 +6,8 @@
 @ local vector = integer.vector and integer[operation]
 @ local last = vector and N // integer.lanes - 1 or 0
 @ local per = vector and 16 // integer.lanes or 1
-@ local direct = vector and integer.lanes == W and not flushes
+@ local summed = out == "sums" or out == "sums_end"
+@ local direct = vector and form ~= "columns" and integer.lanes == W and not flushes and not summed
 @ local activated = activation.in_registers and (flushes and activation.scalar or activation.vector)
 @ local biased = integer.biased and form == "bytes"
 @ local function plus(base, times, stride, more)
@@ -17,7 +18,7 @@
 @ local function in_c(m, v, size) return plus("c", m, "ldc", v * size) end
 @ -- The result of a sum as a float. @param of names of operations @param x its text @param at the column's place
 @ local function result(of, x, m, at, c)
-@   if out == "linear" then
+@   if out == "linear" or out == "sums_end" then
 @     x = of.mul(of.mul(x, of.splat("s" .. m)), of.load("scales" .. at))
 @     if bias then x = of.add(x, of.load("bias" .. at)) end
 @     if activated then x = ("%s(%s)"):format(activated, x) end
@@ -36,7 +37,7 @@
 @ local scalars = { mul = function(a, b) return ("(%s * %s)"):format(a, b) end,
 @   add = function(a, b) return ("(%s + %s)"):format(a, b) end, fma = call "msa_fma",
 @   load = function(p) return ("*(%s)"):format(p) end, splat = function(x) return x end }
-@ local rows_scale = not out:find "^values"
+@ local rows_scale = not out:find "^values" and out ~= "sums"
 @ local function in_b(v, more)
 @   return plus("b + k * 64", v // per, "bps", v % per * integer.lanes * 4 + (more or 0))
 @ end
@@ -147,7 +148,9 @@
     }
 @ end
 @ local parameters = { "const int8_t *restrict a", "const int8_t *restrict b" }
-@ if out ~= "first" and out ~= "next" then parameters[#parameters + 1] = "const float *restrict scales" end
+@ if out ~= "first" and out ~= "next" and out ~= "sums" then
+@   parameters[#parameters + 1] = "const float *restrict scales"
+@ end
 @ if biased then parameters[#parameters + 1] = "const int32_t *restrict sums" end
 @ if bias then parameters[#parameters + 1] = "const float *restrict bias" end
 @ if out == "values_next" then parameters[#parameters + 1] = "const float *restrict alpha" end
@@ -183,7 +186,12 @@ static void $(name)($(table.concat(parameters, ", ")))
 @   end
 @   for m = 0, MR - 1 do
 @     local row = plus("c", m, "ldc", 0)
-@     if flushes then
+@     if summed then
+    for (size_t j = 0; j < $(N); ++j) whole[$(m * N) + j] += (int32_t)msa_word($(row) + j);
+@     end
+@     if out == "sums" then
+    for (size_t j = 0; j < $(N); ++j) msa_store_word($(row) + j, (uint32_t)whole[$(m * N) + j]);
+@     elseif flushes then
     for (size_t j = 0; j < $(N); ++j) {
         ($(row))[j] = $(result(scalars, ("(float)whole[%d + j]"):format(m * N), m, " + j", row .. " + j"));
     }

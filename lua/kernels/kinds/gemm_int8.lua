@@ -4,6 +4,8 @@
 -- out, what sums become:
 --   linear       times the row's scale, then the column's; with bias, act (lua/graph/activations.lua), residual: + c
 --   first, next, last   taps of a convolution: 0 or c plus the sum times the row's scale, the last times the column's
+--   sums, sums_end   of some of the numbers of a row: added to the whole numbers that c holds; with the last ones, as
+--                linear
 --   values       times the column's scale; values_next: of c times alpha[row] plus that, in one multiply-add
 -- @return the kernel f(a, b, [bias,] [alpha,] [room,] c), and bytes of room: scratch, 0 where it takes none
 local activations = require "graph.activations"
@@ -12,7 +14,9 @@ local integers = require "kernels.integers"
 local requests = require "kernels.requests"
 local schema = require "support.schema"
 
-local FORMULA = { linear = "sums times the row's scale, then the column's",
+local FORMULA = { sums = "c plus sums, whole numbers",
+  sums_end = "c plus sums, times the row's scale, then the column's",
+  linear = "sums times the row's scale, then the column's",
   first = "+0 plus sums times the row's scale",
   next = "c plus sums times the row's scale", last = "c plus sums times the row's scale, times the column's",
   values = "sums times the column's scale", values_next = "c times alpha plus sums times the column's scale" }
@@ -62,7 +66,7 @@ local function make(K, f)
   all.strides = not relaid or widest > 1
   local numbers = { { "rows", "M" }, { "panels", "panels" }, { "steps", "steps" }, { "lda", "lda" },
     { "ldc", "ldc" }, { all.strides and "bps", "bps" }, { false, "N" }, { false, "K" } }
-  numbers[#numbers + 1] = { not fields.out:find "^values" and "at", "at" }
+  numbers[#numbers + 1] = { not fields.out:find "^values" and fields.out ~= "sums" and "at", "at" }
   numbers[#numbers + 1] = { relaid and "words", "words" }
   if #tiling.rows > 1 then
     all.upper, numbers[#numbers + 1] = tiling.rows[1].last, { "upper", "upper" }
@@ -77,7 +81,7 @@ end
 
 return { request = requests.request(requests.sizes("M", "N", "K", "lda", "ldc"), {
     of = schema.one_of("weights", "keys", "values"), out = schema.one_of("linear", "first", "next", "last", "values",
-    "values_next"), bias = schema.flag, act = schema.one_of(table.unpack(activations.names)),
+    "values_next", "sums", "sums_end"), bias = schema.flag, act = schema.one_of(table.unpack(activations.names)),
     residual = schema.flag }),
   make = make,
   cycles = function(core, f)

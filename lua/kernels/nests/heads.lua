@@ -4,6 +4,7 @@
 
 local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
+local wholes = require "lower.wholes"
 
 local input = layers.input
 local round16 = kernels.round16
@@ -18,13 +19,25 @@ local function chain(layer, body, value, last, pair)
     elseif op.kind == "linear" then
       local w, bias, user = input(op, "w"), input(op, "bias"), layer.group:only_user(op)
       local to = pair[turn]
-      body:call(layer.K:gemm { M = 1, N = w.shape[1], K = w.shape[2], lda = 16, ldc = 16, init = "bias",
+      if op.precision == "int8" then
+        wholes.quantise(layer.K, body, 1, w.shape[2], from, pair.whole)
+        wholes.product(layer.K, body, layer.step.shared, 1, pair.whole, layer.step:part(layer.parts:operand(w, "int8")),
+          to, { N = w.shape[1], K = w.shape[2], ldc = 16, bias = layer.step:part(layer.parts:vector(bias)),
+            act = user and user.kind == "act" and user.f or nil })
+      else body:call(layer.K:gemm { M = 1, N = w.shape[1], K = w.shape[2], lda = 16, ldc = 16, init = "bias",
         act = user and user.kind == "act" and user.f }, from, layer.step:part(layer.parts:panels(w)),
-        layer.step:part(layer.parts:vector(bias)), to)
+        layer.step:part(layer.parts:vector(bias)), to) end
       from, turn = to, 3 - turn
     end
   end
   return from
+end
+
+-- Whether any of the maps takes whole numbers.
+local function lowered(one)
+  for _, op in ipairs(one.ops) do
+    if op.precision == "int8" then return true end
+  end
 end
 
 -- A stage; where weights come in pieces, each perceptron's are one.
@@ -54,7 +67,10 @@ function nest.heads(layer)
   for _, op in ipairs(one.ops) do
     if op.kind == "linear" then widest = math.max(widest, round16(op.shape[2])) end
   end
-  local pair = { step.shared:take("a", widest), step.shared:take("b", widest) }
+  local pair = { step.shared:take("a", widest, 16), step.shared:take("b", widest, 16) }
+  if lowered(one) then
+    pair.whole = wholes.take(layer.K, step.shared, "whole", 1, widest)
+  end
   local last = layer:buffer(one.inputs[1])
   for _, value in ipairs(one.outputs) do
     local to = layer:buffer(value)

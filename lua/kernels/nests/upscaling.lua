@@ -4,6 +4,7 @@
 
 local layers = require "lower.layer"
 local rows = require "lower.rows"
+local wholes = require "lower.wholes"
 
 local input, stride = layers.input, layers.stride
 
@@ -16,13 +17,21 @@ function nest.upscaling(layer)
   local w, bias, from, to = input(op, "w"), input(op, "bias"), layer:buffer(one.inputs[1]),
     layer:buffer(one.outputs[1])
   local cin, cout, grid, ld = w.shape[1], w.shape[2], layer.model.grid, to.storage.stride
-  local kernel = K:gemm { M = grid, N = cout, K = cin, lda = from.storage.stride, ldc = 2 * ld, init = "bias" }
-  local added = step:part(layer.parts:vector(bias))
+  local added, pool = step:part(layer.parts:vector(bias)), step:pool()
+  local whole = op.precision == "int8" and wholes.take(K, pool, "whole", grid, cin)
+  local function product(body, x, sub, y)
+    if whole then
+      return wholes.product(K, body, pool, grid, whole, step:part(rows.sub_whole(layer, w, sub)), y, { N = cout,
+        K = cin, bias = added, ldc = 2 * ld })
+    end
+    body:call(K:gemm { M = grid, N = cout, K = cin, lda = from.storage.stride, ldc = 2 * ld, init = "bias" }, x,
+      step:part(rows.sub_panel(layer, w, sub)), added, y)
+  end
   step:stage("units", function(body)
     body:each({ variable = "y", to = grid, units = { name = "rows" } }, function(inner, y)
+      if whole then wholes.quantise(K, inner, grid, cin, from:row(y * grid), whole) end
       for sub = 0, 3 do
-        inner:call(kernel, from:row(y * grid), step:part(rows.sub_panel(layer, w, sub)), added,
-          to:row((y * 2 + sub // 2) * (2 * grid)) + sub % 2 * ld)
+        product(inner, from:row(y * grid), sub, to:row((y * 2 + sub // 2) * (2 * grid)) + sub % 2 * ld)
       end
     end)
   end)
