@@ -90,14 +90,19 @@ function rig.checkpoint(arch, resolution, dialect)
   return path, image
 end
 
---- Build synthetic weights for so many cores, as rig.build. @param dialect sam unless given
-function rig.build_sam(arch, resolution, board, cores, dialect)
+--- Build synthetic weights for so many cores, as rig.build. @param dialect sam unless given @param precision f32
+-- unless given
+function rig.build_sam(arch, resolution, board, cores, dialect, precision)
   dialect = dialect or "sam"
   local name = ("fw-%s-%s-%s"):format(dialect == "sam" and arch or dialect .. "-" .. arch, resolution, board.name)
   local arguments = { "--dialect", dialect, "--resolution", resolution }
   if cores ~= "1" then
     name = name .. "-" .. cores
     table.move({ "--cores", cores }, 1, 2, #arguments + 1, arguments)
+  end
+  if precision and precision ~= "f32" then
+    name = name .. "-" .. precision
+    table.move({ "--precision", precision }, 1, 2, #arguments + 1, arguments)
   end
   return rig.build(name, (rig.checkpoint(arch, resolution, dialect)), board, arguments)
 end

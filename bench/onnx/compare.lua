@@ -3,6 +3,7 @@
 -- [OPTIONS].
 --   --arch vit_b  --dialect sam  --resolution 1024  --threads 1  --rounds 5
 --   --repetitions 2 (after the first, in a process)  --board NAME  --modules DIR (that has onnxruntime-node)
+--   --precision f32|int8 (of both: ONNX Runtime's is its dynamic quantisation of linear layers)
 --   --session auto|JSON (options of ONNX Runtime's session; auto: what is fastest here)
 -- Needs libopenblas-dev, python3-onnx, nodejs and npm; fetches onnxruntime-node once. See bench/README.md.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/../?.lua;" .. package.path
@@ -11,7 +12,7 @@ local sys = require "msagen.sys"
 
 local options = rig.options { arch = "vit_b", dialect = "sam", resolution = "1024", threads = "1", rounds = "5",
   repetitions = "2", side = "2048",
-  board = require("target.boards").best().name, modules = "", session = "auto", out = "out/bench" }
+  board = require("target.boards").best().name, modules = "", session = "auto", precision = "f32", out = "out/bench" }
 local board = require("target.boards").named(options.board)
 local onnx = rig.folder .. "/onnx"
 
@@ -31,16 +32,21 @@ modules = sys.realpath(modules) or rig.stop("%s: expected a folder with onnxrunt
   options.modules)
 
 local checkpoint, image = rig.checkpoint(options.arch, options.resolution, options.dialect)
-local stem = ("%s/onnx-%s-%s-%s"):format(options.out, options.dialect, options.arch, options.resolution)
+local stem = ("%s/onnx-%s-%s-%s-%s"):format(options.out, options.dialect, options.arch, options.resolution,
+  options.precision)
+-- Two ways to float32 differ by rounding alone; two quantisations differ by what each loses.
+local ALLOWED = { f32 = 1e-4, int8 = 0.2 }
+local allowed = ALLOWED[options.precision] or rig.stop("--precision: expected f32 or int8, found %s", options.precision)
 if not sys.exists(stem .. ".input") then
   local ran, why
   for _, python in ipairs { "python3", "/usr/bin/python3" } do -- Debian's packages belong to Debian's python3
-    ran, why = rig.try { python, onnx .. "/encoder.py", checkpoint, image, stem }
+    ran, why = rig.try { python, onnx .. "/encoder.py", checkpoint, image, stem, options.precision }
     if ran then break end
   end
   if not ran then rig.stop("%s", why) end
 end
-local fw, refused = rig.build_sam(options.arch, options.resolution, board, options.threads, options.dialect)
+local fw, refused = rig.build_sam(options.arch, options.resolution, board, options.threads, options.dialect,
+  options.precision)
 if not fw then rig.stop("%s", refused) end
 rig.must { rig.program, "run", fw.path, "--image", image, "--out", stem }
 local model, expected = rig.model(fw), stem .. "/embedding.npy"
@@ -70,8 +76,8 @@ local function onnx_runtime(repetitions, session)
   local text = rig.must({ "node", onnx .. "/encoder.cjs", modules, stem, options.resolution, options.threads,
     repetitions, session, expected }, "needs Debian's nodejs")
   local error = rig.numbers(text, "error")[1]
-  if not (error <= 1e-4) then
-    rig.stop("the embeddings differ by %g of the largest value, expected at most 1e-4", error)
+  if not (error <= allowed) then
+    rig.stop("the embeddings differ by %g of the largest value, expected at most %g", error, allowed)
   end
   return text
 end
@@ -105,8 +111,9 @@ local _, runner = rig.must { rig.program, "run", fw.path, "--bench", "1" }
 
 local MiB = 2 ^ 20
 local own = fw.manifest.weights_bytes + fw.manifest.arena_bytes
-print(("%s at %s, %s, threads: %s, sgemm %s^3 by OpenBLAS core %s, onnxruntime-node %s with %s; embeddings differ by "
-  .. "%.1e of the largest value"):format(options.arch, options.resolution, board.name, options.threads, options.side,
+print(("%s at %s, %s, %s, threads: %s, sgemm %s^3 by OpenBLAS core %s, onnxruntime-node %s with %s; embeddings differ "
+  .. "by %.1e of the largest value"):format(options.arch, options.resolution, options.precision, board.name,
+  options.threads, options.side,
   yardstick.core, version, session, worst))
 rig.row("sgemm", yard)
 rig.row("msagen, first", first, yard)

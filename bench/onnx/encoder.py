@@ -2,11 +2,11 @@
 """An image encoder as ONNX, as an export of the original program would be: SAM's, EfficientSAM's, or a TinyViT
 (tinyvit.py).
 
-encoder.py CHECKPOINT.safetensors IMAGE.npy OUT writes OUT.onnx with its weights beside it (OUT.weights, to be mapped),
-and OUT.input, the image uint8 [S,S,3] normalised: float32 [1,3,S,S]. The layout is SAM's: tokens [1,g,g,C], windows of
-14 padded at the bottom and right, q, k and v in one product, the whole attention matrix of a head with relative
-positions added, exact GELU. Positions depend on weights and shapes alone: their gathered tables are constants, as an
-exporter's constant folding leaves them."""
+encoder.py CHECKPOINT.safetensors IMAGE.npy OUT [f32|int8] writes OUT.onnx with its weights beside it (OUT.weights, to
+be mapped), and OUT.input, the image uint8 [S,S,3] normalised: float32 [1,3,S,S]. The layout is SAM's: tokens [1,g,g,C],
+windows of 14 padded at the bottom and right, q, k and v in one product, the whole attention matrix of a head with
+relative positions added, exact GELU. Positions depend on weights and shapes alone: their gathered tables are constants,
+as an exporter's constant folding leaves them. With int8 the linear layers of the blocks are quantised."""
 import sys
 
 from graph import Network, np, read_checkpoint
@@ -119,10 +119,10 @@ def normalised(image, pointwise):
     return (image - MEAN) / STD
 
 
-def main(checkpoint, image_path, out):
+def main(checkpoint, image_path, out, precision="f32"):
     weights, image = read_checkpoint(checkpoint), np.load(image_path)
     stem = weights.get("patch_embed.seq.0.c.weight")
-    model = (ViT(weights) if stem is None else TinyViT(weights)).model(image.shape[1])
+    model = (ViT if stem is None else TinyViT)(weights, precision).model(image.shape[1])
     folder, _, name = out.rpartition("/")
     path = (folder + "/" if folder else "") + name + ".weights"
     open(path, "wb").close()  # onnx appends
@@ -133,6 +133,6 @@ def main(checkpoint, image_path, out):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        sys.exit("usage: encoder.py CHECKPOINT.safetensors IMAGE.npy OUT")
+    if len(sys.argv) not in (4, 5) or sys.argv[4:] not in ([], ["f32"], ["int8"]):
+        sys.exit("usage: encoder.py CHECKPOINT.safetensors IMAGE.npy OUT [f32|int8]")
     main(*sys.argv[1:])

@@ -54,17 +54,29 @@ class Graph:
 
 
 class Network:
-    """A graph whose constants are a checkpoint's tensors."""
+    """A graph whose constants are a checkpoint's tensors; with precision "int8" linear layers as ONNX Runtime's dynamic
+    quantisation writes them: the input to uint8 as a whole, weights to int8 by output."""
 
-    def __init__(self, weights):
-        self.w, self.g = weights, Graph()
+    def __init__(self, weights, precision="f32"):
+        self.w, self.g, self.precision = weights, Graph(), precision
 
     def weight(self, name, transform=lambda t: t):
         return self.g.constant(name, transform(self.w[name]))
 
+    def product(self, x, name):
+        """x by the weight [in,out]"""
+        if self.precision == "f32":
+            return self.g.add("MatMul", x, self.weight(name, np.transpose))
+        g, weight = self.g, np.asarray(self.w[name]).T
+        scale = np.maximum(np.abs(weight).max(axis=0) / 127, 1e-30).astype(np.float32)
+        levels = g.constant(name + ".int8", np.rint(weight / scale).astype(np.int8))
+        zeros = g.constant(name + ".zero", np.zeros(len(scale), np.int8))
+        quantised, of_x, zero = g.add("DynamicQuantizeLinear", x, outputs=3)
+        sums = g.add("Cast", g.add("MatMulInteger", quantised, levels, zero, zeros), to=TensorProto.FLOAT)
+        return g.add("Mul", sums, g.add("Mul", of_x, g.constant(name + ".scale", scale)))
+
     def linear(self, x, name):
-        product = self.g.add("MatMul", x, self.weight(name + ".weight", np.transpose))
-        return self.g.add("Add", product, self.weight(name + ".bias"))
+        return self.g.add("Add", self.product(x, name + ".weight"), self.weight(name + ".bias"))
 
     def layer_norm(self, x, name, epsilon=1e-6):
         return self.g.add("LayerNormalization", x, self.weight(name + ".weight"), self.weight(name + ".bias"),
