@@ -157,7 +157,8 @@ static inline uint32_t msa_top(const float *x, size_t count)
 }
 
 @ local biased = integer.biased and " plus 128" or ""
-/* `count` floats of a row whose largest magnitude has these bits as whole numbers$(biased), zeros up to `padded` of them, and behind these the row's scale, which is returned. q may be where x is. */
+/* `count` floats of a row whose largest magnitude has these bits as whole numbers$(biased), zeros up to `padded` of
+ * them, and behind these the row's scale, which is returned. q may be where x is. */
 static inline float msa_quantise_by(uint32_t top, const float *x, int8_t *to, size_t count, size_t padded)
 {
     msa_number *const q = (msa_number *)(void *)to;

@@ -169,6 +169,46 @@ tally.test("an equalised build of float32 has float32's digest", function()
   assert(digest == cases.known(EVERY_BOARD, "generic-c99"), "another digest than golden/digests.json")
 end)
 
+tally.test("inspect says beforehand what the weights of builds come to", function()
+  local report = json.decode(tally.must { tally.program, "inspect", tally.head, "--json" }, "inspect")
+  assert(#report.built == #arithmetic.precisions, ("%d precisions"):format(#report.built))
+  for _, one in ipairs(report.built) do
+    local fw = work .. "/inspected"
+    tally.must { tally.program, "build", tally.head, "--board", "generic-c99", "--precision", one.precision, "-o", fw }
+    local made = json.decode(sys.read_file(fw .. "/manifest.json"), "manifest.json")
+    assert(one.bytes == made.weights_bytes, ("%s: %d bytes, built %d"):format(one.precision, one.bytes,
+      made.weights_bytes))
+    assert(json.encode(one.by_precision) == json.encode(made.weights_by_precision), one.precision)
+    sys.remove_tree(fw)
+  end
+end)
+
+tally.test("interpret says how far each layer is from float32", function()
+  local case, script = cases.read(EVERY_BOARD), work .. "/errors.lua"
+  local function errors(more)
+    sys.write_file(script, ("return { checkpoint = %q, dialect = %q, resolution = %d, board = \"generic-c99\", %s }")
+      :format(cases.checkpoint(EVERY_BOARD), case.dialect, case.run_size or case.image_size, more))
+    local found, names = {}, {}
+    for line in tally.must({ tally.program, "interpret", script, "--layers", "--image",
+      ("%s/%s/image.npy"):format(cases.folder, EVERY_BOARD), "--point", "20,20" }):gmatch "[^\n]+" do
+      local name, own, after = line:match "^(%S+)%s+int8%s+([%d.]+) %%%s+([%d.]+) %%$"
+      if not name then name, after = line:match "^(%S+)%s+([%d.]+) %%$" end
+      if name then found[name], names[#names + 1] = { own = tonumber(own), after = tonumber(after) }, name end
+    end
+    return found, names
+  end
+  local all, names = errors 'precision = "int8"'
+  assert(#names > 6, #names)
+  for _, name in ipairs(names) do
+    local one = all[name]
+    assert((one.own == nil) == (name == "embedding" or name == "logits"), name)
+    assert(one.own == nil or one.own > 0.05 and one.own < 5, ("%s: %s"):format(name, one.own))
+    assert(one.after > 0.01 and one.after < 10, ("%s after: %g"):format(name, one.after))
+  end
+  local neck, only = errors 'layer_precision = { neck = "int8" }'
+  assert(#only == 3 and neck.neck.own and neck.embedding.after < all.embedding.after, table.concat(only, " "))
+end)
+
 tally.test("layers by name: a pattern, an unknown name, a layer without such products, two that differ", function()
   local function attempt(layers)
     sys.write_file(work .. "/layers.lua", ("return { checkpoint = %q, dialect = \"msa-paper\", layer_precision = %s }")

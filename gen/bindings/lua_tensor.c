@@ -341,6 +341,15 @@ static int tensor_equal(lua_State *L)
     return 1;
 }
 
+/* t:relative_rms(other) -> the root of the mean square of other - t over that of t */
+static int tensor_relative_rms(lua_State *L)
+{
+    const struct msagen_tensor *a = msagen_tensor_check(L, 1), *b = msagen_tensor_check(L, 2);
+    luaL_argcheck(L, msagen_tensor_numel(a) == msagen_tensor_numel(b), 2, "as many elements expected");
+    lua_pushnumber(L, msagen_tensor_relative_rms(a, b));
+    return 1;
+}
+
 static int tensor_is_zero(lua_State *L)
 {
     lua_pushboolean(L, msagen_tensor_is_zero(msagen_tensor_check(L, 1)));
@@ -448,6 +457,7 @@ static const luaL_Reg methods[] = {
     {"totable", tensor_totable},
     {"tobytes", tensor_tobytes},
     {"equal", tensor_equal},
+    {"relative_rms", tensor_relative_rms},
     {"is_zero", tensor_is_zero},
     {"finite", tensor_finite},
     {"forget", tensor_forget},

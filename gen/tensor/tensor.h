@@ -104,6 +104,10 @@ int msagen_tensor_is_zero(const struct msagen_tensor *t);
 /* Same dtype, shape and bits of every element. */
 int msagen_tensor_equal(const struct msagen_tensor *a, const struct msagen_tensor *b);
 
+/* How far b is from a: the root of the sum of their differences' squares over that of a's squares; 0 where both are
+ * zero. They have as many elements. */
+double msagen_tensor_relative_rms(const struct msagen_tensor *a, const struct msagen_tensor *b);
+
 /* Views of t, its name kept. NULL and a text in `error` when the arguments do not fit (or out of memory).
  * slice: dimension dim (0-based) to [start, start + len). permute: order[i] is the old dimension that becomes i.
  * reshape: a view where strides allow it, else a copy; -1 for one dimension means the rest. */

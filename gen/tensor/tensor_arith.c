@@ -361,6 +361,22 @@ int msagen_tensor_equal(const struct msagen_tensor *a, const struct msagen_tenso
     return 1;
 }
 
+double msagen_tensor_relative_rms(const struct msagen_tensor *a, const struct msagen_tensor *b)
+{
+    const int64_t numel = msagen_tensor_numel(a);
+    double left[CHUNK], right[CHUNK], difference = 0, size = 0;
+    for (int64_t first = 0; first < numel; first += CHUNK) {
+        const int64_t n = numel - first < CHUNK ? numel - first : CHUNK;
+        msagen_tensor_read_f64_range(a, first, n, left);
+        msagen_tensor_read_f64_range(b, first, n, right);
+        for (int64_t i = 0; i < n; ++i) {
+            difference += (right[i] - left[i]) * (right[i] - left[i]);
+            size += left[i] * left[i];
+        }
+    }
+    return difference > 0 || isnan(difference) ? sqrt(difference / size) : 0;
+}
+
 /* ---- arithmetic ---- */
 
 /* What computed tensors are of: f32, or f64 while msagen.tensor's in_double runs. */

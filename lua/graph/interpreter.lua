@@ -67,6 +67,9 @@ local function computed(R, op, value, context)
   return y
 end
 
+--- What an operation gives of its inputs' values: once more, changed, within a watch. @param value operation -> matrix
+function interpreter.again(R, op, value) return computed(R, op, value, { given = {} }) end
+
 --- Run some operations on what is given of their inputs, of as many rows as there are. @param value operation ->
 -- matrix;
 -- gets what they give
@@ -83,7 +86,7 @@ local LARGE = 1 << 16
 
 --- @param R msagen.reference's of a class @param given inputs by name, as matrices [rows,width] @param wanted names of
 -- outputs
--- @param watch function(op, matrix) or nil: sees every value
+-- @param watch function(op, matrix, value) or nil: sees every value, and those of its inputs by operation
 -- @param more nil, or { count = how many of what is counted there are, where what is given has rows beyond them;
 -- known = values by operation that are there, which gets those that are computed: for another run of the same inputs }
 -- @return outputs by name, as matrices
@@ -97,7 +100,7 @@ function interpreter.run(R, graph, given, wanted, watch, more)
     elseif not ops.table[op.kind].run then value[op] = outside(R, op, given, graph)
     else value[op] = computed(R, op, value, context)
     end
-    if watch then watch(op, value[op]) end
+    if watch then watch(op, value[op], value) end
     for _, input in ipairs(known and {} or inputs_of(op)) do
       if last[input] == op and not keep[input] then value[input] = nil end
     end

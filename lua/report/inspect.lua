@@ -8,6 +8,7 @@ local encoders = require "networks.encoders"
 local import = require "import.import"
 local layout = require "support.layout"
 local names = require "import.names"
+local precisions = require "estimate.precisions"
 local preparation = require "import.preparation"
 local shapes = require "import.shapes"
 
@@ -155,6 +156,16 @@ local function network(report, say)
   say("in training", "clicks %s, masks up-sampled: %s", model.training_clicks, model.training_upsampling)
 end
 
+-- What its weights come to in a build of each precision.
+local function built(report, say)
+  local texts = {}
+  for i, one in ipairs(report.built or {}) do
+    local parts = precisions.spoken(one.by_precision)
+    texts[i] = ("%s %s%s"):format(one.precision, layout.bytes(one.bytes), parts ~= "" and (" (%s)"):format(parts) or "")
+  end
+  if #texts > 0 then say("in a build", "%s", join(texts, "; ")) end
+end
+
 -- Which file it is.
 local function origin(report, say, rows)
   local function one(what, file)
@@ -179,6 +190,7 @@ function inspect.text(report, how)
   say("dialect", "%s", report.dialect or join(report.candidates, " or ") .. ": nothing in the file tells which")
   network(report, say)
   fates(report, say)
+  built(report, say)
   for _, choice in ipairs(report.choices) do
     say("choose", "%s %s (%s)", choice.option, join(choice.values, "|"), choice.why)
   end
@@ -223,6 +235,10 @@ function inspect.json(report)
   array(report.tensors)
   for _, one in ipairs(report.tensors) do array(one.shape) end
   array(report.warnings)
+  report.built = report.built or null
+  if report.built ~= null then
+    for _, one in ipairs(array(report.built)) do array(one.by_precision) end
+  end
   if report.model.global_blocks ~= null then array(report.model.global_blocks) end
   return report
 end

@@ -26,7 +26,7 @@ function interpretation.graph(m, device) return graph_of(m, emit.tables(m), devi
 --- @param m a model description with tensors
 -- @param class of arithmetic: "f32-fma-1", "f32-muladd-1"; or "float64", an oracle, where all of it, m's import
 -- included, is to run within interpretation.in_class
--- @param watch function(op, matrix): sees every value, or nil
+-- @param watch interpreter.run's, or nil
 -- @param device what says the layers' precisions (compiler/precision.lua), or nil
 function interpretation.of(m, class, watch, device)
   local R = require "msagen.reference".of(class)

@@ -106,6 +106,33 @@ describe("golden cases in double precision", function()
   end
 end)
 
+-- An error of one whole number would be 1e-4 and more of a linear map's result. Weights of a softmax are rounded to
+-- whole numbers as well, where double precision may fall on the other side: of few, by one.
+local ALLOWED = { linear = 2e-7, conv = 2e-7, attention = 1e-5, table_attention = 1e-5 }
+
+describe("int8 beside double precision", function()
+  for name, kinds in pairs { ["msa-2023-2d"] = { "linear", "conv", "attention" }, ["msa-paper-3d"] = { "linear", "conv",
+    "attention" }, ["mobile-sam-2d"] = { "linear", "conv", "table_attention" } } do
+    it(("has the same whole numbers, and of each operation float32's rounding alone: %s"):format(name), function()
+      local double, device, seen = reference.of "float64", { precision = "int8" }, {}
+      local one = interpretation.of(model_of(name, case_of(name)), "int8-dyn-1", nil, device)
+      local function widened(matrix) return double.packed(matrix):reshape(matrix.shape) end
+      one.watch = function(op, y, value)
+        if not op.precision then return end
+        interpretation.in_class("float64", function()
+          local wide = {}
+          for _, input in ipairs(op.inputs) do wide[input] = widened(value[input]) end
+          local error = interpreter.again(double, op, wide):relative_rms(y)
+          assert(error > 1e-12 and error <= ALLOWED[op.kind], ("%s, %s: %.3g"):format(op.label, op.kind, error))
+        end)
+        seen[op.kind] = true
+      end
+      one:encode(npy.read(golden .. name .. "/image.npy"))
+      for _, kind in ipairs(kinds) do assert(seen[kind], kind) end
+    end)
+  end
+end)
+
 describe("msagen interpret --float64", function()
   local name = "msa-2023-2d" -- whose program rounds pixels as a build does: the truth's embedding follows from the file
   local case = case_of(name)

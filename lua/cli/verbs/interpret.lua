@@ -19,13 +19,10 @@ function verb.setup(command)
   command:option("--out",
     "A folder for embedding.npy, prompt_K.logits.npy and prompt_K.iou.npy, as of run."):argname "DIR"
   command:flag("--digest", "Print the SHA-256 over the embedding and all logits, as run does.")
+  command:flag("--layers", "Print how far each layer of lower precision is from float32: by itself, on the same "
+    .. "inputs, and after all before it; of the first slice and prompt.")
   command:flag("--float64",
     "Compute all of it in double precision: no build has this digest, but the results show what float32 rounds.")
-end
-
-local function usage(text)
-  require("support.terminal").say("error", text .. "; see msagen interpret --help")
-  return 2
 end
 
 -- The prompt of one slice, as the interpreter takes it.
@@ -39,6 +36,33 @@ local function of_slice(prompt, slice, side)
   local mask = prompt.mask
   return { points = points, box = slices(prompt, "box", slice), text = prompt.text_index, multimask = prompt.multimask,
     mask = mask and mask.tensor:slice(1, mask.slices == 1 and 0 or (slice - 1) * side * side, side * side) }
+end
+
+-- How far each layer of lower precision is from float32, of the first slice and prompt.
+local function show_layers(it, list, image, model)
+  local layer_errors, layout = require "run.layer_errors", require "support.layout"
+  local terminal = require "support.terminal"
+  local layers, ends = layer_errors.of(it, function()
+    it:encode(image)
+    local results = { { "embedding", it.embedding } }
+    if list[1] then
+      results[2] = { "logits", (it:decode(0, of_slice(list[1], 1, 4 * model.grid))) }
+    end
+    return results
+  end)
+  local function percent(share) return ("%.3f %%"):format(100 * share) end
+  local rows = { { "layer", "precision", "its own error", "after it" } }
+  for _, one in ipairs(layers) do
+    rows[#rows + 1] = { one.layer, one.precision, percent(one.own), percent(one.after) }
+  end
+  for _, one in ipairs(ends) do rows[#rows + 1] = { one.name, "", "", percent(one.error) } end
+  io.stdout:write(table.concat(layout.table(rows, { width = terminal.columns(), right = { [3] = true, [4] = true },
+    paint = terminal.painter(1) }), "\n"), "\n")
+end
+
+local function usage(text)
+  require("support.terminal").say("error", text .. "; see msagen interpret --help")
+  return 2
 end
 
 -- Results as they are hashed and written: {name, tensor [slices,...]}...
@@ -85,8 +109,15 @@ local function interpret(args, device)
     max_points = require("networks.tokens").MAX_POINTS, grid = model.grid,
     texts = model.texts and model.texts.names or {} }
   for _, prompt in ipairs(list) do prompts.check(prompt, image.shape[3], image.shape[2], model.depth, known) end
-  local class = args.float64 and "float64" or arithmetic.class(board, precision.of(device, args.input):name())
-  local results = results_of(interpretation.of(model, class, nil, device), list, image, model)
+  local chosen = precision.of(device, args.input)
+  if args.layers and not chosen:lowers() then
+    fail("--layers: expected --precision int8, or a script with layer_precision, found f32 alone")
+  end
+  local class = args.float64 and "float64" or arithmetic.class(board, chosen:name())
+  local it = interpretation.of(model, class, nil, device)
+  if args.layers then show_layers(it, list, image, model) end
+  if not args.out and not args.digest then return 0 end
+  local results = results_of(it, list, image, model)
   if args.out then write(args.out, results) end
   if args.digest then
     local hash = require("msagen.sha256").new()
@@ -103,7 +134,9 @@ function verb.run(args)
   if not devices then return usage(problem) end
   if not args.image then return usage "--image: expected a file, found none" end
   if args.window and args.prepare then return usage "--window: expected instead of --prepare, found both" end
-  if not args.out and not args.digest then return usage "expected --digest or --out, found neither" end
+  if not args.out and not args.digest and not args.layers then
+    return usage "expected --digest, --out or --layers, found none"
+  end
   if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
   return require("run.interpretation").in_class(args.float64 and "float64", interpret, args, devices[1].device)
 end

@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- What the weights of a checkpoint come to in a build of each precision, before anything else of it is chosen.
+
+local arithmetic = require "target.arithmetic"
+local placement = require "estimate.placement"
+local precisions = require "estimate.precisions"
+
+local built_weights = {}
+
+-- Used where a file has no resolution and its dialect no default.
+local RESOLUTION = 1024
+
+--- @param path of the checkpoint
+-- @param report of report.inspect, of this file
+-- @param options base, ignore, weights_key: as that report was made
+-- @return a list of { precision, bytes, by_precision = precisions.of's }, or nil where a build needs a choice that the
+-- file does not tell and that has no default
+function built_weights.of(path, report, options)
+  local compiler, list = require "compiler.compiler", {}
+  for _, precision in ipairs(arithmetic.precisions) do
+    local device = { checkpoint = path, base = options.base, ignore = options.ignore,
+      weights_key = options.weights_key, dialect = report.dialect or report.candidates[1], board = "generic-c99",
+      resolution = report.model.image_size or report.model.default_size or RESOLUTION, precision = precision }
+    local ok, build = pcall(compiler.schedule, device, "inspect", true)
+    if not ok then return nil end
+    list[#list + 1] = { precision = precision, bytes = placement.sizes(build, 0).weights,
+      by_precision = precisions.of(build) }
+  end
+  return list
+end
+
+return built_weights
