@@ -141,15 +141,27 @@ function rig.model(fw)
   end
 end
 
---- OpenBLAS's product of side^3. `core` names the kernels that it is to take instead of those it chooses.
+local LIBRARIES = {
+  openblas = { flags = { "-lopenblas" }, package = "libopenblas-dev", narrow = { OPENBLAS_CORETYPE = "Haswell" } },
+  onednn = { flags = { "-DYARDSTICK_ONEDNN", "-ldnnl" }, package = "libdnnl-dev", narrow = { DNNL_MAX_CPU_ISA =
+    "AVX2" } },
+}
+
+--- A library's product of side^3. @param narrow is it to take its kernels for AVX2 instead of those it chooses
+-- @param library openblas unless given; or onednn
 -- @return function() -> ms and cpu_ms of nine takes; and a table with `core`, its choice, and `macs`
-function rig.sgemm(side, threads, core)
-  local path, facts = rig.out .. "/sgemm", {}
-  rig.must({ "gcc", "-O2", "-std=c99", "-o", path, rig.folder .. "/sgemm.c", "-lopenblas" },
-    "Debian's libopenblas-dev has what it needs")
+function rig.sgemm(side, threads, narrow, library)
+  library = library or "openblas"
+  local of = LIBRARIES[library]
+  local path, facts = rig.out .. "/sgemm-" .. library, {}
+  local env = { OPENBLAS_CORETYPE = false, OPENBLAS_L2_SIZE = false, OPENBLAS_NUM_THREADS = threads,
+    OMP_NUM_THREADS = threads, DNNL_MAX_CPU_ISA = false }
+  for name, value in pairs(narrow and of.narrow or {}) do env[name] = value end
+  local compile = { "gcc", "-O2", "-std=c99", "-o", path, rig.folder .. "/sgemm.c" }
+  rig.must(table.move(of.flags, 1, #of.flags, #compile + 1, compile), ("Debian's %s has what it needs"):format(
+    of.package))
   return function()
-    local text = rig.must { path, side, "9", threads,
-      env = { OPENBLAS_CORETYPE = core or false, OPENBLAS_L2_SIZE = false, OPENBLAS_NUM_THREADS = threads } }
+    local text = rig.must { path, side, "9", threads, env = env }
     facts.core, facts.macs = text:match "core ([^\n]*)", rig.numbers(text, "macs")[1]
     return { ms = { (rig.median(rig.numbers(text, "ms"))) }, cpu_ms = { (rig.median(rig.numbers(text, "cpu_ms"))) } }
   end, facts
@@ -163,7 +175,8 @@ function rig.add(takes, ms, cpu_ms)
 end
 
 --- A line: median with the spread, processor time, rate; against another's rate if there is one, in three ways.
-function rig.row(name, takes, yard)
+-- @param of that other's name, sgemm unless given
+function rig.row(name, takes, yard, of)
   local mid, low, high = rig.median(takes.ms)
   local busy, least = rig.median(takes.cpu_ms)
   local line = ("%-24s %9.2f ms (%.2f to %.2f, %d takes)  cpu %9.2f ms  %7.2f GMAC/s"):format(name, mid, low, high,
@@ -172,8 +185,8 @@ function rig.row(name, takes, yard)
     local ymid, ylow = rig.median(yard.ms)
     local ybusy, yleast = rig.median(yard.cpu_ms)
     local scale = 100 * takes.macs / yard.macs
-    line = line .. ("  %3.0f %% of sgemm (best takes %.0f, cpu %.0f, its best %.0f)"):format(scale * ymid / mid,
-      scale * ylow / low, scale * ybusy / busy, scale * yleast / least)
+    line = line .. ("  %3.0f %% of %s (best takes %.0f, cpu %.0f, its best %.0f)"):format(scale * ymid / mid,
+      of or "sgemm", scale * ylow / low, scale * ybusy / busy, scale * yleast / least)
   end
   print(line)
 end
