@@ -37,7 +37,7 @@ enum { BYTES = 320 };
 
 static unsigned char blob[BYTES];
 static unsigned char hash[32];
-static const char class[32] = "f32-fma-1";
+static const char class[32] = "int8-dyn-muladd-1";
 
 static void put(size_t at, uint64_t value, size_t bytes)
 {
@@ -60,6 +60,7 @@ static void make(void)
     put(16, BYTES, 8);
     put(24, 2, 4);
     memcpy(blob + 32, class, 16);
+    memcpy(blob + 80, class + 16, 16);
     for (size_t i = 0; i < 32; ++i)
         blob[48 + i] = hash[i] = (unsigned char)(i + 1);
     for (size_t i = 192; i < BYTES; ++i)
@@ -110,7 +111,8 @@ Test(check, every_byte_before_the_segments)
         const msa_status got = check(BYTES);
         const msa_status expected = i < 16 ? MSA_E_FORMAT : i < 24 ? MSA_E_SIZE : i < 28 ? MSA_E_FORMAT : i < 32
             ? MSA_E_CRC
-            : i < 48 ? MSA_E_ARITHMETIC : i < 80 ? MSA_E_BUILD : i < 128 ? MSA_E_FORMAT : i < 128 + 48 ? MSA_E_CRC
+            : i < 48 ? MSA_E_ARITHMETIC : i < 80 ? MSA_E_BUILD : i < 96 ? MSA_E_ARITHMETIC : i < 128 ? MSA_E_FORMAT
+            : i < 128 + 48 ? MSA_E_CRC
                 : MSA_E_FORMAT;
         /* Sixteen more segments than there are still fit the file; their table's sum is wrong. */
         const bool fits = i == 24 && got == MSA_E_CRC;
