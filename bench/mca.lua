@@ -21,6 +21,8 @@ local MODELS = {
     attributes = "+fp-armv8d16,+vfp4" },
   ["cortex-m55"] = { triple = ARM.triple, cpu = "cortex-m55", head = ARM.head, machine = "armv8.1-m.main",
     plain = true },
+  ["x86-64-avx512-vnni"] = { triple = "x86_64", cpu = "icelake-server" },
+  ["x86-64-avxvnni"] = { triple = "x86_64", cpu = "alderlake" },
   ["x86-64-avx2"] = { triple = "x86_64", cpu = "haswell" },
   ["x86-64-avx512"] = { triple = "x86_64", cpu = "icelake-server" },
   ["x86-64-sse42"] = { triple = "x86_64", cpu = "sandybridge",
@@ -60,9 +62,24 @@ end
 
 local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "mca-")
 
+-- Instructions of whole numbers: name, what operands are like, multiply-adds of one, and a free one for register d.
+local WHOLE = {
+  { "^vpdpbusd$", "%%zmm%d+$", 64, function(d) return ("vpdpbusd %%zmm14, %%zmm15, %%zmm%d"):format(d % 12) end },
+  { "^vpdpbusd$", "%%ymm%d+$", 32, function(d) return ("vpdpbusd %%ymm14, %%ymm15, %%ymm%d"):format(d % 12) end },
+  { "^vpmaddwd$", "%%ymm%d+$", 16, function(d) return ("vpmaddwd %%ymm14, %%ymm15, %%ymm%d"):format(d % 12) end },
+  { "^pmaddwd$", "%%xmm%d+$", 8, function(d) return ("pmaddwd %%xmm15, %%xmm%d"):format(d % 12) end },
+  { "^sdot$", "%.4s", 16, function(d) return ("sdot v%d.4s, v30.16b, v31.4b[0]"):format(d % 24) end },
+  { "^sm[ul]l[al]?l?2?$", "%.8h, v%d+%.", 8, function(d) return ("smull v%d.8h, v30.8b, v31.8b"):format(d % 24) end },
+  { "^vmlava%.s8$", ".", 16, function(d) return ("vmlava.s8 r%d, q6, q7"):format(2 * (d % 5)) end },
+  { "^smlad$", ".", 2, function(d) return ("smlad r%d, r10, r11, r%d"):format(d % 8, d % 8) end },
+}
+
 -- Multiply-adds of an instruction, and what a free one of its kind looks like for each register d; of SSE a product and
 -- a sum are one multiply-add.
 local function multiply_adds(mnemonic, operands)
+  for _, one in ipairs(WHOLE) do
+    if mnemonic:match(one[1]) and operands:match(one[2]) then return one[3], one[4] end
+  end
   if mnemonic:match "^vfn?m[as][ads]*%d%d%dps$" then
     local kind = operands:match "%%([zyx])mm%d+$"
     local lanes = kind == "z" and 16 or kind == "y" and 8 or 4
@@ -305,9 +322,15 @@ for _, folder in ipairs(folders) do
   if model.machine then table.move({ "-m", model.machine }, 1, 2, #listing + 1, listing) end
   local functions = disassembled(must(listing))
 
+  -- Those of whole numbers the manifest does not list: each counts by its loop alone.
+  local products = table.move(manifest.kernels, 1, #manifest.kernels, 1, {})
+  for name in pairs(functions) do
+    if name:match "_gemm_int8_" then products[#products + 1] = { name = name, M = 0, N = 0, K = 0 } end
+  end
+
   -- Products that share a loop, the most work first.
   local groups, order = {}, {}
-  for _, k in ipairs(manifest.kernels) do
+  for _, k in ipairs(products) do
     local found = k.name:find(options.only, 1, true) and main_loop(functions, k.name)
     if found then
       local text = assembly(found.loop)
@@ -349,7 +372,7 @@ for _, folder in ipairs(folders) do
     if ours then ours_all = ours_all + group.work * ours / found.macs * peak end
   end
   local ours = ours_all > 0 and (" (%.1f %%)"):format(100 * work_all / ours_all) or ""
-  print(("  all, by their multiply-adds: %.1f %%%s, %.3f instructions a multiply-add in the loops"):format(
+  print(("  all of float32, by their multiply-adds: %.1f %%%s, %.3f instructions a multiply-add in the loops"):format(
     100 * work_all / cycles_all, ours, instructions_all / work_all))
 end
 sys.remove_tree(work)
