@@ -102,6 +102,14 @@ local function key_of(file, fields)
   return file .. " " .. table.concat(parts, " ")
 end
 
+-- What several templates have alike: text of templates/pieces/FILE.c, without the last line's end.
+-- @param scope of the template that it is a part of
+local function pieces(folder, scope)
+  return function(file, more)
+    return (template.file(folder, "pieces/" .. file .. ".c", setmetatable(more, { __index = scope })):gsub("\n$", ""))
+  end
+end
+
 -- Render file once for a key. @return the function's name
 function kernels:write(file, base, fields, fresh)
   local key = key_of(file, fields)
@@ -116,6 +124,7 @@ function kernels:write(file, base, fields, fresh)
   local scope = setmetatable({ name = name, W = lanes and 1 or self.isa.width, kernels = self,
     integer = self.board.integer, round16 = round16, cores = self.cores,
     flushes = self.isa.flushes ~= nil }, { __index = fields })
+  scope.piece = pieces(self.folder, scope)
   local text = template.file(self.folder, "kernels/" .. file .. ".c", setmetatable({}, {
     __index = function(_, k) local v = scope[k] if v == nil then return rawget(_G, k) end return v end,
   }))

@@ -9,14 +9,7 @@
 @ -- What a tile's logits start from: their relative positions, or what is given of each pair.
 @ local function begin(t, keys_here)
 @   if rel then
-    for (size_t i = 0; i < $(M); ++i) {
-        for (size_t y = 0; y < $(keys_here // rel.n); ++y) {
-            const msa_vec row = msa_splat(rh[i * $(rel.ld) + $(t) * $(tile // rel.n) + y]);
-            for (size_t x = 0; x < $(whole(rel.n)); x += $(W)) {
-                msa_store(s + i * $(lds) + y * $(rel.n) + x, msa_vadd(row, msa_load(rw + i * $(rel.ld) + x)));
-            }
-        }
-    }
+$(piece("attend_relative", { t = t, keys_here = keys_here }))
 @   elseif ldb then
     for (size_t i = 0; i < $(M); ++i) {
         for (size_t j = 0; j < $(whole(keys_here)); j += $(W)) {
@@ -37,18 +30,8 @@
 @   if out == "values_next" then table.insert(arguments, 3, "alpha") end
 @   call(product, table.unpack(arguments))
 @ end
-@ -- `to`, of a query's logits of padding: those of `rows` rows of `columns` places, from fields rhi and rwi on.
-@ local function padding(to, rows, columns, rhi, rwi)
-        for (size_t y = 0; y < $(rows); ++y) {
-            const msa_vec row = msa_splat($(rhi));
-            for (size_t x = 0; x < $(whole(columns)); x += $(W)) {
-                msa_store($(to) + y * $(columns) + x, msa_vadd(msa_vadd(row, msa_load($(rwi) + x)), same));
-            }
-        }
-@ end
 @ -- A window's padding, as one key.
 @ local function padded_keys()
-@   local right, below = pad.side - pad.width, pad.side - pad.height
     float *const weight = stat + $(3 * M);
     const float k_scale = msa_scale(k_pad + $(stored - 4));
 @   if integer.biased then
@@ -69,32 +52,17 @@
 @   end
         const float logit = ((float)dot * scale) * k_scale;
         const msa_vec same = msa_splat(logit);
-@   if rel then
-        const float *const rhi = rh + i * $(rel.ld), *const rwi = rw + i * $(rel.ld);
-@     if right > 0 then padding("si", pad.height, right, "rhi[y]", "rwi + " .. pad.width) end
-@     if below > 0 then
-@       padding("si + " .. pad.height * right, below, pad.side, ("rhi[%d + y]"):format(pad.height), "rwi")
-@     end
-@   else
-        for (size_t x = 0; x < $(whole(pads)); x += $(W)) msa_store(si + x, same);
-@   end
+$(piece("attend_padding", {}))
         weight[i] = 0.0f;
     }
 @   call(kernels:softmax { rows = M, cols = pads, ld = lds }, "s", "m", "weight", "alpha")
     for (size_t i = 0; i < $(M); ++i) {
         const float w = weight[i] * 16383.0f;
-        const msa_vec by = msa_splat(alpha[i]), all = msa_splat(w);
-        l[i] = msa_fma(l[i], alpha[i], w);
-        for (size_t j = 0; j < $(dpad); j += $(W)) {
-            msa_store(o + i * $(dpad) + j, msa_vfma(all, msa_load(v_pad + j),
-                msa_vmul(msa_load(o + i * $(dpad) + j), by)));
-        }
+$(piece("attend_padding_value", { w = "w" }))
     }
 @ end
 @ local full, rest = keys // tile, keys % tile
 @ local every = out_row and (", %d of them every %d"):format(out_row.n, out_row.ld) or ""
-@ local first, left = d // W * W, d % W
-@ local some = kernels.isa.load_some
 /* out ($(M), $(d)) = softmax(q k^T$((rel or ldb) and " + r" or "")) v over $(keys) keys, tile by tile of $(tile), in
  * whole numbers. Rows of out lie $(ldo) apart$(every). q ($(M), $(d)), rows $(ldq) bytes apart, has
  * scales that are scaled.
@@ -135,23 +103,6 @@ void $(name)(const int8_t *restrict q, const int8_t *restrict kp, const int8_t *
 @   one(full, rest, "values_next")
 @ end
 @ if pads > 0 then padded_keys() end
-    for (size_t i = 0; i < $(M); ++i) {
-@ if out_row then
-        float *const to = out + i / $(out_row.n) * $(out_row.ld) + i % $(out_row.n) * $(ldo);
-@ else
-        float *const to = out + i * $(ldo);
-@ end
-@ if first > 0 or some then
-        const msa_vec by = msa_splat(l[i]);
-@ end
-@ if first > 0 then
-        for (size_t j = 0; j < $(first); j += $(W)) msa_store(to + j, msa_vdiv(msa_load(o + i * $(dpad) + j), by));
-@ end
-@ if left ~= 0 and some then
-        msa_store_some(to + $(first), msa_vdiv(msa_load(o + i * $(dpad) + $(first)), by), $(left));
-@ elseif left ~= 0 then
-        for (size_t j = $(first); j < $(d); ++j) to[j] = o[i * $(dpad) + j] / l[i];
-@ end
-    }
+$(piece("attend_divided", {}))
 }
 

@@ -29,17 +29,7 @@ void $(name)(float *restrict s, float *restrict m, float *restrict l, float *res
         float *si = s + i * ld;
         float part[16];
         for (size_t k = $(counted and "count" or "cols"); k < padded; ++k) si[k] = -FLT_MAX;
-@ for v = 0, per - 1 do
-        msa_vec t$(v) = msa_load(si + $(v * W));
-@ end
-        for (size_t k = 16; k < padded; k += 16) {
-@ for v = 0, per - 1 do
-            t$(v) = msa_vmax(t$(v), msa_load(si + k + $(v * W)));
-@ end
-        }
-@ for v = 0, per - 1 do
-        msa_store(part + $(v * W), t$(v));
-@ end
+$(piece("row_tops", { last = "padded" }))
         const float top = msa_max(m[i], msa_max16(part));
         const msa_vec top_v = msa_splat(top);
         alpha[i] = msa_exp(m[i] - top);

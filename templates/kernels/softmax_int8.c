@@ -25,8 +25,8 @@ $(indent)for (size_t c = 0; c < $(W); ++c) pi[$(at) + $(v * W) + c] = (int16_t)m
 @ end
 /* One tile of keys for `rows` queries: p (rows, cols), rows ldp apart, becomes 16383 exp(s - m), rounded, of logits
  * s, rows ld apart, and zeros behind up to a multiple of 16; m is the largest logit so far, l the sum so far, and
- * alpha = exp(m before - m) is what earlier sums must be multiplied by. p may begin where s
- * does, 2 ld apart: a weight then lies before the logits that are still to be read. */
+ * alpha = exp(m before - m) is what earlier sums must be multiplied by. p may begin where s does, 2 ld apart: a weight
+ * then lies before the logits that are still to be read. */
 void $(name)(float *s, int16_t *p, float *restrict m, float *restrict l, float *restrict alpha, size_t rows,
     size_t cols, size_t ld, size_t ldp)
 {
@@ -36,17 +36,7 @@ void $(name)(float *s, int16_t *p, float *restrict m, float *restrict l, float *
         int16_t *const pi = p + i * ldp;
         float part[16];
         for (size_t k = cols; k < padded; ++k) si[k] = -FLT_MAX;
-@ for v = 0, per - 1 do
-        msa_vec t$(v) = msa_load(si + $(v * W));
-@ end
-        for (size_t k = 16; k < padded; k += 16) {
-@ for v = 0, per - 1 do
-            t$(v) = msa_vmax(t$(v), msa_load(si + k + $(v * W)));
-@ end
-        }
-@ for v = 0, per - 1 do
-        msa_store(part + $(v * W), t$(v));
-@ end
+$(piece("row_tops", { last = "padded" }))
         const float top = msa_max(m[i], msa_max16(part));
         const msa_vec top_v = msa_splat(top);
         alpha[i] = msa_exp(m[i] - top);

@@ -29,17 +29,7 @@ void $(name)(float *s,
         float *const si = s + i * ld;
         float part[16];
         for (size_t k = $(count); k < last; ++k) si[k] = -FLT_MAX;
-@ for v = 0, per - 1 do
-        msa_vec t$(v) = msa_load(si + $(v * W));
-@ end
-        for (size_t k = 16; k < last; k += 16) {
-@ for v = 0, per - 1 do
-            t$(v) = msa_vmax(t$(v), msa_load(si + k + $(v * W)));
-@ end
-        }
-@ for v = 0, per - 1 do
-        msa_store(part + $(v * W), t$(v));
-@ end
+$(piece("row_tops", { last = "last" }))
         const msa_vec top_v = msa_splat(msa_max16(part));
 @ for v = 0, per - 1 do
         t$(v) = msa_splat(0.0f);

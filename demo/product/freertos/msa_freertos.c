@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msa_freertos.c - the product under FreeRTOS: an interrupt notifies a task that lines have come, the task works on
- * them and hands out findings by a queue. For FreeRTOS 10 or later with configUSE_TASK_NOTIFICATIONS and a port that saves
- * the float unit's registers of this task (portTASK_USES_FLOATING_POINT, or a port that always does).
+ * them and hands out findings by a queue. For FreeRTOS 10 or later with configUSE_TASK_NOTIFICATIONS and a port that
+ * saves the float unit's registers of this task (portTASK_USES_FLOATING_POINT, or a port that always does).
  * FreeRTOS was not at hand when this was written: it was compiled against the few declarations that it uses. */
 #include "FreeRTOS.h"
 #include "task.h"
