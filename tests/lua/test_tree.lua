@@ -93,7 +93,9 @@ local function sources()
       end
     end
   end
-  for _, folder in ipairs { "lua", "gen", "runtime", "templates", "boards", "tests", "bench", "demo" } do walk(folder) end
+  for _, folder in ipairs { "lua", "gen", "runtime", "templates", "boards", "tests", "bench", "demo" } do
+    walk(folder)
+  end
   return found
 end
 

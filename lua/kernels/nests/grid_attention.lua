@@ -49,6 +49,29 @@ function nest.kinds(grid, side)
   return list
 end
 
+-- The attention of `rows` queries of a kind of windows. @param make K.attend or K.attend_int8 @param ldq of queries
+-- @param k_pad_stride of a head's padding key
+-- @return function(inner, { queries, keys, values }, h, out) that calls it; and where relative positions lie, or false
+local function attention_call(layer, a, kind, op, rel, pool, make, rows, ldq, ldo, k_pad_stride)
+  local K, step, grid = layer.K, layer.step, op.grid[2]
+  local height, width, side = kind.height, kind.width, op.window or op.grid[1]
+  local pads = height * width < side * side
+  -- Rows of relative positions are read in whole vectors, from the first padding column on as well.
+  local ldr = stride(math.max(side, width + round16(side - width)))
+  local attend, sizes = make(K, { M = rows, keys = height * width, row = width, d = a.d, ldq = ldq, ldo = ldo,
+    out_row = width < grid and { n = width, ld = grid * ldo } or nil, rel = rel and { n = width, ld = ldr },
+    pad = pads and { side = side, height = height, width = width } })
+  local rh, rw = rel and pool:take("rh", rows * ldr, ldr), rel and pool:take("rw", rows * ldr, ldr)
+  local logits, acc, stat = pool:take("logits", sizes.s), pool:take("acc", sizes.o), pool:take("stat", sizes.stat)
+  return function(inner, arguments, h, out)
+    local function add(...) table.move({ ... }, 1, select("#", ...), #arguments + 1, arguments) end
+    if rel then add(rh, rw) end
+    if pads then add(step:part(a.k_pad) + h * k_pad_stride, step:part(a.v_pad) + h * a.dpad) end
+    add(logits, acc, stat, out)
+    inner:call(attend, table.unpack(arguments))
+  end, rh, rw
+end
+
 -- The same of windows whose norms, keys, values and weights are whole numbers: of floats there is a line of norms, and
 -- a head's values.
 local function window_proc_int8(layer, a, kind, op, rel, x, o)
@@ -64,12 +87,8 @@ local function window_proc_int8(layer, a, kind, op, rel, x, o)
   local kp, vp = pool:take("kp", packed.bytes, nil, "i8"), pool:take("vp", values_bytes, nil, "i8")
   local q, v = pool:take("q", M * a.dpad, a.dpad), pool:take("v", T * a.dpad, a.dpad)
   local queries = wholes.over(K, pool, "queries", q, a.d)
-  local ldr = stride(math.max(side, width + round16(side - width)))
-  local attend, sizes = K:attend_int8 { M = M, keys = T, row = width, d = a.d, ldq = queries:ld(), ldo = ldc,
-    out_row = width < grid and { n = width, ld = grid * ldc } or nil, rel = rel and { n = width, ld = ldr },
-    pad = pads and { side = side, height = height, width = width } }
-  local rh, rw = rel and pool:take("rh", M * ldr, ldr), rel and pool:take("rw", M * ldr, ldr)
-  local logits, acc, stat = pool:take("logits", sizes.s), pool:take("acc", sizes.o), pool:take("stat", sizes.stat)
+  local attend, rh, rw = attention_call(layer, a, kind, op, rel, pool, K.attend_int8, M, queries:ld(), ldc,
+    integers.stored(a.d))
   local norm = K:layernorm { rows = width, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
   local place = packed.place { count = M, k_stride = a.dpad }
   local base = ("msa_attention_int8_%dx%d_of_%d"):format(height, width, side)
@@ -99,14 +118,7 @@ local function window_proc_int8(layer, a, kind, op, rel, x, o)
         projections.one(layer, inner, a, "q", h, M, here(y), q, pool)
         if rel then rel:products(inner, q, rh, rw, y, qr, width) end
         wholes.quantise(K, inner, M, a.d, q, queries, 1 / math.sqrt(a.d))
-        local arguments = { queries, kp, vp }
-        if rel then table.move({ rh, rw }, 1, 2, 4, arguments) end
-        if pads then
-          table.move({ step:part(a.k_pad) + h * integers.stored(a.d), step:part(a.v_pad) + h * a.dpad }, 1, 2,
-            #arguments + 1, arguments)
-        end
-        table.move({ logits, acc, stat, to + y * (grid * ldc) + h * a.d }, 1, 4, #arguments + 1, arguments)
-        inner:call(attend, table.unpack(arguments))
+        attend(inner, { queries, kp, vp }, h, to + y * (grid * ldc) + h * a.d)
       end)
     end)
   end)
@@ -124,13 +136,7 @@ local function window_proc(layer, a, kind, op, rel, x, o)
   local n = pool:take("n", (kept and T or M) * ldc, ldc)
   local kp, vp = pool:take("kp", packed.k), pool:take("vp", packed.v)
   local q, v = pool:take("q", M * a.dpad, a.dpad), pool:take("v", M * a.dpad, a.dpad)
-  -- Rows of relative positions are read in whole vectors, from the first padding column on as well.
-  local ldr = stride(math.max(side, width + round16(side - width)))
-  local attend, sizes = K:attend { M = M, keys = T, row = width, d = a.d, ldq = a.dpad, ldo = ldc,
-    out_row = width < grid and { n = width, ld = grid * ldc } or nil, rel = rel and { n = width, ld = ldr },
-    pad = pads and { side = side, height = height, width = width } }
-  local rh, rw = rel and pool:take("rh", M * ldr, ldr), rel and pool:take("rw", M * ldr, ldr)
-  local logits, acc, stat = pool:take("logits", sizes.s), pool:take("acc", sizes.o), pool:take("stat", sizes.stat)
+  local attend, rh, rw = attention_call(layer, a, kind, op, rel, pool, K.attend, M, a.dpad, ldc, a.dpad)
   local norm = K:layernorm { rows = width, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
   local place = packed.place { count = M, k_stride = a.dpad }
   local scale = K:rows("scale", { rows = M, C = a.d, ldx = a.dpad, s = 1 / math.sqrt(a.d) })
@@ -159,14 +165,7 @@ local function window_proc(layer, a, kind, op, rel, x, o)
         projections.one(layer, inner, a, "q", h, M, kept and n + y * (width * ldc) or n, q)
         if rel then rel:products(inner, q, rh, rw, y, qr, width) end
         inner:call(scale, q)
-        local arguments = { q, kp, vp }
-        if rel then table.move({ rh, rw }, 1, 2, 4, arguments) end
-        if pads then
-          table.move({ step:part(a.k_pad) + h * a.dpad, step:part(a.v_pad) + h * a.dpad }, 1, 2, #arguments + 1,
-            arguments)
-        end
-        table.move({ logits, acc, stat, to + y * (grid * ldc) + h * a.d }, 1, 4, #arguments + 1, arguments)
-        inner:call(attend, table.unpack(arguments))
+        attend(inner, { q, kp, vp }, h, to + y * (grid * ldc) + h * a.d)
       end)
     end)
   end)
