@@ -8,7 +8,8 @@ const char *msa_status_text(msa_status status)
     case MSA_OK: return "done";
     case MSA_E_ARGUMENT: return "a null pointer, or a session that is not open";
     case MSA_E_ORDER: return "no image is encoded";
-    case MSA_E_ENVIRONMENT: return "the processor is big-endian, does not round to nearest or flushes subnormals";
+    case MSA_E_ENVIRONMENT: return "the processor is big-endian, does not round to nearest, flushes subnormals"
+        " or sums bf16 otherwise than --precision bf16 is defined";
     case MSA_E_ARENA: return "the arena is too small";
     case MSA_E_ALIGNMENT: return "the arena or the weights are not aligned to 64 bytes";
     case MSA_E_FORMAT: return "the weights are not in this format";

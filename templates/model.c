@@ -6,7 +6,7 @@
 @ for _, file in ipairs(info.extras) do
 #include "$(file).h"
 @ end
-@ if board.isa.flushes then
+@ if board.isa.flushes or kernels:multiplies_pairs() then
 #include "msa_kernels.h"
 @ end
 
@@ -107,6 +107,11 @@ static msa_status check_environment(void)
 @ end
 @ if board.isa.flushes then
     if (!msa_flushing_tells()) {
+        return MSA_E_ENVIRONMENT;
+    }
+@ end
+@ if kernels:multiplies_pairs() then
+    if (!msa_pairs_in_order()) {
         return MSA_E_ENVIRONMENT;
     }
 @ end

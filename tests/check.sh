@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden train training trainboards fft front int8 generated dist stream demo cores bare boards pages evaluate errors ranks dicom fuzz sizes full trouble'
+all='tree build sanitizers lua golden train training trainboards fft front precision generated dist stream demo cores bare boards pages evaluate errors ranks dicom fuzz sizes full trouble'
 quick='tree lua c golden train oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -275,7 +275,7 @@ piece_train() {
 piece_trainboards() { "$luahost" "$source/tests/run_train_boards.lua"; }
 piece_fft() { "$luahost" "$source/tests/run_fft.lua"; }
 piece_front() { "$luahost" "$source/tests/run_front.lua"; }
-piece_int8() { "$luahost" "$source/tests/run_int8.lua"; }
+piece_precision() { "$luahost" "$source/tests/run_precision.lua"; }
 piece_training() {
   status=0
   for name in run_training run_demo_training; do "$luahost" "$source/tests/$name.lua" || status=1; done

@@ -74,14 +74,29 @@ function M.must(command)
   return output
 end
 
---- Every board whose code could run as it is on a machine of this kind: {name=, arithmetic=, plain=no vectors,
--- missing=what this CPU lacks}; M.best is the default, and the only one where
+--- Those of a list of boards whose kernels no other one's are, the default among them: they have another instruction
+-- set or class, or other `more`. @param list of { name =, board =, missing = } @param more function(board), or nil
+function M.distinct(list, more)
+  local found, place = {}, {}
+  for _, one in ipairs(list) do
+    local key = ("%s %s %s"):format(one.board.isa.name, one.board.arithmetic, more and more(one.board))
+    if one.missing or not place[key] then
+      found[#found + 1] = one
+      place[key] = place[key] or #found
+    elseif one.name == M.best then found[place[key]] = one end
+  end
+  return found
+end
+
+--- Every board whose code could run as it is on a machine of this kind, M.every: {name=, board=, arithmetic=, plain=no
+-- vectors, missing=what this CPU lacks}; M.boards, of these below the full tier those whose kernels in float32 differ.
+-- M.best is the default, and the only one where
 -- CHECK_BOARDS is best: in what the check runs again. M.class: name -> its class of arithmetic.
 -- M.emulated: those that have an emulator, whether this CPU runs them too or not: {name=, board=, native=, missing=what
 -- is not installed}.
 local boards = require "target.boards"
 local features = sys.cpu_features()
-M.boards, M.emulated, M.best, M.class = {}, {}, boards.best().name, {}
+M.every, M.emulated, M.best, M.class = {}, {}, boards.best().name, {}
 for _, board in ipairs(boards.all()) do
   local missing
   M.class[board.name] = board.arithmetic
@@ -104,9 +119,11 @@ for _, board in ipairs(boards.all()) do
     for _, feature in ipairs(board.requires) do
       if not features[feature] then missing = "this CPU has no " .. feature end
     end
-    M.boards[#M.boards + 1] = { name = board.name, arithmetic = board.arithmetic, plain = board.isa.width == 1,
-      missing = missing }
+    M.every[#M.every + 1] = { name = board.name, board = board, arithmetic = board.arithmetic,
+      plain = board.isa.width == 1, missing = missing }
   end
 end
+
+M.boards = M.full and M.every or M.distinct(M.every)
 
 return M

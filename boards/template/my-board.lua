@@ -21,6 +21,10 @@ return {
   isa = "c99",
   -- The products of whole numbers, for --precision int8: a name of lua/target/integer, likewise.
   integer = "c99", -- optional: c99 unless said
+  -- An instruction that multiplies pairs of numbers in bf16, for --precision bf16: a name of lua/target/bf16, likewise.
+  -- Its chain must be that of docs/arithmetic.md, which msa_open tries; Arm's BFDOT rounds otherwise. Without it such
+  -- products are float32's.
+  -- bf16 = "avx512bf16",
   arithmetic = "f32-fma-1",
   -- Optional, the core's vector registers, or with "c99" its registers of one float: tiles of products then fill them.
   registers = 32,
@@ -32,6 +36,8 @@ return {
   requires = {},
   -- Among msagen's boards that this CPU runs the highest is the default; of no account in a file of your own.
   preference = 0,
+  -- Optional, of no account likewise: CPU features without which it is no default all the same.
+  -- default_on = { "amd" },
   -- Optional: the command that runs a program here. {program} and {arguments} are put in (semihosting); without them
   -- the program and its arguments follow, as in { "qemu-aarch64", "-cpu", "cortex-a72" }. Without an emulator `msagen
   -- run` refuses, and the board's programs run on the board only.

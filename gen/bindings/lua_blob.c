@@ -114,6 +114,16 @@ static int blob_panels_int8(lua_State *L)
     return push_part(L, msagen_blob_panels_int8(b, t, first, count, &part, error, sizeof error), &part, error);
 }
 
+/* blob:panels_bf16(matrix) -> offset, bytes, CRC-32C of these */
+static int blob_panels_bf16(lua_State *L)
+{
+    char error[ERROR_TEXT];
+    struct msagen_blob_part part;
+    struct msagen_blob *b = check(L);
+    const struct msagen_tensor *t = msagen_tensor_check(L, 2);
+    return push_part(L, msagen_blob_panels_bf16(b, t, &part, error, sizeof error), &part, error);
+}
+
 /* blob:rows_int8(matrix, stride) -> offset, bytes, CRC-32C of these */
 static int blob_rows_int8(lua_State *L)
 {
@@ -207,7 +217,7 @@ static int blob_close(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"segment", blob_segment}, {"panels", blob_panels}, {"rows", blob_rows},   {"vector", blob_vector},
-    {"panels_int8", blob_panels_int8}, {"rows_int8", blob_rows_int8},
+    {"panels_int8", blob_panels_int8}, {"rows_int8", blob_rows_int8}, {"panels_bf16", blob_panels_bf16},
     {"bytes", blob_bytes},     {"close", blob_close},   {"abort", blob_abort}, {NULL, NULL},
 };
 

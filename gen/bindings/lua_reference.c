@@ -204,6 +204,9 @@ static int attention(lua_State *L) { return attention_by(L, msagen_class(L)->att
 /* reference.attention_int8: the same of whole numbers */
 static int attention_int8(lua_State *L) { return attention_by(L, msagen_class(L)->attention_int8); }
 
+/* reference.attention_bf16: the same in bf16 */
+static int attention_bf16(lua_State *L) { return attention_by(L, msagen_class(L)->attention_bf16); }
+
 /* -> whole numbers, scales [rows,1] */
 static int quantise_by(lua_State *L, void (*quantiser)(const void *x, void *q, void *scales, size_t M, size_t K))
 {
@@ -226,6 +229,15 @@ static int dot_int8(lua_State *L)
     luaL_argcheck(L, a[1] == b[1], 2, "as wide as a expected");
     luaL_argcheck(L, a[1] < INT32_MAX / (127 * 127), 1, "rows whose sums 32 bits hold expected");
     msagen_class(L)->dot_int8(pa, pb, msagen_matrix_new(L, a[0], b[0]), a[0], b[0], a[1]);
+    return 1;
+}
+
+/* reference.bf16(x): rows of 8 significant bits, pairs of their numbers turned */
+static int bf16(lua_State *L)
+{
+    size_t x[2];
+    const void *px = msagen_matrix(L, 1, x);
+    msagen_class(L)->bf16(px, msagen_matrix_new(L, x[0], x[1]), x[0], x[1]);
     return 1;
 }
 
@@ -429,7 +441,8 @@ static const luaL_Reg functions[] = {{"pattern", pattern}, {"linear", linear}, {
     {"fma", fma_of}, {"features", features}, {"position", position}, {"rows", rows}, {"beside", beside},
     {"stacked", stacked}, {"packed", packed}, {"crc32c", crc32c}, {"quantise", quantise},
     {"quantise_weights", quantise_weights}, {"dot_int8", dot_int8}, {"scale_rows", scale_rows},
-    {"attention_int8", attention_int8}, {NULL, NULL}};
+    {"attention_int8", attention_int8}, {"attention_bf16", attention_bf16},
+    {"bf16", bf16}, {NULL, NULL}};
 
 static void push_class(lua_State *L, const struct msagen_reference *class)
 {
@@ -446,16 +459,19 @@ static void push_class(lua_State *L, const struct msagen_reference *class)
 /* reference.of(class): what a class computes of operations of lower precision, they say themselves */
 static int of(lua_State *L)
 {
-    static const char *const names[] = {"f32-fma-1", "int8-dyn-1", "f32-muladd-1", "int8-dyn-muladd-1", "float64"};
-    const struct msagen_reference *const classes[] = {msagen_reference_fastest_fma(), msagen_reference_fastest_fma(),
-        &msagen_reference_muladd, &msagen_reference_muladd, &msagen_reference_float64};
+    const struct msagen_reference *const fma = msagen_reference_fastest_fma(), *const muladd = &msagen_reference_muladd;
+    const struct {
+        const char *name;
+        const struct msagen_reference *class;
+    } classes[] = {{"f32-fma-1", fma}, {"int8-dyn-1", fma}, {"bf16-1", fma}, {"f32-muladd-1", muladd},
+        {"int8-dyn-muladd-1", muladd}, {"bf16-muladd-1", muladd}, {"float64", &msagen_reference_float64}};
     const char *name = luaL_checkstring(L, 1);
     for (size_t i = 0; i < sizeof classes / sizeof *classes; ++i)
-        if (strcmp(names[i], name) == 0) {
-            push_class(L, classes[i]);
+        if (strcmp(classes[i].name, name) == 0) {
+            push_class(L, classes[i].class);
             return 1;
         }
-    return msagen_fail(L, "arithmetic: expected f32-fma-1, int8-dyn-1, f32-muladd-1, int8-dyn-muladd-1 or float64, "
+    return msagen_fail(L, "arithmetic: expected f32-fma-1, int8-dyn-1, bf16-1, one of their muladd classes or float64, "
         "found %s", name);
 }
 

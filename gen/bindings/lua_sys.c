@@ -735,7 +735,7 @@ static int sys_peak_rss(lua_State *L)
 enum { AVX_VNNI = 1 << 4 };
 
 /* cpu_features() -> set of the instruction sets that CPU and kernel offer, by gcc's names without dots: avx2, fma,
- * avx512f, sse42, ...; neon, crc32, dotprod, ... */
+ * avx512f, sse42, ...; neon, crc32, dotprod, ...; and its maker, where that decides between boards: amd */
 static int sys_cpu_features(lua_State *L)
 {
     lua_newtable(L);
@@ -755,6 +755,11 @@ static int sys_cpu_features(lua_State *L)
     FEATURE("avx512dq", "avx512dq")
     FEATURE("avx512vl", "avx512vl")
     FEATURE("avx512vnni", "avx512vnni")
+    FEATURE("avx512bf16", "avx512bf16")
+    if (__builtin_cpu_is("amd")) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "amd");
+    }
     unsigned a = 0, b, c, d;
     if (__builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & AVX_VNNI) {
         lua_pushboolean(L, 1);

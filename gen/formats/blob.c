@@ -9,6 +9,7 @@
 
 #include "msa_runtime.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +18,9 @@
 
 /* Floats converted at a time: small enough for the second-level cache. */
 enum { BATCH = 16384 };
+
+/* The largest float that rounds to a finite number of 8 significant bits. */
+static const float BF16_MOST = 0x1.fefffep127f;
 
 /* Parts stay far below this, so that offsets never wrap. */
 static const uint64_t PART_MAX = UINT64_C(1) << 48;
@@ -169,12 +173,13 @@ static int settle(float *values, size_t n)
 }
 
 /* Names the first value that float32 does not hold; out of the fast path. */
-static int refuse_value(const struct msagen_tensor *t, char *error, size_t error_bytes)
+static int refuse_value_above(const struct msagen_tensor *t, float largest, const char *type, char *error,
+    size_t error_bytes)
 {
     const int64_t numel = msagen_tensor_numel(t);
     for (int64_t flat = 0; flat < numel; ++flat) {
         const double value = msagen_tensor_at_flat(t, flat);
-        if (isfinite((float)value))
+        if (fabsf((float)value) <= largest)
             continue;
         char text[MSAGEN_MAX_DIMS * 21 + 1] = "";
         int64_t block = numel;
@@ -185,12 +190,17 @@ static int refuse_value(const struct msagen_tensor *t, char *error, size_t error
                                      (long long)(flat / block % t->shape[i]));
         }
         if (isfinite(value))
-            return refuse(error, error_bytes, "%s: element [%s] is %g; a weight must fit into a float", t->name, text,
-                value);
+            return refuse(error, error_bytes, "%s: element [%s] is %g; a weight must fit into a %s", t->name, text,
+                value, type);
         return refuse(error, error_bytes, "%s: element [%s] is %s; a weight must be a finite number", t->name, text,
                       isnan(value) ? "NaN" : "infinite");
     }
     return refuse(error, error_bytes, "%s: changed while it was read", t->name);
+}
+
+static int refuse_value(const struct msagen_tensor *t, char *error, size_t error_bytes)
+{
+    return refuse_value_above(t, FLT_MAX, "float", error, error_bytes);
 }
 
 static int need_matrix(const struct msagen_tensor *t, char *error, size_t error_bytes)
@@ -252,6 +262,48 @@ static int append_values(struct msagen_blob *b, const struct msagen_tensor *t, i
         count -= n;
     }
     return 0;
+}
+
+/* Rows of a panel, of which there are two at least, as pairs. @return whether any is no finite number */
+static int append_pairs(struct msagen_blob *b, int64_t rows)
+{
+    uint32_t pairs[BATCH / 2];
+    int bad = 0;
+    for (int64_t i = 0; i < rows / 2 * MSAGEN_PANEL; ++i) {
+        uint32_t pair[2];
+        for (int64_t half = 0; half < 2; ++half) {
+            const float value = msagen_bf16(b->batch[(i / MSAGEN_PANEL * 2 + half) * MSAGEN_PANEL + i % MSAGEN_PANEL]);
+            bad |= !isfinite(value);
+            memcpy(&pair[half], &value, sizeof value);
+        }
+        pairs[i] = pair[0] >> 16 | pair[1];
+    }
+    append(b, pairs, (size_t)(rows / 2 * MSAGEN_PANEL) * sizeof *pairs);
+    return bad;
+}
+
+int msagen_blob_panels_bf16(struct msagen_blob *b, const struct msagen_tensor *m, struct msagen_blob_part *part,
+    char *error, size_t error_bytes)
+{
+    if (need_matrix(m, error, error_bytes) != 0)
+        return -1;
+    const int64_t inner = m->shape[0], columns = m->shape[1], step = BATCH / MSAGEN_PANEL / 2 * 2;
+    const uint64_t panels = (uint64_t)columns / MSAGEN_PANEL + (columns % MSAGEN_PANEL != 0);
+    if (panels > PART_MAX / (4 * MSAGEN_PANEL))
+        return refuse(error, error_bytes, "%s: too large for a blob", m->name);
+    if (part_begin(b, m->name, ((uint64_t)inner + 1) / 2, panels * MSAGEN_PANEL, part, error, error_bytes) != 0)
+        return -1;
+    for (int64_t column = 0; inner > 0 && column < columns; column += MSAGEN_PANEL) {
+        const int64_t width = columns - column < MSAGEN_PANEL ? columns - column : MSAGEN_PANEL;
+        for (int64_t k = 0; k < inner; k += step) {
+            const int64_t rows = inner - k < step ? inner - k : step;
+            memset(b->batch, 0, sizeof b->batch);
+            msagen_tensor_read_f32_block(m, k, rows, column, width, b->batch, MSAGEN_PANEL);
+            if (append_pairs(b, (rows + 1) / 2 * 2))
+                return refuse_value_above(m, BF16_MOST, "bf16", error, error_bytes);
+        }
+    }
+    return part_end(b, m, part, error, error_bytes);
 }
 
 int msagen_blob_rows(struct msagen_blob *b, const struct msagen_tensor *m, int64_t stride,

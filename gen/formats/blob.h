@@ -69,6 +69,11 @@ int msagen_blob_vector(struct msagen_blob *b, const struct msagen_tensor *t, int
 int msagen_blob_panels_int8(struct msagen_blob *b, const struct msagen_tensor *matrix, int64_t first, int64_t count,
     struct msagen_blob_part *part, char *error, size_t error_bytes);
 
+/* A matrix [K,N] in bf16 (msagen_bf16): ceil(N/16) panels of ceil(K/2) rows of 16 pairs, a pair being two numbers of 16
+ * bits that follow each other in a column, the first one first, 0 past K and N. What rounds to infinity is refused. */
+int msagen_blob_panels_bf16(struct msagen_blob *b, const struct msagen_tensor *matrix, struct msagen_blob_part *part,
+    char *error, size_t error_bytes);
+
 /* Rows [R,N] as whole numbers, `stride` bytes apart: N bytes, zeros, and in the last 4 the row's scale, float32. */
 int msagen_blob_rows_int8(struct msagen_blob *b, const struct msagen_tensor *matrix, int64_t stride,
     struct msagen_blob_part *part, char *error, size_t error_bytes);

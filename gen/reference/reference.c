@@ -2,6 +2,7 @@
 /* The naive kernels of a class of arithmetic: the definition in plain loops, in no way shaped like the generated ones.
  * Compiled once for each class: reference_muladd.c includes this file; reference_native.c does for this machine's own
  * multiply-adds, reference_float64.c for doubles. */
+#include "quantise.h"
 #include "reference.h"
 
 #include <float.h>
@@ -334,6 +335,7 @@ static int reference_evaluate(const struct msagen_step *steps, size_t count, con
 }
 
 #include "int8.h"
+#include "bf16.h"
 #include "gradients.h"
 #include "attention_gradients.h"
 
@@ -349,5 +351,6 @@ const struct msagen_reference msagen_reference_fma = {"f32-fma-1", sizeof(real),
     reference_linear, reference_layernorm, reference_mapnorm, reference_attention, reference_features,
     reference_position, reference_add, reference_fma, reference_packed, reference_evaluate, reference_quantise,
     reference_quantise_weights, reference_dot_int8, reference_scale_rows, reference_attention_int8,
+    reference_bf16, reference_attention_bf16,
     reference_linear_dw, reference_column_sum, reference_layernorm_dx, reference_layernorm_dgamma,
     reference_mapnorm_dx, reference_mapnorm_dgamma, reference_times, reference_scatter, reference_attention_dqkv};

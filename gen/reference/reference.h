@@ -116,6 +116,13 @@ struct msagen_reference {
     int (*attention_int8)(const void *q, const void *k, const void *v, void *out, size_t M, size_t N, size_t C,
         size_t heads, size_t tile, size_t count, const struct msagen_grid *grid, const void *start);
 
+    /* y (M,K): x in numbers of 8 significant bits, of each pair of a row the second one first (bf16-1). */
+    void (*bf16)(const void *x, void *y, size_t M, size_t K);
+
+    /* As attention; queries, keys, values and weights are rounded so. */
+    int (*attention_bf16)(const void *q, const void *k, const void *v, void *out, size_t M, size_t N, size_t C,
+        size_t heads, size_t tile, size_t count, const struct msagen_grid *grid, const void *start);
+
     /* Gradients. A block sum over rows: of each 64 rows a chain from +0 in their order; these sums added in order. */
 
     /* dw (N,K) = dy^T x, dy (M,N), x (M,K): block sums of multiply-adds. */

@@ -42,3 +42,16 @@ float msagen_quantise_row(const float *x, size_t count, int8_t *q)
     }
     return most / 127.0f;
 }
+
+float msagen_bf16(float x)
+{
+    uint32_t bits;
+    if (fabsf(x) < 0x1p-50f)
+        return 0.0f;
+    if (!isfinite(x))
+        return NAN;
+    memcpy(&bits, &x, sizeof bits);
+    bits = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
+    memcpy(&x, &bits, sizeof bits);
+    return x;
+}

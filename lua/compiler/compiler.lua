@@ -56,7 +56,7 @@ local function schedule(model, board, models, count, private, streamed, draft, c
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   if draft then
     set.make = function(_, _, name) return name end
-    set.gemm = function() return "msa_gemm" end
+    set.gemm = function() return "msa_gemm", 0 end
     set.draft = true
   end
   local graph = { models = models, private = private, cores = count, streamed = streamed ~= nil,
@@ -388,7 +388,7 @@ local function makefile_info(build, list)
       "msa_runtime.h" }, runtime_objects = {}, runner_folder = RUNNER_FOLDER,
     runner_headers = runner_headers(build), start_objects = {},
     runner = table.move(list.start_runner, 1, #list.start_runner, #runner + 1, runner) }
-  if build.kernels.int8 then info.headers[#info.headers + 1] = "msa_int8.h" end
+  table.move(build.kernels:headers(), 1, 2, #info.headers + 1, info.headers)
   if build.front then table.insert(info.objects, #info.objects, "msa_front.o") end
   for _, file in ipairs(list.extras) do info.headers[#info.headers + 1] = file .. ".h" end
   for i, file in ipairs(list.runtime) do info.runtime_objects[i] = file .. ".o" end

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The precision of each layer of a build: what a device asks for, and the graph that computes so.
---   precision        "f32", "int8": of the encoder's layers, for which a precision has an arithmetic
+--   precision        "f32", "bf16", "int8": of the encoder's layers, for which a precision has an arithmetic
 --   layer_precision  { name of a layer, or a pattern with * for any part of names = precision }: of these layers,
 --                    the decoder's as well
---   equalise         are the columns behind layer norms equalised: unless given, where any layer is not f32
+--   equalise         are the columns behind layer norms equalised: unless given, where any layer is int8
 
 local arithmetic = require "target.arithmetic"
 local closed = require "support.closed"
@@ -31,18 +31,21 @@ function precision.of(device, where)
     self.rules[#self.rules + 1] = { name = name, pattern = pattern_of(name), precision = one }
   end
   self.equalise = device.equalise
-  if self.equalise == nil then self.equalise = self:lowers() end
+  if self.equalise == nil then self.equalise = self:has "int8" end
   return self
 end
 
---- Whether any layer may have another precision than f32.
-function Precision:lowers()
-  if self.default ~= arithmetic.DEFAULT then return true end
+--- Whether any layer may have a precision.
+function Precision:has(name)
+  if self.default == name then return true end
   for _, rule in ipairs(self.rules) do
-    if rule.precision ~= arithmetic.DEFAULT then return true end
+    if rule.precision == name then return true end
   end
   return false
 end
+
+--- Whether any layer may have another precision than f32.
+function Precision:lowers() return self:name() ~= arithmetic.DEFAULT end
 
 --- The precision that names the class of the build.
 function Precision:name()

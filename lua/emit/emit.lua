@@ -294,6 +294,7 @@ local function environment(build, blob, info)
     build.arithmetic)
   for name, value in pairs {
     version = msagen.version, made_by = emit.made_by(), integer = board.integer,
+    bf16 = board.bf16 or false,
     origin = origin, model = model, board = board, isa = board.isa, info = info, blob = blob, memory = graph.memory,
     lde = kernels.stride(model.out), encode = encode, decode = decode, prototypes = prototypes,
     kernels = build.kernels, hash = table.concat(hash, ", "), arithmetic = build.arithmetic,
@@ -367,7 +368,9 @@ function emit.texts(build, blob, info)
     "weights.S", "weights.b", "model.c" } do
     texts["msa_" .. name] = template.file(folder, name, env)
   end
-  if build.kernels.int8 then texts["msa_int8.h"] = template.file(folder, "int8.h", env) end
+  for _, header in ipairs(build.kernels:headers()) do
+    texts[header] = template.file(folder, header:gsub("^msa_", ""), env)
+  end
   if env.front then texts["msa_front.c"] = template.file(folder, "front.c", env) end
   if build.graph.stream then texts["msa_stream.c"] = template.file(folder, "stream.c", env) end
   if not env.linkable then texts["msa_weights.S"], texts["msa_weights.b"] = nil, nil end

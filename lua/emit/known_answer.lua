@@ -294,17 +294,12 @@ function Answer:normed(L)
   return self:rows_of({ norm }, { [input(norm, "x")] = self:pattern("x", L.env.C) }, norm)
 end
 
--- What a linear map computes, in its precision.
-local function linear_of(R, map)
-  if map.precision ~= "int8" then return R.linear end
-  return function(x, w, bias) return kinds.linear_int8(R, x, w, bias) end
-end
-
 -- A projection of some heads: width d each, from `first` on. @param part "q", "k" or "v"
 function Answer:projection(op, part, n, first, count)
   local map = input(op, part)
   local bias = input(map, "bias")
-  return linear_of(self.R, map)(n, tensor_of(input(map, "w"), first, count), bias and tensor_of(bias, first, count))
+  return kinds.linear_of(self.R, map)(n, tensor_of(input(map, "w"), first, count),
+    bias and tensor_of(bias, first, count))
 end
 
 -- What attention over a window is told: its keys and the tables.
@@ -394,8 +389,9 @@ end
 local function convolved(R, op, x, weight)
   local cout, cin, y = weight.shape[1], weight.shape[2], nil
   if op.precision == "int8" then return kinds.taps_int8(R, x, weight, function(tap) return { tap } end) end
+  local linear = kinds.linear_of(R, op)
   for tap = 0, 8 do
-    local one = R.linear(R.rows(x, { tap }), weight:slice(3, tap // 3, 1):slice(4, tap % 3, 1):reshape { cout, cin })
+    local one = linear(R.rows(x, { tap }), weight:slice(3, tap // 3, 1):slice(4, tap % 3, 1):reshape { cout, cin })
     y = y and R.add(y, one) or one
   end
   return y

@@ -5,7 +5,7 @@ local closed = require "support.closed"
 
 local precisions = {}
 
-local NAMES = { i8 = "int8", f32 = "f32" }
+local NAMES = { bf16 = "bf16", i8 = "int8", f32 = "f32" }
 
 --- @param build of compiler.schedule
 -- @return a list of { precision, bytes }, the largest first; scales and sums of whole numbers count with them, what is

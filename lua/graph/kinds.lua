@@ -40,7 +40,7 @@ function kinds.never() return false end
 kinds.SECOND = "it is of a gradient, and gradients of gradients are not made"
 
 --- An attribute: the precision of a product's operands where it is not f32.
-kinds.precision = { schema.one_of "int8" }
+kinds.precision = { schema.one_of("bf16", "int8") }
 
 -- Rows of x, quantised, times those of weights that are: exact sums times the rows' scales. @return them, and the
 -- scales of the weights' rows as one
@@ -56,14 +56,24 @@ function kinds.times_row(R, x, row)
   return R.fma(x, row, kinds.zeros(1, width):scale(-1))
 end
 
---- x w^T + bias in int8-dyn-1 (docs/arithmetic.md).
-function kinds.linear_int8(R, x, w, bias)
+-- x w^T + bias in int8-dyn-1 and in bf16-1 (docs/arithmetic.md).
+local linear = {}
+
+function linear.int8(R, x, w, bias)
   local y, s_w = product_int8(R, x, w)
   y = kinds.times_row(R, y, s_w)
   if not bias then return y end
   local all = {}
   for i = 1, y.shape[1] do all[i] = 0 end
   return R.add(y, R.rows(R.packed(bias:reshape { 1, bias:numel() }), all))
+end
+
+function linear.bf16(R, x, w, bias) return R.linear(R.bf16(x), R.bf16(w), bias) end
+
+--- The function of a linear map's precision: function(x, w, bias), rows of x times w [outputs,inputs].
+function kinds.linear_of(R, op)
+  local lowered = linear[op.precision]
+  return lowered and function(...) return lowered(R, ...) end or R.linear
 end
 
 --- A convolution w [outputs,c,side,side] of the rows of x in int8-dyn-1: of each tap the exact sum times the row's
@@ -83,7 +93,7 @@ function kinds.taps_int8(R, x, w, index)
 end
 
 --- The function of an attention's precision.
-function kinds.attention_of(R, op) return op.precision == "int8" and R.attention_int8 or R.attention end
+function kinds.attention_of(R, op) return op.precision and R["attention_" .. op.precision] or R.attention end
 
 --- Rows of zeros; in a graph a row of them, which is where there is no other.
 function kinds.zeros(rows, width) return require "msagen.tensor".zeros { rows, width } end

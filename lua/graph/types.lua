@@ -8,7 +8,8 @@
 local closed = require "support.closed"
 
 local types = { table = { f32 = { bytes = 4, c = "float" }, u8 = { bytes = 1, c = "uint8_t" },
-  u32 = { bytes = 4, c = "uint32_t" }, i8 = { bytes = 1, c = "int8_t" }, i16 = { bytes = 2, c = "int16_t" } },
+  bf16 = { bytes = 2, c = "uint16_t" }, u32 = { bytes = 4, c = "uint32_t" }, i8 = { bytes = 1, c = "int8_t" },
+  i16 = { bytes = 2, c = "int16_t" } },
   BASE = "f32" }
 
 local names = closed.sorted(types.table)

@@ -20,7 +20,8 @@ kernels.__index = kernels
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
   return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {},
-    firsts = {}, tilings = {}, products = {}, signatures = {}, described = {}, functions = {}, cores = 1 }, kernels)
+    firsts = {}, tilings = {}, products = {}, signatures = {}, described = {}, functions = {}, lowers = {},
+    cores = 1 }, kernels)
 end
 
 local function round16(n) return (n + 15) // 16 * 16 end
@@ -164,8 +165,41 @@ end
 
 --- The instruction set's products of whole numbers, from whose header on the kernels are.
 function kernels:integer()
-  self.int8 = true
+  self.lowers.int8 = true
   return self.board.integer
+end
+
+--- The instruction that multiplies pairs in bf16, or nil where the board has none: then such products are float32's, of
+-- floats with 8 significant bits.
+function kernels:dot_bf16()
+  self.lowers.bf16 = true
+  return self.board.bf16
+end
+
+--- Whether kernels are written in that instruction.
+function kernels:multiplies_pairs() return self.lowers.bf16 ~= nil and self.board.bf16 ~= nil end
+
+--- How an attention's operands lie, in floats. @param precision "bf16", or nil: float32 @param tile keys of a tile
+-- @return { steps of a product with keys, rows of a tile of values, paired }
+function kernels:attention_operands(precision, d, tile)
+  local paired = precision == "bf16" and self:dot_bf16() ~= nil
+  return { steps = paired and (d + 1) // 2 or d, rows = paired and (tile + 1) // 2 or tile, paired = paired }
+end
+
+--- A product of attention, whose sums go on from what c holds or not: in float32 the chain begins there, in bf16 the
+-- chain's end is added to it. @param f as of gemm @return the kernel
+function kernels:attention_product(precision, f, goes_on)
+  f.precision, f.packed = precision or nil, precision and true or nil
+  f.init, f.residual = goes_on and not precision and "keep" or nil, goes_on and precision and true or nil
+  local kernel = self:gemm(f)
+  return kernel
+end
+
+--- Headers of what kernels of lower precision are written in, those that are needed.
+function kernels:headers()
+  local list = {}
+  for _, name in ipairs(closed.sorted(self.lowers)) do list[#list + 1] = ("msa_%s.h"):format(name) end
+  return list
 end
 
 --- A square of vectors transposed, where the instruction set interleaves lanes: what other kernels' texts call.
@@ -241,10 +275,12 @@ local function tile(self, f, b, mr, column)
   local ends, left = b == #f.blocks, left_of(self.isa, f.blocks[b])
   local act = ends and (f.activation.in_registers or not column.parts) and f.act or "none"
   local fields = { MR = mr, N = columns_of(column), ldb = f.ldb, cps = f.cps, keep = b > 1 or f.init == "keep",
+    paired = f.paired,
     bias = ends and f.init == "bias", act = act, activation = activations.entries[act],
     residual = ends and f.residual, left = left, lanes = self.isa.fma_lane and left ~= "short" or false,
     rest = not self.isa.fma_lane or left ~= "" }
-  return self:write("tile", ("msa_tile_f32_%dx%d%s"):format(mr, fields.N, suffix_of(fields)), fields)
+  return self:write("tile", ("msa_tile_%s_%dx%d%s"):format(f.paired and "bf16" or "f32", mr, fields.N,
+    suffix_of(fields)), fields)
 end
 
 -- Requests: what a layer may ask of a kernel. Anything else is refused, so that no request is granted in part.
@@ -254,7 +290,8 @@ local size, stride, sizes, request = requests.size, requests.stride, requests.si
 kernels.requests = {
   gemm = request(sizes("M", "N", "K", "lda", "ldc"),
     { ldb = size, bps = size, cps = size, init = schema.one_of("zero", "bias", "keep"),
-    act = schema.one_of(table.unpack(activations.names)), residual = schema.flag, tiling = schema.kind(function(value)
+    act = schema.one_of(table.unpack(activations.names)), residual = schema.flag, precision = schema.one_of "bf16",
+    packed = schema.flag, tiling = schema.kind(function(value)
       if type(value) ~= "table" then return "a tiling" end
     end) }),
 }
@@ -282,18 +319,36 @@ local function check(kind, f)
   schema.check(asked, kernels.requests[kind], "kernels: " .. kind)
 end
 
+-- Panels of pairs are made panels of floats in scratch, a group of them and a block of k at a time: all rows meet one
+-- before the next comes, and no block parts a pair. @return bytes of the scratch
+local function widen(f)
+  local widest, most = 0, (f.blocks[1].count + 1) // 2 * 2
+  f.order, f.blocks = "columns", {}
+  for first = 0, f.K - 1, most do
+    f.blocks[#f.blocks + 1] = { first = first, count = math.min(most, f.K - first) }
+  end
+  for _, column in ipairs(f.columns) do widest = math.max(widest, column.np) end
+  return widest * f.blocks[1].count * 64
+end
+
 --- c (M,N) = act(a b), act(a b + bias) or act(c + a b).
 -- M, N, K; lda, ldc; ldb = 16 and bps = K * 16 unless b is not packed; cps = 16 unless c is in panels;
 -- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act one of
 -- lua/graph/activations.lua;
 -- residual: c is added to the result, after the bias. Writes whole panels: c has room for N rounded up to 16.
+-- precision "bf16": a as lua/kernels/kinds/round_rows.lua has it, b as the blob has it, or with `packed` as
+-- lua/kernels/kinds/keys_bf16.lua has it; one more argument before c where the kernel takes scratch
 -- @param f.tiling how to cut it, instead of the cheapest tiling of lua/kernels/tiles.lua
--- @return name of void f(a, b, [bias,] c)
+-- @return name of void f(a, b, [bias,] c), and bytes of its scratch, 0 where it takes none
 function kernels:gemm(f)
   check("gemm", f)
-  local tiling = f.tiling
-  f = { M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb or 16, bps = f.bps or f.K * 16, ldc = f.ldc, cps = f.cps
-    or 16,
+  local tiling, lowered, steps = f.tiling, f.precision == "bf16", f.K
+  local paired = lowered and self:dot_bf16() ~= nil
+  local blob = lowered and not f.packed
+  if paired then steps = (f.K + 1) // 2 end
+  f = { M = f.M, N = f.N, K = f.K, steps = steps, lda = f.lda, ldb = f.ldb or 16, ldc = f.ldc, cps = f.cps or 16,
+    bps = f.bps or (paired and 16 * steps or blob and 32 * ((f.K + 1) // 2) or 16 * f.K), paired = paired,
+    widened = blob and not paired, b_type = blob and "uint16_t" or "float",
     init = f.init or "zero", act = f.act or "none", residual = f.residual or false, panels = (f.N + 15) // 16 }
   f.activation = activations.entries[f.act]
   assert(not (f.residual and (f.init == "keep" or f.act ~= "none")))
@@ -301,12 +356,13 @@ function kernels:gemm(f)
   f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
   tiling = tiling or self:tiling(f)
   f.tiling, f.rows, f.columns, f.blocks, f.order = tiling, tiling.rows, tiling.columns, tiling.blocks, tiling.order
+  local room = f.widened and widen(f) or 0
   local name = self:product(f)
   if not self.products[name] then
     self.products[name] = f
     self.products[#self.products + 1] = name
   end
-  return name
+  return name, room
 end
 
 -- The kernel of a product that has its tiling: where ranges and blocks end are numbers, like all that it is as long as.
@@ -322,8 +378,8 @@ function kernels:product(f)
       end
     end
   end
-  local numbers = { { "rows", "M" }, { "panels", "panels" }, { "steps", "K" }, { "lda", "lda" }, { "bps", "bps" },
-    { "ldc", "ldc" }, { false, "N" } }
+  local numbers = { { "rows", "M" }, { "panels", "panels" }, { "steps", "steps" }, { "lda", "lda" }, { "bps", "bps" },
+    { "ldc", "ldc" }, { false, "N" }, { false, "K" } }
   local function number(name, value)
     f[name] = value
     numbers[#numbers + 1] = { name, name }
@@ -338,7 +394,8 @@ function kernels:product(f)
   local first, last = left_of(self.isa, f.blocks[1]), left_of(self.isa, f.blocks[#f.blocks])
   f.left = first == last and last
     or ("%s_then_%s"):format(first == "" and "even" or first, last == "" and "even" or last)
-  return self:make("gemm", ("msa_gemm_f32_%s%s%s%s"):format(table.concat(words, "_"), suffix_of(f),
+  return self:make("gemm", ("msa_gemm_%s_%s%s%s%s%s"):format(f.b_type == "uint16_t" and "bf16" or f.paired and "pairs"
+    or "f32", table.concat(words, "_"), suffix_of(f), f.widened and "_widened" or "",
     f.order == "rows" and "_rows_first" or "", f.kinds > 1 and "_in_blocks" or ""), f, numbers)
 end
 
@@ -377,8 +434,10 @@ function kernels:held(mr, vectors) return tiles.held(self.isa, self.board.core, 
 
 -- The tiling of a product: worked out once for a shape.
 function kernels:tiling(f)
-  local key = ("%d %d %d %s %s %s"):format(f.M, f.panels, f.K, f.init, f.act, f.residual)
-  self.tilings[key] = self.tilings[key] or tiles.tiling(self.isa, self.board, f)
+  local steps = f.steps or f.K
+  local key = ("%d %d %d %s %s %s"):format(f.M, f.panels, steps, f.init, f.act, f.residual)
+  self.tilings[key] = self.tilings[key] or tiles.tiling(self.isa, self.board, { M = f.M, panels = f.panels, K = steps,
+    init = f.init, act = f.act, residual = f.residual })
   return self.tilings[key]
 end
 

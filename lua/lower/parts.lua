@@ -3,6 +3,7 @@
 -- laid out as its kernel reads it, under a role that says where in the layer it is.
 
 local deferred = require "import.deferred"
+local reference = require "msagen.reference"
 local segment = require "lower.segment"
 
 local Parts = {}
@@ -78,27 +79,24 @@ local function once(self, role, add)
   return role
 end
 
---- A weight [N,...] as panels [K,N].
-function Parts:panels(value)
-  local N = value.shape[1]
-  local K = 1
-  for i = 2, #value.shape do K = K * value.shape[i] end
-  return once(self, self:role(value), function()
-    self.segment:panels(self:role(value), K, N, function()
-      return tensor_of(value):reshape { N, K }:transpose():rename(value.name)
-    end, sources_of(value))
+-- A matrix [K,N] as panels, of floats or in bf16. @param make gives it
+local function panels(self, precision, role, K, N, make, from)
+  return once(self, role, function()
+    self.segment[precision == "bf16" and "panels_bf16" or "panels"](self.segment, role, K, N, make, from)
   end)
 end
 
---- A weight [N,...] of `precision` as a product takes it. @return its role
-function Parts:operand(value, precision)
-  if precision ~= "int8" then return self:panels(value) end
+--- A weight [N,...] of `precision`, float32 unless said, as panels [K,N] that a product takes. @return its role
+function Parts:panels(value, precision)
   local N = value.shape[1]
   local K = 1
   for i = 2, #value.shape do K = K * value.shape[i] end
-  return self:whole_numbers(self:role(value), N, 0, K, value, function()
-    return tensor_of(value):reshape { N, K }:rename(value.name)
-  end)
+  local function matrix() return tensor_of(value):reshape { N, K } end
+  if precision == "int8" then
+    return self:whole_numbers(self:role(value), N, 0, K, value, function() return matrix():rename(value.name) end)
+  end
+  return panels(self, precision, self:role(value), K, N, function() return matrix():transpose():rename(value.name) end,
+    sources_of(value))
 end
 
 --- Columns `first` to first + count - 1 of a matrix [N,...] as whole numbers, whose scales are of all columns.
@@ -133,11 +131,9 @@ function Parts:head(value, h, d, precision)
       return tensor_of(value, h * d, d):rename(value.name)
     end)
   end
-  return once(self, role, function()
-    self.segment:panels(role, value.shape[2], d, function()
-      return tensor_of(value, h * d, d):transpose():rename(value.name)
-    end, sources_of(value))
-  end)
+  return panels(self, precision, role, value.shape[2], d, function()
+    return tensor_of(value, h * d, d):transpose():rename(value.name)
+  end, sources_of(value))
 end
 
 --- A weight [heads d,K] as panels [K,d] of each head. @return { first = role of the first head's, step = elements to
@@ -149,20 +145,20 @@ function Parts:by_head(value, heads, d, precision)
   return { first = first, step = heads > 1 and self.segment:elements_between(first, base .. "_1") or 0 }
 end
 
---- A vector of heads d elements as a row a head, filled up to whole panels.
-function Parts:rows_of_heads(value, heads, d)
-  return once(self, self:role(value), function()
-    self.segment:rows(self:role(value), heads, d, (d + 15) // 16 * 16, function()
-      return tensor_of(value):reshape { heads, d }:rename(value.name)
-    end, sources_of(value))
-  end)
-end
-
---- A vector of heads d elements as a row of whole numbers a head.
-function Parts:whole_rows_of_heads(value, heads, d)
-  return once(self, self:role(value), function()
-    self.segment:rows_int8(self:role(value), heads, d, function()
-      return tensor_of(value):reshape { heads, d }:rename(value.name)
+--- A vector of heads d elements as a row a head, filled up to whole panels; in int8 as a row of whole numbers, in bf16
+-- as floats of it, neighbours turned.
+function Parts:rows_of_heads(value, heads, d, precision)
+  local role = self:role(value)
+  local function matrix() return tensor_of(value):reshape { heads, d } end
+  return once(self, role, function()
+    if precision == "int8" then
+      return self.segment:rows_int8(role, heads, d, function() return matrix():rename(value.name) end,
+        sources_of(value))
+    end
+    self.segment:rows(role, heads, d, (d + 15) // 16 * 16, function()
+      local rows = matrix()
+      if precision == "bf16" then rows = reference.bf16(deferred.value(rows)) end
+      return rows:rename(value.name)
     end, sources_of(value))
   end)
 end
@@ -176,11 +172,9 @@ function Parts:columns(value, role, first, n, precision)
       return tensor_of(value, first, n):reshape { n, K }:rename(value.name)
     end)
   end
-  return once(self, role, function()
-    self.segment:panels(role, K, n, function()
-      return tensor_of(value, first, n):reshape { n, K }:transpose():rename(value.name)
-    end, sources_of(value, first, n))
-  end)
+  return panels(self, precision, role, K, n, function()
+    return tensor_of(value, first, n):reshape { n, K }:transpose():rename(value.name)
+  end, sources_of(value, first, n))
 end
 
 --- Inputs `first` to first + n - 1 of a weight [N,K], as panels.
@@ -190,11 +184,33 @@ function Parts:inputs(value, role, first, n, precision)
       return tensor_of(value):rename(value.name)
     end)
   end
-  return once(self, role, function()
-    self.segment:panels(role, n, value.shape[1], function()
-      return tensor_of(value):slice(2, first, n):transpose():rename(value.name)
-    end, sources_of(value))
-  end)
+  return panels(self, precision, role, n, value.shape[1], function()
+    return tensor_of(value):slice(2, first, n):transpose():rename(value.name)
+  end, sources_of(value))
+end
+
+--- Tap `t` of a convolution's weight [N,K,side,side].
+function Parts:tap(value, t, precision)
+  local role, N, K, side = ("%s_%d"):format(self:role(value), t), table.unpack(value.shape)
+  if precision == "int8" then
+    return self:whole_numbers(role, N, t * K, K, value, function()
+      return tensor_of(value):permute { 1, 3, 4, 2 }:reshape { N, side * side * K }:rename(value.name)
+    end)
+  end
+  return panels(self, precision, role, K, N, function()
+    return tensor_of(value):slice(3, t // side, 1):slice(4, t % side, 1):reshape { N, K }:transpose()
+      :rename(value.name)
+  end, sources_of(value))
+end
+
+--- Place `sub`, from 0, of a transposed convolution's weight [K,N,2,2].
+function Parts:place(value, sub, precision)
+  local role, K, N = ("%s_%d"):format(self:role(value), sub), value.shape[1], value.shape[2]
+  local function matrix() return tensor_of(value):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { K, N } end
+  if precision == "int8" then
+    return self:whole_numbers(role, N, 0, K, value, function() return matrix():transpose():rename(value.name) end)
+  end
+  return panels(self, precision, role, K, N, function() return matrix():rename(value.name) end, sources_of(value))
 end
 
 --- Numbers `first` to first + n - 1 of a vector.

@@ -69,7 +69,7 @@ end
 local function draft_of(kernels)
   local set = setmetatable({ draft = true }, { __index = kernels })
   set.make = function(_, _, name) return name end
-  set.gemm = function() return "msa_gemm" end
+  set.gemm = function() return "msa_gemm", 0 end
   return set
 end
 

@@ -3,7 +3,7 @@
 
 local kernels = require "kernels.kernels"
 local group = require "lower.group"
-local wholes = require "lower.wholes"
+local operands = require "lower.operands"
 
 local input, round16 = group.input, kernels.round16
 
@@ -25,24 +25,22 @@ function projections.of(layer, op, norm)
   end
   for _, part in ipairs { "k_pad", "v_pad" } do
     local pad = input(op, part)
-    a[part] = pad and (part == "k_pad" and a.precision == "int8" and parts:whole_rows_of_heads(pad, a.heads, a.d)
-      or parts:rows_of_heads(pad, a.heads, a.d))
+    a[part] = pad and parts:rows_of_heads(pad, a.heads, a.d, part == "k_pad" and a.precision or nil)
   end
   return a
 end
 
---- A projection of one head, on M rows of n, which are whole numbers where the attention's precision is.
+--- A projection of one head, on M rows of n, which are of the attention's precision.
 -- @param part "q", "k" or "v" @param pool of scratch
 function projections.one(layer, body, a, part, h, M, n, to, pool)
   local step, bias = layer.step, a[part .. "_bias"]
-  if a.precision == "int8" then
-    local w = step:part(a[part].first) + (a.group and h % a.group or h) * a[part].step
-    return wholes.product(layer.K, body, pool, M, n, w, to, { N = a.d, K = a.C, ldc = a.dpad,
+  local w = step:part(a[part].first) + (a.group and h % a.group or h) * a[part].step
+  if a.precision then
+    return operands.product(a.precision, layer.K, body, pool, M, n, w, to, { N = a.d, K = a.C, ldc = a.dpad,
       bias = bias and step:part(bias) + h * a.dpad })
   end
   local name = layer.K:gemm { M = M, N = a.d, K = a.C, lda = n.storage.stride, ldc = a.dpad,
     init = bias and "bias" or "zero" }
-  local w = step:part(a[part].first) + (a.group and h % a.group or h) * a[part].step
   if bias then body:call(name, n, w, step:part(bias) + h * a.dpad, to) else body:call(name, n, w, to) end
 end
 

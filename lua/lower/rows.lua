@@ -7,7 +7,7 @@
 
 local group = require "lower.group"
 local kernels = require "kernels.kernels"
-local wholes = require "lower.wholes"
+local operands = require "lower.operands"
 
 local input = group.input
 local stride = kernels.stride
@@ -32,7 +32,7 @@ function rows.new(layer, body, pool, count, ops)
   end
   return setmetatable({ layer = layer, K = layer.K, parts = layer.parts, step = layer.step, group = layer.group,
     body = body, pool = pool, count = count, ops = ops, set = set, last = last, views = {}, bound = {}, mine = {},
-    level = {}, done = {}, wholes = {} }, Rows)
+    level = {}, done = {}, operands = {} }, Rows)
 end
 
 --- Where a value is, for this strip. @param level how fine its rows are: 4^level rows a token
@@ -80,41 +80,43 @@ end
 
 local lower = {}
 
--- Whether all that takes a value takes its whole numbers.
-local function only_quantised(self, value)
+-- Whether all that takes a value takes it in this precision.
+local function only_in(self, precision, value)
   for _, user in ipairs(self.group.users[value]) do
-    if not self.set[user] or user.precision ~= "int8" then return false end
+    if not self.set[user] or user.precision ~= precision then return false end
   end
   return self.mine[value]
 end
 
--- The whole numbers of a value's rows: made once, in the place of its floats where nobody else takes those.
-function Rows:quantised(x)
-  if not self.wholes[x] then
+-- A value's rows in a precision: made once, in the place of its floats where nobody else takes those.
+function Rows:operand(x, precision)
+  local known = self.operands[x] or {}
+  self.operands[x] = known
+  if not known[precision] then
     local from, rows, width = self.views[x], self:rows_at(self.level[x]), width_of(x)
-    local name = free_name(self.pool, from.storage.name .. "_int8")
-    local to = only_quantised(self, x) and wholes.over(self.K, self.pool, name, from, width)
-      or wholes.take(self.K, self.pool, name, rows, width)
-    wholes.quantise(self.K, self.body, rows, width, from, to)
-    self.wholes[x] = to
+    local name = free_name(self.pool, ("%s_%s"):format(from.storage.name, precision))
+    local to = only_in(self, precision, x) and operands.over(precision, self.K, self.pool, name, from, width)
+      or operands.take(precision, self.K, self.pool, name, rows, width)
+    operands.make(precision, self.K, self.body, rows, width, from, to)
+    known[precision] = to
   end
-  return self.wholes[x]
+  return known[precision]
 end
 
--- A linear map of whole numbers.
-local function linear_int8(self, op)
+-- A linear map of lower precision.
+local function lowered_linear(self, op)
   local x, w, bias, act = input(op, "x"), input(op, "w"), input(op, "bias"), self:activation_of(op)
-  local value, level, q = act or op, self.level[x], self:quantised(x)
+  local value, level, q = act or op, self.level[x], self:operand(x, op.precision)
   local to = self:destination(value, self.parts:role(w), level)
-  local panels = self.step:part(self.parts:operand(w, op.precision))
-  wholes.product(self.K, self.body, self.pool, self:rows_at(level), q, panels, to,
+  local panels = self.step:part(self.parts:panels(w, op.precision))
+  operands.product(op.precision, self.K, self.body, self.pool, self:rows_at(level), q, panels, to,
     { N = w.shape[1], K = w.shape[2], act = act and act.f,
       bias = bias and self.step:part(self.parts:vector(bias)) })
   self:result(value, to, level)
 end
 
 function lower.linear(self, op)
-  if op.precision == "int8" then return linear_int8(self, op) end
+  if op.precision then return lowered_linear(self, op) end
   local x, w, bias, start = input(op, "x"), input(op, "w"), input(op, "bias"), input(op, "start")
   local act = self:activation_of(op)
   local value, level = act or op, self.level[x]
@@ -232,17 +234,6 @@ function lower.add(self, op)
   self:result(op, to, 0)
 end
 
---- The weights of a transposed convolution for one of its four places, from 0, as panels. @param layer what lowers it
--- @return their role
-function rows.sub_panel(layer, w, sub)
-  local role, cin, cout = ("%s_%d"):format(layer.parts:role(w), sub), w.shape[1], w.shape[2]
-  return layer.parts:other(role, function()
-    layer.step.segment:panels(role, cin, cout, function()
-      return layer.parts.tensor_of(w):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:rename(w.name)
-    end, layer.parts.sources_of(w))
-  end)
-end
-
 -- Of a map whose moments the nest has found.
 function lower.mapnorm(self, op)
   local x, gamma, beta = input(op, "x"), input(op, "gamma"), input(op, "beta")
@@ -255,31 +246,22 @@ function lower.mapnorm(self, op)
   self:result(op, to, level)
 end
 
---- The same of whole numbers.
-function rows.sub_whole(layer, w, sub)
-  local role, cin, cout = ("%s_%d"):format(layer.parts:role(w), sub), w.shape[1], w.shape[2]
-  return layer.parts:whole_numbers(role, cout, 0, cin, w, function()
-    return layer.parts.tensor_of(w):slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:transpose()
-      :rename(w.name)
-  end)
-end
-
--- The same of whole numbers.
-local function conv_transpose_int8(self, op)
+-- The same in lower precision.
+local function lowered_conv_transpose(self, op)
   local x, w, bias = input(op, "x"), input(op, "w"), input(op, "bias")
-  local act, level, q = self:activation_of(op), self.level[x], self:quantised(x)
+  local act, level, q = self:activation_of(op), self.level[x], self:operand(x, op.precision)
   local value, cin, cout = act or op, w.shape[1], w.shape[2]
   local to = self:destination(value, self.parts:role(w), level + 1)
   for sub = 0, 3 do
-    wholes.product(self.K, self.body, self.pool, self:rows_at(level), q, self.step:part(rows.sub_whole(self, w, sub)),
-      to + sub * to.storage.stride, { N = cout, K = cin, act = act and act.f, ldc = 4 * to.storage.stride,
-        bias = self.step:part(self.parts:vector(bias)) })
+    operands.product(op.precision, self.K, self.body, self.pool, self:rows_at(level), q,
+      self.step:part(self.parts:place(w, sub, op.precision)), to + sub * to.storage.stride, { N = cout, K = cin,
+        act = act and act.f, ldc = 4 * to.storage.stride, bias = self.step:part(self.parts:vector(bias)) })
   end
   self:result(value, to, level + 1)
 end
 
 function lower.conv_transpose(self, op)
-  if op.precision == "int8" then return conv_transpose_int8(self, op) end
+  if op.precision then return lowered_conv_transpose(self, op) end
   local x, w, bias = input(op, "x"), input(op, "w"), input(op, "bias")
   local act, level = self:activation_of(op), self.level[x]
   local value, cin, cout = act or op, w.shape[1], w.shape[2]
@@ -288,7 +270,7 @@ function lower.conv_transpose(self, op)
   local name = self.K:gemm { M = self:rows_at(level), N = cout, K = cin, lda = from.storage.stride,
     ldc = 4 * to.storage.stride, init = "bias", act = act and act.f }
   for sub = 0, 3 do
-    self.body:call(name, from, self.step:part(rows.sub_panel(self, w, sub)), self.step:part(self.parts:vector(bias)),
+    self.body:call(name, from, self.step:part(self.parts:place(w, sub)), self.step:part(self.parts:vector(bias)),
       to + sub * to.storage.stride)
   end
   self:result(value, to, level + 1)

@@ -107,6 +107,12 @@ function segment:panels(role, K, N, make, from)
   return add(self, role, (N + 15) // 16 * 16 * K, { kind = "panels", K = K, N = N, make = make, from = from })
 end
 
+--- The same in bf16: a step of a panel is 16 pairs of numbers.
+function segment:panels_bf16(role, K, N, make, from)
+  return add(self, role, (N + 15) // 16 * 16 * ((K + 1) // 2 * 2), { kind = "panels_bf16", type = "bf16", K = K, N = N,
+    make = make, from = from })
+end
+
 --- A vector of n elements, filled up with zeros to a multiple of 16.
 function segment:vector(role, n, make, from)
   return add(self, role, round16(n), { kind = "vector", n = n, make = make, from = from })
@@ -228,7 +234,9 @@ end
 -- Write a part. @return what of it lies where: one record, or one for each of a norm's two vectors
 local function write_part(blob, part, tensor)
   local role, from = part.role, part.from or error(("segment part %s: what is it made of?"):format(part.role))
-  if part.kind == "panels" then return record(role, "panels", { part.K, part.N }, from, blob:panels(tensor)) end
+  if part.kind == "panels" or part.kind == "panels_bf16" then
+    return record(role, part.kind, { part.K, part.N }, from, blob[part.kind](blob, tensor))
+  end
   if part.kind == "vector" then
     return record(role, "vector", { part.n }, from, blob:vector(tensor, round16(part.n)))
   end
@@ -241,7 +249,7 @@ local function write_part(blob, part, tensor)
     return one
   end
   if part.kind == "words" then return record(role, "words", { part.n }, from, blob:bytes(tensor)) end
-  closed.member(part.kind, { "panels", "panels_int8", "rows", "rows_int8", "vector", "words" },
+  closed.member(part.kind, { "panels", "panels_bf16", "panels_int8", "rows", "rows_int8", "vector", "words" },
     ("segment: part %s"):format(role))
   if type(tensor) ~= "table" then
     local one = record(role, "rows", { part.R, part.N }, from, blob:rows(tensor, part.stride))

@@ -8,7 +8,7 @@ local layers = require "lower.layer"
 local projections = require "lower.projections"
 local relative = require "lower.relative"
 local rows = require "lower.rows"
-local wholes = require "lower.wholes"
+local operands = require "lower.operands"
 
 local input = layers.input
 local stride = kernels.stride
@@ -36,9 +36,9 @@ end
 local function attention_int8_of(layer, pool, a, s, dh, dw, rel, count, ldc)
   local K, t = layer.K, { ldr = stride(math.max(dh, dw)) }
   t.n, t.o = pool:take("n", count * ldc, ldc), pool:take("o", count * ldc, ldc)
-  t.whole = wholes.over(K, pool, "n_int8", t.n, a.C) or wholes.take(K, pool, "n_int8", count, a.C)
+  t.whole = operands.over("int8", K, pool, "n_int8", t.n, a.C) or operands.take("int8", K, pool, "n_int8", count, a.C)
   for _, name in ipairs { "q", "k", "v" } do t[name] = pool:take(name, count * a.dpad, a.dpad) end
-  t.queries = wholes.over(K, pool, "queries", t.q, a.d)
+  t.queries = operands.over("int8", K, pool, "queries", t.q, a.d)
   local packed, values_bytes = K:keys_int8 { keys = s.length, row = dw, d = a.d }, nil
   t.values, values_bytes = K:values_int8 { keys = s.length, row = dw, d = a.d }
   t.kp, t.vp = pool:take("kp", packed.bytes, nil, "i8"), pool:take("vp", values_bytes, nil, "i8")
@@ -60,14 +60,14 @@ local function attention_of(layer, pool, a, s, dh, dw, rel, count, ldc)
   local K, t = layer.K, { ldr = stride(math.max(dh, dw)) }
   t.n, t.o = pool:take("n", count * ldc, ldc), pool:take("o", count * ldc, ldc)
   for _, name in ipairs { "q", "k", "v" } do t[name] = pool:take(name, count * a.dpad, a.dpad) end
-  local packed = K:keys { keys = s.length, row = dw, d = a.d }
+  local packed = K[a.precision == "bf16" and "keys_bf16" or "keys"](K, { keys = s.length, row = dw, d = a.d })
   t.kp, t.vp = pool:take("kp", packed.k), pool:take("vp", packed.v)
   if rel then
     t.rh, t.rw = pool:take("rh", s.length * t.ldr, t.ldr), pool:take("rw", s.length * t.ldr, t.ldr)
   end
   local sizes
-  t.attend, sizes = K:attend { M = s.length, keys = s.length, row = dw, d = a.d, ldq = a.dpad, ldo = ldc,
-    rel = rel and { n = dw, ld = t.ldr } }
+  t.attend, sizes = K:attend { precision = a.precision, M = s.length, keys = s.length, row = dw, d = a.d, ldq = a.dpad,
+    ldo = ldc, rel = rel and { n = dw, ld = t.ldr } }
   t.logits, t.acc, t.stat = pool:take("logits", sizes.s), pool:take("acc", sizes.o), pool:take("stat", sizes.stat)
   t.norm = K:layernorm { rows = 1, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
   t.place = packed.place { count = s.length, k_stride = a.dpad }
@@ -77,7 +77,7 @@ end
 
 -- Attention of all heads within each of `places` sequences, from norms to o.
 local function attend_all(layer, body, pool, t, a, s, rel, dh, dw, places, ldc)
-  if t.whole then wholes.quantise(layer.K, body, places * s.length, a.C, t.n, t.whole) end
+  if a.precision then operands.make(a.precision, layer.K, body, places * s.length, a.C, t.n, t.whole or t.n) end
   body:each({ variable = "h", to = a.heads }, function(head, h)
     for _, part in ipairs { "q", "k", "v" } do
       projections.one(layer, head, a, part, h, places * s.length, t.whole or t.n, t[part], pool)
@@ -92,8 +92,11 @@ local function attend_all(layer, body, pool, t, a, s, rel, dh, dw, places, ldc)
       if rel then rel:products(inner, t.q + here, t.rh, t.rw, 0, dh, dw) end
       if t.whole then
         queries = t.queries + p * (s.length * t.queries:ld())
-        wholes.quantise(layer.K, inner, s.length, a.d, t.q + here, queries, 1 / math.sqrt(a.d))
-      else inner:call(t.scale, t.q + here) end
+        operands.make("int8", layer.K, inner, s.length, a.d, t.q + here, queries, 1 / math.sqrt(a.d))
+      else
+        inner:call(t.scale, t.q + here)
+        if a.precision then operands.make(a.precision, layer.K, inner, s.length, a.d, t.q + here, t.q + here) end
+      end
       local arguments = { queries, t.kp, t.vp }
       if rel then table.move({ t.rh, t.rw }, 1, 2, 4, arguments) end
       table.move({ t.logits, t.acc, t.stat, t.o + p * (s.length * ldc) + h * a.d }, 1, 4, #arguments + 1, arguments)

@@ -10,7 +10,7 @@ local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
 local rows = require "lower.rows"
 local types = require "graph.types"
-local wholes = require "lower.wholes"
+local operands = require "lower.operands"
 
 local input = layers.input
 local round16, stride = kernels.round16, kernels.stride
@@ -29,17 +29,18 @@ end
 --- Bytes of a weight of K inputs and N outputs in panels.
 function stream.weight_bytes(K, N, precision)
   if precision == "int8" then return types.lines(integers.panels(K, N, "bytes", 1)) end
+  if precision == "bf16" then return types.bytes("bf16", (K + 1) // 2 * 2 * round16(N)) end
   return types.bytes(types.BASE, K * round16(N))
 end
 
 --- A product whose weights come by columns. @param count rows @param pool of scratch
 -- @return function(body, x, w, bias or nil, to, residual): rows x of K floats to N columns
 function stream.product(layer, pool, count, N, K, precision)
-  local q = precision == "int8" and wholes.take(layer.K, pool, "whole", count, K)
+  local q = precision and operands.take(precision, layer.K, pool, "whole", count, K)
   return function(body, x, w, bias, to, residual)
     if q then
-      wholes.quantise(layer.K, body, count, K, x, q)
-      return wholes.product(layer.K, body, pool, count, q, w, to, { N = N, K = K, bias = bias,
+      operands.make(precision, layer.K, body, count, K, x, q)
+      return operands.product(precision, layer.K, body, pool, count, q, w, to, { N = N, K = K, bias = bias,
         residual = residual or nil })
     end
     local name = layer.K:gemm { M = count, N = N, K = K, lda = x:ld(), ldc = to:ld(), init = bias and "bias" or "zero",
@@ -139,14 +140,14 @@ local function pair_int8(layer, all, count, stage)
   local shared, pool, from = step.shared, step:pool(), layer:buffer(one.inputs[1])
   local y, tops = shared:take("y", all * stride(C), stride(C)), shared:take("tops", round16(all), 1)
   local narrow = pool:take("hidden", count * stride(width), stride(width))
-  local q = wholes.take(K, pool, "hidden_int8", count, width)
+  local q = operands.take("int8", K, pool, "hidden_int8", count, width)
   -- The hidden columns of a group, of a strip's rows.
   local function hidden(body, t)
     local work = rows.new(layer, body, pool, count, one:ordered(before))
     work:place(one.inputs[1], from:row(t), 0, false)
     work:run()
-    wholes.product(K, body, pool, count, work:quantised(input(up, "x")), step:part(role.up), narrow, { N = width,
-      K = inputs, bias = step:part(role.bias), act = act.f })
+    operands.product("int8", K, body, pool, count, work:operand(input(up, "x"), "int8"), step:part(role.up), narrow, {
+      N = width, K = inputs, bias = step:part(role.bias), act = act.f })
   end
   stage(function(body, t)
     body:zero(y:row(t), count * stride(C))
@@ -166,8 +167,8 @@ local function pair_int8(layer, all, count, stage)
       body:call(K:quantise_rows { rows = count, C = width, ldx = stride(width), ldq = q:ld(), tops = true }, narrow,
         tops:row(t), q)
       local function product(inner, out, bias)
-        wholes.product(K, inner, pool, count, q, step:part(role.down), y:row(t), { N = C, K = width, out = out,
-          bias = bias })
+        operands.product("int8", K, inner, pool, count, q, step:part(role.down), y:row(t), { N = C, K = width,
+          out = out, bias = bias })
       end
       body:when({ { group, "<", groups - 1 } }, function(some) product(some, "sums") end, function(ends)
         product(ends, "sums_end", step:part(layer.parts:role(input(down, "bias"))))
@@ -194,6 +195,13 @@ function stream.pair(layer, all, count, stage)
       local work = rows.new(layer, body, pool, count, one:ordered(before))
       work:place(one.inputs[1], from:row(t), 0, false)
       work:run()
+      if up.precision then
+        operands.product(up.precision, K, body, pool, count, work:operand(input(up, "x"), up.precision),
+          step:part(role.up), narrow, { N = width, K = inputs, bias = step:part(role.bias), act = act.f })
+        operands.make(up.precision, K, body, count, width, narrow, narrow)
+        return operands.product(up.precision, K, body, pool, count, narrow, step:part(role.down), y:row(t), { N = C,
+          K = width, keep = true })
+      end
       local x = work.views[input(up, "x")]
       body:call(K:gemm { M = count, N = width, K = inputs, lda = x.storage.stride, ldc = stride(width), init = "bias",
         act = act.f }, x, step:part(role.up), step:part(role.bias), narrow)

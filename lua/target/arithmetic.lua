@@ -7,6 +7,7 @@ local arithmetic = {}
 -- A precision: the class in which a board computes it, by the class of its float32.
 local PRECISIONS = {
   f32 = { ["f32-fma-1"] = "f32-fma-1", ["f32-muladd-1"] = "f32-muladd-1" },
+  bf16 = { ["f32-fma-1"] = "bf16-1", ["f32-muladd-1"] = "bf16-muladd-1" },
   int8 = { ["f32-fma-1"] = "int8-dyn-1", ["f32-muladd-1"] = "int8-dyn-muladd-1" },
 }
 

@@ -63,10 +63,12 @@ local MEMORY = {
 
 local FIELDS = {
   name = { name, true }, like = { name }, summary = { text, true }, isa = { text, true }, integer = { text },
+    bf16 = { text },
     registers = { whole(4, 256) },
     arithmetic = { one_of("f32-fma-1", "f32-muladd-1") }, hosted = { flag, true },
     requires = { list_of(text, 0), true },
-  preference = { number, true }, emulator = { list_of(text, 1) }, compiler = { command, true },
+  preference = { number, true }, default_on = { list_of(text, 1) },
+  emulator = { list_of(text, 1) }, compiler = { command, true },
     flags = { list_of(word, 0), true }, archiver = { command },
   link_flags = { list_of(word, 0) }, optimisation = { words },
   start = { record { folder = { name, true },
@@ -102,7 +104,7 @@ for _, field in ipairs { "vector", "load", "store", "splat", "add", "sub", "mul"
 end
 for _, field in ipairs { "fma", "fnma", "fma_lane", "fma_scalar", "min", "select", "zip_low", "zip_high", "exponent",
   "mantissa", "low16", "high16", "gather", "whole", "part", "load_bytes", "store_bytes", "load_some", "store_some",
-  "some", "top", "store_low8", "store_low16", "load_whole", "pair" } do
+  "some", "turn", "top", "store_low8", "store_low16", "load_whole", "pair" } do
   ISA[field] = { c_text }
 end
 -- Of products of whole numbers: a file of lua/target/integer.
@@ -116,6 +118,9 @@ for _, field in ipairs { "vector", "word", "load", "bytes", "bytes_lane", "pairs
   "shift7", "dot8", "dot16", "join" } do
   INTEGER[field] = { c_text }
 end
+
+-- Of products of pairs in bf16: a file of lua/target/bf16.
+local BF16 = { macros = { list_of(word, 1) }, dot = { c_text, true }, store = { c_text, true } }
 
 local function check_memories(board, where)
   local holders, seen = {}, {}
@@ -199,7 +204,11 @@ function check.integer(integer, isa, where)
 end
 
 check.shown = shown
-check.fields, check.isa_fields, check.integer_fields, check.memory_fields = FIELDS, ISA, INTEGER, MEMORY
+--- A table of lua/target/bf16.
+function check.bf16(set, where) schema.check(set, BF16, where) end
+
+check.fields, check.isa_fields, check.integer_fields, check.bf16_fields, check.memory_fields = FIELDS, ISA, INTEGER,
+  BF16, MEMORY
 
 --- Check a board's table; `isa` may still be a name.
 -- @param where what messages begin with  @param find function(file of start) -> folder that has it, or nil

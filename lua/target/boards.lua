@@ -5,6 +5,7 @@
 --   like               name of a board of msagen's whose fields it has where it does not say otherwise; false: has none
 --   name, summary      what the command line calls it, and a line about it
 --   integer            products of whole numbers: a file of lua/target/integer likewise, c99 unless said
+--   bf16               an instruction that multiplies pairs in bf16: a file of lua/target/bf16; none unless said
 --   isa                an instruction set of lua/target/isa, or the name of such a file, NAME.lua, beside the board's
 --                      own
 --   arithmetic         its class, f32-fma-1 unless said: f32-muladd-1 where there are no fused multiply-adds
@@ -12,6 +13,7 @@
 --   hosted             true where the board runs an operating system with stdio
 --   requires           CPU features (as the host program names them) without which it cannot run here natively
 --   preference         the highest one whose requirements this CPU meets is the default
+--   default_on         CPU features without which it is no default all the same
 --   emulator           argument list to run its programs with where the CPU cannot, or nil. {program} and, for
 -- semihosting, {arguments} are
 --                      replaced in it; without them the program and its arguments follow
@@ -113,6 +115,13 @@ local function load_integer(name, isa, place, where)
   return integer
 end
 
+local function load_bf16(name, place, where)
+  local set, plain_name, path = load_set("bf16", name, place, where)
+  check.bf16(set, path)
+  set.name = plain_name
+  return set
+end
+
 local function plain(word) return (word:lower():gsub("[^%w]", "")) end
 
 -- The one board whose summary has a word that begins the other way round, or as the wanted one does: a chip's name, for
@@ -176,6 +185,7 @@ local function from_table(raw, place, where)
   check.board(board, where, function(name) return found_in(places, board.start.folder, name) end)
   board.isa = load_isa(board.isa, place, where)
   board.integer = load_integer(board.integer or "c99", board.isa, place, where)
+  board.bf16 = board.bf16 and load_bf16(board.bf16, place, where)
   board.isa.registers = board.registers or board.isa.registers
   board.arithmetic = board.arithmetic or "f32-fma-1"
   board.flags = table.move(board.flags, 1, #board.flags, 1, {})
@@ -272,9 +282,11 @@ end
 
 --- The fastest board that this CPU can run.
 function boards.best()
-  local best
+  local best, features = nil, sys.cpu_features()
   for _, board in ipairs(boards.all()) do
-    if boards.native(board) and (not best or board.preference > best.preference) then best = board end
+    local default = boards.native(board)
+    for _, feature in ipairs(board.default_on or {}) do default = default and features[feature] end
+    if default and (not best or board.preference > best.preference) then best = board end
   end
   return best
 end

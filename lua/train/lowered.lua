@@ -195,7 +195,7 @@ end
 local function draft_of(set)
   local draft = setmetatable({ draft = true }, { __index = set })
   draft.make = function(_, _, name) return name end
-  draft.gemm = function() return "msa_gemm" end
+  draft.gemm = function() return "msa_gemm", 0 end
   return draft
 end
 

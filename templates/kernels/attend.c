@@ -15,10 +15,13 @@
 @   if rel then
 $(piece("attend_relative", { t = t, keys_here = keys_here }))
 @   end
-@   local init, at = rel and "keep" or "zero", ("kp + %s * %d"):format(t, padded_tile * d)
-@   call(kernels:gemm { M = M, N = keys_here, K = d, lda = ldq, ldc = lds, init = init }, "q", at, "s")
+@   local at = ("kp + %s * %d"):format(t, padded_tile * steps)
+@   call(kernels:attention_product(precision, { M = M, N = keys_here, K = d, lda = ldq, ldc = lds }, rel), "q", at, "s")
 @   local softmax = kernels:softmax { rows = M, cols = keys_here, ld = lds, counted = counted }
 @   call(softmax, "s", "m", "l", "alpha", counted and count_from(t) or nil)
+@   if precision then
+@     call(kernels:round_rows { rows = M, C = keys_here, ldx = lds, ldy = lds }, "s", "s")
+@   end
 @ end
 @ local function rescale()
     for (size_t i = 0; i < $(M); ++i) {
@@ -28,9 +31,9 @@ $(piece("attend_relative", { t = t, keys_here = keys_here }))
         }
     }
 @ end
-@ local function product(t, keys_here, init)
-@   local gemm = { M = M, N = dpad, K = keys_here, lda = lds, bps = keys_here * 16, ldc = dpad, init = init }
-@   call(kernels:gemm(gemm), "s", ("vp + %s * %d"):format(t, tile * dpad), "o")
+@ local function product(t, keys_here, goes_on)
+@   local gemm = { M = M, N = dpad, K = keys_here, lda = lds, ldc = dpad }
+@   call(kernels:attention_product(precision, gemm, goes_on), "s", ("vp + %s * %d"):format(t, tile_rows * dpad), "o")
 @ end
 @ -- A window's padding, as one key.
 @ local function padded()
@@ -38,7 +41,17 @@ $(piece("attend_relative", { t = t, keys_here = keys_here }))
     for (size_t i = 0; i < $(M); ++i) {
         float *const si = s + i * $(lds);
         float dot = 0.0f;
+@   if paired then
+        for (size_t c = 0; c < $(d // 2); ++c) {
+            dot = msa_fma(msa_second(q[i * $(ldq) + c]), k_pad[2 * c], dot);
+            dot = msa_fma(msa_first(q[i * $(ldq) + c]), k_pad[2 * c + 1], dot);
+        }
+@     if d % 2 == 1 then
+        dot = msa_fma(msa_first(q[i * $(ldq) + $(d // 2)]), k_pad[$(d - 1)], dot);
+@     end
+@   else
         for (size_t c = 0; c < $(d); ++c) dot = msa_fma(q[i * $(ldq) + c], k_pad[c], dot);
+@   end
         const msa_vec same = msa_splat(dot);
 $(piece("attend_padding", {}))
         weight[i] = 0.0f;
@@ -48,11 +61,12 @@ $(piece("attend_padding", {}))
 $(piece("attend_padding_value", { w = "weight[i]" }))
     }
 @ end
+@ local lowered = precision and (", in %s like k, v and their weights"):format(precision) or ""
 @ local full, rest = keys // tile, keys % tile
 @ local every = out_row and (", %d of them every %d"):format(out_row.n, out_row.ld) or ""
 /* out ($(M), $(d)) = softmax(q k^T$(rel and " + r" or "")) v over $(keys) keys, tile by tile of $(tile).
  * Rows of out lie $(ldo) apart$(every).
- * q ($(M), $(d)), rows $(ldq) apart, is already scaled.
+ * q ($(M), $(d)), rows $(ldq) apart, is already scaled$(lowered).
 @ if rel then
  * r = rh[key row] + rw[key column], a grid of $(rel.n) x $(rel.n) keys.
 @ end
@@ -83,18 +97,18 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
         l[i] = 0.0f;
     }
 @ one(0, math.min(tile, keys))
-@ product(0, math.min(tile, keys), "zero")
+@ product(0, math.min(tile, keys), false)
 @ if full > 1 then
     for (size_t t = 1; t < $(full); ++t) {
 @   one("t", tile)
 @   rescale()
-@   product("t", tile, "keep")
+@   product("t", tile, true)
     }
 @ end
 @ if full > 0 and rest > 0 then
 @   one(full, rest)
 @   rescale()
-@   product(full, rest, "keep")
+@   product(full, rest, true)
 @ end
 @ if pads > 0 then padded() end
 $(piece("attend_divided", {}))

@@ -20,9 +20,12 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
             msa_store(s + i * $(lds) + j, msa_load(bias + i * $(ldb) + $(t * tile) + j));
         }
     }
-@   local logits = kernels:gemm { M = keys, N = here, K = d, lda = ldq, ldc = lds, init = "keep" }
-@   call(logits, "q", ("kp + %d"):format(t * padded_tile * d), "s")
+@   local logits = kernels:attention_product(precision, { M = keys, N = here, K = d, lda = ldq, ldc = lds }, true)
+@   call(logits, "q", ("kp + %d"):format(t * padded_tile * steps), "s")
 @   call(kernels:softmax { rows = keys, cols = here, ld = lds }, "s", "m", "l", "alpha")
+@   if precision then
+@     call(kernels:round_rows { rows = keys, C = here, ldx = lds, ldy = lds }, "s", "s")
+@   end
 @   if t > 0 then
     for (size_t i = 0; i < $(keys); ++i) {
         const msa_vec by = msa_splat(alpha[i]);
@@ -31,9 +34,8 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
         }
     }
 @   end
-@   local init = t > 0 and "keep" or "zero"
-@   local product = kernels:gemm { M = keys, N = dpad, K = here, lda = lds, bps = here * 16, ldc = dpad, init = init }
-@   call(product, "s", ("vp + %d"):format(t * tile * dpad), "o")
+@   local product = kernels:attention_product(precision, { M = keys, N = dpad, K = here, lda = lds, ldc = dpad }, t > 0)
+@   call(product, "s", ("vp + %d"):format(t * tile_rows * dpad), "o")
 @ end
     for (size_t i = 0; i < $(keys); ++i) {
         for (size_t j = 0; j < $(d); ++j) out[i * $(ldo) + j] = o[i * $(dpad) + j] / l[i];

@@ -1,17 +1,19 @@
 @ -- SPDX-License-Identifier: 0BSD
 @ local wrapped = require("emit.print").wrapped
+@ local from = b_type ~= "float" and "pairs" or "b"
+@ local closing = (paired or widened) and "" or " */"
 @ local panel = ldb ~= 16 and ("; rows of b %d"):format(ldb) or ""
 @ -- A tile of block b, whose first step of k is `first`.
 @ local function call(b, first, count, row, column, pad)
 @   local n = column.parts and " + n" or ""
-@   local words = { "a + i * lda" .. (first and " + " .. first or ""), "b + j * bps" }
-@   if first then words[2] = ("%s + %s * %d"):format(words[2], first, ldb) end
+@   local words = { "a + i * lda" .. (first and " + " .. first or ""), widened and "room" or from .. " + j * bps" }
+@   if first and not widened then words[2] = ("%s + %s * %d"):format(words[2], first, ldb) end
 @   words[2] = words[2] .. n
 @   if bias and b == #blocks then words[3] = "bias + j * 16" .. n end
 @   words[#words + 1] = ("c + i * ldc + j * %d%s"):format(cps, n)
 @   words[#words + 1] = count
 @   if row.mr > 1 then words[#words + 1] = "lda" end
-@   if column.np > 1 then words[#words + 1] = "bps" end
+@   if column.np > 1 then words[#words + 1] = widened and ("(%s) * 16"):format(count) or "bps" end
 @   if row.mr > 1 then words[#words + 1] = "ldc" end
 @   if column.parts then
 $(pad)for (size_t n = 0; n < 16; n += $(16 // column.parts)) {
@@ -38,6 +40,11 @@ $(pad)for (size_t $(variable) = $(first); $(variable) < $(last); $(step)) {
 @   if order == "rows" then outer, inner = down, across end
 @   for x = 1, #outer[2] do
 @     loop(outer[1], outer[2], x, outer[3], outer[4], pad)
+@     if widened then
+@       local from_here = first and (" + %s * 16"):format(first) or ""
+$(pad)    $(kernels:make("widen_bf16", "msa_widen_bf16", {}))(b + j * bps$(from_here),
+$(pad)        room, $(outer[2][x].np), $(count), bps);
+@     end
 @     for y = 1, #inner[2] do
 @       loop(inner[1], inner[2], y, inner[3], inner[4], pad .. "    ")
 @       local one, other = outer[2][x], inner[2][y]
@@ -48,10 +55,21 @@ $(pad)}
 @   end
 @ end
 /* c (rows, 16 x panels) $(residual and "+=" or "=") $(formula), a (rows, steps): rows of a are lda apart, of c ldc;
- * b is in panels of 16 columns, bps apart$(panel), the last one filled up with zeros. */
-void $(name)(const float *restrict a, const float *restrict b,
+ * b is in panels of 16 columns, bps apart$(panel), the last one filled up with zeros.$(closing)
+@ if paired then
+ * A step is a pair in bf16.
+@ elseif widened then
+ * a is in bf16, floats whose neighbours are turned; b in pairs, which become such floats in scratch.
+@ end
+@ if paired or widened then
+ */
+@ end
+void $(name)(const float *restrict a, const $(b_type) *restrict b,
 @ if bias then
     const float *restrict bias,
+@ end
+@ if widened then
+    int8_t *restrict scratch,
 @ end
     float *restrict c, size_t rows, size_t panels, size_t steps, size_t lda, size_t bps, size_t ldc
 @ if #tiling.rows > 1 then
@@ -65,6 +83,11 @@ void $(name)(const float *restrict a, const float *restrict b,
 @ end
     )
 {
+@ if widened then
+    float *const room = (float *)(void *)scratch;
+@ elseif from == "pairs" then
+    const float *const pairs = (const float *)(const void *)b;
+@ end
 @ if kinds == 1 then
 @   block(1, nil, "steps", "    ")
 @ else

@@ -57,6 +57,7 @@
 @   end
 @   -- Scalars two rows ahead, so that cores that keep the order of instructions need not wait for them.
 @   local scalar = kernels.isa.fma_scalar
+@   local multiply = paired and "msa_vpairs" or scalar and "msa_vfma_scalar" or "msa_vfma"
 @   for m = scalar and -2 or 0, MR - 1 do
 @   if scalar and m + 2 < MR then
         const float a$(m + 2) = a[$(in_a(m + 2))];
@@ -64,7 +65,7 @@
         const msa_vec a$(m) = msa_splat(a[$(in_a(m))]);
 @   end
 @   for v = 0, m < 0 and -1 or last do
-        c$(m)_$(v) = $(scalar and "msa_vfma_scalar" or "msa_vfma")(a$(m), b$(v), c$(m)_$(v));
+        c$(m)_$(v) = $(multiply)(a$(m), b$(v), c$(m)_$(v));
 @   end
 @   end
     }
@@ -118,10 +119,11 @@
 @   end
     }
 @ end
+@ local in_pairs = paired and ", in pairs" or ""
 @ local about = { "rows", tall and (" are lda, %d and ldc apart"):format(ldb) or (" of b are %d apart"):format(ldb) }
 @ if wide then about[3] = ", panels of b bps" end
 @ if wide and cps ~= 16 then about[4] = (", of c %d"):format(cps) end
-/* c ($(MR), $(N)) $(residual and "+=" or "=") $(sum), a ($(MR), steps), b (steps, $(N));
+/* c ($(MR), $(N)) $(residual and "+=" or "=") $(sum), a ($(MR), steps), b (steps, $(N))$(in_pairs);
  * $(table.concat(about)). */
 @ -- Where each row's address has a place of its own, which the loops around would take; and where tiles are so tall
 @ -- that a copy at each call is much code.

@@ -120,7 +120,8 @@ describe("a dialect's file", function()
 end)
 
 describe("requests of kernels", function()
-  local samples = { gemm = { M = 4, N = 16, K = 8, lda = 16, ldc = 16 }, layernorm = { rows = 1, C = 8, ldx = 16,
+  local samples = { gemm = { M = 4, N = 16, K = 8, lda = 16, ldc = 16, precision = "bf16",
+    packed = true }, layernorm = { rows = 1, C = 8, ldx = 16,
     ldy = 16, eps = 1e-6 },
     softmax = { rows = 1, cols = 4, ld = 16 }, keys = { keys = 4, d = 8 }, attend = { M = 1, keys = 4, d = 8, ldq = 16,
       ldo = 16,
@@ -159,6 +160,7 @@ describe("requests of kernels", function()
     gemm_int8 = { M = 2, N = 16, K = 8, lda = 64, ldc = 16, of = "keys", out = "linear", bias = true, act = "relu",
       residual = true },
     quantise_rows = { rows = 2, C = 8, ldx = 16, ldq = 64, s = 0.5, tops = true },
+    round_rows = { rows = 2, C = 8, ldx = 16, ldy = 16 }, keys_bf16 = { keys = 4, d = 8, row = 2 },
     tops_int8 = { rows = 2, C = 8, ldx = 16 }, keys_int8 = { keys = 4, d = 8, row = 2 },
     values_int8 = { keys = 4, d = 8, row = 2 }, softmax_int8 = { rows = 1, cols = 4, ld = 16, ldp = 32 },
     attend_int8 = { M = 1, keys = 4, d = 8, ldq = 64, ldo = 16, ldb = 16, rel = { n = 2, ld = 16 },
@@ -286,8 +288,8 @@ describe("a manifest", function()
     local newer = { version = "9.9", precision = "int2" }
     for key, value in pairs(sample) do newer[key] = newer[key] or value end
     refuses(function() check(newer) end,
-      "fw/manifest.json: precision: expected f32 or int8, found int2 (did you mean int8?): the folder is of msagen "
-      .. "9.9, this is " .. msagen.version .. ": build it again")
+      "fw/manifest.json: precision: expected bf16, f32 or int8, found int2 (did you mean int8?): the folder is of msagen"
+      .. " 9.9, this is " .. msagen.version .. ": build it again")
   end)
 end)
 

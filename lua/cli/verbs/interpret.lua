@@ -111,7 +111,7 @@ local function interpret(args, device)
   for _, prompt in ipairs(list) do prompts.check(prompt, image.shape[3], image.shape[2], model.depth, known) end
   local chosen = precision.of(device, args.input)
   if args.layers and not chosen:lowers() then
-    fail("--layers: expected --precision int8, or a script with layer_precision, found f32 alone")
+    fail("--layers: expected --precision bf16 or int8, or a script with layer_precision, found f32 alone")
   end
   local class = args.float64 and "float64" or arithmetic.class(board, chosen:name())
   local it = interpretation.of(model, class, nil, device)

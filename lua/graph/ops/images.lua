@@ -62,10 +62,11 @@ function conv.tap(R, op, v)
       return moves.shifted(s, tap // side - side // 2, tap % side - side // 2)
     end)
   end
+  local linear = kinds.linear_of(R, op)
   for tap = 0, side * side - 1 do
     local w = v.w:slice(3, tap // side, 1):slice(4, tap % side, 1):reshape { v.w.shape[1], s[4] }
     local shifted = R.rows(around, moves.shifted(s, tap // side - side // 2, tap % side - side // 2))
-    local one = R.linear(shifted, w)
+    local one = linear(shifted, w)
     y = y and R.add(y, one) or one
   end
   return y
@@ -284,7 +285,7 @@ function ops.conv_transpose.run(R, op, v)
   local s, cin, cout, subs = op.shape_of.x, v.w.shape[1], v.w.shape[2], {}
   for sub = 0, 3 do
     local w = v.w:slice(3, sub // 2, 1):slice(4, sub % 2, 1):reshape { cin, cout }:transpose()
-    subs[sub + 1] = op.precision == "int8" and kinds.linear_int8(R, v.x, w, v.bias) or R.linear(v.x, w, v.bias)
+    subs[sub + 1] = kinds.linear_of(R, op)(v.x, w, v.bias)
   end
   local all = R.beside(table.unpack(subs)):reshape { s[1] * s[2], s[3], 2, 2, cout }
   return matrix(all:permute { 1, 3, 2, 4, 5 }, cout)

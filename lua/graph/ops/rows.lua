@@ -178,8 +178,9 @@ end
 
 --- x w^T, w [outputs,inputs]: a chain of multiply-adds from start or +0, the bias last. w may be a value: attribute
 -- `value`.
--- `precision`: rows of x and outputs of w are quantised, and the exact sum of their products times both scales, one
--- after the other, is what the bias is added to.
+-- `precision`, of x and w: in int8 rows of x and outputs of w are quantised, and the exact sum of their products times
+-- both scales, one after the other, is what the bias is added to; in bf16 both are rounded, and of each two inputs the
+-- second one comes first in the chain.
 ops.linear = { roles = { "x", "w", "bias?", "start?" }, attributes = { value = { flag },
   precision = kinds.precision } }
 function ops.linear.shape(_, v)
@@ -189,8 +190,7 @@ end
 function ops.linear.macs(_, v) return rows_of(v.x) * product(v.w.shape) end
 function ops.linear.run(R, op, v)
   if op.value then return R.product(v.x, v.w) end
-  if op.precision == "int8" then return kinds.linear_int8(R, v.x, v.w, v.bias) end
-  return R.linear(v.x, v.w, v.bias, v.start)
+  return kinds.linear_of(R, op)(v.x, v.w, v.bias, v.start)
 end
 function ops.linear.gradient(g, op, v, dy, wants)
   return { x = wants.x and g:linear_dx(dy, v.w, { value = op.value }), w = wants.w and g:linear_dw(dy, v.x),

@@ -11,7 +11,7 @@ local projections = require "lower.projections"
 local relative = require "lower.relative"
 local rows = require "lower.rows"
 local stream = require "schedule.pieces"
-local wholes = require "lower.wholes"
+local operands = require "lower.operands"
 local sequences = require "lower.sequences"
 
 local input = layers.input
@@ -58,7 +58,8 @@ local function attention_call(layer, a, kind, op, rel, pool, make, rows, ldq, ld
   local pads = height * width < side * side
   -- Rows of relative positions are read in whole vectors, from the first padding column on as well.
   local ldr = stride(math.max(side, width + round16(side - width)))
-  local attend, sizes = make(K, { M = rows, keys = height * width, row = width, d = a.d, ldq = ldq, ldo = ldo,
+  local attend, sizes = make(K, { precision = a.precision == "bf16" and "bf16" or nil, M = rows,
+    keys = height * width, row = width, d = a.d, ldq = ldq, ldo = ldo,
     out_row = width < grid and { n = width, ld = grid * ldo } or nil, rel = rel and { n = width, ld = ldr },
     pad = pads and { side = side, height = height, width = width } })
   local rh, rw = rel and pool:take("rh", rows * ldr, ldr), rel and pool:take("rw", rows * ldr, ldr)
@@ -82,11 +83,11 @@ local function window_proc_int8(layer, a, kind, op, rel, x, o)
   local kept, pads = T * integers.stride(K:integer(), a.C) <= KEPT_BYTES, T < side * side
   local packed = K:keys_int8 { keys = T, row = width, d = a.d }
   local values, values_bytes = K:values_int8 { keys = T, row = width, d = a.d }
-  local n = wholes.take(K, pool, "n", kept and T or M, a.C)
+  local n = operands.take("int8", K, pool, "n", kept and T or M, a.C)
   local line = pool:take("line", width * ldc, ldc)
   local kp, vp = pool:take("kp", packed.bytes, nil, "i8"), pool:take("vp", values_bytes, nil, "i8")
   local q, v = pool:take("q", M * a.dpad, a.dpad), pool:take("v", T * a.dpad, a.dpad)
-  local queries = wholes.over(K, pool, "queries", q, a.d)
+  local queries = operands.over("int8", K, pool, "queries", q, a.d)
   local attend, rh, rw = attention_call(layer, a, kind, op, rel, pool, K.attend_int8, M, queries:ld(), ldc,
     integers.stored(a.d))
   local norm = K:layernorm { rows = width, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
@@ -99,7 +100,7 @@ local function window_proc_int8(layer, a, kind, op, rel, x, o)
     local function norms(inner, first, count)
       inner:each({ variable = "r", to = count }, function(each, r)
         each:call(norm, from + (first + r) * (grid * ldc), step:part(a.norm), line)
-        wholes.quantise(K, each, width, a.C, line, n + r * (width * n:ld()))
+        operands.make("int8", K, each, width, a.C, line, n + r * (width * n:ld()))
       end)
     end
     local function here(y) return kept and n + y * (width * n:ld()) or n end
@@ -117,14 +118,14 @@ local function window_proc_int8(layer, a, kind, op, rel, x, o)
         if not kept and qr < height then norms(inner, y, qr) end
         projections.one(layer, inner, a, "q", h, M, here(y), q, pool)
         if rel then rel:products(inner, q, rh, rw, y, qr, width) end
-        wholes.quantise(K, inner, M, a.d, q, queries, 1 / math.sqrt(a.d))
+        operands.make("int8", K, inner, M, a.d, q, queries, 1 / math.sqrt(a.d))
         attend(inner, { queries, kp, vp }, h, to + y * (grid * ldc) + h * a.d)
       end)
     end)
   end)
 end
 
--- The proc of one kind of windows: heads from `head` on, before `end`.
+-- The proc of one kind of windows, in float32 or bf16: heads from `head` on, before `end`.
 local function window_proc(layer, a, kind, op, rel, x, o)
   if a.precision == "int8" then return window_proc_int8(layer, a, kind, op, rel, x, o) end
   local K, step, grid = layer.K, layer.step, op.grid[2]
@@ -132,7 +133,7 @@ local function window_proc(layer, a, kind, op, rel, x, o)
   local qr, pool = layers.divisor(height, width, TILE), step:pool(true)
   local M, T, ldc = qr * width, height * width, x.storage.stride
   local kept, pads = nest.keeps(T, a.C), T < side * side
-  local packed = K:keys { keys = T, row = width, d = a.d }
+  local packed = K[a.precision == "bf16" and "keys_bf16" or "keys"](K, { keys = T, row = width, d = a.d })
   local n = pool:take("n", (kept and T or M) * ldc, ldc)
   local kp, vp = pool:take("kp", packed.k), pool:take("vp", packed.v)
   local q, v = pool:take("q", M * a.dpad, a.dpad), pool:take("v", M * a.dpad, a.dpad)
@@ -140,14 +141,17 @@ local function window_proc(layer, a, kind, op, rel, x, o)
   local norm = K:layernorm { rows = width, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
   local place = packed.place { count = M, k_stride = a.dpad }
   local scale = K:rows("scale", { rows = M, C = a.d, ldx = a.dpad, s = 1 / math.sqrt(a.d) })
-  local base = ("msa_attention_%dx%d_of_%d"):format(height, width, side)
-  local what = ("o = attention within %d x %d places%s, for some heads of %d."):format(side, side,
-    pads and (", the first %d x %d of them tokens"):format(height, width) or "", a.d)
+  local base = ("msa_attention%s_%dx%d_of_%d"):format(a.precision and "_" .. a.precision or "", height, width, side)
+  local what = ("o = attention within %d x %d places%s, for some heads of %d%s."):format(side, side,
+    pads and (", the first %d x %d of them tokens"):format(height, width) or "", a.d,
+    a.precision and ", in " .. a.precision or "")
   return step:proc(base, what, function(proc, body)
     local from, to = proc:pointer("x", x), proc:pointer("o", o)
     local function norms(inner, first, count)
       inner:each({ variable = "r", to = count }, function(each, r)
-        each:call(norm, from + (first + r) * (grid * ldc), step:part(a.norm), n + r * (width * ldc))
+        local row = n + r * (width * ldc)
+        each:call(norm, from + (first + r) * (grid * ldc), step:part(a.norm), row)
+        if a.precision then operands.make(a.precision, K, each, width, a.C, row, row) end
       end)
     end
     if kept then norms(body, 0, height) end
@@ -156,15 +160,16 @@ local function window_proc(layer, a, kind, op, rel, x, o)
       head:each({ variable = "y", to = height, by = qr }, function(inner, y)
         if not kept then norms(inner, y, qr) end
         local here = kept and n + y * (width * ldc) or n
-        projections.one(layer, inner, a, "k", h, M, here, q)
-        projections.one(layer, inner, a, "v", h, M, here, v)
+        projections.one(layer, inner, a, "k", h, M, here, q, pool)
+        projections.one(layer, inner, a, "v", h, M, here, v, pool)
         inner:call(place, y * width, q, v, kp, vp)
       end)
       head:each({ variable = "y", to = height, by = qr }, function(inner, y)
         if not kept and qr < height then norms(inner, y, qr) end
-        projections.one(layer, inner, a, "q", h, M, kept and n + y * (width * ldc) or n, q)
+        projections.one(layer, inner, a, "q", h, M, kept and n + y * (width * ldc) or n, q, pool)
         if rel then rel:products(inner, q, rh, rw, y, qr, width) end
         inner:call(scale, q)
+        if a.precision then operands.make(a.precision, K, inner, M, a.d, q, q) end
         attend(inner, { q, kp, vp }, h, to + y * (grid * ldc) + h * a.d)
       end)
     end)

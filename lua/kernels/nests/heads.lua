@@ -4,7 +4,7 @@
 
 local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
-local wholes = require "lower.wholes"
+local operands = require "lower.operands"
 
 local input = layers.input
 local round16 = kernels.round16
@@ -19,10 +19,11 @@ local function chain(layer, body, value, last, pair)
     elseif op.kind == "linear" then
       local w, bias, user = input(op, "w"), input(op, "bias"), layer.group:only_user(op)
       local to = pair[turn]
-      if op.precision == "int8" then
-        wholes.quantise(layer.K, body, 1, w.shape[2], from, pair.whole)
-        wholes.product(layer.K, body, layer.step.shared, 1, pair.whole, layer.step:part(layer.parts:operand(w, "int8")),
-          to, { N = w.shape[1], K = w.shape[2], ldc = 16, bias = layer.step:part(layer.parts:vector(bias)),
+      if op.precision then
+        operands.make(op.precision, layer.K, body, 1, w.shape[2], from, pair.lowered)
+        operands.product(op.precision, layer.K, body, layer.step.shared, 1, pair.lowered,
+          layer.step:part(layer.parts:panels(w, op.precision)), to, { N = w.shape[1], K = w.shape[2], ldc = 16,
+            bias = layer.step:part(layer.parts:vector(bias)),
             act = user and user.kind == "act" and user.f or nil })
       else body:call(layer.K:gemm { M = 1, N = w.shape[1], K = w.shape[2], lda = 16, ldc = 16, init = "bias",
         act = user and user.kind == "act" and user.f }, from, layer.step:part(layer.parts:panels(w)),
@@ -33,10 +34,10 @@ local function chain(layer, body, value, last, pair)
   return from
 end
 
--- Whether any of the maps takes whole numbers.
-local function lowered(one)
+-- The precision of the maps, or nil.
+local function precision_of(one)
   for _, op in ipairs(one.ops) do
-    if op.precision == "int8" then return true end
+    if op.precision then return op.precision end
   end
 end
 
@@ -68,8 +69,9 @@ function nest.heads(layer)
     if op.kind == "linear" then widest = math.max(widest, round16(op.shape[2])) end
   end
   local pair = { step.shared:take("a", widest, 16), step.shared:take("b", widest, 16) }
-  if lowered(one) then
-    pair.whole = wholes.take(layer.K, step.shared, "whole", 1, widest)
+  local precision = precision_of(one)
+  if precision then
+    pair.lowered = operands.take(precision, layer.K, step.shared, "whole", 1, widest)
   end
   local last = layer:buffer(one.inputs[1])
   for _, value in ipairs(one.outputs) do

@@ -6,43 +6,33 @@
 local layers = require "lower.layer"
 local rows = require "lower.rows"
 local stream = require "schedule.pieces"
-local wholes = require "lower.wholes"
+local operands = require "lower.operands"
 
 local input = layers.input
 
 local nest = {}
 
--- The same of whole numbers: each tap is added where the last one left the sum.
-local function taps_int8(layer, body, conv, border, y, pool, out, from_tap, to_tap)
+-- The same in lower precision: each tap is added where the last one left the sum.
+local function lowered_taps(layer, body, conv, border, y, pool, out, from_tap, to_tap)
   local grid, w = conv.shape[2], input(conv, "w")
-  local cin, cout = w.shape[2], w.shape[1]
   for t = from_tap, to_tap do
-    local role = ("%s_%d"):format(layer.parts:role(w), t)
-    layer.parts:whole_numbers(role, cout, t * cin, cin, w, function()
-      return layer.parts.tensor_of(w):permute { 1, 3, 4, 2 }:reshape { cout, 9 * cin }:rename(w.name)
-    end)
-    wholes.product(layer.K, body, pool, grid, border + ((y + t // 3) * (grid + 2) + t % 3) * border:ld(),
-      layer.step:part(role), out, { N = cout, K = cin, out = t == 0 and "first" or t == 8 and "last" or "next" })
+    operands.product(conv.precision, layer.K, body, pool, grid,
+      border + ((y + t // 3) * (grid + 2) + t % 3) * border:ld(),
+      layer.step:part(layer.parts:tap(w, t, conv.precision)), out, { N = w.shape[1], K = w.shape[2],
+        out = t == 0 and "first" or t == 8 and "last" or "next" })
   end
 end
 
 -- Products of a row of the grid, to `out`: those of taps from `from_tap` to `to_tap`, of nine.
 local function taps(layer, body, conv, border, y, pool, product, out, from_tap, to_tap)
-  if conv.precision == "int8" then return taps_int8(layer, body, conv, border, y, pool, out, from_tap, to_tap) end
+  if conv.precision then return lowered_taps(layer, body, conv, border, y, pool, out, from_tap, to_tap) end
   local grid, w = conv.shape[2], input(conv, "w")
   local cin, cout, ld = w.shape[2], w.shape[1], border.storage.stride
-  local role = layer.parts:role(w)
   local tap = layer.K:gemm { M = grid, N = cout, K = cin, lda = ld, ldc = out.storage.stride }
   local add = layer.K:rows("add", { rows = grid, C = cout, ldx = product.storage.stride, ldy = out.storage.stride })
   for t = from_tap, to_tap do
-    local part = layer.parts:other(("%s_%d"):format(role, t), function()
-      layer.segment:panels(("%s_%d"):format(role, t), cin, cout, function()
-        return layer.parts.tensor_of(w):slice(3, t // 3, 1):slice(4, t % 3, 1):reshape { cout, cin }:transpose()
-          :rename(w.name)
-      end, layer.parts.sources_of(w))
-    end)
     local from = border + ((y + t // 3) * (grid + 2) + t % 3) * ld
-    body:call(tap, from, layer.step:part(part), t == 0 and out or product)
+    body:call(tap, from, layer.step:part(layer.parts:tap(w, t)), t == 0 and out or product)
     if t > 0 then body:call(add, product, out) end
   end
 end
@@ -104,21 +94,24 @@ function nest.neck(layer)
   local ld, from, to = layers.stride(width), layer:buffer(x), layer:buffer(value)
   local border = step.shared:take("border", (grid + 2) * (grid + 2) * ld, ld)
   local pool = step:pool()
-  local whole = conv.precision == "int8" and wholes.over(layer.K, step.shared, "border_int8", border, width)
-  local product = not whole and pool:take("product", grid * ld, ld) or nil
+  local lowered = conv.precision
+    and operands.over(conv.precision, layer.K, step.shared, "border_" .. conv.precision, border, width)
+  local product = not lowered and pool:take("product", grid * ld, ld) or nil
   local by_row = { variable = "y", to = grid, units = { name = "rows" } }
   step:stage("zero", function(body) body:zero(border, (grid + 2) * (grid + 2) * ld) end)
   local function row_of(view, y) return (view + ((y + 1) * (grid + 2) + 1) * view:ld()):of_row(y) end
   local function row(y) return row_of(border, y) end
   -- What is convolved of a row that the operations before have left.
   local function finish_row(body, y)
-    if whole then wholes.quantise(layer.K, body, grid, width, row(y), row_of(whole, y)) end
+    if lowered then
+      operands.make(conv.precision, layer.K, body, grid, width, row(y), row_of(lowered, y))
+    end
   end
   local result = { ops = { before = before, conv = conv, after = after }, E = width, lde = ld,
     C = x.shape[#x.shape], ldc = from.storage.stride }
   if layer.pieces then
     in_pieces(layer, { before = before, after = after, conv = conv, border = border, row = row, from = from, to = to,
-      pool = pool, product = product, by_row = by_row, convolved = whole or border, finish_row = finish_row })
+      pool = pool, product = product, by_row = by_row, convolved = lowered or border, finish_row = finish_row })
     return result
   end
   step:around("slice", slices, function(slice)
@@ -134,7 +127,7 @@ function nest.neck(layer)
     step:stage("units", function(body)
       body:each(by_row, function(inner, y)
         local out = to:row((slice * grid + y) * grid)
-        taps(layer, inner, conv, whole or border, y, pool, product, out, 0, 8)
+        taps(layer, inner, conv, lowered or border, y, pool, product, out, 0, 8)
         on_row(layer, inner, pool, after, conv, out, out)
       end)
     end)

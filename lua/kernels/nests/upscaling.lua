@@ -4,7 +4,7 @@
 
 local layers = require "lower.layer"
 local rows = require "lower.rows"
-local wholes = require "lower.wholes"
+local operands = require "lower.operands"
 
 local input, stride = layers.input, layers.stride
 
@@ -18,18 +18,20 @@ function nest.upscaling(layer)
     layer:buffer(one.outputs[1])
   local cin, cout, grid, ld = w.shape[1], w.shape[2], layer.model.grid, to.storage.stride
   local added, pool = step:part(layer.parts:vector(bias)), step:pool()
-  local whole = op.precision == "int8" and wholes.take(K, pool, "whole", grid, cin)
+  local precision = op.precision
+  local lowered = precision and operands.take(precision, K, pool, "whole", grid, cin)
   local function product(body, x, sub, y)
-    if whole then
-      return wholes.product(K, body, pool, grid, whole, step:part(rows.sub_whole(layer, w, sub)), y, { N = cout,
-        K = cin, bias = added, ldc = 2 * ld })
+    local panels = step:part(layer.parts:place(w, sub, precision))
+    if lowered then
+      return operands.product(precision, K, body, pool, grid, lowered, panels, y, { N = cout, K = cin, bias = added,
+        ldc = 2 * ld })
     end
     body:call(K:gemm { M = grid, N = cout, K = cin, lda = from.storage.stride, ldc = 2 * ld, init = "bias" }, x,
-      step:part(rows.sub_panel(layer, w, sub)), added, y)
+      panels, added, y)
   end
   step:stage("units", function(body)
     body:each({ variable = "y", to = grid, units = { name = "rows" } }, function(inner, y)
-      if whole then wholes.quantise(K, inner, grid, cin, from:row(y * grid), whole) end
+      if lowered then operands.make(precision, K, inner, grid, cin, from:row(y * grid), lowered) end
       for sub = 0, 3 do
         product(inner, from:row(y * grid), sub, to:row((y * 2 + sub // 2) * (2 * grid)) + sub % 2 * ld)
       end

@@ -47,5 +47,6 @@ return {
   pair = "_mm256_castsi256_ps(_mm256_or_si256(_mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0xffff)), "
     .. "_mm256_slli_epi32(_mm256_castps_si256(b), 16)))",
   load_whole = "_mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *)(const void *)p))",
+  turn = "_mm256_permute_ps(x, 0xb1)",
   zero_below = "_mm256_and_ps(_mm256_cmp_ps(x, c, _CMP_NLT_UQ), a)",
 }

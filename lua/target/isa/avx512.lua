@@ -46,5 +46,6 @@ return {
   pair = "_mm512_castsi512_ps(_mm512_or_si512(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0xffff)), "
     .. "_mm512_slli_epi32(_mm512_castps_si512(b), 16)))",
   load_whole = "_mm512_cvtepi32_ps(_mm512_loadu_si512(p))",
+  turn = "_mm512_permute_ps(x, 0xb1)",
   zero_below = "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, c, _CMP_NLT_UQ), a)",
 }

@@ -49,6 +49,7 @@ static inline void msa_store_first(float *p, float32x4_t v, size_t n)
     .. "__asm__ volatile(\"\" : : : \"memory\")",
   store_low16 = "__asm__ volatile(\"\" : : : \"memory\"); vstrhq_s32(p, vreinterpretq_s32_f32(v)); "
     .. "__asm__ volatile(\"\" : : : \"memory\")",
+  turn = "vrev64q_f32(x)",
   zero_below = "vpselq_f32(vdupq_n_f32(0.0f), a, vcmpgtq_f32(c, x))",
   flags = { "-fno-tree-vectorize", "-fno-tree-slp-vectorize" }, -- nobody would ask whether such vectors flushed
   flushes = {

@@ -36,5 +36,6 @@ return {
   store_low16 = "vst1_u16((uint16_t *)(void *)p, vmovn_u32(vreinterpretq_u32_f32(v)))",
   pair = "vreinterpretq_f32_u32(vsliq_n_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b), 16))",
   load_whole = "vcvtq_f32_s32(vld1q_s32(p))",
+  turn = "vrev64q_f32(x)",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), vcltq_f32(x, c)))",
 }

@@ -36,6 +36,7 @@ static inline uint32x4_t msa_above(float32x4_t a, float32x4_t b)
   store_low8 = "const uint16x4_t n = vmovn_u32(vreinterpretq_u32_f32(v)); "
     .. "vst1_lane_u32((uint32_t *)(void *)p, vreinterpret_u32_u8(vmovn_u16(vcombine_u16(n, n))), 0)",
   store_low16 = "vst1_u16((uint16_t *)(void *)p, vmovn_u32(vreinterpretq_u32_f32(v)))",
+  turn = "vrev64q_f32(x)",
   zero_below = "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a), msa_above(c, x)))",
   flags = { "-fno-tree-vectorize", "-fno-tree-slp-vectorize" }, -- nobody would ask whether such vectors flushed
   flushes = {

@@ -36,5 +36,6 @@ return {
   pair = "_mm_castsi128_ps(_mm_or_si128(_mm_and_si128(_mm_castps_si128(a), _mm_set1_epi32(0xffff)), "
     .. "_mm_slli_epi32(_mm_castps_si128(b), 16)))",
   load_whole = "_mm_cvtepi32_ps(_mm_loadu_si128((const __m128i *)(const void *)p))",
+  turn = "_mm_shuffle_ps(x, x, 0xb1)",
   zero_below = "_mm_and_ps(_mm_cmpnlt_ps(x, c), a)",
 }

@@ -1,23 +1,47 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Builds of --precision int8: one digest a class on all boards, by the interpreter, cores, streamed weights; what
+-- Builds of lower precision: one digest a class on all boards, by the interpreter, cores, streamed weights; what
 -- equalising leaves as it is; what the demos lose.
--- luahost run_int8.lua [CASE-PREFIX...]
+-- luahost run_precision.lua [CASE-PREFIX...]
 local sys = require "msagen.sys"
 local json = require "msagen.json"
 local arithmetic = require "target.arithmetic"
 local cases = require "cases"
+local closed = require "support.closed"
 local tally = require "tally"
 
-local work = tally.folder "int8"
-local PRECISION = { "--precision", "int8" }
+local work = tally.folder "precision"
+local LOWER = { "int8", "bf16" }
 
-local natives, native = {}, {}
-for _, board in ipairs(tally.boards) do
-  if not board.missing then natives[#natives + 1], native[board.name] = board, true end
+local native = {}
+for _, board in ipairs(tally.every) do native[board.name] = not board.missing end
+
+-- Those of a list of boards whose kernels of a precision differ.
+local function distinct(list, precision)
+  return tally.distinct(list, function(board)
+    return precision == "int8" and board.integer.name or board.bf16 and board.bf16.name
+  end)
 end
 
-local function class_of(board) return arithmetic.class({ arithmetic = tally.class[board] }, "int8") end
-local function known(name, board) return cases.known_to(class_of(board), name) end
+local natives = {}
+for _, precision in ipairs(LOWER) do
+  natives[precision] = {}
+  for _, board in ipairs(distinct(tally.every, precision)) do
+    if native[board.name] then table.insert(natives[precision], board) end
+  end
+end
+
+local function class_of(board, precision) return arithmetic.class({ arithmetic = tally.class[board] }, precision) end
+
+-- A digest is the one of tests/golden/digests.json.
+local function same(digest, precision, name, board)
+  local known = cases.known_to(class_of(board, precision), name)
+  assert(digest == known, ("digest %s, in tests/golden/digests.json %s"):format(digest, known))
+end
+
+-- A command with the option of a precision.
+local function with(precision, command)
+  return table.move({ "--precision", precision }, 1, 2, #command + 1, command)
+end
 
 local function prompts_of(name, case)
   local path = ("%s/%s.json"):format(work, name)
@@ -31,17 +55,13 @@ local function run(fw, name, case, ...)
 end
 
 -- A case compiled for a board, and run. @param cflags of its Makefile, or nil: as it is shipped
-local function compiled(name, board, cflags, ...)
+local function compiled(precision, name, board, cflags, ...)
   local case, fw = cases.read(name), ("%s/%s-%s"):format(work, name, board)
-  local words = cases.build(name, case, board, fw, ...)
-  table.move(PRECISION, 1, 2, #words + 1, words)
-  tally.must(words)
+  tally.must(with(precision, cases.build(name, case, board, fw, ...)))
   tally.must { "make", "-j2", "-C", fw, cflags and "CFLAGS=" .. cflags or nil }
-  local digest = run(fw, name, case)
+  same(run(fw, name, case), precision, name, board)
   if native[board] then cases.self_test(fw) end
-  assert(digest == known(name, board), ("digest %s, in tests/golden/digests.json %s"):format(digest,
-    known(name, board)))
-  return fw
+  sys.remove_tree(fw)
 end
 
 -- ---- golden cases ----
@@ -56,48 +76,52 @@ local function wanted(name)
   return #prefixes == 0
 end
 
-for _, name in ipairs(sys.list(cases.folder)) do
-  if cases.checkpoint(name) and wanted(name) and name ~= "sam-vit-b-1024-synthetic" then
-    for _, board in ipairs(tally.full and { "generic-c99", "generic-c99-nofma" }
-      or { tally.chosen({ "generic-c99", "generic-c99-nofma" }, name) }) do
-      tally.test(("%s by the interpreter, %s"):format(name, class_of(board)), function()
-        local case = cases.read(name)
-        local command = cases.interpret(name, case, board, prompts_of(name, case))
-        table.move(PRECISION, 1, 2, #command + 1, command)
-        local digest = cases.digest(tally.must(command))
-        assert(digest == known(name, board), ("digest %s, in tests/golden/digests.json %s"):format(digest,
-          known(name, board)))
-      end)
-    end
-    -- Below the full tier half of them.
-    local chosen = tally.chosen({ true, false }, name) and { tally.chosen(natives, name) } or {}
-    for _, board in ipairs((tally.full or name == EVERY_BOARD) and natives or chosen) do
-      tally.test(name .. " on " .. board.name, function()
-        sys.remove_tree(compiled(name, board.name, name ~= EVERY_BOARD and "-O0" or nil))
-      end)
-    end
+-- A case by the interpreter, in both classes or one, and on native boards: below the full tier one in four cases is, on
+-- one board.
+local function golden(precision, name)
+  local plain = { "generic-c99", "generic-c99-nofma" }
+  local key = precision .. name
+  for _, board in ipairs(tally.full and plain or { tally.chosen(plain, key) }) do
+    tally.test(("%s by the interpreter, %s"):format(name, class_of(board, precision)), function()
+      local case = cases.read(name)
+      same(cases.digest(tally.must(with(precision, cases.interpret(name, case, board, prompts_of(name, case))))),
+        precision, name, board)
+    end)
+  end
+  local here = natives[precision]
+  local chosen = tally.chosen({ true, false, false, false }, key) and { tally.chosen(here, key) } or {}
+  for _, board in ipairs((tally.full or name == EVERY_BOARD) and here or chosen) do
+    tally.test(("%s in %s on %s"):format(name, precision, board.name), function()
+      compiled(precision, name, board.name, name ~= EVERY_BOARD and "-O0" or board.name ~= tally.best and "-O1" or nil)
+    end)
   end
 end
 
-if wanted(EVERY_BOARD) then
-  for _, one in ipairs(tally.emulated) do
-    local title = EVERY_BOARD .. " under the emulator of " .. one.name
-    if one.missing then tally.skip(title, one.missing)
-    elseif not one.native then
-      tally.test(title, function() sys.remove_tree(compiled(EVERY_BOARD, one.name)) end)
-    end
+local function by_compiler(precision, compiler, flags)
+  tally.test(("%s in %s on %s by %s %s"):format(EVERY_BOARD, precision, tally.best, compiler, flags), function()
+    local case, fw = cases.read(EVERY_BOARD), work .. "/by-" .. compiler
+    tally.must(with(precision, cases.build(EVERY_BOARD, case, tally.best, fw)))
+    tally.must { "make", "-B", "-j2", "-C", fw, "CC=" .. compiler, "CFLAGS=" .. flags }
+    same(run(fw, EVERY_BOARD, case), precision, EVERY_BOARD, tally.best)
+    sys.remove_tree(fw)
+  end)
+end
+
+for _, precision in ipairs(LOWER) do
+  for _, name in ipairs(sys.list(cases.folder)) do
+    if cases.checkpoint(name) and wanted(name) and name ~= "sam-vit-b-1024-synthetic" then golden(precision, name) end
   end
-  for _, compiler in ipairs { { "clang-14", "-O2" }, { "gcc", "-O3" },
-    { "gcc", "-O1 -g -fsanitize=address,undefined" } } do
-    tally.test(("%s on %s by %s %s"):format(EVERY_BOARD, tally.best, compiler[1], compiler[2]), function()
-      local case, fw = cases.read(EVERY_BOARD), work .. "/by-" .. compiler[1]
-      local words = cases.build(EVERY_BOARD, case, tally.best, fw)
-      table.move(PRECISION, 1, 2, #words + 1, words)
-      tally.must(words)
-      tally.must { "make", "-B", "-j2", "-C", fw, "CC=" .. compiler[1], "CFLAGS=" .. compiler[2] }
-      assert(run(fw, EVERY_BOARD, case) == known(EVERY_BOARD, tally.best), "another digest than golden/digests.json")
-      sys.remove_tree(fw)
-    end)
+  if wanted(EVERY_BOARD) then
+    for _, one in ipairs(distinct(tally.emulated, precision)) do
+      local title = ("%s in %s under the emulator of %s"):format(EVERY_BOARD, precision, one.name)
+      if one.missing then tally.skip(title, one.missing)
+      elseif not one.native then
+        tally.test(title, function() compiled(precision, EVERY_BOARD, one.name) end)
+      end
+    end
+    by_compiler(precision, "clang-14", "-O2")
+    by_compiler(precision, "gcc", "-O0 -fsanitize=address,undefined")
+    if precision == "int8" then by_compiler(precision, "gcc", "-O3") end
   end
 end
 
@@ -107,58 +131,79 @@ if #prefixes > 0 then return tally.finish() end
 
 for _, one in ipairs { { "sam-2d", "--cores", "3" }, { "msa-2025-3d-no-chunk", "--cores", "2" },
   { "msa-2025-2d", "--weights", "stream" } } do
-  tally.test(table.concat(one, " "), function()
-    sys.remove_tree(compiled(one[1], tally.best, "-O1", table.unpack(one, 2)))
-  end)
+  for _, precision in ipairs(LOWER) do
+    tally.test(("%s in %s"):format(table.concat(one, " "), precision), function()
+      compiled(precision, one[1], tally.best, "-O0", table.unpack(one, 2))
+    end)
+  end
 end
 
--- A case with its decoder's layers in int8 as well, and more lines of a script. @return its digest by the interpreter,
--- by a build for `board`, and the build's folder
-local function all_layers(name, board, more)
-  local case, script, fw = cases.read(name), work .. "/decoder.lua", ("%s/%s-decoder"):format(work, name)
-  sys.write_file(script, ([[return { checkpoint = %q, dialect = %q, resolution = %d, board = %q, precision = "int8",
-    layer_precision = { ["decoder_*"] = "int8", heads = "int8", ["*masks"] = "int8", %s }]]):format(
-    cases.checkpoint(name), case.dialect, case.run_size or case.image_size, board, more))
-  local plain = cases.digest(tally.must { tally.program, "interpret", script, "--image",
-    ("%s/%s/image.npy"):format(cases.folder, name), "--prompts", prompts_of(name, case), "--digest" })
-  tally.must { tally.program, "build", script, "-o", fw }
-  tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
-  return plain, run(fw, name, case), fw
+-- A script of a checkpoint all of whose layers that may be are of a precision. @param upscaling where a layer has that
+-- name @param more lines of it
+local function script_of(path, precision, checkpoint, dialect, resolution, board, upscaling, more)
+  local layers = { ["decoder_*"] = precision, heads = precision, [upscaling and "upscaling" or "*masks"] = precision }
+  local words = {}
+  for _, name in ipairs(closed.sorted(layers)) do words[#words + 1] = ("[%q] = %q"):format(name, layers[name]) end
+  sys.write_file(path, ([[return { checkpoint = %q, dialect = %q, resolution = %d, board = %q, precision = %q,
+    layer_precision = { %s }%s }]]):format(checkpoint, dialect, resolution, board, precision,
+    table.concat(words, ", "), more or ""))
+  return path
 end
 
-for _, one in ipairs { { "msa-2025-2d", "" }, { "efficient-sam-2d", 'upscaling = "int8" ' } } do
-  tally.test(one[1] .. " with the decoder in int8", function()
-    local plain, compiled_one, fw = all_layers(one[1], tally.chosen(natives, one[1]).name, one[2] .. "}")
-    assert(plain == compiled_one, "another digest than the interpreter's")
+local function every_layer(precision, name, upscaling)
+  tally.test(("%s with the decoder in %s"):format(name, precision), function()
+    local case, fw = cases.read(name), ("%s/%s-decoder"):format(work, name)
+    local script = script_of(work .. "/decoder.lua", precision, cases.checkpoint(name), case.dialect,
+      case.run_size or case.image_size, tally.chosen(natives[precision], precision .. name).name, upscaling)
+    local plain = cases.digest(tally.must { tally.program, "interpret", script, "--image",
+      ("%s/%s/image.npy"):format(cases.folder, name), "--prompts", prompts_of(name, case), "--digest" })
+    tally.must { tally.program, "build", script, "-o", fw }
+    tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
+    assert(plain == run(fw, name, case), "another digest than the interpreter's")
     cases.self_test(fw)
     sys.remove_tree(fw)
   end)
 end
 
--- An MLP whose weights are larger than a buffer: of the smallest published encoder, whose decoder then is int8, too.
-tally.test("streamed in pieces: the digest of mapped weights", function()
-  local checkpoint, picture, digests = work .. "/vit_t.safetensors", work .. "/vit_t.npy", {}
-  tally.must { tally.program, "synth", "--arch", "vit_t", "--resolution", "64", "--seed", "3", "-o", checkpoint,
-    "--image-out", picture }
-  for i, weights in ipairs { "", ', weights = "stream", stream_buffer = 280000' } do
-    local script, fw = work .. "/pieces.lua", work .. "/pieces"
-    sys.write_file(script, ([[return { checkpoint = %q, dialect = "efficient-sam", resolution = 64, board = %q,
-      precision = "int8", layer_precision = { ["decoder_*"] = "int8", heads = "int8", upscaling = "int8" }%s }]])
-      :format(checkpoint, tally.best, weights))
+for _, precision in ipairs(LOWER) do
+  every_layer(precision, "msa-2025-2d", false)
+  every_layer(precision, "efficient-sam-2d", true)
+end
+
+-- An MLP whose weights are larger than a buffer: of the smallest published encoder. Pieces of whole numbers come twice.
+local function in_pieces(precision, checkpoint, picture)
+  local digests = {}
+  local buffer = precision == "int8" and 280000 or 540000 -- the decoder's attention takes as much
+  for i, weights in ipairs { "", (", weights = \"stream\", stream_buffer = %d"):format(buffer) } do
+    local fw = work .. "/pieces"
+    local script = script_of(work .. "/pieces.lua", precision, checkpoint, "efficient-sam", 64, tally.best, true,
+      weights)
     tally.must { tally.program, "build", script, "-o", fw }
     tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
     digests[i] = cases.digest(tally.must { tally.program, "run", fw, "--image", picture, "--point", "20,20",
       "--digest" })
-    assert((sys.read_file(fw .. "/msa_encoder.c"):find("size_t again", 1, true) ~= nil) == (i == 2), "pieces")
+    local text = sys.read_file(fw .. "/msa_encoder.c")
+    assert((text:find("size_t group", 1, true) ~= nil) == (i == 2), "pieces")
+    assert((text:find("size_t again", 1, true) ~= nil) == (i == 2 and precision == "int8"), "pieces that come again")
     sys.remove_tree(fw)
   end
   assert(digests[1] == digests[2], "another digest")
+end
+
+tally.test("streamed in pieces: the digest of mapped weights", function()
+  local checkpoint, picture = work .. "/vit_t.safetensors", work .. "/vit_t.npy"
+  tally.must { tally.program, "synth", "--arch", "vit_t", "--resolution", "64", "--seed", "3", "-o", checkpoint,
+    "--image-out", picture }
+  for _, precision in ipairs(LOWER) do in_pieces(precision, checkpoint, picture) end
 end)
 
-tally.test("banks: what they share they share in int8, too", function()
-  cases.banks(work .. "/banks", function(fw) tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" } end, "--precision",
-    "int8")
-end)
+for _, precision in ipairs(LOWER) do
+  tally.test(("banks: what they share they share in %s, too"):format(precision), function()
+    cases.banks(work .. "/banks-" .. precision, function(fw)
+      tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
+    end, "--precision", precision)
+  end)
+end
 
 tally.test("an equalised build of float32 has float32's digest", function()
   local case, script = cases.read(EVERY_BOARD), work .. "/equalised.lua"
