@@ -15,6 +15,7 @@ return {
     mispredict = 15 },
   caches = { l1 = 32 * 1024, l2 = 512 * 1024, l3 = 8 * 1024 * 1024 },
   bytes_per_cycle = { l2 = 32, l3 = 12, memory = 5 },
+  prefetch = 160 * 1024,
   -- A common clock; bytes of code as gcc's -O2 makes them.
   clock = 3.0e9,
   code = { operation = 16, loop = 32, call = 32 },

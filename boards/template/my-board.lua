@@ -104,6 +104,9 @@ return {
   -- Optional, bytes each cycle that come to one core from the second cache, the third (l3) and memory: bandwidth /
   -- clock.
   bytes_per_cycle = { l2 = 4, memory = 0.5 },
+  -- Optional: products with weights of at least so many bytes ask for a panel's lines, to the second cache, while the
+  -- one before is multiplied. Measure it: where cores find panels by themselves it only costs instructions.
+  prefetch = 160 * 1024,
   -- Bytes of machine code of an operation on a vector, of a loop's frame, of a call, for `msagen plan`: divide an
   -- object's .text by what is in it, or take those of a board with the same instructions.
   code = { operation = 8, loop = 16, call = 16 },

@@ -258,6 +258,7 @@ local function suffix_of(f)
   if f.residual then words[#words + 1] = "_residual" end
   if f.ldb ~= 16 then words[#words + 1] = "_ldb" .. f.ldb end
   if f.left ~= "" then words[#words + 1] = "_" .. f.left end
+  if f.ahead then words[#words + 1] = "_ahead" .. f.ahead end
   return table.concat(words)
 end
 
@@ -277,10 +278,30 @@ local function tile(self, f, b, mr, column)
   local fields = { MR = mr, N = columns_of(column), ldb = f.ldb, cps = f.cps, keep = b > 1 or f.init == "keep",
     paired = f.paired,
     bias = ends and f.init == "bias", act = act, activation = activations.entries[act],
-    residual = ends and f.residual, left = left, lanes = self.isa.fma_lane and left ~= "short" or false,
-    rest = not self.isa.fma_lane or left ~= "" }
+    residual = ends and f.residual, left = left, ahead = f.ahead,
+    lanes = self.isa.fma_lane and left ~= "short" or false, rest = not self.isa.fma_lane or left ~= "" }
   return self:write("tile", ("msa_tile_%s_%dx%d%s"):format(f.paired and "bf16" or "f32", mr, fields.N,
     suffix_of(fields)), fields)
+end
+
+-- Floats of the next group of panels that each step of a tile fetches ahead, so that all tiles of rows together fetch
+-- the group while they meet the one before; false where b is small, where no group follows another, and where a few
+-- tiles would have to fetch it all.
+local function ahead(board, f)
+  local least, tiles, widest = board.prefetch, 0, 0
+  local step = f.widened and 8 or 16 -- floats of a step of a panel; two numbers in bf16 take a float's place
+  local panel = f.widened and 32 * ((f.K + 1) // 2) or 16 * f.steps
+  if not least or 4 * step * f.panels * f.steps < least or f.bps ~= panel or #f.blocks > 1 or f.order ~= "columns" then
+    return false
+  end
+  for _, row in ipairs(f.rows) do tiles = tiles + (row.last - row.first) // row.mr end
+  for _, column in ipairs(f.columns) do
+    if column.parts then return false end
+    widest = math.max(widest, column.np)
+  end
+  local floats = 1
+  while floats * tiles < step * widest do floats = 2 * floats end
+  return floats <= 16 and floats
 end
 
 -- Requests: what a layer may ask of a kernel. Anything else is refused, so that no request is granted in part.
@@ -357,6 +378,7 @@ function kernels:gemm(f)
   tiling = tiling or self:tiling(f)
   f.tiling, f.rows, f.columns, f.blocks, f.order = tiling, tiling.rows, tiling.columns, tiling.blocks, tiling.order
   local room = f.widened and widen(f) or 0
+  f.ahead = ahead(self.board, f)
   local name = self:product(f)
   if not self.products[name] then
     self.products[name] = f

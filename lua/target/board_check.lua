@@ -82,7 +82,7 @@ local FIELDS = {
   caches = { record { l1 = { whole(1024, math.maxinteger), true }, l2 = { whole(1024, math.maxinteger), true },
     l3 = { whole(1024, math.maxinteger) } }, true },
   bytes_per_cycle = { record { l2 = { positive }, l3 = { positive }, memory = { positive } } },
-  address_bits = { whole(16, 64) }, clock = { positive },
+  prefetch = { whole(1, math.maxinteger) }, address_bits = { whole(16, 64) }, clock = { positive },
     code = { record { operation = { positive, true }, loop = { positive, true }, call = { positive, true } } },
   memories = { kind(function(value)
     if type(value) ~= "table" or #value == 0 then

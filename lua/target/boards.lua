@@ -33,6 +33,8 @@
 -- instructions and issues one or the other)
 --   caches             bytes for one core: l1, l2, and l3 if there is one
 --   bytes_per_cycle    from l2, l3 and memory to one core
+--   prefetch           bytes of a product's b from which on tiles ask for the panels after theirs; unless said they
+-- never do
 --   address_bits       of a place in the memory of one program, 47 unless said: a larger arena is refused
 --   clock              Hz of the core, nominal; where the board's code runs natively, plans measure instead
 -- (lua/estimate/plan.lua)

@@ -15,12 +15,16 @@
 @   if row.mr > 1 then words[#words + 1] = "lda" end
 @   if column.np > 1 then words[#words + 1] = widened and ("(%s) * 16"):format(count) or "bps" end
 @   if row.mr > 1 then words[#words + 1] = "ldc" end
+@   if ahead then words[#words + 1] = "next" end
 @   if column.parts then
 $(pad)for (size_t n = 0; n < 16; n += $(16 // column.parts)) {
 $(wrapped(("%s    %s(%s);"):format(pad, tile(b, row.mr, column), table.concat(words, ", "))))
 $(pad)}
 @   else
 $(wrapped(("%s%s(%s);"):format(pad, tile(b, row.mr, column), table.concat(words, ", "))))
+@   end
+@   if ahead then
+$(pad)next += steps$(ahead > 1 and (" * %d"):format(ahead) or "");
 @   end
 @   if column.parts and not activation.in_registers and b == #blocks then
 $(pad)for (size_t r = 0; r < $(row.mr); ++r) {
@@ -44,6 +48,11 @@ $(pad)for (size_t $(variable) = $(first); $(variable) < $(last); $(step)) {
 @       local from_here = first and (" + %s * 16"):format(first) or ""
 $(pad)    $(kernels:make("widen_bf16", "msa_widen_bf16", {}))(b + j * bps$(from_here),
 $(pad)        room, $(outer[2][x].np), $(count), bps);
+@     end
+@     if ahead then
+@       local there = ("(j + %d) * bps"):format(outer[2][x].np)
+@       there = widened and ("(const float *)(const void *)(b + %s)"):format(there) or from .. " + " .. there
+$(pad)    const float *next = $(there);
 @     end
 @     for y = 1, #inner[2] do
 @       loop(inner[1], inner[2], y, inner[3], inner[4], pad .. "    ")

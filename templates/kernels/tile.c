@@ -20,6 +20,10 @@
 @ -- rows have met it, so that cores that keep the order of instructions need not wait for loads. Where a load costs as
 @ -- much beside multiply-adds as alone, and the turn to it more, as many rows of b come at once as the registers hold.
 @ -- What is left is taken step by step.
+@ -- The next panels' line of step k: `ahead` floats a step.
+@ local function fetch_ahead(k)
+        $(kernels:make("prefetch", "msa_prefetch", {}))(next + $(k)$(ahead > 1 and (" * %d"):format(ahead) or ""));
+@ end
 @ local held = kernels:held(MR, N // W)
 @ local function load_b(lane, v)
         const msa_vec b$(lane)_$(v) = msa_load($(in_b(v, lane)));
@@ -30,6 +34,7 @@
 @   for m = 0, MR - 1 do
         const msa_vec a$(m) = msa_load(a + $(in_a(m)));
 @   end
+@   for lane = 0, ahead and W - 1 or -1, 16 // (ahead or 16) do fetch_ahead(("(k + %d)"):format(lane)) end
 @   local fence = '__asm__ volatile("" : : : "memory");'
 @   if held == W then
         $(fence) /* no instruction: loads stay above, multiply-adds below */
@@ -52,6 +57,7 @@
 @ end
 @ local function step_by_step()
     for (size_t k = $(lanes and ("steps / %d * %d"):format(W, W) or "0"); k < steps; ++k) {
+@   if ahead then fetch_ahead("k") end
 @   for v = 0, last do
         const msa_vec b$(v) = msa_load($(in_b(v, 0)));
 @   end
@@ -143,6 +149,9 @@ static void $(name)(const float *restrict a, const float *restrict b,
 @ end
 @ if tall then
     , size_t ldc
+@ end
+@ if ahead then
+    , const float *next
 @ end
     )
 {

@@ -535,6 +535,23 @@ describe("compiled kernels are the plain loops, bit for bit:", function()
   end
 end)
 
+describe("where boards fetch panels ahead", function()
+  it("products of one block of k do, and are the plain loops", function()
+    for _, board in ipairs(tier.full and here or { here[1] }) do
+      local p = program(setmetatable({ prefetch = 64, name = board.name .. "-ahead" }, { __index = board }))
+      gemms(p)
+      local texts = table.concat(p.set.texts)
+      holds(texts, "_ahead")
+      holds(texts, "msa_prefetch(next + k")
+      for _, f in ipairs(p.set.products) do
+        local g = p.set.products[f]
+        assert(not g.ahead or (#g.blocks == 1 and g.order == "columns"), f)
+      end
+      equal(table.concat(run(p, p.set.board), "; "), "", "kernels that compute something else")
+    end
+  end)
+end)
+
 -- Whether turns to loads are few is what the compiler makes of a tile: in its loop over k nothing may stand between
 -- multiply-adds, and no sum on the stack.
 describe("tiles of boards on which turns to loads cost", function()
