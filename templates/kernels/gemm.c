@@ -3,6 +3,8 @@
 @ local from = b_type ~= "float" and "pairs" or "b"
 @ local closing = (paired or widened) and "" or " */"
 @ local panel = ldb ~= 16 and ("; rows of b %d"):format(ldb) or ""
+@ -- Floats of a panel in scratch, of so many steps.
+@ local function in_room(count) return (count:find " " and "(%s) * 16" or "%s * 16"):format(count) end
 @ -- A tile of block b, whose first step of k is `first`.
 @ local function call(b, first, count, row, column, pad)
 @   local n = column.parts and " + n" or ""
@@ -13,7 +15,7 @@
 @   words[#words + 1] = ("c + i * ldc + j * %d%s"):format(cps, n)
 @   words[#words + 1] = count
 @   if row.mr > 1 then words[#words + 1] = "lda" end
-@   if column.np > 1 then words[#words + 1] = widened and ("(%s) * 16"):format(count) or "bps" end
+@   if column.np > 1 then words[#words + 1] = widened and in_room(count) or "bps" end
 @   if row.mr > 1 then words[#words + 1] = "ldc" end
 @   if ahead then words[#words + 1] = "next" end
 @   if column.parts then
@@ -46,8 +48,9 @@ $(pad)for (size_t $(variable) = $(first); $(variable) < $(last); $(step)) {
 @     loop(outer[1], outer[2], x, outer[3], outer[4], pad)
 @     if widened then
 @       local from_here = first and (" + %s * 16"):format(first) or ""
-$(pad)    $(kernels:make("widen_bf16", "msa_widen_bf16", {}))(b + j * bps$(from_here),
-$(pad)        room, $(outer[2][x].np), $(count), bps);
+@       local widen = ("%s    %s(b + j * bps%s, room, %d, %s, bps);"):format(pad,
+@         kernels:make("widen_bf16", "msa_widen_bf16", {}), from_here, outer[2][x].np, count)
+$(wrapped(widen))
 @     end
 @     if ahead then
 @       local there = ("(j + %d) * bps"):format(outer[2][x].np)
