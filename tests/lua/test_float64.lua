@@ -126,7 +126,8 @@ local function beside_double(precision)
           local wide = {}
           for _, input in ipairs(op.inputs) do wide[input] = widened(value[input]) end
           local error = interpreter.again(double, op, wide):relative_rms(y)
-          assert(error > 1e-12 and error <= ALLOWED[precision][op.kind], ("%s, %s: %.3g"):format(op.label, op.kind, error))
+          local allowed = ALLOWED[precision][op.kind]
+          assert(error > 1e-12 and error <= allowed, ("%s, %s: %.3g"):format(op.label, op.kind, error))
         end)
         seen[op.kind] = true
       end

@@ -288,8 +288,8 @@ describe("a manifest", function()
     local newer = { version = "9.9", precision = "int2" }
     for key, value in pairs(sample) do newer[key] = newer[key] or value end
     refuses(function() check(newer) end,
-      "fw/manifest.json: precision: expected bf16, f32 or int8, found int2 (did you mean int8?): the folder is of msagen"
-      .. " 9.9, this is " .. msagen.version .. ": build it again")
+      "fw/manifest.json: precision: expected bf16, f32 or int8, found int2 (did you mean int8?): the folder is of "
+      .. "msagen 9.9, this is " .. msagen.version .. ": build it again")
   end)
 end)
 
