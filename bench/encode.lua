@@ -6,7 +6,7 @@
 --   --yardstick auto|avx2|any   which kernels the yardsticks take: those for AVX2 and FMA, or any; auto: the board's
 -- vectors decide
 --   --onednn no|yes   takes turns with oneDNN's product as well
---   --precision f32|int8
+--   --precision f32|bf16|int8
 -- Needs libopenblas-dev, and libdnnl-dev for oneDNN. Prints medians, their spread, and the ratio; see bench/README.md.
 local rig = require "rig"
 local sys = require "msagen.sys"
