@@ -138,14 +138,15 @@ for _, one in ipairs { { "sam-2d", "--cores", "3" }, { "msa-2025-3d-no-chunk", "
   end
 end
 
--- A script of a checkpoint all of whose layers that may be are of a precision. @param upscaling where a layer has that
--- name @param more lines of it
+-- A script of a checkpoint all of whose layers that may be are of a precision, for a board that fetches panels ahead
+-- however few they are. @param upscaling where a layer has that name @param more lines of it
 local function script_of(path, precision, checkpoint, dialect, resolution, board, upscaling, more)
   local layers = { ["decoder_*"] = precision, heads = precision, [upscaling and "upscaling" or "*masks"] = precision }
   local words = {}
   for _, name in ipairs(closed.sorted(layers)) do words[#words + 1] = ("[%q] = %q"):format(name, layers[name]) end
-  sys.write_file(path, ([[return { checkpoint = %q, dialect = %q, resolution = %d, board = %q, precision = %q,
-    layer_precision = { %s }%s }]]):format(checkpoint, dialect, resolution, board, precision,
+  sys.write_file(path, ([[return { checkpoint = %q, dialect = %q, resolution = %d, precision = %q,
+    board = { like = %q, name = "ahead", summary = "fetches ahead", preference = 0, prefetch = 64 },
+    layer_precision = { %s }%s }]]):format(checkpoint, dialect, resolution, precision, board,
     table.concat(words, ", "), more or ""))
   return path
 end
@@ -154,12 +155,13 @@ local function every_layer(precision, name, upscaling)
   tally.test(("%s with the decoder in %s"):format(name, precision), function()
     local case, fw = cases.read(name), ("%s/%s-decoder"):format(work, name)
     local script = script_of(work .. "/decoder.lua", precision, cases.checkpoint(name), case.dialect,
-      case.run_size or case.image_size, tally.chosen(natives[precision], precision .. name).name, upscaling)
+      case.run_size or case.image_size, tally.best, upscaling)
     local plain = cases.digest(tally.must { tally.program, "interpret", script, "--image",
       ("%s/%s/image.npy"):format(cases.folder, name), "--prompts", prompts_of(name, case), "--digest" })
     tally.must { tally.program, "build", script, "-o", fw }
     tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
     assert(plain == run(fw, name, case), "another digest than the interpreter's")
+    assert(sys.read_file(fw .. "/msa_kernels.c"):find("msa_prefetch(next + k", 1, true), "nothing is fetched ahead")
     cases.self_test(fw)
     sys.remove_tree(fw)
   end)

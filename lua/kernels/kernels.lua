@@ -4,6 +4,7 @@
 -- Kernels that differ in numbers alone are one C function: strides and numbers of rows are its arguments, behind all
 -- others. A kernel is such a function with its numbers, and the word for it is both: `kernels:call` writes it in C.
 local activations = require "graph.activations"
+local ahead = require "kernels.ahead"
 local closed = require "support.closed"
 local literal = require("graph.expressions").literal
 local flushing = require "kernels.flushing"
@@ -284,24 +285,11 @@ local function tile(self, f, b, mr, column)
     suffix_of(fields)), fields)
 end
 
--- Floats of the next group of panels that each step of a tile fetches ahead, so that all tiles of rows together fetch
--- the group while they meet the one before; false where b is small, where no group follows another, and where a few
--- tiles would have to fetch it all.
-local function ahead(board, f)
-  local least, tiles, widest = board.prefetch, 0, 0
-  local step = f.widened and 8 or 16 -- floats of a step of a panel; two numbers in bf16 take a float's place
+-- Floats of the next group of panels that each step of a tile fetches ahead, or false. Panels must follow each other.
+local function ahead_of(board, f)
   local panel = f.widened and 32 * ((f.K + 1) // 2) or 16 * f.steps
-  if not least or 4 * step * f.panels * f.steps < least or f.bps ~= panel or #f.blocks > 1 or f.order ~= "columns" then
-    return false
-  end
-  for _, row in ipairs(f.rows) do tiles = tiles + (row.last - row.first) // row.mr end
-  for _, column in ipairs(f.columns) do
-    if column.parts then return false end
-    widest = math.max(widest, column.np)
-  end
-  local floats = 1
-  while floats * tiles < step * widest do floats = 2 * floats end
-  return floats <= 16 and floats
+  local share = f.bps == panel and ahead(board, f, f.panels, f.steps, f.widened and 32 or 64)
+  return share and share // 4
 end
 
 -- Requests: what a layer may ask of a kernel. Anything else is refused, so that no request is granted in part.
@@ -378,7 +366,7 @@ function kernels:gemm(f)
   tiling = tiling or self:tiling(f)
   f.tiling, f.rows, f.columns, f.blocks, f.order = tiling, tiling.rows, tiling.columns, tiling.blocks, tiling.order
   local room = f.widened and widen(f) or 0
-  f.ahead = ahead(self.board, f)
+  f.ahead = ahead_of(self.board, f)
   local name = self:product(f)
   if not self.products[name] then
     self.products[name] = f

@@ -14,7 +14,11 @@
 @   if column.np > 1 then words[#words + 1] = "bps" end
 @   if row.mr > 1 then words[#words + 1] = "ldc" end
 @   if at then words[#words + 1] = "at" end
+@   if ahead then words[#words + 1] = "next" end
 $(wrapped(("%s%s(%s);"):format(pad, tile(row.mr, column), table.concat(words, ", "))))
+@   if ahead then
+$(pad)next += steps * $(ahead);
+@   end
 @ end
 @ local function loop(variable, list, i, ends, by, pad)
 @   local first, last = i == 1 and "0" or ends[1], i == #list and ends[2] or ends[1]
@@ -71,6 +75,9 @@ void $(name)(const int8_t *restrict a, const int8_t *restrict b,
 @   if relaid then
         $(kernels:make("relay_int8", "msa_relay_int8", { form = form, number = number }))(b + j * words * 64, room,
             $(outer[2][x].np), words);
+@   end
+@   if ahead then
+        const int8_t *next = b + (j + $(outer[2][x].np)) * bps;
 @   end
 @   for y = 1, #inner[2] do
 @     loop(inner[1], inner[2], y, inner[3], inner[4], "        ")

@@ -61,6 +61,9 @@
 @   end
 @   if halves then return end
     for (size_t k = $(lanes and "steps / 4 * 4" or "0"); k < steps; ++k) {
+@   if ahead then
+        $(kernels:make("prefetch", "msa_prefetch", {}))(next + k * $(ahead));
+@   end
 @   for v = 0, last do
         const msa_ints b$(v) = msa_load_ints($(in_b(v)));
 @   end
@@ -159,6 +162,7 @@
 @ if wide then parameters[#parameters + 1] = "size_t bps" end
 @ if tall then parameters[#parameters + 1] = "size_t ldc" end
 @ if rows_scale then parameters[#parameters + 1] = "size_t at" end
+@ if ahead then parameters[#parameters + 1] = "const int8_t *next" end
 /* c ($(MR), $(N)) = floats of a ($(MR), steps) b (steps, $(N)), $(form): $(formula). */
 @ if W == 16 then
 __attribute__((noinline))

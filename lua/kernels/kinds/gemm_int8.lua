@@ -9,6 +9,7 @@
 --   values       times the column's scale; values_next: of c times alpha[row] plus that, in one multiply-add
 -- @return the kernel f(a, b, [bias,] [alpha,] [room,] c), and bytes of room: scratch, 0 where it takes none
 local activations = require "graph.activations"
+local ahead = require "kernels.ahead"
 local integer_tiles = require "kernels.integer_tiles"
 local integers = require "kernels.integers"
 local requests = require "kernels.requests"
@@ -27,6 +28,7 @@ local function suffix_of(f)
   if f.bias then words[#words + 1] = "_bias" end
   if f.act ~= "none" then words[#words + 1] = "_" .. f.act end
   if f.residual then words[#words + 1] = "_residual" end
+  if f.ahead then words[#words + 1] = "_ahead" .. f.ahead end
   return table.concat(words)
 end
 
@@ -42,6 +44,9 @@ local function make(K, f)
   local tiling = integer_tiles.tiling(K, f.M, f.N, f.K, form)
   local fields = { form = form, number = number, relaid = relaid, out = f.out or "linear", bias = f.bias or false,
     act = f.act or "none", residual = f.residual or false, formula = FORMULA[f.out or "linear"] }
+  local vector = integer.vector and integer[form == "halves" and "bytes" or form]
+  fields.ahead = of == "weights" and vector ~= nil and not relaid and form ~= "columns"
+    and ahead(K.board, tiling, (f.N + 15) // 16, integers.steps(f.K, form), 64)
   fields.activation = activations.of(fields.act, "gemm_int8: act")
   local words, names, widest = {}, {}, 0
   local function tile(mr, column)
