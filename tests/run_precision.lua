@@ -207,6 +207,32 @@ for _, precision in ipairs(LOWER) do
   end)
 end
 
+-- The check at opening, told that the first number of a pair comes first: so it finds a processor that sums otherwise.
+local function other_order(board)
+  local case, fw = cases.read(EVERY_BOARD), work .. "/other-order"
+  tally.must(with("bf16", cases.build(EVERY_BOARD, case, board, fw)))
+  local path = fw .. "/msa_kernels.c"
+  local text = sys.read_file(path)
+  local check = text:match "bool msa_pairs_in_order%(void%)\n(%b{})"
+  local turned = check:gsub("msa_second%(word", "msa_FIRST(word"):gsub("msa_first%(word", "msa_second(word")
+    :gsub("msa_FIRST", "msa_first")
+  assert(turned ~= check, "the check is another one")
+  local from, to = text:find(check, 1, true)
+  sys.write_file(path, text:sub(1, from - 1) .. turned .. text:sub(to + 1))
+  tally.must { "make", "-j2", "-C", fw, "CFLAGS=-O0" }
+  local status, output = sys.spawn { tally.program, "run", fw, "--modified", "--image",
+    ("%s/%s/image.npy"):format(cases.folder, EVERY_BOARD), "--point", "20,20", "--digest", stdin = "/dev/null",
+    stdout = "capture", stderr = "capture" }
+  assert(status == 1 and output:find("sums bf16 otherwise", 1, true), output)
+  sys.remove_tree(fw)
+end
+
+for _, one in ipairs(tally.every) do
+  local title = one.board.bf16 and one.name .. ": a processor that sums pairs in another order is refused"
+  if title and one.missing then tally.skip(title, one.missing)
+  elseif title then tally.test(title, other_order, one.name) end
+end
+
 tally.test("an equalised build of float32 has float32's digest", function()
   local case, script = cases.read(EVERY_BOARD), work .. "/equalised.lua"
   sys.write_file(script, ("return { checkpoint = %q, dialect = %q, resolution = %d, equalise = true }"):format(
