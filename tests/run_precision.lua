@@ -139,13 +139,15 @@ for _, one in ipairs { { "sam-2d", "--cores", "3" }, { "msa-2025-3d-no-chunk", "
 end
 
 -- A script of a checkpoint all of whose layers that may be are of a precision, for a board that fetches panels ahead
--- however few they are. @param upscaling where a layer has that name @param more lines of it
+-- however few they are, and whose second-level cache holds few hidden columns of an MLP.
+-- @param upscaling where a layer has that name @param more lines of it
 local function script_of(path, precision, checkpoint, dialect, resolution, board, upscaling, more)
   local layers = { ["decoder_*"] = precision, heads = precision, [upscaling and "upscaling" or "*masks"] = precision }
   local words = {}
   for _, name in ipairs(closed.sorted(layers)) do words[#words + 1] = ("[%q] = %q"):format(name, layers[name]) end
   sys.write_file(path, ([[return { checkpoint = %q, dialect = %q, resolution = %d, precision = %q,
-    board = { like = %q, name = "ahead", summary = "fetches ahead", preference = 0, prefetch = 64 },
+    board = { like = %q, name = "ahead", summary = "fetches ahead", preference = 0, prefetch = 64,
+      caches = { l1 = 32768, l2 = 65536 } },
     layer_precision = { %s }%s }]]):format(checkpoint, dialect, resolution, precision, board,
     table.concat(words, ", "), more or ""))
   return path
@@ -172,10 +174,11 @@ for _, precision in ipairs(LOWER) do
   every_layer(precision, "efficient-sam-2d", true)
 end
 
--- An MLP whose weights are larger than a buffer: of the smallest published encoder. Pieces of whole numbers come twice.
+-- An MLP whose hidden columns are made some at a time, and whose weights are larger than a buffer: of the smallest
+-- published encoder. Pieces of whole numbers come twice.
 local function in_pieces(precision, checkpoint, picture)
   local digests = {}
-  local buffer = precision == "int8" and 280000 or 540000 -- the decoder's attention takes as much
+  local buffer = ({ int8 = 280000, bf16 = 540000, f32 = 1060000 })[precision] -- the decoder's attention takes as much
   for i, weights in ipairs { "", (", weights = \"stream\", stream_buffer = %d"):format(buffer) } do
     local fw = work .. "/pieces"
     local script = script_of(work .. "/pieces.lua", precision, checkpoint, "efficient-sam", 64, tally.best, true,
@@ -185,18 +188,22 @@ local function in_pieces(precision, checkpoint, picture)
     digests[i] = cases.digest(tally.must { tally.program, "run", fw, "--image", picture, "--point", "20,20",
       "--digest" })
     local text = sys.read_file(fw .. "/msa_encoder.c")
+    assert((sys.read_file(fw .. "/msa_kernels.c"):find("AT_MLP_LIN2_0", 1, true) ~= nil) ==
+      (i == 1 and precision ~= "int8"), "an MLP in parts")
     assert((text:find("size_t group", 1, true) ~= nil) == (i == 2), "pieces")
     assert((text:find("size_t again", 1, true) ~= nil) == (i == 2 and precision == "int8"), "pieces that come again")
     sys.remove_tree(fw)
   end
-  assert(digests[1] == digests[2], "another digest")
+  digests[3] = cases.digest(tally.must { tally.program, "interpret", work .. "/pieces.lua", "--image", picture,
+    "--point", "20,20", "--digest" })
+  assert(digests[1] == digests[2] and digests[1] == digests[3], "another digest")
 end
 
 tally.test("streamed in pieces: the digest of mapped weights", function()
   local checkpoint, picture = work .. "/vit_t.safetensors", work .. "/vit_t.npy"
   tally.must { tally.program, "synth", "--arch", "vit_t", "--resolution", "64", "--seed", "3", "-o", checkpoint,
     "--image-out", picture }
-  for _, precision in ipairs(LOWER) do in_pieces(precision, checkpoint, picture) end
+  for _, precision in ipairs { "f32", "bf16", "int8" } do in_pieces(precision, checkpoint, picture) end
 end)
 
 for _, precision in ipairs(LOWER) do

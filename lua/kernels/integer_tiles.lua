@@ -38,36 +38,13 @@ local function of_columns(integer, M, N, length)
     cycles = M * panels * 16 * (integers.steps(length, "columns") * integer.rate.columns + 8) }
 end
 
--- A tile's ends are long (each row's scale, each column's): of tilings that are nearly as cheap as the cheapest, the one
--- of which most tiles are another product's already.
-local NEARLY = 1.03
-
-local function least_new(candidates, known)
-  local best, fewest
-  for _, one in ipairs(candidates) do
-    if one.cycles > NEARLY * candidates[1].cycles then break end
-    local new = 0
-    for _, row in ipairs(one.rows) do
-      for _, column in ipairs(one.columns) do new = new + (known[row.mr .. "x" .. column.np] and 0 or 1) end
-    end
-    if not fewest or new < fewest then best, fewest = one, new end
-  end
-  for _, row in ipairs(best.rows) do
-    for _, column in ipairs(best.columns) do known[row.mr .. "x" .. column.np] = true end
-  end
-  return best
-end
-
 --- The tiling of a product: K in numbers.
 function integer_tiles.tiling(K, M, N, length, form)
   if form == "columns" then return of_columns(K:integer(), M, N, length) end
   local key = ("int8 %d %d %d %s"):format(M, N, length, form)
-  if not K.tilings[key] then
-    K.tilings[form] = K.tilings[form] or {}
-    K.tilings[key] = least_new(tiles.candidates(set_of(K, form), board_of(K, form), { M = M,
-      panels = (N + 15) // 16, K = integers.steps(length, form), init = "zero", act = "none", residual = true }),
-      K.tilings[form])
-  end
+  K.integer_sizes[form] = K.integer_sizes[form] or {}
+  K.tilings[key] = K.tilings[key] or tiles.tiling(set_of(K, form), board_of(K, form), { M = M, panels = (N + 15) // 16,
+    K = integers.steps(length, form), init = "zero", act = "none", residual = true }, K.integer_sizes[form])
   return K.tilings[key]
 end
 

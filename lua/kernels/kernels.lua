@@ -21,8 +21,8 @@ kernels.__index = kernels
 --- @param isa an instruction set's table; @param board the board's table; @param folder the templates' folder
 function kernels.new(isa, board, folder)
   return setmetatable({ isa = isa, board = board, folder = folder, texts = {}, prototypes = {}, named = {}, names = {},
-    firsts = {}, tilings = {}, products = {}, signatures = {}, described = {}, functions = {}, lowers = {},
-    cores = 1 }, kernels)
+    firsts = {}, tilings = {}, products = {}, signatures = {}, described = {}, functions = {}, lowers = {}, sizes = {},
+    integer_sizes = {}, cores = 1 }, kernels)
 end
 
 local function round16(n) return (n + 15) // 16 * 16 end
@@ -153,7 +153,7 @@ function kernels:make(file, base, fields, numbers)
       list[#list + 1], words[#words + 1], bound[one[1]] = text, ("%s=%s"):format(one[1], text), value
     end
   end
-  local name = self:write(file, base, constant, FRESH[file] and fields.init ~= "keep" and not fields.residual)
+  local name = self:write(file, base, constant, FRESH[file] and not fields.keep and not fields.residual)
   local kernel = #list > 0 and ("%s(%s)"):format(name, table.concat(words, ", ")) or name
   if not self.functions[kernel] then
     self.functions[kernel] = { name = name, numbers = list, bound = bound }
@@ -276,9 +276,9 @@ local function columns_of(column) return column.np * 16 // (column.parts or 1) e
 local function tile(self, f, b, mr, column)
   local ends, left = b == #f.blocks, left_of(self.isa, f.blocks[b])
   local act = ends and (f.activation.in_registers or not column.parts) and f.act or "none"
-  local fields = { MR = mr, N = columns_of(column), ldb = f.ldb, cps = f.cps, keep = b > 1 or f.init == "keep",
+  local fields = { MR = mr, N = columns_of(column), ldb = f.ldb, cps = f.cps, keep = b > 1 or f.keep,
     paired = f.paired,
-    bias = ends and f.init == "bias", act = act, activation = activations.entries[act],
+    bias = ends and f.bias, act = act, activation = activations.entries[act],
     residual = ends and f.residual, left = left, ahead = f.ahead,
     lanes = self.isa.fma_lane and left ~= "short" or false, rest = not self.isa.fma_lane or left ~= "" }
   return self:write("tile", ("msa_tile_%s_%dx%d%s"):format(f.paired and "bf16" or "f32", mr, fields.N,
@@ -298,7 +298,7 @@ local size, stride, sizes, request = requests.size, requests.stride, requests.si
 --- What each request may hold, a schema a kind of kernel.
 kernels.requests = {
   gemm = request(sizes("M", "N", "K", "lda", "ldc"),
-    { ldb = size, bps = size, cps = size, init = schema.one_of("zero", "bias", "keep"),
+    { ldb = size, bps = size, cps = size, init = schema.one_of("zero", "bias", "keep", "keep_bias"),
     act = schema.one_of(table.unpack(activations.names)), residual = schema.flag, precision = schema.one_of "bf16",
     packed = schema.flag, tiling = schema.kind(function(value)
       if type(value) ~= "table" then return "a tiling" end
@@ -342,7 +342,7 @@ end
 
 --- c (M,N) = act(a b), act(a b + bias) or act(c + a b).
 -- M, N, K; lda, ldc; ldb = 16 and bps = K * 16 unless b is not packed; cps = 16 unless c is in panels;
--- init "zero", "bias" (one more argument, added last) or "keep" (c is where the sums start); act one of
+-- init "zero", "bias" (one more argument, added last), "keep" (c is where the sums start) or "keep_bias"; act one of
 -- lua/graph/activations.lua;
 -- residual: c is added to the result, after the bias. Writes whole panels: c has room for N rounded up to 16.
 -- precision "bf16": a as lua/kernels/kinds/round_rows.lua has it, b as the blob has it, or with `packed` as
@@ -360,8 +360,9 @@ function kernels:gemm(f)
     widened = blob and not paired, b_type = blob and "uint16_t" or "float",
     init = f.init or "zero", act = f.act or "none", residual = f.residual or false, panels = (f.N + 15) // 16 }
   f.activation = activations.entries[f.act]
-  assert(not (f.residual and (f.init == "keep" or f.act ~= "none")))
-  local sum = f.init == "keep" and "c + a b" or f.init == "bias" and "a b + bias" or "a b"
+  f.keep, f.bias = tiles.keeps(f.init), tiles.biased(f.init)
+  assert(not (f.residual and (f.keep or f.act ~= "none")))
+  local sum = (f.keep and "c + a b" or "a b") .. (f.bias and " + bias" or "")
   f.formula = f.act == "none" and sum or ("%s(%s)"):format(f.act, sum)
   tiling = tiling or self:tiling(f)
   f.tiling, f.rows, f.columns, f.blocks, f.order = tiling, tiling.rows, tiling.columns, tiling.blocks, tiling.order
@@ -400,7 +401,7 @@ function kernels:product(f)
     number("block", f.blocks[1].count)
     number("last", f.blocks[#f.blocks].first)
   end
-  f.keep, f.bias, f.tiles, f.kinds = f.init == "keep", f.init == "bias", table.concat(names, " "), kinds
+  f.tiles, f.kinds = table.concat(names, " "), kinds
   local first, last = left_of(self.isa, f.blocks[1]), left_of(self.isa, f.blocks[#f.blocks])
   f.left = first == last and last
     or ("%s_then_%s"):format(first == "" and "even" or first, last == "" and "even" or last)
@@ -447,7 +448,7 @@ function kernels:tiling(f)
   local steps = f.steps or f.K
   local key = ("%d %d %d %s %s %s"):format(f.M, f.panels, steps, f.init, f.act, f.residual)
   self.tilings[key] = self.tilings[key] or tiles.tiling(self.isa, self.board, { M = f.M, panels = f.panels, K = steps,
-    init = f.init, act = f.act, residual = f.residual })
+    init = f.init, act = f.act, residual = f.residual }, self.sizes)
   return self.tilings[key]
 end
 

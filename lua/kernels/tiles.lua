@@ -40,6 +40,11 @@ local function filled(given, default)
   return all
 end
 
+--- What a product's sums start from and end with, by its `init`: "zero", "bias", "keep" (c is where they start) or
+-- "keep_bias".
+function tiles.keeps(init) return init == "keep" or init == "keep_bias" end
+function tiles.biased(init) return init == "bias" or init == "keep_bias" end
+
 -- Vectors of a row of a tile: of np panels, or of a part of one.
 local function width(isa, column) return column.np * 16 // isa.width // (column.parts or 1) end
 
@@ -108,7 +113,7 @@ local function operations(isa, f, tiling)
   local ops, act = { fma = 0, load = 0, broadcast = 0, store = 0, add = 0 }, activations.of(f.act, "tiles: act")
   for _, name in ipairs(activations.computed) do ops[activations.entries[name].counted] = 0 end
   for b, block in ipairs(tiling.blocks) do
-    local starts, ends = b > 1 or f.init == "keep", b == #tiling.blocks
+    local starts, ends = b > 1 or tiles.keeps(f.init), b == #tiling.blocks
     for _, row in ipairs(tiling.rows) do
       for _, column in ipairs(tiling.columns) do
         local n, vectors = count(row, row.mr) * count(column, column.np) * (column.parts or 1), width(isa, column)
@@ -118,7 +123,7 @@ local function operations(isa, f, tiling)
         ops.broadcast = ops.broadcast + (isa.fma_scalar and 0 or n * row.mr * (block.count - groups * isa.width))
         ops.load = ops.load + n * (vectors * block.count + row.mr * groups + (starts and sums or 0))
         ops.store = ops.store + n * sums
-        if ends and f.init == "bias" then
+        if ends and tiles.biased(f.init) then
           ops.load, ops.add = ops.load + n * vectors, ops.add + n * sums
         end
         if ends and f.residual then
@@ -139,7 +144,7 @@ local function cycles(isa, board, f, tiling, limit)
   local whole_b, whole_c = f.panels * 64 * f.K, f.M * f.panels * 64
   local total = 0
   for b, block in ipairs(tiling.blocks) do
-    local starts, ends = b > 1 or f.init == "keep", b == #tiling.blocks
+    local starts, ends = b > 1 or tiles.keeps(f.init), b == #tiling.blocks
     local block_a, block_b = f.M * block.count * 4, f.panels * 64 * block.count
     for _, row in ipairs(tiling.rows) do
       for _, column in ipairs(tiling.columns) do
@@ -267,7 +272,7 @@ local function tilings(isa, board, f)
 end
 
 --- All tilings for a product, the cheapest first.
--- @param f M, panels, K; init "zero", "bias" or "keep"; act one of lua/graph/activations.lua; residual
+-- @param f M, panels, K; init as of tiles.keeps; act one of lua/graph/activations.lua; residual
 -- @return list of tilings, with cycles but without operations
 function tiles.candidates(isa, board, f)
   board = complete(board)
@@ -278,16 +283,53 @@ function tiles.candidates(isa, board, f)
   return list
 end
 
---- The cheapest tiling for a product, with its operations. Parameters as of candidates.
-function tiles.tiling(isa, board, f)
-  local whole, best, least = complete(board), nil, nil
-  local list = tilings(isa, whole, f)
-  -- Of those that are as cheap the first, as of candidates; from the tall ones on, which are cheap and end others soon.
-  for i = #list, 1, -1 do
-    local found = cycles(isa, whole, f, list[i], least)
-    if not least or found <= least then best, least = list[i], found end
+local function sizes_of(tiling)
+  local list = {}
+  for _, row in ipairs(tiling.rows) do
+    for _, column in ipairs(tiling.columns) do
+      list[#list + 1] = ("%dx%d/%d"):format(row.mr, column.np, column.parts or 1)
+    end
   end
-  best.cycles, best.operations = least, operations(isa, f, best)
+  return list
+end
+
+-- How much dearer than the cheapest a tiling may be that has fewer new tiles.
+local NEARLY = 1.01
+
+-- Of tilings that cut k as the first one does the one with the fewest tiles of sizes that are not known; its are known
+-- then.
+local function sharing(list, known)
+  local best, fewest
+  for _, one in ipairs(list) do
+    local new = 0
+    for _, size in ipairs(sizes_of(one)) do new = new + (known[size] and 0 or 1) end
+    if #one.blocks == #list[1].blocks and (not fewest or new < fewest) then best, fewest = one, new end
+  end
+  for _, size in ipairs(sizes_of(best)) do known[size] = true end
+  return best
+end
+
+--- The tiling for a product, with its operations: of those that are nearly as cheap as the cheapest, the one of which
+-- most sizes of tiles are known, as each one more is more code. Parameters as of candidates.
+-- @param known set of the sizes of tiles that other products have, to which its are added; nil: the cheapest
+function tiles.tiling(isa, board, f, known)
+  local whole, near, place, least = complete(board), {}, {}, nil
+  local list, share = tilings(isa, whole, f), known and NEARLY or 1
+  -- From the tall ones on, which are cheap and end others soon.
+  for i = #list, 1, -1 do
+    local found = cycles(isa, whole, f, list[i], least and share * least)
+    if not least or found <= share * least then
+      list[i].cycles, place[list[i]] = found, i
+      near[#near + 1], least = list[i], math.min(least or found, found)
+    end
+  end
+  local cheap = {}
+  for _, one in ipairs(near) do
+    if one.cycles <= share * least then cheap[#cheap + 1] = one end
+  end
+  table.sort(cheap, function(a, b) return a.cycles < b.cycles or (a.cycles == b.cycles and place[a] < place[b]) end)
+  local best = known and sharing(cheap, known) or cheap[1]
+  best.operations = operations(isa, f, best)
   return best
 end
 

@@ -50,7 +50,7 @@ end
 function product.bf16(K, body, pool, rows, q, w, to, how)
   local added = how.out == "next" or how.out == "last" -- taps of a convolution: each a chain of its own
   local kernel, room = K:gemm { M = rows, N = how.N, K = how.K, lda = q:ld(), ldc = how.ldc or to:ld(),
-    init = how.keep and "keep" or how.bias and "bias" or "zero", act = how.act,
+    init = how.keep and (how.bias and "keep_bias" or "keep") or how.bias and "bias" or "zero", act = how.act,
     residual = added or how.residual, precision = "bf16" }
   call(body, pool, kernel, room, to, { q, w, how.bias })
 end

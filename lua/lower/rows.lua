@@ -78,6 +78,36 @@ function Rows:activation_of(value)
   return user and user.kind == "act" and self.set[user] and user or nil
 end
 
+-- An MLP's hidden columns are made some at a time, such that they and what they are multiplied by stay in the
+-- second-level cache, of which they may take this share; not so few that tiles have no time to get going.
+local SHARE, FEWEST = 0.4, 256
+
+local function hidden_part(hidden, rows, l2)
+  local count = 1
+  while 4 * rows * hidden > SHARE * l2 * count or hidden % (16 * count) ~= 0 do
+    count = count + 1
+    if hidden < FEWEST * count then return nil end
+  end
+  return count > 1 and hidden // count or nil
+end
+
+local function is_plain(op, precision)
+  return op.kind == "linear" and not op.value and not input(op, "start") and op.precision == precision
+end
+
+-- The activation and the second product of an MLP that begins with a product, and the hidden columns that are made at a
+-- time; nil where there is no such one, or all are. In int8 a row's scale is known when all of it is.
+function Rows:mlp_of(op)
+  local act = self:activation_of(op)
+  local down = act and self.group:only_user(act)
+  if self.layer.pieces or op.precision == "int8" or not is_plain(op, op.precision) or not down or not self.set[down]
+    or not is_plain(down, op.precision) then
+    return nil
+  end
+  local width = hidden_part(op.shape[#op.shape], self:rows_at(self.level[input(op, "x")]), self.K.board.caches.l2)
+  if width then return act, down, width end
+end
+
 local lower = {}
 
 -- Whether all that takes a value takes it in this precision.
@@ -115,7 +145,49 @@ local function lowered_linear(self, op)
   self:result(value, to, level)
 end
 
+-- An MLP, `width` hidden columns at a time: the second product goes on where the part before left its sums, so that the
+-- chain over the hidden columns is the same. Weights lie part by part.
+local function mlp_in_parts(self, up, act, down, width)
+  local x, w1, w2, b1, b2 = input(up, "x"), input(up, "w"), input(down, "w"), input(up, "bias"), input(down, "bias")
+  local K, parts, step, pool, precision = self.K, self.parts, self.step, self.pool, up.precision
+  local level, r1, r2, count = self.level[x], parts:role(w1), parts:role(w2), w1.shape[1] // width
+  local rows, from = self:rows_at(level), precision and self:operand(x, precision) or self.views[x]
+  local narrow = pool:take(free_name(pool, r1), rows * stride(width), stride(width))
+  local to = self:destination(down, r2, level)
+  local bias1, bias2 = b1 and step:part(parts:vector(b1)), b2 and step:part(parts:vector(b2))
+  for p = 0, count - 1 do
+    parts:columns(w1, ("%s_%d"):format(r1, p), p * width, width, precision)
+    parts:inputs(w2, ("%s_%d"):format(r2, p), p * width, width, precision)
+  end
+  local between = self.layer.segment:elements_between(r1 .. "_0", r1 .. "_1")
+  local function product(body, a, w, bias, c, how)
+    if precision then
+      how.bias = bias
+      return operands.product(precision, K, body, pool, rows, a, w, c, how)
+    end
+    local init = how.keep and (bias and "keep_bias" or "keep") or bias and "bias" or "zero"
+    local kernel = K:gemm { M = rows, N = how.N, K = how.K, lda = a:ld(), ldc = c:ld(), init = init, act = how.act }
+    if bias then body:call(kernel, a, w, bias, c) else body:call(kernel, a, w, c) end
+  end
+  local function part(body, p, keep, last)
+    product(body, from, step:part(r1 .. "_0") + p * between, bias1 and bias1 + p * width, narrow,
+      { N = width, K = w1.shape[2], act = act.f })
+    if precision then operands.make(precision, K, body, rows, width, narrow, narrow) end
+    product(body, narrow, step:part(r2 .. "_0") + p * between, last and bias2 or nil, to,
+      { N = w2.shape[1], K = width, keep = keep })
+  end
+  part(self.body, 0, false, false)
+  if count > 2 then
+    self.body:each({ variable = "p", from = 1, to = count - 1 }, function(body, p) part(body, p, true, false) end)
+  end
+  part(self.body, count - 1, true, true)
+  self.done[act] = true
+  self:result(down, to, level)
+end
+
 function lower.linear(self, op)
+  local hidden, down, width = self:mlp_of(op)
+  if width then return mlp_in_parts(self, op, hidden, down, width) end
   if op.precision then return lowered_linear(self, op) end
   local x, w, bias, start = input(op, "x"), input(op, "w"), input(op, "bias"), input(op, "start")
   local act = self:activation_of(op)

@@ -87,7 +87,8 @@ describe("kernels", function()
     equal(#set.texts, texts)
     seen[first] = true
     for _, changes in ipairs { { M = 8 }, { K = 34 }, { lda = 80 }, { ldc = 80 }, { init = "bias" },
-      { init = "keep" }, { residual = true }, { act = "gelu" }, { act = "relu" }, { bps = 4000 }, { ldb = 48 } } do
+      { init = "keep" }, { init = "keep_bias" }, { residual = true }, { act = "gelu" }, { act = "relu" },
+      { bps = 4000 }, { ldb = 48 } } do
       local name = set:gemm(shape(changes))
       assert(not seen[name], name .. " twice")
       seen[name] = true
@@ -329,8 +330,8 @@ local function gemms(p)
     { 31, 120, 21, in_rows }, { 7, 40, 211, in_thirds }, { 31, 120, 200, both } } do
     local M, N, K, wanted = table.unpack(s, 1, 4)
     for _, kind in ipairs { { "zero", "none" }, { "zero", "gelu" }, { "bias", "none" }, { "bias", "gelu" },
-      { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" }, { "zero", "none", true },
-      { "bias", "none", true } } do
+      { "bias", "relu" }, { "keep", "none" }, { "keep", "relu" }, { "keep_bias", "none" }, { "keep_bias", "relu" },
+      { "zero", "none", true }, { "bias", "none", true } } do
       local init, act, residual = kind[1], kind[2], kind[3] or false
       if wanted and wanted ~= in_rows and residual then goto continue end -- a residual takes k as a whole
       local tiling
@@ -344,12 +345,13 @@ local function gemms(p)
         local lda, ldc = kernels.stride(K), kernels.stride(N)
         p.take("a", a, lda)
         p.panels("b", w:transpose())
-        if init == "bias" then p.vector("bias", bias) end
-        if init == "keep" or residual then p.take("c", c, ldc) else p.room("c", M * ldc) end
+        local keeps, biased = tiles.keeps(init), tiles.biased(init)
+        if biased then p.vector("bias", bias) end
+        if keeps or residual then p.take("c", c, ldc) else p.room("c", M * ldc) end
         p.kernel(p.set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, init = init, act = act,
-          residual = residual, tiling = tiling }, "a", "b", init == "bias" and "bias" or false, "c")
+          residual = residual, tiling = tiling }, "a", "b", biased and "bias" or false, "c")
         local expected
-        if init == "keep" then
+        if keeps then
           -- c + a b: the plain loops get c as steps of its own, before those of a.
           local one, both_a, both_w = {}, {}, {}
           for i = 0, M - 1 do
@@ -360,9 +362,10 @@ local function gemms(p)
             for i = 0, M - 1 do both_w[#both_w + 1] = c:get(i, n) end
             for k = 0, K - 1 do both_w[#both_w + 1] = w:get(n, k) end
           end
-          expected = reference.linear(tensor.from(both_a, { M, M + K }), tensor.from(both_w, { N, M + K }))
+          expected = reference.linear(tensor.from(both_a, { M, M + K }), tensor.from(both_w, { N, M + K }),
+            biased and bias or nil)
         else
-          expected = reference.linear(a, w, init == "bias" and bias or nil)
+          expected = reference.linear(a, w, biased and bias or nil)
         end
         if act ~= "none" then expected = activations.run(reference, act, expected) end
         if residual then expected = reference.add(c, expected) end
