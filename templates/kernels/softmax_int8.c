@@ -36,7 +36,7 @@ void $(name)(float *s, int16_t *p, float *restrict m, float *restrict l, float *
         int16_t *const pi = p + i * ldp;
         float part[16];
         for (size_t k = cols; k < padded; ++k) si[k] = -FLT_MAX;
-$(piece("row_tops", { last = "padded" }))
+$(piece("row_tops", { last = "padded", store = true }))
         const float top = msa_max(m[i], msa_max16(part));
         const msa_vec top_v = msa_splat(top);
         alpha[i] = msa_exp(m[i] - top);

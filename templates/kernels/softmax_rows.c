@@ -29,7 +29,7 @@ void $(name)(float *s,
         float *const si = s + i * ld;
         float part[16];
         for (size_t k = $(count); k < last; ++k) si[k] = -FLT_MAX;
-$(piece("row_tops", { last = "last" }))
+$(piece("row_tops", { last = "last", store = true }))
         const msa_vec top_v = msa_splat(msa_max16(part));
 @ for v = 0, per - 1 do
         t$(v) = msa_splat(0.0f);
