@@ -66,11 +66,67 @@ $(indent)s$(v) = msa_vadd(s$(v), $(value));
         }
 @   end
 @ end
+@ -- Several rows at once, so that none waits for its chain of sums: where there is no tail, lanes interleave for the
+@ -- trees, and nothing flushes.
+@ local several = tail == 0 and not flushes and kernels.isa.zip_low and W // 4 or 1
+@ local function each(line, indent)
+@   for r = 0, several - 1 do for v = 0, per - 1 do
+$(indent)$((line:gsub("[#$%%]", { ["#"] = ("%d_%d"):format(r, v), ["$"] = r, ["%"] = v * W })));
+@   end end
+@ end
+@ local function of_rows(line, indent)
+@   for r = 0, several - 1 do
+$(indent or "        ")$((line:gsub("%$", r)));
+@   end
+@ end
+@ -- Of the rows' partial sums the trees, divided: into `to`.
+@ local function trees(to)
+@   for r = 0, several - 1 do
+@     local count = per
+@     while count > 1 do
+@       count = count // 2
+@       for v = 0, count - 1 do
+        s$(r)_$(v) = msa_vadd(s$(r)_$(v), s$(r)_$(v + count));
+@       end
+@     end
+        msa_store(part + $(r * W), s$(r)_0);
+@   end
+        $(kernels:make("row_trees", "msa_sum_of_rows", { op = "add" }))(part, $(to));
+        msa_store($(to), msa_vdiv(msa_load($(to)), msa_splat($(C).0f)));
+@ end
+@ local function by_rows()
+    const size_t whole = rows / $(several) * $(several);
+    float part[$(W * W)], mean[$(W)], rstd[$(W)];
+    for (size_t k = 0; k < $(W * W); k += $(W)) msa_store(part + k, msa_splat(0.0f));
+    for (size_t i = 0; i < whole; i += $(several)) {
+@   of_rows "const float *const x$ = x + (i + $) * ldx"
+@   of_rows "float *const y$ = y + (i + $) * ldy"
+@   each("msa_vec s# = msa_splat(0.0f)", "        ")
+        for (size_t k = 0; k < $(C); k += 16) {
+@   each("s# = msa_vadd(s#, msa_load(x$ + k + %))", "            ")
+        }
+@   trees "mean"
+@   of_rows "const msa_vec mean$ = msa_splat(mean[$])"
+@   each("s# = msa_splat(0.0f)", "        ")
+        for (size_t k = 0; k < $(C); k += 16) {
+@   each("const msa_vec d# = msa_vsub(msa_load(x$ + k + %), mean$)", "            ")
+@   each("s# = msa_vfma(d#, d#, s#)", "            ")
+        }
+@   trees "rstd"
+@   of_rows "const msa_vec rstd$ = msa_splat(1.0f / msa_sqrt(rstd[$] + eps))"
+        for (size_t k = 0; k < $(C); k += $(W)) {
+            const msa_vec gamma = msa_load(w + k), beta = msa_load(w + $(gap) + k);
+@   of_rows("msa_store(y$ + k, msa_vfma(msa_vmul(msa_vsub(msa_load(x$ + k), mean$), rstd$), gamma, beta))",
+@     "            ")
+        }
+    }
+@ end
 /* y (rows, $(C)) = layer norm of x, rows ldx and ldy apart, by 16 interleaved partial sums and a fixed tree.
  * w holds gamma and, $(gap) further, beta; y may be x. */
 void $(name)(const float *x, const float *w, float *y, size_t rows, size_t ldx, size_t ldy, float eps)
 {
-    for (size_t i = 0; i < rows; ++i) {
+@ if several > 1 then by_rows() end
+    for (size_t i = $(several > 1 and "whole" or "0"); i < rows; ++i) {
         const float *xi = x + i * ldx;
         float *yi = y + i * ldy;
         float part[16];
