@@ -10,6 +10,13 @@
 @   if times > 0 then base = ("%s + %s%s"):format(base, times > 1 and times .. " * " or "", stride) end
 @   return more and more > 0 and ("%s + %d"):format(base, more) or base
 @ end
+@ -- Where tiles are tall every third row has an address of its own: multiples of lda, which the compiler would hold
+@ -- instead, do not fit its registers.
+@ local apart = W == 16 and MR > 8
+@ local function of_a(m)
+@   if apart then return ("a_%d[%s]"):format(m // 3 * 3, plus("k", m % 3, "lda")) end
+@   return ("a[%s]"):format(plus("k", m, "lda"))
+@ end
 @ local function in_a(m) return plus("k", m, "lda") end
 @ local function in_b(v, lane) return plus(("b + k * %d"):format(ldb), v // per, "bps", lane * ldb + v % per * W) end
 @ local function in_c(m, v) return plus("c", m, "ldc", v // per * cps + v % per * W) end
@@ -56,6 +63,10 @@
     }
 @ end
 @ local function step_by_step()
+@   for m = 0, apart and MR - 1 or -1, 3 do
+    const float *a_$(m) = $(plus("a", m, "lda"));
+    __asm__("" : "+r"(a_$(m))); /* no instruction */
+@   end
     for (size_t k = $(lanes and ("steps / %d * %d"):format(W, W) or "0"); k < steps; ++k) {
 @   if ahead then fetch_ahead("k") end
 @   for v = 0, last do
@@ -68,7 +79,7 @@
 @   if scalar and m + 2 < MR then
         const float a$(m + 2) = a[$(in_a(m + 2))];
 @   elseif not scalar then
-        const msa_vec a$(m) = msa_splat(a[$(in_a(m))]);
+        const msa_vec a$(m) = msa_splat($(of_a(m)));
 @   end
 @   for v = 0, m < 0 and -1 or last do
         c$(m)_$(v) = $(multiply)(a$(m), b$(v), c$(m)_$(v));
