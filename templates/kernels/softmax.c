@@ -50,19 +50,7 @@ $(piece("row_tops", { last = "padded", store = true }))
     for (size_t i = 0; i < rows; i += $(W)) {
         const size_t here = rows - i < $(W) ? rows - i : $(W);
         float part[$(W * W)], before[$(W)], top[$(W)], by[$(W)], sum[$(W)];
-        for (size_t r = 0; r < here; ++r) {
-            const float *const si = s + (i + r) * ld;
-            before[r] = m[i + r];
-$(piece("row_tops", { last = "padded", store = false }))
-$(piece("row_folded", { op = "max", pad = "            " }))
-        }
-        for (size_t r = here; r < $(W); ++r) {
-            msa_store(part + r * $(W), msa_splat(0.0f));
-            before[r] = 0.0f;
-        }
-        $(kernels:make("row_trees", "msa_max_of_rows", { op = "max" }))(part, top);
-        msa_store(top, msa_vmax(msa_load(before), msa_load(top)));
-        msa_store(by, msa_vexp(msa_vmax(msa_splat(MSA_EXP_CUT - 4.0f), msa_vsub(msa_load(before), msa_load(top)))));
+$(piece("tops_of_rows", { last = "padded" }))
         for (size_t r = 0; r < here; ++r) {
             float *const si = s + (i + r) * ld;
             const msa_vec top_v = msa_splat(top[r]);
@@ -87,11 +75,7 @@ $(piece("exponentials", { n = block // W, pad = "                " }))
 $(piece("row_folded", { op = "add", pad = "            " }))
         }
         $(kernels:make("row_trees", "msa_sum_of_rows", { op = "add" }))(part, sum);
-        for (size_t r = 0; r < here; ++r) {
-            m[i + r] = top[r];
-            alpha[i + r] = by[r];
-            l[i + r] = msa_fma(l[i + r], by[r], sum[r]);
-        }
+$(piece("sums_of_rows", {}))
     }
 @ end
 /* One tile of keys for `rows` queries: s (rows, cols), rows ld apart, becomes exp(s - m), m the largest logit so far, l
