@@ -77,7 +77,7 @@ void $(name)(const int8_t *restrict a, const int8_t *restrict b,
             $(outer[2][x].np), words);
 @   end
 @   if ahead then
-        const int8_t *next = b + (j + $(outer[2][x].np)) * bps;
+        const int8_t *next = b + (j + $(outer[2][x].np)) * $(relaid and "words * 64" or "bps");
 @   end
 @   for y = 1, #inner[2] do
 @     loop(inner[1], inner[2], y, inner[3], inner[4], "        ")

@@ -45,8 +45,8 @@ local function make(K, f)
   local fields = { form = form, number = number, relaid = relaid, out = f.out or "linear", bias = f.bias or false,
     act = f.act or "none", residual = f.residual or false, formula = FORMULA[f.out or "linear"] }
   local vector = integer.vector and integer[form == "halves" and "bytes" or form]
-  fields.ahead = of == "weights" and vector ~= nil and not relaid and form ~= "columns"
-    and ahead(K.board, tiling, (f.N + 15) // 16, integers.steps(f.K, form), 64)
+  fields.ahead = of == "weights" and vector ~= nil and form ~= "columns"
+    and ahead(K.board, tiling, (f.N + 15) // 16, steps_of(f.K, form, relaid), relaid and 32 or 64)
   fields.activation = activations.of(fields.act, "gemm_int8: act")
   local words, names, widest = {}, {}, 0
   local function tile(mr, column)
