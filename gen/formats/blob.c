@@ -172,7 +172,7 @@ static int settle(float *values, size_t n)
     return bad != 0;
 }
 
-/* Names the first value that float32 does not hold; out of the fast path. */
+/* Names the first value above the largest that a type holds, or that is no number; out of the fast path. */
 static int refuse_value_above(const struct msagen_tensor *t, float largest, const char *type, char *error,
     size_t error_bytes)
 {

@@ -108,49 +108,34 @@ static real int8_weights_of(struct state *t, size_t count, real *alpha)
     return (real)sum;
 }
 
-/* A head's queries and keys as whole numbers, and where its results go. */
-struct int8_head {
-    const real *q, *k, *v;      /* (M,d), (N,d); v in float, C apart */
-    const real *c_q, *s_k;      /* (M), (N) */
-    real *v8, *s_v, *p;         /* (tile,d), (d); (tile) */
-    size_t M, N, C, d, tile, count;
-    const struct msagen_grid *grid;
-};
-
-static void int8_attend(struct state *t, const struct int8_head *h, size_t m, const real *by_row,
-    const real *by_column, const real *start)
+static real int8_product(const struct lowered_head *h, size_t m, size_t key)
 {
-    t->top = -FLT_MAX;
-    t->total = 0.0f;
-    for (size_t first = 0; first < h->N; first += h->tile) {
-        const size_t keys = h->N - first < h->tile ? h->N - first : h->tile, d = h->d;
-        for (size_t i = 0; i < keys; ++i) {
-            const size_t key = first + i;
-            const real from = by_row ? by_row[key / h->grid->row] + by_column[key % h->grid->row]
-                : start ? start[key] : 0.0f;
-            const real logit = ((real)int8_dot(h->q + m * d, h->k + key * d, d) * h->c_q[m]) * h->s_k[key] + from;
-            t->s[i] = key < h->count ? logit : -FLT_MAX;
-        }
-        real alpha;
-        const real weight = int8_weights_of(t, keys, &alpha);
-        t->total = first == 0 ? weight : msa_fma(t->total, alpha, weight);
-        for (size_t c = 0; c < d; ++c) {
-            h->s_v[c] = (real)int8_row(h->v + first * h->C + c, h->v8 + first * h->C + c, keys, h->C);
-            int32_t sum = 0;
-            for (size_t i = 0; i < keys; ++i)
-                sum += (int32_t)t->s[i] * (int32_t)h->v8[(first + i) * h->C + c];
-            const real value = (real)sum * h->s_v[c];
-            t->acc[c] = first == 0 ? value : msa_fma(t->acc[c], alpha, value);
-        }
+    return ((real)int8_dot(h->q + m * h->d, h->k + key * h->d, h->d) * h->c_q[m]) * h->s_k[key];
+}
+
+static void int8_values(struct state *t, const struct lowered_head *h, size_t first, size_t keys)
+{
+    real alpha;
+    const real weight = int8_weights_of(t, keys, &alpha);
+    t->total = first == 0 ? weight : msa_fma(t->total, alpha, weight);
+    for (size_t c = 0; c < h->d; ++c) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < keys; ++i)
+            h->v8[i * h->d + c] = h->v[(first + i) * h->C + c];
+        h->s_v[c] = (real)int8_row(h->v8 + c, h->v8 + c, keys, h->d);
+        for (size_t i = 0; i < keys; ++i)
+            sum += (int32_t)t->s[i] * (int32_t)h->v8[i * h->d + c];
+        const real value = (real)sum * h->s_v[c];
+        t->acc[c] = first == 0 ? value : msa_fma(t->acc[c], alpha, value);
     }
 }
 
-static void int8_padding(struct state *t, const struct int8_head *h, size_t m, const real *k_pad, const real *v_pad,
+static void int8_padding(struct state *t, const struct lowered_head *h, size_t m, const real *k_pad, const real *v_pad,
     const real *by_row, const real *by_column)
 {
     const struct msagen_grid *g = h->grid;
     const size_t rows = h->N / g->row;
-    real *key = h->p;
+    real *key = h->pad;
     const real s_k = (real)int8_row(k_pad, key, h->d, 1);
     const real same = ((real)int8_dot(h->q + m * h->d, key, h->d) * h->c_q[m]) * s_k;
     size_t count = 0;
@@ -166,51 +151,19 @@ static void int8_padding(struct state *t, const struct int8_head *h, size_t m, c
         t->acc[c] = msa_fma(weight, v_pad[c], t->acc[c] * alpha);
 }
 
-/* Columns h d to h d + d of x (M,C), a row quantised by itself, times `by` where that is not 0. */
-static void int8_columns(const real *x, size_t M, size_t C, size_t d, real by, real *q, real *s)
+static void int8_prepare(const struct lowered_head *h, const real *q, const real *k, real s)
 {
-    for (size_t m = 0; m < M; ++m) {
-        s[m] = (real)int8_row(x + m * C, q + m * d, d, 1);
-        if (by != 0)
-            s[m] = s[m] * by;
+    for (size_t m = 0; m < h->M; ++m) {
+        h->c_q[m] = (real)int8_row(q + m * h->C, h->q + m * h->d, h->d, 1);
+        h->c_q[m] = h->c_q[m] * s;
     }
+    for (size_t n = 0; n < h->N; ++n)
+        h->s_k[n] = (real)int8_row(k + n * h->C, h->k + n * h->d, h->d, 1);
 }
 
-static int reference_attention_int8(const void *qs, const void *ks, const void *vs, void *outs, size_t M, size_t N,
+static int reference_attention_int8(const void *q, const void *k, const void *v, void *out, size_t M, size_t N,
     size_t C, size_t heads, size_t tile, size_t count, const struct msagen_grid *grid, const void *start)
 {
-    const real *q = qs, *k = ks, *v = vs, *k_pad = grid ? grid->k_pad : NULL, *v_pad = grid ? grid->v_pad : NULL;
-    real *out = outs;
-    const size_t d = C / heads, places = grid ? grid->height * grid->width : 0,
-        sides = grid ? grid->height + grid->width : 0, longest = tile > places ? tile : places;
-    real *work = malloc((longest + 3 * d + sides + (M + N) * (d + 1) + N * C) * sizeof *work);
-    if (!work)
-        return -1;
-    real *by_row = work, *by_column = by_row + (grid ? grid->height : 0), *acc = work + sides, *s_v = acc + d,
-        *p = s_v + d, *logits = p + d, *q8 = logits + longest, *k8 = q8 + M * d, *c_q = k8 + N * d, *s_k = c_q + M,
-        *v8 = s_k + N;
-    struct state t = {0.0f, 0.0f, acc, logits};
-    const real scale = (real)(1.0 / sqrt((double)d));
-    const int positions = grid && grid->rel_h && grid->rel_w;
-    for (size_t h = 0; h < heads; ++h) {
-        const struct int8_head head = {q8, k8, v + h * d, c_q, s_k, v8 + h * d, s_v, p, M, N, C, d, tile, count,
-            grid};
-        int8_columns(q + h * d, M, C, d, scale, q8, c_q);
-        int8_columns(k + h * d, N, C, d, 0, k8, s_k);
-        for (size_t m = 0; m < M; ++m) {
-            if (positions) {
-                const real *qh = q + m * C + h * d;
-                relative(qh, grid->rel_h, grid->place[m] / grid->width, grid->height, d, by_row);
-                relative(qh, grid->rel_w, grid->place[m] % grid->width, grid->width, d, by_column);
-            }
-            int8_attend(&t, &head, m, positions ? by_row : NULL, by_column,
-                start ? (const real *)start + (h * M + m) * N : NULL);
-            if (k_pad)
-                int8_padding(&t, &head, m, k_pad + h * d, v_pad + h * d, positions ? by_row : NULL, by_column);
-            for (size_t c = 0; c < d; ++c)
-                out[m * C + h * d + c] = t.acc[c] / t.total;
-        }
-    }
-    free(work);
-    return 0;
+    static const struct lowered precision = {int8_prepare, int8_product, int8_values, int8_padding};
+    return lowered_attention(&precision, q, k, v, out, M, N, C, heads, tile, count, grid, start);
 }

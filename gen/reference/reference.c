@@ -334,6 +334,7 @@ static int reference_evaluate(const struct msagen_step *steps, size_t count, con
     return 0;
 }
 
+#include "lowered.h"
 #include "int8.h"
 #include "bf16.h"
 #include "gradients.h"

@@ -184,7 +184,7 @@ function check.isa(isa, where)
 end
 
 --- Check the table of an instruction set's products of whole numbers. @param isa the board's
-function check.integer(integer, isa, where)
+function check.integer(integer, where, isa)
   schema.check(integer, INTEGER, where)
   local function needs(what, ...)
     for _, field in ipairs { ... } do

@@ -103,23 +103,10 @@ local function load_set(kind, name, place, where)
   return set, name:gsub("%.lua$", ""), path
 end
 
-local function load_isa(name, place, where)
-  local isa, plain_name, path = load_set("isa", name, place, where)
-  check.isa(isa, path)
-  isa.name = plain_name
-  return isa
-end
-
-local function load_integer(name, isa, place, where)
-  local integer, plain_name, path = load_set("integer", name, place, where)
-  check.integer(integer, isa, path)
-  integer.name = plain_name
-  return integer
-end
-
-local function load_bf16(name, place, where)
-  local set, plain_name, path = load_set("bf16", name, place, where)
-  check.bf16(set, path)
+-- The same, checked. @param isa for what is an instruction set's: that
+local function load_checked(kind, name, place, where, isa)
+  local set, plain_name, path = load_set(kind, name, place, where)
+  check[kind](set, path, isa)
   set.name = plain_name
   return set
 end
@@ -185,9 +172,9 @@ local function from_table(raw, place, where)
   for key, value in pairs(whole) do board[key] = value end
   local places = place == installed() and { place } or { place, installed() }
   check.board(board, where, function(name) return found_in(places, board.start.folder, name) end)
-  board.isa = load_isa(board.isa, place, where)
-  board.integer = load_integer(board.integer or "c99", board.isa, place, where)
-  board.bf16 = board.bf16 and load_bf16(board.bf16, place, where)
+  board.isa = load_checked("isa", board.isa, place, where)
+  board.integer = load_checked("integer", board.integer or "c99", place, where, board.isa)
+  board.bf16 = board.bf16 and load_checked("bf16", board.bf16, place, where)
   board.isa.registers = board.registers or board.isa.registers
   board.arithmetic = board.arithmetic or "f32-fma-1"
   board.flags = table.move(board.flags, 1, #board.flags, 1, {})

@@ -11,10 +11,7 @@ void $(name)(size_t first, const float *restrict k, const float *restrict v, flo
 {
     const size_t padded = (tile + 15) / 16 * 16;
     for (size_t i = 0; i < count; ++i) {
-        const size_t key = first + i, place = key % tile, before = key - place;
-        const size_t here = keys - before < tile ? keys - before : tile;
-        const float *const ki = k + i * k_stride, *const vi = v + i * v_stride;
-        float *const kd = kp + before / tile * padded * $(d) + place / 16 * $(16 * d) + place % 16;
+$(piece("key_place", { steps = d }))
         float *const vd = vp + before * $(dpad) + place * 16;
 @ if square then
         const size_t lane = place % $(W);

@@ -8,10 +8,7 @@ void $(name)(size_t first, const float *restrict k, const float *restrict v, flo
 {
     const size_t padded = (tile + 15) / 16 * 16;
     for (size_t i = 0; i < count; ++i) {
-        const size_t key = first + i, place = key % tile, before = key - place;
-        const size_t here = keys - before < tile ? keys - before : tile;
-        const float *const ki = k + i * k_stride, *const vi = v + i * v_stride;
-        float *const kd = kp + before / tile * padded * $(steps) + place / 16 * $(16 * steps) + place % 16;
+$(piece("key_place", { steps = steps }))
 @ if paired then
         for (size_t j = 0; j < $(d // 2); ++j) kd[j * 16] = msa_pair(msa_bf16(ki[2 * j]), msa_bf16(ki[2 * j + 1]));
 @   if d % 2 == 1 then

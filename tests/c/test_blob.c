@@ -191,6 +191,41 @@ Test(blob, what_is_no_finite_float_is_refused, .init = scratch_open, .fini = scr
     msagen_tensor_free(t);
 }
 
+/* Two ties, a number below 2^-50, the largest one, and one just above a tie. */
+Test(blob, panels_of_bf16, .init = scratch_open, .fini = scratch_close)
+{
+    static const float given[5] = {0x1.01p0f, 0x1.03p0f, -0x1.8p-51f, 0x1.fep127f, -0x1.010002p3f};
+    static const uint16_t expected[6] = {0x3f80, 0x3f82, 0, 0x7f7f, 0xc101, 0};
+    struct msagen_tensor *t = make(2, (int64_t[]){5, 17});
+    float *values = (float *)(uintptr_t)t->storage->data;
+    for (int i = 0; i < 85; ++i)
+        values[i] = given[i / 17];
+    struct msagen_blob_part part;
+    unsigned char hash[32];
+    struct msagen_blob *b = create(MSAGEN_BLOB_SEGMENTS);
+    cr_assert_eq(msagen_blob_segment(b, "one", error, sizeof error), 0);
+    cr_assert_eq(msagen_blob_panels_bf16(b, t, &part, error, sizeof error), 0, "%s", error);
+    finish(b, hash);
+    cr_assert_eq(part.bytes, 2 * 3 * 16 * 4);
+    size_t bytes;
+    unsigned char *file = scratch_read("w.bin", &bytes);
+    for (int panel = 0; panel < 2; ++panel)
+        for (int k = 0; k < 6; ++k)
+            for (int j = 0; j < 16; ++j)
+                cr_assert_eq(get(file + part.offset + ((panel * 3 + k / 2) * 16 + j) * 4 + k % 2 * 2, 2),
+                    panel * 16 + j < 17 ? expected[k] : 0, "%d %d %d", panel, k, j);
+    free(file);
+
+    values[20] = 0x1.ffp127f;
+    b = create(MSAGEN_BLOB_SEGMENTS);
+    cr_assert_eq(msagen_blob_segment(b, "one", error, sizeof error), 0);
+    cr_assert_eq(msagen_blob_panels_bf16(b, t, &part, error, sizeof error), -1);
+    cr_assert_not_null(strstr(error, "weight: element [1,3] is 3.39618e+38; a weight must fit into a bf16"), "%s",
+        error);
+    msagen_blob_free(b);
+    msagen_tensor_free(t);
+}
+
 Test(blob, misuse_is_refused, .init = scratch_open, .fini = scratch_close)
 {
     struct msagen_tensor *t = make(2, (int64_t[]){2, 3}), *vector = make(1, (int64_t[]){3});
