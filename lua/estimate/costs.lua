@@ -35,11 +35,12 @@ local function touched(step, build)
   local function resolve(view, given)
     return given and given[view.storage] and { storage = given[view.storage].storage } or view
   end
-  work.walk(step, build.graph.click_tokens, function(node, trips, _, given)
+  work.walk(step, build.graph.click_tokens, function(node, trips, _, given, units)
+    local each = units and units.units.apart and trips / units.units.count or trips
     if node.node == "call" then
       local signature = kernels:signature(node.name)
       for i, argument in ipairs(node.arguments) do
-        if type(argument) == "table" and argument.storage then take(resolve(argument, given), signature[i], trips) end
+        if type(argument) == "table" and argument.storage then take(resolve(argument, given), signature[i], each) end
       end
     elseif node.node == "copy" or node.node == "assign" then
       take(resolve(node.from, given), { const = true }, trips)

@@ -44,11 +44,14 @@ end
 --- Where a value is to go.
 function Rows:bind(value, view) self.bound[value] = view end
 
+--- Of a linear map in float32, only columns from `first` on, whole panels, are made. @param count of them
+function Rows:only_columns(first, count) self.columns = { first = first, count = count } end
+
 local function width_of(value) return value.shape[#value.shape] end
 
 function Rows:rows_at(level) return self.count << 2 * level end
 
--- A name for scratch that nothing has yet.
+--- A name for scratch that nothing has yet.
 local function free_name(pool, name)
   local count, unique = 1, name
   while pool.names[unique] do
@@ -57,6 +60,8 @@ local function free_name(pool, name)
   end
   return unique
 end
+
+rows.free_name = free_name
 
 -- Where an operation's result goes: as told, in the place of an input that is not needed any more, or to scratch.
 function Rows:destination(value, name, level, over)
@@ -196,11 +201,13 @@ function lower.linear(self, op)
   local weights = op.value and self.views[w] or self.step:part(self.parts:panels(w))
   local role = op.value and "products" or self.parts:role(w)
   local to = start and self.views[start] or self:destination(value, role, level)
-  local name = self.K:gemm { M = self:rows_at(level), N = w.shape[1], K = w.shape[2], lda = from.storage.stride,
+  local part = self.columns or { first = 0, count = w.shape[1] }
+  local name = self.K:gemm { M = self:rows_at(level), N = part.count, K = w.shape[2], lda = from.storage.stride,
     ldc = to.storage.stride, init = start and "keep" or bias and "bias" or "zero", act = act and act.f }
-  if bias then self.body:call(name, from, weights, self.step:part(self.parts:vector(bias)), to)
+  weights, to = weights + part.first * w.shape[2], to + part.first
+  if bias then self.body:call(name, from, weights, self.step:part(self.parts:vector(bias)) + part.first, to)
   else self.body:call(name, from, weights, to) end
-  self:result(value, to, level)
+  self:result(value, to + -1 * part.first, level)
 end
 
 function lower.act(self, op)

@@ -10,7 +10,8 @@
 -- Nodes of a body:
 --   call    { name, arguments }       a kernel or a proc; arguments are views and places
 --   each    { variable, from, to, by, body, counted?, units? }  counted: while below `count`, too; units: cores part
---           them: { cost = of one, or function(i), inner = parts of each, first, last = variables of a run of them }
+--           them: { cost = of one, or function(i), inner = parts of each, first, last = variables of a run of them,
+--           apart = each reads weights of its own }
 --   when    { condition, body, other? }   let { variable, place }   choose { view, condition, a, b }
 --   c       { views, work, text }: calls of the runtime
 --   copy    { to, from, count }       zero { view, count }           assign { to, from }: one element; count: of them

@@ -9,6 +9,7 @@ local kernels = require "kernels.kernels"
 local layers = require "lower.layer"
 local rows = require "lower.rows"
 local steps = require "lower.steps"
+local token_rows = require "lower.token_rows"
 local print = require "emit.print"
 local types = require "graph.types"
 
@@ -46,33 +47,49 @@ local function place_inputs(layer, work, i, t, dies)
   if t and layer.position then work:place(layer.position_value, layer.position:row(t), 0, false) end
 end
 
--- The operations of some parts on a strip, each result to its view: { [value] = view }.
-local function before(layer, body, pool, count, a, wanted, i, t)
-  local set = {}
-  for part in pairs(wanted) do layer.group:closure(a[part], set) end
-  local work = rows.new(layer, body, pool, count, layer.group:ordered(set))
-  place_inputs(layer, work, i, t, false)
-  for part, view in pairs(wanted) do work:bind(a[part], view) end
-  for value in pairs(set) do
-    -- What is needed after the attention, too, takes the place of what it is made of.
-    if work.last[value] == math.huge and not work.bound[value] then
-      for _, from in ipairs(value.inputs) do
-        if layer:gives_up(from) then work:bind(value, layer:buffer(from):row(i)) end
-      end
-    end
-  end
+-- What is made before the attention and needed after it, too, takes the place of what it is made of: value -> buffer.
+local function keep(layer, work, a)
+  local kept = {}
   layer.kept = layer.kept or {}
-  work:run()
-  for value in pairs(set) do
+  for value in pairs(work.set) do
     if work.last[value] == math.huge and value ~= a.q and value ~= a.k and value ~= a.v then
+      for _, from in ipairs(value.inputs) do
+        if layer:gives_up(from) then kept[value] = layer:buffer(from) end
+      end
       layer.kept[value] = true
     end
   end
+  return kept
 end
 
--- What follows attention, on a strip whose rows of its result are `o`.
-local function after(layer, body, pool, count, a, o, i, t)
-  local work = rows.new(layer, body, pool, count, a.after)
+local function operations_before(layer, a, wanted)
+  local set = {}
+  for part in pairs(wanted) do layer.group:closure(a[part], set) end
+  return layer.group:ordered(set)
+end
+
+-- The operations of some parts on a strip, each result to its view: { [part] = view }.
+local function before(layer, body, pool, count, a, wanted, i, t)
+  local work = rows.new(layer, body, pool, count, operations_before(layer, a, wanted))
+  place_inputs(layer, work, i, t, false)
+  for part, view in pairs(wanted) do work:bind(a[part], view) end
+  for value, buffer in pairs(keep(layer, work, a)) do work:bind(value, buffer:row(i)) end
+  work:run()
+end
+
+-- The same of the prompt's tokens, as stages. @param finish of token_rows.run
+local function tokens_before(layer, a, wanted, finish)
+  local ops = operations_before(layer, a, wanted)
+  local kept = keep(layer, rows.new(layer, nil, layer.step.shared, layer.ctx.token_chunk, ops), a)
+  token_rows.run(layer, ops, function(work, i)
+    place_inputs(layer, work, i, nil, false)
+    for part, view in pairs(wanted) do work:bind(a[part], view:row(i)) end
+    for value, buffer in pairs(kept) do work:bind(value, buffer:row(i)) end
+  end, finish)
+end
+
+-- Places of what follows attention, on a strip whose rows of its result are `o`.
+local function place_after(layer, work, a, o, i, t)
   place_inputs(layer, work, i, t, true)
   for value in pairs(layer.kept or {}) do
     local from
@@ -83,7 +100,16 @@ local function after(layer, body, pool, count, a, o, i, t)
   end
   work:place(a.op, o, 0, true)
   for _, value in ipairs(layer.group.outputs) do work:bind(value, layer:buffer(value):row(value.counted and i or t)) end
+end
+
+local function after(layer, body, pool, count, a, o, t)
+  local work = rows.new(layer, body, pool, count, a.after)
+  place_after(layer, work, a, o, nil, t)
   work:run()
+end
+
+local function tokens_after(layer, a, o)
+  token_rows.run(layer, a.after, function(work, i) place_after(layer, work, a, o:row(i), i, nil) end)
 end
 
 local function scale(layer, body, count, a, q)
@@ -102,26 +128,28 @@ local function among_tokens(layer, a)
   local q, k, v = pool:take("q", most * a.ld, a.ld), pool:take("k", most * a.ld, a.ld),
     pool:take("v", most * a.ld, a.ld)
   local packed = K:keys { keys = most, d = a.d }
-  local kp, vp, o = pool:take("kp", packed.k), pool:take("vp", packed.v), pool:take("o", most * a.ld, a.ld)
+  local several = ctx.cores > 1
+  local own = several and step:pool() or pool
+  local kp, vp = own:take("kp", packed.k), own:take("vp", packed.v)
+  local o = pool:take("o", most * a.ld, a.ld)
   local attend, sizes = K:attend { M = chunk, keys = most, d = a.d, ldq = a.ld, ldo = a.ld, counted = true }
-  local logits, acc, stat = attend_scratch(pool, sizes)
+  local logits, acc, stat = attend_scratch(own, sizes)
   local place = packed.place { count = most, k_stride = a.ld }
   local chunks = { variable = "i", to = most, by = chunk, counted = true }
   step:stage("zero", function(body)
     body:zero(k, most * a.ld)
     body:zero(v, most * a.ld)
-    body:each(chunks, function(inner, i)
-      before(layer, inner, pool, chunk, a, { q = q:row(i), k = k:row(i), v = v:row(i) }, i, nil)
-      scale(layer, inner, chunk, a, q:row(i))
-    end)
-    body:each({ variable = "h", to = a.heads }, function(head, h)
+  end)
+  tokens_before(layer, a, { q = q, k = k, v = v }, function(inner, i) scale(layer, inner, chunk, a, q:row(i)) end)
+  step:stage(several and "units" or "zero", function(body)
+    body:each({ variable = "h", to = a.heads, units = several and { name = "heads" } }, function(head, h)
       head:call(place, 0, k + h * a.d, v + h * a.d, kp, vp)
       head:each(chunks, function(inner, i)
         inner:call(attend, q:row(i) + h * a.d, kp, vp, logits, acc, stat, o:row(i) + h * a.d, COUNT)
       end)
     end)
-    body:each(chunks, function(inner, i) after(layer, inner, pool, chunk, a, o:row(i), i, nil) end)
   end)
+  tokens_after(layer, a, o)
   return { chunk = chunk }
 end
 
@@ -158,12 +186,7 @@ local function to_image(layer, a)
     keys = body:choose("k_image", "ready != NULL", layer.ready, kp)
     values = body:choose("v_image", "ready != NULL", layer.ready + a.heads * packed.k, vp)
   end)
-  step:stage("zero", function(body)
-    body:each(chunks, function(inner, i)
-      before(layer, inner, shared, chunk, a, { q = q:row(i) }, i, nil)
-      scale(layer, inner, chunk, a, q:row(i))
-    end)
-  end)
+  tokens_before(layer, a, { q = q }, function(inner, i) scale(layer, inner, chunk, a, q:row(i)) end)
   local logits, acc, stat = attend_scratch(step:pool(), sizes)
   step:stage("units", function(body)
     body:each({ variable = "h", to = a.heads, units = { name = "heads" } }, function(head, h)
@@ -173,9 +196,7 @@ local function to_image(layer, a)
       end)
     end)
   end)
-  step:stage("zero", function(body)
-    body:each(chunks, function(inner, i) after(layer, inner, shared, chunk, a, o:row(i), i, nil) end)
-  end)
+  tokens_after(layer, a, o)
   return { chunk = chunk, strip = ctx.strip_rows, heads = a.heads },
     { scratch = true, bytes = types.bytes(types.BASE, a.heads * (packed.k + packed.v)),
     macs = tokens * 2 * a.inner * layer.model.out }, function(body, pool, ready)
@@ -239,7 +260,7 @@ local function to_tokens(layer, a)
             o + h * a.d, COUNT)
         end)
       end)
-      after(layer, inner, pool, strip, a, o, nil, t)
+      after(layer, inner, pool, strip, a, o, t)
     end)
   end)
   local queries = { bytes = types.bytes(types.BASE, tokens * a.ld), macs = tokens * a.inner * layer.model.out }

@@ -4,6 +4,7 @@
 local layers = require "lower.layer"
 local rows = require "lower.rows"
 local stream = require "schedule.pieces"
+local token_rows = require "lower.token_rows"
 
 local input, rows_of = layers.input, layers.rows_of
 
@@ -51,7 +52,6 @@ end
 --- An MLP on the prompt's tokens, a chunk of them at a time as far as they go.
 function nest.counted(layer)
   local ctx, step = layer.ctx, layer.step
-  local pool = step.shared
   local chunks = { variable = "i", to = ctx.token_rows, by = ctx.token_chunk, counted = true }
   if layer.pieces then
     stream.pair(layer, ctx.token_rows, ctx.token_chunk, function(build)
@@ -59,13 +59,7 @@ function nest.counted(layer)
     end)
     return { chunk = ctx.token_chunk }
   end
-  step:stage("zero", function(body)
-    body:each(chunks, function(inner, i)
-      local work = rows.new(layer, inner, pool, ctx.token_chunk, layer.group.ops)
-      places(layer, work, i)
-      work:run()
-    end)
-  end)
+  token_rows.run(layer, layer.group.ops, function(work, i) places(layer, work, i) end)
   return { chunk = ctx.token_chunk }
 end
 
