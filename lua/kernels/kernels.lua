@@ -368,12 +368,17 @@ function kernels:gemm(f)
   f.tiling, f.rows, f.columns, f.blocks, f.order = tiling, tiling.rows, tiling.columns, tiling.blocks, tiling.order
   local room = f.widened and widen(f) or 0
   f.ahead = ahead_of(self.board, f)
-  local name = self:product(f)
+  f.type = blob and "bf16" or paired and "bf16 pairs" or "f32"
+  return self:listed(self:product(f), f), room
+end
+
+--- A product, by its kernel's name, goes on the list of those that `explain` tells. @return the name
+function kernels:listed(name, f)
   if not self.products[name] then
     self.products[name] = f
     self.products[#self.products + 1] = name
   end
-  return name, room
+  return name
 end
 
 -- The kernel of a product that has its tiling: where ranges and blocks end are numbers, like all that it is as long as.
@@ -410,8 +415,26 @@ function kernels:product(f)
     f.order == "rows" and "_rows_first" or "", f.kinds > 1 and "_in_blocks" or ""), f, numbers)
 end
 
---- What the manifest says of the matrix products, in the order of their first use: shape, tiling, what the model
--- expects of a call, and what its text does.
+-- Ranges of rows and columns with their tiles.
+local function ranges_of(f)
+  local rows, columns = {}, {}
+  for k, range in ipairs(f.tiling.rows) do rows[k] = { first = range.first, last = range.last, tile = range.mr } end
+  for k, range in ipairs(f.tiling.columns) do
+    columns[k] = { first = range.first * 16, last = range.last * 16, tile = range.np * 16 // (range.parts or 1) }
+  end
+  return rows, columns
+end
+
+-- What only products of floats have: where a block of k ends, and what a count of the text finds.
+local function of_floats(one, f, counter, of)
+  one.k_blocks = {}
+  for k, block in ipairs(f.blocks) do one.k_blocks[k] = block.count end
+  one.ldb, one.init, one.predicted = f.ldb, f.init, f.tiling.operations
+  one.counted = counter:count(of.name, of.bound)
+end
+
+--- What the manifest says of the matrix products, in the order of their first use: type, shape, tiling, what the model
+-- expects of a call, and of floats what its text does.
 -- @param prefix that stands for msa in the names
 function kernels:explain(prefix)
   local list, texts = {}, {}
@@ -424,18 +447,13 @@ function kernels:explain(prefix)
   local counter = operations.counter(texts)
   for i, name in ipairs(self.products) do
     local f, of = self.products[name], self.functions[name]
-    local rows, columns, blocks = {}, {}, {}
-    for k, range in ipairs(f.rows) do rows[k] = { first = range.first, last = range.last, tile = range.mr } end
-    for k, range in ipairs(f.columns) do
-      columns[k] = { first = range.first * 16, last = range.last * 16, tile = range.np * 16 // (range.parts or 1) }
-    end
-    for k, block in ipairs(f.blocks) do blocks[k] = block.count end
-    list[i] = { name = of.name:gsub("^msa", prefix or "msa"), M = f.M, N = f.N, K = f.K, lda = f.lda, ldb = f.ldb,
-      bps = f.bps, ldc = f.ldc, cps = f.cps, init = f.init, act = f.act, residual = f.residual,
-      tile = { f.rows[1].mr, columns[1].tile }, rows = rows, columns = columns, k_blocks = blocks, order = f.order,
-        predicted_cycles = math.floor(f.tiling.cycles + 0.5),
-      macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.tiling.cycles + 0.5) / 100, predicted = f.tiling.operations,
-        counted = counter:count(of.name, of.bound) }
+    local rows, columns = ranges_of(f)
+    list[i] = { name = of.name:gsub("^msa", prefix or "msa"), type = f.type, M = f.M, N = f.N, K = f.K, lda = f.lda,
+      bps = f.bps, ldc = f.ldc, cps = f.cps, act = f.act, residual = f.residual, out = f.out,
+      tile = { rows[1].tile, columns[1].tile }, rows = rows, columns = columns, order = f.order,
+      predicted_cycles = math.floor(f.tiling.cycles + 0.5),
+      macs_per_cycle = math.floor(100 * f.M * f.N * f.K / f.tiling.cycles + 0.5) / 100 }
+    if f.type ~= "int8" then of_floats(list[i], f, counter, of) end
   end
   return list
 end

@@ -126,6 +126,20 @@ describe("predicted operations of products are those of the text", function()
     end)
   end
 
+  it("and those of whole numbers are listed, too", function()
+    for _, board in ipairs(boards.all()) do
+      local set = kernels.new(board.isa, board, folder)
+      set:gemm_int8 { M = 64, N = 96, K = 64, lda = 128, ldc = 112, bias = true }
+      set:gemm { M = 64, N = 96, K = 64, lda = 80, ldc = 112, precision = "bf16" }
+      local whole, half = table.unpack(set:explain "mine")
+      equal({ whole.type, whole.M, whole.N, whole.K, whole.out }, { "int8", 64, 96, 64, "linear" }, board.name)
+      equal({ half.type, half.counted }, { "bf16", half.predicted }, board.name)
+      assert(whole.name:find "^mine_gemm_int8" and whole.predicted_cycles > 0 and not whole.counted, board.name)
+      equal(whole.rows[#whole.rows].last, 64, board.name)
+      equal(whole.columns[#whole.columns].last, 96, board.name)
+    end
+  end)
+
   it("also where caches are small, and k is cut", function()
     for _, board in ipairs(boards.all()) do
       -- for a core that computes little in a cycle farther memory must be slow as well

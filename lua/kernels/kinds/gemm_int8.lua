@@ -79,9 +79,10 @@ local function make(K, f)
   if #tiling.columns > 1 then
     all.wide, numbers[#numbers + 1] = tiling.columns[1].last, { "wide", "wide" }
   end
-  return K:make("gemm_int8", ("msa_gemm_int8_%s%s%s%s"):format(table.concat(words, "_"), suffix_of(fields),
-    relaid and "_relaid" or "", all.order == "rows" and "_rows_first" or ""), all, numbers),
-    relaid and widest * all.bps or 0
+  all.type = "int8"
+  local name = K:make("gemm_int8", ("msa_gemm_int8_%s%s%s%s"):format(table.concat(words, "_"), suffix_of(fields),
+    relaid and "_relaid" or "", all.order == "rows" and "_rows_first" or ""), all, numbers)
+  return K:listed(name, all), relaid and widest * all.bps or 0
 end
 
 return { request = requests.request(requests.sizes("M", "N", "K", "lda", "ldc"), {
