@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Instructions for each multiply-add of a matrix product, counted by each board's emulator: luahost bench/count.lua
--- [BOARD...] [--shape 32x128x128] [--precision f32|int8]: of int8 with the rows' quantising. See bench/README.md.
+-- [BOARD...] [--shape 32x128x128] [--precision f32|bf16|int8]: of lower precision with
+-- the rows' rounding. See bench/README.md.
 package.path = package.path:gsub("^[^;]*;", "", 1) -- the compiler's modules are meant, not scripts of their names
 local sys = require "msagen.sys"
 local boards, kernels, template = require "target.boards", require "kernels.kernels", require "support.template"
@@ -19,8 +20,9 @@ do
 end
 local M, N, K = shape:match "^(%d+)x(%d+)x(%d+)$"
 M, N, K = math.tointeger(M), math.tointeger(N), math.tointeger(K)
-if not M or precision ~= "f32" and precision ~= "int8" then
-  io.stderr:write "usage: count.lua [BOARD...] [--shape MxNxK] [--precision f32|int8]\n"
+local HEADERS = { f32 = "msa_simd.h", bf16 = "msa_bf16.h", int8 = "msa_int8.h" }
+if not M or not HEADERS[precision] then
+  io.stderr:write "usage: count.lua [BOARD...] [--shape MxNxK] [--precision f32|bf16|int8]\n"
   os.exit(2)
 end
 
@@ -50,31 +52,48 @@ local function start_of(board)
   return words
 end
 
--- The calls of a product of whole numbers: its rows lie in a's place, its room behind c.
-local function whole(set, lda, ldc)
-  local quantise = set:quantise_rows { rows = M, C = K, ldx = lda, ldq = 4 * lda }
-  local product, room = set:gemm_int8 { M = M, N = N, K = K, lda = 4 * lda, ldc = ldc }
-  local words = { "(int8_t *)(void *)a", "(const int8_t *)(const void *)b" }
-  if room > 0 then words[3] = ("(int8_t *)(void *)(c + %d)"):format(M * ldc + 16) end
+-- The calls of a product by precision. In lower precision its rows lie in a's place, its room behind c.
+local calls = {}
+
+function calls.f32(set, lda, ldc)
+  return set:call(set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc }, "a", "b", "c")
+end
+
+local function lowered(set, rows, a, b, product, room, cast)
+  local words = { a, b }
+  if room > 0 then words[3] = ("%s(c + %d)"):format(cast, M * kernels.stride(N) + 16) end
   words[#words + 1] = "c"
-  return ("do { %s; %s; } while (0)"):format(set:call(quantise, "a", "(int8_t *)(void *)a"),
-    set:call(product, table.unpack(words)))
+  return ("do { %s; %s; } while (0)"):format(set:call(rows, "a", a), set:call(product, table.unpack(words)))
+end
+
+function calls.bf16(set, lda, ldc)
+  local rows = set:round_rows { rows = M, C = K, ldx = lda, ldy = lda }
+  local product, room = set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc, precision = "bf16" }
+  return lowered(set, rows, "a", "(const uint16_t *)(const void *)b", product, room, "")
+end
+
+function calls.int8(set, lda, ldc)
+  local rows = set:quantise_rows { rows = M, C = K, ldx = lda, ldq = 4 * lda }
+  local product, room = set:gemm_int8 { M = M, N = N, K = K, lda = 4 * lda, ldc = ldc }
+  return lowered(set, rows, "(int8_t *)(void *)a", "(const int8_t *)(const void *)b", product, room,
+    "(int8_t *)(void *)")
 end
 
 local function count(board)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   local lda, ldc = kernels.stride(K), kernels.stride(N)
-  local call = precision == "f32" and set:call(set:gemm { M = M, N = N, K = K, lda = lda, ldc = ldc }, "a", "b", "c")
-    or whole(set, lda, ldc)
+  local call = calls[precision](set, lda, ldc)
   sys.write_file(work .. "/msa_arith.h", sys.read_file(msagen.datadir .. "/runtime/msa_arith.h"))
   sys.write_file(work .. "/msa_simd.h", template.file(msagen.datadir .. "/templates", "simd.h",
     { isa = board.isa, made_by = "", msa_vec = "", flags = "" }))
-  sys.write_file(work .. "/msa_int8.h", template.file(msagen.datadir .. "/templates", "int8.h",
-    { isa = board.isa, integer = board.integer, made_by = "", flags = "" }))
+  for _, name in ipairs { "int8", "bf16" } do
+    sys.write_file(("%s/msa_%s.h"):format(work, name), template.file(msagen.datadir .. "/templates", name .. ".h",
+      { isa = board.isa, integer = board.integer, bf16 = board.bf16 or false, made_by = "", flags = "" }))
+  end
   sys.write_file(work .. "/count_shape.h",
     ('#include "%s"\n%s\n#define A_FLOATS %d\n#define B_FLOATS %d\n#define C_FLOATS %d\n'
       .. '#define call(a, b, c) %s\n'):format(
-    precision == "f32" and "msa_simd.h" or "msa_int8.h", table.concat(set.texts, "\n"), M * lda,
+    HEADERS[precision], table.concat(set.texts, "\n"), M * lda,
     (N + 15) // 16 * 16 * K, M * ldc + 16 + 64 * K, call))
   local base = { board.compiler }
   for word in (board.optimisation or "-O2"):gmatch "%S+" do base[#base + 1] = word end

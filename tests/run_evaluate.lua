@@ -193,6 +193,25 @@ tally.test("another build is measured beside: one of other vectors differs by no
   assert(text:find("| 1.0000 | 1.0000 | 1.0000 | 1.0000 | 0.000 % | 0.000 % |", 1, true), "a build differs from itself")
 end)
 
+tally.test("what lower precision costs is said by layer, of the case whose masks agree least", function()
+  local fw, data = work .. "/int8", tally.demo .. "/evaluate.csv"
+  tally.must { tally.program, "build", tally.head, "--dialect", head_expected.dialect, "--precision", "int8", "-o", fw }
+  local out = evaluated(fw, data, "--clicks", "1", "--against", head, "--layers", tally.head)
+  local text = sys.read_file(out .. "/table.md"):match "## Error by layer\n.-\n\n([^#]*)" or ""
+  local before, count = 0, 0
+  for layer, own, after in text:gmatch "| ([%w_]+) | int8 | ([%d.]+) %% | ([%d.]+) %% |" do
+    count = count + 1
+    assert(tonumber(own) > 0.1 and tonumber(own) < 2 and tonumber(after) < 1, layer)
+    before = math.max(before, tonumber(after))
+  end
+  local of_logits = tonumber(text:match "| logits |  |  | ([%d.]+) %% |")
+  assert(count == 13 and of_logits and of_logits > 0 and of_logits < before, text)
+  refused("--layers: expected --against", fw, "--data", data, "--layers", tally.head, "-o", work .. "/none")
+  refused("found two in f32", head, "--data", data, "--against", head, "--layers", tally.head, "-o", work .. "/none")
+  refused("expected the checkpoint that", fw, "--data", data, "--against", head, "--layers",
+    tally.volume, "-o", work .. "/none")
+end)
+
 tally.test("of a model with a mask for each class each class has its own", function()
   local name, fw, root = "msa-2025-2d-two-class", work .. "/two", work .. "/discs"
   local cases = require "cases"

@@ -17,6 +17,7 @@ local precisions = require "compiler.precision"
 local preparation = require "import.preparation"
 local output_folder = require "emit.output_folder"
 local tokens = require "networks.tokens"
+local recorded = require "compiler.recorded"
 local rules = require "scans.rules"
 local schema = require "support.schema"
 local segment = require "lower.segment"
@@ -256,9 +257,10 @@ local function layers_of(build)
   return layers
 end
 
--- What the manifest says of precision, added to it.
+-- What the manifest says of precision, and what was asked for, added to it.
 local function add_precision(made, build, device)
   made.precision, made.arithmetic, made.layer_precision = build.precision, build.arithmetic, device.layer_precision
+  made.device = recorded.of(device)
   made.equalised = build.graph.precision.equalise
   made.weights_by_precision = require "msagen.json".array(require("estimate.precisions").of(build))
   return made

@@ -109,7 +109,7 @@ local function second_of(args)
   if not args.against or not sys.exists(args.against .. "/manifest.json") then return nil end
   local other = {}
   for key, value in pairs(args) do other[key] = value end
-  other.dir, other.out, other.against = args.against, args.out .. "/against", nil
+  other.dir, other.out, other.against, other.layers = args.against, args.out .. "/against", nil, nil
   return evaluation.open(other)
 end
 
@@ -138,6 +138,7 @@ function evaluation.open(args)
   self.binding = { model = sha256.hex(json.encode(self.model)), data = data,
     options = json.encode { told = self.told, version = msagen.version } }
   self.options.folder, self.options.dialect = folder, self.model.dialect
+  if args.layers then self.layers = require("evaluate.layers").open(self, args.layers) end
   if args.mode == "msa" then require("evaluate.msa").version(self.model.dialect) end
   return self
 end
@@ -235,6 +236,7 @@ function evaluation.merge(self)
     self.against = { name = second.model.name,
       results = journal.collect(second.out, second.binding, second.set.cases) }
   elseif self.args.against then self.against = finished(self, self.args.against) end
+  if self.layers then self.layer_errors = require("evaluate.layers").of(self, self.layers, results) end
   local show, finish = counting "drawing"
   local made, about = outputs.write(self, results, function(target)
     return require("evaluate.worst").write(results, self.set.cases, self.args.worst, self.options, target, show)

@@ -49,15 +49,29 @@ local function own_prompt(class, slices)
   return list[1]
 end
 
+local function text_of(options, class)
+  if options.text == "class" then return class.name end
+  return options.text
+end
+
+--- The prompt that a row of results was made with, of its first slice that has any.
+-- @return run.prompts', the slice from 0
+function one_case.prompt_of_row(class, row, options, slices)
+  if row.clicks == one_case.OWN then return own_prompt(class, slices), 0 end
+  local slice, words = row.points:match "^(%d+):" or "0", {}
+  for word in row.points:gmatch "%S+" do
+    local at, place = word:match "^(%d+):(.*)$"
+    if not at or at == slice then words[#words + 1] = place or word end
+  end
+  local prompt = #words > 0 and from_points(table.concat(words, " "), "prompt of " .. class.name) or {}
+  prompt.multimask, prompt.text = options.multimask, text_of(options, class)
+  return prompt, math.tointeger(tonumber(slice))
+end
+
 -- The same for the same case and class, whatever else is evaluated.
 local function seed_of(options, case, class)
   local digest = sha256.hex(("%d\n%s\n%s"):format(options.seed, case.name, class.name))
   return math.tointeger(tonumber(digest:sub(1, 15), 16))
-end
-
-local function text_of(options, class)
-  if options.text == "class" then return class.name end
-  return options.text
 end
 
 -- The steps that clicks are asked for: without 0, which is the text alone.

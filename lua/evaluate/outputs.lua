@@ -131,7 +131,8 @@ local function against(results, options)
 end
 
 --- Write everything.
--- @param evaluation { args, out, model, set, binding, told, against = nil or { name, results } }
+-- @param evaluation { args, out, model, set, binding, told, against = nil or { name, results }, layer_errors = nil or
+-- of evaluate.layers }
 -- @param results of all cases, in order
 -- @param pictures function(target) -> what evaluate.worst says of them
 function outputs.write(evaluation, results, pictures)
@@ -143,6 +144,7 @@ function outputs.write(evaluation, results, pictures)
   local made = summary.of(results, { hd95 = args.hd95, seed = args.seed, keeps = keeps })
   about.against = against(results, { against = evaluation.against, hd95 = args.hd95, seed = args.seed })
   about.agreement = evaluation.second and agreement.of(results, made.classes, made.clicks) or nil
+  about.layers = evaluation.layer_errors
   local printed = args.published and published.read(args.published) or nil
   local staging = require("run.staging").new()
   local ok, problem = pcall(function()

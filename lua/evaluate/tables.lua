@@ -2,6 +2,7 @@
 --- table.md and table.csv: in the form of the paper's tables, published rows first and marked, then ours; below them
 -- ours in full. Nothing is bold: numbers of other data are not to be compared by print.
 local csv = require "evaluate.csv"
+local layer_errors = require "run.layer_errors"
 local published = require "evaluate.published"
 local summary = require "evaluate.summary"
 
@@ -162,6 +163,11 @@ local function has_values(made, metric)
   return false
 end
 
+--- What error by layer is of.
+function tables.layers_heading(of)
+  return ("beside float32, of %s, %s, %s:"):format(cell_text(of.case), cell_text(of.class), tables.prompt(of.clicks))
+end
+
 --- table.md.
 -- @param made of summary.of
 -- @param about { model, data = their names, unit = of HD95, definitions = lines, against = nil or { name, made = of
@@ -183,6 +189,10 @@ function tables.markdown(made, about, printed)
   if about.agreement then
     put(("## Masks beside those of %s, of the same prompts\n\n"):format(cell_text(about.against.name)),
       markdown_table(agreement_rows(about.agreement)), "\n")
+  end
+  if about.layers then
+    put("## Error by layer\n\n", tables.layers_heading(about.layers), "\n\n",
+      markdown_table(layer_errors.rows(about.layers.layers, about.layers.ends)), "\n")
   end
   if about.against then
     put(("## Differences: %s minus %s\n\n"):format(cell_text(about.model), cell_text(about.against.name)),
@@ -210,6 +220,9 @@ end
 
 --- How alike masks are, for the terminal.
 function tables.agreement(list) return aligned(agreement_rows(list)) end
+
+--- Error by layer, for the terminal.
+function tables.layers(of) return aligned(layer_errors.rows(of.layers, of.ends)) end
 
 --- The same in short for the terminal: a line a class and number of clicks.
 function tables.terminal(made, about)

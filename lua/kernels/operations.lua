@@ -7,7 +7,8 @@ local activations = require "graph.activations"
 
 local operations = {}
 
-local KINDS = { msa_vfma = "fma", msa_vfma_scalar = "fma", msa_vpairs = "fma", msa_load = "load", msa_store = "store", msa_vadd = "add" }
+local KINDS = { msa_vfma = "fma", msa_vfma_scalar = "fma", msa_vpairs = "fma",
+  msa_load = "load", msa_store = "store", msa_vadd = "add" }
 for _, name in ipairs(activations.computed) do
   KINDS[activations.entries[name].vector] = activations.entries[name].counted
 end

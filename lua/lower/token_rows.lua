@@ -97,10 +97,11 @@ function token_rows.run(layer, ops, place, finish)
   for r, run in ipairs(runs) do
     if run.columns then
       step:stage("units", function(body)
-        body:each({ variable = "n", to = run.ops[1].shape[2], by = run.columns, units = { name = "columns", apart = true } },
-          function(inner, n)
-            inner:each(chunks, function(innermost, i) on_chunk(innermost, i, r, n) end)
-          end)
+        local parts = { variable = "n", to = run.ops[1].shape[2], by = run.columns,
+          units = { name = "columns", apart = true } }
+        body:each(parts, function(inner, n)
+          inner:each(chunks, function(innermost, i) on_chunk(innermost, i, r, n) end)
+        end)
       end)
     else
       step:stage("zero", function(body)

@@ -6,6 +6,7 @@ local emit = require "emit.emit"
 local inputs = require "graph.inputs"
 local interpreter = require "graph.interpreter"
 local precision = require "compiler.precision"
+local prompts = require "run.prompts"
 local sam = require "networks.sam"
 local tensor = require "msagen.tensor"
 local tokens = require "networks.tokens"
@@ -39,6 +40,19 @@ end
 function interpretation.in_class(class, body, ...)
   if class == "float64" then return tensor.in_double(body, ...) end
   return body(...)
+end
+
+--- The prompt of one slice, from 1, of run.prompts', as `decode` takes it. @param side of logits
+function interpretation.prompt(prompt, slice, side)
+  local places, labels, points = prompts.slice(prompt, "points", slice), prompts.slice(prompt, "labels", slice), nil
+  for i, place in ipairs(places or {}) do
+    points = points or {}
+    points[i] = { place[1], place[2], math.tointeger(labels[i]) }
+  end
+  local mask = prompt.mask
+  return { points = points, box = prompts.slice(prompt, "box", slice), text = prompt.text_index,
+    multimask = prompt.multimask,
+    mask = mask and mask.tensor:slice(1, mask.slices == 1 and 0 or (slice - 1) * side * side, side * side) }
 end
 
 --- Encode an image u8 [depth,H,W,3]. @return the embedding as a matrix [slices grid^2,out]

@@ -68,4 +68,16 @@ function layer_errors.of(it, ask)
   return reached, ends
 end
 
+local function percent(share) return ("%.3f %%"):format(100 * share) end
+
+--- What layer_errors.of gives as rows of texts, the first one their titles.
+function layer_errors.rows(layers, ends)
+  local rows = { { "layer", "precision", "its own error", "after it" } }
+  for _, one in ipairs(layers) do
+    rows[#rows + 1] = { one.layer, one.precision, percent(one.own), percent(one.after) }
+  end
+  for _, one in ipairs(ends) do rows[#rows + 1] = { one.name, "", "", percent(one.error) } end
+  return rows
+end
+
 return layer_errors

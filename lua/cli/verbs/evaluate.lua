@@ -56,6 +56,8 @@ function verb.setup(command)
     :convert(function(text) return closed.member(text, require("evaluate.published").names, "--published") end)
   option("--against", "DIR2|OUT2", "Another build, which is measured on the same cases, or a finished evaluation of "
     .. "them: print the differences, paired; of a build also how alike masks of the same prompts are.")
+  option("--layers", "CHECKPOINT", "With --against another build: print how far each layer of lower precision is from "
+    .. "float32, by the interpreter, of the case whose masks agree least; the file is that of the build.")
   option("--worst", "K", "How many of the lowest to draw; 0: none."):default "5":convert(whole(0, 1000))
   option("--shard", "R/N|env", "Do part R of N (R from 1), or the part that mpirun or srun gives this process; then "
     .. "--merge."):convert(function(text) return require("evaluate.deal").shard(text) end)
@@ -100,6 +102,10 @@ function verb.run(args)
   if about.agreement then
     io.write(("masks of the same prompts beside those of %s:\n"):format(about.against.name),
       require("evaluate.tables").agreement(about.agreement))
+  end
+  if about.layers then
+    io.write("error by layer, ", require("evaluate.tables").layers_heading(about.layers), "\n",
+      require("evaluate.tables").layers(about.layers))
   end
   for _, class in ipairs(evaluation.unseen(made)) do
     local text = ("no mask shows the class %s: expected its value in some, see --classes"):format(class)

@@ -3,6 +3,7 @@
 -- kernels.
 local arithmetic = require "target.arithmetic"
 local fail = require "support.fail"
+local interpretation = require "run.interpretation"
 local image_options = require "cli.image_options"
 local options = require "cli.device_options"
 local precision = require "compiler.precision"
@@ -25,19 +26,6 @@ function verb.setup(command)
     "Compute all of it in double precision: no build has this digest, but the results show what float32 rounds.")
 end
 
--- The prompt of one slice, as the interpreter takes it.
-local function of_slice(prompt, slice, side)
-  local slices = require "run.prompts".slice
-  local places, labels, points = slices(prompt, "points", slice), slices(prompt, "labels", slice), nil
-  for i, place in ipairs(places or {}) do
-    points = points or {}
-    points[i] = { place[1], place[2], math.tointeger(labels[i]) }
-  end
-  local mask = prompt.mask
-  return { points = points, box = slices(prompt, "box", slice), text = prompt.text_index, multimask = prompt.multimask,
-    mask = mask and mask.tensor:slice(1, mask.slices == 1 and 0 or (slice - 1) * side * side, side * side) }
-end
-
 -- How far each layer of lower precision is from float32, of the first slice and prompt.
 local function show_layers(it, list, image, model)
   local layer_errors, layout = require "run.layer_errors", require "support.layout"
@@ -46,16 +34,11 @@ local function show_layers(it, list, image, model)
     it:encode(image)
     local results = { { "embedding", it.embedding } }
     if list[1] then
-      results[2] = { "logits", (it:decode(0, of_slice(list[1], 1, 4 * model.grid))) }
+      results[2] = { "logits", (it:decode(0, interpretation.prompt(list[1], 1, 4 * model.grid))) }
     end
     return results
   end)
-  local function percent(share) return ("%.3f %%"):format(100 * share) end
-  local rows = { { "layer", "precision", "its own error", "after it" } }
-  for _, one in ipairs(layers) do
-    rows[#rows + 1] = { one.layer, one.precision, percent(one.own), percent(one.after) }
-  end
-  for _, one in ipairs(ends) do rows[#rows + 1] = { one.name, "", "", percent(one.error) } end
+  local rows = layer_errors.rows(layers, ends)
   io.stdout:write(table.concat(layout.table(rows, { width = terminal.columns(), right = { [3] = true, [4] = true },
     paint = terminal.painter(1) }), "\n"), "\n")
 end
@@ -76,7 +59,7 @@ local function results_of(it, list, image, model)
     show("decoding", k, #list + 1)
     local logits, scores = {}, {}
     for slice = 1, model.depth do
-      logits[slice], scores[slice] = it:decode(slice - 1, of_slice(prompt, slice, side))
+      logits[slice], scores[slice] = it:decode(slice - 1, interpretation.prompt(prompt, slice, side))
     end
     local masks = scores[1].shape[2]
     out[#out + 1] = { ("prompt_%d.logits"):format(k - 1), R.stacked(logits):reshape { model.depth, masks, side, side },
@@ -95,7 +78,7 @@ end
 
 -- What is asked for, of the device that is asked for.
 local function interpret(args, device)
-  local interpretation, prompts = require "run.interpretation", require "run.prompts"
+  local prompts = require "run.prompts"
   local models, _, _, board = require("compiler.compiler").models(device, args.input or "device")
   if #models > 1 then fail("--bank: expected one checkpoint to interpret, found %d", #models) end
   local model = models[1]
@@ -138,7 +121,7 @@ function verb.run(args)
     return usage "expected --digest, --out or --layers, found none"
   end
   if #devices > 1 then fail("%s: expected one device, found %d", args.input, #devices) end
-  return require("run.interpretation").in_class(args.float64 and "float64", interpret, args, devices[1].device)
+  return interpretation.in_class(args.float64 and "float64", interpret, args, devices[1].device)
 end
 
 return verb
