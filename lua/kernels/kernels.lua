@@ -374,7 +374,7 @@ end
 
 --- A product, by its kernel's name, goes on the list of those that `explain` tells. @return the name
 function kernels:listed(name, f)
-  if not self.products[name] then
+  if not self.draft and not self.products[name] then
     self.products[name] = f
     self.products[#self.products + 1] = name
   end

@@ -231,6 +231,14 @@ function cases.norms(set, c, kernel, case)
           place == "in place" and "x" or ("room(%d)"):format(rows * ld))
         kernel(set:layernorm { rows = rows, C = C, ldx = ld, ldy = ld, eps = 1e-6 }, "x", "w", "y")
         c('give("layer norm %dx%d %s", y, %d, %d, %d);', rows, C, place, rows, C, ld)
+        if place == "beside" then
+          local fields = { rows = rows, C = C, ldx = ld, ldy = ld, eps = 1e-6, moments = "kept" }
+          c("float *moments = room(%d);", 2 * rows)
+          kernel(set:layernorm(fields), "x", "moments")
+          fields.moments = "given"
+          kernel(set:layernorm(fields), "x", "w", "moments", "y")
+          c('give("layer norm by moments %dx%d", y, %d, %d, %d);', rows, C, rows, C, ld)
+        end
       end)
     end
   end

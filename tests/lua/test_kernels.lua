@@ -388,7 +388,16 @@ local function norms(p)
       p.call("fill(w, %d), fill(w + %d, %d)", C, kernels.round16(C), C)
       p.room("y", rows * ldy)
       p.kernel(p.set:layernorm { rows = rows, C = C, ldx = ldx, ldy = ldy, eps = 1e-6 }, "x", "w", "y")
-      p.give(("layer norm %dx%d"):format(rows, C), "y", reference.layernorm(x, gamma, beta, 1e-6), ldy)
+      local normed = reference.layernorm(x, gamma, beta, 1e-6)
+      p.give(("layer norm %dx%d"):format(rows, C), "y", normed, ldy)
+      -- The same in two steps, of which the second one may be done again.
+      local fields = { rows = rows, C = C, ldx = ldx, ldy = ldy, eps = 1e-6, moments = "kept" }
+      p.room("moments", 2 * rows)
+      p.room("again", rows * ldy)
+      p.kernel(p.set:layernorm(fields), "x", "moments")
+      fields.moments = "given"
+      p.kernel(p.set:layernorm(fields), "x", "w", "moments", "again")
+      p.give(("layer norm by moments %dx%d"):format(rows, C), "again", normed, ldy)
     end)
   end
 end

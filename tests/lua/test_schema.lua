@@ -122,7 +122,7 @@ end)
 describe("requests of kernels", function()
   local samples = { gemm = { M = 4, N = 16, K = 8, lda = 16, ldc = 16, precision = "bf16",
     packed = true }, layernorm = { rows = 1, C = 8, ldx = 16,
-    ldy = 16, eps = 1e-6 },
+    ldy = 16, eps = 1e-6, moments = "kept" },
     softmax = { rows = 1, cols = 4, ld = 16 }, keys = { keys = 4, d = 8 }, attend = { M = 1, keys = 4, d = 8, ldq = 16,
       ldo = 16,
       rel = { n = 2, ld = 16 }, out_row = { n = 2, ld = 16 }, pad = { side = 3, height = 2, width = 2 } },

@@ -17,7 +17,8 @@ local sequences = require "lower.sequences"
 local input = layers.input
 local round16, stride = kernels.round16, kernels.stride
 
--- Norms of a window are kept where they fit a second-level cache, else made anew for each tile of each head.
+-- Norms of a window are kept where they fit a second-level cache, else made anew for each tile of each head, from their
+-- moments.
 local KEPT_BYTES = 640 * 1024
 -- Tokens of a tile of queries, at most: whole rows of a window, as many as divide its height.
 local TILE = 128
@@ -73,6 +74,28 @@ local function attention_call(layer, a, kind, op, rel, pool, make, rows, ldq, ld
   end, rh, rw
 end
 
+-- Layer norms of a window's rows. Where norms are not kept, moments are, from one look at all rows.
+-- @param kept whether norms are @param ldn of norms
+-- @return function(body, x of tokens in a line, the line, to): their norms; function(body, x, to the next line): first
+local function norms_of(layer, a, kind, pool, x, kept, ldn)
+  local K, step, width, ldc = layer.K, layer.step, kind.width, x.storage.stride
+  local moments = not kept and pool:take("moments", 2 * kind.height * width)
+  local fields = { rows = width, C = a.C, ldx = ldc, ldy = ldn, eps = a.eps, moments = moments and "given" or nil }
+  local norm = K:layernorm(fields)
+  local function one(body, from, row, to)
+    if not moments then return body:call(norm, from, step:part(a.norm), to) end
+    body:call(norm, from, step:part(a.norm), moments + row * (2 * width), to)
+  end
+  local function begin(body, from, to_next)
+    if not moments then return end
+    local find = K:layernorm { rows = width, C = a.C, ldx = ldc, ldy = ldn, eps = a.eps, moments = "kept" }
+    body:each({ variable = "r", to = kind.height }, function(each, r)
+      each:call(find, from + r * to_next, moments + r * (2 * width))
+    end)
+  end
+  return one, begin
+end
+
 -- The same of windows whose norms, keys, values and weights are whole numbers: of floats there is a line of norms, and
 -- a head's values.
 local function window_proc_int8(layer, a, kind, op, rel, x, o)
@@ -90,7 +113,7 @@ local function window_proc_int8(layer, a, kind, op, rel, x, o)
   local queries = operands.over("int8", K, pool, "queries", q, a.d)
   local attend, rh, rw = attention_call(layer, a, kind, op, rel, pool, K.attend_int8, M, queries:ld(), ldc,
     integers.stored(a.d))
-  local norm = K:layernorm { rows = width, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
+  local norm, begin = norms_of(layer, a, kind, pool, x, kept, ldc)
   local place = packed.place { count = M, k_stride = a.dpad }
   local base = ("msa_attention_int8_%dx%d_of_%d"):format(height, width, side)
   local what = ("o = attention within %d x %d places%s, for some heads of %d, in whole numbers."):format(side, side,
@@ -99,11 +122,12 @@ local function window_proc_int8(layer, a, kind, op, rel, x, o)
     local from, to = proc:pointer("x", x), proc:pointer("o", o)
     local function norms(inner, first, count)
       inner:each({ variable = "r", to = count }, function(each, r)
-        each:call(norm, from + (first + r) * (grid * ldc), step:part(a.norm), line)
+        norm(each, from + (first + r) * (grid * ldc), first + r, line)
         operands.make("int8", K, each, width, a.C, line, n + r * (width * n:ld()))
       end)
     end
     local function here(y) return kept and n + y * (width * n:ld()) or n end
+    begin(body, from, grid * ldc)
     if kept then norms(body, 0, height) end
     local first, last = proc:number "head", proc:number "end"
     body:each({ variable = "h", from = first, to = last }, function(head, h)
@@ -138,7 +162,7 @@ local function window_proc(layer, a, kind, op, rel, x, o)
   local kp, vp = pool:take("kp", packed.k), pool:take("vp", packed.v)
   local q, v = pool:take("q", M * a.dpad, a.dpad), pool:take("v", M * a.dpad, a.dpad)
   local attend, rh, rw = attention_call(layer, a, kind, op, rel, pool, K.attend, M, a.dpad, ldc, a.dpad)
-  local norm = K:layernorm { rows = width, C = a.C, ldx = ldc, ldy = ldc, eps = a.eps }
+  local norm, begin = norms_of(layer, a, kind, pool, x, kept, ldc)
   local place = packed.place { count = M, k_stride = a.dpad }
   local scale = K:rows("scale", { rows = M, C = a.d, ldx = a.dpad, s = 1 / math.sqrt(a.d) })
   local base = ("msa_attention%s_%dx%d_of_%d"):format(a.precision and "_" .. a.precision or "", height, width, side)
@@ -150,10 +174,11 @@ local function window_proc(layer, a, kind, op, rel, x, o)
     local function norms(inner, first, count)
       inner:each({ variable = "r", to = count }, function(each, r)
         local row = n + r * (width * ldc)
-        each:call(norm, from + (first + r) * (grid * ldc), step:part(a.norm), row)
+        norm(each, from + (first + r) * (grid * ldc), first + r, row)
         if a.precision then operands.make(a.precision, K, each, width, a.C, row, row) end
       end)
     end
+    begin(body, from, grid * ldc)
     if kept then norms(body, 0, height) end
     local first, last = proc:number "head", proc:number "end"
     body:each({ variable = "h", from = first, to = last }, function(head, h)
