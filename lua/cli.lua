@@ -11,6 +11,7 @@ local verbs = {
   { "run", "segment an image with what was built" },
   { "evaluate", "measure what was built on a data set: Dice, IoU, HD95" },
   { "interpret", "segment an image with the naive kernels that define each bit, to compare" },
+  { "evidence", "say of one build what an assessor asks: traced, bounded, measured" },
   { "train", "train a network on a data set, and keep how its weights came about" },
   { "pretrain", "train an encoder on pictures without masks" },
   { "convert", "write an image file of any format as NPY, PNG or NIfTI" },

@@ -22,6 +22,7 @@ local rules = require "scans.rules"
 local schema = require "support.schema"
 local segment = require "lower.segment"
 local start_files = require "emit.start_files"
+local ssa = require "graph.ssa"
 local stream = require "schedule.fetches"
 local sys = require "msagen.sys"
 local types = require "graph.types"
@@ -243,6 +244,14 @@ local function moment_of(build, step)
   return step > layers[#layers].step and "results" or "tokens"
 end
 
+-- The operations of the graph that a layer does: number and text. What is made ready of other layers is theirs.
+local function operations_of(L)
+  local list = {}
+  for _, used in ipairs(L.uses or {}) do table.move(operations_of(used), 1, #used.group.ops, #list + 1, list) end
+  for _, op in ipairs(L.group and L.group.ops or {}) do list[#list + 1] = { id = op.id, text = ssa.line(op) } end
+  return list
+end
+
 -- What each layer does and moves, and the cycles of the plan's prediction for the core that has most of it.
 local function layers_of(build)
   local layers = {}
@@ -252,7 +261,7 @@ local function layers_of(build)
       product_cycles = math.ceil(work.busy), other_cycles = math.ceil(work.other),
       bytes = costs.bytes(L, build), weights_offset = L.weights_at,
       weights_bytes = L.segment:bytes(#build.banks), bank_bytes = L.segment.own,
-      scratch_bytes = L.scratch }
+      scratch_bytes = L.scratch, operations = require("msagen.json").array(operations_of(L)) }
   end
   return layers
 end

@@ -144,6 +144,13 @@ local function cost_text(op)
   return bytes > 0 and ("; %d bytes"):format(bytes) or ""
 end
 
+--- A value by itself: kind(operands) [sizes], each operand by its number, a tensor or an input by its name.
+function graph.line(op)
+  local from = {}
+  for i, input in ipairs(op.inputs) do from[i] = #input.inputs == 0 and input.name or "%" .. input.id end
+  return ("%s(%s) %s"):format(op.kind, table.concat(from, ", "), shape_text(op))
+end
+
 --- The graph as text, a line a value: label: %id type shape = kind(%id, ...) attributes name; multiply-adds, bytes
 function Graph:text()
   local out = {}

@@ -95,4 +95,34 @@ function Interpretation:embedding_by_channel()
     m.grid, m.grid }
 end
 
+--- Everything of an image and prompts, as `run` writes it: a list of { name, tensor, is it part of the digest }.
+-- @param list of run.prompts, checked @param image u8 [depth,H,W,3] @param show function(what, done, total)
+function Interpretation:results(list, image, show)
+  local m, side, out = self.model, 4 * self.model.grid, {}
+  show("encoding", 0, #list + 1)
+  self:encode(image)
+  out[1] = { "embedding", self:embedding_by_channel(), true }
+  for k, prompt in ipairs(list) do
+    show("decoding", k, #list + 1)
+    local logits, scores = {}, {}
+    for slice = 1, m.depth do
+      logits[slice], scores[slice] = self:decode(slice - 1, interpretation.prompt(prompt, slice, side))
+    end
+    local masks = scores[1].shape[2]
+    out[#out + 1] = { ("prompt_%d.logits"):format(k - 1),
+      self.R.stacked(logits):reshape { m.depth, masks, side, side }, true }
+    out[#out + 1] = { ("prompt_%d.iou"):format(k - 1), self.R.stacked(scores):reshape { m.depth, masks }, false }
+  end
+  return out
+end
+
+--- The digest of results, as `run --digest` prints it.
+function interpretation.digest(results)
+  local hash = require("msagen.sha256").new()
+  for _, one in ipairs(results) do
+    if one[3] then hash:update(one[2]:tobytes()) end
+  end
+  return hash:hex()
+end
+
 return interpretation

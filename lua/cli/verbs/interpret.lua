@@ -48,28 +48,6 @@ local function usage(text)
   return 2
 end
 
--- Results as they are hashed and written: {name, tensor [slices,...]}...
-local function results_of(it, list, image, model)
-  local R, side, out = it.R, 4 * model.grid, {}
-  local show, finish = require "cli.progress"()
-  show("encoding", 0, #list + 1)
-  it:encode(image)
-  out[1] = { "embedding", it:embedding_by_channel() }
-  for k, prompt in ipairs(list) do
-    show("decoding", k, #list + 1)
-    local logits, scores = {}, {}
-    for slice = 1, model.depth do
-      logits[slice], scores[slice] = it:decode(slice - 1, interpretation.prompt(prompt, slice, side))
-    end
-    local masks = scores[1].shape[2]
-    out[#out + 1] = { ("prompt_%d.logits"):format(k - 1), R.stacked(logits):reshape { model.depth, masks, side, side },
-      true }
-    out[#out + 1] = { ("prompt_%d.iou"):format(k - 1), R.stacked(scores):reshape { model.depth, masks }, false }
-  end
-  finish()
-  return out
-end
-
 local function write(folder, results)
   local sys, npy = require "msagen.sys", require "msagen.npy"
   sys.mkdir_p(folder)
@@ -100,15 +78,11 @@ local function interpret(args, device)
   local it = interpretation.of(model, class, nil, device)
   if args.layers then show_layers(it, list, image, model) end
   if not args.out and not args.digest then return 0 end
-  local results = results_of(it, list, image, model)
+  local show, finish = require "cli.progress"()
+  local results = it:results(list, image, show)
+  finish()
   if args.out then write(args.out, results) end
-  if args.digest then
-    local hash = require("msagen.sha256").new()
-    for _, one in ipairs(results) do
-      if one[3] ~= false then hash:update(one[2]:tobytes()) end
-    end
-    print("digest " .. hash:hex())
-  end
+  if args.digest then print("digest " .. interpretation.digest(results)) end
   return 0
 end
 

@@ -1,0 +1,35 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen evidence DIR -o OUT: what an assessor is handed of one build, from measurements of it.
+local verb = {}
+
+function verb.setup(command)
+  command:argument("dir", "A folder that `msagen build` wrote."):argname "DIR"
+  command:option("-o --output", "A folder for the bundle: index.html, evidence.json, a table each subject, "
+    .. "SHA256SUMS."):argname "OUT":target "out"
+  command:option("--checkpoint", "The file that the build is of: for hashes of its tensors, its metadata, and the "
+    .. "error of each layer."):argname "FILE"
+  command:option("--image", "An image for the error of each layer against float64, clicked in the middle; repeated.")
+    :argname "FILE":count "*"
+end
+
+local function usage(text)
+  require("support.terminal").say("error", text .. "; see msagen evidence --help")
+  return 2
+end
+
+function verb.run(args)
+  if not args.out or args.out == "" then return usage "-o: expected a folder, found none" end
+  if #args.image > 0 and not args.checkpoint then return usage "--image: expected with --checkpoint, found without" end
+  local show, finish = require "cli.progress"()
+  local checks = require("evidence.evidence").make(args, function(text) show(text, 0, 1) end)
+  finish()
+  local failed = 0
+  for _, one in ipairs(checks) do
+    if one.status == "fail" then failed = failed + 1 end
+    print(("%-13s %-7s %s: %s"):format(one.status, one.id, one.title, one.found))
+  end
+  print(("written to %s: index.html, evidence.json"):format(args.out))
+  return failed > 0 and 3 or 0
+end
+
+return verb

@@ -1,0 +1,252 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The evidence of one build for who assesses the device: each check measured on that build, a table a subject, and a
+-- page that says what passed, what failed, and what was not measured. The same build gives the same bytes.
+local arithmetic = require "target.arithmetic"
+local closed = require "support.closed"
+local csv = require "evaluate.csv"
+local fail = require "support.fail"
+local json = require "msagen.json"
+local recorded = require "compiler.recorded"
+local sha256 = require "msagen.sha256"
+local sys = require "msagen.sys"
+local trace = require "evidence.trace"
+
+local evidence = {}
+
+local Evidence = {}
+Evidence.__index = Evidence
+
+--- Note a check. @param status "pass", "fail", "not measured" @param file of the bundle that has the details, or nil
+function Evidence:check(id, title, status, found, file)
+  self.checks[#self.checks + 1] = { id = id, title = title, status = status, found = found, file = file }
+end
+
+-- What a body gives, or false and the line that it failed with.
+local function tried(body)
+  local ok, result = pcall(body)
+  if ok then return result end
+  if type(result) == "table" and result.msagen then return false, result.msagen end
+  error(result, 0)
+end
+
+local SAME_BITS = "The build's embedding and logits are the interpreter's, bit for bit"
+
+-- Files and weights are those that msagen wrote; others are refused by name.
+local function check_files(folder)
+  folder:refuse_changed()
+  local _, changed = require("run.made").hashes(folder)
+  if changed[1] then
+    fail("%s: expected what msagen wrote, found %s: build the folder again", folder:file(changed[1]),
+      sys.exists(folder:file(changed[1])) and "other bytes" or "no such file")
+  end
+  local weights = folder:file(folder.weights)
+  local found = sha256.file(weights)
+  if found ~= folder.weights_sha256 then
+    fail("%s: expected the build's weights, of SHA-256 %s, found %s", weights, folder.weights_sha256,
+      found or "no such file")
+  end
+end
+
+-- ---- static ----
+
+local function stack_csv(report)
+  local lines = { csv.line { "entry", "stack_bytes", "chain" } }
+  for _, entry in ipairs(report.stack) do
+    local chain = {}
+    for i, node in ipairs(entry.chain) do chain[i] = ("%s %d"):format(node.name, node.frame) end
+    lines[#lines + 1] = csv.line { entry.entry, entry.bytes, table.concat(chain, " > ") }
+  end
+  return table.concat(lines)
+end
+
+local function functions_csv(report)
+  local lines = { csv.line { "function", "frame_bytes", "deepest_stack_bytes" } }
+  for _, f in ipairs(report.functions) do lines[#lines + 1] = csv.line { f.name, f.frame, f.stack } end
+  return table.concat(lines)
+end
+
+-- Sections, stack and call graph of the library as the board's compiler makes it.
+local function static(self)
+  local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
+  local report, why = tried(function() return require("report.sizes").measure(self.folder, work) end)
+  sys.remove_tree(work)
+  sys.keep(work)
+  if not report then return self:check("STA-01", "Worst stack of each entry point", "not measured", why) end
+  self.sizes = report
+  self.files["stack.csv"], self.files["functions.csv"] = stack_csv(report), functions_csv(report)
+  local worst = report.stack[1]
+  for _, entry in ipairs(report.stack) do worst = entry.bytes > worst.bytes and entry or worst end
+  self:check("STA-01", "Worst stack of each entry point; no recursion, no call through a pointer", "pass",
+    ("%d bytes at most (%s), by %s %s"):format(worst.bytes, worst.entry, report.compiler, report.version), "stack.csv")
+end
+
+-- ---- traceability ----
+
+local function traced(self, hashes)
+  local made = trace.of(self.folder)
+  self.trace, self.files["trace.csv"] = made, trace.csv(made, hashes)
+  local found = ("%d rows; all %d functions, %d layers, %d parts of the weights and %d tensors"):format(#made.rows,
+    made.functions, #self.folder.layers, #self.folder.parts, #self.folder.tensors)
+  if #made.problems > 0 then found = table.concat(made.problems, "; ") end
+  self:check("TRC-01", "Requirement to operation, function, tensor, bytes, answer and test, both ways",
+    #made.problems == 0 and "pass" or "fail", found, "trace.csv")
+  if not made.tests_at_hand then
+    self:check("TRC-02", "Tests and golden cases that are named are there", "not measured",
+      "msagen's tests are not at hand")
+  end
+end
+
+local function tensors_csv(folder, hashes)
+  local lines = { csv.line { "tensor", "dtype", "shape", "fate", "why", "sha256" } }
+  for _, one in ipairs(folder.tensors) do
+    lines[#lines + 1] = csv.line { one.name, one.dtype, table.concat(one.shape, " "), one.fate, one.why,
+      hashes and hashes[one.name] or "" }
+  end
+  return table.concat(lines)
+end
+
+-- ---- what needs the checkpoint ----
+
+-- The checkpoint's tensors by their hashes. @return name -> SHA-256 of its bytes, metadata
+local function hashed(self, path)
+  recorded.device(self.folder, path, "--checkpoint")
+  local file, hashes = require("import.shards").open(path, self.folder.device.weights_key), {}
+  for _, one in ipairs(self.folder.tensors) do
+    local found, tensor = pcall(file.tensor, file, one.name)
+    if found then
+      hashes[one.name] = sha256.hex(tensor:tobytes())
+      if tensor.forget then tensor:forget() end
+    end
+  end
+  return hashes, file.metadata
+end
+
+-- A click in the middle, of each slice alike.
+local function middle(_, image)
+  return { points = { { { image.shape[3] / 2, image.shape[2] / 2 } } }, labels = { { 1 } } }
+end
+
+-- Each tensor that the build uses has a hash.
+local function check_tensors(self, hashes)
+  local used, missing = 0, {}
+  for _, one in ipairs(self.folder.tensors) do
+    if one.fate == "used" then
+      used = used + 1
+      if not hashes[one.name] then missing[#missing + 1] = one.name end
+    end
+  end
+  self:check("TEN-01", "Tensors that the build uses, by their SHA-256", #missing == 0 and "pass" or "fail",
+    #missing == 0 and ("%d tensors"):format(used) or "no such tensor: " .. table.concat(missing, ", "), "tensors.csv")
+end
+
+-- The build gives what the interpreter gives.
+local function digests(self, models, device, images)
+  local folder = self.folder
+  local it = require("run.interpretation").of(models(device), folder.arithmetic, nil, device)
+  local list, why = tried(function()
+    folder:compile()
+    return require("evidence.numerics").digests(folder, it, images, middle, self.show)
+  end)
+  if not list then return self:check("DIG-01", SAME_BITS, "not measured", why) end
+  local lines, same = { csv.line { "image", "interpreter", "build" } }, true
+  for i, one in ipairs(list) do
+    lines[i + 1] = csv.line { one.image, one.interpreter, one.build }
+    same = same and one.interpreter == one.build
+  end
+  self.files["digests.csv"] = table.concat(lines)
+  self:check("DIG-01", SAME_BITS, same and "pass" or "fail", ("%d image%s, %s %s"):format(#list,
+    #list == 1 and "" or "s", folder.emulator and "under the emulator of" or "run as", folder.board), "digests.csv")
+end
+
+local function numbers(self, args)
+  local folder = self.folder
+  local device = recorded.device(folder, args.checkpoint, "--checkpoint")
+  local function models(of) return require("compiler.compiler").models(of, "--checkpoint")[1] end
+  local images = {}
+  for i, path in ipairs(args.image) do
+    images[i] = { name = path:match "[^/]*$", tensor = (require("run.inputs").image(path, folder.depth,
+      require("cli.image_options").read(args, folder.prepare))) }
+  end
+  digests(self, models, device, images)
+  local list = require("evidence.numerics").of(models, folder.arithmetic, device, images, middle, self.show)
+  local lines, worst = { csv.line { "layer", "largest_error", "rms_error", "element", "image" } }, list[1]
+  for i, one in ipairs(list) do
+    lines[i + 1] = csv.line { one.layer, ("%.3e"):format(one.error), ("%.3e"):format(one.rms), one.at, one.image }
+    worst = one.error > worst.error and one or worst
+  end
+  self.numerics, self.files["numerics.csv"] = list, table.concat(lines)
+  local found = ("%.1e of the layer's largest value at most (%s, %s)"):format(worst.error, worst.layer, worst.image)
+  self:check("NUM-01", "Error of each layer against float64", "pass", found, "numerics.csv")
+end
+
+-- ---- the whole ----
+
+local function summary(self)
+  local folder, checks = self.folder, {}
+  for i, one in ipairs(self.checks) do
+    checks[i] = { id = one.id, title = one.title, status = one.status, found = one.found, file = one.file or json.null }
+  end
+  local compiler = self.sizes and { name = self.sizes.compiler, version = self.sizes.version,
+    flags = self.sizes.cflags } or json.null
+  return json.encode({ generator = "msagen evidence", version = msagen.version, build = folder.build,
+    manifest_sha256 = sha256.file(folder:file "manifest.json"), model_hash = folder.model_hash,
+    weights_sha256 = folder.weights_sha256, checkpoint_sha256 = folder.checkpoint.sha256, board = folder.board,
+    arithmetic = folder.arithmetic, precision = folder.precision or arithmetic.DEFAULT, compiler = compiler,
+    checks = json.array(checks) }, { indent = 1 }) .. "\n"
+end
+
+-- SHA-256 of each file of the bundle, as sha256sum -c takes it.
+local function sums(files)
+  local lines = {}
+  for i, name in ipairs(closed.sorted(files)) do lines[i] = ("%s  %s\n"):format(sha256.hex(files[name]), name) end
+  return table.concat(lines)
+end
+
+local function write(files, out)
+  local staging = require("run.staging").new()
+  local ok, problem = pcall(function()
+    for _, name in ipairs(closed.sorted(files)) do sys.write_file(staging:file(out .. "/" .. name), files[name]) end
+    staging:commit()
+  end)
+  staging:close()
+  if not ok then error(problem, 0) end
+end
+
+--- Collect the evidence of a build and write it.
+-- @param args { dir, out, checkpoint = or nil, image = list } @param show function(text): what is done now
+-- @return the checks
+function evidence.make(args, show)
+  local folder = require("run.folder").open(args.dir)
+  check_files(folder)
+  local self = setmetatable({ folder = folder, checks = {}, files = {}, show = show }, Evidence)
+  self:check("INT-01", "Files and weights are what msagen wrote", "pass",
+    ("%d files by their SHA-256"):format(#closed.sorted(folder.files)), "evidence.json")
+  local hashes, metadata
+  if args.checkpoint then
+    hashes, metadata = hashed(self, args.checkpoint)
+    check_tensors(self, hashes)
+  end
+  show "tracing"
+  traced(self, hashes)
+  self.files["tensors.csv"] = tensors_csv(folder, hashes)
+  show "compiling for the stack"
+  static(self)
+  if args.checkpoint and args.image[1] then numbers(self, args)
+  else
+    local why = "expected --checkpoint and --image, found no --" .. (args.checkpoint and "image" or "checkpoint")
+    self:check("DIG-01", SAME_BITS, "not measured", why)
+    self:check("NUM-01", "Error of each layer against float64", "not measured", why)
+  end
+  local compiler = self.sizes and { name = self.sizes.compiler, version = self.sizes.version,
+    flags = self.sizes.cflags } or nil
+  self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, compiler, metadata)
+  self:check("SBM-01", "Bill of materials", "pass", args.checkpoint and "with the checkpoint's own metadata"
+    or "without the checkpoint's metadata: no --checkpoint", "sbom.spdx.json")
+  self.files["evidence.json"] = summary(self)
+  self.files["index.html"] = require("evidence.page").text(self)
+  self.files["SHA256SUMS"] = sums(self.files)
+  write(self.files, args.out)
+  return self.checks
+end
+
+return evidence

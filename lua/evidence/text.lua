@@ -1,0 +1,56 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- The C of a generated folder as functions: where each is, and what it calls.
+local c_text = require "report.c_text"
+local sys = require "msagen.sys"
+
+local text = {}
+
+-- A file's name without prefix, and without the ending of C files: "kernels", "model.h", "msa.h" for the runtime's own.
+local function stem_of(name, prefix)
+  if name == prefix .. ".h" or name == "msa.h" then return "msa.h" end
+  return (name:gsub("^" .. prefix .. "_", ""):gsub("%.c$", ""))
+end
+
+--- @param folder of run.folder
+-- @return { files = names in order, functions = list of { name, file, stem, first, last, static, calls = set of their
+--   keys, key } in order, by_key }: the key of a function is its name, of a static one file:name
+function text.read(folder)
+  local prefix, out = folder.prefix or "msa", { files = {}, functions = {}, by_key = {} }
+  local static, shared = {}, {}
+  for _, name in ipairs(sys.list(folder.path)) do
+    if folder.files[name] and name:match "%.[ch]$" then
+      out.files[#out.files + 1] = name
+      static[name] = {}
+      for _, f in ipairs(c_text.functions(sys.read_file(folder:file(name)))) do
+        local one = { name = f.name, file = name, stem = stem_of(name, prefix), first = f.first, last = f.last,
+          static = f.static, called = c_text.calls(f) }
+        one.key = f.static and name .. ":" .. f.name or f.name
+        out.functions[#out.functions + 1], out.by_key[one.key] = one, one
+        if not f.static then shared[f.name] = one
+        elseif name:match "%.h$" then shared[f.name] = shared[f.name] or one
+        else static[name][f.name] = one end
+      end
+    end
+  end
+  table.sort(out.files)
+  for _, one in ipairs(out.functions) do
+    one.calls = {}
+    for _, name in ipairs(one.called) do
+      local target = static[one.file][name] or shared[name]
+      if target then one.calls[target.key] = true end
+    end
+    one.called = nil
+  end
+  return out
+end
+
+--- The functions that one reaches, itself among them, as a set of keys.
+function text.reached(of, key, set)
+  set = set or {}
+  if set[key] or not of.by_key[key] then return set end
+  set[key] = true
+  for target in pairs(of.by_key[key].calls) do text.reached(of, target, set) end
+  return set
+end
+
+return text

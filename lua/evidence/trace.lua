@@ -1,0 +1,241 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Traceability of a build, in both directions: requirement -> operation of the graph -> step -> generated function and
+-- its lines -> tensors of the checkpoint -> bytes of the blob -> known answer, golden cases and tests.
+local closed = require "support.closed"
+local csv = require "evaluate.csv"
+local requirements = require "evidence.requirements"
+local sys = require "msagen.sys"
+local texts = require "evidence.text"
+
+local trace = {}
+
+local BLOB_LINE = 64 -- parts begin on cache lines
+
+-- The requirements by kind of layer and by file.
+local function by_kind_and_file()
+  local kinds, files = {}, {}
+  for _, one in ipairs(requirements) do
+    for _, kind in ipairs(one.kinds or {}) do kinds[kind] = one end
+    for _, file in ipairs(one.files or {}) do files[file] = files[file] or one end
+  end
+  return kinds, files
+end
+
+-- Which functions of the known answer reach each function: key -> list of names.
+local function known_answers(of)
+  local found = {}
+  for _, f in ipairs(of.functions) do
+    if f.stem == "known_answer" and f.name:find "^test_" then
+      for key in pairs(texts.reached(of, f.key)) do
+        found[key] = found[key] or {}
+        table.insert(found[key], f.name)
+      end
+    end
+  end
+  return found
+end
+
+-- Golden cases of the build's dialect, where the tests are at hand.
+local function golden_of(folder)
+  local root, list = msagen.datadir .. "/tests/golden", {}
+  for _, name in ipairs(sys.exists(root) and sys.list(root) or {}) do
+    local path = ("%s/%s/case.json"):format(root, name)
+    if sys.exists(path) then
+      local case = require("msagen.json").decode(sys.read_file(path), path)
+      if type(case) == "table" and case.dialect == folder.checkpoint.dialect then list[#list + 1] = name end
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+-- The generated function of a layer: of its own name, or, of what is made ready, several that end so.
+local function functions_of(of, folder, L)
+  local prefix, list = folder.prefix or "msa", {}
+  for _, name in ipairs { L.name, L.name .. "_prepare" } do
+    local f = of.by_key[("%s_%s"):format(prefix, name)]
+    if f then list[#list + 1] = f end
+  end
+  return list
+end
+
+local Trace = {}
+Trace.__index = Trace
+
+function Trace:problem(format, ...) self.problems[#self.problems + 1] = format:format(...) end
+
+-- What covers a function: known answers that reach it, or, where none does, those that reach what it calls.
+function Trace:answers(f)
+  local own = self.answered[f.key]
+  if own then return own end
+  local list, seen = {}, {}
+  for _, key in ipairs(closed.sorted(f.calls)) do
+    for _, name in ipairs(self.answered[key] or {}) do
+      if not seen[name] then
+        seen[name] = true
+        list[#list + 1] = name
+      end
+    end
+  end
+  return list
+end
+
+function Trace:row(requirement, fields)
+  local tests = table.move(requirement.tests, 1, #requirement.tests, 1, {})
+  self.covered[requirement.id] = true
+  fields.requirement, fields.source, fields.tests = requirement.id, requirement.source, tests
+  fields.golden = requirement.golden and self.golden or {}
+  self.rows[#self.rows + 1] = fields
+end
+
+-- Rows of a function: one a part of the weights that it reads, or one without.
+function Trace:function_rows(requirement, f, layer, operations, parts)
+  self.traced[f.key] = true
+  local base = { step = layer and ("%s %d %s"):format(layer.phase, layer.number, layer.name) or "",
+    operations = operations, name = f.name, file = f.file, first = f.first, last = f.last,
+    known_answers = self:answers(f) }
+  for i = 1, math.max(1, #parts) do
+    local row = {}
+    for key, value in pairs(base) do row[key] = value end
+    row.part = parts[i]
+    self:row(requirement, row)
+  end
+end
+
+-- A layer: its functions with its operations and parts, then what they call.
+function Trace:layer(L, parts)
+  local requirement = self.kinds[L.kind]
+  if not requirement then return self:problem("layer %s: its kind %s is of no requirement", L.name, L.kind) end
+  local operations = {}
+  for i, op in ipairs(L.operations or {}) do operations[i] = "%" .. op.id end
+  if #operations == 0 then self:problem("layer %s: it has no operation of the graph", L.name) end
+  local list = functions_of(self.of, self.folder, L)
+  if #list == 0 then self:problem("layer %s: no function of its name is in the generated C", L.name) end
+  local reached = {}
+  for i, f in ipairs(list) do
+    self:function_rows(requirement, f, L, operations, i == 1 and parts or {})
+    texts.reached(self.of, f.key, reached)
+  end
+  for _, key in ipairs(closed.sorted(reached)) do
+    local f = self.of.by_key[key]
+    if f.stem == "kernels" then self:function_rows(requirement, f, L, {}, {}) end
+  end
+end
+
+-- Functions of no layer, by their files.
+function Trace:others()
+  for _, f in ipairs(self.of.functions) do
+    if not self.traced[f.key] then
+      local requirement = self.files[f.stem]
+      if requirement then self:function_rows(requirement, f, nil, {}, {})
+      else self:problem("%s: %s: it is of no layer and its file of no requirement", f.file, f.name) end
+    end
+  end
+end
+
+-- Bytes of the blob that no part has, but for the header before the first and what fills up cache lines.
+function Trace:bytes()
+  local parts = table.move(self.folder.parts, 1, #self.folder.parts, 1, {})
+  table.sort(parts, function(a, b) return a.offset < b.offset end)
+  local at
+  for _, part in ipairs(parts) do
+    if at and part.offset < at then self:problem("blob: %s: it begins within the part before it", part.role) end
+    if at and part.offset - at >= BLOB_LINE then
+      self:problem("blob: bytes %d to %d are of no part", at, part.offset - 1)
+    end
+    at = math.max(at or 0, part.offset + part.bytes)
+  end
+  if self.folder.weights_bytes - (at or 0) >= BLOB_LINE then
+    self:problem("blob: bytes %d to %d are of no part", at or 0, self.folder.weights_bytes - 1)
+  end
+end
+
+-- Tensors of the checkpoint: each is in a part, or the manifest says why not.
+function Trace:tensors()
+  local held = {}
+  for _, part in ipairs(self.folder.parts) do
+    for _, name in ipairs(part.tensors) do held[name] = true end
+  end
+  for _, tensor in ipairs(self.folder.tensors) do
+    if tensor.fate == "used" and not held[tensor.name] and not self.pruned[tensor.name] then
+      self:problem("tensor %s: it is used, and in no part of the blob", tensor.name)
+    end
+  end
+end
+
+-- Tests that are named are there, where msagen's tests are at hand. @return whether they are
+function Trace:tests()
+  local root = msagen.datadir .. "/tests"
+  if not sys.exists(root .. "/tally.lua") then return false end
+  for _, one in ipairs(requirements) do
+    for _, test in ipairs(one.tests) do
+      if not sys.exists(root .. "/" .. test) then self:problem("%s: its test %s is not there", one.id, test) end
+    end
+    if one.golden and self.covered[one.id] and #self.golden == 0 then
+      self:problem("%s: there is no golden case of the dialect %s", one.id, self.folder.checkpoint.dialect)
+    end
+  end
+  return true
+end
+
+local function parts_by_function(folder)
+  local by, rest = {}, {}
+  for _, part in ipairs(folder.parts) do
+    if part["function"] then
+      by[part["function"]] = by[part["function"]] or {}
+      table.insert(by[part["function"]], part)
+    else rest[#rest + 1] = part end
+  end
+  return by, rest
+end
+
+--- @param folder of run.folder, with its manifest's layers, parts and tensors
+-- @return { rows = list of { requirement, source, operations, step, name, file, first, last, part = or nil,
+--   known_answers, golden, tests }, problems = texts: what is not traced, functions = how many, requirements = set of
+--   ids that the build has, tests_at_hand }
+function trace.of(folder)
+  local kinds, files = by_kind_and_file()
+  local of = texts.read(folder)
+  local self = setmetatable({ folder = folder, of = of, kinds = kinds, files = files, rows = {}, problems = {},
+    traced = {}, covered = {}, answered = known_answers(of), golden = golden_of(folder), pruned = {} }, Trace)
+  for _, one in ipairs(folder.pruned) do
+    for _, name in ipairs(one.tensors) do self.pruned[name] = true end
+  end
+  local by, rest = parts_by_function(folder)
+  local known = {}
+  for _, L in ipairs(folder.layers) do
+    self:layer(L, by[L.name] or {})
+    known[L.name] = true
+  end
+  for _, name in ipairs(closed.sorted(by)) do
+    if not known[name] then self:problem("part of %s: there is no such layer", name) end
+  end
+  for _, part in ipairs(rest) do
+    self:row(files.model, { operations = {}, step = "", part = part, known_answers = {} })
+  end
+  self:others()
+  self:bytes()
+  self:tensors()
+  local at_hand = self:tests()
+  return { rows = self.rows, problems = self.problems, functions = #of.functions, requirements = self.covered,
+    tests_at_hand = at_hand }
+end
+
+--- trace.csv. @param hashes of tensors: name -> SHA-256, or nil where the checkpoint was not given
+function trace.csv(made, hashes)
+  local lines = { csv.line { "requirement", "source", "operations", "step", "function", "file", "first_line",
+    "last_line", "part", "tensors", "tensors_sha256", "offset", "bytes", "crc32c", "known_answers", "golden",
+    "tests" } }
+  for _, row in ipairs(made.rows) do
+    local part, sums = row.part or {}, {}
+    for i, name in ipairs(part.tensors or {}) do sums[i] = hashes and hashes[name] or "" end
+    lines[#lines + 1] = csv.line { row.requirement, row.source, table.concat(row.operations, " "), row.step,
+      row.name or "", row.file or "", row.first or "", row.last or "", part.role or "",
+      table.concat(part.tensors or {}, " "), table.concat(sums, " "), part.offset or "", part.bytes or "",
+      part.crc32c or "", table.concat(row.known_answers, " "), table.concat(row.golden, " "),
+      table.concat(row.tests, " ") }
+  end
+  return table.concat(lines)
+end
+
+return trace
