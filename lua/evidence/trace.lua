@@ -122,9 +122,25 @@ function Trace:layer(L, parts)
   end
 end
 
+-- What is generated for the network alone: a function there that nobody calls does nothing for any requirement.
+local OF_NETWORK = { kernels = true, encoder = true, decoder = true }
+
+-- What functions of other files reach.
+local function reached_from_others(of)
+  local set = {}
+  for _, f in ipairs(of.functions) do
+    if not OF_NETWORK[f.stem] then texts.reached(of, f.key, set) end
+  end
+  return set
+end
+
 -- Functions of no layer, by their files.
 function Trace:others()
+  local reached = reached_from_others(self.of)
   for _, f in ipairs(self.of.functions) do
+    if not reached[f.key] and not self.traced[f.key] then
+      self:problem("%s: %s: no layer and no call of the interface reaches it", f.file, f.name)
+    end
     if not self.traced[f.key] then
       local requirement = self.files[f.stem]
       if requirement then self:function_rows(requirement, f, nil, {}, {})

@@ -1,0 +1,230 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- msagen evidence on builds of the fetal-head demo: what it says is true when it is looked up elsewhere, it is the same
+-- bytes twice, and what is not msagen's is refused by name.
+local json = require "msagen.json"
+local safetensors = require "msagen.checkpoint"
+local sha256 = require "msagen.sha256"
+local sys = require "msagen.sys"
+local csv = require "evaluate.csv"
+local tally = require "tally"
+local trace = require "evidence.trace"
+
+local work = tally.folder "evidence"
+local head = json.decode(sys.read_file(tally.demo .. "/expected.json"), "expected.json")
+local image = tally.demo .. "/image.png"
+
+local function built(name, ...)
+  local fw = ("%s/%s"):format(work, name)
+  tally.must { tally.program, "build", tally.head, "--dialect", head.dialect, "-o", fw, ... }
+  return fw
+end
+
+local function bundle(fw, name, ...)
+  local out = ("%s/%s"):format(work, name)
+  tally.must { tally.program, "evidence", fw, "-o", out, ... }
+  return out
+end
+
+local function refused(wanted, fw, ...)
+  local status, output = sys.spawn { tally.program, "evidence", fw, "-o", work .. "/none", stdin = "/dev/null",
+    stdout = "capture", stderr = "capture", ... }
+  assert(status == 1 or status == 2, "exit " .. status)
+  assert(output:find(wanted, 1, true) and select(2, output:gsub("\n", "")) == 1, output)
+  assert(not sys.exists(work .. "/none"), "something was written")
+end
+
+-- trace.csv as records.
+local function traced(out)
+  local rows = csv.rows(sys.read_file(out .. "/trace.csv"), "trace.csv")
+  local list = {}
+  for i = 2, #rows do
+    list[i - 1] = {}
+    for k, name in ipairs(rows[1]) do list[i - 1][name] = rows[i][k] end
+  end
+  return list
+end
+
+local function checks_of(out)
+  local about, by = json.decode(sys.read_file(out .. "/evidence.json"), "evidence.json"), {}
+  for _, one in ipairs(about.checks) do by[one.id] = one end
+  return about, by
+end
+
+-- Every check passes, and the sums are those of the files.
+local function all_pass(out)
+  local _, by = checks_of(out)
+  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "DIG-01", "NUM-01", "SBM-01" } do
+    assert(by[id] and by[id].status == "pass", ("%s: %s"):format(id, by[id] and by[id].found or "missing"))
+  end
+  local count = 0
+  for hash, name in sys.read_file(out .. "/SHA256SUMS"):gmatch "(%x+)  ([^\n]+)\n" do
+    assert(sha256.file(out .. "/" .. name) == hash, name)
+    count = count + 1
+  end
+  assert(count == #sys.list(out) - 1, "a file without a sum")
+  return by
+end
+
+-- Each function that the compiler has put into the library is traced, where its text stands.
+local function functions_are_there(fw, out)
+  local known, lines = {}, {}
+  for _, row in ipairs(traced(out)) do
+    if row["function"] ~= "" then
+      known[row["function"]] = true
+      if not lines[row.file] then
+        lines[row.file] = {}
+        for line in (sys.read_file(("%s/%s"):format(fw, row.file)) .. "\n"):gmatch "([^\n]*)\n" do
+          table.insert(lines[row.file], line)
+        end
+      end
+      local first, last = math.tointeger(tonumber(row.first_line)), math.tointeger(tonumber(row.last_line))
+      assert(lines[row.file][first]:find(row["function"] .. "(", 1, true), row["function"])
+      assert(lines[row.file][last]:find "}$", row["function"])
+    end
+  end
+  local count = 0
+  for name in tally.must { "nm", fw .. "/libmsa_model.a" }:gmatch " [Tt] ([%w_]+)" do
+    assert(known[name], name .. " is in the library and not traced")
+    count = count + 1
+  end
+  assert(count > 100, "too few symbols")
+  return count
+end
+
+-- A vector of the checkpoint lies where the trace says, and its hash is that of its bytes.
+local function tensors_are_there(fw, out)
+  local name = "image_encoder.patch_embed.proj.bias"
+  local bytes = safetensors.open(tally.head):tensor(name):tobytes()
+  for _, row in ipairs(traced(out)) do
+    if row.tensors == name then
+      local blob = sys.read_file(fw .. "/msa_weights.bin")
+      local at = math.tointeger(tonumber(row.offset))
+      assert(blob:sub(at + 1, at + #bytes) == bytes, "other bytes")
+      assert(row.tensors_sha256 == sha256.hex(bytes), "another hash")
+      return
+    end
+  end
+  error "the tensor is not traced"
+end
+
+tally.test("a build of this computer: what is said is there, twice the same", function()
+  local fw = built("host", "--board", "x86-64-avx2")
+  local out = bundle(fw, "first", "--checkpoint", tally.head, "--image", image)
+  local by = all_pass(out)
+  bundle(fw, "second", "--checkpoint", tally.head, "--image", image)
+  assert(sys.read_file(out .. "/SHA256SUMS") == sys.read_file(work .. "/second/SHA256SUMS"), "other bytes")
+  local count = functions_are_there(fw, out)
+  tensors_are_there(fw, out)
+  assert(sys.read_file(out .. "/digests.csv"):find("image.png", 1, true), "no digest")
+  return ("%d functions; %s"):format(count, by["NUM-01"].found)
+end)
+
+tally.test("in int8 its error is larger, everything else holds", function()
+  local out = bundle(built("int8", "--board", "x86-64-avx2", "--precision", "int8"), "of-int8", "--checkpoint",
+    tally.head, "--image", image)
+  all_pass(out)
+  local function worst(path)
+    local most = 0
+    for error in sys.read_file(path .. "/numerics.csv"):gmatch "\n[%w_]+,([%d.e+-]+)," do
+      most = math.max(most, tonumber(error))
+    end
+    return most
+  end
+  local f32, int8 = worst(work .. "/first"), worst(out)
+  assert(f32 > 1e-8 and f32 < 2e-6, f32)
+  assert(int8 > 1e-3 and int8 < 0.02, int8)
+  return ("%.1e in float32, %.1e in int8"):format(f32, int8)
+end)
+
+local function missing(board)
+  for _, program in ipairs { board.compiler, board.emulator[1] } do
+    if not pcall(sys.spawn, { program, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" })
+    then return "there is no " .. program end
+  end
+end
+
+local function on_bare_metal()
+  local _, by = checks_of(bundle(built("m7", "--board", "cortex-m7"), "of-m7", "--checkpoint", tally.head, "--image",
+    image))
+  assert(by["STA-01"].status == "pass" and by["STA-01"].found:find "arm%-none%-eabi%-gcc", by["STA-01"].found)
+  assert(by["DIG-01"].status == "pass" and by["DIG-01"].found:find "under the emulator", by["DIG-01"].found)
+  assert(by["TRC-01"].status == "pass", by["TRC-01"].found)
+  return by["STA-01"].found
+end
+
+local lacks = missing(require("target.boards").named "cortex-m7")
+if lacks then tally.skip("on the Cortex-M7, bare metal", lacks)
+else tally.test("on the Cortex-M7, bare metal, under its emulator", on_bare_metal) end
+
+tally.test("without a checkpoint what needs it is not measured, and said so", function()
+  local _, by = checks_of(bundle(work .. "/host", "plain"))
+  for id, wanted in pairs { ["INT-01"] = "pass", ["TRC-01"] = "pass", ["STA-01"] = "pass", ["DIG-01"] = "not measured",
+    ["NUM-01"] = "not measured" } do
+    assert(by[id].status == wanted, ("%s: %s"):format(id, by[id].status))
+  end
+end)
+
+-- The bill of materials names every file, by its hash, and where the weights come from.
+tally.test("the bill of materials has every file, the compiler, the checkpoint and its data", function()
+  local doc = json.decode(sys.read_file(work .. "/first/sbom.spdx.json"), "sbom")
+  assert(doc.spdxVersion == "SPDX-2.3")
+  for _, file in ipairs(doc.files) do
+    assert(sha256.file(("%s/host/%s"):format(work, file.fileName)) == file.checksums[1].checksumValue, file.fileName)
+  end
+  local names = {}
+  for _, one in ipairs(doc.packages) do names[one.name] = one end
+  local data = names["training data"].checksums[1].checksumValue
+  assert(data == safetensors.open(tally.head).metadata.data_sha256 and names.gcc.versionInfo ~= "NOASSERTION")
+end)
+
+-- A copy of a build, one file of it changed.
+local function changed(name, file, edit)
+  local copy = ("%s/%s"):format(work, name)
+  sys.mkdir_p(copy .. "/runner")
+  for _, one in ipairs(require("run.made").list(work .. "/host")) do
+    local text = sys.read_file(("%s/host/%s"):format(work, one))
+    sys.write_file(("%s/%s"):format(copy, one), one == file and edit(text) or text)
+  end
+  return copy
+end
+
+tally.test("what is not msagen's is refused by name", function()
+  refused("msa_kernels.c: expected what msagen wrote", changed("edited", "msa_kernels.c", function(text)
+    return text .. "/* by hand */\n"
+  end))
+  refused("msa_weights.bin: expected the build's weights", changed("swapped", "msa_weights.bin", function(bytes)
+    return bytes:sub(1, 5000) .. string.char(bytes:byte(5001) ~ 1) .. bytes:sub(5002)
+  end))
+  refused("manifest.json: expected what msagen wrote", changed("told", "manifest.json", function(text)
+    return (text:gsub('"board": "[^"]*"', '"board": "other"', 1))
+  end))
+  refused("expected the checkpoint that", work .. "/host", "--checkpoint", tally.volume)
+  refused("--image: expected with --checkpoint", work .. "/host", "--image", image)
+  refused("expected a folder that msagen build wrote", work .. "/nothing")
+end)
+
+tally.test("what is not traced is said: a function that nobody calls, a part, a tensor, a test", function()
+  local function problems(edit, file, text)
+    local folder = require("run.folder").open(changed("untraced", file or "", function(old) return old .. text end))
+    if edit then edit(folder) end
+    return table.concat(trace.of(folder).problems, "\n")
+  end
+  assert(problems() == "", problems())
+  local rogue = problems(nil, "msa_kernels.c", "\nvoid msa_rogue(float *x)\n{\n    x[0] = 1.0f;\n}\n")
+  assert(rogue:find("msa_rogue: no layer and no call", 1, true), rogue)
+  assert(problems(function(folder) folder.layers[2].kind = "magic" end):find("its kind magic is of no requirement", 1,
+    true))
+  assert(problems(function(folder) folder.layers[2].operations = {} end):find("it has no operation", 1, true))
+  assert(problems(function(folder) table.remove(folder.parts, 3) end):find("in no part of the blob", 1, true))
+  assert(problems(function(folder) folder.parts[5].bytes = folder.parts[5].bytes // 2 end):find("are of no part", 1,
+    true))
+  local datadir = msagen.datadir
+  msagen.datadir = work .. "/tree"
+  sys.mkdir_p(work .. "/tree/tests")
+  sys.write_file(work .. "/tree/tests/tally.lua", "")
+  local ok, found = pcall(problems)
+  msagen.datadir = datadir
+  assert(ok and found:find("NET-01: its test run_golden.lua is not there", 1, true), found)
+end)
+
+return tally.finish()
