@@ -177,6 +177,39 @@ tally.test("the bill of materials has every file, the compiler, the checkpoint a
   assert(data == safetensors.open(tally.head).metadata.data_sha256 and names.gcc.versionInfo ~= "NOASSERTION")
 end)
 
+-- A command as another user where this one may become another, who can read what it needs.
+local function as_another(command)
+  local become = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups" }
+  local trial = table.move({ "test", "-r", tally.head, "-a", "-x", tally.program, "-a", "-r",
+    msagen.datadir .. "/lua/cli.lua" }, 1, 9, #become + 1, table.move(become, 1, #become, 1, {}))
+  trial.stdin, trial.stdout, trial.stderr = "/dev/null", "/dev/null", "/dev/null"
+  local ok, status = pcall(sys.spawn, trial)
+  if not ok or status ~= 0 then return command, false end
+  return table.move(command, 1, #command, #become + 1, become), true
+end
+
+tally.test("another path, time, locale, home, mask and user: the same bytes, objects and archive too", function()
+  local first, other = work .. "/one/fw", work .. "/a longer name/of another/fw"
+  tally.must { tally.program, "build", tally.head, "--dialect", head.dialect, "--board", "x86-64-avx2", "-o", first }
+  tally.must { "make", "-C", first, "lib", env = { MAKEFLAGS = false } }
+  local above = other:match "^(.*)/"
+  sys.mkdir_p(above)
+  tally.must { "chmod", "-R", "a+rwX", work }
+  local env = { TZ = "Asia/Tokyo", LC_ALL = "C.UTF-8", LANG = "tr_TR.UTF-8", HOME = "/nonexistent", USER = "nobody",
+    MAKEFLAGS = false, TMPDIR = above }
+  local script = 'umask 027; sleep 1; "$1" build "$2" --dialect "$3" --board x86-64-avx2 -o "$4" && make -C "$4" -j2 lib'
+  local command, another = as_another { "sh", "-c", script, "sh", tally.program, tally.head, head.dialect, other }
+  command.env = env
+  tally.must(command)
+  local count = 0
+  for _, name in ipairs(require("run.made").list(first)) do
+    assert(sha256.file(first .. "/" .. name) == sha256.file(other .. "/" .. name), name .. ": other bytes")
+    count = count + 1
+  end
+  assert(#require("run.made").list(other) == count and count > 60, count)
+  return ("%d files%s"):format(count, another and ", by two users" or "")
+end)
+
 -- A copy of a build, one file of it changed.
 local function changed(name, file, edit)
   local copy = ("%s/%s"):format(work, name)
