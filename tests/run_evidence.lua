@@ -53,7 +53,8 @@ end
 -- Every check passes, and the sums are those of the files.
 local function all_pass(out)
   local _, by = checks_of(out)
-  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "DIG-01", "NUM-01", "SBM-01" } do
+  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "DIG-01", "NUM-01",
+    "SBM-01" } do
     assert(by[id] and by[id].status == "pass", ("%s: %s"):format(id, by[id] and by[id].found or "missing"))
   end
   local count = 0
@@ -197,7 +198,8 @@ tally.test("another path, time, locale, home, mask and user: the same bytes, obj
   tally.must { "chmod", "-R", "a+rwX", work }
   local env = { TZ = "Asia/Tokyo", LC_ALL = "C.UTF-8", LANG = "tr_TR.UTF-8", HOME = "/nonexistent", USER = "nobody",
     MAKEFLAGS = false, TMPDIR = above }
-  local script = 'umask 027; sleep 1; "$1" build "$2" --dialect "$3" --board x86-64-avx2 -o "$4" && make -C "$4" -j2 lib'
+  local script = 'umask 027; sleep 1; "$1" build "$2" --dialect "$3" --board x86-64-avx2 -o "$4" '
+    .. '&& make -C "$4" -j2 lib'
   local command, another = as_another { "sh", "-c", script, "sh", tally.program, tally.head, head.dialect, other }
   command.env = env
   tally.must(command)

@@ -80,6 +80,19 @@ local function static(self)
     ("%d bytes at most (%s), by %s %s"):format(worst.bytes, worst.entry, report.compiler, report.version), "stack.csv")
 end
 
+-- Loops of what is generated for the network.
+local function bounded(self)
+  local list = require("evidence.loops").of(require("evidence.text").read(self.folder), trace.OF_NETWORK)
+  local lines, open = { csv.line { "function", "file", "line", "loop", "trips_at_most" } }, {}
+  for i, one in ipairs(list) do
+    lines[i + 1] = csv.line { one.name, one.file, one.line, one.header, one.trips or false }
+    if not one.trips then open[#open + 1] = ("%s:%d %s"):format(one.file, one.line, one.name) end
+  end
+  self.files["loops.csv"] = table.concat(lines)
+  self:check("STA-02", "Every loop of the network's functions has a bound that is a constant of the build",
+    #open == 0 and "pass" or "fail", #open == 0 and ("%d loops"):format(#list) or table.concat(open, "; "), "loops.csv")
+end
+
 -- ---- traceability ----
 
 local function traced(self, hashes)
@@ -231,6 +244,7 @@ function evidence.make(args, show)
   self.files["tensors.csv"] = tensors_csv(folder, hashes)
   show "compiling for the stack"
   static(self)
+  bounded(self)
   if args.checkpoint and args.image[1] then numbers(self, args)
   else
     local why = "expected --checkpoint and --image, found no --" .. (args.checkpoint and "image" or "checkpoint")

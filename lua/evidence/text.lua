@@ -12,8 +12,8 @@ local function stem_of(name, prefix)
 end
 
 --- @param folder of run.folder
--- @return { files = names in order, functions = list of { name, file, stem, first, last, static, calls = set of their
---   keys, key } in order, by_key }: the key of a function is its name, of a static one file:name
+-- @return { files = names in order, functions = list of { name, file, stem, first, last, static, text, calls = set of
+--   their keys, key } in order, by_key }: the key of a function is its name, of a static one file:name
 function text.read(folder)
   local prefix, out = folder.prefix or "msa", { files = {}, functions = {}, by_key = {} }
   local static, shared = {}, {}
@@ -23,7 +23,7 @@ function text.read(folder)
       static[name] = {}
       for _, f in ipairs(c_text.functions(sys.read_file(folder:file(name)))) do
         local one = { name = f.name, file = name, stem = stem_of(name, prefix), first = f.first, last = f.last,
-          static = f.static, called = c_text.calls(f) }
+          static = f.static, text = f.text, called = c_text.calls(f) }
         one.key = f.static and name .. ":" .. f.name or f.name
         out.functions[#out.functions + 1], out.by_key[one.key] = one, one
         if not f.static then shared[f.name] = one

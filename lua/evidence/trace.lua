@@ -124,6 +124,7 @@ end
 
 -- What is generated for the network alone: a function there that nobody calls does nothing for any requirement.
 local OF_NETWORK = { kernels = true, encoder = true, decoder = true }
+trace.OF_NETWORK = OF_NETWORK
 
 -- What functions of other files reach.
 local function reached_from_others(of)

@@ -45,10 +45,10 @@ function c_text.functions(text)
   return list
 end
 
---- Names that a function's text calls, in order, each once.
+--- Names that a function's body calls, in order, each once.
 function c_text.calls(f)
-  local list, seen = {}, { [f.name] = true }
-  for name in f.text:gmatch "([%a_][%w_]*)%s*%(" do
+  local list, seen = {}, {}
+  for name in f.text:match("{.*$"):gmatch "([%a_][%w_]*)%s*%(" do
     if not seen[name] and not NO_CALL[name] then
       seen[name] = true
       list[#list + 1] = name

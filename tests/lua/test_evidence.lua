@@ -1,0 +1,111 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What evidence reads off generated C: where functions are, what they call, and how often their loops run at most.
+local spec = require "spec"
+local describe, it, equal = spec.describe, spec.it, spec.equal
+local c_text, loops = require "report.c_text", require "evidence.loops"
+
+-- A text as evidence.text has the files of a folder.
+local function read(text)
+  local of = { functions = {}, by_key = {} }
+  for _, f in ipairs(c_text.functions(text)) do
+    f.key, f.file, f.stem = f.name, "a.c", "a"
+    of.functions[#of.functions + 1], of.by_key[f.key] = f, f
+  end
+  for _, f in ipairs(of.functions) do
+    local calls = {}
+    for _, name in ipairs(c_text.calls(f)) do calls[name] = of.by_key[name] and true or nil end
+    f.calls = calls
+  end
+  return of
+end
+
+local function trips(text)
+  local out = {}
+  for i, one in ipairs(loops.of(read(text), { a = true })) do out[i] = one.trips or false end
+  return out
+end
+
+describe("functions of generated C", function()
+  it("are found by name and lines, comments and strings aside", function()
+    local list = c_text.functions [[
+#include "x.h"
+/* void no(void) { */
+static const int table[2] = {1, 2};
+static inline float one(float x) { return x; }
+
+/* Two. */
+void two(const float *x,
+    size_t n)
+{
+    const char *s = "} void three(void) {";
+    for (size_t i = 0; i < n; ++i) {
+        one(x[i]); /* four(x) */
+    }
+}
+]]
+    equal(#list, 2)
+    equal({ list[1].name, list[1].first, list[1].last }, { "one", 4, 4 })
+    equal({ list[2].name, list[2].first, list[2].last }, { "two", 7, 14 })
+    equal(c_text.calls(list[2]), { "one" })
+  end)
+end)
+
+describe("loops of generated C", function()
+  it("run as often as numbers, tables and constants made of them say", function()
+    equal(trips [[
+void f(float *x, uint32_t core)
+{
+    static const uint32_t strips[5] = {0, 512, 1024, 0, 1024};
+    const size_t whole = 23 / 4 * 4, here = whole < 9 ? whole : 9;
+    for (size_t i = 0; i < 100; i += 8) x[i] = 0.0f;
+    for (size_t t = strips[core]; t < strips[core + 1]; t += 64) x[t] = 0.0f;
+    for (size_t k = whole; k < 23; ++k) x[k] = 0.0f;
+    for (size_t k = 0; k < here; ++k) x[k] = 0.0f;
+}
+]], { 13, 16, 3, 20 })
+  end)
+
+  it("of a parameter as the largest of all calls says, through functions between", function()
+    equal(trips [[
+static void g(float *x, size_t n, size_t m)
+{
+    for (size_t i = 0; i < n && i < m; i += 2) x[i] = 0.0f;
+}
+static void h(float *x, size_t n)
+{
+    g(x, n * 3, 1000);
+}
+void f(float *x, size_t count)
+{
+    h(x, 7);
+    h(x + 4, 5);
+    g(x, 9, count);
+}
+]], { 11 })
+  end)
+
+  it("have none where a call, an assignment or a recursion hides it, nor as while", function()
+    equal(trips [[
+void f(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; ++i) x[i] = 0.0f;
+    while (n > 0) { --n; }
+}
+static void g(float *x, size_t n)
+{
+    n += 4;
+    for (size_t i = 0; i < n; ++i) x[i] = 0.0f;
+}
+static void r(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; ++i) x[i] = 0.0f;
+    r(x, n + 1);
+}
+void top(float *x)
+{
+    g(x, 3);
+    r(x, 3);
+}
+]], { false, false, false, false })
+  end)
+end)
