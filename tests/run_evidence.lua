@@ -7,6 +7,7 @@ local sha256 = require "msagen.sha256"
 local sys = require "msagen.sys"
 local csv = require "evaluate.csv"
 local tally = require "tally"
+local texts = require "evidence.text"
 local trace = require "evidence.trace"
 
 local work = tally.folder "evidence"
@@ -53,8 +54,8 @@ end
 -- Every check passes, and the sums are those of the files.
 local function all_pass(out)
   local _, by = checks_of(out)
-  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "DIG-01", "NUM-01",
-    "SBM-01" } do
+  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "DIG-01",
+    "NUM-01", "SBM-01" } do
     assert(by[id] and by[id].status == "pass", ("%s: %s"):format(id, by[id] and by[id].found or "missing"))
   end
   local count = 0
@@ -92,6 +93,21 @@ local function functions_are_there(fw, out)
   return count
 end
 
+-- Multiply-adds in vectors of 8 are those of the network, and those of norms, softmax and padding.
+local function operations_are_right(out)
+  local rows, seen = csv.rows(sys.read_file(out .. "/operations.csv"), "operations.csv"), 0
+  local place = {}
+  for i, name in ipairs(rows[1]) do place[name] = i end
+  for r = 2, #rows do
+    local share = 8 * tonumber(rows[r][place.msa_vfma]) / tonumber(rows[r][place.multiply_adds])
+    if rows[r][place.phase] == "encode" then
+      seen = seen + 1
+      assert(share >= 1 and share < 1.08, ("%s: %.3f"):format(rows[r][place.layer], share))
+    end
+  end
+  assert(seen == 14, seen)
+end
+
 -- A vector of the checkpoint lies where the trace says, and its hash is that of its bytes.
 local function tensors_are_there(fw, out)
   local name = "image_encoder.patch_embed.proj.bias"
@@ -116,6 +132,7 @@ tally.test("a build of this computer: what is said is there, twice the same", fu
   assert(sys.read_file(out .. "/SHA256SUMS") == sys.read_file(work .. "/second/SHA256SUMS"), "other bytes")
   local count = functions_are_there(fw, out)
   tensors_are_there(fw, out)
+  operations_are_right(out)
   assert(sys.read_file(out .. "/digests.csv"):find("image.png", 1, true), "no digest")
   return ("%d functions; %s"):format(count, by["NUM-01"].found)
 end)
@@ -242,7 +259,7 @@ tally.test("what is not traced is said: a function that nobody calls, a part, a 
   local function problems(edit, file, text)
     local folder = require("run.folder").open(changed("untraced", file or "", function(old) return old .. text end))
     if edit then edit(folder) end
-    return table.concat(trace.of(folder).problems, "\n")
+    return table.concat(trace.of(folder, texts.read(folder)).problems, "\n")
   end
   assert(problems() == "", problems())
   local rogue = problems(nil, "msa_kernels.c", "\nvoid msa_rogue(float *x)\n{\n    x[0] = 1.0f;\n}\n")

@@ -82,7 +82,7 @@ end
 
 -- Loops of what is generated for the network.
 local function bounded(self)
-  local list = require("evidence.loops").of(require("evidence.text").read(self.folder), trace.OF_NETWORK)
+  local list = require("evidence.loops").of(self.text, trace.OF_NETWORK)
   local lines, open = { csv.line { "function", "file", "line", "loop", "trips_at_most" } }, {}
   for i, one in ipairs(list) do
     lines[i + 1] = csv.line { one.name, one.file, one.line, one.header, one.trips or false }
@@ -93,10 +93,26 @@ local function bounded(self)
     #open == 0 and "pass" or "fail", #open == 0 and ("%d loops"):format(#list) or table.concat(open, "; "), "loops.csv")
 end
 
+-- Operations of each layer.
+local function counted(self)
+  local list, names, open = require("evidence.operations").of(self.text, trace.layers(self.folder, self.text))
+  local lines = { csv.line { "phase", "number", "layer", "multiply_adds", table.unpack(names) } }
+  for i, one in ipairs(list) do
+    local L = self.folder.layers[i]
+    local row = { L.phase, L.number, L.name, L.macs }
+    for k, name in ipairs(names) do row[k + 4] = one.operations[name] or 0 end
+    lines[i + 1] = csv.line(row)
+  end
+  self.files["operations.csv"] = table.concat(lines)
+  self:check("STA-03", "Operations of a call of each layer, at most, by kind", "pass", ("%d layers, %d kinds%s"):format(
+    #list, #names, #open == 0 and "" or "; not counted, as bounds are the image's: " .. table.concat(open, "; ")),
+    "operations.csv")
+end
+
 -- ---- traceability ----
 
 local function traced(self, hashes)
-  local made = trace.of(self.folder)
+  local made = trace.of(self.folder, self.text)
   self.trace, self.files["trace.csv"] = made, trace.csv(made, hashes)
   local found = ("%d rows; all %d functions, %d layers, %d parts of the weights and %d tensors"):format(#made.rows,
     made.functions, #self.folder.layers, #self.folder.parts, #self.folder.tensors)
@@ -231,7 +247,8 @@ end
 function evidence.make(args, show)
   local folder = require("run.folder").open(args.dir)
   check_files(folder)
-  local self = setmetatable({ folder = folder, checks = {}, files = {}, show = show }, Evidence)
+  local self = setmetatable({ folder = folder, text = require("evidence.text").read(folder), checks = {}, files = {},
+    show = show }, Evidence)
   self:check("INT-01", "Files and weights are what msagen wrote", "pass",
     ("%d files by their SHA-256"):format(#closed.sorted(folder.files)), "evidence.json")
   local hashes, metadata
@@ -245,6 +262,7 @@ function evidence.make(args, show)
   show "compiling for the stack"
   static(self)
   bounded(self)
+  counted(self)
   if args.checkpoint and args.image[1] then numbers(self, args)
   else
     local why = "expected --checkpoint and --image, found no --" .. (args.checkpoint and "image" or "checkpoint")

@@ -13,7 +13,8 @@ end
 
 --- @param folder of run.folder
 -- @return { files = names in order, functions = list of { name, file, stem, first, last, static, text, calls = set of
---   their keys, key } in order, by_key }: the key of a function is its name, of a static one file:name
+--   keys, key } in order, by_key, find = function(file, name) -> the function that a name is in a file, or nil }: the
+--   key of a function is its name, of a static one file:name
 function text.read(folder)
   local prefix, out = folder.prefix or "msa", { files = {}, functions = {}, by_key = {} }
   local static, shared = {}, {}
@@ -33,10 +34,11 @@ function text.read(folder)
     end
   end
   table.sort(out.files)
+  function out.find(file, name) return static[file][name] or shared[name] end
   for _, one in ipairs(out.functions) do
     one.calls = {}
     for _, name in ipairs(one.called) do
-      local target = static[one.file][name] or shared[name]
+      local target = out.find(one.file, name)
       if target then one.calls[target.key] = true end
     end
     one.called = nil

@@ -206,13 +206,22 @@ local function parts_by_function(folder)
   return by, rest
 end
 
---- @param folder of run.folder, with its manifest's layers, parts and tensors
+--- The layers with the keys of their functions: a list of { name, functions }.
+function trace.layers(folder, of)
+  local list = {}
+  for i, L in ipairs(folder.layers) do
+    list[i] = { name = L.name, functions = {} }
+    for k, f in ipairs(functions_of(of, folder, L)) do list[i].functions[k] = f.key end
+  end
+  return list
+end
+
+--- @param folder of run.folder, with its manifest's layers, parts and tensors @param of evidence.text's
 -- @return { rows = list of { requirement, source, operations, step, name, file, first, last, part = or nil,
 --   known_answers, golden, tests }, problems = texts: what is not traced, functions = how many, requirements = set of
 --   ids that the build has, tests_at_hand }
-function trace.of(folder)
+function trace.of(folder, of)
   local kinds, files = by_kind_and_file()
-  local of = texts.read(folder)
   local self = setmetatable({ folder = folder, of = of, kinds = kinds, files = files, rows = {}, problems = {},
     traced = {}, covered = {}, answered = known_answers(of), golden = golden_of(folder), pruned = {} }, Trace)
   for _, one in ipairs(folder.pruned) do

@@ -3,6 +3,7 @@
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
 local c_text, loops = require "report.c_text", require "evidence.loops"
+local operations = require "evidence.operations"
 
 -- A text as evidence.text has the files of a folder.
 local function read(text)
@@ -11,6 +12,7 @@ local function read(text)
     f.key, f.file, f.stem = f.name, "a.c", "a"
     of.functions[#of.functions + 1], of.by_key[f.key] = f, f
   end
+  function of.find(_, name) return of.by_key[name] end
   for _, f in ipairs(of.functions) do
     local calls = {}
     for _, name in ipairs(c_text.calls(f)) do calls[name] = of.by_key[name] and true or nil end
@@ -62,7 +64,7 @@ void f(float *x, uint32_t core)
     for (size_t k = whole; k < 23; ++k) x[k] = 0.0f;
     for (size_t k = 0; k < here; ++k) x[k] = 0.0f;
 }
-]], { 13, 16, 3, 20 })
+]], { 13, 16, 3, 9 })
   end)
 
   it("of a parameter as the largest of all calls says, through functions between", function()
@@ -107,5 +109,44 @@ void top(float *x)
     r(x, 3);
 }
 ]], { false, false, false, false })
+  end)
+end)
+
+describe("operations of generated C", function()
+  it("are as many as loops and calls make them, and exact where sizes depend on the trip", function()
+    local of = read [[
+static inline float msa_fma(float a, float b, float c) { return a * b + c; }
+static inline void msa_store(float *p, float v)
+{
+    *p = v;
+}
+static void strip(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; ++i) x[i] = msa_fma(x[i], x[i], 1.0f);
+    msa_store(x, 0.0f);
+}
+void layer(float *x, size_t count)
+{
+    for (size_t i = 0; i < 100; i += 8) {
+        const size_t here = 100 - i < 8 ? 100 - i : 8;
+        strip(x + i, here);
+    }
+    for (size_t i = 0; i < 24 && i < count; i += 8) {
+        for (size_t j = 0; j < 3; ++j) { strip(x, 2); }
+    }
+}
+void image(float *x, size_t width)
+{
+    for (size_t i = 0; i < width; ++i) msa_store(x + i, 0.0f);
+}
+]]
+    for _, f in ipairs(of.functions) do
+      if f.name == "msa_fma" or f.name == "msa_store" then f.stem = "simd.h" end
+    end
+    local list, names, open = operations.of(of, { { name = "a", functions = { "layer" } },
+      { name = "b", functions = { "image" } } })
+    equal(names, { "msa_fma", "msa_store" })
+    equal(list[1].operations, { msa_fma = 100 + 9 * 2, msa_store = 13 + 9 })
+    equal(open, { "image: for (size_t i = 0; i < width; ++i)" })
   end)
 end)
