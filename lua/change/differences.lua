@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Two folders that `msagen build` wrote, or two files that `msagen train` wrote, as facts of what differs between them.
+--- Two folders that `msagen build` wrote, or two files that `msagen train` wrote: what differs between them, as facts.
 local asked = require "change.asked"
 local fail = require "support.fail"
 local folder = require "change.folder"

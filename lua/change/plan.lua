@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- What a plan of changes (FDA, "Marketing Submission Recommendations for a Predetermined Change Control Plan") needs of
--- a change: which evidence stands, what has to be verified again and by which command, what to record. A list of
+--- What a plan of changes (FDA, "Marketing Submission Recommendations for a Predetermined Change Control Plan") needs
+-- of a change: which evidence stands, what has to be verified again and by which command, what to record. A list of
 -- { what = "stands", "again" or "record", text, command or nil, names = what it is about, or nil }.
 local closed = require "support.closed"
 local texts = require "change.texts"
@@ -27,8 +27,8 @@ local function add_performance(add, found)
     add("again", "performance on the locked test set, beside the old build's",
       ("msagen evaluate %s --data SET -o OUT --against %s"):format(new, old))
     add("again", "the digest of a reference image: a build's answer is the interpreter's, bit for bit",
-      ("msagen run %s --image IMAGE --point X,Y --digest; msagen interpret CHECKPOINT OPTIONS --image IMAGE --point X,Y "
-      .. "--digest"):format(new))
+      ("msagen run %s --image IMAGE --point X,Y --digest; msagen interpret CHECKPOINT OPTIONS --image IMAGE "
+      .. "--point X,Y --digest"):format(new))
   elseif found.kind == "front end" then
     add("again", "the picture of recorded samples",
       ("msagen run %s --samples SAMPLES.npy --grey-out GREY.npy"):format(new))

@@ -136,7 +136,8 @@ local function put_sides(out, found)
   out:line("", SENTENCES[found.verdict])
   for _, which in ipairs { "old", "new" } do
     local side = found[which]
-    local facts = { side.version and "msagen " .. shown(side.version), side.board and shown(side.board) }
+    local facts = { side.version and "msagen " .. shown(side.version) }
+    facts[#facts + 1] = side.board and shown(side.board)
     out:line(which .. "  ", shown(side.path) .. (#facts > 0 and (" (%s)"):format(table.concat(facts, ", ")) or ""))
   end
   for _, which in ipairs { "old", "new" } do

@@ -82,11 +82,12 @@ describe("a C text", function()
     equal(read.macros[2].value, '"/* no comment */"')
     equal(named(read.declarations), "pair FIRST names declared")
     equal(read.declarations[3].text, [[static const char *const names[2] = { "}", "{ \" } // " };]])
-    equal(read.directives, { '#include "a.h"', "#if A", "#endif" }, "what is not within a function")
+    equal(read.directives, { '#include "a.h"', "#if A" }, "of what is within a function none")
   end)
 
   it("is bare without comments, empty lines and blanks at ends", function()
-    equal(c_text.bare "a /* b\n c */ d  \n\n#define X 1 // y\n'\"' \"/*\" /**/\n", "a\n      d\n#define X 1\n'\"' \"/*\"")
+    equal(c_text.bare "a /* b\n c */ d  \n\n#define X 1 // y\n'\"' \"/*\" /**/\n",
+      "a\n      d\n#define X 1\n'\"' \"/*\"")
   end)
 
   it("of whatever bytes gives something, and no error", function()
@@ -143,8 +144,8 @@ end
 local function build(which, changes, more)
   local hash = ("0123456789abcde" .. which):rep(4)
   local files = {
-    ["msa_model.h"] = ('/* of %s */\n#include "msa.h"\n#define MSA_MODEL_ARENA_BYTES 64 /* bytes */\n'):format(HASH[which])
-      .. ('#define MSA_MODEL_BUILD "checkpoint %s"\nint msa_open(int a);\n'):format(HASH[which]),
+    ["msa_model.h"] = '#include "msa.h"\n#define MSA_MODEL_ARENA_BYTES 64 /* bytes */\n'
+      .. ("/* of %s */\n"):format(HASH[which]) .. ('#define MSA_MODEL_BUILD "checkpoint %s"\nint msa_open(int a);\n'):format(HASH[which]),
     ["msa.h"] = "#define MSA_VERSION 100\ntypedef struct msa_mask { int a; } msa_mask;\n",
     ["msa_internal.h"] = ("#define MSA_AT 4\n#define MSA_MODEL_HASH {%s}\n"):format(bytes_of(hash)),
     ["msa_encoder.c"] = "/* first */\nint msa_a(void)\n{\n    return 1;\n}\n\nint msa_b(void)\n{\n    return 2;\n}\n",
@@ -197,7 +198,8 @@ describe("the verdict of two builds", function()
 
   it("is the test bench's where only that differs", function()
     local found = compared { ["runner/msa_run.c"] = replaced("return 0", "return 1") }
-    equal({ found.verdict, file_of(found, "runner/msa_run.c").functions.changed }, { "only the test bench", { "main" } })
+    equal({ found.verdict, file_of(found, "runner/msa_run.c").functions.changed },
+      { "only the test bench", { "main" } })
     local other = build(1)
     other.manifest.build = ("d"):rep(64)
     local text = build(1):text("Makefile"):gsub(("c1"):rep(32), ("d"):rep(64))
@@ -222,7 +224,8 @@ describe("the verdict of two builds", function()
     local text = "int msa_b(void)\n{\n    return 2;\n}\n"
     local functions = file_of(compared { ["msa_encoder.c"] = text .. "int msa_c(void) { return 1; }\n" },
       "msa_encoder.c").functions
-    equal({ functions.added, functions.removed, functions.changed, functions.same }, { { "msa_c" }, { "msa_a" }, {}, 1 })
+    equal({ functions.added, functions.removed, functions.changed, functions.same },
+      { { "msa_c" }, { "msa_a" }, {}, 1 })
     local moved = compared { ["msa_encoder.c"] = text .. "int msa_a(void)\n{\n    return 1;\n}\n" }
     equal({ moved.verdict, file_of(moved, "msa_encoder.c").functions.moved }, { "code", true })
     local added = compared { ["msa_new.c"] = "int msa_new(void) { return 0; }\n" }
@@ -348,7 +351,10 @@ describe("a folder", function()
     local copy = {}
     for key, value in pairs(manifest) do copy[key] = value end
     for key, value in pairs(changes) do copy[key] = value end
-    sys.write_file(fw .. "/manifest.json", json.encode(copy))
+    copy.manifest_sha256 = copy.manifest_sha256 or ""
+    local text = json.encode(copy, { indent = 1 })
+    if copy.manifest_sha256 == "" then text = require("emit.manifest_seal").put(text) end
+    sys.write_file(fw .. "/manifest.json", text)
     return fw
   end
 
