@@ -7,6 +7,7 @@ local verbs = {
   { "synth", "write a checkpoint of synthetic weights at full size" },
   { "plan", "say how long, how large and where a build will be, before it is made" },
   { "build", "compile a checkpoint to C for a board" },
+  { "diff", "say what differs between two builds, and what has to be verified again" },
   { "sizes", "say what a build takes of a device: code, constants, arena, weights and the deepest stack" },
   { "run", "segment an image with what was built" },
   { "evaluate", "measure what was built on a data set: Dice, IoU, HD95" },

@@ -5,7 +5,8 @@
 -- Endings by what arguments are called, where the name does not end so itself.
 local ENDINGS = { CHECKPOINT = { "pth", "pt", "bin", "safetensors", "json" } }
 -- Names of arguments that are files of whatever ending, or folders.
-local FILES = { FILE = true, INPUT = true, MASK = true, PRED = true, SET = true, TRUTH = true }
+local FILES = { FILE = true, INPUT = true, MASK = true, PRED = true, SET = true, TRUTH = true, OLD = true,
+  NEW = true }
 -- Options whose FILE is a checkpoint.
 local CHECKPOINTS = { ["--base"] = true, ["--bank"] = true, ["--clip"] = true }
 

@@ -78,7 +78,8 @@ return function(all)
   put_terms(out, ENVIRONMENT)
   out[#out + 1] = ".SH EXIT STATUS"
   put_terms(out, { { "0", "What was asked for was done." }, { "1", "It could not be done; a line on standard error "
-    .. "says why, and nothing was written." }, { "2", "The command line was wrong, and nothing was tried." } })
+    .. "says why, and nothing was written." }, { "2", "The command line was wrong, and nothing was tried." },
+    { "3", "Of msagen diff: the two differ." } })
   out[#out + 1] = ".SH SEE ALSO\n" .. paragraph(escaped("README.md and usage.md in " .. doc .. "."))
   return table.concat(out, "\n") .. "\n"
 end

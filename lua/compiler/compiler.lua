@@ -312,7 +312,7 @@ local function manifest(build, device, blob, info, files)
     prefix = device.prefix or "msa", runner = RUNNER_FOLDER .. "/" .. (device.prefix or "msa") .. "_run",
     weights = (device.prefix or "msa") .. "_weights.bin",
     checkpoint = { sha256 = m.source.sha256, format = m.source.format, container = m.source.container,
-      dialect = m.dialect,
+      dialect = m.dialect, base_sha256 = m.source.base and m.source.base.sha256 or json.null,
       prefix = m.source.prefix or json.null, weights_key = m.source.weights_key or json.null },
     input_size = m.image_size, depth = m.depth,
       grid = m.grid,

@@ -5,6 +5,21 @@ local sys = require "msagen.sys"
 
 local text = {}
 
+local NO_CALL = { ["if"] = true, ["for"] = true, ["while"] = true, ["switch"] = true, ["return"] = true,
+  ["sizeof"] = true, ["do"] = true, ["else"] = true }
+
+--- Names that a function's body calls, in order, each once. @param code of report.c_text
+function text.calls(code)
+  local list, seen = {}, {}
+  for name in code:match("{.*$"):gmatch "([%a_][%w_]*)%s*%(" do
+    if not seen[name] and not NO_CALL[name] then
+      seen[name] = true
+      list[#list + 1] = name
+    end
+  end
+  return list
+end
+
 -- A file's name without prefix, and without the ending of C files: "kernels", "model.h", "msa.h" for the runtime's own.
 local function stem_of(name, prefix)
   if name == prefix .. ".h" or name == "msa.h" then return "msa.h" end
@@ -22,12 +37,12 @@ function text.read(folder)
     if folder.files[name] and name:match "%.[ch]$" then
       out.files[#out.files + 1] = name
       static[name] = {}
-      for _, f in ipairs(c_text.functions(sys.read_file(folder:file(name)))) do
+      for _, f in ipairs(c_text.read(sys.read_file(folder:file(name))).functions) do
         local one = { name = f.name, file = name, stem = stem_of(name, prefix), first = f.first, last = f.last,
-          static = f.static, text = f.text, called = c_text.calls(f) }
-        one.key = f.static and name .. ":" .. f.name or f.name
+          static = f.code:find "^static" ~= nil, text = f.code, called = text.calls(f.code) }
+        one.key = one.static and name .. ":" .. f.name or f.name
         out.functions[#out.functions + 1], out.by_key[one.key] = one, one
-        if not f.static then shared[f.name] = one
+        if not one.static then shared[f.name] = one
         elseif name:match "%.h$" then shared[f.name] = shared[f.name] or one
         else static[name][f.name] = one end
       end

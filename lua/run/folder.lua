@@ -11,10 +11,9 @@ folder.__index = folder
 
 local OTHER_VERSION = "%s: expected a folder that this version of msagen built, found another's: build it again"
 
---- Open a folder that `msagen build` wrote.
--- @param fronts whether it may be a front end's alone
--- @return the folder: its manifest's fields, and `path`
-function folder.open(path, fronts)
+--- The manifest of a folder that `msagen build` wrote, of whatever kind. Its fields are not checked.
+-- @return the manifest, and its text
+function folder.read(path)
   if not sys.isdir(path) then
     fail("%s: expected a folder that msagen build wrote, found %s", path, sys.exists(path) and "a file" or "nothing")
   end
@@ -28,13 +27,21 @@ function folder.open(path, fronts)
     fail("%s: expected a manifest of msagen's, found another file", file)
   end
   if manifest.unfinished then fail("%s: msagen was stopped while it wrote this folder: build it again", path) end
+  return manifest, text
+end
+
+--- Open a folder that `msagen build` wrote.
+-- @param fronts whether it may be a front end's alone
+-- @return the folder: its manifest's fields, and `path`
+function folder.open(path, fronts)
+  local manifest, text = folder.read(path)
   if manifest.kind == "training" then
     fail("%s: expected a folder of a network that segments, found one of a training step, which a product links", path)
   end
   if manifest.kind == "front end" and not fronts then
     fail("%s: expected a folder of a network that segments, found one of a front end, which takes samples alone", path)
   end
-  require "run.manifest".check(manifest, file)
+  require "run.manifest".check(manifest, path .. "/manifest.json")
   if not manifest.runner:find("/", 1, true) then fail(OTHER_VERSION, path) end -- it lay among the product's files once
   for _, name in ipairs { "banks", "texts" } do
     manifest[name] = manifest[name] or {}

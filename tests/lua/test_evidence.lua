@@ -3,19 +3,19 @@
 local spec = require "spec"
 local describe, it, equal = spec.describe, spec.it, spec.equal
 local c_text, loops = require "report.c_text", require "evidence.loops"
-local operations = require "evidence.operations"
+local operations, texts = require "evidence.operations", require "evidence.text"
 
 -- A text as evidence.text has the files of a folder.
 local function read(text)
   local of = { functions = {}, by_key = {} }
-  for _, f in ipairs(c_text.functions(text)) do
-    f.key, f.file, f.stem = f.name, "a.c", "a"
+  for _, f in ipairs(c_text.read(text).functions) do
+    f.key, f.file, f.stem, f.text = f.name, "a.c", "a", f.code
     of.functions[#of.functions + 1], of.by_key[f.key] = f, f
   end
   function of.find(_, name) return of.by_key[name] end
   for _, f in ipairs(of.functions) do
     local calls = {}
-    for _, name in ipairs(c_text.calls(f)) do calls[name] = of.by_key[name] and true or nil end
+    for _, name in ipairs(texts.calls(f.code)) do calls[name] = of.by_key[name] and true or nil end
     f.calls = calls
   end
   return of
@@ -27,28 +27,23 @@ local function trips(text)
   return out
 end
 
-describe("functions of generated C", function()
-  it("are found by name and lines, comments and strings aside", function()
-    local list = c_text.functions [[
-#include "x.h"
-/* void no(void) { */
-static const int table[2] = {1, 2};
+describe("calls of generated C", function()
+  it("are found, comments and texts aside", function()
+    local of = read [[
 static inline float one(float x) { return x; }
-
 /* Two. */
 void two(const float *x,
     size_t n)
 {
-    const char *s = "} void three(void) {";
+    const char *s = "three(4)";
     for (size_t i = 0; i < n; ++i) {
         one(x[i]); /* four(x) */
+        if (n > 4) two(x, n - 1);
     }
 }
 ]]
-    equal(#list, 2)
-    equal({ list[1].name, list[1].first, list[1].last }, { "one", 4, 4 })
-    equal({ list[2].name, list[2].first, list[2].last }, { "two", 7, 14 })
-    equal(c_text.calls(list[2]), { "one" })
+    equal({ of.functions[2].first, of.functions[2].last }, { 3, 11 })
+    equal(texts.calls(of.functions[2].code), { "one", "two" })
   end)
 end)
 
