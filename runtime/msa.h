@@ -19,8 +19,8 @@ extern "C" {
 #endif
 
 /* Raised by one whenever a declaration here or in msa_model.h changes. 2: hooks get the session, msa_progress the
- * phase. 3: front ends. */
-#define MSA_API_LEVEL 3
+ * phase. 3: front ends. 4: weights are checked in slices. */
+#define MSA_API_LEVEL 4
 
 /* Largest width and height of an image, pixels. */
 #define MSA_MAX_SIDE 16384u
@@ -77,7 +77,8 @@ typedef enum msa_status {
     MSA_E_TEXT = 22,        /* no such text prompt */
     MSA_E_BANK = 23,        /* no such bank */
     MSA_E_CORES = 24,       /* the build is for several cores, and msa_cores_start found no others, or not so many */
-    MSA_E_FETCH = 25,       /* a hook that fetches weights failed; the session is as after opening */
+    /* a hook that fetches weights failed; the session is as after opening, after msa_check_slice as before */
+    MSA_E_FETCH = 25,
     /* called from within a hook, on the session whose call is under way; that call is not disturbed */
     MSA_E_BUSY = 26,
     MSA_E_ARENA_CHANGED = 27, /* the arena lost what msa_encode left there: a session or the product wrote to it */
@@ -110,6 +111,12 @@ typedef struct msa_picture {
     int32_t x, y;
 } msa_picture;
 
+/* How far msa_check_slice has come in its round over the weights. Fields are private. */
+typedef struct msa_round {
+    uint64_t done;                /* bytes of the segment */
+    uint32_t segment, crc;        /* its number; CRC-32C of these bytes */
+} msa_round;
+
 /* One opened model. The caller's memory, one thread at a time (the team's other cores apart); fields are private. */
 typedef struct msa_session {
     uint64_t build;               /* names the build that opened it */
@@ -121,6 +128,7 @@ typedef struct msa_session {
     uint32_t lines, frames;       /* of a front end: lines of the frame so far; whole frames */
     uint32_t pictured;            /* 1: there is a whole frame, and its picture */
     msa_picture picture;
+    msa_round round;
     uint32_t seal;                /* a sum over all of this that lasts from call to call */
     unsigned char *arena;
     const unsigned char *weights;
@@ -236,6 +244,13 @@ typedef struct msa_segment_sum {
     uint32_t expected, found;
 } msa_segment_sum;
 
+/* What msa_check_slice came to. */
+typedef struct msa_slice {
+    uint32_t segment;             /* the last one that was read; with MSA_E_CRC the damaged one */
+    bool complete;                /* the round has ended: since it began each segment was read, and was right */
+    msa_segment_sum sum;          /* of that segment; `found` is of its bytes so far */
+} msa_slice;
+
 /* The status in words, for a log; static text. */
 const char *msa_status_text(msa_status status);
 
@@ -292,9 +307,10 @@ void msa_work(msa_session *s, uint32_t core);
 /* ---- builds whose weights are streamed (MSA_MODEL_STREAMED is 1) ----
  * For weights that cannot be mapped: a file, a flash memory behind a serial port, a card. Each layer's weights are
  * copied to one of two buffers in the arena while the layer before works. A product defines both hooks; the library has
- * none. They are called on core 0 alone, in msa_open, msa_encode, msa_segment and msa_self_test; one fetch at most is
- * under way, and none when the call returns.
- * If a hook fails the call ends with MSA_E_FETCH, and the session is as after opening (msa_open: not open). */
+ * none. They are called on core 0 alone, in msa_open, msa_encode, msa_segment, msa_self_test, msa_weights_check and
+ * msa_check_slice; one fetch at most is under way, and none when the call returns.
+ * If a hook fails the call ends with MSA_E_FETCH, and the session is as after opening (msa_open: not open;
+ * msa_check_slice: as before). */
 
 /* Hook: begin to copy `bytes` bytes of msa_weights.bin, from `offset` on, to dst, and return at once. All three are
  * multiples of MSA_ALIGNMENT; dst lies in the arena, and nobody reads or writes there until msa_weights_fetch_wait has

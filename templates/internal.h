@@ -129,6 +129,13 @@ void msa_stream_end(msa_session *s);
 msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmetic[32], const unsigned char hash[32]);
 msa_status msa_stream_check_segment(msa_session *s, uint32_t i, msa_segment_sum *sum);
 
+/* The segment table's i-th entry, in the first buffer as msa_stream_check left it. */
+msa_segment_entry msa_stream_segment(const msa_session *s, uint32_t i);
+
+/* CRC-32C of `bytes` bytes of the weights from `offset` on, continuing from *crc, by way of the second buffer. MSA_OK,
+ * MSA_E_FETCH, or MSA_E_FORMAT where a number is no multiple of MSA_ALIGNMENT. */
+msa_status msa_stream_sum(msa_session *s, uint64_t offset, uint64_t bytes, uint32_t *crc);
+
 @ end
 msa_status msa_encode_layers(msa_session *s, const msa_image *image$(core_parameter));
 msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_count, const float *mask$(core_parameter));

@@ -61,6 +61,8 @@ static uint32_t seal_of(const msa_session *s)
     sum = mixed(mixed(mixed(mixed(mixed(sum, s->width), s->height), s->lines), s->frames), s->pictured);
     sum = mixed(mixed(sum, s->picture.width), s->picture.height);
     sum = mixed(mixed(sum, (uint32_t)s->picture.x), (uint32_t)s->picture.y);
+    sum = mixed(mixed(sum, (uint32_t)s->round.done), (uint32_t)(s->round.done >> 32));
+    sum = mixed(mixed(sum, s->round.segment), s->round.crc);
     return mixed_address(mixed_address(mixed_address(sum, s->arena), s->weights), s->team);
 }
 
@@ -195,6 +197,9 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     s->picture.height = 0;
     s->picture.x = 0;
     s->picture.y = 0;
+    s->round.done = 0;
+    s->round.segment = 0;
+    s->round.crc = 0;
     settle(s, BUSY);
     if (status == MSA_OK) {
         status = check_weights(s, weights_bytes);
@@ -203,11 +208,17 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     return status;
 }
 
+/* Whether the session of a call that is under way is still what it was. */
+static bool unchanged(const msa_session *s)
+{
+    return s->state == BUSY && s->seal == seal_of(s);
+}
+
 /* The end of a call that computes: its result is none unless the float unit and the session are still what they were.
  */
 static msa_status ended(msa_session *s, msa_status status, uint32_t state)
 {
-    if (s->state != BUSY || s->seal != seal_of(s)) {
+    if (!unchanged(s)) {
         settle(s, 0u);
         return MSA_E_SESSION;
     }
@@ -304,6 +315,79 @@ msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *
     settle(s, after);
     if (sum != NULL) {
         *sum = own;
+    }
+    return status;
+}
+
+static msa_segment_entry segment_entry(const msa_session *s, uint32_t segment)
+{
+@ if streamed then
+    return msa_stream_segment(s, segment);
+@ else
+    return msa_blob_segment(s->weights, segment);
+@ end
+}
+
+/* Go on by `most` bytes, at most to the end of the round. Relies on: check_header passed just before. */
+static msa_status go_on(msa_session *s, uint64_t most, msa_round *round, msa_slice *slice)
+{
+    msa_status status = MSA_OK;
+    while (status == MSA_OK && most > 0 && round->segment < MSA_MODEL_SEGMENTS) {
+        const msa_segment_entry entry = segment_entry(s, round->segment);
+        const uint64_t left = entry.bytes > round->done ? entry.bytes - round->done : 0;
+        const uint64_t bytes = left < most ? left : most;
+@ if streamed then
+        status = msa_stream_sum(s, entry.offset + round->done, bytes, &round->crc);
+@ else
+        round->crc = msa_crc32c(round->crc, s->weights + (size_t)(entry.offset + round->done), (size_t)bytes);
+@ end
+        const msa_segment_sum sum = {entry.offset, entry.bytes, entry.crc, round->crc};
+        slice->segment = round->segment;
+        slice->sum = sum;
+        round->done += bytes;
+        most -= bytes;
+        if (status == MSA_OK && bytes == left) {
+            status = round->crc == entry.crc ? MSA_OK : MSA_E_CRC;
+            round->segment += status == MSA_OK ? 1u : 0u;
+            round->done = 0;
+            round->crc = 0;
+        }
+    }
+    slice->complete = round->segment == MSA_MODEL_SEGMENTS;
+    round->segment = slice->complete ? 0 : round->segment;
+    return status;
+}
+
+msa_status msa_check_slice(msa_session *s, uint32_t max_bytes, msa_slice *slice)
+{
+    msa_slice own = {0, false, {0, 0, 0, 0}};
+    msa_status status = check_session(s);
+    if (status == MSA_OK && max_bytes < MSA_ALIGNMENT) {
+        status = MSA_E_ARGUMENT;
+    }
+    if (status == MSA_OK && slice != NULL && !writable(s, slice, sizeof *slice)) {
+        status = MSA_E_OVERLAP;
+    }
+    if (status != MSA_OK) {
+        return status;
+    }
+    const uint32_t after = s->state;
+    msa_round round = s->round;
+    settle(s, BUSY);
+    status = check_header(s);
+    if (status == MSA_OK) {
+        status = go_on(s, max_bytes / MSA_ALIGNMENT * MSA_ALIGNMENT, &round, &own);
+    }
+    if (!unchanged(s)) {
+        settle(s, 0u);
+        return MSA_E_SESSION;
+    }
+    if (status == MSA_OK || status == MSA_E_CRC) {
+        s->round = round;
+    }
+    settle(s, after);
+    if (slice != NULL) {
+        *slice = own;
     }
     return status;
 }

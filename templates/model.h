@@ -38,6 +38,9 @@ extern "C" {
 #define MSA_MODEL_ARENA_BYTES $(memory.bytes)
 #define MSA_MODEL_WEIGHTS_BYTES $(blob.bytes)
 #define MSA_MODEL_SEGMENTS $(#blob.segments)             /* of the weights: msa_weights_check; named in manifest.json */
+@ local longest_segment = 0
+@ for _, one in ipairs(blob.segments) do longest_segment = math.max(longest_segment, one.bytes) end
+#define MSA_MODEL_LARGEST_SEGMENT $(longest_segment)     /* bytes */
 #define MSA_MODEL_STREAMED $(streamed and 1 or 0)            /* 1: layers fetch their weights by the hooks of msa.h */
 @ if network then
 #define MSA_MODEL_MACS_ENCODE $(info.macs_encode)
@@ -98,6 +101,7 @@ const msa_build *msa_build_info(void);
 @ else
  *   msa_weights_check  as before
 @ end
+ *   msa_check_slice    as before
  *   msa_self_test      open without the embedding, whatever it returns
  * Three statuses of any call change nothing: MSA_E_ARGUMENT of a session that is closed, MSA_E_BUSY of one whose call
  * is under way (this call comes from a hook), MSA_E_SESSION of one whose own memory was changed since its last call:
@@ -169,6 +173,27 @@ msa_status msa_set_team(msa_session *s, void *team);
  * The embedding stays. MSA_OK, MSA_E_ARGUMENT, _CRC, or what msa_open says of the header. */
 @ end
 msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum);
+
+/* Slices of max_bytes that so many bytes of the weights make; of msa_check_slice the calls of a whole round at most,
+ * and those within which it finds any bit, whenever that changes. */
+#define MSA_SLICES(bytes, max_bytes) (((bytes) + (max_bytes) / 64u * 64u - 1u) / ((max_bytes) / 64u * 64u))
+#define MSA_ROUND_SLICES(max_bytes) MSA_SLICES(MSA_MODEL_WEIGHTS_BYTES, max_bytes)
+#define MSA_FINDING_SLICES(max_bytes) (MSA_ROUND_SLICES(max_bytes) + MSA_SLICES(MSA_MODEL_LARGEST_SEGMENT, max_bytes))
+
+/* Check the CRC-32C of the weights little by little, in rounds: the header, then max_bytes from where the call before
+ * ended, at most to the round's end. To be called between frames, between msa_encode and msa_segment, too.
+ *   max_bytes  64 at least; rounded down to a multiple of that
+ *   slice      gets what was read, or NULL
+@ if streamed then
+ * Fetches the header and these bytes to where layers' weights go.
+@ end
+ * The embedding stays, whatever it returns. A bit that is wrong when a round begins is found in that round, any other
+ * one at the latest in the next: MSA_FINDING_SLICES(max_bytes) calls. After MSA_E_CRC the next call begins the
+ * damaged segment again: no round is complete while one is damaged. Opening begins a round; no other call changes how
+ * far it has come.
+ * MSA_OK, MSA_E_ARGUMENT, _OVERLAP, _CRC$(streamed and ", _FETCH (the round is where it was)" or ""),
+ * or what msa_open says of the header. */
+msa_status msa_check_slice(msa_session *s, uint32_t max_bytes, msa_slice *slice);
 
 @ local lost = front and " and the picture" or ""
 /* Check the CRC-32C of all weights, then run the model's functions on fixed patterns and compare with the known answer;

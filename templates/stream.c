@@ -95,37 +95,46 @@ msa_status msa_stream_check(msa_session *s, uint64_t bytes, const char arithmeti
         : msa_check_header(start, MSA_STREAM_HEADER_BYTES, bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, hash);
 }
 
-/* A segment's CRC, in pieces: one half of the second buffer is filled while the other is read. */
-static msa_status check_segment(msa_session *s, msa_segment_sum *sum)
+msa_segment_entry msa_stream_segment(const msa_session *s, uint32_t i)
+{
+    return msa_blob_segment(s->arena + MSA_STREAM_OFFSET, i);
+}
+
+/* In pieces: one half of the second buffer is filled while the other is read. */
+msa_status msa_stream_sum(msa_session *s, uint64_t offset, uint64_t bytes, uint32_t *crc)
 {
     static const uint64_t most = MSA_STREAM_SECOND_BYTES / 2 / MSA_ALIGNMENT * MSA_ALIGNMENT;
     unsigned char *const half[2] = {s->arena + MSA_STREAM_SECOND_OFFSET, s->arena + MSA_STREAM_SECOND_OFFSET + most};
-    size_t bytes = (size_t)(sum->bytes < most ? sum->bytes : most);
-    if (bytes > 0) {
-        begin(s, sum->offset, bytes, half[0]);
+    if ((offset | bytes) % MSA_ALIGNMENT != 0) {
+        return MSA_E_FORMAT;
     }
-    for (uint64_t at = 0, count = 0; at < sum->bytes; ++count) {
+    size_t piece = (size_t)(bytes < most ? bytes : most);
+    if (piece > 0) {
+        begin(s, offset, piece, half[0]);
+    }
+    for (uint64_t at = 0, count = 0; at < bytes; ++count) {
         if (!done(s)) {
             return MSA_E_FETCH;
         }
-        const uint64_t next = at + bytes, left = sum->bytes - next;
-        const size_t next_bytes = (size_t)(left < most ? left : most);
-        if (next_bytes > 0) {
-            begin(s, sum->offset + next, next_bytes, half[(count + 1u) & 1u]);
+        const uint64_t next = at + piece, left = bytes - next;
+        const size_t next_piece = (size_t)(left < most ? left : most);
+        if (next_piece > 0) {
+            begin(s, offset + next, next_piece, half[(count + 1u) & 1u]);
         }
-        sum->found = msa_crc32c(sum->found, half[count & 1u], bytes);
+        *crc = msa_crc32c(*crc, half[count & 1u], piece);
         at = next;
-        bytes = next_bytes;
+        piece = next_piece;
     }
-    return sum->found == sum->expected ? MSA_OK : MSA_E_CRC;
+    return MSA_OK;
 }
 
 msa_status msa_stream_check_segment(msa_session *s, uint32_t i, msa_segment_sum *sum)
 {
-    const msa_segment_entry entry = msa_blob_segment(s->arena + MSA_STREAM_OFFSET, i);
+    const msa_segment_entry entry = msa_stream_segment(s, i);
     sum->offset = entry.offset;
     sum->bytes = entry.bytes;
     sum->expected = entry.crc;
     sum->found = 0;
-    return (entry.offset | entry.bytes) % MSA_ALIGNMENT != 0 ? MSA_E_FORMAT : check_segment(s, sum);
+    const msa_status status = msa_stream_sum(s, entry.offset, entry.bytes, &sum->found);
+    return status == MSA_OK && sum->found != sum->expected ? MSA_E_CRC : status;
 }

@@ -147,13 +147,15 @@ end
 --- Sequences of right and wrong calls of a built folder's API, held against what its header says of the session
 -- (api/calls.h).
 -- @param every of all pairs every n-th  @param triples how many  @param cflags beside the defaults
-function M.calls(fw, every, triples, cflags)
+-- @param flips of bits of the weights, that slices of them find; nil: 60
+function M.calls(fw, every, triples, cflags, flips)
   local threads = sys.exists(fw .. "/msa_threads.o") and ("'%s/msa_threads.o'"):format(fw) or ""
   tally.must { "sh", "-c",
     ("exec gcc -std=c11 -Wall -Wextra -Werror -pthread %s -I'%s' -o '%s/calls' '%s/api/calls.c' %s "
       .. "'%s/libmsa_model.a' -lm"):format(
     cflags or "", fw, fw, tally.tests, threads, fw) }
-  local said = tally.must { fw .. "/calls", fw .. "/msa_weights.bin", tostring(every), tostring(triples) }
+  local said = tally.must { fw .. "/calls", fw .. "/msa_weights.bin", tostring(every), tostring(triples),
+    tostring(flips or 60) }
   local count = tonumber(said:match "(%d+) sequences, 0 wrong")
   assert(count and count > triples, said)
   return count

@@ -304,7 +304,7 @@ tally.test("the C API refuses misuse and repeats itself, under sanitizers", func
   must { "sh", "-c", ("exec gcc -std=c11 -O1 -g %s -I'%s' -o '%s' '%s/api/api.c' '%s/libmsa_model.a' -lm"):format(
     sanitizers, fw, api, tally.tests, fw) }
   must { api, fw .. "/msa_weights.bin", "300", "200", work .. "/pixels" }
-  return cases.calls(fw, tally.full and 41 or 97, tally.full and 30 or 10, sanitizers) .. " sequences of calls"
+  return cases.calls(fw, tally.full and 41 or 97, tally.full and 30 or 10, sanitizers, 300) .. " sequences of calls"
 end)
 
 tally.test("bits flipped in weights and session are found where docs/safety.md says so", function()

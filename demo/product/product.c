@@ -12,7 +12,6 @@ static float row[MSA_FRONT_WIDTH], rows[2 * MSA_MODEL_INPUT_SIZE];
 static uint8_t bits[MSA_FRONT_HEIGHT * MSA_MASK_ROW_BYTES(MSA_FRONT_WIDTH)], work[sizeof bits];
 static uint8_t picture[MSA_FRONT_HEIGHT * MSA_FRONT_WIDTH];
 static msa_corner corners[CORNERS];
-static uint32_t next_segment;
 
 int msa_progress(const msa_session *s, msa_phase phase, uint32_t layer)
 {
@@ -66,9 +65,7 @@ msa_status product_find(float x, float y, finding *found)
 
 msa_status product_check(void)
 {
-    const msa_status status = msa_weights_check(&session, next_segment, NULL);
-    next_segment = (next_segment + 1u) % MSA_MODEL_SEGMENTS;
-    return status;
+    return msa_check_slice(&session, 65536, NULL);
 }
 
 msa_status product_take(const void *lines, bool *whole, finding *found)

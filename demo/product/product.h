@@ -27,10 +27,10 @@ msa_status product_find(float x, float y, finding *found);
 #define LINES_AT_A_TIME 8u /* of a DMA transfer; of a frame's last one, what is left of it */
 
 /* The next LINES_AT_A_TIME lines. Behind a frame's last one `whole` is set, the region under the picture's middle is
- * looked for, and a segment of the weights is checked. MSA_E_CRC: the product must not go on; others end the frame. */
+ * looked for, and a slice of the weights is checked. MSA_E_CRC: the product must not go on; others end the frame. */
 msa_status product_take(const void *lines, bool *whole, finding *found);
 
-/* Between frames: one segment of the weights is checked, the next one the next time. */
+/* Between frames: 64 KiB of the weights are checked, those behind them the next time. */
 msa_status product_check(void);
 
 /* ---- the machine's ---- */

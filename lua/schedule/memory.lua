@@ -193,6 +193,22 @@ end
 
 local memory = {}
 
+--- Buffers that an encode leaves to prompts, where a build has them.
+memory.KEPT = { "embedding", "ready_keys", "ready_queries", "tables" }
+
+-- Between calls msa_check_slice fetches weights to the encoder's buffers: they must have nothing of what is kept.
+local function check_fetched(by_name)
+  for b = 0, 1 do
+    local buffer = by_name[stream.name("encode", b)]
+    for _, name in ipairs(memory.KEPT) do
+      local kept = by_name[name]
+      if kept and kept.offset < buffer.offset + buffer.bytes and buffer.offset < kept.offset + kept.bytes then
+        error(("%s lies in %s"):format(name, buffer.name))
+      end
+    end
+  end
+end
+
 --- The least that buffers { bytes, first, last } could take together. @param last step there is
 function memory.bound(list, last) return setmetatable({ list = list, by_name = {} }, Lives):bound(last) end
 
@@ -221,6 +237,7 @@ local function pass(graph, model)
   end
   local list, by_name = layout.list, layout.by_name
   local best = arrange(list, layout.bound)
+  if layout.stream then check_fetched(by_name) end
 
   for _, L in ipairs(graph.fused) do
     L.at = {}

@@ -32,13 +32,15 @@ static unsigned char *arena, *weights;
 static const unsigned char *stored;
 static int fetch_fails;
 #endif
-static uint64_t damaged; /* a byte of the weights that is wrong; 0: none */
+static uint64_t damaged; /* a byte of the weights that is wrong, */
+static unsigned char damage; /* and which of its bits; 0: none */
 static msa_session s;
 static unsigned wrong; /* of what was looked at */
 
 /* What the model says: 0: closed, 1: open, 2: open, and its memory was changed. */
 static struct {
     int state, image, bank, team;
+    uint64_t round; /* bytes that msa_check_slice has read since its round began */
     int stale; /* the arena is another's: the next to look sees that the embedding is gone */
 } model;
 
@@ -94,6 +96,7 @@ static void nested_calls(void)
     must(msa_get_embedding(&s, embedding) == MSA_E_BUSY, "nested get_embedding", 0, MSA_E_BUSY);
     must(msa_select_bank(&s, 0) == MSA_E_BUSY, "nested select_bank", 0, MSA_E_BUSY);
     must(msa_weights_check(&s, 0, NULL) == MSA_E_BUSY, "nested weights_check", 0, MSA_E_BUSY);
+    must(msa_check_slice(&s, 64, NULL) == MSA_E_BUSY, "nested check_slice", 0, MSA_E_BUSY);
     must(msa_self_test(&s) == MSA_E_BUSY, "nested self_test", 0, MSA_E_BUSY);
     must(msa_open(&s, arena, MSA_MODEL_ARENA_BYTES, weights, MSA_MODEL_WEIGHTS_BYTES) == MSA_E_BUSY, "nested open", 0,
          MSA_E_BUSY);
@@ -143,8 +146,8 @@ int msa_weights_fetch_wait(msa_session *session)
 {
     must(session == &s || session == &other, "the hook's session", 0, 0);
     memcpy(asked.to, stored + asked.offset, asked.bytes);
-    if (damaged != 0 && damaged - asked.offset < asked.bytes) {
-        ((unsigned char *)asked.to)[damaged - asked.offset] ^= 1u;
+    if (damage != 0 && damaged - asked.offset < asked.bytes) {
+        ((unsigned char *)asked.to)[damaged - asked.offset] ^= damage;
     }
     return 0;
 }
@@ -168,6 +171,7 @@ static void opened(msa_status got, msa_status want)
     model.state = want == MSA_OK;
     model.bank = 0;
     model.team = 0;
+    model.round = 0;
 }
 
 static msa_status open_with(void *memory, size_t bytes, size_t weights_bytes)
@@ -429,17 +433,22 @@ static void self_test_rounding_upward(void)
     fesetround(FE_TONEAREST);
     tested(status, MSA_E_ENVIRONMENT);
 }
+
+/* Flip bits of a byte of the weights, or flip them back: damage_weights(at, 0). */
+static void damage_weights(uint64_t at, unsigned char bits)
+{
+    if (weights != NULL) {
+        weights[at] ^= bits != 0 ? bits : damage;
+    }
+    damaged = at;
+    damage = bits;
+}
+
 static void self_test_damaged(void)
 {
-    damaged = MSA_MODEL_WEIGHTS_BYTES - 4;
-    if (weights != NULL) {
-        weights[damaged] ^= 1u;
-    }
+    damage_weights(MSA_MODEL_WEIGHTS_BYTES - 4, 1u);
     const msa_status status = msa_self_test(&s);
-    if (weights != NULL) {
-        weights[damaged] ^= 1u;
-    }
-    damaged = 0;
+    damage_weights(damaged, 0);
     tested(status, MSA_E_CRC);
 }
 
@@ -460,6 +469,129 @@ static void weights_check_into_arena(void)
     const msa_status got = msa_weights_check(&s, 0, (msa_segment_sum *)(void *)arena);
     const int want = unopened() >= 0 ? unopened() : (int)MSA_E_OVERLAP;
     must((int)got == want, "msa_weights_check", (int)got, want);
+}
+
+/* ---- the weights in slices ---- */
+
+static msa_segment_sum sums[MSA_MODEL_SEGMENTS];
+static unsigned randomly = 1;
+
+static uint64_t below(uint64_t n)
+{
+    randomly = randomly * 1664525u + 1013904223u;
+    const uint64_t high = randomly >> 8;
+    randomly = randomly * 1664525u + 1013904223u;
+    return (high << 24 | randomly >> 8) % n;
+}
+
+static uint64_t round_bytes(void) { return MSA_MODEL_WEIGHTS_BYTES - sums[0].offset; }
+
+/* One slice of whole weights: a round is complete when its last byte is read, and not before. */
+static void slice_of(uint32_t max_bytes)
+{
+    msa_slice slice = {77, true, {0, 0, 0, 0}};
+    const msa_status got = msa_check_slice(&s, max_bytes, &slice);
+    const int want = unopened() >= 0 ? unopened() : (int)MSA_OK;
+    must((int)got == want, "msa_check_slice", (int)got, want);
+    if (want == MSA_OK) {
+        model.round += max_bytes / 64u * 64u;
+        const bool complete = model.round >= round_bytes();
+        must(slice.complete == complete, "the round is complete", slice.complete, complete);
+        model.round = complete ? 0 : model.round;
+        must(slice.segment < MSA_MODEL_SEGMENTS && slice.sum.offset == sums[slice.segment].offset
+                 && slice.sum.expected == sums[slice.segment].expected,
+             "the segment that was read is described", (int)slice.segment, 0);
+    } else {
+        must(slice.segment == 77, "a refused msa_check_slice tells nothing", (int)slice.segment, 77);
+    }
+}
+static void slice_right(void) { slice_of(MSA_MODEL_WEIGHTS_BYTES / 3u + 1u); }
+static void slice_least(void) { slice_of(64 + 63); }
+static void slice_most(void) { slice_of(UINT32_MAX); }
+
+static void sliced(msa_status got, msa_status want)
+{
+    const int wants = unopened() >= 0 ? unopened() : (int)want;
+    must((int)got == wants, "msa_check_slice", (int)got, wants);
+}
+static void slice_of_nothing(void) { sliced(msa_check_slice(&s, 63, NULL), MSA_E_ARGUMENT); }
+static void slice_into_arena(void)
+{
+    sliced(msa_check_slice(&s, 64, (msa_slice *)(void *)arena), MSA_E_OVERLAP);
+}
+#if MSA_MODEL_STREAMED
+static void slice_fetch_fails(void)
+{
+    fetch_fails = 1 + (int)below(2);
+    sliced(msa_check_slice(&s, 64, NULL), MSA_E_FETCH);
+    fetch_fails = 0;
+}
+#endif
+
+/* Slices until the bit that is wrong is found, at most so many: its segment is named, again by those that follow, and
+ * no round is complete before it is right again. */
+static void find(uint32_t max_bytes, uint64_t most)
+{
+    msa_slice slice = {0, false, {0, 0, 0, 0}};
+    msa_status got = MSA_OK;
+    uint64_t calls = 0;
+    for (; got == MSA_OK && calls <= most; ++calls) {
+        got = msa_check_slice(&s, max_bytes, &slice);
+    }
+    must(got != MSA_OK && calls <= most, "a wrong bit is found in time", (int)calls, (int)most);
+    if (damaged < sums[0].offset) {
+        must(calls == 1, "a wrong bit of the header is found at once", (int)calls, 1);
+        return;
+    }
+    const msa_segment_sum *const sum = &sums[slice.segment % MSA_MODEL_SEGMENTS];
+    must(got == MSA_E_CRC && damaged - sum->offset < sum->bytes && slice.sum.offset == sum->offset
+             && slice.sum.bytes == sum->bytes && slice.sum.expected == sum->expected
+             && slice.sum.found != sum->expected && !slice.complete,
+         "the damaged segment is described", (int)got, MSA_E_CRC);
+    model.round = sum->offset - sums[0].offset;
+    got = msa_check_slice(&s, UINT32_MAX, &slice);
+    must(got == MSA_E_CRC && !slice.complete && slice.sum.offset == sum->offset, "and again", (int)got, MSA_E_CRC);
+}
+
+static void slice_damaged(void)
+{
+    if (unopened() < 0) {
+        damage_weights(below(MSA_MODEL_WEIGHTS_BYTES), (unsigned char)(1u << below(8)));
+        const uint32_t max_bytes = MSA_MODEL_WEIGHTS_BYTES / 2u;
+        find(max_bytes, MSA_FINDING_SLICES(max_bytes));
+        damage_weights(damaged, 0);
+    }
+}
+
+/* Single bits of the weights, flipped between any two slices, or as a round begins; and of the state of the round. */
+static void flips_found(unsigned flips)
+{
+    static const uint32_t sizes[] = {65536, 4096 + 33, 20000, 1000000, 300000};
+    first = before = "";
+    now = "flips";
+    model.state = 1;
+    open_right();
+    for (unsigned i = 0; i < flips; ++i) {
+        const uint32_t max_bytes = sizes[i % 5u];
+        const bool anew = i % 3u == 0;
+        if (anew) {
+            open_right();
+        }
+        for (uint64_t before_it = anew ? 0 : below(MSA_ROUND_SLICES(max_bytes)); before_it > 0; --before_it) {
+            slice_of(max_bytes);
+        }
+        damage_weights(below(MSA_MODEL_WEIGHTS_BYTES), (unsigned char)(1u << below(8)));
+        find(max_bytes, anew ? MSA_ROUND_SLICES(max_bytes) : MSA_FINDING_SLICES(max_bytes));
+        damage_weights(damaged, 0);
+        slice_of(max_bytes);
+    }
+    for (unsigned bit = 0; bit < 8u * sizeof s.round; ++bit) {
+        unsigned char *const byte = (unsigned char *)&s.round + bit / 8u;
+        *byte ^= (unsigned char)(1u << bit % 8u);
+        must(msa_check_slice(&s, 64, NULL) == MSA_E_SESSION, "a changed round is found", (int)bit, MSA_E_SESSION);
+        *byte ^= (unsigned char)(1u << bit % 8u);
+        slice_of(64);
+    }
 }
 
 #if MSA_MODEL_CORES > 1
@@ -604,6 +736,12 @@ static const step steps[] = {
     STEP(weights_check),
     STEP(weights_check_no_segment),
     STEP(weights_check_into_arena),
+    STEP(slice_right),
+    STEP(slice_least),
+    STEP(slice_most),
+    STEP(slice_of_nothing),
+    STEP(slice_into_arena),
+    STEP(slice_damaged),
     STEP(self_test),
     STEP(self_test_rounding_upward),
     STEP(self_test_damaged),
@@ -621,6 +759,7 @@ static const step steps[] = {
     STEP(encode_fetch_fails),
     STEP(segment_fetch_fails),
     STEP(self_test_fetch_fails),
+    STEP(slice_fetch_fails),
 #endif
 };
 enum { STEPS = sizeof steps / sizeof *steps };
@@ -673,6 +812,9 @@ static void prepare(void)
             if (which == 0 && b == 0) {
                 keep_as(1);
             }
+            for (uint32_t i = 0; i < MSA_MODEL_SEGMENTS; ++i) {
+                must(msa_weights_check(&s, i, &sums[i]) == MSA_OK, "segment", (int)i, 0);
+            }
             must(b == 0 || msa_select_bank(&s, b) == MSA_OK, "bank", 0, 0);
             must(msa_encode(&s, &image) == MSA_OK, "encode", 0, 0);
             must(msa_get_embedding(&s, right[which][b].embedding) == MSA_OK, "embedding", 0, 0);
@@ -713,9 +855,10 @@ static void sequence(int from, const step *a, const step *b, const step *c)
          fetestexcept(FE_ALL_EXCEPT), 0);
 }
 
-/* All pairs of every n-th ones, from each start; then `triples` of three, chosen by a fixed sequence. Returns how many.
+/* All pairs of every n-th ones, from each start; then `triples` of three, chosen by a fixed sequence; then flipped bits
+ * of the weights. Returns how many sequences.
  */
-static unsigned all_sequences(unsigned every, unsigned triples)
+static unsigned all_sequences(unsigned every, unsigned triples, unsigned flips)
 {
     unsigned count = 0, at = 0, random = 1;
     prepare();
@@ -738,6 +881,7 @@ static unsigned all_sequences(unsigned every, unsigned triples)
         sequence((int)(i % 3u), three[0], three[1], three[2]);
         ++count;
     }
+    flips_found(flips);
 #if MSA_MODEL_CORES > 1
     msa_threads_end(&team);
 #endif

@@ -15,7 +15,7 @@ Test(calls, all_pairs_and_many_triples, .timeout = 60)
 {
     arena = aligned_memory(MSA_MODEL_ARENA_BYTES);
     weights = fake_weights();
-    const unsigned count = all_sequences(1, 20000);
+    const unsigned count = all_sequences(1, 20000, 300);
     cr_assert_eq(wrong, 0, "%u answers or statuses are not as msa_model.h says", wrong);
     cr_assert_geq(count, 20000 + 3 * 30 * 30);
     free(weights);

@@ -18,6 +18,10 @@
 #define MSA_MODEL_ARENA_BYTES 320000
 #define MSA_MODEL_WEIGHTS_BYTES 832
 #define MSA_MODEL_SEGMENTS 1
+#define MSA_MODEL_LARGEST_SEGMENT 640
+#define MSA_SLICES(bytes, max_bytes) (((bytes) + (max_bytes) / 64u * 64u - 1u) / ((max_bytes) / 64u * 64u))
+#define MSA_ROUND_SLICES(max_bytes) MSA_SLICES(MSA_MODEL_WEIGHTS_BYTES, max_bytes)
+#define MSA_FINDING_SLICES(max_bytes) (MSA_ROUND_SLICES(max_bytes) + MSA_SLICES(MSA_MODEL_LARGEST_SEGMENT, max_bytes))
 #define MSA_MODEL_ARITHMETIC "f32-fma-1"
 #define MSA_MODEL_STREAMED 0
 #ifndef MSA_MODEL_RESIZE_LONGEST
@@ -47,6 +51,7 @@ msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
 msa_status msa_select_bank(msa_session *s, uint32_t bank);
 msa_status msa_set_team(msa_session *s, void *team); /* MSA_MODEL_CORES > 1 */
 msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *sum);
+msa_status msa_check_slice(msa_session *s, uint32_t max_bytes, msa_slice *slice);
 msa_status msa_self_test(msa_session *s);
 msa_status msa_get_embedding(const msa_session *s, float *out);
 
