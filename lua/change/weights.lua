@@ -62,10 +62,10 @@ local function sources(found)
 end
 
 --- Compare the weights of two folders of change.folder.
--- @return { equal = whether the blobs are, old, new = { bytes, sha256 or nil }, parts = { same = count; changed, added,
--- removed = lists of { segment, role, bank, function, tensors, old, new = { offset, bytes, crc32c, layout } } },
--- tensors = { touched = names that parts which differ were made of; added, removed = names; changed = list of { name, old, new
--- = fate and shape } } }
+-- @return { equal = whether the blobs are; old, new = { bytes, sha256 or nil }; parts = { same = count; changed, added,
+-- removed = lists of { segment, role, bank, function, tensors, old, new = { offset, bytes, crc32c, layout } } };
+-- tensors = { touched = names that parts which differ were made of; added, removed = names; changed = list of { name,
+-- old, new = fate and shape } } }
 function weights.compare(old, new)
   local found, before, after = texts.paired(named_parts(old.manifest), named_parts(new.manifest), differs)
   local parts = { same = found.same }

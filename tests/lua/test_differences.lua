@@ -144,8 +144,9 @@ end
 local function build(which, changes, more)
   local hash = ("0123456789abcde" .. which):rep(4)
   local files = {
-    ["msa_model.h"] = '#include "msa.h"\n#define MSA_MODEL_ARENA_BYTES 64 /* bytes */\n'
-      .. ("/* of %s */\n"):format(HASH[which]) .. ('#define MSA_MODEL_BUILD "checkpoint %s"\nint msa_open(int a);\n'):format(HASH[which]),
+    ["msa_model.h"] = ('/* of %s */\n#include "msa.h"\n'):format(HASH[which])
+      .. "#define MSA_MODEL_ARENA_BYTES 64 /* bytes */\n"
+      .. ('#define MSA_MODEL_BUILD "checkpoint %s"\nint msa_open(int a);\n'):format(HASH[which]),
     ["msa.h"] = "#define MSA_VERSION 100\ntypedef struct msa_mask { int a; } msa_mask;\n",
     ["msa_internal.h"] = ("#define MSA_AT 4\n#define MSA_MODEL_HASH {%s}\n"):format(bytes_of(hash)),
     ["msa_encoder.c"] = "/* first */\nint msa_a(void)\n{\n    return 1;\n}\n\nint msa_b(void)\n{\n    return 2;\n}\n",
@@ -218,6 +219,9 @@ describe("the verdict of two builds", function()
       equal(compared({ [name] = change }).verdict, "code", name)
     end
     equal(compared({ ["msa_encoder.c"] = replaced("return 2;", "return 2; /* */") }).verdict, "code")
+    local function expecting(n) return ("static const uint32_t expected[1] = { 0x%08xu };\n"):format(n) end
+    local one, two = build(1, { ["msa_mask.c"] = expecting(1) }), build(1, { ["msa_mask.c"] = expecting(2) })
+    equal(differences.of(one, two).verdict, "code", "constants of that name elsewhere are no known answers")
   end)
 
   it("knows functions that were added, removed and moved", function()
@@ -367,6 +371,8 @@ describe("a folder", function()
     equal(folder.open(fw).changed, { "layers.c", "msa_prompt.c", "msa_weights.bin" })
     fake.make(fw, 1, {})
     equal(folder.open(written { manifest_sha256 = HASH[1] }).changed, { "manifest.json" })
+    sys.write_file(fw .. "/manifest.json", json.encode(manifest))
+    equal(folder.open(fw).changed, { "manifest.json" }, "one without its hash")
   end)
 
   it("is refused in one line where its manifest is not of its kind", function()
