@@ -146,8 +146,8 @@ tally.test("banks, a base, another prefix, an option that changes no byte", func
   for _, one in ipairs(found.asked) do base = one.what == "checkpoint base_sha256" and one.new or base end
   assert(base == require("msagen.sha256").file(tally.head), "the manifest has another base")
   differing("interface", head, build("prefix", tally.head, "--prefix", "left"))
-  found = differing("identical", head, build("f32", tally.head, "--precision", "f32"))
-  assert(names(found.asked, "what") == "option precision", names(found.asked, "what"))
+  found = differing("identical", head, build("mapped", tally.head, "--weights", "mapped"))
+  assert(names(found.asked, "what") == "option weights", names(found.asked, "what"))
 end)
 
 -- A copy of a folder. @param change function(its path)

@@ -6,10 +6,11 @@ local options = require "compiler.options"
 
 local recorded = {}
 
--- What is a file's, or told elsewhere in the manifest.
-local ELSEWHERE = { name = true, board = true, banks = true, frontend = true, prefix = true }
+-- What the manifest tells elsewhere, whether it was asked for or not.
+local ELSEWHERE = { name = true, board = true, banks = true, frontend = true, prefix = true, dialect = true,
+  resolution = true, depth = true, cores = true, precision = true, layer_precision = true, prepare = true }
 
---- The options that a device gives. @return field -> value, as JSON has it
+--- The options that a device gives beside what the manifest has of every build. @return field -> value, as JSON has it
 function recorded.of(device)
   local kept = {}
   for _, one in ipairs(options.list) do
@@ -34,7 +35,9 @@ function recorded.device(manifest, checkpoint, where)
     fail("%s %s: expected the checkpoint that %s was built from, of SHA-256 %s, found %s", where, checkpoint,
       manifest.path, wanted, found)
   end
-  local device = { checkpoint = checkpoint }
+  local device = { checkpoint = checkpoint, dialect = manifest.checkpoint.dialect, resolution = manifest.input_size,
+    depth = manifest.depth, precision = manifest.precision, layer_precision = manifest.layer_precision,
+    prepare = manifest.prepare }
   for field, value in pairs(manifest.device) do device[field] = value end
   return device
 end

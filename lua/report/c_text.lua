@@ -199,9 +199,10 @@ local function inside(functions, place)
   return false
 end
 
---- Read a text. @return { functions = list of { name, first, last: lines; from, to: bytes; text; code, the same with comments and texts blanked }; macros = list of {
--- name, parameters = text in brackets or nil, value }; declarations = list of { name, text in one line }; directives =
--- list of the other directives outside of functions, in one line each }
+--- Read a text. @return { functions = list of { name, first, last: lines; from, to: bytes; text; code, the same with
+-- comments and texts blanked }; macros = list of { name, parameters = text in brackets or nil, value }; declarations =
+-- list of { name, text in one line }; directives = list of the other directives outside of functions, in one line each
+-- }
 function c_text.read(text)
   local masked, directives = without(text, { comment = true, quoted = true, directive = true })
   local functions, macros, declarations, others = {}, {}, {}, {}

@@ -13,8 +13,8 @@ local BINUTILS, COMPILER = "the compiler's binutils", "the board's compiler, or 
 
 -- The functions of a product's interface (msa_model.h, msa.h), behind their prefix. Hooks that it may define instead of
 -- ours are in sources of their own.
-local ENTRIES = { "open", "build_info", "self_test", "weights_check", "encode", "encode_samples", "frame",
-  "lines_push", "segment", "get_embedding",
+local ENTRIES = { "open", "build_info", "self_test", "weights_check", "check_slice", "encode", "encode_samples",
+  "frame", "lines_push", "segment", "get_embedding",
   "select_bank", "set_team", "work", "upsample_init", "upsample_row", "mask_bits", "contour", "status_text" }
 local HOOKS = { "_hooks.c", "_image_line.c", "_cores.c" }
 
