@@ -60,12 +60,18 @@ static inline void msa_meet(msa_session *session, uint32_t core)
 
 /* What msa_encode leaves in the arena for msa_segment: floats from the arena's start, and how many. */
 @ local kept = {}
-@ for _, name in ipairs { "embedding", "ready_keys", "ready_queries", "tables" } do
+@ for _, name in ipairs(kept_buffers) do
 @   local buffer = memory.by_name[name]
 @   if buffer then kept[#kept + 1] = ("{%d, %d}"):format(types.base(buffer.offset), types.base(buffer.bytes)) end
 @ end
 #define MSA_KEPT_COUNT $(#kept)
 #define MSA_KEPT {$(table.concat(kept, ", "))}
+
+@ end
+@ if guards then
+/* Lines of the arena that nothing but the session writes: bytes from its start. */
+#define MSA_CANARY_COUNT $(#memory.canaries)
+#define MSA_CANARIES {$(table.concat(memory.canaries, ", "))}
 
 @ end
 @ if cores == 1 then

@@ -169,6 +169,40 @@ static msa_status check_weights(msa_session *s, size_t bytes)
 @ end
 }
 
+@ if guards then
+/* Lines at the ends of what is used of the arena: whoever writes past its own place writes there. */
+static const size_t canaries[MSA_CANARY_COUNT] = MSA_CANARIES;
+
+static uint32_t canary_word(uint32_t i)
+{
+    return (i + 1u) * 0x9e3779b1u;
+}
+
+static void put_canaries(const msa_session *s)
+{
+    for (uint32_t k = 0; k < MSA_CANARY_COUNT; ++k) {
+        uint32_t line[MSA_ALIGNMENT / sizeof(uint32_t)];
+        for (uint32_t i = 0; i < sizeof line / sizeof *line; ++i) {
+            line[i] = canary_word(i);
+        }
+        memcpy(s->arena + canaries[k], line, sizeof line);
+    }
+}
+
+static bool canaries_whole(const msa_session *s)
+{
+    uint32_t differs = 0;
+    for (uint32_t k = 0; k < MSA_CANARY_COUNT; ++k) {
+        uint32_t line[MSA_ALIGNMENT / sizeof(uint32_t)];
+        memcpy(line, s->arena + canaries[k], sizeof line);
+        for (uint32_t i = 0; i < sizeof line / sizeof *line; ++i) {
+            differs |= line[i] ^ canary_word(i);
+        }
+    }
+    return differs == 0;
+}
+
+@ end
 msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void *weights, size_t weights_bytes)
 {
     if (s == NULL) {
@@ -204,6 +238,11 @@ msa_status msa_open(msa_session *s, void *arena, size_t arena_bytes, const void 
     if (status == MSA_OK) {
         status = check_weights(s, weights_bytes);
     }
+@ if guards then
+    if (status == MSA_OK) {
+        put_canaries(s);
+    }
+@ end
     settle(s, status == MSA_OK ? OPENED : 0u);
     return status;
 }
@@ -226,6 +265,13 @@ static msa_status ended(msa_session *s, msa_status status, uint32_t state)
         status = MSA_E_ARENA_CHANGED;
         state = OPENED;
     }
+@ if guards then
+    if (!canaries_whole(s)) {
+        put_canaries(s); /* said once: another call begins anew */
+        status = MSA_E_ARENA_CHANGED;
+        state = OPENED;
+    }
+@ end
     if (status == MSA_OK) {
         status = check_environment();
     }
@@ -427,6 +473,9 @@ msa_status msa_self_test(msa_session *s)
     s->pictured = 0;
 @ end
     s->spoiled = 0;
+@ if guards then
+    put_canaries(s);
+@ end
     settle(s, BUSY);
     status = check_environment();
     if (status == MSA_OK) {

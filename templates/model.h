@@ -36,6 +36,9 @@ extern "C" {
 #define MSA_MODEL_CLICK_RC $(rc)           /* 1: the weights were trained on clicks as (row, column) */
 @ end
 #define MSA_MODEL_ARENA_BYTES $(memory.bytes)
+@ if guards then
+#define MSA_MODEL_GUARDS 1               /* any bit that changes of what msa_encode leaves is noticed */
+@ end
 #define MSA_MODEL_WEIGHTS_BYTES $(blob.bytes)
 #define MSA_MODEL_SEGMENTS $(#blob.segments)             /* of the weights: msa_weights_check; named in manifest.json */
 @ local longest_segment = 0
@@ -114,8 +117,13 @@ const msa_build *msa_build_info(void);
  *   s         the caller's; no part of arena or weights. One whose call was cut off for ever (a reset, longjmp out of a
  *             hook) stays busy: clear its memory first
  *   arena     MSA_MODEL_ARENA_BYTES at least, 64-byte aligned; the caller's, outlives the session. Between
+@ if guards then
+ *             calls nobody else writes there; any change of what msa_encode left is noticed, and of a line at each end
+ *             of the arena (MSA_E_ARENA_CHANGED)
+@ else
  *             calls nobody else writes there; most writes of another session or the product are noticed
  *             (MSA_E_ARENA_CHANGED)
+@ end
 @ if streamed then
  *   weights   NULL: msa_weights.bin is read by msa_weights_fetch_begin alone (msa.h)
  *   weights_bytes   its size where it is stored, (size_t)MSA_MODEL_WEIGHTS_BYTES: it may be more than a size_t counts

@@ -2,9 +2,13 @@
 @ -- The network's part of msa_model.c: an image encoded, prompts answered.
 #define SIDE2 ((size_t)MSA_MODEL_MASK_SIDE * MSA_MODEL_MASK_SIDE)
 
+@ if guards then
+/* CRC-32C of the embedding and all else that msa_encode leaves in the arena for msa_segment. */
+@ else
 /* Of the embedding and what else msa_encode leaves in the arena for msa_segment: some KEPT_WORDS words of each, evenly
  * spread. */
 #define KEPT_WORDS 1024u
+@ end
 static uint32_t fingerprint(const msa_session *s)
 {
     static const struct {
@@ -13,10 +17,14 @@ static uint32_t fingerprint(const msa_session *s)
     const float *const arena = arena_floats(s, 0);
     uint32_t sum = 0;
     for (uint32_t k = 0; k < MSA_KEPT_COUNT; ++k) {
+@ if guards then
+        sum = msa_crc32c(sum, arena + kept[k].first, kept[k].count * sizeof(float));
+@ else
         const size_t step = kept[k].count / KEPT_WORDS | 1u; /* odd: all columns in turn */
         for (size_t i = 0; i < kept[k].count; i += step) {
             sum = mixed(sum, msa_bits(arena[kept[k].first + i]));
         }
+@ end
     }
     return sum;
 }
@@ -131,6 +139,9 @@ static msa_status encode_checked(msa_session *s, const msa_image *image)
 {
     const uint32_t width = image->width, height = image->height;
     s->spoiled = 0;
+@ if guards then
+    put_canaries(s);
+@ end
     settle(s, BUSY);
     msa_status status = $(phase)encode_layers(s, image);
 @ if streamed then
@@ -170,6 +181,11 @@ static msa_status check_embedding(const msa_session *s)
     if (s->state != ENCODED) {
         return MSA_E_ORDER;
     }
+@ if guards then
+    if (!canaries_whole(s)) {
+        return MSA_E_ARENA_CHANGED;
+    }
+@ end
     return fingerprint(s) == s->embedding ? MSA_OK : MSA_E_ARENA_CHANGED;
 }
 

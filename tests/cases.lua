@@ -144,6 +144,20 @@ function M.check_faults(rows)
   end
 end
 
+--- Single bits flipped in what an encode leaves in the arena, and in the lines that guard it (api/guards.c).
+-- @return those flipped and those found of "kept", and of "line", by moments
+function M.guards(fw, flips)
+  tally.must { "sh", "-c", ("exec gcc -std=c11 -O1 -Wall -Wextra -Werror -I'%s' -o '%s/guards' '%s/api/guards.c' "
+    .. "'%s/libmsa_model.a' -lm"):format(fw, fw, tally.tests, fw) }
+  local sums = { kept = {}, line = {} }
+  for name, moment, all, found in tally.must({ fw .. "/guards", fw .. "/msa_weights.bin",
+    tostring(flips) }):gmatch "(%l+) (%l+) (%d+) (%d+)\n" do
+    local sum = sums[name][moment] or { flipped = 0, found = 0 }
+    sums[name][moment] = { flipped = sum.flipped + all, found = sum.found + found }
+  end
+  return sums
+end
+
 --- Sequences of right and wrong calls of a built folder's API, held against what its header says of the session
 -- (api/calls.h).
 -- @param every of all pairs every n-th  @param triples how many  @param cflags beside the defaults

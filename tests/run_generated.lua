@@ -7,6 +7,8 @@ local json = require "msagen.json"
 local image = require "msagen.image"
 local cases = require "cases"
 local tally = require "tally"
+package.path = ("%s/lua/?.lua;%s"):format(tally.tests, package.path)
+local tiny = require "tiny_model"
 local must = tally.must
 
 local work = tally.folder "generated"
@@ -309,6 +311,42 @@ end)
 
 tally.test("bits flipped in weights and session are found where docs/safety.md says so", function()
   cases.check_faults(cases.faults(fw, 12, 3))
+end)
+
+-- What the sampled fingerprint misses, guards find: every bit that an encode leaves, and the arena's ends.
+tally.test("a guarded arena: every flipped bit of what an encode leaves is found, and the results are the same",
+  function()
+  local out, flips, picture = work .. "/guarded", 400, { "--image", tally.demo .. "/image.png", "--point", "247,261" }
+  local sampled = cases.guards(fw, flips)
+  assert(sampled.kept.between.found < sampled.kept.between.flipped / 2 and not sampled.line.between,
+    "a build without guards finds as much")
+  local function all_found(folder)
+    local found = cases.guards(folder, flips)
+    for _, one in ipairs { found.kept.between, found.kept.segment, found.line.between, found.line.segment,
+      found.line.encode } do
+      assert(one.flipped >= 20 and one.found == one.flipped, ("%d of %d found"):format(one.found, one.flipped))
+    end
+    return found.kept.between.flipped
+  end
+  build(out, "--guards", "full")
+  must { "make", "-j2", "-C", out, "CFLAGS=-O2 " .. strict }
+  local count = all_found(out)
+  assert(cases.digest(must { tally.program, "run", out, "--digest", table.unpack(picture) })
+    == cases.interpreted(tally.best, tally.head, "--dialect", "msa-paper", table.unpack(picture)), "another digest")
+  cases.calls(out, 97, 30)
+  local device = tiny.device(work, "broad") -- of which more is kept
+  device.board, device.guards = tally.best, "full"
+  tiny.build(device, work .. "/broad")
+  must { "make", "-j2", "-C", work .. "/broad", "lib", "CFLAGS=-O1" }
+  local broad = all_found(work .. "/broad")
+  assert(broad > count, "nothing is made ready for the decoder: the shape tests nothing")
+  local streamed = work .. "/streamed"
+  must(cases.build("sam-2d", cases.read "sam-2d", tally.best, streamed, "--guards", "full", "--weights", "stream",
+    "--cores", "2"))
+  must { "make", "-j2", "-C", streamed, "CFLAGS=-O0" }
+  cases.calls(streamed, 97, 30)
+  return ("%d of %d found without guards, %d of %d with them"):format(sampled.kept.between.found,
+    sampled.kept.between.flipped, count + broad, count + broad)
 end)
 
 tally.test("the example in README.md is C99 and C++11, without a warning", function()

@@ -19,6 +19,7 @@ local output_folder = require "emit.output_folder"
 local tokens = require "networks.tokens"
 local recorded = require "compiler.recorded"
 local rules = require "scans.rules"
+local schedule_memory = require "schedule.memory"
 local schema = require "support.schema"
 local segment = require "lower.segment"
 local start_files = require "emit.start_files"
@@ -54,7 +55,8 @@ end
 -- @param private layer name -> roles of weights that differ between them, where known
 -- @param streamed { buffer = bytes or nil } where weights are fetched by the layers
 -- @param draft sizes are wanted, not kernels: those get a name and no text
-local function schedule(model, board, models, count, private, streamed, draft, chosen)
+-- @param asked { precision =, guards = whether the arena is guarded }
+local function schedule(model, board, models, count, private, streamed, draft, asked)
   local set = kernels.new(board.isa, board, msagen.datadir .. "/templates")
   if draft then
     set.make = function(_, _, name) return name end
@@ -62,7 +64,7 @@ local function schedule(model, board, models, count, private, streamed, draft, c
     set.draft = true
   end
   local graph = { models = models, private = private, cores = count, streamed = streamed ~= nil,
-    precision = chosen, stream_buffer = streamed and streamed.buffer }
+    precision = asked.precision, guards = asked.guards, stream_buffer = streamed and streamed.buffer }
   graph.tables = emit.tables(model, private and private[""])
   for _, pass in ipairs(compiler.passes) do graph = require(pass.module)(graph, model, set) end
   local largest = graph.stream and graph.stream.largest
@@ -162,6 +164,7 @@ local function add_front(build, device, where)
     build.graph.cores or 1)
   memory.bytes = build.front.first + build.front.bytes
   memory.bound = memory.bound + build.front.bytes
+  if build.graph.guards then schedule_memory.guard_end(memory) end
 end
 
 local function completed(build, device, board, banks, name, files, where)
@@ -180,23 +183,23 @@ end
 -- @param draft nothing but sizes is wanted: kernels are not written
 function compiler.schedule(device, where, draft)
   local models, names, files, board = compiler.models(device, where)
-  local chosen = precisions.of(device, where)
+  local asked = { precision = precisions.of(device, where), guards = device.guards == "full" }
   local count, streamed = device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
   if count > (board.cores or cores.MOST) then
     fail("--cores: expected at most %d on %s, found %d", board.cores, board.name, count)
   end
   if #models == 1 then
-    local build = schedule(models[1], board, models, count, nil, streamed, draft, chosen)
+    local build = schedule(models[1], board, models, count, nil, streamed, draft, asked)
     return completed(build, device, board, { build }, names[1], files, where)
   end
   if device.stream_buffer then fail("%s: stream_buffer: expected one checkpoint, found %d banks", where, #models) end
   require("import.banks").check(models, names)
   local banks = {}
   for i, model in ipairs(models) do
-    banks[i] = schedule(model, board, models, count, nil, streamed, draft, chosen)
+    banks[i] = schedule(model, board, models, count, nil, streamed, draft, asked)
     banks[i].name = names[i]
   end
-  local build = schedule(models[1], board, models, count, differences(banks), streamed, draft, chosen)
+  local build = schedule(models[1], board, models, count, differences(banks), streamed, draft, asked)
   return completed(build, device, board, banks, names[1], files, where)
 end
 

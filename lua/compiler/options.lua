@@ -142,6 +142,10 @@ options.list = {
   { field = "stream_buffer", kind = buffer, option = "--stream-buffer", argument = "BYTES", convert = integer,
     help = "With --weights stream: bytes that each of the two buffers may have at most. Default: as large as the "
       .. "layers' weights." },
+  { field = "guards", kind = schema.one_of("none", "full"), option = "--guards", argument = "WHICH",
+    convert = one_of("none", "full"),
+    help = "none (default), or full: a CRC over all that an encode leaves in the arena, where a sample is looked at "
+      .. "else, and lines at the arena's ends that nothing may write." },
   { field = "weights_key", kind = schema.text, option = "--weights-key", argument = "KEY",
     help = "Which set of weights is meant, where a training file holds several: the key, or the names' prefix, under "
       .. "which it lies." },

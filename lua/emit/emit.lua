@@ -16,6 +16,7 @@ local tensor = require "msagen.tensor"
 local tokens = require "networks.tokens"
 local types = require "graph.types"
 local kernels = require "kernels.kernels"
+local memory = require "schedule.memory"
 
 local emit = {}
 
@@ -306,6 +307,7 @@ local function environment(build, blob, info)
     answer = require("emit.known_answer").compute(build), samples = samples_of(graph),
     resampling = preparation.resamplings[model.resampling],
     classes = model.mask_rule == "first" and (model.classes or 1) or 0,
+    kept_buffers = memory.KEPT, guards = graph.guards,
     network = true, front = front or false, precision = build.precision, computing = computing_of(build, info),
     result_masks = model.mask_rule == "first" and (model.classes or 1) or math.max(1, model.decoder.masks - 1),
   } do env[name] = value end

@@ -6,7 +6,7 @@
 -- it costs no memory.
 -- Weights that are fetched have two buffers a phase, and what stays of them one more (lua/schedule/fetches.lua).
 -- Relies on: lower. Leaves: graph.stream, where weights are fetched; graph.memory = { buffers = {{name, bytes, offset,
--- first, last}}, bytes, bound };
+-- first, last}}, bytes, bound, canaries = offsets of lines that guard it, where graph.guards };
 -- on each layer `at` (buffer -> offset) and `scratch_at`. All in bytes; every place starts on a cache line.
 local closed = require "support.closed"
 local ready = require "schedule.ready"
@@ -193,6 +193,22 @@ end
 
 local memory = {}
 
+-- A line that nothing may write but the session, which looks at its pattern.
+local CANARY = types.lines(1)
+
+-- Make room for such lines at both ends of a layout.
+local function guard(layout)
+  for _, b in ipairs(layout.buffers) do b.offset = b.offset + CANARY end
+  layout.canaries = { 0, layout.bytes + CANARY }
+  layout.bytes, layout.bound = layout.bytes + 2 * CANARY, layout.bound + 2 * CANARY
+end
+
+--- One more behind what was put after a guarded layout.
+function memory.guard_end(layout)
+  layout.canaries[#layout.canaries + 1] = types.lines(layout.bytes)
+  layout.bytes, layout.bound = types.lines(layout.bytes) + CANARY, layout.bound + CANARY
+end
+
 --- Buffers that an encode leaves to prompts, where a build has them.
 memory.KEPT = { "embedding", "ready_keys", "ready_queries", "tables" }
 
@@ -238,6 +254,8 @@ local function pass(graph, model)
   local list, by_name = layout.list, layout.by_name
   local best = arrange(list, layout.bound)
   if layout.stream then check_fetched(by_name) end
+  graph.memory = { buffers = list, by_name = by_name, bytes = best, bound = layout.bound }
+  if graph.guards then guard(graph.memory) end
 
   for _, L in ipairs(graph.fused) do
     L.at = {}
@@ -248,7 +266,6 @@ local function pass(graph, model)
     L.scratch_at = by_name["scratch " .. L.name].offset
   end
   graph.stream = layout.stream or nil
-  graph.memory = { buffers = list, by_name = by_name, bytes = best, bound = layout.bound }
   return graph
 end
 

@@ -86,7 +86,7 @@ local function environment(build, blob)
   local board, loops, hash = build.board, split.loops(1), {}
   for byte in blob.model_hash:gmatch "%x%x" do hash[#hash + 1] = "0x" .. byte end
   local made = front.environment(build.front, build.kernels, blob.at)
-  return { made_by = emit.made_by(), version = msagen.version, network = false,
+  return { made_by = emit.made_by(), version = msagen.version, network = false, guards = false,
     precision = build.precision, network_text = "", front = made,
     prototypes = made.prototypes, board = board, isa = setmetatable({ activations = {} }, { __index = board.isa }),
     kernels = build.kernels, cores = 1, core_parameter = loops.core_parameter, streamed = false,

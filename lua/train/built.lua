@@ -187,7 +187,7 @@ end
 -- ---- of a device ----
 
 -- Fields of a device that training builds have not.
-local INFERENCE = { "frontend", "banks", "text_prompts", "weights", "stream_buffer", "prepare" }
+local INFERENCE = { "frontend", "banks", "text_prompts", "weights", "stream_buffer", "guards", "prepare" }
 
 local NETWORK = { "dialect", "resolution", "depth", "chunk", "classes", "decoder_heads", "global_blocks", "click_order",
   "lora", "init", "seed", "weights_key", "ignore" }

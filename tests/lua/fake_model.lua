@@ -3,9 +3,9 @@
 -- As a program, for the C tests: luahost fake_model.lua SOURCES CORES DEPTH FILE.
 local function rendered(folder, cores, depth)
   local template, templates = require "support.template", folder .. "/templates"
-  local env = { cores = cores, info = { extras = {} }, streamed = false, network = true,
-    model = { depth = depth, source = { sha256 = "0" }, dialect = "fake", image_size = 64 }, front = false,
-    front_text = "", version = "0", precision = "f32", blob = { model_hash = "0" },
+  local env = { cores = cores, info = { extras = {} }, streamed = false, guards = false,
+    network = true, model = { depth = depth, source = { sha256 = "0" }, dialect = "fake", image_size = 64 },
+    front = false, front_text = "", version = "0", precision = "f32", blob = { model_hash = "0" },
     kernels = { multiplies_pairs = function() return false end },
     board = { name = "fake", isa = { flushes = false } },
     computing = { "msa_image", "msa_resize", "msa_upsample", "msa_prompt", "msa_kernels" } }

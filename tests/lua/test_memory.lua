@@ -98,6 +98,30 @@ describe("the layout of memory", function()
     end
   end)
 
+  it("has a line at each end where it is guarded, and is the same between them", function()
+    for seed = 1, 50 do
+      local plain, guarded = memory(random_graph(seed)), random_graph(seed)
+      guarded.guards = true
+      local _, model = random_graph(seed)
+      local layout = memory(guarded, model).memory
+      equal(layout.bytes, plain.memory.bytes + 128)
+      equal(layout.bound, plain.memory.bound + 128)
+      equal(layout.canaries, { 0, layout.bytes - 64 })
+      for i, b in ipairs(layout.buffers) do
+        equal({ b.name, b.offset }, { plain.memory.buffers[i].name, plain.memory.buffers[i].offset + 64 })
+      end
+      for i, L in ipairs(guarded.fused) do
+        equal(L.scratch_at, plain.fused[i].scratch_at + 64)
+        for name, at in pairs(L.at) do equal(at, plain.fused[i].at[name] + 64) end
+      end
+      layout.bytes = layout.bytes + 100 -- a front end's
+      memory.guard_end(layout)
+      equal(layout.canaries[3] % 64, 0)
+      assert(layout.canaries[3] >= layout.canaries[2] + 64 + 100)
+      equal(layout.bytes, layout.canaries[3] + 64)
+    end
+  end)
+
   it("is the same each time", function()
     local function offsets()
       local list = {}
