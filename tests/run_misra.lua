@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- MISRA C:2012 by cppcheck's add-on: everything it finds in three builds of the demo and in all files of the runtime
--- has a record in lua/report/misra.lua, every record has a finding, and docs/misra.md says what the records say.
+-- has a record in lua/report/misra.lua, every record has a finding, and docs/misra.md says what the records say. gcc's
+-- analyser is asked as well.
 -- luahost run_misra.lua --accept (make accept-misra) writes that page's table anew.
 local sys = require "msagen.sys"
 local tally = require "tally"
@@ -101,6 +102,10 @@ for _, build in ipairs { { "x86-64-avx2", "f32" }, { "cortex-m7", "f32" }, { "x8
     return all_recorded(name, open(fw, true))
   end)
 end
+
+tally.test("gcc's analyser finds nothing", function()
+  must { "make", "-C", headers, "CC=gcc", "CFLAGS=-O2 -fanalyzer -Werror", "lib" }
+end)
 
 tally.test("all files of the runtime", function()
   local sources, runtime = {}, tally.source .. "/runtime"
