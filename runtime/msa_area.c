@@ -43,7 +43,7 @@ static uint32_t whole_of(double scale)
 msa_status msa_area_init(msa_area *a, const msa_image *image, uint32_t slice,
                          uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes)
 {
-    if (out_width == 0 || out_width > MSA_MAX_SIDE || out_height == 0 || out_height > MSA_MAX_SIDE) {
+    if (out_width == 0u || out_width > MSA_MAX_SIDE || out_height == 0u || out_height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
     if (work_bytes < MSA_AREA_WORK_BYTES((size_t)out_width)) {
@@ -61,7 +61,7 @@ msa_status msa_area_init(msa_area *a, const msa_image *image, uint32_t slice,
     a->shrinks = a->scale_x >= 1.0 && a->scale_y >= 1.0;
     a->whole_x = whole_of(a->scale_x);
     a->whole_y = whole_of(a->scale_y);
-    if (a->whole_x == 0 || a->whole_y == 0) {
+    if (a->whole_x == 0u || a->whole_y == 0u) {
         a->whole_x = 0;
     }
     a->sums = (float *)work;
@@ -85,11 +85,12 @@ static cover cover_at(uint32_t in, double scale, uint32_t at)
     first = first > last ? last : first;
     const double before = (double)first - from, after = to - (double)last;
     const double part = after < 1.0 ? after : 1.0;
+    const double before_share = before / width, each = 1.0 / width, after_share = (part < width ? part : width) / width;
     c.first = first;
     c.whole = last - first;
-    c.before = before > 1e-3 ? (float)(before / width) : 0.0f;
-    c.each = (float)(1.0 / width);
-    c.after = after > 1e-3 ? (float)((part < width ? part : width) / width) : 0.0f;
+    c.before = before > 1e-3 ? (float)before_share : 0.0f;
+    c.each = (float)each;
+    c.after = after > 1e-3 ? (float)after_share : 0.0f;
     return c;
 }
 
@@ -169,7 +170,9 @@ static linear_place linear_at(uint32_t in, uint32_t out, double scale, uint32_t 
     linear_place b;
     const double inverse = (double)out / (double)in;
     b.low = floor_of((double)at * scale);
-    const float place = (float)((double)(at + 1u) - (double)(b.low + 1u) * inverse);
+    const uint32_t after = at + 1u, after_low = b.low + 1u;
+    const double from_low = (double)after - (double)after_low * inverse;
+    const float place = (float)from_low;
     const float share = place > 0.0f ? place - (float)floor_of((double)place) : 0.0f;
     b.low = b.low > in - 1u ? in - 1u : b.low;
     b.high = b.low < in - 1u ? b.low + 1u : b.low;
@@ -202,7 +205,7 @@ void msa_area_row(msa_area *a, uint8_t *row)
 {
     if (!a->shrinks) {
         linear_row(a, row);
-    } else if (a->whole_x != 0) {
+    } else if (a->whole_x != 0u) {
         whole_row(a, row);
     } else {
         area_row(a, row);

@@ -206,7 +206,8 @@ static inline float msa_exp(float x)
 static inline float msa_exponent(float x)
 {
     const uint32_t u = msa_bits(x) - MSA_LOG2_LEAST;
-    return (float)((int32_t)(u >> 23) - (int32_t)((u >> 31) << 9));
+    const int32_t exponent = (int32_t)(u >> 23) - (int32_t)((u >> 31) << 9);
+    return (float)exponent;
 }
 
 static inline float msa_mantissa(float x)

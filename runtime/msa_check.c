@@ -30,12 +30,12 @@ enum {
 
 static uint32_t read_u32(const unsigned char *p)
 {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    return (uint32_t)p[0] | ((uint32_t)p[1] << 8) | ((uint32_t)p[2] << 16) | ((uint32_t)p[3] << 24);
 }
 
 static uint64_t read_u64(const unsigned char *p)
 {
-    return (uint64_t)read_u32(p) | (uint64_t)read_u32(p + 4) << 32;
+    return (uint64_t)read_u32(p) | ((uint64_t)read_u32(p + 4) << 32);
 }
 
 uint32_t msa_blob_segments(const unsigned char *weights)
@@ -102,7 +102,7 @@ static bool all_zero(const unsigned char *p, size_t from, size_t to)
     for (size_t i = from; i < to; ++i) {
         any |= p[i];
     }
-    return any == 0;
+    return any == 0u;
 }
 
 msa_status msa_check_header(const unsigned char *weights, size_t readable, uint64_t bytes, uint64_t expected_bytes,
@@ -141,7 +141,7 @@ msa_status msa_check_header(const unsigned char *weights, size_t readable, uint6
         }
     }
     /* What has no sum of its own: the header's last bytes, and those between the table and the first segment. */
-    const uint64_t first = segments > 0 ? msa_blob_segment(weights, 0).offset : total;
+    const uint64_t first = segments > 0u ? msa_blob_segment(weights, 0).offset : total;
     const size_t padded = first < readable ? (size_t)first : readable;
     if (!all_zero(weights, AT_ZEROS, HEADER_BYTES)
         || !all_zero(weights, HEADER_BYTES + (size_t)(segments * SEGMENT_BYTES), padded)) {
@@ -169,7 +169,7 @@ msa_status msa_check_segment(const unsigned char *weights, uint32_t i, msa_segme
 bool msa_apart(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
 {
     const uintptr_t first = (uintptr_t)a, second = (uintptr_t)b;
-    if (a_bytes == 0 || b_bytes == 0) {
+    if (a_bytes == 0u || b_bytes == 0u) {
         return true;
     }
     return first < second ? second - first >= a_bytes : first - second >= b_bytes;

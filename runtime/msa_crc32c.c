@@ -7,6 +7,10 @@
  * (first * x^(16 L) + second * x^(8 L) + third) mod P for streams of L bytes. */
 #include "msa_runtime.h"
 
+#if defined(__ARM_FEATURE_CRC32)
+#include <arm_acle.h>
+#endif
+
 #if defined(__SSE4_2__) && defined(__x86_64__)
 
 typedef uint64_t crc_word;
@@ -15,7 +19,7 @@ typedef uint64_t crc_state;
 static inline crc_word load_word(const unsigned char *p)
 {
     crc_word w;
-    memcpy(&w, p, sizeof w);
+    (void)memcpy(&w, p, sizeof w);
     return w;
 }
 
@@ -30,7 +34,6 @@ static inline crc_state add_byte(crc_state r, unsigned char byte)
 }
 
 #elif defined(__ARM_FEATURE_CRC32)
-#include <arm_acle.h>
 
 #if defined(__aarch64__)
 typedef uint64_t crc_word;
@@ -42,7 +45,7 @@ typedef uint32_t crc_state;
 static inline crc_word load_word(const unsigned char *p)
 {
     crc_word w;
-    memcpy(&w, p, sizeof w);
+    (void)memcpy(&w, p, sizeof w);
     return w;
 }
 
@@ -68,8 +71,9 @@ typedef uint32_t crc_state;
 /* Each byte's remainder with 0 to 3 bytes behind it: the sum of its bits', which are x^(32 + 8 * bytes behind + 7 -
  * bit) mod P. */
 #define BITS(n, b7, b6, b5, b4, b3, b2, b1, b0)                                                               \
-    (((n) & 128u ? b7 : 0u) ^ ((n) & 64u ? b6 : 0u) ^ ((n) & 32u ? b5 : 0u) ^ ((n) & 16u ? b4 : 0u) ^         \
-     ((n) & 8u ? b3 : 0u) ^ ((n) & 4u ? b2 : 0u) ^ ((n) & 2u ? b1 : 0u) ^ ((n) & 1u ? b0 : 0u))
+    ((((n) & 128u) != 0u ? (b7) : 0u) ^ (((n) & 64u) != 0u ? (b6) : 0u) ^ (((n) & 32u) != 0u ? (b5) : 0u) ^   \
+     (((n) & 16u) != 0u ? (b4) : 0u) ^ (((n) & 8u) != 0u ? (b3) : 0u) ^ (((n) & 4u) != 0u ? (b2) : 0u) ^      \
+     (((n) & 2u) != 0u ? (b1) : 0u) ^ (((n) & 1u) != 0u ? (b0) : 0u))
 #define BEHIND_0(n) \
     BITS(n, 0x82f63b78u, 0x417b1dbcu, 0x20bd8edeu, 0x105ec76fu, 0x8ad958cfu, 0xc79a971fu, 0xe13b70f7u, 0xf26b8303u)
 #define BEHIND_1(n) \
@@ -88,18 +92,18 @@ static const uint32_t table[4][256] = {EVERY_BYTE(BEHIND_0), EVERY_BYTE(BEHIND_1
 
 static inline crc_word load_word(const unsigned char *p)
 {
-    return (crc_word)p[0] | (crc_word)p[1] << 8 | (crc_word)p[2] << 16 | (crc_word)p[3] << 24;
+    return (crc_word)p[0] | ((crc_word)p[1] << 8) | ((crc_word)p[2] << 16) | ((crc_word)p[3] << 24);
 }
 
 static inline crc_state add_word(crc_state r, crc_word w)
 {
-    r ^= w;
-    return table[3][r & 255u] ^ table[2][r >> 8 & 255u] ^ table[1][r >> 16 & 255u] ^ table[0][r >> 24];
+    const crc_state x = r ^ w;
+    return table[3][x & 255u] ^ table[2][(x >> 8) & 255u] ^ table[1][(x >> 16) & 255u] ^ table[0][x >> 24];
 }
 
 static inline crc_state add_byte(crc_state r, unsigned char byte)
 {
-    return r >> 8 ^ table[0][(r ^ byte) & 255u];
+    return (r >> 8) ^ table[0][(r ^ byte) & 255u];
 }
 
 #endif
@@ -120,23 +124,22 @@ static inline crc_state add_byte(crc_state r, unsigned char byte)
  * stream starts, the machine must find out again what it should fetch ahead: short ones are read slowly, too. */
 enum { STREAM_LEAST = 9, STREAM_MOST = 20 };
 
-/* x^(8 * 2^k) mod P for k from STREAM_LEAST to STREAM_MOST + 1. */
-static const uint32_t powers[STREAM_MOST + 2 - STREAM_LEAST] = {
-    0x74c360a4u, 0xe4172b16u, 0x0d65762au, 0x35d73a62u, 0x28461564u, 0xbf455269u, 0xe2ea32dcu, 0xfe7740e6u,
-    0xf946610bu, 0x3c204f8fu, 0x538586e3u, 0x59726915u, 0x734d5309u,
-};
-
 /* first * x^(16 L) + second * x^(8 L) mod P, L = 2^k */
-static uint32_t join(uint32_t first, uint32_t second, int k)
+static uint32_t join(uint32_t first, uint32_t second, uint32_t k)
 {
-    uint32_t twice = powers[k + 1 - STREAM_LEAST];
+    /* x^(8 * 2^k) mod P for k from STREAM_LEAST to STREAM_MOST + 1. */
+    static const uint32_t powers[STREAM_MOST + 2 - STREAM_LEAST] = {
+        0x74c360a4u, 0xe4172b16u, 0x0d65762au, 0x35d73a62u, 0x28461564u, 0xbf455269u, 0xe2ea32dcu, 0xfe7740e6u,
+        0xf946610bu, 0x3c204f8fu, 0x538586e3u, 0x59726915u, 0x734d5309u,
+    };
+    uint32_t twice = powers[k + 1u - STREAM_LEAST];
     uint32_t once = powers[k - STREAM_LEAST];
     uint32_t sum = 0;
-    for (int i = 31; i >= 0; --i) {
-        sum ^= twice & (0u - (first >> i & 1u));
-        sum ^= once & (0u - (second >> i & 1u));
-        twice = twice >> 1 ^ (0x82f63b78u & (0u - (twice & 1u)));
-        once = once >> 1 ^ (0x82f63b78u & (0u - (once & 1u)));
+    for (uint32_t i = 32; i > 0u; --i) {
+        sum ^= twice & (0u - ((first >> (i - 1u)) & 1u));
+        sum ^= once & (0u - ((second >> (i - 1u)) & 1u));
+        twice = (twice >> 1) ^ (0x82f63b78u & (0u - (twice & 1u)));
+        once = (once >> 1) ^ (0x82f63b78u & (0u - (once & 1u)));
     }
     return sum;
 }
@@ -146,20 +149,21 @@ static uint32_t join(uint32_t first, uint32_t second, int k)
 uint32_t msa_crc32c(uint32_t crc, const void *data, size_t bytes)
 {
     const unsigned char *p = (const unsigned char *)data;
-    crc_state r = ~crc;
+    const uint32_t start = ~crc;
+    crc_state r = start;
 #if MSA_CRC32C_STREAMS
-    for (int k = STREAM_MOST; k >= STREAM_LEAST; --k) {
+    for (uint32_t k = STREAM_MOST; k >= STREAM_LEAST; --k) {
         const size_t length = (size_t)1 << k;
-        for (; bytes >= 3 * length; bytes -= 3 * length) {
+        for (; bytes >= 3u * length; bytes -= 3u * length) {
             crc_state second = 0;
             crc_state third = 0;
             for (const unsigned char *const end = p + length; p != end; p += sizeof(crc_word)) {
                 r = add_word(r, load_word(p));
                 second = add_word(second, load_word(p + length));
-                third = add_word(third, load_word(p + 2 * length));
+                third = add_word(third, load_word(p + 2u * length));
             }
             r = join((uint32_t)r, (uint32_t)second, k) ^ third;
-            p += 2 * length;
+            p += 2u * length;
         }
     }
 #endif
@@ -167,7 +171,7 @@ uint32_t msa_crc32c(uint32_t crc, const void *data, size_t bytes)
         r = add_word(r, load_word(p));
         p += sizeof(crc_word);
     }
-    for (; bytes > 0; --bytes) {
+    for (; bytes > 0u; --bytes) {
         r = add_byte(r, *p++);
     }
     return ~(uint32_t)r;

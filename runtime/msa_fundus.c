@@ -24,8 +24,9 @@ static bool ends(const uint32_t *count, uint32_t places, uint32_t other, uint32_
 /* Whether the bright pixels of a row or column lie about the middle of [low, high): their mean is within a sixth. */
 static bool central(uint32_t count, uint32_t sum, uint32_t low, uint32_t high)
 {
-    const int64_t twice_off = 2 * (int64_t)sum - (int64_t)count * ((int64_t)low + high - 1);
-    const int64_t most = (int64_t)count * (high - low) / 3;
+    const int64_t twice_off = 2 * (int64_t)sum - (int64_t)count * ((int64_t)low + (int64_t)high - 1);
+    const uint32_t length = high - low;
+    const int64_t most = (int64_t)count * (int64_t)length / 3;
     return twice_off <= most && -twice_off <= most;
 }
 
@@ -34,7 +35,7 @@ msa_status msa_field_of_view(const uint8_t *pixels, uint32_t width, uint32_t hei
 {
     uint32_t *const in_row = work, *const in_column = work + height;
     uint32_t *const along_row = in_column + width, *const along_column = along_row + height; /* sums of places */
-    memset(work, 0, 2u * ((size_t)width + height) * sizeof *work);
+    (void)memset(work, 0, 2u * ((size_t)width + height) * sizeof *work);
     uint64_t bright = 0;
     for (uint32_t y = 0; y < height; ++y) {
         for (uint32_t x = 0; x < width; ++x) {
@@ -64,7 +65,7 @@ void msa_cut(uint8_t *pixels, uint32_t width, uint32_t channels, const msa_box *
     const uint32_t w = box->x1 - box->x0, h = box->y1 - box->y0, side = w > h ? w : h;
     const size_t row = (size_t)w * channels, wide = (size_t)width * channels;
     for (uint32_t y = 0; y < h; ++y) {
-        memmove(pixels + y * row, pixels + (box->y0 + y) * wide + (size_t)box->x0 * channels, row);
+        (void)memmove(pixels + y * row, pixels + (box->y0 + y) * wide + (size_t)box->x0 * channels, row);
     }
     shown->width = w;
     shown->height = h;
@@ -75,14 +76,14 @@ void msa_cut(uint8_t *pixels, uint32_t width, uint32_t channels, const msa_box *
     }
     const uint32_t dx = (side - w) / 2u, dy = (side - h) / 2u;
     const size_t line = (size_t)side * channels, before = (size_t)dx * channels;
-    for (uint32_t y = h; y-- > 0;) { /* from the last one on: each goes to its own place or behind */
-        uint8_t *const to = pixels + (dy + y) * line;
-        memmove(to + before, pixels + y * row, row);
-        memset(to, 0, before);
-        memset(to + before + row, 0, line - before - row);
+    for (uint32_t y = h; y-- > 0u;) { /* from the last one on: each goes to its own place or behind */
+        uint8_t *const to = pixels + ((size_t)dy + y) * line;
+        (void)memmove(to + before, pixels + y * row, row);
+        (void)memset(to, 0, before);
+        (void)memset(to + before + row, 0, line - before - row);
     }
-    memset(pixels, 0, dy * line);
-    memset(pixels + (dy + h) * line, 0, (side - dy - h) * line);
+    (void)memset(pixels, 0, dy * line);
+    (void)memset(pixels + ((size_t)dy + h) * line, 0, ((size_t)side - dy - h) * line);
     shown->width = side;
     shown->height = side;
     shown->x -= (int32_t)dx;
@@ -106,8 +107,8 @@ static void limit_levels(uint32_t level[256], uint32_t limit)
         level[i] += excess / 256u;
     }
     uint32_t rest = excess % 256u;
-    const uint32_t step = rest == 0 ? 256u : 256u / rest;
-    for (uint32_t i = 0; i < 256u && rest > 0; i += step) {
+    const uint32_t step = rest == 0u ? 256u : 256u / rest;
+    for (uint32_t i = 0; i < 256u && rest > 0u; i += step) {
         level[i] += 1u;
         rest -= 1u;
     }
@@ -124,10 +125,11 @@ void msa_clahe_tables(const uint8_t *pixels, uint32_t width, uint32_t height, ui
                       uint32_t limit, uint8_t *tables)
 {
     const uint32_t tile_width = (width + tiles - 1u) / tiles, tile_height = (height + tiles - 1u) / tiles;
-    const float scale = 255.0f / (float)(tile_width * tile_height);
+    const uint32_t tile_pixels = tile_width * tile_height;
+    const float scale = 255.0f / (float)tile_pixels;
     for (uint32_t t = 0; t < tiles * tiles; ++t) {
         uint32_t level[256];
-        memset(level, 0, sizeof level);
+        (void)memset(level, 0, sizeof level);
         for (uint32_t y = 0; y < tile_height; ++y) {
             const uint8_t *const row = pixels
                 + (size_t)mirrored(t / tiles * tile_height + y, height) * width * step;
@@ -150,7 +152,8 @@ static float between(uint32_t at, uint32_t tile, uint32_t tiles, uint32_t *low, 
     const float place = (float)(((double)at / (double)tile) - 0.5);
     const int32_t first = place < 0.0f ? -1 : (int32_t)place;
     *low = first < 0 ? 0u : (uint32_t)first;
-    *high = first + 1 < (int32_t)tiles ? (uint32_t)(first + 1) : tiles - 1u;
+    const int32_t second = first + 1;
+    *high = second < (int32_t)tiles ? (uint32_t)second : tiles - 1u;
     return place - (float)first;
 }
 

@@ -25,7 +25,7 @@ static size_t slice_bytes(const msa_image *image)
 
 size_t msa_image_bytes(const msa_image *image, uint32_t slices)
 {
-    return image->format == MSA_PIXELS_ROWS ? 0 : (slices - 1u) * image->slice_stride + slice_bytes(image);
+    return image->format == MSA_PIXELS_ROWS ? 0u : (slices - 1u) * image->slice_stride + slice_bytes(image);
 }
 
 /* Rows, planes and slices that neither overlap nor go beyond what a size_t counts. */
@@ -39,7 +39,7 @@ static msa_status check_strides(const msa_image *image, uint32_t slices)
         && (image->plane_stride < plane_bytes(image) || image->plane_stride > most)) {
         return MSA_E_IMAGE_STRIDE;
     }
-    if (slices > 1 && image->slice_stride != 0) {
+    if (slices > 1u && image->slice_stride != 0u) {
         const size_t slice = slice_bytes(image);
         if (image->slice_stride < slice || image->slice_stride > (SIZE_MAX - slice) / slices) {
             return MSA_E_IMAGE_STRIDE;
@@ -64,7 +64,7 @@ msa_status msa_image_check(const msa_image *image, uint32_t slices)
                             && image->window_high - image->window_low <= 3.0e38f)) {
         return MSA_E_ARGUMENT;
     }
-    if (image->width == 0 || image->width > MSA_MAX_SIDE || image->height == 0 || image->height > MSA_MAX_SIDE) {
+    if (image->width == 0u || image->width > MSA_MAX_SIDE || image->height == 0u || image->height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
     if (by_rows) {
@@ -87,13 +87,14 @@ static uint8_t windowed(const msa_image *image, int32_t value)
 {
     const double low = (double)image->window_low, high = (double)image->window_high;
     const double inside = (double)value < low ? low : (double)value > high ? high : (double)value;
-    return (uint8_t)(int32_t)((inside - low) / (high - low) * 255.0 + (image->truncate ? 0.0 : 0.5));
+    const double level = (inside - low) / (high - low) * 255.0 + (image->truncate ? 0.0 : 0.5);
+    return (uint8_t)(int32_t)level;
 }
 
 static int32_t wide_at(const msa_image *image, const uint8_t *from, size_t x)
 {
     uint16_t bits;
-    memcpy(&bits, from + 2u * x, sizeof bits);
+    (void)memcpy(&bits, from + 2u * x, sizeof bits);
     return (int32_t)bits - (image->format == MSA_PIXELS_GREY16_SIGNED && bits > 0x7fffu ? 0x10000 : 0);
 }
 
@@ -102,7 +103,7 @@ const uint8_t *msa_image_row(const msa_image *image, uint32_t slice, uint32_t y,
     if (image->format == MSA_PIXELS_ROWS) {
         return msa_image_line(image, slice, y);
     }
-    const size_t first = slice == 0 ? 0u : image->slice_stride * slice;
+    const size_t first = slice == 0u ? 0u : image->slice_stride * slice;
     const uint8_t *const from = image->pixels + first + (size_t)y * image->stride;
     if (image->format == MSA_PIXELS_RGB) {
         return from;
@@ -125,8 +126,9 @@ const uint8_t *msa_image_row(const msa_image *image, uint32_t slice, uint32_t y,
 
 static uint32_t fitted(uint32_t length, uint32_t longest, uint32_t side)
 {
-    const uint32_t size = (uint32_t)((double)length * ((double)side / (double)longest) + 0.5);
-    return size == 0 ? 1u : size;
+    const double rounded = (double)length * ((double)side / (double)longest) + 0.5;
+    const uint32_t size = (uint32_t)rounded;
+    return size == 0u ? 1u : size;
 }
 
 void msa_resized_size(uint32_t width, uint32_t height, uint32_t side, bool longest,

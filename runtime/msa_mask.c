@@ -15,7 +15,7 @@ uint32_t msa_mask_bits(msa_upsampler *u, bool zero_inside, float *row, uint8_t *
         }
         for (uint32_t x = 0; x < u->width; ++x) {
             if (row[x] > least || (zero_inside && !(row[x] < 0.0f) && !(row[x] > 0.0f))) {
-                to[x / 8u] = (uint8_t)(to[x / 8u] | 1u << x % 8u);
+                to[x / 8u] = (uint8_t)(to[x / 8u] | (1u << (x % 8u)));
                 area += 1u;
             }
         }
@@ -35,29 +35,28 @@ static bool bit_at(const grid *g, const uint8_t *bits, int32_t x, int32_t y)
     if (x < 0 || y < 0 || x >= (int32_t)g->width || y >= (int32_t)g->height) {
         return false;
     }
-    return (bits[(size_t)y * MSA_MASK_ROW_BYTES(g->width) + (uint32_t)x / 8u] >> (uint32_t)x % 8u & 1u) != 0u;
+    return ((bits[(size_t)y * MSA_MASK_ROW_BYTES(g->width) + (size_t)x / 8u] >> ((uint32_t)x % 8u)) & 1u) != 0u;
 }
-
-/* Headings: right, down, left, up. Of a corner the pixels to the right and to the left of what is ahead. */
-static const int8_t step_x[4] = {1, 0, -1, 0}, step_y[4] = {0, 1, 0, -1};
-static const int8_t right_x[4] = {0, -1, -1, 0}, right_y[4] = {0, 0, -1, -1};
-static const int8_t left_x[4] = {0, 0, -1, -1}, left_y[4] = {-1, 0, 0, -1};
 
 /* A closed walk along the left side of pixel (x, y) upwards and on, the mask always to the right: so outer outlines are
  * walked clockwise, seen with y down. Corners up to `capacity` are kept. */
 static msa_outline walk(const grid *g, uint32_t x, uint32_t y, msa_corner *corners, uint32_t capacity)
 {
+    /* Headings: right, down, left, up. Of a corner the pixels to the right and to the left of what is ahead. */
+    static const int8_t step_x[4] = {1, 0, -1, 0}, step_y[4] = {0, 1, 0, -1};
+    static const int8_t right_x[4] = {0, -1, -1, 0}, right_y[4] = {0, 0, -1, -1};
+    static const int8_t left_x[4] = {0, 0, -1, -1}, left_y[4] = {-1, 0, 0, -1};
     const int32_t from_x = (int32_t)x, from_y = (int32_t)y + 1;
     msa_outline made = {0, 0};
     int32_t at_x = from_x, at_y = from_y;
-    uint32_t heading = 3;
+    uint32_t heading = 3u;
     do {
         at_x += step_x[heading];
         at_y += step_y[heading];
         made.area += (int64_t)step_y[heading] * at_x;
-        if (heading == 3) {
-            const size_t at = (size_t)at_y * MSA_MASK_ROW_BYTES(g->width) + (uint32_t)at_x / 8u;
-            g->walked[at] = (uint8_t)(g->walked[at] | 1u << (uint32_t)at_x % 8u);
+        if (heading == 3u) {
+            const size_t at = (size_t)at_y * MSA_MASK_ROW_BYTES(g->width) + (size_t)at_x / 8u;
+            g->walked[at] = (uint8_t)(g->walked[at] | (1u << ((uint32_t)at_x % 8u)));
         }
         const bool right = bit_at(g, g->bits, at_x + right_x[heading], at_y + right_y[heading]);
         const bool left = bit_at(g, g->bits, at_x + left_x[heading], at_y + left_y[heading]);
@@ -69,17 +68,17 @@ static msa_outline walk(const grid *g, uint32_t x, uint32_t y, msa_corner *corne
             made.count += 1u;
             heading = (heading + (right ? 3u : 1u)) % 4u;
         }
-    } while (at_x != from_x || at_y != from_y || heading != 3);
+    } while (at_x != from_x || at_y != from_y || heading != 3u);
     return made;
 }
 
 msa_status msa_contour(const uint8_t *bits, uint32_t width, uint32_t height, uint8_t *work, msa_corner *corners,
                        uint32_t capacity, msa_outline *outline)
 {
-    if (bits == NULL || work == NULL || outline == NULL || (corners == NULL && capacity > 0)) {
+    if (bits == NULL || work == NULL || outline == NULL || (corners == NULL && capacity > 0u)) {
         return MSA_E_ARGUMENT;
     }
-    if (width == 0 || width > MSA_MAX_SIDE || height == 0 || height > MSA_MAX_SIDE) {
+    if (width == 0u || width > MSA_MAX_SIDE || height == 0u || height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
     const grid g = {bits, work, width, height};
@@ -102,7 +101,7 @@ msa_status msa_contour(const uint8_t *bits, uint32_t width, uint32_t height, uin
         }
     }
     *outline = most;
-    if (most.count > 0) {
+    if (most.count > 0u) {
         (void)walk(&g, most_x, most_y, corners, capacity);
     }
     return most.count > capacity ? MSA_E_CAPACITY : MSA_OK;

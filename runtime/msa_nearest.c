@@ -9,7 +9,7 @@ msa_status msa_nearest_init(msa_nearest *n, const msa_image *image, uint32_t sli
 {
     (void)work;
     (void)work_bytes;
-    if (out_width == 0 || out_width > MSA_MAX_SIDE || out_height == 0 || out_height > MSA_MAX_SIDE) {
+    if (out_width == 0u || out_width > MSA_MAX_SIDE || out_height == 0u || out_height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
     n->image = image;

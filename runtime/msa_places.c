@@ -7,7 +7,7 @@ enum { INVALID, POINT, BOX_FIRST, BOX_SECOND, OUTPUT_TOKENS };
 
 static const float *table_row(const msa_prompt_table *table, uint32_t row)
 {
-    return table->rows + (size_t)(1u + row) * table->out;
+    return table->rows + ((size_t)row + 1u) * table->out;
 }
 
 /* row is NULL for zeros. */
@@ -22,7 +22,7 @@ static void put_row(const float *row, uint32_t count, uint32_t stride, float *to
 static float scaled(float x, uint32_t from, uint32_t to, const msa_prompt_space *space, const msa_places *places)
 {
     const float inside = (float)((double)x * ((double)to / (double)from));
-    return places->click_side == 0 ? inside : inside * (float)places->click_side / (float)space->side;
+    return places->click_side == 0u ? inside : inside * (float)places->click_side / (float)space->side;
 }
 
 /* Fourier features of a place in such pixels, and an embedding or NULL. */
@@ -62,6 +62,8 @@ static void put_place(const msa_prompt *prompt, size_t entry, uint32_t at, const
     } else if (prompt->box != NULL && at < points + 2u) {
         place = prompt->box[entry] + (at == points ? 0 : 2);
         embedding = table_row(table, at == points ? BOX_FIRST : BOX_SECOND);
+    } else {
+        /* No point and no box: a place that stays invalid. */
     }
     float along = -1.0f, down = -1.0f;
     if (place != NULL) {
@@ -75,7 +77,7 @@ uint32_t msa_place_tokens(const msa_prompt *prompt, uint32_t slice, const msa_pr
                           const msa_places *places, const msa_prompt_table *table, float *tokens, uint32_t rows,
                           uint32_t stride)
 {
-    const size_t entry = prompt->slices == 1 ? 0u : slice;
+    const size_t entry = prompt->slices == 1u ? (size_t)0 : slice;
     uint32_t count = 0;
     for (uint32_t i = 0; i < table->output_tokens; ++i) {
         put_row(table_row(table, OUTPUT_TOKENS + i), table->out, stride, tokens + (size_t)count * stride);

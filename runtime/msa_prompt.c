@@ -17,13 +17,13 @@ msa_status msa_prompt_check(const msa_prompt *prompt, uint32_t width, uint32_t h
     if (prompt == NULL) {
         return MSA_E_ARGUMENT;
     }
-    if (prompt->slices != 1 && prompt->slices != depth) {
+    if (prompt->slices != 1u && prompt->slices != depth) {
         return MSA_E_SLICES;
     }
     if (prompt->point_count > max_points) {
         return MSA_E_POINTS;
     }
-    if (prompt->point_count > 0 && (prompt->points == NULL || prompt->labels == NULL)) {
+    if (prompt->point_count > 0u && (prompt->points == NULL || prompt->labels == NULL)) {
         return MSA_E_ARGUMENT;
     }
     const size_t points = (size_t)prompt->slices * prompt->point_count;
@@ -52,7 +52,7 @@ msa_status msa_prompt_check(const msa_prompt *prompt, uint32_t width, uint32_t h
 
 static const float *table_row(const msa_prompt_table *table, uint32_t row)
 {
-    return table->rows + (size_t)(1u + row) * table->out;
+    return table->rows + ((size_t)row + 1u) * table->out;
 }
 
 static void put_row(const float *row, uint32_t count, uint32_t stride, float *token)
@@ -92,7 +92,7 @@ static void put_place(const msa_prompt_space *space, const msa_prompt_table *tab
 uint32_t msa_prompt_tokens(const msa_prompt *prompt, uint32_t slice, const msa_prompt_space *space,
                            const msa_prompt_table *table, float *tokens, uint32_t rows, uint32_t stride)
 {
-    const size_t entry = prompt->slices == 1 ? 0u : slice;
+    const size_t entry = prompt->slices == 1u ? (size_t)0 : slice;
     const size_t first = entry * prompt->point_count;
     uint32_t count = 0;
     for (uint32_t i = 0; i < table->output_tokens; ++i) {
@@ -114,11 +114,13 @@ uint32_t msa_prompt_tokens(const msa_prompt *prompt, uint32_t slice, const msa_p
     if (prompt->box != NULL) {
         const float *const box = prompt->box[entry];
         put_place(space, table, box[0], box[1], false, BOX_FIRST, stride, tokens + (size_t)count * stride);
-        put_place(space, table, box[2], box[3], false, BOX_SECOND, stride, tokens + (size_t)(count + 1u) * stride);
+        put_place(space, table, box[2], box[3], false, BOX_SECOND, stride, tokens + ((size_t)count + 1u) * stride);
         count += 2u;
-    } else if (prompt->point_count > 0) {
+    } else if (prompt->point_count > 0u) {
         put_row(table_row(table, NOT_A_POINT), table->out, stride, tokens + (size_t)count * stride);
         ++count;
+    } else {
+        /* Without points or box there is nothing but the output tokens. */
     }
     if (prompt->with_text) {
         put_row(table_row(table, OUTPUT_TOKENS + table->output_tokens + prompt->text), table->out, stride,

@@ -12,7 +12,8 @@ void msa_range_add(msa_range *range, const uint8_t *row, size_t count)
 
 void msa_range_levels(const msa_range *range, float *levels)
 {
-    const float extent = range->high > range->low ? (float)(range->high - range->low) : 1.0f;
+    const int32_t levels_apart = (int32_t)range->high - (int32_t)range->low;
+    const float extent = levels_apart > 0 ? (float)levels_apart : 1.0f;
     for (uint32_t v = 0; v < 256u; ++v) {
         const float level = ((float)v - (float)range->low) / extent;
         levels[v] = level;

@@ -5,6 +5,7 @@
 
 /* Pillow's fixed point: 32 bits less 8 of the pixel and 2 of headroom. */
 #define WEIGHT_BITS 22u
+#define WEIGHT_ONE 4194304u /* 2^WEIGHT_BITS */
 
 /* Output position `at` reads `count` inputs from `first`; its triangle's weights before normalisation sum to `sum`. */
 typedef struct triangle {
@@ -14,7 +15,8 @@ typedef struct triangle {
 
 static double triangle_value(const triangle *t, uint32_t k)
 {
-    double x = ((double)(k + t->first) - t->centre + 0.5) * t->inverse;
+    const uint32_t place = k + t->first;
+    double x = ((double)place - t->centre + 0.5) * t->inverse;
     if (x < 0.0) {
         x = -x;
     }
@@ -29,9 +31,10 @@ static triangle triangle_at(uint32_t in, uint32_t out, uint32_t at)
     const double support = scale < 1.0 ? 1.0 : scale;
     t.centre = ((double)at + 0.5) * scale;
     t.inverse = 1.0 / support;
-    const int32_t first = (int32_t)(t.centre - support + 0.5);
+    const double low = t.centre - support + 0.5, high = t.centre + support + 0.5;
+    const int32_t first = (int32_t)low;
     t.first = first < 0 ? 0u : (uint32_t)first;
-    const uint32_t end = (uint32_t)(t.centre + support + 0.5);
+    const uint32_t end = (uint32_t)high;
     t.count = (end > in ? in : end) - t.first;
     t.sum = 0.0;
     for (uint32_t k = 0; k < t.count; ++k) {
@@ -42,7 +45,8 @@ static triangle triangle_at(uint32_t in, uint32_t out, uint32_t at)
 
 static uint32_t triangle_weight(const triangle *t, uint32_t k)
 {
-    return (uint32_t)(0.5 + triangle_value(t, k) / t->sum * (double)(1u << WEIGHT_BITS));
+    const double weight = 0.5 + triangle_value(t, k) / t->sum * (double)WEIGHT_ONE;
+    return (uint32_t)weight;
 }
 
 static uint8_t rounded(uint32_t sum)
@@ -54,7 +58,7 @@ static uint8_t rounded(uint32_t sum)
 msa_status msa_resize_init(msa_resizer *r, const msa_image *image, uint32_t slice,
                            uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes)
 {
-    if (out_width == 0 || out_width > MSA_MAX_SIDE || out_height == 0 || out_height > MSA_MAX_SIDE) {
+    if (out_width == 0u || out_width > MSA_MAX_SIDE || out_height == 0u || out_height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
     r->image = image;
@@ -113,7 +117,7 @@ static const uint8_t *horizontal(msa_resizer *r, uint32_t y)
         const uint32_t *const weight = r->weights + (size_t)x * r->taps;
         const uint8_t *pixel = in + 3u * (size_t)r->window[2u * x];
         const uint32_t count = r->window[2u * x + 1u];
-        uint32_t red = 1u << (WEIGHT_BITS - 1u);
+        uint32_t red = WEIGHT_ONE / 2u;
         uint32_t green = red;
         uint32_t blue = red;
         for (uint32_t k = 0; k < count; ++k) {
@@ -135,7 +139,7 @@ void msa_resize_row(msa_resizer *r, uint8_t *row)
     const triangle t = triangle_at(r->height, r->out_height, r->next);
     r->next += 1u;
     for (size_t i = 0; i < length; ++i) {
-        r->sums[i] = 1u << (WEIGHT_BITS - 1u);
+        r->sums[i] = WEIGHT_ONE / 2u;
     }
     for (uint32_t k = 0; k < t.count; ++k) {
         const uint32_t weight = triangle_weight(&t, k);

@@ -46,7 +46,7 @@ void msa_resized_size(uint32_t width, uint32_t height, uint32_t side, bool longe
  * images some are). */
 #define MSA_RESIZE_ROW_BYTES(side) (32768u + 12u * (side))
 #define MSA_RESIZE_WORK_BYTES(side) (4u * (2u * MSA_MAX_SIDE + 3u * (side)) + 16u * (side) + MSA_RESIZE_ROW_BYTES(side))
-#define MSA_RESIZE_SLOTS 64
+#define MSA_RESIZE_SLOTS 64u
 
 typedef struct msa_resizer {
     const msa_image *image;
@@ -70,7 +70,7 @@ void msa_resize_row(msa_resizer *r, uint8_t *row);
 /* scikit-image's cubic B-spline with a Gaussian before it where an axis shrinks, truncated to bytes (msa_spline.c).
  * Bytes of work for a square of `side`: places of the columns, a line of the image, a row's sums, two filters, and
  * rows, in double, kept so that none is filtered twice up to images of some twenty times the side. */
-#define MSA_SPLINE_SLOTS 128
+#define MSA_SPLINE_SLOTS 128u
 #define MSA_SPLINE_REACH 24 /* rows on either side that a coefficient is made of */
 #define MSA_SPLINE_RADIUS(in, out) (2u * (in) / (out) + 1u) /* a Gaussian's, at most */
 #define MSA_SPLINE_WORK_BYTES(side) (8u * (MSA_MAX_SIDE + (8u + 3u * MSA_SPLINE_SLOTS) * (side) \

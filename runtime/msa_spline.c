@@ -14,7 +14,8 @@ typedef msa_spline_place place;
 /* e^-x for 0 <= x < 700, to the last bit or two. */
 static double falling(double x)
 {
-    const int32_t n = (int32_t)(x * 1.4426950408889634 + 0.5);
+    const double halves = x * 1.4426950408889634 + 0.5;
+    const int32_t n = (int32_t)halves;
     const double r = (x - (double)n * 0.693147180369123816490) - (double)n * 1.90821492927058770002e-10;
     double sum = 1.0, power = 1.0;
     for (int32_t k = 14; k >= 1; --k) {
@@ -43,7 +44,8 @@ static uint32_t mirrored(int32_t at, uint32_t count)
 static uint32_t gaussian(uint32_t in, uint32_t out, double *half)
 {
     const double sigma = ((double)in / (double)out - 1.0) / 2.0;
-    const uint32_t radius = sigma > 0.0 ? (uint32_t)(4.0 * sigma + 0.5) : 0u;
+    const double wide = 4.0 * sigma + 0.5;
+    const uint32_t radius = sigma > 0.0 ? (uint32_t)wide : 0u;
     double sum = 1.0;
     half[0] = 1.0;
     for (uint32_t k = 1; k <= radius; ++k) {
@@ -78,7 +80,7 @@ static void prefiltered(const double *half, uint32_t radius, double *kernel)
 {
     double response[REACH + 1];
     response[0] = 1.7320508075688772;
-    for (uint32_t k = 1; k <= REACH; ++k) {
+    for (uint32_t k = 1; k <= (uint32_t)REACH; ++k) {
         response[k] = response[k - 1u] * POLE;
     }
     for (int32_t at = 0; at <= (int32_t)radius + REACH; ++at) {
@@ -110,13 +112,14 @@ static void bounds(msa_spline *s)
 msa_status msa_spline_init(msa_spline *s, const msa_image *image, uint32_t slice,
                            uint32_t out_width, uint32_t out_height, void *work, size_t work_bytes)
 {
-    if (out_width == 0 || out_width > MSA_MAX_SIDE || out_height == 0 || out_height > MSA_MAX_SIDE) {
+    if (out_width == 0u || out_width > MSA_MAX_SIDE || out_height == 0u || out_height > MSA_MAX_SIDE) {
         return MSA_E_IMAGE_SIZE;
     }
     const size_t across = MSA_SPLINE_RADIUS(image->width, out_width) + 1u;
     const size_t down = MSA_SPLINE_RADIUS(image->height, out_height) + 1u, row = 3u * (size_t)out_width;
     const size_t rows = MSA_SPLINE_SLOTS * row < down ? down : MSA_SPLINE_SLOTS * row;
-    if (work_bytes < sizeof(place) * out_width + sizeof(double) * (image->width + across + row + down + REACH + rows)) {
+    const size_t doubles = image->width + across + row + down + (size_t)REACH + rows;
+    if (work_bytes < sizeof(place) * out_width + sizeof(double) * doubles) {
         return MSA_E_ARENA;
     }
     s->image = image;
@@ -132,10 +135,10 @@ msa_status msa_spline_init(msa_spline *s, const msa_image *image, uint32_t slice
     s->half = s->line + image->width;
     s->sums = s->half + across;
     s->kernel = s->sums + row;
-    s->rows = s->kernel + down + REACH;
+    s->rows = s->kernel + down + (size_t)REACH;
     s->reach = gaussian(s->height, out_height, s->rows); /* no row is there yet */
     prefiltered(s->rows, s->reach, s->kernel);
-    s->reach += REACH;
+    s->reach += (uint32_t)REACH;
     s->radius = gaussian(s->width, out_width, s->half);
     for (uint32_t x = 0; x < out_width; ++x) {
         places[x] = place_at(s->width, out_width, x);
@@ -155,8 +158,9 @@ static void blurred(const msa_spline *s, const uint8_t *in, double *line)
         double sum = s->half[0] * (double)in[3 * x];
         const bool inside = x >= radius && x + radius < width;
         for (int32_t k = 1; k <= radius; ++k) {
-            const uint32_t left = inside ? (uint32_t)(x - k) : mirrored(x - k, s->width);
-            const uint32_t right = inside ? (uint32_t)(x + k) : mirrored(x + k, s->width);
+            const int32_t before = x - k, after = x + k;
+            const uint32_t left = inside ? (uint32_t)before : mirrored(before, s->width);
+            const uint32_t right = inside ? (uint32_t)after : mirrored(after, s->width);
             sum += s->half[k] * ((double)in[3u * left] + (double)in[3u * right]);
         }
         line[x] = sum;
@@ -179,7 +183,7 @@ static void prefilter(double *line, uint32_t count)
         line[x] += POLE * line[x - 1u];
     }
     line[count - 1u] = POLE / (POLE * POLE - 1.0) * (line[count - 1u] + POLE * line[count - 2u]);
-    for (uint32_t x = count - 1u; x > 0; --x) {
+    for (uint32_t x = count - 1u; x > 0u; --x) {
         line[x - 1u] = POLE * (line[x] - line[x - 1u]);
     }
     for (uint32_t x = 0; x < count; ++x) {

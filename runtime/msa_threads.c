@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* About the time that waking a thread takes; a team larger than the machine sleeps at once. */
-#define SPINS 4000u
+#define SPINS ((uint32_t)4000)
 
 static void pause_core(void)
 {
@@ -48,7 +48,7 @@ static void meet(msa_threads *team)
 void msa_cores_wait(void *cores, msa_session *s, uint32_t core)
 {
     msa_threads *const team = (msa_threads *)cores;
-    if (core == 0 && s->leaving != 0) {
+    if (core == 0u && s->leaving != 0u) {
         team->in_call = 0;
     }
     meet(team);
@@ -59,7 +59,7 @@ void msa_cores_wait(void *cores, msa_session *s, uint32_t core)
 int msa_cores_start(void *cores, msa_session *s)
 {
     msa_threads *const team = (msa_threads *)cores;
-    if (team == NULL || team->cores != s->cores || team->in_call != 0) {
+    if (team == NULL || team->cores != s->cores || team->in_call != 0u) {
         return -1;
     }
     team->in_call = 1;
@@ -124,7 +124,7 @@ int msa_threads_start(msa_threads *team, uint32_t cores)
         return EINVAL;
     }
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    team->spins = online >= (long)cores ? SPINS : 0u;
+    team->spins = online >= (long)cores ? SPINS : (uint32_t)0;
     team->arrived = 0;
     team->round = 0;
     team->next = 0;

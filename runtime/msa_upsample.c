@@ -26,7 +26,7 @@ void msa_upsample_init(msa_upsampler *u, const float *logits, uint32_t side, uin
     u->height = height;
     u->inner_width = side;
     u->inner_height = side;
-    if (square != 0) {
+    if (square != 0u) {
         msa_resized_size(width, height, square, true, &u->inner_width, &u->inner_height);
     }
     u->held[0] = 0;
@@ -59,7 +59,7 @@ static const float *small_row(msa_upsampler *u, uint32_t y)
     if (!u->probabilities) {
         return in;
     }
-    float *const row = u->rows + (size_t)(y & 1u) * u->side;
+    float *const row = u->rows + ((size_t)y & 1u) * u->side;
     if (u->held[y & 1u] != y + 1u) {
         for (uint32_t x = 0; x < u->side; ++x) {
             row[x] = probability(in[x]);
@@ -72,10 +72,10 @@ static const float *small_row(msa_upsampler *u, uint32_t y)
 /* Row y of the logits at the square's size, cropped to the image. */
 static const float *square_row(msa_upsampler *u, uint32_t y)
 {
-    if (u->square == 0) {
+    if (u->square == 0u) {
         return small_row(u, y);
     }
-    float *const row = u->rows + (size_t)(y & 1u) * u->square;
+    float *const row = u->rows + ((size_t)y & 1u) * u->square;
     if (u->held[y & 1u] != y + 1u) {
         const msa_between b = msa_between_at(u->side, u->square, y);
         blend_row(u->logits + (size_t)b.low * u->side, u->logits + (size_t)b.high * u->side, b.share,

@@ -59,7 +59,9 @@ static inline msa_vec msa_vturn(msa_vec x)
 {
     float v[$(isa.width)], turned[$(isa.width)];
     msa_store(v, x);
-    for (size_t i = 0; i < $(isa.width); ++i) turned[i] = v[i ^ 1];
+    for (size_t i = 0; i < $(isa.width); ++i) {
+        turned[i] = v[i ^ 1];
+    }
     return msa_load(turned);
 }
 @     end

@@ -27,7 +27,7 @@ static inline void msa_store_word(void *p, uint32_t w) { *(msa_word_anywhere *)p
 static inline uint32_t msa_word(const void *p)
 {
     uint32_t w;
-    memcpy(&w, p, sizeof w);
+    (void)memcpy(&w, p, sizeof w);
     return w;
 }
 
@@ -175,7 +175,9 @@ static inline float msa_quantise_by(uint32_t top, const float *x, int8_t *to, si
         const float product = inverse == 0.0f ? 0.0f : x[k] * inverse;
         q[k] = (msa_number)msa_whole(product + MSA_STORED);
     }
-    for (; k < padded; ++k) q[k] = $(integer.biased and "-128" or "0");
+    for (; k < padded; ++k) {
+        q[k] = $(integer.biased and "-128" or "0");
+    }
     msa_store_word(q + padded, msa_bits(scale));
     return scale;
 }
@@ -192,7 +194,9 @@ static inline msa_vec msa_load_whole(const int32_t *p) { return $(isa.load_whole
 static inline msa_vec msa_load_whole(const int32_t *p)
 {
     float numbers[$(isa.width)];
-    for (size_t i = 0; i < $(isa.width); ++i) numbers[i] = (float)p[i];
+    for (size_t i = 0; i < $(isa.width); ++i) {
+        numbers[i] = (float)p[i];
+    }
     return msa_load(numbers);
 }
 @ end

@@ -14,8 +14,8 @@ static void pattern(uint32_t first, size_t n, float *x)
 {
     for (size_t i = 0; i < n; ++i) {
         uint32_t z = (first + (uint32_t)i) * 0x9e3779b9u;
-        z = (z ^ z >> 16) * 0x85ebca6bu;
-        z = (z ^ z >> 13) * 0xc2b2ae35u;
+        z = (z ^ (z >> 16)) * 0x85ebca6bu;
+        z = (z ^ (z >> 13)) * 0xc2b2ae35u;
         z ^= z >> 16;
         x[i] = (float)(int32_t)(z >> 8) * (1.0f / 8388608.0f) - 1.0f;
     }
@@ -27,10 +27,10 @@ static void fill(float *x, size_t rows, size_t width, size_t stride, uint32_t fi
     for (size_t r = 0; r < rows; ++r) {
         float *const row = x + r * stride;
         if (r >= PERIOD) {
-            memcpy(row, row - PERIOD * stride, stride * sizeof(float));
+            (void)memcpy(row, row - PERIOD * stride, stride * sizeof(float));
             continue;
         }
-        memset(row + width, 0, (stride - width) * sizeof(float));
+        (void)memset(row + width, 0, (stride - width) * sizeof(float));
         pattern(first + (uint32_t)(r * width), width, row);
     }
 }
@@ -90,7 +90,7 @@ static uint32_t $(text)(msa_session *s, uint32_t crc, msa_status *status)
 @ end
 @ local first = answer.FIRST
 @ local tokens = #answer.tokens
-static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
+static const uint32_t some_tokens[$(tokens)] = $(places(answer.tokens));
 
 @ do
 @   local L, image, small = answer.patch, answer.IMAGE, answer.SMALL
@@ -102,7 +102,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
     static const uint32_t bytes = $(image.width * image.height * 3 + slices - 1);
     uint8_t pixels[$(image.width * image.height * 3 + slices - 1)]$(row);
     for (uint32_t i = 0; i < bytes; ++i) {
-        pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+        pixels[i] = (uint8_t)((i * 2654435761u) >> 24);
     }
     const msa_image image = {.pixels = pixels, .width = $(image.width), .height = $(image.height),
                              .stride = $(image.width * 3), .slice_stride = 1};
@@ -127,7 +127,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
         *status = msa_$(L.name)(arena, $(weights_of(L)), &image$(alone));
     }
 @   end
-    crc = sum_at(crc, $(place("arena", L.at[L.to])), sampled, $(tokens), $(L.env.C), $(L.env.ldc));
+    crc = sum_at(crc, $(place("arena", L.at[L.to])), some_tokens, $(tokens), $(L.env.C), $(L.env.ldc));
 @ close()
 @ end
 @ local function whole(L)
@@ -242,7 +242,7 @@ static const uint32_t sampled[$(tokens)] = $(places(answer.tokens));
 @     fetch(L)
     msa_$(L.name)(arena, $(weights_of(L))$(cores > 1 and ", s, MSA_ALONE" or ""));
 @   end
-    crc = sum_at(crc, $(place("arena", L.at.embedding)), sampled, $(tokens), $(L.env.E), $(L.env.lde));
+    crc = sum_at(crc, $(place("arena", L.at.embedding)), some_tokens, $(tokens), $(L.env.E), $(L.env.lde));
     (void)status;
 @ close()
 @ end

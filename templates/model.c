@@ -16,7 +16,6 @@
 #define BUSY 0x4d534133u
 
 static const unsigned char model_hash[32] = MSA_MODEL_HASH;
-static const char model_arithmetic[32] = MSA_MODEL_ARITHMETIC;
 
 const msa_build *msa_build_info(void)
 {
@@ -38,14 +37,14 @@ static uint64_t build_name(void)
 {
     uint64_t name = 0;
     for (uint32_t i = 0; i < 8u; ++i) {
-        name = name << 8 | model_hash[i];
+        name = (name << 8) | model_hash[i];
     }
     return name;
 }
 
 static uint32_t mixed(uint32_t sum, uint32_t word)
 {
-    return ((sum << 5 | sum >> 27) ^ word) * 0x9e3779b1u;
+    return (((sum << 5) | (sum >> 27)) ^ word) * 0x9e3779b1u;
 }
 
 static uint32_t mixed_address(uint32_t sum, const void *p)
@@ -160,12 +159,13 @@ static msa_status check_memory(const msa_session *s, const void *arena, size_t a
 
 static msa_status check_weights(msa_session *s, size_t bytes)
 {
+    static const char arithmetic[32] = MSA_MODEL_ARITHMETIC;
 @ if streamed then
     /* Weights that no size_t can count have its low bits for their size. */
     const bool whole = bytes == (size_t)MSA_MODEL_WEIGHTS_BYTES;
-    return msa_stream_check(s, whole ? MSA_MODEL_WEIGHTS_BYTES : bytes, model_arithmetic, model_hash);
+    return msa_stream_check(s, whole ? MSA_MODEL_WEIGHTS_BYTES : bytes, arithmetic, model_hash);
 @ else
-    return msa_check_weights(s->weights, bytes, MSA_MODEL_WEIGHTS_BYTES, model_arithmetic, model_hash);
+    return msa_check_weights(s->weights, bytes, MSA_MODEL_WEIGHTS_BYTES, arithmetic, model_hash);
 @ end
 }
 
@@ -261,7 +261,7 @@ static msa_status ended(msa_session *s, msa_status status, uint32_t state)
         settle(s, 0u);
         return MSA_E_SESSION;
     }
-    if (s->spoiled != 0) {
+    if (s->spoiled != 0u) {
         status = MSA_E_ARENA_CHANGED;
         state = OPENED;
     }
@@ -284,7 +284,7 @@ static msa_status ended(msa_session *s, msa_status status, uint32_t state)
 /* Two flags in turn: core 0 may be a layer ahead of a core that still looks at this layer's. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core)
 {
-    if (s->quiet != 0) {
+    if (s->quiet != 0u) {
         return false;
     }
     if (core == 0) {
@@ -311,7 +311,7 @@ static uint32_t sampled(const msa_session *s)
 /* A hook that computes with the same arena, by way of another session, ends this session's call. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer)
 {
-    if (s->quiet != 0) {
+    if (s->quiet != 0u) {
         return false;
     }
     const uint32_t before = sampled(s);
@@ -319,7 +319,7 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer)
     if (sampled(s) != before) {
         s->spoiled = 1;
     }
-    return stop || s->spoiled != 0;
+    return stop || s->spoiled != 0u;
 }
 
 @ end

@@ -20,7 +20,7 @@ static uint32_t fingerprint(const msa_session *s)
 @ if guards then
         sum = msa_crc32c(sum, arena + kept[k].first, kept[k].count * sizeof(float));
 @ else
-        const size_t step = kept[k].count / KEPT_WORDS | 1u; /* odd: all columns in turn */
+        const size_t step = (kept[k].count / KEPT_WORDS) | 1u; /* odd: all columns in turn */
         for (size_t i = 0; i < kept[k].count; i += step) {
             sum = mixed(sum, msa_bits(arena[kept[k].first + i]));
         }
@@ -131,7 +131,7 @@ static msa_status check_image(const msa_session *s, const msa_image *image)
     const size_t work = image->format == MSA_PIXELS_RGB || image->format == MSA_PIXELS_ROWS ? 0
         : MSA_IMAGE_WORK_BYTES(image->width, MSA_MODEL_CORES);
     return readable(s, image, sizeof *image) && readable(s, image->pixels, msa_image_bytes(image, MSA_MODEL_DEPTH))
-        && (work == 0 || writable(s, image->work, work)) ? check_environment() : MSA_E_OVERLAP;
+        && (work == 0u || writable(s, image->work, work)) ? check_environment() : MSA_E_OVERLAP;
 }
 
 /* An image that may be encoded: relies on checks of session, image and environment. */
@@ -246,7 +246,7 @@ static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slic
 {
     const uint32_t tokens = msa_tokens_of(s, prompt, slice, s->width, s->height);
     const float *mask = prompt->mask;
-    if (mask != NULL && prompt->slices > 1) {
+    if (mask != NULL && prompt->slices > 1u) {
         mask += slice * SIDE2;
     }
     const msa_status status = $(phase)decode_layers(s, slice, tokens, mask);
@@ -285,7 +285,7 @@ static msa_status check_prompt(const msa_session *s, const msa_prompt *prompt, c
     const size_t masks = MSA_MODEL_DEPTH * choose(prompt).count;
     const size_t logits_bytes = masks * SIDE2 * sizeof(float), iou_bytes = masks * sizeof(float);
     const bool read = readable(s, prompt, sizeof *prompt)
-        && (points == 0 || (readable(s, prompt->points, points * sizeof *prompt->points)
+        && (points == 0u || (readable(s, prompt->points, points * sizeof *prompt->points)
                             && readable(s, prompt->labels, points)))
         && readable(s, prompt->box, slices * sizeof *prompt->box)
         && readable(s, prompt->mask, slices * SIDE2 * sizeof(float));
@@ -311,8 +311,9 @@ static msa_status decode_slices(msa_session *s, const msa_prompt *prompt, chosen
         }
 @ if model.depth > 1 then
         float *const staged = arena_floats(s, MSA_STAGE_OFFSET);
-        memcpy(staged + slice * c.count * SIDE2, logits, c.count * SIDE2 * sizeof(float));
-        memcpy(staged + MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2 + slice * c.count, iou, c.count * sizeof(float));
+        (void)memcpy(staged + slice * c.count * SIDE2, logits, c.count * SIDE2 * sizeof(float));
+        (void)memcpy(staged + MSA_MODEL_DEPTH * MSA_MODEL_MASKS * SIDE2 + slice * c.count, iou,
+                     c.count * sizeof(float));
 @ end
     }
     return MSA_OK;
@@ -328,8 +329,8 @@ static void hand_out(const msa_session *s, chosen c, msa_mask *mask)
     const float *const logits = arena_floats(s, MSA_LOGITS_OFFSET) + c.first * SIDE2;
     const float *const iou = arena_floats(s, MSA_IOU_OFFSET) + c.first;
 @ end
-    memcpy(mask->logits, logits, MSA_MODEL_DEPTH * c.count * SIDE2 * sizeof(float));
-    memcpy(mask->iou, iou, MSA_MODEL_DEPTH * c.count * sizeof(float));
+    (void)memcpy(mask->logits, logits, MSA_MODEL_DEPTH * c.count * SIDE2 * sizeof(float));
+    (void)memcpy(mask->iou, iou, MSA_MODEL_DEPTH * c.count * sizeof(float));
     mask->masks = (uint32_t)c.count;
 }
 

@@ -49,7 +49,9 @@ static inline msa_vec msa_load_bits(const unsigned char *p) { return *(const msa
 static inline msa_vec msa_load_bits(const unsigned char *p)
 {
     float v[$(isa.width)];
-    for (size_t i = 0; i < sizeof v; ++i) ((unsigned char *)v)[i] = p[i];
+    for (size_t i = 0; i < sizeof v; ++i) {
+        ((unsigned char *)v)[i] = p[i];
+    }
     return msa_load(v);
 }
 #endif
@@ -90,7 +92,9 @@ static inline msa_vec msa_vselect(msa_vec x, msa_vec c, msa_vec a, msa_vec b)
     msa_store(of_c, c);
     msa_store(of_a, a);
     msa_store(of_b, b);
-    for (size_t i = 0; i < $(isa.width); ++i) of_a[i] = msa_select(of_x[i], of_c[i], of_a[i], of_b[i]);
+    for (size_t i = 0; i < $(isa.width); ++i) {
+        of_a[i] = msa_select(of_x[i], of_c[i], of_a[i], of_b[i]);
+    }
     return msa_load(of_a);
 }
 
@@ -114,7 +118,9 @@ static inline msa_vec msa_v$(one[1])(msa_vec a)
 {
     float p[$(isa.width)];
     msa_store(p, a);
-    for (size_t i = 0; i < $(isa.width); ++i) p[i] = $(one[2]);
+    for (size_t i = 0; i < $(isa.width); ++i) {
+        p[i] = $(one[2]);
+    }
     return msa_load(p);
 }
 
@@ -124,8 +130,8 @@ static inline msa_vec msa_v$(one[1])(msa_vec a)
 /* p[i], i whole numbers below 2^24. Of a 32-bit number with `bits` bits behind its point, not negative, what is before
  * it, and what is behind, times 2^bits. */
 @   operation("gather", "const float *p, msa_vec i", isa.gather)
-@   operation("vwhole", "msa_vec a, int bits", isa.whole)
-@   operation("vpart", "msa_vec a, int bits", isa.part)
+@   operation("vwhole", "msa_vec a, uint32_t bits", isa.whole)
+@   operation("vpart", "msa_vec a, uint32_t bits", isa.part)
 
 @ end
 /* Bytes as numbers, and whole parts of v, 0 to 255, as bytes. */
@@ -135,7 +141,9 @@ static inline msa_vec msa_load_bytes(const uint8_t *p)
     return $(isa.load_bytes);
 @ else
     float numbers[$(isa.width)];
-    for (size_t i = 0; i < $(isa.width); ++i) numbers[i] = (float)p[i];
+    for (size_t i = 0; i < $(isa.width); ++i) {
+        numbers[i] = (float)p[i];
+    }
     return msa_load(numbers);
 @ end
 }
@@ -149,7 +157,9 @@ static inline void msa_store_bytes(uint8_t *p, msa_vec v)
 @ else
     float numbers[$(isa.width)];
     msa_store(numbers, v);
-    for (size_t i = 0; i < $(isa.width); ++i) p[i] = (uint8_t)(int32_t)numbers[i];
+    for (size_t i = 0; i < $(isa.width); ++i) {
+        p[i] = (uint8_t)(int32_t)numbers[i];
+    }
 @ end
 }
 
@@ -204,7 +214,9 @@ static msa_vec msa_exact_v$(name)(msa_vec a, msa_vec b$(parameters))
     msa_store(lanes_b, b);
     msa_store(lanes, $(parameters == "" and "a" or "c"));
     volatile float *const x = lanes_a, *const y = lanes_b, *const z = lanes;
-    for (size_t i = 0; i < $(isa.width); ++i) z[i] = $(result);
+    for (size_t i = 0; i < $(isa.width); ++i) {
+        z[i] = $(result);
+    }
     return msa_load(lanes);
 }
 

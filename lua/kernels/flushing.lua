@@ -69,9 +69,10 @@ local function loop(kernels, pad, name, first, last, to, value)
   local act = place == to and BY_VECTOR[vector]
   if act then
     assert((last - first) % 16 == 0, "activations of groups of 16")
-    put("for (size_t %s = %d; %s < %d; %s += 16) %s(%s);", name, first, name, last, name,
-      kernels:make("exact_act", ("msa_%s_x16"):format(act.name), { act = act.name, scalar = act.scalar,
-        vector = act.vector }), to)
+    put("for (size_t %s = %d; %s < %d; %s += 16) {", name, first, name, last, name)
+    put("    %s(%s);", kernels:make("exact_act", ("msa_%s_x16"):format(act.name), { act = act.name,
+      scalar = act.scalar, vector = act.vector }), to)
+    put "}"
   else
     for op in value:gmatch "msa_v[%w_]+" do
       assert(EXACT[op] or not FLUSHES[op], op .. " cannot be computed again")
@@ -89,6 +90,9 @@ local function unbraced(text)
     return head .. " " .. statement:gsub("\n%s*", " ")
   end))
 end
+
+-- Such a loop with its braces again.
+local function braced(line) return (line:gsub("^(%s*)(for %b()) (msa_store%b();)$", "%1%2 {\n%1    %3\n%1}")) end
 
 -- What each lane of a vector is in scalars, by the operation's name.
 local SCALARS = { msa_vec = "float", msa_vfma = "msa_fma", msa_vmax = "msa_max", msa_vmin = "msa_min",
@@ -123,7 +127,7 @@ function flushing.checked(kernels, file, text)
     elseif not OWN[file] and computes(line) then
       error(("kernels/%s.c: vectors that flush subnormals cannot be checked here: %s"):format(file, line))
     end
-    lines[#lines + 1] = line
+    lines[#lines + 1] = braced(line)
   end
   return table.concat(lines, "\n") .. "\n"
 end

@@ -6,8 +6,12 @@
 local callgraph = require "report.callgraph"
 local fail = require "support.fail"
 local sys = require "msagen.sys"
+local tools = require "report.tools"
 
 local sizes = {}
+
+local joined, lines, must, output = tools.joined, tools.lines, tools.must, tools.output
+local variable, words = tools.variable, tools.words
 
 local BINUTILS, COMPILER = "the compiler's binutils", "the board's compiler, or --cc with another"
 
@@ -17,39 +21,6 @@ local ENTRIES = { "open", "build_info", "self_test", "weights_check", "check_sli
   "frame", "lines_push", "segment", "get_embedding",
   "select_bank", "set_team", "work", "upsample_init", "upsample_row", "mask_bits", "contour", "status_text" }
 local HOOKS = { "_hooks.c", "_image_line.c", "_cores.c" }
-
-local function lines(text) return text:gmatch "[^\n]+" end
-
-local function words(text)
-  local list = {}
-  for word in text:gmatch "%S+" do list[#list + 1] = word end
-  return list
-end
-
-local function joined(...)
-  local list = {}
-  for _, part in ipairs { ... } do table.move(part, 1, #part, #list + 1, list) end
-  return list
-end
-
--- Run a tool. @param what to say where there is none  @return what it printed, and its exit status
-local function output(command, what)
-  command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
-  -- A make that msagen itself runs under must not pass on its own variables.
-  command.env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" }
-  local ok, status, text = pcall(sys.spawn, command)
-  if not ok then fail("%s: expected %s, found none that can be started", command[1], what) end
-  return text, status
-end
-
-local function must(command, what, where)
-  local text, status = output(command, what)
-  if status ~= 0 then
-    fail("%s: %s: expected it to succeed, found exit status %d: %s", where, command[1], status,
-      text:match "[^\n]*[Ee]rror: [^\n]*" or text:match "[^\n]+" or "no output")
-  end
-  return text
-end
 
 --- Bytes by kind, from `readelf -SW` of objects: text, rodata, data, bss, and unwind, tables for debuggers and
 -- exceptions that a product may drop.
@@ -64,14 +35,6 @@ function sizes.sections(text)
     end
   end
   return sum
-end
-
--- A Makefile's value of a variable.
-local function variable(path, name)
-  local text = ("\n" .. sys.read_file(path)):gsub("%s*\\\n%s*", " ") -- a line may go on behind a backslash
-  local value = text:match("\n" .. name .. " = ([^\n]*)")
-  if not value then fail("%s: expected a line %s = ..., found none", path, name) end
-  return value
 end
 
 -- A compiler's name and version.

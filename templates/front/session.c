@@ -151,7 +151,7 @@ msa_status msa_bmode(const msa_session *s, uint8_t *out)
     const size_t pixels = s == NULL ? 0 : (size_t)s->picture.width * s->picture.height;
     const msa_status status = check_out(s, out, pixels * MSA_FRONT_CHANNELS);
     if (status == MSA_OK) {
-        memcpy(out, s->arena + MSA_FRONT_PICTURE_OFFSET, pixels * MSA_FRONT_CHANNELS);
+        (void)memcpy(out, s->arena + MSA_FRONT_PICTURE_OFFSET, pixels * MSA_FRONT_CHANNELS);
     }
     return status;
 }

@@ -50,7 +50,9 @@ $(piece("attend_relative", { t = t, keys_here = keys_here }))
         dot = msa_fma(msa_first(q[i * $(ldq) + $(d // 2)]), k_pad[$(d - 1)], dot);
 @     end
 @   else
-        for (size_t c = 0; c < $(d); ++c) dot = msa_fma(q[i * $(ldq) + c], k_pad[c], dot);
+        for (size_t c = 0; c < $(d); ++c) {
+            dot = msa_fma(q[i * $(ldq) + c], k_pad[c], dot);
+        }
 @   end
         const msa_vec same = msa_splat(dot);
 $(piece("attend_padding", {}))

@@ -37,7 +37,9 @@ $(piece("attend_relative", { t = t, keys_here = keys_here }))
 @   if integer.biased then
     /* Not (q - 128) k: gcc 12 takes q - 128 for a byte without sign. */
     int32_t less = 0;
-    for (size_t c = 0; c < $(d); ++c) less -= 128 * k_pad[c];
+    for (size_t c = 0; c < $(d); ++c) {
+        less -= 128 * k_pad[c];
+    }
 @   end
     for (size_t i = 0; i < $(M); ++i) {
         float *const si = s + i * $(lds);
@@ -45,10 +47,14 @@ $(piece("attend_relative", { t = t, keys_here = keys_here }))
         int32_t dot = 0;
         const float scale = msa_scale(q + i * $(ldq) + $(at));
 @   if integer.biased then
-        for (size_t c = 0; c < $(d); ++c) dot += (int32_t)(uint8_t)qi[c] * k_pad[c];
+        for (size_t c = 0; c < $(d); ++c) {
+            dot += (int32_t)(uint8_t)qi[c] * k_pad[c];
+        }
         dot += less;
 @   else
-        for (size_t c = 0; c < $(d); ++c) dot += (int32_t)qi[c] * k_pad[c];
+        for (size_t c = 0; c < $(d); ++c) {
+            dot += (int32_t)qi[c] * k_pad[c];
+        }
 @   end
         const float logit = ((float)dot * scale) * k_scale;
         const msa_vec same = msa_splat(logit);

@@ -38,7 +38,9 @@ void $(name)(const float *restrict q, const float *restrict kp, const float *res
 @   call(product, "s", ("vp + %d"):format(t * tile_rows * dpad), "o")
 @ end
     for (size_t i = 0; i < $(keys); ++i) {
-        for (size_t j = 0; j < $(d); ++j) out[i * $(ldo) + j] = o[i * $(dpad) + j] / l[i];
+        for (size_t j = 0; j < $(d); ++j) {
+            out[i * $(ldo) + j] = o[i * $(dpad) + j] / l[i];
+        }
     }
 }
 

@@ -80,7 +80,9 @@ static void $(name)_out(const float *restrict r0, const float *restrict r1, cons
         }
     }
     for (size_t x = 0; x < $(width); ++x) {
-        for (size_t c = 0; c < 3; ++c) to[3 * x + c] = (uint8_t)(int32_t)(rows[c * $(stride) + x] + 0.5f);
+        for (size_t c = 0; c < 3; ++c) {
+            to[3 * x + c] = (uint8_t)(int32_t)(rows[c * $(stride) + x] + 0.5f);
+        }
     }
 }
 
@@ -88,7 +90,9 @@ static void $(name)_out(const float *restrict r0, const float *restrict r1, cons
 static const float *$(name)_row(const float *ring, size_t row, size_t back, size_t on)
 {
     size_t at = row + on >= back ? row + on - back : back - row - on;
-    if (at >= $(height)) at = 2 * $(height - 1) - at;
+    if (at >= $(height)) {
+        at = 2 * $(height - 1) - at;
+    }
     return ring + at % 5 * $(stride) + 2;
 }
 
@@ -102,7 +106,9 @@ void $(name)(const unsigned char *restrict x, uint8_t *restrict picture, float *
     const float gains_$(parity)[2] = {w[$(1 + colours[1])], w[$(1 + colours[2])]};
 @ end
     const float *const gains = row % 2 == 0 ? gains_0 : gains_1;
-    for (size_t c = 0; c < $(width); ++c) z[c] = msa_max(($(value) - w[0]) * gains[c & 1u], 0.0f);
+    for (size_t c = 0; c < $(width); ++c) {
+        z[c] = msa_max(($(value) - w[0]) * gains[c & 1u], 0.0f);
+    }
     for (size_t c = 1; c <= 2; ++c) {
         *(z - c) = z[c];
         z[$(width - 1) + c] = z[$(width - 1) - c];

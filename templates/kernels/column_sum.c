@@ -27,10 +27,14 @@ void $(name)(const float *restrict x, float *restrict acc, size_t block, size_t 
 @ if tail > 0 then
     for (size_t k = $(full); k < $(C); ++k) {
         float s = 0.0f;
-        for (size_t i = 0; i < rows; ++i) s = s + x[i * ldx + k];
+        for (size_t i = 0; i < rows; ++i) {
+            s = s + x[i * ldx + k];
+        }
         acc[k] = block == 0 ? s : acc[k] + s;
     }
-    for (size_t k = $(C); k < $(full + 16); ++k) acc[k] = 0.0f;
+    for (size_t k = $(C); k < $(full + 16); ++k) {
+        acc[k] = 0.0f;
+    }
 @ end
 }
 

@@ -39,7 +39,9 @@ void $(name)(const float *restrict x, const float *restrict w, const float *rest
         float *const to = y + i * ldy;
 @   local function weight(tap) return ("msa_load(w + %sj)"):format(tap == 0 and "" or tap * width .. " + ") end
 @   local sum = sum_of(weight, " + j")
-        for (size_t j = 0; j < $(width); j += $(W)) msa_store(to + j, msa_vadd($(sum), msa_load(bias + j)));
+        for (size_t j = 0; j < $(width); j += $(W)) {
+            msa_store(to + j, msa_vadd($(sum), msa_load(bias + j)));
+        }
     }
 @ end
 }

@@ -8,7 +8,9 @@ static void $(name)(float *x)
     const msa_vec y$(v) = msa_hold($(vector)(msa_load(x + $(v * W))));
 @ end
     if (msa_flushed()) {
-        for (size_t i = 0; i < 16; ++i) x[i] = $(scalar)(x[i]);
+        for (size_t i = 0; i < 16; ++i) {
+            x[i] = $(scalar)(x[i]);
+        }
         msa_clear_flushed();
     } else {
 @ for v = 0, per - 1 do

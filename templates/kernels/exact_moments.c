@@ -7,7 +7,9 @@ static void $(name)(const volatile float *x, size_t width, float eps, float *mea
 {
     float sums[16] = { 0.0f }, squares[16] = { 0.0f };
     const float count = (float)width;
-    for (size_t k = 0; k < width; ++k) sums[k % 16] = sums[k % 16] + x[k];
+    for (size_t k = 0; k < width; ++k) {
+        sums[k % 16] = sums[k % 16] + x[k];
+    }
     *mean = msa_sum16(sums) / count;
     for (size_t k = 0; k < width; ++k) {
         const float d = x[k] - *mean;

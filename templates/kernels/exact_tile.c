@@ -18,10 +18,16 @@ static void $(name)(const msa_tile_shape *tile, const float *a, const volatile f
             const volatile float *const column = b + j / 16 * bps + j % 16;
             float *const to = c + i * ldc + j / 16 * tile->cps + j % 16;
             float sum = tile->starts ? *to : 0.0f;
-            for (size_t k = 0; k < steps; ++k) sum = msa_fma(a[i * lda + k], column[k * tile->ldb], sum);
-            if (bias != NULL) sum = sum + bias[j];
+            for (size_t k = 0; k < steps; ++k) {
+                sum = msa_fma(a[i * lda + k], column[k * tile->ldb], sum);
+            }
+            if (bias != NULL) {
+                sum = sum + bias[j];
+            }
 @ for i, act in ipairs(activations.in_registers) do
-            if (tile->act == $(i)) sum = $(act.scalar)(sum);
+            if (tile->act == $(i)) {
+                sum = $(act.scalar)(sum);
+            }
 @ end
             *to = tile->residual ? *to + sum : sum;
         }

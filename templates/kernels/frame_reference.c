@@ -12,12 +12,18 @@ void $(name)(const float *restrict x, const float *restrict w, float *restrict z
         if (columns >= $(W)) {
             msa_vec largest = msa_splat(most);
             float lanes[$(W)];
-            for (; c + $(W) <= columns; c += $(W)) largest = msa_vmax(msa_load(row + c), largest);
+            for (; c + $(W) <= columns; c += $(W)) {
+                largest = msa_vmax(msa_load(row + c), largest);
+            }
             msa_store(lanes, largest);
-            for (size_t l = 0; l < $(W); ++l) most = msa_max(lanes[l], most);
+            for (size_t l = 0; l < $(W); ++l) {
+                most = msa_max(lanes[l], most);
+            }
         }
 @ end
-        for (; c < columns; ++c) most = msa_max(row[c], most);
+        for (; c < columns; ++c) {
+            most = msa_max(row[c], most);
+        }
     }
     const float power = msa_min(msa_max(most, 0x1p-126f), 0x1p+127f);
     z[0] = w[0];

@@ -16,13 +16,19 @@ $(piece("key_place", { steps = d }))
 @ if square then
         const size_t lane = place % $(W);
         if (lane <= i && count - (i - lane) >= $(W) && tile - (place - lane) >= $(W)) {
-            for (size_t j = 0; lane == 0 && j < $(turned); j += $(W)) $(square)(ki + j, kd + j * 16, k_stride, 16);
+            for (size_t j = 0; lane == 0 && j < $(turned); j += $(W)) {
+                $(square)(ki + j, kd + j * 16, k_stride, 16);
+            }
         } else {
-            for (size_t j = 0; j < $(turned); ++j) kd[j * 16] = ki[j];
+            for (size_t j = 0; j < $(turned); ++j) {
+                kd[j * 16] = ki[j];
+            }
         }
 @ end
 @ if turned < d then
-        for (size_t j = $(turned); j < $(d); ++j) kd[j * 16] = ki[j];
+        for (size_t j = $(turned); j < $(d); ++j) {
+            kd[j * 16] = ki[j];
+        }
 @ end
 @ if full > 0 then
         for (size_t j = 0; j < $(full); j += 16) {
@@ -32,7 +38,9 @@ $(piece("key_place", { steps = d }))
         }
 @ end
 @ if full < d then
-        for (size_t c = 0; c < 16; ++c) vd[$(full) * here + c] = $(full) + c < $(d) ? vi[$(full) + c] : 0.0f;
+        for (size_t c = 0; c < 16; ++c) {
+            vd[$(full) * here + c] = $(full) + c < $(d) ? vi[$(full) + c] : 0.0f;
+        }
 @ end
     }
 }

@@ -10,7 +10,9 @@ void $(name)(size_t first, const float *restrict k, const float *restrict v, flo
     for (size_t i = 0; i < count; ++i) {
 $(piece("key_place", { steps = steps }))
 @ if paired then
-        for (size_t j = 0; j < $(d // 2); ++j) kd[j * 16] = msa_pair(msa_bf16(ki[2 * j]), msa_bf16(ki[2 * j + 1]));
+        for (size_t j = 0; j < $(d // 2); ++j) {
+            kd[j * 16] = msa_pair(msa_bf16(ki[2 * j]), msa_bf16(ki[2 * j + 1]));
+        }
 @   if d % 2 == 1 then
         kd[$(d // 2 * 16)] = msa_pair(msa_bf16(ki[$(d - 1)]), 0.0f);
 @   end
@@ -22,7 +24,9 @@ $(piece("key_place", { steps = steps }))
             *to = place % 2 == 0 ? msa_pair(value, 0.0f) : msa_pair(msa_first(*to), value);
         }
 @ else
-        for (size_t j = 0; j < $(d); ++j) kd[(j ^ 1) < $(d) ? (j ^ 1) * 16 : j * 16] = msa_bf16(ki[j]);
+        for (size_t j = 0; j < $(d); ++j) {
+            kd[(j ^ 1) < $(d) ? (j ^ 1) * 16 : j * 16] = msa_bf16(ki[j]);
+        }
         const size_t turned = (place ^ 1) < here ? place ^ 1 : place;
         float *const vd = vp + before * $(dpad) + turned * 16;
         for (size_t j = 0; j < $(dpad); ++j) {

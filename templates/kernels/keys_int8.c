@@ -28,12 +28,18 @@ void $(name)(size_t first, const float *restrict k, int8_t *restrict kp, size_t 
         }
         sums[place] = -128 * sum;
 @ elseif form == "columns" then
-        for (size_t j = 0; j < $(column); j += 4) msa_store_word(column + j, msa_word(row + j));
+        for (size_t j = 0; j < $(column); j += 4) {
+            msa_store_word(column + j, msa_word(row + j));
+        }
 @ else
-        for (size_t j = 0; j < $(steps); ++j) msa_store_word(panel + j * 64, msa_word(row + j * 4));
+        for (size_t j = 0; j < $(steps); ++j) {
+            msa_store_word(panel + j * 64, msa_word(row + j * 4));
+        }
 @ end
         if (place + 1 == here) {
-            for (size_t j = here; j < columns; ++j) scales[j] = 0.0f;
+            for (size_t j = here; j < columns; ++j) {
+                scales[j] = 0.0f;
+            }
         }
     }
 }

@@ -57,7 +57,9 @@ $(indent)s$(v) = msa_vadd(s$(v), $(value));
 @   end
 @   if flushes then
         if (msa_flushed()) {
-            for (size_t k = $(full * 16); k < $(C); ++k) yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
+            for (size_t k = $(full * 16); k < $(C); ++k) {
+                yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
+            }
             msa_clear_flushed();
         } else {
 @   end
@@ -114,7 +116,9 @@ $(indent or "        ")$((line:gsub("%$", r)));
     const size_t whole = rows / $(several) * $(several);
 @   if finds then
     float part[$(W * W)], mean[$(W)], rstd[$(W)];
-    for (size_t k = 0; k < $(W * W); k += $(W)) msa_store(part + k, msa_splat(0.0f));
+    for (size_t k = 0; k < $(W * W); k += $(W)) {
+        msa_store(part + k, msa_splat(0.0f));
+    }
 @   end
     for (size_t i = 0; i < whole; i += $(several)) {
 @   of_rows "const float *const x$ = x + (i + $) * ldx"
@@ -142,7 +146,9 @@ $(indent or "        ")$((line:gsub("%$", r)));
         float part[16];
 @   sums(false)
 @   if tail > 0 and not some then
-        for (size_t k = 0; k < $(tail); ++k) part[k] = part[k] + xi[$(full * 16) + k];
+        for (size_t k = 0; k < $(tail); ++k) {
+            part[k] = part[k] + xi[$(full * 16) + k];
+        }
 @   end
         $(const)float mean = msa_sum16(part) / $(C).0f;
         $(const)msa_vec mean_v = msa_splat(mean);
@@ -176,7 +182,9 @@ $(indent or "        ")$((line:gsub("%$", r)));
 @   if some then
 @     tail_in_vectors()
 @   elseif tail > 0 then
-        for (size_t k = $(full * 16); k < $(C); ++k) yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
+        for (size_t k = $(full * 16); k < $(C); ++k) {
+            yi[k] = msa_fma((xi[k] - mean) * rstd, w[k], w[$(gap) + k]);
+        }
 @   end
 @ end
 @ if moments == "kept" then

@@ -26,7 +26,9 @@ void $(name)(const float *restrict dy, const float *restrict x, float *restrict 
     size_t ldx, size_t ldy, float eps)
 {
     float of[128];
-    for (size_t i = 0; i < rows; ++i) $(moments)(x + i * ldx, eps, of + 2 * i);
+    for (size_t i = 0; i < rows; ++i) {
+        $(moments)(x + i * ldx, eps, of + 2 * i);
+    }
 @ strips(0, full // wide * wide, wide)
 @ strips(full // wide * wide, full, 16)
 @ if tail > 0 then
@@ -37,7 +39,9 @@ void $(name)(const float *restrict dy, const float *restrict x, float *restrict 
         }
         acc[k] = block == 0 ? s : acc[k] + s;
     }
-    for (size_t k = $(C); k < $(full + 16); ++k) acc[k] = 0.0f;
+    for (size_t k = $(C); k < $(full + 16); ++k) {
+        acc[k] = 0.0f;
+    }
 @ end
 }
 

@@ -55,7 +55,9 @@ void $(name)(const float *dy, const float *x, const float *gamma, float *z, size
             const float h = (xi[k] - of[0]) * of[1];
             zi[k] = msa_fma(h, -m2, di[k] * gamma[k] - m1) * of[1];
         }
-        for (size_t k = $(C); k < $(full + 16); ++k) zi[k] = 0.0f;
+        for (size_t k = $(C); k < $(full + 16); ++k) {
+            zi[k] = 0.0f;
+        }
 @ end
     }
 }

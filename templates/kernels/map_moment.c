@@ -5,7 +5,9 @@
 void $(name)(const float *restrict sums, float *restrict moment, size_t lines, float values$(eps_of))
 {
     float sum = 0.0f;
-    for (size_t i = 0; i < lines; ++i) sum = sum + sums[i];
+    for (size_t i = 0; i < lines; ++i) {
+        sum = sum + sums[i];
+    }
 @ if inverse then
     moment[0] = 1.0f / msa_sqrt(sum / values + eps);
 @ else

@@ -10,7 +10,9 @@ void $(name)(const float *restrict rh, const float *restrict rw, float *restrict
         for (size_t y = 0; y < lines; ++y) {
             const msa_vec row = msa_splat(rh[i * ldr + y]);
             float *const si = s + i * lds + y * columns;
-            for (size_t x = 0; x < columns; x += $(W)) msa_store(si + x, msa_vadd(row, msa_load(rwi + x)));
+            for (size_t x = 0; x < columns; x += $(W)) {
+                msa_store(si + x, msa_vadd(row, msa_load(rwi + x)));
+            }
         }
     }
 }

@@ -14,10 +14,14 @@ void $(name)(const float *restrict ds, float *restrict drh, float *restrict drw,
         float *const by_line = drh + i * ldr, *const by_column = drw + i * ldr;
         for (size_t x = 0; x < columns; x += $(W)) {
             msa_vec sum = msa_splat(0.0f);
-            for (size_t y = 0; y < lines; ++y) sum = msa_vadd(sum, msa_load(di + y * columns + x));
+            for (size_t y = 0; y < lines; ++y) {
+                sum = msa_vadd(sum, msa_load(di + y * columns + x));
+            }
             msa_store(by_column + x, sum);
         }
-        for (size_t x = columns; x < across; ++x) by_column[x] = 0.0f;
+        for (size_t x = columns; x < across; ++x) {
+            by_column[x] = 0.0f;
+        }
         for (size_t y = 0; y < lines; y += 16) {
             const size_t high = lines - y < 16 ? lines - y : 16;
 @ for v = 0, per - 1 do
@@ -41,7 +45,9 @@ void $(name)(const float *restrict ds, float *restrict drh, float *restrict drw,
             msa_store(by_line + y + $(v * W), s$(v));
 @ end
         }
-        for (size_t y = lines; y < down; ++y) by_line[y] = 0.0f;
+        for (size_t y = lines; y < down; ++y) {
+            by_line[y] = 0.0f;
+        }
     }
 }
 

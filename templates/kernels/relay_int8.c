@@ -11,8 +11,8 @@ static void $(name)(const int8_t *restrict b, int8_t *restrict to, size_t panels
 @   for v = 0, 16 // integer.lanes - 1 do
             const msa_ints b$(v) = msa_load_ints(from + k * 64 + $(v * integer.lanes * 4));
             const msa_ints l$(v) = msa_widen_low(b$(v)), h$(v) = msa_widen_high(b$(v));
-            memcpy(panel + k * 128 + $(v * integer.lanes * 4), &l$(v), sizeof l$(v));
-            memcpy(panel + k * 128 + $(64 + v * integer.lanes * 4), &h$(v), sizeof h$(v));
+            (void)memcpy(panel + k * 128 + $(v * integer.lanes * 4), &l$(v), sizeof l$(v));
+            (void)memcpy(panel + k * 128 + $(64 + v * integer.lanes * 4), &h$(v), sizeof h$(v));
 @   end
         }
 @ else
@@ -25,7 +25,9 @@ static void $(name)(const int8_t *restrict b, int8_t *restrict to, size_t panels
             for (size_t k = 0; k < steps; ++k) {
                 msa_store_word(column + k * 4, msa_word(from + k * 64 + c * 4));
             }
-            for (size_t k = steps * 4; k < length; ++k) column[k] = 0;
+            for (size_t k = steps * 4; k < length; ++k) {
+                column[k] = 0;
+            }
 @   else
             for (size_t k = 0; k < steps; ++k) {
                 const uint32_t four = msa_word(from + k * 64 + c * 4);
@@ -34,7 +36,9 @@ static void $(name)(const int8_t *restrict b, int8_t *restrict to, size_t panels
                 column[k * 4 + 2] = (int8_t)(four >> 16);
                 column[k * 4 + 3] = (int8_t)(four >> 24);
             }
-            for (size_t k = steps * 4; k < length; ++k) column[k] = 0;
+            for (size_t k = steps * 4; k < length; ++k) {
+                column[k] = 0;
+            }
 @   end
         }
 @ end

@@ -26,9 +26,13 @@ void $(name)(const float *x, float *y, size_t rows, size_t C, size_t ldx, size_t
 @ end
         }
 @ if paired then
-        if (k < C) yi[k / 2] = msa_pair(msa_bf16(xi[k]), 0.0f);
+        if (k < C) {
+            yi[k / 2] = msa_pair(msa_bf16(xi[k]), 0.0f);
+        }
 @ else
-        if (k < C) yi[k] = msa_bf16(xi[k]);
+        if (k < C) {
+            yi[k] = msa_bf16(xi[k]);
+        }
 @ end
     }
 }

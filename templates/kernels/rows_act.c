@@ -4,7 +4,9 @@ void $(name)(float *x, size_t rows, size_t ldx)
 {
     for (size_t i = 0; i < rows; ++i) {
         float *const xi = x + i * ldx;
-        for (size_t j = 0; j < $(width); j += $(W)) msa_store(xi + j, $(vector)(msa_load(xi + j)));
+        for (size_t j = 0; j < $(width); j += $(W)) {
+            msa_store(xi + j, $(vector)(msa_load(xi + j)));
+        }
     }
 }
 

@@ -6,7 +6,9 @@ void $(name)(const float *x, float *z, size_t rows, size_t ldx, size_t ldz, floa
     for (size_t i = 0; i < rows; ++i) {
         const float *const xi = x + i * ldx;
         float *const zi = z + i * ldz;
-        for (size_t j = 0; j < $(width); j += $(W)) msa_store(zi + j, msa_vmul(msa_load(xi + j), by));
+        for (size_t j = 0; j < $(width); j += $(W)) {
+            msa_store(zi + j, msa_vmul(msa_load(xi + j), by));
+        }
     }
 }
 

@@ -18,7 +18,9 @@ static inline float $(name)_at(const unsigned char *x, size_t c)
 void $(name)(const unsigned char *restrict from, float *restrict z$(more), size_t lines, size_t stride, size_t columns)
 {
     const unsigned char *rows[$(W)];
-    for (size_t l = 0; l < $(W); ++l) rows[l] = from + (l < lines ? l : lines - 1) * stride;
+    for (size_t l = 0; l < $(W); ++l) {
+        rows[l] = from + (l < lines ? l : lines - 1) * stride;
+    }
     size_t done = 0;
 @ if paired then
     /* Two samples that are neighbours move as one. */

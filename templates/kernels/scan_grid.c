@@ -7,7 +7,7 @@ void $(name)(const float *restrict frame, uint8_t *restrict picture, const uint3
     const uint32_t *restrict samples, float *restrict row, size_t width, size_t pixels, size_t first_row, size_t rows,
     size_t first_column, size_t columns, size_t line_count, size_t sample_count, size_t ld)
 {
-    memset(picture, 0, pixels);
+    (void)memset(picture, 0, pixels);
     for (size_t i = 0; i < rows; ++i) {
         const uint32_t sample = samples[i] >> $(sample_bits);
         const size_t s = sample < sample_count - 2 ? sample : sample_count - 2;

@@ -6,10 +6,12 @@ void $(name)(const float *restrict frame, uint8_t *restrict picture, const uint3
     const uint32_t *restrict lines, const uint32_t *restrict samples, size_t runs, size_t pixels, size_t line_count,
     size_t sample_count, size_t ld)
 {
-    memset(picture, 0, pixels);
+    (void)memset(picture, 0, pixels);
     for (size_t r = 0; r < runs; ++r) {
         const size_t first = run[2 * r], count = run[2 * r + 1];
-        if (first > pixels || count > pixels - first) continue; /* no table of msagen's */
+        if (first > pixels || count > pixels - first) {
+            continue; /* no table of msagen's */
+        }
         uint8_t *const to = picture + first;
         size_t i = 0;
 @ if gathers then

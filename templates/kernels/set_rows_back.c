@@ -10,10 +10,14 @@ void $(name)(const float *restrict z, float *restrict x, size_t height, size_t w
             const float *const from = z + (y * columns + c) * ldz;
             float *const to = x + y * ld_row + c * ldx;
 @ if whole > 0 then
-            for (size_t j = 0; j < $(whole); j += $(W)) msa_store(to + j, msa_load(from + j));
+            for (size_t j = 0; j < $(whole); j += $(W)) {
+                msa_store(to + j, msa_load(from + j));
+            }
 @ end
 @ if whole < d then
-            for (size_t j = $(whole); j < $(d); ++j) to[j] = from[j];
+            for (size_t j = $(whole); j < $(d); ++j) {
+                to[j] = from[j];
+            }
 @ end
         }
     }

@@ -19,7 +19,9 @@ $(indent)t$(v) = msa_vadd(t$(v), e$(v));
     for (size_t i = 0; i < rows; ++i) {
         float *si = s + i * ld;
         float part[16];
-        for (size_t k = $(counted and "count" or "cols"); k < padded; ++k) si[k] = -FLT_MAX;
+        for (size_t k = $(counted and "count" or "cols"); k < padded; ++k) {
+            si[k] = -FLT_MAX;
+        }
 $(piece("row_tops", { last = "padded", store = true }))
         const float top = msa_max(m[i], msa_max16(part));
         const msa_vec top_v = msa_splat(top);
@@ -45,7 +47,9 @@ $(piece("row_tops", { last = "padded", store = true }))
 @ -- The same of W rows: their tops, and how much their sums shrink; then their exponentials.
 @ local function by_rows()
     for (size_t i = 0; i < rows; ++i) {
-        for (size_t k = $(counted and "count" or "cols"); k < padded; ++k) s[i * ld + k] = -FLT_MAX;
+        for (size_t k = $(counted and "count" or "cols"); k < padded; ++k) {
+            s[i * ld + k] = -FLT_MAX;
+        }
     }
     for (size_t i = 0; i < rows; i += $(W)) {
         const size_t here = rows - i < $(W) ? rows - i : $(W);

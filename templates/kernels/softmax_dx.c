@@ -30,13 +30,19 @@ void $(name)(const float *restrict p, float *restrict dp,
 @ for v = 0, per - 1 do
         msa_store(part + $(v * W), s$(v));
 @ end
-        for (size_t k = full; k < $(count); ++k) part[k - full] = msa_fma(pi[k], ds[k], part[k - full]);
+        for (size_t k = full; k < $(count); ++k) {
+            part[k - full] = msa_fma(pi[k], ds[k], part[k - full]);
+        }
         const float sum = msa_sum16(part);
         const msa_vec sum_v = msa_splat(sum);
         for (size_t k = 0; k < whole; k += $(W)) {
             msa_store(ds + k, msa_vmul(msa_load(pi + k), msa_vsub(msa_load(ds + k), sum_v)));
         }
-        for (size_t k = whole; k < $(count); ++k) ds[k] = pi[k] * (ds[k] - sum);
-        for (size_t k = $(count); k < padded; ++k) ds[k] = 0.0f;
+        for (size_t k = whole; k < $(count); ++k) {
+            ds[k] = pi[k] * (ds[k] - sum);
+        }
+        for (size_t k = $(count); k < padded; ++k) {
+            ds[k] = 0.0f;
+        }
     }
 }

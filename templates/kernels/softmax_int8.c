@@ -40,7 +40,9 @@ $(indent)const msa_vec e$(v) = msa_vexp($(x));
         float *const si = s + i * ld;
         int16_t *const pi = p + i * ldp;
         float part[16];
-        for (size_t k = cols; k < padded; ++k) si[k] = -FLT_MAX;
+        for (size_t k = cols; k < padded; ++k) {
+            si[k] = -FLT_MAX;
+        }
 $(piece("row_tops", { last = "padded", store = true }))
         const float top = msa_max(m[i], msa_max16(part));
         const msa_vec top_v = msa_splat(top);
@@ -63,7 +65,9 @@ $(piece("row_tops", { last = "padded", store = true }))
 @ end
 @ local function by_rows()
     for (size_t i = 0; i < rows; ++i) {
-        for (size_t k = cols; k < padded; ++k) s[i * ld + k] = -FLT_MAX;
+        for (size_t k = cols; k < padded; ++k) {
+            s[i * ld + k] = -FLT_MAX;
+        }
     }
     for (size_t i = 0; i < rows; i += $(W)) {
         const size_t here = rows - i < $(W) ? rows - i : $(W);

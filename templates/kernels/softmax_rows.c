@@ -28,7 +28,9 @@ void $(name)(float *s,
     for (size_t i = 0; i < rows; ++i) {
         float *const si = s + i * ld;
         float part[16];
-        for (size_t k = $(count); k < last; ++k) si[k] = -FLT_MAX;
+        for (size_t k = $(count); k < last; ++k) {
+            si[k] = -FLT_MAX;
+        }
 $(piece("row_tops", { last = "last", store = true }))
         const msa_vec top_v = msa_splat(msa_max16(part));
 @ for v = 0, per - 1 do
@@ -44,8 +46,12 @@ $(piece("row_tops", { last = "last", store = true }))
         msa_store(part + $(v * W), t$(v));
 @ end
         const msa_vec sum = msa_splat(msa_sum16(part));
-        for (size_t k = 0; k < last; k += $(W)) msa_store(si + k, msa_vdiv(msa_load(si + k), sum));
-        for (size_t k = last; k < padded; ++k) si[k] = 0.0f;
+        for (size_t k = 0; k < last; k += $(W)) {
+            msa_store(si + k, msa_vdiv(msa_load(si + k), sum));
+        }
+        for (size_t k = last; k < padded; ++k) {
+            si[k] = 0.0f;
+        }
     }
 }
 

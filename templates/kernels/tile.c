@@ -132,7 +132,9 @@
 @   local side = cps == 16 and N or math.min(N, 16)
 @   for p = 0, N // side - 1 do
 @     local to = p == 0 and "ci + j" or ("ci + %d + j"):format(p * cps)
-        for (size_t j = 0; j < $(side); j += $(W)) msa_store($(to), $(activation.vector)(msa_load($(to))));
+        for (size_t j = 0; j < $(side); j += $(W)) {
+            msa_store($(to), $(activation.vector)(msa_load($(to))));
+        }
 @   end
     }
 @ end

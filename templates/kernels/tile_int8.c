@@ -118,7 +118,7 @@
 @   for m = 0, MR - 1 do
 @     if integer.join then
         const msa_ints d$(m) = msa_join(msa_join(c$(m)_0, c$(m)_1), msa_join(c$(m)_2, c$(m)_3));
-        memcpy(whole + $(m * N) + j, &d$(m), sizeof d$(m));
+        (void)memcpy(whole + $(m * N) + j, &d$(m), sizeof d$(m));
 @     else for v = 0, across - 1 do
         whole[$(m * N + v) + j] = c$(m)_$(v);
 @     end end
@@ -146,7 +146,9 @@
                 }
 @   end
             }
-            for (size_t j = 0; j < 16; ++j) whole[i * $(N) + p * 16 + j] = column[j];
+            for (size_t j = 0; j < 16; ++j) {
+                whole[i * $(N) + p * 16 + j] = column[j];
+            }
         }
     }
 @ end
@@ -185,16 +187,20 @@ static void $(name)($(table.concat(parameters, ", ")))
 @   if vector then
     int32_t whole[$(MR * N)];
 @     for m = 0, MR - 1 do for v = 0, last do
-    memcpy(whole + $(m * N + v * integer.lanes), &c$(m)_$(v), sizeof c$(m)_$(v));
+    (void)memcpy(whole + $(m * N + v * integer.lanes), &c$(m)_$(v), sizeof c$(m)_$(v));
 @     end end
 @   end
 @   for m = 0, MR - 1 do
 @     local row = plus("c", m, "ldc", 0)
 @     if summed then
-    for (size_t j = 0; j < $(N); ++j) whole[$(m * N) + j] += (int32_t)msa_word($(row) + j);
+    for (size_t j = 0; j < $(N); ++j) {
+        whole[$(m * N) + j] += (int32_t)msa_word($(row) + j);
+    }
 @     end
 @     if out == "sums" then
-    for (size_t j = 0; j < $(N); ++j) msa_store_word($(row) + j, (uint32_t)whole[$(m * N) + j]);
+    for (size_t j = 0; j < $(N); ++j) {
+        msa_store_word($(row) + j, (uint32_t)whole[$(m * N) + j]);
+    }
 @     elseif flushes then
     for (size_t j = 0; j < $(N); ++j) {
         ($(row))[j] = $(result(scalars, ("(float)whole[%d + j]"):format(m * N), m, " + j", row .. " + j"));
@@ -210,7 +216,9 @@ static void $(name)($(table.concat(parameters, ", ")))
 @ if not activation.in_registers then
     for (size_t i = 0; i < $(MR); ++i) {
         float *const ci = c$(tall and " + i * ldc" or "");
-        for (size_t j = 0; j < $(N); j += $(W)) msa_store(ci + j, $(activation.vector)(msa_load(ci + j)));
+        for (size_t j = 0; j < $(N); j += $(W)) {
+            msa_store(ci + j, $(activation.vector)(msa_load(ci + j)));
+        }
     }
 @ end
 }

@@ -4,7 +4,9 @@ void $(name)(const float *restrict x, float *restrict tops, size_t rows, size_t 
 {
     for (size_t i = 0; i < rows; ++i) {
         const uint32_t top = msa_top(x + i * ldx, C);
-        if (top > msa_bits(tops[i])) tops[i] = msa_from_bits(top);
+        if (top > msa_bits(tops[i])) {
+            tops[i] = msa_from_bits(top);
+        }
     }
 }
 

@@ -5,7 +5,9 @@ static inline void $(name)(const float *restrict x, float *restrict z, size_t ld
 {
 @ if not square then
     for (size_t i = 0; i < 16; ++i) {
-        for (size_t j = 0; j < 16; ++j) z[i * ldz + j] = x[j * ldx + i];
+        for (size_t j = 0; j < 16; ++j) {
+            z[i * ldz + j] = x[j * ldx + i];
+        }
     }
 @ else
     for (size_t i = 0; i < 16; i += $(W)) {

@@ -15,11 +15,15 @@
             msa_store(top + $(p * W), t$(p));
 @     end
 @   else
-            for (size_t c = 0; c < 16; ++c) top[c] = 0.0f;
+            for (size_t c = 0; c < 16; ++c) {
+                top[c] = 0.0f;
+            }
             for (size_t i = 0; i < here; ++i) {
                 for (size_t c = 0; c < 16; ++c) {
                     const uint32_t bits = msa_bits(from[i * $(dpad) + j + c]) & 0x7fffffffu;
-                    if (bits > msa_bits(top[c])) top[c] = msa_from_bits(bits);
+                    if (bits > msa_bits(top[c])) {
+                        top[c] = msa_from_bits(bits);
+                    }
                 }
             }
 @   end
@@ -39,7 +43,7 @@
                     msa_store(pair + $(p * W), msa_vpair(l, h));
                 }
 @   end
-                memcpy(panel + i * 64, pair, sizeof pair);
+                (void)memcpy(panel + i * 64, pair, sizeof pair);
             }
 @ end
 @ -- A key after the other, to where `place` says.
@@ -61,10 +65,14 @@
                     line[c] = (int16_t)msa_whole(x + MSA_WHOLE);
                 }
 @   end
-                for (size_t c = 0; c < 16; ++c) numbers[$(place)] = $(form == "halves" and "(int8_t)" or "")line[c];
+                for (size_t c = 0; c < 16; ++c) {
+                    numbers[$(place)] = $(form == "halves" and "(int8_t)" or "")line[c];
+                }
             }
             for (size_t i = here; i < steps * $(per_step); ++i) {
-                for (size_t c = 0; c < 16; ++c) numbers[$(place)] = 0;
+                for (size_t c = 0; c < 16; ++c) {
+                    numbers[$(place)] = 0;
+                }
             }
 @ end
 @ local numbers, bytes = form == "pairs" and 2 or 16, form == "columns" and 512 or 64
@@ -82,7 +90,9 @@ void $(name)(const float *restrict v, int8_t *restrict vp, size_t keys, size_t t
             int8_t *const panel = to + j / 16 * steps * $(bytes);
             float top[16], inverse[16];
 @ largest()
-            for (size_t c = 0; c < 16; ++c) scales[j + c] = msa_scale_of(msa_bits(top[c]), inverse + c);
+            for (size_t c = 0; c < 16; ++c) {
+                scales[j + c] = msa_scale_of(msa_bits(top[c]), inverse + c);
+            }
 @ if form == "pairs" and vectors and kernels.isa.pair then by_pairs()
 @ elseif form == "pairs" then by_keys("i / 2 * 32 + c * 2 + i % 2", 2)
 @ elseif form == "halves" then by_keys("i / 4 * 64 + c * 4 + i % 4", 4)

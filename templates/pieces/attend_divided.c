@@ -12,11 +12,15 @@
         const msa_vec by = msa_splat(l[i]);
 @ end
 @ if first > 0 then
-        for (size_t j = 0; j < $(first); j += $(W)) msa_store(to + j, msa_vdiv(msa_load(o + i * $(dpad) + j), by));
+        for (size_t j = 0; j < $(first); j += $(W)) {
+            msa_store(to + j, msa_vdiv(msa_load(o + i * $(dpad) + j), by));
+        }
 @ end
 @ if left ~= 0 and some then
         msa_store_some(to + $(first), msa_vdiv(msa_load(o + i * $(dpad) + $(first)), by), $(left));
 @ elseif left ~= 0 then
-        for (size_t j = $(first); j < $(d); ++j) to[j] = o[i * $(dpad) + j] / l[i];
+        for (size_t j = $(first); j < $(d); ++j) {
+            to[j] = o[i * $(dpad) + j] / l[i];
+        }
 @ end
     }

@@ -18,5 +18,7 @@
 @     padding("si + " .. pad.height * right, below, pad.side, ("rhi[%d + y]"):format(pad.height), "rwi")
 @   end
 @ else
-        for (size_t x = 0; x < $(whole(pad.side * pad.side - keys)); x += $(W)) msa_store(si + x, same);
+        for (size_t x = 0; x < $(whole(pad.side * pad.side - keys)); x += $(W)) {
+            msa_store(si + x, same);
+        }
 @ end

@@ -55,7 +55,7 @@ msa_status msa_pretrain_encode(msa_train *s, const msa_image *image, const msa_c
 @   end
 @ end
     if (status == MSA_OK) {
-        memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
+        (void)memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
         status = put_patches(s, image, floats(s, MSA_AT_PATCHES));
     }
 @ if rows.shares then
@@ -69,7 +69,7 @@ msa_status msa_pretrain_encode(msa_train *s, const msa_image *image, const msa_c
         status = worked(s, WORK_ENCODE, DECODED, OPENED);
     }
     for (size_t i = 0; status == MSA_OK && prediction != NULL && i < MSA_PRETRAIN_ROWS; ++i) {
-        memcpy(prediction + i * MSA_PRETRAIN_WIDTH, floats(s, MSA_AT_PREDICTION) + i * PREDICTION_STRIDE,
+        (void)memcpy(prediction + i * MSA_PRETRAIN_WIDTH, floats(s, MSA_AT_PREDICTION) + i * PREDICTION_STRIDE,
             MSA_PRETRAIN_WIDTH * sizeof(float));
     }
     return status;
@@ -89,7 +89,7 @@ msa_status msa_pretrain_gradient(msa_train *s, const float *gradient)
         return MSA_E_OVERLAP;
     }
     for (size_t i = 0; i < MSA_PRETRAIN_ROWS; ++i) {
-        memcpy(floats(s, MSA_AT_DPREDICTION) + i * PREDICTION_STRIDE, gradient + i * MSA_PRETRAIN_WIDTH,
+        (void)memcpy(floats(s, MSA_AT_DPREDICTION) + i * PREDICTION_STRIDE, gradient + i * MSA_PRETRAIN_WIDTH,
             MSA_PRETRAIN_WIDTH * sizeof(float));
     }
     s->state = ENCODED;

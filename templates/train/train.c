@@ -135,13 +135,13 @@ static msa_status check_memory(const msa_train *s, const void *arena, size_t are
 static void begin(msa_train *s)
 {
     const float *const weights = (const float *)(const void *)s->session.weights;
-    memcpy(floats(s, MSA_AT_PARAMETERS), weights + MSA_INITIAL, $(trained.elements) * sizeof(float));
-    memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
-    memset(floats(s, MSA_AT_FIRST), 0, $(trained.elements) * sizeof(float));
-    memset(floats(s, MSA_AT_SECOND), 0, $(trained.elements) * sizeof(float));
+    (void)memcpy(floats(s, MSA_AT_PARAMETERS), weights + MSA_INITIAL, $(trained.elements) * sizeof(float));
+    (void)memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
+    (void)memset(floats(s, MSA_AT_FIRST), 0, $(trained.elements) * sizeof(float));
+    (void)memset(floats(s, MSA_AT_SECOND), 0, $(trained.elements) * sizeof(float));
 @ if not objective then
     float *const table = floats(s, MSA_AT_PROMPT_TABLE);
-    memcpy(table, weights + MSA_GAUSSIAN, $(model.out) * sizeof(float));
+    (void)memcpy(table, weights + MSA_GAUSSIAN, $(model.out) * sizeof(float));
     for (size_t i = $(model.out); i < $(prompt_rows) * (size_t)$(model.out); ++i) {
         table[i] = -0.0f; /* features alone: x + -0 is x */
     }
@@ -165,7 +165,7 @@ msa_status msa_train_open(msa_train *s, void *arena, size_t arena_bytes, const v
     if (status != MSA_OK) {
         return status;
     }
-    memset(s, 0, sizeof *s);
+    (void)memset(s, 0, sizeof *s);
     s->session.build = build_name();
     s->session.arena = (unsigned char *)arena;
     s->session.weights = (const unsigned char *)weights;
@@ -298,13 +298,14 @@ msa_status msa_train_encode(msa_train *s, const msa_image *image)
     if (status != MSA_OK) {
         return status;
     }
-    memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
+    (void)memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
     s->image = image;
     s->width = image->width;
     s->height = image->height;
     status = worked(s, WORK_ENCODE, ENCODED, OPENED);
 @   if dembedding then
-    memset(floats(s, MSA_AT_DEMBEDDING), 0, $(dembedding) * sizeof(float)); /* its memory was the encoder's before */
+    /* Its memory was the encoder's before. */
+    (void)memset(floats(s, MSA_AT_DEMBEDDING), 0, $(dembedding) * sizeof(float));
 @   end
     return status;
 }
@@ -334,7 +335,7 @@ msa_status msa_train_set_embedding(msa_train *s, const float *embedding, uint32_
             return MSA_E_NAN;
         }
     }
-    memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
+    (void)memset(floats(s, MSA_AT_GRADIENT), 0, $(trained.elements) * sizeof(float));
     float *const to = floats(s, MSA_AT_EMBEDDING);
     for (size_t slice = 0; slice < MSA_TRAIN_DEPTH; ++slice) {
         for (size_t place = 0; place < PLACES; ++place) {
@@ -399,9 +400,9 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
 @ end
 @ if text_width > 0 then
     float *const text = floats(s, MSA_AT_TEXT);
-    memset(text, 0, $(text_floats) * sizeof(float));
+    (void)memset(text, 0, $(text_floats) * sizeof(float));
     if (prompt->with_text) {
-        memcpy(text, s->text, MSA_TRAIN_TEXT * sizeof(float));
+        (void)memcpy(text, s->text, MSA_TRAIN_TEXT * sizeof(float));
     }
 @ end
     for (size_t i = 0; i < TOKEN_ROWS; ++i) {
@@ -487,8 +488,8 @@ msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t sli
     s->with_mask = prompt->mask != NULL ? 1u : 0u;
     status = worked(s, WORK_DECODE, DECODED, OPENED);
     if (status == MSA_OK && mask != NULL) {
-        memcpy(mask->logits, floats(s, MSA_AT_LOGITS) + s->first * SIDE2, s->count * SIDE2 * sizeof(float));
-        memcpy(mask->iou, floats(s, MSA_AT_SCORES) + s->first, s->count * sizeof(float));
+        (void)memcpy(mask->logits, floats(s, MSA_AT_LOGITS) + s->first * SIDE2, s->count * SIDE2 * sizeof(float));
+        (void)memcpy(mask->iou, floats(s, MSA_AT_SCORES) + s->first, s->count * sizeof(float));
         mask->masks = s->count;
     }
     return status;
@@ -550,7 +551,7 @@ static void join(msa_train *s)
     const msa_tree_block block = {s->images, 0};
     s->held = msa_gradient_join(slots, count, $(trained.elements), 0, block);
     if (s->held == count) {
-        memcpy(floats(s, MSA_AT_SLOTS + (count - 1u) * (size_t)$(trained.elements)), slots[count - 1u],
+        (void)memcpy(floats(s, MSA_AT_SLOTS + (count - 1u) * (size_t)$(trained.elements)), slots[count - 1u],
             $(trained.elements) * sizeof(float));
     }
 @ end
@@ -562,13 +563,13 @@ static void total(const msa_train *s)
 {
     float *const sum = floats(s, MSA_AT_GRADIENT);
     if (s->images == 0) {
-        memset(sum, 0, $(trained.elements) * sizeof(float));
+        (void)memset(sum, 0, $(trained.elements) * sizeof(float));
     }
 @ if slots > 0 then
     for (uint32_t i = s->held; i > 0; --i) {
         const float *const part = floats(s, MSA_AT_SLOTS + (i - 1u) * (size_t)$(trained.elements));
         if (i == s->held) {
-            memcpy(sum, part, $(trained.elements) * sizeof(float));
+            (void)memcpy(sum, part, $(trained.elements) * sizeof(float));
         } else {
             msa_gradient_add(sum, part, $(trained.elements));
         }
@@ -609,7 +610,7 @@ msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matric
         return status != MSA_OK ? status : MSA_E_ORDER;
     }
     total(s);
-    memset(s->squares, 0, sizeof s->squares);
+    (void)memset(s->squares, 0, sizeof s->squares);
     s->rule = rule;
     s->matrices_decay = matrices_decay;
     s->scale = 1.0 / (double)(images > 0 ? images : s->images);
@@ -711,7 +712,7 @@ msa_status msa_train_get(const msa_train *s, msa_values kind, float *out)
     for (uint32_t i = 0; i < MSA_TRAIN_TENSORS; ++i) {
         const msa_parameter *const p = &parameters[i];
         for (uint32_t row = 0; row < p->rows; ++row) {
-            memcpy(out, from + p->at + row * p->stride, p->width * sizeof(float));
+            (void)memcpy(out, from + p->at + row * p->stride, p->width * sizeof(float));
             out += p->width;
         }
     }
@@ -739,7 +740,7 @@ msa_status msa_train_set(msa_train *s, msa_values kind, const float *values)
     for (uint32_t i = 0; i < MSA_TRAIN_TENSORS; ++i) {
         const msa_parameter *const p = &parameters[i];
         for (uint32_t row = 0; row < p->rows; ++row) {
-            memcpy(to + p->at + row * p->stride, values, p->width * sizeof(float));
+            (void)memcpy(to + p->at + row * p->stride, values, p->width * sizeof(float));
             values += p->width;
         }
     }

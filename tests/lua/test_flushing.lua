@@ -43,8 +43,8 @@ describe("texts of kernels for vectors that flush", function()
   end)
 
   it("are as they were where nothing is computed, or scalars divide", function()
-    for _, line in ipairs { "    for (size_t j = 0; j < 24; j += 4) msa_store(x + j, by);",
-      "    for (size_t j = 0; j < 24; j += 4) msa_store(x + j, msa_vdiv(msa_load(x + j), by));",
+    for _, line in ipairs { "    for (size_t j = 0; j < 24; j += 4) {\n        msa_store(x + j, by);\n    }",
+      "    for (size_t j = 0; j < 24; j += 4) {\n        msa_store(x + j, msa_vdiv(msa_load(x + j), by));\n    }",
       "    x[0] = x[1] + x[2];" } do
       equal(checked(line), "void f(float *x)\n{\n" .. line .. "\n}\n")
     end
@@ -53,7 +53,8 @@ describe("texts of kernels for vectors that flush", function()
   it("call one function for an activation", function()
     for _, act in ipairs(require "graph.activations".computed) do
       equal(checked(("    for (size_t j = 0; j < 32; j += 4) msa_store(x + j, msa_v%s(msa_load(x + j)));"):format(act)),
-        ("void f(float *x)\n{\n    for (size_t j = 0; j < 32; j += 16) msa_%s_x16(x + j);\n}\n"):format(act))
+        ("void f(float *x)\n{\n    for (size_t j = 0; j < 32; j += 16) {\n        msa_%s_x16(x + j);\n    }\n}\n")
+          :format(act))
       equal(table.remove(made), "exact_act")
     end
     equal(made, {})

@@ -66,14 +66,14 @@ describe("kernels", function()
       set:layernorm { rows = 9, C = 23, ldx = 48, ldy = 48, eps = 1e-6 }
       set:attend { M = 7, keys = 23, d = 22, ldq = 48, ldo = 48 }
       -- what was flushed is computed again, float by float
-      return table.concat(set.texts, "\n"):gsub("if %(msa_flushed%(%)%) (%b{})", "")
+      return table.concat(set.texts, "\n"):gsub("if %(msa_flushed%(%)%) (%b{})", ""):gsub("{%s+", "{ ")
     end
     local predicated, other = texts "cortex-m55", texts "cortex-a53"
     for _, line in ipairs { "msa_load_some(xi + 20, 3)", "msa_some(mean_v, 3)", "msa_store_some(yi + 20, held1, 3)",
       "msa_store_some(to + 20, " } do
       holds(predicated, line)
     end
-    for _, loop in ipairs { "k < 7; ++k", "k = 16; k < 23; ++k) yi[k]", "j < 22; ++j) to[j]" } do
+    for _, loop in ipairs { "k < 7; ++k", "k = 16; k < 23; ++k) { yi[k]", "j < 22; ++j) { to[j]" } do
       holds(other, loop)
       assert(not predicated:find(loop, 1, true), loop)
     end

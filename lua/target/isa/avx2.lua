@@ -32,7 +32,7 @@ return {
   load_bytes = "_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)))",
   gather = "_mm256_i32gather_ps(p, _mm256_cvttps_epi32(i), 4)",
   whole = "_mm256_cvtepi32_ps(_mm256_srl_epi32(_mm256_castps_si256(a), _mm_cvtsi32_si128((int)bits)))",
-  part = "_mm256_cvtepi32_ps(_mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32((1 << bits) - 1)))",
+  part = "_mm256_cvtepi32_ps(_mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32((int)((1u << bits) - 1u))))",
   store_bytes = "const __m256i n = _mm256_cvttps_epi32(v); "
     .. "const __m128i pairs = _mm_packus_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)); "
     .. "_mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(pairs, pairs))",

@@ -37,7 +37,7 @@ return {
     .. "_mm512_castsi512_si256(_mm512_cvttps_epi32(i)), 4))), _mm256_castps_pd(_mm256_i32gather_ps(p, "
     .. "_mm512_extracti64x4_epi64(_mm512_cvttps_epi32(i), 1), 4)), 1))",
   whole = "_mm512_cvtepi32_ps(_mm512_srl_epi32(_mm512_castps_si512(a), _mm_cvtsi32_si128((int)bits)))",
-  part = "_mm512_cvtepi32_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32((1 << bits) - 1)))",
+  part = "_mm512_cvtepi32_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32((int)((1u << bits) - 1u))))",
   store_bytes = "_mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)))",
   top = "_mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(t), _mm512_and_si512(_mm512_castps_si512(a), "
     .. "_mm512_set1_epi32(0x7fffffff))))",

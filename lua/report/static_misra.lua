@@ -1,0 +1,181 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- MISRA C:2012 by cppcheck's add-on: what it finds in the library of a generated folder, held against the records of
+-- deviations (lua/report/misra.lua).
+-- A copy of the sources is analysed, as the board's compiler sees them: with its predefined macros, in one
+-- configuration, all files at once, since some rules are about the whole of a program. System headers are left out.
+local fail = require "support.fail"
+local sys = require "msagen.sys"
+local tools = require "report.tools"
+
+local static_misra = {}
+
+local CPPCHECK = "cppcheck with its add-on misra (Debian: apt-get install cppcheck)"
+local COMPILER = "the board's compiler"
+
+-- What stdint.h, limits.h and float.h would say, in words of the compiler's predefined macros.
+local STANDARD = { UINTPTR_MAX = "__UINTPTR_MAX__", SIZE_MAX = "__SIZE_MAX__", CHAR_BIT = "__CHAR_BIT__",
+  FLT_RADIX = "__FLT_RADIX__", FLT_MANT_DIG = "__FLT_MANT_DIG__", DBL_MANT_DIG = "__DBL_MANT_DIG__",
+  FLT_EVAL_METHOD = "__FLT_EVAL_METHOD__" }
+
+-- What a finding of cppcheck's own says that it has not read all of a file.
+local BROKEN = { syntaxError = true, preprocessorErrorDirective = true, internalError = true, internalAstError = true,
+  unknownMacro = true, cppcheckError = true }
+
+-- The name of the function whose head a text is, or nil: what stands before its first parenthesis but of attributes.
+local function function_name(head)
+  local plain = head:gsub("__attribute__%s*%b()", ""):gsub("/%*.-%*/", "")
+  if plain:find "^%s*typedef" or plain:match "^[^(]*=" then return end
+  return plain:match "([%a_][%w_]*)%s*%("
+end
+
+--- Which function each line of a C text is in: line -> name; lines outside of functions have none. Relies on: outermost
+-- declarations and closing braces begin a line, as in all that msagen writes.
+function static_misra.functions(text)
+  local owner, head, first, inside, directive, number = {}, nil, nil, nil, false, 0
+  for line in text:gmatch "([^\n]*)\n?" do
+    number = number + 1
+    if inside then
+      owner[number] = inside
+      if line:find "^}" then inside = nil end
+    elseif directive or line:find "^#" then
+      directive, head = line:find "\\$" ~= nil, nil
+    elseif head or line:find "^[%a_]" then
+      first, head = head and first or number, (head or "") .. line .. "\n"
+      local open = head:find("{", 1, true)
+      if open then
+        local name = function_name(head:sub(1, open - 1))
+        for i = first, number do owner[i] = name end
+        -- Other braces are of a type or of values, which end a line with a semicolon.
+        if not line:find "}[%s;]*$" then inside = name end
+        head = nil
+      elseif head:find ";%s*$" or head:find ";%s*/%*.*%*/%s*$" then head = nil end
+    end
+  end
+  return owner
+end
+
+-- Names begin with msa, whatever the folder's prefix is.
+local function plain_name(name, prefix)
+  local rest = name:match("^" .. prefix .. "(_.*)$")
+  return rest and "msa" .. rest or name
+end
+
+-- A pattern of records, in which * stands for any text.
+local function matches(name, pattern)
+  return name:find("^" .. pattern:gsub("%W", "%%%0"):gsub("%%%*", ".*") .. "$") ~= nil
+end
+
+local function any(name, patterns)
+  if not patterns then return true end
+  for _, pattern in ipairs(patterns) do
+    if name and matches(name, pattern) then return true end
+  end
+  return false
+end
+
+-- The first record that allows a finding, or nil.
+local function record_of(finding, records)
+  for _, record in ipairs(records) do
+    if record.rule == finding.rule and any(finding.file, record.files)
+      and any(finding["function"], record.functions) then return record end
+  end
+end
+
+-- The compiler's predefined macros under the Makefile's flags, as a header.
+local function configuration(folder, work)
+  local makefile = folder:file "Makefile"
+  local command = tools.joined(tools.words(tools.variable(makefile, "CC")),
+    tools.words(tools.variable(makefile, folder.prefix:upper() .. "_CFLAGS")), { "-dM", "-E", "-x", "c", "/dev/null" })
+  local text, names = tools.must(command, COMPILER, folder.path), {}
+  for name in pairs(STANDARD) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do names[i] = ("#define %s %s\n"):format(name, STANDARD[name]) end
+  local path = work .. "/predefined.h"
+  sys.write_file(path, text .. table.concat(names))
+  local platform = text:find "#define __SIZEOF_POINTER__ 8\n" and "unix64" or "unix32"
+  return path, platform .. (text:find "#define __CHAR_UNSIGNED__ 1\n" and "-unsigned" or "")
+end
+
+-- The library's sources, sorted; they and all headers are copied to the working folder.
+local function copied(folder, work)
+  local sources = {}
+  for object in tools.variable(folder:file "Makefile", "OBJECTS"):gmatch "(%S+)%.o%f[%s\0]" do
+    sources[#sources + 1] = object .. ".c"
+  end
+  table.sort(sources)
+  for _, name in ipairs(sys.list(folder.path)) do
+    if name:match "%.h$" then sys.write_file(work .. "/" .. name, sys.read_file(folder:file(name))) end
+  end
+  for _, name in ipairs(sources) do sys.write_file(work .. "/" .. name, sys.read_file(folder:file(name))) end
+  return sources
+end
+
+-- What cppcheck printed, a line a finding: "file:line:column:rule", each once.
+local function parsed(text, where)
+  local list, seen = {}, {}
+  for line in tools.lines(text) do
+    local file, number, column, id = line:match "^([^:]*):(%d+):(%d+):([%w_.%-]+)$"
+    if not file then fail("%s: cppcheck: expected findings, found %s", where, line) end
+    if BROKEN[id] then fail("%s: %s:%d: expected C that cppcheck reads, found %s", where, file, number, id) end
+    local rule = id:match "^misra%-c2012%-([%d.]+)$"
+    if rule and not seen[line] and not file:find "predefined%.h$" then
+      seen[line] = true
+      list[#list + 1] = { file = file, line = math.tointeger(number), column = math.tointeger(column), rule = rule }
+    end
+  end
+  return list
+end
+
+-- A rule as a number by which it is sorted.
+local function order(rule)
+  local chapter, number = rule:match "^(%d+)%.(%d+)$"
+  return tonumber(chapter) * 1000 + tonumber(number)
+end
+static_misra.order = order
+
+local function before(a, b)
+  if a.rule ~= b.rule then return order(a.rule) < order(b.rule) end
+  if a.file ~= b.file then return a.file < b.file end
+  if a.line ~= b.line then return a.line < b.line end
+  return a.column < b.column
+end
+
+--- Analyse a folder (lua/run/folder).
+-- @param work an empty folder  @param records instead of lua/report/misra.lua, or nil
+-- @return { findings = {{ rule, file, line, column, function = name or nil, record = its record or nil }...}, sorted,
+--   recorded = how many of them have one, unrecorded = {the others...}, unused = {records without a finding...} }
+function static_misra.collect(folder, work, records)
+  records = records or require "report.misra"
+  local sources = copied(folder, work)
+  local macros, platform = configuration(folder, work)
+  -- A macro that nothing asks for: with one given, cppcheck looks at that configuration alone, and tells of an #error.
+  local command = tools.joined({ "cppcheck", "--addon=misra", "--enable=style", "--quiet", "--std=c99", "--language=c",
+    "-DMSAGEN_ANALYSED=1", "--platform=" .. platform, "--include=" .. macros,
+    "--template={file}:{line}:{column}:{id}", "--template-location=" }, sources)
+  command.cwd = work
+  local findings = parsed(tools.must(command, CPPCHECK, folder.path), folder.path)
+  local report, owners, used = { findings = findings, recorded = 0, unrecorded = {}, unused = {} }, {}, {}
+  for _, finding in ipairs(findings) do
+    local name = finding.file
+    owners[name] = owners[name] or static_misra.functions(sys.read_file(work .. "/" .. name))
+    finding["function"] = owners[name][finding.line]
+  end
+  for _, finding in ipairs(findings) do
+    local owner = finding["function"]
+    finding.file = plain_name(finding.file, folder.prefix)
+    finding["function"] = owner and plain_name(owner, folder.prefix)
+  end
+  table.sort(findings, before)
+  for _, finding in ipairs(findings) do
+    finding.record = record_of(finding, records)
+    if finding.record then
+      report.recorded, used[finding.record] = report.recorded + 1, true
+    else report.unrecorded[#report.unrecorded + 1] = finding end
+  end
+  for _, record in ipairs(records) do
+    if not used[record] then report.unused[#report.unused + 1] = record end
+  end
+  return report
+end
+
+return static_misra

@@ -1,0 +1,50 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- Programs that reports start, and what a generated Makefile says of them.
+local fail = require "support.fail"
+local sys = require "msagen.sys"
+
+local tools = {}
+
+function tools.lines(text) return text:gmatch "[^\n]+" end
+
+function tools.words(text)
+  local list = {}
+  for word in text:gmatch "%S+" do list[#list + 1] = word end
+  return list
+end
+
+function tools.joined(...)
+  local list = {}
+  for _, part in ipairs { ... } do table.move(part, 1, #part, #list + 1, list) end
+  return list
+end
+
+--- Run a tool. @param what to say where there is none  @return what it printed, and its exit status
+function tools.output(command, what)
+  command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
+  -- A make that msagen itself runs under must not pass on its own variables.
+  command.env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" }
+  local ok, status, text = pcall(sys.spawn, command)
+  if not ok then fail("%s: expected %s, found none that can be started", command[1], what) end
+  return text, status
+end
+
+--- The same of one that must succeed. @param where the folder, for the message  @return what it printed
+function tools.must(command, what, where)
+  local text, status = tools.output(command, what)
+  if status ~= 0 then
+    fail("%s: %s: expected it to succeed, found exit status %d: %s", where, command[1], status,
+      text:match "[^\n]*[Ee]rror: [^\n]*" or text:match "[^\n]+" or "no output")
+  end
+  return text
+end
+
+--- A Makefile's value of a variable.
+function tools.variable(path, name)
+  local text = ("\n" .. sys.read_file(path)):gsub("%s*\\\n%s*", " ") -- a line may go on behind a backslash
+  local value = text:match("\n" .. name .. " = ([^\n]*)")
+  if not value then fail("%s: expected a line %s = ..., found none", path, name) end
+  return value
+end
+
+return tools
