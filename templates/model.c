@@ -378,10 +378,11 @@ static msa_segment_entry segment_entry(const msa_session *s, uint32_t segment)
 static msa_status go_on(msa_session *s, uint64_t most, msa_round *round, msa_slice *slice)
 {
     msa_status status = MSA_OK;
-    while (status == MSA_OK && most > 0 && round->segment < MSA_MODEL_SEGMENTS) {
+    uint64_t still = most;
+    while (status == MSA_OK && still > 0 && round->segment < MSA_MODEL_SEGMENTS) {
         const msa_segment_entry entry = segment_entry(s, round->segment);
         const uint64_t left = entry.bytes > round->done ? entry.bytes - round->done : 0;
-        const uint64_t bytes = left < most ? left : most;
+        const uint64_t bytes = left < still ? left : still;
 @ if streamed then
         status = msa_stream_sum(s, entry.offset + round->done, bytes, &round->crc);
 @ else
@@ -391,7 +392,7 @@ static msa_status go_on(msa_session *s, uint64_t most, msa_round *round, msa_sli
         slice->segment = round->segment;
         slice->sum = sum;
         round->done += bytes;
-        most -= bytes;
+        still -= bytes;
         if (status == MSA_OK && bytes == left) {
             status = round->crc == entry.crc ? MSA_OK : MSA_E_CRC;
             round->segment += status == MSA_OK ? 1u : 0u;

@@ -109,6 +109,28 @@ local function counted(self)
     "operations.csv")
 end
 
+-- MISRA C:2012, by cppcheck's add-on, beside the records of deviations.
+local function misra(self, asked)
+  local title = "MISRA C:2012: each finding of cppcheck's add-on has a record"
+  if not asked then return self:check("STA-04", title, "not measured", "expected --misra, found none") end
+  local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
+  local report, why = tried(function() return require("report.static_misra").collect(self.folder, work) end)
+  sys.remove_tree(work)
+  sys.keep(work)
+  if not report then return self:check("STA-04", title, "not measured", why) end
+  local lines = { csv.line { "rule", "category", "file", "line", "column", "function", "why", "argument",
+    "verified_by" } }
+  for i, one in ipairs(report.findings) do
+    local record = one.record or {}
+    lines[i + 1] = csv.line { one.rule, record.category or false, one.file, one.line, one.column,
+      one["function"] or false, record.why or "no record", record.safe or false, record.verified or false }
+  end
+  self.files["misra.csv"] = table.concat(lines)
+  local first = report.unrecorded[1]
+  self:check("STA-04", title, first and "fail" or "pass", first and ("%d without: rule %s, %s:%d"):format(
+    #report.unrecorded, first.rule, first.file, first.line) or ("%d findings"):format(#report.findings), "misra.csv")
+end
+
 -- ---- traceability ----
 
 local function traced(self, hashes)
@@ -242,7 +264,7 @@ local function write(files, out)
 end
 
 --- Collect the evidence of a build and write it.
--- @param args { dir, out, checkpoint = or nil, image = list } @param show function(text): what is done now
+-- @param args { dir, out, misra, checkpoint = or nil, image = list } @param show function(text): what is done now
 -- @return the checks
 function evidence.make(args, show)
   local folder = require("run.folder").open(args.dir)
@@ -263,6 +285,8 @@ function evidence.make(args, show)
   static(self)
   bounded(self)
   counted(self)
+  show "looking for deviations from MISRA C"
+  misra(self, args.misra)
   if args.checkpoint and args.image[1] then numbers(self, args)
   else
     local why = "expected --checkpoint and --image, found no --" .. (args.checkpoint and "image" or "checkpoint")
