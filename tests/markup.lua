@@ -19,10 +19,10 @@ local function check_text(text, problems)
   end
 end
 
-local function check_attributes(name, rest, problems)
+local function check_attributes(name, rest, problems, beside)
   local left = rest:gsub('%s+([%w:-]+)="([^"]*)"', function(key, value)
     check_text(value, problems)
-    if LEADS[key] and not value:find(LEADS[key]) then
+    if LEADS[key] and not value:find(LEADS[key]) and not (key == "href" and beside and beside[value]) then
       problems[#problems + 1] = ("%s %s leads to %s"):format(name, key, value:sub(1, 60))
     end
     if key:find "^on" then problems[#problems + 1] = ("%s has %s"):format(name, key) end
@@ -31,8 +31,8 @@ local function check_attributes(name, rest, problems)
   if left:find "%S" then problems[#problems + 1] = ("%s has %s"):format(name, left) end
 end
 
---- What is wrong with a page, as a list of texts.
-function markup.problems(text)
+--- What is wrong with a page, as a list of texts. @param beside set of files that links may lead to, or nil
+function markup.problems(text, beside)
   local problems, open, at = {}, {}, 1
   local doctype = "<!DOCTYPE html>\n"
   if text:sub(1, #doctype) ~= doctype then problems[1] = "no doctype" else at = #doctype + 1 end
@@ -52,7 +52,7 @@ function markup.problems(text)
         break
       end
     else
-      check_attributes(name, rest, problems)
+      check_attributes(name, rest, problems, beside)
       if not VOID[name] then open[#open + 1] = name end
     end
     at = to + 1

@@ -34,6 +34,7 @@ local function profile_of(folder)
 end
 
 local pages = {}
+local beside = {} -- files of the evidence's bundle
 
 local function evaluation(folder, profile, classes, count, pictures)
   local rows, cases = example.evaluation(classes, count, { 1, 3, 10 })
@@ -58,6 +59,10 @@ tally.test("pages of the demos are made", function()
   pages["run"] = run_page.make { folder = volume, image = { name = "volume.npy", width = 35, height = 51, slices = 36 },
     results = { { name = "point 247,261 inside", predicted_iou = 0.93, dice = 0.96, pixels = 123456, area = 4123.5,
       extent = "100,120 to 560,420", centroid = "330.5, 270.1" } } }
+  tally.must { tally.program, "evidence", plain.path, "-o", scratch .. "/bundle", "--checkpoint", tally.head, "--image",
+    tally.demo .. "/image.png" }
+  pages["evidence"] = sys.read_file(scratch .. "/bundle/index.html")
+  for _, name in ipairs(sys.list(scratch .. "/bundle")) do beside[name] = true end
   local size = 0
   for name, text in pairs(pages) do
     sys.write_file(("%s/%s.html"):format(work, name), text)
@@ -66,9 +71,9 @@ tally.test("pages of the demos are made", function()
   return ("%d KB"):format(size // 1000)
 end)
 
-for _, name in ipairs { "evaluation", "evaluation-small", "evaluation-empty", "run" } do
+for _, name in ipairs { "evaluation", "evaluation-small", "evaluation-empty", "run", "evidence" } do
   tally.test(name .. ": every element is closed, and nothing comes from elsewhere", function()
-    local problems = markup.problems(pages[name])
+    local problems = markup.problems(pages[name], name == "evidence" and beside)
     assert(#problems == 0, problems[1])
   end)
 end
@@ -144,7 +149,7 @@ local function test_in_browser()
       return ("%d elements; labels of the map: %s"):format(found.evaluation.elements, found.run.labels)
     end)
   end
-  for _, name in ipairs { "evaluation", "run" } do
+  for _, name in ipairs { "evaluation", "run", "evidence" } do
     for _, screen in ipairs(SCREENS) do
       tally.test(("%s: screenshot, %s"):format(name, screen[1]), function()
         local path = ("%s/%s-%s.png"):format(work, name, screen[1])

@@ -23,9 +23,9 @@ return {
   network("NET-01", "An image's patches become tokens with absolute positions.", SAM .. " appendix A, image encoder",
     "patch_embed", "pixels", "convolution", "interleave", "depthwise_convolution"),
   network("NET-02", "Encoder blocks attend within windows or globally, with relative positions; adapters and, of "
-    .. "volumes, the branch along the depth are part of it.", MSA .. " section 3.2, SD-Trans and adapters",
+    .. "volumes, the branch along the depth are part of it.", MSA .. ", SD-Trans and adapters",
     "encoder_attention"),
-  network("NET-03", "Each encoder block has an MLP, with its adapter.", MSA .. " section 3.2, adapters", "encoder_mlp",
+  network("NET-03", "Each encoder block has an MLP, with its adapter.", MSA .. ", adapters", "encoder_mlp",
     "gate"),
   network("NET-04", "The neck gives the image embedding.", SAM .. " appendix A, image encoder", "neck", "upscaling"),
   network("NET-05", "Prompts become tokens, and a mask prompt is added to the embedding.",
