@@ -94,6 +94,9 @@ function Trace:function_rows(requirement, f, layer, operations, parts)
   local base = { step = layer and ("%s %d %s"):format(layer.phase, layer.number, layer.name) or "",
     operations = operations, name = f.name, file = f.file, first = f.first, last = f.last,
     known_answers = self:answers(f) }
+  if layer and #base.known_answers == 0 then
+    self:problem("%s: %s: no known answer of the self-test runs it", f.file, f.name)
+  end
   for i = 1, math.max(1, #parts) do
     local row = {}
     for key, value in pairs(base) do row[key] = value end
