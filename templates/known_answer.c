@@ -90,7 +90,7 @@ static uint32_t $(text)(msa_session *s, uint32_t crc, msa_status *status)
 @ end
 @ local first = answer.FIRST
 @ local tokens = #answer.tokens
-static const uint32_t some_tokens[$(tokens)] = $(places(answer.tokens));
+$(wrapped(("static const uint32_t some_tokens[%d] = %s;"):format(tokens, places(answer.tokens))))
 
 @ do
 @   local L, image, small = answer.patch, answer.IMAGE, answer.SMALL
@@ -156,7 +156,7 @@ static const uint32_t some_tokens[$(tokens)] = $(places(answer.tokens));
 @   local L, e = test.layer, test.layer.env
 /* $(L.name), whole: some tokens of each kind of window. */
 @ open("test_attention_" .. i)
-    static const uint32_t at[$(#test.tokens)] = $(places(test.tokens));
+$(wrapped(("    static const uint32_t at[%d] = %s;"):format(#test.tokens, places(test.tokens))))
     float *const x = $(place("arena", L.at.x));
     fill(x, $(grid * grid), $(e.C), $(e.ldc), $(first.x)u);
 @     whole(L)
@@ -167,7 +167,7 @@ static const uint32_t some_tokens[$(tokens)] = $(places(answer.tokens));
 @   local L, kind, e = test.layer, test.kind, test.layer.env
 /* One head of one window of $(L.name): $(kind.height) x $(kind.width) of $(e.side) x $(e.side). */
 @ open("test_window_" .. i)
-    static const uint32_t at[$(#test.tokens)] = $(places(test.tokens));
+$(wrapped(("    static const uint32_t at[%d] = %s;"):format(#test.tokens, places(test.tokens))))
 @   local origin = e.s.o + types.bytes(types.BASE, test.origin * e.ldc)
     float *const x = $(place("arena", L.at.x)), *const o = $(scratch_of(L, origin));
     float *const scratch = $(scratch_of(L, L.shared));

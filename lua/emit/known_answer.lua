@@ -57,11 +57,31 @@ local function samples(n)
   return list
 end
 
+-- Places of products' rows: a tile of them has no more rows than this, and a row that is wrong in one is in each.
+local TILE = 32
+
+-- Some places of a window: those above, the first ones, and the first ones of its first column, so that each row of a
+-- tile is among them, whichever way tiles go.
+local function window_samples(height, width)
+  local list, seen = {}, {}
+  local function add(i)
+    if not seen[i] then list[#list + 1], seen[i] = i, true end
+  end
+  for i = 0, math.min(height * width, TILE) - 1 do add(i) end
+  for y = 0, math.min(height, TILE) - 1 do add(y * width) end
+  for _, i in ipairs(samples(height * width)) do add(i) end
+  return list
+end
+
 -- Tokens of a grid in the first and the last slice.
 local function token_samples(model)
   local g, list = model.grid, {}
   for _, slice in ipairs(samples(model.depth)) do
-    for _, t in ipairs { 0, g * (g // 2) + g // 3, g * g - 1 } do list[#list + 1] = slice * g * g + t end
+    local first = slice == 0 and math.min(g * g, TILE) or 0
+    for t = 0, first - 1 do list[#list + 1] = t end
+    for _, t in ipairs { 0, g * (g // 2) + g // 3, g * g - 1 } do
+      if t >= first then list[#list + 1] = slice * g * g + t end
+    end
   end
   return list
 end
@@ -86,7 +106,7 @@ local function window_list(graph)
       if not seen[kind.name] then
         seen[kind.name] = true
         local g, side, places, tokens = L.env.grid, L.env.side, {}, {}
-        for i, at in ipairs(samples(kind.height * kind.width)) do
+        for i, at in ipairs(window_samples(kind.height, kind.width)) do
           local y, x = at // kind.width, at % kind.width
           places[i], tokens[i] = y * side + x, y * g + x
         end
@@ -109,7 +129,7 @@ local function whole_list(graph)
       local g, side, tests, tokens = L.env.grid, L.env.side, {}, {}
       for i, kind in ipairs(L.env.kinds) do
         local test = { kind = kind, origin = kind.y0 * side * g + kind.x0 * side, places = {}, tokens = {} }
-        for k, at in ipairs(samples(kind.height * kind.width)) do
+        for k, at in ipairs(window_samples(kind.height, kind.width)) do
           local y, x = at // kind.width, at % kind.width
           test.places[k], test.tokens[k] = y * side + x, test.origin + y * g + x
           tokens[#tokens + 1] = test.tokens[k]
