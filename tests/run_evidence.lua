@@ -256,6 +256,34 @@ tally.test("what is not msagen's is refused by name", function()
   refused("expected a folder that msagen build wrote", work .. "/nothing")
 end)
 
+tally.test("a manifest of other kinds, with a hash of its own, is refused in a line", function()
+  for field, text in pairs { role = "7", offset = '"far"', tensors = "3", phase = '"sideways"' } do
+    refused("manifest.json: ", changed("other-" .. field, "manifest.json", function(old)
+      local new, count = old:gsub(('("%s": )[^\n]-(,?)\n'):format(field), "%1" .. text .. "%2\n", 1)
+      assert(count == 1, field)
+      if field == "tensors" then new = old:gsub('"tensors": %[.-%]', '"tensors": 3', 1) end
+      return require("emit.manifest_seal").put((new:gsub('"manifest_sha256": "%x+"', '"manifest_sha256": ""')))
+    end))
+  end
+end)
+
+tally.test("networks of other families are traced and bounded, too", function()
+  local cases, loops, count = require "cases", require "evidence.loops", 0
+  for _, name in ipairs { "lite-medsam-2d", "mobile-sam-2d", "sam-med2d-2d", "msa-efficient-2025-2d", "msa-2025-3d" } do
+    local case = json.decode(sys.read_file(("%s/%s/case.json"):format(cases.folder, name)), name)
+    tally.must(cases.build(name, case, "x86-64-avx2", work .. "/" .. name))
+    local folder = require("run.folder").open(work .. "/" .. name)
+    local of = texts.read(folder)
+    local problems = trace.of(folder, of).problems
+    assert(#problems == 0, ("%s: %s"):format(name, problems[1]))
+    for _, one in ipairs(loops.of(of, trace.OF_NETWORK)) do
+      count = count + 1
+      assert(one.trips, ("%s: %s:%d %s"):format(name, one.file, one.line, one.header))
+    end
+  end
+  return count .. " loops"
+end)
+
 tally.test("what is not traced is said: a function that nobody calls, a part, a tensor, a test", function()
   local function problems(edit, file, text)
     local folder = require("run.folder").open(changed("untraced", file or "", function(old) return old .. text end))

@@ -7,6 +7,7 @@ local csv = require "evaluate.csv"
 local fail = require "support.fail"
 local json = require "msagen.json"
 local recorded = require "compiler.recorded"
+local schema = require "support.schema"
 local sha256 = require "msagen.sha256"
 local sys = require "msagen.sys"
 local trace = require "evidence.trace"
@@ -30,6 +31,32 @@ local function tried(body)
 end
 
 local SAME_BITS = "The build's embedding and logits are the interpreter's, bit for bit"
+
+local WHOLE, NAMES = schema.whole(0, math.maxinteger), schema.list_of(schema.text, 0, "names")
+
+-- A list of tables with these fields, and others.
+local function records(fields)
+  local one = schema.kind(function(value)
+    if type(value) ~= "table" then return "a table" end
+    local ok, problem = pcall(schema.check_known, value, fields, "table")
+    if ok then return nil end
+    return "tables as msagen writes them", type(problem) == "table" and problem.msagen or error(problem, 0)
+  end)
+  return schema.list_of(one, 0, "tables")
+end
+
+-- What evidence reads of a manifest beside run.manifest's fields.
+local FIELDS = { layers = { records { name = { schema.text, true }, kind = { schema.text, true },
+  phase = { schema.one_of("encode", "decode"), true }, number = { WHOLE, true }, macs = { WHOLE, true },
+  operations = { records { id = { WHOLE, true } }, true } }, true },
+  parts = { records { role = { schema.text, true }, offset = { WHOLE, true }, bytes = { WHOLE, true },
+    crc32c = { schema.text, true }, tensors = { NAMES, true },
+    ["function"] = { schema.text } }, true },
+  tensors = { records { name = { schema.text, true }, fate = { schema.text, true }, dtype = { schema.text, true },
+    shape = { schema.table, true } }, true },
+  pruned = { records { tensors = { NAMES, true } }, true },
+  checkpoint = { schema.record { sha256 = { schema.text, true }, dialect = { schema.text, true } }, true },
+  weights_sha256 = { schema.text, true }, device = { schema.table, true } }
 
 -- Files and weights are those that msagen wrote; others are refused by name.
 local function check_files(folder)
@@ -80,13 +107,22 @@ local function static(self)
     ("%d bytes at most (%s), by %s %s"):format(worst.bytes, worst.entry, report.compiler, report.version), "stack.csv")
 end
 
--- Loops of what is generated for the network.
+-- What layers reach: keys of functions.
+local function reached_by_layers(self)
+  local set = {}
+  for _, L in ipairs(trace.layers(self.folder, self.text)) do
+    for _, key in ipairs(L.functions) do require("evidence.text").reached(self.text, key, set) end
+  end
+  return set
+end
+
+-- Loops of what is generated for the network. Those of a front end, whose tables say how often, are listed as well.
 local function bounded(self)
-  local list = require("evidence.loops").of(self.text, trace.OF_NETWORK)
+  local list, ours = require("evidence.loops").of(self.text, trace.OF_NETWORK), reached_by_layers(self)
   local lines, open = { csv.line { "function", "file", "line", "loop", "trips_at_most" } }, {}
   for i, one in ipairs(list) do
     lines[i + 1] = csv.line { one.name, one.file, one.line, one.header, one.trips or false }
-    if not one.trips then open[#open + 1] = ("%s:%d %s"):format(one.file, one.line, one.name) end
+    if not one.trips and ours[one.key] then open[#open + 1] = ("%s:%d %s"):format(one.file, one.line, one.name) end
   end
   self.files["loops.csv"] = table.concat(lines)
   self:check("STA-02", "Every loop of the network's functions has a bound that is a constant of the build",
@@ -275,6 +311,7 @@ end
 -- @return the checks
 function evidence.make(args, show)
   local folder = require("run.folder").open(args.dir)
+  schema.check_known(folder, FIELDS, folder:file "manifest.json")
   check_files(folder)
   local self = setmetatable({ folder = folder, text = require("evidence.text").read(folder), checks = {}, files = {},
     show = show }, Evidence)

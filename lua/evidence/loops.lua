@@ -63,7 +63,7 @@ end
 
 --- The loops of some files' functions.
 -- @param of evidence.text's @param stems set of files
--- @return a list in order of { name, file, line, header, trips = at most, or nil where no bound was found }
+-- @return a list in order of { key, name, file, line, header, trips = at most, or nil where no bound was found }
 function loops.of(of, stems)
   local all, out = {}, {}
   for i, f in ipairs(of.functions) do all[i] = bounds.parsed(f) end
@@ -71,7 +71,8 @@ function loops.of(of, stems)
   for _, made in ipairs(all) do
     if stems[made.f.stem] then
       for _, loop in ipairs(made.loops) do
-        out[#out + 1] = { name = made.f.name, file = made.f.file, line = loop.line, header = loop.header,
+        out[#out + 1] = { key = made.f.key, name = made.f.name, file = made.f.file, line = loop.line,
+          header = loop.header,
           trips = (bounds.trips(loop.header, function(one, of_table)
             return self:look(made, one, of_table, 0)
           end)) }

@@ -237,7 +237,11 @@ function trace.of(folder, of)
     known[L.name] = true
   end
   for _, name in ipairs(closed.sorted(by)) do
-    if not known[name] then self:problem("part of %s: there is no such layer", name) end
+    if name == "front" and folder.frontend then
+      for _, part in ipairs(by[name]) do
+        self:row(files.front, { operations = {}, step = "", part = part, known_answers = {} })
+      end
+    elseif not known[name] then self:problem("part of %s: there is no such layer", name) end
   end
   for _, part in ipairs(rest) do
     self:row(files.model, { operations = {}, step = "", part = part, known_answers = {} })
