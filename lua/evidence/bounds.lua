@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- What sizes in generated C are at most: expressions of numbers, constants, tables and names whose bounds are known,
 -- and of a function its parameters, constants, constant tables and loops.
+local split = require "kernels.operations".split
+
 local bounds = {}
 
 -- ---- expressions: an upper bound, or nil ----
@@ -129,20 +131,6 @@ end
 
 -- ---- functions ----
 
---- What stands between commas that no parenthesis holds.
-function bounds.split(list)
-  local out, depth, first = {}, 0, 1
-  for at, c in list:gmatch "()([(),])" do
-    if c == "(" then depth = depth + 1 elseif c == ")" then depth = depth - 1
-    elseif depth == 0 then
-      out[#out + 1] = list:sub(first, at - 1)
-      first = at + 1
-    end
-  end
-  out[#out + 1] = list:sub(first)
-  return out
-end
-
 -- The largest entry of a constant table.
 local function table_of(words)
   local most
@@ -177,7 +165,7 @@ end
 function bounds.parsed(f)
   local head = f.text:match "^[^{]*"
   local made = { f = f, parameters = {}, constants = {}, tables = {}, loops = {} }
-  for i, one in ipairs(bounds.split(head:match "%((.*)%)" or "")) do
+  for i, one in ipairs(split(head:match "%((.*)%)" or "")) do
     made.parameters[one:match "([%w_]+)[%s%[%]%d]*$" or i] = i
   end
   for name, words in f.text:gmatch "static const uint%d+_t ([%w_]+)%[%d+%]%s*=%s*{([^}]*)}" do

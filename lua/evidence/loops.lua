@@ -2,6 +2,7 @@
 --- Bounds of the loops of generated C, read off its text: how often each runs at most, whatever it is given. A bound is
 -- a number, an entry of a constant table, a parameter that has numbers in all calls, or a constant made of these.
 local bounds = require "evidence.bounds"
+local split = require "kernels.operations".split
 
 local loops = {}
 
@@ -54,7 +55,7 @@ local function calls_of(all, of)
       local target = of.find(made.f.file, name)
       if target and made.f.calls[target.key] then
         calls[target.key] = calls[target.key] or {}
-        table.insert(calls[target.key], { from = made, arguments = bounds.split(arguments:sub(2, -2)) })
+        table.insert(calls[target.key], { from = made, arguments = split(arguments:sub(2, -2)) })
       end
     end
   end

@@ -3,6 +3,7 @@
 -- headers (msa_vfma, msa_load, ...), each as often as the loops around it and the calls that lead to it run. Of a
 -- condition both branches count, of the prompt's tokens as many as there may be.
 local bounds = require "evidence.bounds"
+local split = require "kernels.operations".split
 local closed = require "support.closed"
 
 local operations = {}
@@ -73,7 +74,7 @@ function Counter:text(made, s, known, total, times)
     if target and PRIMITIVE[target.stem] then total[name] = (total[name] or 0) + times
     elseif target and made.f.calls[target.key] then
       local given, look = {}, looker(made, known)
-      for i, argument in ipairs(bounds.split((s:match("^%s*(%b())", at) or "()"):sub(2, -2))) do
+      for i, argument in ipairs(split((s:match("^%s*(%b())", at) or "()"):sub(2, -2))) do
         given[i] = bounds.evaluate(argument, look)
       end
       add(total, self:count(target.key, given), times)

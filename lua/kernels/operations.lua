@@ -14,8 +14,8 @@ for _, name in ipairs(activations.computed) do
 end
 for lane = 0, 15 do KINDS["msa_vfma_lane" .. lane] = "fma" end
 
--- What stands between commas that no parenthesis holds.
-local function split(list)
+--- What stands between commas that no parenthesis holds, without blanks around.
+function operations.split(list)
   local out, depth, first = {}, 0, 1
   for at, c in list:gmatch "()([(),])" do
     if c == "(" then depth = depth + 1 elseif c == ")" then depth = depth - 1
@@ -55,7 +55,7 @@ local function parsed(text)
   local name, parameters, body = text:match "\n[%w ]*void ([%w_]+)(%b())\n(%b{})"
   if not name then error "a text without a function" end
   local f = { name = name, parameters = {}, lines = {} }
-  for i, one in ipairs(split(parameters:sub(2, -2))) do f.parameters[i] = one:match "([%w_]+)$" end
+  for i, one in ipairs(operations.split(parameters:sub(2, -2))) do f.parameters[i] = one:match "([%w_]+)$" end
   local open = ""
   for line in body:sub(2, -2):gmatch "[^\n]+" do -- a statement may go on behind a comma
     open = open .. (open == "" and "" or " ") .. line:match "^%s*(.-)%s*$"
@@ -78,7 +78,9 @@ function Counter:line(ops, line, times, bound)
     if name == "msa_splat" and not line:find("^%(%d", at) then ops.broadcast = ops.broadcast + times end
     if f then
       local given = {}
-      for i, argument in ipairs(split(list:sub(2, -2))) do given[f.parameters[i]] = value_of(argument, bound) end
+      for i, argument in ipairs(operations.split(list:sub(2, -2))) do
+        given[f.parameters[i]] = value_of(argument, bound)
+      end
       for one, n in pairs(self:count(name, given)) do ops[one] = ops[one] + times * n end
     else self:line(ops, list:sub(2, -2), times, bound) end
   end

@@ -3,6 +3,7 @@
 -- deviations (lua/report/misra.lua).
 -- A copy of the sources is analysed, as the board's compiler sees them: with its predefined macros, in one
 -- configuration, all files at once, since some rules are about the whole of a program. System headers are left out.
+local c_text = require "report.c_text"
 local fail = require "support.fail"
 local sys = require "msagen.sys"
 local tools = require "report.tools"
@@ -21,35 +22,11 @@ local STANDARD = { UINTPTR_MAX = "__UINTPTR_MAX__", SIZE_MAX = "__SIZE_MAX__", C
 local BROKEN = { syntaxError = true, preprocessorErrorDirective = true, internalError = true, internalAstError = true,
   unknownMacro = true, cppcheckError = true }
 
--- The name of the function whose head a text is, or nil: what stands before its first parenthesis but of attributes.
-local function function_name(head)
-  local plain = head:gsub("__attribute__%s*%b()", ""):gsub("/%*.-%*/", "")
-  if plain:find "^%s*typedef" or plain:match "^[^(]*=" then return end
-  return plain:match "([%a_][%w_]*)%s*%("
-end
-
---- Which function each line of a C text is in: line -> name; lines outside of functions have none. Relies on: outermost
--- declarations and closing braces begin a line, as in all that msagen writes.
+--- Which function each line of a C text is in: line -> name; lines outside of functions have none.
 function static_misra.functions(text)
-  local owner, head, first, inside, directive, number = {}, nil, nil, nil, false, 0
-  for line in text:gmatch "([^\n]*)\n?" do
-    number = number + 1
-    if inside then
-      owner[number] = inside
-      if line:find "^}" then inside = nil end
-    elseif directive or line:find "^#" then
-      directive, head = line:find "\\$" ~= nil, nil
-    elseif head or line:find "^[%a_]" then
-      first, head = head and first or number, (head or "") .. line .. "\n"
-      local open = head:find("{", 1, true)
-      if open then
-        local name = function_name(head:sub(1, open - 1))
-        for i = first, number do owner[i] = name end
-        -- Other braces are of a type or of values, which end a line with a semicolon.
-        if not line:find "}[%s;]*$" then inside = name end
-        head = nil
-      elseif head:find ";%s*$" or head:find ";%s*/%*.*%*/%s*$" then head = nil end
-    end
+  local owner = {}
+  for _, f in ipairs(c_text.read(text).functions) do
+    for line = f.first, f.last do owner[line] = f.name end
   end
   return owner
 end
