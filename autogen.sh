@@ -51,7 +51,7 @@ sorted() { git ls-files --cached --others --exclude-standard -- "$@" | grep -v '
 {
   printf '# SPDX-License-Identifier: Apache-2.0\n# Tests, their data, the demo and the documents, as they go into a distribution; written by autogen.sh.\n'
   # shellcheck disable=SC2046
-  list test_files $(sorted tests bench demo docs | grep -v -e '^demo/' -e '^tests/golden/' -e '^tests/fuzz/corpus/' -e '^tests/c/[^/]*$' -e '^tests/fuzz/.*\.c$' -e '^tests/luahost\.c$')
+  list test_files $(sorted tests bench demo docs | grep -v -e '^demo/' -e '^tests/golden/' -e '^tests/fuzz/corpus/' -e '^tests/c/[^/]*$' -e '^tests/fuzz/fuzz_[^/]*\.cc*$' -e '^tests/luahost\.c$')
   # Folders of data go as they are.
   # shellcheck disable=SC2046
   list test_data $(sorted demo tests/golden tests/fuzz/corpus | cut -d/ -f1-3 | sed -n 's,^demo/.*,demo,p; s,^tests/golden/.*,tests/golden,p; s,^tests/fuzz/.*,tests/fuzz/corpus,p' | sort -u)

@@ -165,7 +165,7 @@ static void report(lua_State *L)
     fprintf(stderr, "%s %s", told ? lua_tostring(L, -1) : "msagen:", prefix);
     const int trace = *prefix && getenv("MSAGEN_TRACE");
     for (; *text; ++text)
-        fputc((unsigned char)*text < ' ' && !trace ? ' ' : *text, stderr);
+        fputc(((unsigned char)*text < ' ' || *text == '\177') && !trace ? ' ' : *text, stderr);
     fputc('\n', stderr);
 }
 

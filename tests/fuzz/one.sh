@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# One target's fuzzer: one.sh BUILD TARGET FOLDER [OPTION OF LIBFUZZER...]. BUILD was configured with --enable-fuzzers;
+# what is found goes to FOLDER: inputs of more coverage to FOLDER/corpus, one that fails to FOLDER/crash-*, timeout-*.
+# Without arguments: the names of all targets. A target is a folder of corpus/; its program is fuzz_TARGET, or fuzz_lua
+# with a reader of that name (readers.lua). Leaks are not looked for where a Lua state lives on, which is slow.
+here=$(cd "$(dirname "$0")" && pwd)
+if [ $# = 0 ]; then ls "$here/corpus"; exit; fi
+build=$1 target=$2 folder=$3
+shift 3
+[ -d "$here/corpus/$target" ] || { echo "one.sh: expected one of $(ls "$here/corpus" | tr '\n' ' '), found $target" >&2; exit 2; }
+program=$build/tests/fuzz/fuzz_$target leaks=1 longest=4096
+case $target in
+  api) longest=128 ;;
+  dicom) leaks=0 longest=8192 ;;
+  pickle) longest=8192 ;;
+  json) leaks=0 ;;
+  plain) leaks=0 longest=512 ;;
+  image | nifti | npy | safetensors | tiff | zip) ;;
+  *) program=$build/tests/fuzz/fuzz_lua leaks=0 longest=1536 ;;
+esac
+[ -x "$program" ] || { echo "one.sh: $program: expected a program, found none: configure with --enable-fuzzers CC=clang-14 CXX=clang++-14" >&2; exit 2; }
+mkdir -p "$folder/corpus"
+set -- "$@" "$folder/corpus" "$here/corpus/$target"
+# Files of other tests that are the same format.
+golden=$here/../golden-front/$target
+[ ! -d "$golden" ] || set -- "$@" "$golden"
+cd "$folder" || exit 2
+export MSAGEN_READER="$target"
+exec "$program" -timeout=20 -rss_limit_mb=3000 -detect_leaks=$leaks -max_len=$longest -print_final_stats=1 -artifact_prefix="$folder/" "$@"
