@@ -6,8 +6,6 @@ local sys = require "msagen.sys"
 local tiny = require "tiny_model"
 
 local dir = arg[1]
-tiny.shapes.least = { dialect = "sam", heads = 2, shape = { resolution = 16, patch = 8, dim = 16, blocks = 1, heads = 2,
-  global = { 0 }, window = 2, out = 24, decoder_mlp = 16, masks = 4 } }
 sys.mkdir_p(dir)
 local device = tiny.device(dir, "least")
 device.board = "generic-c99-nofma" -- of the fewest instructions where there is no FMA
