@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# One target's fuzzer: one.sh BUILD TARGET FOLDER [OPTION OF LIBFUZZER...]. BUILD was configured with --enable-fuzzers;
-# what is found goes to FOLDER: inputs of more coverage to FOLDER/corpus, one that fails to FOLDER/crash-*, timeout-*.
+# One target's fuzzer: one.sh BUILD TARGET FOLDER [OPTION OF LIBFUZZER...]; or with it once more the inputs of files:
+# one.sh BUILD TARGET FOLDER FILE... BUILD was configured with --enable-fuzzers. FOLDER, an absolute path, gets what is
+# found: corpus/ inputs of more coverage, crash-* or timeout-* one that fails.
 # Without arguments: the names of all targets. A target is a folder of corpus/; its program is fuzz_TARGET, or fuzz_lua
 # with a reader of that name (readers.lua). Leaks are not looked for where a Lua state lives on, which is slow.
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,10 +22,9 @@ case $target in
 esac
 [ -x "$program" ] || { echo "one.sh: $program: expected a program, found none: configure with --enable-fuzzers CC=clang-14 CXX=clang++-14" >&2; exit 2; }
 mkdir -p "$folder/corpus"
-set -- "$@" "$folder/corpus" "$here/corpus/$target"
 # Files of other tests that are the same format.
 golden=$here/../golden-front/$target
-[ ! -d "$golden" ] || set -- "$@" "$golden"
-cd "$folder" || exit 2
+[ -d "$golden" ] || golden=
+case ${1--} in -*) set -- "$@" "$folder/corpus" "$here/corpus/$target" ${golden:+"$golden"} ;; esac
 export MSAGEN_READER="$target"
 exec "$program" -timeout=20 -rss_limit_mb=3000 -detect_leaks=$leaks -max_len=$longest -print_final_stats=1 -artifact_prefix="$folder/" "$@"
