@@ -22,6 +22,8 @@ static void metered(lua_State *L, lua_Hook hook, int mask, int count);
 #undef lua_sethook
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
 
 /* ---- a sandbox without a process ---- */
 
@@ -161,38 +163,56 @@ static void count_pair(lua_State *L, lua_Debug *where)
 
 /* ---- the reader ---- */
 
-static int reader;
+static lua_State *L;
+static int reader, changer;
 
-static lua_State *open_reader(void)
+static void open_reader(void)
 {
     const char *name = getenv("MSAGEN_READER"), *script = MSAGEN_SOURCE_DIR "/tests/fuzz/readers.lua";
-    lua_State *L = msagen_host_open();
+    L = msagen_host_open();
     if (!L || !name) {
         fputs("expected MSAGEN_READER, the name of one of tests/fuzz/readers.lua, found none\n", stderr);
         exit(2);
     }
-    if (luaL_loadfile(L, script) != LUA_OK || (lua_pushstring(L, name), lua_pcall(L, 1, 1, 0)) != LUA_OK) {
+    if (luaL_loadfile(L, script) != LUA_OK || (lua_pushstring(L, name), lua_pcall(L, 1, 2, 0)) != LUA_OK) {
         fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
         exit(2);
     }
     reader = luaL_ref(L, LUA_REGISTRYINDEX);
+    changer = luaL_ref(L, LUA_REGISTRYINDEX);
     signal(SIGPROF, late);
-    lua_sethook(L, count_pair, LUA_MASKLINE, 0);
-    return L;
+}
+
+/* Every other time as the reader says, where it does. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed)
+{
+    size_t bytes = 0;
+    lua_settop(L, 0);
+    if (seed % 2 == 0 && lua_rawgeti(L, LUA_REGISTRYINDEX, changer) == LUA_TFUNCTION) {
+        lua_pushlstring(L, (const char *)data, size);
+        lua_pushinteger(L, seed);
+        const char *text = lua_pcall(L, 2, 1, 0) == LUA_OK ? lua_tolstring(L, -1, &bytes) : NULL;
+        if (text && bytes > 0 && bytes <= most) {
+            memcpy(data, text, bytes);
+            return bytes;
+        }
+    }
+    return LLVMFuzzerMutate(data, size, most);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static lua_State *L;
     if (!L)
-        L = open_reader();
+        open_reader();
     before_it = 0;
+    lua_sethook(L, count_pair, LUA_MASKLINE, 0);
     lua_rawgeti(L, LUA_REGISTRYINDEX, reader);
     lua_pushlstring(L, (const char *)data, size);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
         fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
         abort();
     }
+    lua_sethook(L, NULL, 0, 0);
     lua_settop(L, 0);
     return 0;
 }

@@ -10,7 +10,7 @@ if [ $# = 0 ]; then ls "$here/corpus"; exit; fi
 build=$1 target=$2 folder=$3
 shift 3
 [ -d "$here/corpus/$target" ] || { echo "one.sh: expected one of $(ls "$here/corpus" | tr '\n' ' '), found $target" >&2; exit 2; }
-program=$build/tests/fuzz/fuzz_$target leaks=1 longest=4096
+program=$build/tests/fuzz/fuzz_$target leaks=1 longest=4096 words=
 case $target in
   api) longest=128 ;;
   dicom) leaks=0 longest=8192 ;;
@@ -18,7 +18,7 @@ case $target in
   json) leaks=0 ;;
   plain) leaks=0 longest=512 ;;
   image | nifti | npy | safetensors | tiff | zip) ;;
-  *) program=$build/tests/fuzz/fuzz_lua leaks=0 longest=1536 ;;
+  *) program=$build/tests/fuzz/fuzz_lua leaks=0 longest=1536 words=$here/words.dict ;;
 esac
 [ -x "$program" ] || { echo "one.sh: $program: expected a program, found none: configure with --enable-fuzzers CC=clang-14 CXX=clang++-14" >&2; exit 2; }
 mkdir -p "$folder/corpus"
@@ -27,4 +27,4 @@ golden=$here/../golden-front/$target
 [ -d "$golden" ] || golden=
 case ${1--} in -*) set -- "$@" "$folder/corpus" "$here/corpus/$target" ${golden:+"$golden"} ;; esac
 export MSAGEN_READER="$target"
-exec "$program" -timeout=20 -rss_limit_mb=3000 -detect_leaks=$leaks -max_len=$longest -print_final_stats=1 -artifact_prefix="$folder/" "$@"
+exec "$program" -timeout=20 -rss_limit_mb=3000 -detect_leaks=$leaks -max_len=$longest ${words:+-dict="$words"} -print_final_stats=1 -artifact_prefix="$folder/" "$@"

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What fuzz_lua.c feeds: readers in Lua of files and words that users or strangers give. The input is the text of the
 -- file at INPUT, and no other file of that folder is there but those that a reader asks for.
--- Called with a reader's name. @return function(text), which raises an error where the reader neither takes the
+-- Called with a reader's name. @return function(text, seed) -> another text, or nil; and function(text), which raises an error where the reader neither takes the
 -- text nor refuses it as an error of the user's, which host.c shows in one line
+local json = require "msagen.json"
 local sha256 = require "msagen.sha256"
 local sys = require "msagen.sys"
 
@@ -45,7 +46,61 @@ stands_in("list", function()
   return names
 end)
 
--- ---- readers: { files = name -> true where it has the input's text, or a text; read = function(text) } ----
+-- ---- JSON with another value somewhere ----
+
+local OTHERS = { 0, -1, 1, 2.5, 1e308, math.maxinteger, "", "x", "1", "../x", true, false, json.null }
+
+-- Every place in a value: { holder, key } each.
+local function places(value, list)
+  for key, member in pairs(value) do
+    list[#list + 1] = { value, key }
+    if type(member) == "table" then places(member, list) end
+  end
+  return list
+end
+
+local CHANGES = {
+  function(holder, key, random) holder[key] = OTHERS[random(#OTHERS)] end,
+  function(holder, key, random, all)
+    local other = all[random(#all)]
+    holder[key] = other[1][other[2]]
+  end,
+  function(holder, key) holder[key] = json.array { holder[key] } end,
+  function(holder, key) holder[key] = { x = holder[key] } end,
+  function(holder, key) holder[key] = json.array {} end,
+  function(holder, key) if math.type(key) then table.remove(holder) else holder[key] = nil end end,
+  function(holder, key) if math.type(key) then table.insert(holder, holder[key]) else holder.x = holder[key] end end,
+}
+
+local function changed(given, random)
+  local whole = { json.decode(given, "x") }
+  local all = places(whole, {})
+  for _ = 1, random(3) do
+    local place = all[random(#all)]
+    CHANGES[random(#CHANGES)](place[1], place[2], random, all)
+  end
+  return json.encode(whole[1])
+end
+
+-- One line of several, behind the mark of a journal.
+local function changed_line(given, random)
+  local lines = {}
+  for line in given:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  local i = random(#lines)
+  local mark, rest = lines[i]:match "^(!?)(.*)$"
+  lines[i] = mark .. changed(rest, random)
+  return table.concat(lines, "\n")
+end
+
+local function changer(change)
+  return function(given, seed)
+    math.randomseed(seed)
+    local ok, result = pcall(change, given, math.random)
+    return ok and result or nil
+  end
+end
+
+-- ---- readers: { files = name -> true where it has the input's text, or a text; read = function(text), change = as changed } ----
 
 local readers = {}
 
@@ -81,7 +136,7 @@ local function checked(list, volume)
   end
 end
 
-readers.prompts = { files = { ["x.json"] = true }, read = function()
+readers.prompts = { files = { ["x.json"] = true }, change = changed, read = function()
   local slices = #text % 2 == 0 and 1 or 3
   checked(require "run.prompts".from_file(FOLDER .. "/x.json", slices), slices)
 end }
@@ -127,13 +182,17 @@ readers.csv = { files = { ["x.csv"] = true, ["a.png"] = "", ["b.png"] = "" }, re
   require "evaluate.datasets".open(FOLDER .. "/x.csv", {})
 end }
 
-readers.dataset = { files = { ["dataset.json"] = true, ["splits_final.json"] = true, ["a.png"] = "", ["b.png"] = "" },
-  read = function()
-    require "evaluate.datasets".open(FOLDER, { split = #text % 2 == 0 and "val:0" or nil })
-  end }
+-- A list is that of folds.
+local NNUNET = [[{"channel_names":{"0":"CT"},"labels":{"background":0,"x":1},"file_ending":".png",
+  "dataset":{"a":{"images":["a.png"],"label":"b.png"}}}]]
+readers.dataset = { files = { ["a.png"] = "", ["b.png"] = "" }, change = changed, read = function()
+  local folds = text:sub(1, 1) == "["
+  files["dataset.json"], files["splits_final.json"] = folds and NNUNET or text, folds and text or nil
+  require "evaluate.datasets".open(FOLDER, { split = folds and "val:0" or nil })
+end }
 
 -- Of a generated folder: as `run`, `diff` and a `build` over it read it.
-readers.manifest = { files = { ["manifest.json"] = true, ["msa_model.c"] = "" }, read = function()
+readers.manifest = { files = { ["manifest.json"] = true, ["msa_model.c"] = "" }, change = changed, read = function()
   local first, problem = pcall(require "change.folder".open, FOLDER)
   local others = { pcall(require "emit.output_folder".open, FOLDER) }
   if not others[1] then error(others[2], 0) end
@@ -141,7 +200,7 @@ readers.manifest = { files = { ["manifest.json"] = true, ["msa_model.c"] = "" },
 end }
 
 -- Lines of an evaluation's journal; those behind an exclamation mark get the sum that they need.
-readers.journal = { files = {}, read = function()
+readers.journal = { files = {}, change = changed_line, read = function()
   local lines = (text .. "\n"):gsub("([^\n]*)\n", function(line)
     local value = line:match "^!(.*)$"
     return value and ("%s %s\n"):format(sha256.hex(value):sub(1, 16), value) or line .. "\n"
@@ -154,7 +213,7 @@ end }
 
 -- What lies beside checkpoints, or in them.
 readers.config = { files = { ["config.json"] = true, ["open_clip_config.json"] = true, ["x.index.json"] = true,
-  ["case.json"] = true }, read = function()
+  ["case.json"] = true }, change = changed, read = function()
     local clip, problems = require "import.clip_config", {}
     local function try(open, ...)
       local ok, problem = pcall(open, ...)
@@ -174,7 +233,7 @@ readers.config = { files = { ["config.json"] = true, ["open_clip_config.json"] =
 
 local name = ...
 local one = readers[name] or error(("MSAGEN_READER: expected a reader's name, found %s"):format(name), 0)
-return function(given)
+return one.change and changer(one.change), function(given)
   text, files = given, one.files
   local ok, problem = pcall(one.read)
   if ok then return end

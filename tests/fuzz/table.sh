@@ -16,7 +16,7 @@ for target in "$@"; do
     awk -v target="$target" -v date="$(date +%Y-%m-%d)" '
       { for (i = 1; i < NF; ++i) { if ($i == "cov:") edges = $(i + 1); if ($i == "ft:") features = $(i + 1) } }
       /number_of_executed_units/ { runs = $2 } /average_exec_per_sec/ { rate = $2 }
-      END { printf "| %s | %s | %s | %s | %s | %s |\n", target, runs, edges, features, rate, date }' "$folder/log"
+      END { printf "| %s | %s | %d | %s | %s | %s |\n", target, runs, edges, features, rate, date }' "$folder/log"
   else
     status=1
     echo "| $target | FAILED: see $folder/log |"
