@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What fuzz_lua.c feeds: readers in Lua of files and words that users or strangers give. The input is the text of the
--- file at INPUT, and no other file of that folder is there but those that a reader asks for.
--- Called with a reader's name. @return function(text, seed) -> another text, or nil; and function(text), which raises an error where the reader neither takes the
--- text nor refuses it as an error of the user's, which host.c shows in one line
+-- What fuzz_lua.c feeds: readers in Lua of files and words that users or strangers give. In FOLDER a reader finds the
+-- input's text as the file that it asks for, and some more that it needs; the folder itself is none.
+-- Called with a reader's name.
+-- @return function(text, seed) -> another text or nil, where the reader has such a thing, and function(text), which
+-- raises an error where the reader neither takes the text nor refuses it as an error of the user's, which
+-- gen/bindings/host.c shows in one line
 local json = require "msagen.json"
 local sha256 = require "msagen.sha256"
 local sys = require "msagen.sys"
@@ -100,7 +102,8 @@ local function changer(change)
   end
 end
 
--- ---- readers: { files = name -> true where it has the input's text, or a text; read = function(text), change = as changed } ----
+-- ---- readers: { files = name -> true where it has the input's text, or a text; read, which takes it from there;
+-- change = function(text, random), where not bytes alone are changed } ----
 
 local readers = {}
 
