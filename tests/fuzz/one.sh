@@ -18,7 +18,7 @@ case $target in
   json) leaks=0 ;;
   plain) leaks=0 longest=512 ;;
   image | nifti | npy | safetensors | tiff | zip) ;;
-  *) program=$build/tests/fuzz/fuzz_lua leaks=0 longest=1536 words=$here/words.dict ;;
+  *) program=$build/tests/fuzz/fuzz_lua leaks=0 longest=2048 words=$here/words.dict ;;
 esac
 [ -x "$program" ] || { echo "one.sh: $program: expected a program, found none: configure with --enable-fuzzers CC=clang-14 CXX=clang++-14" >&2; exit 2; }
 mkdir -p "$folder/corpus"
