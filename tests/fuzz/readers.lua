@@ -227,6 +227,10 @@ readers.config = { files = { ["config.json"] = true, ["open_clip_config.json"] =
     try(clip.of_open_clip, FOLDER .. "/x")
     try(require "import.shards".open, FOLDER .. "/x.index.json")
     try(require "train.case".read, FOLDER)
+    try(function()
+      local names = require "import.text"
+      names.check_names("x", names.read_names("x", { names = text }), "x")
+    end)
     try(require "import.trained".options, { path = "x", metadata = { generator = "msagen train", options = text } })
     for _, problem in ipairs(problems) do
       if type(problem) ~= "table" then error(problem, 0) end
