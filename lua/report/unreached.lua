@@ -28,7 +28,9 @@ return {
     why = "What calls it in this build stands between directives, for machines without an instruction that this one "
       .. "has.", safe = "Builds for machines without it reach it." },
   by_sizes(KERNELS, "keys - before < tile", { "msa_keys_*" }),
-  by_sizes(KERNELS, "keys - first < tile", { "msa_attend_*", "msa_*window*" }),
+  by_sizes(KERNELS, "keys - first < tile", { "msa_values_*" }),
+  by_sizes(KERNELS, "(j ^ 1) <", { "msa_keys_bf16_*" }),
+  by_sizes(KERNELS, "if (steps % 2 == 1) {", { "msa_widen_bf16" }),
   by_sizes(KERNELS, "if (lane <= i && count - (i - lane) >=", { "msa_keys_*" }),
   by_sizes(KERNELS, "for (size_t j = 0; j <", { "msa_keys_*" }),
   by_sizes(KERNELS, "for (size_t i = whole; i < rows; ++i) {", { "msa_layernorm_*", "msa_normed_*", "msa_moments_*" }),
