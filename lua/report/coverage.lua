@@ -218,9 +218,10 @@ function coverage.collect(folder, work, records)
   for _, item in ipairs(list) do
     if missed(item) > 0 then missing[#missing + 1] = item end
   end
+  local plain = require("emit.prefix").plain(folder.prefix)
   for _, item in ipairs(list) do
-    item.file = library.plain_name(item.file, folder.prefix)
-    item["function"] = item["function"] and library.plain_name(item["function"], folder.prefix)
+    item.file, item.text = plain(item.file), plain(item.text)
+    item["function"] = item["function"] and plain(item["function"])
   end
   report.unused, report.unexplained = gone, {}
   report.files, report.whole = counted(list)

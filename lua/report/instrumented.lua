@@ -58,7 +58,7 @@ function Program:tests(own)
   for _, name in ipairs(names) do
     if name:match "%.c$" then
       objects[#objects + 1] = ("%d-%s.o"):format(own, renamed(name))
-      self:clang({ "-std=c11", renamed(("-DMSA_COVERAGE_OWN_HOOKS=%d"):format(own)), "-I.", "-c", "-o",
+      self:clang({ "-std=c11", ("-D%s=%d"):format(renamed "MSA_COVERAGE_OWN_HOOKS", own), "-I.", "-c", "-o",
         objects[#objects], renamed(name) })
     end
   end

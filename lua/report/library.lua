@@ -30,12 +30,6 @@ function library.owners(text)
   return owner
 end
 
---- A name as it is in a folder whose prefix is msa.
-function library.plain_name(name, prefix)
-  local rest = name:match("^" .. prefix .. "(_.*)$")
-  return rest and "msa" .. rest or name
-end
-
 -- A pattern of records, in which * stands for any text.
 local function matches(name, pattern)
   return name:find("^" .. pattern:gsub("%W", "%%%0"):gsub("%%%*", ".*") .. "$") ~= nil

@@ -95,10 +95,10 @@ function static_misra.collect(folder, work, records)
     owners[name] = owners[name] or library.owners(sys.read_file(work .. "/" .. name))
     finding["function"] = owners[name][finding.line]
   end
+  local plain = require("emit.prefix").plain(folder.prefix)
   for _, finding in ipairs(findings) do
     local owner = finding["function"]
-    finding.file = library.plain_name(finding.file, folder.prefix)
-    finding["function"] = owner and library.plain_name(owner, folder.prefix)
+    finding.file, finding["function"] = plain(finding.file), owner and plain(owner)
   end
   table.sort(findings, before)
   for _, finding in ipairs(findings) do

@@ -80,15 +80,17 @@ void cover_encoded(void)
 }
 
 /* Linked with --wrap=msa_crc32c: every sum that the library makes passes here. */
-uint32_t __real_msa_crc32c(uint32_t crc, const void *data, size_t bytes);
-uint32_t __wrap_msa_crc32c(uint32_t crc, const void *data, size_t bytes);
-uint32_t __wrap_msa_crc32c(uint32_t crc, const void *data, size_t bytes)
+#define THE_LIBRARYS(name) __real_##name
+#define IN_ITS_PLACE(name) __wrap_##name
+uint32_t THE_LIBRARYS(msa_crc32c)(uint32_t crc, const void *data, size_t bytes);
+uint32_t IN_ITS_PLACE(msa_crc32c)(uint32_t crc, const void *data, size_t bytes);
+uint32_t IN_ITS_PLACE(msa_crc32c)(uint32_t crc, const void *data, size_t bytes)
 {
     if (cover.change_in_sum) {
         cover.change_in_sum = false;
         cover.s.height ^= 1u;
     }
-    return __real_msa_crc32c(crc, data, bytes);
+    return THE_LIBRARYS(msa_crc32c)(crc, data, bytes);
 }
 
 #if MSA_MODEL_STREAMED
