@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen evidence on builds of the fetal-head demo: what it says is true when it is looked up elsewhere, it is the same
 -- bytes twice, and what is not msagen's is refused by name.
+-- luahost run_evidence.lua --accept (make accept-record) writes docs/verification-record.md anew.
 local json = require "msagen.json"
 local safetensors = require "msagen.checkpoint"
 local sha256 = require "msagen.sha256"
@@ -24,6 +25,48 @@ local function bundle(fw, name, ...)
   local out = ("%s/%s"):format(work, name)
   tally.must { tally.program, "evidence", fw, "-o", out, ... }
   return out
+end
+
+-- ---- docs/verification-record.md ----
+
+local example = tally.source .. "/docs/verification-record.md"
+local PREFACE = "<!-- SPDX-License-Identifier: Apache-2.0 -->\n# Worked example of a verification record\n\n"
+  .. "`record.md` as `msagen evidence --misra` wrote it of the fetal-head demo for the Cortex-M7\n"
+  .. "([evidence.md](evidence.md)). `make accept-record` writes it anew.\n\n---\n\n"
+
+local function bundle_of_m7(name, ...)
+  return bundle(built("m7-" .. name, "--board", "cortex-m7"), "of-m7-" .. name, "--checkpoint", tally.head, "--image",
+    image, ...)
+end
+
+if arg[1] == "--accept" then
+  sys.write_file(example, PREFACE .. sys.read_file(bundle_of_m7("record", "--misra") .. "/record.md"))
+  print(example)
+  return 0
+end
+
+-- Rows that another bundle of the same build has alike: those that neither MISRA C nor the number of checks is in.
+local function alike(text)
+  local rows = {}
+  for line in text:gmatch "[^\n]+" do
+    if not line:find("`STA-04`", 1, true) and not line:find "%d+ checks: " then rows[#rows + 1] = line end
+  end
+  return rows
+end
+
+-- The page is the record of this bundle; one of another compiler is not compared.
+local function page_is_current(out, whole)
+  local found, page = PREFACE .. sys.read_file(out .. "/record.md"), sys.read_file(example)
+  local compiler = page:match "\n| compiler | ([^|]-),"
+  if found:match "\n| compiler | ([^|]-)," ~= compiler then
+    return tally.skip("docs/verification-record.md", "it is of " .. compiler .. ", which is not here")
+  end
+  if whole then return assert(found == page, "docs/verification-record.md is of another build: make accept-record") end
+  local a, b = alike(found), alike(page)
+  for i = 1, math.max(#a, #b) do
+    assert(a[i] == b[i], ("docs/verification-record.md: make accept-record: expected %s, found %s"):format(a[i], b[i]))
+  end
+  assert(#a > 60, "rows are found")
 end
 
 local function refused(wanted, fw, ...)
@@ -54,8 +97,8 @@ end
 -- Every check passes, and the sums are those of the files.
 local function all_pass(out)
   local _, by = checks_of(out)
-  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "DIG-01",
-    "NUM-01", "SBM-01" } do
+  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "MEM-01",
+    "DIG-01", "NUM-01", "SBM-01" } do
     assert(by[id] and by[id].status == "pass", ("%s: %s"):format(id, by[id] and by[id].found or "missing"))
   end
   local count = 0
@@ -161,11 +204,12 @@ local function missing(board)
 end
 
 local function on_bare_metal()
-  local _, by = checks_of(bundle(built("m7", "--board", "cortex-m7"), "of-m7", "--checkpoint", tally.head, "--image",
-    image))
+  local out = tally.full and bundle_of_m7("whole", "--misra") or bundle_of_m7 "plain"
+  local _, by = checks_of(out)
   assert(by["STA-01"].status == "pass" and by["STA-01"].found:find "arm%-none%-eabi%-gcc", by["STA-01"].found)
   assert(by["DIG-01"].status == "pass" and by["DIG-01"].found:find "under the emulator", by["DIG-01"].found)
   assert(by["TRC-01"].status == "pass", by["TRC-01"].found)
+  page_is_current(out, tally.full)
   return by["STA-01"].found
 end
 
@@ -181,6 +225,44 @@ tally.test("without a checkpoint what needs it is not measured, and said so; twi
     ["NUM-01"] = "not measured" } do
     assert(by[id].status == wanted, ("%s: %s"):format(id, by[id].status))
   end
+end)
+
+-- What a record is made of, without what needs a compiler. @param checks of the bundle
+local function recorded(checks)
+  local folder = require("run.folder").open(work .. "/host")
+  local of = texts.read(folder)
+  return { folder = folder, text = of, trace = trace.of(folder, of), checks = checks, resources = { arena = 1 },
+    images = {} }
+end
+
+local function row_of(self, clause)
+  for _, standard in ipairs(require("evidence.record").standards(self)) do
+    for _, row in ipairs(standard.rows) do
+      if row.clause == clause then return row, standard end
+    end
+  end
+end
+
+tally.test("the record: its files are there, its verdicts are the checks', no check is left out", function()
+  local text, about = sys.read_file(work .. "/first/record.md"), checks_of(work .. "/first")
+  for name in text:gmatch "`([%w_.]+%.%w+)`" do
+    assert(sys.exists(work .. "/first/" .. name) or name == "NUM-01", name .. ": no such file in the bundle")
+  end
+  for _, one in ipairs(about.checks) do
+    assert(text:find(("`%s` %s: %s"):format(one.id, one.status, one.found:sub(1, 30)), 1, true), one.id)
+  end
+  assert(not text:find("| not measured |", 1, true) and not text:find("| fail |", 1, true), "all of it was measured")
+  local function check(id, status) return { id = id, title = "title", status = status, found = "found" } end
+  for wanted, list in pairs { fail = { check("DIG-01", "pass"), check("TRC-01", "fail") },
+    ["in part"] = { check("DIG-01", "pass"), check("TRC-01", "not measured") }, pass = { check("DIG-01", "pass") },
+    ["not measured"] = {} } do
+    local row = row_of(recorded(list), "5.5.3")
+    assert(row.verdict == wanted and #row.checks == #list, ("%s, not %s"):format(row.verdict, wanted))
+  end
+  assert(row_of(recorded {}, "5.3, 5.4").verdict == "maker" and row_of(recorded {}, "5.5.4 a").verdict == "traced")
+  assert(row_of(recorded {}, "5.5.4 e").facts[1].text == "statics: not measured")
+  local row, where = row_of(recorded { check("XYZ-09", "fail") }, "XYZ-09")
+  assert(row.verdict == "fail" and where.id == "further")
 end)
 
 -- The bill of materials names every file, by its hash, and where the weights come from.

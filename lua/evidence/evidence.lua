@@ -56,6 +56,7 @@ local FIELDS = { layers = { records { name = { schema.text, true }, kind = { sch
     shape = { schema.table, true } }, true },
   pruned = { records { tensors = { NAMES, true } }, true },
   checkpoint = { schema.record { sha256 = { schema.text, true }, dialect = { schema.text, true } }, true },
+  segments = { records {}, true }, buffers = { records {}, true }, arena_bound_bytes = { WHOLE, true },
   weights_sha256 = { schema.text, true }, device = { schema.table, true } }
 
 -- Files and weights are those that msagen wrote; others are refused by name.
@@ -92,6 +93,33 @@ local function functions_csv(report)
   return table.concat(lines)
 end
 
+-- What a build takes of the device, bytes. What only the compiled library tells is missing where it was not compiled.
+local function resources(self)
+  local folder, report = self.folder, self.sizes or {}
+  local bytes, lines = { arena = folder.arena_bytes, weights = folder.weights_bytes }, { csv.line { "what", "bytes" } }
+  for _, name in ipairs { "session", "text", "rodata", "data", "bss" } do bytes[name] = report[name] end
+  for _, name in ipairs(closed.sorted(bytes)) do lines[#lines + 1] = csv.line { name, bytes[name] } end
+  self.resources, self.files["resources.csv"] = bytes, table.concat(lines)
+end
+
+local ALLOCATORS = { malloc = true, calloc = true, realloc = true, reallocarray = true, free = true,
+  aligned_alloc = true, memalign = true, posix_memalign = true, strdup = true, strndup = true, sbrk = true,
+  mmap = true }
+
+-- What the library leaves open is no allocator's. Functions of msagen's own that allocate would leave one open.
+local function no_allocator(self)
+  local title = "The library calls no function that allocates memory"
+  if not self.sizes then return self:check("MEM-01", title, "not measured", "the library was not compiled") end
+  local lines, names, bad = { csv.line { "function", "stack_in_use" } }, {}, {}
+  for i, one in ipairs(self.sizes.outside) do
+    lines[i + 1], names[i] = csv.line { one.name, one.in_use }, one.name
+    if ALLOCATORS[one.name] then bad[#bad + 1] = one.name end
+  end
+  self.files["outside.csv"] = table.concat(lines)
+  self:check("MEM-01", title, #bad == 0 and "pass" or "fail", #bad > 0 and table.concat(bad, ", ")
+    or "it leaves open, hooks among them: " .. table.concat(names, ", "), "outside.csv")
+end
+
 -- Sections, stack and call graph of the library as the board's compiler makes it.
 local function static(self)
   local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
@@ -100,6 +128,7 @@ local function static(self)
   sys.keep(work)
   if not report then return self:check("STA-01", "Worst stack of each entry point", "not measured", why) end
   self.sizes = report
+  self.compiler = { name = report.compiler, version = report.version, flags = report.target .. " " .. report.cflags }
   self.files["stack.csv"], self.files["functions.csv"] = stack_csv(report), functions_csv(report)
   local worst = report.stack[1]
   for _, entry in ipairs(report.stack) do worst = entry.bytes > worst.bytes and entry or worst end
@@ -258,6 +287,7 @@ local function numbers(self, args)
   local function models(of) return require("compiler.compiler").models(of, "--checkpoint")[1] end
   local images = {}
   for i, path in ipairs(args.image) do
+    self.images[i] = { name = path:match "[^/]*$", sha256 = not sys.isdir(path) and sha256.file(path) or nil }
     images[i] = { name = path:match "[^/]*$", tensor = (require("run.inputs").image(path, folder.depth,
       require("cli.image_options").read(args, folder.prepare))) }
   end
@@ -280,12 +310,11 @@ local function summary(self)
   for i, one in ipairs(self.checks) do
     checks[i] = { id = one.id, title = one.title, status = one.status, found = one.found, file = one.file or json.null }
   end
-  local compiler = self.sizes and { name = self.sizes.compiler, version = self.sizes.version,
-    flags = self.sizes.cflags } or json.null
   return json.encode({ generator = "msagen evidence", version = msagen.version, build = folder.build,
     manifest_sha256 = sha256.file(folder:file "manifest.json"), model_hash = folder.model_hash,
     weights_sha256 = folder.weights_sha256, checkpoint_sha256 = folder.checkpoint.sha256, board = folder.board,
-    arithmetic = folder.arithmetic, precision = folder.precision or arithmetic.DEFAULT, compiler = compiler,
+    arithmetic = folder.arithmetic, precision = folder.precision or arithmetic.DEFAULT,
+    compiler = self.compiler or json.null, images = json.array(self.images),
     checks = json.array(checks) }, { indent = 1 }) .. "\n"
 end
 
@@ -314,12 +343,12 @@ function evidence.make(args, show)
   schema.check_known(folder, FIELDS, folder:file "manifest.json")
   check_files(folder)
   local self = setmetatable({ folder = folder, text = require("evidence.text").read(folder), checks = {}, files = {},
-    show = show }, Evidence)
+    images = {}, show = show }, Evidence)
   self:check("INT-01", "Files and weights are what msagen wrote", "pass",
     ("%d files by their SHA-256"):format(#closed.sorted(folder.files)), "evidence.json")
-  local hashes, metadata
+  local hashes
   if args.checkpoint then
-    hashes, metadata = hashed(self, args.checkpoint)
+    hashes, self.metadata = hashed(self, args.checkpoint)
     check_tensors(self, hashes)
   end
   show "tracing"
@@ -327,6 +356,8 @@ function evidence.make(args, show)
   self.files["tensors.csv"] = tensors_csv(folder, hashes)
   show "compiling for the stack"
   static(self)
+  resources(self)
+  no_allocator(self)
   bounded(self)
   counted(self)
   show "looking for deviations from MISRA C"
@@ -337,12 +368,11 @@ function evidence.make(args, show)
     self:check("DIG-01", SAME_BITS, "not measured", why)
     self:check("NUM-01", "Error of each layer against float64", "not measured", why)
   end
-  local compiler = self.sizes and { name = self.sizes.compiler, version = self.sizes.version,
-    flags = self.sizes.cflags } or nil
-  self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, compiler, metadata)
+  self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, self.compiler, self.metadata)
   self:check("SBM-01", "Bill of materials", "pass", args.checkpoint and "with the checkpoint's own metadata"
     or "without the checkpoint's metadata: no --checkpoint", "sbom.spdx.json")
   self.files["evidence.json"] = summary(self)
+  self.files["record.md"] = require("evidence.record").text(self)
   self.files["index.html"] = require("evidence.page").text(self)
   self.files["SHA256SUMS"] = sums(self.files)
   write(self.files, args.out)

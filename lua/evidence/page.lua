@@ -3,6 +3,7 @@
 -- traced rows in short, each with its raw file.
 local build_facts = require "report.build_facts"
 local page = require "report.page"
+local record = require "evidence.record"
 local requirements = require "evidence.requirements"
 local sections = require "report.sections"
 
@@ -91,12 +92,32 @@ local function requirements_table(self)
   return out
 end
 
+-- The verification record's rows; the record itself has them as Markdown.
+local function verification(self)
+  local out = { id = "record", title = "Verification record", h("p", nil, "What standards ask of a software unit, by "
+    .. "clause, and what this build answers. A verdict is on the checks and facts in its row."), raw "record.md" }
+  for _, standard in ipairs(record.standards(self)) do
+    local rows = {}
+    for i, row in ipairs(standard.rows) do
+      local found = {}
+      for _, one in ipairs(row.checks) do found[#found + 1] = ("%s %s: %s"):format(one.id, one.status, one.found) end
+      for _, one in ipairs(row.facts) do found[#found + 1] = one.text end
+      rows[i] = { row.clause, row.asks, table.concat(found, ". "), row.verdict, row.left,
+        class = row.verdict == "fail" and "bad" or nil }
+    end
+    out[#out + 1] = page.table { wide = true, caption = standard.name, rows = rows, columns = { { name = "clause",
+      class = "word" }, { name = "asks", class = "word" }, { name = "found", class = "word" }, { name = "verdict" },
+      { name = "stays with the maker", class = "word" } } }
+  end
+  return out
+end
+
 --- The page's text. @param self of evidence.make
 function evidence_page.text(self)
   local folder = self.folder
   return page.document { title = ("Evidence: %s on %s"):format(folder.checkpoint.dialect, folder.board),
     subtitle = sections.model_line(build_facts.model(folder)), footer = "msagen " .. msagen.version,
-    sections = { summary(self), requirements_table(self), stack(self), numbers(self),
+    sections = { summary(self), verification(self), requirements_table(self), stack(self), numbers(self),
       sections.memory(build_facts.memory(folder)), sections.layers(build_facts.layers(folder)),
       sections.made(build_facts.made(folder)) } }
 end

@@ -161,7 +161,8 @@ end
 
 --- Measure a folder (lua/run/folder).
 -- @param work an empty folder  @param cc, cflags instead of the Makefile's, or nil
--- @return { board, compiler, version, cflags, text, rodata, data, bss, unwind, weights, arena, session,
+-- @return { board, compiler, version, cflags, target = the Makefile's flags of the board, text, rodata, data, bss,
+--   unwind, weights, arena, session,
 --   stack = {{ entry, bytes, chain = {{ name, frame }...} }...}, outside = {{ name, in_use }...}, functions = {{ name,
 -- frame, stack }...} }
 function sizes.measure(folder, work, cc, cflags)
@@ -173,7 +174,7 @@ function sizes.measure(folder, work, cc, cflags)
   local build = { prefix = prefix, where = folder.path, work = work, cc = cc or variable(makefile, "CC"),
     cflags = cflags or variable(makefile, "CFLAGS"), target = variable(makefile, prefix:upper() .. "_CFLAGS"),
     tools = variable(makefile, "AR"):match "^(%S-)ar%s*$" or "", library = ("%s/lib%s_model.a"):format(work, prefix) }
-  local report = { board = folder.board, cflags = build.cflags, weights = folder.weights_bytes,
+  local report = { board = folder.board, cflags = build.cflags, target = build.target, weights = folder.weights_bytes,
     arena = folder.arena_bytes, functions = {} }
   report.compiler, report.version = version(build.cc)
   for _, tool in ipairs { "readelf", "nm", "ld", "objdump" } do
