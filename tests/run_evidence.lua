@@ -31,8 +31,10 @@ end
 
 local example = tally.source .. "/docs/verification-record.md"
 local PREFACE = "<!-- SPDX-License-Identifier: Apache-2.0 -->\n# Worked example of a verification record\n\n"
-  .. "`record.md` as `msagen evidence --misra` wrote it of the fetal-head demo for the Cortex-M7\n"
-  .. "([evidence.md](evidence.md)). `make accept-record` writes it anew.\n\n---\n\n"
+  .. "`record.md` as `msagen evidence --misra --boards x86-64-sse42,cortex-a7` wrote it of the fetal-head\n"
+  .. "demo for the Cortex-M7 ([evidence.md](evidence.md)). `make accept-record` writes it anew.\n\n---\n\n"
+
+local EXAMPLE = { "--misra", "--boards", "x86-64-sse42,cortex-a7" }
 
 local function bundle_of_m7(name, ...)
   return bundle(built("m7-" .. name, "--board", "cortex-m7"), "of-m7-" .. name, "--checkpoint", tally.head, "--image",
@@ -40,16 +42,17 @@ local function bundle_of_m7(name, ...)
 end
 
 if arg[1] == "--accept" then
-  sys.write_file(example, PREFACE .. sys.read_file(bundle_of_m7("record", "--misra") .. "/record.md"))
+  sys.write_file(example, PREFACE .. sys.read_file(bundle_of_m7("record", table.unpack(EXAMPLE)) .. "/record.md"))
   print(example)
   return 0
 end
 
--- Rows that another bundle of the same build has alike: those that neither MISRA C nor the number of checks is in.
+-- Rows that another bundle of the same build has alike: those without MISRA C, other boards, the number of checks.
 local function alike(text)
   local rows = {}
   for line in text:gmatch "[^\n]+" do
-    if not line:find("`STA-04`", 1, true) and not line:find "%d+ checks: " then rows[#rows + 1] = line end
+    local other = line:find("`STA-04`", 1, true) or line:find("`DIG-02`", 1, true) or line:find "%d+ checks: "
+    if not other then rows[#rows + 1] = line end
   end
   return rows
 end
@@ -98,7 +101,7 @@ end
 local function all_pass(out)
   local _, by = checks_of(out)
   for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "MEM-01",
-    "DIG-01", "NUM-01", "SBM-01" } do
+    "DIG-01", "NUM-01", "NUM-02", "SBM-01" } do
     assert(by[id] and by[id].status == "pass", ("%s: %s"):format(id, by[id] and by[id].found or "missing"))
   end
   local count = 0
@@ -167,6 +170,17 @@ local function tensors_are_there(fw, out)
   error "the tensor is not traced"
 end
 
+-- The error of the logits is within what the embedding's can grow to, and the mask's margins are larger.
+local function margins_are_right(out)
+  local rows, value = csv.rows(sys.read_file(out .. "/condition.csv"), "condition.csv"), {}
+  for i, name in ipairs(rows[1]) do value[name] = tonumber(rows[2][i]) or rows[2][i] end
+  assert(#rows == 2 and value.image == "image.png" and value.pixels == 64 * 64)
+  assert(value.condition > 1 and value.condition < 1000, value.condition)
+  assert(math.abs(value.bound_by_embedding / (value.condition * value.embedding_error) - 1) < 2e-3)
+  assert(value.logits_error < value.bound_by_embedding, "first order is not enough")
+  assert(value.largest_error < value.smallest_margin and value.pixels_within_error == 0 and value.pixels_other == 0)
+end
+
 tally.test("a build of this computer: what is said is there", function()
   local fw = built("host", "--board", "x86-64-avx2")
   local out = bundle(fw, "first", "--checkpoint", tally.head, "--image", image, "--misra")
@@ -176,6 +190,7 @@ tally.test("a build of this computer: what is said is there", function()
   tensors_are_there(fw, out)
   operations_are_right(out)
   assert(sys.read_file(out .. "/digests.csv"):find("image.png", 1, true), "no digest")
+  margins_are_right(out)
   return ("%d functions; %s"):format(count, by["NUM-01"].found)
 end)
 
@@ -204,12 +219,17 @@ local function missing(board)
 end
 
 local function on_bare_metal()
-  local out = tally.full and bundle_of_m7("whole", "--misra") or bundle_of_m7 "plain"
+  local out = bundle_of_m7("plain", table.unpack(tally.full and EXAMPLE or { "--boards", "x86-64-sse42" }))
   local _, by = checks_of(out)
   assert(by["STA-01"].status == "pass" and by["STA-01"].found:find "arm%-none%-eabi%-gcc", by["STA-01"].found)
   assert(by["DIG-01"].status == "pass" and by["DIG-01"].found:find "under the emulator", by["DIG-01"].found)
   assert(by["TRC-01"].status == "pass", by["TRC-01"].found)
   page_is_current(out, tally.full)
+  assert(by["DIG-02"].status == "pass" and by["DIG-02"].found:find "^%d board", by["DIG-02"].found)
+  local rows = csv.rows(sys.read_file(out .. "/boards.csv"), "boards.csv")
+  local digest = sys.read_file(out .. "/digests.csv"):match ",(%x+)\n$"
+  assert(rows[2][1] == "x86-64-sse42" and rows[2][2] == "f32-muladd-1" and rows[2][4] == "natively", rows[2][4])
+  assert(rows[2][6] ~= digest and rows[2][6] == rows[2][7] and rows[2][8] == "yes", "a digest of its own class")
   return by["STA-01"].found
 end
 
@@ -217,12 +237,26 @@ local lacks = missing(require("target.boards").named "cortex-m7")
 if lacks then tally.skip("on the Cortex-M7, bare metal", lacks)
 else tally.test("on the Cortex-M7, bare metal, under its emulator", on_bare_metal) end
 
+tally.deep("all boards whose tools are here give the digest of their class", function()
+  local out = bundle(work .. "/host", "of-all", "--checkpoint", tally.head, "--image", image, "--boards", "all")
+  local _, by = checks_of(out)
+  assert(by["DIG-02"].status == "pass", by["DIG-02"].found)
+  local rows, classes = csv.rows(sys.read_file(out .. "/boards.csv"), "boards.csv"), {}
+  for i = 2, #rows do
+    local class, digest = rows[i][2], rows[i][6]
+    assert(class == "" or (classes[class] or digest) == digest, rows[i][1])
+    classes[class] = digest
+  end
+  assert(classes["f32-fma-1"] and #rows > 13, "boards were run")
+  return by["DIG-02"].found
+end)
+
 tally.test("without a checkpoint what needs it is not measured, and said so; twice the same bytes", function()
   local _, by = checks_of(bundle(work .. "/host", "plain"))
   bundle(work .. "/host", "again")
   assert(sys.read_file(work .. "/plain/SHA256SUMS") == sys.read_file(work .. "/again/SHA256SUMS"), "other bytes")
   for id, wanted in pairs { ["INT-01"] = "pass", ["TRC-01"] = "pass", ["STA-01"] = "pass", ["DIG-01"] = "not measured",
-    ["NUM-01"] = "not measured" } do
+    ["DIG-02"] = "not measured", ["NUM-01"] = "not measured", ["NUM-02"] = "not measured" } do
     assert(by[id].status == wanted, ("%s: %s"):format(id, by[id].status))
   end
 end)
@@ -251,7 +285,7 @@ tally.test("the record: its files are there, its verdicts are the checks', no ch
   for _, one in ipairs(about.checks) do
     assert(text:find(("`%s` %s: %s"):format(one.id, one.status, one.found:sub(1, 30)), 1, true), one.id)
   end
-  assert(not text:find("| not measured |", 1, true) and not text:find("| fail |", 1, true), "all of it was measured")
+  assert(not text:find("| not measured |", 1, true) and not text:find("| fail |", 1, true), "something failed")
   local function check(id, status) return { id = id, title = "title", status = status, found = "found" } end
   for wanted, list in pairs { fail = { check("DIG-01", "pass"), check("TRC-01", "fail") },
     ["in part"] = { check("DIG-01", "pass"), check("TRC-01", "not measured") }, pass = { check("DIG-01", "pass") },
@@ -334,6 +368,8 @@ tally.test("what is not msagen's is refused by name", function()
     return (text:gsub('"board": "[^"]*"', '"board": "other"', 1))
   end))
   refused("expected the checkpoint that", work .. "/host", "--checkpoint", tally.volume)
+  refused("--boards: expected with --image", work .. "/host", "--checkpoint", tally.head, "--boards", "all")
+  refused("--board: expected one of", work .. "/host", "--checkpoint", tally.head, "--image", image, "--boards", "z80")
   refused("--image: expected with --checkpoint", work .. "/host", "--image", image)
   refused("expected a folder that msagen build wrote", work .. "/nothing")
 end)

@@ -30,6 +30,7 @@ local function tried(body)
   error(result, 0)
 end
 
+local ON_BOARDS = "Builds of the checkpoint for other boards give the digest of their class of arithmetic"
 local SAME_BITS = "The build's embedding and logits are the interpreter's, bit for bit"
 
 local WHOLE, NAMES = schema.whole(0, math.maxinteger), schema.list_of(schema.text, 0, "names")
@@ -263,22 +264,46 @@ local function check_tensors(self, hashes)
 end
 
 -- The build gives what the interpreter gives.
-local function digests(self, models, device, images)
-  local folder = self.folder
-  local it = require("run.interpretation").of(models(device), folder.arithmetic, nil, device)
+local function digests(self, asked)
+  local folder, numerics = self.folder, require "evidence.numerics"
+  local it = require("run.interpretation").of(asked.model, folder.arithmetic, nil, asked.device)
   local list, why = tried(function()
     folder:compile()
-    return require("evidence.numerics").digests(folder, it, images, middle, self.show)
+    return numerics.built(folder, asked.model, asked.images, asked.prompt, asked.show)
   end)
   if not list then return self:check("DIG-01", SAME_BITS, "not measured", why) end
   local lines, same = { csv.line { "image", "interpreter", "build" } }, true
-  for i, one in ipairs(list) do
-    lines[i + 1] = csv.line { one.image, one.interpreter, one.build }
-    same = same and one.interpreter == one.build
+  for i, digest in ipairs(numerics.interpreted(it, asked.images, asked.prompt, asked.show)) do
+    lines[i + 1] = csv.line { asked.images[i].name, digest, list[i] }
+    same = same and digest == list[i]
   end
   self.files["digests.csv"] = table.concat(lines)
   self:check("DIG-01", SAME_BITS, same and "pass" or "fail", ("%d image%s, %s %s"):format(#list,
     #list == 1 and "" or "s", folder.emulator and "under the emulator of" or "run as", folder.board), "digests.csv")
+end
+
+-- So do builds for other boards.
+local function on_boards(self, list, asked)
+  if not list then return self:check("DIG-02", ON_BOARDS, "not measured", "expected --boards, found none") end
+  local others = require "evidence.boards"
+  local rows = others.of(list, asked)
+  local status, found = others.verdict(rows)
+  self.files["boards.csv"], self.boards = others.csv(rows), rows
+  self:check("DIG-02", ON_BOARDS, status, found, "boards.csv")
+end
+
+local CONDITION = "Condition of the mask decoder at the images' embeddings"
+
+-- How much the decoder enlarges an error, and where the masks' outlines are beside it.
+local function conditioned(self, runs)
+  self.show "looking for the decoder's condition"
+  local rows, why = tried(function() return require("evidence.condition").rows(runs) end)
+  if not rows then return self:check("NUM-02", CONDITION, "not measured", why) end
+  local condition, agree = require "evidence.condition", true
+  for _, one in ipairs(rows) do agree = agree and condition.holds(one) end
+  self.files["condition.csv"], self.condition = condition.csv(rows), rows
+  self:check("NUM-02", CONDITION, agree and "pass" or "fail",
+    (agree and "" or "gradient and finite difference differ; ") .. condition.said(rows), "condition.csv")
 end
 
 local function numbers(self, args)
@@ -291,8 +316,10 @@ local function numbers(self, args)
     images[i] = { name = path:match "[^/]*$", tensor = (require("run.inputs").image(path, folder.depth,
       require("cli.image_options").read(args, folder.prepare))) }
   end
-  digests(self, models, device, images)
-  local list = require("evidence.numerics").of(models, folder.arithmetic, device, images, middle, self.show)
+  local asked = { device = device, model = models(device), images = images, prompt = middle, show = self.show }
+  digests(self, asked)
+  on_boards(self, args.boards, asked)
+  local list, runs = require("evidence.numerics").of(models, folder.arithmetic, device, images, middle, self.show)
   local lines, worst = { csv.line { "layer", "largest_error", "rms_error", "element", "image" } }, list[1]
   for i, one in ipairs(list) do
     lines[i + 1] = csv.line { one.layer, ("%.3e"):format(one.error), ("%.3e"):format(one.rms), one.at, one.image }
@@ -301,6 +328,7 @@ local function numbers(self, args)
   self.numerics, self.files["numerics.csv"] = list, table.concat(lines)
   local found = ("%.1e of the layer's largest value at most (%s, %s)"):format(worst.error, worst.layer, worst.image)
   self:check("NUM-01", "Error of each layer against float64", "pass", found, "numerics.csv")
+  conditioned(self, runs)
 end
 
 -- ---- the whole ----
@@ -336,7 +364,8 @@ local function write(files, out)
 end
 
 --- Collect the evidence of a build and write it.
--- @param args { dir, out, misra, checkpoint = or nil, image = list } @param show function(text): what is done now
+-- @param args { dir, out, misra, checkpoint = or nil, image = list, boards = list of boards or nil }
+-- @param show function(text): what is done now
 -- @return the checks
 function evidence.make(args, show)
   local folder = require("run.folder").open(args.dir)
@@ -366,7 +395,9 @@ function evidence.make(args, show)
   else
     local why = "expected --checkpoint and --image, found no --" .. (args.checkpoint and "image" or "checkpoint")
     self:check("DIG-01", SAME_BITS, "not measured", why)
+    self:check("DIG-02", ON_BOARDS, "not measured", why)
     self:check("NUM-01", "Error of each layer against float64", "not measured", why)
+    self:check("NUM-02", CONDITION, "not measured", why)
   end
   self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, self.compiler, self.metadata)
   self:check("SBM-01", "Bill of materials", "pass", args.checkpoint and "with the checkpoint's own metadata"

@@ -66,6 +66,46 @@ local function numbers(self)
   return out
 end
 
+-- The decoder's condition at each image, beside the error and the margins of the mask.
+local function decoder(self)
+  local out = { id = "condition", title = "Condition of the mask decoder" }
+  if not self.condition then return out end
+  local rows = {}
+  for i, one in ipairs(self.condition) do
+    rows[i] = { one.image, ("%.1f"):format(one.condition), ("%.1e"):format(one.embedding_error),
+      ("%.1e"):format(one.bound), ("%.1e"):format(one.logits_error), ("%.1e"):format(one.largest_error),
+      ("%.1e"):format(one.margin.least), page.whole(one.margin.within), page.whole(one.margin.other) }
+  end
+  out[1] = h("p", nil, "How much a small relative error of the image embedding can grow to in the logits, to first "
+    .. "order: the largest singular value of the decoder's derivative in float64, times the embedding's size, by the "
+    .. "logits'. A pixel can be on another side of the outline where its logit is no larger than the error.")
+  out[2] = page.table { wide = true, caption = "By image", rows = rows, columns = { { name = "image", class = "name" },
+    { name = "condition", number = true }, { name = "error of embedding", number = true },
+    { name = "bound from it", number = true }, { name = "error of logits", number = true },
+    { name = "largest of a logit", number = true }, { name = "smallest logit", number = true },
+    { name = "pixels within error", number = true }, { name = "pixels that differ", number = true } } }
+  out[3] = raw "condition.csv"
+  return out
+end
+
+local function boards(self)
+  local out = { id = "boards", title = "Other boards" }
+  if not self.boards then return out end
+  local rows = {}
+  for i, one in ipairs(self.boards) do
+    local none = one.why and "not run: " .. one.why or one.failed and "failed: " .. one.failed
+    rows[i] = { one.board, one.arithmetic or "", none or one.way, one.compiler or "", one.image or "",
+      one.digest and one.digest:sub(1, 16) or "", none and "" or one.same and "the interpreter's" or "another",
+      class = (one.failed or one.digest and not one.same) and "bad" or nil }
+  end
+  out[1] = page.table { wide = true, caption = "Builds of the same checkpoint, run for this bundle", rows = rows,
+    columns = { { name = "board", class = "name" }, { name = "arithmetic", class = "name" },
+      { name = "how", class = "word" }, { name = "compiler", class = "name" }, { name = "image", class = "name" },
+      { name = "digest", class = "name" }, { name = "is" } } }
+  out[2] = raw "boards.csv"
+  return out
+end
+
 local function requirements_table(self)
   local count, rows = {}, {}
   for _, row in ipairs(self.trace.rows) do
@@ -118,6 +158,7 @@ function evidence_page.text(self)
   return page.document { title = ("Evidence: %s on %s"):format(folder.checkpoint.dialect, folder.board),
     subtitle = sections.model_line(build_facts.model(folder)), footer = "msagen " .. msagen.version,
     sections = { summary(self), verification(self), requirements_table(self), stack(self), numbers(self),
+      decoder(self), boards(self),
       sections.memory(build_facts.memory(folder)), sections.layers(build_facts.layers(folder)),
       sections.made(build_facts.made(folder)) } }
 end
