@@ -30,7 +30,8 @@ end
 -- ---- docs/verification-record.md ----
 
 local example = tally.source .. "/docs/verification-record.md"
-local PREFACE = "<!-- SPDX-License-Identifier: Apache-2.0 -->\n# Worked example of a verification record\n\n"
+-- In two pieces: not this file's line.
+local PREFACE = "<!-- SPDX-License-" .. "Identifier: Apache-2.0 -->\n# Worked example of a verification record\n\n"
   .. "`record.md` as `msagen evidence --misra --boards x86-64-sse42,cortex-a7` wrote it of the fetal-head\n"
   .. "demo for the Cortex-M7 ([evidence.md](evidence.md)). `make accept-record` writes it anew.\n\n---\n\n"
 
