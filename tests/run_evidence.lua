@@ -300,6 +300,26 @@ tally.test("the record: its files are there, its verdicts are the checks', no ch
   assert(row.verdict == "fail" and where.id == "further")
 end)
 
+-- The generator's compiler and libraries are named, those that are loaded with the hash of their file.
+local function libraries_are_there(doc, names)
+  local related = {}
+  for _, one in ipairs(doc.relationships) do
+    if one.relatedSpdxElement == "SPDXRef-generator" then related[one.spdxElementId] = one.relationshipType end
+  end
+  for _, name in ipairs { "lua", "libzip", "libpng", "zlib", "libtiff", "jansson", "nettle", "libunistring" } do
+    local one = names[name] or error(name .. ": not listed")
+    assert(one.versionInfo:find "^%d+%.%d" and one.licenseConcluded ~= "NOASSERTION", name)
+    assert(related[one.SPDXID] == "DEPENDENCY_OF", name)
+    local file, hash = one.comment:match "hashed: (%S+)$", one.checksums[1].checksumValue
+    local path = tally.must({ "ldd", tally.program }):match("=> (/%S+/" .. file:match "^lib[%a]+" .. "[%d.]*%.so%S*)")
+    assert(sha256.file(path) == hash, path)
+  end
+  assert(related["SPDXRef-generator-compiler"] == "BUILD_TOOL_OF")
+  if require("scans.dicom.helper").path() then
+    assert(names.dcmtk.versionInfo:find "^3%.%d" and names.openjpeg, "dcmtk")
+  end
+end
+
 -- The bill of materials names every file, by its hash, and where the weights come from.
 tally.test("the bill of materials has every file, the compiler, the checkpoint and its data", function()
   local doc = json.decode(sys.read_file(work .. "/first/sbom.spdx.json"), "sbom")
@@ -311,6 +331,25 @@ tally.test("the bill of materials has every file, the compiler, the checkpoint a
   for _, one in ipairs(doc.packages) do names[one.name] = one end
   local data = names["training data"].checksums[1].checksumValue
   assert(data == safetensors.open(tally.head).metadata.data_sha256 and names.gcc.versionInfo ~= "NOASSERTION")
+  libraries_are_there(doc, names)
+end)
+
+-- Another compiler of the same flags, by its version, is shown; nothing else is changed by it.
+tally.test("a compiler that is another is named in evidence.json, the record and the bill of materials", function()
+  local bin, gcc = work .. "/other", tally.compiler "gcc"
+  sys.mkdir_p(bin)
+  sys.write_file(bin .. "/gcc", ('#!/bin/sh\n[ "$*" != -dumpfullversion ] || { echo 99.1.0; exit; }\nexec %s "$@"\n')
+    :format(gcc))
+  tally.must { "chmod", "+x", bin .. "/gcc" }
+  tally.must { tally.program, "evidence", work .. "/host", "-o", work .. "/of-other",
+    env = { PATH = bin .. ":" .. os.getenv "PATH" } }
+  local before, after = checks_of(work .. "/plain").compiler, checks_of(work .. "/of-other").compiler
+  assert(before.version ~= "99.1.0" and after.version == "99.1.0" and after.name == "gcc", after.version)
+  assert(after.flags == before.flags and after.flags:find("-mavx2", 1, true) and after.flags:find("-O2", 1, true))
+  for _, name in ipairs { "evidence.json", "sbom.spdx.json", "record.md", "index.html" } do
+    local old, new = sys.read_file(work .. "/plain/" .. name), sys.read_file(work .. "/of-other/" .. name)
+    assert(old ~= new and new:gsub("99%.1%.0", before.version) == old, name .. " says nothing of it, or more")
+  end
 end)
 
 -- A command as another user where this one may become another, who can read what it needs.
