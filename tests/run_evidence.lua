@@ -352,6 +352,36 @@ tally.test("a compiler that is another is named in evidence.json, the record and
   end
 end)
 
+-- What msagen diff says of two bundles. @return its status, its JSON
+local function compared(old, new)
+  local status, text = sys.spawn { tally.program, "diff", ("%s/%s"):format(work, old), ("%s/%s"):format(work, new),
+    "--json", stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+  return status, status ~= 1 and json.decode(text, "diff") or text
+end
+
+tally.test("bundles are compared: identical, another compiler, other findings, another build, by hand", function()
+  local status, found = compared("plain", "again")
+  assert(status == 0 and found.verdict == "identical" and found.plan[1].what == "stands")
+  status, found = compared("plain", "of-other")
+  assert(status == 3 and found.verdict == "another compiler" and #found.inputs == 1, found.verdict)
+  assert(found.inputs[1].what == "compiler version" and found.inputs[1].new == "99.1.0")
+  assert(#found.checks == 1 and found.checks[1].what == "STA-01" and #found.sizes == 0 and #found.names == 4)
+  status, found = compared("plain", "first")
+  assert(status == 3 and found.verdict == "other findings" and found.inputs[1].what == "image image.png")
+  status, found = compared("first", "of-int8")
+  local seen = {}
+  for _, one in ipairs(found.inputs) do seen[one.what] = one.new end
+  assert(status == 3 and found.verdict == "another build" and seen.precision == "int8" and #found.sizes > 2)
+  sys.write_file(work .. "/again/stack.csv", "by hand\n")
+  status, found = compared("plain", "again")
+  assert(status == 3 and found.new.changed_by_hand[1] == "stack.csv" and found.verdict == "other findings")
+  sys.write_file(work .. "/again/evidence.json", '{"generator": "msagen evidence", "checks": 7}')
+  for old, new in pairs { plain = "again", host = "plain" } do
+    local code, said = compared(old, new)
+    assert(code == 1 and said:find "^msagen: [^\n]+: expected [^\n]+\n$", said)
+  end
+end)
+
 -- A command as another user where this one may become another, who can read what it needs.
 local function as_another(command)
   local become = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups" }
@@ -440,6 +470,21 @@ tally.test("networks of other families are traced and bounded, too", function()
     end
   end
   return count .. " loops"
+end)
+
+tally.deep("bundles of networks of other families, by their golden cases, pass", function()
+  local cases, count = require "cases", 0
+  for _, name in ipairs { "lite-medsam-2d", "mobile-sam-2d", "sam-med2d-2d", "efficient-sam-2d",
+    "msa-efficient-2025-2d", "msa-2025-3d", "msa-2023-3d-two-chunks", "msa-2025-2d-two-class", "hf-sam-2d" } do
+    local folder = ("%s/%s"):format(cases.folder, name)
+    local case = json.decode(sys.read_file(folder .. "/case.json"), name)
+    tally.must(cases.build(name, case, "x86-64-avx2", ("%s/case-%s"):format(work, name)))
+    local file = sys.exists(folder .. "/checkpoint.pth") and "/checkpoint.pth" or "/model.safetensors"
+    all_pass(bundle(("%s/case-%s"):format(work, name), "of-" .. name, "--checkpoint", folder .. file, "--image",
+      folder .. "/image.npy"))
+    count = count + 1
+  end
+  return count .. " bundles"
 end)
 
 tally.test("what is not traced is said: a function that nobody calls, a part, a tensor, a test", function()

@@ -18,8 +18,10 @@ local tokens = require "networks.tokens"
 
 local condition = {}
 
-local STEP = 1e-6 -- of a finite difference, relative to |x|
-local AGREES = 1e-4 -- relative: what a finite difference of this step may differ from the gradient by
+-- Of a finite difference to both sides: so far that y changes by this share of |y|; of the first, whose s is not known,
+-- relative to |x|.
+local CHANGE, FIRST_STEP = 1e-7, 1e-9
+local AGREES = 1e-4 -- relative: what such a difference may differ from the gradient by
 local CLOSE, MOST = 1e-4, 60 -- two estimates of s that differ by less end the iteration; iterations at most
 
 local function product(a, b)
@@ -97,12 +99,14 @@ end
 
 -- s at an embedding x with logits y. @return s, iterations, s by the gradient in the last direction
 local function largest_singular(self, x, y, known)
-  local step, v, sigma, count, back = STEP * norm(x), direction(#x), 0, 0, nil
+  local step, v, sigma, count, back = FIRST_STEP * norm(x), direction(#x), 0, 0, nil
   repeat
     local before, u = sigma, v
-    local jv = scaled(moved(self:logits(moved(x, u, step), {}), y, -1), 1 / step)
+    local above, below = self:logits(moved(x, u, step), {}), self:logits(moved(x, u, -step), {})
+    local jv = scaled(moved(above, below, -1), 0.5 / step)
     sigma, count = norm(jv), count + 1
     if sigma == 0 then return 0, count, 0 end
+    step = CHANGE * norm(y) / sigma
     local transposed = self:transposed(jv, known)
     back = math.sqrt(math.max(0, product(u, transposed)))
     v = scaled(transposed, 1 / norm(transposed))

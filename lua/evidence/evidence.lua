@@ -245,9 +245,14 @@ local function hashed(self, path)
   return hashes, file.metadata
 end
 
--- A click in the middle, of each slice alike.
-local function middle(_, image)
-  return { points = { { { image.shape[3] / 2, image.shape[2] / 2 } } }, labels = { { 1 } } }
+-- A click in the middle, of each slice alike, as a run of the build takes it.
+local function middle(folder)
+  return function(_, image)
+    local shape = image.shape
+    local prompt = { points = { { { shape[3] / 2, shape[2] / 2 } } }, labels = { { 1 } } }
+    require("run.prompts").check(prompt, shape[3], shape[2], shape[1], folder)
+    return prompt
+  end
 end
 
 -- Each tensor that the build uses has a hash.
@@ -316,10 +321,11 @@ local function numbers(self, args)
     images[i] = { name = path:match "[^/]*$", tensor = (require("run.inputs").image(path, folder.depth,
       require("cli.image_options").read(args, folder.prepare))) }
   end
-  local asked = { device = device, model = models(device), images = images, prompt = middle, show = self.show }
+  local asked = { device = device, model = models(device), images = images, prompt = middle(folder), show = self.show }
   digests(self, asked)
   on_boards(self, args.boards, asked)
-  local list, runs = require("evidence.numerics").of(models, folder.arithmetic, device, images, middle, self.show)
+  local list, runs = require("evidence.numerics").of(models, folder.arithmetic, device, images, asked.prompt,
+    self.show)
   local lines, worst = { csv.line { "layer", "largest_error", "rms_error", "element", "image" } }, list[1]
   for i, one in ipairs(list) do
     lines[i + 1] = csv.line { one.layer, ("%.3e"):format(one.error), ("%.3e"):format(one.rms), one.at, one.image }
