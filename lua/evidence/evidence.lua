@@ -210,7 +210,8 @@ local function percent(of) return of.all == 0 and "100.0 %" or ("%.1f %%"):forma
 
 local function coverage_csv(report)
   local kinds = require("report.coverage").KINDS
-  local lines = { csv.line { "file", "statements", "reached", "branches", "reached", "conditions", "reached" } }
+  local lines = { csv.line { "file", "statements", "statements_reached", "branches",
+    "branches_reached", "conditions", "conditions_reached" } }
   for _, file in ipairs(closed.sorted(report.files)) do
     local row = { file }
     for _, kind in ipairs(kinds) do

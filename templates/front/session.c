@@ -64,7 +64,7 @@ static msa_status lines_of(msa_session *s, const msa_samples *samples, uint32_t 
     const msa_status at_end = ended(s, status, state);
     if (at_end != MSA_OK) {
         s->lines = 0;
-        s->pictured = status == MSA_OK ? 0u : s->pictured; /* a picture made by a float unit that is not as it must be */
+        s->pictured = status == MSA_OK ? 0u : s->pictured; /* made by a float unit that is not as it must be */
         settle(s, s->state);
     }
     return at_end;
