@@ -185,6 +185,11 @@ autogen_asks_first() {
   [ $? = 3 ] && [ "$(cat gen/files.am lua/files.am tests/files.am | grep -c 'as it was')" = 3 ] && [ "$(ls -d autogen.*)" = autogen.sh ]
 }
 
+# What .reuse/dep5, LICENSES/ and the files themselves say, by REUSE's own tool, which asks git which files there are.
+reuse_is_kept() {
+  cd "$source" && reuse lint > "$work/reuse" 2>&1 && ! grep -e '- ERROR -' "$work/reuse" || { cat "$work/reuse"; false; }
+}
+
 piece_tree() {
   step 'every source names its licence in its first lines' first_lines_name_a_licence
   step 'configure and Makefile.in are not older than their sources' generated_files_are_current
@@ -193,7 +198,16 @@ piece_tree() {
   step 'no file over 16 MB' files_are_small
   step 'shell scripts parse' scripts_parse
   step 'autogen.sh asks for its tools before it writes' autogen_asks_first
-  finish
+  without=
+  command -v reuse > /dev/null || without='there is no reuse'
+  [ -e "$source/.git" ] || without='this is no clone'
+  if [ -z "$without" ]; then
+    step 'every file has authors and a licence (REUSE)' reuse_is_kept
+    finish
+  else
+    echo "skipped every file has authors and a licence (REUSE): $without"
+    finish 1
+  fi
 }
 
 configure_names_packages() {

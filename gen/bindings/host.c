@@ -23,6 +23,7 @@ static const luaL_Reg modules[] = {
     {"msagen.image", luaopen_msagen_image},
     {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
+    {"msagen.libraries", luaopen_msagen_libraries},
     {"msagen.loss", luaopen_msagen_loss},
     {"msagen.mpi", luaopen_msagen_mpi},
     {"msagen.nifti", luaopen_msagen_nifti},
