@@ -54,8 +54,8 @@ end
 -- Every check passes, and the sums are those of the files.
 local function all_pass(out)
   local _, by = checks_of(out)
-  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "DIG-01",
-    "NUM-01", "SBM-01" } do
+  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "STA-05",
+    "DIG-01", "NUM-01", "SBM-01" } do
     assert(by[id] and by[id].status == "pass", ("%s: %s"):format(id, by[id] and by[id].found or "missing"))
   end
   local count = 0
@@ -108,6 +108,19 @@ local function operations_are_right(out)
   assert(seen == 14, seen)
 end
 
+-- Instructions at most are not fewer than vectors of multiply-adds, and no more than five times as many.
+local function instructions_are_right(out, macs)
+  local rows = csv.rows(sys.read_file(out .. "/instructions.csv"), "instructions.csv")
+  for _, row in ipairs(rows) do
+    if row[1] == "msa_encode" then
+      local share = tonumber(row[2]) / (macs / 8)
+      assert(share > 1 and share < 5, share)
+      return
+    end
+  end
+  error "no bound of msa_encode"
+end
+
 -- A vector of the checkpoint lies where the trace says, and its hash is that of its bytes.
 local function tensors_are_there(fw, out)
   local name = "image_encoder.patch_embed.proj.bias"
@@ -132,6 +145,7 @@ tally.test("a build of this computer: what is said is there", function()
   local count = functions_are_there(fw, out)
   tensors_are_there(fw, out)
   operations_are_right(out)
+  instructions_are_right(out, math.tointeger(tonumber(sys.read_file(fw .. "/msa_model.h"):match "MACS_ENCODE (%d+)")))
   assert(sys.read_file(out .. "/digests.csv"):find("image.png", 1, true), "no digest")
   return ("%d functions; %s"):format(count, by["NUM-01"].found)
 end)
@@ -166,6 +180,8 @@ local function on_bare_metal()
   assert(by["STA-01"].status == "pass" and by["STA-01"].found:find "arm%-none%-eabi%-gcc", by["STA-01"].found)
   assert(by["DIG-01"].status == "pass" and by["DIG-01"].found:find "under the emulator", by["DIG-01"].found)
   assert(by["TRC-01"].status == "pass", by["TRC-01"].found)
+  assert(by["STA-05"].status == "pass" and by["STA-05"].found:find "msa_encode %d+, msa_segment %d+",
+    by["STA-05"].found)
   return by["STA-01"].found
 end
 

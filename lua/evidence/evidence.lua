@@ -92,12 +92,44 @@ local function functions_csv(report)
   return table.concat(lines)
 end
 
--- Sections, stack and call graph of the library as the board's compiler makes it.
+local INSTRUCTIONS = "Machine instructions of a call of each entry point, at most"
+
+-- The bound of instructions: encode and segment must have one.
+local function instructions(self)
+  local list = self.instructions
+  if not list then return self:check("STA-05", INSTRUCTIONS, "not measured", self.unbounded) end
+  self.files["instructions.csv"] = require("evidence.instructions").csv(list)
+  local status, found, none = "pass", {}, {}
+  for _, one in ipairs(list) do
+    local name = one.entry:match "_(.*)$"
+    local needed = name == "encode" or name == "segment"
+    if one.most and needed then found[#found + 1] = ("%s %d"):format(one.entry, one.most) end
+    if not one.most then none[#none + 1] = one.entry end
+    if one.broken then status = "fail" elseif needed and not one.most and status == "pass" then
+      status = "not measured"
+    end
+    if one.broken or needed and not one.most then found[#found + 1] = ("%s: %s"):format(one.entry, one.open[1]) end
+  end
+  self:check("STA-05", INSTRUCTIONS, status, table.concat(found, ", ")
+    .. (none[1] and "; no bound of " .. table.concat(none, ", ") or ""), "instructions.csv")
+end
+
+-- Sections, stack and call graph of the library as the board's compiler makes it, and the bound of its instructions.
 local function static(self)
-  local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
-  local report, why = tried(function() return require("report.sizes").measure(self.folder, work) end)
+  local work, list, unbounded = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-"), nil, nil
+  local report, why = tried(function()
+    return require("report.sizes").measure(self.folder, work, nil, nil, true)
+  end)
+  if report then
+    list, unbounded = tried(function()
+      local texts = {}
+      for i, name in ipairs(self.text.files) do texts[i] = sys.read_file(self.folder:file(name)) end
+      return require("evidence.instructions").of(self.text, texts, report)
+    end)
+  end
   sys.remove_tree(work)
   sys.keep(work)
+  self.instructions, self.unbounded = list or nil, why or unbounded
   if not report then return self:check("STA-01", "Worst stack of each entry point", "not measured", why) end
   self.sizes = report
   self.files["stack.csv"], self.files["functions.csv"] = stack_csv(report), functions_csv(report)
@@ -325,12 +357,13 @@ function evidence.make(args, show)
   show "tracing"
   traced(self, hashes)
   self.files["tensors.csv"] = tensors_csv(folder, hashes)
-  show "compiling for the stack"
+  show "compiling for the stack and the instructions"
   static(self)
   bounded(self)
   counted(self)
   show "looking for deviations from MISRA C"
   misra(self, args.misra)
+  instructions(self)
   if args.checkpoint and args.image[1] then numbers(self, args)
   else
     local why = "expected --checkpoint and --image, found no --" .. (args.checkpoint and "image" or "checkpoint")
