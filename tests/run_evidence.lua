@@ -139,7 +139,8 @@ end
 
 tally.test("a build of this computer: what is said is there", function()
   local fw = built("host", "--board", "x86-64-avx2")
-  local out = bundle(fw, "first", "--checkpoint", tally.head, "--image", image, "--misra")
+  local out = bundle(fw, "first", "--checkpoint", tally.head, "--image", image, "--misra", "--truth",
+    tally.demo .. "/truth.png", "--profile")
   local by = all_pass(out)
   assert(by["STA-04"].status == "pass" and by["STA-04"].found:find "^%d%d%d+ findings", by["STA-04"].found)
   local count = functions_are_there(fw, out)
@@ -147,6 +148,12 @@ tally.test("a build of this computer: what is said is there", function()
   operations_are_right(out)
   instructions_are_right(out, math.tointeger(tonumber(sys.read_file(fw .. "/msa_model.h"):match "MACS_ENCODE (%d+)")))
   assert(sys.read_file(out .. "/digests.csv"):find("image.png", 1, true), "no digest")
+  local page = sys.read_file(out .. "/index.html")
+  local dice = tonumber(page:match 'src="data:image/png;base64,[^"]+" .-dotted: the expert.-Dice (0%.%d+)')
+  assert(dice and dice > 0.9, "no picture with the expert's mask")
+  assert(page:find("Measured on a synthetic image", 1, true), "no times")
+  local profile = json.decode(sys.read_file(out .. "/profile.json"), "profile.json")
+  assert(#profile.layers == 26 and profile.layers[1].ms > 0, "no profile")
   return ("%d functions; %s"):format(count, by["NUM-01"].found)
 end)
 
@@ -269,6 +276,8 @@ tally.test("what is not msagen's is refused by name", function()
   end))
   refused("expected the checkpoint that", work .. "/host", "--checkpoint", tally.volume)
   refused("--image: expected with --checkpoint", work .. "/host", "--image", image)
+  refused("--truth: expected one for each --image, 2, found 1", work .. "/host", "--checkpoint", tally.head, "--image",
+    image, "--image", image, "--truth", image)
   refused("expected a folder that msagen build wrote", work .. "/nothing")
 end)
 

@@ -30,6 +30,8 @@ local function tried(body)
   error(result, 0)
 end
 
+local REPETITIONS = 3 -- of a profile
+
 local SAME_BITS = "The build's embedding and logits are the interpreter's, bit for bit"
 
 local WHOLE, NAMES = schema.whole(0, math.maxinteger), schema.list_of(schema.text, 0, "names")
@@ -265,6 +267,25 @@ local function check_tensors(self, hashes)
     #missing == 0 and ("%d tensors"):format(used) or "no such tensor: " .. table.concat(missing, ", "), "tensors.csv")
 end
 
+-- An image with the mask that the build finds, and the expert's where there is one, as PNG; its Dice.
+local function picture_of(image, found)
+  local overlays = require "run.overlays"
+  local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
+  local path = scratch .. "/overlay.png"
+  local ok, png = pcall(function()
+    overlays.check("image", image.name, image.tensor.shape)
+    require("msagen.image").write_png(path, overlays.draw(image.tensor, { { mask = found.mask, colour = 1,
+      prompt = found.prompt } }, { image.truth }, {}))
+    return sys.read_file(path)
+  end)
+  sys.remove_tree(scratch)
+  sys.keep(scratch)
+  if not ok then error(png, 0) end
+  local dice = image.truth and require("run.agreement").of(found.mask, image.truth).dice
+  return { title = image.name, png = png, caption = "The build's mask of a click in the middle"
+    .. (dice and ("; dotted: the expert's, Dice %.4f"):format(dice) or "") }
+end
+
 -- The build gives what the interpreter gives.
 local function digests(self, models, device, images)
   local folder = self.folder
@@ -278,6 +299,7 @@ local function digests(self, models, device, images)
   for i, one in ipairs(list) do
     lines[i + 1] = csv.line { one.image, one.interpreter, one.build }
     same = same and one.interpreter == one.build
+    self.pictures[i] = picture_of(images[i], one)
   end
   self.files["digests.csv"] = table.concat(lines)
   self:check("DIG-01", SAME_BITS, same and "pass" or "fail", ("%d image%s, %s %s"):format(#list,
@@ -290,8 +312,10 @@ local function numbers(self, args)
   local function models(of) return require("compiler.compiler").models(of, "--checkpoint")[1] end
   local images = {}
   for i, path in ipairs(args.image) do
-    images[i] = { name = path:match "[^/]*$", tensor = (require("run.inputs").image(path, folder.depth,
-      require("cli.image_options").read(args, folder.prepare))) }
+    local image, _, turned, input = require("run.inputs").image(path, folder.depth,
+      require("cli.image_options").read(args, folder.prepare))
+    images[i] = { name = path:match "[^/]*$", tensor = image }
+    if args.truth[i] then images[i].truth = require("run.truth").read(args.truth[i], image, nil, turned, input) end
   end
   digests(self, models, device, images)
   local list = require("evidence.numerics").of(models, folder.arithmetic, device, images, middle, self.show)
@@ -303,6 +327,22 @@ local function numbers(self, args)
   self.numerics, self.files["numerics.csv"] = list, table.concat(lines)
   local found = ("%.1e of the layer's largest value at most (%s, %s)"):format(worst.error, worst.layer, worst.image)
   self:check("NUM-01", "Error of each layer against float64", "pass", found, "numerics.csv")
+end
+
+-- Times of layers, where asked for: no two runs have the same.
+local function profiled(self)
+  local folder, profile = self.folder, require "run.profile"
+  local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
+  local ok, found = pcall(function()
+    folder:compile()
+    return require("run.segment").perform({ folder = folder, prompts = {}, quiet = true, profile = REPETITIONS,
+      files = { masks = {}, iou = {}, logits = {} } }, scratch, function(text) return text end)
+  end)
+  sys.remove_tree(scratch)
+  sys.keep(scratch)
+  if not ok then error(found, 0) end
+  self.profile = profile.make(folder, profile.measured(found.lines), { repetitions = REPETITIONS, image = false })
+  self.files["profile.json"] = json.encode(self.profile, { indent = 1 }) .. "\n"
 end
 
 -- ---- the whole ----
@@ -339,14 +379,15 @@ local function write(files, out)
 end
 
 --- Collect the evidence of a build and write it.
--- @param args { dir, out, misra, checkpoint = or nil, image = list } @param show function(text): what is done now
+-- @param args { dir, out, misra, profile, checkpoint = or nil, image = list, truth = of each image or none }
+-- @param show function(text): what is done now
 -- @return the checks
 function evidence.make(args, show)
   local folder = require("run.folder").open(args.dir)
   schema.check_known(folder, FIELDS, folder:file "manifest.json")
   check_files(folder)
   local self = setmetatable({ folder = folder, text = require("evidence.text").read(folder), checks = {}, files = {},
-    show = show }, Evidence)
+    pictures = {}, show = show }, Evidence)
   self:check("INT-01", "Files and weights are what msagen wrote", "pass",
     ("%d files by their SHA-256"):format(#closed.sorted(folder.files)), "evidence.json")
   local hashes, metadata
@@ -375,6 +416,10 @@ function evidence.make(args, show)
   self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, compiler, metadata)
   self:check("SBM-01", "Bill of materials", "pass", args.checkpoint and "with the checkpoint's own metadata"
     or "without the checkpoint's metadata: no --checkpoint", "sbom.spdx.json")
+  if args.profile then
+    show "measuring times of layers"
+    profiled(self)
+  end
   self.files["evidence.json"] = summary(self)
   self.files["index.html"] = require("evidence.page").text(self)
   self.files["SHA256SUMS"] = sums(self.files)

@@ -213,7 +213,9 @@ function Join:check_call(target, from, line)
       here[one.what] = one.line == line or here[one.what] or nil
     end
   end
-  if here[target.root] or self:merge(target, here) or self:merge(target, all) or all[target.root] then return end
+  if here[target.root] or self:merge(target, here) then return end
+  -- of the caller's other lines only what can be told from others: a function with loops or calls
+  if self.trips.order(target.root)[1] and self:merge(target, all) or all[target.root] then return end
   target.problem = target.problem or "called where the C calls another function"
 end
 
@@ -256,6 +258,7 @@ function Join:add(f, count, entry, times, sum)
     local line = self.lines[loop.header.address]
     local where = line and line[#line] and ("%s:%d"):format(line[1].file, line[1].line) or f.name
     if #loop.names == 0 then sum.open[("%s: a loop of no C loop"):format(where)] = true end
+    sum.broken = sum.broken or #loop.names == 0 or loop.stray
     if loop.stray then sum.open[("%s: a loop within one that it is not within in the C"):format(where)] = true end
     passes[loop] = total + (loop.tested and entries or 0)
     sum.total = sum.total + total * loop.pass + (loop.tested and entries * loop.tested or 0)
@@ -302,17 +305,16 @@ function Join:entry(name)
     end
   end
   local open = closed.sorted(sum.open)
-  local broken = #open > 0
   if sum.total == math.huge then
     for _, where in ipairs(closed.sorted(count.open)) do open[#open + 1] = where .. ": nothing says how often" end
   end
-  return { entry = name, most = #open == 0 and math.tointeger(sum.total) or nil, open = open, broken = broken,
-    outside = sum.outside }
+  return { entry = name, most = #open == 0 and math.tointeger(sum.total) or nil, open = open,
+    broken = sum.broken or false, outside = sum.outside }
 end
 
 --- @param of evidence.text's @param texts of its files @param report of report.sizes, whose image was
 -- compiled with lines @return a list of { entry, most = instructions or nil, open = why there is no bound, broken =
---   true if machine code and C do not go together there, outside = name of what is not in the library, whose
+--   true if a loop of it is none of the C's, outside = name of what is not in the library, whose
 --   instructions are not counted -> calls at most }
 function instructions.of(of, texts, report)
   local self = setmetatable({ of = of, at = {}, by_name = {}, names = {}, outside = {}, files = {},

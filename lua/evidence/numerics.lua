@@ -19,21 +19,21 @@ local function run(models, class, device, image, prompt, keep)
   end)
 end
 
--- The digest of a build's own embedding and logits.
-local function built_digest(folder, image, given)
+-- The digest of a build's own embedding and logits, and its mask.
+local function built(folder, image, given)
   local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
-  local files = { masks = {}, iou = {}, embedding = scratch .. "/embedding.npy",
+  local files = { masks = { scratch .. "/mask.npy" }, iou = {}, embedding = scratch .. "/embedding.npy",
     logits = { scratch .. "/logits.npy" } }
-  local ok, digest = pcall(function()
+  local ok, digest, mask = pcall(function()
     require("run.segment").perform({ folder = folder, image = image, prompts = { given }, files = files, quiet = true },
       scratch, function(text) return text end)
     return interpretation.digest { { "embedding", npy.read(files.embedding), true },
-      { "logits", npy.read(files.logits[1]), true } }
+      { "logits", npy.read(files.logits[1]), true } }, npy.read(files.masks[1])
   end)
   sys.remove_tree(scratch)
   sys.keep(scratch)
   if not ok then error(digest, 0) end
-  return digest
+  return digest, mask
 end
 
 -- The largest difference and value of two matrices, and where it is.
@@ -51,7 +51,7 @@ end
 -- one.
 -- @param folder of run.folder, compiled @param it run.interpretation's of the build's class
 -- @param images, prompt as for `of`
--- @return a list of { image, interpreter, build = digests }
+-- @return a list of { image, interpreter, build = digests, prompt, mask = u8 [depth,H,W], the build's }
 function numerics.digests(folder, it, images, prompt, show)
   local list = {}
   for i, image in ipairs(images) do
@@ -61,8 +61,8 @@ function numerics.digests(folder, it, images, prompt, show)
     show(image.name .. ": by the interpreter")
     local results = it:results({ given }, image.tensor, function() end)
     show(image.name .. ": by the build")
-    list[i] = { image = image.name, interpreter = interpretation.digest(results),
-      build = built_digest(folder, image.tensor, given) }
+    list[i] = { image = image.name, prompt = given, interpreter = interpretation.digest(results) }
+    list[i].build, list[i].mask = built(folder, image.tensor, given)
   end
   return list
 end

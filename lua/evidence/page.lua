@@ -83,6 +83,12 @@ local function numbers(self)
   return out
 end
 
+local function pictures(self)
+  local out = { id = "pictures", title = "What it finds" }
+  if self.pictures[1] then out[1] = page.pictures(self.pictures) end
+  return out
+end
+
 local function requirements_table(self)
   local count, rows = {}, {}
   for _, row in ipairs(self.trace.rows) do
@@ -114,8 +120,8 @@ function evidence_page.text(self)
   local folder = self.folder
   return page.document { title = ("Evidence: %s on %s"):format(folder.checkpoint.dialect, folder.board),
     subtitle = sections.model_line(build_facts.model(folder)), footer = "msagen " .. msagen.version,
-    sections = { summary(self), requirements_table(self), stack(self), bound(self), numbers(self),
-      sections.memory(build_facts.memory(folder)), sections.layers(build_facts.layers(folder)),
+    sections = { summary(self), pictures(self), requirements_table(self), stack(self), bound(self), numbers(self),
+      sections.memory(build_facts.memory(folder)), sections.layers(build_facts.layers(folder, self.profile)),
       sections.made(build_facts.made(folder)) } }
 end
 

@@ -17,6 +17,7 @@ local OF = {
   msa_resize_init = { out_width = IMAGE, ["t.count"] = TAPS },
   horizontal = { out_width = IMAGE, ["k < count"] = TAPS },
   msa_resize_row = { length = { "3 * MSA_MODEL_INPUT_SIZE" }, ["t.count"] = TAPS },
+  msa_nearest_row = { out_width = IMAGE },
   blend_row = { ["x < count"] = IMAGE },
   small_row = { ["u->side"] = { "MSA_MODEL_MASK_SIDE" } },
   msa_mask_bits = { ["u->height"] = IMAGE, ["u->width"] = IMAGE, bytes = IMAGE },
@@ -25,6 +26,8 @@ local OF = {
     ["prompt->slices"] = { "MSA_MODEL_DEPTH" } },
   msa_prompt_tokens = { ["table->output_tokens"] = { "MSA_MODEL_TOKENS" },
     ["prompt->point_count"] = { "MSA_MODEL_MAX_POINTS" } },
+  msa_place_tokens = { ["table->output_tokens"] = { "MSA_MODEL_TOKENS" }, ["places->count"] = { "MSA_MODEL_TOKENS" } },
+  put_features = { half = { "MSA_MODEL_OUT" }, ["table->out"] = { "MSA_MODEL_OUT" } },
   put_place = { half = { "MSA_MODEL_OUT" } },
   test_all = { ["s->bank"] = { "MSA_MODEL_BANKS" } },
   go_on = { ["while"] = { "MSA_MODEL_SEGMENTS + 1" } }, -- each pass ends a segment, or the call

@@ -11,6 +11,9 @@ function verb.setup(command)
     .. "error of each layer."):argname "FILE"
   command:option("--image", "An image for the error of each layer against float64, clicked in the middle; repeated.")
     :argname "FILE":count "*"
+  command:option("--truth", "The expert's mask of each --image, in their order, drawn into its picture; repeated.")
+    :argname "MASK":count "*"
+  command:flag("--profile", "Measure times of layers as well. They differ from run to run, and the bundle with them.")
 end
 
 local function usage(text)
@@ -21,6 +24,9 @@ end
 function verb.run(args)
   if not args.out or args.out == "" then return usage "-o: expected a folder, found none" end
   if #args.image > 0 and not args.checkpoint then return usage "--image: expected with --checkpoint, found without" end
+  if #args.truth > 0 and #args.truth ~= #args.image then
+    return usage(("--truth: expected one for each --image, %d, found %d"):format(#args.image, #args.truth))
+  end
   local show, finish = require "cli.progress"()
   local checks = require("evidence.evidence").make(args, function(text) show(text, 0, 1) end)
   finish()
