@@ -2,6 +2,7 @@
 --- clang-tidy's checks `cert-*` and `bugprone-*` of the library of a generated folder, held against the records of
 -- lua/report/tidy.lua. Which checks there are and what they find depends on the version: it is clang-tidy 14.
 local fail = require "support.fail"
+local library = require "report.library"
 local static_misra = require "report.static_misra"
 local tools = require "report.tools"
 
@@ -43,7 +44,7 @@ end
 
 --- Analyse a folder (lua/run/folder). @param work an empty folder @return as static_misra.collect
 function static_tidy.collect(folder, work)
-  local sources = static_misra.copied(folder, work)
+  local sources = library.copied(folder, work)
   local command = tools.joined({ static_tidy.PROGRAM, "--quiet", "--header-filter=.*",
     "--checks=-*,cert-*,bugprone-*" }, sources, { "--" }, target(folder),
     tools.words(tools.variable(folder:file "Makefile", folder.prefix:upper() .. "_CFLAGS")), { "-I", work, "-w" })
