@@ -92,6 +92,41 @@ local function deepest(fw)
   return depth
 end
 
+-- Stack, and instructions at most, as the bundle of evidence has them.
+local function measured(fw)
+  local folder, room = require("run.folder").open(fw), work .. "/sizes"
+  local of, texts = require("evidence.text").read(folder), {}
+  for i, file in ipairs(of.files) do texts[i] = sys.read_file(folder:file(file)) end
+  sys.mkdir_p(room)
+  local report = require("report.sizes").measure(folder, room, nil, nil, true)
+  local list = require("evidence.instructions").of(of, texts, report)
+  sys.remove_tree(room)
+  return { stack = report.stack, instructions = list }
+end
+
+-- What the emulator has counted is no more than the bound, and the bound is near where nothing but rare work, which
+-- this run has not, is in it: tiles that are computed once more where a result was subnormal. @return words
+local function few_instructions(board, output, list)
+  local ticks, told = {}, {}
+  for entry, number in output:gmatch "ticks (%S+) (%d+)\n" do ticks[entry] = math.tointeger(tonumber(number)) end
+  local tick = 2000000 / ticks.turns -- two instructions a turn
+  assert(tick > 20 and tick < 60, output)
+  local message = "%s: %.0f instructions, %d computed"
+  for _, one in ipairs(list) do
+    local counted = ticks[one.entry:gsub("^msa_", "")]
+    if counted then
+      local ratio = one.most / (counted * tick)
+      assert(ratio >= 1, message:format(one.entry, counted * tick, one.most))
+      local rare = board.isa.flushes or one.entry ~= "msa_encode" and one.entry ~= "msa_segment"
+      assert(rare or ratio < 1.2, message:format(one.entry, counted * tick, one.most))
+      told[#told + 1] = ("%s %.0f instructions, at most %.2f times as many"):format(one.entry:gsub("^msa_", ""),
+        counted * tick, ratio)
+    end
+  end
+  assert(#told == 5, output)
+  return told
+end
+
 for _, board in ipairs(boards.all()) do
   local name = board.name
   local why = not board.hosted and board.emulator and missing(board)
@@ -157,7 +192,8 @@ for _, board in ipairs(boards.all()) do
     end)
 
     tally.test(name .. ": a product of generated files alone, without any library, computes the same, however its data "
-      .. "was before it started; interrupts reach it; no stack is deeper than computed", function()
+      .. "was before it started; interrupts reach it; no stack is deeper, and no more instructions run, than computed",
+      function()
       must { "make", "-C", here, "weights" }
       must { "cc", "-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-I", here, "-o", work .. "/product-here",
         tally.tests .. "/api/bare.c", here .. "/msa_weights.o", here .. "/libmsa_model.a" }
@@ -169,17 +205,17 @@ for _, board in ipairs(boards.all()) do
       command(link, board.flags)
       for _, object in ipairs(board.start.product) do link[#link + 1] = fw .. "/" .. object .. ".o" end
       must(command(link, { fw .. "/msa_weights.o", fw .. "/libmsa_model.a" }))
-      local emulator = {}
-      for i, word in ipairs(board.emulator) do
-        emulator[i] = word:gsub("{(%l+)}", { program = program, arguments = "" })
+      local emulator = { board.emulator[1], "-icount", "shift=0" } -- its clock goes by instructions
+      for i = 2, #board.emulator do
+        emulator[i + 2] = board.emulator[i]:gsub("{(%l+)}", { program = program, arguments = "" })
       end
       local output, told, used, bound = must(emulator), {}, {}, {}
+      local static = measured(fw)
+      for _, text in ipairs(few_instructions(board, output, static.instructions)) do told[#told + 1] = text end
       for entry, bytes in output:gmatch "stack (%S+) (%d+)\n" do
         used["msa_" .. entry] = math.tointeger(tonumber(bytes))
       end
-      for _, entry in ipairs(json.decode(must { tally.program, "sizes", "--json", fw }, fw).stack) do
-        bound[entry.entry] = entry.bytes
-      end
+      for _, entry in ipairs(static.stack) do bound[entry.entry] = entry.bytes end
       local depth, most = deepest(fw), 0
       for _, entry in ipairs { "msa_open", "msa_self_test", "msa_encode", "msa_segment", "msa_upsample_row" } do
         local bytes = assert(used[entry], output)

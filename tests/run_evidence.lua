@@ -102,7 +102,7 @@ end
 -- Every check passes, and the sums are those of the files.
 local function all_pass(out)
   local _, by = checks_of(out)
-  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "MEM-01",
+  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "STA-05", "MEM-01",
     "DIG-01", "NUM-01", "NUM-02", "SBM-01" } do
     assert(by[id] and by[id].status == "pass", ("%s: %s"):format(id, by[id] and by[id].found or "missing"))
   end
@@ -156,6 +156,19 @@ local function operations_are_right(out)
   assert(seen == 14, seen)
 end
 
+-- Instructions at most are not fewer than vectors of multiply-adds, and no more than five times as many.
+local function instructions_are_right(out, macs)
+  local rows = csv.rows(sys.read_file(out .. "/instructions.csv"), "instructions.csv")
+  for _, row in ipairs(rows) do
+    if row[1] == "msa_encode" then
+      local share = tonumber(row[2]) / (macs / 8)
+      assert(share > 1 and share < 5, share)
+      return
+    end
+  end
+  error "no bound of msa_encode"
+end
+
 -- A vector of the checkpoint lies where the trace says, and its hash is that of its bytes.
 local function tensors_are_there(fw, out)
   local name = "image_encoder.patch_embed.proj.bias"
@@ -185,14 +198,22 @@ end
 
 tally.test("a build of this computer: what is said is there", function()
   local fw = built("host", "--board", "x86-64-avx2")
-  local out = bundle(fw, "first", "--checkpoint", tally.head, "--image", image, "--misra")
+  local out = bundle(fw, "first", "--checkpoint", tally.head, "--image", image, "--misra", "--truth",
+    tally.demo .. "/truth.png", "--profile")
   local by = all_pass(out)
   assert(by["STA-04"].status == "pass" and by["STA-04"].found:find "^%d%d%d+ findings", by["STA-04"].found)
   local count = functions_are_there(fw, out)
   tensors_are_there(fw, out)
   operations_are_right(out)
+  instructions_are_right(out, math.tointeger(tonumber(sys.read_file(fw .. "/msa_model.h"):match "MACS_ENCODE (%d+)")))
   assert(sys.read_file(out .. "/digests.csv"):find("image.png", 1, true), "no digest")
   margins_are_right(out)
+  local page = sys.read_file(out .. "/index.html")
+  local dice = tonumber(page:match 'src="data:image/png;base64,[^"]+" .-dotted: the expert.-Dice (0%.%d+)')
+  assert(dice and dice > 0.9, "no picture with the expert's mask")
+  assert(page:find("Measured on a synthetic image", 1, true), "no times")
+  local profile = json.decode(sys.read_file(out .. "/profile.json"), "profile.json")
+  assert(#profile.layers == 26 and profile.layers[1].ms > 0, "no profile")
   return ("%d functions; %s"):format(count, by["NUM-01"].found)
 end)
 
@@ -232,6 +253,8 @@ local function on_bare_metal()
   local digest = sys.read_file(out .. "/digests.csv"):match ",(%x+)\n$"
   assert(rows[2][1] == "x86-64-sse42" and rows[2][2] == "f32-muladd-1" and rows[2][4] == "natively", rows[2][4])
   assert(rows[2][6] ~= digest and rows[2][6] == rows[2][7] and rows[2][8] == "yes", "a digest of its own class")
+  assert(by["STA-05"].status == "pass" and by["STA-05"].found:find "msa_encode %d+, msa_segment %d+",
+    by["STA-05"].found)
   return by["STA-01"].found
 end
 
@@ -442,6 +465,8 @@ tally.test("what is not msagen's is refused by name", function()
   refused("--boards: expected with --image", work .. "/host", "--checkpoint", tally.head, "--boards", "all")
   refused("--board: expected one of", work .. "/host", "--checkpoint", tally.head, "--image", image, "--boards", "z80")
   refused("--image: expected with --checkpoint", work .. "/host", "--image", image)
+  refused("--truth: expected one for each --image, 2, found 1", work .. "/host", "--checkpoint", tally.head, "--image",
+    image, "--image", image, "--truth", image)
   refused("expected a folder that msagen build wrote", work .. "/nothing")
 end)
 

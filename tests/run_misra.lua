@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- MISRA C:2012 by cppcheck's add-on: everything it finds in three builds of the demo and in all files of the runtime
--- has a record in lua/report/misra.lua, every record has a finding, and docs/misra.md says what the records say. gcc's
--- analyser is asked as well.
--- luahost run_misra.lua --accept (make accept-misra) writes that page's table anew.
+-- has a record in lua/report/misra.lua, every record has a finding, and docs/misra.md says what the records say. The
+-- same of clang-tidy's checks and lua/report/tidy.lua. gcc's analyser is asked as well.
+-- luahost run_misra.lua --accept (make accept-misra) writes that page's tables anew.
 local sys = require "msagen.sys"
 local tally = require "tally"
 local must = tally.must
@@ -10,9 +10,13 @@ local open = require "run.folder".open
 local records = require "report.misra"
 local library = require "report.library"
 local static_misra = require "report.static_misra"
+local tools = require "report.tools"
+local static_tidy, tidy = require "report.static_tidy", require "report.tidy"
 
 local page = tally.source .. "/docs/misra.md"
 local HEAD = "| rule | asks for | where | why not, and why that is safe | verified by |\n|---|---|---|---|---|\n"
+
+local TIDY_HEAD = HEAD:gsub("rule", "check", 1)
 
 local function code(list)
   local out = {}
@@ -20,38 +24,44 @@ local function code(list)
   return table.concat(out, ", ")
 end
 
--- The table of docs/misra.md.
-local function written()
-  local lines = { HEAD }
-  for _, r in ipairs(records) do
-    lines[#lines + 1] = ("| %s, %s | %s | %s%s | %s %s | %s |\n"):format(r.rule, r.category, r.about, code(r.files),
-      r.functions and ": " .. code(r.functions) or "", r.why, r.safe, r.verified)
+-- A table of docs/misra.md.
+local function written(head, list)
+  local lines = { head }
+  for _, r in ipairs(list) do
+    lines[#lines + 1] = ("| %s | %s | %s%s | %s %s | %s |\n"):format(r.category and r.rule .. ", " .. r.category
+      or code { r.rule }, r.about, code(r.files), r.functions and ": " .. code(r.functions) or "", r.why, r.safe,
+      r.verified)
   end
   return table.concat(lines)
 end
 
-local function page_with_table()
+local function page_with_tables()
   local text = sys.read_file(page)
-  local first = assert(text:find(HEAD, 1, true), page .. ": expected the table of records, found none")
-  local last = first
-  while text:sub(last, last) == "|" do last = text:find("\n", last, true) + 1 end
-  return text:sub(1, first - 1) .. written() .. text:sub(last)
+  for head, list in pairs { [HEAD] = records, [TIDY_HEAD] = tidy } do
+    local first = assert(text:find(head, 1, true), page .. ": expected the table of records, found none")
+    local last = first
+    while text:sub(last, last) == "|" do last = text:find("\n", last, true) + 1 end
+    text = text:sub(1, first - 1) .. written(head, list) .. text:sub(last)
+  end
+  return text
 end
 
 if arg[1] == "--accept" then
-  sys.write_file(page, page_with_table())
+  sys.write_file(page, page_with_tables())
   print(page)
   return 0
 end
 
 local work = tally.folder "misra"
 local unused = {}
-for _, record in ipairs(records) do unused[record] = true end
+for _, list in ipairs { records, tidy } do
+  for _, record in ipairs(list) do unused[record] = true end
+end
 
-local function analysed(name, folder)
+local function analysed(name, folder, by)
   local place = ("%s/%s-analysed"):format(work, name)
   sys.mkdir_p(place)
-  return static_misra.collect(folder, place)
+  return (by or static_misra).collect(folder, place)
 end
 
 -- Findings without a record, the first of them.
@@ -64,8 +74,8 @@ local function listed(findings)
   return ("%d findings without a record: %s"):format(#findings, table.concat(lines, "; "))
 end
 
-local function all_recorded(name, folder)
-  local report = analysed(name, folder)
+local function all_recorded(name, folder, by)
+  local report = analysed(name, folder, by)
   local still = {}
   for _, record in ipairs(report.unused) do still[record] = true end
   for record in pairs(unused) do unused[record] = still[record] end
@@ -92,6 +102,7 @@ local function folder_of(name, sources)
   return { path = path, prefix = "msa", file = function(_, file) return path .. "/" .. file end }
 end
 
+local builds = {} -- name -> folder
 for _, build in ipairs { { "x86-64-avx2", "f32" }, { "cortex-m7", "f32" }, { "x86-64-avx2", "int8" } } do
   local board, precision = build[1], build[2]
   local name = board .. "-" .. precision
@@ -101,8 +112,22 @@ for _, build in ipairs { { "x86-64-avx2", "f32" }, { "cortex-m7", "f32" }, { "x8
     local fw = ("%s/%s"):format(work, name)
     must { tally.program, "build", tally.head, "--dialect", "msa-paper", "--board", board, "--precision", precision,
       "-o", fw }
-    headers = headers or fw
+    headers, builds[name] = headers or fw, fw
     return all_recorded(name, open(fw, true))
+  end)
+end
+
+local no_tidy = not pcall(sys.spawn, { static_tidy.PROGRAM, "--version", stdin = "/dev/null", stdout = "/dev/null" })
+  and "there is no " .. static_tidy.PROGRAM
+
+-- A test of clang-tidy. @param test tally.test, or tally.deep
+local function tidied(test, name, body)
+  if no_tidy then tally.skip("clang-tidy: " .. name, no_tidy) else test("clang-tidy: " .. name, body) end
+end
+
+for _, name in ipairs(require("support.closed").sorted(builds)) do
+  tidied(tally.test, name, function()
+    return all_recorded(name .. "-tidy", open(builds[name], true), static_tidy)
   end)
 end
 
@@ -110,17 +135,24 @@ tally.test("gcc's analyser finds nothing", function()
   must { "make", "-C", headers, "CC=gcc", "CFLAGS=-O2 -fanalyzer -Werror", "lib" }
 end)
 
-tally.test("all files of the runtime", function()
+local function of_runtime(name)
   local sources, runtime = {}, tally.source .. "/runtime"
-  for _, name in ipairs(sys.list(runtime)) do
-    if name:match "^msa.*%.[ch]$" then sources[name] = sys.read_file(runtime .. "/" .. name) end
+  for _, file in ipairs(sys.list(runtime)) do
+    if file:match "^msa.*%.[ch]$" then sources[file] = sys.read_file(runtime .. "/" .. file) end
   end
-  return all_recorded("runtime", folder_of("runtime", sources))
+  return folder_of(name, sources)
+end
+
+tally.test("all files of the runtime", function() return all_recorded("runtime", of_runtime "runtime") end)
+
+tidied(tally.deep, "all files of the runtime", function()
+  return all_recorded("runtime-tidy", of_runtime "tidied", static_tidy)
 end)
 
 tally.deep("every record has a finding", function()
   local lines = {}
-  for _, record in ipairs(records) do
+  local lists = { records, no_tidy and {} or tidy }
+  for _, record in ipairs(tools.joined(table.unpack(lists))) do
     if unused[record] then lines[#lines + 1] = record.rule .. " in " .. table.concat(record.files, " ") end
   end
   assert(#lines == 0, "records without a finding: " .. table.concat(lines, "; "))
@@ -136,6 +168,17 @@ tally.test("an injected goto and an injected recursion are found, in their funct
     found[f.rule .. " " .. tostring(f["function"])] = true
   end
   assert(found["15.1 jumps"] and found["17.2 msa_down"], "found neither")
+end)
+
+tidied(tally.test, "an injected macro without parentheses and an injected atoi are found", function()
+  local text = "int atoi(const char *text);\nint msa_read(const char *text);\n#define TWICE(x) x * 2\n"
+    .. "int msa_read(const char *text)\n{\n    return TWICE(1 + 1) + atoi(text);\n}\n"
+  local found = {}
+  for _, f in ipairs(analysed("injected-tidy", folder_of("loose", { ["msa_read.c"] = text }),
+    static_tidy).unrecorded) do
+    found[f.rule .. " " .. tostring(f["function"])] = true
+  end
+  assert(found["bugprone-macro-parentheses nil"] and found["cert-err34-c msa_read"], "found neither")
 end)
 
 tally.test("which function a line is in", function()
@@ -163,6 +206,6 @@ tally.test("without cppcheck, or of C that it cannot read, an error in one line"
 end)
 
 tally.test("docs/misra.md has the records", function()
-  assert(page_with_table() == sys.read_file(page), "its table is not the records': make accept-misra")
+  assert(page_with_tables() == sys.read_file(page), "its table is not the records': make accept-misra")
 end)
 return tally.finish()

@@ -60,7 +60,7 @@ tally.test("pages of the demos are made", function()
     results = { { name = "point 247,261 inside", predicted_iou = 0.93, dice = 0.96, pixels = 123456, area = 4123.5,
       extent = "100,120 to 560,420", centroid = "330.5, 270.1" } } }
   tally.must { tally.program, "evidence", plain.path, "-o", scratch .. "/bundle", "--checkpoint", tally.head, "--image",
-    tally.demo .. "/image.png" }
+    tally.demo .. "/image.png", "--truth", tally.demo .. "/truth.png" }
   pages["evidence"] = sys.read_file(scratch .. "/bundle/index.html")
   for _, name in ipairs(sys.list(scratch .. "/bundle")) do beside[name] = true end
   local size = 0
@@ -131,6 +131,23 @@ end
 local BAD = page.document { title = "bad", sections = {} }:gsub("<main>", "%0"
   .. '<h1 style="width:500px">wide</h1><p style="color:#999">pale</p>')
 
+-- A page as the browser prints it: several sheets; where pdftotext is at hand, the words of its summary.
+local function printed(name)
+  local path = ("%s/%s.pdf"):format(work, name)
+  browse("dark", "--no-pdf-header-footer", "--print-to-pdf=" .. path, ("file://%s/%s.html"):format(work, name))
+  local pdf, most = sys.read_file(path), 0
+  assert(pdf:sub(1, 5) == "%PDF-" and pdf:find("%%EOF", -16, true), "no PDF")
+  for count in pdf:gmatch "/Type /Pages%s.-/Count (%d+)" do most = math.max(most, tonumber(count)) end
+  assert(most > 1, ("%d pages"):format(most))
+  local ok, status, text = pcall(sys.spawn, { "pdftotext", path, "-", stdin = "/dev/null", stdout = "capture",
+    stderr = "/dev/null" })
+  if ok then
+    local word = name == "evidence" and "not measured." or "Results"
+    assert(status == 0 and text:find(word, 1, true), "its words are missing")
+  end
+  return ("%d pages, %d KB%s"):format(most, #pdf // 1000, ok and ", its words are there" or "")
+end
+
 local function test_in_browser()
   for _, scheme in ipairs { "light", "dark" } do
     tally.test(("at seven widths, %s, nothing overflows and texts can be read"):format(scheme), function()
@@ -148,6 +165,9 @@ local function test_in_browser()
       assert(found.evaluation.elements > 500 and labels[1] > 0 and labels[#labels] > labels[1])
       return ("%d elements; labels of the map: %s"):format(found.evaluation.elements, found.run.labels)
     end)
+  end
+  for _, name in ipairs { "evaluation", "evidence" } do
+    tally.test(name .. ": printed as PDF", function() return printed(name) end)
   end
   for _, name in ipairs { "evaluation", "run", "evidence" } do
     for _, screen in ipairs(SCREENS) do

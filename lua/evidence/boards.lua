@@ -89,7 +89,8 @@ local function rows_within(asked, board, known, work)
   if not facts then return { { board = board.name, failed = built } } end
   local rows, truth = {}, interpreted(asked, folder.arithmetic, known)
   for i, image in ipairs(asked.images) do
-    rows[i] = { image = image.name, digest = built[i], interpreter = truth[i], same = built[i] == truth[i] }
+    local digest = built[i].digest
+    rows[i] = { image = image.name, digest = digest, interpreter = truth[i], same = digest == truth[i] }
     for field, value in pairs(facts) do rows[i][field] = value end
   end
   return rows

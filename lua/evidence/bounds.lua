@@ -19,6 +19,8 @@ end
 
 local CAST = { size_t = true, uint32_t = true, uint16_t = true, uint8_t = true, int32_t = true, int = true }
 
+local BYTES = { float = 4, uint32_t = 4, uint16_t = 2, uint8_t = 1, int8_t = 1 }
+
 -- Words, operators of two signs, then single ones.
 local function tokens_of(text)
   local list, at = {}, 1
@@ -51,6 +53,11 @@ local function primary(p)
     p:take()
     return value
   end
+  local size = word == "sizeof" and p:peek() == "(" and p.tokens[p.at + 2] == ")" and BYTES[p.tokens[p.at + 1]]
+  if size then
+    p.at = p.at + 3
+    return { size, size }
+  end
   local n = word and number_of(word)
   if n then return { n, n } end
   if word and word:match "^[%a_]" then
@@ -62,6 +69,7 @@ local function primary(p)
       until depth == 0 or not one
       return p.look(word, true)
     end
+    while p:peek() == "." or p:peek() == "->" do word = word .. p:take() .. (p:take() or "") end
     return p.look(word, false)
   end
   return UNKNOWN
@@ -98,7 +106,7 @@ local COMPARES = { ["<"] = true, [">"] = true, ["<="] = true, [">="] = true, ["=
 local function part(p, rule)
   local from = p.at
   local value = rule(p)
-  return value, table.concat(p.tokens, " ", from, p.at - 1)
+  return value, table.concat(p.tokens, " ", from, math.min(p.at - 1, #p.tokens))
 end
 
 -- Of a choice the larger bound; of x < y ? x : y the smaller one.
@@ -161,15 +169,20 @@ local function add_loops(made, f)
   end
 end
 
---- A function's parameters, constants, tables and loops. @param f of evidence.text's
+--- A function's parameters, constants, tables, structs of numbers (in order, false for what is none) and loops.
+-- @param f of evidence.text's
 function bounds.parsed(f)
   local head = f.text:match "^[^{]*"
-  local made = { f = f, parameters = {}, constants = {}, tables = {}, loops = {} }
+  local made = { f = f, parameters = {}, constants = {}, tables = {}, structs = {}, loops = {} }
   for i, one in ipairs(split(head:match "%((.*)%)" or "")) do
     made.parameters[one:match "([%w_]+)[%s%[%]%d]*$" or i] = i
   end
   for name, words in f.text:gmatch "static const uint%d+_t ([%w_]+)%[%d+%]%s*=%s*{([^}]*)}" do
     made.tables[name] = table_of(words)
+  end
+  for name, words in f.text:gmatch "static const [%w_]+ ([%w_]+) = {([^{}]*)};" do
+    made.structs[name] = {}
+    for word in words:gmatch "[^%s,]+" do table.insert(made.structs[name], number_of(word) or false) end
   end
   for name, expression in f.text:gmatch "const %w+_t ([%w_]+) = ([^;{]-);" do
     for one in (name .. " = " .. expression):gmatch "[^,]+" do

@@ -31,6 +31,8 @@ local function tried(body)
 end
 
 local ON_BOARDS = "Builds of the checkpoint for other boards give the digest of their class of arithmetic"
+local REPETITIONS = 3 -- of a profile
+
 local SAME_BITS = "The build's embedding and logits are the interpreter's, bit for bit"
 
 local WHOLE, NAMES = schema.whole(0, math.maxinteger), schema.list_of(schema.text, 0, "names")
@@ -121,12 +123,44 @@ local function no_allocator(self)
     or "it leaves open, hooks among them: " .. table.concat(names, ", "), "outside.csv")
 end
 
--- Sections, stack and call graph of the library as the board's compiler makes it.
+local INSTRUCTIONS = "Machine instructions of a call of each entry point, at most"
+
+-- The bound of instructions: encode and segment must have one.
+local function instructions(self)
+  local list = self.instructions
+  if not list then return self:check("STA-05", INSTRUCTIONS, "not measured", self.unbounded) end
+  self.files["instructions.csv"] = require("evidence.instructions").csv(list)
+  local status, found, none = "pass", {}, {}
+  for _, one in ipairs(list) do
+    local name = one.entry:match "_(.*)$"
+    local needed = name == "encode" or name == "segment"
+    if one.most and needed then found[#found + 1] = ("%s %d"):format(one.entry, one.most) end
+    if not one.most then none[#none + 1] = one.entry end
+    if one.broken then status = "fail" elseif needed and not one.most and status == "pass" then
+      status = "not measured"
+    end
+    if one.broken or needed and not one.most then found[#found + 1] = ("%s: %s"):format(one.entry, one.open[1]) end
+  end
+  self:check("STA-05", INSTRUCTIONS, status, table.concat(found, ", ")
+    .. (none[1] and "; no bound of " .. table.concat(none, ", ") or ""), "instructions.csv")
+end
+
+-- Sections, stack and call graph of the library as the board's compiler makes it, and the bound of its instructions.
 local function static(self)
-  local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
-  local report, why = tried(function() return require("report.sizes").measure(self.folder, work) end)
+  local work, list, unbounded = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-"), nil, nil
+  local report, why = tried(function()
+    return require("report.sizes").measure(self.folder, work, nil, nil, true)
+  end)
+  if report then
+    list, unbounded = tried(function()
+      local texts = {}
+      for i, name in ipairs(self.text.files) do texts[i] = sys.read_file(self.folder:file(name)) end
+      return require("evidence.instructions").of(self.text, texts, report)
+    end)
+  end
   sys.remove_tree(work)
   sys.keep(work)
+  self.instructions, self.unbounded = list or nil, why or unbounded
   if not report then return self:check("STA-01", "Worst stack of each entry point", "not measured", why) end
   self.sizes = report
   self.compiler = { name = report.compiler, version = report.version, flags = report.target .. " " .. report.cflags }
@@ -316,6 +350,25 @@ local function check_tensors(self, hashes)
     #missing == 0 and ("%d tensors"):format(used) or "no such tensor: " .. table.concat(missing, ", "), "tensors.csv")
 end
 
+-- An image with the mask that the build finds, and the expert's where there is one, as PNG; its Dice.
+local function picture_of(image, found)
+  local overlays = require "run.overlays"
+  local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
+  local path = scratch .. "/overlay.png"
+  local ok, png = pcall(function()
+    overlays.check("image", image.name, image.tensor.shape)
+    require("msagen.image").write_png(path, overlays.draw(image.tensor, { { mask = found.mask, colour = 1,
+      prompt = found.prompt } }, { image.truth }, {}))
+    return sys.read_file(path)
+  end)
+  sys.remove_tree(scratch)
+  sys.keep(scratch)
+  if not ok then error(png, 0) end
+  local dice = image.truth and require("run.agreement").of(found.mask, image.truth).dice
+  return { title = image.name, png = png, caption = "The build's mask of a click in the middle"
+    .. (dice and ("; dotted: the expert's, Dice %.4f"):format(dice) or "") }
+end
+
 -- The build gives what the interpreter gives.
 local function digests(self, asked)
   local folder, numerics = self.folder, require "evidence.numerics"
@@ -327,8 +380,10 @@ local function digests(self, asked)
   if not list then return self:check("DIG-01", SAME_BITS, "not measured", why) end
   local lines, same = { csv.line { "image", "interpreter", "build" } }, true
   for i, digest in ipairs(numerics.interpreted(it, asked.images, asked.prompt, asked.show)) do
-    lines[i + 1] = csv.line { asked.images[i].name, digest, list[i] }
-    same = same and digest == list[i]
+    local one = list[i]
+    lines[i + 1] = csv.line { asked.images[i].name, digest, one.digest }
+    same = same and digest == one.digest
+    self.pictures[i] = picture_of(asked.images[i], one)
   end
   self.files["digests.csv"] = table.concat(lines)
   self:check("DIG-01", SAME_BITS, same and "pass" or "fail", ("%d image%s, %s %s"):format(#list,
@@ -366,8 +421,10 @@ local function numbers(self, args)
   local images = {}
   for i, path in ipairs(args.image) do
     self.images[i] = { name = path:match "[^/]*$", sha256 = not sys.isdir(path) and sha256.file(path) or nil }
-    images[i] = { name = path:match "[^/]*$", tensor = (require("run.inputs").image(path, folder.depth,
-      require("cli.image_options").read(args, folder.prepare))) }
+    local image, _, turned, input = require("run.inputs").image(path, folder.depth,
+      require("cli.image_options").read(args, folder.prepare))
+    images[i] = { name = path:match "[^/]*$", tensor = image }
+    if args.truth[i] then images[i].truth = require("run.truth").read(args.truth[i], image, nil, turned, input) end
   end
   local asked = { device = device, model = models(device), images = images, prompt = middle(folder), show = self.show }
   digests(self, asked)
@@ -383,6 +440,22 @@ local function numbers(self, args)
   local found = ("%.1e of the layer's largest value at most (%s, %s)"):format(worst.error, worst.layer, worst.image)
   self:check("NUM-01", "Error of each layer against float64", "pass", found, "numerics.csv")
   conditioned(self, runs)
+end
+
+-- Times of layers, where asked for: no two runs have the same.
+local function profiled(self)
+  local folder, profile = self.folder, require "run.profile"
+  local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
+  local ok, found = pcall(function()
+    folder:compile()
+    return require("run.segment").perform({ folder = folder, prompts = {}, quiet = true, profile = REPETITIONS,
+      files = { masks = {}, iou = {}, logits = {} } }, scratch, function(text) return text end)
+  end)
+  sys.remove_tree(scratch)
+  sys.keep(scratch)
+  if not ok then error(found, 0) end
+  self.profile = profile.make(folder, profile.measured(found.lines), { repetitions = REPETITIONS, image = false })
+  self.files["profile.json"] = json.encode(self.profile, { indent = 1 }) .. "\n"
 end
 
 -- ---- the whole ----
@@ -418,7 +491,8 @@ local function write(files, out)
 end
 
 --- Collect the evidence of a build and write it.
--- @param args { dir, out, misra, coverage, checkpoint = or nil, image = list, boards = list of boards or nil }
+-- @param args { dir, out, misra, coverage, profile, checkpoint = or nil, image = list, truth = of each image or none,
+--   boards = list of boards or nil }
 -- @param show function(text): what is done now
 -- @return the checks
 function evidence.make(args, show)
@@ -426,7 +500,7 @@ function evidence.make(args, show)
   schema.check_known(folder, FIELDS, folder:file "manifest.json")
   check_files(folder)
   local self = setmetatable({ folder = folder, text = require("evidence.text").read(folder), checks = {}, files = {},
-    images = {}, show = show }, Evidence)
+    images = {}, pictures = {}, show = show }, Evidence)
   self:check("INT-01", "Files and weights are what msagen wrote", "pass",
     ("%d files by their SHA-256"):format(#closed.sorted(folder.files)), "evidence.json")
   local hashes
@@ -437,7 +511,7 @@ function evidence.make(args, show)
   show "tracing"
   traced(self, hashes)
   self.files["tensors.csv"] = tensors_csv(folder, hashes)
-  show "compiling for the stack"
+  show "compiling for the stack and the instructions"
   static(self)
   resources(self)
   no_allocator(self)
@@ -445,6 +519,7 @@ function evidence.make(args, show)
   counted(self)
   show "looking for deviations from MISRA C"
   misra(self, args.misra)
+  instructions(self)
   if args.coverage then show "measuring coverage" end
   covered(self, args.coverage)
   if args.checkpoint and args.image[1] then numbers(self, args)
@@ -458,6 +533,10 @@ function evidence.make(args, show)
   self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, self.compiler, self.metadata)
   self:check("SBM-01", "Bill of materials", "pass", args.checkpoint and "with the checkpoint's own metadata"
     or "without the checkpoint's metadata: no --checkpoint", "sbom.spdx.json")
+  if args.profile then
+    show "measuring times of layers"
+    profiled(self)
+  end
   self.files["evidence.json"] = summary(self)
   self.files["record.md"] = require("evidence.record").text(self)
   self.files["index.html"] = require("evidence.page").text(self)

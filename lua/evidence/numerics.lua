@@ -22,21 +22,21 @@ local function run(models, class, device, image, prompt, keep)
   end)
 end
 
--- The digest of a build's own embedding and logits.
-local function built_digest(folder, image, given)
+-- The digest of a build's own embedding and logits, and its mask.
+local function result_of(folder, image, given)
   local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
-  local files = { masks = {}, iou = {}, embedding = scratch .. "/embedding.npy",
+  local files = { masks = { scratch .. "/mask.npy" }, iou = {}, embedding = scratch .. "/embedding.npy",
     logits = { scratch .. "/logits.npy" } }
-  local ok, digest = pcall(function()
+  local ok, digest, mask = pcall(function()
     require("run.segment").perform({ folder = folder, image = image, prompts = { given }, files = files, quiet = true },
       scratch, function(text) return text end)
     return interpretation.digest { { "embedding", npy.read(files.embedding), true },
-      { "logits", npy.read(files.logits[1]), true } }
+      { "logits", npy.read(files.logits[1]), true } }, npy.read(files.masks[1])
   end)
   sys.remove_tree(scratch)
   sys.keep(scratch)
   if not ok then error(digest, 0) end
-  return digest
+  return digest, mask
 end
 
 -- The largest difference and value of two matrices, and where it is.
@@ -61,13 +61,16 @@ function numerics.interpreted(it, images, prompt, show)
   return list
 end
 
---- A build's digest of each image, in order, run here, under the board's emulator where there is one.
+--- What a build gives of each image, in order, run here, under the board's emulator where there is one.
 -- @param folder of run.folder, compiled @param model of it
+-- @return a list of { digest, mask = u8 [depth,H,W], prompt }
 function numerics.built(folder, model, images, prompt, show)
   local list = {}
   for i, image in ipairs(images) do
     show(("%s: by the build for %s"):format(image.name, folder.board))
-    list[i] = built_digest(folder, image.tensor, prompt(model, image.tensor))
+    local given = prompt(model, image.tensor)
+    local digest, mask = result_of(folder, image.tensor, given)
+    list[i] = { digest = digest, mask = mask, prompt = given }
   end
   return list
 end

@@ -49,6 +49,24 @@ local function stack(self)
   return out
 end
 
+local function bound(self)
+  local out = { id = "instructions", title = "Instructions at most" }
+  if not self.instructions then return out end
+  local rows = {}
+  for i, one in ipairs(self.instructions) do
+    rows[i] = { one.entry, one.most and page.whole(one.most) or "no bound",
+      require("evidence.instructions").outside(one), one.open[1] or "" }
+  end
+  out[1] = h("p", nil, "What a call executes of this library's machine code at most: with the build's weights, and an "
+    .. "image and a mask of no more pixels a side than the network takes. Instructions are no cycles; calls of "
+    .. "functions outside the library come on top.")
+  out[2] = page.table { wide = true, caption = "Instructions of a call", rows = rows,
+    columns = { { name = "entry", class = "name" }, { name = "at most", number = true },
+      { name = "calls of others, at most", class = "word" }, { name = "why there is no bound", class = "word" } } }
+  out[3] = raw "instructions.csv"
+  return out
+end
+
 local function numbers(self)
   local out = { id = "numbers", title = "Error against float64" }
   if not self.numerics then return out end
@@ -106,6 +124,12 @@ local function boards(self)
   return out
 end
 
+local function pictures(self)
+  local out = { id = "pictures", title = "What it finds" }
+  if self.pictures[1] then out[1] = page.pictures(self.pictures) end
+  return out
+end
+
 local function requirements_table(self)
   local count, rows = {}, {}
   for _, row in ipairs(self.trace.rows) do
@@ -157,9 +181,9 @@ function evidence_page.text(self)
   local folder = self.folder
   return page.document { title = ("Evidence: %s on %s"):format(folder.checkpoint.dialect, folder.board),
     subtitle = sections.model_line(build_facts.model(folder)), footer = "msagen " .. msagen.version,
-    sections = { summary(self), verification(self), requirements_table(self), stack(self), numbers(self),
-      decoder(self), boards(self),
-      sections.memory(build_facts.memory(folder)), sections.layers(build_facts.layers(folder)),
+    sections = { summary(self), verification(self), pictures(self), requirements_table(self), stack(self), bound(self),
+      numbers(self), decoder(self), boards(self),
+      sections.memory(build_facts.memory(folder)), sections.layers(build_facts.layers(folder, self.profile)),
       sections.made(build_facts.made(folder)) } }
 end
 

@@ -9,14 +9,16 @@ local callgraph = {}
 
 local function lines(text) return text:gmatch "[^\n]+" end
 
--- Mnemonics of calls, and of jumps that name where they go.
-local function is_call(mnemonic)
+--- Whether a mnemonic is one of calls, or of jumps that name where they go.
+function callgraph.is_call(mnemonic)
   return mnemonic:match "^call" or mnemonic:match "^bl[%.x]?" and not mnemonic:match "^bl[estci]"
 end
-local function is_jump(mnemonic) return mnemonic:match "^[bcjt]" or mnemonic:match "^le" or mnemonic:match "^wls" end
+function callgraph.is_jump(mnemonic)
+  return mnemonic:match "^[bcjt]" or mnemonic:match "^le" or mnemonic:match "^wls"
+end
 
--- A jump to an address from a register or from memory; what returns is none.
-local function is_indirect(mnemonic, operands)
+--- Whether it is a jump to an address from a register or from memory; what returns is none.
+function callgraph.is_indirect(mnemonic, operands)
   if operands:match "^%*" or mnemonic:match "^tb[bh]$" or mnemonic == "br" then return true end
   if mnemonic:match "^bx" then return operands ~= "lr" end
   if mnemonic:match "^ldr" and operands:match "^pc, " then return not operands:match "^pc, %[sp%], #" end
@@ -41,12 +43,12 @@ function callgraph.functions(text)
       if mnemonic == "notrack" or mnemonic == "bnd" then mnemonic, operands = operands:match "^(%S+)%s*(.*)$" end
       if mnemonic then
         operands = operands:gsub("%s*//.*$", ""):gsub("%s*[;@].*$", ""):gsub("%s+# .*$", "")
-        local target, call = operands:match "%f[%x](%x+) <[^>]*>$", is_call(mnemonic)
-        if target and (call or is_jump(mnemonic)) then
+        local target, call = operands:match "%f[%x](%x+) <[^>]*>$", callgraph.is_call(mnemonic)
+        if target and (call or callgraph.is_jump(mnemonic)) then
           target = tonumber(target, 16)
           at.targets[target] = call and "call" or at.targets[target] or "jump"
         elseif call then at.pointer = true
-        elseif is_indirect(mnemonic, operands) then at.indirect = at.indirect + 1
+        elseif callgraph.is_indirect(mnemonic, operands) then at.indirect = at.indirect + 1
         end
 
         local below, register = operands:match "%-0x(%x+)%(%%r([sb])p"

@@ -107,7 +107,7 @@ local function compile(build, folder)
     end
   end
   must({ "make", "-C", work, "-j", tostring(sys.nproc()), "CC=" .. build.cc,
-    "CFLAGS=" .. build.cflags .. " -fstack-usage", "lib" }, "make", build.where)
+    "CFLAGS=" .. build.cflags .. " -fstack-usage" .. (build.lines and " -g" or ""), "lib" }, "make", build.where)
   local frames = {}
   for _, name in ipairs(sys.list(work)) do
     -- beside an object that the Makefile renames
@@ -144,27 +144,31 @@ local function outside_of(nodes, prefix, missing)
   end
   table.sort(hooks)
   for _, name in ipairs(joined(missing, hooks)) do
-    list[#list + 1] = { name = name, in_use = nodes[name].above }
+    list[#list + 1] = { name = name, in_use = nodes[name].above, missing = nodes[name].outside or false }
   end
   return list
 end
 
 --- Measure a folder (lua/run/folder).
 -- @param work an empty folder  @param cc, cflags instead of the Makefile's, or nil
+-- @param with_lines true: the image that stays in `work` knows its lines; that changes no code
 -- @return { board, compiler, version, cflags, target = the Makefile's flags of the board, text, rodata, data, bss,
 --   unwind, weights, arena, session,
---   stack = {{ entry, bytes, chain = {{ name, frame }...} }...}, outside = {{ name, in_use }...}, functions = {{ name,
+--   stack = {{ entry, bytes, chain = {{ name, frame }...} }...}, outside = {{ name, in_use, missing = true if it is in
+-- no object of the library }...}, image = its path, tools = what names of binutils begin with, functions = {{ name,
 -- frame, stack }...} }
-function sizes.measure(folder, work, cc, cflags)
+function sizes.measure(folder, work, cc, cflags, with_lines)
   local makefile, prefix = folder:file "Makefile", type(folder.prefix) == "string"
     and folder.prefix:match "^[%a_][%w_]*$"
   if not prefix then
     fail("%s: prefix: expected the start of C names, found %s", folder:file "manifest.json", tostring(folder.prefix))
   end
-  local build = { prefix = prefix, where = folder.path, work = work, cc = cc or variable(makefile, "CC"),
-    cflags = cflags or variable(makefile, "CFLAGS"), target = variable(makefile, prefix:upper() .. "_CFLAGS"),
+  local build = { lines = with_lines, prefix = prefix, where = folder.path, work = work,
+    cc = cc or variable(makefile, "CC"), cflags = cflags or variable(makefile, "CFLAGS"),
+    target = variable(makefile, prefix:upper() .. "_CFLAGS"),
     tools = variable(makefile, "AR"):match "^(%S-)ar%s*$" or "", library = ("%s/lib%s_model.a"):format(work, prefix) }
-  local report = { board = folder.board, cflags = build.cflags, target = build.target, weights = folder.weights_bytes,
+  local report = { board = folder.board, cflags = build.cflags, target = build.target, tools = build.tools,
+    weights = folder.weights_bytes,
     arena = folder.arena_bytes, functions = {} }
   report.compiler, report.version = tools.version(build.cc)
   for _, tool in ipairs { "readelf", "nm", "ld", "objdump" } do
@@ -176,6 +180,7 @@ function sizes.measure(folder, work, cc, cflags)
     report[what] = bytes
   end
   local image, missing = link(build)
+  report.image = image
   local symbols, objects = callgraph.symbols(must({ build.tools .. "objdump", "-t", image }, BINUTILS, build.where))
   report.session = objects.sizes_session
   local outside = { sizes_nothing = true }

@@ -75,20 +75,11 @@ local function before(a, b)
   return a.column < b.column
 end
 
---- Analyse a folder (lua/run/folder).
--- @param work an empty folder  @param records instead of lua/report/misra.lua, or nil
+--- Hold findings against records.
+-- @param findings { rule, file, line, column }, files in `work`  @param sorted function(a, b): whether a comes first
 -- @return { findings = {{ rule, file, line, column, function = name or nil, record = its record or nil }...}, sorted,
 --   recorded = how many of them have one, unrecorded = {the others...}, unused = {records without a finding...} }
-function static_misra.collect(folder, work, records)
-  records = records or require "report.misra"
-  local sources = library.copied(folder, work)
-  local macros, platform = configuration(folder, work)
-  -- A macro that nothing asks for: with one given, cppcheck looks at that configuration alone, and tells of an #error.
-  local command = tools.joined({ "cppcheck", "--addon=misra", "--enable=style", "--quiet", "--std=c99", "--language=c",
-    "-DMSAGEN_ANALYSED=1", "--platform=" .. platform, "--include=" .. macros,
-    "--template={file}:{line}:{column}:{id}", "--template-location=" }, sources)
-  command.cwd = work
-  local findings = parsed(tools.must(command, CPPCHECK, folder.path), folder.path)
+function static_misra.held(findings, folder, work, records, sorted)
   local report, owners, used = { findings = findings, recorded = 0, unrecorded = {}, unused = {} }, {}, {}
   for _, finding in ipairs(findings) do
     local name = finding.file
@@ -100,7 +91,7 @@ function static_misra.collect(folder, work, records)
     local owner = finding["function"]
     finding.file, finding["function"] = plain(finding.file), owner and plain(owner)
   end
-  table.sort(findings, before)
+  table.sort(findings, sorted)
   for _, finding in ipairs(findings) do
     finding.record = record_of(finding, records)
     if finding.record then
@@ -111,6 +102,21 @@ function static_misra.collect(folder, work, records)
     if not used[record] then report.unused[#report.unused + 1] = record end
   end
   return report
+end
+
+--- Analyse a folder (lua/run/folder).
+-- @param work an empty folder  @param records instead of lua/report/misra.lua, or nil  @return as static_misra.held
+function static_misra.collect(folder, work, records)
+  records = records or require "report.misra"
+  local sources = library.copied(folder, work)
+  local macros, platform = configuration(folder, work)
+  -- A macro that nothing asks for: with one given, cppcheck looks at that configuration alone, and tells of an #error.
+  local command = tools.joined({ "cppcheck", "--addon=misra", "--enable=style", "--quiet", "--std=c99", "--language=c",
+    "-DMSAGEN_ANALYSED=1", "--platform=" .. platform, "--include=" .. macros,
+    "--template={file}:{line}:{column}:{id}", "--template-location=" }, sources)
+  command.cwd = work
+  local findings = parsed(tools.must(command, CPPCHECK, folder.path), folder.path)
+  return static_misra.held(findings, folder, work, records, before)
 end
 
 return static_misra

@@ -91,9 +91,15 @@ text-overflow:ellipsis;min-width:0}
 .picture figcaption{margin-top:.35rem}
 .picture b{color:var(--text)}
 @media(max-width:34rem){dl.facts,dl.facts>div{display:block}th,td{padding:.3rem .5rem}}
-@media print{body{max-width:none;padding:0}nav{display:none}.scroll{overflow:visible}
-tr,.picture,.cells>div,.map{break-inside:avoid}
-h2,h3{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+@media print{@page{margin:14mm}body{max-width:none;padding:0;font-size:10pt}nav{display:none}
+.scroll{overflow:visible;border-radius:0}thead{display:table-header-group}table{font-size:8pt}
+th,td,thead th{white-space:normal;overflow-wrap:break-word;padding:.2rem .35rem}
+.name,.word,.chart{min-width:0;max-width:none}.name{min-width:7.5rem}
+a[href^="http"]::after{content:" (" attr(href) ")"}
+tr,.picture,.cells>div,.map,dl.facts>div,figcaption{break-inside:avoid}
+.gallery{grid-template-columns:repeat(2,1fr)}
+h2,h3,figcaption{break-after:avoid}p{orphans:3;widows:3}
+*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 ]]
 
 local function variables(colours)

@@ -2,8 +2,8 @@
 /* A product without an operating system and without a C library, its weights linked and read where they are; compiled
  * for the workstation it says what the results' CRC is. bare.c for a board: -DEXPECTED=CRC, linked with start-up code,
  * model and weights alone. It ends by semihosting, and prints how deep the stack became below each function of the
- * interface. It starts twice, the second time with data that is not as the start-up code leaves it, and takes an
- * interrupt. */
+ * interface, and how many ticks of the processor's timer passed, which an emulator may let go by instructions. It
+ * starts twice, the second time with data that is not as the start-up code leaves it, and takes an interrupt. */
 #include "msa_model.h"
 #include "msa_runtime.h"
 
@@ -23,7 +23,9 @@ static float rows[2 * MSA_MODEL_INPUT_SIZE], row[WIDTH];
 #else
 enum { PAINT = 0xa5 };
 extern unsigned char msa_stack[];
-static void tell(const char *name, size_t used);
+static void tell(const char *what, const char *name, size_t used);
+static void timer_start(void);
+static uint32_t timer_ticks(void);
 
 /* Everything below here is painted. In the caller itself: calls begin where its stack pointer is. */
 static inline __attribute__((always_inline)) unsigned char *painted(void)
@@ -45,7 +47,9 @@ static size_t used_below(const unsigned char *top)
     return (size_t)(top - deepest);
 }
 
-#define CALL(name, call) (top = painted(), status = (call), tell(name, used_below(top)), status)
+#define CALL(name, call)                                                                                  \
+    (top = painted(), timer_start(), status = (call), tell("ticks ", name, timer_ticks()),                    \
+        tell("stack ", name, used_below(top)), status)
 #endif
 
 /* The results' CRC, or what failed. */
@@ -58,10 +62,16 @@ static __attribute__((noinline)) msa_status perform(uint32_t *crc)
         pixels[i] = (uint8_t)(i / 3 % WIDTH + (noise >> 26));
     }
     const msa_image image = msa_rgb(pixels, WIDTH, HEIGHT);
-    const float click[1][2] = {{70.0f, 40.0f}}, box[1][4] = {{10.0f, 20.0f, 120.0f, 90.0f}};
-    const int8_t label[1] = {1};
-    const msa_prompt prompt = {.points = click, .labels = label, .point_count = 1, .box = box, .slices = 1,
-        .multimask = true};
+    float clicks[MSA_MODEL_MAX_POINTS][2];
+    int8_t labels[MSA_MODEL_MAX_POINTS];
+    for (int i = 0; i < MSA_MODEL_MAX_POINTS; ++i) {
+        clicks[i][0] = 70.0f + 3.0f * (float)i;
+        clicks[i][1] = 40.0f;
+        labels[i] = (int8_t)(i % 3 != 2);
+    }
+    const float box[1][4] = {{10.0f, 20.0f, 120.0f, 90.0f}};
+    const msa_prompt prompt = {.points = clicks, .labels = labels, .point_count = MSA_MODEL_MAX_POINTS, .box = box,
+        .slices = 1, .multimask = true};
     msa_mask mask = {logits, iou, 0};
     msa_upsampler enlarge;
     msa_status status;
@@ -108,8 +118,13 @@ int main(void)
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 #define NVIC_ISER REGISTER(0xe000e100u) /* interrupts that are let through */
 #define NVIC_ISPR REGISTER(0xe000e200u) /* interrupts that are pending */
+#define SYSTICK_CONTROL REGISTER(0xe000e010u)
+#define SYSTICK_RELOAD REGISTER(0xe000e014u)
+#define SYSTICK_VALUE REGISTER(0xe000e018u) /* counts down */
+#define SYSTICK_MOST 0xffffffu
 #define INITIAL 0x600df00du
 #define BEGUN 0xbe90be90u
+#define TURNS 1000000u
 
 extern unsigned char msa_data[], msa_bss_end[], msa_heap[];
 void msa_reset(void);
@@ -134,13 +149,45 @@ static void finish(uint32_t status)
     }
 }
 
-static void tell(const char *name, size_t used)
+static uint32_t passed, last;
+
+static void timer_start(void)
 {
-    char text[] = " 000000\n";
-    for (char *digit = text + 6; digit >= text + 1; --digit, used /= 10u) {
+    SYSTICK_RELOAD = SYSTICK_MOST;
+    SYSTICK_CONTROL = 5u; /* on, by the processor's clock */
+    passed = 0;
+    last = SYSTICK_VALUE;
+}
+
+static uint32_t timer_ticks(void)
+{
+    const uint32_t now = SYSTICK_VALUE;
+    passed += (last - now) & SYSTICK_MOST;
+    last = now;
+    return passed;
+}
+
+/* Each layer ends before the timer is round. */
+int msa_progress(const msa_session *s, msa_phase phase, uint32_t layer)
+{
+    (void)s, (void)phase, (void)layer;
+    (void)timer_ticks();
+    return 0;
+}
+
+/* Two instructions a round. */
+static __attribute__((noinline)) void turn(uint32_t rounds)
+{
+    __asm__ volatile("1: subs %0, %0, #1\n\tbne 1b" : "+r"(rounds) : : "cc");
+}
+
+static void tell(const char *what, const char *name, size_t used)
+{
+    char text[] = " 0000000000\n";
+    for (char *digit = text + 10; digit >= text + 1; --digit, used /= 10u) {
         *digit = (char)('0' + used % 10u);
     }
-    host(0x04, "stack ");
+    host(0x04, what);
     host(0x04, name);
     host(0x04, text);
 }
@@ -186,6 +233,9 @@ int main(void)
     }
 #endif
     uint32_t crc;
+    timer_start();
+    turn(TURNS);
+    tell("ticks ", "turns", timer_ticks());
     const msa_status status = perform(&crc);
     finish(status != MSA_OK ? (uint32_t)status : crc != EXPECTED ? 98u : 0u);
     return 0;

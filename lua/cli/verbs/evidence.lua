@@ -15,6 +15,9 @@ function verb.setup(command)
     :argname "FILE":count "*"
   command:option("--boards", "Build the checkpoint for these boards too, all or names with commas between, and run "
     .. "each here or under its emulator: whether its digest is that of its class of arithmetic."):argname "NAMES"
+  command:option("--truth", "The expert's mask of each --image, in their order, drawn into its picture; repeated.")
+    :argname "MASK":count "*"
+  command:flag("--profile", "Measure times of layers as well. They differ from run to run, and the bundle with them.")
 end
 
 local function usage(text)
@@ -27,6 +30,9 @@ function verb.run(args)
   if #args.image > 0 and not args.checkpoint then return usage "--image: expected with --checkpoint, found without" end
   if args.boards and #args.image == 0 then return usage "--boards: expected with --image, found without" end
   args.boards = args.boards and require("evidence.boards").named(args.boards)
+  if #args.truth > 0 and #args.truth ~= #args.image then
+    return usage(("--truth: expected one for each --image, %d, found %d"):format(#args.image, #args.truth))
+  end
   local show, finish = require "cli.progress"()
   local checks = require("evidence.evidence").make(args, function(text) show(text, 0, 1) end)
   finish()
