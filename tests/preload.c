@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stands between msagen and the C library (LD_PRELOAD): counts calls, and has one of them go wrong.
  * PRELOAD_STATE=PATH, a file of zeros that the processes share: how many calls there were. PRELOAD="MODE CALL":
- *   count 0   PATH.calls gets a line a call, "NUMBER FUNCTION DETAIL"; of allocations, which have numbers of their own,
- *             "aNUMBER FUNCTION SITE", the first three of a site and then each whose number there is a power of two
+ *   count 0   PATH.calls gets a line a call, "NUMBER ALL FUNCTION DETAIL": its number among msagen's, 0 where it is not
+ *             of these, and among all processes'; of allocations, "aNUMBER 0 FUNCTION SITE", the first three of a site
+ *             and then each whose number there is a power of two
  *   fail N    call N fails with an errno that it may have; interrupt N: with EINTR; short N: read or wrote one byte
  *   null N    allocation N fails; exhausted N: and all after it
- *   kill N    msagen is killed before call N; cut N: with all that it has started, as when the power fails
- * A process that is not msagen counts in cut alone, and under count. PATH.synced has a line for each file that was
- * synchronised: "DEVICE:INODE BYTES SECONDS.NANOSECONDS". */
+ *   kill N    msagen is killed before call N
+ *   cut N     with all that it has started, as when the power fails, before call N of all
+ * PATH.synced has a line for each file or folder that was synchronised: "DEVICE:INODE BYTES SECONDS.NANOSECONDS". */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -35,7 +36,7 @@ enum { PROCESSES = 4096, SITES = 4096, STDIO_FAILED = 0x20 };
 enum mode { OFF, COUNT, FAIL, INTERRUPT, SHORT, NO_MEMORY, EXHAUSTED, KILL, CUT };
 
 struct state {
-    atomic_ulong calls, allocations, struck, processes;
+    atomic_ulong calls, allocations, struck, all, processes;
     pid_t pids[PROCESSES];
 };
 
@@ -104,12 +105,13 @@ static int counted(const char *name, const char *detail)
     enlist();
     if (mode == CUT && atomic_load(&state->struck))
         strike_down();
-    const unsigned long n = atomic_fetch_add(&state->calls, 1) + 1;
+    const unsigned long all = atomic_fetch_add(&state->all, 1) + 1;
+    const unsigned long n = ours ? atomic_fetch_add(&state->calls, 1) + 1 : 0;
     if (mode == COUNT) {
-        say(log_fd, "%s%lu %s %s\n", ours ? "" : "c", n, name, detail);
+        say(log_fd, "%lu %lu %s %s\n", n, all, name, detail);
         return 0;
     }
-    if (mode == NO_MEMORY || mode == EXHAUSTED || n != target)
+    if (mode == NO_MEMORY || mode == EXHAUSTED || (mode == CUT ? all : n) != target)
         return 0;
     atomic_store(&state->struck, 1);
     if (mode == KILL || mode == CUT)
@@ -177,7 +179,7 @@ static void note_site(unsigned long n, const char *name, const void *site)
     ++inside;
     dladdr(site, &info);
     --inside;
-    say(log_fd, "a%lu %s %s+%lx\n", n, name, info.dli_fname ? info.dli_fname : "",
+    say(log_fd, "a%lu 0 %s %s+%lx\n", n, name, info.dli_fname ? info.dli_fname : "",
         (unsigned long)((uintptr_t)site - (uintptr_t)info.dli_fbase));
 }
 

@@ -39,17 +39,17 @@ preloaded.changes = { open_creat = true, openat_creat = true, fopen_creat = true
   write = true, pwrite = true, fwrite = true, ftruncate = true, fsync = true, rename = true, renameat = true,
   renameat2 = true, unlink = true, unlinkat = true, rmdir = true, remove = true, chmod = true }
 
---- The calls of a command in their order: { number =, name =, detail =, allocation = true, other = true: not msagen's,
--- module = true: of the loading of a file of msagen's Lua }. One without a name is of a process that cannot write.
+--- The calls of a command in their order: { number =, of_all = its number among all processes', name =, detail =,
+-- allocation = true, other = true: not msagen's, module = true: of the loading of a file of msagen's Lua }. One without a name is of a process that cannot write.
 function preloaded.calls(command)
   local list, done, named, module = {}, preloaded.run(command, "count 0"), {}, false
   assert(done.status == 0, done.err)
-  for kind, number, name, detail in done.log:gmatch "([ac]?)(%d+) (%S+) ([^\n]*)\n" do
-    local call = { number = math.tointeger(number), name = name, detail = detail, allocation = kind == "a",
-      other = kind == "c" }
+  for kind, number, all, name, detail in done.log:gmatch "(a?)(%d+) (%d+) (%S+) ([^\n]*)\n" do
+    local call = { number = math.tointeger(number), of_all = math.tointeger(all), name = name, detail = detail,
+      allocation = kind == "a", other = number == "0" }
     list[#list + 1] = call
-    if kind ~= "a" then named[call.number] = true end
-    if kind == "" then
+    if not call.allocation and not call.other then
+      named[call.number] = true
       if name == "fopen" then module = detail:match "%.lua$" ~= nil end
       call.module = module
       if name == "fclose" then module = false end

@@ -106,7 +106,7 @@ local function chosen(scene, rate, deep_rate)
       if at % (tier.full and deep_rate or rate) == 0 then list[#list + 1] = call end
     end
   end
-  list[#list + 1] = { number = 1 << 40, name = "end", detail = "" }
+  list[#list + 1] = { of_all = 1 << 40, name = "end", detail = "" }
   return list
 end
 
@@ -126,8 +126,8 @@ for _, one in ipairs(SCENES) do
       local of, wrong, cuts = { states = 0, whole = 0, refused = 0, again = 0 }, {}, chosen(scene, one.rate or 100,
         one.deep_rate or 1)
       for _, call in ipairs(cuts) do
-        local ok, message = pcall(one_cut, scene, call.number, of)
-        if not ok then wrong[#wrong + 1] = ("before call %d (%s %s): %s"):format(call.number, call.name, call.detail,
+        local ok, message = pcall(one_cut, scene, call.of_all, of)
+        if not ok then wrong[#wrong + 1] = ("before call %d (%s %s): %s"):format(call.of_all, call.name, call.detail,
           preloaded.words(message)) end
       end
       assert(#wrong == 0, preloaded.said(wrong, #cuts))

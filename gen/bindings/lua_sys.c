@@ -457,15 +457,20 @@ static int sys_read_start(lua_State *L)
     const int fd = msagen_infile_open(path, &st, error, sizeof error);
     if (fd < 0)
         return msagen_fail(L, "%s", error);
-    ssize_t n;
-    while ((n = pread(fd, start, (size_t)bytes, 0)) < 0 && errno == EINTR)
-        continue;
+    ssize_t n = 1;
+    size_t got = 0;
+    while (got < (size_t)bytes && n != 0) {
+        n = pread(fd, start + got, (size_t)bytes - got, (off_t)got);
+        if (n < 0 && errno != EINTR)
+            break;
+        got += n > 0 ? (size_t)n : 0;
+    }
     const int why = errno;
     close(fd);
     errno = why;
     if (n < 0)
         return fail_errno(L, path, "read");
-    lua_pushlstring(L, start, (size_t)n);
+    lua_pushlstring(L, start, got);
     return 1;
 }
 
