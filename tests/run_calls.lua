@@ -2,7 +2,7 @@
 -- Commands of msagen with each of their calls to the C library going wrong once, with each of their allocations, and
 -- killed before each call that changes a file. What must come of it: the right bytes, or exit status 1 with a line that
 -- says what failed; never half of an output, nor anything temporary, and the next command ends well.
--- luahost run_calls.lua [SCENE...]
+-- luahost run_calls.lua [SCENE...] [MODE...]: of preload.c's modes; all of both unless given
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/lua/?.lua;" .. package.path
 local preloaded = require "preloaded"
 local scenes = require "scenes"
@@ -109,8 +109,12 @@ local SCENES = { { "build", rate = 6 }, { "build-over", scenes.build, true, rate
   { "run", scenes.run, true, rate = 12, deep = true, kills = true }, { "train", rate = 40, deep = true },
   { "train-resumed", scenes.train, true, rate = 40, deep = true }, { "inspect", rate = 16 },
   { "interpret", rate = 16 }, { "evidence", deep = true, sampled = true, rate = 8 } }
-local asked = {}
-for _, name in ipairs(arg) do asked[name] = true end
+local asked, modes = {}, {}
+for _, name in ipairs(arg) do
+  local list = asked
+  for _, way in ipairs(WAYS) do list = way[2] == name and modes or list end
+  list[name] = true
+end
 
 for _, one in ipairs(SCENES) do
   local name = one[1]
@@ -118,7 +122,7 @@ for _, one in ipairs(SCENES) do
     local scene = (one[2] or scenes[name])(work, one[3])
     scene.rate = one.rate
     for _, way in ipairs(WAYS) do
-      if not way.kills or one.kills then tally.test(("%s: each call %s"):format(name, way[1]), function()
+      if (not way.kills or one.kills) and (modes[way[2]] or not next(modes)) then tally.test(("%s: each call %s"):format(name, way[1]), function()
         local of, wrong, count = { well = 0, refused = 0, killed = 0 }, {}, 0
         for _, call in ipairs(chosen(scene, way)) do
           local ok, result = pcall(tried, scene, way, call)
