@@ -83,14 +83,13 @@ msa_status msa_check_environment(void)
     volatile float odd = 1.0f + FLT_EPSILON;
     volatile float down = even + half;
     volatile float up = odd + half;
-    volatile float negative = -even - half;
-    if (down != 1.0f || up != 1.0f + 2.0f * FLT_EPSILON || negative != -1.0f) {
+    if (down != 1.0f || up != 1.0f + 2.0f * FLT_EPSILON) {
         return MSA_E_ENVIRONMENT;
     }
     volatile float least = FLT_MIN;
     volatile float subnormal = least * 0.5f;
     volatile float again = subnormal * 2.0f;
-    if (again != FLT_MIN || loop_flushes()) {
+    if (loop_flushes() || again != FLT_MIN) {
         return MSA_E_ENVIRONMENT;
     }
     return MSA_OK;

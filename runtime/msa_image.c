@@ -7,6 +7,12 @@ static bool is_wide(const msa_image *image)
     return image->format == MSA_PIXELS_GREY16 || image->format == MSA_PIXELS_GREY16_SIGNED;
 }
 
+/* False for NaN. */
+static bool is_window(float low, float high)
+{
+    return high > low && high - low <= 3.0e38f;
+}
+
 /* Bytes of a row, or of one of its planes. */
 static size_t row_bytes(const msa_image *image)
 {
@@ -60,8 +66,7 @@ msa_status msa_image_check(const msa_image *image, uint32_t slices)
     if ((!by_rows && image->pixels == NULL) || (made && image->work == NULL)) {
         return MSA_E_ARGUMENT;
     }
-    if (is_wide(image) && !(image->window_high > image->window_low
-                            && image->window_high - image->window_low <= 3.0e38f)) {
+    if (is_wide(image) && !is_window(image->window_low, image->window_high)) {
         return MSA_E_ARGUMENT;
     }
     if (image->width == 0u || image->width > MSA_MAX_SIDE || image->height == 0u || image->height > MSA_MAX_SIDE) {
@@ -148,9 +153,6 @@ msa_between msa_between_at(uint32_t in, uint32_t out, uint32_t at)
         source = 0.0;
     }
     b.low = (uint32_t)source;
-    if (b.low > in - 1u) {
-        b.low = in - 1u;
-    }
     b.high = b.low < in - 1u ? b.low + 1u : b.low;
     b.share = (float)(source - (double)b.low);
     return b;

@@ -49,10 +49,10 @@ static uint32_t triangle_weight(const triangle *t, uint32_t k)
     return (uint32_t)weight;
 }
 
+/* At most 255: rounding adds at most a half to each of at most MSA_MAX_SIDE weights, 1/512 of WEIGHT_ONE in all. */
 static uint8_t rounded(uint32_t sum)
 {
-    const uint32_t value = sum >> WEIGHT_BITS;
-    return (uint8_t)(value > 255u ? 255u : value);
+    return (uint8_t)(sum >> WEIGHT_BITS);
 }
 
 msa_status msa_resize_init(msa_resizer *r, const msa_image *image, uint32_t slice,

@@ -132,7 +132,7 @@ msa_status msa_nearest_init(msa_nearest *n, const msa_image *image, uint32_t sli
 void msa_nearest_row(msa_nearest *n, uint8_t *row);
 
 /* Two neighbours and the second one's share. PyTorch's arithmetic: the scale is rounded to float32, the place is not.
- * */
+ * Relies on: at below out, sides up to MSA_MAX_SIDE; then the first neighbour is an input's. */
 typedef struct msa_between {
     uint32_t low, high;
     float share;

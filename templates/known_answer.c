@@ -63,8 +63,10 @@ static uint32_t sum_at(uint32_t crc, const float *x, const uint32_t *at, size_t 
 @ local alone = cores > 1 and ", MSA_ALONE" or ""
 @ local grid, slices = model.grid, model.depth
 @ local function pieces_of(L) return ("msa_%s_pieces + %d"):format(L.decoding and "decode" or "encode", L.item - 1) end
+@ -- Only a fetch can fail: what the layers return besides is of sizes that are constants here.
+@ local status = streamed and ", msa_status *status" or ""
 @ local function open(text)
-static uint32_t $(text)(msa_session *s, uint32_t crc, msa_status *status)
+static uint32_t $(text)(msa_session *s, uint32_t crc$(status))
 {
     float *const arena = (float *)(void *)s->arena;
 @   if not streamed then
@@ -82,6 +84,11 @@ static uint32_t $(text)(msa_session *s, uint32_t crc, msa_status *status)
 @ end
 @ local function start(L, count)
     msa_stream stream = {s, $(pieces_of(L)), $(count or #L.segment.pieces), 0, $(cores > 1 and "MSA_ALONE" or "0")};
+@ end
+@ local function unread()
+@   if streamed then
+    (void)status;
+@   end
 @ end
 @ local function close()
     return crc;
@@ -109,23 +116,20 @@ $(wrapped(("static const uint32_t some_tokens[%d] = %s;"):format(tokens, places(
 @   if how then
 @     local work = scratch_of(L, L.shared + L.env.s.resizer)
     $(how.type) resizer;
-    *status = $(how.calls)_init(&resizer, &image, 0, $(small.width), $(small.height), $(work),
+    (void)$(how.calls)_init(&resizer, &image, 0, $(small.width), $(small.height), $(work),
         $(how.macro)($(L.env.size)));
-    for (uint32_t y = 0; y < $(small.height) && *status == MSA_OK; ++y) {
+    for (uint32_t y = 0; y < $(small.height); ++y) {
         $(how.calls)_row(&resizer, row);
         crc = msa_crc32c(crc, row, sizeof row);
     }
 @   end
 @   if L.segment.pieces then
 @     start(L)
-    if (*status == MSA_OK) {
-        *status = msa_$(L.name)(arena, &stream, &image$(alone));
-    }
+    *status = msa_$(L.name)(arena, &stream, &image$(alone));
 @   else
 @     fetch(L)
-    if (*status == MSA_OK) {
-        *status = msa_$(L.name)(arena, $(weights_of(L)), &image$(alone));
-    }
+@     local result = streamed and "*status = " or "(void)"
+    $(result)msa_$(L.name)(arena, $(weights_of(L)), &image$(alone));
 @   end
     crc = sum_at(crc, $(place("arena", L.at[L.to])), some_tokens, $(tokens), $(L.env.C), $(L.env.ldc));
 @ close()
@@ -149,7 +153,7 @@ $(wrapped(("static const uint32_t some_tokens[%d] = %s;"):format(tokens, places(
     $(L.env.strip)($(weights_for(L, L.env.strip)), x, $(scratch_of(L, L.shared)));
 @   end
     crc = sum_rows(crc, x, $(L.env.rows), $(L.env.C), $(L.env.ldc));
-    (void)status;
+@ unread()
 @ close()
 @ end
 @ for i, test in ipairs(answer.wholes) do
@@ -175,7 +179,7 @@ $(wrapped(("    static const uint32_t at[%d] = %s;"):format(#test.tokens, places
 @   fetch(L)
     $(kind.name)($(weights_for(L, kind.name)), x + $(test.origin * e.ldc), o, $(test.head), $(test.head + 1), scratch);
     crc = sum_at(crc, o + $(test.head * e.d), at, $(#test.tokens), $(e.d), $(e.ldc));
-    (void)status;
+@ unread()
 @ close()
 @ end
 @ for i, L in ipairs(answer.projects) do
@@ -193,7 +197,7 @@ $(wrapped(("    static const uint32_t at[%d] = %s;"):format(#test.tokens, places
 @   fetch(L)
     $(e.project)($(weights_for(L, e.project)), o,$(e.depth and " depth," or "") x, scratch);
     crc = sum_rows(crc, x, $(e.rows), $(e.C), $(e.ldc));
-    (void)status;
+@ unread()
 @ close()
 @ end
 @ for i, test in ipairs(answer.depths) do
@@ -206,7 +210,7 @@ $(wrapped(("    static const uint32_t at[%d] = %s;"):format(#test.tokens, places
 @   fetch(L)
     $(e.depth.kernel)($(weights_for(L, e.depth.kernel)), x, depth, $(test.unit), $(scratch_of(L, L.shared)));
     crc = sum_at(crc, depth, at, $(#test.tokens), $(e.C), $(e.ldc));
-    (void)status;
+@ unread()
 @ close()
 @ end
 @ for i, test in ipairs(answer.others) do
@@ -228,7 +232,7 @@ $(wrapped(("    static const uint32_t at[%d] = %s;"):format(#test.tokens, places
 @   for k, one in ipairs(test.outputs) do
     crc = sum_at(crc, $(place("arena", L.at[one.buffer])), at$(k), $(#one.places), $(one.width), $(one.stride));
 @   end
-    (void)status;
+@ unread()
 @ close()
 @ end
 @ do
@@ -243,20 +247,25 @@ $(wrapped(("    static const uint32_t at[%d] = %s;"):format(#test.tokens, places
     msa_$(L.name)(arena, $(weights_of(L))$(cores > 1 and ", s, MSA_ALONE" or ""));
 @   end
     crc = sum_at(crc, $(place("arena", L.at.embedding)), some_tokens, $(tokens), $(L.env.E), $(L.env.lde));
-    (void)status;
+@ unread()
 @ close()
 @ end
 @ local E, masks, side = model.out, model.decoder.masks, 4 * grid
 /* A prompt, from its places in the image to logits of some rows of tokens. */
-static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prompt, msa_status *status)
+static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prompt$(status))
 {
     static const uint32_t rows[$(#answer.mask_rows)] = $(places(answer.mask_rows));
     const float *const arena = (const float *)(const void *)s->arena;
     const float *const logits = arena + MSA_LOGITS_OFFSET / sizeof(float);
     const uint32_t count = msa_tokens_of(s, prompt, $(slices - 1), $(answer.IMAGE.width), $(answer.IMAGE.height));
+@ local decoding = ("msa_decode_layers(s, %d, count, prompt->mask%s);"):format(slices - 1, alone)
+@ if streamed then
     if (*status == MSA_OK) {
-        *status = msa_decode_layers(s, $(slices - 1), count, prompt->mask$(alone));
+        *status = $(decoding)
     }
+@ else
+    (void)$(decoding)
+@ end
     for (size_t i = 0; i < $(#answer.mask_rows); ++i) {
         crc = sum_rows(crc, logits + rows[i] * $(4 * side), $(masks), $(4 * side), $(side * side));
     }
@@ -297,11 +306,11 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
     (void)weights;
 @ end
     const msa_prompt few = {points, labels, $(#few.points), NULL, NULL, false, 1, false, 0};
-    crc = test_prompt(s, crc, &few, status);
+    crc = test_prompt(s, crc, &few$(streamed and ", status" or ""));
 @ local has_text, last_text = texts > 0 and "true" or "false", math.max(0, texts - 1)
 @ local mask = model.places and "NULL" or "embedding"
     const msa_prompt many = {points, labels, $(#many.points), box, $(mask), false, 1, $(has_text), $(last_text)};
-    crc = test_prompt(s, crc, &many, status);
+    crc = test_prompt(s, crc, &many$(streamed and ", status" or ""));
     for (uint32_t i = 0; i < $(#squares); ++i) {
         msa_upsampler u;
         msa_upsample_init(&u, embedding, $(to.side), squares[i], $(to.width), $(to.height), rows);
@@ -325,12 +334,20 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
 msa_status msa_known_answer(msa_session *s)
 {
     static const uint32_t expected[$(#banks)] = { $(table.concat(answer.crcs, ", ")) };
+@ if streamed then
     msa_status status = MSA_OK;
     uint32_t crc = test_image(s, 0, &status);
+@ else
+    uint32_t crc = test_image(s, 0);
+@ end
 @ local function call(name)
+@   if streamed then
     if (status == MSA_OK) {
         crc = $(name)(s, crc, &status);
     }
+@   else
+    crc = $(name)(s, crc);
+@   end
 @ end
 @ for i = 1, #answer.mlps do call("test_mlp_" .. i) end
 @ for i = 1, #answer.wholes do call("test_attention_" .. i) end
@@ -340,8 +357,10 @@ msa_status msa_known_answer(msa_session *s)
 @ for i = 1, #answer.others do call("test_other_" .. i) end
 @ call "test_neck"
 @ call "test_decoder"
+@ if streamed then
     if (status != MSA_OK) {
         return status;
     }
+@ end
     return crc == expected[s->bank] ? MSA_OK : MSA_E_SELF_TEST;
 }

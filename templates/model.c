@@ -127,8 +127,12 @@ static bool readable(const msa_session *s, const void *p, size_t bytes)
 
 static bool writable(const msa_session *s, const void *p, size_t bytes)
 {
+@ if streamed then
+    return readable(s, p, bytes) && msa_apart(p, bytes, s, sizeof *s);
+@ else
     return readable(s, p, bytes) && msa_apart(p, bytes, s, sizeof *s)
-        && (s->weights == NULL || msa_apart(p, bytes, s->weights, (size_t)MSA_MODEL_WEIGHTS_BYTES));
+        && msa_apart(p, bytes, s->weights, (size_t)MSA_MODEL_WEIGHTS_BYTES);
+@ end
 }
 
 static msa_status check_memory(const msa_session *s, const void *arena, size_t arena_bytes, const void *weights)
@@ -136,7 +140,7 @@ static msa_status check_memory(const msa_session *s, const void *arena, size_t a
     if (arena == NULL || weights $(streamed and "!=" or "==") NULL) {
         return MSA_E_ARGUMENT;
     }
-    if (!aligned(arena) || !aligned(weights)) {
+    if (!aligned(arena)$(streamed and "" or " || !aligned(weights)")) {
         return MSA_E_ALIGNMENT;
     }
     if (arena_bytes < (size_t)MSA_MODEL_ARENA_BYTES) {
@@ -261,10 +265,12 @@ static msa_status ended(msa_session *s, msa_status status, uint32_t state)
         settle(s, 0u);
         return MSA_E_SESSION;
     }
+@ if cores == 1 then
     if (s->spoiled != 0u) {
         status = MSA_E_ARENA_CHANGED;
         state = OPENED;
     }
+@ end
 @ if guards then
     if (!canaries_whole(s)) {
         put_canaries(s); /* said once: another call begins anew */
@@ -358,6 +364,10 @@ msa_status msa_weights_check(msa_session *s, uint32_t segment, msa_segment_sum *
     if (status == MSA_OK) {
         status = check_segment(s, segment, &own);
     }
+    if (!unchanged(s)) {
+        settle(s, 0u);
+        return MSA_E_SESSION;
+    }
     settle(s, after);
     if (sum != NULL) {
         *sum = own;
@@ -393,7 +403,7 @@ static msa_status go_on(msa_session *s, uint64_t most, msa_round *round, msa_sli
         slice->sum = sum;
         round->done += bytes;
         still -= bytes;
-        if (status == MSA_OK && bytes == left) {
+        if ($(streamed and "status == MSA_OK && " or "")bytes == left) {
             status = round->crc == entry.crc ? MSA_OK : MSA_E_CRC;
             round->segment += status == MSA_OK ? 1u : 0u;
             round->done = 0;

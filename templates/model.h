@@ -84,7 +84,8 @@ const msa_build *msa_build_info(void);
  * never saw is closed.
  *   msa_open           open after MSA_OK; closed after anything else, whatever it was before
 @ if front then
- *   msa_lines_push     as before, with the lines taken after MSA_OK; after anything else the frame begins anew
+ *   msa_lines_push     as before, with the lines taken after MSA_OK, without them after what is refused; after anything
+ *                      else the frame begins anew
 @   if front.picture then
  *   msa_bmode          as before
 @   end

@@ -245,10 +245,14 @@ uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t 
 static msa_status decode(msa_session *s, const msa_prompt *prompt, uint32_t slice)
 {
     const uint32_t tokens = msa_tokens_of(s, prompt, slice, s->width, s->height);
+@ if model.depth > 1 then
     const float *mask = prompt->mask;
     if (mask != NULL && prompt->slices > 1u) {
         mask += slice * SIDE2;
     }
+@ else
+    const float *const mask = prompt->mask;
+@ end
     const msa_status status = $(phase)decode_layers(s, slice, tokens, mask);
 @ if streamed then
     msa_stream_end(s); /* whatever ended the call: the arena is the caller's again */
@@ -263,9 +267,13 @@ typedef struct chosen {
 
 static chosen choose(const msa_prompt *prompt)
 {
-    const bool several = MSA_MODEL_FIRST_CLASSES == 0 && prompt->multimask && MSA_MODEL_MASKS > 1;
-    const size_t classes = MSA_MODEL_FIRST_CLASSES == 0 ? 1u : MSA_MODEL_FIRST_CLASSES;
-    const chosen c = {several ? 1u : 0u, several ? MSA_MODEL_MASKS - 1u : classes};
+@ if classes == 0 and model.decoder.masks > 1 then
+    const bool several = prompt->multimask;
+    const chosen c = {several ? 1u : 0u, several ? MSA_MODEL_MASKS - 1u : 1u};
+@ else
+    const chosen c = {0u, $(classes == 0 and "1u" or "MSA_MODEL_FIRST_CLASSES")};
+    (void)prompt;
+@ end
     return c;
 }
 
@@ -287,8 +295,12 @@ static msa_status check_prompt(const msa_session *s, const msa_prompt *prompt, c
     const bool read = readable(s, prompt, sizeof *prompt)
         && (points == 0u || (readable(s, prompt->points, points * sizeof *prompt->points)
                             && readable(s, prompt->labels, points)))
+@ if model.places then
+        && readable(s, prompt->box, slices * sizeof *prompt->box);
+@ else
         && readable(s, prompt->box, slices * sizeof *prompt->box)
         && readable(s, prompt->mask, slices * SIDE2 * sizeof(float));
+@ end
     const bool written = writable(s, mask, sizeof *mask) && writable(s, mask->logits, logits_bytes)
         && writable(s, mask->iou, iou_bytes) && msa_apart(mask->logits, logits_bytes, mask->iou, iou_bytes)
         && msa_apart(mask, sizeof *mask, mask->logits, logits_bytes)
@@ -358,7 +370,8 @@ msa_status msa_segment(msa_session *s, const msa_prompt *prompt, msa_mask *mask)
     s->spoiled = 0;
     settle(s, BUSY);
     status = decode_slices(s, prompt, c);
-    status = ended(s, status, status == MSA_E_CANCELLED || status == MSA_E_FETCH ? OPENED : ENCODED);
+@ local lost = streamed and " || status == MSA_E_FETCH" or ""
+    status = ended(s, status, status == MSA_E_CANCELLED$(lost) ? OPENED : ENCODED);
     if (status == MSA_OK) {
         status = check_embedding(s); /* what the layers read was still this image's */
         if (status != MSA_OK) {

@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden train training trainboards fft front precision generated dist stream demo cores bare boards pages evaluate diff evidence errors ranks dicom fuzz sizes misra full trouble injected'
+all='tree build sanitizers lua golden train training trainboards fft front precision generated dist stream demo cores bare boards pages evaluate diff evidence coverage errors ranks dicom fuzz sizes misra full trouble injected'
 quick='tree lua c golden train oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -295,6 +295,7 @@ piece_boards() {
 piece_sizes() { "$luahost" "$source/tests/run_sizes.lua"; }
 piece_evidence() { "$luahost" "$source/tests/run_evidence.lua"; }
 piece_misra() { "$luahost" "$source/tests/run_misra.lua"; }
+piece_coverage() { "$luahost" "$source/tests/run_coverage.lua"; }
 piece_evaluate() { "$luahost" "$source/tests/run_evaluate.lua"; }
 piece_diff() { "$luahost" "$source/tests/run_diff.lua"; }
 piece_oracle() { "$luahost" "$source/tests/run_oracle.lua"; }

@@ -39,8 +39,9 @@ preloaded.changes = { open_creat = true, openat_creat = true, fopen_creat = true
   write = true, pwrite = true, fwrite = true, ftruncate = true, fsync = true, rename = true, renameat = true,
   renameat2 = true, unlink = true, unlinkat = true, rmdir = true, remove = true, chmod = true }
 
---- The calls of a command in their order: { number =, of_all = its number among all processes', name =, detail =,
--- allocation = true, other = true: not msagen's, module = true: of the loading of a file of msagen's Lua }. One without a name is of a process that cannot write.
+--- The calls of a command in their order: { number =, of_all = its number among all processes, name =, detail =,
+-- allocation = true, other = true: not msagen's, module = true: of the loading of a file of msagen's Lua }. One without
+-- a name is of a process that cannot write.
 function preloaded.calls(command)
   local list, done, named, module = {}, preloaded.run(command, "count 0"), {}, false
   assert(done.status == 0, done.err)

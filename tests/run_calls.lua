@@ -116,23 +116,28 @@ for _, name in ipairs(arg) do
   list[name] = true
 end
 
+-- One way for the chosen calls of a scene. @return what they come to
+local function each(scene, way)
+  local of, wrong, count = { well = 0, refused = 0, killed = 0 }, {}, 0
+  for _, call in ipairs(chosen(scene, way)) do
+    local ok, result = pcall(tried, scene, way, call)
+    count = count + 1
+    if ok then of[result] = of[result] + 1 else wrong[#wrong + 1] = preloaded.words(result) end
+  end
+  assert(#wrong == 0, preloaded.said(wrong, count))
+  return way.kills and ("%d killed"):format(count)
+    or ("%d: %d end well, %d in an error"):format(count, of.well, of.refused)
+end
+
 for _, one in ipairs(SCENES) do
   local name = one[1]
   if asked[name] or not next(asked) and (tier.full or not one.deep) then
     local scene = (one[2] or scenes[name])(work, one[3])
     scene.rate = one.rate
     for _, way in ipairs(WAYS) do
-      if (not way.kills or one.kills) and (modes[way[2]] or not next(modes)) then tally.test(("%s: each call %s"):format(name, way[1]), function()
-        local of, wrong, count = { well = 0, refused = 0, killed = 0 }, {}, 0
-        for _, call in ipairs(chosen(scene, way)) do
-          local ok, result = pcall(tried, scene, way, call)
-          count = count + 1
-          if ok then of[result] = of[result] + 1 else wrong[#wrong + 1] = preloaded.words(result) end
-        end
-        assert(#wrong == 0, preloaded.said(wrong, count))
-        return way.kills and ("%d killed"):format(count)
-          or ("%d: %d end well, %d in an error"):format(count, of.well, of.refused)
-      end) end
+      if (not way.kills or one.kills) and (modes[way[2]] or not next(modes)) then
+        tally.test(("%s: each call %s"):format(name, way[1]), each, scene, way)
+      end
     end
   end
 end

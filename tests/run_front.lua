@@ -328,7 +328,7 @@ tally.test("any samples, pieces, strides and tables stay within bounds: guard pa
       local command = { "gcc", "-std=c11", "-Wall", "-Wextra", "-Werror" }
       for word in how[2]:gmatch "%S+" do command[#command + 1] = word end
       table.move({ "-I" .. folder.path, "-o", program, tally.source .. "/tests/api/front.c",
-        folder.path .. "/libmsa_model.a" }, 1, 5, #command + 1, command)
+        folder.path .. "/libmsa_model.a", "-lm" }, 1, 6, #command + 1, command)
       tally.must(command)
       sums[k] = tally.must { program, folder.path .. "/msa_weights.bin", tostring(i), tally.full and "400" or "24" }
     end

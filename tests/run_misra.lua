@@ -8,6 +8,7 @@ local tally = require "tally"
 local must = tally.must
 local open = require "run.folder".open
 local records = require "report.misra"
+local library = require "report.library"
 local static_misra = require "report.static_misra"
 
 local page = tally.source .. "/docs/misra.md"
@@ -138,7 +139,7 @@ tally.test("an injected goto and an injected recursion are found, in their funct
 end)
 
 tally.test("which function a line is in", function()
-  local owner = static_misra.functions("#define A(x) \\\nint f(x)\nstruct s {\n    int a;\n};\n"
+  local owner = library.owners("#define A(x) \\\nint f(x)\nstruct s {\n    int a;\n};\n"
     .. "static const int t[2] = {\n    1, 2,\n};\n__attribute__((noinline))\nstatic int *g(int a,\n    int b)\n{\n"
     .. "    return h(a);\n}\nint i(void);\nint j(void) { return 1; }\nint k;\n")
   local text = {}

@@ -113,7 +113,7 @@ end
 local SCENES = { { "build", rate = 150 }, { "build-over", scenes.build, true, rate = 150 },
   { "run", scenes.run, true, deep = true }, { "train", deep = true },
   { "train-resumed", scenes.train, true, rate = 20 }, { "run-compiles", scenes.run, false, deep = true,
-    deep_rate = 400, compiles = true } }
+    deep_rate = 500, compiles = true } }
 local asked = {}
 for _, name in ipairs(arg) do asked[name] = true end
 

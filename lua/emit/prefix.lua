@@ -13,4 +13,13 @@ function prefix.renamer(name)
   end
 end
 
+--- @param name the prefix @return function(text) -> the text of a folder with this prefix as it is with msa
+function prefix.plain(name)
+  local upper = name:upper()
+  return function(text)
+    if name == "msa" then return text end
+    return (text:gsub("%f[%w_]" .. name .. "([_.])", "msa%1"):gsub("%f[%w_]" .. upper .. "_", "MSA_"))
+  end
+end
+
 return prefix

@@ -174,6 +174,54 @@ local function misra(self, asked)
     #report.unrecorded, first.rule, first.file, first.line) or ("%d findings"):format(#report.findings), "misra.csv")
 end
 
+local COVERED = "Statements, branches and conditions (MC/DC) are reached, or it is recorded why not"
+
+local function percent(of) return of.all == 0 and "100.0 %" or ("%.1f %%"):format(100 * of.reached / of.all) end
+
+local function coverage_csv(report)
+  local kinds = require("report.coverage").KINDS
+  local lines = { csv.line { "file", "statements", "statements_reached", "branches",
+    "branches_reached", "conditions", "conditions_reached" } }
+  for _, file in ipairs(closed.sorted(report.files)) do
+    local row = { file }
+    for _, kind in ipairs(kinds) do
+      local of = report.files[file][kind] or { all = 0, reached = 0 }
+      row[#row + 1], row[#row + 2] = of.all, of.reached
+    end
+    lines[#lines + 1] = csv.line(row)
+  end
+  return table.concat(lines)
+end
+
+local function unreached_csv(report)
+  local lines = { csv.line { "file", "line", "function", "kind", "outcome", "text", "what_follows", "why",
+    "argument" } }
+  for i, one in ipairs(report.unreached) do
+    local record = one.record or {}
+    lines[i + 1] = csv.line { one.file, one.line, one["function"] or false, one.kind, one.outcome or false, one.text,
+      one.follow or 0, record.why or "no record", record.safe or false }
+  end
+  return table.concat(lines)
+end
+
+-- Coverage of the library by its test program, on this computer.
+local function covered(self, asked)
+  if not asked then return self:check("COV-01", COVERED, "not measured", "expected --coverage, found none") end
+  local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
+  local report, why = tried(function() return require("report.coverage").collect(self.folder, work) end)
+  sys.remove_tree(work)
+  sys.keep(work)
+  if not report then return self:check("COV-01", COVERED, "not measured", why) end
+  self.coverage = report
+  self.files["coverage.csv"], self.files["unreached.csv"] = coverage_csv(report), unreached_csv(report)
+  local first, whole = report.unexplained[1], report.whole
+  if report.wrong then return self:check("COV-01", COVERED, "fail", report.wrong, "unreached.csv") end
+  self:check("COV-01", COVERED, first and "fail" or "pass", first and ("%d without a record: %s:%d %s"):format(
+    #report.unexplained, first.file, first.line, first.text) or ("statements %s, branches %s, conditions %s; "
+    .. "%d places not reached, each recorded; %d calls, C compiled by clang-19 %s"):format(percent(whole.statement),
+    percent(whole.branch), percent(whole.condition), #report.unreached, report.calls, report.flags), "unreached.csv")
+end
+
 -- ---- traceability ----
 
 local function traced(self, hashes)
@@ -307,7 +355,8 @@ local function write(files, out)
 end
 
 --- Collect the evidence of a build and write it.
--- @param args { dir, out, misra, checkpoint = or nil, image = list } @param show function(text): what is done now
+-- @param args { dir, out, misra, coverage, checkpoint = or nil, image = list }
+-- @param show function(text): what is done now
 -- @return the checks
 function evidence.make(args, show)
   local folder = require("run.folder").open(args.dir)
@@ -331,6 +380,8 @@ function evidence.make(args, show)
   counted(self)
   show "looking for deviations from MISRA C"
   misra(self, args.misra)
+  if args.coverage then show "measuring coverage" end
+  covered(self, args.coverage)
   if args.checkpoint and args.image[1] then numbers(self, args)
   else
     local why = "expected --checkpoint and --image, found no --" .. (args.checkpoint and "image" or "checkpoint")

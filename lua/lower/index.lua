@@ -91,6 +91,32 @@ function index.names(term, set)
   return index.names(term.b, set)
 end
 
+-- The lowest and the highest of two ends each, under an operator; nil where nothing is said.
+local range = {}
+range["+"] = function(a, b, c, d) return a + c, b + d end
+range["-"] = function(a, b, c, d) return a - d, b - c end
+range["*"] = function(a, b, c, d) if a >= 0 and c >= 0 then return a * c, b * d end end
+range["/"] = function(a, b, c, d) if a >= 0 and c == d then return a // c, b // c end end
+range["%"] = function(a, b, c, d)
+  if a < 0 or c ~= d then return nil end
+  if a // c == b // c then return a % c, b % c end
+  return 0, c - 1
+end
+
+--- The lowest and the highest value of a term, or nil where a variable's are not known.
+-- @param ranges name -> { low, high }
+function index.range(term, ranges)
+  if is_number(term) then return term, term end
+  if term.op == "variable" then
+    local known = ranges[term.name]
+    if known then return known[1], known[2] end
+    return nil
+  end
+  local a, b = index.range(term.a, ranges)
+  local c, d = index.range(term.b, ranges)
+  if a and c then return range[term.op](a, b, c, d) end
+end
+
 local TIGHT = { ["+"] = 1, ["-"] = 1, ["*"] = 2, ["/"] = 2, ["%"] = 2 }
 
 -- Of a number below 0, or a product with one, the same above 0: what is taken away, since a size_t is not negative.

@@ -122,7 +122,10 @@ local function new_pool(kind, names) return setmetatable({ kind = kind, bytes = 
 local Body = {}
 Body.__index = Body
 
-local function new_body() return setmetatable({}, Body) end
+-- @param outer the body that it is in, or nil. `ranges`: the lowest and the highest value of variables
+local function new_body(outer)
+  return setmetatable({ ranges = setmetatable({}, { __index = outer and outer.ranges }) }, Body)
+end
 
 local function put(body, node)
   body[#body + 1] = node
@@ -135,7 +138,9 @@ function Body:call(name, ...) put(self, { node = "call", name = name, arguments 
 --- A loop. @param fields variable and to, then from (0), by (1), counted, units; @param build function(body, variable)
 function Body:each(fields, build)
   local node = put(self, { node = "each", variable = fields.variable, from = fields.from or 0, to = fields.to,
-    by = fields.by or 1, counted = fields.counted or false, units = fields.units or false, body = new_body() })
+    by = fields.by or 1, counted = fields.counted or false, units = fields.units or false, body = new_body(self) })
+  local low, last = index.range(node.from, self.ranges), select(2, index.range(node.to, self.ranges))
+  node.body.ranges[node.variable] = low and last and { low, low + (last - 1 - low) // node.by * node.by } or false
   local inner = node.units and node.units.inner
   build(node.body, index.variable(node.variable), inner and index.variable(node.units.first),
     inner and index.variable(node.units.last))
@@ -146,13 +151,38 @@ end
 -- function(printer's text) -> lines
 function Body:c(views, work, text) put(self, { node = "c", views = views, work = work, text = text }) end
 
---- What is done where a condition holds, C or a list of { place, operator, place }, and what is done else.
+-- Whether { place, operator, place } holds always, never (false), or sometimes (nil).
+local function always(one, ranges)
+  local a, b = index.range(one[1], ranges)
+  local c, d = index.range(one[3], ranges)
+  if not a or not c then return nil end
+  if one[2] == ">=" then a, b, c, d = c, d, a, b end -- a <= c
+  local edge = one[2] == "<" and 1 or 0
+  if b + edge <= c then return true end
+  if a + edge > d then return false end
+end
+
+--- What is done where a condition holds, C or a list of { place, <, <= or >=, place }, and what is done else. What
+-- holds always or never is not asked.
 -- @param share how often the first holds, where that is known (1)
 function Body:when(condition, build, other, share)
-  local node = put(self, { node = "when", condition = condition, body = new_body(), share = share or 1 })
+  if type(condition) == "table" then
+    local open = {}
+    for _, one in ipairs(condition) do
+      local holds = always(one, self.ranges)
+      if holds == false then
+        if other then other(self) end
+        return
+      end
+      if holds == nil then open[#open + 1] = one end
+    end
+    if #open == 0 then return build(self) end
+    condition = open
+  end
+  local node = put(self, { node = "when", condition = condition, body = new_body(self), share = share or 1 })
   build(node.body)
   if other then
-    node.other = new_body()
+    node.other = new_body(self)
     other(node.other)
   end
 end
@@ -161,6 +191,8 @@ end
 function Body:let(variable, place)
   if math.type(place) == "integer" then return place end
   put(self, { node = "let", variable = variable, place = place })
+  local low, high = index.range(place, self.ranges)
+  self.ranges[variable] = low and { low, high } or false
   return index.variable(variable)
 end
 

@@ -3,8 +3,8 @@
 -- deviations (lua/report/misra.lua).
 -- A copy of the sources is analysed, as the board's compiler sees them: with its predefined macros, in one
 -- configuration, all files at once, since some rules are about the whole of a program. System headers are left out.
-local c_text = require "report.c_text"
 local fail = require "support.fail"
+local library = require "report.library"
 local sys = require "msagen.sys"
 local tools = require "report.tools"
 
@@ -22,39 +22,11 @@ local STANDARD = { UINTPTR_MAX = "__UINTPTR_MAX__", SIZE_MAX = "__SIZE_MAX__", C
 local BROKEN = { syntaxError = true, preprocessorErrorDirective = true, internalError = true, internalAstError = true,
   unknownMacro = true, cppcheckError = true }
 
---- Which function each line of a C text is in: line -> name; lines outside of functions have none.
-function static_misra.functions(text)
-  local owner = {}
-  for _, f in ipairs(c_text.read(text).functions) do
-    for line = f.first, f.last do owner[line] = f.name end
-  end
-  return owner
-end
-
--- Names begin with msa, whatever the folder's prefix is.
-local function plain_name(name, prefix)
-  local rest = name:match("^" .. prefix .. "(_.*)$")
-  return rest and "msa" .. rest or name
-end
-
--- A pattern of records, in which * stands for any text.
-local function matches(name, pattern)
-  return name:find("^" .. pattern:gsub("%W", "%%%0"):gsub("%%%*", ".*") .. "$") ~= nil
-end
-
-local function any(name, patterns)
-  if not patterns then return true end
-  for _, pattern in ipairs(patterns) do
-    if name and matches(name, pattern) then return true end
-  end
-  return false
-end
-
 -- The first record that allows a finding, or nil.
 local function record_of(finding, records)
   for _, record in ipairs(records) do
-    if record.rule == finding.rule and any(finding.file, record.files)
-      and any(finding["function"], record.functions) then return record end
+    if record.rule == finding.rule and library.any(finding.file, record.files)
+      and library.any(finding["function"], record.functions) then return record end
   end
 end
 
@@ -71,20 +43,6 @@ local function configuration(folder, work)
   sys.write_file(path, text .. table.concat(names))
   local platform = text:find "#define __SIZEOF_POINTER__ 8\n" and "unix64" or "unix32"
   return path, platform .. (text:find "#define __CHAR_UNSIGNED__ 1\n" and "-unsigned" or "")
-end
-
--- The library's sources, sorted; they and all headers are copied to the working folder.
-local function copied(folder, work)
-  local sources = {}
-  for object in tools.variable(folder:file "Makefile", "OBJECTS"):gmatch "(%S+)%.o%f[%s\0]" do
-    sources[#sources + 1] = object .. ".c"
-  end
-  table.sort(sources)
-  for _, name in ipairs(sys.list(folder.path)) do
-    if name:match "%.h$" then sys.write_file(work .. "/" .. name, sys.read_file(folder:file(name))) end
-  end
-  for _, name in ipairs(sources) do sys.write_file(work .. "/" .. name, sys.read_file(folder:file(name))) end
-  return sources
 end
 
 -- What cppcheck printed, a line a finding: "file:line:column:rule", each once.
@@ -123,7 +81,7 @@ end
 --   recorded = how many of them have one, unrecorded = {the others...}, unused = {records without a finding...} }
 function static_misra.collect(folder, work, records)
   records = records or require "report.misra"
-  local sources = copied(folder, work)
+  local sources = library.copied(folder, work)
   local macros, platform = configuration(folder, work)
   -- A macro that nothing asks for: with one given, cppcheck looks at that configuration alone, and tells of an #error.
   local command = tools.joined({ "cppcheck", "--addon=misra", "--enable=style", "--quiet", "--std=c99", "--language=c",
@@ -134,13 +92,13 @@ function static_misra.collect(folder, work, records)
   local report, owners, used = { findings = findings, recorded = 0, unrecorded = {}, unused = {} }, {}, {}
   for _, finding in ipairs(findings) do
     local name = finding.file
-    owners[name] = owners[name] or static_misra.functions(sys.read_file(work .. "/" .. name))
+    owners[name] = owners[name] or library.owners(sys.read_file(work .. "/" .. name))
     finding["function"] = owners[name][finding.line]
   end
+  local plain = require("emit.prefix").plain(folder.prefix)
   for _, finding in ipairs(findings) do
     local owner = finding["function"]
-    finding.file = plain_name(finding.file, folder.prefix)
-    finding["function"] = owner and plain_name(owner, folder.prefix)
+    finding.file, finding["function"] = plain(finding.file), owner and plain(owner)
   end
   table.sort(findings, before)
   for _, finding in ipairs(findings) do

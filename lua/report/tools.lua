@@ -23,7 +23,9 @@ end
 function tools.output(command, what)
   command.stdin, command.stdout, command.stderr = "/dev/null", "capture", "capture"
   -- A make that msagen itself runs under must not pass on its own variables.
-  command.env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" }
+  local env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" }
+  for name, value in pairs(command.env or {}) do env[name] = value end
+  command.env = env
   local ok, status, text = pcall(sys.spawn, command)
   if not ok then fail("%s: expected %s, found none that can be started", command[1], what) end
   return text, status

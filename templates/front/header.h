@@ -15,8 +15,9 @@
 #define MSA_FRONT_CHANNELS $(front.picture.channels) /* bytes of a pixel: $(what) */
 @ end
 
-/* The next lines of a frame, as they come. The frame's last line completes it; the next one begins another. Cut off by
- * an error, a frame begins anew with its first line.
+/* The next lines of a frame, as they come. The frame's last line completes it; the next one begins another. A call that
+ * is refused (MSA_E_ARGUMENT, _ALIGNMENT, _IMAGE_STRIDE, _LINES, _OVERLAP, _ENVIRONMENT before its work) takes no line.
+ * Cut off by an error, a frame begins anew with its first line.
  *   samples  `count` lines, which nobody changes during the call
  *   count    0 to what the frame still lacks: MSA_FRONT_LINES, less those taken before
 @ local field = front.boxes and ", _FIELD (no round field of view)" or ""

@@ -61,10 +61,13 @@ static msa_status lines_of(msa_session *s, const msa_samples *samples, uint32_t 
     s->spoiled = 0;
     note(s, before, s->pictured != 0 && before + count < MSA_FRONT_LINES);
     status = take(s, samples, count);
-    if (status != MSA_OK) {
-        note(s, 0, s->pictured != 0);
+    const msa_status at_end = ended(s, status, state);
+    if (at_end != MSA_OK) {
+        s->lines = 0;
+        s->pictured = status == MSA_OK ? 0u : s->pictured; /* made by a float unit that is not as it must be */
+        settle(s, s->state);
     }
-    return ended(s, status, state);
+    return at_end;
 }
 
 msa_status msa_lines_push(msa_session *s, const msa_samples *samples, uint32_t count)

@@ -26,6 +26,22 @@ describe("a place", function()
     equal(index.text(index.bind(t * i + 1, { i = 3 })), "t * 3 + 1")
     equal({ index.has(t * i, "i"), index.has(t * 2, "i") }, { true, false })
   end)
+  it("has a range where its variables have one", function()
+    local ranges = { t = { 2, 9 }, i = { 0, 3 } }
+    local function of(term) return { index.range(term, ranges) } end
+    equal({ of(t * 4 + i), of(t - i), of(t // 4), of(t % 4), of((t - 4) // 4 * 4), of(i % 8 + 1), of(7) },
+      { { 8, 39 }, { -1, 9 }, { 0, 2 }, { 0, 3 }, {}, { 1, 4 }, { 7, 7 } })
+    equal({ of(index.variable "count" + 1), of(t * (i - 1)) }, { {}, {} })
+    for value = 2, 9 do
+      for other = 0, 3 do
+        for _, term in ipairs { t * 4 + i, t - i, t // 4, t % 4, (t + i) // 3 * 3, (t * 5 + i) % 7 } do
+          local low, high = index.range(term, ranges)
+          local found = index.bind(term, { t = value, i = other })
+          equal(low <= found and found <= high, true)
+        end
+      end
+    end
+  end)
 end)
 
 local SIGNATURES = {
@@ -88,6 +104,24 @@ describe("a step", function()
       "    uint8_t *const bytes = (uint8_t *)scratch;", "    float *const last = scratch + 32;",
       "    memset(bytes, 0, 70 * sizeof(uint8_t));", "    memcpy(bytes + 32, z + 48, 6 * sizeof(uint8_t));",
       "    const uint8_t *const either = count == 1 ? z : bytes + 5;", "    weigh(x, either, last);", "}", "" }, "\n"))
+  end)
+
+  it("does not ask what holds always or never", function()
+    local step, x, y = empty()
+    step:stage("units", function(body)
+      body:each({ variable = "t", to = 40, by = 4, units = { name = "rows" } }, function(inner, t)
+        local two = inner:let("two", t * 2)
+        local function copy(here) here:call("copy_rows", x, y:row(t)) end
+        local function weigh(here) here:call("weigh", x, step:part "shift", y) end
+        inner:when({ { two, ">=", 0 }, { two, "<", 73 } }, copy, weigh)
+        inner:when({ { two, ">=", 74 } }, copy)
+        inner:when({ { t + 1, "<=", 40 }, { two, "<", 72 } }, copy)
+      end)
+    end)
+    local text = printed(step, 1, { x = 0, y = 2560 })
+    equal({ select(2, text:gsub("copy_rows", "")), text:find "weigh", text:match "if (%b())" },
+      { 2, nil, "(two < 72)" })
+    equal(select(2, text:gsub("if ", "")), 1)
   end)
 
   it("refuses a type that is none", function()

@@ -7,6 +7,8 @@ function verb.setup(command)
   command:option("-o --output", "A folder for the bundle: index.html, evidence.json, a table each subject, "
     .. "SHA256SUMS."):argname "OUT":target "out"
   command:flag("--misra", "Look for deviations from MISRA C:2012 as well (cppcheck; some 20 seconds).")
+  command:flag("--coverage", "Compile the build for this computer with clang-19 and measure which statements, branches "
+    .. "and conditions its test program reaches (some 20 seconds; minutes where a board has no vectors).")
   command:option("--checkpoint", "The file that the build is of: for hashes of its tensors, its metadata, and the "
     .. "error of each layer."):argname "FILE"
   command:option("--image", "An image for the error of each layer against float64, clicked in the middle; repeated.")

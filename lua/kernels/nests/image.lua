@@ -80,23 +80,28 @@ end
 -- The pixels of a row of patches to a row a patch: colour by colour, row by row.
 local function pixels(layer, body, n, a, levels, y)
   local size, patch, row, how = n.size, n.patch, n.row, resizer_of(layer)
+  local padded = layer.model.resize == "longest"
   local colour = layer.model.normalise.reversed and "2 - c" or "c"
   body:c({ a, row, levels }, { pixels = size * patch * how.pixel }, function(text)
+    local level = ("levels[c * 256 + %s[i * 3 + %s]]"):format(text:pointer(row), colour)
+    local resize = ("%s_row(&resizer, %s);"):format(how.calls, text:pointer(row))
+    if padded then
+      level = ("inside && i < width ? %s : 0.0f"):format(level)
+      resize = ("const bool inside = %s + line < height;\n    if (inside) {\n        %s\n    }"):format(
+        text:place(y * patch), resize)
+    end
     return ([==[
 const float *const levels = %s;
 for (uint32_t line = 0; line < %d; ++line) {
-    const bool inside = %s + line < height;
-    if (inside) {
-        %s_row(&resizer, %s);
-    }
+    %s
     for (uint32_t i = 0; i < %d; ++i) {
         float *const to = %s + i / %d * %d + line * %d + i %% %d;
         for (uint32_t c = 0; c < 3; ++c) {
-            to[c * %d] = inside && i < width ? levels[c * 256 + %s[i * 3 + %s]] : 0.0f;
+            to[c * %d] = %s;
         }
     }
-}]==]):format(text:pointer(levels), patch, text:place(y * patch), how.calls, text:pointer(row), size, text:pointer(a),
-      patch, a.storage.stride, patch, patch, patch * patch, text:pointer(row), colour)
+}]==]):format(text:pointer(levels), patch, resize, size, text:pointer(a), patch, a.storage.stride, patch, patch,
+      patch * patch, level)
   end)
 end
 

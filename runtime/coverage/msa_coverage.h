@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: 0BSD */
+/* msa_coverage.h - what the parts of msa_coverage.c share. */
+#ifndef MSA_COVERAGE_H
+#define MSA_COVERAGE_H
+
+#include "msa_internal.h"
+#ifdef MSA_MODEL_PLACES
+#include "msa_places.h"
+#endif
+
+#include <stdio.h>
+#include <string.h>
+
+#if MSA_COVERAGE_OWN_HOOKS
+#define COVER_TEAM 0
+#else
+#define COVER_TEAM (MSA_MODEL_CORES > 1)
+#endif
+
+/* Whether a prompt may have a mask: a model of a fixed number of places takes none. */
+#ifdef MSA_MODEL_PLACES
+#define COVER_MASKS 0
+#else
+#define COVER_MASKS 1
+#endif
+
+enum {
+    COVER_SIDE = MSA_MODEL_MASK_SIDE,
+    COVER_LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * COVER_SIDE * COVER_SIDE,
+    COVER_IOUS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS,
+    COVER_EMBEDDING = MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID * MSA_MODEL_GRID,
+    COVER_WIDTH = 40,
+    COVER_HEIGHT = 30,
+    COVER_PIXELS = COVER_WIDTH * COVER_HEIGHT * 6 /* three planes of bytes, or rows of 16 bits, of several slices */
+};
+
+/* What a hook does at the end of layer `at` of `phase`. */
+typedef enum cover_act {
+    ACT_NONE,
+    ACT_CANCEL,
+    ACT_CALLS,      /* calls of the session under way */
+    ACT_STATE,      /* the session's state is another */
+    ACT_BANK,       /* another word of it is */
+    ACT_EMBEDDING,  /* a NaN in the embedding, at a place that is not sampled */
+    ACT_LOGITS,     /* in the logits */
+    ACT_IOU,        /* in the predicted IoU */
+    ACT_KEPT,       /* what segmenting reads is another image's */
+    ACT_SAMPLED,    /* a sampled word is another */
+    ACT_CANARY      /* a line that guards the arena is another */
+} cover_act;
+
+typedef struct cover_all {
+    unsigned calls, wrong;
+    msa_session s;
+    unsigned char *arena, *weights;
+    uint8_t *pixels, *work;
+    float *logits, *iou, *embedding;
+    msa_image image;
+    msa_prompt prompt;
+    msa_mask mask;
+    cover_act act;
+    msa_phase phase;
+    uint32_t at;
+    bool change_in_sum; /* the session is changed by the next sum: what no call of another's can do */
+    uint32_t fetches, fail_at; /* of streamed weights since this was 0; that one, from 1 on, fails: */
+    bool fail_late;            /* not when it begins, but when it is waited for */
+    bool no_cores;             /* of a team: there are none; another rounding before the work, or after a barrier */
+    bool round_before, round_after;
+} cover_all;
+
+extern cover_all cover;
+
+/* Of `got`, what it must be. */
+#define COVER(got, want) cover_expect(#got, (uint32_t)(got), (uint32_t)(want), __FILE__, __LINE__)
+void cover_expect(const char *what, uint32_t got, uint32_t want, const char *file, int line);
+
+/* Memory, the weights, an image and a prompt; opened sessions, encoded images. */
+void cover_begin(const char *path);
+void cover_opened(void);
+const void *cover_given(void); /* what msa_open takes for weights: none where they are streamed */
+void cover_encoded(void);
+void *cover_memory(size_t bytes);
+
+void cover_statuses(void);
+void cover_open(void);
+void cover_header(void);
+void cover_environment(void);
+void cover_images(void);
+void cover_prompts(void);
+void cover_overlaps(void);
+void cover_hooks(void);
+void cover_slices(void);
+void cover_answers(void);
+void cover_results(void);
+void cover_fetches(void);
+void cover_team(void);
+void cover_library_hooks(void);
+
+/* The segment table's own sum, and a segment's, made right again after a change. */
+void cover_seal_table(void);
+void cover_seal_segment(uint32_t segment);
+
+#endif

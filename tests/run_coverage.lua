@@ -1,0 +1,118 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Coverage of generated code and of the runtime by the test program of runtime/coverage: every statement, branch and
+-- condition (MC/DC) is reached, or lua/report/unreached.lua says by name why not. In the full tier of every golden case
+-- and of builds of each kind.
+local sys = require "msagen.sys"
+local coverage = require "report.coverage"
+local cases = require "cases"
+local tally = require "tally"
+local open = require "run.folder".open
+local must = tally.must
+
+local CLANG = "clang-19"
+if not pcall(sys.spawn, { CLANG, "--version", stdin = "/dev/null", stdout = "/dev/null", stderr = "/dev/null" }) then
+  tally.skip("coverage", "there is no " .. CLANG)
+  return tally.finish()
+end
+
+local work = tally.folder "coverage"
+local used = {}
+
+local function measured(fw, records)
+  local place = sys.mkdtemp(work, "measured-")
+  local report = coverage.collect(open(fw), place, records)
+  sys.remove_tree(place)
+  for _, one in ipairs(report.unreached) do
+    if one.record then used[one.record] = true end
+  end
+  return report
+end
+
+local function listed(items)
+  local lines = {}
+  for i = 1, math.min(#items, 20) do
+    lines[i] = ("%s:%d %s %s %s: %s"):format(items[i].file, items[i].line, items[i]["function"] or "", items[i].kind,
+      items[i].outcome or "", items[i].text)
+  end
+  return table.concat(lines, "\n")
+end
+
+local function share(of) return 100 * of.reached / of.all end
+
+-- @return what is reached, as a line
+local function explained(fw)
+  local report = measured(fw)
+  assert(not report.wrong, report.wrong)
+  assert(#report.unexplained == 0, "\n" .. listed(report.unexplained))
+  local whole = report.whole
+  assert(share(whole.statement) > 97 and share(whole.branch) > 94 and share(whole.condition) > 80,
+    ("statements %.1f %%, branches %.1f %%, conditions %.1f %%"):format(share(whole.statement), share(whole.branch),
+    share(whole.condition)))
+  return ("statements %.1f %%, branches %.1f %%, conditions %.1f %%, the rest in %d places by name"):format(
+    share(whole.statement), share(whole.branch), share(whole.condition), #report.unreached)
+end
+
+local function built(name, ...)
+  local fw = ("%s/%s"):format(work, name)
+  must { tally.program, "build", tally.head, "--dialect", "msa-paper", "-o", fw, ... }
+  return fw
+end
+
+local fw = built("best", "--board", tally.best)
+tally.test("the demo on the best board: reached, or recorded why not", function() return explained(fw) end)
+
+tally.test("a statement that nothing reaches is found, a call that returns something else, too", function()
+  local path = fw .. "/msa_model.c"
+  local text = sys.read_file(path)
+  local first = "    if (status == MSA_OK && out == NULL) {\n        status = MSA_E_ARGUMENT;"
+  local at = assert(text:find(first, 1, true), "msa_get_embedding is another")
+  sys.write_file(path, text:sub(1, at - 1) .. "    if (s->width == 77u) {\n        return MSA_E_ORDER;\n    }\n"
+    .. first:gsub("MSA_E_ARGUMENT", "MSA_E_ORDER") .. text:sub(at + #first))
+  local report = measured(fw)
+  local one = report.unexplained[1]
+  assert(#report.unexplained == 2 and one.file == "msa_model.c" and one["function"] == "msa_get_embedding"
+    and one.text == "if (s->width == 77u) {" and one.outcome == "true", listed(report.unexplained))
+  assert(report.wrong and report.wrong:find("msa_get_embedding(&cover.s, NULL): expected 1, found 2", 1, true),
+    report.wrong or "nothing is wrong")
+end)
+
+tally.deep("without records what is not reached is said", function()
+  local report = measured(built("again", "--board", tally.best), {})
+  assert(#report.unexplained == #report.unreached and #report.unreached > 5, #report.unexplained)
+end)
+
+local KINDS = {
+  { "C for a board without an operating system", "--board", "cortex-m7" },
+  { "in int8", "--board", tally.best, "--precision", "int8" },
+  { "in bf16", "--board", tally.best, "--precision", "bf16" },
+  { "streamed weights", "--board", tally.best, "--weights", "stream" },
+  { "two cores", "--board", tally.best, "--cores", "2" },
+  { "two cores, streamed weights", "--board", tally.best, "--cores", "2", "--weights", "stream" },
+  { "a guarded arena", "--board", "generic-c99", "--guards", "full" },
+  { "another prefix", "--board", "x86-64-avx2", "--prefix", "eye" },
+}
+for i, kind in ipairs(KINDS) do
+  tally.deep("the demo, " .. kind[1], function() return explained(built("kind" .. i, table.unpack(kind, 2))) end)
+end
+
+for _, name in ipairs(sys.list(cases.folder)) do
+  if cases.checkpoint(name) and name ~= "sam-vit-b-1024-synthetic" then
+    tally.deep("golden case " .. name, function()
+      local out = ("%s/%s"):format(work, name)
+      must(cases.build(name, cases.read(name), tally.best, out))
+      local said = explained(out)
+      sys.remove_tree(out)
+      return said
+    end)
+  end
+end
+
+tally.deep("every record has something that is not reached", function()
+  local left = {}
+  for _, record in ipairs(require "report.unreached") do
+    if not used[record] then left[#left + 1] = record.text end
+  end
+  assert(#left == 0, "nothing for: " .. table.concat(left, "; "))
+end)
+
+return tally.finish()
