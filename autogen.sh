@@ -36,22 +36,25 @@ list() {
 # sorted PATHSPECS...: files that are committed or could be, in byte order
 sorted() { git ls-files --cached --others --exclude-standard -- "$@" | grep -v '\.am$' | LC_ALL=C sort -u; }
 
+# In two pieces: none is this file's line.
+head_of() { printf '# SPDX-License-%s: Apache-2.0\n# %s; written by autogen.sh.\n' Identifier "$1"; }
+
 {
-  printf '# SPDX-License-Identifier: Apache-2.0\n# Every source of the host program; written by autogen.sh.\n'
+  head_of 'Every source of the host program'
   # shellcheck disable=SC2046
   list gen_sources $(sorted 'gen/*.[ch]' | grep -vx gen/main.c)
 } > "$new/gen"
 {
-  printf '# SPDX-License-Identifier: Apache-2.0\n# What is installed beside the program; written by autogen.sh.\n'
+  head_of 'What is installed beside the program'
   for d in boards data docs lua runtime templates; do
     # shellcheck disable=SC2046
     list ${d}_files $(sorted $d)
   done
 } > "$new/lua"
 {
-  printf '# SPDX-License-Identifier: Apache-2.0\n# Tests, their data, the demo and the documents, as they go into a distribution; written by autogen.sh.\n'
+  head_of 'Tests, their data, the demo and the documents, as they go into a distribution'
   # shellcheck disable=SC2046
-  list test_files $(sorted tests bench demo docs | grep -v -e '^demo/' -e '^tests/golden/' -e '^tests/fuzz/corpus/' -e '^tests/c/[^/]*$' -e '^tests/fuzz/.*\.c$' -e '^tests/luahost\.c$')
+  list test_files $(sorted tests bench demo docs | grep -v -e '^demo/' -e '^tests/golden/' -e '^tests/fuzz/corpus/' -e '^tests/c/[^/]*$' -e '^tests/fuzz/fuzz_[^/]*\.cc*$' -e '^tests/luahost\.c$')
   # Folders of data go as they are.
   # shellcheck disable=SC2046
   list test_data $(sorted demo tests/golden tests/fuzz/corpus | cut -d/ -f1-3 | sed -n 's,^demo/.*,demo,p; s,^tests/golden/.*,tests/golden,p; s,^tests/fuzz/.*,tests/fuzz/corpus,p' | sort -u)

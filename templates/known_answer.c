@@ -274,7 +274,7 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
 
 @ local function number(v) return v % 1 == 0 and ("%.1ff"):format(v) or ("%.9gf"):format(v) end
 @ local few, many = answer.PROMPTS[1], answer.PROMPTS[2]
-@ local points, labels, box, to = {}, {}, {}, answer.ENLARGED
+@ local points, labels, box, to, side = {}, {}, {}, answer.ENLARGED, answer.side_of(model)
 @ local squares = answer.squares_of(model)
 @ for i, p in ipairs(many.points) do points[i], labels[i] = ("{%s, %s}"):format(number(p[1]), number(p[2])), p[3] end
 @ for i, v in ipairs(many.box) do box[i] = number(v) end
@@ -313,7 +313,7 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
     crc = test_prompt(s, crc, &many$(streamed and ", status" or ""));
     for (uint32_t i = 0; i < $(#squares); ++i) {
         msa_upsampler u;
-        msa_upsample_init(&u, embedding, $(to.side), squares[i], $(to.width), $(to.height), rows);
+        msa_upsample_init(&u, embedding, $(side), squares[i], $(to.width), $(to.height), rows);
         for (uint32_t y = 0; y < $(to.height); ++y) {
             float row[$(to.width)];
             msa_upsample_row(&u, y, row);
@@ -322,7 +322,7 @@ static uint32_t test_prompt(msa_session *s, uint32_t crc, const msa_prompt *prom
     }
 @ if answer.enlarges_so(model) then
     msa_upsampler so;
-    msa_upsample_init(&so, embedding, $(to.side), $(answer.enlarges_so(model)), $(to.width), $(to.height), rows);
+    msa_upsample_init(&so, embedding, $(side), $(answer.enlarges_so(model)), $(to.width), $(to.height), rows);
     MSA_ENLARGE_SO(&so);
     for (uint32_t y = 0; y < $(to.height); ++y) {
         float row[$(to.width)];

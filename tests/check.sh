@@ -185,6 +185,11 @@ autogen_asks_first() {
   [ $? = 3 ] && [ "$(cat gen/files.am lua/files.am tests/files.am | grep -c 'as it was')" = 3 ] && [ "$(ls -d autogen.*)" = autogen.sh ]
 }
 
+# What .reuse/dep5, LICENSES/ and the files themselves say, by REUSE's own tool, which asks git which files there are.
+reuse_is_kept() {
+  cd "$source" && reuse lint > "$work/reuse" 2>&1 && ! grep -e '- ERROR -' "$work/reuse" || { cat "$work/reuse"; false; }
+}
+
 piece_tree() {
   step 'every source names its licence in its first lines' first_lines_name_a_licence
   step 'configure and Makefile.in are not older than their sources' generated_files_are_current
@@ -193,7 +198,16 @@ piece_tree() {
   step 'no file over 16 MB' files_are_small
   step 'shell scripts parse' scripts_parse
   step 'autogen.sh asks for its tools before it writes' autogen_asks_first
-  finish
+  without=
+  command -v reuse > /dev/null || without='there is no reuse'
+  [ -e "$source/.git" ] || without='this is no clone'
+  if [ -z "$without" ]; then
+    step 'every file has authors and a licence (REUSE)' reuse_is_kept
+    finish
+  else
+    echo "skipped every file has authors and a licence (REUSE): $without"
+    finish 1
+  fi
 }
 
 configure_names_packages() {
@@ -203,7 +217,7 @@ configure_names_packages() {
 # By clang, whose warnings are errors, with sanitizers and what fuzzers need: for both these pieces.
 instrumented() {
   [ ! -d "$work/clang" ] || return
-  step 'configure elsewhere, clang, sanitizers, libFuzzer, warnings are errors' configured clang --enable-werror --enable-fuzzers CC=clang-14 CFLAGS=-O1
+  step 'configure elsewhere, clang, sanitizers, libFuzzer, warnings are errors' configured clang --enable-werror --enable-fuzzers CC=clang-14 CXX=clang++-14 CFLAGS=-O1 CXXFLAGS=-O1
   step 'make with clang' made clang
 }
 piece_build() {
@@ -353,37 +367,34 @@ piece_sanitizers() {
   [ "$CHECK_TIER" != full ] || piece_errors
 }
 
-fuzz_seconds=2
-[ "$CHECK_TIER" != full ] || fuzz_seconds=15
+fuzz_seconds=1
+[ "$CHECK_TIER" != full ] || fuzz_seconds=60
 fuzz_one() {
-  name=${1##*/}
-  corpus=$work/corpus/$name
-  mkdir -p "$corpus"
-  seeds=$source/tests/fuzz/corpus/${name#fuzz_}
-  [ -d "$seeds" ] || seeds=
-  (cd "$corpus" && timeout 120 "$1" -max_total_time=$fuzz_seconds -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "$corpus" $seeds) > "$work/logs/$name" 2>&1
+  timeout $((fuzz_seconds + 120)) "$source/tests/fuzz/one.sh" "$work/clang" "$1" "$work/fuzz/$1" -max_total_time=$fuzz_seconds > "$work/logs/fuzz_$1" 2>&1
 }
 piece_fuzz() {
-  found=0
-  set --
-  for f in "$work"/clang/tests/fuzz/fuzz_*; do
-    case $f in *.o) continue ;; esac
-    [ -x "$f" ] && set -- "$@" "$f" && found=1
-  done
-  [ $found = 1 ] || { failed=$((failed + 1)); echo 'FAILED no fuzzer was built'; }
+  # shellcheck disable=SC2046
+  set -- $("$source/tests/fuzz/one.sh")
+  if [ "$CHECK_TIER" = full ]; then
+    step 'the fuzzer of msagen-dicom' made clang tests/fuzz/fuzz_dicom
+  else # compiling that takes longer than all of these run
+    # shellcheck disable=SC2046
+    set -- $(for name; do [ "$name" = dicom ] || echo "$name"; done)
+  fi
+  [ $# -gt 20 ] || { failed=$((failed + 1)); echo "FAILED expected more than 20 targets, found $#"; }
   while [ $# != 0 ]; do
     fuzz_one "$1" & first=$!
     second=
     if [ $# != 1 ]; then fuzz_one "$2" & second=$!; fi
     for pair in "$1 $first" ${2+"$2 $second"}; do
-      name=${pair% *} name=${name##*/}
+      name=${pair% *}
       if wait "${pair##* }"; then
         passed=$((passed + 1))
-        echo "ok $name, $fuzz_seconds seconds: $(sed -n 's/stat::number_of_executed_units: *//p' "$work/logs/$name") runs"
+        echo "ok $name, $fuzz_seconds s: $(sed -n 's/stat::number_of_executed_units: *//p' "$work/logs/fuzz_$name") runs"
       else
         failed=$((failed + 1))
-        echo "FAILED $name: see $work/logs/$name"
-        tail -n 25 "$work/logs/$name" | sed 's/^/  | /'
+        echo "FAILED $name: see $work/logs/fuzz_$name"
+        tail -n 25 "$work/logs/fuzz_$name" | sed 's/^/  | /'
       fi
     done
     shift

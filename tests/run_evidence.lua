@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- msagen evidence on builds of the fetal-head demo: what it says is true when it is looked up elsewhere, it is the same
 -- bytes twice, and what is not msagen's is refused by name.
+-- luahost run_evidence.lua --accept (make accept-record) writes docs/verification-record.md anew.
 local json = require "msagen.json"
 local safetensors = require "msagen.checkpoint"
 local sha256 = require "msagen.sha256"
@@ -24,6 +25,53 @@ local function bundle(fw, name, ...)
   local out = ("%s/%s"):format(work, name)
   tally.must { tally.program, "evidence", fw, "-o", out, ... }
   return out
+end
+
+-- ---- docs/verification-record.md ----
+
+local example = tally.source .. "/docs/verification-record.md"
+-- In two pieces: not this file's line.
+local PREFACE = "<!-- SPDX-License-" .. "Identifier: Apache-2.0 -->\n# Worked example of a verification record\n\n"
+  .. "`record.md` as `msagen evidence --misra --coverage --boards x86-64-sse42,cortex-a7` wrote it of the\n"
+  .. "fetal-head demo for the Cortex-M7 ([evidence.md](evidence.md)). `make accept-record` writes it anew.\n\n---\n\n"
+
+local EXAMPLE = { "--misra", "--coverage", "--boards", "x86-64-sse42,cortex-a7" }
+
+local function bundle_of_m7(name, ...)
+  return bundle(built("m7-" .. name, "--board", "cortex-m7"), "of-m7-" .. name, "--checkpoint", tally.head, "--image",
+    image, ...)
+end
+
+if arg[1] == "--accept" then
+  sys.write_file(example, PREFACE .. sys.read_file(bundle_of_m7("record", table.unpack(EXAMPLE)) .. "/record.md"))
+  print(example)
+  return 0
+end
+
+-- Rows that another bundle of the same build has alike: those without what takes long, and the number of checks.
+local function alike(text)
+  local rows = {}
+  for line in text:gmatch "[^\n]+" do
+    local other = line:find "%d+ checks: "
+    for _, id in ipairs { "STA-04", "COV-01", "DIG-02" } do other = other or line:find(("`%s`"):format(id), 1, true) end
+    if not other then rows[#rows + 1] = line end
+  end
+  return rows
+end
+
+-- The page is the record of this bundle; one of another compiler is not compared.
+local function page_is_current(out, whole)
+  local found, page = PREFACE .. sys.read_file(out .. "/record.md"), sys.read_file(example)
+  local compiler = page:match "\n| compiler | ([^|]-),"
+  if found:match "\n| compiler | ([^|]-)," ~= compiler then
+    return tally.skip("docs/verification-record.md", "it is of " .. compiler .. ", which is not here")
+  end
+  if whole then return assert(found == page, "docs/verification-record.md is of another build: make accept-record") end
+  local a, b = alike(found), alike(page)
+  for i = 1, math.max(#a, #b) do
+    assert(a[i] == b[i], ("docs/verification-record.md: make accept-record: expected %s, found %s"):format(a[i], b[i]))
+  end
+  assert(#a > 60, "rows are found")
 end
 
 local function refused(wanted, fw, ...)
@@ -54,8 +102,8 @@ end
 -- Every check passes, and the sums are those of the files.
 local function all_pass(out)
   local _, by = checks_of(out)
-  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "DIG-01",
-    "NUM-01", "SBM-01" } do
+  for _, id in ipairs { "INT-01", "TEN-01", "TRC-01", "STA-01", "STA-02", "STA-03", "MEM-01",
+    "DIG-01", "NUM-01", "NUM-02", "SBM-01" } do
     assert(by[id] and by[id].status == "pass", ("%s: %s"):format(id, by[id] and by[id].found or "missing"))
   end
   local count = 0
@@ -124,6 +172,17 @@ local function tensors_are_there(fw, out)
   error "the tensor is not traced"
 end
 
+-- The error of the logits is within what the embedding's can grow to, and the mask's margins are larger.
+local function margins_are_right(out)
+  local rows, value = csv.rows(sys.read_file(out .. "/condition.csv"), "condition.csv"), {}
+  for i, name in ipairs(rows[1]) do value[name] = tonumber(rows[2][i]) or rows[2][i] end
+  assert(#rows == 2 and value.image == "image.png" and value.pixels == 64 * 64)
+  assert(value.condition > 1 and value.condition < 1000, value.condition)
+  assert(math.abs(value.bound_by_embedding / (value.condition * value.embedding_error) - 1) < 2e-3)
+  assert(value.logits_error < value.bound_by_embedding, "first order is not enough")
+  assert(value.largest_error < value.smallest_margin and value.pixels_within_error == 0 and value.pixels_other == 0)
+end
+
 tally.test("a build of this computer: what is said is there", function()
   local fw = built("host", "--board", "x86-64-avx2")
   local out = bundle(fw, "first", "--checkpoint", tally.head, "--image", image, "--misra")
@@ -133,6 +192,7 @@ tally.test("a build of this computer: what is said is there", function()
   tensors_are_there(fw, out)
   operations_are_right(out)
   assert(sys.read_file(out .. "/digests.csv"):find("image.png", 1, true), "no digest")
+  margins_are_right(out)
   return ("%d functions; %s"):format(count, by["NUM-01"].found)
 end)
 
@@ -161,11 +221,17 @@ local function missing(board)
 end
 
 local function on_bare_metal()
-  local _, by = checks_of(bundle(built("m7", "--board", "cortex-m7"), "of-m7", "--checkpoint", tally.head, "--image",
-    image))
+  local out = bundle_of_m7("plain", table.unpack(tally.full and EXAMPLE or { "--boards", "x86-64-sse42" }))
+  local _, by = checks_of(out)
   assert(by["STA-01"].status == "pass" and by["STA-01"].found:find "arm%-none%-eabi%-gcc", by["STA-01"].found)
   assert(by["DIG-01"].status == "pass" and by["DIG-01"].found:find "under the emulator", by["DIG-01"].found)
   assert(by["TRC-01"].status == "pass", by["TRC-01"].found)
+  page_is_current(out, tally.full)
+  assert(by["DIG-02"].status == "pass" and by["DIG-02"].found:find "^%d board", by["DIG-02"].found)
+  local rows = csv.rows(sys.read_file(out .. "/boards.csv"), "boards.csv")
+  local digest = sys.read_file(out .. "/digests.csv"):match ",(%x+)\n$"
+  assert(rows[2][1] == "x86-64-sse42" and rows[2][2] == "f32-muladd-1" and rows[2][4] == "natively", rows[2][4])
+  assert(rows[2][6] ~= digest and rows[2][6] == rows[2][7] and rows[2][8] == "yes", "a digest of its own class")
   return by["STA-01"].found
 end
 
@@ -173,15 +239,87 @@ local lacks = missing(require("target.boards").named "cortex-m7")
 if lacks then tally.skip("on the Cortex-M7, bare metal", lacks)
 else tally.test("on the Cortex-M7, bare metal, under its emulator", on_bare_metal) end
 
+tally.deep("all boards whose tools are here give the digest of their class", function()
+  local out = bundle(work .. "/host", "of-all", "--checkpoint", tally.head, "--image", image, "--boards", "all")
+  local _, by = checks_of(out)
+  assert(by["DIG-02"].status == "pass", by["DIG-02"].found)
+  local rows, classes = csv.rows(sys.read_file(out .. "/boards.csv"), "boards.csv"), {}
+  for i = 2, #rows do
+    local class, digest = rows[i][2], rows[i][6]
+    assert(class == "" or (classes[class] or digest) == digest, rows[i][1])
+    classes[class] = digest
+  end
+  assert(classes["f32-fma-1"] and #rows > 13, "boards were run")
+  return by["DIG-02"].found
+end)
+
 tally.test("without a checkpoint what needs it is not measured, and said so; twice the same bytes", function()
   local _, by = checks_of(bundle(work .. "/host", "plain"))
   bundle(work .. "/host", "again")
   assert(sys.read_file(work .. "/plain/SHA256SUMS") == sys.read_file(work .. "/again/SHA256SUMS"), "other bytes")
   for id, wanted in pairs { ["INT-01"] = "pass", ["TRC-01"] = "pass", ["STA-01"] = "pass", ["DIG-01"] = "not measured",
-    ["NUM-01"] = "not measured" } do
+    ["DIG-02"] = "not measured", ["NUM-01"] = "not measured", ["NUM-02"] = "not measured" } do
     assert(by[id].status == wanted, ("%s: %s"):format(id, by[id].status))
   end
 end)
+
+-- What a record is made of, without what needs a compiler. @param checks of the bundle
+local function recorded(checks)
+  local folder = require("run.folder").open(work .. "/host")
+  local of = texts.read(folder)
+  return { folder = folder, text = of, trace = trace.of(folder, of), checks = checks, resources = { arena = 1 },
+    images = {} }
+end
+
+local function row_of(self, clause)
+  for _, standard in ipairs(require("evidence.record").standards(self)) do
+    for _, row in ipairs(standard.rows) do
+      if row.clause == clause then return row, standard end
+    end
+  end
+end
+
+tally.test("the record: its files are there, its verdicts are the checks', no check is left out", function()
+  local text, about = sys.read_file(work .. "/first/record.md"), checks_of(work .. "/first")
+  for name in text:gmatch "`([%w_.]+%.%w+)`" do
+    assert(sys.exists(work .. "/first/" .. name) or name == "NUM-01", name .. ": no such file in the bundle")
+  end
+  for _, one in ipairs(about.checks) do
+    assert(text:find(("`%s` %s: %s"):format(one.id, one.status, one.found:sub(1, 30)), 1, true), one.id)
+  end
+  assert(not text:find("| not measured |", 1, true) and not text:find("| fail |", 1, true), "something failed")
+  local function check(id, status) return { id = id, title = "title", status = status, found = "found" } end
+  for wanted, list in pairs { fail = { check("DIG-01", "pass"), check("TRC-01", "fail") },
+    ["in part"] = { check("DIG-01", "pass"), check("TRC-01", "not measured") }, pass = { check("DIG-01", "pass") },
+    ["not measured"] = {} } do
+    local row = row_of(recorded(list), "5.5.3")
+    assert(row.verdict == wanted and #row.checks == #list, ("%s, not %s"):format(row.verdict, wanted))
+  end
+  assert(row_of(recorded {}, "5.3, 5.4").verdict == "maker" and row_of(recorded {}, "5.5.4 a").verdict == "traced")
+  assert(row_of(recorded {}, "5.5.4 e").facts[1].text == "statics: not measured")
+  local row, where = row_of(recorded { check("XYZ-09", "fail") }, "XYZ-09")
+  assert(row.verdict == "fail" and where.id == "further")
+end)
+
+-- The generator's compiler and libraries are named, those that are loaded with the hash of their file.
+local function libraries_are_there(doc, names)
+  local related = {}
+  for _, one in ipairs(doc.relationships) do
+    if one.relatedSpdxElement == "SPDXRef-generator" then related[one.spdxElementId] = one.relationshipType end
+  end
+  for _, name in ipairs { "lua", "libzip", "libpng", "zlib", "libtiff", "jansson", "nettle", "libunistring" } do
+    local one = names[name] or error(name .. ": not listed")
+    assert(one.versionInfo:find "^%d+%.%d" and one.licenseConcluded ~= "NOASSERTION", name)
+    assert(related[one.SPDXID] == "DEPENDENCY_OF", name)
+    local file, hash = one.comment:match "hashed: (%S+)$", one.checksums[1].checksumValue
+    local path = tally.must({ "ldd", tally.program }):match("=> (/%S+/" .. file:match "^lib[%a]+" .. "[%d.]*%.so%S*)")
+    assert(sha256.file(path) == hash, path)
+  end
+  assert(related["SPDXRef-generator-compiler"] == "BUILD_TOOL_OF")
+  if require("scans.dicom.helper").path() then
+    assert(names.dcmtk.versionInfo:find "^3%.%d" and names.openjpeg, "dcmtk")
+  end
+end
 
 -- The bill of materials names every file, by its hash, and where the weights come from.
 tally.test("the bill of materials has every file, the compiler, the checkpoint and its data", function()
@@ -194,6 +332,55 @@ tally.test("the bill of materials has every file, the compiler, the checkpoint a
   for _, one in ipairs(doc.packages) do names[one.name] = one end
   local data = names["training data"].checksums[1].checksumValue
   assert(data == safetensors.open(tally.head).metadata.data_sha256 and names.gcc.versionInfo ~= "NOASSERTION")
+  libraries_are_there(doc, names)
+end)
+
+-- Another compiler of the same flags, by its version, is shown; nothing else is changed by it.
+tally.test("a compiler that is another is named in evidence.json, the record and the bill of materials", function()
+  local bin, gcc = work .. "/other", tally.compiler "gcc"
+  sys.mkdir_p(bin)
+  sys.write_file(bin .. "/gcc", ('#!/bin/sh\n[ "$*" != -dumpfullversion ] || { echo 99.1.0; exit; }\nexec %s "$@"\n')
+    :format(gcc))
+  tally.must { "chmod", "+x", bin .. "/gcc" }
+  tally.must { tally.program, "evidence", work .. "/host", "-o", work .. "/of-other",
+    env = { PATH = bin .. ":" .. os.getenv "PATH" } }
+  local before, after = checks_of(work .. "/plain").compiler, checks_of(work .. "/of-other").compiler
+  assert(before.version ~= "99.1.0" and after.version == "99.1.0" and after.name == "gcc", after.version)
+  assert(after.flags == before.flags and after.flags:find("-mavx2", 1, true) and after.flags:find("-O2", 1, true))
+  for _, name in ipairs { "evidence.json", "sbom.spdx.json", "record.md", "index.html" } do
+    local old, new = sys.read_file(work .. "/plain/" .. name), sys.read_file(work .. "/of-other/" .. name)
+    assert(old ~= new and new:gsub("99%.1%.0", before.version) == old, name .. " says nothing of it, or more")
+  end
+end)
+
+-- What msagen diff says of two bundles. @return its status, its JSON
+local function compared(old, new)
+  local status, text = sys.spawn { tally.program, "diff", ("%s/%s"):format(work, old), ("%s/%s"):format(work, new),
+    "--json", stdin = "/dev/null", stdout = "capture", stderr = "capture" }
+  return status, status ~= 1 and json.decode(text, "diff") or text
+end
+
+tally.test("bundles are compared: identical, another compiler, other findings, another build, by hand", function()
+  local status, found = compared("plain", "again")
+  assert(status == 0 and found.verdict == "identical" and found.plan[1].what == "stands")
+  status, found = compared("plain", "of-other")
+  assert(status == 3 and found.verdict == "another compiler" and #found.inputs == 1, found.verdict)
+  assert(found.inputs[1].what == "compiler version" and found.inputs[1].new == "99.1.0")
+  assert(#found.checks == 1 and found.checks[1].what == "STA-01" and #found.sizes == 0 and #found.names == 4)
+  status, found = compared("plain", "first")
+  assert(status == 3 and found.verdict == "other findings" and found.inputs[1].what == "image image.png")
+  status, found = compared("first", "of-int8")
+  local seen = {}
+  for _, one in ipairs(found.inputs) do seen[one.what] = one.new end
+  assert(status == 3 and found.verdict == "another build" and seen.precision == "int8" and #found.sizes > 2)
+  sys.write_file(work .. "/again/stack.csv", "by hand\n")
+  status, found = compared("plain", "again")
+  assert(status == 3 and found.new.changed_by_hand[1] == "stack.csv" and found.verdict == "other findings")
+  sys.write_file(work .. "/again/evidence.json", '{"generator": "msagen evidence", "checks": 7}')
+  for old, new in pairs { plain = "again", host = "plain" } do
+    local code, said = compared(old, new)
+    assert(code == 1 and said:find "^msagen: [^\n]+: expected [^\n]+\n$", said)
+  end
 end)
 
 -- A command as another user where this one may become another, who can read what it needs.
@@ -252,6 +439,8 @@ tally.test("what is not msagen's is refused by name", function()
     return (text:gsub('"board": "[^"]*"', '"board": "other"', 1))
   end))
   refused("expected the checkpoint that", work .. "/host", "--checkpoint", tally.volume)
+  refused("--boards: expected with --image", work .. "/host", "--checkpoint", tally.head, "--boards", "all")
+  refused("--board: expected one of", work .. "/host", "--checkpoint", tally.head, "--image", image, "--boards", "z80")
   refused("--image: expected with --checkpoint", work .. "/host", "--image", image)
   refused("expected a folder that msagen build wrote", work .. "/nothing")
 end)
@@ -282,6 +471,21 @@ tally.test("networks of other families are traced and bounded, too", function()
     end
   end
   return count .. " loops"
+end)
+
+tally.deep("bundles of networks of other families, by their golden cases, pass", function()
+  local cases, count = require "cases", 0
+  for _, name in ipairs { "lite-medsam-2d", "mobile-sam-2d", "sam-med2d-2d", "efficient-sam-2d",
+    "msa-efficient-2025-2d", "msa-2025-3d", "msa-2023-3d-two-chunks", "msa-2025-2d-two-class", "hf-sam-2d" } do
+    local folder = ("%s/%s"):format(cases.folder, name)
+    local case = json.decode(sys.read_file(folder .. "/case.json"), name)
+    tally.must(cases.build(name, case, "x86-64-avx2", ("%s/case-%s"):format(work, name)))
+    local file = sys.exists(folder .. "/checkpoint.pth") and "/checkpoint.pth" or "/model.safetensors"
+    all_pass(bundle(("%s/case-%s"):format(work, name), "of-" .. name, "--checkpoint", folder .. file, "--image",
+      folder .. "/image.npy"))
+    count = count + 1
+  end
+  return count .. " bundles"
 end)
 
 tally.test("what is not traced is said: a function that nobody calls, a part, a tensor, a test", function()

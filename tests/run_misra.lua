@@ -153,9 +153,7 @@ tally.test("without cppcheck, or of C that it cannot read, an error in one line"
   assert(not ok and tostring(message.msagen or message):find "preprocessorErrorDirective")
   local bin, script = work .. "/bin", work .. "/without.lua"
   sys.mkdir_p(bin)
-  -- The compiler itself: the check's own scripts stand before it in PATH.
-  must { "sh", "-c", 'IFS=:; for d in $PATH; do [ "$(head -c 2 "$d/gcc" 2>/dev/null | tr -d "\\0")" != "#!" ] '
-    .. '&& [ -x "$d/gcc" ] && exec ln -s "$d/gcc" "$1"; done', "sh", bin .. "/gcc" }
+  must { "ln", "-s", tally.compiler "gcc", bin .. "/gcc" }
   sys.write_file(script, ([[local folder = { path = %q, prefix = "msa", file = function(_, f) return %q .. f end }
     local ok, e = pcall(require "report.static_misra".collect, folder, %q)
     print(type(e) == "table" and e.msagen or e) return 0]]):format(folder.path, folder.path .. "/",

@@ -61,6 +61,16 @@ function M.finish()
   return failed == 0 and 0 or 1
 end
 
+--- Path of a compiler itself: the check's own scripts stand before it in PATH.
+function M.compiler(name)
+  for folder in os.getenv "PATH":gmatch "[^:]+" do
+    local path = folder .. "/" .. name
+    local file <close> = io.open(path)
+    if file and file:read(2) ~= "#!" then return path end
+  end
+  error(name .. ": there is none in PATH", 0)
+end
+
 --- Run a command that must succeed; returns its output. Its last line becomes the error otherwise.
 function M.must(command)
   command.stdin = command.stdin or "/dev/null"

@@ -23,6 +23,7 @@ static const luaL_Reg modules[] = {
     {"msagen.image", luaopen_msagen_image},
     {"msagen.intensity", luaopen_msagen_intensity},
     {"msagen.json", luaopen_msagen_json},
+    {"msagen.libraries", luaopen_msagen_libraries},
     {"msagen.loss", luaopen_msagen_loss},
     {"msagen.mpi", luaopen_msagen_mpi},
     {"msagen.nifti", luaopen_msagen_nifti},
@@ -166,7 +167,7 @@ static int report(lua_State *L)
     fprintf(stderr, "%s %s", told ? lua_tostring(L, -1) : "msagen:", prefix);
     const int trace = *prefix && getenv("MSAGEN_TRACE");
     for (; *text; ++text)
-        fputc((unsigned char)*text < ' ' && !trace ? ' ' : *text, stderr);
+        fputc(((unsigned char)*text < ' ' || *text == '\177') && !trace ? ' ' : *text, stderr);
     fputc('\n', stderr);
     return 0;
 }

@@ -25,6 +25,7 @@ int luaopen_msagen_gzip(lua_State *L);
 int luaopen_msagen_image(lua_State *L);
 int luaopen_msagen_intensity(lua_State *L);
 int luaopen_msagen_json(lua_State *L);
+int luaopen_msagen_libraries(lua_State *L);
 int luaopen_msagen_loss(lua_State *L);
 int luaopen_msagen_pretrain(lua_State *L);
 int luaopen_msagen_mpi(lua_State *L);

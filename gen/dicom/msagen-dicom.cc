@@ -1662,6 +1662,10 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("msagen-dicom %s\n", MSAGEN_VERSION) < 0;
+    /* Of each library its name, the version of its headers, and of what answers now, if it does. */
+    if (argc == 2 && strcmp(argv[1], "--libraries") == 0)
+        return printf("dcmtk %s\nopenjpeg %d.%d.%d %s\n", OFFIS_DCMTK_VERSION_STRING, OPJ_VERSION_MAJOR,
+                      OPJ_VERSION_MINOR, OPJ_VERSION_BUILD, opj_version()) < 0;
     set_up();
     if (argc > 5 && strcmp(argv[1], "pixels") == 0)
         return pixels(argc, argv);

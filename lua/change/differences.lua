@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Two folders that `msagen build` wrote, or two files that `msagen train` wrote: what differs between them, as facts.
+--- Two folders that `msagen build` wrote, two bundles of `msagen evidence`, or two files that `msagen train` wrote:
+-- what differs between them, as facts.
 local asked = require "change.asked"
+local bundles = require "change.bundles"
 local fail = require "support.fail"
 local folder = require "change.folder"
 local plan = require "change.plan"
@@ -75,12 +77,22 @@ local function sort_of(path)
   return sort
 end
 
---- Compare what two paths name. @return the facts: of differences.of, or of trainings.compare with their plan
+--- Compare what two paths name.
+-- @return the facts: of differences.of, or of bundles.compare or trainings.compare with their plan
 function differences.between(old, new)
   local first, second = sort_of(old), sort_of(new)
   if first ~= second then
     fail("%s: expected a %s, as %s is: two folders of msagen build, or two files of msagen train; found a %s", new,
       first, old, second)
+  end
+  if bundles.is(old) or bundles.is(new) then
+    if not (bundles.is(old) and bundles.is(new)) then
+      fail("%s: expected a bundle of msagen evidence, as %s is, found none", bundles.is(old) and new or old,
+        bundles.is(old) and old or new)
+    end
+    local found = bundles.compare(bundles.open(old), bundles.open(new))
+    found.plan = plan.of_evidence(found)
+    return found
   end
   if first == "folder" then return differences.of(folder.open(old), folder.open(new)) end
   local found = trainings.compare(trainings.open(old), trainings.open(new))

@@ -5,7 +5,7 @@ local json = require "msagen.json"
 -- Fields that are lists, wherever they stand.
 local LISTS = { files = true, constants = true, sizes = true, asked = true, plan = true, changed_by_hand = true,
   added = true, removed = true, changed = true, macros = true, declarations = true, tensors = true, touched = true,
-  inputs = true, options = true, names = true }
+  inputs = true, options = true, names = true, checks = true }
 
 -- A text that JSON can hold.
 local function text_of(value) return utf8.len(value) and value or (value:gsub("[\128-\255]", "?")) end

@@ -167,6 +167,31 @@ local function names_of(...)
   return closed.sorted(set)
 end
 
+--- Of two bundles. @param found of change.bundles
+function plan.of_evidence(found)
+  local list = {}
+  local add = adder(list)
+  for _, side in ipairs { found.old, found.new } do
+    for _, name in ipairs(side.changed_by_hand) do
+      add("again", ("%s/%s is not what SHA256SUMS says: collect the evidence again"):format(side.path, name))
+    end
+  end
+  if found.verdict == "identical" then add("stands", "all evidence: the bundles are the same bytes")
+  elseif found.verdict == "another build" then
+    add("again", "what differs between the builds", "msagen diff OLD_BUILD NEW_BUILD")
+  elseif found.verdict == "another compiler" then
+    add("stands", "what was read off the C: its traceability, bounds of loops, operations, deviations from MISRA C")
+    add("again", "what the compiled code shows: stack, sections, digests, the self-test on the device, its times")
+    add("again", "evaluation of the compiler as a tool, and of its C library")
+  end
+  if #found.checks > 0 then
+    local names = {}
+    for i, one in ipairs(found.checks) do names[i] = one.what end
+    add("record", "checks that found something else", nil, names)
+  end
+  return list
+end
+
 --- Of two trainings. @param found of change.trainings
 function plan.of_training(found)
   local list = {}

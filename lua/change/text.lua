@@ -130,10 +130,14 @@ local SENTENCES = { identical = "All files, of the test bench, too, and the weig
   code = "Code differs; headers that a product includes declare the same.",
   interface = "What a product sees differs: declarations, sizes or constants of its headers.",
   ["other weights"] = "The inputs are the same, and the weights are not.",
-  ["other training"] = "The inputs differ." }
+  ["other training"] = "The inputs differ.",
+  ["another compiler"] = "The build is the same; the compiler that its evidence was made with is another.",
+  ["another build"] = "The bundles are of different builds.",
+  ["other findings"] = "Build and compiler are the same; other things were measured, or they came out otherwise." }
 
 local function put_sides(out, found)
-  out:line("", SENTENCES[found.verdict])
+  local alike = found.kind == "evidence" and found.verdict == "identical"
+  out:line("", alike and "All files of the bundles are the same bytes." or SENTENCES[found.verdict])
   for _, which in ipairs { "old", "new" } do
     local side = found[which]
     local facts = { side.version and "msagen " .. shown(side.version) }
@@ -184,6 +188,13 @@ local function put_training(out, found)
   end
 end
 
+local function put_evidence(out, found)
+  out:changes("build, compiler, images", found.inputs)
+  out:changes("checks", found.checks)
+  out:changes("bytes", found.sizes)
+  out:names("files that differ  ", found.names)
+end
+
 local function put_build(out, found)
   out:changes("asked for", found.asked)
   out:head "sizes"
@@ -206,7 +217,8 @@ end
 function text.of(found, how)
   local out = setmetatable({ lines = { found.verdict }, width = how.width, paint = how.paint }, writer)
   put_sides(out, found)
-  if found.kind == "training" then put_training(out, found) else put_build(out, found) end
+  local put = found.kind == "training" and put_training or found.kind == "evidence" and put_evidence or put_build
+  put(out, found)
   put_plan(out, found.plan)
   return out.lines
 end

@@ -34,6 +34,9 @@ known.PROMPTS = {
 }
 known.ENLARGED = { side = 12, squares = { 0, 40 }, width = 23, height = 17 }
 
+--- The side of the logits that are enlarged, which lie in the embedding: 4 a token, as that has 16 numbers at least.
+function known.side_of(model) return math.min(known.ENLARGED.side, 4 * model.grid) end
+
 --- By way of which squares logits are enlarged: bicubic ones by none.
 function known.squares_of(model)
   return model.upsample == "bicubic" and { known.ENLARGED.squares[1] } or known.ENLARGED.squares
@@ -481,20 +484,20 @@ function Answer:enlarged(at)
 end
 
 function Answer:upsample()
-  local to, R = known.ENLARGED, self.R
-  local values = self:embedding_memory(to.side * to.side)
-  local function logit(x, y) return values[y * to.side + x + 1] end
+  local to, side, R = known.ENLARGED, known.side_of(self.model), self.R
+  local values = self:embedding_memory(side * side)
+  local function logit(x, y) return values[y * side + x + 1] end
   for _, square in ipairs(known.squares_of(self.model)) do
-    self:enlarged(self.model.upsample == "bicubic" and pictures.bicubic(logit, to.side, to.width, to.height)
-      or pictures.upsampled(logit, to.side, square, to.width, to.height))
+    self:enlarged(self.model.upsample == "bicubic" and pictures.bicubic(logit, side, to.width, to.height)
+      or pictures.upsampled(logit, side, square, to.width, to.height))
   end
   if self.model.mask_from == "probabilities" then
-    local p = R.evaluate(probability, R.packed(tensor.from(values, { to.side, to.side })))
-    values = p:reshape { to.side * to.side }:totable()
+    local p = R.evaluate(probability, R.packed(tensor.from(values, { side, side })))
+    values = p:reshape { side * side }:totable()
   end
   local square = known.enlarges_so(self.model)
   if square then
-    self:enlarged(pictures.upsampled(logit, to.side, square, to.width, to.height, self.model.mask_square))
+    self:enlarged(pictures.upsampled(logit, side, square, to.width, to.height, self.model.mask_square))
   end
 end
 

@@ -79,7 +79,10 @@ local function all(out, binding)
     local values = read(path)
     if values[2] and binding then check_binding(path, values[1], binding, out) end
     for i = 2, #values do
-      local case = values[i].case
+      local case = type(values[i]) == "table" and values[i].case
+      if type(case) ~= "string" then
+        fail("%s:%d: expected a finished case, found another value: remove the file, its cases are done again", path, i)
+      end
       if results[case] then
         fail("%s: expected each case once, found %s in %s too: remove one of the files, its cases are done again", path,
           case, places[case])

@@ -30,6 +30,7 @@ local function tried(body)
   error(result, 0)
 end
 
+local ON_BOARDS = "Builds of the checkpoint for other boards give the digest of their class of arithmetic"
 local SAME_BITS = "The build's embedding and logits are the interpreter's, bit for bit"
 
 local WHOLE, NAMES = schema.whole(0, math.maxinteger), schema.list_of(schema.text, 0, "names")
@@ -56,6 +57,7 @@ local FIELDS = { layers = { records { name = { schema.text, true }, kind = { sch
     shape = { schema.table, true } }, true },
   pruned = { records { tensors = { NAMES, true } }, true },
   checkpoint = { schema.record { sha256 = { schema.text, true }, dialect = { schema.text, true } }, true },
+  segments = { records {}, true }, buffers = { records {}, true }, arena_bound_bytes = { WHOLE, true },
   weights_sha256 = { schema.text, true }, device = { schema.table, true } }
 
 -- Files and weights are those that msagen wrote; others are refused by name.
@@ -92,6 +94,33 @@ local function functions_csv(report)
   return table.concat(lines)
 end
 
+-- What a build takes of the device, bytes. What only the compiled library tells is missing where it was not compiled.
+local function resources(self)
+  local folder, report = self.folder, self.sizes or {}
+  local bytes, lines = { arena = folder.arena_bytes, weights = folder.weights_bytes }, { csv.line { "what", "bytes" } }
+  for _, name in ipairs { "session", "text", "rodata", "data", "bss" } do bytes[name] = report[name] end
+  for _, name in ipairs(closed.sorted(bytes)) do lines[#lines + 1] = csv.line { name, bytes[name] } end
+  self.resources, self.files["resources.csv"] = bytes, table.concat(lines)
+end
+
+local ALLOCATORS = { malloc = true, calloc = true, realloc = true, reallocarray = true, free = true,
+  aligned_alloc = true, memalign = true, posix_memalign = true, strdup = true, strndup = true, sbrk = true,
+  mmap = true }
+
+-- What the library leaves open is no allocator's. Functions of msagen's own that allocate would leave one open.
+local function no_allocator(self)
+  local title = "The library calls no function that allocates memory"
+  if not self.sizes then return self:check("MEM-01", title, "not measured", "the library was not compiled") end
+  local lines, names, bad = { csv.line { "function", "stack_in_use" } }, {}, {}
+  for i, one in ipairs(self.sizes.outside) do
+    lines[i + 1], names[i] = csv.line { one.name, one.in_use }, one.name
+    if ALLOCATORS[one.name] then bad[#bad + 1] = one.name end
+  end
+  self.files["outside.csv"] = table.concat(lines)
+  self:check("MEM-01", title, #bad == 0 and "pass" or "fail", #bad > 0 and table.concat(bad, ", ")
+    or "it leaves open, hooks among them: " .. table.concat(names, ", "), "outside.csv")
+end
+
 -- Sections, stack and call graph of the library as the board's compiler makes it.
 local function static(self)
   local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
@@ -100,6 +129,7 @@ local function static(self)
   sys.keep(work)
   if not report then return self:check("STA-01", "Worst stack of each entry point", "not measured", why) end
   self.sizes = report
+  self.compiler = { name = report.compiler, version = report.version, flags = report.target .. " " .. report.cflags }
   self.files["stack.csv"], self.files["functions.csv"] = stack_csv(report), functions_csv(report)
   local worst = report.stack[1]
   for _, entry in ipairs(report.stack) do worst = entry.bytes > worst.bytes and entry or worst end
@@ -263,9 +293,14 @@ local function hashed(self, path)
   return hashes, file.metadata
 end
 
--- A click in the middle, of each slice alike.
-local function middle(_, image)
-  return { points = { { { image.shape[3] / 2, image.shape[2] / 2 } } }, labels = { { 1 } } }
+-- A click in the middle, of each slice alike, as a run of the build takes it.
+local function middle(folder)
+  return function(_, image)
+    local shape = image.shape
+    local prompt = { points = { { { shape[3] / 2, shape[2] / 2 } } }, labels = { { 1 } } }
+    require("run.prompts").check(prompt, shape[3], shape[2], shape[1], folder)
+    return prompt
+  end
 end
 
 -- Each tensor that the build uses has a hash.
@@ -282,22 +317,46 @@ local function check_tensors(self, hashes)
 end
 
 -- The build gives what the interpreter gives.
-local function digests(self, models, device, images)
-  local folder = self.folder
-  local it = require("run.interpretation").of(models(device), folder.arithmetic, nil, device)
+local function digests(self, asked)
+  local folder, numerics = self.folder, require "evidence.numerics"
+  local it = require("run.interpretation").of(asked.model, folder.arithmetic, nil, asked.device)
   local list, why = tried(function()
     folder:compile()
-    return require("evidence.numerics").digests(folder, it, images, middle, self.show)
+    return numerics.built(folder, asked.model, asked.images, asked.prompt, asked.show)
   end)
   if not list then return self:check("DIG-01", SAME_BITS, "not measured", why) end
   local lines, same = { csv.line { "image", "interpreter", "build" } }, true
-  for i, one in ipairs(list) do
-    lines[i + 1] = csv.line { one.image, one.interpreter, one.build }
-    same = same and one.interpreter == one.build
+  for i, digest in ipairs(numerics.interpreted(it, asked.images, asked.prompt, asked.show)) do
+    lines[i + 1] = csv.line { asked.images[i].name, digest, list[i] }
+    same = same and digest == list[i]
   end
   self.files["digests.csv"] = table.concat(lines)
   self:check("DIG-01", SAME_BITS, same and "pass" or "fail", ("%d image%s, %s %s"):format(#list,
     #list == 1 and "" or "s", folder.emulator and "under the emulator of" or "run as", folder.board), "digests.csv")
+end
+
+-- So do builds for other boards.
+local function on_boards(self, list, asked)
+  if not list then return self:check("DIG-02", ON_BOARDS, "not measured", "expected --boards, found none") end
+  local others = require "evidence.boards"
+  local rows = others.of(list, asked)
+  local status, found = others.verdict(rows)
+  self.files["boards.csv"], self.boards = others.csv(rows), rows
+  self:check("DIG-02", ON_BOARDS, status, found, "boards.csv")
+end
+
+local CONDITION = "Condition of the mask decoder at the images' embeddings"
+
+-- How much the decoder enlarges an error, and where the masks' outlines are beside it.
+local function conditioned(self, runs)
+  self.show "looking for the decoder's condition"
+  local rows, why = tried(function() return require("evidence.condition").rows(runs) end)
+  if not rows then return self:check("NUM-02", CONDITION, "not measured", why) end
+  local condition, agree = require "evidence.condition", true
+  for _, one in ipairs(rows) do agree = agree and condition.holds(one) end
+  self.files["condition.csv"], self.condition = condition.csv(rows), rows
+  self:check("NUM-02", CONDITION, agree and "pass" or "fail",
+    (agree and "" or "gradient and finite difference differ; ") .. condition.said(rows), "condition.csv")
 end
 
 local function numbers(self, args)
@@ -306,11 +365,15 @@ local function numbers(self, args)
   local function models(of) return require("compiler.compiler").models(of, "--checkpoint")[1] end
   local images = {}
   for i, path in ipairs(args.image) do
+    self.images[i] = { name = path:match "[^/]*$", sha256 = not sys.isdir(path) and sha256.file(path) or nil }
     images[i] = { name = path:match "[^/]*$", tensor = (require("run.inputs").image(path, folder.depth,
       require("cli.image_options").read(args, folder.prepare))) }
   end
-  digests(self, models, device, images)
-  local list = require("evidence.numerics").of(models, folder.arithmetic, device, images, middle, self.show)
+  local asked = { device = device, model = models(device), images = images, prompt = middle(folder), show = self.show }
+  digests(self, asked)
+  on_boards(self, args.boards, asked)
+  local list, runs = require("evidence.numerics").of(models, folder.arithmetic, device, images, asked.prompt,
+    self.show)
   local lines, worst = { csv.line { "layer", "largest_error", "rms_error", "element", "image" } }, list[1]
   for i, one in ipairs(list) do
     lines[i + 1] = csv.line { one.layer, ("%.3e"):format(one.error), ("%.3e"):format(one.rms), one.at, one.image }
@@ -319,6 +382,7 @@ local function numbers(self, args)
   self.numerics, self.files["numerics.csv"] = list, table.concat(lines)
   local found = ("%.1e of the layer's largest value at most (%s, %s)"):format(worst.error, worst.layer, worst.image)
   self:check("NUM-01", "Error of each layer against float64", "pass", found, "numerics.csv")
+  conditioned(self, runs)
 end
 
 -- ---- the whole ----
@@ -328,12 +392,11 @@ local function summary(self)
   for i, one in ipairs(self.checks) do
     checks[i] = { id = one.id, title = one.title, status = one.status, found = one.found, file = one.file or json.null }
   end
-  local compiler = self.sizes and { name = self.sizes.compiler, version = self.sizes.version,
-    flags = self.sizes.cflags } or json.null
   return json.encode({ generator = "msagen evidence", version = msagen.version, build = folder.build,
     manifest_sha256 = sha256.file(folder:file "manifest.json"), model_hash = folder.model_hash,
     weights_sha256 = folder.weights_sha256, checkpoint_sha256 = folder.checkpoint.sha256, board = folder.board,
-    arithmetic = folder.arithmetic, precision = folder.precision or arithmetic.DEFAULT, compiler = compiler,
+    arithmetic = folder.arithmetic, precision = folder.precision or arithmetic.DEFAULT,
+    compiler = self.compiler or json.null, images = json.array(self.images),
     checks = json.array(checks) }, { indent = 1 }) .. "\n"
 end
 
@@ -355,7 +418,7 @@ local function write(files, out)
 end
 
 --- Collect the evidence of a build and write it.
--- @param args { dir, out, misra, coverage, checkpoint = or nil, image = list }
+-- @param args { dir, out, misra, coverage, checkpoint = or nil, image = list, boards = list of boards or nil }
 -- @param show function(text): what is done now
 -- @return the checks
 function evidence.make(args, show)
@@ -363,12 +426,12 @@ function evidence.make(args, show)
   schema.check_known(folder, FIELDS, folder:file "manifest.json")
   check_files(folder)
   local self = setmetatable({ folder = folder, text = require("evidence.text").read(folder), checks = {}, files = {},
-    show = show }, Evidence)
+    images = {}, show = show }, Evidence)
   self:check("INT-01", "Files and weights are what msagen wrote", "pass",
     ("%d files by their SHA-256"):format(#closed.sorted(folder.files)), "evidence.json")
-  local hashes, metadata
+  local hashes
   if args.checkpoint then
-    hashes, metadata = hashed(self, args.checkpoint)
+    hashes, self.metadata = hashed(self, args.checkpoint)
     check_tensors(self, hashes)
   end
   show "tracing"
@@ -376,6 +439,8 @@ function evidence.make(args, show)
   self.files["tensors.csv"] = tensors_csv(folder, hashes)
   show "compiling for the stack"
   static(self)
+  resources(self)
+  no_allocator(self)
   bounded(self)
   counted(self)
   show "looking for deviations from MISRA C"
@@ -386,14 +451,15 @@ function evidence.make(args, show)
   else
     local why = "expected --checkpoint and --image, found no --" .. (args.checkpoint and "image" or "checkpoint")
     self:check("DIG-01", SAME_BITS, "not measured", why)
+    self:check("DIG-02", ON_BOARDS, "not measured", why)
     self:check("NUM-01", "Error of each layer against float64", "not measured", why)
+    self:check("NUM-02", CONDITION, "not measured", why)
   end
-  local compiler = self.sizes and { name = self.sizes.compiler, version = self.sizes.version,
-    flags = self.sizes.cflags } or nil
-  self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, compiler, metadata)
+  self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, self.compiler, self.metadata)
   self:check("SBM-01", "Bill of materials", "pass", args.checkpoint and "with the checkpoint's own metadata"
     or "without the checkpoint's metadata: no --checkpoint", "sbom.spdx.json")
   self.files["evidence.json"] = summary(self)
+  self.files["record.md"] = require("evidence.record").text(self)
   self.files["index.html"] = require("evidence.page").text(self)
   self.files["SHA256SUMS"] = sums(self.files)
   write(self.files, args.out)

@@ -8,14 +8,17 @@ local sys = require "msagen.sys"
 local numerics = {}
 
 -- What layers give, by label in order, where the network is computed in a class. @param keep function(label, matrix)
+-- @return { it = run.interpretation's, prompt = of its slice, embedding, logits }
 local function run(models, class, device, image, prompt, keep)
-  interpretation.in_class(class, function()
+  return interpretation.in_class(class, function()
     local model = models(device)
     local it = interpretation.of(model, class, function(op, y) keep(op.label, y) end, class ~= "float64" and device
       or nil)
     it:encode(image)
-    local logits = it:decode(0, interpretation.prompt(prompt(model, image), 1, 4 * model.grid))
+    local given = interpretation.prompt(prompt(model, image), 1, 4 * model.grid)
+    local logits = it:decode(0, given)
     keep("logits", logits)
+    return { it = it, prompt = given, embedding = it.embedding, logits = logits }
   end)
 end
 
@@ -47,22 +50,24 @@ local function largest(found, truth)
   return most, scale, at
 end
 
---- Whether a build gives the interpreter's digest of each image, run here, under the board's emulator where there is
--- one.
--- @param folder of run.folder, compiled @param it run.interpretation's of the build's class
--- @param images, prompt as for `of`
--- @return a list of { image, interpreter, build = digests }
-function numerics.digests(folder, it, images, prompt, show)
+--- The interpreter's digest of each image, in order. @param it run.interpretation's of the build's class
+-- @param images, prompt = function(model, image) -> one that run.prompts has checked, show as for `of`
+function numerics.interpreted(it, images, prompt, show)
   local list = {}
   for i, image in ipairs(images) do
-    local given = prompt(it.model, image.tensor)
-    local shape = image.tensor.shape
-    require("run.prompts").check(given, shape[3], shape[2], shape[1], folder)
     show(image.name .. ": by the interpreter")
-    local results = it:results({ given }, image.tensor, function() end)
-    show(image.name .. ": by the build")
-    list[i] = { image = image.name, interpreter = interpretation.digest(results),
-      build = built_digest(folder, image.tensor, given) }
+    list[i] = interpretation.digest(it:results({ prompt(it.model, image.tensor) }, image.tensor, function() end))
+  end
+  return list
+end
+
+--- A build's digest of each image, in order, run here, under the board's emulator where there is one.
+-- @param folder of run.folder, compiled @param model of it
+function numerics.built(folder, model, images, prompt, show)
+  local list = {}
+  for i, image in ipairs(images) do
+    show(("%s: by the build for %s"):format(image.name, folder.board))
+    list[i] = built_digest(folder, image.tensor, prompt(model, image.tensor))
   end
   return list
 end
@@ -72,21 +77,23 @@ end
 -- @param images list of { name, tensor = u8 [depth,H,W,3] } @param prompt function(model, image) -> prompt
 -- @param show function(text) before each
 -- @return a list in order of { layer, error = largest relative to the layer's largest value, rms, at = index of the
---   element, image = name }
+--   element, image = name }; and of each image { name, it = run.interpretation's in float64, prompt, truth, found =
+--   { embedding, logits } in float64 and as the build computes it }
 function numerics.of(models, class, device, images, prompt, show)
-  local list, by = {}, {}
-  for _, image in ipairs(images) do
+  local list, by, runs = {}, {}, {}
+  for i, image in ipairs(images) do
     local truth = {}
     show(image.name .. ": in float64")
-    run(models, "float64", device, image.tensor, prompt, function(label, y)
+    local exact = run(models, "float64", device, image.tensor, prompt, function(label, y)
       if label then truth[label] = y end
     end)
     local found, order = {}, {}
     show(image.name .. ": as the build computes it")
-    run(models, class, device, image.tensor, prompt, function(label, y)
+    local built = run(models, class, device, image.tensor, prompt, function(label, y)
       if label and not found[label] then order[#order + 1] = label end
       if label then found[label] = y end
     end)
+    runs[i] = { name = image.name, it = exact.it, prompt = exact.prompt, truth = exact, found = built }
     for _, label in ipairs(order) do
       local most, scale, at = largest(found[label], truth[label])
       local error = scale > 0 and most / scale or most
@@ -100,7 +107,7 @@ function numerics.of(models, class, device, images, prompt, show)
       end
     end
   end
-  return list
+  return list, runs
 end
 
 return numerics

@@ -3,6 +3,7 @@
 -- traced rows in short, each with its raw file.
 local build_facts = require "report.build_facts"
 local page = require "report.page"
+local record = require "evidence.record"
 local requirements = require "evidence.requirements"
 local sections = require "report.sections"
 
@@ -65,6 +66,46 @@ local function numbers(self)
   return out
 end
 
+-- The decoder's condition at each image, beside the error and the margins of the mask.
+local function decoder(self)
+  local out = { id = "condition", title = "Condition of the mask decoder" }
+  if not self.condition then return out end
+  local rows = {}
+  for i, one in ipairs(self.condition) do
+    rows[i] = { one.image, ("%.1f"):format(one.condition), ("%.1e"):format(one.embedding_error),
+      ("%.1e"):format(one.bound), ("%.1e"):format(one.logits_error), ("%.1e"):format(one.largest_error),
+      ("%.1e"):format(one.margin.least), page.whole(one.margin.within), page.whole(one.margin.other) }
+  end
+  out[1] = h("p", nil, "How much a small relative error of the image embedding can grow to in the logits, to first "
+    .. "order: the largest singular value of the decoder's derivative in float64, times the embedding's size, by the "
+    .. "logits'. A pixel can be on another side of the outline where its logit is no larger than the error.")
+  out[2] = page.table { wide = true, caption = "By image", rows = rows, columns = { { name = "image", class = "name" },
+    { name = "condition", number = true }, { name = "error of embedding", number = true },
+    { name = "bound from it", number = true }, { name = "error of logits", number = true },
+    { name = "largest of a logit", number = true }, { name = "smallest logit", number = true },
+    { name = "pixels within error", number = true }, { name = "pixels that differ", number = true } } }
+  out[3] = raw "condition.csv"
+  return out
+end
+
+local function boards(self)
+  local out = { id = "boards", title = "Other boards" }
+  if not self.boards then return out end
+  local rows = {}
+  for i, one in ipairs(self.boards) do
+    local none = one.why and "not run: " .. one.why or one.failed and "failed: " .. one.failed
+    rows[i] = { one.board, one.arithmetic or "", none or one.way, one.compiler or "", one.image or "",
+      one.digest and one.digest:sub(1, 16) or "", none and "" or one.same and "the interpreter's" or "another",
+      class = (one.failed or one.digest and not one.same) and "bad" or nil }
+  end
+  out[1] = page.table { wide = true, caption = "Builds of the same checkpoint, run for this bundle", rows = rows,
+    columns = { { name = "board", class = "name" }, { name = "arithmetic", class = "name" },
+      { name = "how", class = "word" }, { name = "compiler", class = "name" }, { name = "image", class = "name" },
+      { name = "digest", class = "name" }, { name = "is" } } }
+  out[2] = raw "boards.csv"
+  return out
+end
+
 local function requirements_table(self)
   local count, rows = {}, {}
   for _, row in ipairs(self.trace.rows) do
@@ -91,12 +132,33 @@ local function requirements_table(self)
   return out
 end
 
+-- The verification record's rows; the record itself has them as Markdown.
+local function verification(self)
+  local out = { id = "record", title = "Verification record", h("p", nil, "What standards ask of a software unit, by "
+    .. "clause, and what this build answers. A verdict is on the checks and facts in its row."), raw "record.md" }
+  for _, standard in ipairs(record.standards(self)) do
+    local rows = {}
+    for i, row in ipairs(standard.rows) do
+      local found = {}
+      for _, one in ipairs(row.checks) do found[#found + 1] = ("%s %s: %s"):format(one.id, one.status, one.found) end
+      for _, one in ipairs(row.facts) do found[#found + 1] = one.text end
+      rows[i] = { row.clause, row.asks, table.concat(found, ". "), row.verdict, row.left,
+        class = row.verdict == "fail" and "bad" or nil }
+    end
+    out[#out + 1] = page.table { wide = true, caption = standard.name, rows = rows, columns = { { name = "clause",
+      class = "word" }, { name = "asks", class = "word" }, { name = "found", class = "word" }, { name = "verdict" },
+      { name = "stays with the maker", class = "word" } } }
+  end
+  return out
+end
+
 --- The page's text. @param self of evidence.make
 function evidence_page.text(self)
   local folder = self.folder
   return page.document { title = ("Evidence: %s on %s"):format(folder.checkpoint.dialect, folder.board),
     subtitle = sections.model_line(build_facts.model(folder)), footer = "msagen " .. msagen.version,
-    sections = { summary(self), requirements_table(self), stack(self), numbers(self),
+    sections = { summary(self), verification(self), requirements_table(self), stack(self), numbers(self),
+      decoder(self), boards(self),
       sections.memory(build_facts.memory(folder)), sections.layers(build_facts.layers(folder)),
       sections.made(build_facts.made(folder)) } }
 end

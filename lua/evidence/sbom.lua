@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- The software bill of materials of a build as SPDX 2.3 in JSON: what the firmware holds (generated C, runtime,
--- weights), what it was made with (generator, compiler), and what the weights came from, as far as the checkpoint says.
+-- weights), what it was made with (generator with its compiler and libraries, board's compiler), and what the weights
+-- came from, as far as the checkpoint says.
 local closed = require "support.closed"
 local json = require "msagen.json"
 
@@ -28,6 +29,24 @@ local function file_of(i, name, hash)
   return { SPDXID = ("SPDXRef-file-%d"):format(i), fileName = "./" .. name, licenseConcluded = "0BSD",
     licenseInfoInFiles = { "0BSD" }, copyrightText = NONE,
     checksums = { { algorithm = "SHA256", checksumValue = hash } } }
+end
+
+-- What the generator itself is made with and of: its compiler, its libraries. They are those of the msagen that writes
+-- this document.
+local function generator_packages(doc)
+  local function add(id, kind, one)
+    doc.packages[#doc.packages + 1] = one
+    doc.relationships[#doc.relationships + 1] = relation(id, kind, "generator")
+  end
+  local name, version = require("msagen.libraries").compiler()
+  add("generator-compiler", "BUILD_TOOL_OF", package("generator-compiler", name, version,
+    { comment = "made the generator" }))
+  for _, one in ipairs(require("evidence.libraries").of()) do
+    local id = "library-" .. one.name
+    local said = ("used by %s; version of its headers: %s"):format(one.by, one.linked)
+    add(id, "DEPENDENCY_OF", package(id, one.name, one.running or one.linked, { licence = one.licence,
+      sha256 = one.sha256, comment = one.file and ("%s; loaded and hashed: %s"):format(said, one.file) or said }))
+  end
 end
 
 local function checkpoint_packages(doc, folder, metadata)
@@ -73,6 +92,7 @@ function sbom.text(folder, compiler, metadata)
     doc.relationships[#doc.relationships + 1] = relation("compiler", "BUILD_TOOL_OF", "build")
   end
   checkpoint_packages(doc, folder, metadata)
+  generator_packages(doc)
   return json.encode(doc, { indent = 1 }) .. "\n"
 end
 

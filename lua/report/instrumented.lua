@@ -71,7 +71,7 @@ function Program:run(name, objects, archive, ...)
     ("-Wl,--wrap=%s_crc32c"):format(self.folder.prefix) })
   self.programs[#self.programs + 1] = name
   local path = ("%s/%s"):format(self.work, name)
-  local text, status = tools.output({ path, self.folder:file(self.folder.weights), ..., cwd = self.work,
+  local text, status = tools.output({ path, sys.realpath(self.folder:file(self.folder.weights)), ..., cwd = self.work,
     env = { LLVM_PROFILE_FILE = path .. ".profraw" } }, "the test program")
   if status ~= 0 then self.wrong = self.wrong or text:match "[^\n]+" or ("exit status %d"):format(status) end
   self.calls = self.calls + (math.tointeger(text:match "(%d+) calls") or 0)

@@ -13,7 +13,7 @@ local sizes = {}
 local joined, lines, must, output = tools.joined, tools.lines, tools.must, tools.output
 local variable, words = tools.variable, tools.words
 
-local BINUTILS, COMPILER = "the compiler's binutils", "the board's compiler, or --cc with another"
+local BINUTILS, COMPILER = "the compiler's binutils", tools.COMPILER
 
 -- The functions of a product's interface (msa_model.h, msa.h), behind their prefix. Hooks that it may define instead of
 -- ours are in sources of their own.
@@ -35,16 +35,6 @@ function sizes.sections(text)
     end
   end
   return sum
-end
-
--- A compiler's name and version.
-local function version(cc)
-  for _, flag in ipairs { "-dumpfullversion", "-dumpversion" } do -- the second is clang's
-    local text, status = output(joined(words(cc), { flag }), COMPILER)
-    local number = status == 0 and text:match "^%s*([%d.]+)%s*$"
-    if number then return cc:match "^%S*/(%S+)" or cc:match "^%S+", number end
-  end
-  fail("%s: expected gcc or clang, found a compiler that does not tell its version", cc)
 end
 
 -- A switch may become a jump through a table, which ends in its own function: told to make no tables, the compiler
@@ -161,7 +151,8 @@ end
 
 --- Measure a folder (lua/run/folder).
 -- @param work an empty folder  @param cc, cflags instead of the Makefile's, or nil
--- @return { board, compiler, version, cflags, text, rodata, data, bss, unwind, weights, arena, session,
+-- @return { board, compiler, version, cflags, target = the Makefile's flags of the board, text, rodata, data, bss,
+--   unwind, weights, arena, session,
 --   stack = {{ entry, bytes, chain = {{ name, frame }...} }...}, outside = {{ name, in_use }...}, functions = {{ name,
 -- frame, stack }...} }
 function sizes.measure(folder, work, cc, cflags)
@@ -173,9 +164,9 @@ function sizes.measure(folder, work, cc, cflags)
   local build = { prefix = prefix, where = folder.path, work = work, cc = cc or variable(makefile, "CC"),
     cflags = cflags or variable(makefile, "CFLAGS"), target = variable(makefile, prefix:upper() .. "_CFLAGS"),
     tools = variable(makefile, "AR"):match "^(%S-)ar%s*$" or "", library = ("%s/lib%s_model.a"):format(work, prefix) }
-  local report = { board = folder.board, cflags = build.cflags, weights = folder.weights_bytes,
+  local report = { board = folder.board, cflags = build.cflags, target = build.target, weights = folder.weights_bytes,
     arena = folder.arena_bytes, functions = {} }
-  report.compiler, report.version = version(build.cc)
+  report.compiler, report.version = tools.version(build.cc)
   for _, tool in ipairs { "readelf", "nm", "ld", "objdump" } do
     output({ build.tools .. tool, "--version" }, BINUTILS)
   end

@@ -41,6 +41,18 @@ function tools.must(command, what, where)
   return text
 end
 
+tools.COMPILER = "the board's compiler, or --cc with another"
+
+--- A compiler's name and version. @param cc how it is called, with what comes before flags
+function tools.version(cc)
+  for _, flag in ipairs { "-dumpfullversion", "-dumpversion" } do -- the second is clang's
+    local text, status = tools.output(tools.joined(tools.words(cc), { flag }), tools.COMPILER)
+    local number = status == 0 and text:match "^%s*([%d.]+)%s*$"
+    if number then return cc:match "^%S*/(%S+)" or cc:match "^%S+", number end
+  end
+  fail("%s: expected gcc or clang, found a compiler that does not tell its version", cc)
+end
+
 --- A Makefile's value of a variable.
 function tools.variable(path, name)
   local text = ("\n" .. sys.read_file(path)):gsub("%s*\\\n%s*", " ") -- a line may go on behind a backslash

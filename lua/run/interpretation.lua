@@ -22,7 +22,8 @@ local function graph_of(m, tables, device)
 end
 
 --- The graph of a model description with tensors (import.load). @param device what says its precisions, or nil
-function interpretation.graph(m, device) return graph_of(m, emit.tables(m), device) end
+-- @param R naive kernels that tables are made by, nil: those of all builds
+function interpretation.graph(m, device, R) return graph_of(m, emit.tables(m, nil, R), device) end
 
 --- @param m a model description with tensors
 -- @param class of arithmetic: "f32-fma-1", "f32-muladd-1"; or "float64", an oracle, where all of it, m's import
@@ -74,15 +75,20 @@ function interpretation.chosen(m, prompt)
   return 0, 1
 end
 
+--- What the decoder is given of a slice's embedding and a prompt, as `decode` takes it.
+function Interpretation:given(embedding, prompt)
+  local m, side = self.model, 4 * self.model.grid
+  return { tokens = inputs.tokens(self.R, m, self.rows, self.width, self.height, prompt), embedding = embedding,
+    mask_prompt = prompt.mask and prompt.mask:reshape { side * side, 1 } or nil }
+end
+
 --- Decode a prompt of a slice. @param prompt points {{x, y, label}...}, box, text, mask: a tensor of (4 grid)^2 logits,
 -- multimask
 -- @return logits [masks,(4 grid)^2] and scores [1,masks] of those that the prompt asks for
 function Interpretation:decode(slice, prompt)
   local m, R = self.model, self.R
   local places, side = m.grid * m.grid, 4 * m.grid
-  local given = { tokens = inputs.tokens(R, m, self.rows, self.width, self.height, prompt),
-    embedding = self.embedding:slice(1, slice * places, places),
-    mask_prompt = prompt.mask and prompt.mask:reshape { side * side, 1 } or nil }
+  local given = self:given(self.embedding:slice(1, slice * places, places), prompt)
   local out = interpreter.run(R, self.graph, given, { "logits", "scores" }, self.watch)
   local first, count = interpretation.chosen(m, prompt)
   return out.logits:reshape { m.decoder.masks, side * side }:slice(1, first, count), out.scores:slice(2, first, count)

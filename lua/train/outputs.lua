@@ -11,6 +11,7 @@ local fail = require "support.fail"
 local json = require "msagen.json"
 local loop = require "train.loop"
 local safetensors = require "msagen.safetensors"
+local schema = require "support.schema"
 local sys = require "msagen.sys"
 local tensor = require "msagen.tensor"
 
@@ -105,7 +106,29 @@ function outputs:save(run, trainer)
   sys.sync(folder == "" and "/" or folder or ".")
 end
 
--- What the state's file says, its checksum tried.
+local whole, several = schema.whole(0, math.maxinteger), schema.table
+local a_validation = schema.kind(function(value)
+  local kinds = { step = whole, clicks = several, dice = several, iou = several }
+  for name, kind in pairs(kinds) do
+    if type(value) ~= "table" or kind(value[name]) then return "step, clicks, dice and iou" end
+  end
+end)
+local STATE = { step = { whole, true }, binding = { several, true },
+  best = { schema.record { step = { whole, true }, score = { schema.number, true } } },
+  validations = { schema.list_of(a_validation, 0, "validations"), true } }
+
+-- What the metadata says, { step, binding, best, validations }: the checksum is no secret.
+local function decoded(metadata, path)
+  local state = { step = math.tointeger(tonumber(metadata.step)) }
+  for _, field in ipairs { "binding", "best", "validations" } do
+    local value = json.decode(metadata[field] or "null", path)
+    if value ~= json.null then state[field] = value end
+  end
+  schema.check_known(state, STATE, path)
+  return state
+end
+
+-- What the state's file says, its checksum tried. @return that, and its tensors: { name, values } each
 local function read(self)
   local path, list = self.state_path, {}
   local ok, file = pcall(require("msagen.checkpoint").open, path)
@@ -124,7 +147,11 @@ local function read(self)
   if hash_of(list, pairs_found) ~= metadata.sha256 then
     fail("%s: expected an undamaged state, found another checksum: remove it to begin anew", path)
   end
-  return metadata, list
+  local history = list[1][2]
+  if history.dtype ~= "f64" or history:numel() % 3 ~= 0 then
+    fail("%s: history: expected three f64 a step, found %d %s", path, history:numel(), history.dtype)
+  end
+  return decoded(metadata, path), list
 end
 
 -- Refuse the state of another training.
@@ -137,18 +164,13 @@ local function check_binding(self, theirs)
   end
 end
 
-local function optional(text, where)
-  local value = json.decode(text, where)
-  return value ~= json.null and value or nil
-end
-
 --- Go on from the saved state. @return the run for loop.run, the trainer having its values
 function outputs:resume(trainer)
   if not sys.exists(self.state_path) then
     fail("--resume: expected %s, which a training leaves, found no such file", self.state_path)
   end
-  local metadata, list = read(self)
-  check_binding(self, json.decode(metadata.binding, self.state_path))
+  local state, list = read(self)
+  check_binding(self, state.binding)
   for i = 2, #list do
     local count = trainer:values(list[i][1]):numel()
     if list[i][2]:numel() ~= count then
@@ -157,17 +179,14 @@ function outputs:resume(trainer)
     end
     trainer:set(list[i][1], list[i][2])
   end
-  local step = math.tointeger(tonumber(metadata.step))
-  trainer:set("step", step)
-  return { step = step, history = history_of(list[1][2]), best = optional(metadata.best, self.state_path),
-    validations = json.decode(metadata.validations, self.state_path) }
+  trainer:set("step", state.step)
+  return { step = state.step, history = history_of(list[1][2]), best = state.best, validations = state.validations }
 end
 
 --- How far the training went that a state's file is of, in steps; nil where there is none.
 function outputs:begun()
   if not sys.exists(self.state_path) then return nil end
-  local metadata = read(self)
-  return math.tointeger(tonumber(metadata.step))
+  return read(self).step
 end
 
 --- Where a training begins: anew, or at the saved state. @return the run for loop.run

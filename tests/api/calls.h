@@ -657,8 +657,13 @@ static void another_session(void)
     progressed = 0;
     must(msa_encode(&other, &image) == MSA_OK, "another session's encode", 0, 0);
     if (model.image >= 0) { /* the same embedding is as good */
-        model.stale =
-            memcmp(right[model.image][model.bank].embedding, right[1][0].embedding, sizeof right[1][0].embedding) != 0;
+        const int same =
+            memcmp(right[model.image][model.bank].embedding, right[1][0].embedding, sizeof right[1][0].embedding) == 0;
+        if (same && model.stale) { /* but the arena may differ where no encode writes, between rows */
+            encode_second();
+        } else {
+            model.stale = !same;
+        }
     }
 }
 

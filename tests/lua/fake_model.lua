@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- msa_model.c of the fake model (tests/c/fake), as msagen renders it for so many cores and slices.
 -- As a program, for the C tests: luahost fake_model.lua SOURCES CORES DEPTH FILE.
+-- Of slices it has two classes (tests/c/test_volume.c).
 local function rendered(folder, cores, depth)
   local template, templates = require "support.template", folder .. "/templates"
-  local env = { cores = cores, info = { extras = {} }, streamed = false, guards = false,
-    network = true, model = { depth = depth, source = { sha256 = "0" }, dialect = "fake", image_size = 64 },
-    front = false, front_text = "", version = "0", precision = "f32", blob = { model_hash = "0" },
-    kernels = { multiplies_pairs = function() return false end },
+  local env = { cores = cores, info = { extras = {} }, streamed = false, guards = false, network = true,
+    model = { depth = depth, source = { sha256 = "0" }, dialect = "fake", image_size = 64, decoder = { masks = 4 } },
+    classes = depth > 1 and 2 or 0, front = false, front_text = "", version = "0", precision = "f32",
+    blob = { model_hash = "0" }, kernels = { multiplies_pairs = function() return false end },
     board = { name = "fake", isa = { flushes = false } },
     computing = { "msa_image", "msa_resize", "msa_upsample", "msa_prompt", "msa_kernels" } }
   env.network_text = template.file(templates, "network.c", env)

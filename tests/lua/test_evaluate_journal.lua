@@ -63,6 +63,11 @@ describe("a journal", function()
     local text = sys.read_file(path)
     sys.write_file(path, (text:gsub('"a"', '"z"')))
     refuses(function() journal.collect(out, binding, cases("a")) end, "part-1-of-2.jsonl:2", "damaged")
+    for _, value in ipairs { '{"cas_":"a"}', "7" } do -- found by fuzzing: its sum is right
+      local sum = require "msagen.sha256".hex(value):sub(1, 16)
+      sys.write_file(path, ("%s%s %s\n"):format(text:match "^[^\n]*\n", sum, value))
+      refuses(function() journal.collect(out, binding, cases("a")) end, "part-1-of-2.jsonl:2", "another value")
+    end
     sys.write_file(out .. "/journal/part-3-of-9.jsonl", text)
     sys.write_file(path, text)
     refuses(function() journal.collect(out, binding, cases("a")) end, "each case once", "found a")

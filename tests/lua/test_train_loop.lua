@@ -91,6 +91,23 @@ describe("a training", function()
   end)
 end)
 
+-- A state with another text in its metadata, and the checksum that belongs to it.
+local function forge_state(from, to, field, text)
+  local file, list, hash = require("msagen.checkpoint").open(from), {}, require("msagen.sha256").new()
+  local metadata = {}
+  for i, key in ipairs { "kind", "binding", "step", "best", "validations" } do
+    metadata[i] = { key, key == field and text or file.metadata[key] }
+    hash:update(("%s\n%s\n"):format(key, metadata[i][2]))
+  end
+  for i, name in ipairs { "history", "parameters", "first", "second" } do
+    list[i] = { name, file:tensor(name) }
+    hash:update(("%s %d\n"):format(name, list[i][2]:numel()))
+    hash:update(list[i][2]:tobytes())
+  end
+  metadata[#metadata + 1] = { "sha256", hash:hex() }
+  require("msagen.safetensors").write(to, list, metadata)
+end
+
 describe("resumed", function()
   it("after kills at any moment it ends in the same bytes", function()
     local out, kills = place(), 0
@@ -151,6 +168,10 @@ describe("resumed", function()
     refused(out, ".state", { resume = 1 })
     sys.write_file(out .. ".state", sys.read_file(whole .. ".safetensors"))
     refused(out, "expected the state of a training", { resume = 1 })
+    for field, text in pairs { step = "x", binding = "7", best = '{"step":1}', validations = '[{"step":1}]' } do
+      forge_state(whole .. ".state", out .. ".state", field, text)
+      refused(out, ".state: " .. field, { resume = 1 })
+    end
   end)
 end)
 

@@ -18,6 +18,9 @@ tiny.shapes = {
     global = { 1 }, window = 7, out = 16, decoder_mlp = 24, masks = 4 } },
   wide = { dialect = "sam", heads = 8, shape = { resolution = 272, patch = 16, dim = 40, blocks = 2, heads = 2,
     global = { 1 }, window = 14, out = 48, decoder_mlp = 800, masks = 3 } },
+  -- An embedding of 64 numbers.
+  least = { dialect = "sam", heads = 2, shape = { resolution = 16, patch = 8, dim = 16, blocks = 1, heads = 2,
+    global = { 0 }, window = 2, out = 16, decoder_mlp = 16, masks = 4 } },
   places = { dialect = "efficient-sam", heads = 4, resolution = 48, shape = { resolution = 48, patch = 16, dim = 64,
     blocks = 1, heads = 1, global = {}, out = 80, decoder_mlp = 28, masks = 4 } },
 }

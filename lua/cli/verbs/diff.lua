@@ -1,14 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
--- msagen diff OLD NEW [--json]: what differs between two builds, or two trainings, and what has to be verified again.
+-- msagen diff OLD NEW [--json]: what differs between two builds, two bundles of evidence, or two trainings, and what
+-- has to be verified again.
 local verb = {}
 
 local DIFFERENT = 3
 
 function verb.setup(command)
-  command:description("Say what differs between two builds, or between two trainings, and what has to be verified "
-    .. "again. Nothing is compiled. The exit status is 0 where they are identical, 3 where they differ, 1 where they "
-    .. "cannot be compared.")
-  command:argument("old", "A folder that `msagen build` wrote, or a file that `msagen train` wrote."):argname "OLD"
+  command:description("Say what differs between two builds, their bundles of evidence, or two trainings, and what has "
+    .. "to be verified again. Nothing is compiled. The exit status is 0 where they are identical, 3 where they "
+    .. "differ, 1 where they cannot be compared.")
+  command:argument("old", "A folder that `msagen build` or `msagen evidence` wrote, or a file that `msagen train` "
+    .. "wrote."):argname "OLD"
   command:argument("new", "What to compare with it: one of the same kind."):argname "NEW"
   command:flag("--json", "For machines: one JSON object (docs/change.md).")
 end

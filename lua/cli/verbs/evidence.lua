@@ -13,6 +13,8 @@ function verb.setup(command)
     .. "error of each layer."):argname "FILE"
   command:option("--image", "An image for the error of each layer against float64, clicked in the middle; repeated.")
     :argname "FILE":count "*"
+  command:option("--boards", "Build the checkpoint for these boards too, all or names with commas between, and run "
+    .. "each here or under its emulator: whether its digest is that of its class of arithmetic."):argname "NAMES"
 end
 
 local function usage(text)
@@ -23,6 +25,8 @@ end
 function verb.run(args)
   if not args.out or args.out == "" then return usage "-o: expected a folder, found none" end
   if #args.image > 0 and not args.checkpoint then return usage "--image: expected with --checkpoint, found without" end
+  if args.boards and #args.image == 0 then return usage "--boards: expected with --image, found without" end
+  args.boards = args.boards and require("evidence.boards").named(args.boards)
   local show, finish = require "cli.progress"()
   local checks = require("evidence.evidence").make(args, function(text) show(text, 0, 1) end)
   finish()
