@@ -158,6 +158,29 @@ function M.guards(fw, flips)
   return sums
 end
 
+-- A program of tests/api/ for a built folder's model, run on its weights with more words. @return what it says
+local function api(name, fw, ...)
+  tally.must { "sh", "-c", ("exec gcc -std=c11 -O1 -Wall -Wextra -Werror -I'%s' -o '%s/%s' '%s/api/%s.c' "
+    .. "'%s/libmsa_model.a' -lm"):format(fw, fw, name, tally.tests, name, fw) }
+  return tally.must { fw .. "/" .. name, fw .. "/msa_weights.bin", ... }
+end
+
+--- Every every-th bit of a built folder's weights flipped by itself (api/bits.c): each must be refused.
+-- @return how many by msa_open, and how many by the check of a segment
+function M.bits(fw, every)
+  local said, opened = api("bits", fw, tostring(every), tostring(2000)), 0
+  for status, count in said:gmatch "open (%d+) (%d+)\n" do
+    assert(status ~= "0", said)
+    opened = opened + math.tointeger(count)
+  end
+  local segments, silent, tests, passed = said:match "segments (%d+)\nsilent (%d+)\ntests (%d+)\npassed (%d+)"
+  assert(silent == "0" and passed == "0" and tonumber(tests) > 0 and tonumber(segments) > 0 and opened > 0, said)
+  return opened, math.tointeger(segments)
+end
+
+--- A built folder's model with all its memory between pages without access (api/pages.c).
+function M.pages(fw) assert(api("pages", fw) == "no fault\n") end
+
 --- Sequences of right and wrong calls of a built folder's API, held against what its header says of the session
 -- (api/calls.h).
 -- @param every of all pairs every n-th  @param triples how many  @param cflags beside the defaults

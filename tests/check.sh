@@ -11,7 +11,7 @@ build=$PWD
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$build/out/check
 # The first two make what the others use; of the others those that take longest come first.
-all='tree build sanitizers lua golden train training trainboards fft front precision generated dist stream demo cores bare boards pages evaluate diff evidence coverage errors ranks dicom fuzz sizes misra full trouble'
+all='tree build sanitizers lua golden train training trainboards fft front precision generated dist stream demo cores bare boards pages evaluate diff evidence coverage errors ranks dicom fuzz sizes misra full trouble injected'
 quick='tree lua c golden train oracle'
 # What another piece of the whole check runs as well, from the tarball or with sanitizers.
 apart='c oracle'
@@ -275,6 +275,11 @@ piece_ranks() {
   configured ranks --with-mpi --without-dicom CFLAGS=-O0 && made ranks all && MSAGEN=$work/ranks/gen/msagen "$luahost" "$source/tests/run_ranks.lua"
 }
 piece_trouble() { "$luahost" "$source/tests/run_trouble.lua"; }
+piece_injected() {
+  status=0
+  for name in run_calls run_power; do "$luahost" "$source/tests/$name.lua" || status=1; done
+  return $status
+}
 piece_demo() {
   status=0
   for name in run_demo run_demo_volume run_demo_targets run_profile; do "$luahost" "$source/tests/$name.lua" || status=1; done

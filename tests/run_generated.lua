@@ -349,6 +349,41 @@ tally.test("a guarded arena: every flipped bit of what an encode leaves is found
     sampled.kept.between.flipped, count + broad, count + broad)
 end)
 
+-- A tiny model of a board, its library compiled. @param more fields of the device
+local function library(name, board, more)
+  local device, out = tiny.device(work, "plain"), ("%s/%s-%s"):format(work, name, board)
+  for field, value in pairs(more) do device[field] = value end
+  device.board = board
+  tiny.build(device, out)
+  must { "make", "-j2", "-C", out, "lib", "CFLAGS=-O1" }
+  return out
+end
+
+tally.test(tally.full and "every bit of the weights, flipped by itself, is refused" or
+  "every 601st bit of the weights, flipped by itself, is refused", function()
+  local opened, segments = 0, 0
+  for _, fw in ipairs(tally.full and { library("bits", tally.best, {}), library("bits", "generic-c99", {}),
+    library("guarded", tally.best, { guards = "full" }) } or { work .. "/broad" }) do
+    local one, other = cases.bits(fw, tally.full and 1 or 601)
+    opened, segments = opened + one, segments + other
+  end
+  return ("%d by msa_open, %d by msa_weights_check"):format(opened, segments)
+end)
+
+tally.test("arena, weights and all that a call is given lie between pages without access: no fault", function()
+  local folders = { fw, work .. "/broad" }
+  for _, board in ipairs(tally.full and { "generic-c99", tally.best } or { tally.best }) do
+    local volume = ("%s/volume-%s"):format(work, board)
+    must(cases.build("msa-paper-3d", cases.read "msa-paper-3d", board, volume))
+    must { "make", "-j2", "-C", volume, "lib", "CFLAGS=-O1" }
+    folders[#folders + 1] = volume
+    folders[#folders + 1] = library("pages-int8", board, { precision = "int8" })
+    folders[#folders + 1] = tally.full and library("pages", board, {}) or nil
+  end
+  for _, folder in ipairs(folders) do cases.pages(folder) end
+  return #folders .. " builds"
+end)
+
 tally.test("the example in README.md is C99 and C++11, without a warning", function()
   local example = sys.read_file(tally.source .. "/README.md"):match '\n(    #include "msa_model.h".-\n    }\n)'
   assert(example, "README.md has no example")

@@ -154,7 +154,8 @@ static int on_error(lua_State *L)
     return 1;
 }
 
-static void report(lua_State *L)
+/* Prints the error that it is given. */
+static int report(lua_State *L)
 {
     const char *prefix = "internal error: ";
     if (lua_istable(L, -1) && lua_getfield(L, -1, "msagen") == LUA_TSTRING)
@@ -168,31 +169,58 @@ static void report(lua_State *L)
     for (; *text; ++text)
         fputc(((unsigned char)*text < ' ' || *text == '\177') && !trace ? ' ' : *text, stderr);
     fputc('\n', stderr);
+    return 0;
 }
 
 static int status_of(lua_State *L, int ok)
 {
-    if (ok != LUA_OK) {
-        report(L);
-        return EXIT_FAILURE;
+    if (ok == LUA_OK)
+        return lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : EXIT_SUCCESS;
+    if (ok != LUA_ERRMEM) {
+        lua_pushcfunction(L, report);
+        lua_insert(L, -2);
+        ok = lua_pcall(L, 1, 0, 0);
     }
-    return lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : EXIT_SUCCESS;
+    if (ok != LUA_OK)
+        fputs("msagen: out of memory\n", stderr);
+    return EXIT_FAILURE;
+}
+
+struct run {
+    const char *script;
+    int argc;
+    char **argv;
+};
+
+/* All of it protected: memory may be short from the first string on. */
+static int run_script(lua_State *L)
+{
+    const struct run *run = lua_touserdata(L, 1);
+    const char *script = run->script;
+    lua_settop(L, 0);
+    if (!script) {
+        lua_getglobal(L, "msagen");
+        lua_getfield(L, -1, "datadir");
+        script = lua_pushfstring(L, "%s/lua/cli.lua", lua_tostring(L, -1));
+    }
+    if (luaL_loadfile(L, script) != LUA_OK)
+        return lua_error(L);
+    if (!lua_checkstack(L, run->argc))
+        return msagen_fail(L, "too many arguments");
+    for (int i = 0; i < run->argc; ++i)
+        lua_pushstring(L, run->argv[i]);
+    lua_call(L, run->argc, 1);
+    return 1;
 }
 
 int msagen_host_run(lua_State *L, const char *script, int argc, char **argv)
 {
+    struct run run = {script, argc, argv};
     lua_settop(L, 0);
     lua_pushcfunction(L, on_error);
-    int ok = luaL_loadfile(L, script);
-    if (ok == LUA_OK) {
-        if (!lua_checkstack(L, argc)) {
-            fputs("msagen: too many arguments\n", stderr);
-            return EXIT_FAILURE;
-        }
-        for (int i = 0; i < argc; ++i)
-            lua_pushstring(L, argv[i]);
-        ok = lua_pcall(L, argc, 1, 1);
-    }
+    lua_pushcfunction(L, run_script);
+    lua_pushlightuserdata(L, &run);
+    const int ok = lua_pcall(L, 1, 1, 1);
     int status = status_of(L, ok);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fputs("msagen: standard output: cannot be written\n", stderr);

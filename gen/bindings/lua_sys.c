@@ -41,11 +41,22 @@ static int fail_errno(lua_State *L, const char *path, const char *what)
     return msagen_fail(L, "%s: cannot be %s: %s", path, what, strerror(errno));
 }
 
+/* 1, or 0 where there is nothing that this user sees. An error where nobody knows, as of a disk that fails: what is
+ * there may not be taken for absent. */
+static int seen(lua_State *L, const char *path, struct stat *st)
+{
+    if (stat(path, st) == 0)
+        return 1;
+    if (errno == EIO || errno == ENOMEM || errno == ESTALE || errno == EOVERFLOW)
+        return fail_errno(L, path, "read");
+    return 0;
+}
+
 /* exists(path) -> boolean, following links */
 static int sys_exists(lua_State *L)
 {
     struct stat st;
-    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0);
+    lua_pushboolean(L, seen(L, luaL_checkstring(L, 1), &st));
     return 1;
 }
 
@@ -53,7 +64,7 @@ static int sys_exists(lua_State *L)
 static int sys_isdir(lua_State *L)
 {
     struct stat st;
-    lua_pushboolean(L, stat(luaL_checkstring(L, 1), &st) == 0 && S_ISDIR(st.st_mode));
+    lua_pushboolean(L, seen(L, luaL_checkstring(L, 1), &st) && S_ISDIR(st.st_mode));
     return 1;
 }
 
@@ -78,7 +89,7 @@ static int sys_identity(lua_State *L)
 static int sys_mtime_ns(lua_State *L)
 {
     struct stat st;
-    if (stat(luaL_checkstring(L, 1), &st) != 0)
+    if (!seen(L, luaL_checkstring(L, 1), &st))
         lua_pushnil(L);
     else
         lua_pushinteger(L, (lua_Integer)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
@@ -89,7 +100,7 @@ static int sys_mtime_ns(lua_State *L)
 static int sys_size(lua_State *L)
 {
     struct stat st;
-    if (stat(luaL_checkstring(L, 1), &st) != 0)
+    if (!seen(L, luaL_checkstring(L, 1), &st))
         lua_pushnil(L);
     else
         lua_pushinteger(L, (lua_Integer)st.st_size);
@@ -173,6 +184,13 @@ static int sys_mkdtemp(lua_State *L)
         return fail_errno(L, folder, "written");
     lua_pushstring(L, path);
     return 1;
+}
+
+/* sweep(folder): removes what mkdtemp would */
+static int sys_sweep(lua_State *L)
+{
+    msagen_sweep(luaL_checkstring(L, 1));
+    return 0;
 }
 
 /* rename(from, to) */
@@ -319,7 +337,7 @@ static int sys_folder(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct stat st;
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+    if (!seen(L, path, &st) || !S_ISDIR(st.st_mode)) {
         lua_pushnil(L);
         return 1;
     }
@@ -439,15 +457,20 @@ static int sys_read_start(lua_State *L)
     const int fd = msagen_infile_open(path, &st, error, sizeof error);
     if (fd < 0)
         return msagen_fail(L, "%s", error);
-    ssize_t n;
-    while ((n = pread(fd, start, (size_t)bytes, 0)) < 0 && errno == EINTR)
-        continue;
+    ssize_t n = 1;
+    size_t got = 0;
+    while (got < (size_t)bytes && n != 0) {
+        n = pread(fd, start + got, (size_t)bytes - got, (off_t)got);
+        if (n < 0 && errno != EINTR)
+            break;
+        got += n > 0 ? (size_t)n : 0;
+    }
     const int why = errno;
     close(fd);
     errno = why;
     if (n < 0)
         return fail_errno(L, path, "read");
-    lua_pushlstring(L, start, (size_t)n);
+    lua_pushlstring(L, start, got);
     return 1;
 }
 
@@ -571,6 +594,17 @@ static struct msagen_limits limits_field(lua_State *L)
     return limits;
 }
 
+/* What a program says cannot be read: an error, as of wait_for_output. */
+static int unread(lua_State *L, pid_t pid)
+{
+    lua_createtable(L, 0, 1);
+    lua_pushfstring(L, "what a program says cannot be read: %s", strerror(errno));
+    lua_setfield(L, -2, "msagen");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &waiting_key);
+    kill(pid, SIGTERM);
+    return -1;
+}
+
 /* Appends to b what the child writes, up to its end; `show`: and passes it on to our own standard error as it comes. */
 static int capture_output(lua_State *L, luaL_Buffer *b, int fd, pid_t pid, int show)
 {
@@ -581,7 +615,9 @@ static int capture_output(lua_State *L, luaL_Buffer *b, int fd, pid_t pid, int s
         const ssize_t n = read(fd, room, LUAL_BUFFERSIZE);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        if (n < 0)
+            return unread(L, pid);
+        if (n == 0)
             return 0;
         for (ssize_t shown = 0, m = 1; show && shown < n && m > 0; shown += m)
             m = write(STDERR_FILENO, room + shown, (size_t)(n - shown));
@@ -820,6 +856,7 @@ int luaopen_msagen_sys(lua_State *L)
         {"signal_held", sys_signal_held},
         {"size", sys_size},
         {"spawn", sys_spawn},
+        {"sweep", sys_sweep},
         {"sync", sys_sync},
         {"unlock", sys_unlock},
         {"while_waiting", sys_while_waiting},

@@ -98,32 +98,40 @@ static int body(lua_State *L)
     return 1;
 }
 
+/* What is not confined does not begin. */
+static void must(int status)
+{
+    if (status != 0)
+        _exit(EXIT_FAILURE);
+}
+
+/* As setrlimit, whose first argument has a type of the C library's own. */
+#define LIMITED(what, soft, hard) must(setrlimit(what, &(struct rlimit){soft, hard}))
+
 /* Nothing of the parent's is left to it but memory. */
 static void confine(struct child *c, pid_t parent)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(EXIT_FAILURE);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    must(prctl(PR_SET_PDEATHSIG, SIGKILL));
+    must(getppid() != parent);
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     for (int number = 1; number < NSIG; ++number)
         signal(number, SIG_DFL);
-    dup2(c->fd, 0);
+    must(dup2(c->fd, 0));
     c->fd = 0;
 #ifdef SYS_close_range
     if (syscall(SYS_close_range, 1U, ~0U, 0U) != 0)
 #endif
         for (int fd = (int)sysconf(_SC_OPEN_MAX) - 1; fd > 0; --fd)
             close(fd);
-    const struct rlimit nothing = {0, 0};
-    setrlimit(RLIMIT_NOFILE, &nothing);
-    setrlimit(RLIMIT_FSIZE, &nothing);
-    setrlimit(RLIMIT_NPROC, &nothing);
-    setrlimit(RLIMIT_CORE, &nothing);
+    LIMITED(RLIMIT_NOFILE, 0, 0);
+    LIMITED(RLIMIT_FSIZE, 0, 0);
+    LIMITED(RLIMIT_NPROC, 0, 0);
+    LIMITED(RLIMIT_CORE, 0, 0);
     /* The timer is exact, and its signal ends the process; the limit, in whole seconds, is there should the timer fail.
      * */
     const unsigned ms = c->asked->milliseconds;
-    setrlimit(RLIMIT_CPU, &(struct rlimit){ms / 1000 + 2, ms / 1000 + 2});
-    setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {ms / 1000, ms % 1000 * 1000}}, NULL);
+    LIMITED(RLIMIT_CPU, ms / 1000 + 2, ms / 1000 + 2);
+    must(setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {ms / 1000, ms % 1000 * 1000}}, NULL));
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -89,8 +89,11 @@ static int remove_at(int folder, const char *name, int nesting)
     return status;
 }
 
+/* Once more where something fails: a temporary folder that stays inside of one that is renamed stays for ever. */
 int msagen_remove_tree(const char *path)
 {
+    if (remove_at(AT_FDCWD, path, MAX_NESTING) == 0)
+        return 0;
     return remove_at(AT_FDCWD, path, MAX_NESTING);
 }
 
@@ -140,16 +143,20 @@ static int is_temporary(const char *name)
     return strncmp(name, "msagen-", 7) == 0 && length >= 7 + RANDOM && name[length - RANDOM - 1] == '-';
 }
 
-/* Removes one entry of a folder if it is a temporary folder of a process of this user's that lives no more. */
+/* Removes one entry of a folder if it is a temporary folder of a process of this user's that lives no more. One without
+ * a mark is of a process that was killed before it made it, if it is empty and as mkdtemp makes it. */
 static void sweep_entry(int folder, const char *name)
 {
     const int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    struct stat st;
+    struct stat st, marker;
     if (fd < 0)
         return;
-    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && fstatat(fd, MARKER, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        flock(fd, LOCK_EX | LOCK_NB) == 0)
-        remove_at(folder, name, MAX_NESTING);
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        if (fstatat(fd, MARKER, &marker, AT_SYMLINK_NOFOLLOW) == 0)
+            remove_at(folder, name, MAX_NESTING);
+        else if (errno == ENOENT && (st.st_mode & 07777) == S_IRWXU)
+            unlinkat(folder, name, AT_REMOVEDIR);
+    }
     close(fd);
 }
 
@@ -174,29 +181,48 @@ void msagen_sweep(const char *folder)
     closedir(all);
 }
 
-/* Holds the new folder at `path` as this process's, then marks it: in this order, or another process might sweep it.
- * The descriptor; -1 where locks do not work, and nobody is to sweep. */
+enum { UNHELD = -1, SWEPT = -2 };
+
+/* Holds the new folder at `path` as this process's, then marks it. The descriptor; UNHELD where locks do not work, and
+ * nobody is to sweep; SWEPT where another process took it for one that was left. */
 static int hold(const char *path)
 {
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return -1;
+        return errno == ENOENT ? SWEPT : UNHELD;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        const int swept = errno == EWOULDBLOCK;
         close(fd);
-        return -1;
+        return swept ? SWEPT : UNHELD;
     }
     const int marker = openat(fd, MARKER, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (marker >= 0)
+    if (marker >= 0) {
         close(marker);
+    } else if (errno == ENOENT) {
+        close(fd);
+        return SWEPT;
+    }
     return fd;
+}
+
+/* mkdtemp, with another name where the folder was swept before it was held: 0, or -1 with errno. */
+static int make_held(char *path, int *lock)
+{
+    char *const random = path + strlen(path) - RANDOM;
+    do {
+        memset(random, 'X', RANDOM);
+        if (!mkdtemp(path))
+            return -1;
+        *lock = hold(path);
+    } while (*lock == SWEPT);
+    return 0;
 }
 
 int msagen_temporary_folder(char *path)
 {
     sigset_t before;
     block_signals(&before);
-    int status = mkdtemp(path) ? 0 : -1;
-    const int lock = status == 0 ? hold(path) : -1;
+    int lock = UNHELD, status = make_held(path, &lock);
     if (status == 0 && enter(path, lock, 0) != 0) {
         if (lock >= 0)
             close(lock);

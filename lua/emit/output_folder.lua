@@ -211,6 +211,7 @@ function output_folder:commit()
   if ok then
     for _, path in ipairs(self.made) do sys.keep(path) end
     self.made = {}
+    ok, message = pcall(sys.sync, (split(self.dir))) -- the power may fail now
   end
   sys.hold_signals(false)
   if not ok then error(message, 0) end

@@ -10,6 +10,12 @@ local built_weights = {}
 -- Used where a file has no resolution and its dialect no default.
 local RESOLUTION = 1024
 
+-- Whether an error says that something could not be done here and now, which is no property of the file.
+local function of_the_machine(message)
+  local text = type(message) == "table" and message.msagen
+  return not text or text:find ": cannot be %a+: " or text:find "out of memory"
+end
+
 --- @param path of the checkpoint
 -- @param report of report.inspect, of this file
 -- @param options base, ignore, weights_key: as that report was made
@@ -22,7 +28,10 @@ function built_weights.of(path, report, options)
       weights_key = options.weights_key, dialect = report.dialect or report.candidates[1], board = "generic-c99",
       resolution = report.model.image_size or report.model.default_size or RESOLUTION, precision = precision }
     local ok, build = pcall(compiler.schedule, device, "inspect", true)
-    if not ok then return nil end
+    if not ok then
+      if of_the_machine(build) then error(build, 0) end
+      return nil
+    end
     list[#list + 1] = { precision = precision, bytes = placement.sizes(build, 0).weights,
       by_precision = precisions.of(build) }
   end

@@ -12,6 +12,7 @@ local folder = require "support.folder"
 local operations = require "kernels.operations"
 local requests = require "kernels.requests"
 local schema = require "support.schema"
+local sys = require "msagen.sys"
 local template = require "support.template"
 local tiles = require "kernels.tiles"
 
@@ -117,9 +118,9 @@ function kernels:write(file, base, fields, fresh)
   local key = key_of(file, fields)
   local name = self.named[key]
   if name then return name end
-  local exists = io.open(("%s/kernels/%s.c"):format(self.folder, file), "rb")
-  if not exists then closed.member(file, templates(self.folder), "kernels: template") end
-  exists:close()
+  if not sys.exists(("%s/kernels/%s.c"):format(self.folder, file)) then
+    closed.member(file, templates(self.folder), "kernels: template")
+  end
   name = self:unique(base, fields)
   self.named[key] = name
   local lanes = self.isa.flushes and LANES[file]

@@ -264,10 +264,15 @@ end
 local function digest_of(paths)
   local hash = require("msagen.sha256").new()
   for _, path in ipairs(paths) do
-    local file = assert(io.open(path, "rb"))
-    file:seek("set", NPY_HEADER)
-    for bytes in function() return file:read(1048576) end do hash:update(bytes) end
-    file:close()
+    local file <close>, why = io.open(path, "rb")
+    local bytes, at = nil, nil
+    if file then at, why = file:seek("set", NPY_HEADER) end
+    while at do
+      bytes, why = file:read(1048576)
+      if not bytes then break end
+      hash:update(bytes)
+    end
+    if why then fail("%s: cannot be read: %s", path, (why:gsub("^.*: ", ""))) end
   end
   return hash:hex()
 end

@@ -76,8 +76,10 @@ function template.file(folder, name, env, more)
   local path = folder .. "/" .. name
   local file, message = io.open(path, "rb")
   if not file then error(message, 0) end
-  local text = file:read("a")
+  local text
+  text, message = file:read "a"
   file:close()
+  if not text then error(("%s: %s"):format(path, message), 0) end
   return template.render(text, name, env, more)
 end
 

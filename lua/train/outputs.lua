@@ -33,6 +33,7 @@ function outputs.new(path, options)
   if folder and folder ~= "" and not sys.isdir(folder) then
     fail("-o %s: expected a folder that exists, found none: %s", path, folder)
   end
+  sys.sweep(folder == "" and "/" or folder or ".") -- a training that is complete writes nothing, and would not
   local stem = path:sub(1, -#ENDING - 1)
   return setmetatable({ path = path, best_path = stem .. ".best" .. ENDING, state_path = stem .. ".state",
     csv_path = stem .. ".csv", png_path = stem .. ".png", ranks_path = stem .. ".ranks", exported = options.exported,
@@ -101,6 +102,8 @@ function outputs:save(run, trainer)
   sys.write_file(self.csv_path, curve.csv(run))
   require("msagen.image").write_png(self.png_path, curve.picture(run))
   save_state(self, run, trainer)
+  local folder = self.path:match "^(.*)/[^/]*$"
+  sys.sync(folder == "" and "/" or folder or ".")
 end
 
 local whole, several = schema.whole(0, math.maxinteger), schema.table
