@@ -91,6 +91,13 @@ local KINDS = {
   { "a guarded arena", "--board", "generic-c99", "--guards", "full" },
   { "another prefix", "--board", "x86-64-avx2", "--prefix", "eye" },
 }
+tally.deep("two banks", function()
+  local out = work .. "/banks"
+  must { tally.program, "build", "-o", out, "--dialect", "msa-paper", "--board", tally.best, "--bank",
+    "head=" .. tally.head, "--bank", ("carotid=%s/demo/carotid/delta.safetensors"):format(tally.source), "--base",
+    tally.head }
+  return explained(out)
+end)
 for i, kind in ipairs(KINDS) do
   tally.deep("the demo, " .. kind[1], function() return explained(built("kind" .. i, table.unpack(kind, 2))) end)
 end

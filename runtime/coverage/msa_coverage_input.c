@@ -341,6 +341,11 @@ void cover_prompts(void)
     COVER(msa_select_bank(&cover.s, MSA_MODEL_BANKS), MSA_E_BANK);
     COVER(msa_select_bank(&cover.s, MSA_MODEL_BANKS - 1u), MSA_OK);
     COVER(msa_segment(&cover.s, &cover.prompt, &cover.mask), MSA_E_ORDER);
+    for (uint32_t bank = 0; bank < MSA_MODEL_BANKS && MSA_MODEL_BANKS > 1; ++bank) {
+        COVER(msa_select_bank(&cover.s, bank), MSA_OK);
+        COVER(encode(&cover.image), MSA_OK);
+        COVER(segment(&cover.prompt), MSA_OK);
+    }
 }
 
 /* The arena, the session and weights that are mapped, in each of which nothing may lie that a call writes; and in the
