@@ -2,6 +2,7 @@
 --- The evidence of a build as one page: what passed and failed first, then memory, layers, stack, numbers and the
 -- traced rows in short, each with its raw file.
 local build_facts = require "report.build_facts"
+local closed = require "support.closed"
 local page = require "report.page"
 local record = require "evidence.record"
 local requirements = require "evidence.requirements"
@@ -64,6 +65,36 @@ local function bound(self)
     columns = { { name = "entry", class = "name" }, { name = "at most", number = true },
       { name = "calls of others, at most", class = "word" }, { name = "why there is no bound", class = "word" } } }
   out[3] = raw "instructions.csv"
+  return out
+end
+
+-- By file what was reached, and each place that was not with its record.
+local function covered(self)
+  local out = { id = "coverage", title = "Coverage" }
+  local report = self.coverage
+  if not report then return out end
+  local rows, missed = {}, {}
+  for i, file in ipairs(closed.sorted(report.files)) do
+    rows[i] = { file }
+    for _, kind in ipairs(require("report.coverage").KINDS) do
+      local of = report.files[file][kind]
+      rows[i][#rows[i] + 1] = of and ("%s of %s"):format(page.whole(of.reached), page.whole(of.all)) or ""
+    end
+  end
+  for i, one in ipairs(report.unreached) do
+    missed[i] = { ("%s:%d"):format(one.file, one.line), one["function"] or "", one.kind .. (one.outcome and ", "
+      .. one.outcome or ""), one.record and one.record.why or "no record", class = not one.record and "bad" or nil }
+  end
+  out[1] = h("p", nil, "What the test program reaches of this build's C, compiled for the computer that made this "
+    .. "bundle: statements, branches, and conditions of which a pair of runs shows that each alone decides (MC/DC).")
+  out[2] = page.table { wide = true, caption = "Reached, by file", rows = rows, columns = { { name = "file",
+    class = "name" }, { name = "statements", number = true }, { name = "branches", number = true },
+    { name = "conditions", number = true } } }
+  out[3] = raw "coverage.csv"
+  out[4] = page.table { wide = true, caption = "Not reached", rows = missed, columns = { { name = "place",
+    class = "name" }, { name = "function", class = "name" }, { name = "what", class = "word" },
+    { name = "why", class = "word" } } }
+  out[5] = raw "unreached.csv"
   return out
 end
 
@@ -181,8 +212,8 @@ function evidence_page.text(self)
   local folder = self.folder
   return page.document { title = ("Evidence: %s on %s"):format(folder.checkpoint.dialect, folder.board),
     subtitle = sections.model_line(build_facts.model(folder)), footer = "msagen " .. msagen.version,
-    sections = { summary(self), verification(self), pictures(self), requirements_table(self), stack(self), bound(self),
-      numbers(self), decoder(self), boards(self),
+    sections = { summary(self), pictures(self), verification(self), requirements_table(self), stack(self), bound(self),
+      covered(self), numbers(self), decoder(self), boards(self),
       sections.memory(build_facts.memory(folder)), sections.layers(build_facts.layers(folder, self.profile)),
       sections.made(build_facts.made(folder)) } }
 end
