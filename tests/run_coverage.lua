@@ -86,7 +86,7 @@ local KINDS = {
   { "in int8", "--board", tally.best, "--precision", "int8" },
   { "in bf16", "--board", tally.best, "--precision", "bf16" },
   { "streamed weights", "--board", tally.best, "--weights", "stream" },
-  { "two cores", "--board", tally.best, "--cores", "2" },
+  { "two cores, another board", "--board", "x86-64-avx2", "--cores", "2" },
   { "two cores, streamed weights", "--board", tally.best, "--cores", "2", "--weights", "stream" },
   { "a guarded arena", "--board", "generic-c99", "--guards", "full" },
   { "another prefix", "--board", "x86-64-avx2", "--prefix", "eye" },

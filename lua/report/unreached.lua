@@ -37,6 +37,7 @@ return {
   by_sizes(KERNELS, "const size_t here = rows - i <", { "msa_softmax_*" }),
   by_sizes(KERNELS, "for (size_t r = here; r <", { "msa_softmax_*" }),
   by_sizes(KERNELS, "; k < padded; k += 16) {", { "msa_softmax_*" }),
+  by_sizes(KERNELS, "; k < whole; k += ", { "msa_softmax_*" }),
   by_sizes(KERNELS, "for (size_t k = cols; k < padded; ++k) {", { "msa_softmax_*" }),
   by_sizes(KERNELS, "for (; k < count; ++k) {"),
   by_sizes(KERNELS, "for (; k < padded; ++k) {"),
