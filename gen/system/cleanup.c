@@ -68,7 +68,7 @@ static int remove_at(int folder, const char *name, int nesting)
         for (long at = 0; at < bytes;) {
             const struct entry *e = (const struct entry *)(const void *)(buffer + at);
             at += e->length;
-            if (strcmp(e->name, ".") == 0 || strcmp(e->name, "..") == 0)
+            if (strcmp(e->name, ".") == 0 || strcmp(e->name, "..") == 0 || strcmp(e->name, MARKER) == 0)
                 continue;
             if (remove_at(fd, e->name, nesting - 1) == 0)
                 removed = 1;
@@ -81,6 +81,9 @@ static int remove_at(int folder, const char *name, int nesting)
         if (!removed && status != 0)
             break;
     }
+    /* The mark is the last to go: who is killed before has left what the next one finds. */
+    if (status == 0 && remove_at(fd, MARKER, nesting - 1) != 0)
+        status = -1;
     const int why = errno;
     close(fd);
     errno = why;
