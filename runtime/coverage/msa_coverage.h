@@ -81,6 +81,9 @@ const void *cover_given(void); /* what msa_open takes for weights: none where th
 void cover_encoded(void);
 void *cover_memory(size_t bytes);
 
+/* Calls of a session that is closed, or busy: each returns `want`, and disturbs nothing. */
+void cover_refused(msa_session *s, msa_status want);
+
 void cover_statuses(void);
 void cover_open(void);
 void cover_header(void);

@@ -16,6 +16,17 @@ void cover_expect(const char *what, uint32_t got, uint32_t want, const char *fil
     }
 }
 
+void cover_refused(msa_session *s, msa_status want)
+{
+    COVER(msa_encode(s, &cover.image), want);
+    COVER(msa_segment(s, &cover.prompt, &cover.mask), want);
+    COVER(msa_get_embedding(s, cover.embedding), want);
+    COVER(msa_select_bank(s, 0), want);
+    COVER(msa_weights_check(s, 0, NULL), want);
+    COVER(msa_check_slice(s, 4096, NULL), want);
+    COVER(msa_self_test(s), want);
+}
+
 void *cover_memory(size_t bytes)
 {
     void *const p = aligned_alloc(MSA_ALIGNMENT, (bytes + MSA_ALIGNMENT) / MSA_ALIGNMENT * MSA_ALIGNMENT);
@@ -171,17 +182,10 @@ static void spoil_canary(msa_session *s)
 #endif
 }
 
-/* Calls of the session whose call is under way disturb nothing. */
 static void call_all(msa_session *s)
 {
     COVER(msa_open(s, cover.arena, MSA_MODEL_ARENA_BYTES, cover_given(), MSA_MODEL_WEIGHTS_BYTES), MSA_E_BUSY);
-    COVER(msa_encode(s, &cover.image), MSA_E_BUSY);
-    COVER(msa_segment(s, &cover.prompt, &cover.mask), MSA_E_BUSY);
-    COVER(msa_get_embedding(s, cover.embedding), MSA_E_BUSY);
-    COVER(msa_select_bank(s, 0), MSA_E_BUSY);
-    COVER(msa_weights_check(s, 0, NULL), MSA_E_BUSY);
-    COVER(msa_check_slice(s, 4096, NULL), MSA_E_BUSY);
-    COVER(msa_self_test(s), MSA_E_BUSY);
+    cover_refused(s, MSA_E_BUSY);
 }
 
 static void act(msa_session *s)

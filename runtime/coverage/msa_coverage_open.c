@@ -78,13 +78,7 @@ void cover_open(void)
     const void *const w = cover_given(), *const other = MSA_MODEL_STREAMED ? cover.weights : NULL;
     const size_t bytes = MSA_MODEL_ARENA_BYTES;
     COVER(msa_encode(NULL, &cover.image), MSA_E_ARGUMENT);
-    COVER(msa_encode(s, &cover.image), MSA_E_ARGUMENT);
-    COVER(msa_segment(s, &cover.prompt, &cover.mask), MSA_E_ARGUMENT);
-    COVER(msa_get_embedding(s, cover.embedding), MSA_E_ARGUMENT);
-    COVER(msa_select_bank(s, 0), MSA_E_ARGUMENT);
-    COVER(msa_weights_check(s, 0, NULL), MSA_E_ARGUMENT);
-    COVER(msa_check_slice(s, 4096, NULL), MSA_E_ARGUMENT);
-    COVER(msa_self_test(s), MSA_E_ARGUMENT);
+    cover_refused(s, MSA_E_ARGUMENT);
     COVER(msa_open(NULL, a, bytes, w, ALL_WEIGHTS), MSA_E_ARGUMENT);
     COVER(msa_open(s, NULL, bytes, w, ALL_WEIGHTS), MSA_E_ARGUMENT);
     COVER(msa_encode(s, &cover.image), MSA_E_ARGUMENT); /* this build's, and closed */

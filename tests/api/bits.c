@@ -5,6 +5,7 @@
  * Lines: "open STATUS COUNT"; "segments COUNT" that the check finds; "silent COUNT" that it does not; "tests COUNT";
  * "passed COUNT" of these */
 #include "msa_model.h"
+#include "memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,14 +16,6 @@ enum { STATUSES = 64 };
 static unsigned char *arena, *weights;
 static msa_session s;
 static unsigned long refused[STATUSES], segments, silent, tests, passed;
-
-static void must(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "%s\n", what);
-        exit(2);
-    }
-}
 
 static msa_status opened(void)
 {
@@ -49,23 +42,12 @@ static void flipped(uint32_t segment, bool later)
     }
 }
 
-static unsigned char *aligned(size_t bytes)
-{
-    unsigned char *const p = aligned_alloc(MSA_ALIGNMENT, (bytes + MSA_ALIGNMENT - 1) / MSA_ALIGNMENT * MSA_ALIGNMENT);
-    must(p != NULL, "out of memory");
-    return p;
-}
-
 int main(int argc, char **argv)
 {
     must(argc == 4, "usage: bits WEIGHTS EVERY LATER");
     const size_t every = strtoull(argv[2], NULL, 10);
     const unsigned long rarely = strtoul(argv[3], NULL, 10);
-    FILE *const f = fopen(argv[1], "rb");
-    weights = aligned(MSA_MODEL_WEIGHTS_BYTES);
-    must(f != NULL && fread(weights, 1, MSA_MODEL_WEIGHTS_BYTES, f) == MSA_MODEL_WEIGHTS_BYTES,
-         "the weights cannot be read");
-    fclose(f);
+    weights = weights_of(argv[1]);
     arena = aligned(MSA_MODEL_ARENA_BYTES);
     memset(arena, 0, MSA_MODEL_ARENA_BYTES);
     must(opened() == MSA_OK && msa_self_test(&s) == MSA_OK, "undamaged, it passes");

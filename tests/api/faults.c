@@ -7,6 +7,7 @@
  * the call finds. */
 #define _POSIX_C_SOURCE 200809L
 #include "msa_model.h"
+#include "memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,29 +132,10 @@ static void flips(enum place place, enum moment moment, unsigned count)
     fflush(stdout);
 }
 
-static void must(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "%s\n", what);
-        exit(2);
-    }
-}
-
-static void *aligned(size_t bytes)
-{
-    void *const p = aligned_alloc(MSA_ALIGNMENT, (bytes + MSA_ALIGNMENT - 1) / MSA_ALIGNMENT * MSA_ALIGNMENT);
-    must(p != NULL, "out of memory");
-    return p;
-}
-
 int main(int argc, char **argv)
 {
     must(argc == 4, "usage: faults WEIGHTS FLIPS SEED");
-    FILE *const f = fopen(argv[1], "rb");
-    weights = aligned(MSA_MODEL_WEIGHTS_BYTES);
-    must(f != NULL && fread(weights, 1, MSA_MODEL_WEIGHTS_BYTES, f) == MSA_MODEL_WEIGHTS_BYTES,
-         "the weights cannot be read");
-    fclose(f);
+    weights = weights_of(argv[1]);
     arena = aligned(MSA_MODEL_ARENA_BYTES);
     memset(arena, 0, MSA_MODEL_ARENA_BYTES);
     state = strtoull(argv[3], NULL, 10) * 2u + 1u;

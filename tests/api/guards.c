@@ -3,6 +3,7 @@
  * build with --guards full finds each of them.
  * usage: guards WEIGHTS FLIPS, for each buffer so many. A line a buffer and moment: NAME MOMENT FLIPS FOUND. */
 #include "msa_internal.h"
+#include "memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,14 +29,6 @@ static size_t below(size_t n)
     const uint64_t high = state >> 8;
     state = state * 1664525u + 1013904223u;
     return (size_t)((high << 24 | state >> 8) % n);
-}
-
-static void must(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "%s\n", what);
-        exit(2);
-    }
 }
 
 /* The bit that msa_progress flips after a layer of the call that comes; none: no layer is LAYERS. */
@@ -154,21 +147,10 @@ static void all_flips(unsigned flips)
 #endif
 }
 
-static unsigned char *aligned(size_t bytes)
-{
-    unsigned char *const p = aligned_alloc(MSA_ALIGNMENT, (bytes + MSA_ALIGNMENT - 1) / MSA_ALIGNMENT * MSA_ALIGNMENT);
-    must(p != NULL, "out of memory");
-    return p;
-}
-
 int main(int argc, char **argv)
 {
     must(argc == 3, "usage: guards WEIGHTS FLIPS");
-    FILE *const f = fopen(argv[1], "rb");
-    unsigned char *const weights = aligned(MSA_MODEL_WEIGHTS_BYTES);
-    must(f != NULL && fread(weights, 1, MSA_MODEL_WEIGHTS_BYTES, f) == MSA_MODEL_WEIGHTS_BYTES,
-         "the weights cannot be read");
-    fclose(f);
+    unsigned char *const weights = weights_of(argv[1]);
     arena = aligned(MSA_MODEL_ARENA_BYTES);
     before = aligned(MSA_MODEL_ARENA_BYTES);
     memset(arena, 0xff, MSA_MODEL_ARENA_BYTES);

@@ -4,6 +4,7 @@
  * program. usage: pages WEIGHTS. The answers must be those from ordinary memory. */
 #define _GNU_SOURCE
 #include "msa_model.h"
+#include "memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,14 +25,6 @@ enum {
 enum place { ORDINARY, AT_END, AT_START, PLACES };
 
 static float right_logits[LOGITS], right_iou[IOUS], right_embedding[EMBEDDING];
-
-static void must(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "%s\n", what);
-        exit(2);
-    }
-}
 
 /* Memory of `bytes`, which are a multiple of its alignment; pages without access before and behind it. */
 static void *placed(enum place place, size_t bytes, const void *contents, bool sealed)
@@ -103,11 +96,7 @@ static void answer(enum place place, const unsigned char *bytes, const uint8_t *
 int main(int argc, char **argv)
 {
     must(argc == 2, "usage: pages WEIGHTS");
-    FILE *const f = fopen(argv[1], "rb");
-    unsigned char *const bytes = malloc(MSA_MODEL_WEIGHTS_BYTES);
-    must(f != NULL && bytes != NULL && fread(bytes, 1, MSA_MODEL_WEIGHTS_BYTES, f) == MSA_MODEL_WEIGHTS_BYTES,
-         "the weights cannot be read");
-    fclose(f);
+    unsigned char *const bytes = weights_of(argv[1]);
     uint8_t picture[PIXELS];
     for (size_t i = 0; i < sizeof picture; ++i) {
         picture[i] = (uint8_t)(i * 7u % 251u);
