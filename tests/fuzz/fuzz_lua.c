@@ -14,12 +14,18 @@
 /* Nothing here is part of what is covered. */
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
 
+/* What gen/bindings/sandbox.c does before it decodes its argument is done once, see `prepare`. */
+#define luaL_requiref(L, name, open, global) ((void)(open))
+#define luaL_loadbufferx push_driver
+static int push_driver(lua_State *L, const char *text, size_t bytes, const char *name, const char *mode);
 #define lua_sethook metered
 static void metered(lua_State *L, lua_Hook hook, int mask, int count);
 #define msagen_sandbox_run forked_run
 #include "../../gen/bindings/sandbox.c"
 #undef msagen_sandbox_run
 #undef lua_sethook
+#undef luaL_loadbufferx
+#undef luaL_requiref
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed);
@@ -29,50 +35,68 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
 
 enum { STEP = 1000, MOST_STEPS = 100, MOST_BYTES = 4 << 20, MOST_SECONDS = 1 };
 
-/* The blocks of a state, which are freed without it where it was left in the middle. */
-struct block {
-    _Alignas(max_align_t) struct block *next, *last;
-};
-static struct block blocks = {&blocks, &blocks};
 static unsigned steps;
 static sigjmp_buf out_of_time;
 static volatile sig_atomic_t interruptible;
 
-static void take(struct block *block)
+/* A sandbox's Lua state lies in one piece of memory, so that a new one is a copy of what was there before the first
+ * text ran, and one that was left in the middle needs no end. Free blocks are lists by powers of two. */
+enum { SMALLEST = 4, CLASSES = 26 };
+static struct memory {
+    _Alignas(max_align_t) unsigned char bytes[4 * MOST_BYTES];
+    size_t used;
+    void *unused[CLASSES];
+} memory;
+static struct memory prepared;
+
+static unsigned class_of(size_t bytes)
 {
-    block->last->next = block->next;
-    block->next->last = block->last;
+    unsigned class = SMALLEST;
+    while ((size_t)1 << class < bytes)
+        ++class;
+    return class;
 }
 
-static void list(struct block *block)
+static void *take(size_t bytes)
 {
-    block->next = blocks.next;
-    block->last = &blocks;
-    blocks.next->last = block;
-    blocks.next = block;
-}
-
-static void *listed(void *user, void *given, size_t before, size_t after)
-{
-    struct block *const block = given ? (struct block *)given - 1 : NULL;
-    if (!block && after == 0)
-        return NULL;
-    if (block)
-        take(block);
-    struct block *const moved = allocate(user, block, before + sizeof *block, after ? after + sizeof *block : 0);
-    if (moved || (block && after))
-        list(moved ? moved : block);
-    return moved ? moved + 1 : NULL;
-}
-
-static void free_listed(void)
-{
-    while (blocks.next != &blocks) {
-        struct block *first = blocks.next;
-        blocks.next = first->next;
-        free(first);
+    const unsigned class = class_of(bytes);
+    void *block = memory.unused[class];
+    if (block) {
+        memcpy(&memory.unused[class], block, sizeof block);
+    } else if (sizeof memory.bytes - memory.used >= (size_t)1 << class) {
+        block = memory.bytes + memory.used;
+        memory.used += (size_t)1 << class;
     }
-    blocks.last = &blocks;
+    return block;
+}
+
+static void give_back(void *block, size_t bytes)
+{
+    void **const first = &memory.unused[class_of(bytes)];
+    memcpy(block, first, sizeof *first);
+    *first = block;
+}
+
+/* As `allocate`. */
+static void *placed(void *user, void *block, size_t before, size_t after)
+{
+    struct child *const c = user;
+    if (!block)
+        before = 0;
+    if (after > before && after - before > c->left)
+        return NULL;
+    void *moved = block;
+    if (after && (!block || class_of(after) != class_of(before))) {
+        moved = take(after);
+        if (!moved)
+            return after > before ? NULL : block;
+        if (block)
+            memcpy(moved, block, before < after ? before : after);
+    }
+    if (block && (after == 0 || moved != block))
+        give_back(block, before);
+    c->left = c->left + before - after;
+    return after ? moved : NULL;
 }
 
 static void late(int number)
@@ -99,11 +123,47 @@ static void metered(lua_State *L, lua_Hook hook, int mask, int count)
     interruptible = hook != NULL;
 }
 
+static const char *driver;
+static size_t driver_bytes;
+
+static int push_driver(lua_State *L, const char *text, size_t bytes, const char *name, const char *mode)
+{
+    (void)name, (void)mode;
+    if (bytes != driver_bytes || memcmp(text, driver, bytes) != 0)
+        abort();
+    lua_getfield(L, LUA_REGISTRYINDEX, "driver");
+    return LUA_OK;
+}
+
+/* The state that each text finds: libraries opened, the driver compiled. */
+static lua_State *prepare(struct child *c)
+{
+    static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base}, {LUA_STRLIBNAME, luaopen_string},
+                                         {LUA_TABLIBNAME, luaopen_table}, {LUA_MATHLIBNAME, luaopen_math},
+                                         {LUA_UTF8LIBNAME, luaopen_utf8}, {NULL, NULL}};
+    driver = strndup(c->asked->driver, c->asked->driver_bytes);
+    driver_bytes = c->asked->driver_bytes;
+    lua_State *L = lua_newstate(placed, c);
+    if (!L || !driver)
+        abort();
+    for (const luaL_Reg *l = libraries; l->name; ++l)
+        luaL_requiref(L, l->name, l->func, 1);
+    lua_settop(L, 0);
+    if (luaL_loadbufferx(L, driver, driver_bytes, "=sandbox", "t") != LUA_OK)
+        abort();
+    lua_setfield(L, LUA_REGISTRYINDEX, "driver");
+    memcpy(&prepared, &memory, sizeof memory);
+    return L;
+}
+
 static enum msagen_sandbox_end inside(struct child *c, char *error, size_t error_bytes)
 {
-    lua_State *L = lua_newstate(listed, c);
+    static lua_State *L;
     if (!L)
-        return MSAGEN_SANDBOX_MEMORY;
+        L = prepare(c);
+    memcpy(memory.bytes, prepared.bytes, prepared.used);
+    memcpy(memory.unused, prepared.unused, sizeof memory.unused);
+    memory.used = prepared.used;
     lua_pushcfunction(L, body);
     if (sigsetjmp(out_of_time, 1)) {
         interruptible = 0;
@@ -124,22 +184,17 @@ enum msagen_sandbox_end msagen_sandbox_run(const struct msagen_sandbox *sandbox,
                                            char *error, size_t error_bytes)
 {
     static struct shared shared;
-    struct child *c = calloc(1, sizeof *c);
-    if (!c)
-        abort();
+    static struct child child; /* where the state's allocator looks */
     shared.line = 0;
     steps = 0;
-    c->asked = sandbox;
-    c->shared = &shared;
-    c->left = sandbox->bytes < MOST_BYTES ? sandbox->bytes : MOST_BYTES;
-    const enum msagen_sandbox_end end = inside(c, error, error_bytes);
-    free_listed();
+    child = (struct child){.asked = sandbox, .shared = &shared};
+    child.left = sandbox->bytes < MOST_BYTES ? sandbox->bytes : MOST_BYTES;
+    const enum msagen_sandbox_end end = inside(&child, error, error_bytes);
     if (end == MSAGEN_SANDBOX_RETURNED)
-        *result = c->result;
+        *result = child.result;
     else
-        free(c->result.data);
+        free(child.result.data);
     *line = shared.line;
-    free(c);
     return end;
 }
 
