@@ -94,6 +94,12 @@ static int by_name(const void *a, const void *b)
     return strcmp(sorting->entries[*(const size_t *)a].shown.name, sorting->entries[*(const size_t *)b].shown.name);
 }
 
+/* Why libzip failed; what msagen itself says where it has no memory. */
+static const char *reason(zip_error_t *why)
+{
+    return zip_error_code_zip(why) == ZIP_ER_MEMORY ? "out of memory" : zip_error_strerror(why);
+}
+
 static bool read_directory(struct msagen_zip *zip, char *error, size_t error_size)
 {
     const zip_int64_t count = zip_get_num_entries(zip->archive, ZIP_FL_UNCHANGED);
@@ -112,7 +118,7 @@ static bool read_directory(struct msagen_zip *zip, char *error, size_t error_siz
         if (!name || zip_stat_index(zip->archive, i, ZIP_FL_UNCHANGED | ZIP_FL_ENC_RAW, &stat) != 0 ||
             (stat.valid & need) != need)
             return msagen_explain(error, error_size, "ZIP: entry %zu of its directory cannot be read: %s", i,
-                                  zip_strerror(zip->archive));
+                                  reason(zip_get_error(zip->archive)));
         if (stat.size > SIZE_MAX)
             return msagen_explain(error, error_size, "ZIP: %.160s is too large for this machine", name);
         entry->shown.name = name;
@@ -153,7 +159,7 @@ struct msagen_zip *msagen_zip_open(const void *data, size_t bytes, char *error, 
         if (zip_error_code_zip(&why) == ZIP_ER_NOZIP)
             msagen_explain(error, error_size, "ZIP: no directory at its end: the file is truncated, or no ZIP");
         else
-            msagen_explain(error, error_size, "ZIP: its directory cannot be read: %s", zip_error_strerror(&why));
+            msagen_explain(error, error_size, "ZIP: its directory cannot be read: %s", reason(&why));
     }
     zip_error_fini(&why);
     if (!zip->archive || !read_directory(zip, error, error_size)) {
@@ -208,22 +214,33 @@ bool msagen_zip_find(const struct msagen_zip *zip, const char *name, size_t leng
     return false;
 }
 
+static bool misplaced(const struct entry *entry, zip_error_t *why, char *error, size_t error_size)
+{
+    if (zip_error_code_zip(why) == ZIP_ER_MEMORY)
+        return msagen_explain(error, error_size, "ZIP: out of memory");
+    return msagen_explain(error, error_size,
+                          "ZIP: the %zu bytes of %.160s do not lie where the directory says: damaged file",
+                          entry->shown.bytes, entry->shown.name);
+}
+
 /* Where libzip would read the entry's first byte. */
-static bool locate(struct msagen_zip *zip, size_t index)
+static bool locate(struct msagen_zip *zip, size_t index, char *error, size_t error_size)
 {
     struct source *s = &zip->source;
+    const struct entry *entry = &zip->entries[index];
     zip_file_t *file = zip_fopen_index(zip->archive, index, ZIP_FL_COMPRESSED | ZIP_FL_UNCHANGED);
     if (!file)
-        return false;
+        return misplaced(entry, zip_get_error(zip->archive), error, error_size);
     unsigned char first;
     s->seen = false;
     s->watching = true;
     const zip_int64_t got = zip_fread(file, &first, 1);
     s->watching = false;
+    const bool found = (got == 1 && s->seen && s->read_from <= s->bytes &&
+                        s->bytes - s->read_from >= entry->shown.bytes && s->data[s->read_from] == first) ||
+                       misplaced(entry, zip_file_get_error(file), error, error_size);
     zip_fclose(file);
-    const struct entry *entry = &zip->entries[index];
-    return got == 1 && s->seen && s->read_from <= s->bytes && s->bytes - s->read_from >= entry->shown.bytes &&
-           s->data[s->read_from] == first;
+    return found;
 }
 
 const unsigned char *msagen_zip_data(struct msagen_zip *zip, size_t index, char *error, size_t error_size)
@@ -248,16 +265,9 @@ const unsigned char *msagen_zip_data(struct msagen_zip *zip, size_t index, char 
                        name, entry->shown.bytes, (unsigned long long)entry->packed_bytes);
         return NULL;
     }
-    if (entry->shown.bytes == 0)
-        entry->data = zip->source.data;
-    else if (locate(zip, index))
-        entry->data = zip->source.data + zip->source.read_from;
-    else {
-        msagen_explain(error, error_size,
-            "ZIP: the %zu bytes of %.160s do not lie where the directory says: damaged file",
-                       entry->shown.bytes, name);
+    if (entry->shown.bytes > 0 && !locate(zip, index, error, error_size))
         return NULL;
-    }
+    entry->data = zip->source.data + (entry->shown.bytes > 0 ? zip->source.read_from : 0);
     entry->located = true;
     return entry->data;
 }

@@ -131,15 +131,16 @@ local function sources(device, where)
   return list
 end
 
---- The models of a device's checkpoints, in order. @return models, their banks' names (or nil), the open files, the
+--- The models of a device's checkpoints, in order. @param opened files that are open, by their paths; or nil
+-- @return models, their banks' names (or nil), the open files, the
 -- board
-function compiler.models(device, where)
+function compiler.models(device, where, opened)
   check_device(device, where)
   local board = device.board and boards.named(device.board, where .. ": board") or boards.best()
   local options, files, models, names = {}, {}, {}, {}
   for key, value in pairs(device) do options[key] = value end
   local function open(path, set)
-    files[#files + 1] = require("import.shards").open(path, set)
+    files[#files + 1] = opened and opened[path] or require("import.shards").open(path, set)
     return files[#files]
   end
   options.base = device.base and open(device.base, device.weights_key)
@@ -181,8 +182,9 @@ end
 -- weights are packed: of the tensors it reads those that it resamples, tables of relative positions (are they all
 -- zero?) and, with banks, all, to compare them.
 -- @param draft nothing but sizes is wanted: kernels are not written
-function compiler.schedule(device, where, draft)
-  local models, names, files, board = compiler.models(device, where)
+-- @param opened as of compiler.models
+function compiler.schedule(device, where, draft, opened)
+  local models, names, files, board = compiler.models(device, where, opened)
   local asked = { precision = precisions.of(device, where), guards = device.guards == "full" }
   local count, streamed = device.cores or 1, device.weights == "stream" and { buffer = device.stream_buffer } or nil
   if count > (board.cores or cores.MOST) then

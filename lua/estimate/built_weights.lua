@@ -16,18 +16,20 @@ local function of_the_machine(message)
   return not text or text:find ": cannot be %a+: " or text:find "out of memory"
 end
 
---- @param path of the checkpoint
+--- @param ckpt the open checkpoint @param base its backbone's, or nil
 -- @param report of report.inspect, of this file
--- @param options base, ignore, weights_key: as that report was made
+-- @param options ignore, weights_key: as that report was made
 -- @return a list of { precision, bytes, by_precision = precisions.of's }, or nil where a build needs a choice that the
 -- file does not tell and that has no default
-function built_weights.of(path, report, options)
+function built_weights.of(ckpt, base, report, options)
   local compiler, list = require "compiler.compiler", {}
+  local opened = { [ckpt.path] = ckpt }
+  if base then opened[base.path] = base end
   for _, precision in ipairs(arithmetic.precisions) do
-    local device = { checkpoint = path, base = options.base, ignore = options.ignore,
+    local device = { checkpoint = ckpt.path, base = base and base.path, ignore = options.ignore,
       weights_key = options.weights_key, dialect = report.dialect or report.candidates[1], board = "generic-c99",
       resolution = report.model.image_size or report.model.default_size or RESOLUTION, precision = precision }
-    local ok, build = pcall(compiler.schedule, device, "inspect", true)
+    local ok, build = pcall(compiler.schedule, device, "inspect", true, opened)
     if not ok then
       if of_the_machine(build) then error(build, 0) end
       return nil

@@ -45,7 +45,7 @@ function verb.run(args)
     reports = { (inspect.report(ckpts[1], base, args)) }
   end
   for i, report in ipairs(reports) do
-    report.built = require("estimate.built_weights").of(args.checkpoint[i], report, args)
+    report.built = require("estimate.built_weights").of(ckpts[i], base, report, args)
   end
   for _, ckpt in ipairs(ckpts) do ckpt:unchanged() end
   if base then base:unchanged() end
