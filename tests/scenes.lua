@@ -8,6 +8,9 @@ local tiny = require "tiny_model"
 
 local scenes = {}
 
+-- A file written just now is looked at for longer: by more calls than afterwards.
+local SETTLE = { "sleep", "0.1" }
+
 local Scene = {}
 Scene.__index = Scene
 
@@ -53,7 +56,7 @@ local function scene(work, name, command, prepare, more)
   if prepare then prepare() end
   tally.must { "cp", "-a", self.place, self.kept }
   self.before = preloaded.snapshot(self.place)
-  tally.must { "sleep", "0.1" } -- a file written just now is looked at for longer
+  tally.must(SETTLE)
   self.calls, self.reference = preloaded.calls(command)
   self.after = preloaded.snapshot(self.place)
   self.versions = self.versions or {}
@@ -92,7 +95,6 @@ function scenes.image(work)
   return path
 end
 
-
 --- A folder is run; `compiled`: it was compiled before.
 function scenes.run(work, compiled)
   local name = compiled and "run" or "run-compiles"
@@ -116,6 +118,7 @@ function scenes.train(work, resumed)
       rows[i + 1] = ("images/c%d.png,masks/c%d.png,p%d,%s\n"):format(i, i, i, split)
     end
     sys.write_file(discs .. "/discs.csv", table.concat(rows))
+    tally.must(SETTLE)
   end
   local out = ("%s/%s/out"):format(work, name)
   local fresh = { tally.program, "train", "--interpret", "f32-muladd-1", "--data", discs .. "/discs.csv", "--split",
