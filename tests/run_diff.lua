@@ -234,6 +234,13 @@ tally.test("two trainings: what they were made of, and what came of it", functio
   holds(text, "new, last  loss 0.125, step 3", "batch  4 -> 8")
 end)
 
+tally.test("a training's script is told, and what it says counts", function()
+  local commented = perturbed(work .. "/commented.safetensors", nil, { script_sha256 = ("ab"):rep(32) })
+  local found, text = differing("same weights", tally.head, commented)
+  assert(found.script.new == ("ab"):rep(32) and #found.inputs == 0 and found.tensors.same > 300, text)
+  holds(text, "script", ("ab"):rep(32))
+end)
+
 tally.test("wrong commands, kinds and files are refused in a line", function()
   refused(2, "missing argument", head)
   refused(2, "unknown option", head, head, "--jsn")

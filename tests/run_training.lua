@@ -45,6 +45,25 @@ local function same(a, b)
   end
 end
 
+-- As `same`, of a training that a script asked for: its weights' files tell the script's hash besides.
+local function same_but_script(a, b, script)
+  for _, ending in ipairs(FILES) do
+    local one, other = a .. "." .. ending, b .. "." .. ending
+    if ending:find "safetensors" then
+      local left, right = checkpoint.open(one), checkpoint.open(other)
+      local told = left.metadata
+      assert(not told.script_sha256, "there was no script")
+      told.script_sha256 = script
+      for key, text in pairs(right.metadata) do assert(told[key] == text, key) end
+      for key, text in pairs(told) do assert(right.metadata[key] == text, key) end
+      assert(table.concat(left:names(), " ") == table.concat(right:names(), " "), "other tensors")
+      for _, name in ipairs(left:names()) do assert(left:tensor(name):equal(right:tensor(name)), name) end
+    else
+      assert(sys.read_file(one) == sys.read_file(other), ending .. " differs")
+    end
+  end
+end
+
 -- The rows of a CSV as tables.
 local function table_of(path)
   local lines, list = require("evaluate.csv").rows(sys.read_file(path), path), {}
@@ -215,7 +234,7 @@ return { data = "discs/discs.csv", split = "train", base = %q, dialect = "msa-20
 ]]):format(golden "msa-2023-2d"))
   tally.must { tally.program, "train", "--interpret", class, work .. "/train.lua", "--save-every", "2", "-o",
     out .. ".safetensors" }
-  same(whole, out)
+  same_but_script(whole, out, require("msagen.sha256").file(work .. "/train.lua"))
 end)
 
 tally.test("volumes, LoRA pairs, SAM's iterations and augmentation train", function()

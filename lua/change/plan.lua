@@ -200,6 +200,12 @@ function plan.of_training(found)
     add("stands", "all evidence: the files are the same bytes")
     return list
   end
+  if found.verdict == "same weights" then
+    add("stands", "all evidence of weights: inputs, options and tensors are the same")
+    add("again", "the build of the new file: its name and hash are in what is built",
+      ("msagen build %s -o NEW; msagen diff OLD NEW"):format(new))
+    return list
+  end
   if found.altered then
     add("again", "the training: digests are the same and tensors differ, so a file was changed after its training")
   elseif found.verdict == "other weights" then

@@ -129,6 +129,7 @@ local SENTENCES = { identical = "All files, of the test bench, too, and the weig
   ["only weights"] = "No code differs: only weights, what names them, known answers and comments.",
   code = "Code differs; headers that a product includes declare the same.",
   interface = "What a product sees differs: declarations, sizes or constants of its headers.",
+  ["same weights"] = "Inputs and weights are the same; other things that the files say are not.",
   ["other weights"] = "The inputs are the same, and the weights are not.",
   ["other training"] = "The inputs differ.",
   ["another compiler"] = "The build is the same; the compiler that its evidence was made with is another.",
@@ -175,6 +176,10 @@ end
 local function put_training(out, found)
   out:changes("made of", found.inputs)
   out:changes("options", found.options)
+  local script = found.script
+  if script.old ~= script.new then
+    out:line("  script  ", ("%s -> %s"):format(shown(script.old), shown(script.new)))
+  end
   out:head "result"
   out:line("  SHA-256  ", ("%s -> %s"):format(found.old.sha256, found.new.sha256))
   out:line("  digest  ", ("%s -> %s"):format(shown(found.digest.old), shown(found.digest.new)))

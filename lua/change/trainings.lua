@@ -14,7 +14,7 @@ local GENERATORS = { ["msagen train"] = true, ["msagen pretrain"] = true }
 
 -- What the result follows from, by keys of the metadata.
 local INPUTS = { "generator", "version", "dialect", "base_sha256", "data_sha256", "arithmetic", "seed", "step" }
-local RESULTS = { training_digest = true, options = true, format = true }
+local RESULTS = { script_sha256 = true, training_digest = true, options = true, format = true }
 
 local function options_of(file, path)
   local read, options = pcall(json.decode, file.metadata.options or "{}", path)
@@ -88,10 +88,19 @@ local function tensors_of(old, new)
   return { added = found.added, removed = found.removed, changed = found.changed, same = found.same }
 end
 
+-- What a script says besides its options changes nothing.
+local function verdict(made)
+  if made.old.sha256 == made.new.sha256 then return "identical" end
+  if #made.inputs + #made.options > 0 then return "other training" end
+  local tensors = made.tensors
+  return #tensors.changed + #tensors.added + #tensors.removed == 0 and "same weights" or "other weights"
+end
+
 --- Compare two files of trainings.open.
--- @return { kind = "training", verdict = "identical", "other weights" (of the same inputs) or "other training"; inputs,
--- options = lists of { what, old, new } that differ; tensors = { same; added, removed, changed }; digest, curve = {
--- old, new }; altered = whether tensors differ where digests do not; old, new = { path, sha256 } }
+-- @return { kind = "training", verdict = "identical", "same weights" or "other weights" (of the same inputs) or "other
+-- training"; inputs, options = lists of { what, old, new } that differ; script = { old, new }: hashes of the texts;
+-- tensors = { same; added, removed, changed }; digest, curve = { old, new }; altered = whether tensors differ where digests do
+-- not; old, new = { path, sha256 } }
 function trainings.compare(old, new)
   local before, after, known = old.metadata, new.metadata, {}
   for _, name in ipairs(INPUTS) do known[name] = true end
@@ -101,11 +110,11 @@ function trainings.compare(old, new)
   local made = { kind = "training", inputs = inputs,
     options = differing(old.options, new.options, keys_of(old.options, new.options), {}),
     tensors = tensors_of(old, new), digest = { old = before.training_digest, new = after.training_digest },
+    script = { old = before.script_sha256, new = after.script_sha256 },
     curve = { old = old.curve, new = new.curve }, old = { path = old.path, sha256 = old.sha256 },
     new = { path = new.path, sha256 = new.sha256 } }
   made.altered = #made.tensors.changed > 0 and made.digest.old ~= nil and made.digest.old == made.digest.new
-  local same = old.sha256 == new.sha256
-  made.verdict = same and "identical" or #inputs + #made.options == 0 and "other weights" or "other training"
+  made.verdict = verdict(made)
   for _, side in ipairs { old, new } do side.file:unchanged() end
   return made
 end

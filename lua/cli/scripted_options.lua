@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- Options of a training that a script may give and the command line goes over; and how a training is run of them.
 local fail = require "support.fail"
+local sha256 = require "msagen.sha256"
 
 local scripted = {}
 
@@ -37,7 +38,7 @@ local function of_script(args, set)
   return given
 end
 
---- What script and command line ask for, completed.
+--- What script and command line ask for, completed. @return that, and the script's SHA-256, or nil
 function scripted.asked(args, set, verb)
   local given = of_script(args, set)
   for _, one in ipairs(set.list) do
@@ -46,7 +47,7 @@ function scripted.asked(args, set, verb)
     if one.repeated and value and #value == 0 then value = nil end
     if value ~= nil then given[one.field] = value end
   end
-  return set.completed(given, args.script or verb)
+  return set.completed(given, args.script or verb), args.script and sha256.file(args.script)
 end
 
 --- Run a training. @param train lua/train/training.lua's run, or one like it @return the program's result

@@ -142,7 +142,8 @@ end
 function facts.training(self)
   local metadata, out = self.metadata, {}
   if not metadata then return nil end
-  for _, name in ipairs { "base_sha256", "data_sha256", "options", "seed", "step", "training_digest" } do
+  for _, name in ipairs { "base_sha256", "data_sha256", "script_sha256", "options", "seed", "step",
+    "training_digest" } do
     if metadata[name] then out[#out + 1] = name end
   end
   if #out == 0 then return "the checkpoint's metadata says nothing of its training", "sbom.spdx.json" end

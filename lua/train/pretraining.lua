@@ -202,7 +202,7 @@ function pretraining.run(o, more)
   for _, line in ipairs(model.warnings or {}) do more.warn(line) end
   local samples, sha256 = data_of(o, model, more)
   local binding, facts = provenance.told("msagen pretrain", o, pretrain_options.list, { base = base:sha256(),
-    data = sha256, arithmetic = class, dialect = model.dialect })
+    data = sha256, script = more.script, arithmetic = class, dialect = model.dialect })
   local rules, fixed = rules_of(o, #samples.items)
   binding.steps = fixed and tostring(o.steps) or nil
   local files = outputs.new(o.out, { binding = binding, facts = facts })

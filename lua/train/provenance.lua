@@ -17,7 +17,7 @@ end
 --- What a state must be of to be resumed, and what a file tells of how it was made: of the options those that are not
 -- as they are by default, so that an option that comes to be changes no file.
 -- @param generator the command @param o options, completed @param list their entries (lua/train/options.lua)
--- @param of { base, data: hashes; arithmetic: the class; dialect }
+-- @param of { base, data, script (nil where there is none): hashes; arithmetic: the class; dialect }
 function provenance.told(generator, o, list, of)
   local binding = { base = of.base, data = of.data, arithmetic = of.arithmetic, version = msagen.version }
   local spoken = {}
@@ -31,7 +31,8 @@ function provenance.told(generator, o, list, of)
   if o.schedule == "cosine" then binding.steps = tostring(o.steps) end
   spoken.steps = o.steps
   return binding, { generator = generator, version = msagen.version, dialect = of.dialect, base_sha256 = of.base,
-    data_sha256 = of.data, arithmetic = of.arithmetic, seed = tostring(o.seed), options = json.encode(spoken) }
+    data_sha256 = of.data, script_sha256 = of.script, arithmetic = of.arithmetic, seed = tostring(o.seed),
+    options = json.encode(spoken) }
 end
 
 --- A trainer. Of several ranks the first compiles; the others start what it made.

@@ -242,8 +242,8 @@ end
 
 --- Train.
 -- @param given what a script or the command line says (train/options.lua), completed
--- @param more { resume, class = of arithmetic, nil: the board's, trainer = function(model, names, options of
---   train.generated and class) -> a trainer, show, say, warn = function(text...) }
+-- @param more { resume, script = SHA-256 of the script, or nil, class = of arithmetic, nil: the board's, trainer =
+--   function(model, names, options of train.generated and class) -> a trainer, show, say, warn = function(text...) }
 -- @return the training digest, the files, and the finished run
 function training.run(given, more)
   local self = { options = given, resume = more.resume }
@@ -257,7 +257,8 @@ function training.run(given, more)
   local options, opened = options_of(given, model), samples_of(self, more.show)
   local prompter, rounds = prompter_of(given, model, options.loss, self.texts)
   local binding, facts = provenance.told("msagen train", given, require("train.options").list,
-    { base = self.network.whole:sha256(), data = self.data.sha256, arithmetic = class, dialect = model.dialect })
+    { base = self.network.whole:sha256(), data = self.data.sha256, script = more.script, arithmetic = class,
+      dialect = model.dialect })
   if self.texts then binding.text_prompts = require("msagen.sha256").file(given.text_prompts) end
   local files = outputs.new(given.out, { exported = exported.of(model, self.network.trained, given.delta,
     self.network.made),

@@ -27,8 +27,9 @@ function verb.run(args)
     return 2
   end
   if args.case then return training_case.run("pretrain", args) end
-  return scripted.run(require("train.pretraining").run, scripted.asked(args, options, "pretrain"),
-    { resume = args.resume, class = args.interpret, trainer = trainer_of(args) })
+  local asked, script = scripted.asked(args, options, "pretrain")
+  return scripted.run(require("train.pretraining").run, asked, { resume = args.resume, script = script,
+    class = args.interpret, trainer = trainer_of(args) })
 end
 
 return verb

@@ -29,7 +29,8 @@ function verb.run(args)
   local problem = training_case.contradiction(args)
   if problem then return usage(problem) end
   if args.case then return training_case.run("train", args) end
-  return scripted.run(require("train.training").run, scripted.asked(args, options, "train"), { resume = args.resume,
+  local asked, script = scripted.asked(args, options, "train")
+  return scripted.run(require("train.training").run, asked, { resume = args.resume, script = script,
     class = args.interpret, trainer = trainer_of(args) })
 end
 
