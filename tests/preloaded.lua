@@ -15,7 +15,8 @@ function preloaded.open(folder)
   tally.must { "gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library,
     tally.tests .. "/preload.c" }
   sys.mkdir_p(work .. "/tmp")
-  return work .. "/tmp"
+  preloaded.temporary = work .. "/tmp"
+  return preloaded.temporary
 end
 
 --- Run a command. @param how "MODE CALL" as preload.c has them

@@ -34,8 +34,16 @@ local function strange(all, versions, whole)
   return whole and "a mixture of two versions" or nil
 end
 
---- The first path that is not as in one of the versions, nil where all are.
-function Scene:strange(all) return strange(all or preloaded.snapshot(self.place), self.versions, self.whole) end
+--- The first path that is not as in one of the versions, nil where all are. A file that the next command goes on from
+-- is whole when that ends with the right bytes.
+function Scene:strange(all)
+  local seen = all or preloaded.snapshot(self.place)
+  local found = strange(seen, self.versions, self.whole)
+  if not found or found ~= self.state then return found end
+  self:again()
+  seen[self.state] = nil
+  return strange(seen, self.versions, self.whole)
+end
 
 --- Run the command once more: it must end well, with the right bytes, and leave nothing temporary.
 function Scene:again()
@@ -133,14 +141,14 @@ function scenes.train(work, resumed)
     end
     tally.must { "sh", "-c", 'rm -f "$1".*', "sh", out }
     assert(preloaded.run(fresh, "kill " .. saved + 1).status == 137)
-    tally.must { "sh", "-c", 'rm -rf "$1"/.msagen-*', "sh", work .. "/" .. name }
+    tally.must { "sh", "-c", 'rm -rf "$1"/.msagen-* "$2"/*', "sh", work .. "/" .. name, preloaded.temporary }
   end
   local step = {}
   local self = scene(work, name, resumed and words(fresh, "--resume") or fresh, resumed and first_step or function()
     first_step()
     step[1] = preloaded.snapshot(work .. "/" .. name)
     tally.must { "sh", "-c", 'rm -f "$1".*', "sh", out }
-  end, { versions = step })
+  end, { versions = step, state = "./out.state" })
   function self.repeated() return sys.exists(out .. ".state") and words(fresh, "--resume") or fresh end
   return self
 end

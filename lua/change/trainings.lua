@@ -99,8 +99,8 @@ end
 --- Compare two files of trainings.open.
 -- @return { kind = "training", verdict = "identical", "same weights" or "other weights" (of the same inputs) or "other
 -- training"; inputs, options = lists of { what, old, new } that differ; script = { old, new }: hashes of the texts;
--- tensors = { same; added, removed, changed }; digest, curve = { old, new }; altered = whether tensors differ where digests do
--- not; old, new = { path, sha256 } }
+-- tensors = { same; added, removed, changed }; digest, curve = { old, new }; altered = whether tensors differ where
+-- digests do not; old, new = { path, sha256 } }
 function trainings.compare(old, new)
   local before, after, known = old.metadata, new.metadata, {}
   for _, name in ipairs(INPUTS) do known[name] = true end
