@@ -133,22 +133,37 @@ function scenes.train(work, resumed)
     "train", "--validation", "val", "--validate-every", "1", "--base",
     tally.tests .. "/golden-train/msa-2023-2d/checkpoint.pth", "--dialect", "msa-2023", "--batch", "1", "--steps", "2",
     "--save-every", "1", "-o", out .. ".safetensors" }
+  local command, place = resumed and words(fresh, "--resume") or fresh, ("%s/%s"):format(work, name)
+  local function clear() tally.must { "sh", "-c", 'rm -rf "$1".* "$2"/.msagen-* "$3"/*', "sh", out, place,
+    preloaded.temporary } end
+  -- The calls of a name on a file, of a command after `prepare`, which is then called again.
+  local function numbers(words_of, prepare, call_name, ending)
+    prepare()
+    local found = {}
+    for _, call in ipairs((preloaded.calls(words_of))) do
+      if call.name == call_name and call.detail:sub(-#ending) == ending then found[#found + 1] = call.number end
+    end
+    prepare()
+    return found
+  end
   -- Killed right after the first step's state is in its place.
   local function first_step()
-    local saved
-    for _, call in ipairs((preloaded.calls(fresh))) do
-      if call.name == "rename" and call.detail:match "%.state$" then saved = saved or call.number end
-    end
-    tally.must { "sh", "-c", 'rm -f "$1".*', "sh", out }
-    assert(preloaded.run(fresh, "kill " .. saved + 1).status == 137)
-    tally.must { "sh", "-c", 'rm -rf "$1"/.msagen-* "$2"/*', "sh", work .. "/" .. name, preloaded.temporary }
+    local saved = numbers(fresh, clear, "rename", ".state")
+    assert(preloaded.run(fresh, "kill " .. saved[1] + 1).status == 137)
+    tally.must { "sh", "-c", 'rm -rf "$1"/.msagen-* "$2"/*', "sh", place, preloaded.temporary }
   end
-  local step = {}
-  local self = scene(work, name, resumed and words(fresh, "--resume") or fresh, resumed and first_step or function()
+  -- What else there may be: that of the first step; and a curve without the validation that cannot be read.
+  local function others()
     first_step()
-    step[1] = preloaded.snapshot(work .. "/" .. name)
-    tally.must { "sh", "-c", 'rm -f "$1".*', "sh", out }
-  end, { versions = step, state = "./out.state" })
+    local list = { preloaded.snapshot(place) }
+    local opened = numbers(command, resumed and first_step or clear, "open", "images/c1.png")
+    assert(preloaded.run(command, "fail " .. opened[#opened]).status == 1)
+    list[2] = preloaded.snapshot(place)
+    clear()
+    return list
+  end
+  sys.mkdir_p(place)
+  local self = scene(work, name, command, resumed and first_step, { versions = others(), state = "./out.state" })
   function self.repeated() return sys.exists(out .. ".state") and words(fresh, "--resume") or fresh end
   return self
 end

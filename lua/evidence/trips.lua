@@ -199,6 +199,10 @@ local function add(to, from, times, prefix)
   end
 end
 
+local function add_calls(to, from, times)
+  for name, count in pairs(from) do to[name] = (to[name] or 0) + (times == 0 and 0 or times * count) end
+end
+
 -- A call: the loops of the callee in the context of this line, and all below it by themselves.
 function Counter:call(made, node, known, out, times)
   local given, look = {}, self:looker(made, known)
@@ -214,22 +218,29 @@ function Counter:call(made, node, known, out, times)
       if struct then given[i] = { 0, nil, fields = struct } end
     end
   end
-  local below = self:count(node.name, given)
+  local below, context = self:count(node.name, given), ("%d:%s>"):format(node.line, node.name)
   for where in pairs(below.open) do out.open[where] = true end
-  add(out.inside, below.inside, times, ("%d:%s>"):format(node.line, node.name))
-  for name, count in pairs(below.calls) do
-    out.calls[name] = (out.calls[name] or 0) + (times == 0 and 0 or times * count)
-  end
+  add(out.inside, below.inside, times, context)
+  add_calls(out.calls, below.calls, times)
   out.calls[below.name] = (out.calls[below.name] or 0) + times
+  for where, one in pairs(below.ever) do
+    if times > 0 then out.ever[context .. where] = { trips = one.trips, calls = one.calls } end
+  end
 end
 
 local EACH = 512 -- trips that are gone through one by one
 
--- How often a loop runs at most, by its header or else by what is stated: each time, or in all of a call.
+-- How often a loop runs at most: by what is stated of all calls within one of the interface, by its header, or by what
+-- is stated of each time, or of all of a call.
 function Counter:most(made, node, look)
+  local list = self.stated.of(made.f, node.header)
+  for _, bound in ipairs(list) do
+    local most = bounds.evaluate(bound:match "^ever (.*)$" or "", look)[2]
+    if most then return { most = most, ever = true } end
+  end
   local most, variable, range, step = bounds.trips(node.header, look)
   if most then return { most = most, variable = variable, range = range, step = step } end
-  for _, bound in ipairs(self.stated.of(made.f, node.header)) do
+  for _, bound in ipairs(list) do
     local whole, expression = bound:match "^(all )(.*)$"
     most = bounds.evaluate(expression or bound, look)[2]
     if most then return { most = most, whole = whole } end
@@ -242,6 +253,7 @@ end
 function Counter:loop(made, node, known, out, times)
   local run = self:most(made, node, self:looker(made, known))
   if run.most == NONE then out.open[("%s:%d %s"):format(made.f.file, node.line, made.f.name)] = true end
+  if run.ever then return self:ever(made, node, known, out, times, run.most) end
   node.words = node.words or self:closure(made, node.nodes)
   local sum = times == 0 and 0 or run.whole and run.most or times * run.most
   add(out.inside, { [tostring(node.index)] = { trips = sum, entries = times } }, 1, "")
@@ -257,6 +269,16 @@ function Counter:loop(made, node, known, out, times)
   end
 end
 
+-- A loop whose passes are so many in all calls together, and what is within it.
+function Counter:ever(made, node, known, out, times, most)
+  local within = { inside = {}, calls = {}, open = out.open, ever = {} }
+  self:nodes(made, node.nodes, known, within, most)
+  add(out.inside, { [tostring(node.index)] = { trips = 0, entries = times } }, 1, "")
+  out.ever[tostring(node.index)] = { trips = most, calls = within.calls }
+  for name, one in pairs(within.inside) do out.ever[name] = { trips = one.trips, calls = {} } end
+  for name, one in pairs(within.ever) do out.ever[name] = one end
+end
+
 function Counter:nodes(made, list, known, out, times)
   for _, node in ipairs(list) do
     if node.header then self:loop(made, node, known, out, times)
@@ -267,7 +289,8 @@ end
 
 -- One call of a function with arguments of some bounds. @return { key, name = of both, inside = loops within by
 --   context, and bytes that memory functions are given by line, calls = such names -> times, open = set of loops of
---   which nothing says how often they run }
+--   which nothing says how often they run, ever = loops by context of which is said how often they run in all calls
+--   together: { trips, calls = of what is in them } }
 function Counter:count(key, given)
   local words = { key }
   for i, value in ipairs(given) do
@@ -276,7 +299,7 @@ function Counter:count(key, given)
   end
   local name = table.concat(words, " ")
   if not self.counted[name] then
-    local out = { key = key, name = name, inside = {}, calls = {}, open = {} }
+    local out = { key = key, name = name, inside = {}, calls = {}, open = {}, ever = {} }
     self.counted[name] = out -- of a function within itself nothing is counted; the stack's check refuses it
     local made, known = self.made[key], {}
     for parameter, place in pairs(made.parameters) do
@@ -294,10 +317,20 @@ end
 --   own start on, calls = key -> times }
 function Counter:whole(key)
   local one = self:count(key, {})
-  local out = { inside = one.inside, open = one.open, alone = {}, calls = {} }
-  for name, times in pairs(one.calls) do
+  local out, calls = { inside = {}, open = one.open, alone = {}, calls = {} }, {}
+  -- @param times of the function itself
+  local function put(to, of, times, prefix)
+    add(to, of.inside, times, prefix)
+    for where, loop in pairs(of.ever) do
+      add(to, { [where] = { trips = loop.trips, entries = 0 } }, 1, prefix)
+    end
+  end
+  put(out.inside, one, 1, "")
+  add_calls(calls, one.calls, 1)
+  for _, loop in pairs(one.ever) do add_calls(calls, loop.calls, 1) end
+  for name, times in pairs(calls) do
     local below = self.counted[name]
-    add(out.alone, below.inside, times, below.key .. ">")
+    put(out.alone, below, times, below.key .. ">")
     out.calls[below.key] = (out.calls[below.key] or 0) + times
   end
   return out

@@ -153,6 +153,25 @@ int entry(int *x)
 }
 ]]
 
+local OUTLINES = [[
+
+#define MSA_MODEL_INPUT_SIZE 16
+void msa_upsample_row(msa_upsampler *u, uint32_t y, float *row)
+{
+    row[0] = (float)(u->width + y);
+}
+int entry(int *x);
+int entry(int *x)
+{
+    static uint8_t chess[32], work[32];
+    msa_outline outline;
+    for (int i = 0; i < 32; ++i) {
+        chess[i] = (i & 2) != 0 ? 0x55u : 0xaau;
+    }
+    return x[0] + (int)msa_contour(chess, 16, 16, work, (msa_corner *)0, 0, &outline);
+}
+]]
+
 describe("the bound of machine instructions", function()
   local ok = pcall(sys.spawn, { "qemu-x86_64", "--version", stdin = "/dev/null", stdout = "/dev/null" })
   local x86 = ok and (tools.output({ "cc", "-dumpmachine" }, "a compiler")):find "^x86_64"
@@ -169,6 +188,11 @@ describe("the bound of machine instructions", function()
   end)
   measures("branches that come together in loops", function()
     for _, flags in ipairs { "-O1", "-O2", "-Os" } do near(TANGLED, 3.2, { flags }) end
+  end)
+  measures("outlines, whose length is said of all together: of a chessboard, which has the most", function()
+    local runtime = msagen.datadir .. "/runtime"
+    near(sys.read_file(runtime .. "/msa_mask.c") .. OUTLINES, 3.2, { "-O2", "-fno-tree-loop-distribute-patterns",
+      "-I" .. runtime })
   end)
   measures("a loop of which nothing says how often it runs has none, and is named", function()
     no_bound(WITHOUT, "a.c:5 entry: nothing says how often")
