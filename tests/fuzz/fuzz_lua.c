@@ -33,7 +33,7 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
 
 /* ---- a sandbox without a process ---- */
 
-enum { STEP = 1000, MOST_STEPS = 100, MOST_BYTES = 4 << 20, MOST_SECONDS = 1 };
+enum { STEP = 1000, MOST_STEPS = 20, MOST_BYTES = 4 << 20, MOST_MICROSECONDS = 20000 };
 
 static unsigned steps;
 static sigjmp_buf out_of_time;
@@ -119,7 +119,7 @@ static void metered(lua_State *L, lua_Hook hook, int mask, int count)
 {
     (void)count;
     lua_sethook(L, hook ? count_steps : NULL, mask ? mask | LUA_MASKCOUNT : 0, STEP);
-    setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {hook ? MOST_SECONDS : 0, 0}}, NULL);
+    setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {0, hook ? MOST_MICROSECONDS : 0}}, NULL);
     interruptible = hook != NULL;
 }
 
