@@ -3,6 +3,7 @@
 -- its lines -> tensors of the checkpoint -> bytes of the blob -> known answer, golden cases and tests.
 local closed = require "support.closed"
 local csv = require "evaluate.csv"
+local dialects = require "import.dialects"
 local requirements = require "evidence.requirements"
 local sys = require "msagen.sys"
 local texts = require "evidence.text"
@@ -35,16 +36,20 @@ local function known_answers(of)
   return found
 end
 
--- Golden cases of the build's dialect, where the tests are at hand.
+-- Golden cases of the build's dialect, where the tests are at hand; of one that has none those of its network.
 local function golden_of(folder)
-  local root, list = msagen.datadir .. "/tests/golden", {}
+  local root, list, alike = msagen.datadir .. "/tests/golden", {}, {}
+  local own = dialects.named(folder.checkpoint.dialect)
   for _, name in ipairs(sys.exists(root) and sys.list(root) or {}) do
     local path = ("%s/%s/case.json"):format(root, name)
     if sys.exists(path) then
       local case = require("msagen.json").decode(sys.read_file(path), path)
-      if type(case) == "table" and case.dialect == folder.checkpoint.dialect then list[#list + 1] = name end
+      local of = type(case) == "table" and type(case.dialect) == "string" and dialects.named(case.dialect)
+      if of and of == own then list[#list + 1] = name end
+      if of and own and dialects.same_network(of, own) then alike[#alike + 1] = name end
     end
   end
+  if not list[1] then list = alike end
   table.sort(list)
   return list
 end

@@ -69,6 +69,23 @@ function dialects.all()
   return known
 end
 
+-- Fields that say nothing of what the network computes of an image that is prepared.
+local ASIDE = {}
+for field in ("name source order variant other marks warnings training resampling resize normalise mask_from")
+  :gmatch "%S+" do
+  ASIDE[field] = true
+end
+
+--- Whether two dialects have the same network, each with a preparation of its own: one is derived from the other.
+function dialects.same_network(a, b)
+  for _, pair in ipairs { { a, b }, { b, a } } do
+    for field, value in pairs(pair[1]) do
+      if not ASIDE[field] and pair[2][field] ~= value then return false end
+    end
+  end
+  return true
+end
+
 --- The dialect of a name. @param where what a refusal begins with, or nil: gives nil for a name that is none
 function dialects.named(name, where)
   local all = {}

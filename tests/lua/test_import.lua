@@ -37,6 +37,13 @@ describe("the dialect", function()
     end)
   end
 
+  it("has another's network where only pictures are prepared otherwise", function()
+    local dialects, alike = require "import.dialects", {}
+    for _, one in ipairs(dialects.all()) do
+      if dialects.same_network(one, dialects.named "sam") then alike[#alike + 1] = one.name end
+    end
+    equal(alike, { "sam", "medsam" })
+  end)
   it("is left open between SAM and MedSAM", function()
     local model = account(fake.model "sam")
     equal(model.candidates, { "sam", "medsam" })
