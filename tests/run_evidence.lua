@@ -463,7 +463,7 @@ tally.test("what is not msagen's is refused by name", function()
   end))
   refused("expected the checkpoint that", work .. "/host", "--checkpoint", tally.volume)
   refused("--boards: expected with --image", work .. "/host", "--checkpoint", tally.head, "--boards", "all")
-  refused("--board: expected one of", work .. "/host", "--checkpoint", tally.head, "--image", image, "--boards", "z80")
+  refused("--boards: expected one of", work .. "/host", "--checkpoint", tally.head, "--image", image, "--boards", "z80")
   refused("--image: expected with --checkpoint", work .. "/host", "--image", image)
   refused("--truth: expected one for each --image, 2, found 1", work .. "/host", "--checkpoint", tally.head, "--image",
     image, "--image", image, "--truth", image)
@@ -512,6 +512,9 @@ tally.deep("bundles of networks of other families, by their golden cases, pass",
       "--image", folder .. "/image.npy"))
     local without = by["STA-05"].found:match "no bound of (.*)" or OF_MACROS
     assert(without == OF_MACROS, ("%s: %s"):format(name, without))
+    local _, rows = sys.read_file(("%s/of-%s/condition.csv"):format(work, name)):gsub("\n", "")
+    local depth = require("run.folder").open(("%s/case-%s"):format(work, name)).depth
+    assert(rows == depth + 1, ("%s: condition of %d of %d slices"):format(name, rows - 1, depth))
     count = count + 1
   end
   -- MedSAM's names are SAM's, its pictures are resized by splines.

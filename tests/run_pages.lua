@@ -131,14 +131,26 @@ end
 local BAD = page.document { title = "bad", sections = {} }:gsub("<main>", "%0"
   .. '<h1 style="width:500px">wide</h1><p style="color:#999">pale</p>')
 
--- A page as the browser prints it: several sheets; where pdftotext is at hand, the words of its summary.
-local function printed(name)
-  local path = ("%s/%s.pdf"):format(work, name)
+-- A page as the browser prints it. @return the PDF's bytes, how many sheets
+local function sheets(name)
+  local path, most = ("%s/%s.pdf"):format(work, name), 0
   browse("dark", "--no-pdf-header-footer", "--print-to-pdf=" .. path, ("file://%s/%s.html"):format(work, name))
-  local pdf, most = sys.read_file(path), 0
+  local pdf = sys.read_file(path)
   assert(pdf:sub(1, 5) == "%PDF-" and pdf:find("%%EOF", -16, true), "no PDF")
   for count in pdf:gmatch "/Type /Pages%s.-/Count (%d+)" do most = math.max(most, tonumber(count)) end
+  return pdf, most, path
+end
+
+-- Several sheets, with what is closed on the screen; where pdftotext is at hand, the words of its summary.
+local function printed(name)
+  local pdf, most, path = sheets(name)
   assert(most > 1, ("%d pages"):format(most))
+  local text_of_page, closed = sys.read_file(("%s/%s.html"):format(work, name)):gsub("<details>", "<details open>")
+  if closed > 0 then
+    sys.write_file(("%s/%s-open.html"):format(work, name), text_of_page)
+    local _, open = sheets(name .. "-open")
+    assert(open == most, ("%d pages, %d where all is open"):format(most, open))
+  end
   local ok, status, text = pcall(sys.spawn, { "pdftotext", path, "-", stdin = "/dev/null", stdout = "capture",
     stderr = "/dev/null" })
   if ok then

@@ -21,7 +21,7 @@ end
 function others.named(asked)
   if asked == "all" then return boards.all() end
   local list = {}
-  for name in asked:gmatch "[^,]+" do list[#list + 1] = boards.named(name) end
+  for name in asked:gmatch "[^,]+" do list[#list + 1] = boards.named(name, nil, nil, "--boards") end
   if #list == 0 then require "support.fail"("--boards: expected all, or names with commas between, found none") end
   return list
 end

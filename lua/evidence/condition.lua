@@ -150,7 +150,7 @@ local function margins(truth, found, error)
 end
 
 --- The condition at each image, and the error of the build beside it.
--- @param runs of numerics.of: { name, it, prompt, truth, found = { embedding [slices grid^2,out], logits } }
+-- @param runs of numerics.of: { name, it, prompt, truth, found = { embedding [grid^2,out], logits } }
 -- @return a list of condition.of's in order, each also with image = name; embedding_error, logits_error relative to
 --   |x| and |y|, bound = k embedding_error, largest_error of a logit; margin = { least = smallest |logit|, at = its
 --   index from 0, within = pixels whose |logit| is at most largest_error, other = pixels whose mask is another },
@@ -158,12 +158,11 @@ end
 function condition.rows(runs)
   local list = {}
   for i, one in ipairs(runs) do
-    local places = one.it.model.grid * one.it.model.grid
-    local x = one.truth.embedding:slice(1, 0, places)
+    local x = one.truth.embedding
     local row = condition.of(one.it, x, one.prompt)
     local truth, found = one.truth.logits:totable(), one.found.logits:totable()
     row.image, row.pixels = one.name, #truth
-    row.embedding_error = apart(one.found.embedding:slice(1, 0, places):totable(), x:totable())
+    row.embedding_error = apart(one.found.embedding:totable(), x:totable())
     row.bound = row.condition * row.embedding_error
     row.logits_error, row.largest_error = apart(found, truth)
     row.margin = margins(truth, found, row.largest_error)
@@ -192,15 +191,15 @@ function condition.holds(one) return math.abs(one.gradient - one.sigma) <= AGREE
 
 --- The rows in a sentence, the worst first.
 function condition.said(rows)
-  local worst, within, other, pixels = rows[1], 0, 0, 0
+  local worst, largest, within, other, pixels = rows[1], 0, 0, 0, 0
   for _, one in ipairs(rows) do
-    worst = one.condition > worst.condition and one or worst
+    worst, largest = one.condition > worst.condition and one or worst, math.max(largest, one.largest_error)
     within, other, pixels = within + one.margin.within, other + one.margin.other, pixels + one.pixels
   end
   return ("%.1f at most (%s): an embedding that is wrong by 1e-6 of its size changes the logits by %.1e of theirs at "
     .. "most, to first order; the largest error of a logit is %.1e, %d of %d pixels are as near to the outline, %d "
     .. "came out on its other side"):format(worst.condition, worst.image, 1e-6 * worst.condition,
-    worst.largest_error, within, pixels, other)
+    largest, within, pixels, other)
 end
 
 return condition

@@ -7,18 +7,26 @@ local sys = require "msagen.sys"
 
 local numerics = {}
 
--- What layers give, by label in order, where the network is computed in a class. @param keep function(label, matrix)
--- @return { it = run.interpretation's, prompt = of its slice, embedding, logits }
+-- What layers give where the network is computed in a class.
+-- @param keep function(label, matrix, slice), in order; slice from 1, of the encoder's layers 0: they have all slices
+-- @return { it = run.interpretation's, slices = by slice { prompt, embedding = its own, logits } }
 local function run(models, class, device, image, prompt, keep)
   return interpretation.in_class(class, function()
     local model = models(device)
-    local it = interpretation.of(model, class, function(op, y) keep(op.label, y) end, class ~= "float64" and device
+    local at, places, made = 0, model.grid * model.grid, {}
+    local it = interpretation.of(model, class, function(op, y) keep(op.label, y, at) end, class ~= "float64" and device
       or nil)
     it:encode(image)
-    local given = interpretation.prompt(prompt(model, image), 1, 4 * model.grid)
-    local logits = it:decode(0, given)
-    keep("logits", logits)
-    return { it = it, prompt = given, embedding = it.embedding, logits = logits }
+    local asked = prompt(model, image)
+    for slice = 1, model.depth do
+      at = slice
+      local given = interpretation.prompt(asked, slice, 4 * model.grid)
+      local logits = it:decode(slice - 1, given)
+      keep("logits", logits, slice)
+      made[slice] = { prompt = given, embedding = it.embedding:slice(1, (slice - 1) * places, places),
+        logits = logits }
+    end
+    return { it = it, slices = made }
   end)
 end
 
@@ -75,39 +83,52 @@ function numerics.built(folder, model, images, prompt, show)
   return list
 end
 
+-- Note what a layer gives, where it is worse than what was noted.
+local function worse(one, found, truth, name)
+  local most, scale, at = largest(found, truth)
+  local error = scale > 0 and most / scale or most
+  if error > one.error then
+    one.error, one.at, one.image, one.rms = error, at - 1, name, truth:relative_rms(found)
+  end
+end
+
 --- @param models function(device) -> model, called once in each arithmetic
 -- @param class of the build @param device of compiler.recorded
 -- @param images list of { name, tensor = u8 [depth,H,W,3] } @param prompt function(model, image) -> prompt
 -- @param show function(text) before each
 -- @return a list in order of { layer, error = largest relative to the layer's largest value, rms, at = index of the
---   element, image = name }; and of each image { name, it = run.interpretation's in float64, prompt, truth, found =
---   { embedding, logits } in float64 and as the build computes it }
+--   element, image = name, of a volume with the decoder's slice }; and of each slice of each image { name, it =
+--   run.interpretation's in float64, prompt, truth, found = { embedding, logits } in float64 and as the build computes
+--   it }
 function numerics.of(models, class, device, images, prompt, show)
   local list, by, runs = {}, {}, {}
-  for i, image in ipairs(images) do
+  for _, image in ipairs(images) do
     local truth = {}
     show(image.name .. ": in float64")
-    local exact = run(models, "float64", device, image.tensor, prompt, function(label, y)
-      if label then truth[label] = y end
+    local exact = run(models, "float64", device, image.tensor, prompt, function(label, y, slice)
+      if label then truth[("%d %s"):format(slice, label)] = y end
     end)
     local found, order = {}, {}
     show(image.name .. ": as the build computes it")
-    local built = run(models, class, device, image.tensor, prompt, function(label, y)
-      if label and not found[label] then order[#order + 1] = label end
-      if label then found[label] = y end
+    local built = run(models, class, device, image.tensor, prompt, function(label, y, slice)
+      local key = label and ("%d %s"):format(slice, label)
+      if key and not found[key] then order[#order + 1] = { key = key, label = label, slice = slice } end
+      if key then found[key] = y end
     end)
-    runs[i] = { name = image.name, it = exact.it, prompt = exact.prompt, truth = exact, found = built }
-    for _, label in ipairs(order) do
-      local most, scale, at = largest(found[label], truth[label])
-      local error = scale > 0 and most / scale or most
-      local one = by[label]
+    local function named(slice)
+      return slice > 0 and #exact.slices > 1 and ("%s, slice %d"):format(image.name, slice) or image.name
+    end
+    for slice, one in ipairs(exact.slices) do
+      runs[#runs + 1] = { name = named(slice), it = exact.it, prompt = one.prompt, truth = one,
+        found = built.slices[slice] }
+    end
+    for _, layer in ipairs(order) do
+      local one = by[layer.label]
       if not one then
-        one = { layer = label, error = -1 }
-        by[label], list[#list + 1] = one, one
+        one = { layer = layer.label, error = -1 }
+        by[layer.label], list[#list + 1] = one, one
       end
-      if error > one.error then
-        one.error, one.at, one.image, one.rms = error, at - 1, image.name, truth[label]:relative_rms(found[label])
-      end
+      worse(one, found[layer.key], truth[layer.key], named(layer.slice))
     end
   end
   return list, runs

@@ -98,6 +98,7 @@ th,td,thead th{white-space:normal;overflow-wrap:break-word;padding:.2rem .35rem}
 a[href^="http"]::after{content:" (" attr(href) ")"}
 tr,.picture,.cells>div,.map,dl.facts>div,figcaption{break-inside:avoid}
 .gallery{grid-template-columns:repeat(2,1fr)}
+details::details-content{content-visibility:visible}
 h2,h3,figcaption{break-after:avoid}p{orphans:3;widows:3}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 ]]

@@ -259,14 +259,15 @@ end
 --- The board of a name of msagen's own, of a file's path, or of a table as such a file returns it; refused with the
 -- list if there is none.
 -- @param where of a table: what messages begin with  @param place of a table: the folder beside which its files lie
-function boards.named(name, where, place)
+-- @param option that a name is of, nil: --board
+function boards.named(name, where, place, option)
   if type(name) == "table" then return folders[name] and name or from_table(name, place or ".", where or "board") end
   if boards.is_file(name) then return boards.from_file(name) end
   for _, known in ipairs(boards.names()) do
     if known == name then return boards.from_file(("%s/%s.lua"):format(installed(), name), true) end
   end
-  fail("--board: expected one of %s, or a file of your own (NAME.lua), found %s%s", table.concat(boards.names(), ", "),
-    check.shown(name), boards.hint(name))
+  fail("%s: expected one of %s, or a file of your own (NAME.lua), found %s%s", option or "--board",
+    table.concat(boards.names(), ", "), check.shown(name), boards.hint(name))
 end
 
 --- The fastest board that this CPU can run.
