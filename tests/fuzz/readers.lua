@@ -165,8 +165,9 @@ readers.board = { files = { ["x.lua"] = true }, read = function()
   require "target.boards".named(FOLDER .. "/x.lua")
 end }
 
-readers.isa = { files = { ["x.lua"] = "return { name = 'x', like = 'generic-c99', isa = 'y.lua' }", ["y.lua"] = true },
-  read = function() require "target.boards".named(FOLDER .. "/x.lua") end }
+readers.isa = { files = { ["y.lua"] = true }, read = function()
+  require "target.boards".named({ name = "x", like = "generic-c99", isa = "y.lua" }, "x.lua", FOLDER)
+end }
 
 readers.script = { files = { ["x.lua"] = true }, read = function()
   local schema, fields = require "support.schema", require "compiler.options".fields
