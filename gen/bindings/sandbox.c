@@ -79,9 +79,8 @@ static void on_line(lua_State *L, lua_Debug *where)
 static int body(lua_State *L)
 {
     static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base}, {LUA_STRLIBNAME, luaopen_string},
-        {LUA_TABLIBNAME, luaopen_table},
-                                         {LUA_MATHLIBNAME, luaopen_math}, {LUA_UTF8LIBNAME, luaopen_utf8},
-                                             {NULL, NULL}};
+                                         {LUA_TABLIBNAME, luaopen_table}, {LUA_MATHLIBNAME, luaopen_math},
+                                         {LUA_UTF8LIBNAME, luaopen_utf8}, {NULL, NULL}};
     struct child *c = child_of(L);
     for (const luaL_Reg *l = libraries; l->name; ++l)
         luaL_requiref(L, l->name, l->func, 1);
@@ -127,8 +126,7 @@ static void confine(struct child *c, pid_t parent)
     LIMITED(RLIMIT_FSIZE, 0, 0);
     LIMITED(RLIMIT_NPROC, 0, 0);
     LIMITED(RLIMIT_CORE, 0, 0);
-    /* The timer is exact, and its signal ends the process; the limit, in whole seconds, is there should the timer fail.
-     * */
+    /* The timer is exact, and its signal ends the process; the limit, in whole seconds, is for a timer that fails. */
     const unsigned ms = c->asked->milliseconds;
     LIMITED(RLIMIT_CPU, ms / 1000 + 2, ms / 1000 + 2);
     must(setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {ms / 1000, ms % 1000 * 1000}}, NULL));
@@ -169,8 +167,7 @@ static _Noreturn void be_child(struct child *c, pid_t parent)
     else if (status == LUA_ERRMEM)
         answer(c->fd, 'M', NULL, 0);
     else if (lua_type(L, -1) == LUA_TSTRING)
-        answer(c->fd, 'X', lua_tostring(L, -1), strlen(lua_tostring(L, -1)) < TEXT ? strlen(lua_tostring(L, -1))
-            : TEXT);
+        answer(c->fd, 'X', lua_tostring(L, -1), strnlen(lua_tostring(L, -1), TEXT));
     else
         answer(c->fd, 'X', "expected an error's text, found another", 39);
     _exit(EXIT_SUCCESS); /* no finalizer of the text's runs, and nothing of the parent's is flushed */
@@ -219,8 +216,7 @@ static int collect(int fd, pid_t pid, size_t most, struct msagen_plain *out)
 }
 
 static enum msagen_sandbox_end judge(const struct msagen_plain *all, int fits, int status, struct msagen_plain *result,
-    char *error,
-                                     size_t error_bytes)
+                                     char *error, size_t error_bytes)
 {
     const int signal_ = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (fits != 0) {
@@ -231,15 +227,14 @@ static enum msagen_sandbox_end judge(const struct msagen_plain *all, int fits, i
         return MSAGEN_SANDBOX_TIME;
     if (signal_ || WEXITSTATUS(status) != EXIT_SUCCESS || all->bytes == 0) {
         msagen_explain(error, error_bytes, "the process that it ran in ended with %s %d",
-            signal_ ? "signal" : "exit status",
-                       signal_ ? signal_ : WEXITSTATUS(status));
+                       signal_ ? "signal" : "exit status", signal_ ? signal_ : WEXITSTATUS(status));
         return MSAGEN_SANDBOX_FAILED;
     }
     if (all->data[0] == 'M')
         return MSAGEN_SANDBOX_MEMORY;
     if (all->data[0] == 'X') {
         msagen_explain(error, error_bytes, "%.*s", (int)(all->bytes - 1 < TEXT ? all->bytes - 1 : TEXT),
-            (const char *)all->data + 1);
+                       (const char *)all->data + 1);
         return MSAGEN_SANDBOX_REFUSED;
     }
     memmove(all->data, all->data + 1, all->bytes - 1);
@@ -267,8 +262,7 @@ static pid_t start(struct child *c, const int ends[2])
 }
 
 enum msagen_sandbox_end msagen_sandbox_run(const struct msagen_sandbox *sandbox, struct msagen_plain *result, int *line,
-    char *error,
-                                           size_t error_bytes)
+                                           char *error, size_t error_bytes)
 {
     struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct child *c = calloc(1, sizeof *c);
