@@ -792,7 +792,7 @@ void open_file(File &file, const char *path)
     f.instance = NAN;
     file.pixels = NULL;
     /* What has an unknown transfer syntax cannot be parsed: its name is in the part before. */
-    largest = UINT64_MAX;
+    largest = OFStandard::getFileSize(path);
     DcmMetaInfo meta;
     meta.loadFile(path);
     f.syntax = word(&meta, DCM_TransferSyntaxUID);
