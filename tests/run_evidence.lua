@@ -74,11 +74,16 @@ local function page_is_current(out, whole)
   assert(#a > 60, "rows are found")
 end
 
-local function refused(wanted, fw, ...)
-  local status, output = sys.spawn { tally.program, "evidence", fw, "-o", work .. "/none", stdin = "/dev/null",
+-- A command that is refused in a line, by what it says. @param out of -o
+local function refused_into(out, wanted, fw, ...)
+  local status, output = sys.spawn { tally.program, "evidence", fw, "-o", out, stdin = "/dev/null",
     stdout = "capture", stderr = "capture", ... }
   assert(status == 1 or status == 2, "exit " .. status)
   assert(output:find(wanted, 1, true) and select(2, output:gsub("\n", "")) == 1, output)
+end
+
+local function refused(wanted, fw, ...)
+  refused_into(work .. "/none", wanted, fw, ...)
   assert(not sys.exists(work .. "/none"), "something was written")
 end
 
@@ -138,6 +143,25 @@ local function functions_are_there(fw, out)
     count = count + 1
   end
   assert(count > 100, "too few symbols")
+  return count
+end
+
+-- Each definition has a row of its own, what #if or the linker chooses one of among them; the known answers that are
+-- said to call a function do: a block's function is called by none.
+local function definitions_are_there(fw, out)
+  local rows, count = {}, 0
+  for _, row in ipairs(traced(out)) do rows[("%s:%s:%s"):format(row.file, row["function"], row.first_line)] = row end
+  for _, f in ipairs(texts.read(require("run.folder").open(fw)).functions) do
+    assert(rows[("%s:%s:%d"):format(f.file, f.name, f.first)], f.key .. ": a definition is not traced")
+    count = count + 1
+  end
+  local _, by = checks_of(out)
+  assert(by["TRC-01"].found:find(("all %d functions, 26 layers"):format(count), 1, true), by["TRC-01"].found)
+  for _, row in pairs(rows) do
+    if row["function"] == "msa_block_00_mlp" then
+      assert(row.known_answers == "" and row.known_answers_below:find "test_mlp", "a block's answers")
+    end
+  end
   return count
 end
 
@@ -202,7 +226,8 @@ tally.test("a build of this computer: what is said is there", function()
     tally.demo .. "/truth.png", "--profile")
   local by = all_pass(out)
   assert(by["STA-04"].status == "pass" and by["STA-04"].found:find "^%d%d%d+ findings", by["STA-04"].found)
-  local count = functions_are_there(fw, out)
+  functions_are_there(fw, out)
+  local count = definitions_are_there(fw, out)
   tensors_are_there(fw, out)
   operations_are_right(out)
   instructions_are_right(out, math.tointeger(tonumber(sys.read_file(fw .. "/msa_model.h"):match "MACS_ENCODE (%d+)")))
@@ -211,6 +236,9 @@ tally.test("a build of this computer: what is said is there", function()
   local page = sys.read_file(out .. "/index.html")
   local dice = tonumber(page:match 'src="data:image/png;base64,[^"]+" .-dotted: the expert.-Dice (0%.%d+)')
   assert(dice and dice > 0.9, "no picture with the expert's mask")
+  local of = checks_of(out).images[1]
+  assert(math.abs(of.dice - dice) < 1e-4 and of.truth_sha256 == sha256.file(tally.demo .. "/truth.png"), of.dice)
+  assert(sys.read_file(out .. "/record.md"):find(("%s; Dice %.4f"):format(of.truth_sha256, dice), 1, true), "no Dice")
   assert(page:find("Measured on a synthetic image", 1, true), "no times")
   local profile = json.decode(sys.read_file(out .. "/profile.json"), "profile.json")
   assert(#profile.layers == 26 and profile.layers[1].ms > 0, "no profile")
@@ -244,9 +272,13 @@ end
 local function on_bare_metal()
   local out = bundle_of_m7("plain", table.unpack(tally.full and EXAMPLE or { "--boards", "x86-64-sse42" }))
   local _, by = checks_of(out)
+  local emulator
   assert(by["STA-01"].status == "pass" and by["STA-01"].found:find "arm%-none%-eabi%-gcc", by["STA-01"].found)
   assert(by["DIG-01"].status == "pass" and by["DIG-01"].found:find "under the emulator", by["DIG-01"].found)
   assert(by["TRC-01"].status == "pass", by["TRC-01"].found)
+  definitions_are_there(work .. "/m7-plain", out)
+  for _, one in ipairs(checks_of(out).tools) do emulator = one.name:find "^qemu" and one.version or emulator end
+  assert(emulator and emulator:find "^%d+%.%d", "no version of the emulator")
   page_is_current(out, tally.full)
   assert(by["DIG-02"].status == "pass" and by["DIG-02"].found:find "^%d board", by["DIG-02"].found)
   local rows = csv.rows(sys.read_file(out .. "/boards.csv"), "boards.csv")
@@ -276,12 +308,25 @@ tally.deep("all boards whose tools are here give the digest of their class", fun
   return by["DIG-02"].found
 end)
 
-tally.test("without a checkpoint what needs it is not measured, and said so; twice the same bytes", function()
+-- A copy of a bundle.
+local function copied(name, copy)
+  sys.mkdir_p(work .. "/" .. copy)
+  for _, one in ipairs(sys.list(("%s/%s"):format(work, name))) do
+    sys.write_file(("%s/%s/%s"):format(work, copy, one), sys.read_file(("%s/%s/%s"):format(work, name, one)))
+  end
+end
+
+tally.test("without a checkpoint what needs it is not measured, and said so; twice the same bytes, an earlier bundle "
+  .. "in that folder or not", function()
   local _, by = checks_of(bundle(work .. "/host", "plain"))
+  copied("first", "again")
+  assert(sys.exists(work .. "/again/misra.csv") and not sys.exists(work .. "/plain/misra.csv"))
   bundle(work .. "/host", "again")
+  assert(table.concat(sys.list(work .. "/plain"), " ") == table.concat(sys.list(work .. "/again"), " "), "other files")
   assert(sys.read_file(work .. "/plain/SHA256SUMS") == sys.read_file(work .. "/again/SHA256SUMS"), "other bytes")
-  for id, wanted in pairs { ["INT-01"] = "pass", ["TRC-01"] = "pass", ["STA-01"] = "pass", ["DIG-01"] = "not measured",
-    ["DIG-02"] = "not measured", ["NUM-01"] = "not measured", ["NUM-02"] = "not measured" } do
+  for id, wanted in pairs { ["INT-01"] = "pass", ["TRC-01"] = "pass", ["STA-01"] = "pass",
+    ["TEN-01"] = "not measured", ["DIG-01"] = "not measured", ["DIG-02"] = "not measured",
+    ["NUM-01"] = "not measured", ["NUM-02"] = "not measured" } do
     assert(by[id].status == wanted, ("%s: %s"):format(id, by[id].status))
   end
 end)
@@ -349,12 +394,19 @@ tally.test("the bill of materials has every file, the compiler, the checkpoint a
   local doc = json.decode(sys.read_file(work .. "/first/sbom.spdx.json"), "sbom")
   assert(doc.spdxVersion == "SPDX-2.3")
   for _, file in ipairs(doc.files) do
-    assert(sha256.file(("%s/host/%s"):format(work, file.fileName)) == file.checksums[1].checksumValue, file.fileName)
+    local path = ("%s/host/%s"):format(work, file.fileName)
+    assert(sha256.file(path) == file.checksums[1].checksumValue, file.fileName)
+    assert(file.checksums[2].algorithm == "SHA1", "SPDX 2.3 has every file by its SHA-1")
+    assert(tally.must { "sha1sum", path }:match "^%x+" == file.checksums[2].checksumValue, file.fileName)
   end
   local names = {}
   for _, one in ipairs(doc.packages) do names[one.name] = one end
   local data = names["training data"].checksums[1].checksumValue
   assert(data == safetensors.open(tally.head).metadata.data_sha256 and names.gcc.versionInfo ~= "NOASSERTION")
+  local said = tally.must { "cppcheck", "--version" }
+  assert(said:find(names.cppcheck.versionInfo, 1, true) and names.cppcheck.versionInfo:find "^%d+%.%d", said)
+  local other = json.decode(sys.read_file(work .. "/plain/sbom.spdx.json"), "sbom")
+  assert(doc.documentNamespace ~= other.documentNamespace and doc.name == other.name, "two documents of one name")
   libraries_are_there(doc, names)
 end)
 
@@ -365,13 +417,21 @@ tally.test("a compiler that is another is named in evidence.json, the record and
   sys.write_file(bin .. "/gcc", ('#!/bin/sh\n[ "$*" != -dumpfullversion ] || { echo 99.1.0; exit; }\nexec %s "$@"\n')
     :format(gcc))
   tally.must { "chmod", "+x", bin .. "/gcc" }
+  local version = require("report.tools").version
+  assert(version(bin .. "/gcc") == "gcc", "a compiler that is what it is called")
+  sys.write_file(bin .. "/cc", '#!/bin/sh\n[ "$1" = --version ] && echo "Debian clang version 14.0.6" || echo 14.0.6\n')
+  tally.must { "chmod", "+x", bin .. "/cc" }
+  assert(version(bin .. "/cc") == "clang called cc", "clang by another name")
   tally.must { tally.program, "evidence", work .. "/host", "-o", work .. "/of-other",
     env = { PATH = bin .. ":" .. os.getenv "PATH" } }
   local before, after = checks_of(work .. "/plain").compiler, checks_of(work .. "/of-other").compiler
   assert(before.version ~= "99.1.0" and after.version == "99.1.0" and after.name == "gcc", after.version)
   assert(after.flags == before.flags and after.flags:find("-mavx2", 1, true) and after.flags:find("-O2", 1, true))
   for _, name in ipairs { "evidence.json", "sbom.spdx.json", "record.md", "index.html" } do
-    local old, new = sys.read_file(work .. "/plain/" .. name), sys.read_file(work .. "/of-other/" .. name)
+    local function text(folder)
+      return (sys.read_file(("%s/%s/%s"):format(work, folder, name)):gsub('"documentNamespace": "[^"]*"', ""))
+    end
+    local old, new = text "plain", text "of-other"
     assert(old ~= new and new:gsub("99%.1%.0", before.version) == old, name .. " says nothing of it, or more")
   end
 end)
@@ -468,6 +528,11 @@ tally.test("what is not msagen's is refused by name", function()
   refused("--truth: expected one for each --image, 2, found 1", work .. "/host", "--checkpoint", tally.head, "--image",
     image, "--image", image, "--truth", image)
   refused("expected a folder that msagen build wrote", work .. "/nothing")
+  refused_into(work .. "/first/../host", "expected another folder than the build's", work .. "/host")
+  refused_into(work .. "/host/Makefile", "expected a folder, found a file", work .. "/host")
+  copied("plain", "signed")
+  sys.write_file(work .. "/signed/SHA256SUMS.asc", "signature")
+  refused_into(work .. "/signed", "alone, found SHA256SUMS.asc in it", work .. "/host")
 end)
 
 tally.test("a manifest of other kinds, with a hash of its own, is refused in a line", function()

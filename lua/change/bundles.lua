@@ -78,6 +78,7 @@ local function facts_of(side)
   end
   for _, image in ipairs(side.about.images or {}) do
     facts["image " .. image.name] = type(image.sha256) == "string" and image.sha256 or "a folder"
+    facts["mask of " .. image.name] = type(image.truth_sha256) == "string" and image.truth_sha256 or nil
   end
   return facts
 end

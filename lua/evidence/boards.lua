@@ -38,8 +38,7 @@ end
 -- How a build's programs run here.
 local function way(folder)
   if not folder.emulator then return "natively" end
-  local version = tools.output({ folder.emulator[1], "--version" }, "the board's emulator"):match "version ([%d.]+)"
-  return ("under %s %s"):format(folder.emulator[1], version or "of no version")
+  return ("under %s %s"):format(folder.emulator[1], tools.told(folder.emulator[1]) or "of no version")
 end
 
 -- A row's part that is of the board alone.

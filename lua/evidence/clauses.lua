@@ -130,8 +130,8 @@ clauses.maker = {
 
 --- What a bundle does not prove.
 clauses.unproved = {
-  "That the network is fit for its use: no mask was held against an expert's here. The truth of `NUM-01` is the same "
-    .. "network in double precision.",
+  "That the network is fit for its use: where an expert's mask was given, Dice is of one click in an image. The truth "
+    .. "of `NUM-01` is the same network in double precision.",
   "That silicon computes as its emulator does. `DIG-01` says which of the two ran; the self-test repeats a known "
     .. "answer on the device.",
   "That the compiler is right for every input. `DIG-01` compares its code with the interpreter on the images given, "

@@ -33,6 +33,8 @@ end
 local ON_BOARDS = "Builds of the checkpoint for other boards give the digest of their class of arithmetic"
 local REPETITIONS = 3 -- of a profile
 
+local USED = "Tensors that the build uses, by their SHA-256"
+
 local SAME_BITS = "The build's embedding and logits are the interpreter's, bit for bit"
 
 local WHOLE, NAMES = schema.whole(0, math.maxinteger), schema.list_of(schema.text, 0, "names")
@@ -212,8 +214,13 @@ local function counted(self)
   end
   self.files["operations.csv"] = table.concat(lines)
   self:check("STA-03", "Operations of a call of each layer, at most, by kind", "pass", ("%d layers, %d kinds%s"):format(
-    #list, #names, #open == 0 and "" or "; without loops over the image in " .. functions_of(open)),
+    #list, #names, #open == 0 and "" or "; not counted: loops that no constant bounds, in " .. functions_of(open)),
     "operations.csv")
+end
+
+-- Note a tool of a check with its version.
+local function tool(self, name)
+  self.tools[#self.tools + 1] = { name = name, version = require("report.tools").told(name) or "unknown" }
 end
 
 -- MISRA C:2012, by cppcheck's add-on, beside the records of deviations.
@@ -225,6 +232,7 @@ local function misra(self, asked)
   sys.remove_tree(work)
   sys.keep(work)
   if not report then return self:check("STA-04", title, "not measured", why) end
+  tool(self, "cppcheck")
   local lines = { csv.line { "rule", "category", "file", "line", "column", "function", "why", "argument",
     "verified_by" } }
   for i, one in ipairs(report.findings) do
@@ -258,12 +266,12 @@ local function coverage_csv(report)
 end
 
 local function unreached_csv(report)
-  local lines = { csv.line { "file", "line", "function", "kind", "outcome", "text", "what_follows", "why",
+  local lines = { csv.line { "file", "line", "column", "function", "kind", "outcome", "text", "what_follows", "why",
     "argument" } }
   for i, one in ipairs(report.unreached) do
     local record = one.record or {}
-    lines[i + 1] = csv.line { one.file, one.line, one["function"] or false, one.kind, one.outcome or false, one.text,
-      one.follow or 0, record.why or "no record", record.safe or false }
+    lines[i + 1] = csv.line { one.file, one.line, one.column, one["function"] or false, one.kind,
+      one.outcome or false, one.text, one.follow or 0, record.why or "no record", record.safe or false }
   end
   return table.concat(lines)
 end
@@ -276,6 +284,7 @@ local function covered(self, asked)
   sys.remove_tree(work)
   sys.keep(work)
   if not report then return self:check("COV-01", COVERED, "not measured", why) end
+  tool(self, "clang-19")
   self.coverage = report
   self.files["coverage.csv"], self.files["unreached.csv"] = coverage_csv(report), unreached_csv(report)
   local first, whole = report.unexplained[1], report.whole
@@ -291,8 +300,10 @@ end
 local function traced(self, hashes)
   local made = trace.of(self.folder, self.text)
   self.trace, self.files["trace.csv"] = made, trace.csv(made, hashes)
-  local found = ("%d rows; all %d functions, %d layers, %d parts of the weights and %d tensors"):format(#made.rows,
-    made.functions, #self.folder.layers, #self.folder.parts, #self.folder.tensors)
+  local used = 0
+  for _, one in ipairs(self.folder.tensors) do used = used + (one.fate == "used" and 1 or 0) end
+  local found = ("%d rows; all %d functions, %d layers, %d parts of the weights, and the %d tensors that are used "
+    .. "of %d"):format(#made.rows, made.functions, #self.folder.layers, #self.folder.parts, used, #self.folder.tensors)
   if #made.problems > 0 then found = table.concat(made.problems, "; ") end
   self:check("TRC-01", "Requirement to operation, function, tensor, bytes, answer and test, both ways",
     #made.problems == 0 and "pass" or "fail", found, "trace.csv")
@@ -337,8 +348,9 @@ local function middle(folder)
   end
 end
 
--- Each tensor that the build uses has a hash.
+-- Each tensor that the build uses has a hash. @param hashes nil where the checkpoint was not given
 local function check_tensors(self, hashes)
+  if not hashes then return self:check("TEN-01", USED, "not measured", "expected --checkpoint, found none") end
   local used, missing = 0, {}
   for _, one in ipairs(self.folder.tensors) do
     if one.fate == "used" then
@@ -346,7 +358,7 @@ local function check_tensors(self, hashes)
       if not hashes[one.name] then missing[#missing + 1] = one.name end
     end
   end
-  self:check("TEN-01", "Tensors that the build uses, by their SHA-256", #missing == 0 and "pass" or "fail",
+  self:check("TEN-01", USED, #missing == 0 and "pass" or "fail",
     #missing == 0 and ("%d tensors"):format(used) or "no such tensor: " .. table.concat(missing, ", "), "tensors.csv")
 end
 
@@ -366,7 +378,7 @@ local function picture_of(image, found)
   if not ok then error(png, 0) end
   local dice = image.truth and require("run.agreement").of(found.mask, image.truth).dice
   return { title = image.name, png = png, caption = "The build's mask of a click in the middle"
-    .. (dice and ("; dotted: the expert's, Dice %.4f"):format(dice) or "") }
+    .. (dice and ("; dotted: the expert's, Dice %.4f"):format(dice) or "") }, dice
 end
 
 -- The build gives what the interpreter gives.
@@ -378,12 +390,13 @@ local function digests(self, asked)
     return numerics.built(folder, asked.model, asked.images, asked.prompt, asked.show)
   end)
   if not list then return self:check("DIG-01", SAME_BITS, "not measured", why) end
+  if folder.emulator then tool(self, folder.emulator[1]) end
   local lines, same = { csv.line { "image", "interpreter", "build" } }, true
   for i, digest in ipairs(numerics.interpreted(it, asked.images, asked.prompt, asked.show)) do
     local one = list[i]
     lines[i + 1] = csv.line { asked.images[i].name, digest, one.digest }
     same = same and digest == one.digest
-    self.pictures[i] = picture_of(asked.images[i], one)
+    self.pictures[i], self.images[i].dice = picture_of(asked.images[i], one)
   end
   self.files["digests.csv"] = table.concat(lines)
   self:check("DIG-01", SAME_BITS, same and "pass" or "fail", ("%d image%s, %s %s"):format(#list,
@@ -419,8 +432,9 @@ local function numbers(self, args)
   local device = recorded.device(folder, args.checkpoint, "--checkpoint")
   local function models(of) return require("compiler.compiler").models(of, "--checkpoint")[1] end
   local images = {}
+  local function hash(path) return path and not sys.isdir(path) and sha256.file(path) or nil end
   for i, path in ipairs(args.image) do
-    self.images[i] = { name = path:match "[^/]*$", sha256 = not sys.isdir(path) and sha256.file(path) or nil }
+    self.images[i] = { name = path:match "[^/]*$", sha256 = hash(path), truth_sha256 = hash(args.truth[i]) }
     local image, _, turned, input = require("run.inputs").image(path, folder.depth,
       require("cli.image_options").read(args, folder.prepare))
     images[i] = { name = path:match "[^/]*$", tensor = image }
@@ -469,7 +483,7 @@ local function summary(self)
     manifest_sha256 = sha256.file(folder:file "manifest.json"), model_hash = folder.model_hash,
     weights_sha256 = folder.weights_sha256, checkpoint_sha256 = folder.checkpoint.sha256, board = folder.board,
     arithmetic = folder.arithmetic, precision = folder.precision or arithmetic.DEFAULT,
-    compiler = self.compiler or json.null, images = json.array(self.images),
+    compiler = self.compiler or json.null, images = json.array(self.images), tools = json.array(self.tools),
     checks = json.array(checks) }, { indent = 1 }) .. "\n"
 end
 
@@ -480,34 +494,17 @@ local function sums(files)
   return table.concat(lines)
 end
 
-local function write(files, out)
-  local staging = require("run.staging").new()
-  local ok, problem = pcall(function()
-    for _, name in ipairs(closed.sorted(files)) do sys.write_file(staging:file(out .. "/" .. name), files[name]) end
-    staging:commit()
-  end)
-  staging:close()
-  if not ok then error(problem, 0) end
-end
-
---- Collect the evidence of a build and write it.
--- @param args { dir, out, misra, coverage, profile, checkpoint = or nil, image = list, truth = of each image or none,
---   boards = list of boards or nil }
--- @param show function(text): what is done now
--- @return the checks
-function evidence.make(args, show)
-  local folder = require("run.folder").open(args.dir)
+-- The checks of a build, and the bundle's files.
+local function collect(folder, args, show)
   schema.check_known(folder, FIELDS, folder:file "manifest.json")
   check_files(folder)
   local self = setmetatable({ folder = folder, text = require("evidence.text").read(folder), checks = {}, files = {},
-    images = {}, pictures = {}, show = show }, Evidence)
+    images = {}, tools = {}, pictures = {}, show = show }, Evidence)
   self:check("INT-01", "Files and weights are what msagen wrote", "pass",
-    ("%d files by their SHA-256"):format(#closed.sorted(folder.files)), "evidence.json")
+    ("%d files and the weights by their SHA-256"):format(#closed.sorted(folder.files)), "sbom.spdx.json")
   local hashes
-  if args.checkpoint then
-    hashes, self.metadata = hashed(self, args.checkpoint)
-    check_tensors(self, hashes)
-  end
+  if args.checkpoint then hashes, self.metadata = hashed(self, args.checkpoint) end
+  check_tensors(self, hashes)
   show "tracing"
   traced(self, hashes)
   self.files["tensors.csv"] = tensors_csv(folder, hashes)
@@ -530,7 +527,7 @@ function evidence.make(args, show)
     self:check("NUM-01", "Error of each layer against float64", "not measured", why)
     self:check("NUM-02", CONDITION, "not measured", why)
   end
-  self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, self.compiler, self.metadata)
+  self.files["sbom.spdx.json"] = require("evidence.sbom").text(folder, self.compiler, self.metadata, self.tools)
   self:check("SBM-01", "Bill of materials", "pass", args.checkpoint and "with the checkpoint's own metadata"
     or "without the checkpoint's metadata: no --checkpoint", "sbom.spdx.json")
   if args.profile then
@@ -541,8 +538,27 @@ function evidence.make(args, show)
   self.files["record.md"] = require("evidence.record").text(self)
   self.files["index.html"] = require("evidence.page").text(self)
   self.files["SHA256SUMS"] = sums(self.files)
-  write(self.files, args.out)
-  return self.checks
+  return self
+end
+
+--- Collect the evidence of a build and write it.
+-- @param args { dir, out, misra, coverage, profile, checkpoint = or nil, image = list, truth = of each image or none,
+--   boards = list of boards or nil }
+-- @param show function(text): what is done now
+-- @return the checks
+function evidence.make(args, show)
+  local folder = require("run.folder").open(args.dir)
+  require("evidence.place").check(args.out, folder.path)
+  local staging = require("run.staging").new()
+  local ok, found = pcall(function()
+    local within, self = staging:tree(args.out), collect(folder, args, show)
+    for _, name in ipairs(closed.sorted(self.files)) do sys.write_file(within(name), self.files[name]) end
+    staging:commit()
+    return self.checks
+  end)
+  staging:close()
+  if not ok then error(found, 0) end
+  return found
 end
 
 return evidence

@@ -2,6 +2,7 @@
 --- The evidence of a build as one page: what passed and failed first, then memory, layers, stack, numbers and the
 -- traced rows in short, each with its raw file.
 local build_facts = require "report.build_facts"
+local clauses = require "evidence.clauses"
 local closed = require "support.closed"
 local page = require "report.page"
 local record = require "evidence.record"
@@ -110,7 +111,7 @@ local function numbers(self)
     .. "square.")
   out[2] = page.table { wide = true, caption = "Errors by layer, all layers before included", rows = rows,
     columns = { { name = "layer", class = "name" }, { name = "largest", number = true },
-      { name = "mean square", number = true }, { name = "image", class = "name" } } }
+      { name = "root mean square", number = true }, { name = "image", class = "name" } } }
   out[3] = raw "numerics.csv"
   return out
 end
@@ -150,7 +151,7 @@ local function boards(self)
   out[1] = page.table { wide = true, caption = "Builds of the same checkpoint, run for this bundle", rows = rows,
     columns = { { name = "board", class = "name" }, { name = "arithmetic", class = "name" },
       { name = "how", class = "word" }, { name = "compiler", class = "name" }, { name = "image", class = "name" },
-      { name = "digest", class = "name" }, { name = "is" } } }
+      { name = "digest", class = "name" }, { name = "which is" } } }
   out[2] = raw "boards.csv"
   return out
 end
@@ -187,6 +188,13 @@ local function requirements_table(self)
   return out
 end
 
+-- A list of sentences below its heading.
+local function sentences(title, list)
+  local items = {}
+  for i, text in ipairs(list) do items[i] = h("li", nil, (text:gsub("`", ""))) end
+  return { h("h3", nil, title), h("ul", nil, items) }
+end
+
 -- The verification record's rows; the record itself has them as Markdown.
 local function verification(self)
   local out = { id = "record", title = "Verification record", h("p", nil, "What standards ask of a software unit, by "
@@ -196,7 +204,7 @@ local function verification(self)
     for i, row in ipairs(standard.rows) do
       local found = {}
       for _, one in ipairs(row.checks) do found[#found + 1] = ("%s %s: %s"):format(one.id, one.status, one.found) end
-      for _, one in ipairs(row.facts) do found[#found + 1] = one.text end
+      for _, one in ipairs(row.facts) do found[#found + 1] = one.text:gsub("`", "") end
       rows[i] = { row.clause, row.asks, table.concat(found, ". "), row.verdict, row.left,
         class = row.verdict == "fail" and "bad" or nil }
     end
@@ -204,6 +212,8 @@ local function verification(self)
       class = "word" }, { name = "asks", class = "word" }, { name = "found", class = "word" }, { name = "verdict" },
       { name = "stays with the maker", class = "word" } } }
   end
+  out[#out + 1] = sentences("What only the maker can supply", clauses.maker)
+  out[#out + 1] = sentences("What this record does not prove", clauses.unproved)
   return out
 end
 

@@ -122,6 +122,9 @@ local function unit(self)
   put("checkpoint, SHA-256", folder.checkpoint.sha256)
   for _, image in ipairs(self.images) do
     put("image, SHA-256", ("%s, %s"):format(image.name, image.sha256 or "a folder"))
+    if image.dice then
+      put("the expert's mask of it, SHA-256", ("%s; Dice %.4f"):format(image.truth_sha256 or "a folder", image.dice))
+    end
   end
   return table_of({ "the unit", "in this build" }, rows)
 end

@@ -57,7 +57,8 @@ function facts.interface(self)
 end
 
 function facts.units(self)
-  return plural(self.trace.functions, "function") .. " with file, lines, requirement and operations", "trace.csv"
+  return plural(self.trace.functions, "function") .. ", each with file, lines and requirement; those of layers with "
+    .. "the graph's operations", "trace.csv"
 end
 
 function facts.checks(self)
@@ -84,8 +85,9 @@ end
 function facts.statics(self)
   local bytes = self.resources
   if not bytes.data then return nil end
-  return ("variables of static duration: %d bytes of .data, %d of .bss; the arena was not searched for "
-    .. "reads before writes"):format(bytes.data, bytes.bss), "resources.csv"
+  return ("variables of static duration in the library, without a board's start-up code: %d bytes of .data, constants "
+    .. "that hold addresses among them, %d of .bss; the arena was not searched for reads before writes"):format(
+    bytes.data, bytes.bss), "resources.csv"
 end
 
 function facts.statuses(self)
@@ -105,8 +107,10 @@ function facts.answers(self)
   for _, row in ipairs(self.trace.rows) do
     if row.requirement:find "^NET" then network[#network + 1] = row end
   end
-  return ("msa_self_test: of %s of layers %d are run by a known answer"):format(plural(functions_in(network),
-    "function"), functions_in(network, function(row) return #row.known_answers > 0 end)), "trace.csv"
+  local run = functions_in(network, function(row) return #row.known_answers > 0 end)
+  local below = functions_in(network, function(row) return #row.answers_below > 0 end)
+  return ("msa_self_test: of %s of layers %d are run by a known answer%s"):format(plural(functions_in(network),
+    "function"), run, below > 0 and (", of %d more what they call"):format(below) or ""), "trace.csv"
 end
 
 function facts.segments(self)

@@ -70,5 +70,6 @@ return {
   requirement("FRT-01", "A front end turns a probe's or a camera's samples into the network's picture.",
     "docs/ultrasound.md", { files = { "front", "front.h", "fundus", "fundus.h" }, tests = { "run_front.lua" } }),
   requirement("BRD-01", "Start-up code of a board without an operating system prepares memory and float unit.",
-    "docs/boards.md", { files = { "start", "memory", "dwt" }, tests = { "run_bare.lua", "c/test_bare_start.c" } }),
+    "docs/boards.md", { files = { "start", "memory", "dwt" }, tests = { "run_bare.lua", "c/test_bare_start.c",
+      "c/test_bare_cycles.c" } }),
 }

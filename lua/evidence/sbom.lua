@@ -4,6 +4,8 @@
 -- came from, as far as the checkpoint says.
 local closed = require "support.closed"
 local json = require "msagen.json"
+local sha256 = require "msagen.sha256"
+local sys = require "msagen.sys"
 
 local sbom = {}
 
@@ -24,11 +26,13 @@ local function relation(from, kind, to)
   return { spdxElementId = "SPDXRef-" .. from, relationshipType = kind, relatedSpdxElement = "SPDXRef-" .. to }
 end
 
--- A file of the folder. Everything that msagen writes or copies there is 0BSD.
-local function file_of(i, name, hash)
+-- A file of the folder, which has been found to be that of the manifest. Everything that msagen writes or copies there
+-- is 0BSD. SPDX 2.3 has every file by its SHA-1.
+local function file_of(i, folder, name)
   return { SPDXID = ("SPDXRef-file-%d"):format(i), fileName = "./" .. name, licenseConcluded = "0BSD",
     licenseInfoInFiles = { "0BSD" }, copyrightText = NONE,
-    checksums = { { algorithm = "SHA256", checksumValue = hash } } }
+    checksums = { { algorithm = "SHA256", checksumValue = folder.files[name] },
+      { algorithm = "SHA1", checksumValue = sha256.sha1(sys.read_file(folder:file(name))) } } }
 end
 
 -- What the generator itself is made with and of: its compiler, its libraries. They are those of the msagen that writes
@@ -64,9 +68,10 @@ local function checkpoint_packages(doc, folder, metadata)
 end
 
 --- @param folder of run.folder @param compiler { name, version, flags } or nil, where it was not at hand
--- @param metadata of the checkpoint, or nil where it was not given
+-- @param metadata of the checkpoint, or nil where it was not given @param tested_with list of { name, version }: tools
+-- of the checks
 -- @return the document's text
-function sbom.text(folder, compiler, metadata)
+function sbom.text(folder, compiler, metadata, tested_with)
   local name = ("%s-%s"):format(folder.prefix or "msa", folder.build)
   local doc = { spdxVersion = "SPDX-2.3", dataLicense = "CC0-1.0", SPDXID = "SPDXRef-DOCUMENT", name = name,
     documentNamespace = "urn:msagen:" .. folder.build,
@@ -83,7 +88,7 @@ function sbom.text(folder, compiler, metadata)
       relation("generator", "GENERATES", "build"), relation("weights", "GENERATED_FROM", "checkpoint") } }
   doc.packages[1].filesAnalyzed = nil
   for i, file in ipairs(closed.sorted(folder.files)) do
-    doc.files[i] = file_of(i, file, folder.files[file])
+    doc.files[i] = file_of(i, folder, file)
     doc.relationships[#doc.relationships + 1] = relation("build", "CONTAINS", ("file-%d"):format(i))
   end
   if compiler then
@@ -91,8 +96,15 @@ function sbom.text(folder, compiler, metadata)
       { comment = "flags: " .. compiler.flags })
     doc.relationships[#doc.relationships + 1] = relation("compiler", "BUILD_TOOL_OF", "build")
   end
+  for _, tool in ipairs(tested_with) do
+    doc.packages[#doc.packages + 1] = package("tool-" .. tool.name, tool.name, tool.version,
+      { comment = "used by a check of this bundle" })
+    doc.relationships[#doc.relationships + 1] = relation("tool-" .. tool.name, "TEST_TOOL_OF", "build")
+  end
   checkpoint_packages(doc, folder, metadata)
   generator_packages(doc)
+  -- Another document of the same build has another name.
+  doc.documentNamespace = ("%s:%s"):format(doc.documentNamespace, sha256.hex(json.encode(doc)))
   return json.encode(doc, { indent = 1 }) .. "\n"
 end
 

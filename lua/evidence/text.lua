@@ -28,8 +28,9 @@ end
 
 --- @param folder of run.folder
 -- @return { files = names in order, functions = list of { name, file, stem, first, last, static, text, calls = set of
---   keys, key } in order, by_key, find = function(file, name) -> the function that a name is in a file, or nil }: the
---   key of a function is its name, of a static one file:name
+--   keys, key, definitions = those of its key } in order, by_key, find = function(file, name) -> the function that a
+--   name is in a file, or nil }: the key of a function is its name, of a static one file:name; what is defined more
+--   than once, in branches of #if or for a linker to choose, calls what any of its definitions calls
 function text.read(folder)
   local prefix, out = folder.prefix or "msa", { files = {}, functions = {}, by_key = {} }
   local static, shared = {}, {}
@@ -41,6 +42,8 @@ function text.read(folder)
         local one = { name = f.name, file = name, stem = stem_of(name, prefix), first = f.first, last = f.last,
           static = f.code:find "^static" ~= nil, text = f.code, called = text.calls(f.code) }
         one.key = one.static and name .. ":" .. f.name or f.name
+        one.definitions = out.by_key[one.key] and out.by_key[one.key].definitions or {}
+        table.insert(one.definitions, one)
         out.functions[#out.functions + 1], out.by_key[one.key] = one, one
         if not one.static then shared[f.name] = one
         elseif name:match "%.h$" then shared[f.name] = shared[f.name] or one
@@ -51,7 +54,7 @@ function text.read(folder)
   table.sort(out.files)
   function out.find(file, name) return static[file][name] or shared[name] end
   for _, one in ipairs(out.functions) do
-    one.calls = {}
+    one.calls = one.definitions[1].calls or {}
     for _, name in ipairs(one.called) do
       local target = out.find(one.file, name)
       if target then one.calls[target.key] = true end

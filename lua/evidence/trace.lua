@@ -69,11 +69,10 @@ Trace.__index = Trace
 
 function Trace:problem(format, ...) self.problems[#self.problems + 1] = format:format(...) end
 
--- What covers a function: known answers that reach it, or, where none does, those that reach what it calls.
+-- Known answers that reach a function, and, where none does, those that reach what it calls.
 function Trace:answers(f)
-  local own = self.answered[f.key]
-  if own then return own end
   local list, seen = {}, {}
+  if self.answered[f.key] then return self.answered[f.key], list end
   for _, key in ipairs(closed.sorted(f.calls)) do
     for _, name in ipairs(self.answered[key] or {}) do
       if not seen[name] then
@@ -82,7 +81,7 @@ function Trace:answers(f)
       end
     end
   end
-  return list
+  return {}, list
 end
 
 function Trace:row(requirement, fields)
@@ -95,11 +94,12 @@ end
 
 -- Rows of a function: one a part of the weights that it reads, or one without.
 function Trace:function_rows(requirement, f, layer, operations, parts)
-  self.traced[f.key] = true
+  self.traced[f] = true
+  local answers, below = self:answers(f)
   local base = { step = layer and ("%s %d %s"):format(layer.phase, layer.number, layer.name) or "",
     operations = operations, name = f.name, file = f.file, first = f.first, last = f.last,
-    known_answers = self:answers(f) }
-  if layer and #base.known_answers == 0 then
+    known_answers = answers, answers_below = below }
+  if layer and #answers + #below == 0 then
     self:problem("%s: %s: no known answer of the self-test runs it", f.file, f.name)
   end
   for i = 1, math.max(1, #parts) do
@@ -125,8 +125,9 @@ function Trace:layer(L, parts)
     texts.reached(self.of, f.key, reached)
   end
   for _, key in ipairs(closed.sorted(reached)) do
-    local f = self.of.by_key[key]
-    if f.stem == "kernels" then self:function_rows(requirement, f, L, {}, {}) end
+    for _, f in ipairs(self.of.by_key[key].definitions) do
+      if f.stem == "kernels" then self:function_rows(requirement, f, L, {}, {}) end
+    end
   end
 end
 
@@ -147,10 +148,10 @@ end
 function Trace:others()
   local reached = reached_from_others(self.of)
   for _, f in ipairs(self.of.functions) do
-    if not reached[f.key] and not self.traced[f.key] then
+    if not reached[f.key] and not self.traced[f] then
       self:problem("%s: %s: no layer and no call of the interface reaches it", f.file, f.name)
     end
-    if not self.traced[f.key] then
+    if not self.traced[f] then
       local requirement = self.files[f.stem]
       if requirement then self:function_rows(requirement, f, nil, {}, {})
       else self:problem("%s: %s: it is of no layer and its file of no requirement", f.file, f.name) end
@@ -226,8 +227,8 @@ end
 
 --- @param folder of run.folder, with its manifest's layers, parts and tensors @param of evidence.text's
 -- @return { rows = list of { requirement, source, operations, step, name, file, first, last, part = or nil,
---   known_answers, golden, tests }, problems = texts: what is not traced, functions = how many, requirements = set of
---   ids that the build has, tests_at_hand }
+--   known_answers, answers_below, golden, tests }, problems = texts: what is not traced, functions = how many
+--   definitions, requirements = set of ids that the build has, tests_at_hand }
 function trace.of(folder, of)
   local kinds, files = by_kind_and_file()
   local self = setmetatable({ folder = folder, of = of, kinds = kinds, files = files, rows = {}, problems = {},
@@ -244,12 +245,12 @@ function trace.of(folder, of)
   for _, name in ipairs(closed.sorted(by)) do
     if name == "front" and folder.frontend then
       for _, part in ipairs(by[name]) do
-        self:row(files.front, { operations = {}, step = "", part = part, known_answers = {} })
+        self:row(files.front, { operations = {}, step = "", part = part, known_answers = {}, answers_below = {} })
       end
     elseif not known[name] then self:problem("part of %s: there is no such layer", name) end
   end
   for _, part in ipairs(rest) do
-    self:row(files.model, { operations = {}, step = "", part = part, known_answers = {} })
+    self:row(files.model, { operations = {}, step = "", part = part, known_answers = {}, answers_below = {} })
   end
   self:others()
   self:bytes()
@@ -262,16 +263,16 @@ end
 --- trace.csv. @param hashes of tensors: name -> SHA-256, or nil where the checkpoint was not given
 function trace.csv(made, hashes)
   local lines = { csv.line { "requirement", "source", "operations", "step", "function", "file", "first_line",
-    "last_line", "part", "tensors", "tensors_sha256", "offset", "bytes", "crc32c", "known_answers", "golden",
-    "tests" } }
+    "last_line", "part", "tensors", "tensors_sha256", "offset", "bytes", "crc32c", "known_answers",
+    "known_answers_below", "golden", "tests" } }
   for _, row in ipairs(made.rows) do
     local part, sums = row.part or {}, {}
     for i, name in ipairs(part.tensors or {}) do sums[i] = hashes and hashes[name] or "" end
     lines[#lines + 1] = csv.line { row.requirement, row.source, table.concat(row.operations, " "), row.step,
       row.name or "", row.file or "", row.first or "", row.last or "", part.role or "",
       table.concat(part.tensors or {}, " "), table.concat(sums, " "), part.offset or "", part.bytes or "",
-      part.crc32c or "", table.concat(row.known_answers, " "), table.concat(row.golden, " "),
-      table.concat(row.tests, " ") }
+      part.crc32c or "", table.concat(row.known_answers, " "), table.concat(row.answers_below, " "),
+      table.concat(row.golden, " "), table.concat(row.tests, " ") }
   end
   return table.concat(lines)
 end

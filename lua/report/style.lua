@@ -25,6 +25,7 @@ h1{font-size:1.6rem;line-height:1.25;margin:.5rem 0}
 h2{font-size:1.25rem;line-height:1.3;margin:2.5rem 0 .5rem;padding-top:.75rem;border-top:1px solid var(--line)}
 h3{font-size:1rem;margin:1.25rem 0 .25rem}
 p{margin:.5rem 0;max-width:70ch}
+section ul{margin:.25rem 0;padding-left:1.2rem;max-width:80ch}
 a{color:var(--accent)}
 header p,.note,footer{color:var(--muted)}
 header p{max-width:none}
@@ -39,6 +40,7 @@ table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums
 th,td{padding:.3rem .7rem;text-align:left;vertical-align:baseline;border-bottom:1px solid var(--line)}
 tbody tr:last-child>*{border-bottom:0}
 thead th{background:var(--panel);white-space:nowrap}
+thead th.number{white-space:normal;vertical-align:bottom}
 tbody th{font-weight:500}
 td,tbody th{white-space:nowrap}
 th.number,td.number{text-align:right}

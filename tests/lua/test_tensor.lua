@@ -103,10 +103,12 @@ describe("files", function()
     refuses(function() image.read(path "a.npy") end, "a.npy: expected a PNG or JPEG image, found NPY")
   end)
 
-  it("SHA-256 in pieces", function()
+  it("SHA-256 in pieces, and SHA-1", function()
     local h = sha256.new():update "a":update "bc"
     equal({ h:hex(), sha256.hex "abc" },
       { sha256.hex "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" })
+    equal({ sha256.sha1 "abc", sha256.sha1 "" },
+      { "a9993e364706816aba3e25717850c26c9cd0d89d", "da39a3ee5e6b4b0d3255bfef95601890afd80709" })
   end)
 end)
 
