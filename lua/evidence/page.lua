@@ -203,9 +203,10 @@ local function verification(self)
     local rows = {}
     for i, row in ipairs(standard.rows) do
       local found = {}
-      for _, one in ipairs(row.checks) do found[#found + 1] = ("%s %s: %s"):format(one.id, one.status, one.found) end
-      for _, one in ipairs(row.facts) do found[#found + 1] = one.text:gsub("`", "") end
-      rows[i] = { row.clause, row.asks, table.concat(found, ". "), row.verdict, row.left,
+      local function add(text) found[#found + 1] = h("div", nil, (text:gsub("`", ""))) end
+      for _, one in ipairs(row.checks) do add(("%s %s: %s"):format(one.id, one.status, one.found)) end
+      for _, one in ipairs(row.facts) do add(one.text) end
+      rows[i] = { row.clause, row.asks, found, row.verdict, row.left,
         class = row.verdict == "fail" and "bad" or nil }
     end
     out[#out + 1] = page.table { wide = true, caption = standard.name, rows = rows, columns = { { name = "clause",
