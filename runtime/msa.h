@@ -125,7 +125,7 @@ typedef struct msa_session {
     uint32_t cores;               /* MSA_MODEL_CORES */
     uint32_t width, height;       /* of the encoded image, pixels */
     uint32_t embedding;           /* a sum over words of the arena that the image left there */
-    uint32_t lines, frames;       /* of a front end: lines of the frame so far; whole frames */
+    uint32_t lines, frames;       /* of a front end: lines of the frame so far; 1: there was a whole frame */
     uint32_t pictured;            /* 1: there is a whole frame, and its picture */
     msa_picture picture;
     msa_round round;

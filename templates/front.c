@@ -13,7 +13,7 @@ $(one.text)
 @ end
 static bool cancelled(const msa_session *s, uint32_t step)
 {
-    return s->quiet == 0 && msa_progress(s, MSA_PHASE_FRONT, step) != 0;
+    return msa_progress(s, MSA_PHASE_FRONT, step) != 0;
 }
 
 @ local function calls(per)
@@ -49,33 +49,30 @@ msa_status msa_front_batch(msa_session *s, const unsigned char *samples, size_t 
     return MSA_OK;
 }
 
-msa_status msa_front_complete(msa_session *s)
-{
 @ if front.per_frame then
+msa_status msa_front_complete(msa_session *s, msa_picture *picture)
+{
     float *const arena = (float *)(void *)s->arena;
     const float *const w = $(place("(const float *)(const void *)s->weights", front.weights_at));
-@   if front.persists then
+@ if front.persists then
     const size_t first = s->frames == 0 ? 1u : 0u;
-@   end
-@   if front.boxes then
+@ end
+@ if front.boxes then
     msa_box box = {0, 0, $(front.picture.whole[1]), $(front.picture.whole[2])};
-@   end
-@   if front.picture then
-@     local size = front.picture.whole or { front.picture.width, front.picture.height }
-    msa_picture shown = {$(size[1]), $(size[2]), 0, 0};
-@   end
-@   if front.returns then
-    msa_status status;
-@   end
-@   calls "frame"
 @ end
 @ if front.picture then
-@   if not front.per_frame then
-    const msa_picture shown = {$(front.picture.width), $(front.picture.height), 0, 0};
-@   end
-    s->picture = shown;
+@   local size = front.picture.whole or { front.picture.width, front.picture.height }
+    msa_picture shown = {$(size[1]), $(size[2]), 0, 0};
+@ end
+@ if front.returns then
+    msa_status status;
+@ end
+@ calls "frame"
+@ if front.picture then
+    *picture = shown;
 @ else
-    (void)s;
+    (void)picture;
 @ end
     return MSA_OK;
 }
+@ end

@@ -74,7 +74,7 @@ static inline void msa_meet(msa_session *session, uint32_t core)
 #define MSA_CANARIES {$(table.concat(memory.canaries, ", "))}
 
 @ end
-@ if cores == 1 then
+@ if network and cores == 1 then
 /* Floats from the arena's start that no hook writes. */
 #define MSA_SAMPLE_COUNT $(#samples)
 $(macro("#define MSA_SAMPLES {" .. table.concat(samples, ", ") .. "}"))
@@ -150,7 +150,7 @@ msa_status msa_decode_layers(msa_session *s, uint32_t slice, uint32_t token_coun
 @ if cores > 1 then
 /* The end of a layer for every core: core 0 asks msa_progress, all meet. True if the call is to end. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t core);
-@ else
+@ elseif network then
 /* The end of a layer: msa_progress is asked. True if the call is to end. */
 bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer);
 @ end
@@ -158,11 +158,11 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer);
 /* A prompt's tokens, to the arena, for an image of width x height. @return their number */
 uint32_t msa_tokens_of(const msa_session *s, const msa_prompt *prompt, uint32_t slice, uint32_t width, uint32_t height);
 
-@ end
 /* The self-test's computation, on this core alone, with the session's bank. Overwrites the arena. MSA_OK,
  * MSA_E_SELF_TEST, _FETCH. */
 msa_status msa_known_answer(msa_session *s);
 
+@ end
 @ if front then
 $(front_internal)
 @ end

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: 0BSD */
 /* msa_model.c - the session: checks what it is given, calls the layers, hands out results. */
 #include "msa_internal.h"
+@ if network then
 #include "msa_arith.h"
+@ end
 #include "msa_runtime.h"
 @ for _, file in ipairs(info.extras) do
 #include "$(file).h"
@@ -12,7 +14,9 @@
 
 /* States of a session; one that is closed or was never opened has none of them. BUSY: a call is under way. */
 #define OPENED 0x4d534131u
+@ if network then
 #define ENCODED 0x4d534132u
+@ end
 #define BUSY 0x4d534133u
 
 static const unsigned char model_hash[32] = MSA_MODEL_HASH;
@@ -74,7 +78,11 @@ static void settle(msa_session *s, uint32_t state)
 /* Whether a call may begin. */
 static msa_status check_session(const msa_session *s)
 {
+@ if network then
     if (s == NULL || s->build != build_name() || (s->state != OPENED && s->state != ENCODED && s->state != BUSY)) {
+@ else
+    if (s == NULL || s->build != build_name() || (s->state != OPENED && s->state != BUSY)) {
+@ end
         return MSA_E_ARGUMENT;
     }
     if (s->seal != seal_of(s)) {
@@ -88,11 +96,13 @@ static bool aligned(const void *p)
     return (uintptr_t)p % MSA_ALIGNMENT == 0;
 }
 
+@ if network or front.grey then
 static float *arena_floats(const msa_session *s, size_t offset)
 {
     return (float *)(void *)(s->arena + offset);
 }
 
+@ end
 static msa_status check_environment(void)
 {
     const msa_status status = msa_check_environment();
@@ -122,7 +132,7 @@ static msa_status check_environment(void)
 /* Whether memory of the caller that is read during a call is no part of what the call overwrites. */
 static bool readable(const msa_session *s, const void *p, size_t bytes)
 {
-    return p == NULL || msa_apart(p, bytes, s->arena, (size_t)MSA_MODEL_ARENA_BYTES);
+    return $(network and "p == NULL || " or "")msa_apart(p, bytes, s->arena, (size_t)MSA_MODEL_ARENA_BYTES);
 }
 
 static bool writable(const msa_session *s, const void *p, size_t bytes)
@@ -265,7 +275,7 @@ static msa_status ended(msa_session *s, msa_status status, uint32_t state)
         settle(s, 0u);
         return MSA_E_SESSION;
     }
-@ if cores == 1 then
+@ if network and cores == 1 then
     if (s->spoiled != 0u) {
         status = MSA_E_ARENA_CHANGED;
         state = OPENED;
@@ -300,7 +310,7 @@ bool msa_layer_end(msa_session *s, msa_phase phase, uint32_t layer, uint32_t cor
     return s->stop[layer & 1u] != 0;
 }
 
-@ else
+@ elseif network then
 
 /* Of some words that nothing but this session's layers may write. */
 static uint32_t sampled(const msa_session *s)

@@ -6,7 +6,8 @@ local sys = require "msagen.sys"
 local coverage = require "report.coverage"
 local cases = require "cases"
 local tally = require "tally"
-local open = require "run.folder".open
+local folders = require "run.folder"
+local front_end = require "signal.built"
 local must = tally.must
 
 local CLANG = "clang-19"
@@ -20,7 +21,7 @@ local used = {}
 
 local function measured(fw, records)
   local place = sys.mkdtemp(work, "measured-")
-  local report = coverage.collect(open(fw), place, records)
+  local report = coverage.collect(folders.open(fw, true), place, records)
   sys.remove_tree(place)
   for _, one in ipairs(report.unreached) do
     if one.record then used[one.record] = true end
@@ -75,6 +76,87 @@ tally.test("a statement that nothing reaches is found, a call that returns somet
   assert(report.wrong and report.wrong:find("msa_get_embedding(&cover.s, NULL): expected 1, found 2", 1, true),
     report.wrong or "nothing is wrong")
 end)
+
+-- ---- front ends ----
+
+local LINEAR = { kind = "linear", pitch = 0.3 }
+local IMAGE = { width = 40, height = 30, x0 = -6, z0 = 0, dx = 0.3, dz = 0.07 }
+
+-- An ultrasound front end with these fields beside, or in place of, what all have. false: none
+local function lines(fields)
+  local p = { kind = "ultrasound", format = "rf", lines = 40, samples = 90, fs = 2e7, c = 1540, ref = 100,
+    dynamic_range_db = 60, geometry = LINEAR, image = IMAGE }
+  for key, value in pairs(fields) do p[key] = value or nil end
+  return p
+end
+
+local function fundus(fields)
+  local p = { kind = "fundus", width = 37, height = 29 }
+  for key, value in pairs(fields) do p[key] = value end
+  return p
+end
+
+local PHASED = lines { lines = 24, samples = 64, ref = "max", decimate = 2,
+  geometry = { kind = "phased", line_step_deg = 2 }, image = { width = 48, height = 24, x0 = -2, z0 = 0, dx = 0.083,
+  dz = 0.125 } }
+local EYE = fundus { format = "bayer", pattern = "RGGB", black = 256, white = 4095, field_of_view = { threshold = 15 },
+  square = true, local_average = { sigma = 1.5 }, clahe = { clip = 2, tiles = 3, channel = "each" } }
+
+local function front_built(name, description, board)
+  local dir = ("%s/%s"):format(work, name)
+  front_end.build({ frontend = description, board = board or "x86-64-avx2" }, dir, "test", function() end)
+  return dir
+end
+
+tally.test("a front end alone", function() return explained(front_built("phased", PHASED)) end)
+
+tally.deep("a front end of a fundus camera", function() return explained(front_built("eye", EYE)) end)
+
+tally.test("a front end that goes on with a session that a hook changed is found", function()
+  local dir = front_built("unheeded", fundus { format = "rgb" })
+  local path = dir .. "/msa_model.c"
+  local text, changed = sys.read_file(path):gsub("status != MSA_OK || !unchanged%(s%)", "status != MSA_OK")
+  assert(changed == 1, "take is another")
+  sys.write_file(path, text)
+  local report = measured(dir)
+  assert(report.wrong and report.wrong:find("with(ACT_STATE, step): expected 29, found 0", 1, true), report.wrong
+    or "nothing is wrong")
+end)
+
+local FRONTS = {
+  { "gain, mean, filter, persistence, gamma", lines { remove_dc = true, persistence = 0.5, gamma = 0.9,
+    tgc = { { 0, 0 }, { 1, 6 } }, fir = { taps = 11, f1 = 1e6, f2 = 5e6 } } },
+  { "curved, a band", lines { samples = 128, geometry = { kind = "curved", radius = 60, line_step_deg = 0.63 },
+    band = { 1e6, 2e6, 5e6, 6e6 }, decimate = 4, image = { width = 61, height = 47, x0 = -9, z0 = -0.5, dx = 0.3,
+    dz = 0.1 } } },
+  { "IQ in floats", lines { format = "iq", type = "float32", persistence = 0.3 } },
+  { "grey levels", lines { format = "prescan", type = "uint8", ref = false, dynamic_range_db = false } },
+  { "few lines of 12 bits", lines { type = "int12", lines = 5 } },
+  { "no picture", lines { type = "int8", geometry = false, image = false } },
+  { "floats, the largest is white", lines { type = "float32", ref = "max", gamma = 0.7 } },
+  { "an envelope, C for a board without vectors", lines { format = "envelope", type = "uint8", ref = "max" },
+    "cortex-m7" },
+  { "a picture as it is", fundus { format = "rgb" } },
+  { "a picture in a square, equalised", fundus { format = "rgb", square = true, clahe = { clip = 2, tiles = 4 } } },
+  { "a sensor of bytes", fundus { format = "bayer", type = "uint8", demosaic = "bilinear", curve = "linear",
+    pattern = "GBRG", height = 40 } },
+}
+for i, one in ipairs(FRONTS) do
+  tally.deep("a front end: " .. one[1], function() return explained(front_built("front" .. i, one[2], one[3])) end)
+end
+
+for i, one in ipairs { { "lines", lines { lines = 21, samples = 64 } }, { "a camera's picture, two cores",
+  fundus { format = "rgb", field_of_view = { threshold = 15 }, square = true }, cores = 2 },
+  { "a camera's picture, a guarded arena", fundus { format = "rgb", square = true }, guards = "full" } } do
+  tally.deep("before a network: " .. one[1], function()
+    local dir = ("%s/before%d"):format(work, i)
+    require("compiler.compiler").build({ checkpoint = tally.head, dialect = "msa-paper", board = "x86-64-avx2",
+      cores = one.cores, guards = one.guards, frontend = one[2] }, dir, "test", function() end)
+    return explained(dir)
+  end)
+end
+
+-- ---- other builds ----
 
 tally.deep("without records what is not reached is said", function()
   local report = measured(built("again", "--board", tally.best), {})

@@ -16,6 +16,13 @@ local KERNELS = { "msa_kernels.c", "msa_int8.h", "msa_bf16.h", "msa_simd.h" }
 local function by_sizes(files, text, functions)
   return { files = files, functions = functions, text = text, why = SIZES, safe = OTHER_SIZES }
 end
+local FRAMES = "How often it runs follows from the sizes of this build's frame, picture and tables, which are "
+  .. "constants, and from the lines that come at a time, of which as many were tried as make a difference."
+local OTHER_FRAMES = "Front ends of other sizes reach it, of which golden cases and other boards say the same "
+  .. "(run_front.lua)."
+local function by_frames(files, text, functions)
+  return { files = files, functions = functions, text = text, why = FRAMES, safe = OTHER_FRAMES }
+end
 
 return {
   { files = { "msa_check.c" }, functions = { "msa_check_environment" }, text = "the low byte first",
@@ -42,6 +49,21 @@ return {
   by_sizes(KERNELS, "for (; k < count; ++k) {"),
   by_sizes(KERNELS, "for (; k < padded; ++k) {"),
   by_sizes(KERNELS, "int32_t msa_whole(float rounded)"),
+  by_frames({ "msa_simd.h" }, "{", { "msa_gather", "msa_vwhole", "msa_vpart", "msa_store_bytes",
+    "msa_load_bits" }),
+  by_frames({ "msa_arith.h" }, "{", { "msa_max", "msa_min", "msa_fma" }),
+  by_frames(KERNELS, "(l < lines ? l : lines - 1)", { "msa_*_in" }),
+  by_frames(KERNELS, "for (size_t c = done; c < columns; ++c) {", { "msa_*_in" }),
+  by_frames(KERNELS, "columns >= ", { "msa_frame_reference" }),
+  by_frames(KERNELS, "; c < columns", { "msa_frame_reference" }),
+  by_frames(KERNELS, "for (; i < count; ++i) {", { "msa_scan_runs" }),
+  by_frames(KERNELS, "for (; i + ", { "msa_scan_runs" }),
+  by_frames(KERNELS, "for (; i < points; ++i) {", { "msa_lanes_fir_*" }),
+  by_frames(KERNELS, "const size_t end = points - i <", { "msa_lanes_mean_*" }),
+  by_frames(KERNELS, "for (; j < columns; ++j) {", { "msa_scan_grid" }),
+  by_frames(KERNELS, "for (; j + ", { "msa_scan_grid" }),
+  by_frames({ "msa_model.c" }, "count - taken <", { "take" }),
+  by_frames({ "msa_model.c" }, "if (bytes == left) {", { "go_on" }),
   by_sizes({ "msa_encoder.c", "msa_decoder.c" }, "const size_t end = left <"),
   by_sizes({ "msa_decoder.c" }, "&& i < count; i += "),
   { files = { "msa_decoder.c" }, text = "ready == NULL", why = PREPARED, safe = OTHER_SIZES },

@@ -75,13 +75,6 @@ local function info_of(build)
   return info
 end
 
--- Words spread over the arena, which nothing but the session writes.
-local function samples_of(bytes)
-  local list = {}
-  for i = 1, 32 do list[i] = types.base(bytes) * (2 * i - 1) // 64 end
-  return list
-end
-
 local function environment(build, blob)
   local board, loops, hash = build.board, split.loops(1), {}
   for byte in blob.model_hash:gmatch "%x%x" do hash[#hash + 1] = "0x" .. byte end
@@ -91,7 +84,7 @@ local function environment(build, blob)
     prototypes = made.prototypes, board = board, isa = setmetatable({ activations = {} }, { __index = board.isa }),
     kernels = build.kernels, cores = 1, core_parameter = loops.core_parameter, streamed = false,
     memory = { bytes = build.front.bytes }, blob = blob, arithmetic = build.arithmetic,
-    hash = table.concat(hash, ", "), samples = samples_of(build.front.bytes),
+    hash = table.concat(hash, ", "),
     computing = { "msa_kernels", table.unpack(build.front.extras or {}) },
     info = info_of(build), macro = print.macro, words = print.words, wrapped = print.wrapped, place = print.place,
     types = types, flags = table.concat(board.flags, " "), linkable = blob.bytes < 2 ^ 31,

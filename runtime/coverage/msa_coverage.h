@@ -11,6 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* 0: a front end alone. */
+#ifdef MSA_MODEL_INPUT_SIZE
+#define COVER_NETWORK 1
+#else
+#define COVER_NETWORK 0
+#endif
+
 #if MSA_COVERAGE_OWN_HOOKS
 #define COVER_TEAM 0
 #else
@@ -24,6 +31,7 @@
 #define COVER_MASKS 1
 #endif
 
+#if COVER_NETWORK
 enum {
     COVER_SIDE = MSA_MODEL_MASK_SIDE,
     COVER_LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * COVER_SIDE * COVER_SIDE,
@@ -33,12 +41,14 @@ enum {
     COVER_HEIGHT = 30,
     COVER_PIXELS = COVER_WIDTH * COVER_HEIGHT * 6 /* three planes of bytes, or rows of 16 bits, of several slices */
 };
+#endif
 
 /* What a hook does at the end of layer `at` of `phase`. */
 typedef enum cover_act {
     ACT_NONE,
     ACT_CANCEL,
     ACT_CALLS,      /* calls of the session under way */
+    ACT_ROUND,      /* another rounding */
     ACT_STATE,      /* the session's state is another */
     ACT_BANK,       /* another word of it is */
     ACT_EMBEDDING,  /* a NaN in the embedding, at a place that is not sampled */
@@ -53,6 +63,9 @@ typedef struct cover_all {
     unsigned calls, wrong;
     msa_session s;
     unsigned char *arena, *weights;
+    msa_samples samples;       /* of a front end: a whole frame, its lines, and where its levels and picture go */
+    uint8_t *lines, *shown;
+    float *grey;
     uint8_t *pixels, *work;
     float *logits, *iou, *embedding;
     msa_image image;
@@ -79,12 +92,14 @@ void cover_begin(const char *path);
 void cover_opened(void);
 const void *cover_given(void); /* what msa_open takes for weights: none where they are streamed */
 void cover_encoded(void);
+msa_status cover_compute(msa_session *s); /* a call that computes: an image's encode, or a front end's frame */
 void *cover_memory(size_t bytes);
 
 /* Calls of a session that is closed, or busy: each returns `want`, and disturbs nothing. */
 void cover_refused(msa_session *s, msa_status want);
 
 void cover_statuses(void);
+void cover_sums(void);
 void cover_open(void);
 void cover_header(void);
 void cover_environment(void);
@@ -98,6 +113,13 @@ void cover_results(void);
 void cover_fetches(void);
 void cover_team(void);
 void cover_library_hooks(void);
+
+/* Of a front end: a bright disc as its frame; its calls, and the network's behind it; pictures of the eye's ground; and
+ * tables of any bits, which are the last ones. */
+void cover_disc(void);
+void cover_front(void);
+void cover_fundus(void);
+void cover_front_tables(void);
 
 /* The segment table's own sum, and a segment's, made right again after a change. */
 void cover_seal_table(void);

@@ -3,6 +3,7 @@
  * that do what they must not. */
 #include "msa_coverage.h"
 
+#include <fenv.h>
 #include <stdlib.h>
 
 cover_all cover;
@@ -18,10 +19,28 @@ void cover_expect(const char *what, uint32_t got, uint32_t want, const char *fil
 
 void cover_refused(msa_session *s, msa_status want)
 {
+#if COVER_NETWORK
     COVER(msa_encode(s, &cover.image), want);
     COVER(msa_segment(s, &cover.prompt, &cover.mask), want);
     COVER(msa_get_embedding(s, cover.embedding), want);
     COVER(msa_select_bank(s, 0), want);
+#endif
+#ifdef MSA_FRONT_LINES
+    COVER(msa_frame(s, &cover.samples), want);
+    COVER(msa_lines_push(s, &cover.samples, 1), want);
+#ifdef MSA_FRONT_DEPTH
+    COVER(msa_grey(s, cover.grey), want);
+#endif
+#ifdef MSA_FRONT_WIDTH
+    msa_picture shown;
+    COVER(msa_picture_get(s, &shown), want);
+    COVER(msa_bmode(s, cover.shown), want);
+#if COVER_NETWORK
+    COVER(msa_encode_samples(s, NULL), want);
+    COVER(msa_encode_samples(s, &cover.samples), want);
+#endif
+#endif
+#endif
     COVER(msa_weights_check(s, 0, NULL), want);
     COVER(msa_check_slice(s, 4096, NULL), want);
     COVER(msa_self_test(s), want);
@@ -37,19 +56,28 @@ void *cover_memory(size_t bytes)
     return p;
 }
 
-void cover_begin(const char *path)
+#ifdef MSA_FRONT_LINES
+static void begin_front(void)
+{
+    cover.lines = cover_memory((size_t)MSA_FRONT_LINES * MSA_FRONT_LINE_BYTES);
+#ifdef MSA_FRONT_DEPTH
+    cover.grey = cover_memory(sizeof(float) * MSA_FRONT_LINES * MSA_FRONT_DEPTH);
+#endif
+#ifdef MSA_FRONT_WIDTH
+    cover.shown = cover_memory((size_t)MSA_FRONT_WIDTH * MSA_FRONT_HEIGHT * MSA_FRONT_CHANNELS);
+#endif
+    cover.samples.lines = cover.lines;
+    cover.samples.stride = MSA_FRONT_LINE_BYTES;
+    cover_disc();
+}
+#endif
+
+#if COVER_NETWORK
+static void begin_network(void)
 {
     static float point[1][2] = {{COVER_WIDTH / 2, COVER_HEIGHT / 2}};
     static int8_t label[1] = {1};
     const msa_prompt prompt = {(const float(*)[2])point, label, 1, NULL, NULL, false, 1, false, 0};
-    FILE *const f = fopen(path, "rb");
-    cover.weights = cover_memory(MSA_MODEL_WEIGHTS_BYTES);
-    if (f == NULL || fread(cover.weights, 1, MSA_MODEL_WEIGHTS_BYTES, f) != MSA_MODEL_WEIGHTS_BYTES) {
-        (void)fprintf(stderr, "%s: expected %lu bytes\n", path, (unsigned long)MSA_MODEL_WEIGHTS_BYTES);
-        exit(2);
-    }
-    (void)fclose(f);
-    cover.arena = cover_memory((size_t)MSA_MODEL_ARENA_BYTES + MSA_ALIGNMENT);
     cover.pixels = cover_memory((size_t)COVER_PIXELS * (MSA_MODEL_DEPTH + 1u));
     cover.work = cover_memory(MSA_IMAGE_WORK_BYTES(COVER_WIDTH, MSA_MODEL_CORES));
     cover.logits = cover_memory(sizeof(float) * (COVER_LOGITS + (size_t)COVER_IOUS));
@@ -62,6 +90,34 @@ void cover_begin(const char *path)
     cover.prompt = prompt;
     cover.mask.logits = cover.logits;
     cover.mask.iou = cover.iou;
+}
+#endif
+
+void cover_begin(const char *path)
+{
+    FILE *const f = fopen(path, "rb");
+    cover.weights = cover_memory(MSA_MODEL_WEIGHTS_BYTES);
+    if (f == NULL || fread(cover.weights, 1, MSA_MODEL_WEIGHTS_BYTES, f) != MSA_MODEL_WEIGHTS_BYTES) {
+        (void)fprintf(stderr, "%s: expected %lu bytes\n", path, (unsigned long)MSA_MODEL_WEIGHTS_BYTES);
+        exit(2);
+    }
+    (void)fclose(f);
+    cover.arena = cover_memory((size_t)MSA_MODEL_ARENA_BYTES + MSA_ALIGNMENT);
+#if COVER_NETWORK
+    begin_network();
+#endif
+#ifdef MSA_FRONT_LINES
+    begin_front();
+#endif
+}
+
+msa_status cover_compute(msa_session *s)
+{
+#if COVER_NETWORK
+    return msa_encode(s, &cover.image);
+#else
+    return msa_frame(s, &cover.samples);
+#endif
 }
 
 const void *cover_given(void)
@@ -81,7 +137,7 @@ void cover_encoded(void)
     static unsigned char *arena;
     if (arena == NULL) {
         cover_opened();
-        COVER(msa_encode(&cover.s, &cover.image), MSA_OK);
+        COVER(cover_compute(&cover.s), MSA_OK);
         session = cover.s;
         arena = cover_memory(MSA_MODEL_ARENA_BYTES);
         (void)memcpy(arena, cover.arena, MSA_MODEL_ARENA_BYTES);
@@ -124,6 +180,7 @@ int msa_weights_fetch_wait(msa_session *session)
 #endif
 
 #if !MSA_COVERAGE_OWN_HOOKS
+#if COVER_NETWORK
 #ifdef MSA_SAMPLES
 static bool is_sampled(size_t place)
 {
@@ -181,6 +238,7 @@ static void spoil_canary(msa_session *s)
     (void)s;
 #endif
 }
+#endif
 
 static void call_all(msa_session *s)
 {
@@ -194,12 +252,15 @@ static void act(msa_session *s)
     case ACT_CALLS: call_all(s); break;
     case ACT_STATE: s->state ^= 1u; break;
     case ACT_BANK: s->width ^= 1u; break;
+    case ACT_ROUND: (void)fesetround(FE_UPWARD); break;
+#if COVER_NETWORK
     case ACT_EMBEDDING: spoil(s, MSA_EMBEDDING_OFFSET / sizeof(float), 1); break;
     case ACT_LOGITS: spoil(s, MSA_LOGITS_OFFSET / sizeof(float), 1); break;
     case ACT_IOU: spoil(s, MSA_IOU_OFFSET / sizeof(float), 1); break;
     case ACT_KEPT: spoil_kept(s); break;
     case ACT_SAMPLED: spoil_sampled(s); break;
     case ACT_CANARY: spoil_canary(s); break;
+#endif
     default: break;
     }
 }

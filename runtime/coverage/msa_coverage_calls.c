@@ -3,6 +3,7 @@
  * results at the image's size. */
 #include "msa_coverage.h"
 
+#if COVER_NETWORK
 enum { WIDTH = 37, HEIGHT = 21, SIDE = 12, SQUARE = 40 };
 
 static msa_status with(cover_act act, msa_phase phase, uint32_t layer)
@@ -329,3 +330,4 @@ void cover_results(void)
     msa_resized_size(3, 5, 256, false, &width, &height);
     COVER(width == 256u && height == 256u, true);
 }
+#endif

@@ -2,6 +2,7 @@
 /* msa_coverage_input.c - of msa_coverage.c: images, prompts, and memory that overlaps. */
 #include "msa_coverage.h"
 
+#if COVER_NETWORK
 #define NAN_FLOAT (cover_nan())
 
 static float cover_nan(void)
@@ -432,3 +433,4 @@ void cover_overlaps(void)
     cover_encoded();
     masks_that_overlap();
 }
+#endif

@@ -30,7 +30,10 @@
 #define MSA_FRONT_ENVELOPE_COMPLEX $(complex) /* 1: im is MSA_FRONT_LANES behind re */
 @ end
 
-/* Steps of lines first to first + lines - 1 of a frame, at most MSA_FRONT_LANES, and of a whole frame. */
+/* Steps of lines first to first + lines - 1 of a frame, at most MSA_FRONT_LANES, and of a whole frame, whose picture's
+ * size and place they tell. */
 msa_status msa_front_batch(msa_session *s, const unsigned char *samples, size_t stride, uint32_t first,
                            uint32_t lines);
-msa_status msa_front_complete(msa_session *s);
+@ if front.per_frame then
+msa_status msa_front_complete(msa_session *s, msa_picture *picture);
+@ end

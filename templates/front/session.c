@@ -5,9 +5,11 @@ static msa_status check_samples(const msa_session *s, const msa_samples *samples
     if (samples == NULL || samples->lines == NULL) {
         return MSA_E_ARGUMENT;
     }
+@ if front.align > 1 then
     if ((uintptr_t)samples->lines % MSA_FRONT_ALIGNMENT != 0 || samples->stride % MSA_FRONT_ALIGNMENT != 0) {
         return MSA_E_ALIGNMENT;
     }
+@ end
     if (count > 1 && (samples->stride < MSA_FRONT_LINE_BYTES
                       || samples->stride > (SIZE_MAX - MSA_FRONT_LINE_BYTES) / (count - 1u))) {
         return MSA_E_IMAGE_STRIDE;
@@ -25,29 +27,46 @@ static void note(msa_session *s, uint32_t lines, bool pictured)
     settle(s, BUSY);
 }
 
-static msa_status take(msa_session *s, const msa_samples *samples, uint32_t count)
+/* The whole frame. A session that a hook changed is left as it is, for `ended` to find. */
+static msa_status complete(msa_session *s)
 {
-    const unsigned char *from = (const unsigned char *)samples->lines;
-    while (count > 0) {
-        const uint32_t lines = count < MSA_FRONT_LANES ? count : MSA_FRONT_LANES;
-        const msa_status status = msa_front_batch(s, from, samples->stride, s->lines, lines);
-        if (status != MSA_OK) {
-            return status;
-        }
-        count -= lines;
-        from += count == 0 ? 0 : lines * samples->stride;
-        note(s, s->lines + lines, s->pictured != 0);
-    }
-    if (s->lines < MSA_FRONT_LINES) {
-        return MSA_OK;
-    }
+@ if front.per_frame then
+    msa_picture shown = {0, 0, 0, 0};
     note(s, s->lines, false);
-    const msa_status status = msa_front_complete(s);
-    if (status == MSA_OK) {
-        s->frames += s->frames < UINT32_MAX ? 1u : 0u;
+    const msa_status status = msa_front_complete(s, &shown);
+    if (status == MSA_OK && unchanged(s)) {
+        s->frames = 1u;
+        s->picture = shown;
         note(s, s->lines, true);
     }
     return status;
+@ else
+@   local size = front.picture or { width = 0, height = 0 }
+    const msa_picture shown = {$(size.width), $(size.height), 0, 0};
+    s->frames = 1u;
+    s->picture = shown;
+    note(s, s->lines, true);
+    return MSA_OK;
+@ end
+}
+
+static msa_status take(msa_session *s, const msa_samples *samples, uint32_t count)
+{
+    uint32_t lines;
+    for (uint32_t taken = 0; taken < count; taken += lines) {
+        const unsigned char *const from = (const unsigned char *)samples->lines + taken * samples->stride;
+@ if front.lanes > 1 then
+        lines = count - taken < MSA_FRONT_LANES ? count - taken : MSA_FRONT_LANES;
+@ else
+        lines = 1;
+@ end
+        const msa_status status = msa_front_batch(s, from, samples->stride, s->lines, lines);
+        if (status != MSA_OK || !unchanged(s)) {
+            return status;
+        }
+        note(s, s->lines + lines, s->pictured != 0);
+    }
+    return s->lines < MSA_FRONT_LINES ? MSA_OK : complete(s);
 }
 
 /* @param anew whether a frame that is begun is forgotten */
