@@ -43,13 +43,14 @@ end
 
 tools.COMPILER = "the board's compiler, or --cc with another"
 
---- A compiler's name and version. @param cc how it is called, with what comes before flags
 -- What a compiler is called by its command; clang is also where it goes by gcc's or cc's name.
 local function compiler_name(cc)
   local name = cc:match "^%S*/(%S+)" or cc:match "^%S+"
   local said = tools.output(tools.joined(tools.words(cc), { "--version" }), tools.COMPILER):match "^[^\n]*"
   return said:find "%f[%w]clang%f[%W]" and not name:find("clang", 1, true) and "clang called " .. name or name
 end
+
+--- A compiler's name and version. @param cc how it is called, with what comes before flags
 function tools.version(cc)
   for _, flag in ipairs { "-dumpfullversion", "-dumpversion" } do -- the second is clang's
     local text, status = tools.output(tools.joined(tools.words(cc), { flag }), tools.COMPILER)
@@ -59,11 +60,12 @@ function tools.version(cc)
   fail("%s: expected gcc or clang, found a compiler that does not tell its version", cc)
 end
 
---- A Makefile's value of a variable.
--- The version that another tool tells, or nil.
+--- The version that another tool tells, or nil.
 function tools.told(program)
   return tools.output({ program, "--version" }, program):match "%f[%w]%d+%.[%d.]*%d"
 end
+
+--- A Makefile's value of a variable.
 function tools.variable(path, name)
   local text = ("\n" .. sys.read_file(path)):gsub("%s*\\\n%s*", " ") -- a line may go on behind a backslash
   local value = text:match("\n" .. name .. " = ([^\n]*)")
