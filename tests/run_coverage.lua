@@ -21,7 +21,8 @@ local used = {}
 
 local function measured(fw, records)
   local place = sys.mkdtemp(work, "measured-")
-  local report = coverage.collect(folders.open(fw, true), place, records)
+  local folder = folders.read(fw).kind == "training" and folders.training(fw) or folders.open(fw, true)
+  local report = coverage.collect(folder, place, records)
   sys.remove_tree(place)
   for _, one in ipairs(report.unreached) do
     if one.record then used[one.record] = true end
@@ -155,6 +156,71 @@ for i, one in ipairs { { "lines", lines { lines = 21, samples = 64 } }, { "a cam
     return explained(dir)
   end)
 end
+
+-- ---- training steps ----
+
+local function step_of(case) return ("%s/golden-train/%s/checkpoint.pth"):format(tally.tests, case) end
+local function segmented(case) return ("%s/golden/%s/checkpoint.pth"):format(tally.tests, case) end
+local SMALL = step_of "msa-2023-2d"
+
+local function step_built(name, file, ...)
+  local out = ("%s/%s"):format(work, name)
+  must { tally.program, "build", file, "-o", out, "--train", ... }
+  return out
+end
+
+tally.test("a training step", function()
+  return explained(step_built("step", SMALL, "masks", "--batch", "3", "--board", tally.best))
+end)
+
+tally.deep("a training step that adds gradients under any rounding is found", function()
+  local dir = step_built("unheeded-step", SMALL, "masks", "--board", tally.best)
+  local path = dir .. "/msa_train.c"
+  local text, changed = sys.read_file(path):gsub("s%->state = OPENED;\n    status = check_environment%(%);",
+    "s->state = OPENED;")
+  assert(changed == 1, "msa_train_image_end is another")
+  sys.write_file(path, text)
+  local report = measured(dir)
+  assert(report.wrong and report.wrong:find("status: expected 3, found 0", 1, true), report.wrong or "nothing is wrong")
+end)
+
+local STEPS = {
+  { "on embeddings, three images", SMALL, "masks", "--from", "embedding", "--batch", "3", "--board", "x86-64-avx2" },
+  { "encoder and decoder, two images", SMALL, "default", "--batch", "2", "--board", tally.best },
+  { "two cores", SMALL, "default", "--batch", "3", "--cores", "2", "--board", "x86-64-avx2" },
+  { "two cores on embeddings", SMALL, "masks", "--from", "embedding", "--cores", "2", "--board", "x86-64-avx2" },
+  { "C for a board without an operating system", SMALL, "masks", "--from", "embedding", "--board", "cortex-m7" },
+  { "C without vectors, under another prefix", SMALL, "default", "--board", "generic-c99", "--prefix", "eye" },
+  { "a volume", step_of "msa-2023-3d", "default", "--batch", "2", "--board", "x86-64-avx2" },
+  { "LoRA, Dice and cross-entropy", step_of "msa-2025-2d-lora", "default", "--dialect", "msa-2025", "--loss", "dicece",
+    "--board", "x86-64-avx2" },
+  { "adapters, large targets", step_of "msa-paper-2d", "default", "--dialect", "msa-paper", "--target-side", "256",
+    "--board", "x86-64-avx2" },
+  { "the loss of Segment Anything, five images", step_of "sam-2d-loss", "everything", "--dialect", "sam", "--loss",
+    "sam", "--batch", "5", "--board", "x86-64-avx2" },
+  { "part of the forward pass again", SMALL, "default", "--arena-limit", "2000000", "--board", "x86-64-avx2" },
+  { "a fixed number of places", segmented "efficient-sam-2d", "masks", "--dialect", "efficient-sam", "--board",
+    "x86-64-avx2" },
+  { "pictures by INTER_AREA", segmented "lite-medsam-2d", "masks", "--dialect", "lite-medsam", "--board",
+    "x86-64-avx2" },
+  { "pictures by splines", step_of "sam-2d-loss", "decoder", "--dialect", "medsam", "--board", "x86-64-avx2" },
+  { "a mask for each class", segmented "msa-2025-2d-two-class", "default", "--dialect", "msa-2025", "--classes", "2",
+    "--board", "x86-64-avx2" },
+}
+for i, one in ipairs(STEPS) do
+  tally.deep("a training step: " .. one[1], function()
+    return explained(step_built("step" .. i, table.unpack(one, 2)))
+  end)
+end
+
+tally.deep("a training step: texts as prompts", function()
+  local out = work .. "/texts"
+  local built_step, sets = require "train.built", require "train.sets"
+  local model = require("train.made").model(require("import.shards").open(SMALL), { dialect = "msa-2023", text = 12 })
+  built_step.write(built_step.lower(model, (sets.of(model, "masks", "test")), { board = "x86-64-avx2", batch = 2,
+    from = "embedding", scores = false }), out)
+  return explained(out)
+end)
 
 -- ---- other builds ----
 

@@ -44,10 +44,25 @@ function Program:archive(name, objects)
   return name
 end
 
+-- What the test program is told of a training step: that it is one, and how its picture is resized.
+function Program:training()
+  if self.folder.kind ~= "training" then return {} end
+  local list = { "-DMSA_COVERAGE_TRAINING=1" }
+  for _, how in pairs(require("import.preparation").resamplings) do
+    if how.type and sys.exists(("%s/%s.c"):format(self.work, self.renamed(how.file))) then
+      list[2], list[3] = "-DMSA_RESIZER=" .. how.type, ("-DMSA_RESIZER_INIT=%s_init"):format(how.calls)
+      list[4] = ("-DMSA_RESIZER_ROW=%s_row"):format(how.calls)
+      list[5] = ("-DMSA_RESIZER_BYTES=%s(MSA_TRAIN_INPUT_SIZE)"):format(how.macro)
+    end
+  end
+  for i, flag in ipairs(list) do list[i] = self.renamed(flag) end
+  return list
+end
+
 -- The test program's objects, under the folder's prefix. @param own 1: the library's hooks, 0: its own
 function Program:tests(own)
-  local from, objects = msagen.datadir .. "/runtime/coverage", {}
-  local renamed = require("emit.prefix").renamer(self.folder.prefix)
+  local from, objects, renamed = msagen.datadir .. "/runtime/coverage", {}, self.renamed
+  local training = self:training()
   local names = sys.list(from)
   table.sort(names)
   for _, name in ipairs(names) do
@@ -58,8 +73,8 @@ function Program:tests(own)
   for _, name in ipairs(names) do
     if name:match "%.c$" then
       objects[#objects + 1] = ("%d-%s.o"):format(own, renamed(name))
-      self:clang({ "-std=c11", ("-D%s=%d"):format(renamed "MSA_COVERAGE_OWN_HOOKS", own), "-I.", "-c", "-o",
-        objects[#objects], renamed(name) })
+      self:clang({ "-std=c11", ("-D%s=%d"):format(renamed "MSA_COVERAGE_OWN_HOOKS", own) }, training, { "-I.", "-c",
+        "-o", objects[#objects], renamed(name) })
     end
   end
   return objects
@@ -110,6 +125,7 @@ end
 function instrumented.measure(folder, work)
   local self = setmetatable({ folder = folder, work = work, flags = flags_of(folder), programs = {}, calls = 0 },
     Program)
+  self.renamed = require("emit.prefix").renamer(folder.prefix)
   local objects = {}
   for i, source in ipairs(library.copied(folder, work)) do
     objects[i] = source:gsub("%.c$", ".o")

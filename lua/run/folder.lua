@@ -30,6 +30,23 @@ function folder.read(path)
   return manifest, text
 end
 
+-- Where this CPU has what the board asks for, its programs run here as they are.
+local function is_native(manifest)
+  return require("target.boards").native { hosted = manifest.hosted ~= false,
+    requires = type(manifest.requires) == "table" and manifest.requires or {} }
+end
+
+--- Open a folder of a training step that this msagen wrote, for what reads or compiles its files.
+-- @return the folder: its manifest's fields, `path`, and whether this CPU runs it: `native`
+function folder.training(path)
+  local manifest = folder.read(path)
+  if manifest.kind ~= "training" then
+    fail("%s: expected a folder of a training step, found one of %s", path, manifest.kind or "a network that segments")
+  end
+  manifest.path, manifest.native = path, is_native(manifest)
+  return setmetatable(manifest, folder)
+end
+
 --- Open a folder that `msagen build` wrote.
 -- @param fronts whether it may be a front end's alone
 -- @return the folder: its manifest's fields, and `path`
@@ -46,9 +63,7 @@ function folder.open(path, fronts)
   for _, name in ipairs { "banks", "texts" } do
     manifest[name] = manifest[name] or {}
   end
-  -- Where this CPU has what the board asks for, its programs run here as they are.
-  manifest.native = require("target.boards").native { hosted = manifest.hosted ~= false,
-    requires = type(manifest.requires) == "table" and manifest.requires or {} }
+  manifest.native = is_native(manifest)
   if type(manifest.emulator) ~= "table" or manifest.native then manifest.emulator = nil end
   manifest.path, manifest.changed = path, require("emit.manifest_seal").broken(text)
   return setmetatable(manifest, folder)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD */
-/* msa_coverage.c - reaches the statements, branches and conditions of a build's network, front end and runtime: right
- * calls, wrong ones of each kind, the edges between them, hooks that fail or misbehave, weights that are not what they
- * were. What each call must return is checked. No part of a product; made for a host.
+/* msa_coverage.c - reaches the statements, branches and conditions of a build's network, front end or training step,
+ * and of the runtime: right calls, wrong ones of each kind, the edges between them, hooks that fail or misbehave,
+ * weights that are not what they were. What each call must return is checked. No part of a product; made for a host.
  * Compiled once with hooks of its own, and once with those of the library (MSA_COVERAGE_OWN_HOOKS), linked with
  * --wrap=msa_crc32c.
  * usage: msa_coverage WEIGHTS [flags]   flags: a file was compiled by flags that change arithmetic, which is refused
@@ -16,14 +16,18 @@ int main(int argc, char **argv)
     }
     cover_begin(argv[1]);
     if (argc == 3) {
-        COVER(msa_open(&cover.s, cover.arena, MSA_MODEL_ARENA_BYTES, cover_given(), MSA_MODEL_WEIGHTS_BYTES),
-              MSA_E_FLAGS);
+        COVER(cover_open_anew(), MSA_E_FLAGS);
         return cover.wrong != 0u;
     }
     cover_statuses();
     cover_sums();
 #if MSA_COVERAGE_OWN_HOOKS
     cover_library_hooks();
+#else
+#if COVER_TRAINING
+    cover_header();
+    cover_parts();
+    cover_training();
 #else
     cover_open();
     cover_header();
@@ -44,6 +48,7 @@ int main(int argc, char **argv)
 #ifdef MSA_FRONT_LINES
     cover_front();
     cover_front_tables();
+#endif
 #endif
 #endif
     (void)printf("%u calls, %u wrong\n", cover.calls, cover.wrong);

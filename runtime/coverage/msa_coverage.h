@@ -3,7 +3,12 @@
 #ifndef MSA_COVERAGE_H
 #define MSA_COVERAGE_H
 
+#ifdef MSA_COVERAGE_TRAINING
+#include "msa_coverage_training.h"
+#else
+#define COVER_TRAINING 0
 #include "msa_internal.h"
+#endif
 #ifdef MSA_MODEL_PLACES
 #include "msa_places.h"
 #endif
@@ -11,12 +16,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* 0: a front end alone. */
-#ifdef MSA_MODEL_INPUT_SIZE
+/* A network that segments; none: a front end alone, or a training step. */
+#if defined(MSA_MODEL_INPUT_SIZE) && !COVER_TRAINING
 #define COVER_NETWORK 1
 #else
 #define COVER_NETWORK 0
 #endif
+
+/* What takes images and prompts. */
+#define COVER_IMAGES (COVER_NETWORK || COVER_TRAINING)
 
 #if MSA_COVERAGE_OWN_HOOKS
 #define COVER_TEAM 0
@@ -27,11 +35,13 @@
 /* Whether a prompt may have a mask: a model of a fixed number of places takes none. */
 #ifdef MSA_MODEL_PLACES
 #define COVER_MASKS 0
+#elif COVER_TRAINING
+#define COVER_MASKS COVER_TRAINING_MASKS
 #else
 #define COVER_MASKS 1
 #endif
 
-#if COVER_NETWORK
+#if COVER_IMAGES
 enum {
     COVER_SIDE = MSA_MODEL_MASK_SIDE,
     COVER_LOGITS = MSA_MODEL_DEPTH * MSA_MODEL_MASKS * COVER_SIDE * COVER_SIDE,
@@ -62,6 +72,9 @@ typedef enum cover_act {
 typedef struct cover_all {
     unsigned calls, wrong;
     msa_session s;
+#if COVER_TRAINING
+    msa_train t;
+#endif
     unsigned char *arena, *weights;
     msa_samples samples;       /* of a front end: a whole frame, its lines, and where its levels and picture go */
     uint8_t *lines, *shown;
@@ -83,17 +96,24 @@ typedef struct cover_all {
 
 extern cover_all cover;
 
+float cover_nan(void);
+
 /* Of `got`, what it must be. */
 #define COVER(got, want) cover_expect(#got, (uint32_t)(got), (uint32_t)(want), __FILE__, __LINE__)
 void cover_expect(const char *what, uint32_t got, uint32_t want, const char *file, int line);
 
 /* Memory, the weights, an image and a prompt; opened sessions, encoded images. */
 void cover_begin(const char *path);
+msa_status cover_open_anew(void);
 void cover_opened(void);
 const void *cover_given(void); /* what msa_open takes for weights: none where they are streamed */
 void cover_encoded(void);
 msa_status cover_compute(msa_session *s); /* a call that computes: an image's encode, or a front end's frame */
 void *cover_memory(size_t bytes);
+
+/* One call under test of an image and of a prompt. */
+msa_status cover_encode(const msa_image *image);
+msa_status cover_segment(const msa_prompt *prompt);
 
 /* Calls of a session that is closed, or busy: each returns `want`, and disturbs nothing. */
 void cover_refused(msa_session *s, msa_status want);
@@ -104,12 +124,18 @@ void cover_open(void);
 void cover_header(void);
 void cover_environment(void);
 void cover_images(void);
+void cover_wrong_images(void);
+void cover_formats(void);
+void cover_sizes(void);
 void cover_prompts(void);
+void cover_wrong_prompts(void);
+void cover_other_prompts(void);
 void cover_overlaps(void);
 void cover_hooks(void);
 void cover_slices(void);
 void cover_answers(void);
 void cover_results(void);
+void cover_resized(void);
 void cover_fetches(void);
 void cover_team(void);
 void cover_library_hooks(void);
@@ -120,6 +146,10 @@ void cover_disc(void);
 void cover_front(void);
 void cover_fundus(void);
 void cover_front_tables(void);
+
+/* Of a training step: its session; and its losses, optimiser and sums of gradients by themselves. */
+void cover_training(void);
+void cover_parts(void);
 
 /* The segment table's own sum, and a segment's, made right again after a change. */
 void cover_seal_table(void);

@@ -17,6 +17,7 @@ void cover_expect(const char *what, uint32_t got, uint32_t want, const char *fil
     }
 }
 
+#if !COVER_TRAINING
 void cover_refused(msa_session *s, msa_status want)
 {
 #if COVER_NETWORK
@@ -45,6 +46,15 @@ void cover_refused(msa_session *s, msa_status want)
     COVER(msa_check_slice(s, 4096, NULL), want);
     COVER(msa_self_test(s), want);
 }
+#endif
+
+float cover_nan(void)
+{
+    static const uint32_t bits = 0x7fc00000u;
+    float x;
+    (void)memcpy(&x, &bits, sizeof x);
+    return x;
+}
 
 void *cover_memory(size_t bytes)
 {
@@ -72,8 +82,8 @@ static void begin_front(void)
 }
 #endif
 
-#if COVER_NETWORK
-static void begin_network(void)
+#if COVER_IMAGES
+static void begin_images(void)
 {
     static float point[1][2] = {{COVER_WIDTH / 2, COVER_HEIGHT / 2}};
     static int8_t label[1] = {1};
@@ -103,14 +113,15 @@ void cover_begin(const char *path)
     }
     (void)fclose(f);
     cover.arena = cover_memory((size_t)MSA_MODEL_ARENA_BYTES + MSA_ALIGNMENT);
-#if COVER_NETWORK
-    begin_network();
+#if COVER_IMAGES
+    begin_images();
 #endif
 #ifdef MSA_FRONT_LINES
     begin_front();
 #endif
 }
 
+#if !COVER_TRAINING
 msa_status cover_compute(msa_session *s)
 {
 #if COVER_NETWORK
@@ -125,9 +136,14 @@ const void *cover_given(void)
     return MSA_MODEL_STREAMED ? NULL : cover.weights;
 }
 
+msa_status cover_open_anew(void)
+{
+    return msa_open(&cover.s, cover.arena, MSA_MODEL_ARENA_BYTES, cover_given(), MSA_MODEL_WEIGHTS_BYTES);
+}
+
 void cover_opened(void)
 {
-    COVER(msa_open(&cover.s, cover.arena, MSA_MODEL_ARENA_BYTES, cover_given(), MSA_MODEL_WEIGHTS_BYTES), MSA_OK);
+    COVER(cover_open_anew(), MSA_OK);
 }
 
 /* The first one is kept: encoding takes long where there are no vectors. */
@@ -145,6 +161,7 @@ void cover_encoded(void)
     cover.s = session;
     (void)memcpy(cover.arena, arena, MSA_MODEL_ARENA_BYTES);
 }
+#endif
 
 /* Linked with --wrap=msa_crc32c: every sum that the library makes passes here. */
 #define THE_LIBRARYS(name) __real_##name
@@ -180,6 +197,7 @@ int msa_weights_fetch_wait(msa_session *session)
 #endif
 
 #if !MSA_COVERAGE_OWN_HOOKS
+#if !COVER_TRAINING
 #if COVER_NETWORK
 #ifdef MSA_SAMPLES
 static bool is_sampled(size_t place)
@@ -273,6 +291,7 @@ int msa_progress(const msa_session *session, msa_phase phase, uint32_t layer)
     act(&cover.s);
     return session == &cover.s && cover.act == ACT_CANCEL;
 }
+#endif
 
 /* None where the image has no context. */
 const uint8_t *msa_image_line(const msa_image *image, uint32_t slice, uint32_t y)

@@ -3,9 +3,10 @@
  * results at the image's size. */
 #include "msa_coverage.h"
 
-#if COVER_NETWORK
+#if COVER_IMAGES
 enum { WIDTH = 37, HEIGHT = 21, SIDE = 12, SQUARE = 40 };
 
+#if COVER_NETWORK
 static msa_status with(cover_act act, msa_phase phase, uint32_t layer)
 {
     cover.act = act;
@@ -96,11 +97,6 @@ void cover_library_hooks(void)
 #endif
 }
 
-static msa_status open_anew(void)
-{
-    return msa_open(&cover.s, cover.arena, MSA_MODEL_ARENA_BYTES, cover_given(), MSA_MODEL_WEIGHTS_BYTES);
-}
-
 static msa_status encode(void)
 {
     return msa_encode(&cover.s, &cover.image);
@@ -153,7 +149,7 @@ void cover_fetches(void)
     if (!MSA_MODEL_STREAMED) {
         return;
     }
-    fetches_of(open_anew, false);
+    fetches_of(cover_open_anew, false);
     fetches_of(encode, false);
     fetches_of(segment, true);
     fetches_of(check, false);
@@ -260,6 +256,8 @@ static void any_outlines(void)
     }
 }
 
+#endif
+
 /* Pictures of which an axis grows, shrinks, stays, is a multiple; of any bytes, of one, and white. */
 static void any_sizes(unsigned char *work)
 {
@@ -279,7 +277,7 @@ static void any_sizes(unsigned char *work)
 }
 
 /* Sides that the model does not have, and memory that is too short, or only enough for few rows. */
-static void resized(void)
+static void resizers(void)
 {
     static const uint32_t wrong[4][2] = {{0, 5}, {MSA_MAX_SIDE + 1u, 5}, {5, 0}, {5, MSA_MAX_SIDE + 1u}};
     unsigned char *const work = cover_memory(MSA_RESIZER_BYTES);
@@ -293,6 +291,10 @@ static void resized(void)
         COVER(MSA_RESIZER_INIT(&resizer, &cover.image, 0, wrong[i][0], wrong[i][1], work, MSA_RESIZER_BYTES),
               MSA_E_IMAGE_SIZE);
     }
+    /* To one pixel a column needs more than rows that are kept. */
+    const msa_image high = msa_rgb(cover_memory(3u * (size_t)MSA_MAX_SIDE), 1, MSA_MAX_SIDE);
+    const msa_status one = MSA_RESIZER_INIT(&resizer, &high, 0, 1, 1, work, MSA_RESIZER_BYTES);
+    COVER(one == MSA_OK || one == MSA_E_ARENA, true);
     uint32_t short_of = 0, rows = 0;
     for (size_t bytes = 0; bytes < MSA_RESIZER_BYTES; bytes = 2u * bytes + 64u) {
         const msa_status status = MSA_RESIZER_INIT(&resizer, &cover.image, 0, SIDE, SIDE, work, bytes);
@@ -305,23 +307,14 @@ static void resized(void)
     COVER((rows > 0u && short_of > 0u) || MSA_RESIZER_BYTES == 0u, true);
 }
 
-void cover_results(void)
+void cover_resized(void)
 {
-    static float logits[SIDE * SIDE];
-    for (uint32_t i = 0; i < SIDE * SIDE; ++i) {
-        logits[i] = i % 5u == 0u ? 0.0f : 40.0f * ((float)((i * 7u) % 13u) - 6.0f);
-    }
     /* Products that are contracted, sums that are regrouped, zeros that lose their sign. */
     COVER(msa_image_as_written(1.0f + 0x1p-12f, 16777216.0f, -0.0f), true);
     COVER(msa_image_as_written(1.5f, 16777216.0f, -0.0f), false);
     COVER(msa_image_as_written(1.0f + 0x1p-12f, 1.0f, -0.0f), false);
     COVER(msa_image_as_written(1.0f + 0x1p-12f, 16777216.0f, 1.0f), false);
-    enlarged(logits);
-    static const float zeros[SIDE * SIDE];
-    enlarged(zeros);
-    outlined();
-    any_outlines();
-    resized();
+    resizers();
     uint32_t width = 0, height = 0;
     msa_resized_size(MSA_MAX_SIDE, 1, 256, true, &width, &height);
     COVER(width == 256u && height == 1u, true);
@@ -330,4 +323,20 @@ void cover_results(void)
     msa_resized_size(3, 5, 256, false, &width, &height);
     COVER(width == 256u && height == 256u, true);
 }
+
+#if COVER_NETWORK
+void cover_results(void)
+{
+    static float logits[SIDE * SIDE];
+    for (uint32_t i = 0; i < SIDE * SIDE; ++i) {
+        logits[i] = i % 5u == 0u ? 0.0f : 40.0f * ((float)((i * 7u) % 13u) - 6.0f);
+    }
+    enlarged(logits);
+    static const float zeros[SIDE * SIDE];
+    enlarged(zeros);
+    outlined();
+    any_outlines();
+    cover_resized();
+}
+#endif
 #endif

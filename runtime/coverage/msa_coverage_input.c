@@ -2,21 +2,18 @@
 /* msa_coverage_input.c - of msa_coverage.c: images, prompts, and memory that overlaps. */
 #include "msa_coverage.h"
 
+#if COVER_IMAGES
 #if COVER_NETWORK
-#define NAN_FLOAT (cover_nan())
-
-static float cover_nan(void)
-{
-    static const uint32_t bits = 0x7fc00000u;
-    float x;
-    (void)memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-static msa_status encode(const msa_image *image)
+msa_status cover_encode(const msa_image *image)
 {
     return msa_encode(&cover.s, image);
 }
+
+msa_status cover_segment(const msa_prompt *prompt)
+{
+    return msa_segment(&cover.s, prompt, &cover.mask);
+}
+#endif
 
 /* An image of this format with room for all that it may need. */
 static msa_image of_format(msa_pixel_format format)
@@ -34,48 +31,48 @@ static msa_image of_format(msa_pixel_format format)
 }
 
 /* Sides, strides and windows that are refused. */
-static void wrong_images(void)
+void cover_wrong_images(void)
 {
     msa_image odd = cover.image;
-    COVER(encode(NULL), MSA_E_ARGUMENT);
+    COVER(cover_encode(NULL), MSA_E_ARGUMENT);
     odd.format = (msa_pixel_format)(MSA_PIXELS_ROWS + 1);
-    COVER(encode(&odd), MSA_E_ARGUMENT);
+    COVER(cover_encode(&odd), MSA_E_ARGUMENT);
     odd = cover.image;
     odd.pixels = NULL;
-    COVER(encode(&odd), MSA_E_ARGUMENT);
+    COVER(cover_encode(&odd), MSA_E_ARGUMENT);
     odd = of_format(MSA_PIXELS_GREY);
     odd.work = NULL;
-    COVER(encode(&odd), MSA_E_ARGUMENT);
+    COVER(cover_encode(&odd), MSA_E_ARGUMENT);
     static const uint32_t sides[2] = {0, MSA_MAX_SIDE + 1u};
     for (uint32_t i = 0; i < 2u; ++i) {
         odd = cover.image;
         odd.width = sides[i];
-        COVER(encode(&odd), MSA_E_IMAGE_SIZE);
+        COVER(cover_encode(&odd), MSA_E_IMAGE_SIZE);
         odd = cover.image;
         odd.height = sides[i];
-        COVER(encode(&odd), MSA_E_IMAGE_SIZE);
+        COVER(cover_encode(&odd), MSA_E_IMAGE_SIZE);
     }
     odd = cover.image;
     odd.stride -= 1u;
-    COVER(encode(&odd), MSA_E_IMAGE_STRIDE);
+    COVER(cover_encode(&odd), MSA_E_IMAGE_STRIDE);
     odd.stride = SIZE_MAX / 4u;
-    COVER(encode(&odd), MSA_E_IMAGE_STRIDE);
+    COVER(cover_encode(&odd), MSA_E_IMAGE_STRIDE);
     odd = of_format(MSA_PIXELS_PLANAR);
     odd.plane_stride -= 1u;
-    COVER(encode(&odd), MSA_E_IMAGE_STRIDE);
+    COVER(cover_encode(&odd), MSA_E_IMAGE_STRIDE);
     odd.plane_stride = SIZE_MAX / 2u;
-    COVER(encode(&odd), MSA_E_IMAGE_STRIDE);
+    COVER(cover_encode(&odd), MSA_E_IMAGE_STRIDE);
     odd = of_format(MSA_PIXELS_GREY16);
     odd.pixels += 1;
-    COVER(encode(&odd), MSA_E_ALIGNMENT);
+    COVER(cover_encode(&odd), MSA_E_ALIGNMENT);
     odd = of_format(MSA_PIXELS_GREY16_SIGNED);
     odd.window_high = odd.window_low;
-    COVER(encode(&odd), MSA_E_ARGUMENT);
+    COVER(cover_encode(&odd), MSA_E_ARGUMENT);
     odd.window_low = -3.0e38f;
     odd.window_high = 3.0e38f;
-    COVER(encode(&odd), MSA_E_ARGUMENT);
+    COVER(cover_encode(&odd), MSA_E_ARGUMENT);
     odd = of_format(MSA_PIXELS_ROWS);
-    COVER(encode(&odd), MSA_E_ARGUMENT); /* no line for it */
+    COVER(cover_encode(&odd), MSA_E_ARGUMENT); /* no line for it */
 }
 
 /* Of a volume: slices that overlap, that reach too far, and strides of their own; of an image they are not read, which
@@ -94,14 +91,15 @@ static void slices(void)
     COVER(msa_image_check(&volume, 2), MSA_OK);
     COVER(msa_image_row(&volume, 1, 0, 0) == cover.pixels + slice, true);
     COVER(msa_image_row(&volume, 0, 1, 0) == cover.pixels + volume.stride, true);
-    COVER(encode(&volume), MSA_OK);
+    COVER(cover_encode(&volume), MSA_OK);
 }
 
 /* Each format; levels below, within and above the window, rounded and cut off, of either sign. */
-static void formats(void)
+void cover_formats(void)
 {
     static const msa_pixel_format all[5] = {MSA_PIXELS_GREY, MSA_PIXELS_PLANAR, MSA_PIXELS_GREY16,
         MSA_PIXELS_GREY16_SIGNED, MSA_PIXELS_RGB};
+    slices();
     for (uint32_t i = 0; i < 5u; ++i) {
         msa_image image = of_format(all[i]);
         COVER(msa_image_check(&image, MSA_MODEL_DEPTH), MSA_OK);
@@ -116,10 +114,12 @@ static void formats(void)
         COVER(own.work == image.work, true);
     }
     const msa_image grey = of_format(MSA_PIXELS_GREY);
-    COVER(encode(&grey), MSA_OK);
+    COVER(cover_encode(&grey), MSA_OK);
     msa_image rows = of_format(MSA_PIXELS_ROWS);
     rows.context = cover.pixels;
-    COVER(encode(&rows), MSA_OK);
+    COVER(cover_encode(&rows), MSA_OK);
+    COVER(msa_image_bytes(&rows, 1), 0);
+    COVER(msa_image_row(&rows, 0, 0, 0) == cover.pixels, true);
     const msa_image without = msa_image_of_core(&cover.image, 1);
     COVER(without.work == NULL, true);
 }
@@ -137,11 +137,11 @@ static msa_status resized(const msa_image *image)
     for (uint32_t y = 0; y < height && status == MSA_OK; ++y) {
         MSA_RESIZER_ROW(&resizer, row);
     }
-    return status == MSA_E_ARGUMENT ? encode(image) : status;
+    return status == MSA_E_ARGUMENT ? cover_encode(image) : status;
 }
 
 /* Images that grow, that shrink, by whole numbers too, and that are long and thin. */
-static void sizes(void)
+void cover_sizes(void)
 {
     static const uint32_t sides[9][2] = {{1, 1}, {2, 3}, {3, 2}, {MSA_MODEL_INPUT_SIZE, MSA_MODEL_INPUT_SIZE},
         {3 * MSA_MODEL_INPUT_SIZE, 3 * MSA_MODEL_INPUT_SIZE}, {MSA_MAX_SIDE, 1}, {1, MSA_MAX_SIDE},
@@ -157,76 +157,72 @@ static void sizes(void)
     }
 }
 
+#if COVER_NETWORK
 void cover_images(void)
 {
     cover_opened();
     COVER(msa_segment(&cover.s, &cover.prompt, &cover.mask), MSA_E_ORDER);
     COVER(msa_get_embedding(&cover.s, cover.embedding), MSA_E_ORDER);
-    wrong_images();
-    slices();
-    formats();
-    sizes();
+    cover_wrong_images();
+    cover_formats();
+    cover_sizes();
     static const uint8_t black[3 * 3 * 50];
     const msa_image thin = msa_rgb(black, 3, 50);
     msa_prompt prompt = cover.prompt;
     prompt.point_count = 0;
-    COVER(encode(&thin), MSA_OK);
+    COVER(cover_encode(&thin), MSA_OK);
     COVER(msa_segment(&cover.s, &prompt, &cover.mask), MSA_OK);
 }
-
-static msa_status segment(const msa_prompt *prompt)
-{
-    return msa_segment(&cover.s, prompt, &cover.mask);
-}
+#endif
 
 /* Points, labels, boxes, masks, texts and slices that are refused, each by one thing that is wrong. */
-static void wrong_prompts(void)
+void cover_wrong_prompts(void)
 {
     const float w = COVER_WIDTH, h = COVER_HEIGHT;
-    const float outside[5][2] = {{-1.0f, 1.0f}, {w + 1.0f, 1.0f}, {1.0f, -1.0f}, {1.0f, h + 1.0f}, {NAN_FLOAT, 1.0f}};
+    const float outside[5][2] = {{-1.0f, 1.0f}, {w + 1.0f, 1.0f}, {1.0f, -1.0f}, {1.0f, h + 1.0f}, {cover_nan(), 1.0f}};
     const float boxes[6][1][4] = {{{-1, 1, 5, 5}}, {{1, -1, 5, 5}}, {{1, 1, w + 1.0f, 5}}, {{1, 1, 5, h + 1.0f}},
         {{6, 1, 5, 5}}, {{1, 6, 5, 5}}};
     const int8_t labels[2] = {-2, 2};
     msa_prompt wrong = cover.prompt;
-    COVER(segment(NULL), MSA_E_ARGUMENT);
+    COVER(cover_segment(NULL), MSA_E_ARGUMENT);
     wrong.points = NULL;
-    COVER(segment(&wrong), MSA_E_ARGUMENT);
+    COVER(cover_segment(&wrong), MSA_E_ARGUMENT);
     wrong = cover.prompt;
     wrong.labels = NULL;
-    COVER(segment(&wrong), MSA_E_ARGUMENT);
+    COVER(cover_segment(&wrong), MSA_E_ARGUMENT);
     wrong.point_count = MSA_MODEL_MAX_POINTS + 1u;
-    COVER(segment(&wrong), MSA_E_POINTS);
+    COVER(cover_segment(&wrong), MSA_E_POINTS);
     wrong = cover.prompt;
     wrong.slices = MSA_MODEL_DEPTH + 1u;
-    COVER(segment(&wrong), MSA_E_SLICES);
+    COVER(cover_segment(&wrong), MSA_E_SLICES);
     COVER(msa_prompt_check(&cover.prompt, 40, 30, 7, 1, COVER_SIDE, 0), MSA_OK); /* one for all of seven slices */
     wrong.slices = 2;
     COVER(msa_prompt_check(&wrong, 40, 30, 7, 1, COVER_SIDE, 0), MSA_E_SLICES);
     for (uint32_t i = 0; i < 5u; ++i) {
         wrong = cover.prompt;
         wrong.points = &outside[i];
-        COVER(segment(&wrong), MSA_E_POINT);
+        COVER(cover_segment(&wrong), MSA_E_POINT);
     }
     for (uint32_t i = 0; i < 2u; ++i) {
         wrong = cover.prompt;
         wrong.labels = &labels[i];
-        COVER(segment(&wrong), MSA_E_LABEL);
+        COVER(cover_segment(&wrong), MSA_E_LABEL);
     }
     for (uint32_t i = 0; i < 6u; ++i) {
         wrong = cover.prompt;
         wrong.box = boxes[i];
-        COVER(segment(&wrong), MSA_E_BOX);
+        COVER(cover_segment(&wrong), MSA_E_BOX);
     }
     wrong = cover.prompt;
     wrong.mask = cover.logits;
-    cover.logits[3] = NAN_FLOAT;
-    COVER(segment(&wrong), MSA_E_MASK);
+    cover.logits[3] = cover_nan();
+    COVER(cover_segment(&wrong), MSA_E_MASK);
     cover.logits[3] = 0.0f;
-    COVER(segment(&wrong), COVER_MASKS ? MSA_OK : MSA_E_ARGUMENT);
+    COVER(cover_segment(&wrong), COVER_MASKS ? MSA_OK : MSA_E_ARGUMENT);
     wrong = cover.prompt;
     wrong.with_text = true;
     wrong.text = MSA_MODEL_TEXTS;
-    COVER(segment(&wrong), MSA_E_TEXT);
+    COVER(cover_segment(&wrong), MSA_E_TEXT);
 }
 
 #ifdef MSA_MODEL_PLACES
@@ -250,7 +246,7 @@ static void at_places(void)
 #endif
 
 /* Prompts that this build may not have: of each slice its own, of texts, of clicks as (row, column). */
-static void other_prompts(void)
+void cover_other_prompts(void)
 {
     enum { OUT = 8, ROWS = 2 + 4 + 1 + 2 + 1, TOKENS = 8 };
     static float rows[ROWS * OUT], tokens[TOKENS * OUT];
@@ -283,6 +279,7 @@ static void other_prompts(void)
 #endif
 }
 
+#if COVER_NETWORK
 /* Every number of points, of each label, with and without a box, a mask and a text; one mask and several. */
 static void right_prompts(void)
 {
@@ -304,14 +301,14 @@ static void right_prompts(void)
                 : (const float(*)[4])boxes, kind < 2u || !COVER_MASKS ? NULL : cover.logits, kind == 1u, 1, false, 0};
             prompt.slices = kind == 3u ? MSA_MODEL_DEPTH : 1u;
             prompt.mask = kind == 3u && MSA_MODEL_DEPTH > 1u ? NULL : prompt.mask;
-            COVER(segment(&prompt), MSA_OK);
+            COVER(cover_segment(&prompt), MSA_OK);
         }
     }
     for (uint32_t text = 0; text < MSA_MODEL_TEXTS; ++text) {
         msa_prompt prompt = cover.prompt;
         prompt.with_text = true;
         prompt.text = text;
-        COVER(segment(&prompt), MSA_OK);
+        COVER(cover_segment(&prompt), MSA_OK);
     }
     msa_prompt own = cover.prompt; /* a mask for each slice */
     float *const masks = cover_memory(sizeof(float) * MSA_MODEL_DEPTH * COVER_SIDE * COVER_SIDE);
@@ -321,14 +318,14 @@ static void right_prompts(void)
     own.mask = COVER_MASKS ? masks : NULL;
     own.slices = MSA_MODEL_DEPTH;
     own.point_count = 0;
-    COVER(segment(&own), MSA_OK);
+    COVER(cover_segment(&own), MSA_OK);
 }
 
 void cover_prompts(void)
 {
     cover_encoded();
-    wrong_prompts();
-    other_prompts();
+    cover_wrong_prompts();
+    cover_other_prompts();
     COVER(msa_segment(&cover.s, &cover.prompt, NULL), MSA_E_ARGUMENT);
     msa_mask none = cover.mask;
     none.iou = NULL;
@@ -344,8 +341,8 @@ void cover_prompts(void)
     COVER(msa_segment(&cover.s, &cover.prompt, &cover.mask), MSA_E_ORDER);
     for (uint32_t bank = 0; bank < MSA_MODEL_BANKS && MSA_MODEL_BANKS > 1; ++bank) {
         COVER(msa_select_bank(&cover.s, bank), MSA_OK);
-        COVER(encode(&cover.image), MSA_OK);
-        COVER(segment(&cover.prompt), MSA_OK);
+        COVER(cover_encode(&cover.image), MSA_OK);
+        COVER(cover_segment(&cover.prompt), MSA_OK);
     }
 }
 
@@ -362,14 +359,14 @@ static void images_that_overlap(void)
 {
     msa_image *const inside = (msa_image *)(void *)(cover.arena + 8192);
     *inside = cover.image;
-    COVER(encode(inside), MSA_E_OVERLAP);
+    COVER(cover_encode(inside), MSA_E_OVERLAP);
     msa_image image = cover.image;
     image.pixels = cover.arena + MSA_MODEL_ARENA_BYTES - 1u;
-    COVER(encode(&image), MSA_E_OVERLAP);
+    COVER(cover_encode(&image), MSA_E_OVERLAP);
     for (uint32_t i = 0; i < PLACES; ++i) {
         image = of_format(MSA_PIXELS_GREY);
         image.work = places(i);
-        COVER(encode(&image), MSA_E_OVERLAP);
+        COVER(cover_encode(&image), MSA_E_OVERLAP);
     }
 }
 
@@ -379,20 +376,20 @@ static void prompts_that_overlap(void)
     msa_prompt prompt = cover.prompt;
     (void)memset(a, 0, 4096);
     prompt.points = (const float(*)[2])(void *)a;
-    COVER(segment(&prompt), MSA_E_OVERLAP);
+    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
     prompt = cover.prompt;
     prompt.labels = (const int8_t *)a;
-    COVER(segment(&prompt), MSA_E_OVERLAP);
+    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
     prompt = cover.prompt;
     prompt.box = (const float(*)[4])(void *)a;
-    COVER(segment(&prompt), MSA_E_OVERLAP);
+    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
     prompt = cover.prompt;
     prompt.mask = (const float *)(const void *)a;
     (void)memset(a, 0, sizeof(float) * MSA_MODEL_DEPTH * COVER_SIDE * COVER_SIDE);
-    COVER(segment(&prompt), COVER_MASKS ? MSA_E_OVERLAP : MSA_E_ARGUMENT);
+    COVER(cover_segment(&prompt), COVER_MASKS ? MSA_E_OVERLAP : MSA_E_ARGUMENT);
     msa_prompt *const inside = (msa_prompt *)(void *)a;
     *inside = cover.prompt;
-    COVER(segment(inside), MSA_E_OVERLAP);
+    COVER(cover_segment(inside), MSA_E_OVERLAP);
 }
 
 static void masks_that_overlap(void)
@@ -423,7 +420,7 @@ void cover_overlaps(void)
 {
     cover_opened();
     images_that_overlap();
-    COVER(encode(&cover.image), MSA_OK);
+    COVER(cover_encode(&cover.image), MSA_OK);
     for (uint32_t i = 0; i < PLACES; ++i) {
         COVER(msa_get_embedding(&cover.s, (float *)places(i)), MSA_E_OVERLAP);
         COVER(msa_weights_check(&cover.s, 0, (msa_segment_sum *)places(i)), MSA_E_OVERLAP);
@@ -433,4 +430,5 @@ void cover_overlaps(void)
     cover_encoded();
     masks_that_overlap();
 }
+#endif
 #endif

@@ -12,7 +12,7 @@ uint32_t msa_tree_merges(uint32_t lo, msa_tree_block block)
     uint32_t first = block.first, merges = 0u;
     for (uint32_t level = block.level; level < 31u && ((first >> level) & 1u) != 0u; ++level) {
         const uint32_t images = (uint32_t)1u << level;
-        if (first < images || first - images < lo) {
+        if (first - images < lo) { /* first has the bit of `images` */
             break;
         }
         first -= images;
@@ -24,7 +24,7 @@ uint32_t msa_tree_merges(uint32_t lo, msa_tree_block block)
 uint32_t msa_tree_blocks(uint32_t lo, uint32_t hi, msa_tree_block blocks[MSA_TREE_BLOCKS])
 {
     uint32_t count = 0u, at = lo;
-    while (at < hi && hi <= MSA_TREE_IMAGES && count < MSA_TREE_BLOCKS) {
+    while (at < hi && hi <= MSA_TREE_IMAGES) { /* at most 30 blocks that grow, then 30 that shrink */
         uint32_t level = 0u;
         while (level < 31u && (at & (((uint32_t)2u << level) - 1u)) == 0u && hi - at >= (uint32_t)2u << level) {
             ++level;

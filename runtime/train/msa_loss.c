@@ -259,18 +259,13 @@ static void join_masks(const msa_loss_input *in, const msa_real *iou, const msa_
             loss->chosen = in->first + k;
         }
     }
-    switch (rule->kind) {
-    case MSA_LOSS_BCE:
+    if (rule->kind == MSA_LOSS_BCE) {
         loss->value = cross / (double)in->count;
-        break;
-    case MSA_LOSS_DICECE:
+    } else if (rule->kind == MSA_LOSS_DICECE) {
         loss->value = (rule->binary ? dice + cross : dice) / (double)in->count;
-        break;
-    case MSA_LOSS_SAM: {
+    } else {
         const double apart = (double)iou[loss->chosen] - masks[loss->chosen - in->first].iou;
         loss->value = least + rule->iou * (apart * apart);
-        break;
-    }
     }
 }
 

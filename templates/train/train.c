@@ -98,6 +98,9 @@ static msa_status check_environment(void)
     if (!msa_image_as_written(one, many, zero)$(picture)!msa_kernels_as_written(one, many, zero)
 @ if not objective then
         || !msa_prompt_as_written(one, many, zero)
+@   if model.places then
+        || !msa_places_as_written(one, many, zero)
+@   end
 @ end
         || !msa_$(loss)_as_written(one, many, zero)
         || !msa_optimiser_as_written(one, many, zero)) {
@@ -185,8 +188,7 @@ static msa_status part_of_work(msa_train *s$(core_parameter))
 @ for _, phase in ipairs(phases) do
     case WORK_$(phase.name:upper()): return msa_layers_of_$(phase.name)(s$(core_argument));
 @ end
-    case WORK_UPDATE: return part_of_update(s$(core_argument));
-    default: return MSA_E_ARGUMENT;
+    default: return part_of_update(s$(core_argument)); /* WORK_UPDATE */
     }
 }
 
@@ -278,9 +280,9 @@ static msa_status check_image(const msa_train *s, const msa_image *image)
         return status;
     }
     const size_t work = image->format == MSA_PIXELS_RGB || image->format == MSA_PIXELS_ROWS ? 0
-        : MSA_IMAGE_WORK_BYTES(image->width, 1u);
+        : MSA_IMAGE_WORK_BYTES(image->width, MSA_TRAIN_CORES);
     return readable(s, image, sizeof *image) && readable(s, image->pixels, msa_image_bytes(image, MSA_TRAIN_DEPTH))
-        && readable(s, image->work, work) ? MSA_OK : MSA_E_OVERLAP;
+        && (work == 0u || writable(s, image->work, work)) ? MSA_OK : MSA_E_OVERLAP;
 }
 
 @ end
@@ -406,18 +408,22 @@ static void put_tokens(msa_train *s, const msa_prompt *prompt)
     }
 @ end
     for (size_t i = 0; i < TOKEN_ROWS; ++i) {
-        index[i * 16] = i < counted && rows[i] != MSA_NO_ROW ? (float)rows[i] : -1.0f;
+        index[i * 16] = i < counted$(model.places and " && rows[i] != MSA_NO_ROW" or "") ? (float)rows[i] : -1.0f;
     }
 }
 
 @ if text_width > 0 then
 msa_status msa_train_text(msa_train *s, const float *embedding)
 {
-    const msa_status status = embedding != NULL ? ready(s) : MSA_E_ARGUMENT;
-    if (status == MSA_OK) {
-        s->text = embedding;
+    const msa_status status = ready(s);
+    if (status != MSA_OK || embedding == NULL) {
+        return status != MSA_OK ? status : MSA_E_ARGUMENT;
     }
-    return status;
+    if (!readable(s, embedding, MSA_TRAIN_TEXT * sizeof(float))) {
+        return MSA_E_OVERLAP;
+    }
+    s->text = embedding;
+    return MSA_OK;
 }
 
 @ end
@@ -433,13 +439,14 @@ static void put_mask(msa_train *s, const msa_prompt *prompt)
 @ end
 static void choose(msa_train *s, const msa_prompt *prompt)
 {
-    if (MSA_TRAIN_FIRST_CLASSES > 0) {
-        s->first = 0;
-        s->count = MSA_TRAIN_FIRST_CLASSES;
-    } else {
-        s->first = prompt->multimask ? 1u : 0u;
-        s->count = prompt->multimask ? MSA_TRAIN_MASKS - 1u : 1u;
-    }
+@ if classes > 0 then
+    (void)prompt;
+    s->first = 0;
+    s->count = MSA_TRAIN_FIRST_CLASSES;
+@ else
+    s->first = prompt->multimask ? 1u : 0u;
+    s->count = prompt->multimask ? MSA_TRAIN_MASKS - 1u : 1u;
+@ end
 }
 
 static msa_status check_prompt(const msa_train *s, const msa_prompt *prompt, uint32_t slice, const msa_mask *mask)
@@ -449,7 +456,7 @@ static msa_status check_prompt(const msa_train *s, const msa_prompt *prompt, uin
     if (status != MSA_OK) {
         return status;
     }
-    if (prompt->slices != 1 || slice >= MSA_TRAIN_DEPTH) {
+    if (slice >= MSA_TRAIN_DEPTH) {
         return MSA_E_SLICES;
     }
 @ if not mask_prompt then
@@ -461,20 +468,26 @@ static msa_status check_prompt(const msa_train *s, const msa_prompt *prompt, uin
     const bool read = readable(s, prompt, sizeof *prompt)
         && (points == 0 || (readable(s, prompt->points, points * sizeof *prompt->points)
                             && readable(s, prompt->labels, points)))
-        && readable(s, prompt->box, sizeof *prompt->box) && readable(s, prompt->mask, SIDE2 * sizeof(float));
-    const bool written = mask == NULL || (writable(s, mask, sizeof *mask)
-        && writable(s, mask->logits, masks * SIDE2 * sizeof(float)) && writable(s, mask->iou, masks * sizeof(float)));
+        && readable(s, prompt->box, sizeof *prompt->box)$(mask_prompt and "" or ";")
+@ if mask_prompt then
+        && readable(s, prompt->mask, SIDE2 * sizeof(float));
+@ end
+    const size_t logits_bytes = masks * SIDE2 * sizeof(float), iou_bytes = masks * sizeof(float);
+    const bool written = mask == NULL || (writable(s, mask, sizeof *mask) && writable(s, mask->logits, logits_bytes)
+        && writable(s, mask->iou, iou_bytes) && msa_apart(mask->logits, logits_bytes, mask->iou, iou_bytes)
+        && msa_apart(mask, sizeof *mask, mask->logits, logits_bytes)
+        && msa_apart(mask, sizeof *mask, mask->iou, iou_bytes));
     return read && written ? MSA_OK : MSA_E_OVERLAP;
 }
 
 msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t slice, msa_mask *mask)
 {
     msa_status status = ready(s);
-    if (status == MSA_OK) {
-        status = s->state == OPENED ? MSA_E_ORDER : check_prompt(s, prompt, slice, mask);
-    }
     if (status == MSA_OK && mask != NULL && (mask->logits == NULL || mask->iou == NULL)) {
         status = MSA_E_ARGUMENT;
+    }
+    if (status == MSA_OK) {
+        status = s->state == OPENED ? MSA_E_ORDER : check_prompt(s, prompt, slice, mask);
     }
     if (status != MSA_OK) {
         return status;
@@ -485,7 +498,9 @@ msa_status msa_train_decode(msa_train *s, const msa_prompt *prompt, uint32_t sli
 @ end
     choose(s, prompt);
     s->slice = slice;
+@ if mask_prompt then
     s->with_mask = prompt->mask != NULL ? 1u : 0u;
+@ end
     status = worked(s, WORK_DECODE, DECODED, OPENED);
     if (status == MSA_OK && mask != NULL) {
         (void)memcpy(mask->logits, floats(s, MSA_AT_LOGITS) + s->first * SIDE2, s->count * SIDE2 * sizeof(float));
@@ -565,7 +580,11 @@ static void total(const msa_train *s)
     if (s->images == 0) {
         (void)memset(sum, 0, $(trained.elements) * sizeof(float));
     }
-@ if slots > 0 then
+@ if slots == 1 then
+    if (s->held > 0) {
+        (void)memcpy(sum, floats(s, MSA_AT_SLOTS), $(trained.elements) * sizeof(float));
+    }
+@ elseif slots > 1 then
     for (uint32_t i = s->held; i > 0; --i) {
         const float *const part = floats(s, MSA_AT_SLOTS + (i - 1u) * (size_t)$(trained.elements));
         if (i == s->held) {
@@ -579,24 +598,20 @@ static void total(const msa_train *s)
 
 msa_status msa_train_image_end(msa_train *s)
 {
-@ if encode_backward then
     msa_status status = ready(s);
-@ else
-    const msa_status status = ready(s);
-@ end
     if (status != MSA_OK || s->state $(objective and "!= ENCODED" or "== OPENED")) {
         return status != MSA_OK ? status : MSA_E_ORDER;
     }
 @ if encode_backward then
     status = worked(s, WORK_ENCODE_BACKWARD, OPENED, OPENED);
-    if (status != MSA_OK) {
-        return status;
-    }
 @ else
     s->state = OPENED;
+    status = check_environment();
 @ end
-    join(s);
-    return MSA_OK;
+    if (status == MSA_OK) {
+        join(s);
+    }
+    return status;
 }
 
 msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm)
@@ -604,6 +619,9 @@ msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matric
     msa_status status = ready(s);
     if (status != MSA_OK || rule == NULL) {
         return status != MSA_OK ? status : MSA_E_ARGUMENT;
+    }
+    if (!readable(s, rule, sizeof *rule) || !writable(s, norm, sizeof *norm)) {
+        return MSA_E_OVERLAP;
     }
     status = check_environment();
     if (status != MSA_OK || s->images == 0) {
@@ -646,16 +664,30 @@ static msa_status image_of(msa_train *s, const msa_train_batch *batch, uint32_t 
     return status == MSA_OK ? msa_train_image_end(s) : status;
 }
 
+static msa_status check_batch(const msa_train *s, const msa_train_batch *batch)
+{
+    if (batch == NULL || batch->images == NULL || batch->prompts == NULL || batch->targets == NULL) {
+        return MSA_E_ARGUMENT;
+    }
+    if (batch->count == 0 || batch->count > MSA_TRAIN_BATCH) {
+        return MSA_E_BATCH;
+    }
+    const size_t slices = (size_t)batch->count * MSA_TRAIN_DEPTH;
+    return readable(s, batch, sizeof *batch) && readable(s, batch->images, batch->count * sizeof *batch->images)
+        && readable(s, batch->prompts, slices * sizeof *batch->prompts)
+        && readable(s, batch->targets, slices * sizeof *batch->targets) ? MSA_OK : MSA_E_OVERLAP;
+}
+
 msa_status msa_train_step(msa_train *s, const msa_train_batch *batch, const msa_loss_rule *rule,
                           const msa_optimiser *optimiser, bool matrices_decay, double *loss)
 {
     msa_status status = ready(s);
-    if (status == MSA_OK && (batch == NULL || batch->images == NULL || batch->prompts == NULL || batch->targets == NULL
-                             || rule == NULL || optimiser == NULL)) {
-        status = MSA_E_ARGUMENT;
+    if (status == MSA_OK) {
+        status = rule == NULL || optimiser == NULL ? MSA_E_ARGUMENT : check_batch(s, batch);
     }
-    if (status == MSA_OK && (batch->count == 0 || batch->count > MSA_TRAIN_BATCH)) {
-        status = MSA_E_BATCH;
+    if (status == MSA_OK && (!readable(s, rule, sizeof *rule) || !readable(s, optimiser, sizeof *optimiser)
+                             || !writable(s, loss, sizeof *loss))) {
+        status = MSA_E_OVERLAP;
     }
     if (status != MSA_OK) {
         return status;
@@ -663,9 +695,13 @@ msa_status msa_train_step(msa_train *s, const msa_train_batch *batch, const msa_
     double sum = 0.0;
     s->images = 0;
     s->held = 0;
+@   if batch > 1 then
     for (uint32_t i = 0; i < batch->count && status == MSA_OK; ++i) {
         status = image_of(s, batch, i, rule, &sum);
     }
+@   else
+    status = image_of(s, batch, 0, rule, &sum);
+@   end
     if (status == MSA_OK) {
         status = msa_train_update(s, optimiser, matrices_decay, 0, NULL);
     }
@@ -695,7 +731,7 @@ static float *values_of(const msa_train *s, msa_values kind)
 
 msa_status msa_train_get(const msa_train *s, msa_values kind, float *out)
 {
-    const msa_status status = ready(s);
+    msa_status status = ready(s);
     const float *const from = status == MSA_OK ? values_of(s, kind) : NULL;
     if (from == NULL || out == NULL) {
         return status != MSA_OK ? status : MSA_E_ARGUMENT;
@@ -706,6 +742,10 @@ msa_status msa_train_get(const msa_train *s, msa_values kind, float *out)
     if (kind == MSA_VALUES_GRADIENT) {
         if (s->state != OPENED) {
             return MSA_E_ORDER;
+        }
+        status = check_environment();
+        if (status != MSA_OK) {
+            return status;
         }
         total(s);
     }
@@ -757,13 +797,16 @@ uint64_t msa_train_steps(const msa_train *s)
 
 msa_status msa_train_set_steps(msa_train *s, const msa_optimiser *rule, uint64_t done)
 {
-    const msa_status status = ready(s);
+    msa_status status = ready(s);
     if (status != MSA_OK || rule == NULL) {
         return status != MSA_OK ? status : MSA_E_ARGUMENT;
     }
     if (!(rule->beta1 >= 0.0 && rule->beta1 < 1.0 && rule->beta2 >= 0.0 && rule->beta2 < 1.0)) {
         return MSA_E_ARGUMENT;
     }
-    msa_steps_at(&s->steps, rule, done);
-    return MSA_OK;
+    status = check_environment();
+    if (status == MSA_OK) {
+        msa_steps_at(&s->steps, rule, done);
+    }
+    return status;
 }

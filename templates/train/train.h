@@ -130,7 +130,7 @@ msa_status msa_train_get_embedding(const msa_train *s, float *out);
 @ end
 @ if text_width > 0 then
 /* The text of the prompts that follow and have one (with_text, text 0): MSA_TRAIN_TEXT numbers, an embedding of length
- * 1; the caller's, which are there until the last such prompt is decoded. MSA_OK, MSA_E_ARGUMENT. */
+ * 1; the caller's, which are there until the last such prompt is decoded. MSA_OK, MSA_E_ARGUMENT, MSA_E_OVERLAP. */
 msa_status msa_train_text(msa_train *s, const float *embedding);
 
 @ end
@@ -187,7 +187,7 @@ msa_status msa_train_image_end(msa_train *s);
  *   matrices_decay  only tensors of two and more dimensions decay
  *   images          of the whole batch, where others are part of it; 0: those of this session
  *   norm            gets the gradient's norm before clipping, or NULL
- * An image that has not ended is forgotten. MSA_OK; MSA_E_ORDER without any image, MSA_E_ARGUMENT,
+ * An image that has not ended is forgotten. MSA_OK; MSA_E_ORDER without any image, MSA_E_ARGUMENT, _OVERLAP,
  * _ENVIRONMENT$(cores > 1 and ", _CORES" or "") or _NAN (of the gradient): nothing has changed;
  * msa_train_set(s, MSA_VALUES_GRADIENT, NULL) forgets the images. */
 msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm);
@@ -212,11 +212,12 @@ const msa_parameter *msa_train_parameters(void);
 
 /* All values of a kind, MSA_TRAIN_ELEMENTS floats, tensor by tensor, each row by row. A gradient that is set is that of
  * all images so far, which count as one; set from NULL there is none. Setting forgets an image that has not ended; as
- * long as there is one the gradient cannot be told. MSA_OK, MSA_E_ARGUMENT, MSA_E_ORDER, MSA_E_OVERLAP. */
+ * long as there is one the gradient cannot be told. MSA_OK, MSA_E_ARGUMENT, MSA_E_ORDER, MSA_E_OVERLAP; of a gradient
+ * that is told MSA_E_ENVIRONMENT. */
 msa_status msa_train_get(const msa_train *s, msa_values kind, float *out);
 msa_status msa_train_set(msa_train *s, msa_values kind, const float *values);
 
-/* Steps done: the optimiser goes on from there. */
+/* Steps done: the optimiser goes on from there. MSA_OK, MSA_E_ARGUMENT, MSA_E_ENVIRONMENT. */
 uint64_t msa_train_steps(const msa_train *s);
 msa_status msa_train_set_steps(msa_train *s, const msa_optimiser *rule, uint64_t done);
 

@@ -18,16 +18,22 @@ static void walk_row(msa_train *s, uint32_t what, const msa_parameter *p, size_t
     }
 }
 
+@ if cores > 1 then
 /* Rows of tensors, one behind the other, are parted among cores by where they begin. */
+@ end
 static void walk(msa_train *s, uint32_t what, uint32_t core)
 {
     for (uint32_t i = 0; i < MSA_TRAIN_TENSORS; ++i) {
         const msa_parameter *const p = &parameters[i];
         for (uint32_t row = 0; row < p->rows; ++row) {
             const size_t at = p->at + row * p->stride;
+@ if cores > 1 then
             if ((uint64_t)at * MSA_TRAIN_CORES / $(trained.elements)u == core) {
                 walk_row(s, what, p, at, core);
             }
+@ else
+            walk_row(s, what, p, at, core);
+@ end
         }
     }
 }

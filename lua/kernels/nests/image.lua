@@ -61,12 +61,12 @@ local function resizer(layer, body, n, slice, levels, loop)
         lines = lines .. ([==[
 
 msa_range range = {255, 0};
-for (uint32_t line = 0; line < %d && line < height; ++line) {
+for (uint32_t line = 0; line < %d%s; ++line) {
     %s_row(&resizer, %s);
     msa_range_add(&range, %s, (size_t)width * 3);
 }
-msa_range_levels(&range, %s);]==]):format(n.size, how.calls, text:pointer(n.row),
-          text:pointer(n.row), text:pointer(levels))
+msa_range_levels(&range, %s);]==]):format(n.size, layer.model.resize == "longest" and " && line < height" or "",
+          how.calls, text:pointer(n.row), text:pointer(n.row), text:pointer(levels))
       end
       if text.cores > 1 then
         lines = ("%s\nresizer.next = %s[core] * %d;"):format(lines, text:shares(loop()), n.patch)
