@@ -47,15 +47,15 @@ end
 -- What the test program is told of a training step: that it is one, and how its picture is resized.
 function Program:training()
   if self.folder.kind ~= "training" then return {} end
-  local list = { "-DMSA_COVERAGE_TRAINING=1" }
+  local list = { "MSA_COVERAGE_TRAINING=1" }
   for _, how in pairs(require("import.preparation").resamplings) do
     if how.type and sys.exists(("%s/%s.c"):format(self.work, self.renamed(how.file))) then
-      list[2], list[3] = "-DMSA_RESIZER=" .. how.type, ("-DMSA_RESIZER_INIT=%s_init"):format(how.calls)
-      list[4] = ("-DMSA_RESIZER_ROW=%s_row"):format(how.calls)
-      list[5] = ("-DMSA_RESIZER_BYTES=%s(MSA_TRAIN_INPUT_SIZE)"):format(how.macro)
+      list[2], list[3] = "MSA_RESIZER=" .. how.type, ("MSA_RESIZER_INIT=%s_init"):format(how.calls)
+      list[4] = ("MSA_RESIZER_ROW=%s_row"):format(how.calls)
+      list[5] = ("MSA_RESIZER_BYTES=%s(MSA_TRAIN_INPUT_SIZE)"):format(how.macro)
     end
   end
-  for i, flag in ipairs(list) do list[i] = self.renamed(flag) end
+  for i, macro in ipairs(list) do list[i] = "-D" .. self.renamed(macro) end
   return list
 end
 

@@ -189,7 +189,11 @@ msa_status msa_train_image_end(msa_train *s);
  *   norm            gets the gradient's norm before clipping, or NULL
  * An image that has not ended is forgotten. MSA_OK; MSA_E_ORDER without any image, MSA_E_ARGUMENT, _OVERLAP,
  * _ENVIRONMENT$(cores > 1 and ", _CORES" or "") or _NAN (of the gradient): nothing has changed;
- * msa_train_set(s, MSA_VALUES_GRADIENT, NULL) forgets the images. */
+ * msa_train_set(s, MSA_VALUES_GRADIENT, NULL) forgets the images.
+@ if cores > 1 then
+ * MSA_E_ENVIRONMENT too if another core's float unit changes during the step: the parameters are to be set anew.
+@ end
+ */
 msa_status msa_train_update(msa_train *s, const msa_optimiser *rule, bool matrices_decay, uint32_t images, float *norm);
 
 @ if from == "image" then
