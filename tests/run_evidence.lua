@@ -138,6 +138,8 @@ local function functions_are_there(fw, out)
     end
   end
   local count = 0
+  assert(not sys.exists(fw .. "/libmsa_model.a"), "evidence has compiled something in the build's folder")
+  tally.must { "make", "-C", fw, "-s", "lib", env = { MAKEFLAGS = false } }
   for name in tally.must { "nm", fw .. "/libmsa_model.a" }:gmatch " [Tt] ([%w_]+)" do
     assert(known[name], name .. " is in the library and not traced")
     count = count + 1
@@ -390,6 +392,35 @@ local function libraries_are_there(doc, names)
 end
 
 -- The bill of materials names every file, by its hash, and where the weights come from.
+-- A copy of a build, one file of it changed.
+local function changed(name, file, edit)
+  local copy = ("%s/%s"):format(work, name)
+  sys.mkdir_p(copy .. "/runner")
+  for _, one in ipairs(require("run.made").list(work .. "/host")) do
+    local text = sys.read_file(("%s/host/%s"):format(work, one))
+    sys.write_file(("%s/%s"):format(copy, one), one == file and edit(text) or text)
+  end
+  return copy
+end
+
+tally.test("of the product's own compiler and flags, whatever lies compiled in the folder", function()
+  local fw = changed("product", "none")
+  sys.write_file(fw .. "/msa_model.o", "no object")
+  sys.write_file(fw .. "/runner/msa_run", "no program")
+  local out = bundle(fw, "of-product", "--checkpoint", tally.head, "--image", image, "--cc", "clang-19", "--cflags=-O3")
+  local about, by = checks_of(out)
+  assert(about.compiler.name == "clang-19" and about.compiler.flags:find("-O3", 1, true)
+    and about.compiler.instead_of == "gcc -O2", about.compiler.flags)
+  assert(by["STA-01"].found:find "by clang%-19 %d", by["STA-01"].found)
+  assert(by["DIG-01"].status == "pass" and by["STA-05"].status == "pass", by["STA-05"].found)
+  local bounds = sys.read_file(out .. "/instructions.csv")
+  assert(tonumber(bounds:match "\nmsa_encode,(%d+)") > 1e8, "a bound of what clang makes")
+  assert(sys.read_file(out .. "/record.md"):find("-O3, instead of the Makefile's gcc -O2", 1, true), "no compiler")
+  assert(sys.read_file(fw .. "/msa_model.o") == "no object" and sys.read_file(fw .. "/runner/msa_run") == "no program",
+    "something is compiled there")
+  refused("nonesuch: expected the board's compiler, or --cc with another", fw, "--cc", "nonesuch")
+end)
+
 tally.test("the bill of materials has every file, the compiler, the checkpoint and its data", function()
   local doc = json.decode(sys.read_file(work .. "/first/sbom.spdx.json"), "sbom")
   assert(doc.spdxVersion == "SPDX-2.3")
@@ -500,17 +531,6 @@ tally.test("another path, time, locale, home, mask and user: the same bytes, obj
   return ("%d files%s"):format(count, another and ", by two users" or "")
 end)
 
--- A copy of a build, one file of it changed.
-local function changed(name, file, edit)
-  local copy = ("%s/%s"):format(work, name)
-  sys.mkdir_p(copy .. "/runner")
-  for _, one in ipairs(require("run.made").list(work .. "/host")) do
-    local text = sys.read_file(("%s/host/%s"):format(work, one))
-    sys.write_file(("%s/%s"):format(copy, one), one == file and edit(text) or text)
-  end
-  return copy
-end
-
 tally.test("what is not msagen's is refused by name", function()
   refused("msa_kernels.c: expected what msagen wrote", changed("edited", "msa_kernels.c", function(text)
     return text .. "/* by hand */\n"
@@ -616,11 +636,13 @@ tally.test("what is not traced is said: a function that nobody calls, a part, a 
   assert(unanswered:find("no known answer of the self-test runs it", 1, true), unanswered)
   local datadir = msagen.datadir
   msagen.datadir = work .. "/tree"
-  sys.mkdir_p(work .. "/tree/tests")
+  sys.mkdir_p(work .. "/tree/tests/golden")
   sys.write_file(work .. "/tree/tests/tally.lua", "")
+  sys.write_file(work .. "/tree/tests/golden/digests.json", '{"f32-fma-1": {"sam-2d": "00"}}')
   local ok, found = pcall(problems)
   msagen.datadir = datadir
   assert(ok and found:find("NET-01: its test run_golden.lua is not there", 1, true), found)
+  assert(found:find("the golden case sam-2d is not there, whose digest golden/digests.json has", 1, true), found)
 end)
 
 return tally.finish()

@@ -147,11 +147,18 @@ local function instructions(self)
     .. (none[1] and "; no bound of " .. table.concat(none, ", ") or ""), "instructions.csv")
 end
 
--- Sections, stack and call graph of the library as the board's compiler makes it, and the bound of its instructions.
+-- What the Makefile has where another compiler or other flags were asked for.
+local function made_by(self)
+  if not (self.cc or self.cflags) then return nil end
+  local tools, makefile = require "report.tools", self.folder:file "Makefile"
+  return ("%s %s"):format(tools.variable(makefile, "CC"), tools.variable(makefile, "CFLAGS"))
+end
+
+-- Sections, stack and call graph of the library as the compiler makes it, and the bound of its instructions.
 local function static(self)
   local work, list, unbounded = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-"), nil, nil
   local report, why = tried(function()
-    return require("report.sizes").measure(self.folder, work, nil, nil, true)
+    return require("report.sizes").measure(self.folder, work, self.cc, self.cflags, true)
   end)
   if report then
     list, unbounded = tried(function()
@@ -165,7 +172,8 @@ local function static(self)
   self.instructions, self.unbounded = list or nil, why or unbounded
   if not report then return self:check("STA-01", "Worst stack of each entry point", "not measured", why) end
   self.sizes = report
-  self.compiler = { name = report.compiler, version = report.version, flags = report.target .. " " .. report.cflags }
+  self.compiler = { name = report.compiler, version = report.version, flags = report.target .. " " .. report.cflags,
+    instead_of = made_by(self) }
   self.files["stack.csv"], self.files["functions.csv"] = stack_csv(report), functions_csv(report)
   local worst = report.stack[1]
   for _, entry in ipairs(report.stack) do worst = entry.bytes > worst.bytes and entry or worst end
@@ -291,8 +299,9 @@ local function covered(self, asked)
   if report.wrong then return self:check("COV-01", COVERED, "fail", report.wrong, "unreached.csv") end
   self:check("COV-01", COVERED, first and "fail" or "pass", first and ("%d without a record: %s:%d %s"):format(
     #report.unexplained, first.file, first.line, first.text) or ("statements %s, branches %s, conditions %s; "
-    .. "%d places not reached, each recorded; %d calls, C compiled by clang-19 %s"):format(percent(whole.statement),
-    percent(whole.branch), percent(whole.condition), #report.unreached, report.calls, report.flags), "unreached.csv")
+    .. "%d places not reached, each recorded; %d calls, C compiled for this computer by clang-19 %s"):format(
+    percent(whole.statement), percent(whole.branch), percent(whole.condition), #report.unreached, report.calls,
+    report.flags), "unreached.csv")
 end
 
 -- ---- traceability ----
@@ -300,6 +309,7 @@ end
 local function traced(self, hashes)
   local made = trace.of(self.folder, self.text)
   self.trace, self.files["trace.csv"] = made, trace.csv(made, hashes)
+  self.files["requirements.csv"] = trace.requirements_csv(made)
   local used = 0
   for _, one in ipairs(self.folder.tensors) do used = used + (one.fate == "used" and 1 or 0) end
   local found = ("%d rows; all %d functions, %d layers, %d parts of the weights, and the %d tensors that are used "
@@ -386,10 +396,9 @@ local function digests(self, asked)
   local folder, numerics = self.folder, require "evidence.numerics"
   local it = require("run.interpretation").of(asked.model, folder.arithmetic, nil, asked.device)
   local list, why = tried(function()
-    folder:compile()
-    return numerics.built(folder, asked.model, asked.images, asked.prompt, asked.show)
+    return numerics.built(self.programs:folder(), asked.model, asked.images, asked.prompt, asked.show)
   end)
-  if not list then return self:check("DIG-01", SAME_BITS, "not measured", why) end
+  if not list then return self:check("DIG-01", SAME_BITS, "not measured", self.programs:named(why)) end
   if folder.emulator then tool(self, folder.emulator[1]) end
   local lines, same = { csv.line { "image", "interpreter", "build" } }, true
   for i, digest in ipairs(numerics.interpreted(it, asked.images, asked.prompt, asked.show)) do
@@ -461,9 +470,8 @@ local function profiled(self)
   local folder, profile = self.folder, require "run.profile"
   local scratch = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
   local ok, found = pcall(function()
-    folder:compile()
-    return require("run.segment").perform({ folder = folder, prompts = {}, quiet = true, profile = REPETITIONS,
-      files = { masks = {}, iou = {}, logits = {} } }, scratch, function(text) return text end)
+    return require("run.segment").perform({ folder = self.programs:folder(), prompts = {}, quiet = true,
+      profile = REPETITIONS, files = { masks = {}, iou = {}, logits = {} } }, scratch, function(text) return text end)
   end)
   sys.remove_tree(scratch)
   sys.keep(scratch)
@@ -494,12 +502,13 @@ local function sums(files)
   return table.concat(lines)
 end
 
--- The checks of a build, and the bundle's files.
-local function collect(folder, args, show)
+-- The checks of a build, and the bundle's files. @param programs of evidence.compiled
+local function collect(folder, args, programs, show)
   schema.check_known(folder, FIELDS, folder:file "manifest.json")
   check_files(folder)
   local self = setmetatable({ folder = folder, text = require("evidence.text").read(folder), checks = {}, files = {},
-    images = {}, tools = {}, pictures = {}, show = show }, Evidence)
+    images = {}, tools = {}, pictures = {}, show = show, cc = args.cc, cflags = args.cflags,
+    programs = programs }, Evidence)
   self:check("INT-01", "Files and weights are what msagen wrote", "pass",
     ("%d files and the weights by their SHA-256"):format(#closed.sorted(folder.files)), "sbom.spdx.json")
   local hashes
@@ -542,20 +551,22 @@ local function collect(folder, args, show)
 end
 
 --- Collect the evidence of a build and write it.
--- @param args { dir, out, misra, coverage, profile, checkpoint = or nil, image = list, truth = of each image or none,
---   boards = list of boards or nil }
+-- @param args { dir, out, cc, cflags = or nil, misra, coverage, profile, checkpoint = or nil, image = list,
+--   truth = of each image or none, boards = list of boards or nil }
 -- @param show function(text): what is done now
 -- @return the checks
 function evidence.make(args, show)
   local folder = require("run.folder").open(args.dir)
   require("evidence.place").check(args.out, folder.path)
   local staging = require("run.staging").new()
+  local programs = require("evidence.compiled").of(folder, args.cc, args.cflags)
   local ok, found = pcall(function()
-    local within, self = staging:tree(args.out), collect(folder, args, show)
+    local within, self = staging:tree(args.out), collect(folder, args, programs, show)
     for _, name in ipairs(closed.sorted(self.files)) do sys.write_file(within(name), self.files[name]) end
     staging:commit()
     return self.checks
   end)
+  programs:close()
   staging:close()
   if not ok then error(found, 0) end
   return found

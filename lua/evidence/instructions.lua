@@ -158,6 +158,31 @@ function Join:nests(loop, root)
   return false
 end
 
+-- A block without a line, among others that control comes back to, runs no more often than all that lead to it: their
+-- C loops, of each predecessor once, are its own. Sets `begun`: how many lead to it from outside, once a call.
+local function take_from_predecessors(loop)
+  local names, begun = {}, 0
+  for _, block in ipairs(loop.header.from) do
+    local other = block.loop
+    if other and #other.names == 0 then return false end
+    for _, name in ipairs(other and other.names or {}) do names[#names + 1] = name end
+    begun = begun + (other and other.begun or other and 0 or 1)
+  end
+  loop.names, loop.begun = names, begun
+  return #names > 0
+end
+
+-- Of a function's blocks of this kind, one after the other as far as they come.
+local function complete(loops)
+  local again = true
+  while again do
+    again = false
+    for _, loop in ipairs(loops) do
+      if loop.region and #loop.names == 0 then again = take_from_predecessors(loop) or again end
+    end
+  end
+end
+
 -- Sets of each loop of a function its C loops, and of the function what it calls.
 function Join:prepare(f)
   f.root = self:root(f)
@@ -166,6 +191,7 @@ function Join:prepare(f)
     return
   end
   for _, loop in ipairs(f.loops or {}) do loop.names = closed.sorted(self:loops_of(loop, f.root)) end
+  complete(f.loops or {})
   for _, loop in ipairs(f.loops or {}) do loop.stray = not self:nests(loop, f.root) end
 end
 
@@ -250,7 +276,7 @@ function Join:add(f, count, entry, times, sum)
   sum.total = sum.total + times * f.pass
   local passes = {}
   for _, loop in ipairs(f.loops) do
-    local total, entries = 0, 0
+    local total, entries = times * (loop.begun or 0), 0
     for _, name in ipairs(loop.names) do
       local runs, begun = counted(f, name, count, entry)
       total, entries = total + runs, entries + begun

@@ -6,8 +6,8 @@ local clauses = require "evidence.clauses"
 local closed = require "support.closed"
 local page = require "report.page"
 local record = require "evidence.record"
-local requirements = require "evidence.requirements"
 local sections = require "report.sections"
+local trace = require "evidence.trace"
 
 local evidence_page = {}
 
@@ -163,27 +163,17 @@ local function pictures(self)
 end
 
 local function requirements_table(self)
-  local count, rows = {}, {}
-  for _, row in ipairs(self.trace.rows) do
-    local one = count[row.requirement] or { rows = 0, functions = {}, bytes = 0 }
-    count[row.requirement] = one
-    one.rows, one.bytes = one.rows + 1, one.bytes + (row.part and row.part.bytes or 0)
-    if row.name then one.functions[row.file .. ":" .. row.name] = true end
-  end
-  for _, one in ipairs(requirements) do
-    local found = count[one.id]
-    if found then
-      local functions = 0
-      for _ in pairs(found.functions) do functions = functions + 1 end
-      rows[#rows + 1] = { one.id, one.text, one.source, page.whole(functions), page.bytes(found.bytes) }
-    end
+  local rows = {}
+  for i, one in ipairs(trace.requirements(self.trace)) do
+    local of = one.requirement
+    rows[i] = { of.id, of.text, of.source, page.whole(one.functions), page.bytes(one.bytes) }
   end
   local out = { id = "trace", title = "Traceability", page.table { wide = true,
     caption = "Requirements that this build has", rows = rows,
     columns = { { name = "requirement" }, { name = "text", class = "word" },
       { name = "source", class = "word" }, { name = "functions", number = true },
       { name = "weights", number = true } } },
-    raw "trace.csv" }
+    raw "requirements.csv", raw "trace.csv" }
   for _, problem in ipairs(self.trace.problems) do out[#out + 1] = page.note(problem) end
   return out
 end
@@ -225,7 +215,8 @@ function evidence_page.text(self)
     subtitle = sections.model_line(build_facts.model(folder)), footer = "msagen " .. msagen.version,
     sections = { summary(self), pictures(self), verification(self), requirements_table(self), stack(self), bound(self),
       covered(self), numbers(self), decoder(self), boards(self),
-      sections.memory(build_facts.memory(folder)), sections.layers(build_facts.layers(folder, self.profile)),
+      sections.memory(build_facts.memory(folder)),
+      sections.layers(build_facts.layers(folder, self.profile), "msagen evidence --profile"),
       sections.made(build_facts.made(folder)) } }
 end
 

@@ -36,11 +36,13 @@ end
 function facts.compiler(self)
   local one = self.compiler
   if not one then return nil end
-  return ("%s %s, %s"):format(one.name, one.version, one.flags), "evidence.json"
+  return ("%s %s, %s%s"):format(one.name, one.version, one.flags, one.instead_of
+    and (", instead of the Makefile's %s"):format(one.instead_of) or ""), "evidence.json"
 end
 
 function facts.requirements(self)
-  return plural(#closed.sorted(self.trace.requirements), "requirement") .. " with identifiers that stay", "trace.csv"
+  return plural(#closed.sorted(self.trace.requirements), "requirement") .. " with identifiers that stay",
+    "requirements.csv"
 end
 
 function facts.architecture(self)

@@ -26,13 +26,22 @@ local function relation(from, kind, to)
   return { spdxElementId = "SPDXRef-" .. from, relationshipType = kind, relatedSpdxElement = "SPDXRef-" .. to }
 end
 
+-- The folder's files, the manifest among them, which has the hashes of the others.
+local function names_of(folder)
+  local names = closed.sorted(folder.files)
+  names[#names + 1] = "manifest.json"
+  table.sort(names)
+  return names
+end
+
 -- A file of the folder, which has been found to be that of the manifest. Everything that msagen writes or copies there
 -- is 0BSD. SPDX 2.3 has every file by its SHA-1.
 local function file_of(i, folder, name)
+  local text = sys.read_file(folder:file(name))
   return { SPDXID = ("SPDXRef-file-%d"):format(i), fileName = "./" .. name, licenseConcluded = "0BSD",
     licenseInfoInFiles = { "0BSD" }, copyrightText = NONE,
-    checksums = { { algorithm = "SHA256", checksumValue = folder.files[name] },
-      { algorithm = "SHA1", checksumValue = sha256.sha1(sys.read_file(folder:file(name))) } } }
+    checksums = { { algorithm = "SHA256", checksumValue = sha256.hex(text) },
+      { algorithm = "SHA1", checksumValue = sha256.sha1(text) } } }
 end
 
 -- What the generator itself is made with and of: its compiler, its libraries. They are those of the msagen that writes
@@ -87,7 +96,7 @@ function sbom.text(folder, compiler, metadata, tested_with)
       relation("build", "DEPENDS_ON", "weights"),
       relation("generator", "GENERATES", "build"), relation("weights", "GENERATED_FROM", "checkpoint") } }
   doc.packages[1].filesAnalyzed = nil
-  for i, file in ipairs(closed.sorted(folder.files)) do
+  for i, file in ipairs(names_of(folder)) do
     doc.files[i] = file_of(i, folder, file)
     doc.relationships[#doc.relationships + 1] = relation("build", "CONTAINS", ("file-%d"):format(i))
   end

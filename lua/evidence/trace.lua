@@ -4,6 +4,7 @@
 local closed = require "support.closed"
 local csv = require "evaluate.csv"
 local dialects = require "import.dialects"
+local json = require "msagen.json"
 local requirements = require "evidence.requirements"
 local sys = require "msagen.sys"
 local texts = require "evidence.text"
@@ -43,7 +44,7 @@ local function golden_of(folder)
   for _, name in ipairs(sys.exists(root) and sys.list(root) or {}) do
     local path = ("%s/%s/case.json"):format(root, name)
     if sys.exists(path) then
-      local case = require("msagen.json").decode(sys.read_file(path), path)
+      local case = json.decode(sys.read_file(path), path)
       local of = type(case) == "table" and type(case.dialect) == "string" and dialects.named(case.dialect)
       if of and of == own then list[#list + 1] = name end
       if of and own and dialects.same_network(of, own) then alike[#alike + 1] = name end
@@ -189,10 +190,25 @@ function Trace:tensors()
   end
 end
 
+-- Golden cases whose digests are known are there, of whatever dialect: which one a case was of, it said itself.
+function Trace:cases(root)
+  local path = root .. "/golden/digests.json"
+  local classes, missing = json.decode(sys.read_file(path), path), {}
+  for _, digests in pairs(classes) do
+    for name in pairs(digests) do
+      if not sys.exists(("%s/golden/%s/case.json"):format(root, name)) then missing[name] = true end
+    end
+  end
+  for _, name in ipairs(closed.sorted(missing)) do
+    self:problem("the golden case %s is not there, whose digest golden/digests.json has", name)
+  end
+end
+
 -- Tests that are named are there, where msagen's tests are at hand. @return whether they are
 function Trace:tests()
   local root = msagen.datadir .. "/tests"
   if not sys.exists(root .. "/tally.lua") then return false end
+  self:cases(root)
   for _, one in ipairs(requirements) do
     for _, test in ipairs(one.tests) do
       if not sys.exists(root .. "/" .. test) then self:problem("%s: its test %s is not there", one.id, test) end
@@ -258,6 +274,35 @@ function trace.of(folder, of)
   local at_hand = self:tests()
   return { rows = self.rows, problems = self.problems, functions = #of.functions, requirements = self.covered,
     tests_at_hand = at_hand }
+end
+
+--- The requirements that a build has, in order. @param made of trace.of
+-- @return list of { requirement, functions = how many, bytes = of the weights }
+function trace.requirements(made)
+  local by, list = {}, {}
+  for _, row in ipairs(made.rows) do
+    local one = by[row.requirement] or { functions = {}, bytes = 0 }
+    by[row.requirement] = one
+    one.bytes = one.bytes + (row.part and row.part.bytes or 0)
+    if row.name then one.functions[row.file .. ":" .. row.name] = true end
+  end
+  for _, one in ipairs(requirements) do
+    local found = by[one.id]
+    if found then
+      list[#list + 1] = { requirement = one, functions = #closed.sorted(found.functions), bytes = found.bytes }
+    end
+  end
+  return list
+end
+
+--- requirements.csv: what the identifiers of trace.csv stand for.
+function trace.requirements_csv(made)
+  local lines = { csv.line { "requirement", "text", "source", "functions", "weights_bytes", "tests" } }
+  for i, one in ipairs(trace.requirements(made)) do
+    local of = one.requirement
+    lines[i + 1] = csv.line { of.id, of.text, of.source, one.functions, one.bytes, table.concat(of.tests, " ") }
+  end
+  return table.concat(lines)
 end
 
 --- trace.csv. @param hashes of tensors: name -> SHA-256, or nil where the checkpoint was not given

@@ -304,7 +304,8 @@ local function regions_of(list)
     local again = #region > 1
     for _, to in ipairs(block.to) do again = again or to == block end
     for _, one in ipairs(again and region or {}) do
-      local loop = { header = one, own = { one }, latches = {}, exits = {}, pass = #one.list, tested = #one.list }
+      local loop = { header = one, own = { one }, latches = {}, exits = {}, pass = #one.list, tested = #one.list,
+        region = true }
       for _, instruction in ipairs(one.list) do
         if instruction.stores then loop.sure = instruction end
       end

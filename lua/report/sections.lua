@@ -116,13 +116,13 @@ end
 local CLOCKS = { cpu = "processor time", wall = "the time of day", cycles = "cycles at the board's nominal clock" }
 
 -- What the numbers are, in words.
-local function basis_of(layers)
+local function basis_of(layers, how)
   if layers.basis == "measured" then
     return ("Measured on %s image: milliseconds by %s, medians of %s%s."):format(
       layers.image == "given" and "a given" or "a synthetic", CLOCKS[layers.clock] or "an unknown clock",
       page.whole(layers.repetitions), layers.emulated and ", under an emulator: times are not the board's" or "")
   end
-  local words = "Not measured: no profile was made (msagen run DIR --profile FILE.json). "
+  local words = ("Not measured: no profile was made (%s). "):format(how or "msagen run DIR --profile FILE.json")
   if layers.basis == "macs" then return words .. "Bars are multiply-adds, which are not time." end
   local hz = layers.hz and (" At the board's nominal %.4g GHz, 10⁶ cycles are %.3g ms."):format(layers.hz / 1e9,
     1e9 / layers.hz) or ""
@@ -131,10 +131,11 @@ local function basis_of(layers)
 end
 
 --- Time per layer. @param layers as build_facts.layers gives them, or nil
-function sections.layers(layers)
+-- @param how the command that measures them, or nil
+function sections.layers(layers, how)
   local out = { id = "layers", title = "Time per layer" }
   if not layers then return out end
-  out[1] = h("p", nil, basis_of(layers))
+  out[1] = h("p", nil, basis_of(layers, how))
   local words = { encode = "Encode", decode = (layers.depth or 1) > 1 and "Decode, one click of one slice"
     or "Decode, one click" }
   for _, phase in ipairs { "encode", "decode" } do

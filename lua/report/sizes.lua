@@ -106,8 +106,9 @@ local function compile(build, folder)
       sys.write_file(work .. "/" .. name, sys.read_file(folder:file(name)))
     end
   end
-  must({ "make", "-C", work, "-j", tostring(sys.nproc()), "CC=" .. build.cc,
-    "CFLAGS=" .. build.cflags .. " -fstack-usage" .. (build.lines and " -g" or ""), "lib" }, "make", build.where)
+  local flags = build.cflags .. " -fstack-usage" .. (build.lines and " " .. tools.LINES or "")
+  must({ "make", "-C", work, "-j", tostring(sys.nproc()), "CC=" .. build.cc, "CFLAGS=" .. flags, "lib" }, "make",
+    build.where)
   local frames = {}
   for _, name in ipairs(sys.list(work)) do
     -- beside an object that the Makefile renames

@@ -41,6 +41,9 @@ function tools.must(command, what, where)
   return text
 end
 
+--- What makes a compiler note lines so that binutils' addr2line reads all: of clang's DWARF 5 it misses what is inline.
+tools.LINES = "-gdwarf-4"
+
 tools.COMPILER = "the board's compiler, or --cc with another"
 
 -- What a compiler is called by its command; clang is also where it goes by gcc's or cc's name.

@@ -42,12 +42,12 @@ __attribute__((force_align_arg_pointer)) void _start(void)
   return math.tointeger(tonumber(out:match "%d+"))
 end
 
--- The bound of entry(), and what runs. @param flags of the compiler
-local function measured(text, flags)
+-- The bound of entry(), and what runs. @param flags of the compiler @param cc the host's, or nil
+local function measured(text, flags, cc)
   local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "instructions-")
   local ok, one, counted = pcall(function()
     sys.write_file(work .. "/a.c", text)
-    tools.must(tools.joined({ "cc", "-std=c99", "-g", "-fno-pic", "-fcf-protection=none", "-fno-tree-vectorize",
+    tools.must(tools.joined({ cc or "cc", "-std=c99", tools.LINES, "-fno-pic", "-fcf-protection=none", "-fno-tree-vectorize",
       "-ffreestanding" }, flags or { "-O2" }, { "-c", "-o", work .. "/a.o", work .. "/a.c" }), "a compiler", work)
     tools.must({ "ld", "-e", "entry", "-o", work .. "/image", work .. "/a.o" }, "binutils", work)
     local bound = instructions.of(read(text), { text }, { image = work .. "/image", tools = "", outside = {},
@@ -59,8 +59,8 @@ local function measured(text, flags)
   return one, counted
 end
 
-local function near(text, most, flags)
-  local one, counted = measured(text, flags)
+local function near(text, most, flags, cc)
+  local one, counted = measured(text, flags, cc)
   assert(one.most, table.concat(one.open, "; "))
   assert(one.most >= counted - 6, ("%d instructions, %d computed"):format(counted, one.most)) -- those of the caller
   assert(one.most <= most * counted, ("%d instructions, %d computed"):format(counted, one.most))
@@ -183,6 +183,14 @@ describe("the bound of machine instructions", function()
   measures("loops within loops, of functions that are put into others", function()
     for _, flags in ipairs { "-O1", "-O2", "-O3", "-Os" } do near(NESTED, 1.3, { flags }) end
   end)
+  for _, cc in ipairs { "clang-14", "clang-19" } do
+    if pcall(sys.spawn, { cc, "--version", stdin = "/dev/null", stdout = "/dev/null" }) then
+      measures("the same by " .. cc .. ", which makes several turns of a loop one", function()
+        for _, flags in ipairs { "-O1", "-O2", "-O3", "-Os" } do near(NESTED, 12, { flags }, cc) end
+        for _, flags in ipairs { "-O1", "-O2", "-Os" } do near(TANGLED, 12, { flags }, cc) end
+      end)
+    end
+  end
   measures("two functions that the compiler makes one have the calls of both", function()
     near(SAME, 1.1, { "-O2" })
   end)

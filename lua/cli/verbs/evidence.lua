@@ -6,6 +6,8 @@ function verb.setup(command)
   command:argument("dir", "A folder that `msagen build` wrote."):argname "DIR"
   command:option("-o --output", "A folder for the bundle: index.html, evidence.json, a table each subject, "
     .. "SHA256SUMS."):argname "OUT":target "out"
+  command:option("--cc", "Instead of the Makefile's compiler: the one that makes the product."):argname "COMPILER"
+  command:option("--cflags", "Instead of the Makefile's CFLAGS."):argname "FLAGS"
   command:flag("--misra", "Look for deviations from MISRA C:2012 as well (cppcheck; some 20 seconds).")
   command:flag("--coverage", "Compile the build for this computer with clang-19 and measure which statements, branches "
     .. "and conditions its test program reaches (some 20 seconds; minutes where a board has no vectors).")
@@ -33,6 +35,7 @@ function verb.run(args)
   if #args.truth > 0 and #args.truth ~= #args.image then
     return usage(("--truth: expected one for each --image, %d, found %d"):format(#args.image, #args.truth))
   end
+  if args.cc then require("report.tools").version(args.cc) end -- before the work, one that is not there
   local show, finish = require "cli.progress"()
   local checks = require("evidence.evidence").make(args, function(text) show(text, 0, 1) end)
   finish()
