@@ -4,6 +4,7 @@
 "use strict";
 
 const WIDTHS = [320, 360, 390, 640, 768, 1088, 1280];
+const WORDS = 150;  // pixels that a sentence takes at least
 const SLACK = 1;    // pixels that rounding may take
 
 // What lies in a box that scrolls, or is a picture's own, may be wider than the page.
@@ -21,6 +22,9 @@ function overflows(doc, width, say) {
     if (style.overflowX === "visible" && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + SLACK)
       say(`${e.tagName} holds ${e.scrollWidth} in ${e.clientWidth}`);
   }
+  for (const e of doc.querySelectorAll("td.word"))
+    if (e.textContent.length > 60 && e.clientWidth > 0 && e.clientWidth < WORDS)
+      say(`${e.textContent.slice(0, 20)}...: a sentence stands in ${e.clientWidth}`);
 }
 
 function luminance(colour) {

@@ -77,8 +77,9 @@ local function tried(scene, way, call)
     way[1], preloaded.words(result)), 0)
 end
 
--- Below the full tier some of the functions of the C library, or of the places that ask for memory, a call each. Lua's
--- own loading of a file is the same code each time: one in ten of its calls, of one scene.
+-- Below the full tier some of the functions of the C library, or of the places that ask for memory, a call each; in the
+-- full one all calls, or, of a scene that compiles each time, a call of each. Lua's own loading of a file is the same
+-- code each time: one in ten of its calls, of one scene.
 local function chosen(scene, way)
   local list, by_name, names, loading = {}, {}, {}, 0
   for _, call in ipairs(scene.calls) do
@@ -93,8 +94,8 @@ local function chosen(scene, way)
     end
   end
   for _, key in ipairs(names) do
-    if tier.full then table.move(by_name[key], 1, #by_name[key], #list + 1, list)
-    elseif tier.sampled(scene.name .. way[2] .. key, scene.rate) then
+    if tier.full and not scene.sampled then table.move(by_name[key], 1, #by_name[key], #list + 1, list)
+    elseif tier.full or tier.sampled(scene.name .. way[2] .. key, scene.rate) then
       list[#list + 1] = tier.chosen(by_name[key], scene.name .. way[2] .. key)
     end
   end
@@ -133,7 +134,7 @@ for _, one in ipairs(SCENES) do
   local name = one[1]
   if asked[name] or not next(asked) and (tier.full or not one.deep) then
     local scene = (one[2] or scenes[name])(work, one[3])
-    scene.rate = one.rate
+    scene.rate, scene.sampled = one.rate, one.sampled
     for _, way in ipairs(WAYS) do
       if (not way.kills or one.kills) and (modes[way[2]] or not next(modes)) then
         tally.test(("%s: each call %s"):format(name, way[1]), each, scene, way)

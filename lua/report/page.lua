@@ -114,27 +114,41 @@ end
 --- A paragraph for people: what a picture means, what is missing.
 function page.note(...) return h("p", { class = "note" }, ...) end
 
-local function row_of(columns, cells, class)
+-- @param texts whether cells stand below each other on a narrow page: each says its column then, and what it is, which
+-- a browser takes from a table's layout
+local function row_of(columns, cells, class, texts)
   local out = {}
   for i, column in ipairs(columns) do
-    local attributes = { class = column.number and "number" or column.class, scope = i == 1 and "row" or nil }
-    out[i] = h(i == 1 and "th" or "td", attributes, cells[i])
+    out[i] = h(i == 1 and "th" or "td", { class = column.number and "number" or column.class,
+      scope = i == 1 and "row" or nil, role = texts and (i == 1 and "rowheader" or "cell") or nil,
+      ["data-column"] = texts and i > 1 and column.name or nil }, cells[i])
   end
-  return h("tr", { class = class }, out)
+  return h("tr", { class = class, role = texts and "row" or nil }, out)
 end
 
---- A table that scrolls in a box of its own where the page is narrower.
+-- Whether a table is of texts: what two columns of words hold is read by rows.
+local function is_of_texts(columns)
+  local count = 0
+  for _, column in ipairs(columns) do count = count + (column.class == "word" and 1 or 0) end
+  return count >= 2
+end
+
+--- A table that scrolls in a box of its own where the page is narrower; of texts, its rows' cells stand below each
+-- other there.
 -- @param t { caption, columns = {{ name, number = right-aligned, class }...}, rows = {{ cells..., class = of the
 -- row }...}, wide = as wide as the page }
 function page.table(t)
-  local head, rows = {}, {}
+  local head, rows, texts = {}, {}, is_of_texts(t.columns)
+  local function role(name) return texts and name or nil end
   for i, column in ipairs(t.columns) do
-    head[i] = h("th", { scope = "col", class = column.number and "number" or column.class }, column.name)
+    head[i] = h("th", { scope = "col", class = column.number and "number" or column.class,
+      role = role "columnheader" }, column.name)
   end
-  for i, cells in ipairs(t.rows) do rows[i] = row_of(t.columns, cells, cells.class) end
+  for i, cells in ipairs(t.rows) do rows[i] = row_of(t.columns, cells, cells.class, texts) end
   return h("figure", { class = t.wide and "wide" or "table" }, t.caption and h("figcaption", nil, t.caption),
     h("div", { class = "scroll", role = "region", tabindex = 0, ["aria-label"] = t.caption },
-      h("table", nil, h("thead", nil, h("tr", nil, head)), h("tbody", nil, rows))))
+      h("table", { class = role "texts", role = role "table" }, h("thead", { role = role "rowgroup" },
+        h("tr", { role = role "row" }, head)), h("tbody", { role = role "rowgroup" }, rows))))
 end
 
 --- Names with values, in order. @param list {{ name, value }...}

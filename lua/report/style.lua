@@ -46,8 +46,18 @@ td,tbody th{white-space:nowrap}
 th.number,td.number{text-align:right}
 td.name,th.name,td.word,th.word{white-space:normal;overflow-wrap:anywhere}
 .name{min-width:11rem;max-width:34rem}
-.word{min-width:7rem;max-width:18rem}
+.word{min-width:10rem;max-width:18rem}
 .chart{width:45%;min-width:6rem}
+@media(max-width:40rem){
+table.texts,.texts tbody,.texts tr,.texts th,.texts td{display:block}
+.texts thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.texts tr{padding:.5rem .7rem;border-bottom:1px solid var(--line)}
+.texts tr:last-child{border-bottom:0}
+.texts tbody th,.texts td{padding:.1rem 0;border:0;max-width:none;min-width:0;white-space:normal}
+.texts tbody th{font-weight:600}
+.texts td:empty{display:none}
+.texts td::before{content:attr(data-column);display:block;color:var(--muted);font-size:.8rem}
+}
 tr.published>*{color:var(--published)}
 dl.facts{margin:.75rem 0;display:grid;grid-template-columns:minmax(8rem,max-content) minmax(0,1fr);gap:0 1.25rem}
 dl.facts>div{display:grid;grid-column:1/-1;grid-template-columns:subgrid;border-bottom:1px solid var(--line);
