@@ -47,8 +47,9 @@ local function measured(text, flags, cc)
   local work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "instructions-")
   local ok, one, counted = pcall(function()
     sys.write_file(work .. "/a.c", text)
-    tools.must(tools.joined({ cc or "cc", "-std=c99", tools.LINES, "-fno-pic", "-fcf-protection=none", "-fno-tree-vectorize",
-      "-ffreestanding" }, flags or { "-O2" }, { "-c", "-o", work .. "/a.o", work .. "/a.c" }), "a compiler", work)
+    tools.must(tools.joined({ cc or "cc", "-std=c99", tools.LINES, "-fno-pic", "-fcf-protection=none",
+      "-fno-tree-vectorize", "-ffreestanding" }, flags or { "-O2" },
+      { "-c", "-o", work .. "/a.o", work .. "/a.c" }), "a compiler", work)
     tools.must({ "ld", "-e", "entry", "-o", work .. "/image", work .. "/a.o" }, "binutils", work)
     local bound = instructions.of(read(text), { text }, { image = work .. "/image", tools = "", outside = {},
       stack = { { entry = "entry" } } })[1]
