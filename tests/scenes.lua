@@ -188,8 +188,8 @@ local function checks_of(bundle)
   return count
 end
 
---- A build's evidence is gathered. What a compiler prints is read in pieces, never the same. A check whose tools fail is
--- not measured: the bundle is a whole one, and says so.
+--- A build's evidence is gathered. What a compiler prints is read in pieces, never the same. A check whose tools fail
+-- is not measured: the bundle is a whole one, and says so.
 function scenes.evidence(work)
   local place, most = work .. "/evidence", nil
   local function lesser()

@@ -225,7 +225,7 @@ describe("the page of an evaluation", function()
     one.cases[1].clicks, one.rows[2].clicks = "box", "box"
     one = evaluation_page(one)
     well_formed(one)
-    holds(one, "<td>box</td>", "1 case, median 1.000")
+    holds(one, ">box</td>", "1 case, median 1.000")
   end)
 end)
 
