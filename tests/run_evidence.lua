@@ -419,6 +419,7 @@ tally.test("of the product's own compiler and flags, whatever lies compiled in t
   assert(sys.read_file(fw .. "/msa_model.o") == "no object" and sys.read_file(fw .. "/runner/msa_run") == "no program",
     "something is compiled there")
   refused("nonesuch: expected the board's compiler, or --cc with another", fw, "--cc", "nonesuch")
+  refused(fw .. ": expected C that compiles, found: ", fw, "--cflags=-Ono", "--profile")
 end)
 
 tally.test("the bill of materials has every file, the compiler, the checkpoint and its data", function()

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- A build's programs as its Makefile makes them now, in a copy of its folder: what lies compiled in the folder itself
 -- may be of another compiler or of other flags than those that the evidence names.
+local compile = require "run.compile"
 local folders = require "run.folder"
 local made = require "run.made"
 local sys = require "msagen.sys"
@@ -23,19 +24,20 @@ end
 
 --- The copy, opened and compiled.
 function compiled:folder()
-  if not self.copy then
+  if not self.path then
     self.work = sys.mkdtemp(os.getenv "TMPDIR" or "/tmp", "msagen-evidence-")
-    local path = self.work .. "/build" -- the folder of ours has a lock already
-    copied(self.original, path)
-    self.copy = folders.open(path)
+    self.path = self.work .. "/build" -- the folder of ours has a lock already
+    copied(self.original, self.path)
   end
-  self.copy:compile(false, { cc = self.cc, cflags = self.cflags })
-  return self.copy
+  compile(self.path, { cc = self.cc, cflags = self.cflags })
+  local copy = folders.open(self.path)
+  copy:compile() -- verifies it
+  return copy
 end
 
 --- A text that names the copy, of the folder itself.
 function compiled:named(text)
-  return self.copy and (text:gsub(self.copy.path:gsub("%p", "%%%0"), (self.original.path:gsub("%%", "%%%%")))) or text
+  return self.path and (text:gsub(self.path:gsub("%p", "%%%0"), (self.original.path:gsub("%%", "%%%%")))) or text
 end
 
 --- Remove the copy.
@@ -43,7 +45,7 @@ function compiled:close()
   if not self.work then return end
   sys.remove_tree(self.work)
   sys.keep(self.work)
-  self.work, self.copy = nil, nil
+  self.work, self.path = nil, nil
 end
 
 return compiled

@@ -148,7 +148,7 @@ local function instructions(self)
 end
 
 -- What the Makefile has where another compiler or other flags were asked for.
-local function made_by(self)
+local function instead_of(self)
   if not (self.cc or self.cflags) then return nil end
   local tools, makefile = require "report.tools", self.folder:file "Makefile"
   return ("%s %s"):format(tools.variable(makefile, "CC"), tools.variable(makefile, "CFLAGS"))
@@ -173,7 +173,7 @@ local function static(self)
   if not report then return self:check("STA-01", "Worst stack of each entry point", "not measured", why) end
   self.sizes = report
   self.compiler = { name = report.compiler, version = report.version, flags = report.target .. " " .. report.cflags,
-    instead_of = made_by(self) }
+    instead_of = instead_of(self) }
   self.files["stack.csv"], self.files["functions.csv"] = stack_csv(report), functions_csv(report)
   local worst = report.stack[1]
   for _, entry in ipairs(report.stack) do worst = entry.bytes > worst.bytes and entry or worst end
@@ -566,8 +566,10 @@ function evidence.make(args, show)
     staging:commit()
     return self.checks
   end)
+  local problem = not ok and type(found) == "table" and found.msagen and programs:named(found.msagen)
   programs:close()
   staging:close()
+  if problem then fail("%s", problem) end
   if not ok then error(found, 0) end
   return found
 end

@@ -125,17 +125,14 @@ local function telling_line(output)
   return "no output"
 end
 
--- Have make do what is left to do. @param with { cc, cflags } in place of the Makefile's, or nil
-local function make(self, with)
+-- Have make do what is left to do.
+local function make(self)
   local shown = sys.isatty(2)
   if shown then io.stderr:write("compiling ", self.path, " ...") end
   local command = { "make", "-C", self.path, "-j", tostring(sys.nproc()), stdin = "/dev/null", stdout = "capture",
     stderr = "capture",
     -- A make that msagen itself runs under must not pass on its own variables.
     env = { MAKEFLAGS = false, MFLAGS = false, GNUMAKEFLAGS = false, MAKELEVEL = false, LC_ALL = "C" } }
-  for name, value in pairs { CC = with and with.cc, CFLAGS = with and with.cflags } do
-    command[#command + 1] = ("%s=%s"):format(name, value)
-  end
   -- What a compiler that is killed leaves goes with a folder of ours.
   local scratch_made, scratch = pcall(sys.mkdtemp, os.getenv "TMPDIR" or "/tmp", "msagen-make-")
   command.env.TMPDIR = scratch_made and scratch or nil
@@ -221,8 +218,7 @@ end
 
 --- Call make if something is stale or unknown, and never otherwise. What the folder holds must be what msagen wrote.
 -- @param modified it may be something else, and a line says so
--- @param with { cc, cflags } in place of the Makefile's, or nil: of a folder that nothing is compiled in
-function folder:compile(modified, with)
+function folder:compile(modified)
   runnable(self)
   local hashes, warning = verified(self, modified)
   if warning then terminal.say("warning", warning) end
@@ -241,7 +237,7 @@ function folder:compile(modified, with)
     for _, name in ipairs(made.products(self)) do -- make would wait for a pipe
       if sys.exists(self:file(name)) and not sha256.file(self:file(name)) then sys.remove_tree(self:file(name)) end
     end
-    make(self, with)
+    make(self)
     if not sys.exists(self:file(self.runner)) then
       fail("%s: make: expected it to make %s, found none", self.path, self.runner)
     end

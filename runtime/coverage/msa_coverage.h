@@ -49,7 +49,8 @@ enum {
     COVER_EMBEDDING = MSA_MODEL_DEPTH * MSA_MODEL_OUT * MSA_MODEL_GRID * MSA_MODEL_GRID,
     COVER_WIDTH = 40,
     COVER_HEIGHT = 30,
-    COVER_PIXELS = COVER_WIDTH * COVER_HEIGHT * 6 /* three planes of bytes, or rows of 16 bits, of several slices */
+    COVER_PIXELS = COVER_WIDTH * COVER_HEIGHT * 6, /* three planes of bytes, or rows of 16 bits, of several slices */
+    COVER_PLACES = MSA_MODEL_STREAMED ? 2 : 3
 };
 #endif
 
@@ -111,9 +112,14 @@ void cover_encoded(void);
 msa_status cover_compute(msa_session *s); /* a call that computes: an image's encode, or a front end's frame */
 void *cover_memory(size_t bytes);
 
-/* One call under test of an image and of a prompt. */
+/* One call under test of an image and of a prompt; cover_segment: into cover.mask. */
 msa_status cover_encode(const msa_image *image);
 msa_status cover_segment(const msa_prompt *prompt);
+msa_status cover_segment_into(const msa_prompt *prompt, msa_mask *mask);
+
+/* The arena, the session and weights that are mapped, in each of which nothing may lie that a call writes; and in the
+ * arena nothing that it reads. i is less than COVER_PLACES. */
+void *cover_place(uint32_t i);
 
 /* Calls of a session that is closed, or busy: each returns `want`, and disturbs nothing. */
 void cover_refused(msa_session *s, msa_status want);
@@ -125,10 +131,13 @@ void cover_header(void);
 void cover_environment(void);
 void cover_images(void);
 void cover_wrong_images(void);
+void cover_overlapping_images(void);
 void cover_formats(void);
 void cover_sizes(void);
 void cover_prompts(void);
 void cover_wrong_prompts(void);
+void cover_overlapping_prompts(void);
+void cover_wrong_masks(void);
 void cover_other_prompts(void);
 void cover_overlaps(void);
 void cover_hooks(void);

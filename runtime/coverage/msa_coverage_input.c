@@ -9,11 +9,27 @@ msa_status cover_encode(const msa_image *image)
     return msa_encode(&cover.s, image);
 }
 
-msa_status cover_segment(const msa_prompt *prompt)
+msa_status cover_segment_into(const msa_prompt *prompt, msa_mask *mask)
 {
-    return msa_segment(&cover.s, prompt, &cover.mask);
+    return msa_segment(&cover.s, prompt, mask);
 }
 #endif
+
+msa_status cover_segment(const msa_prompt *prompt)
+{
+    return cover_segment_into(prompt, &cover.mask);
+}
+
+void *cover_place(uint32_t i)
+{
+#if COVER_TRAINING
+    msa_train *const session = &cover.t;
+#else
+    msa_session *const session = &cover.s;
+#endif
+    unsigned char *const of[3] = {cover.arena + MSA_ALIGNMENT, (unsigned char *)session, cover.weights + 8192};
+    return of[i];
+}
 
 /* An image of this format with room for all that it may need. */
 static msa_image of_format(msa_pixel_format format)
@@ -279,6 +295,79 @@ void cover_other_prompts(void)
 #endif
 }
 
+/* ---- memory that overlaps ---- */
+
+void cover_overlapping_images(void)
+{
+    msa_image *const inside = cover_place(0);
+    *inside = cover.image;
+    COVER(cover_encode(inside), MSA_E_OVERLAP);
+    msa_image image = cover.image;
+    image.pixels = cover.arena + MSA_MODEL_ARENA_BYTES - 1u;
+    COVER(cover_encode(&image), MSA_E_OVERLAP);
+    image = of_format(MSA_PIXELS_GREY);
+    for (uint32_t i = 0; i < COVER_PLACES; ++i) {
+        image.work = cover_place(i);
+        COVER(cover_encode(&image), MSA_E_OVERLAP);
+    }
+    if (MSA_MODEL_CORES > 1) { /* the second core's part of it */
+        image.work = cover.arena - MSA_IMAGE_WORK_BYTES(COVER_WIDTH, 1u);
+        COVER(cover_encode(&image), MSA_E_OVERLAP);
+    }
+}
+
+void cover_overlapping_prompts(void)
+{
+    unsigned char *const a = cover_place(0);
+    msa_prompt prompt = cover.prompt;
+    (void)memset(a, 0, sizeof(float) * MSA_MODEL_DEPTH * COVER_SIDE * COVER_SIDE);
+    prompt.points = (const float(*)[2])(void *)a;
+    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
+    prompt = cover.prompt;
+    prompt.labels = (const int8_t *)a;
+    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
+    prompt = cover.prompt;
+    prompt.box = (const float(*)[4])(void *)a;
+    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
+    prompt = cover.prompt;
+    prompt.mask = (const float *)(const void *)a;
+    COVER(cover_segment(&prompt), COVER_MASKS ? MSA_E_OVERLAP : MSA_E_ARGUMENT);
+    msa_prompt *const inside = (msa_prompt *)(void *)a;
+    *inside = cover.prompt;
+    COVER(cover_segment(inside), MSA_E_OVERLAP);
+}
+
+/* Masks without room, in places where none may be, and in each other. */
+void cover_wrong_masks(void)
+{
+    msa_mask mask = cover.mask;
+    mask.logits = NULL;
+    COVER(cover_segment_into(&cover.prompt, &mask), MSA_E_ARGUMENT);
+    mask = cover.mask;
+    mask.iou = NULL;
+    COVER(cover_segment_into(&cover.prompt, &mask), MSA_E_ARGUMENT);
+    for (uint32_t i = 0; i < COVER_PLACES; ++i) {
+        mask = cover.mask;
+        mask.logits = cover_place(i);
+        COVER(cover_segment_into(&cover.prompt, &mask), MSA_E_OVERLAP);
+        mask = cover.mask;
+        mask.iou = cover_place(i);
+        COVER(cover_segment_into(&cover.prompt, &mask), MSA_E_OVERLAP);
+    }
+    mask = cover.mask;
+    mask.iou = mask.logits;
+    COVER(cover_segment_into(&cover.prompt, &mask), MSA_E_OVERLAP);
+    msa_mask *const inside = cover_place(0), *const in_logits = (msa_mask *)(void *)cover.logits,
+        *const in_iou = (msa_mask *)(void *)cover.work;
+    *inside = cover.mask;
+    COVER(cover_segment_into(&cover.prompt, inside), MSA_E_OVERLAP);
+    *in_logits = cover.mask;
+    COVER(cover_segment_into(&cover.prompt, in_logits), MSA_E_OVERLAP);
+    *in_iou = cover.mask;
+    in_iou->iou = (float *)(void *)in_iou;
+    COVER(cover_segment_into(&cover.prompt, in_iou), MSA_E_OVERLAP);
+}
+
 #if COVER_NETWORK
 /* Every number of points, of each label, with and without a box, a mask and a text; one mask and several. */
 static void right_prompts(void)
@@ -327,12 +416,6 @@ void cover_prompts(void)
     cover_wrong_prompts();
     cover_other_prompts();
     COVER(msa_segment(&cover.s, &cover.prompt, NULL), MSA_E_ARGUMENT);
-    msa_mask none = cover.mask;
-    none.iou = NULL;
-    COVER(msa_segment(&cover.s, &cover.prompt, &none), MSA_E_ARGUMENT);
-    none = cover.mask;
-    none.logits = NULL;
-    COVER(msa_segment(&cover.s, &cover.prompt, &none), MSA_E_ARGUMENT);
     COVER(msa_get_embedding(&cover.s, NULL), MSA_E_ARGUMENT);
     COVER(msa_get_embedding(&cover.s, cover.embedding), MSA_OK);
     right_prompts();
@@ -346,89 +429,19 @@ void cover_prompts(void)
     }
 }
 
-/* The arena, the session and weights that are mapped, in each of which nothing may lie that a call writes; and in the
- * arena nothing that it reads. */
-enum { PLACES = MSA_MODEL_STREAMED ? 2 : 3 };
-static void *places(uint32_t i)
-{
-    unsigned char *const of[3] = {cover.arena + 8192, (unsigned char *)&cover.s, cover.weights + 8192};
-    return of[i];
-}
-
-static void images_that_overlap(void)
-{
-    msa_image *const inside = (msa_image *)(void *)(cover.arena + 8192);
-    *inside = cover.image;
-    COVER(cover_encode(inside), MSA_E_OVERLAP);
-    msa_image image = cover.image;
-    image.pixels = cover.arena + MSA_MODEL_ARENA_BYTES - 1u;
-    COVER(cover_encode(&image), MSA_E_OVERLAP);
-    for (uint32_t i = 0; i < PLACES; ++i) {
-        image = of_format(MSA_PIXELS_GREY);
-        image.work = places(i);
-        COVER(cover_encode(&image), MSA_E_OVERLAP);
-    }
-}
-
-static void prompts_that_overlap(void)
-{
-    unsigned char *const a = cover.arena + 8192;
-    msa_prompt prompt = cover.prompt;
-    (void)memset(a, 0, 4096);
-    prompt.points = (const float(*)[2])(void *)a;
-    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
-    prompt = cover.prompt;
-    prompt.labels = (const int8_t *)a;
-    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
-    prompt = cover.prompt;
-    prompt.box = (const float(*)[4])(void *)a;
-    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
-    prompt = cover.prompt;
-    prompt.mask = (const float *)(const void *)a;
-    (void)memset(a, 0, sizeof(float) * MSA_MODEL_DEPTH * COVER_SIDE * COVER_SIDE);
-    COVER(cover_segment(&prompt), COVER_MASKS ? MSA_E_OVERLAP : MSA_E_ARGUMENT);
-    msa_prompt *const inside = (msa_prompt *)(void *)a;
-    *inside = cover.prompt;
-    COVER(cover_segment(inside), MSA_E_OVERLAP);
-}
-
-static void masks_that_overlap(void)
-{
-    for (uint32_t i = 0; i < PLACES; ++i) {
-        msa_mask mask = cover.mask;
-        mask.logits = (float *)places(i);
-        COVER(msa_segment(&cover.s, &cover.prompt, &mask), MSA_E_OVERLAP);
-        mask = cover.mask;
-        mask.iou = (float *)places(i);
-        COVER(msa_segment(&cover.s, &cover.prompt, &mask), MSA_E_OVERLAP);
-    }
-    msa_mask *const inside = (msa_mask *)(void *)(cover.arena + 8192);
-    *inside = cover.mask;
-    COVER(msa_segment(&cover.s, &cover.prompt, inside), MSA_E_OVERLAP);
-    msa_mask mask = cover.mask;
-    mask.iou = mask.logits;
-    COVER(msa_segment(&cover.s, &cover.prompt, &mask), MSA_E_OVERLAP);
-    msa_mask *const in_logits = (msa_mask *)(void *)cover.logits, *const in_iou = (msa_mask *)(void *)cover.embedding;
-    *in_logits = cover.mask;
-    COVER(msa_segment(&cover.s, &cover.prompt, in_logits), MSA_E_OVERLAP);
-    *in_iou = cover.mask;
-    in_iou->iou = (float *)(void *)in_iou;
-    COVER(msa_segment(&cover.s, &cover.prompt, in_iou), MSA_E_OVERLAP);
-}
-
 void cover_overlaps(void)
 {
     cover_opened();
-    images_that_overlap();
+    cover_overlapping_images();
     COVER(cover_encode(&cover.image), MSA_OK);
-    for (uint32_t i = 0; i < PLACES; ++i) {
-        COVER(msa_get_embedding(&cover.s, (float *)places(i)), MSA_E_OVERLAP);
-        COVER(msa_weights_check(&cover.s, 0, (msa_segment_sum *)places(i)), MSA_E_OVERLAP);
-        COVER(msa_check_slice(&cover.s, 4096, (msa_slice *)places(i)), MSA_E_OVERLAP);
+    for (uint32_t i = 0; i < COVER_PLACES; ++i) {
+        COVER(msa_get_embedding(&cover.s, cover_place(i)), MSA_E_OVERLAP);
+        COVER(msa_weights_check(&cover.s, 0, cover_place(i)), MSA_E_OVERLAP);
+        COVER(msa_check_slice(&cover.s, 4096, cover_place(i)), MSA_E_OVERLAP);
     }
-    prompts_that_overlap();
+    cover_overlapping_prompts();
     cover_encoded();
-    masks_that_overlap();
+    cover_wrong_masks();
 }
 #endif
 #endif

@@ -47,9 +47,9 @@ msa_status cover_encode(const msa_image *image)
 #endif
 }
 
-msa_status cover_segment(const msa_prompt *prompt)
+msa_status cover_segment_into(const msa_prompt *prompt, msa_mask *mask)
 {
-    return msa_train_decode(&cover.t, prompt, 0, &cover.mask);
+    return msa_train_decode(&cover.t, prompt, 0, mask);
 }
 
 static msa_status begin_image(void)
@@ -199,34 +199,7 @@ static void opening(void)
 
 /* ---- images ---- */
 
-/* The arena, the session and the weights. */
-static void *places(uint32_t i)
-{
-    unsigned char *const of[3] = {cover.arena + MSA_ALIGNMENT, (unsigned char *)&cover.t, cover.weights + 8192};
-    return of[i];
-}
-
 #if MSA_TRAIN_IMAGES
-static void images_that_overlap(void)
-{
-    msa_image *const inside = places(0);
-    *inside = cover.image;
-    COVER(cover_encode(inside), MSA_E_OVERLAP);
-    msa_image image = cover.image;
-    image.pixels = cover.arena + MSA_TRAIN_ARENA_BYTES - 1u;
-    COVER(cover_encode(&image), MSA_E_OVERLAP);
-    image = cover.image;
-    image.format = MSA_PIXELS_GREY;
-    for (uint32_t i = 0; i < 3u; ++i) {
-        image.work = places(i);
-        COVER(cover_encode(&image), MSA_E_OVERLAP);
-    }
-    if (MSA_TRAIN_CORES > 1) { /* the second core's part of it */
-        image.work = cover.arena - MSA_IMAGE_WORK_BYTES(COVER_WIDTH, 1u);
-        COVER(cover_encode(&image), MSA_E_OVERLAP);
-    }
-}
-
 /* Pictures that are long and thin, of one level, and of rows. */
 static void thin_images(void)
 {
@@ -251,15 +224,15 @@ static void embeddings(void)
     COVER(msa_train_get_embedding(&cover.t, kept), MSA_E_ORDER);
     COVER(begin_image(), MSA_OK);
     COVER(msa_train_get_embedding(&cover.t, NULL), MSA_E_ARGUMENT);
-    for (uint32_t i = 0; i < 3u; ++i) {
-        COVER(msa_train_get_embedding(&cover.t, places(i)), MSA_E_OVERLAP);
+    for (uint32_t i = 0; i < COVER_PLACES; ++i) {
+        COVER(msa_train_get_embedding(&cover.t, cover_place(i)), MSA_E_OVERLAP);
     }
     COVER(msa_train_get_embedding(&cover.t, kept), MSA_OK);
     COVER(msa_train_set_embedding(&cover.t, kept, COVER_WIDTH, COVER_HEIGHT), MSA_OK);
     COVER(msa_train_get_embedding(&cover.t, cover.embedding), MSA_OK);
     COVER(memcmp(kept, cover.embedding, COVER_EMBEDDING * sizeof *kept), 0);
     COVER(msa_train_set_embedding(&cover.t, NULL, 1, 1), MSA_E_ARGUMENT);
-    COVER(msa_train_set_embedding(&cover.t, places(0), 1, 1), MSA_E_OVERLAP);
+    COVER(msa_train_set_embedding(&cover.t, cover_place(0), 1, 1), MSA_E_OVERLAP);
     for (uint32_t i = 0; i < 4u; ++i) {
         COVER(msa_train_set_embedding(&cover.t, kept, sides[i][0], sides[i][1]), MSA_E_IMAGE_SIZE);
     }
@@ -279,7 +252,7 @@ static void images(void)
     cover_formats();
     cover_sizes();
 #if MSA_TRAIN_IMAGES
-    images_that_overlap();
+    cover_overlapping_images();
     thin_images();
 #endif
     cover_resized();
@@ -289,56 +262,6 @@ static void images(void)
 }
 
 /* ---- prompts and targets ---- */
-
-static void prompts_that_overlap(void)
-{
-    unsigned char *const a = places(0);
-    msa_prompt prompt = cover.prompt;
-    (void)memset(a, 0, sizeof(float) * COVER_SIDE * COVER_SIDE);
-    prompt.points = (const float(*)[2])(void *)a;
-    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
-    prompt = cover.prompt;
-    prompt.labels = (const int8_t *)a;
-    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
-    prompt = cover.prompt;
-    prompt.box = (const float(*)[4])(void *)a;
-    COVER(cover_segment(&prompt), MSA_E_OVERLAP);
-    prompt = cover.prompt;
-    prompt.mask = (const float *)(const void *)a;
-    COVER(cover_segment(&prompt), COVER_MASKS ? MSA_E_OVERLAP : MSA_E_ARGUMENT);
-    msa_prompt *const inside = (msa_prompt *)(void *)a;
-    *inside = cover.prompt;
-    COVER(cover_segment(inside), MSA_E_OVERLAP);
-}
-
-static void masks_that_overlap(void)
-{
-    for (uint32_t i = 0; i < 3u; ++i) {
-        msa_mask mask = cover.mask;
-        mask.logits = places(i);
-        COVER(msa_train_decode(&cover.t, &cover.prompt, 0, &mask), MSA_E_OVERLAP);
-        mask = cover.mask;
-        mask.iou = places(i);
-        COVER(msa_train_decode(&cover.t, &cover.prompt, 0, &mask), MSA_E_OVERLAP);
-    }
-    msa_mask mask = cover.mask, *const inside = places(0);
-    *inside = cover.mask;
-    COVER(msa_train_decode(&cover.t, &cover.prompt, 0, inside), MSA_E_OVERLAP);
-    mask.iou = mask.logits;
-    COVER(msa_train_decode(&cover.t, &cover.prompt, 0, &mask), MSA_E_OVERLAP);
-    msa_mask *const in_logits = (msa_mask *)(void *)cover.logits, *const in_iou = (msa_mask *)(void *)cover.work;
-    *in_logits = cover.mask;
-    COVER(msa_train_decode(&cover.t, &cover.prompt, 0, in_logits), MSA_E_OVERLAP);
-    *in_iou = cover.mask;
-    in_iou->iou = (float *)(void *)in_iou;
-    COVER(msa_train_decode(&cover.t, &cover.prompt, 0, in_iou), MSA_E_OVERLAP);
-    mask = cover.mask;
-    mask.logits = NULL;
-    COVER(msa_train_decode(&cover.t, &cover.prompt, 0, &mask), MSA_E_ARGUMENT);
-    mask = cover.mask;
-    mask.iou = NULL;
-    COVER(msa_train_decode(&cover.t, &cover.prompt, 0, &mask), MSA_E_ARGUMENT);
-}
 
 static msa_status backward_of(const msa_target *of, const msa_loss_rule *rule, double weight)
 {
@@ -359,13 +282,13 @@ static void targets(void)
     wrong.side = TARGET + 1;
     COVER(backward_of(&wrong, &own_rule, 1.0), MSA_E_ARGUMENT);
     wrong = target;
-    wrong.bytes = places(0);
+    wrong.bytes = cover_place(0);
     COVER(backward_of(&wrong, &own_rule, 1.0), MSA_E_OVERLAP);
     wrong.bytes = NULL;
-    wrong.shares = places(0);
+    wrong.shares = cover_place(0);
     COVER(backward_of(&wrong, &own_rule, 1.0), MSA_E_OVERLAP);
-    for (uint32_t i = 0; i < 3u; ++i) {
-        COVER(msa_train_backward(&cover.t, &target, &own_rule, 1.0, places(i)), MSA_E_OVERLAP);
+    for (uint32_t i = 0; i < COVER_PLACES; ++i) {
+        COVER(msa_train_backward(&cover.t, &target, &own_rule, 1.0, cover_place(i)), MSA_E_OVERLAP);
     }
     marks[1] = 2;
     COVER(backward(), MSA_E_TARGET);
@@ -417,8 +340,8 @@ static void prompts(void)
     cover_wrong_prompts();
     cover_other_prompts();
     reach(ENCODED);
-    masks_that_overlap();
-    prompts_that_overlap();
+    cover_wrong_masks();
+    cover_overlapping_prompts();
     reach(ENCODED);
     right_prompts();
 #if MSA_TRAIN_TEXT > 0
@@ -426,7 +349,7 @@ static void prompts(void)
     msa_prompt prompt = cover.prompt;
     prompt.with_text = true;
     COVER(msa_train_text(&cover.t, NULL), MSA_E_ARGUMENT);
-    COVER(msa_train_text(&cover.t, places(0)), MSA_E_OVERLAP);
+    COVER(msa_train_text(&cover.t, cover_place(0)), MSA_E_OVERLAP);
     COVER(cover_open_anew(), MSA_OK);
     COVER(begin_image(), MSA_OK);
     COVER(cover_segment(&prompt), MSA_E_TEXT); /* nobody said which */
@@ -474,9 +397,9 @@ static void updates(void)
     COVER(msa_train_update(&cover.t, NULL, false, 0, NULL), MSA_E_ARGUMENT);
     COVER(msa_train_update(&cover.t, &wrong, false, 0, NULL), MSA_E_ARGUMENT);
     COVER(msa_train_get(&cover.t, MSA_VALUES_PARAMETERS, values), MSA_OK);
-    msa_optimiser *const inside = places(0);
-    for (uint32_t i = 0; i < 3u; ++i) {
-        COVER(msa_train_update(&cover.t, &adam, false, 0, places(i)), MSA_E_OVERLAP);
+    msa_optimiser *const inside = cover_place(0);
+    for (uint32_t i = 0; i < COVER_PLACES; ++i) {
+        COVER(msa_train_update(&cover.t, &adam, false, 0, cover_place(i)), MSA_E_OVERLAP);
     }
     COVER(msa_train_update(&cover.t, inside, false, 0, NULL), MSA_E_OVERLAP);
     COVER(msa_train_get(&cover.t, MSA_VALUES_PARAMETERS, more_values), MSA_OK);
@@ -504,13 +427,13 @@ static void values_set(void)
         COVER(msa_train_get(&cover.t, (msa_values)kind, more_values), MSA_OK);
         COVER(memcmp(values, more_values, ELEMENTS * sizeof *values), 0);
         COVER(msa_train_set(&cover.t, (msa_values)kind, NULL), kind == 1u ? MSA_OK : MSA_E_ARGUMENT);
-        COVER(msa_train_set(&cover.t, (msa_values)kind, places(0)), MSA_E_OVERLAP);
+        COVER(msa_train_set(&cover.t, (msa_values)kind, cover_place(0)), MSA_E_OVERLAP);
     }
     COVER(msa_train_get(&cover.t, (msa_values)9, values), MSA_E_ARGUMENT);
     COVER(msa_train_set(&cover.t, (msa_values)9, values), MSA_E_ARGUMENT);
     COVER(msa_train_get(&cover.t, MSA_VALUES_FIRST, NULL), MSA_E_ARGUMENT);
-    for (uint32_t i = 0; i < 3u; ++i) {
-        COVER(msa_train_get(&cover.t, MSA_VALUES_FIRST, places(i)), MSA_E_OVERLAP);
+    for (uint32_t i = 0; i < COVER_PLACES; ++i) {
+        COVER(msa_train_get(&cover.t, MSA_VALUES_FIRST, cover_place(i)), MSA_E_OVERLAP);
     }
     COVER(msa_train_set_steps(&cover.t, NULL, 1), MSA_E_ARGUMENT);
     for (uint32_t i = 0; i < 5u; ++i) {
@@ -528,7 +451,7 @@ static void values_set(void)
 static void steps(void)
 {
     const msa_train_batch right = {&cover.image, &cover.prompt, &target, 1};
-    void *const inside = places(0);
+    void *const inside = cover_place(0);
     msa_prompt prompts_of[MSA_TRAIN_DEPTH];
     msa_target targets_of[MSA_TRAIN_DEPTH];
     for (uint32_t i = 0; i < MSA_TRAIN_DEPTH; ++i) {
@@ -552,8 +475,8 @@ static void steps(void)
     }
     COVER(msa_train_step(&cover.t, &right, inside, &adam, false, NULL), MSA_E_OVERLAP);
     COVER(msa_train_step(&cover.t, &right, &own_rule, inside, false, NULL), MSA_E_OVERLAP);
-    for (uint32_t i = 0; i < 3u; ++i) {
-        COVER(msa_train_step(&cover.t, &right, &own_rule, &adam, false, places(i)), MSA_E_OVERLAP);
+    for (uint32_t i = 0; i < COVER_PLACES; ++i) {
+        COVER(msa_train_step(&cover.t, &right, &own_rule, &adam, false, cover_place(i)), MSA_E_OVERLAP);
     }
     *(msa_train_batch *)inside = right;
     COVER(msa_train_step(&cover.t, inside, &own_rule, &adam, false, NULL), MSA_E_OVERLAP);
